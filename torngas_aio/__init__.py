@@ -1,0 +1,1 @@
+"""torngas_aio: the Django-like application layer for Tornado, native to asyncio."""

@@ -1,0 +1,66 @@
+"""Dotted paths of the settings, turned into the objects they name.
+
+Begin with `import_object`.
+"""
+
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
+
+__all__ = ["import_module", "import_object"]
+
+
+def import_object(path: str) -> Any:
+    """Return what the dotted *path* names: a module, or an attribute of one, at any depth.
+
+    Raises:
+        ImportError: No module of *path* exists, or the module lacks the attribute. An error raised
+            while the module itself runs passes unchanged.
+    """
+    module_name = path.rpartition(".")[0]
+    if not module_name:
+        return import_module(path)
+    module = _nearest_module(module_name)
+    found: Any = module
+    for name in path[len(module.__name__) + 1 :].split("."):
+        if not hasattr(found, name):
+            if isinstance(found, ModuleType) and _is_submodule(found, name):
+                found = import_module(f"{found.__name__}.{name}")
+                continue
+            raise ImportError(f"{path!r}: {_named(found)} has no attribute {name!r}.", name=path)
+        found = getattr(found, name)
+    return found
+
+
+def import_module(name: str) -> ModuleType:
+    """Return the module *name*.
+
+    Raises:
+        ImportError: It does not exist (`error.name` is then the missing part), or it failed to import
+            something itself.
+    """
+    return importlib.import_module(name)
+
+
+def _nearest_module(name: str) -> ModuleType:
+    """The longest importable opening of *name*: `pkg.mod` of `pkg.mod.Class`."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        parent, _, _ = name.rpartition(".")
+        missing_here = exc.name == name or (exc.name or "") == parent
+        if not parent or not (missing_here or "is not a package" in str(exc)):
+            raise
+        return _nearest_module(parent)
+
+
+def _is_submodule(package: ModuleType, name: str) -> bool:
+    if not hasattr(package, "__path__"):
+        return False
+    return importlib.util.find_spec(f"{package.__name__}.{name}") is not None
+
+
+def _named(found: object) -> str:
+    kind = "module" if isinstance(found, ModuleType) else type(found).__name__
+    return f"{kind} {getattr(found, '__name__', repr(found))!r}"

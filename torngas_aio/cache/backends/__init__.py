@@ -1,0 +1,1 @@
+"""The stores behind the cache contract, one a module."""

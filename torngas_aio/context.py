@@ -1,0 +1,164 @@
+"""What one request carries below its handler: the request itself and the resources it opened.
+
+    ContextVar ── request ── scope ── resources
+                                      ├── settle   before the first byte, ascending order
+                                      └── aclose   when response and method have ended, reversed
+
+A scope is made when something first asks for it; a request that opens nothing has none.
+Begin with `current_request` and `RequestScope.add`.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import Any
+
+from tornado.httputil import HTTPServerRequest
+
+from torngas_aio._closing import Close, close_safely
+
+__all__ = [
+    "ORDER_COOKIE",
+    "ORDER_SESSION",
+    "ORDER_TRANSACTION",
+    "Outcome",
+    "RequestScope",
+    "current_request",
+    "current_scope",
+    "enter_request",
+    "leave_request",
+    "scope_of",
+]
+
+ORDER_TRANSACTION = 10
+ORDER_COOKIE = 15
+ORDER_SESSION = 20
+
+_request: ContextVar[HTTPServerRequest | None] = ContextVar("torngas_aio_request", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended, as told to its resources before the first byte leaves.
+
+    Attributes:
+        handler: The handler; its status and headers may still be changed, its body may not.
+        error: What the handler or a hook raised, None when nothing did.
+        has_returned: The handler's method has returned; False for a first `flush()` in a stream and
+            for an awaited `finish()`.
+    """
+
+    handler: Any
+    error: BaseException | None
+    has_returned: bool
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a transaction must be rolled back: an error, or a status of 500 and more."""
+        return self.error is not None or int(self.handler.get_status()) >= 500
+
+
+Settle = Callable[[Outcome], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Entry:
+    resource: Any
+    order: int
+    settle: Settle | None
+    close: Close | None
+
+
+class RequestScope:
+    """The resources that one request opened, each under a key that its owner chose."""
+
+    __slots__ = ("_entries", "_is_closed", "waits_for_method")
+
+    def __init__(self) -> None:
+        self._entries: dict[object, _Entry] = {}
+        self._is_closed = False
+        self.waits_for_method = False
+        """Whether an un-awaited `finish()` must not complete before the method has returned."""
+
+    def get(self, key: object) -> Any:
+        """Return the resource under *key*, None when the request has not opened it."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.resource
+
+    def add(
+        self,
+        key: object,
+        resource: Any,
+        *,
+        order: int = ORDER_TRANSACTION,
+        settle: Settle | None = None,
+        close: Close | None = None,
+    ) -> None:
+        """Hold *resource* for the rest of the request; one already under *key* is replaced.
+
+        Args:
+            order: Ascending order of the settling; equal ones in the order they were added.
+            settle: Awaited once, after the response hooks and before the first byte. What it raises
+                becomes the answer (500), so nothing is promised that was not kept.
+            close: Awaited once at the end, whatever happened, shielded from cancellation and bounded in
+                time (`torngas_aio._closing.close_safely`).
+
+        Raises:
+            RuntimeError: The request has ended.
+        """
+        if self._is_closed:
+            raise RuntimeError(
+                f"{key!r} was asked for after its request had ended. "
+                "Work that outlives a request opens resources of its own."
+            )
+        self._entries[key] = _Entry(resource, order, settle, close)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the request has ended; nothing can be added any more."""
+        return self._is_closed
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Await every `settle` that has not run yet, in order; the first error stops and passes."""
+        for entry in sorted(self._entries.values(), key=lambda entry: entry.order):
+            settle, entry.settle = entry.settle, None
+            if settle is not None:
+                await settle(outcome)
+
+    async def aclose(self) -> None:
+        """Close every resource, the last opened first; an error is logged and the rest go on."""
+        self._is_closed = True
+        while self._entries:
+            key, entry = self._entries.popitem()
+            if entry.close is not None:
+                await close_safely(key, entry.close)
+
+
+def current_request() -> HTTPServerRequest | None:
+    """Return the request that this code runs for, None outside any request."""
+    return _request.get()
+
+
+def current_scope() -> RequestScope | None:
+    """Return the scope of the current request, made on first use; None outside any request."""
+    request = _request.get()
+    return None if request is None else scope_of(request)
+
+
+def scope_of(request: HTTPServerRequest) -> RequestScope:
+    """Return the scope of *request*, made on first use."""
+    scope: RequestScope | None = getattr(request, "_scope", None)
+    if scope is None:
+        scope = RequestScope()
+        request._scope = scope  # type: ignore[attr-defined]  # a request carries its scope
+    return scope
+
+
+def enter_request(request: HTTPServerRequest) -> Token[HTTPServerRequest | None]:
+    """Make *request* the current one in this context, until the context ends or the token is given back."""
+    return _request.set(request)
+
+
+def leave_request(token: Token[HTTPServerRequest | None]) -> None:
+    """Undo the `enter_request` that gave *token*."""
+    _request.reset(token)

@@ -1,0 +1,1 @@
+"""Databases: `dbalchemy`, the routed SQLAlchemy layer, and `basedb`, the small web.py-style one."""

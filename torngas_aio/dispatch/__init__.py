@@ -1,0 +1,1 @@
+"""Signals: who sends, who receives."""

@@ -1,0 +1,166 @@
+"""Every error that torngas_aio raises by a name of its own.
+
+    BaseError
+    ├── ArgumentError         (TypeError)      a call was given what it cannot use
+    ├── NotCallableError      (TypeError)      a callable was wanted
+    ├── ConfigError           (ValueError)     settings or hooks that cannot work; lists every fault
+    │   └── UrlError                           the URL tables cannot work
+    ├── UnknownAlias          (LookupError)    no such cache, database or connection name
+    ├── Unavailable           (ConnectionError)  a store did not answer in time
+    │   ├── CacheUnavailable
+    │   └── DatabaseUnavailable
+    ├── PoolExhausted         (TimeoutError)   every connection stayed in use until the deadline
+    ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
+    ├── SerializationError    (ValueError)     a value that the serializer cannot write or read
+    ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
+    └── SessionError          (RuntimeError)   a session was used in a way it cannot honour
+
+    tornado.web.HTTPError
+    └── Http404 400 403 405 500                the seed's short names for answers
+
+Each class is also the builtin it is, so `except ConnectionError` catches an unreachable store.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tornado.web import HTTPError
+
+__all__ = [
+    "ArgumentError",
+    "BaseError",
+    "CacheUnavailable",
+    "ConfigError",
+    "DatabaseUnavailable",
+    "Http404",
+    "Http500",
+    "HttpBadRequestError",
+    "HttpForbiddenError",
+    "HttpNotAllowError",
+    "InvalidKey",
+    "NotCallableError",
+    "PoolExhausted",
+    "SerializationError",
+    "SessionError",
+    "Unavailable",
+    "UnknownAlias",
+    "UrlError",
+    "ValueTooLarge",
+]
+
+
+class BaseError(Exception):
+    """The root of the tree: `except BaseError` catches whatever torngas_aio raises by name."""
+
+
+class ArgumentError(BaseError, TypeError):
+    """A call was given an argument that it cannot use."""
+
+
+class NotCallableError(BaseError, TypeError):
+    """A callable was wanted and something else was given."""
+
+
+class ConfigError(BaseError, ValueError):
+    """Settings, hooks or URL tables that cannot work, found before the first request.
+
+    Attributes:
+        faults: One sentence a fault, in the order found; a single message is one fault.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        self.faults: tuple[str, ...] = faults
+        super().__init__(_listed(faults))
+
+    @classmethod
+    def gather(cls, faults: Iterable[str]) -> None:
+        """Raise one error that lists all of *faults*; do nothing when there is none."""
+        found = tuple(faults)
+        if found:
+            raise cls(*found)
+
+
+class UrlError(ConfigError):
+    """The URL tables cannot work: a missing table, a duplicate name, a bad pattern."""
+
+
+class UnknownAlias(BaseError, LookupError):
+    """No cache, database or connection is configured under this name."""
+
+
+class Unavailable(BaseError, ConnectionError):
+    """A store did not give a usable answer within its deadline."""
+
+
+class CacheUnavailable(Unavailable):
+    """A cache server is down, out of reach or too slow; the message names alias and address."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """A database server is down, out of reach or too slow; the message never holds a password."""
+
+
+class PoolExhausted(BaseError, TimeoutError):
+    """Every pooled connection stayed in use for the whole of the allowed wait."""
+
+
+class InvalidKey(BaseError, ValueError):
+    """A cache key that is too long or holds characters which the store could misread."""
+
+
+class SerializationError(BaseError, ValueError):
+    """A value that the chosen serializer cannot write, or stored bytes that it will not read."""
+
+
+class ValueTooLarge(BaseError, ValueError):
+    """A serialized value beyond the size that the store accepts."""
+
+
+class SessionError(BaseError, RuntimeError):
+    """A visitor's session was used in a way it cannot honour, such as after the response left."""
+
+
+class _StatusError(HTTPError):
+    """An `HTTPError` whose status is its class."""
+
+    status = 500
+
+    def __init__(self, log_message: str | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(self.status, log_message, *args, **kwargs)
+
+
+class HttpBadRequestError(_StatusError):
+    """Answer 400: the request cannot be understood."""
+
+    status = 400
+
+
+class HttpForbiddenError(_StatusError):
+    """Answer 403: understood and refused."""
+
+    status = 403
+
+
+class Http404(_StatusError):
+    """Answer 404: nothing stands at this address."""
+
+    status = 404
+
+
+class HttpNotAllowError(_StatusError):
+    """Answer 405: the address exists, the method is not allowed there."""
+
+    status = 405
+
+
+class Http500(_StatusError):
+    """Answer 500: the fault is the server's."""
+
+    status = 500
+
+
+def _listed(faults: tuple[str, ...]) -> str:
+    if len(faults) == 1:
+        return faults[0]
+    lines = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, 1))
+    return f"{len(faults)} faults:\n{lines}"

@@ -1,0 +1,114 @@
+"""What a front door and an application are to each other.
+
+    front door (our server, Tornado's, ASGI)            application
+        makes a Request and an Exchange   ──────►   serve_request(request)
+        feeds the Body                    ◄──────   awaits it, or reads it in chunks
+        sends, keeps alive, closes        ◄──────   exchange.respond / write_headers, write, finish
+
+The door starts `serve_request` as one task, owned by the connection, in the request's own copy of the
+context, as soon as the header is in; the body may still be on its way. The next request of the connection
+starts when the exchange is finished and the body consumed; the task may run on and is still owned.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from tornado.httputil import HTTPHeaders, ResponseStartLine
+
+from torngas_aio.http.request import Request
+
+__all__ = ["Body", "BodyError", "ClientGone", "DirectApplication", "Exchange"]
+
+
+class BodyError(Exception):
+    """A request's body cannot be read to its end; the connection closes after the answer.
+
+    Attributes:
+        status: What to answer: 400 malformed, 408 too slow, 413 too large.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class ClientGone(ConnectionError):
+    """The client closed the connection before its request, or our answer, was complete."""
+
+
+class Body(Protocol):
+    """The body of one request, on its way in. Nothing is read from the socket beyond a small buffer
+    until one of these is awaited; a client that expects `100 Continue` is told so then."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte has arrived, so that `read_all` answers without waiting."""
+
+    async def read_all(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            BodyError: It is malformed, too slow or larger than `max_body_size`.
+            ClientGone: The client left before its end.
+        """
+
+    async def read_chunk(self) -> bytes:
+        """Return the next part, as it arrives; b"" at the end. Raises as `read_all`."""
+
+
+class Exchange(Protocol):
+    """One request and its answer on a connection: a `tornado.httputil.HTTPConnection`, and a fast road.
+
+    After `finish` every other call is an error that touches no later exchange. Futures resolve when the
+    bytes have left for the transport below its high-water mark, and fail with
+    `tornado.iostream.StreamClosedError` when the client has gone.
+    """
+
+    body: Body
+
+    def respond(
+        self,
+        status: int,
+        reason: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        is_head: bool,
+    ) -> None:
+        """Send one complete response and finish the exchange, in one write to the transport.
+
+        `Date` (from the tick's cache) and `Server` are added unless given; `Content-Length` is added
+        from *body* unless given or forbidden by the status (1xx, 204, 304). For *is_head* the header
+        describes *body*, which is not sent. Names and values are trusted to be free of CR, LF and NUL:
+        handlers check them as they are set.
+        """
+
+    def write_headers(
+        self, start_line: ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
+    ) -> Awaitable[None]: ...
+
+    def write(self, chunk: bytes) -> Awaitable[None]: ...
+
+    def finish(self) -> None: ...
+
+    def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
+        """Have *callback* called once if the client goes before the exchange is finished."""
+
+    def detach(self) -> Any:
+        """Leave HTTP: return an IOStream over the same transport, unread bytes included."""
+
+    @property
+    def is_finished(self) -> bool: ...
+
+    async def drained(self) -> None:
+        """Return when what was written is below the transport's high-water mark.
+
+        Raises:
+            tornado.iostream.StreamClosedError: The client has gone.
+        """
+
+
+class DirectApplication(Protocol):
+    """An application that takes requests from a front door without Tornado's delegates."""
+
+    async def serve_request(self, request: Request) -> None:
+        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`."""

@@ -1,0 +1,163 @@
+"""The request: a `tornado.httputil.HTTPServerRequest` that is built when it is looked at.
+
+    eager   method, uri, version, path, query, connection
+    lazy    headers  host  host_name  arguments  query_arguments  body_arguments  files  cookies
+            remote_ip  protocol
+
+Handlers that use Tornado's public attributes cannot tell. Begin with `Request.__init__`.
+"""
+
+import time
+from typing import Any
+
+from tornado.escape import parse_qs_bytes
+from tornado.httputil import (
+    HTTPFile,
+    HTTPHeaders,
+    HTTPInputError,
+    HTTPServerRequest,
+    RequestStartLine,
+    parse_body_arguments,
+    split_host_and_port,
+)
+
+__all__ = ["MAX_QUERY_FIELDS", "Request"]
+
+MAX_QUERY_FIELDS = 1000
+"""How many fields a query string may hold; more are refused with 400, as in Tornado 6.6."""
+
+_Arguments = dict[str, list[bytes]]
+
+
+class Request(HTTPServerRequest):
+    """One HTTP request as a front door hands it over; checked by the door, parsed when asked.
+
+    Args:
+        start_line: Method, target and version.
+        headers: `HTTPHeaders`, or raw pairs in the order they came, with lower-case latin-1 names.
+        connection: The exchange to answer on; its `context` gives `remote_ip` and `protocol`.
+        server_connection: The opaque connection object of Tornado's delegate interface.
+    """
+
+    _scope: Any = None
+
+    def __init__(  # not super().__init__: that parses everything at once
+        self,
+        start_line: RequestStartLine | tuple[str, str, str],
+        headers: HTTPHeaders | list[tuple[bytes, bytes]],
+        connection: Any,
+        server_connection: object | None = None,
+    ) -> None:
+        self.method, self.uri, self.version = start_line
+        self.path, _, self.query = self.uri.partition("?")
+        self.connection = connection
+        self.server_connection = server_connection
+        self.body = b""
+        self._raw_headers = headers
+        self._start_time = time.time()
+        self._finish_time = None
+        self._is_body_parsed = False
+
+    def raw_header(self, name: bytes) -> bytes | None:
+        """Return the first value of the header *name* (lower case) without building the header dict."""
+        raw = self._raw_headers
+        if isinstance(raw, HTTPHeaders):
+            value = raw.get(name.decode("latin-1"))
+            return None if value is None else value.encode("latin-1")
+        for key, found in raw:
+            if key == name:
+                return found
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not there yet: the value is kept and found directly from then on.
+        build = _LAZY.get(name)
+        if build is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = build(self)
+        self.__dict__[name] = value
+        return value
+
+    def _parse_body(self) -> None:
+        """Parse body arguments and files, once.
+
+        Raises:
+            HTTPInputError: The body is not what its Content-Type says.
+        """
+        if self._is_body_parsed:
+            return
+        self._is_body_parsed = True
+        body_arguments: _Arguments = {}
+        files: dict[str, list[HTTPFile]] = {}
+        if self.body:
+            content_type = self.headers.get("Content-Type", "")
+            parse_body_arguments(content_type, self.body, body_arguments, files, self.headers)
+        self.__dict__["body_arguments"] = body_arguments
+        self.__dict__["files"] = files
+        for key, values in body_arguments.items():
+            self.arguments.setdefault(key, []).extend(values)
+
+
+def _headers(request: Request) -> HTTPHeaders:
+    raw = request._raw_headers
+    if isinstance(raw, HTTPHeaders):
+        return raw
+    headers = HTTPHeaders()
+    for name, value in raw:
+        headers.add(name.decode("latin-1"), value.decode("latin-1"))
+    return headers
+
+
+def _host(request: Request) -> str:
+    host = request.raw_header(b"host")
+    return "127.0.0.1" if host is None else host.decode("latin-1")
+
+
+def _host_name(request: Request) -> str:
+    return split_host_and_port(request.host.lower())[0]
+
+
+def _query(request: Request) -> _Arguments:
+    if not request.query:
+        return {}
+    try:
+        return parse_qs_bytes(request.query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError as exc:
+        raise HTTPInputError(f"Invalid query string: {exc}") from exc
+
+
+def _arguments(request: Request) -> _Arguments:
+    return {key: list(values) for key, values in request.query_arguments.items()}
+
+
+def _body_arguments(request: Request) -> _Arguments:
+    request._parse_body()
+    found: _Arguments = request.__dict__["body_arguments"]
+    return found
+
+
+def _files(request: Request) -> dict[str, list[HTTPFile]]:
+    request._parse_body()
+    found: dict[str, list[HTTPFile]] = request.__dict__["files"]
+    return found
+
+
+def _remote_ip(request: Request) -> str | None:
+    return getattr(getattr(request.connection, "context", None), "remote_ip", None)
+
+
+def _protocol(request: Request) -> str:
+    return getattr(getattr(request.connection, "context", None), "protocol", "http")
+
+
+_LAZY = {
+    "headers": _headers,
+    "host": _host,
+    "host_name": _host_name,
+    "query_arguments": _query,
+    "arguments": _arguments,
+    "body_arguments": _body_arguments,
+    "files": _files,
+    "remote_ip": _remote_ip,
+    "protocol": _protocol,
+}

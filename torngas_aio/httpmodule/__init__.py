@@ -1,0 +1,1 @@
+"""HTTP modules: hooks that turn on and off per route."""

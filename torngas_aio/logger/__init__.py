@@ -1,0 +1,1 @@
+"""Loggers, files that several processes share, and their settings."""

@@ -1,0 +1,1 @@
+"""Mix-ins for handlers."""

@@ -1,0 +1,1 @@
+"""The visitor's session and its store over a cache."""

@@ -1,0 +1,1 @@
+"""Template engines behind one contract."""
