@@ -1,0 +1,1 @@
+"""Real servers for the tests, started from the system's own binaries on free ports."""

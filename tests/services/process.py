@@ -1,0 +1,222 @@
+"""A real server as a child process: started, paused, killed, started again on the same port, always cleaned up.
+
+    binary()          where a server's program is; without it the test is skipped, and fails where CI is set
+    free_port()       a loopback port that nothing listens on
+    ServerProcess     one server: start > [pause > resume] > stop or kill > start ... > close
+
+Used by `redis.py`, `memcached.py` and the databases' modules here. Everything is synchronous: starting takes some
+tens of milliseconds, and the methods can be called from a fixture as well as from within a test.
+Begin with `ServerProcess`.
+"""
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+__all__ = ["HOST", "ServerProcess", "accepts", "binary", "free_port"]
+
+HOST = "127.0.0.1"
+
+START_SECONDS = 15.0
+STOP_SECONDS = 10.0
+
+_running: "weakref.WeakSet[ServerProcess]" = weakref.WeakSet()
+
+
+def binary(name: str, *others: str, folders: Sequence[str] = ()) -> str:
+    """Return the path of the program *name*, or of one of the *others*.
+
+    Args:
+        name: As typed in a shell, such as "redis-server".
+        others: Further names of the same program, tried in order.
+        folders: Searched after PATH and the sbin folders, which a user's PATH often lacks.
+
+    A missing program skips the test, loudly; where the environment says CI it fails the test instead.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", *folders])
+    for each in (name, *others):
+        found = shutil.which(each, path=path)
+        if found:
+            return found
+    message = f"{name} is not installed: its tests did not run. Install it with the system's package manager."
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that nothing listens on; different on every call."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def accepts(address: tuple[str, int] | str) -> bool:
+    """True if something accepts connections at *address*: host and port, or the path of a unix socket."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+    return True
+
+
+class ServerProcess:
+    """One server, its folder and its log.
+
+    Args:
+        name: For messages and the log's file name.
+        command: Program and arguments; given the folder, so that data and sockets can live there.
+        is_ready: True once the server answers; called every 10 ms while starting.
+        prepare: Called once, before the first start, with the folder: write a configuration, create the tables.
+        environment: Added to this process's own.
+        start_seconds: How long the server may take to answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[Path], Sequence[str]],
+        is_ready: Callable[[], bool],
+        *,
+        prepare: Callable[[Path], object] | None = None,
+        environment: Mapping[str, str] | None = None,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        self.name = name
+        self.folder = Path(tempfile.mkdtemp(prefix=f"torngas-{name}-"))
+        self._command = command
+        self._is_ready = is_ready
+        self._prepare = prepare
+        self._environment = {**os.environ, **(environment or {})}
+        self._start_seconds = start_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        _running.add(self)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def is_running(self) -> bool:
+        """True while the process lives, paused or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        assert self._process is not None, f"{self.name} is not running"
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What the server has written so far, of all its starts."""
+        path = self._log_path
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def start(self) -> None:
+        """Start the server and return once it answers; nothing happens when it runs already."""
+        if self.is_running:
+            return
+        if self._prepare is not None:
+            self._prepare(self.folder)
+            self._prepare = None
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                list(self._command(self.folder)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C in the terminal reaches pytest only, which then cleans up
+            )
+        try:
+            self._wait_until_ready(self._process)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Ask the server to end (SIGTERM) and wait for it; kill it if it does not."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the server as a crash would (SIGKILL); its port stays free for the next `start`."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze the server (SIGSTOP): its sockets stay open and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on (SIGCONT)."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Kill the server and start it again on the same port."""
+        self.kill()
+        self.start()
+
+    def close(self) -> None:
+        """Kill the server and remove its folder; twice is harmless."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        _running.discard(self)
+
+    @property
+    def _log_path(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + self._start_seconds
+        while not self._is_ready():
+            if process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {process.returncode} instead of starting:\n{self._tail()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} did not answer within {self._start_seconds} s:\n{self._tail()}")
+            time.sleep(0.01)
+        if process.poll() is not None:  # something else answers on the port
+            raise RuntimeError(f"{self.name} ended with {process.returncode}:\n{self._tail()}")
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        os.kill(process.pid, signal.SIGCONT)  # a paused process ends on no signal but SIGKILL
+        process.send_signal(number)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _tail(self) -> str:
+        return "\n".join(self.log.splitlines()[-20:])
+
+
+def _close_all() -> None:
+    for server in list(_running):
+        server.close()
+
+
+atexit.register(_close_all)

@@ -1,0 +1,78 @@
+"""The server processes themselves: what the fault tests of the stores stand on."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
+
+
+def served(port: int) -> ServerProcess:
+    return ServerProcess(
+        "http",
+        lambda folder: [sys.executable, "-m", "http.server", str(port), "--bind", HOST, "--directory", str(folder)],
+        lambda: accepts((HOST, port)),
+    )
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def server(port: int) -> Iterator[ServerProcess]:
+    with served(port) as running:
+        yield running
+
+
+def test_a_killed_server_comes_back_on_its_port(server: ServerProcess, port: int) -> None:
+    first = server.pid
+    server.kill()
+    assert not server.is_running
+    assert not accepts((HOST, port))
+    server.start()
+    assert server.pid != first
+    assert accepts((HOST, port))
+
+
+def test_a_paused_server_can_be_resumed_and_stopped(server: ServerProcess, port: int) -> None:
+    server.pause()
+    server.resume()
+    server.pause()
+    server.stop()
+    assert not accepts((HOST, port))
+
+
+def test_closing_removes_process_and_folder(port: int) -> None:
+    server = served(port)
+    seen: list[int] = []
+
+    def failing_test() -> None:
+        with server:
+            seen.append(server.pid)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing_test()
+    assert not server.folder.exists()
+    assert not Path(f"/proc/{seen[0]}/cmdline").exists()
+
+
+def test_a_server_that_ends_at_once_says_what_it_wrote() -> None:
+    broken = ServerProcess("broken", lambda _: [sys.executable, "-c", "raise SystemExit('no luck')"], lambda: False)
+    with pytest.raises(RuntimeError, match="no luck"):
+        broken.start()
+    broken.close()
+
+
+def test_a_missing_program_skips_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no-such-server is not installed"):
+        binary("no-such-server")
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="no-such-server is not installed"):
+        binary("no-such-server", "nor-this")
+    assert binary("no-such-server", "sh").endswith("sh")
