@@ -5,6 +5,7 @@
     ├── NotCallableError      (TypeError)      a callable was wanted
     ├── ConfigError           (ValueError)     settings or hooks that cannot work; lists every fault
     │   └── UrlError                           the URL tables cannot work
+    ├── OutsideRequest        (LookupError)    the current request was asked for where there is none
     ├── UnknownAlias          (LookupError)    no such cache, database or connection name
     ├── Unavailable           (ConnectionError)  a store did not answer in time
     │   ├── CacheUnavailable
@@ -39,6 +40,7 @@ __all__ = [
     "HttpNotAllowError",
     "InvalidKey",
     "NotCallableError",
+    "OutsideRequest",
     "PoolExhausted",
     "SerializationError",
     "SessionError",
@@ -82,6 +84,10 @@ class ConfigError(BaseError, ValueError):
 
 class UrlError(ConfigError):
     """The URL tables cannot work: a missing table, a duplicate name, a bad pattern."""
+
+
+class OutsideRequest(BaseError, LookupError):
+    """The current request was asked for by code that runs for none."""
 
 
 class UnknownAlias(BaseError, LookupError):

@@ -1,0 +1,74 @@
+"""A dictionary whose keys are attributes too: what database rows and parsed forms are handed out as.
+
+    row.name == row["name"]      a missing key: AttributeError as an attribute, KeyError as a key
+
+A key that is also a method of `dict`, such as `items`, is reached as a key only. Begin with `Storage`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Storage", "storage", "storify"]
+
+
+class Storage(dict[str, Any]):
+    """A `dict` that is read, set and deleted by attribute as well.
+
+    It copies, compares, pickles and dumps to JSON as the dictionary it is.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"This Storage has no {name!r}; it has {sorted(map(str, self))!r}.") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(f"This Storage has no {name!r} to delete.") from None
+
+    def __repr__(self) -> str:
+        return f"<Storage {dict.__repr__(self)}>"
+
+    def copy(self) -> "Storage":
+        return Storage(self)
+
+
+storage = Storage
+"""The seed's second name of `Storage`."""
+
+
+def storify(mapping: Mapping[str, Any], *requireds: str, **defaults: Any) -> Storage:
+    """Return *mapping* as a `Storage` with every required key and every default in it.
+
+    A list, as a form field sent twice gives, becomes its last item, unless that key's default is a list:
+    then a single value becomes a list of one.
+
+    Raises:
+        KeyError: A key of *requireds* is missing.
+    """
+    found = Storage()
+    for key in requireds:
+        found[key] = _single(mapping[key])
+    for key, value in mapping.items():
+        found[key] = _listed(value) if isinstance(defaults.get(key), list) else _single(value)
+    for key, default in defaults.items():
+        found.setdefault(key, default.copy() if isinstance(default, list) else default)
+    return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, list):
+        return value[-1] if value else None
+    return value

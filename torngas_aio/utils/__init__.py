@@ -1,0 +1,34 @@
+"""Small tools that belong to no part and are used by many.
+
+    text.py        safestr  safeunicode  escape_controls
+    iteration.py   iterbetter
+    null.py        Null
+    hosts.py       host patterns: which host names a setting means
+    redirects.py   is_safe_redirect  safe_redirect_target
+    request.py     request_context
+
+What stands in `__all__` here is imported from `torngas_aio.utils`.
+"""
+
+from functools import cached_property
+
+from torngas_aio.utils.iteration import IterBetter, iterbetter
+from torngas_aio.utils.null import Null
+from torngas_aio.utils.redirects import is_safe_redirect, safe_redirect_target
+from torngas_aio.utils.request import request_context
+from torngas_aio.utils.text import escape_controls, safestr, safeunicode
+from torngas_aio.utils.timing import sleep
+
+__all__ = [
+    "IterBetter",
+    "Null",
+    "cached_property",
+    "escape_controls",
+    "is_safe_redirect",
+    "iterbetter",
+    "request_context",
+    "safe_redirect_target",
+    "safestr",
+    "safeunicode",
+    "sleep",
+]

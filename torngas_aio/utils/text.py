@@ -1,0 +1,44 @@
+"""Text out of whatever comes: bytes, numbers, hostile input.
+
+Begin with `safestr`; `escape_controls` is what every line of a log goes through.
+"""
+
+import re
+
+__all__ = ["escape_controls", "safestr", "safeunicode"]
+
+# C0, DEL and C1 controls, the separators that end a line for `str.splitlines`, the marks that reorder
+# what a terminal shows, and lone surrogates, which no encoder takes.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def safestr(obj: object, encoding: str = "utf-8") -> str:
+    """Return *obj* as text: text as it is, bytes decoded, the rest by `str`.
+
+    Raises:
+        UnicodeDecodeError: Bytes that are not in *encoding*.
+    """
+    if isinstance(obj, str):
+        return obj
+    if isinstance(obj, (bytes, bytearray, memoryview)):
+        return bytes(obj).decode(encoding)
+    return str(obj)
+
+
+safeunicode = safestr
+"""In Python 3 text is Unicode: the two names of the seed have become one function."""
+
+
+def escape_controls(text: str) -> str:
+    r"""Return *text* with every control character written out, as `\n` or `\x1b`.
+
+    What a client sends can then neither begin a line of its own nor speak to the terminal.
+    """
+    return _CONTROLS.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    number = ord(character)
+    return _NAMED.get(character) or (f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}")
