@@ -1,0 +1,144 @@
+"""A TCP proxy in the test's own loop that misbehaves when told: cuts, stalls and delays, even within an answer.
+
+    async with Proxy(host, port) as proxy:
+        proxy.cut_after(10)      the 11th byte of the answers never arrives: the connection is reset
+        proxy.stall()            answers are held back; `flow()` lets them go
+        proxy.slow(0.01, 1)      one byte of the answers each 10 ms
+
+Begin with `Proxy`.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from tests.services.process import HOST
+
+__all__ = ["Proxy"]
+
+CHUNK = 64 * 1024
+
+
+class Proxy:
+    """Listens on a loopback port and passes bytes to *host* and *port*, and back.
+
+    Attributes:
+        sent: Bytes that went to the server, over all connections.
+        received: Bytes that came back and were passed on.
+        connections: How many connections were made.
+    """
+
+    def __init__(self, port: int, host: str = HOST) -> None:
+        self.sent = 0
+        self.received = 0
+        self.connections = 0
+        self._target = (host, port)
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._allowed: int | None = None
+        self._pause = 0.0
+        self._piece = CHUNK
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self._heard = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.flow()
+        self.cut()
+        await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        """Where the proxy listens."""
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def address(self) -> str:
+        """Host and port, as `LOCATION` takes them."""
+        return f"{HOST}:{self.port}"
+
+    def cut(self) -> None:
+        """Reset every connection now; new ones are served."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def cut_after(self, size: int) -> None:
+        """Pass *size* more bytes of answers on, then reset the connection; the next one flows freely."""
+        self._allowed = size
+
+    def stall(self) -> None:
+        """Hold the answers back; what is sent still reaches the server."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Let the answers go, those held back first."""
+        self._flowing.set()
+        self._pause, self._piece = 0.0, CHUNK
+
+    def slow(self, pause: float, piece: int) -> None:
+        """Pass answers on in pieces of *piece* bytes, *pause* seconds apart."""
+        self._pause, self._piece = pause, piece
+
+    async def wait_for_sent(self, size: int) -> None:
+        """Return once *size* bytes in all went to the server."""
+        while self.sent < size:
+            self._heard.clear()
+            await self._heard.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, server_writer}
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._forward(reader, server_writer))
+                group.create_task(self._back(server_reader, writer))
+        except* OSError:
+            pass  # one side went away: so does the other
+        finally:
+            for each in (writer, server_writer):
+                self._writers.discard(each)
+                each.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(CHUNK):
+            writer.write(data)
+            await writer.drain()
+            self.sent += len(data)
+            self._heard.set()
+        raise ConnectionResetError("the client closed")
+
+    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(CHUNK):
+            while data:
+                piece, data = data[: self._piece], data[self._piece :]
+                await self._pass_on(piece, writer)
+        raise ConnectionResetError("the server closed")
+
+    async def _pass_on(self, piece: bytes, writer: asyncio.StreamWriter) -> None:
+        if self._pause:
+            await asyncio.sleep(self._pause)
+        await self._flowing.wait()
+        if self._allowed is not None:
+            piece, self._allowed = piece[: self._allowed], self._allowed - len(piece)
+        writer.write(piece)
+        await writer.drain()
+        self.received += len(piece)
+        if self._allowed is not None and self._allowed < 0:
+            self._allowed = None
+            await asyncio.sleep(0)
+            raise ConnectionResetError("cut")

@@ -1,0 +1,229 @@
+"""Redis as the tests need it: alone, behind TLS or a unix socket, as a cluster, and watched by sentinels.
+
+    RedisServer        one server; `url`, and `.process` to pause, kill and restart it
+    RedisCluster       three masters that share the 16,384 slots; `url`
+    RedisSentinels     a master, a replica and three sentinels; `url`, `fail_over()`
+
+Begin with `RedisServer`.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.services.process import HOST, ServerProcess, binary, free_port
+
+__all__ = ["Certificates", "RedisCluster", "RedisSentinels", "RedisServer", "command"]
+
+
+def command(port: int, *words: str, password: str | None = None) -> str:
+    """Send one command with the system's own client and return its answer as text; "" when nothing answers."""
+    auth = ["-a", password, "--no-auth-warning"] if password else []
+    done = subprocess.run(
+        [binary("redis-cli"), "-h", HOST, "-p", str(port), *auth, *words],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+class Certificates:
+    """A throw-away authority and a certificate for 127.0.0.1, written into *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        import trustme
+
+        authority = trustme.CA()
+        issued = authority.issue_cert(HOST, "localhost")
+        self.authority = folder / "ca.pem"
+        self.certificate = folder / "cert.pem"
+        self.key = folder / "key.pem"
+        authority.cert_pem.write_to_path(str(self.authority))
+        issued.private_key_pem.write_to_path(str(self.key))
+        issued.cert_chain_pems[0].write_to_path(str(self.certificate))
+
+
+class RedisServer:
+    """One Redis that keeps nothing on disk.
+
+    Args:
+        options: Further lines of its configuration, such as `maxmemory="10mb"`; underscores stand for dashes.
+        unix_socket: Listen on a unix socket as well; see `socket_path`.
+        tls: Listen with TLS on `tls_port` as well, with the certificates of `certificates`.
+    """
+
+    def __init__(self, *, unix_socket: bool = False, tls: bool = False, **options: str) -> None:
+        self.port = free_port()
+        self.tls_port = free_port() if tls else 0
+        self.password = options.get("requirepass")
+        self.process = ServerProcess("redis", self._command, self._answers)
+        self._unix_socket = unix_socket
+        self._options = {key.replace("_", "-"): value for key, value in options.items()}
+        if tls:
+            self.certificates = Certificates(self.process.folder)
+
+    def __enter__(self) -> Self:
+        self.process.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.process.close()
+
+    @property
+    def address(self) -> str:
+        """Host and port, as `LOCATION` takes them."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The server as a URL; its database 0."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    @property
+    def socket_path(self) -> str:
+        """Path of the unix socket."""
+        return str(self.process.folder / "redis.sock")
+
+    def command(self, *words: str) -> str:
+        """Send one command with redis-cli."""
+        return command(self.port, *words, password=self.password)
+
+    def _command(self, folder: Path) -> list[str]:
+        words = [binary("redis-server"), "--port", str(self.port), "--bind", HOST, "--dir", str(folder)]
+        words += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        if self._unix_socket:
+            words += ["--unixsocket", str(folder / "redis.sock")]
+        if self.tls_port:
+            made = self.certificates
+            words += ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
+            words += ["--tls-cert-file", str(made.certificate), "--tls-key-file", str(made.key)]
+            words += ["--tls-ca-cert-file", str(made.authority)]
+        for key, value in self._options.items():
+            words += [f"--{key}", value]
+        return words
+
+    def _answers(self) -> bool:
+        return self.command("PING") == "PONG"
+
+
+class RedisCluster:
+    """Three masters of one cluster, without replicas."""
+
+    def __init__(self) -> None:
+        self.nodes = [
+            RedisServer(cluster_enabled="yes", cluster_node_timeout="1000", cluster_require_full_coverage="no")
+            for _ in range(3)
+        ]
+
+    def __enter__(self) -> Self:
+        for node in self.nodes:
+            node.process.start()
+        subprocess.run(
+            [binary("redis-cli"), "--cluster", "create", *(node.address for node in self.nodes), "--cluster-yes"],
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
+        _wait_for(self._is_whole, "the cluster to cover every slot")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for node in self.nodes:
+            node.process.close()
+
+    @property
+    def url(self) -> str:
+        """All three nodes, as `LOCATION` takes them."""
+        return "redis+cluster://" + ",".join(node.address for node in self.nodes)
+
+    def _is_whole(self) -> bool:
+        known = [node.command("CLUSTER", "INFO") for node in self.nodes]
+        return all("cluster_state:ok" in info and "cluster_known_nodes:3" in info for info in known)
+
+
+class RedisSentinels:
+    """A master with one replica, and three sentinels that replace it when it dies.
+
+    Attributes:
+        service: The name under which the sentinels know the master.
+    """
+
+    def __init__(self) -> None:
+        self.service = "mymaster"
+        self.first = RedisServer()
+        self.second = RedisServer(replicaof=f"{HOST} {self.first.port}")
+        self.ports = [free_port() for _ in range(3)]
+        self.sentinels = [_sentinel(port, self.service, self.first.port) for port in self.ports]
+
+    def __enter__(self) -> Self:
+        for process in (self.first.process, self.second.process):
+            process.start()
+        _wait_for(lambda: "master_link_status:up" in self.second.command("INFO", "replication"), "the replica")
+        for process in self.sentinels:
+            process.start()
+        _wait_for(self._is_watched, "the sentinels to find each other and the replica")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for process in (*self.sentinels, self.second.process, self.first.process):
+            process.close()
+
+    @property
+    def url(self) -> str:
+        """The sentinels and the service's name, as `LOCATION` takes them."""
+        return "redis+sentinel://" + ",".join(f"{HOST}:{port}" for port in self.ports) + f"/{self.service}"
+
+    def master_port(self) -> int:
+        """Return the port of the master as the first sentinel knows it."""
+        answer = command(self.ports[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+        return int(answer.split()[1])
+
+    def fail_over(self) -> None:
+        """Kill the master and return once all sentinels name the other server."""
+        self.first.process.kill()
+        for port in self.ports:
+            _wait_for(partial(self._is_replaced, port), "the sentinels to name the new master")
+
+    def _is_replaced(self, port: int) -> bool:
+        answer = command(port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+        return str(self.second.port) in answer.split()
+
+    def _is_watched(self) -> bool:
+        known = [command(port, "SENTINEL", "MASTER", self.service).split() for port in self.ports]
+        return all(_value(info, "num-slaves") == "1" and _value(info, "num-other-sentinels") == "2" for info in known)
+
+
+def _sentinel(port: int, service: str, master: int) -> ServerProcess:
+    def prepare(folder: Path) -> None:
+        (folder / "sentinel.conf").write_text(
+            f"port {port}\nbind {HOST}\ndir {folder}\n"
+            f"sentinel monitor {service} {HOST} {master} 2\n"
+            f"sentinel down-after-milliseconds {service} 500\n"
+            f"sentinel failover-timeout {service} 3000\n",
+            encoding="utf-8",
+        )
+
+    return ServerProcess(
+        "sentinel",
+        lambda folder: [binary("redis-server"), str(folder / "sentinel.conf"), "--sentinel"],
+        lambda: command(port, "PING") == "PONG",
+        prepare=prepare,
+    )
+
+
+def _value(words: list[str], name: str) -> str:
+    return words[words.index(name) + 1] if name in words else ""
+
+
+def _wait_for(is_so: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)
