@@ -4,7 +4,8 @@
     ├── ArgumentError         (TypeError)      a call was given what it cannot use
     ├── NotCallableError      (TypeError)      a callable was wanted
     ├── ConfigError           (ValueError)     settings or hooks that cannot work; lists every fault
-    │   └── UrlError                           the URL tables cannot work
+    │   ├── UrlError                           the URL tables cannot work
+    │   └── UnknownSetting    (AttributeError) no setting has this name
     ├── OutsideRequest        (LookupError)    the current request was asked for where there is none
     ├── UnknownAlias          (LookupError)    no such cache, database or connection name
     ├── Unavailable           (ConnectionError)  a store did not answer in time
@@ -46,6 +47,7 @@ __all__ = [
     "SessionError",
     "Unavailable",
     "UnknownAlias",
+    "UnknownSetting",
     "UrlError",
     "ValueTooLarge",
 ]
@@ -88,6 +90,10 @@ class UrlError(ConfigError):
 
 class OutsideRequest(BaseError, LookupError):
     """The current request was asked for by code that runs for none."""
+
+
+class UnknownSetting(ConfigError, AttributeError):
+    """No setting has this name; an AttributeError too, so `getattr` with a default and `hasattr` work."""
 
 
 class UnknownAlias(BaseError, LookupError):

@@ -1,0 +1,211 @@
+"""Every setting and its default; a project's settings module overrides them by name.
+
+    this module  <  the project's module  <  settings.configure(...)  <  settings.override(...)
+
+SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are completed key by key from here; every
+other name is replaced whole. Relative paths are relative to the directory the server is started in.
+Upper-case names are the settings, and all of them are public.
+"""
+
+import os
+from typing import Any
+
+# ------------------------------------------------------------------ server and requests
+
+DEBUG: bool = False
+"""Debug pages with tracebacks, autoreload, the start banner. Never on where others can reach it."""
+
+XHEADERS: bool = True
+"""Take address and scheme from `X-Forwarded-For`/`X-Real-Ip`/`X-Forwarded-Proto` (or `X-Scheme`), but only when the
+connection comes from TRUSTED_PROXIES."""
+
+TRUSTED_PROXIES: tuple[str, ...] = ("127.0.0.0/8", "::1", "unix")
+"""Addresses and networks of one's own proxies; `unix` stands for connections over a unix socket. The right-most
+forwarded hop that is not in here is the client."""
+
+IPV4_ONLY: bool = True
+"""Listen on IPv4 only, also where the address has IPv6 names."""
+
+REQUEST_TIMEOUT: float | None = None
+"""Seconds after which a request is cancelled and answered 503; None: no limit."""
+
+ETAG: bool = False
+"""Hash each body into an `Etag` header and answer `If-None-Match` with 304, as plain Tornado does. A handler
+turns it on for itself by defining `compute_etag`."""
+
+TORNADO_CONF: dict[str, Any] = {
+    "cookie_secret": None,  # signs cookies; without one and with DEBUG off the server does not start
+    "login_url": "/login",
+    "static_path": None,
+    "template_path": None,  # None: beside the file of the handler
+    "xsrf_cookies": False,
+}
+"""Settings of `tornado.web.Application`; whatever Tornado takes may stand here."""
+
+THREADS_NUM: int = os.cpu_count() or 1
+"""How many threads `async_execute` keeps for plain functions."""
+
+WHITELIST: tuple[str, ...] | bool = False
+"""Addresses and networks that `whitelisted` lets pass; False: none are listed."""
+
+# ------------------------------------------------------------------ applications and the pipeline
+
+INSTALLED_APPS: tuple[str, ...] = ()
+"""Packages with a module `urls` that has a list `urls`; looked up in this order."""
+
+MIDDLEWARE_CLASSES: tuple[str, ...] = (
+    # The access log stands first, so that its endcall hook, run in reverse, is the last to run.
+    "torngas_aio.middleware.accesslog.AccessLogMiddleware",
+    "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",
+)
+
+COMMON_MODULES: tuple[str, ...] = ()
+"""HTTP modules of every matched route, in this order, before those of ROUTE_MODULES."""
+
+ROUTE_MODULES: dict[str, Any] = {}
+"""`{route name or regular expression of the path: [module, '!common module', '!all']}`."""
+
+# ------------------------------------------------------------------ cache and session
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "torngas_aio.cache.backends.localcache.LocMemCache",
+        "LOCATION": "process_cache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000, "CULL_FREQUENCY": 3},
+    },
+    "session_loccache": {
+        "BACKEND": "torngas_aio.cache.backends.localcache.LocMemCache",
+        "LOCATION": "session_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000, "CULL_FREQUENCY": 10},
+    },
+    "default_memcache": {
+        "BACKEND": "torngas_aio.cache.backends.memcached.MemcachedCache",
+        "LOCATION": ["127.0.0.1:11211"],
+        "TIMEOUT": 300,
+    },
+    "dummy": {"BACKEND": "torngas_aio.cache.backends.dummy.DummyCache"},
+    "filebased": {
+        "BACKEND": "torngas_aio.cache.backends.filecache.FileBasedCache",
+        "LOCATION": ".cache",
+    },
+    "default_redis": {
+        "BACKEND": "torngas_aio.cache.backends.rediscache.RedisCache",
+        "LOCATION": "127.0.0.1:6379",
+        "OPTIONS": {
+            "DB": 0,
+            "POOL_KWARGS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+            "PING_INTERVAL": 120,
+        },
+    },
+}
+"""One entry an alias; nothing is opened before it is used."""
+
+SESSION: dict[str, Any] = {
+    "session_cache_alias": "default",
+    "session_name": "__TORNADOSSID",
+    "cookie_domain": "",
+    "cookie_path": "/",
+    "expires": 0,  # seconds; 0: until the browser closes, kept for a day in the store
+    "ignore_change_ip": False,  # False: a session whose address changes is ended
+    "httponly": True,
+    "secure": False,
+    "secret_key": None,  # signs the id; without one and with DEBUG off SessionMiddleware does not start
+    "session_version": "1",  # changing it ends every session
+    "samesite": "Lax",  # 'Lax', 'Strict', 'None' (wants secure) or '' for no attribute
+    "serializer": "json",
+}
+
+# ------------------------------------------------------------------ templates and languages
+
+TEMPLATE_CONFIG: dict[str, Any] = {
+    # None: Tornado's; 'torngas_aio.template.jinja2_loader.Jinja2TemplateLoader';
+    # 'torngas_aio.template.mako_loader.MakoTemplateLoader'
+    "template_engine": None,
+    "filesystem_checks": True,  # all engines: look whether a file has changed
+    "cache_directory": None,  # Jinja2 and Mako: where compiled templates are kept; None: in memory only
+    "collection_size": 50,  # Mako: templates held in memory
+    "cache_size": 400,  # Jinja2: templates held in memory; -1: all, 0: compiled each time
+    "format_exceptions": False,  # Mako: errors as a page
+    "autoescape": True,
+}
+"""Other keys are handed to the engine as they are."""
+
+TRANSLATIONS: bool = False
+"""Load the translations of TRANSLATIONS_CONF at start."""
+
+TRANSLATIONS_CONF: dict[str, Any] = {
+    "translations_dir": "translations",
+    "locale_default": "en_US",
+    "use_accept_language": True,
+}
+
+# ------------------------------------------------------------------ database
+
+DATABASE_CONNECTION: dict[str, dict[str, Any]] = {}
+"""`{name: {'connections': [{'ROLE': 'master', 'DRIVER': 'mysql+aiomysql', 'UID', 'PASSWD', 'HOST', 'PORT',
+'DATABASE', 'QUERY': {}}, ...], 'kwargs': {}}}`; exactly one master, any number of slaves."""
+
+SQLALCHEMY_CONFIGURATION: dict[str, Any] = {
+    "sqlalchemy.connect_args": {},
+    "sqlalchemy.echo": False,
+    "sqlalchemy.max_overflow": 10,
+    "sqlalchemy.echo_pool": False,
+    "sqlalchemy.pool_timeout": 5,
+    "sqlalchemy.pool_size": 10,
+    "sqlalchemy.pool_recycle": 3600,
+    "sqlalchemy.poolclass": "QueuePool",
+}
+"""Options of every engine, as `sqlalchemy.engine_from_config` spells them."""
+
+PING_DB: float = 300
+"""Seconds between two pings of idle database connections; 0: no pings."""
+
+PING_CONN_COUNT: int = 5
+"""How many idle connections of each pool are pinged at a time."""
+
+ATOMIC_REQUESTS: bool = False
+"""One transaction a request: committed before the first byte leaves, rolled back on an error or a status of 500
+and more."""
+
+STICK_TO_MASTER: float = 0
+"""Seconds for which a visitor who has written reads from the master, by a signed cookie; 0: off."""
+
+# ------------------------------------------------------------------ logging
+
+LOGGING_DIR: str = "logs/"
+
+LOGGING: tuple[dict[str, Any], ...] = (
+    {
+        "name": "tornado",
+        "level": "INFO",
+        "log_to_stderr": True,
+        "when": "midnight",
+        "interval": 1,
+        "filename": "tornado.log",
+    },
+    {
+        "name": "torngas_aio.tracelog",
+        "level": "ERROR",
+        "log_to_stderr": True,
+        "when": "midnight",
+        "interval": 1,
+        "filename": "trace.log",
+    },
+    {
+        "name": "torngas_aio.accesslog",
+        "level": "INFO",
+        "log_to_stderr": True,
+        "when": "midnight",
+        "interval": 1,
+        "filename": "access.log",
+        "formatter": "%(message)s",
+    },
+    {
+        "name": "torngas_aio.infolog",
+        "level": "INFO",
+        "log_to_stderr": True,
+        "when": "midnight",
+        "interval": 1,
+        "filename": "info.log",
+    },
+)

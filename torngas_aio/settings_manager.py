@@ -1,0 +1,300 @@
+"""The settings of the program: one object, read anywhere, loaded on first use.
+
+    --settings=pkg.module        ┐
+    TORNGAS_APP_SETTINGS         ├─ load_settings ──► values ──► settings.NAME
+    neither: built-in defaults   ┘                      ▲
+    settings.configure(NAME=…) ─────────────────────────┘
+    with settings.override(NAME=…):   this context and the tasks it starts only
+
+A name that nobody overrides is a plain attribute of `settings`; a name that some context overrides leaves
+the instance and is looked up context by context until the last override of it has ended.
+Begin with `Settings`.
+"""
+
+import difflib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Self
+
+from torngas_aio import _importing, global_settings
+from torngas_aio.exception import ConfigError, UnknownSetting
+
+__all__ = ["ENVIRONMENT_NAME", "Section", "Settings", "SettingsOverride", "load_settings", "settings"]
+
+ENVIRONMENT_NAME = "TORNGAS_APP_SETTINGS"
+"""The environment variable that names the settings module when `--settings` does not."""
+
+COMPLETED_NAMES = frozenset({"SESSION", "TEMPLATE_CONFIG", "TRANSLATIONS_CONF", "TORNADO_CONF"})
+"""Settings that are completed key by key; every other one is replaced whole."""
+
+
+class Section(dict[str, Any]):
+    """A dict of the settings whose keys can be read as attributes: `settings.SESSION.expires`.
+
+    What `dict` has as a method (`keys`, `get`, …) stays that method. Lists and tuples inside hold sections
+    in place of dicts.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+        super().__init__({key: _frozen(value, f"{path}.{key}") for key, value in values.items()})
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            if name.startswith("__"):  # asked by copy, pickle and inspect
+                raise AttributeError(name) from None
+            raise _unknown(f"{self._path}.{name}", (f"{self._path}.{key}" for key in self)) from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Section, (dict(self), self._path))
+
+
+class Settings:
+    """Attribute access to every setting; reading one loads the chosen module when nothing was loaded yet.
+
+    `name in settings` asks whether a setting exists; `dir(settings)` lists them.
+
+    Attributes:
+        source: The module the values came from; None for the built-in defaults and after `configure`.
+    """
+
+    source: str | None
+
+    def __init__(self) -> None:
+        self.__dict__.update(source=None, _values=None, _overridden={}, _lock=threading.RLock())
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not name.isupper():
+            raise AttributeError(f"Settings are upper-case names; {name!r} is none and no method of settings.")
+        for layer in reversed(_layers.get()):
+            if layer.is_active and name in layer.values:
+                return layer.values[name]
+        values = self._loaded()
+        if name in values:
+            return values[name]
+        raise _unknown(name, values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"settings.{name} cannot be set. Write it in the settings module, call settings.configure({name}=...) "
+            f"at the start of a script, or use `with settings.override({name}=...)` in a test."
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._visible()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._visible())
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *self._visible()})
+
+    def __repr__(self) -> str:
+        return f"<Settings of {self.source or 'built-in defaults'}>"
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether a module was loaded or `configure` was called; reading a setting loads too."""
+        return self.__dict__["_values"] is not None
+
+    def load(self, module: str | None = None) -> None:
+        """Load *module*, else the one that TORNGAS_APP_SETTINGS names, else the built-in defaults.
+
+        What was loaded or configured before is replaced.
+
+        Raises:
+            ConfigError: The module is named but cannot be imported; its cause is in the message.
+        """
+        source = module or os.environ.get(ENVIRONMENT_NAME) or None
+        self._install(load_settings(source), source)
+
+    def configure(self, **values: Any) -> None:
+        """Use the built-in defaults with *values* over them, in place of any module; for scripts and tests.
+
+        The merge rules of a settings module hold. A second call starts from the defaults again.
+        """
+        self._install(_merged(_defaults(), values), None)
+
+    def override(self, **values: Any) -> "SettingsOverride":
+        """Return a context manager in which *values* hold, for this context and the tasks it starts.
+
+        Other tasks see nothing of it. SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are
+        completed from their present values, so `override(SESSION={'expires': 60})` keeps the rest. The
+        override ends for everybody when its `with` ends.
+        """
+        return SettingsOverride(self, values)
+
+    def reset(self) -> None:
+        """Forget what was loaded or configured; the next read loads anew. Overrides go on."""
+        with self._lock:
+            self._clear()
+            self.__dict__.update(source=None, _values=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every setting that this context sees, as a new dict."""
+        return {name: getattr(self, name) for name in self._visible()}
+
+    def _install(self, values: dict[str, Any], source: str | None) -> None:
+        with self._lock:
+            self._clear()
+            self.__dict__.update(source=source, _values=values)
+            self.__dict__.update({name: values[name] for name in values if name not in self._overridden})
+
+    def _clear(self) -> None:
+        for name in [name for name in self.__dict__ if name.isupper()]:
+            del self.__dict__[name]
+
+    def _loaded(self) -> dict[str, Any]:
+        values: dict[str, Any] | None = self.__dict__["_values"]
+        if values is None:
+            with self._lock:
+                if self.__dict__["_values"] is None:
+                    self.load()
+            values = self.__dict__["_values"]
+            assert values is not None
+        return values
+
+    def _visible(self) -> list[str]:
+        names = dict.fromkeys(self._loaded())
+        for layer in _layers.get():
+            if layer.is_active:
+                names.update(dict.fromkeys(layer.values))
+        return list(names)
+
+    def _hide(self, names: Iterable[str]) -> None:
+        with self._lock:
+            for name in names:
+                self._overridden[name] = self._overridden.get(name, 0) + 1
+                self.__dict__.pop(name, None)
+
+    def _show(self, names: Iterable[str]) -> None:
+        with self._lock:
+            for name in names:
+                self._overridden[name] -= 1
+                if not self._overridden[name]:
+                    del self._overridden[name]
+                    if self.is_loaded and name in self._loaded():
+                        self.__dict__[name] = self._loaded()[name]
+
+
+class SettingsOverride:
+    """Values that hold inside one `with` block; made by `Settings.override`."""
+
+    __slots__ = ("_settings", "_token", "_wanted", "is_active", "values")
+
+    def __init__(self, owner: Settings, values: Mapping[str, Any]) -> None:
+        for name in values:
+            if not name.isupper() or name.startswith("_"):
+                raise ConfigError(f"settings.override({name}=...): settings are upper-case names.")
+        self._settings = owner
+        self._wanted = dict(values)
+        self._token: Token[tuple[SettingsOverride, ...]] | None = None
+        self.values: dict[str, Any] = {}
+        self.is_active = False
+
+    def __enter__(self) -> Self:
+        if self.is_active:
+            raise RuntimeError("This settings override is already in force; make a second one.")
+        present = {name: getattr(self._settings, name) for name in self._wanted if name in COMPLETED_NAMES}
+        self.values = _merged(present, self._wanted)
+        self._settings._hide(self.values)
+        self.is_active = True
+        self._token = _layers.set((*_layers.get(), self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.is_active = False
+        self._settings._show(self.values)
+        assert self._token is not None
+        try:
+            _layers.reset(self._token)
+        except ValueError:  # left in another context than it was entered in: the layer is off all the same
+            _layers.set(tuple(layer for layer in _layers.get() if layer is not self))
+
+
+_layers: ContextVar[tuple[SettingsOverride, ...]] = ContextVar("torngas_aio_settings", default=())
+
+settings = Settings()
+"""The one settings object of the program."""
+
+
+def load_settings(module: str | None) -> dict[str, Any]:
+    """Return the defaults with the upper-case names of *module* over them.
+
+    Args:
+        module: Dotted name, or None for the defaults alone.
+
+    Raises:
+        ConfigError: *module* cannot be imported.
+    """
+    if module is None:
+        return _defaults()
+    try:
+        found = _importing.import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name and (module == exc.name or module.startswith(f"{exc.name}.")):
+            raise ConfigError(
+                f"Settings module {module!r}: no module {exc.name!r} on sys.path. "
+                f"Check --settings or {ENVIRONMENT_NAME}, and start from the project's directory."
+            ) from exc
+        raise ConfigError(f"Settings module {module!r} could not be imported: {exc}.") from exc
+    except Exception as exc:  # a frontier: the project's own code runs here
+        raise ConfigError(
+            f"Settings module {module!r} could not be imported: {type(exc).__name__}: {exc}{_place(exc)}"
+        ) from exc
+    return _merged(_defaults(), _names_of(found))
+
+
+def _defaults() -> dict[str, Any]:
+    return {name: _frozen(value, name) for name, value in _names_of(global_settings).items()}
+
+
+def _names_of(module: object) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """*above* over *below*; a completed name that is no dict is left for the checks to report."""
+    merged = dict(below)
+    for name, value in above.items():
+        if name in COMPLETED_NAMES and isinstance(value, dict) and isinstance(below.get(name), dict):
+            merged[name] = Section({**below[name], **value}, name)
+        else:
+            merged[name] = _frozen(value, name)
+    return merged
+
+
+def _frozen(value: Any, path: str) -> Any:
+    """*value* with sections in place of dicts; containers are copied, so no caller shares them."""
+    if isinstance(value, dict):
+        return Section(value, path)
+    if type(value) in (list, tuple):
+        return type(value)(_frozen(item, f"{path}[{index}]") for index, item in enumerate(value))
+    return value
+
+
+def _unknown(name: str, known: Iterable[str]) -> UnknownSetting:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    hint = f' Did you mean "{close[0]}"?' if close else ""
+    return UnknownSetting(f'settings "{name}" not exist!{hint}')
+
+
+def _place(error: BaseException) -> str:
+    """Where the settings module failed: the last frame, or the line of a syntax error."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return ""  # its message holds file and line
+    traceback = error.__traceback__
+    if traceback is None:
+        return ""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f" ({traceback.tb_frame.f_code.co_filename}, line {traceback.tb_lineno})"
