@@ -1,0 +1,228 @@
+"""One signal: who listens, and how they are told.
+
+    connect ──> entries (a tuple, replaced whole) ──> the live ones that fit the sender ──> called as
+
+                                                      receiver(signal=…, sender=…, **named)
+
+Begin with `Signal.send`.
+"""
+
+import asyncio
+import inspect
+import logging
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+from torngas_aio.exception import ArgumentError, NotCallableError
+
+__all__ = ["Receiver", "Responses", "Signal"]
+
+logger = logging.getLogger("torngas_aio.dispatch")
+
+Receiver = Callable[..., Any]
+Responses = list[tuple[Receiver, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One connection. *receiver* and *sender* are called to get at the object; dead ones give None."""
+
+    key: Hashable
+    receiver: Callable[[], Receiver | None]
+    sender: Callable[[], object] | None
+
+
+class Signal:
+    """Something that happens again and again, and whoever wants to be told of it.
+
+    Connecting is safe from any thread; sending belongs to the loop.
+
+    Args:
+        providing_args: Names of what `send` passes along, for readers of the code.
+    """
+
+    def __init__(self, providing_args: Iterable[str] | None = None) -> None:
+        self.providing_args = frozenset(providing_args or ())
+        self._entries: tuple[_Entry, ...] = ()
+        self._lock = threading.RLock()  # a finalizer may disconnect while this thread connects
+
+    def connect(
+        self, receiver: Receiver, sender: object = None, weak: bool = True, dispatch_uid: Hashable | None = None
+    ) -> None:
+        """Have *receiver* called at each `send`; connected already, it stays where it is.
+
+        Args:
+            receiver: A plain function, a coroutine function, or a bound method; takes `**kwargs`.
+            sender: Only sendings of this very object; None for all.
+            weak: Hold the receiver weakly: a lambda or local function that nobody else keeps goes at once.
+            dispatch_uid: Stands for the receiver when asking whether it is connected already.
+
+        Raises:
+            NotCallableError: *receiver* cannot be called.
+            ArgumentError: Its signature cannot take what a signal sends.
+        """
+        _check_signature(receiver)
+        key = _key_of(receiver, sender, dispatch_uid)
+        drop = self._dropper(key)
+        entry = _Entry(key, _held(receiver, weak, drop), None if sender is None else _reference(sender, drop))
+        with self._lock:
+            live = tuple(each for each in self._entries if each.receiver() is not None)
+            if all(each.key != key for each in live):
+                self._entries = (*live, entry)
+
+    def disconnect(
+        self, receiver: Receiver | None = None, sender: object = None, dispatch_uid: Hashable | None = None
+    ) -> bool:
+        """Tell *receiver* no more; return whether it had been connected with this sender or `dispatch_uid`."""
+        if receiver is None and dispatch_uid is None:
+            raise ArgumentError("disconnect() needs the receiver, or the dispatch_uid that it was connected with.")
+        return self._drop(_key_of(receiver, sender, dispatch_uid))
+
+    def has_listeners(self, sender: object = None) -> bool:
+        """Whether a `send` of *sender* would reach anybody."""
+        return bool(self._entries) and bool(self._live(sender))
+
+    async def send(self, sender: object, **named: Any) -> Responses:
+        """Tell every receiver, and return each with its answer, in the order they were connected.
+
+        Plain receivers run first, in that order; async ones then run together. The first error ends it:
+        async siblings are cancelled and awaited, then it is raised; further errors are logged.
+        """
+        receivers = self._live(sender)
+        if not receivers:
+            return []
+        answers: list[Any] = []
+        try:
+            answers.extend(receiver(signal=self, sender=sender, **named) for receiver in receivers)
+        except BaseException:
+            _drop_unstarted(answers)
+            raise
+        await _settle(answers)
+        return list(zip(receivers, answers, strict=True))
+
+    async def send_robust(self, sender: object, **named: Any) -> Responses:
+        """Tell every receiver, whatever the others do; an error is logged and stands in place of its answer."""
+        receivers = self._live(sender)
+        calls = [_told(receiver, {"signal": self, "sender": sender, **named}) for receiver in receivers]
+        await _settle(answers := list(calls))
+        return list(zip(receivers, answers, strict=True))
+
+    def _live(self, sender: object) -> list[Receiver]:
+        found = []
+        for entry in self._entries:
+            if entry.sender is None or (sender is not None and entry.sender() is sender):
+                receiver = entry.receiver()
+                if receiver is not None:
+                    found.append(receiver)
+        return found
+
+    def _dropper(self, key: Hashable) -> Callable[[object], None]:
+        this = weakref.ref(self)
+
+        def drop(_: object) -> None:
+            signal = this()
+            if signal is not None:
+                signal._drop(key)
+
+        return drop
+
+    def _drop(self, key: Hashable) -> bool:
+        with self._lock:
+            kept = tuple(entry for entry in self._entries if entry.key != key)
+            was_there = len(kept) < len(self._entries)
+            self._entries = kept
+        return was_there
+
+
+async def _told(receiver: Receiver, arguments: dict[str, Any]) -> Any:
+    try:
+        answer = receiver(**arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+    except Exception as exc:  # a frontier: one receiver's fault is not the others'
+        logger.exception("A receiver of %r failed: %s", arguments["signal"], _named(receiver))
+        return exc
+
+
+async def _settle(answers: list[Any]) -> None:
+    """Put the result of each awaitable among *answers* in its place, running several together."""
+    waiting = [index for index, answer in enumerate(answers) if inspect.isawaitable(answer)]
+    if len(waiting) == 1:  # PERF: no task and no group for the usual single receiver
+        answers[waiting[0]] = await answers[waiting[0]]
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {index: group.create_task(_awaited(answers[index])) for index in waiting}
+    except BaseExceptionGroup as errors:
+        first, *others = errors.exceptions
+        for other in others:
+            logger.error("Another receiver failed as well.", exc_info=other)
+        raise first from None
+    for index, task in tasks.items():
+        answers[index] = task.result()
+
+
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer
+
+
+def _drop_unstarted(answers: Iterable[Any]) -> None:
+    for answer in answers:
+        if inspect.iscoroutine(answer):
+            answer.close()
+        elif isinstance(answer, asyncio.Future):
+            answer.cancel()
+
+
+def _check_signature(receiver: Receiver) -> None:
+    if not callable(receiver):
+        raise NotCallableError(f"A signal's receiver must be callable, not {receiver!r}.")
+    try:
+        parameters = inspect.signature(receiver).parameters.values()
+    except ValueError:  # a builtin that does not say
+        return
+    if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+        raise ArgumentError(
+            f"{_named(receiver)} cannot be a receiver: it does not take **kwargs. "
+            "A signal sends signal=, sender= and whatever else it provides, today or later."
+        )
+    for parameter in parameters:
+        if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+            raise ArgumentError(
+                f"{_named(receiver)} cannot be a receiver: {parameter.name!r} is positional only, "
+                "and a signal sends everything by name."
+            )
+
+
+def _key_of(receiver: object, sender: object, dispatch_uid: Hashable | None) -> Hashable:
+    if dispatch_uid is not None:
+        return ("uid", dispatch_uid, id(sender))
+    if isinstance(receiver, MethodType):
+        return (id(receiver.__self__), id(receiver.__func__), id(sender))
+    return (id(receiver), None, id(sender))
+
+
+def _held(receiver: Receiver, weak: bool, drop: Callable[[object], None]) -> Callable[[], Receiver | None]:
+    if not weak:
+        return lambda: receiver
+    if isinstance(receiver, MethodType):
+        return weakref.WeakMethod(receiver, drop)
+    return _reference(receiver, drop)
+
+
+def _reference(held: Any, drop: Callable[[object], None]) -> Callable[[], Any]:
+    try:
+        return weakref.ref(
+            held, drop
+        )  # dropped with its entry, so that a new object of the same id is not taken for it
+    except TypeError:  # such as a string or a builtin: held, since it cannot be watched
+        return lambda: held
+
+
+def _named(receiver: object) -> str:
+    code = getattr(receiver, "__code__", None) or getattr(getattr(receiver, "__func__", None), "__code__", None)
+    place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+    return f"{getattr(receiver, '__module__', '?')}.{getattr(receiver, '__qualname__', repr(receiver))}{place}"
