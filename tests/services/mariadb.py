@@ -1,0 +1,233 @@
+"""MariaDB as the tests need it: a master and two slaves that really replicate, on free ports.
+
+    MariaServer     one server; `execute()`, and `.process` to pause, kill and restart it
+    MariaCluster    master > slave, slave; `wait_for_slaves()`, `stop_replication()`, `start_replication()`
+    shared_cluster  the one cluster of this test run, started when first asked for
+
+Slaves are read-only, and the application's user may not override it: a write that is sent to a slave fails.
+Begin with `MariaCluster`.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pymysql
+
+from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
+
+__all__ = ["DATABASE", "PASSWORD", "USER", "MariaCluster", "MariaServer", "shared_cluster"]
+
+USER = "torngas"
+PASSWORD = "s3cret-&-p@ss/word"
+DATABASE = "torngas"
+
+_SMALL = [
+    "--innodb-log-file-size=8M",
+    "--innodb-buffer-pool-size=32M",
+    "--innodb-data-file-path=ibdata1:4M:autoextend",
+]
+
+
+class MariaServer:
+    """One server with an empty data folder.
+
+    Args:
+        number: Its server id in the replication, from 1.
+        read_only: Refuse the writes of ordinary users.
+        options: Further arguments of mariadbd.
+    """
+
+    def __init__(self, number: int = 1, *, read_only: bool = False, options: Sequence[str] = ()) -> None:
+        self.number = number
+        self.port = free_port()
+        self._read_only = read_only
+        self._options = list(options)
+        self.process = ServerProcess(
+            f"mariadb{number}", self._command, self._answers, prepare=self._install, start_seconds=30
+        )
+
+    def __enter__(self) -> Self:
+        self.process.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.process.close()
+
+    def execute(self, statement: str, database: str | None = None) -> list[dict[str, Any]]:
+        """Run *statement* as root and return its rows; waits at most five seconds for the answer."""
+        connection = pymysql.connect(
+            unix_socket=str(self._socket),
+            user="root",
+            database=database,
+            autocommit=True,
+            connect_timeout=5,
+            read_timeout=5,
+            cursorclass=pymysql.cursors.DictCursor,
+        )
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def status(self, name: str) -> int:
+        """The value of one counter of `SHOW GLOBAL STATUS`."""
+        return int(self.execute(f"SHOW GLOBAL STATUS LIKE '{name}'")[0]["Value"])
+
+    @contextmanager
+    def general_log(self) -> Iterator[list[str]]:
+        """Record what users of the application send: `Query SELECT 1`, `Ping`, `Quit`; filled when the block ends."""
+        seen: list[str] = []
+        self.execute("SET GLOBAL log_output = 'TABLE'")
+        self.execute("TRUNCATE TABLE mysql.general_log")
+        self.execute("SET GLOBAL general_log = ON")
+        try:
+            yield seen
+        finally:
+            self.execute("SET GLOBAL general_log = OFF")
+            rows = self.execute("SELECT user_host, command_type, argument FROM mysql.general_log ORDER BY event_time")
+            seen.extend(
+                f"{row['command_type']} {row['argument'].decode()}".strip()
+                for row in rows
+                if row["user_host"].startswith(f"{USER}[")
+            )
+
+    @property
+    def _socket(self) -> Path:
+        return self.process.folder / "db.sock"
+
+    def _install(self, folder: Path) -> None:
+        subprocess.run(
+            [
+                binary("mariadb-install-db", "mysql_install_db"),
+                "--no-defaults",
+                f"--datadir={folder / 'data'}",
+                "--user=root",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--skip-name-resolve",
+                *_SMALL,
+            ],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def _command(self, folder: Path) -> list[str]:
+        words = [binary("mariadbd", "mysqld"), "--no-defaults", "--user=root", f"--datadir={folder / 'data'}"]
+        words += [f"--socket={self._socket}", f"--port={self.port}", f"--bind-address={HOST}", *_SMALL]
+        words += [f"--server-id={self.number}", f"--pid-file={folder / 'db.pid'}", "--skip-name-resolve"]
+        # Written at each commit, flushed once a second: survives a killed server, which is what the tests do.
+        words += ["--log-bin=binlog", "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2"]
+        words += ["--log-slave-updates", "--gtid-strict-mode=ON", "--max-connections=700"]
+        words += ["--master-retry-count=0", "--slave-net-timeout=5", "--character-set-server=utf8mb4"]
+        if self._read_only:
+            words.append("--read-only=ON")
+        return [*words, *self._options]
+
+    def _answers(self) -> bool:
+        if not self._socket.exists() or not accepts((HOST, self.port)):
+            return False
+        try:
+            self.execute("SELECT 1")
+        except pymysql.err.Error:
+            return False
+        return True
+
+
+class MariaCluster:
+    """One master and two slaves, with a database and a user for the application.
+
+    Every change of the master arrives at the slaves within some milliseconds; `wait_for_slaves` waits for it.
+    """
+
+    def __init__(self) -> None:
+        self.master = MariaServer(1)
+        self.slaves = [MariaServer(2, read_only=True), MariaServer(3, read_only=True)]
+
+    def __enter__(self) -> Self:
+        binary("mariadbd", "mysqld")  # skips here, in the fixture's own thread
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda server: server.process.start(), self.servers))
+        self._set_up()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for server in self.servers:
+            server.process.close()
+
+    @property
+    def servers(self) -> list[MariaServer]:
+        """The master, then the slaves."""
+        return [self.master, *self.slaves]
+
+    def heal(self) -> None:
+        """Start whatever a test killed, resume what it paused, and let the slaves catch up."""
+        for server in self.servers:
+            if server.process.is_running:
+                server.process.resume()
+            server.process.start()
+        self.start_replication()
+        self.wait_for_slaves()
+
+    def stop_replication(self) -> None:
+        """Keep the slaves as they are: they lag until `start_replication`."""
+        for slave in self.slaves:
+            slave.execute("STOP SLAVE")
+
+    def start_replication(self) -> None:
+        """Let the slaves replicate again; nothing happens where they do."""
+        for slave in self.slaves:
+            slave.execute("START SLAVE")
+
+    def wait_for_slaves(self, seconds: float = 10) -> None:
+        """Return once both slaves hold what the master has committed."""
+        position = self.master.execute("SELECT @@gtid_binlog_pos AS position")[0]["position"]
+        for slave in self.slaves:
+            _wait_until(lambda slave=slave: _has_reached(slave, position), seconds, slave)  # type: ignore[misc]
+
+    def _set_up(self) -> None:
+        for statement in (
+            f"CREATE DATABASE {DATABASE}",
+            f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'",
+            f"GRANT ALL ON `{DATABASE}%`.* TO '{USER}'@'%'",
+            "CREATE USER 'replica'@'%' IDENTIFIED BY 'replica'",
+            "GRANT REPLICATION SLAVE ON *.* TO 'replica'@'%'",
+        ):
+            self.master.execute(statement)
+        for slave in self.slaves:
+            slave.execute(
+                f"CHANGE MASTER TO MASTER_HOST='{HOST}', MASTER_PORT={self.master.port}, MASTER_USER='replica', "
+                "MASTER_PASSWORD='replica', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1"
+            )
+            slave.execute("START SLAVE")
+        self.wait_for_slaves()
+
+
+@cache
+def shared_cluster() -> MariaCluster:
+    """Return the cluster that all tests of this run share; it is removed when the run ends."""
+    return MariaCluster().__enter__()  # servers of this process are closed at its exit
+
+
+def _has_reached(slave: MariaServer, position: str) -> bool:
+    if slave.execute("SELECT @@gtid_slave_pos AS position")[0]["position"] == position:
+        return True
+    status = slave.execute("SHOW SLAVE STATUS")
+    failed = status[0]["Last_SQL_Error"] if status else ""
+    if failed:
+        raise RuntimeError(f"Replication of {slave.process.name} has stopped: {failed}")
+    return False
+
+
+def _wait_until(is_done: Callable[[], bool], seconds: float, slave: MariaServer) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{slave.process.name} does not catch up: {slave.execute('SHOW SLAVE STATUS')}")
+        time.sleep(0.005)

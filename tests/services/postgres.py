@@ -1,0 +1,121 @@
+"""PostgreSQL as the tests need it: one server on a free port, which never runs as root.
+
+Begin with `PostgresServer`.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
+
+__all__ = ["DATABASE", "PASSWORD", "USER", "PostgresServer", "shared_postgres"]
+
+USER = "torngas"
+PASSWORD = "s3cret-&-p@ss/word"
+DATABASE = "torngas"
+
+_FOLDERS = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+
+
+class PostgresServer:
+    """One server with an empty database `torngas`, owned by the user `torngas`.
+
+    Started as root, it runs as the user `postgres`, whom the system's package creates.
+    """
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.process = ServerProcess("postgres", self._command, self._answers, prepare=self._install, start_seconds=30)
+
+    def __enter__(self) -> Self:
+        self.process.start()
+        self.execute(f"CREATE USER {USER} PASSWORD '{PASSWORD}'")
+        self.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.process.close()
+
+    def execute(self, statement: str, database: str = "postgres") -> str:
+        """Run *statement* as the superuser with psql and return its rows, one a line."""
+        done = subprocess.run(
+            [*self._client("psql"), "-d", database, "-v", "ON_ERROR_STOP=1", "-Atc", statement],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=15,
+        )
+        return done.stdout.strip()
+
+    def _client(self, name: str) -> list[str]:
+        return [binary(name, folders=_FOLDERS), "-h", str(self.process.folder), "-p", str(self.port), "-U", "postgres"]
+
+    def _install(self, folder: Path) -> None:
+        if os.getuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        command = [
+            binary("initdb", folders=_FOLDERS),
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+        ]
+        command += [
+            "--auth-local=trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            f"--pwfile={self._password_file(folder)}",
+        ]
+        subprocess.run([*_as_postgres(), *command], check=True, capture_output=True, timeout=60, cwd=folder)
+
+    def _password_file(self, folder: Path) -> Path:
+        path = folder / "password"
+        path.write_text(PASSWORD, encoding="utf-8")
+        path.chmod(0o644)
+        return path
+
+    def _command(self, folder: Path) -> list[str]:
+        words = [
+            *_as_postgres(),
+            binary("postgres", folders=_FOLDERS),
+            "-D",
+            str(folder / "data"),
+            "-p",
+            str(self.port),
+        ]
+        words += ["-h", HOST, "-k", str(folder), "-c", "fsync=off", "-c", "max_connections=60"]
+        return words
+
+    def _answers(self) -> bool:
+        if not accepts((HOST, self.port)):
+            return False
+        done = subprocess.run([*self._client("pg_isready"), "-q"], check=False, timeout=5)
+        return done.returncode == 0
+
+
+@cache
+def shared_postgres() -> PostgresServer:
+    """Return the server that all tests of this run share; it is removed when the run ends."""
+    return PostgresServer().__enter__()  # servers of this process are closed at its exit
+
+
+def _as_postgres() -> Sequence[str]:
+    """What starts a command as another user; as an ordinary user PostgreSQL starts by itself."""
+    if os.getuid() != 0:
+        return ()
+    # setpriv replaces itself with the command, so signals reach the server and not a parent that waits for it.
+    found = shutil.which("setpriv")
+    assert found is not None, "setpriv (util-linux) is missing; PostgreSQL refuses to run as root"
+    return (found, "--reuid=postgres", "--regid=postgres", "--init-groups")
