@@ -17,7 +17,10 @@ from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from torngas_aio.http.request import Request
 
-__all__ = ["Body", "BodyError", "ClientGone", "DirectApplication", "Exchange"]
+__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange"]
+
+SERVER_NAME = "torngas_aio"
+"""The `Server` header of a response that sets none; it names no version."""
 
 
 class BodyError(Exception):
@@ -42,7 +45,11 @@ class Body(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether every byte has arrived, so that `read_all` answers without waiting."""
+        """Whether every byte has arrived: `data` is then the whole body."""
+
+    @property
+    def data(self) -> bytes:
+        """The whole body once it is complete and was not read in chunks; b"" for a request without one."""
 
     async def read_all(self) -> bytes:
         """Return the whole body.
@@ -92,6 +99,9 @@ class Exchange(Protocol):
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         """Have *callback* called once if the client goes before the exchange is finished."""
+
+    def abort(self) -> None:
+        """Close the connection at once, so that a response that cannot be completed is seen as cut."""
 
     def detach(self) -> Any:
         """Leave HTTP: return an IOStream over the same transport, unread bytes included."""

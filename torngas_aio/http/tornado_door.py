@@ -1,0 +1,231 @@
+"""The front door over Tornado's own HTTP server: its delegate interface, turned into our exchange.
+
+    tornado.httpserver ── TornadoDoor ──► Request ──► application.serve_request
+                            feeds _Body             ◄── TornadoExchange ── tornado's HTTPConnection
+
+Begin with `TornadoDoor`.
+"""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+    format_timestamp,
+)
+
+from torngas_aio.http.contract import SERVER_NAME, ClientGone, DirectApplication
+from torngas_aio.http.request import Request
+
+__all__ = ["TornadoDoor", "TornadoExchange"]
+
+logger = logging.getLogger("torngas_aio.http")
+
+
+class TornadoDoor(HTTPMessageDelegate):
+    """One request that arrives through Tornado's server.
+
+    Args:
+        application: Answers the request.
+        tasks: Owns the request's task until it has ended.
+    """
+
+    def __init__(
+        self,
+        application: DirectApplication,
+        server_connection: object,
+        connection: HTTPConnection,
+        tasks: set[asyncio.Task[None]],
+    ) -> None:
+        self._application = application
+        self._server_connection = server_connection
+        self._exchange = TornadoExchange(connection)
+        self._tasks = tasks
+
+    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
+        exchange = self._exchange
+        line = RequestStartLine(*start_line)
+        HTTPServerRequest(start_line=line, headers=headers)  # Tornado's checks of host and query: raises HTTPInputError
+        request = Request(line, headers, exchange, self._server_connection)
+        exchange.method = line.method
+        context = contextvars.copy_context()
+        task = asyncio.get_running_loop().create_task(self._application.serve_request(request), context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._exchange.body.feed(chunk)
+
+    def finish(self) -> None:
+        self._exchange.body.feed_end()
+
+    def on_connection_close(self) -> None:
+        self._exchange.client_left()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("A request's task failed.", exc_info=task.exception())
+
+
+class TornadoExchange(HTTPConnection):
+    """One request and its answer on a connection of Tornado's server."""
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self._connection: Any = connection
+        self.context = getattr(connection, "context", None)
+        self.body = _Body()
+        self.method: str | None = None
+        self.is_finished = False
+        self._written: Awaitable[None] | None = None
+        self._close_callback: Callable[[], Any] | None = None
+        connection.set_close_callback(self.client_left)  # type: ignore[attr-defined]  # as Tornado's handlers do
+
+    @property
+    def stream(self) -> Any:
+        """The connection's `tornado.iostream.IOStream`."""
+        return self._connection.stream
+
+    def respond(self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, is_head: bool) -> None:
+        fields = HTTPHeaders()
+        for name, value in headers:
+            fields.add(name, value)
+        if "Server" not in fields:
+            fields["Server"] = SERVER_NAME
+        if "Date" not in fields:
+            fields["Date"] = format_timestamp(time.time())
+        if "Content-Length" not in fields and status >= 200 and status not in (204, 304):
+            fields["Content-Length"] = str(len(body))
+        self.write_headers(ResponseStartLine("", status, reason), fields, b"" if is_head else body)
+        self.finish()
+
+    def write_headers(self, start_line: ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
+        self._refuse_late()
+        self._written = self._connection.write_headers(start_line, headers, chunk)
+        return self._written
+
+    def write(self, chunk: bytes) -> Any:
+        self._refuse_late()
+        self._written = self._connection.write(chunk)
+        return self._written
+
+    def finish(self) -> None:
+        self._refuse_late()
+        self.is_finished = True
+        self._close_callback = None
+        self._connection.set_close_callback(None)
+        self._connection.finish()
+
+    def abort(self) -> None:
+        """Close the connection at once; what was promised and not sent is seen as missing."""
+        self.is_finished = True
+        self.stream.close()
+
+    def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
+        self._close_callback = callback
+
+    def set_max_body_size(self, size: int) -> None:
+        self._connection.set_max_body_size(size)
+
+    def set_body_timeout(self, seconds: float) -> None:
+        self._connection.set_body_timeout(seconds)
+
+    def detach(self) -> Any:
+        self.is_finished = True
+        self._connection.set_close_callback(None)
+        return self._connection.detach()
+
+    async def drained(self) -> None:
+        if self._written is not None:
+            await self._written
+
+    def client_left(self) -> None:
+        """Tell whoever waits that the client has gone; once."""
+        self.body.feed_error(ClientGone("The client closed the connection."))
+        callback, self._close_callback = self._close_callback, None
+        if callback is not None:
+            callback()
+
+    def _refuse_late(self) -> None:
+        if self.is_finished:
+            raise RuntimeError("This response was finished; nothing more can be written to it.")
+
+
+class _Body:
+    """The request's body, between Tornado's reader and the application."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._has_ended = False
+        self._error: Exception | None = None
+        self._arrived: asyncio.Future[None] | None = None
+        self._taken: asyncio.Future[None] | None = None
+        self._is_streaming = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self._has_ended
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self._chunks)
+
+    def feed(self, chunk: bytes) -> Awaitable[None] | None:
+        self._chunks.append(bytes(chunk))
+        self._wake()
+        if not self._is_streaming:
+            return None  # Tornado bounds the body by max_body_size
+        self._taken = asyncio.get_running_loop().create_future()
+        return self._taken
+
+    def feed_end(self) -> None:
+        self._has_ended = True
+        self._wake()
+
+    def feed_error(self, error: Exception) -> None:
+        if not self._has_ended:
+            self._error = error
+        self._wake()
+        self._let_go()
+
+    async def read_all(self) -> bytes:
+        while not self._has_ended:
+            await self._wait()
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        return body
+
+    async def read_chunk(self) -> bytes:
+        self._is_streaming = True
+        while not self._chunks:
+            if self._has_ended:
+                return b""
+            self._let_go()
+            await self._wait()
+        return self._chunks.popleft()
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._arrived = asyncio.get_running_loop().create_future()
+        await self._arrived
+        if self._error is not None:
+            raise self._error
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    def _let_go(self) -> None:
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_result(None)
