@@ -109,7 +109,7 @@ class TornadoExchange(HTTPConnection):
         self.write_headers(ResponseStartLine("", status, reason), fields, b"" if is_head else body)
         self.finish()
 
-    def write_headers(self, start_line: ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
+    def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
         self._written = self._connection.write_headers(start_line, headers, chunk)
         return self._written
