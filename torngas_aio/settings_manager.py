@@ -122,6 +122,13 @@ class Settings:
         """
         self._install(_merged(_defaults(), values), None)
 
+    def amend(self, **values: Any) -> None:
+        """Lay *values* over what is loaded, for good: what the command line decides.
+
+        SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are completed from their present values.
+        """
+        self._install(_merged(self._loaded(), values), self.source)
+
     def override(self, **values: Any) -> "SettingsOverride":
         """Return a context manager in which *values* hold, for this context and the tasks it starts.
 

@@ -1,0 +1,63 @@
+"""What is wrong with the settings, every fault at once, before the first request.
+
+    check_settings ──► shapes      each value has its type, and no name is a misspelt one
+                   ──► references  aliases and modules that are named exist, roles are filled
+                   ──► paths       dotted paths can be imported
+                   ──► signing     secrets are set and not known to the world
+    cautions       ──► what works, but hardly as meant
+
+Each fault is one sentence with the path of the setting, its value and how to mend it. Nothing here imports
+from higher floors: what a dotted path names is only looked at.
+Begin with `check_settings`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torngas_aio.checks.kinds import BLAMED
+from torngas_aio.checks.paths import path_faults
+from torngas_aio.checks.references import cautions_of, reference_faults
+from torngas_aio.checks.shapes import shape_faults
+from torngas_aio.checks.signing import fill_secrets, secret_faults
+from torngas_aio.settings_manager import Settings
+
+__all__ = ["cautions", "check_settings", "fill_secrets"]
+
+
+def check_settings(settings: Settings) -> list[str]:
+    """Return every fault of *settings*, one sentence each; an empty list when they can be used.
+
+    An entry of the wrong type is reported once; what depends on it is looked at as if it were absent.
+    """
+    values = settings.as_dict()
+    faults = list(shape_faults(values))
+    sound = _without_blamed(values, faults)
+    return [*faults, *reference_faults(sound), *path_faults(sound), *secret_faults(sound)]
+
+
+def cautions(settings: Settings, workers: int = 1) -> list[str]:
+    """Return what will run but hardly as meant, one sentence each.
+
+    Args:
+        workers: How many processes are going to serve.
+    """
+    return list(cautions_of(settings.as_dict(), workers))
+
+
+def _without_blamed(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+    """*values* less what *faults* blame: whole settings; BLAMED for values of dicts and items of lists."""
+
+    def is_blamed(path: str) -> bool:
+        return any(fault.startswith((f"{path} ", f"{path}:", f"{path}[")) for fault in faults)
+
+    sound: dict[str, Any] = {}
+    for name, value in values.items():
+        if any(fault.startswith(f"{name} ") for fault in faults):
+            continue
+        if isinstance(value, dict):
+            sound[name] = {key: BLAMED if is_blamed(f"{name}[{key!r}]") else item for key, item in value.items()}
+        elif isinstance(value, list | tuple):
+            sound[name] = [BLAMED if is_blamed(f"{name}[{index}]") else item for index, item in enumerate(value)]
+        else:
+            sound[name] = value
+    return sound

@@ -1,0 +1,217 @@
+"""Small checks of one value, to be put together into the shape of a setting.
+
+    Check: (path, value) -> sentences        none: the value is of that kind
+    boolean  text  whole(1)  seconds  one_of(…)  sequence_of(check)  table(required, optional)
+
+Begin with `Check` and `table`.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+__all__ = [
+    "BLAMED",
+    "Check",
+    "address",
+    "boolean",
+    "dotted",
+    "either",
+    "fault",
+    "mapping",
+    "mapping_of",
+    "misspelt",
+    "one_of",
+    "regular_expression",
+    "seconds",
+    "secret",
+    "sequence_of",
+    "table",
+    "text",
+    "whole",
+]
+
+Check = Callable[[str, Any], Iterable[str]]
+"""Takes the path of a setting and its value, gives one sentence for each fault."""
+
+SECRET_KEYS = ("cookie_secret", "secret_key", "PASSWD", "PASSWORD")
+
+
+BLAMED: Any = object()
+"""Stands in place of a value whose shape was reported already."""
+
+
+def fault(path: str, value: object, problem: str) -> str:
+    """Return one sentence about the setting at *path*; a secret's value is left out, a long one cut."""
+    if any(f"[{key!r}]" in path for key in SECRET_KEYS):
+        return f"{path}: {problem}"
+    shown = repr(value)
+    return f"{path} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}"
+
+
+def boolean(path: str, value: Any) -> Iterator[str]:
+    """True or False."""
+    if not isinstance(value, bool):
+        yield fault(path, value, "must be True or False.")
+
+
+def text(path: str, value: Any) -> Iterator[str]:
+    """A string."""
+    if not isinstance(value, str):
+        yield fault(path, value, "must be a string.")
+
+
+def dotted(path: str, value: Any) -> Iterator[str]:
+    """A full dotted path, or the class or function itself."""
+    if isinstance(value, str):
+        if not all(part.isidentifier() for part in value.split(".")):
+            yield fault(path, value, "must be a full dotted path, such as 'package.module.Class'.")
+    elif not callable(value):
+        yield fault(path, value, "must be a full dotted path or a class.")
+
+
+def secret(path: str, value: Any) -> Iterator[str]:
+    """A string or bytes, or Tornado's dict of key versions."""
+    versions = value.values() if isinstance(value, dict) else (value,)
+    if not all(isinstance(version, str | bytes) for version in versions):
+        yield fault(path, value, f"must be a string, not {type(value).__name__}.")
+
+
+def mapping(path: str, value: Any) -> Iterator[str]:
+    """A dict."""
+    if not isinstance(value, dict):
+        yield fault(path, value, "must be a dict.")
+
+
+def address(path: str, value: Any) -> Iterator[str]:
+    """An IP address or network."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except (TypeError, ValueError):
+        yield fault(path, value, "must be an IP address or network, such as '10.0.0.7' or '10.0.0.0/8'.")
+
+
+def whole(least: int) -> Check:
+    """A whole number of at least *least*."""
+
+    def check(path: str, value: Any) -> Iterator[str]:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            yield fault(path, value, f"must be a whole number of at least {least}.")
+
+    return check
+
+
+def seconds(path: str, value: Any) -> Iterator[str]:
+    """A duration; no negative one."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        yield fault(path, value, "must be a number of seconds, 0 or more.")
+
+
+def one_of(*choices: Any, fold: bool = False) -> Check:
+    """One of *choices*; with *fold* whatever its case."""
+
+    def check(path: str, value: Any) -> Iterator[str]:
+        wanted = value.upper() if fold and isinstance(value, str) else value
+        if not any(wanted == choice and isinstance(wanted, type(choice)) for choice in choices):
+            listed = ", ".join(repr(choice) for choice in choices)
+            yield fault(path, value, f"must be one of {listed}.")
+
+    return check
+
+
+def either(literal: object, check: Check) -> Check:
+    """*literal* itself, or what *check* accepts."""
+
+    def combined(path: str, value: Any) -> Iterator[str]:
+        if value is not literal:
+            for sentence in check(path, value):
+                yield f"{sentence.removesuffix('.')}; or {literal!r}."
+
+    return combined
+
+
+def sequence_of(check: Check) -> Check:
+    """A list or tuple, each item of which *check* accepts."""
+
+    def combined(path: str, value: Any) -> Iterator[str]:
+        if isinstance(value, str):
+            yield fault(path, value, f"must be a list or tuple; a tuple of one wants a comma: ({value!r},).")
+        elif not isinstance(value, list | tuple):
+            yield fault(path, value, "must be a list or tuple.")
+        else:
+            for index, item in enumerate(value):
+                yield from check(f"{path}[{index}]", item)
+
+    return combined
+
+
+def mapping_of(check: Check, key: Check = text) -> Check:
+    """A dict whose keys *key* accepts and whose values *check* accepts."""
+
+    def combined(path: str, value: Any) -> Iterator[str]:
+        if not isinstance(value, dict):
+            yield from mapping(path, value)
+            return
+        for name, item in value.items():
+            yield from key(f"{path}[{name!r}]", name)
+            yield from check(f"{path}[{name!r}]", item)
+
+    return combined
+
+
+def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_closed: bool = False) -> Check:
+    """A dict with the keys of *required* and perhaps of *optional*.
+
+    Args:
+        is_closed: Other keys are faults; else only those that look like a misspelt one.
+    """
+    known = {**required, **optional}
+
+    def combined(path: str, value: Any) -> Iterator[str]:
+        if not isinstance(value, dict):
+            yield from mapping(path, value)
+            return
+        for name in required:
+            if name not in value:
+                yield f"{path}[{name!r}] is missing."
+        for name, item in value.items():
+            if name in known:
+                yield from known[name](f"{path}[{name!r}]", item)
+            elif is_closed:
+                yield f"{path}[{name!r}]: no such key.{_hint(name, known, 0.6) or _listed(known)}"
+        if not is_closed:
+            yield from (f"{path}[{name!r}]: no such key.{hint}" for name, hint in misspelt(value, known))
+
+    return combined
+
+
+def regular_expression(path: str, value: Any) -> Iterator[str]:
+    """A pattern that compiles."""
+    if not isinstance(value, str):
+        yield from text(path, value)
+        return
+    try:
+        re.compile(value)
+    except re.error as exc:
+        yield f"{path}: no regular expression: {exc}."
+
+
+def misspelt(names: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each of *names* that is none of *known* but looks like one, with a hint to add to a sentence."""
+    known = list(known)
+    for name in names:
+        if isinstance(name, str) and name not in known:
+            hint = _hint(name, known, 0.88)
+            if hint:
+                yield name, hint
+
+
+def _hint(name: Any, known: Iterable[str], likeness: float) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=likeness)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _listed(known: Iterable[str]) -> str:
+    return f" Known are {', '.join(known)}."

@@ -1,0 +1,84 @@
+"""Dotted paths that settings name: each is imported once, and what it fails with is reported.
+
+The default cache aliases are left alone unless sessions use them: their libraries need not be installed.
+Begin with `path_faults`.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torngas_aio import global_settings
+from torngas_aio._importing import import_object
+from torngas_aio.checks.kinds import BLAMED
+from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+
+__all__ = ["path_faults"]
+
+EXTRAS = {
+    "redis": "redis",
+    "aiomcache": "memcached",
+    "sqlalchemy": "db",
+    "alembic": "db",
+    "aiomysql": "mysql",
+    "asyncmy": "asyncmy",
+    "asyncpg": "postgres",
+    "aiosqlite": "sqlite",
+    "mako": "mako",
+    "msgspec": "msgpack",
+    "limits": "limits",
+}
+"""Optional library: the extra that installs it."""
+
+
+def path_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each dotted path that cannot be imported or names no class where one is wanted."""
+    for path, target, wants_class in _targets(values):
+        if isinstance(target, str):
+            yield from _faults_of(path, target, wants_class)
+
+
+def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+    for index, target in enumerate(values.get("MIDDLEWARE_CLASSES", ())):
+        yield f"MIDDLEWARE_CLASSES[{index}]", target, True
+    for index, target in enumerate(values.get("COMMON_MODULES", ())):
+        yield f"COMMON_MODULES[{index}]", target, True
+    for key, modules in values.get("ROUTE_MODULES", {}).items():
+        for index, target in enumerate(() if modules is BLAMED else modules):
+            if not (isinstance(target, str) and target.startswith("!")):
+                yield f"ROUTE_MODULES[{key!r}][{index}]", target, True
+    yield from _cache_targets(values)
+    yield "TEMPLATE_CONFIG['template_engine']", values.get("TEMPLATE_CONFIG", {}).get("template_engine"), True
+
+
+def _cache_targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+    session_alias = None
+    if uses(values, SESSION_MIDDLEWARE):
+        session_alias = values.get("SESSION", {}).get("session_cache_alias")
+    for alias, entry in values.get("CACHES", {}).items():
+        if entry is not BLAMED and (entry != global_settings.CACHES.get(alias) or alias == session_alias):
+            yield f"CACHES[{alias!r}]['BACKEND']", entry["BACKEND"], True
+            yield f"CACHES[{alias!r}]['KEY_FUNCTION']", entry.get("KEY_FUNCTION"), False
+
+
+def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[str]:
+    if "." not in target:
+        yield f"{path} = {target!r}: write the full dotted path, such as 'package.module.{target}'."
+        return
+    try:
+        found = import_object(target)
+    except ImportError as exc:
+        reason = str(exc).removeprefix(f"{target!r}: ").removesuffix(".")
+        yield f"{path} = {target!r}: {reason}.{_mend(exc)}"
+    except Exception as exc:  # noqa: BLE001  # a frontier: the project's own code runs here
+        yield f"{path} = {target!r}: importing it raised {type(exc).__name__}: {exc}"
+    else:
+        if wants_class and not inspect.isclass(found):
+            yield f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted."
+
+
+def _mend(error: ImportError) -> str:
+    library = (error.name or "").partition(".")[0]
+    if library in EXTRAS:
+        return f" Install it with `pip install 'torngas-aio[{EXTRAS[library]}]'`."
+    return " Check the spelling, and that the project's directory is on sys.path."

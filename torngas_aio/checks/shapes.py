@@ -1,0 +1,172 @@
+"""The shape of every setting: types, ranges, the keys of its dicts.
+
+`SHAPES` is the table; a setting that is not in it is the project's own. Begin with `shape_faults`.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torngas_aio import global_settings
+from torngas_aio.checks.kinds import (
+    Check,
+    address,
+    boolean,
+    dotted,
+    either,
+    fault,
+    mapping,
+    mapping_of,
+    misspelt,
+    one_of,
+    regular_expression,
+    seconds,
+    secret,
+    sequence_of,
+    table,
+    text,
+    whole,
+)
+
+__all__ = ["SHAPES", "shape_faults"]
+
+
+def shape_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each value of the wrong shape and each name that looks misspelt."""
+    known = [name for name in vars(global_settings) if name.isupper()]
+    for name, hint in misspelt(values, known):
+        yield f"{name}: no such setting.{hint}"
+    for name, check in SHAPES.items():
+        if name in values:
+            yield from check(name, values[name])
+
+
+def _proxy(path: str, value: Any) -> Iterator[str]:
+    if value != "unix":
+        for sentence in address(path, value):
+            yield f"{sentence.removesuffix('.')}; or 'unix'."
+
+
+def _level(path: str, value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.upper() not in logging.getLevelNamesMapping():
+            yield fault(path, value, "no such level. Known are DEBUG, INFO, WARNING, ERROR and CRITICAL.")
+    else:
+        yield from whole(0)(path, value)
+
+
+def _rotation(path: str, value: Any) -> Iterator[str]:
+    yield from one_of("S", "M", "H", "D", "MIDNIGHT", *(f"W{day}" for day in range(7)), fold=True)(path, value)
+
+
+def _engine_option(path: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, str) or not value.startswith("sqlalchemy."):
+        yield f"{path}: keys of SQLALCHEMY_CONFIGURATION start with 'sqlalchemy.'."
+
+
+def _port(path: str, value: Any) -> Iterator[str]:
+    if not str(value).isdecimal() or isinstance(value, bool) or not 0 < int(value) < 65536:
+        yield fault(path, value, "must be a port between 1 and 65535.")
+
+
+def _anything(path: str, value: Any) -> Iterator[str]:
+    yield from ()
+
+
+_number: Check = either(None, seconds)
+
+_cache: Check = table(
+    {"BACKEND": dotted},
+    {
+        "LOCATION": _anything,
+        "TIMEOUT": _number,
+        "KEY_PREFIX": text,
+        "VERSION": whole(0),
+        "KEY_FUNCTION": either(None, dotted),
+        "OPTIONS": mapping,
+    },
+)
+
+_connection: Check = table(
+    {"ROLE": one_of("master", "slave"), "DRIVER": text},
+    {
+        "UID": either(None, text),
+        "PASSWD": either(None, text),
+        "HOST": either(None, text),
+        "PORT": either(None, _port),
+        "DATABASE": either(None, text),
+        "QUERY": mapping,
+        "kwargs": mapping,
+    },
+)
+
+_logger: Check = table(
+    {"name": text},
+    {
+        "level": _level,
+        "log_to_stderr": boolean,
+        "when": _rotation,
+        "interval": whole(1),
+        "filename": either(None, text),
+        "formatter": either(None, text),
+        "backups": whole(0),
+    },
+)
+
+_session: dict[str, Check] = {
+    "session_cache_alias": text,
+    "session_name": text,
+    "cookie_domain": either(None, text),
+    "cookie_path": text,
+    "expires": seconds,
+    "ignore_change_ip": boolean,
+    "httponly": boolean,
+    "secure": boolean,
+    "secret_key": either(None, secret),
+    "session_version": text,
+    "samesite": either(None, one_of("Lax", "Strict", "None", "")),
+    "serializer": text,
+}
+
+SHAPES: dict[str, Check] = {
+    "DEBUG": boolean,
+    "XHEADERS": boolean,
+    "TRUSTED_PROXIES": sequence_of(_proxy),
+    "IPV4_ONLY": boolean,
+    "REQUEST_TIMEOUT": _number,
+    "ETAG": boolean,
+    "TORNADO_CONF": table(
+        {},
+        {
+            "cookie_secret": either(None, secret),
+            "login_url": either(None, text),
+            "static_path": either(None, text),
+            "template_path": either(None, text),
+            "xsrf_cookies": boolean,
+        },
+    ),
+    "THREADS_NUM": whole(1),
+    "WHITELIST": either(False, sequence_of(address)),
+    "INSTALLED_APPS": sequence_of(text),
+    "MIDDLEWARE_CLASSES": sequence_of(dotted),
+    "COMMON_MODULES": sequence_of(dotted),
+    "ROUTE_MODULES": mapping_of(sequence_of(_anything), key=regular_expression),
+    "CACHES": mapping_of(_cache),
+    "SESSION": table({}, {**dict.fromkeys(global_settings.SESSION, _anything), **_session}, is_closed=True),
+    "TEMPLATE_CONFIG": table(
+        {}, {**dict.fromkeys(global_settings.TEMPLATE_CONFIG, _anything), "template_engine": either(None, dotted)}
+    ),
+    "TRANSLATIONS": boolean,
+    "TRANSLATIONS_CONF": table(
+        {}, {"translations_dir": either(None, text), "locale_default": text, "use_accept_language": boolean}
+    ),
+    "DATABASE_CONNECTION": mapping_of(table({"connections": sequence_of(_connection)}, {"kwargs": mapping})),
+    "SQLALCHEMY_CONFIGURATION": mapping_of(_anything, key=_engine_option),
+    "PING_DB": _number,
+    "PING_CONN_COUNT": whole(0),
+    "ATOMIC_REQUESTS": boolean,
+    "STICK_TO_MASTER": _number,
+    "LOGGING_DIR": text,
+    "LOGGING": sequence_of(_logger),
+}
+"""The shape of each built-in setting."""

@@ -1,0 +1,99 @@
+"""Secrets that sign cookies and session ids: set, and not known to the world.
+
+    DEBUG off   missing or well known: a fault
+    DEBUG on    missing: a random one for the run, kept across autoreload and shared with workers
+
+Begin with `secret_faults` and `fill_secrets`.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torngas_aio.checks.kinds import BLAMED
+from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+from torngas_aio.settings_manager import Settings
+
+__all__ = ["fill_secrets", "is_well_known", "secret_faults"]
+
+SEED_NAME = "TORNGAS_RUN_SECRET"
+"""Environment variable that hands the random secret of this run to the processes it starts."""
+
+WELL_KNOWN = frozenset({
+    "bXZ/gDAbQA+zaTxdqJwxKa8OZTbuZE/ok3doaow9N4Q=",
+    "fLjUfxqXtfNoIldA0A0J",
+    "EtdHjDO1",
+    "61oETzKXQAGaYdkL5gEmGeJJFuYh7EQnp2XdTP1o/Vo=",
+    "__TODO:_GENERATE_YOUR_OWN_RANDOM_VALUE_HERE__",
+    "secret",
+    "cookie_secret",
+    "secret_key",
+    "mysecret",
+    "my_secret",
+    "password",
+    "123456",
+})  # fmt: skip
+"""Secrets of examples and documentation, torngas 1.8's and Tornado's among them."""
+
+PLACEHOLDERS = ("changeme", "yoursecret", "generateyourown", "insecure")
+
+MEND = (
+    "Generate one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'` and keep it out of "
+    "the repository."
+)
+
+
+def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each secret that is missing or well known while DEBUG is off."""
+    if values.get("DEBUG", True):
+        return
+    for path, value in _secrets_of(values):
+        if value is BLAMED:
+            continue
+        if _is_missing(value):
+            yield f"{path} is missing, and DEBUG is off. {MEND}"
+        elif any(is_well_known(version) for version in _versions(value)):
+            yield f"{path} is one that everybody knows, and DEBUG is off. {MEND}"
+
+
+def is_well_known(secret: str | bytes) -> bool:
+    """Whether *secret* stands in documentation or is a placeholder."""
+    text = secret.decode("latin-1") if isinstance(secret, bytes) else secret
+    bare = "".join(letter for letter in text.lower() if letter.isalnum())
+    return text in WELL_KNOWN or any(placeholder in bare for placeholder in PLACEHOLDERS)
+
+
+def fill_secrets(settings: Settings) -> list[str]:
+    """Put a random secret in each place where *settings* has none; return the paths of those places.
+
+    The same secrets come out in processes that this one starts or becomes: autoreload ends no session.
+    """
+    missing = [path for path, value in _secrets_of(settings.as_dict()) if _is_missing(value)]
+    if "TORNADO_CONF['cookie_secret']" in missing:
+        settings.amend(TORNADO_CONF={"cookie_secret": _derived("cookie_secret")})
+    if "SESSION['secret_key']" in missing:
+        settings.amend(SESSION={"secret_key": _derived("secret_key")})
+    return missing
+
+
+def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if "TORNADO_CONF" in values:
+        yield "TORNADO_CONF['cookie_secret']", values["TORNADO_CONF"].get("cookie_secret")
+    if "SESSION" in values and uses(values, SESSION_MIDDLEWARE):
+        yield "SESSION['secret_key']", values["SESSION"].get("secret_key")
+
+
+def _is_missing(value: Any) -> bool:
+    return not value or not all(_versions(value))
+
+
+def _versions(value: Any) -> tuple[str | bytes, ...]:
+    return tuple(value.values()) if isinstance(value, dict) else (value,)
+
+
+def _derived(purpose: str) -> str:
+    seed = os.environ.setdefault(SEED_NAME, secrets.token_urlsafe(32))
+    return hmac.new(seed.encode(), purpose.encode(), hashlib.sha256).hexdigest()
