@@ -1,0 +1,1 @@
+"""Tests of single backends, beyond the contract."""

@@ -1,0 +1,1 @@
+"""One suite a family, run on every member."""

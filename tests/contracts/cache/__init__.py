@@ -1,0 +1,1 @@
+"""What every cache backend keeps to."""

@@ -1,0 +1,338 @@
+"""The cache contract: what every backend offers to callers, whatever stands behind it.
+
+    await cache.get("user:7")                    set add touch delete has_key incr decr clear
+    await cache.get_or_set("top", load, 60)      computed once for any number of callers
+    await cache.get_many(["a", "b"])             set_many delete_many; one round trip where the store can
+    await cache.gets("a"), cache.cas(...)        compare-and-set where the store can; lock, ttl, keys
+
+A backend of one's own is a subclass with the `raw_*` operations of `torngas_aio.cache.backends.store.Store`;
+keys, versions, timeouts, serializing and single flight come from here. Begin with `BaseCache`.
+"""
+
+import inspect
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from torngas_aio.cache.backends.store import Store
+from torngas_aio.cache.flight import SingleFlight
+from torngas_aio.cache.keys import Key, KeyMaker
+from torngas_aio.cache.lock import CacheLock
+from torngas_aio.cache.serializers import make_serializer
+from torngas_aio.exception import ConfigError
+
+__all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "Tokened"]
+
+
+class _Default(float):
+    """The type of DEFAULT_TIMEOUT: a number to type checkers, told apart by identity."""
+
+    def __repr__(self) -> str:
+        return "DEFAULT_TIMEOUT"
+
+
+DEFAULT_TIMEOUT: Final[float] = _Default("nan")
+"""As a timeout: the cache's own TIMEOUT setting."""
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = _Missing()
+"""A `default=` that no cached value can be."""
+
+_DEFAULT_SECONDS = 300.0
+
+
+class Tokened(NamedTuple):
+    """A value and the token by which `cas` tells whether it still stands."""
+
+    value: Any
+    token: object
+
+
+class BaseCache(Store):
+    """What callers see of a cache; abstract over the `raw_*` operations.
+
+    Keys are `str` or `bytes`, at most 250 bytes once prefix and version are in front. Values are what the
+    serializer holds. A *timeout* is in seconds: left out, the TIMEOUT setting; None, kept for ever; 0 or
+    less, gone at once; fractions count. A *version* left out is the VERSION setting. Every operation raises
+    `InvalidKey` for a key it refuses and `CacheUnavailable` when the store does not answer in time.
+
+    Args:
+        location: LOCATION of the settings: addresses, a folder, a name.
+        params: The rest of the alias's settings: TIMEOUT (300 s), OPTIONS, KEY_PREFIX, VERSION,
+            KEY_FUNCTION, and ALIAS, the name under which it was configured.
+
+    Attributes:
+        alias: The name in CACHES, "" for a cache made by hand; messages name it.
+        clock: Tells the time in seconds; replaced in tests of expiry.
+    """
+
+    refuses_spaces = False
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        params = params or {}
+        self.location = location
+        self.alias = str(params.get("ALIAS", ""))
+        self.options: Mapping[str, Any] = params.get("OPTIONS") or {}
+        self.default_timeout = _seconds(params.get("TIMEOUT", _DEFAULT_SECONDS), self.label)
+        self.keys_of = KeyMaker(
+            str(params.get("KEY_PREFIX") or ""),
+            int(params.get("VERSION") or 1),
+            params.get("KEY_FUNCTION"),
+            refuses_spaces=self.refuses_spaces,
+            owner=self.label,
+        )
+        self.serializer = make_serializer(self.options.get("SERIALIZER", params.get("SERIALIZER")), self.options)
+        self.clock: Callable[[], float] = time.time
+        self._flights = SingleFlight()
+
+    @property
+    def label(self) -> str:
+        """How messages name this cache: its alias, else its class."""
+        return f"CACHES[{self.alias!r}]" if self.alias else type(self).__name__
+
+    @property
+    def version(self) -> int:
+        """The VERSION that calls without one use."""
+        return self.keys_of.version
+
+    # One key
+
+    async def get(self, key: Key, default: Any = None, version: int | None = None) -> Any:
+        """Return the value under *key*, *default* when there is none; a cached None is a value."""
+        data = await self.raw_get(self.keys_of.make(key, version))
+        return default if data is None else self.serializer.loads(data)
+
+    async def set(
+        self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> None:
+        """Put *value* under *key*, whatever was there."""
+        made, seconds = self.keys_of.make(key, version), self.life(timeout)
+        data = self.serializer.dumps(value)
+        if seconds == 0:
+            await self.raw_delete(made)
+        else:
+            await self.raw_set(made, data, seconds)
+
+    async def add(
+        self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        """Put *value* under *key* if nothing is there; of many callers at once exactly one gets True."""
+        made, seconds = self.keys_of.make(key, version), self.life(timeout)
+        data = self.serializer.dumps(value)
+        if seconds == 0:
+            return not await self.raw_has(made)
+        return await self.raw_add(made, data, seconds)
+
+    async def touch(self, key: Key, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Give *key* a new life from now; tell whether it was there."""
+        made, seconds = self.keys_of.make(key, version), self.life(timeout)
+        if seconds == 0:
+            return await self.raw_delete(made)
+        return await self.raw_touch(made, seconds)
+
+    async def expire(self, key: Key, timeout: float | None, version: int | None = None) -> bool:
+        """Give *key* a new life of *timeout* seconds, as `touch` does; tell whether it was there."""
+        return await self.touch(key, timeout, version)
+
+    async def ttl(self, key: Key, version: int | None = None) -> float | None:
+        """Return the seconds that *key* still has: None for ever, 0.0 when it is absent.
+
+        Raises:
+            NotImplementedError: The store cannot tell (memcached).
+        """
+        return await self.raw_ttl(self.keys_of.make(key, version))
+
+    async def delete(self, key: Key, version: int | None = None) -> bool:
+        """Remove *key*; tell whether it was there."""
+        return await self.raw_delete(self.keys_of.make(key, version))
+
+    async def has_key(self, key: Key, version: int | None = None) -> bool:
+        """Tell whether *key* is there."""
+        return await self.raw_has(self.keys_of.make(key, version))
+
+    async def incr(self, key: Key, delta: int = 1, version: int | None = None) -> int:
+        """Add *delta* to the integer under *key*, keeping its life, and return the sum; atomic.
+
+        Raises:
+            ValueError: The key is absent, or its value is no integer of 64 bits.
+        """
+        number = await self.raw_incr(self.keys_of.make(key, version), delta)
+        if number is None:
+            raise ValueError(f"{self.label} has no key {key!r} to count with. Make it first: add({key!r}, 0).")
+        return number
+
+    async def decr(self, key: Key, delta: int = 1, version: int | None = None) -> int:
+        """Take *delta* from the integer under *key*; as `incr`."""
+        return await self.incr(key, -delta, version)
+
+    async def incr_version(self, key: Key, delta: int = 1, version: int | None = None) -> int:
+        """Move the value of *key* to the version *delta* higher, with a fresh default life; return that version.
+
+        Raises:
+            ValueError: The key is absent.
+        """
+        old = self.version if version is None else version
+        value = await self.get(key, MISSING, old)
+        if value is MISSING:
+            raise ValueError(f"{self.label} has no key {key!r} in version {old}.")
+        await self.set(key, value, version=old + delta)
+        await self.delete(key, old)
+        return old + delta
+
+    async def decr_version(self, key: Key, delta: int = 1, version: int | None = None) -> int:
+        """Move the value of *key* to the version *delta* lower; as `incr_version`."""
+        return await self.incr_version(key, -delta, version)
+
+    # Many keys
+
+    async def get_many(self, keys: Iterable[Key], version: int | None = None) -> dict[Key, Any]:
+        """Return the values of those among *keys* that are there; absent and expired ones are left out."""
+        made = {self.keys_of.make(key, version): key for key in keys}
+        found = await self.raw_get_many(made)
+        return {made[key]: self.serializer.loads(data) for key, data in found.items()}
+
+    async def set_many(
+        self, data: Mapping[Any, Any], timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> list[Key]:
+        """Put every item of *data*; return the keys that could not be put (their server is down)."""
+        seconds = self.life(timeout)
+        made = {self.keys_of.make(key, version): key for key in data}
+        items = {finished: self.serializer.dumps(data[key]) for finished, key in made.items()}
+        if seconds == 0:
+            await self.raw_delete_many(items)
+            return []
+        return [made[key] for key in await self.raw_set_many(items, seconds)]
+
+    async def delete_many(self, keys: Iterable[Key], version: int | None = None) -> None:
+        """Remove *keys*; absent ones are passed over."""
+        await self.raw_delete_many([self.keys_of.make(key, version) for key in keys])
+
+    async def keys(self, pattern: str = "*", version: int | None = None) -> list[str]:
+        """Return the keys that match the glob *pattern* (`*`, `?`, `[a-z]`), without prefix and version.
+
+        Raises:
+            NotImplementedError: The store cannot list its keys, or KEY_FUNCTION hides them.
+        """
+        head = self.keys_of.head_of_version(version)
+        return [made[len(head) :] for made in await self.raw_keys(head, pattern)]
+
+    async def clear(self) -> None:
+        """Remove every key of this cache's prefix, in all versions; nothing of others, no sessions.
+
+        Raises:
+            NotImplementedError: KEY_FUNCTION gives keys without a common beginning.
+        """
+        head = self.keys_of.head
+        if not head:
+            raise NotImplementedError(
+                f"{self.label}: KEY_FUNCTION leaves nothing to tell this cache's keys by, so clear() could remove "
+                "others'. Let the function begin its keys with the prefix."
+            )
+        await self.raw_clear(head)
+
+    # Computed values, compare-and-set, locks
+
+    async def get_or_set(
+        self, key: Key, default: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> Any:
+        """Return the value under *key*; where there is none, make it, keep it and return it.
+
+        Any number of concurrent callers in this process compute once. The loader's error reaches all who
+        waited for it and nothing is kept; a caller that is cancelled while it computes hands over to
+        another. Where another process was first, its value is returned.
+
+        Args:
+            default: The value, or a callable without arguments that returns it or an awaitable of it.
+        """
+        made = self.keys_of.make(key, version)
+        value = await self.get(key, MISSING, version)
+        if value is not MISSING:
+            return value
+
+        async def load() -> Any:
+            again = await self.get(key, MISSING, version)  # another flight may have landed meanwhile
+            if again is not MISSING:
+                return again
+            fresh = await _value_of(default)
+            if await self.add(key, fresh, timeout, version):
+                return fresh
+            return await self.get(key, fresh, version)
+
+        return await self._flights.run(made, load)
+
+    async def gets(self, key: Key, version: int | None = None) -> Tokened | None:
+        """Return the value under *key* with its token for `cas`, None when there is none.
+
+        Raises:
+            NotImplementedError: The store has no compare-and-set (`can_swap` tells).
+        """
+        found = await self.raw_read(self.keys_of.make(key, version))
+        return None if found is None else Tokened(self.serializer.loads(found.data), found.token)
+
+    async def cas(
+        self,
+        key: Key,
+        value: Any,
+        token: object,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> bool:
+        """Put *value* under *key* if nothing has changed there since `gets` gave *token*; tell whether it was done."""
+        made, seconds = self.keys_of.make(key, version), self.life(timeout)
+        data = self.serializer.dumps(value)
+        if seconds == 0:
+            return await self.raw_drop(made, token)
+        return (await self.raw_swap(made, data, token, seconds)).is_done
+
+    def lock(self, name: str, lease: float = 10.0, wait: float | None = None) -> CacheLock:
+        """Return a lock that one holder has at a time, across processes where the store is shared.
+
+        Args:
+            name: What is locked; apart from the cache's own keys.
+            lease: Seconds after which it falls free although its holder has not given it back.
+            wait: Seconds to wait for it: None for ever, 0 to try once.
+
+        Raises:
+            NotImplementedError: The store has no compare-and-set.
+        """
+        if not self.can_swap:
+            self._refuse("lock()")
+        return CacheLock(self, f"%lock:{self.keys_of.key_prefix}:{name}", lease, wait)
+
+    # The store
+
+    async def ping(self) -> None:
+        """Return when the store has answered. Raises `CacheUnavailable` when it does not in time."""
+        await self.raw_ping()
+
+    async def close(self) -> None:
+        """Close what is open; the next operation opens it again. Harmless when called twice."""
+        await self.raw_close()
+
+    def life(self, timeout: float | None) -> float | None:
+        """Return *timeout* as the store takes it: None for ever, 0.0 for at once, else seconds above 0."""
+        if timeout is DEFAULT_TIMEOUT:
+            return self.default_timeout
+        if timeout is None:
+            return None
+        seconds = float(timeout)
+        return seconds if seconds > 0 else 0.0
+
+
+async def _value_of(default: Any) -> Any:
+    found = default() if callable(default) else default
+    return await found if inspect.isawaitable(found) else found
+
+
+def _seconds(timeout: Any, owner: str) -> float | None:
+    if timeout is None:
+        return None
+    try:
+        return max(float(timeout), 0.0)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{owner}['TIMEOUT'] = {timeout!r}: write seconds, or None for ever.") from None

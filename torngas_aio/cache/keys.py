@@ -1,0 +1,165 @@
+"""From a caller's key to the key in the store, so that no input can reach another key.
+
+    "user:7"  ── default_key ──  "prefix:1:user:7"      hashed_key: long or odd keys become a digest
+    b"\\xff"   ── "%b:ff"                                bytes never meet text
+
+What begins with `%` belongs to this package: sessions, locks, bytes keys. Begin with `KeyMaker`.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import ConfigError, InvalidKey
+
+__all__ = ["MAX_KEY_BYTES", "Key", "KeyFunction", "KeyMaker", "default_key", "hashed_key"]
+
+MAX_KEY_BYTES = 250
+"""The longest finished key, in bytes of UTF-8: memcached's limit, kept everywhere so that code moves freely."""
+
+Key = str | bytes
+KeyFunction = Callable[[str, str, int], str]
+
+_SURE_LENGTH = MAX_KEY_BYTES // 4  # characters: UTF-8 takes four bytes for one at most
+
+
+def default_key(key: str, key_prefix: str, version: int) -> str:
+    """Return `prefix:version:key`."""
+    return f"{key_prefix}:{version}:{key}"
+
+
+def hashed_key(key: str, key_prefix: str, version: int) -> str:
+    """Return `prefix:version:key`, with a digest for a *key* that is long or holds spaces or control characters.
+
+    Name it as KEY_FUNCTION where keys are made of what visitors type.
+    """
+    made = f"{key_prefix}:{version}:{key}"
+    if made.isascii() and made.isprintable() and " " not in made and "%h:" not in made and len(made) <= MAX_KEY_BYTES:
+        return made
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=24).hexdigest()
+    return f"{key_prefix}:{version}:%h:{digest}"
+
+
+class KeyMaker:
+    """Makes and checks the keys of one cache.
+
+    Args:
+        key_prefix: KEY_PREFIX; may not begin with `%`.
+        version: VERSION, for calls that name none.
+        key_function: KEY_FUNCTION: a callable `(key, key_prefix, version) -> str`, or its dotted path.
+        refuses_spaces: Whether the store's protocol splits at spaces.
+        owner: Who it is for, in messages.
+
+    Attributes:
+        head: What every finished key of this cache begins with; empty when the key function leaves nothing
+            to tell them by.
+    """
+
+    def __init__(
+        self,
+        key_prefix: str = "",
+        version: int = 1,
+        key_function: KeyFunction | str | None = None,
+        *,
+        refuses_spaces: bool = False,
+        owner: str = "cache",
+    ) -> None:
+        if key_prefix.startswith("%"):
+            raise ConfigError(
+                f"{owner}: KEY_PREFIX = {key_prefix!r}: what begins with '%' is reserved. Choose another."
+            )
+        self.key_prefix = key_prefix
+        self.version = version
+        self.function = _function(key_function, owner)
+        self._refuses_spaces = refuses_spaces
+        self._is_default = self.function is default_key
+        self._opening = f"{key_prefix}:{version}:"
+        self.head = _head(self.function, key_prefix)
+
+    def make(self, key: Key, version: int | None = None) -> str:
+        """Return the finished key.
+
+        Raises:
+            InvalidKey: It is longer than 250 bytes, holds control characters (or spaces, where the store
+                cannot take them), or begins with a reserved `%b:`.
+        """
+        if type(key) is not str:
+            key = _text_of(key)
+        elif key.startswith("%b:"):
+            raise InvalidKey(f"{key!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
+        if self._is_default and version is None:
+            made = self._opening + key
+        else:
+            made = self.function(key, self.key_prefix, self.version if version is None else version)
+        # PERF: one look decides for nearly every key; only odd or long ones are looked at closely.
+        if len(made) <= _SURE_LENGTH and made.isprintable() and not self._refuses_spaces:
+            return made
+        return self._checked(made)
+
+    def strip(self, head: str, made: str) -> str:
+        """Return the caller's key of *made*, a finished key that begins with *head*."""
+        return made[len(head) :]
+
+    def head_of_version(self, version: int | None) -> str:
+        """Return what every finished key of *version* begins with, the rest being the caller's key.
+
+        Raises:
+            NotImplementedError: The key function does not end in the key itself.
+        """
+        number = self.version if version is None else version
+        head = self.function("", self.key_prefix, number)
+        if self.function("k*", self.key_prefix, number) != f"{head}k*":
+            raise NotImplementedError(
+                f"KEY_FUNCTION {self.function!r} does not end in the key itself, so keys cannot be told from it."
+            )
+        return head
+
+    def _checked(self, made: str) -> str:
+        try:
+            length = len(made.encode("utf-8"))
+        except UnicodeEncodeError as exc:
+            raise InvalidKey(f"{made!r} holds half of a surrogate pair, which no store can write.") from exc
+        if length > MAX_KEY_BYTES:
+            raise InvalidKey(
+                f"{made[:60]!r}... is {length} bytes long with prefix and version; {MAX_KEY_BYTES} is the most. "
+                "Shorten it, or set KEY_FUNCTION to 'torngas_aio.cache.keys.hashed_key'."
+            )
+        for character in made:
+            if character < " " or character == "\x7f" or (self._refuses_spaces and character.isspace()):
+                raise InvalidKey(
+                    f"{made!r} holds {character!r}, which the store could misread. Leave it out, or set "
+                    "KEY_FUNCTION to 'torngas_aio.cache.keys.hashed_key'."
+                )
+        return made
+
+
+def _text_of(key: Key) -> str:
+    if isinstance(key, bytes):
+        return f"%b:{key.hex()}"
+    if isinstance(key, str):
+        return str.__str__(key)
+    raise InvalidKey(f"{key!r} is of type {type(key).__name__}; a key is a str or bytes.")
+
+
+def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
+    if given is None:
+        return default_key
+    if callable(given):
+        return given
+    try:
+        function: KeyFunction = import_object(given)
+    except ImportError as exc:
+        raise ConfigError(f"{owner}: KEY_FUNCTION = {given!r}: {exc}") from exc
+    if not callable(function):
+        raise ConfigError(f"{owner}: KEY_FUNCTION = {given!r} is no function (key, key_prefix, version).")
+    return function
+
+
+def _head(function: KeyFunction, key_prefix: str) -> str:
+    """The common beginning of finished keys, found by trying it on keys and versions that differ at once."""
+    samples = [function(key, key_prefix, version) for key in ("a", "Zz", "0") for version in (1, 22, 345)]
+    low, high = min(samples), max(samples)
+    for place, character in enumerate(low):
+        if place >= len(high) or character != high[place]:
+            return low[:place]
+    return low
