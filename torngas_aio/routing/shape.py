@@ -1,0 +1,180 @@
+"""What a pattern's matches must look like: literal text, and gaps that a group or class fills.
+
+    /user/(\\d+)/photos/?   ->   "/user/"  WITHIN  "/photos"
+                                "/user/"  WITHIN  "/photos/"
+    /static/(.*)           ->   "/static/"  ACROSS
+
+A shape never leaves out a path that the pattern would match; it may let in paths that it would not. So an index
+built from shapes proposes, and the pattern itself decides. Begin with `shapes_of`.
+"""
+
+import enum
+import importlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Gap", "Shape", "shapes_of"]
+
+MAX_SHAPES = 32
+"""Into how many shapes one pattern may unfold (`/?` doubles them, `(en|de)` too)."""
+_SLASH = ord("/")
+
+
+class Gap(enum.Enum):
+    """Text that the shape leaves open."""
+
+    WITHIN = "within one segment"
+    ACROSS = "any text, slashes included"
+
+
+class _Mark(enum.Enum):
+    END = "nothing may follow"
+
+
+_Item = str | Gap | _Mark
+_Items = tuple[_Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Literal runs and gaps in the order of the path; neighbouring literals are joined."""
+
+    items: tuple[str | Gap, ...]
+
+    @property
+    def literal(self) -> str | None:
+        """The one path that fits, when there is no gap."""
+        if any(isinstance(item, Gap) for item in self.items):
+            return None
+        return "".join(str(item) for item in self.items)
+
+
+def shapes_of(regex: re.Pattern[str]) -> tuple[Shape, ...]:
+    """Return shapes of which every path that `regex.match` takes fits at least one.
+
+    Paths that hold a line feed are outside of this promise: there `$` matches before the end.
+    """
+    try:
+        parsed = importlib.import_module("re._parser").parse(regex.pattern, regex.flags)
+        unfolded = _sequences(parsed, regex.flags)
+    except Exception:  # noqa: BLE001 - a private parser: whatever it stumbles on, "might match" stays right
+        return (Shape((Gap.ACROSS,)),)
+    return tuple(dict.fromkeys(Shape(_joined(items)) for items in unfolded))
+
+
+def _sequences(parsed: Iterable[tuple[Any, Any]], flags: int) -> list[_Items]:
+    """Every way through a sequence of parsed nodes, at most `MAX_SHAPES`."""
+    ways: list[_Items] = [()]
+    text = ""
+    for operation, argument in parsed:
+        options = _options(operation, argument, flags)
+        if len(options) == 1 and len(options[0]) == 1 and isinstance(options[0][0], str):
+            text += options[0][0]
+            continue
+        if len(ways) * len(options) > MAX_SHAPES:
+            options = [(_gap_over(options),)]
+        ways = [(*way, text, *option) if text else way + option for way in ways for option in options]
+        text = ""
+    return [(*way, text) for way in ways] if text else ways
+
+
+def _options(operation: Any, argument: Any, flags: int) -> list[_Items]:
+    """The ways through one parsed node; what no reader knows may be any text."""
+    read = _READERS.get(str(operation))
+    return [(Gap.ACROSS,)] if read is None else read(argument, flags)
+
+
+def _read_literal(code: int, flags: int) -> list[_Items]:
+    if flags & re.IGNORECASE and code != _SLASH:
+        return [(Gap.WITHIN,)]
+    return [(chr(code),)]
+
+
+def _read_other_than(code: int, _: int) -> list[_Items]:
+    return [(Gap.WITHIN if code == _SLASH else Gap.ACROSS,)]
+
+
+def _read_set(members: Sequence[tuple[Any, Any]], _: int) -> list[_Items]:
+    return [(Gap.ACROSS if _set_has_slash(members) else Gap.WITHIN,)]
+
+
+def _read_position(where: Any, _: int) -> list[_Items]:
+    return [(_Mark.END,)] if str(where) in {"AT_END", "AT_END_STRING"} else [()]
+
+
+def _read_look_around(_: Any, __: int) -> list[_Items]:
+    return [()]  # no width: leaving it out lets more in, which is allowed
+
+
+def _read_group(argument: tuple[Any, int, int, Any], flags: int) -> list[_Items]:
+    _, added, removed, inner = argument
+    return _sequences(inner, (flags | added) & ~removed)
+
+
+def _read_branches(argument: tuple[Any, list[Any]], flags: int) -> list[_Items]:
+    return [way for branch in argument[1] for way in _sequences(branch, flags)]
+
+
+def _read_repeat(argument: tuple[int, int, Any], flags: int) -> list[_Items]:
+    least, most, inner = argument
+    ways = _sequences(inner, flags)
+    if (least, most) == (0, 1):
+        return [(), *ways]
+    return ways if least == most == 1 else [(_gap_over(ways),)]
+
+
+_READERS: dict[str, Callable[[Any, int], list[_Items]]] = {
+    "LITERAL": _read_literal,
+    "NOT_LITERAL": _read_other_than,
+    "IN": _read_set,
+    "AT": _read_position,
+    "ASSERT": _read_look_around,
+    "ASSERT_NOT": _read_look_around,
+    "SUBPATTERN": _read_group,
+    "ATOMIC_GROUP": _sequences,
+    "BRANCH": _read_branches,
+    "MAX_REPEAT": _read_repeat,
+    "MIN_REPEAT": _read_repeat,
+    "POSSESSIVE_REPEAT": _read_repeat,
+}
+
+
+def _gap_over(ways: Sequence[_Items]) -> Gap:
+    items = [item for way in ways for item in way]
+    crosses = any(item is Gap.ACROSS or (isinstance(item, str) and "/" in item) for item in items)
+    return Gap.ACROSS if crosses else Gap.WITHIN
+
+
+def _set_has_slash(members: Sequence[tuple[Any, Any]]) -> bool:
+    """Whether a parsed `[...]` takes a slash."""
+    is_negated = str(members[0][0]) == "NEGATE"
+    return any(_has_slash(str(kind), value) for kind, value in members) is not is_negated
+
+
+def _has_slash(kind: str, value: Any) -> bool:
+    if kind == "LITERAL":
+        return bool(value == _SLASH)
+    if kind == "RANGE":
+        return bool(value[0] <= _SLASH <= value[1])
+    return kind == "CATEGORY" and "NOT" in str(value)  # \D \S \W take it, \d \s \w do not
+
+
+def _joined(items: _Items) -> tuple[str | Gap, ...]:
+    """Join neighbours, and leave the end open unless the pattern closes it."""
+    joined: list[str | Gap] = []
+    for item in items:
+        if isinstance(item, _Mark):
+            continue
+        if not joined or isinstance(item, str) is not isinstance(joined[-1], str):
+            joined.append(item)
+        elif isinstance(item, str):
+            joined[-1] = f"{joined[-1]}{item}"
+        elif item is Gap.ACROSS:
+            joined[-1] = item
+    if not items or items[-1] is not _Mark.END:
+        if joined and isinstance(joined[-1], Gap):
+            joined.pop()
+        joined.append(Gap.ACROSS)
+    return tuple(joined)

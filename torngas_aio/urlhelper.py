@@ -1,0 +1,310 @@
+"""URL tables: patterns and handlers, grouped by app and by file.
+
+    myapp/urls.py
+        url = Url("myapp.handlers", theme="dark")
+        urls = route(
+            url(r"/?", "main.Index", name="index"),
+            include(r"/user", "myapp.url_user.URLS", "user"),      names become user-...
+        )
+
+What comes out are Tornado's `URLSpec`s. Handlers given as dotted text are imported when the table is made. Begin
+with `Url`; `load_app_urls` gathers the tables of all apps, and every fault in them.
+"""
+
+import contextlib
+import contextvars
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tornado.routing import Matcher, PathMatches, Rule, URLSpec
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import UrlError
+
+__all__ = ["Url", "UrlSpec", "include", "load_app_urls", "route"]
+
+_is_gathering = contextvars.ContextVar("torngas_aio_urls_gathering", default=False)
+_GLOBAL_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
+_NUMBERED_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
+_FLAG_LETTERS = {re.ASCII: "a", re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s", re.VERBOSE: "x"}
+
+
+class UrlSpec(URLSpec):
+    """A Tornado `URLSpec` that knows where it was written.
+
+    Attributes:
+        place: File and line, such as `myapp/urls.py:7`.
+        faults: Why it cannot work; filled only while `load_app_urls` gathers, which then refuses the table.
+    """
+
+    def __init__(
+        self,
+        pattern: str | re.Pattern[str],
+        handler: Any,
+        kwargs: dict[str, Any] | None = None,
+        name: str | None = None,
+        *,
+        place: str = "",
+        faults: Sequence[str] = (),
+    ) -> None:
+        super().__init__(pattern, handler, kwargs, name)
+        self.place = place
+        self.faults = tuple(faults)
+        if self.regex.pattern.endswith("/?$") and self.matcher._path:  # type: ignore[attr-defined]
+            self.matcher._path = self.matcher._path.removesuffix("?")  # type: ignore[attr-defined]
+
+
+class Url:
+    """Makes the rules of one table.
+
+    Args:
+        prefix: The package that dotted handlers are found under; None for full dotted names.
+        overall_kwargs: Every handler of the table finds these in `self._url_kwargs`.
+    """
+
+    def __init__(self, prefix: str | None = None, **overall_kwargs: Any) -> None:
+        self.prefix = prefix
+        self.overall_kwargs = overall_kwargs
+
+    def __call__(
+        self,
+        pattern: str | re.Pattern[str],
+        handler: Any,
+        kwargs: dict[str, Any] | None = None,
+        name: str | None = None,
+    ) -> URLSpec:
+        """Return one rule.
+
+        Args:
+            pattern: A regular expression for the whole path; `$` is added to text that lacks it.
+            handler: A handler class, or dotted text under the table's prefix.
+            kwargs: Added to the overall ones and stronger than they.
+            name: What `reverse_url` calls it.
+
+        Raises:
+            UrlError: The pattern is no regular expression, or no handler is found under that name.
+        """
+        place = _caller()
+        faults = _pattern_faults(pattern, place)
+        with _noting(faults):
+            handler = self._found(handler, place)
+        if faults:
+            _refuse(faults)
+            return _faulty(name, place, faults)
+        return UrlSpec(pattern, handler, {**self.overall_kwargs, **(kwargs or {})}, name, place=place)
+
+    def _found(self, handler: Any, place: str) -> Any:
+        if not isinstance(handler, str):
+            return handler
+        path = f"{self.prefix}.{handler}" if self.prefix else handler
+        found = _imported(path, f"{place}: handler {handler!r}", "Mend the name, or the prefix given to Url().")
+        if isinstance(found, ModuleType):
+            raise UrlError(f"{place}: handler {handler!r} is the module {path!r}. Name a class in it.")
+        return found
+
+
+def route(*specs: Any) -> list[Rule]:
+    """Return *specs* as one flat list; lists, such as `include` returns, are opened up.
+
+    Raises:
+        UrlError: Two rules have the same name.
+    """
+    rules = list(_flat(specs))
+    _refuse(_duplicate_names(rules))
+    return rules
+
+
+def include(pattern: str, handlers: Any, prefix_name: str | None = None) -> list[Rule]:
+    """Return the rules of *handlers*, each under *pattern* and named `prefix_name-name`.
+
+    Args:
+        pattern: Put before each pattern, as a regular expression; its groups become arguments of every handler.
+        handlers: A list of rules, or dotted text that names one.
+        prefix_name: Put before each name; None leaves names as they are.
+
+    Raises:
+        UrlError: The list does not exist, or a rule cannot stand under *pattern*.
+    """
+    place = _caller()
+    faults: list[str] = []
+    rules: list[Rule] = []
+    with _noting(faults):
+        for rule in _flat(_table(handlers, place)):
+            with _noting(faults):
+                rules.append(_under(pattern, rule, prefix_name, place))
+    if faults:
+        _refuse(faults)
+        rules.append(_faulty(None, place, faults))
+    return rules
+
+
+def load_app_urls(installed_apps: Iterable[str]) -> list[Rule]:
+    """Return the rules of every app, in the order of *installed_apps*.
+
+    Each app is a package with a module `urls` that holds a list `urls` (or `URLS`).
+
+    Raises:
+        UrlError: Lists every missing app, module, list and handler, every bad pattern and every name used twice.
+    """
+    rules: list[Rule] = []
+    faults: list[str] = []
+    token = _is_gathering.set(True)
+    try:
+        for app in installed_apps:
+            with _noting(faults):
+                rules.extend(_app_rules(app))
+    finally:
+        _is_gathering.reset(token)
+    faults.extend(fault for rule in rules for fault in getattr(rule, "faults", ()))
+    faults.extend(_duplicate_names(rules))
+    UrlError.gather(dict.fromkeys(faults))
+    return rules
+
+
+def _app_rules(app: str) -> list[Rule]:
+    where = f"INSTALLED_APPS: app {app!r}"
+    _imported(app, where, "Is its folder in the project directory?")
+    module = _imported(f"{app}.urls", where, "Write that module, with a list `urls`.")
+    table = getattr(module, "urls", getattr(module, "URLS", None))
+    if not isinstance(table, list | tuple):
+        found = "has no list `urls`" if table is None else f"has `urls` = {table!r}, which is no list"
+        raise UrlError(f"{where}: {app}.urls {found}. Write `urls = route(...)`.")
+    return list(_flat(table))
+
+
+def _table(handlers: Any, place: str) -> Any:
+    if not isinstance(handlers, str):
+        return handlers
+    where = f"{place}: include({handlers!r})"
+    found = _imported(handlers, where, "Name a list of rules, such as 'myapp.url_user.URLS'.")
+    if not isinstance(found, list | tuple):
+        raise UrlError(f"{where} names {found!r}. Name a list of rules, such as 'myapp.url_user.URLS'.")
+    return found
+
+
+def _flat(specs: Iterable[Any]) -> Iterator[Rule]:
+    """Rules and tuples of rules' arguments, as rules; lists of them opened up, at any depth."""
+    for spec in specs:
+        if isinstance(spec, Rule):
+            yield spec
+        elif not isinstance(spec, list | tuple):
+            raise UrlError(f"{_caller()}: {spec!r} is no rule. Write Url()(pattern, handler), or a list of such.")
+        elif spec and isinstance(spec[0], str | re.Pattern):
+            yield UrlSpec(*spec, place=_caller())
+        elif spec and isinstance(spec[0], Matcher):
+            yield Rule(*spec)
+        else:
+            yield from _flat(spec)
+
+
+def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rule:
+    """*rule* with *opening* before its pattern."""
+    if getattr(rule, "faults", ()):
+        return rule
+    name = f"{prefix_name}-{rule.name}" if prefix_name and rule.name else rule.name
+    if isinstance(rule.matcher, PathMatches):
+        pattern = _joined(opening, rule.matcher.regex, place)
+        UrlError.gather(_pattern_faults(pattern, place))
+        own_place = getattr(rule, "place", "") or place
+        return UrlSpec(re.compile(pattern), rule.target, rule.target_kwargs, name, place=own_place)
+    if isinstance(rule.target, list | tuple):
+        inner = [_under(opening, each, prefix_name, place) for each in _flat(rule.target)]
+        return Rule(rule.matcher, inner, rule.target_kwargs, name)
+    raise UrlError(f"{place}: {rule!r} has no pattern that could stand under {opening!r}. Put it beside the include().")
+
+
+def _joined(opening: str, regex: re.Pattern[str], place: str) -> str:
+    """*opening* and the pattern of *regex* as one pattern."""
+    if opening.endswith("$") and not opening.endswith(r"\$"):
+        raise UrlError(f"{place}: include({opening!r}, ...): nothing can follow a `$`. Leave it out.")
+    text = _GLOBAL_FLAGS.sub("", regex.pattern, count=1) if regex.pattern.startswith("(?") else regex.pattern
+    text = text.removeprefix("^")
+    if opening.endswith("/") and text.startswith("/"):
+        text = text[1:]
+    if "(" in opening and _NUMBERED_REFERENCE.search(text):
+        raise UrlError(f"{place}: {text!r} under {opening!r}: numbered references shift. Name the group: (?P=name).")
+    letters = "".join(letter for flag, letter in _FLAG_LETTERS.items() if regex.flags & flag)
+    if letters or _has_open_branches(text):
+        text = f"(?{letters}:{text}\n)" if "x" in letters else f"(?{letters}:{text})"
+    return (f"(?:{opening})" if _has_open_branches(opening) else opening) + text
+
+
+def _has_open_branches(pattern: str) -> bool:
+    """Whether a `|` stands outside of all groups."""
+    bare = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", pattern, flags=re.DOTALL)
+    depth = 0
+    for character in bare:
+        depth += (character == "(") - (character == ")")
+        if character == "|" and not depth:
+            return True
+    return False
+
+
+def _pattern_faults(pattern: str | re.Pattern[str], place: str) -> list[str]:
+    try:
+        PathMatches(pattern)
+    except re.error as exc:
+        return [f"{place}: pattern {pattern!r} is no regular expression: {exc}."]
+    except AssertionError:
+        return [f"{place}: pattern {pattern!r} mixes named and unnamed groups. Name all of them, or none."]
+    return []
+
+
+def _duplicate_names(rules: Iterable[Rule]) -> list[str]:
+    faults: list[str] = []
+    known: dict[str, Rule] = {}
+    for rule in rules:
+        other = known.setdefault(rule.name, rule) if rule.name else rule
+        if other is not rule:
+            faults.append(
+                f"URL name {rule.name!r} is used twice: for {_located(other)} and for {_located(rule)}. "
+                "Rename one, or include its group with another prefix_name."
+            )
+    return faults
+
+
+def _located(rule: Rule) -> str:
+    pattern = getattr(getattr(rule, "regex", None), "pattern", repr(rule.matcher))
+    place = getattr(rule, "place", "")
+    return f"{pattern.removesuffix('$')!r} at {place}" if place else repr(pattern.removesuffix("$"))
+
+
+def _imported(path: str, where: str, mend: str) -> Any:
+    try:
+        return import_object(path)
+    except ImportError as exc:
+        raise UrlError(f"{where}: {path!r} cannot be imported: {str(exc).removesuffix('.')}. {mend}") from exc
+
+
+def _faulty(name: str | None, place: str, faults: Sequence[str]) -> UrlSpec:
+    """What stands in for a rule that cannot be made, until `load_app_urls` has seen all of them."""
+    return UrlSpec("", None, None, name, place=place, faults=faults)
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    """Raise *faults* here, unless `load_app_urls` is at work, which raises all of them at its end."""
+    if not _is_gathering.get():
+        UrlError.gather(faults)
+
+
+@contextlib.contextmanager
+def _noting(faults: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UrlError as exc:
+        faults.extend(exc.faults)
+
+
+def _caller() -> str:
+    """File and line of the code outside of this module that is being served."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        frame = frame.f_back
+    path = Path(frame.f_code.co_filename)
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return f"{path}:{frame.f_lineno}"
