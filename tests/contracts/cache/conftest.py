@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.contracts.cache.subject import Clock, MakeCache, Subject
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.dummy import DummyCache
+from torngas_aio.cache.backends.filecache import FileBasedCache
 from torngas_aio.cache.backends.localcache import LocMemCache
 
-KEEPING = ("locmem",)
+KEEPING = ("locmem", "file")
 NAMES = (*KEEPING, "dummy")
 
 
@@ -31,6 +33,15 @@ def made_by(kind: type[BaseCache], location: str, clock: Clock) -> Iterator[tupl
 async def subject_locmem(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     clock = Clock()
     with made_by(LocMemCache, request.node.nodeid, clock) as (make, opened):
+        yield Subject(make, clock.wind)
+        for cache in opened:
+            await cache.close()
+
+
+@pytest.fixture
+async def subject_file(tmp_path: Path) -> AsyncIterator[Subject]:
+    clock = Clock()
+    with made_by(FileBasedCache, str(tmp_path / "cache"), clock) as (make, opened):
         yield Subject(make, clock.wind)
         for cache in opened:
             await cache.close()

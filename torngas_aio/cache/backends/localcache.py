@@ -16,16 +16,15 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from torngas_aio.cache.backends.numbers import counted, number_option, whole_option
 from torngas_aio.cache.backends.shelf import FOREVER, Entry, Kind, Location, kind_of
 from torngas_aio.cache.backends.store import Swap, Versioned
 from torngas_aio.cache.keys import Key
 from torngas_aio.cache.serializers import PickleSerializer
-from torngas_aio.exception import ConfigError
 
 __all__ = ["LocMemCache"]
 
 _PURGE_SLICE = 2000  # entries looked at in one turn of the loop: about a millisecond
-_COUNTED = 2**63
 _NO_ENTRY = Entry(None, Kind.AS_IS, -FOREVER)
 
 
@@ -41,10 +40,10 @@ class LocMemCache(BaseCache):
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
-        self._max_entries = _whole(self.options, "MAX_ENTRIES", 300, self.label)
-        self._max_reserved = _whole(self.options, "MAX_RESERVED", 100_000, self.label)
-        self._cull_frequency = _whole(self.options, "CULL_FREQUENCY", 3, self.label)
-        self._purge_seconds = float(self.options.get("PURGE_INTERVAL", 60))
+        self._max_entries = whole_option(self.options, "MAX_ENTRIES", 300, self.label)
+        self._max_reserved = max(whole_option(self.options, "MAX_RESERVED", 100_000, self.label), self._max_entries)
+        self._cull_frequency = whole_option(self.options, "CULL_FREQUENCY", 3, self.label)
+        self._purge_seconds = number_option(self.options, "PURGE_INTERVAL", 60.0, self.label)
         self._location = Location.named(str(location or ""))
         self._is_direct = type(self.serializer) is PickleSerializer
         self._timer: asyncio.Handle | None = None
@@ -110,7 +109,7 @@ class LocMemCache(BaseCache):
             entry = self._find(key)
             if entry is None:
                 return None
-            number = _counted(self._packed(entry), delta)
+            number = counted(self._packed(entry), delta)
             self._location.shelf(key).entries[key] = Entry(number, Kind.AS_IS, entry.expires_at)
         return number
 
@@ -235,23 +234,3 @@ def _purge(cache_ref: "weakref.ref[LocMemCache]", rest: list[str]) -> None:
     cache = cache_ref()
     if cache is not None:
         cache._purge_slice(rest)
-
-
-def _counted(data: bytes, delta: int) -> int:
-    try:
-        number = int(data) + delta
-    except ValueError:
-        raise ValueError(f"The value is no integer, so {delta} cannot be added to it.") from None
-    if not -_COUNTED <= number < _COUNTED:
-        raise ValueError(f"{number} is beyond 64 bits, the most that a counter holds.")
-    return number
-
-
-def _whole(options: Mapping[str, Any], name: str, default: int, owner: str) -> int:
-    try:
-        number = int(options.get(name, default))
-    except (TypeError, ValueError):
-        number = -1
-    if number < 0:
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {options[name]!r}: write a whole number from 0 up.")
-    return number

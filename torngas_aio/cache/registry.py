@@ -1,0 +1,134 @@
+"""From an alias in CACHES to its open cache: one instance an alias and loop.
+
+    caches["redis"]   the cache itself inside a running loop; outside, a stand-in that finds it at each use
+    cache             the same for "default"
+
+Nothing is opened before it is used; the application that runs in the loop closes what was opened.
+Begin with `Caches.__getitem__`.
+"""
+
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from torngas_aio._closing import close_with_loop
+from torngas_aio._importing import import_object
+from torngas_aio.cache.backends.base import BaseCache
+from torngas_aio.exception import ConfigError, UnknownAlias
+from torngas_aio.settings_manager import settings
+
+__all__ = ["Caches", "cache", "caches", "make_cache"]
+
+_Opened = dict[str, list[tuple[Mapping[str, Any], BaseCache]]]
+
+
+class Caches:
+    """The caches of the settings by alias; `alias in caches` and iteration see what is configured."""
+
+    def __init__(self) -> None:
+        self._opened: WeakKeyDictionary[asyncio.AbstractEventLoop, _Opened] = WeakKeyDictionary()
+
+    def __getitem__(self, alias: str) -> BaseCache:
+        """Return the cache that CACHES configures as *alias*.
+
+        Raises:
+            UnknownAlias: CACHES has no such entry.
+            ConfigError: Its entry cannot work.
+        """
+        config = self._config(alias)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return cast(BaseCache, _StandIn(self, alias))
+        opened = self._opened.get(loop)
+        if opened is None:
+            opened = self._opened[loop] = {}
+        for known, found in opened.get(alias, ()):
+            if known is config:
+                return found
+        return self._open(opened, alias, config)
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in settings.CACHES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(settings.CACHES)
+
+    def _config(self, alias: str) -> Mapping[str, Any]:
+        configured: Mapping[str, Mapping[str, Any]] = settings.CACHES
+        try:
+            return configured[alias]
+        except KeyError:
+            close = difflib.get_close_matches(str(alias), configured, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            known = ", ".join(map(repr, configured)) or "nothing"
+            raise UnknownAlias(f"CACHES has no {alias!r}.{hint} It configures {known}.") from None
+
+    def _open(self, opened: _Opened, alias: str, config: Mapping[str, Any]) -> BaseCache:
+        entries = opened.setdefault(alias, [])
+        for known, found in entries:
+            if known == config:  # the same settings under an override, or loaded anew
+                entries.append((config, found))
+                return found
+        made = make_cache(alias, config)
+        entries.append((config, made))
+        close_with_loop(("cache", alias, id(made)), self._closer(opened, alias, made))
+        return made
+
+    def _closer(self, opened: _Opened, alias: str, made: BaseCache) -> Callable[[], Awaitable[None]]:
+        async def close() -> None:
+            opened[alias] = [entry for entry in opened.get(alias, []) if entry[1] is not made]
+            await made.close()
+
+        return close
+
+
+def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:
+    """Return a new cache of the CACHES entry *config*; whoever makes it closes it.
+
+    Raises:
+        ConfigError: The backend does not exist, misses its library, or refuses its parameters.
+    """
+    path: Any = config.get("BACKEND")
+    kind: Any = path
+    where = f"CACHES[{alias!r}]['BACKEND'] = {path!r}"
+    if isinstance(path, str):
+        try:
+            kind = import_object(path)
+        except ImportError as exc:
+            raise ConfigError(
+                f"{where}: {exc} Write a full dotted path, such as "
+                "'torngas_aio.cache.backends.rediscache.RedisCache', and install what it needs."
+            ) from exc
+    if not (isinstance(kind, type) and hasattr(kind, "close")):
+        raise ConfigError(f"{where} is no cache. Name a subclass of torngas_aio.cache.backends.base.BaseCache.")
+    made: BaseCache = kind(config.get("LOCATION", ""), {**config, "ALIAS": alias})
+    return made
+
+
+class _StandIn:
+    """Passes everything on to the cache of the loop that is running when it is used."""
+
+    __slots__ = ("_alias", "_caches")
+
+    def __init__(self, owner: Caches, alias: str) -> None:
+        self._caches = owner
+        self._alias = alias
+
+    def __getattr__(self, name: str) -> Any:
+        found = self._caches[self._alias]
+        if isinstance(found, _StandIn):
+            raise RuntimeError(f"caches[{self._alias!r}].{name} was used outside a running event loop.")
+        return getattr(found, name)
+
+    def __repr__(self) -> str:
+        return f"<cache {self._alias!r}>"
+
+
+caches = Caches()
+"""The caches of the settings: `caches["alias"]`."""
+
+cache: BaseCache = cast(BaseCache, _StandIn(caches, "default"))
+"""The cache that CACHES configures as `default`."""
