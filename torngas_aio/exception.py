@@ -15,7 +15,9 @@
     ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
     ├── SerializationError    (ValueError)     a value that the serializer cannot write or read
     ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
-    └── SessionError          (RuntimeError)   a session was used in a way it cannot honour
+    ├── SessionError          (RuntimeError)   a session was used in a way it cannot honour
+    ├── TemplateNotFound      (FileNotFoundError)  no such template below the template directory
+    └── TemplateSyntaxError   (SyntaxError)    a template that does not parse; has its file and line
 
     tornado.web.HTTPError
     └── Http404 400 403 405 500                the seed's short names for answers
@@ -45,6 +47,8 @@ __all__ = [
     "PoolExhausted",
     "SerializationError",
     "SessionError",
+    "TemplateNotFound",
+    "TemplateSyntaxError",
     "Unavailable",
     "UnknownAlias",
     "UnknownSetting",
@@ -130,6 +134,22 @@ class ValueTooLarge(BaseError, ValueError):
 
 class SessionError(BaseError, RuntimeError):
     """A visitor's session was used in a way it cannot honour, such as after the response left."""
+
+
+class TemplateNotFound(BaseError, FileNotFoundError):
+    """No template of this name lies below the template directory."""
+
+
+class TemplateSyntaxError(BaseError, SyntaxError):
+    """A template does not parse.
+
+    Attributes:
+        filename: The file it is in.
+        lineno: The line, counted from 1.
+    """
+
+    def __init__(self, message: str, filename: str | None, lineno: int, text: str | None = None) -> None:
+        super().__init__(message, (filename, lineno, None, text))
 
 
 class _StatusError(HTTPError):

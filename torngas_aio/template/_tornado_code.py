@@ -1,0 +1,78 @@
+"""Python that Tornado generated from a template, changed where its engine stops short.
+
+    with_await    the functions become coroutine functions when the template awaits
+    as_parts      what was appended to a list is yielded, so that a page can be streamed
+
+Line numbers stay as they are: the debug page finds the template's lines through them.
+Begin with `with_await`.
+"""
+
+import ast
+import re
+
+__all__ = ["as_parts", "template_line", "with_await"]
+
+_APPLIED = re.compile(r"^(\s*_tt_append\(_tt_utf8\(.*)\b(_tt_apply\d+\(\))")
+_ORIGIN = re.compile(r"  # (?P<name>.+?):(?P<line>\d+)(?: \(via .*\))?$")
+
+
+def with_await(code: str) -> str:
+    """Return *code* with coroutine functions where it awaits; unchanged when it does not.
+
+    Raises:
+        SyntaxError: The template's expressions are no Python.
+    """
+    awaits = (ast.Await, ast.AsyncFor, ast.AsyncWith)
+    if "await" not in code and "async" not in code:
+        return code
+    if not any(isinstance(node, awaits) or _is_async(node) for node in ast.walk(ast.parse(code))):
+        return code
+    return "".join(_line_with_await(line) for line in code.splitlines(keepends=True))
+
+
+def as_parts(code: str) -> ast.Module:
+    """Return the tree of *code* with `_tt_execute` as a generator of the page's parts."""
+    tree = ast.parse(code)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [statement for statement in node.body if not isinstance(statement, ast.Return)]
+            node.body = [_Yielding().visit(statement) for statement in node.body]
+            # A page without any part must be a generator too.
+            node.body += ast.parse("if False: yield").body
+    return ast.fix_missing_locations(tree)
+
+
+def template_line(code: str, line: int) -> tuple[str, int] | None:
+    """Return template name and line that gave *line* of the generated *code*."""
+    lines = code.splitlines()
+    for text in reversed(lines[:line]) if 0 < line <= len(lines) else ():
+        # An expression over several lines carries its origin on the last one only, so look on from here.
+        found = _ORIGIN.search(text)
+        if found:
+            return found["name"], int(found["line"])
+    return None
+
+
+class _Yielding(ast.NodeTransformer):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # `{% apply %}` keeps a buffer of its own
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        call = node.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "_tt_append":
+            return ast.copy_location(ast.Expr(ast.Yield(call.args[0])), node)
+        return node
+
+
+def _is_async(node: ast.AST) -> bool:
+    return isinstance(node, ast.comprehension) and bool(node.is_async)
+
+
+def _line_with_await(line: str) -> str:
+    bare = line.lstrip()
+    if bare.startswith(("def _tt_execute():", "def _tt_apply")):
+        return line.replace("def _tt_", "async def _tt_", 1)
+    return _APPLIED.sub(r"\1(await \2)", line)

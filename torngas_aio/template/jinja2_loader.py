@@ -1,0 +1,264 @@
+"""Jinja2 behind the house's contract.
+
+                    ┌─ nothing in it can await ─► environment without enable_async   (a quarter less time)
+    file ─ analysis ┤
+                    └─ something might ─────────► environment with enable_async
+
+A page in the first environment that meets something to await all the same is begun anew in the second, and
+the template stays there. Long pages let the loop run every few milliseconds; still longer ones leave it.
+Begin with `Jinja2TemplateLoader`.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.filters import FILTERS
+from jinja2.tests import TESTS
+
+from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
+from torngas_aio.template import contract
+from torngas_aio.template._jinja2_analysis import Shipped, analyse
+from torngas_aio.template._jinja2_environment import ENGINE_OPTIONS, OUR_OPTIONS, environments
+from torngas_aio.template._jinja2_guards import MustAwait
+from torngas_aio.template.contract import STREAM_BYTES
+from torngas_aio.template.files import FileWatch
+from torngas_aio.template.options import refuse_unknown
+from torngas_aio.template.paths import safe_name
+from torngas_aio.template.values import Shape, awaited, shape_of
+
+__all__ = ["Jinja2Template", "Jinja2TemplateLoader"]
+
+_SLICE = 512
+_HOLD_SECONDS = 0.005
+
+
+class Jinja2Template(contract.Template):
+    """A compiled Jinja2 template, in one environment or in both."""
+
+    def __init__(self, loader: "Jinja2TemplateLoader", name: str) -> None:
+        stamps: list[FileWatch] = []
+        found = analyse(name, partial(loader.parse, stamps=stamps), loader.shipped)
+        self.name = name
+        self.names = found.names
+        self.is_sync = not (found.can_await and loader.may_await)
+        self.offload_bytes = loader.offload_bytes
+        self.watch = sum(stamps, FileWatch(()))
+        self._loader = loader
+        self._in_sync: jinja2.Template | None = None
+        self._in_async: jinja2.Template | None = None
+        self._sync() if self.is_sync else self._async()  # its errors belong to the loading
+
+    def generate(self, **values: Any) -> bytes:
+        self._refuse_awaitables(values)
+        try:
+            return self._make(values)
+        except MustAwait as exc:
+            raise ArgumentError(
+                f"Template {self.name!r} met something that must be awaited; "
+                "it can be rendered with `await template.render(...)` only."
+            ) from exc
+
+    async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
+        values = await awaited(values)
+        if self._is_for_sync(shape_of(values)):
+            try:
+                return self._join(self._sync(), self._block(self._sync(), name, values))
+            except MustAwait:
+                self._learn()
+        return await self._join_async(self._async(), self._block(self._async(), name, values))
+
+    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Give the page in parts of about 16 KiB, as it is made."""
+        # Parts that have left cannot be begun anew, so this is the asynchronous environment's work.
+        template = self._async()
+        batch: list[str] = []
+        size = 0
+        try:
+            async for part in _each(_root(template, await awaited(values))):
+                batch.append(part)
+                size += len(part)
+                if size >= STREAM_BYTES:
+                    yield "".join(batch).encode()
+                    batch, size = [], 0
+                    await asyncio.sleep(0)
+        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
+            template.environment.handle_exception()
+        yield "".join(batch).encode()
+
+    async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
+        if self._is_for_sync(shape):
+            try:
+                if self._last_bytes >= self.offload_bytes:
+                    return await super()._render(values, shape)
+                return await self._make_in_slices(values)
+            except MustAwait:
+                self._learn()
+        template = self._async()
+        return await self._join_async(template, _root(template, values))
+
+    def _make(self, values: Mapping[str, Any]) -> bytes:
+        template = self._sync()
+        return self._join(template, _root(template, values))
+
+    async def _make_in_slices(self, values: Mapping[str, Any]) -> bytes:
+        """As `_make`, letting the loop run after every few milliseconds; short pages are made in one go."""
+        template = self._sync()
+        parts = _root(template, values)
+        made: list[str] = []
+        until = time.monotonic() + _HOLD_SECONDS
+        try:
+            while piece := list(islice(parts, _SLICE)):
+                made += piece
+                if len(piece) == _SLICE and time.monotonic() > until:
+                    await asyncio.sleep(0)
+                    until = time.monotonic() + _HOLD_SECONDS
+        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
+            template.environment.handle_exception()
+        return "".join(made).encode()
+
+    def _is_for_sync(self, shape: Shape) -> bool:
+        # A value that can be walked once must not be touched by a page that may be begun anew.
+        walks_once = shape & (Shape.ASYNC_ITERABLE | Shape.ONE_SHOT)
+        return self.is_sync and not (walks_once and self._loader.may_await)
+
+    def _learn(self) -> None:
+        self.is_sync = False
+
+    def _sync(self) -> jinja2.Template:
+        if self._in_sync is None:
+            self._in_sync = self._loader.environment.get_template(self.name)
+        return self._in_sync
+
+    def _async(self) -> jinja2.Template:
+        if self._in_async is None:
+            self._in_async = self._loader.async_environment.get_template(self.name)
+        return self._in_async
+
+    def _join(self, template: jinja2.Template, parts: Iterable[str]) -> bytes:
+        try:
+            return "".join(parts).encode()
+        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
+            template.environment.handle_exception()
+
+    async def _join_async(self, template: jinja2.Template, parts: AsyncIterable[str]) -> bytes:
+        try:
+            return "".join([part async for part in parts]).encode()
+        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
+            template.environment.handle_exception()
+
+    def _block(self, template: jinja2.Template, name: str, values: Mapping[str, Any]) -> Any:
+        """The block in its most derived form, with its parents' forms within reach of `super()`."""
+        context = template.new_context(dict(values))
+        for parent in islice(self._loader.lineage(self.name), 1, None):
+            for key, block in template.environment.get_template(parent).blocks.items():
+                context.blocks.setdefault(key, []).append(block)
+        if name not in context.blocks:
+            known = ", ".join(sorted(context.blocks)) or "none"
+            raise ArgumentError(f"Template {self.name!r} has no block {name!r}; it has: {known}.")
+        return context.blocks[name][0](context)
+
+
+class Jinja2TemplateLoader(contract.TemplateLoader):
+    """Loads Jinja2 templates from one directory.
+
+    Args:
+        template_path: The template directory.
+        autoescape: True, False, or a function of the template's name.
+        filesystem_checks: Look at each load whether the files have changed; `auto_reload` is the same.
+        cache_size: Compiled templates held in memory; -1: all of them, 0: none.
+        cache_directory: Where bytecode is kept between starts; None: nowhere.
+        filters, tests, globals: Names to add, each a function or its dotted path.
+        enable_async: False: values met inside templates are never awaited.
+        offload_bytes: Pages that came out this large are made in a worker thread.
+        options: Whatever else `jinja2.Environment` takes.
+    """
+
+    def __init__(self, template_path: str, **options: Any) -> None:
+        refuse_unknown(options, (*ENGINE_OPTIONS, *OUR_OPTIONS), "Jinja2")
+        self.root = Path(template_path).absolute()
+        self.offload_bytes = contract.take_offload_bytes(options)
+        self.may_await = bool(options.get("enable_async", True))
+        self._is_checking = bool(options.get("auto_reload", options.get("filesystem_checks", False)))
+        self._most = options.get("cache_size", 400)
+        self._lock = threading.RLock()
+        self._templates: dict[str, Jinja2Template] = {}
+        self.environment, self.async_environment = environments(
+            self.root, options, is_checking=self._is_checking, may_await=self.may_await
+        )
+        self.shipped = _shipped(self.async_environment)
+
+    def load(self, name: str, parent_path: str | None = None) -> Jinja2Template:
+        found = self._templates.get(name) if parent_path is None else None
+        if found is None:
+            name = safe_name(name, parent_path)
+            found = self._templates.get(name)
+        if found is not None:
+            if not self._is_checking or not found.watch.has_changed():
+                return found
+            self.reset()
+        return self._compile(name)
+
+    def reset(self) -> None:
+        with self._lock:
+            self._templates = {}
+            for environment in (self.environment, self.async_environment):
+                if environment.cache is not None:
+                    environment.cache.clear()
+
+    def parse(self, name: str, stamps: list[FileWatch] | None = None) -> nodes.Template:
+        """Return the tree of the template *name*; the state of its file before it was read goes to *stamps*."""
+        if stamps is not None and self._is_checking:
+            stamps.append(FileWatch([self.root / name]))
+        assert self.environment.loader is not None
+        source, filename, _ = self.environment.loader.get_source(self.environment, name)
+        return self.environment.parse(source, name, filename)
+
+    def lineage(self, name: str) -> Iterator[str]:
+        """Give *name* and the names of its parents, as far as they are written out."""
+        current: str | None = name
+        while current is not None:
+            yield current
+            extends = next(self.parse(current).find_all(nodes.Extends), None)
+            target = None if extends is None else extends.template
+            current = target.value if isinstance(target, nodes.Const) else None
+
+    def _compile(self, name: str) -> Jinja2Template:
+        try:
+            with self._lock:
+                made = Jinja2Template(self, name)
+                if 0 < self._most <= len(self._templates):
+                    self._templates.pop(next(iter(self._templates)))
+                if self._most:
+                    self._templates[name] = made
+                return made
+        except jinja2.TemplateSyntaxError as exc:
+            text = (exc.source or "").splitlines()[exc.lineno - 1 : exc.lineno]
+            raise TemplateSyntaxError(exc.message or "", exc.filename, exc.lineno, "".join(text)) from exc
+        except jinja2.TemplateNotFound as exc:
+            raise TemplateNotFound(f"No template {exc.name!r} in {self.root}.") from exc
+
+
+def _root(template: jinja2.Template, values: Mapping[str, Any]) -> Any:
+    return template.root_render_func(template.new_context(values if isinstance(values, dict) else dict(values)))
+
+
+def _shipped(environment: jinja2.Environment) -> Shipped:
+    own = (FILTERS, environment.filters), (TESTS, environment.tests)
+    return Shipped(*(frozenset(name for name in default if used.get(name) is default[name]) for default, used in own))
+
+
+async def _each(parts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[str]:
+    if isinstance(parts, AsyncIterable):
+        async for part in parts:
+            yield part
+    else:
+        for part in parts:
+            yield part

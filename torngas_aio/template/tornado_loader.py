@@ -1,0 +1,245 @@
+"""Tornado's own engine behind the house's contract.
+
+    file ─► tornado.template (parses, generates Python) ─► one function ─► called with its values as globals
+
+`{{ await something() }}` is understood: such a template becomes a coroutine function. Objects that know
+their own HTML (`__html__`), such as the one `xsrf_form_html()` gives, are not escaped again.
+Begin with `TornadoTemplateLoader`.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, cast
+
+from markupsafe import escape as markup_escape
+from tornado import escape, template
+from tornado.util import ObjectDict
+
+from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
+from torngas_aio.template import contract
+from torngas_aio.template._tornado_code import as_parts, template_line, with_await
+from torngas_aio.template.contract import STREAM_BYTES
+from torngas_aio.template.files import FileWatch
+from torngas_aio.template.options import refuse_unknown
+from torngas_aio.template.paths import safe_name
+from torngas_aio.template.values import Shape, awaited
+
+__all__ = ["TornadoTemplate", "TornadoTemplateLoader"]
+
+
+class TornadoTemplate(contract.Template, template.Template):
+    """A compiled template of Tornado's language."""
+
+    def __init__(self, source: bytes, name: str, loader: "TornadoTemplateLoader") -> None:
+        self.offload_bytes = loader.offload_bytes
+        self.code = ""
+        try:
+            template.Template.__init__(self, source, name=name, loader=loader)
+        except template.ParseError as exc:
+            raise TemplateSyntaxError(exc.message, str(loader.path_of(exc.filename or name)), exc.lineno) from exc
+        except SyntaxError as exc:
+            if isinstance(exc, TemplateSyntaxError):  # a parent's or an included file's
+                raise
+            where, line = template_line(self.code, exc.lineno or 0) or (name, 0)
+            raise TemplateSyntaxError(exc.msg, str(loader.path_of(where)), line, exc.text) from exc
+        self.names = _names_in(self.compiled)
+        self._execute = _function_code(self.compiled)
+        self.is_sync = not self._execute.co_flags & _COROUTINE
+        self._blocks: dict[str, CodeType] = {}
+        self._parts: CodeType | None = None
+        self._base = self._constant_names(loader)
+
+    def generate(self, **values: Any) -> bytes:
+        self._refuse_awaitables(values)
+        if not self.is_sync:
+            raise ArgumentError(
+                f"Template {self.name!r} contains `await`; it can be rendered with `await template.render(...)` only."
+            )
+        return self._make(values)
+
+    async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
+        code = self._blocks.get(name)
+        if code is None:
+            code = self._blocks[name] = self._compile_block(name)
+        made = self._call(code, await awaited(values))
+        return cast("bytes", await made if code.co_flags & _COROUTINE else made)
+
+    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        if self._parts is None:
+            self._parts = _function_code(compile(as_parts(self.code), self._filename, "exec", dont_inherit=True))
+        made = self._call(self._parts, await awaited(values))
+        batch: list[bytes] = []
+        size = 0
+        async for part in _each(made):
+            batch.append(part)
+            size += len(part)
+            if size >= STREAM_BYTES:
+                yield b"".join(batch)
+                batch, size = [], 0
+                await asyncio.sleep(0)
+        yield b"".join(batch)
+
+    async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
+        if self.is_sync:
+            return await super()._render(values, shape)
+        return cast("bytes", await self._call(self._execute, values))
+
+    def _make(self, values: Mapping[str, Any]) -> bytes:
+        return cast("bytes", self._call(self._execute, values))
+
+    def _call(self, code: CodeType, values: Mapping[str, Any]) -> Any:
+        # PERF: a function made from the compiled body, not the whole module run again for each page.
+        return FunctionType(code, {**self._base, **values})()
+
+    @property
+    def _filename(self) -> str:
+        return f"{self.name.replace('.', '_')}.generated.py"
+
+    def _generate_python(self, loader: template.BaseLoader | None) -> str:
+        self.code = with_await(super()._generate_python(loader))
+        return self.code
+
+    def _compile_block(self, name: str) -> CodeType:
+        blocks: dict[str, template._NamedBlock] = {}
+        ancestors = self._get_ancestors(self._loader)[::-1]
+        for ancestor in ancestors:
+            ancestor.find_named_blocks(self._loader, blocks)
+        if name not in blocks:
+            known = ", ".join(sorted(blocks)) or "none"
+            raise ArgumentError(f"Template {self.name!r} has no block {name!r}; it has: {known}.")
+        buffer = StringIO()
+        root = ancestors[0].template
+        writer = template._CodeWriter(buffer, blocks, self._loader, root)
+        template._File(root, template._ChunkList([blocks[name]])).generate(writer)
+        code = with_await(buffer.getvalue())
+        return _function_code(compile(code, self._filename, "exec", dont_inherit=True))
+
+    def _constant_names(self, loader: "TornadoTemplateLoader") -> dict[str, Any]:
+        self._loader = loader
+        return {
+            "escape": _escape,
+            "xhtml_escape": _escape,
+            "url_escape": escape.url_escape,
+            "json_encode": escape.json_encode,
+            "squeeze": escape.squeeze,
+            "linkify": escape.linkify,
+            "datetime": dt,
+            "_tt_utf8": _utf8,
+            "_tt_string_types": (str, bytes),
+            "__name__": self.name.replace(".", "_"),
+            # The traceback module and the debug page find the generated lines through this.
+            "__loader__": ObjectDict(get_source=lambda _name: self.code),
+            **loader.namespace,
+        }
+
+
+class TornadoTemplateLoader(template.Loader, contract.TemplateLoader):
+    """Loads templates of Tornado's language from one directory.
+
+    Args:
+        template_path: The template directory.
+        autoescape: True: `xhtml_escape`; False or None: no escaping; or the name of a function.
+        filesystem_checks: Look at each load whether the files have changed.
+        whitespace: `all`, `single` or `oneline`; by file type when not given.
+        namespace: Names that every template may use, beside the handler's.
+        offload_bytes: Pages that came out this large are made in a worker thread.
+    """
+
+    def __init__(self, template_path: str, **options: Any) -> None:
+        refuse_unknown(options, ("whitespace", "namespace"), "Tornado")
+        self.offload_bytes = contract.take_offload_bytes(options)
+        self._is_checking = bool(options.get("filesystem_checks", False))
+        self._watches: dict[str, FileWatch] = {}
+        self._open: list[set[str]] = []
+        autoescape = options.get("autoescape", True)
+        if isinstance(autoescape, bool):
+            autoescape = "xhtml_escape" if autoescape else None
+        super().__init__(
+            template_path,
+            autoescape=autoescape,
+            whitespace=options.get("whitespace"),
+            namespace=options.get("namespace"),
+        )
+
+    def load(self, name: str, parent_path: str | None = None) -> TornadoTemplate:
+        found = self.templates.get(name) if parent_path is None else None
+        if found is not None and not self._is_checking:
+            return cast("TornadoTemplate", found)
+        name = safe_name(name, parent_path)
+        with self.lock:
+            if self._is_checking and not self._open and name in self._watches and self._watches[name].has_changed():
+                self.reset()
+            for names in self._open:
+                names.add(name)
+            return cast("TornadoTemplate", super().load(name))
+
+    def reset(self) -> None:
+        with self.lock:
+            super().reset()
+            self._watches = {}
+
+    def path_of(self, name: str) -> Path:
+        """Return the file that *name* stands for."""
+        return Path(self.root, name)
+
+    def resolve_path(self, name: str, parent_path: str | None = None) -> str:
+        return safe_name(name, parent_path)
+
+    def _create_template(self, name: str) -> TornadoTemplate:
+        path = self.path_of(name)
+        self._open.append({name})
+        try:
+            try:
+                source = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
+                raise TemplateNotFound(f"No template {name!r} in {self.root}.") from exc
+            watch_from = FileWatch([path])  # taken before compiling: a change meanwhile must be seen
+            made = TornadoTemplate(source, name, self)
+        finally:
+            names = self._open.pop()
+        if self._is_checking:
+            names.discard(name)
+            self._watches[name] = watch_from + FileWatch(self.path_of(other) for other in names)
+        return made
+
+
+class _Safe(bytes):
+    """UTF-8 of something that is HTML already."""
+
+
+def _utf8(value: str | bytes | None) -> bytes | None:
+    if isinstance(value, str):
+        return _Safe(value.encode()) if hasattr(value, "__html__") else value.encode()
+    return escape.utf8(value)
+
+
+def _escape(value: str | bytes) -> str | bytes:
+    """Escape for HTML text and attributes; leave alone what is HTML already."""
+    if isinstance(value, _Safe):
+        return value
+    return str(markup_escape(escape.to_unicode(value)))
+
+
+_COROUTINE = 0x80 | 0x200  # inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def _function_code(module: CodeType) -> CodeType:
+    return next(code for code in module.co_consts if isinstance(code, CodeType) and code.co_name == "_tt_execute")
+
+
+def _names_in(code: CodeType) -> frozenset[str]:
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return frozenset(code.co_names).union(*map(_names_in, inner))
+
+
+async def _each(made: Iterable[Any] | AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    if isinstance(made, AsyncIterator):
+        async for part in made:
+            yield part
+    else:
+        for part in cast("Iterator[bytes]", made):
+            yield part
