@@ -30,6 +30,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "httptools": ("http",),
     "uvloop": ("http", "webserver", "testing", "cli"),
     "redis": ("cache/backends",),
+    "hiredis": ("cache/backends",),
     "aiomcache": ("cache/backends",),
     "msgspec": ("cache/serializers", "handler", "_json"),
     "orjson": ("handler", "_json"),
