@@ -158,9 +158,11 @@ def _depth_left(brackets: bytes) -> bool:
 def _write(value: Any) -> bytes:
     if orjson is not None:
         try:
-            return orjson.dumps(value, _default, _OPTIONS)
+            body: bytes = orjson.dumps(value, _default, _OPTIONS)
         except (TypeError, RecursionError):  # keys that are no text, huge integers, or a value that cannot be written
             pass
+        else:
+            return body
     return _standard_dumps(value)
 
 
@@ -216,8 +218,10 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
     """Return *value* in JSON's own types; *path* leads to it, *above* are the values it lies in."""
+    if isinstance(value, enum.Enum):
+        value = value.value
     if value is None or isinstance(value, str | int):
-        return value.value if isinstance(value, enum.Enum) else value
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if id(value) in above or len(above) > _MAX_NESTING:
