@@ -26,6 +26,7 @@ __all__ = [
     "current_request",
     "current_scope",
     "enter_request",
+    "error_sink",
     "leave_request",
     "scope_of",
 ]
@@ -33,6 +34,9 @@ __all__ = [
 ORDER_TRANSACTION = 10
 ORDER_COOKIE = 15
 ORDER_SESSION = 20
+
+error_sink: ContextVar[list[BaseException] | None] = ContextVar("torngas_aio_error_sink", default=None)
+"""Where a test has the errors of its requests collected; None outside tests."""
 
 _request: ContextVar[HTTPServerRequest | None] = ContextVar("torngas_aio_request", default=None)
 
@@ -112,6 +116,11 @@ class RequestScope:
                 "Work that outlives a request opens resources of its own."
             )
         self._entries[key] = _Entry(resource, order, settle, close)
+
+    @property
+    def must_settle(self) -> bool:
+        """Whether a resource is still to be settled before the first byte."""
+        return any(entry.settle is not None for entry in self._entries.values())
 
     @property
     def is_closed(self) -> bool:

@@ -113,11 +113,12 @@ class RouteStages:
 
     def __init__(self, hooks: Mapping[str, Sequence[Hook]]) -> None:
         self.hooks: dict[str, tuple[Hook, ...]] = {stage: tuple(hooks.get(stage, ())) for stage in ROUTE_STAGES}
-        self.request = _calls(self.hooks["request"])
-        self.render = _calls(self.hooks["render"])
-        self.response = _calls(self.hooks["response"])
-        self.endcall = _calls(self.hooks["endcall"])
-        self.exception = _calls(self.hooks["exception"])
+        calls = {stage: tuple(hook.call for hook in found) for stage, found in self.hooks.items()}
+        self.request = calls["request"]
+        self.render = calls["render"]
+        self.response = calls["response"]
+        self.endcall = calls["endcall"]
+        self.exception = calls["exception"]
         self.has_any = any(self.hooks.values())
 
 
@@ -243,7 +244,7 @@ class Pipeline:
         self.init = self._plain("init")
         self.call_hooks = self._plain("call")
         self.shutdown = self._plain("shutdown")
-        self.call = _calls(self.call_hooks)
+        self.call = tuple(hook.call for hook in self.call_hooks)
         self._compiled: dict[tuple[str | None, int], RouteStages] = {}
         self.unrouted = RouteStages({stage: self._plain(stage) for stage in ROUTE_STAGES})
         self.is_idle = not self.call and not self.unrouted.has_any and not self._route_aware
@@ -376,10 +377,6 @@ def _instances(middlewares: Iterable[Any], faults: list[str]) -> Iterator[Any]:
                 faults.append(f"MIDDLEWARE_CLASSES: {declared!r} cannot be made without arguments: {exc!r}")
                 continue
         yield found
-
-
-def _calls(hooks: Iterable[Hook]) -> tuple[HookCall, ...]:
-    return tuple(hook.call for hook in hooks)
 
 
 def _is_async(function: Any) -> bool:

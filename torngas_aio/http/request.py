@@ -69,6 +69,14 @@ class Request(HTTPServerRequest):
                 return found
         return None
 
+    def drop_header(self, name: bytes) -> None:
+        """Remove the header *name* (lower case) before anybody has looked at `headers`."""
+        raw = self._raw_headers
+        if isinstance(raw, HTTPHeaders):
+            raw.pop(name.decode("latin-1"), None)
+        else:
+            self._raw_headers = [pair for pair in raw if pair[0] != name]
+
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not there yet: the value is kept and found directly from then on.
         build = _LAZY.get(name)

@@ -38,6 +38,7 @@ class TornadoDoor(HTTPMessageDelegate):
     Args:
         application: Answers the request.
         tasks: Owns the request's task until it has ended.
+        context_for: Gives the context to run a request in; else a copy of the one the server was started in.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class TornadoDoor(HTTPMessageDelegate):
         server_connection: object,
         connection: HTTPConnection,
         tasks: set[asyncio.Task[None]],
+        context_for: Callable[[Request], contextvars.Context] | None = None,
     ) -> None:
         self._application = application
         self._server_connection = server_connection
         self._exchange = TornadoExchange(connection)
         self._tasks = tasks
+        self._context_for = context_for
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
         exchange = self._exchange
@@ -58,7 +61,7 @@ class TornadoDoor(HTTPMessageDelegate):
         HTTPServerRequest(start_line=line, headers=headers)  # Tornado's checks of host and query: raises HTTPInputError
         request = Request(line, headers, exchange, self._server_connection)
         exchange.method = line.method
-        context = contextvars.copy_context()
+        context = contextvars.copy_context() if self._context_for is None else self._context_for(request)
         task = asyncio.get_running_loop().create_task(self._application.serve_request(request), context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -84,8 +84,13 @@ class Template(ABC):
         for part in parts_of(page):
             yield part
 
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the page is so large that `render` makes it in a worker thread."""
+        return self._last_bytes >= self.offload_bytes
+
     async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
-        if self._last_bytes >= self.offload_bytes:
+        if self.is_heavy:
             return await anyio.to_thread.run_sync(partial(self._make, values))
         return self._make(values)
 

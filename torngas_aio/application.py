@@ -1,0 +1,244 @@
+"""The application: builds and owns router, pipeline and lifespan, and answers requests.
+
+    front door ── serve_request ─► call hooks ─► route ─► handler.serve
+                                                   ├──► foreign handler (plain Tornado): its own delegate
+                                                   └──► none: ErrorHandler, 404
+
+Begin with `Application` and `Application.serve_request`.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from functools import partial
+from http.client import responses
+from typing import Any
+from weakref import WeakSet
+
+from tornado import web
+from tornado.httputil import HTTPConnection, HTTPInputError, HTTPMessageDelegate, RequestStartLine
+from tornado.log import access_log
+from tornado.routing import AnyMatches, Rule
+
+from torngas_aio._closing import close_all
+from torngas_aio.context import enter_request
+from torngas_aio.handler import ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
+from torngas_aio.handler.websocket import GOING_AWAY
+from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.http.request import Request
+from torngas_aio.http.tornado_door import TornadoDoor
+from torngas_aio.lifespan import Background, Lifespan
+from torngas_aio.pipeline import IDLE, Pipeline, PipelineRun, RouteStages
+from torngas_aio.routing import ApplicationRouter, Resolved, Route
+from torngas_aio.settings_manager import settings as project_settings
+
+__all__ = ["Application"]
+
+logger = logging.getLogger("torngas_aio.application")
+
+
+class Application(web.Application):
+    """A `tornado.web.Application` with a pipeline.
+
+    Args:
+        handlers: Tornado's rules, tuples or `Url` specs.
+        default_host: As Tornado's.
+        transforms: As Tornado's.
+        middlewares: Dotted paths, classes or instances, in declared order.
+        settings: As Tornado's; `request_timeout` (seconds) and `etag` (bool) override REQUEST_TIMEOUT and ETAG.
+
+    Attributes:
+        pipeline: Every hook, compiled; see `torngas_aio.pipeline.Pipeline`.
+        lifespan: What is opened before the first request and closed after the last.
+        background: Owns tasks that outlive their request: `application.background.start_soon(function, ...)`.
+        open_sockets: The WebSocket handlers whose sockets are open.
+        context_for: Gives the context to run a request in; None: a copy of the one the server was started in.
+
+    Raises:
+        ConfigError: Middlewares or HTTP modules that cannot work; every fault is listed.
+    """
+
+    def __init__(
+        self,
+        handlers: Any = None,
+        default_host: str | None = None,
+        transforms: Any = None,
+        middlewares: Iterable[Any] = (),
+        **settings: Any,
+    ) -> None:
+        settings.setdefault("static_handler_class", StaticFileHandler)
+        super().__init__(None, default_host, transforms, **{**settings, "static_path": None})
+        self.settings = _completed(self.settings, settings)
+        self.pipeline = Pipeline(middlewares)
+        self.background = Background()
+        self.lifespan = Lifespan()
+        self.open_sockets: WeakSet[WebSocketHandler] = WeakSet()
+        self.template_loaders: dict[Any, Any] = {}
+        self.request_timeout: float | None = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)
+        self.use_etag: bool = bool(settings.get("etag", project_settings.ETAG))
+        self.wildcard_router: ApplicationRouter = ApplicationRouter(
+            self, [*_static_rules(self.settings), *(handlers or ())]
+        )
+        self.default_router: ApplicationRouter = ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
+        self.pipeline.attach(route.name for route in self.wildcard_router.routes() if route.name)
+        self.context_for: Callable[[Request], Context] | None = None
+        self._door_tasks: set[asyncio.Task[None]] = set()
+        self._add_lifespan_steps()
+
+    async def startup(self) -> None:
+        """Run the init hooks in declared order, once; the first request does it where nobody else did.
+
+        Raises:
+            Exception: What a hook raised; those before it have been shut down again.
+        """
+        await self.lifespan.open()
+
+    async def shutdown(self) -> None:
+        """Run the shutdown hooks in reverse, cancel background tasks, close what this loop holds open."""
+        self.close_sockets()
+        await self.lifespan.close()
+        await self.background.close()
+        await close_all()
+
+    def close_sockets(self, reason: str = "The server is going away.") -> None:
+        """Begin to close every open WebSocket with 1001."""
+        for handler in list(self.open_sockets):
+            handler.close(GOING_AWAY, reason)
+
+    async def serve_request(self, request: Request) -> None:
+        """Answer *request* through its connection; raises nothing but `CancelledError`.
+
+        To be run as a task of its own, in the request's own copy of the context.
+        """
+        enter_request(request)
+        pipeline = self.pipeline
+        error: Exception | None = None
+        run = IDLE if pipeline.is_idle else PipelineRun()
+        try:
+            if not self.lifespan.is_open:
+                await self.lifespan.open()
+            if pipeline.call:
+                await run.call(pipeline.call, request)
+            resolved = self.default_router.resolve(request)
+        except Exception as exc:  # noqa: BLE001  the request's frontier: answered by the handler
+            error = exc
+            resolved = None
+        if resolved is None:
+            await self._serve_unrouted(request, run, error)
+        elif resolved.route is not None and issubclass(resolved.route.handler_class, WebHandler):
+            await self._serve_route(request, run, resolved.route, resolved)
+        else:
+            await self._serve_foreign(request, resolved)
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Tornado's server asks for a delegate: the request takes the same way as from our own."""
+        return TornadoDoor(self, server_conn, request_conn, self._door_tasks, self.context_for)
+
+    def stages_of(self, route: Route, path: str) -> RouteStages:
+        """Return the compiled stages of *route* for a request to *path*."""
+        mask = self.pipeline.mask_of(path) if self.pipeline.has_patterns else 0
+        stages: RouteStages | None = route.pipelines.get(mask)
+        if stages is None:
+            stages = self.pipeline.stages_for(route.name, mask)
+            if len(route.pipelines) < 64:
+                route.pipelines[mask] = stages
+        return stages
+
+    def log_request(self, handler: web.RequestHandler) -> None:
+        if "log_function" in self.settings or access_log.isEnabledFor(_log_level(handler.get_status())):
+            super().log_request(handler)
+
+    async def _serve_route(self, request: Request, run: PipelineRun, route: Route, resolved: Resolved) -> None:
+        handler_class = route.handler_class
+        if run is not IDLE:
+            static = issubclass(handler_class, web.StaticFileHandler)
+            run.enter(self.pipeline.unrouted if static else self.stages_of(route, request.path))
+        try:
+            handler = handler_class(self, request, **route.kwargs)
+        except Exception as exc:  # noqa: BLE001  a handler that cannot be made is answered by another
+            await self._serve_unrouted(request, run, exc)
+            return
+        await handler.serve(run, resolved.path_args, resolved.path_kwargs)  # type: ignore[attr-defined]  # a WebHandler
+
+    async def _serve_unrouted(self, request: Request, run: PipelineRun, error: Exception | None) -> None:
+        handler_class, kwargs = ErrorHandler, {"status_code": 404}
+        if run is not IDLE and run.stages.has_any is False:
+            run.enter(self.pipeline.unrouted)
+        default = self.settings.get("default_handler_class")
+        if error is None and default is not None:
+            handler_class, kwargs = default, self.settings.get("default_handler_args", {})
+            if not issubclass(handler_class, WebHandler):
+                await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request)
+                return
+        handler = handler_class(self, request, **kwargs)
+        await handler.serve(run, (), {}, error)
+
+    async def _serve_foreign(self, request: Request, resolved: Resolved) -> None:
+        delegate = resolved.delegate
+        if delegate is None:
+            route = resolved.route
+            assert route is not None
+            delegate = self.get_handler_delegate(
+                request, route.handler_class, route.kwargs, list(resolved.path_args), dict(resolved.path_kwargs)
+            )
+        await self._feed(delegate, request)
+
+    async def _feed(self, delegate: HTTPMessageDelegate, request: Request) -> None:
+        """Hand the request to a delegate of Tornado's interface, body and all."""
+        connection: Any = request.connection
+        try:
+            line = RequestStartLine(request.method or "", request.uri or "", request.version)
+            await _awaited(delegate.headers_received(line, request.headers))
+            while chunk := await connection.body.read_chunk():
+                await _awaited(delegate.data_received(chunk))
+            delegate.finish()
+        except ClientGone:
+            delegate.on_connection_close()
+        except Exception as exc:
+            status = exc.status if isinstance(exc, BodyError) else 400 if isinstance(exc, HTTPInputError) else 500
+            if status == 500:
+                logger.exception("A request to a foreign handler failed: %r", request)
+            delegate.on_connection_close()
+            if not connection.is_finished:
+                connection.respond(status, responses[status], (("Connection", "close"),), b"", False)
+
+    def _add_lifespan_steps(self) -> None:
+        hooks = [*self.pipeline.init, *self.pipeline.shutdown]
+        for middleware in self.pipeline.middlewares:
+            own = {hook.stage: partial(hook.call, self) for hook in hooks if _owner(hook.call) is middleware}
+            if own:
+                self.lifespan.add(type(middleware).__qualname__, own.get("init"), own.get("shutdown"))
+
+
+def _completed(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Tornado's settings with the `static_path` that was kept from it: our rules come first."""
+    made["static_path"] = given.get("static_path")
+    if made["static_path"] is None:
+        del made["static_path"]
+    return made
+
+
+def _static_rules(settings: dict[str, Any]) -> list[Any]:
+    """The rules that Tornado makes for `static_path`, in the order it tries them."""
+    path = settings.get("static_path")
+    if not path:
+        return []
+    arguments = {**settings.get("static_handler_args", {}), "path": path}
+    prefix = re.escape(settings.get("static_url_prefix", "/static/"))
+    patterns = (r"/(robots\.txt)", r"/(favicon\.ico)", prefix + "(.*)")
+    return [(pattern, settings["static_handler_class"], arguments) for pattern in patterns]
+
+
+def _owner(hook: Any) -> Any:
+    return getattr(hook, "__self__", None)
+
+
+def _log_level(status: int) -> int:
+    return logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+
+
+async def _awaited(result: Any) -> None:
+    if result is not None:
+        await result

@@ -1,0 +1,214 @@
+"""When a response is completed: at once, when awaited, at the next turn of the loop, or at the end.
+
+    complete   deferred body > response hooks > resources settle > bytes leave
+    afterwards endcall hooks > on_finish > complete_finish
+
+`finish()` settles the response at the call. Where nothing has to be awaited before the bytes leave, they leave
+then. Otherwise whoever comes first completes it: the caller who awaits the `Completion`, the next turn of the
+loop when the method suspends, or `ExecutingHandler.serve` when the method has returned. Each step runs once.
+Begin with `CompletingHandler.finish`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from torngas_aio.context import Outcome, RequestScope, scope_of
+from torngas_aio.handler.completion import Completion
+from torngas_aio.handler.sending import SendingHandler
+
+__all__ = ["CompletingHandler"]
+
+logger = logging.getLogger("torngas_aio.handler")
+
+
+class CompletingHandler(SendingHandler):
+    """Tornado's `finish` and `flush`, with every hook awaited."""
+
+    _auto_finish = True
+    _prepared_future = None
+    path_args: list[str]
+    path_kwargs: dict[str, str]
+    _error: BaseException | None = None
+    _has_returned = False  # the method has ended, one way or the other
+    _is_pending = False  # something of the response is still to be completed
+    _was_afterwards = False
+    _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
+    _completion: asyncio.Task[None] | None = None
+    _next_turn: asyncio.Handle | None = None
+    _finish_waiter: asyncio.Future[None] | None = None
+
+    def finish(self, chunk: Any = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
+        """End the response, with *chunk* as the last part of its body.
+
+        Status, headers and body are settled at this call; only response hooks change them later.
+
+        Returns:
+            An awaitable: awaited, it returns when the bytes are on their way below the transport's
+            high-water mark and the endcall hooks have run.
+
+        Raises:
+            RuntimeError: Called twice, or a body with a status that forbids one.
+        """
+        if self._finished and not self._may_change():
+            raise RuntimeError("finish() called twice")
+        if chunk is not None:
+            self.write(chunk)
+        self._finished = True
+        if self._hook_task is not None:
+            return Completion(self._complete_all)  # a hook replaced the response; its completion is under way
+        if self._must_await():
+            self._plan()
+        else:
+            try:
+                self._send_last()
+            except BaseException:
+                self._finished = False
+                raise
+            if self._has_afterwards():
+                self._plan()
+        if self._finish_waiter is not None and not self._finish_waiter.done():
+            self._finish_waiter.set_result(None)
+        return Completion(self._complete_and_drain)
+
+    def flush(self, include_footers: bool = False) -> Completion:  # type: ignore[override]  # a Future in Tornado
+        """Send what was written so far; the first flush runs the response hooks and sends the header."""
+        if self._headers_written or not self._must_await():
+            self._send_part(include_footers)
+        else:
+            self._plan()
+        return Completion(self._complete_and_drain)
+
+    async def complete_response_stage(self) -> None:
+        """Run the response hooks and settle the request's resources now, without sending anything."""
+        await self._before_first_byte()
+
+    def on_prepare(self) -> Any:
+        """Called after the request hooks and `prepare()`, before the method; plain or `async def`."""
+
+    def complete_finish(self) -> Any:
+        """Called after the response was sent and `on_finish()`; plain or `async def`."""
+
+    @property
+    def scope(self) -> RequestScope:
+        """The request's resources, made on first use."""
+        return scope_of(self.request)
+
+    async def _answer_error(self, exc: Exception, *, may_replace: bool = False) -> None:
+        raise NotImplementedError  # ExecutingHandler's
+
+    def _must_await(self) -> bool:
+        """Whether something has to be awaited before the first byte may leave."""
+        return not self._headers_written and (self._completion is not None or self._has_work())
+
+    def _has_work(self) -> bool:
+        if self._deferred is not None or self._run.has_response_hooks:
+            return True
+        scope: RequestScope | None = getattr(self.request, "_scope", None)
+        return scope is not None and scope.must_settle
+
+    def _has_afterwards(self) -> bool:
+        cls = type(self)
+        return (
+            bool(self._run.stages.endcall)
+            or cls.on_finish is not RequestHandler.on_finish
+            or cls.complete_finish is not CompletingHandler.complete_finish
+        )
+
+    def _plan(self) -> None:
+        """Have the response completed at the next turn of the loop, unless somebody comes first."""
+        self._is_pending = True
+        if self._next_turn is None and self._completion is None and not self._has_returned:
+            self._next_turn = asyncio.get_running_loop().call_soon(self._on_next_turn)
+
+    def _on_next_turn(self) -> None:
+        self._next_turn = None
+        if not self._is_pending or self._completion is not None or self._hook_task is not None:
+            return
+        scope: RequestScope | None = getattr(self.request, "_scope", None)
+        if scope is not None and scope.waits_for_method and self._finished and not self._has_returned:
+            return  # ATOMIC_REQUESTS: `serve` completes when the method has returned
+        # Owned by `serve`, which awaits it. A real task: timeouts and cancel scopes in hooks need one.
+        self._completion = asyncio.get_running_loop().create_task(self._complete_pending())
+        self._completion.add_done_callback(self._completion_ended)
+
+    def _completion_ended(self, completion: asyncio.Task[None]) -> None:
+        self._completion = None
+        if not completion.cancelled() and completion.exception() is not None:
+            logger.error("Completing a response failed.", exc_info=completion.exception())
+
+    async def _complete_and_drain(self) -> None:
+        await self._complete_all()
+        await self.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
+
+    async def _complete_all(self) -> None:
+        """Complete what is pending, here or by waiting for the task that does it already."""
+        current = asyncio.current_task()
+        if self._hook_task is current or self._completion is current:
+            return  # called by a hook: the completion around it goes on when the hook returns
+        if self._completion is not None:
+            await asyncio.shield(self._completion)
+        await self._complete_pending()
+
+    async def _complete_pending(self) -> None:
+        while self._is_pending:
+            await self._complete()
+
+    async def _complete(self) -> None:
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        self._is_pending = False
+        if not self._is_sent:
+            await self._before_first_byte()
+            if self._finished:
+                await self._send_or_replace()
+            else:
+                self._send_part(include_footers=False)
+        if self._is_sent and not self._was_afterwards:
+            await self._afterwards()
+
+    async def _before_first_byte(self) -> None:
+        """Run what must come first; an error becomes the answer, and the hooks still due run on that."""
+        while not self._headers_written and self._has_work():
+            outer, self._hook_task = self._hook_task, asyncio.current_task()
+            try:
+                await self._prepare_answer()
+            except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+                self._hook_task = outer
+                await self._answer_error(exc, may_replace=True)
+            finally:
+                self._hook_task = outer
+
+    async def _prepare_answer(self) -> None:
+        deferred, self._deferred = self._deferred, None
+        if deferred is not None:
+            await deferred()
+        if self._run.has_response_hooks:
+            self._refuse_body()
+            await self._run.response(self, self._write_buffer)
+        scope: RequestScope | None = getattr(self.request, "_scope", None)
+        if scope is not None and scope.must_settle:
+            await scope.settle(Outcome(self, self._error, self._has_returned))
+
+    async def _send_or_replace(self) -> None:
+        try:
+            self._send_last()
+        except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+            await self._answer_error(exc, may_replace=True)
+
+    async def _afterwards(self) -> None:
+        """Run once, after the response was sent or given up."""
+        self._was_afterwards = True
+        if self._run.stages.endcall:
+            await self._run.endcall(self)
+        try:
+            self.on_finish()
+            result = self.complete_finish()
+            if result is not None:
+                await result
+        except Exception:  # a frontier: the response has left, there is nobody to answer
+            logger.exception("complete_finish() or on_finish() of %s failed.", type(self).__qualname__)

@@ -1,0 +1,266 @@
+"""One request through its handler: hooks, method, response, whatever happens on the way.
+
+    perform    body > xsrf > request hooks > prepare, on_prepare > get/post/...
+    complete   see `completing`
+    on error   exception hooks > error page > complete
+    cancelled  a bare 503 where nothing was sent yet > endcall hooks
+    always     the request's resources are closed
+
+Begin with `ExecutingHandler.serve`.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from tornado import httputil
+from tornado.iostream import StreamClosedError
+from tornado.web import Finish, HTTPError, RequestHandler
+
+from torngas_aio._closing import close_safely
+from torngas_aio.context import RequestScope, error_sink
+from torngas_aio.exception import BaseError
+from torngas_aio.handler.completing import CompletingHandler
+from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.pipeline import PipelineRun
+
+__all__ = ["ExecutingHandler"]
+
+logger = logging.getLogger("torngas_aio.handler")
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
+_AFTERWARDS_SECONDS = 5.0
+"""How long the endcall hooks of a cancelled request may take."""
+
+
+class ExecutingHandler(CompletingHandler):
+    """A handler that owns its run: every hook is awaited, in the request's own task."""
+
+    cancel_on_disconnect = False
+    """Cancel the method, and roll back, when the client goes away; else it runs to its end."""
+
+    request_timeout: float | None = None
+    """Seconds from the first request hook to the method's return; None: the application's, 0: none."""
+
+    _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
+
+    async def serve(self, run: PipelineRun, args: Any, kwargs: Any, error: Exception | None = None) -> None:
+        """Answer the request; raises nothing but `CancelledError`.
+
+        Args:
+            run: The request's walk through the pipeline.
+            args: The route's unnamed groups, as bytes.
+            kwargs: The route's named groups.
+            error: What a call hook raised: answered instead of running the method.
+        """
+        self._run = run
+        try:
+            try:
+                if error is not None:
+                    raise error
+                seconds = self.application.request_timeout if self.request_timeout is None else self.request_timeout  # type: ignore[attr-defined]  # ours
+                if seconds or self.cancel_on_disconnect:
+                    await self._perform_bounded(args, kwargs, seconds)
+                else:
+                    await self._perform(args, kwargs)
+                if not self._auto_finish and not self._finished:
+                    await self._until_finished()
+                self._has_returned = True
+                if not self._finished:
+                    self.finish()
+            except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+                self._has_returned = True
+                await self._answer_error(exc)
+            if self._is_pending or self._completion is not None:
+                await self._complete_all()
+        except asyncio.CancelledError as exc:
+            await self._give_up(exc)
+            raise
+        finally:
+            scope: RequestScope | None = getattr(self.request, "_scope", None)
+            if scope is not None:
+                await scope.aclose()
+
+    async def _perform_bounded(self, args: Any, kwargs: Any, seconds: float | None) -> None:
+        self._task = asyncio.current_task()
+        try:
+            async with asyncio.timeout(seconds or None) as deadline:
+                await self._perform(args, kwargs)
+        except TimeoutError as exc:
+            if deadline.expired():
+                raise HTTPError(503, "The request took more than %g s.", seconds) from exc
+            raise
+        finally:
+            self._task = None
+
+    async def _perform(self, args: Any, kwargs: Any) -> None:
+        request = self.request
+        if request.method not in self.SUPPORTED_METHODS:
+            raise HTTPError(405)
+        body = request.connection.body  # type: ignore[union-attr]  # an Exchange
+        if not self._stream_request_body:
+            request.body = body.data if body.is_complete else await body.read_all()
+        self.path_args = [self.decode_argument(arg) for arg in args] if args else []
+        self.path_kwargs = {key: self.decode_argument(arg, key) for key, arg in kwargs.items()} if kwargs else {}
+        if request.method not in _SAFE_METHODS:
+            self._cross_origin_protection()
+        if self._run.stages.request and await self._run_request_hooks():
+            return
+        if type(self).prepare is not RequestHandler.prepare:
+            await _settled(self.prepare())
+        if type(self).on_prepare is not CompletingHandler.on_prepare:
+            await _settled(self.on_prepare())
+        if self._finished:
+            return
+        if self._stream_request_body:
+            await self._receive(body)
+        result = getattr(self, _METHOD_NAMES.get(request.method) or request.method.lower())(
+            *self.path_args, **self.path_kwargs
+        )
+        if result is not None:
+            await result
+
+    async def _run_request_hooks(self) -> bool:
+        """Whether a request hook has finished the response, so that the method does not run."""
+        forgetful = await self._run.request(self)
+        if forgetful is not None:
+            name = getattr(forgetful, "__qualname__", forgetful)
+            logger.warning("%s finished the response: let it return a true value to say so.", name)
+        return self._finished
+
+    async def _receive(self, body: Any) -> None:
+        while chunk := await body.read_chunk():
+            await _settled(self.data_received(chunk))
+
+    async def _until_finished(self) -> None:
+        """Wait for a `finish()` that comes later, from elsewhere; or for the client to go."""
+        self._finish_waiter = asyncio.get_running_loop().create_future()
+        await self._finish_waiter
+
+    async def _answer_error(self, exc: Exception, *, may_replace: bool = False) -> None:
+        """Run the exception hooks for *exc* and answer it, unless an answer is settled already.
+
+        Args:
+            may_replace: The error came from the completion itself, whose answer it replaces.
+        """
+        if isinstance(exc, (ClientGone, StreamClosedError)):
+            logger.debug("The client left %s.", self._request_summary())
+            await self._end_without_answer()
+        elif isinstance(exc, Finish):
+            if not self._finished:
+                self.finish(*exc.args)
+        else:
+            exc = self._error = _as_http_error(exc)
+            if may_replace:
+                self._finished = False
+            await self._tell(exc)
+            if self._finished:
+                return
+            if self._headers_written:
+                logger.error("%s failed after its header had left: the connection is cut.", self._request_summary())
+                await self._end_without_answer()
+            else:
+                self._send_error_page(exc)
+
+    async def _tell(self, exc: Exception) -> None:
+        """Tell the exception hooks, or the log where there are none."""
+        if not self._finished and not self._headers_written:
+            self._write_buffer = []
+            self._deferred = None
+        sink = error_sink.get()
+        if sink is not None:
+            sink.append(exc)
+        if self._run.stages.exception:
+            await self._run.exception(self, (type(exc), exc, exc.__traceback__))
+        else:
+            self.log_exception(type(exc), exc, exc.__traceback__)
+
+    def _send_error_page(self, exc: Exception) -> None:
+        try:
+            self.send_error(_status_of(exc), exc_info=(type(exc), exc, exc.__traceback__))
+        except Exception:  # a frontier: an error page that fails itself must not leave the client without answer
+            logger.exception("The error page of %s failed.", type(self).__qualname__)
+            self._answer_plainly(_status_of(exc))
+
+    def _answer_plainly(self, status: int) -> None:
+        """Settle the shortest answer there is."""
+        self._finished = False
+        self.clear()
+        self._deferred = None
+        self.set_status(status)
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.finish(f"{status} {self._reason}\n")
+
+    async def _end_without_answer(self) -> None:
+        """The client is gone: nothing can be sent, the ends are still tied up."""
+        self._cut()
+        if not self._was_afterwards:
+            await self._afterwards()
+
+    def _cut(self) -> None:
+        self._finished = self._is_sent = self._headers_written = True
+        self._is_pending = False
+        self._deferred = None
+        connection: Any = self.request.connection
+        if not connection.is_finished:
+            connection.abort()
+
+    async def _give_up(self, exc: BaseException) -> None:
+        """The request's task was cancelled: no hook may hold it up, nothing may stay open."""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+        completion = self._completion
+        if completion is not None and not completion.done():
+            completion.cancel()
+            await asyncio.wait([completion])
+        self._error = self._error or exc
+        connection: Any = self.request.connection
+        if not self._headers_written and not connection.is_finished:
+            self._finished = self._is_sent = self._headers_written = True
+            fields = [("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close")]
+            connection.respond(
+                503, "Service Unavailable", fields, b"503 Service Unavailable\n", self.request.method == "HEAD"
+            )
+        elif not self._is_sent:
+            self._cut()
+        if not self._was_afterwards:
+            await close_safely("endcall hooks", self._afterwards, _AFTERWARDS_SECONDS)
+
+    def _on_close(self) -> None:
+        """The front door says that the client has gone before the response was finished."""
+        try:
+            self.on_connection_close()
+        except Exception:  # a frontier: called from the front door
+            logger.exception("on_connection_close() of %s failed.", type(self).__qualname__)
+        if self._finish_waiter is not None and not self._finish_waiter.done():
+            self._finish_waiter.set_exception(ClientGone("The client closed the connection."))
+        if self.cancel_on_disconnect and self._task is not None:
+            self._task.cancel()
+
+    def on_connection_close(self) -> None:
+        """Called when the client goes away before the response is finished; override it to clean up."""
+
+
+async def _settled(result: Any) -> Any:
+    return result if result is None else await result
+
+
+def _as_http_error(exc: Exception) -> Exception:
+    """Turn what the request itself caused into the status it deserves."""
+    if isinstance(exc, httputil.HTTPInputError):
+        error = HTTPError(400, "%s", exc)
+    elif isinstance(exc, BodyError):
+        error = HTTPError(exc.status, "%s", exc)
+    else:
+        return exc
+    error.__cause__ = exc
+    return error.with_traceback(exc.__traceback__)
+
+
+def _status_of(exc: BaseException) -> int:
+    if isinstance(exc, HTTPError):
+        return exc.status_code
+    if isinstance(exc, BaseError):
+        return int(getattr(exc, "status_code", 500))
+    return 500

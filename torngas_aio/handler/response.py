@@ -1,0 +1,219 @@
+"""The answer being made: status, headers and body, kept lean until someone looks closer.
+
+    lean   a plain dict of header fields; the front door adds Date and Server in its one write
+    full   `tornado.httputil.HTTPHeaders`, from the moment something touches `handler._headers`
+
+Code that uses Tornado's public methods cannot tell which of the two it has. After the response is settled
+(`finish` was called) only response hooks change it; what others set then goes nowhere, as in Tornado.
+Begin with `ResponseHandler.clear`.
+"""
+
+import asyncio
+import functools
+import inspect
+import re
+import time
+from collections.abc import Iterator
+from http.client import responses
+from typing import Any
+
+from tornado import httputil
+from tornado.escape import json_encode, utf8
+from tornado.web import RequestHandler
+
+from torngas_aio.http.contract import SERVER_NAME
+
+__all__ = ["ResponseHandler"]
+
+_HTML = "text/html; charset=UTF-8"
+_JSON = "application/json; charset=UTF-8"
+_SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_ADDED_BY_THE_DOOR = frozenset({"Server", "Date"})
+
+
+class ResponseHandler(RequestHandler):
+    """Tornado's response methods over lean storage."""
+
+    _fields: dict[str, str]
+    _added: list[tuple[str, str]] | None = None
+    _full_headers: httputil.HTTPHeaders | None = None
+    _headers_written = False
+    _finished = False
+    _hook_task: asyncio.Task[Any] | None = None
+    _transforms: list[Any] = []  # noqa: RUF012  Tornado's attribute; replaced, never changed in place
+
+    def clear(self) -> None:
+        """Reset status, headers and body to those of a new response."""
+        if self._finished and not self._may_change():
+            return
+        self._full_headers = None
+        self._added = None
+        self._fields = {"Content-Type": _HTML}
+        if type(self).set_default_headers is not RequestHandler.set_default_headers:
+            self.set_default_headers()
+        self._write_buffer: list[bytes] = []
+        self._status_code = 200
+        self._reason = "OK"
+
+    def write(self, chunk: Any, status: int | None = None) -> None:
+        """Append *chunk* to the body; nothing is sent before `flush` or the end.
+
+        Args:
+            chunk: bytes, str (sent as UTF-8) or a dict (sent as JSON).
+            status: Sets the response's status, when given.
+
+        Raises:
+            RuntimeError: The response was finished.
+            TypeError: *chunk* is something else; a coroutine was not awaited.
+        """
+        if self._finished and not self._may_change():
+            raise RuntimeError("Cannot write() after finish()")
+        if status is not None:
+            self.set_status(status)
+        if isinstance(chunk, bytes):
+            self._write_buffer.append(chunk)
+        elif isinstance(chunk, str):
+            self._write_buffer.append(chunk.encode())
+        elif isinstance(chunk, dict):
+            self.set_header("Content-Type", _JSON)
+            self._write_buffer.append(utf8(json_encode(chunk)))
+        else:
+            raise _wrong_chunk(chunk)
+
+    def set_status(self, status_code: int, reason: str | None = None) -> None:
+        """Set the status; *reason* defaults to the standard's phrase for it."""
+        if self._finished and not self._may_change():
+            return
+        if reason is not None:
+            super().set_status(status_code, reason)
+            return
+        self._status_code = status_code
+        self._reason = responses.get(status_code, "Unknown")
+
+    def set_header(self, name: str, value: Any) -> None:
+        """Set the header *name*, replacing what it had.
+
+        Raises:
+            ValueError: The name is no token, or the value holds a control character such as CR or LF.
+        """
+        if self._finished and not self._may_change():
+            return
+        value = _value(self, value)
+        name = _name(name)
+        if self._full_headers is not None:
+            self._full_headers[name] = value
+            return
+        self._fields[name] = value
+        if self._added:
+            self._added = [pair for pair in self._added if pair[0] != name]
+
+    def add_header(self, name: str, value: Any) -> None:
+        """Add one more header *name*; raises as `set_header`."""
+        if self._finished and not self._may_change():
+            return
+        value = _value(self, value)
+        name = _name(name)
+        if self._full_headers is not None:
+            self._full_headers.add(name, value)
+        elif self._added is None:
+            self._added = [(name, value)]
+        else:
+            self._added.append((name, value))
+
+    def clear_header(self, name: str) -> None:
+        """Remove the header *name*, whatever set it."""
+        if self._finished and not self._may_change():
+            return
+        name = _name(name)
+        if self._full_headers is None and name not in _ADDED_BY_THE_DOOR:
+            self._fields.pop(name, None)
+            if self._added:
+                self._added = [pair for pair in self._added if pair[0] != name]
+        elif name in self._headers:
+            del self._headers[name]
+
+    def set_cookie(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Set a cookie, with Tornado's arguments."""
+        if self._finished and not self._may_change():
+            return
+        super().set_cookie(name, *args, **kwargs)
+
+    def get_cookie(self, name: str, default: Any = None) -> Any:
+        """Return the value of the request's cookie *name*, else *default*."""
+        raw = getattr(self.request, "raw_header", None)
+        if raw is not None and "_cookies" not in self.request.__dict__:
+            header = raw(b"cookie")
+            if header is None or name.encode("latin-1", "replace") not in header:
+                return default  # PERF: most requests carry no such cookie; nothing is parsed for them
+        return super().get_cookie(name, default)
+
+    def header_fields(self) -> dict[str, str]:
+        """Return the header fields set so far by name, those of the front door left out; for hooks and tests."""
+        if self._full_headers is not None:
+            return dict(self._full_headers)
+        fields = dict(self._fields)
+        for name, value in self._added or ():
+            fields[name] = f"{fields[name]},{value}" if name in fields else value
+        return fields
+
+    @property
+    def _headers(self) -> httputil.HTTPHeaders:
+        full = self._full_headers
+        if full is None:
+            full = httputil.HTTPHeaders()
+            full["Server"] = SERVER_NAME
+            for name, value in self._fields.items():
+                full[name] = value
+            full["Date"] = self._fields.get("Date") or httputil.format_timestamp(time.time())
+            for name, value in self._added or ():
+                full.add(name, value)
+            self._full_headers = full
+        return full
+
+    @_headers.setter
+    def _headers(self, headers: httputil.HTTPHeaders) -> None:
+        self._full_headers = headers
+
+    def _has_header(self, name: str) -> bool:
+        if self._full_headers is not None:
+            return name in self._full_headers
+        return name in self._fields or any(pair[0] == name for pair in self._added or ())
+
+    def _lean_fields(self) -> Iterator[tuple[str, str]]:
+        yield from self._fields.items()
+        if self._added:
+            yield from self._added
+        cookies = self.__dict__.get("_new_cookie")
+        if cookies is not None:
+            for cookie in cookies.values():
+                yield "Set-Cookie", cookie.OutputString(None)
+
+    def _may_change(self) -> bool:
+        """Whether this code is a response hook, which may still change a settled response."""
+        return self._hook_task is not None and asyncio.current_task() is self._hook_task
+
+
+@functools.lru_cache(1024)
+def _name(name: str) -> str:
+    if _TOKEN(name) is None:
+        raise ValueError(f"{name!r} is no header name.")
+    return httputil._normalize_header(name)
+
+
+def _value(handler: RequestHandler, value: Any) -> str:
+    if type(value) is str and _SAFE_VALUE(value) is not None:
+        return value
+    if type(value) is int:
+        return str(value)
+    return handler._convert_header_value(value)
+
+
+def _wrong_chunk(chunk: object) -> TypeError:
+    if inspect.iscoroutine(chunk):
+        chunk.close()
+        return TypeError("write() was given a coroutine: await it first, as in `self.write(await ...)`.")
+    if inspect.isawaitable(chunk):
+        return TypeError(f"write() was given {type(chunk).__name__}, an awaitable: await it first.")
+    hint = " A list is refused for the sake of old browsers: wrap it in a dict." if isinstance(chunk, list) else ""
+    return TypeError(f"write() takes bytes, str or dict, not {type(chunk).__name__}.{hint}")

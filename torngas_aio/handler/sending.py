@@ -1,0 +1,124 @@
+"""How a settled response reaches the front door.
+
+    lean     one call, `Exchange.respond`: status, fields and body in one write
+    general  Tornado's transforms, then `write_headers`, `write`, `finish`: for streams, compression and
+             whatever touched `handler._headers`
+
+Both send the same bytes for the same response. Begin with `SendingHandler._send_last`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tornado import httputil
+from tornado.web import RequestHandler
+
+from torngas_aio.handler.response import ResponseHandler
+from torngas_aio.pipeline import IDLE, PipelineRun
+
+__all__ = ["SendingHandler"]
+
+
+class SendingHandler(ResponseHandler):
+    """Sends what `ResponseHandler` holds."""
+
+    use_etag: bool | None = None
+    """Whether to hash each body into an ETag; None: as the application says (off by default)."""
+
+    _run: PipelineRun = IDLE
+    _is_sent = False  # the response's last byte was handed over
+
+    def _send_last(self) -> None:
+        """Hand the rest of the response to the front door; the exchange ends with it."""
+        if self._is_sent:
+            return
+        connection: Any = self.request.connection
+        if self._headers_written:
+            self._send_part(include_footers=True)
+            connection.finish()
+        else:
+            self._conclude_headers()
+            if self._full_headers is None and not self._transforms:
+                self._headers_written = True
+                body = b"".join(self._write_buffer)
+                self._write_buffer = []
+                is_head = self.request.method == "HEAD"
+                connection.respond(self._status_code, self._reason, self._lean_fields(), body, is_head)
+            else:
+                self._send_part(include_footers=True)
+                connection.finish()
+        self._is_sent = True
+        self._log()
+
+    def _conclude_headers(self) -> None:
+        """Add what only the whole response knows: ETag, Content-Length."""
+        status = self._status_code
+        if status == 200 and self._wants_etag() and not self._has_header("Etag"):
+            self._hash_body()
+            status = self._status_code
+        if _forbids_body(status):
+            if self._run.stages.response:
+                self._write_buffer = []  # what hooks add to every body has no place here
+            self._refuse_body()
+            self._while_changing(self._clear_representation_headers)
+        elif self._run.stages.response and self._has_header("Content-Length") and self.request.method != "HEAD":
+            # What was promised before the response hooks ran may hold no longer.
+            self._while_changing(lambda: self.set_header("Content-Length", sum(map(len, self._write_buffer))))
+        elif self._full_headers is not None and "Content-Length" not in self._full_headers:
+            self._full_headers["Content-Length"] = str(sum(map(len, self._write_buffer)))
+        elif self._transforms and not self._has_header("Content-Length"):
+            self._headers["Content-Length"] = str(sum(map(len, self._write_buffer)))
+
+    def _refuse_body(self) -> None:
+        if _forbids_body(self._status_code) and any(self._write_buffer):
+            raise RuntimeError(f"Cannot send body with status code HTTP{self._status_code}")
+
+    def _wants_etag(self) -> bool:
+        if self.request.method not in ("GET", "HEAD"):
+            return False
+        if type(self).compute_etag is not RequestHandler.compute_etag:
+            return True
+        wanted = self.use_etag
+        return bool(self.application.use_etag if wanted is None else wanted)  # type: ignore[attr-defined]  # ours
+
+    def _hash_body(self) -> None:
+        def change() -> None:
+            self.set_etag_header()
+            if self.check_etag_header():
+                self._write_buffer = []
+                self.set_status(304)
+
+        self._while_changing(change)
+
+    def _while_changing(self, change: Callable[[], None]) -> None:
+        """Run *change* on a response that is settled already."""
+        finished, self._finished = self._finished, False
+        try:
+            change()
+        finally:
+            self._finished = finished
+
+    def _send_part(self, include_footers: bool) -> None:
+        """Send the buffer the general way: through Tornado's transforms and `HTTPConnection` methods."""
+        connection: Any = self.request.connection
+        chunk = b"".join(self._write_buffer)
+        self._write_buffer = []
+        is_head = self.request.method == "HEAD"
+        if self._headers_written:
+            for transform in self._transforms:
+                chunk = transform.transform_chunk(chunk, include_footers)
+            if chunk and not is_head:
+                connection.write(chunk)
+            return
+        self._headers_written = True
+        status, headers = self._status_code, self._headers
+        for transform in self._transforms:
+            status, headers, chunk = transform.transform_first_chunk(status, headers, chunk, include_footers)
+        for cookie in self.__dict__.get("_new_cookie", {}).values():
+            headers.add("Set-Cookie", cookie.OutputString(None))
+        start_line = httputil.ResponseStartLine("", status, self._reason)
+        connection.write_headers(start_line, headers, b"" if is_head else chunk)
+
+
+def _forbids_body(status: int) -> bool:
+    return status < 200 or status in (204, 304)

@@ -1,0 +1,74 @@
+"""`StaticFileHandler`: Tornado's, under the pipeline, with every touch of the disk in a worker thread.
+
+Begin with `StaticFileHandler.get`.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import anyio.to_thread
+from tornado.iostream import StreamClosedError
+from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
+
+from torngas_aio.handler.web import WebHandler
+
+__all__ = ["StaticFileHandler"]
+
+
+class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
+    """Serves files of one directory: ranges, `If-None-Match`, `If-Modified-Since`, never outside its root.
+
+    Takes the route keywords of Tornado's: `path`, `default_filename`, `allowed_symlink_directory`.
+    """
+
+    async def get(self, path: str, include_body: bool = True) -> None:
+        """Answer with the file *path*, or the part of it that the request asks for."""
+        content, redirection = await anyio.to_thread.run_sync(self._decide, path, include_body)
+        if redirection is not None:
+            redirection()
+            return
+        try:
+            while (chunk := await anyio.to_thread.run_sync(next, content, None)) is not None:
+                self.write(chunk)
+                if len(chunk) != int(self.header_fields().get("Content-Length", -1)):
+                    await self.flush()
+        except StreamClosedError:
+            return
+
+    def compute_etag(self) -> str | None:
+        return _TornadoStaticFileHandler.compute_etag(self)
+
+    def _decide(self, path: str, include_body: bool) -> tuple[Iterator[bytes], Callable[[], Any] | None]:
+        """Let Tornado's `get` decide on status and headers, in this thread; the file is read afterwards."""
+        wanted: list[tuple[Any, ...]] = []
+        redirections: list[Callable[[], Any]] = []
+
+        def remember_content(*span: Any) -> tuple[()]:
+            wanted.append(span)
+            return ()
+
+        def remember_redirect(*args: Any, **kwargs: Any) -> None:
+            redirections.append(lambda: self.redirect(*args, **kwargs))
+
+        self.__dict__.update(get_content=remember_content, redirect=remember_redirect)
+        try:
+            _run(_TornadoStaticFileHandler.get(self, path, include_body))
+        finally:
+            del self.__dict__["get_content"], self.__dict__["redirect"]
+        return _parts(self, wanted), redirections[0] if redirections else None
+
+
+def _parts(handler: StaticFileHandler, wanted: list[tuple[Any, ...]]) -> Iterator[bytes]:
+    for span in wanted:
+        content: Any = handler.get_content(*span)
+        yield from (content,) if isinstance(content, bytes) else content
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that never has to wait."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("A static file handler's get() must not wait before its content is read.")

@@ -1,0 +1,274 @@
+"""`WebHandler`: pages, redirects and errors on top of a handler that owns its run.
+
+    render        render hooks > template > finish
+    send_error    write_error > exception_response, a page of one's own, or the built-in one
+
+Begin with `WebHandler`.
+"""
+
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from tornado.escape import utf8
+from tornado.locale import Locale
+from tornado.util import ObjectDict
+from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
+
+from torngas_aio.exception import ArgumentError
+from torngas_aio.handler.completion import Completion
+from torngas_aio.handler.execution import ExecutingHandler
+from torngas_aio.handler.failure import answer_for
+from torngas_aio.settings_manager import settings
+from torngas_aio.template import Template, TemplateLoader, create_loader, handler_namespace
+
+__all__ = ["WebHandler"]
+
+logger = logging.getLogger("torngas_aio.handler")
+
+
+class WebHandler(ExecutingHandler):
+    """A `tornado.web.RequestHandler` under the pipeline.
+
+    Write `async def get(self)` and its siblings; a plain `def` that only writes works too. `finish`, `render`,
+    `redirect`, `flush` and `send_error` may be awaited.
+    """
+
+    _url_kwargs: dict[str, Any]
+    """The route's keywords: those of `Url(...)` updated by the route's own; this request's own dict."""
+
+    _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there
+
+    def __init__(self, application: Any, request: Any, **kwargs: Any) -> None:
+        # Not super().__init__: Tornado's builds what most requests never look at.
+        self.application = application
+        self.request = request
+        self._url_kwargs = kwargs
+        self.clear()
+        request.connection.set_close_callback(self._on_close)
+        initialize = type(self).initialize
+        if initialize is not RequestHandler.initialize:
+            names = _keywords_of(initialize)
+            self.initialize(**(kwargs if names is None else {key: kwargs[key] for key in names if key in kwargs}))
+
+    @functools.cached_property
+    def ui(self) -> Any:  # type: ignore[override]  # a plain attribute in Tornado, built for each request
+        """UI methods and modules, by name, as in Tornado."""
+        return _ui_of(self)
+
+    # ---------------------------------------------------------------- pages
+
+    def render(self, template_name: str, **kwargs: Any) -> Completion:  # type: ignore[override]  # a Future in Tornado
+        """Finish the response with a rendered template; raises and returns as `finish`.
+
+        Args:
+            template_name: Relative to the template directory.
+            kwargs: Values for the template; those that can be awaited are awaited.
+        """
+        if self._finished and not self._may_change():
+            raise RuntimeError("Cannot render() after finish()")
+        if self._run.stages.render:
+            return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
+        template = self._load_template(template_name)
+        values = self._values_for(template, kwargs)
+        if template.is_sync and not template.is_heavy:
+            try:
+                page = template.generate(**values)
+            except ArgumentError:  # something must be awaited after all
+                pass
+            else:
+                return self.finish(self._with_embeds(page))
+        return self._finish_with(functools.partial(self._render_loaded, template, values))
+
+    def render_string(self, template_name: str, **kwargs: Any) -> Any:
+        """Return the rendered template, as an awaitable of bytes; the render hooks run each time.
+
+        Inside a UI module, which cannot await, it returns the bytes, and no hooks run.
+        """
+        if self._module_depth:
+            template = self._load_template(template_name)
+            return template.generate(**self._values_for(template, kwargs))
+        return self._render_hooked(template_name, kwargs)
+
+    def create_template_loader(self, template_path: str) -> TemplateLoader:  # type: ignore[override]  # ours is compatible
+        """Return the loader for *template_path*: the engine of `TEMPLATE_CONFIG`; kept by the application."""
+        return create_loader(settings.TEMPLATE_CONFIG, template_path, debug=self._is_debug)
+
+    def get_template_path(self) -> str | None:
+        """Return the template directory: the application's `template_path`, else that of the handler's file."""
+        path = self.application.settings.get("template_path")
+        return path or str(Path(inspect.getfile(type(self))).parent)
+
+    def get_user_locale(self) -> Locale | None:
+        """Return the visitor's locale as `TRANSLATIONS_CONF` says; None: that of the browser."""
+        return None
+
+    def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
+        """Finish the response with a redirect to *url*; returns as `finish`.
+
+        Args:
+            permanent: 301 in place of 302.
+            status: Another status between 300 and 399.
+        """
+        if self._headers_written:
+            raise RuntimeError("Cannot redirect after headers have been written")
+        status = status or (301 if permanent else 302)
+        if not 300 <= status <= 399:
+            raise ValueError(f"redirect(status={status!r}): a status between 300 and 399 was wanted.")
+        self.set_status(status)
+        self.set_header("Location", utf8(url))
+        return self.finish()
+
+    # ---------------------------------------------------------------- errors
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> Completion:  # type: ignore[override]  # None in Tornado
+        """Finish the response with the error page of *status_code*; what was written so far is dropped.
+
+        Args:
+            kwargs: Handed to `write_error`; `exc_info` is the error, `reason` the status line's phrase.
+        """
+        if self._headers_written:
+            logger.error("Cannot send an error page after the header has left: the connection is cut.")
+            self._cut()
+            return Completion(self._complete_all)
+        self.clear()
+        self._deferred = None
+        self.set_status(status_code, _reason_of(kwargs))
+        result = self.write_error(status_code, **kwargs)
+        if result is not None:
+            return self._finish_with(lambda: result)
+        return Completion(self._complete_and_drain) if self._finished else self.finish()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> Any:
+        """Write the error page; override it to answer errors your own way, plain or `async def`.
+
+        With DEBUG off, `exception_response` answers if the handler defines it.
+        """
+        if not self._is_debug and type(self).exception_response is not WebHandler.exception_response:
+            return self.exception_response(status_code, **kwargs)
+        return self._write_error_page(status_code, kwargs.get("exc_info"))
+
+    def exception_response(self, status_code: int, **kwargs: Any) -> Any:
+        """Answer an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""
+
+    def _write_error_page(self, status_code: int, exc_info: Any) -> Any:
+        answer = answer_for(self, status_code, exc_info)
+        self.set_header("Content-Type", answer.content_type)
+        self.write(answer.body)
+
+    def detach(self) -> Any:
+        """Leave HTTP: return an IOStream over the connection; the endcall hooks run when the method returns."""
+        self._finished = self._headers_written = self._is_sent = self._is_pending = True
+        return self.request.connection.detach()  # type: ignore[union-attr]  # an Exchange
+
+    @property
+    def _is_debug(self) -> bool:
+        return bool(self.application.settings.get("debug"))
+
+    # ---------------------------------------------------------------- rendering
+
+    def _finish_with(self, make_body: Callable[[], Awaitable[Any]]) -> Completion:
+        """Settle the response now; its body is made by *make_body* when it is completed."""
+        self._deferred = make_body
+        if self._hook_task is None:
+            return self.finish()
+        self._finished = True
+        return Completion(self._complete_all)
+
+    async def _render_page(self, template_name: str, kwargs: dict[str, Any]) -> None:
+        page = await self._render_hooked(template_name, kwargs)
+        self.write(self._with_embeds(page))
+
+    async def _render_loaded(self, template: Template, values: dict[str, Any]) -> None:
+        self.write(self._with_embeds(await template.render(values)))
+
+    async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
+        if self._run.stages.render:
+            await self._run.render(self, template_name, kwargs)
+        template = self._load_template(template_name)
+        return await template.render(self._values_for(template, kwargs))
+
+    def _load_template(self, template_name: str) -> Template:
+        path = self.get_template_path() or "."
+        make = type(self).create_template_loader
+        config = settings.TEMPLATE_CONFIG
+        loaders = self.application.template_loaders  # type: ignore[attr-defined]  # ours
+        key = (path, make, id(config))
+        kept = loaders.get(key)
+        if kept is None:  # the configuration is kept with its loader, so that its id stays its own
+            kept = loaders[key] = (self.create_template_loader(path), config)
+        template: Template = kept[0].load(template_name)
+        return template
+
+    def _values_for(self, template: Template, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if type(self).get_template_namespace is not RequestHandler.get_template_namespace:
+            values = self.get_template_namespace()
+        else:
+            values = handler_namespace(self, getattr(template, "names", None), settings)
+        values.update(kwargs)
+        return values
+
+    def _ui_module(self, name: str, module: type[UIModule]) -> Callable[..., str]:
+        inner = super()._ui_module(name, module)
+
+        def render(*args: Any, **kwargs: Any) -> str:
+            self._module_depth += 1
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                self._module_depth -= 1
+
+        return render
+
+    def _with_embeds(self, page: bytes) -> bytes:
+        """Add the scripts and styles that UI modules ask for, Tornado's way."""
+        if not getattr(self, "_active_modules", None):
+            return page
+        embedded: bytes = RequestHandler.render(_Embedding(self, page), "")  # type: ignore[arg-type, assignment]  # stands in
+        return embedded
+
+
+class _Embedding:
+    """Stands in for a handler in Tornado's `render`, to have a finished page completed with embeds."""
+
+    _finished = False
+
+    def __init__(self, handler: WebHandler, page: bytes) -> None:
+        self._handler = handler
+        self._page = page
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handler, name)
+
+    def render_string(self, _: str) -> bytes:
+        return self._page
+
+    def finish(self, page: bytes) -> bytes:
+        return page
+
+
+def _ui_of(handler: WebHandler) -> Any:
+    application = handler.application
+    ui = ObjectDict((name, handler._ui_method(method)) for name, method in application.ui_methods.items())
+    ui["_tt_modules"] = ui["modules"] = _UIModuleNamespace(handler, application.ui_modules)
+    return ui
+
+
+@functools.lru_cache(None)
+def _keywords_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
+    """The keywords that *function* takes, None for any."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return tuple(parameter.name for parameter in parameters)
+
+
+def _reason_of(kwargs: dict[str, Any]) -> str | None:
+    reason: str | None = kwargs.get("reason")
+    exc_info = kwargs.get("exc_info")
+    if exc_info is not None and isinstance(exc_info[1], HTTPError) and exc_info[1].reason:
+        reason = exc_info[1].reason
+    return reason

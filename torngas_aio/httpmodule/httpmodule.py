@@ -1,0 +1,157 @@
+"""The middleware that turns HTTP modules on, by folding them into each route's pipeline.
+
+    COMMON_MODULES = ('app.Auth', 'app.Audit')                       every matched route, first
+    ROUTE_MODULES  = {'Login': ['!app.Auth'],                        a route's name, or ...
+                      '^/api/': ['app.Throttle', '!all']}            ... a regular expression, searched in the path
+
+`!x` takes the common module x out, `!all` all of them; what a route names itself stays in. Nothing of this is
+looked at during a request but the regular expressions, each once.
+Begin with `HttpModuleMiddleware`.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import ConfigError
+from torngas_aio.httpmodule.base import MODULE_HOOKS, BaseHttpModule
+from torngas_aio.pipeline import Hook, hooks_of
+from torngas_aio.settings_manager import settings
+
+__all__ = ["HttpModuleMiddleware"]
+
+_ALL = "!all"
+
+
+class HttpModuleMiddleware:
+    """Stands in the pipeline where the HTTP modules shall run.
+
+    Args:
+        common: Modules of every matched route; dotted paths or classes. None: settings.COMMON_MODULES.
+        by_route: Modules by route name or path expression. None: settings.ROUTE_MODULES.
+    """
+
+    def __init__(
+        self, common: Sequence[Any] | None = None, by_route: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
+        self._common: tuple[Any, ...] = tuple(settings.COMMON_MODULES if common is None else common)
+        self._by_route: dict[str, tuple[Any, ...]] = {
+            key: tuple([modules] if isinstance(modules, str) else modules)
+            for key, modules in (settings.ROUTE_MODULES if by_route is None else by_route).items()
+        }
+        self._hooks: dict[Any, dict[str, list[Hook]]] = {}
+        self._instances: dict[type, dict[str, list[Hook]]] = {}
+        self._pattern_keys: tuple[str, ...] = ()
+        self._names: frozenset[str] = frozenset()
+        self.path_patterns: tuple[re.Pattern[str], ...] = ()
+
+    def attach(self, route_names: Iterable[str]) -> None:
+        """Make one instance of each module class, and tell route names from path expressions.
+
+        Raises:
+            ConfigError: A module that cannot be imported or is none, a `!x` without its x, a key that fits nothing;
+                every fault is listed.
+        """
+        faults: list[str] = []
+        self._names = frozenset(route_names)
+        for module in self._common:
+            self._make(module, "COMMON_MODULES", faults)
+        for key, modules in self._by_route.items():
+            for module in modules:
+                self._check(key, module, faults)
+        expressions = [key for key in self._by_route if key not in self._names]
+        compiled = [_compiled(key, faults) for key in expressions]
+        ConfigError.gather(faults)
+        self._pattern_keys = tuple(expressions)
+        self.path_patterns = tuple(pattern for pattern in compiled if pattern is not None)
+
+    def hooks_for(self, route_name: str | None, matched: frozenset[int]) -> dict[str, list[Hook]]:
+        """Return the hooks of the modules that run for this route and these path expressions, by stage."""
+        found: dict[str, list[Hook]] = {}
+        for module in self.modules_for(route_name, matched):
+            for stage, hooks in self._hooks[module].items():
+                found.setdefault(stage, []).extend(hooks)
+        return found
+
+    def modules_for(self, route_name: str | None, matched: frozenset[int]) -> list[Any]:
+        """Return the modules, as declared, in the order they run; each once, at its first place."""
+        expressions = {self._pattern_keys[index] for index in matched}
+        keys = [key for key in self._by_route if key in expressions or (key == route_name and key in self._names)]
+        declared = [module for key in keys for module in self._by_route[key]]
+        excluded = {module[1:] for module in declared if _is_exclusion(module)}
+        common = [] if _ALL in declared else [module for module in self._common if _path(module) not in excluded]
+        own = [module for module in declared if not _is_exclusion(module)]
+        seen: set[int] = set()
+        ordered: list[Any] = []
+        for module in (*common, *own):
+            identity = id(self._hooks[module])
+            if identity not in seen:
+                seen.add(identity)
+                ordered.append(module)
+        return ordered
+
+    def _check(self, key: str, module: Any, faults: list[str]) -> None:
+        place = f"ROUTE_MODULES[{key!r}]"
+        if not _is_exclusion(module):
+            self._make(module, place, faults)
+        elif module != _ALL and module[1:] not in {_path(common) for common in self._common}:
+            faults.append(
+                f"{place}: {module!r} takes out a module that COMMON_MODULES does not have. "
+                f"Name one of: {', '.join(_path(common) for common in self._common) or 'there is none'}."
+            )
+
+    def _make(self, module: Any, place: str, faults: list[str]) -> None:
+        if module in self._hooks:
+            return
+        self._hooks[module] = {}
+        found = module
+        if isinstance(module, str):
+            try:
+                found = import_object(module)
+            except ImportError as exc:
+                faults.append(f"{place}: {module!r} cannot be imported: {exc}")
+                return
+        if inspect.ismodule(found) or not (isinstance(found, type) and issubclass(found, BaseHttpModule)):
+            faults.append(
+                f"{place}: {module!r} is no HTTP module. Name a class that inherits from "
+                "torngas_aio.httpmodule.BaseHttpModule."
+            )
+            return
+        if found not in self._instances:
+            self._instances[found] = self._made(found, place, faults)
+        self._hooks[module] = self._instances[found]
+
+    def _made(self, module_class: type, place: str, faults: list[str]) -> dict[str, list[Hook]]:
+        before = len(faults)
+        try:
+            hooks = hooks_of(module_class(), MODULE_HOOKS, faults)
+        except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
+            faults.append(f"{place}: {module_class.__qualname__} cannot be made without arguments: {exc!r}")
+            return {}
+        if not hooks and len(faults) == before:
+            faults.append(f"{place}: {module_class.__qualname__} overrides none of {', '.join(MODULE_HOOKS.values())}.")
+        return hooks
+
+
+def _is_exclusion(module: Any) -> bool:
+    return isinstance(module, str) and module.startswith("!")
+
+
+def _path(module: Any) -> str:
+    return module if isinstance(module, str) else f"{module.__module__}.{module.__qualname__}"
+
+
+def _compiled(key: str, faults: list[str]) -> re.Pattern[str] | None:
+    if key.isidentifier():
+        faults.append(
+            f"ROUTE_MODULES[{key!r}]: no route has this name. Name a route, or write a path expression such as "
+            f"{'^/' + key!r}."
+        )
+        return None
+    try:
+        return re.compile(key)
+    except re.error as exc:
+        faults.append(f"ROUTE_MODULES[{key!r}]: neither the name of a route nor a regular expression: {exc}")
+        return None

@@ -1,0 +1,94 @@
+"""Flash messages: said in one request, shown once in the next, or later in the same one.
+
+They travel in one signed cookie, read once, bounded in size.
+Begin with `FlashMessageMixIn`.
+"""
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from torngas_aio.exception import ArgumentError
+
+__all__ = ["COOKIE_NAME", "MAX_COOKIE_BYTES", "FlashMessageMixIn"]
+
+logger = logging.getLogger("torngas_aio.flash")
+
+COOKIE_NAME = "_torngas_flash"
+
+MAX_COOKIE_BYTES = 3800
+"""Browsers drop cookies of more than 4,096 bytes, name and attributes included; the oldest messages make room."""
+
+if TYPE_CHECKING:
+    from tornado.web import RequestHandler as _Base
+else:
+    _Base = object
+
+Message = tuple[str, str]
+
+
+class FlashMessageMixIn(_Base):
+    """Mix into a `WebHandler` before it: `class Login(FlashMessageMixIn, WebHandler)`. Wants a `cookie_secret`."""
+
+    _flash_said: list[Message] | None = None  # what is still to be shown; None: the cookie was not looked at
+
+    def flash(self, message: str, category: str = "message") -> None:
+        """Say *message* to the visitor, on the next page that shows messages.
+
+        Raises:
+            ArgumentError: One message alone is larger than a cookie holds.
+        """
+        waiting = [*self._waiting(), (category, message)]
+        if len(self._signed(waiting[-1:])) > MAX_COOKIE_BYTES:
+            raise ArgumentError(
+                f"A flash message of {len(message)} characters does not fit into a cookie of {MAX_COOKIE_BYTES} bytes. "
+                "Say it shorter, or keep the text in the session."
+            )
+        while len(self._signed(waiting)) > MAX_COOKIE_BYTES:
+            dropped = waiting.pop(0)
+            logger.warning("A flash message made room for newer ones: %r", dropped)
+        self._keep(waiting)
+
+    def get_flashed_messages(self, with_categories: bool = True, category_filter: Any = ()) -> list[Any]:
+        """Return the waiting messages, oldest first, and forget them.
+
+        Args:
+            with_categories: (category, message) pairs; else the messages alone.
+            category_filter: Only these categories are returned; the others are forgotten, too.
+        """
+        waiting = self._waiting()
+        if waiting:
+            self._keep([])
+        chosen = [pair for pair in waiting if not category_filter or pair[0] in category_filter]
+        return list(chosen) if with_categories else [message for _, message in chosen]
+
+    def _waiting(self) -> list[Message]:
+        if self._flash_said is None:
+            self._flash_said = _parsed(self.get_signed_cookie(COOKIE_NAME))
+        return self._flash_said
+
+    def _keep(self, waiting: list[Message]) -> None:
+        if self._headers_written:
+            raise RuntimeError("Flash messages travel in a cookie, and the response's header has left already.")
+        self._flash_said = waiting
+        is_secure = self.request.protocol == "https"
+        if waiting:
+            self.set_cookie(
+                COOKIE_NAME, self._signed(waiting), expires_days=None, httponly=True, samesite="Lax", secure=is_secure
+            )
+        elif self.get_cookie(COOKIE_NAME) is not None:
+            self.clear_cookie(COOKIE_NAME)
+        else:
+            self.__dict__.get("_new_cookie", {}).pop(COOKIE_NAME, None)
+
+    def _signed(self, waiting: list[Message]) -> bytes:
+        return self.create_signed_value(COOKIE_NAME, json.dumps(waiting, ensure_ascii=False, separators=(",", ":")))
+
+
+def _parsed(value: bytes | None) -> list[Message]:
+    if value is None:
+        return []
+    try:
+        return [(str(category), str(message)) for category, message in json.loads(value)]
+    except (ValueError, TypeError):  # signed by us, so an older format: nothing to show
+        return []

@@ -1,0 +1,50 @@
+"""The server under test: an application built from what the test gave, listening on a free port.
+
+Begin with `listen`.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from torngas_aio.application import Application
+from torngas_aio.settings_manager import load_settings, settings
+from torngas_aio.urlhelper import load_app_urls
+
+__all__ = ["listen", "made_application"]
+
+
+@contextmanager
+def made_application(app: Application | str | Mapping[str, Any]) -> Iterator[Application]:
+    """Give *app*, or the application that its settings describe; those settings hold meanwhile."""
+    if isinstance(app, Application):
+        yield app
+        return
+    values = load_settings(app) if isinstance(app, str) else app
+    with settings.override(**values):
+        yield Application(
+            load_app_urls(settings.INSTALLED_APPS),
+            middlewares=settings.MIDDLEWARE_CLASSES,
+            debug=settings.DEBUG,
+            autoreload=False,
+            **settings.TORNADO_CONF,
+        )
+
+
+@asynccontextmanager
+async def listen(application: Application, http_server: str, options: Mapping[str, Any]) -> AsyncIterator[int]:
+    """Run *application* in this loop; give its port; stop and shut down at the end."""
+    await application.startup()
+    server = HTTPServer(application, **options)
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    try:
+        yield sockets[0].getsockname()[1]
+    finally:
+        server.stop()
+        application.close_sockets()
+        await server.close_all_connections()
+        await application.shutdown()
