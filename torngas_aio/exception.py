@@ -15,6 +15,7 @@
     ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
     ├── SerializationError    (ValueError)     a value that the serializer cannot write or read
     ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
+    ├── InvalidJson           (ValueError)     a request body that is no JSON, too large or too deep
     ├── SessionError          (RuntimeError)   a session was used in a way it cannot honour
     ├── TemplateNotFound      (FileNotFoundError)  no such template below the template directory
     └── TemplateSyntaxError   (SyntaxError)    a template that does not parse; has its file and line
@@ -41,6 +42,7 @@ __all__ = [
     "HttpBadRequestError",
     "HttpForbiddenError",
     "HttpNotAllowError",
+    "InvalidJson",
     "InvalidKey",
     "NotCallableError",
     "OutsideRequest",
@@ -130,6 +132,18 @@ class SerializationError(BaseError, ValueError):
 
 class ValueTooLarge(BaseError, ValueError):
     """A serialized value beyond the size that the store accepts."""
+
+
+class InvalidJson(BaseError, ValueError):
+    """A body that is not the JSON it should be; the message holds nothing of it and may be shown.
+
+    Attributes:
+        status: What to answer: 400, or 413 when the body is too large.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class SessionError(BaseError, RuntimeError):

@@ -1,1 +1,37 @@
-"""Loggers, files that several processes share, and their settings."""
+"""Loggers, files that several processes share, and their settings.
+
+    syslogger ─┐                    emit: format here, queue ──> own thread ──> SharedLogFile
+    access_    ├─ loggers ─ handlers ┤                                          stderr
+    info_      │                    └ full queue: the line is counted, the loop never waits
+    trace_     ┘
+
+    loggers.py      the named loggers      handlers.py    what `logging` sees
+    setup.py        LOGGING and --log_*    background.py  the queue and its thread
+    formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes    period.py  when it turns
+    requestid.py    one id a request
+
+Begin with `init_logging`.
+"""
+
+from torngas_aio.logger.formatters import JsonFormatter, LineFormatter
+from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
+from torngas_aio.logger.loggers import SysLogger, access_logger, info_logger, syslogger, trace_logger
+from torngas_aio.logger.requestid import REQUEST_ID_HEADER, current_request_id, request_id_of
+from torngas_aio.logger.setup import init_logging, shutdown_logging
+
+__all__ = [
+    "REQUEST_ID_HEADER",
+    "BackgroundStreamHandler",
+    "JsonFormatter",
+    "LineFormatter",
+    "ProcessLogTimedFileHandler",
+    "SysLogger",
+    "access_logger",
+    "current_request_id",
+    "info_logger",
+    "init_logging",
+    "request_id_of",
+    "shutdown_logging",
+    "syslogger",
+    "trace_logger",
+]

@@ -13,6 +13,7 @@ The first rule that matches, in the order of declaration, answers: as in Tornado
 
 import difflib
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from inspect import isclass
 from typing import Any, ParamSpec, TypeVar, cast
@@ -117,7 +118,7 @@ class ApplicationRouter(web._ApplicationRouter):
 
         def likeness(route: Route) -> float:
             matcher.set_seq1(route.pattern)
-            return matcher.ratio()
+            return matcher.ratio() + _shared(route.pattern, path)
 
         return sorted(self.routes(), key=likeness, reverse=True)[:limit]
 
@@ -248,6 +249,12 @@ for _name in (
 
 def _is_handler(target: Any) -> bool:
     return isclass(target) and issubclass(target, RequestHandler)
+
+
+def _shared(pattern: str, path: str) -> float:
+    """How much of *path* the pattern opens with, from 0 to 1."""
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(pattern, path, strict=False)))
+    return same / (len(path) or 1)
 
 
 def _resolve_handler(route: Route, request: HTTPServerRequest, target_params: dict[str, Any]) -> Resolved:

@@ -15,6 +15,7 @@ from collections.abc import Hashable, Sequence
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
+from torngas_aio.routing.edges import Edges, Inner
 from torngas_aio.routing.shape import Gap, Shape
 
 __all__ = ["RouteTree"]
@@ -52,8 +53,7 @@ class RouteTree(Generic[Leaf]):
         if tail is None:
             node.add_end(leaf, shape)
         else:
-            opening = segments[-1][0]
-            node.add_deep(opening if isinstance(opening, str) else "", tail, leaf, shape)
+            node.add_deep(_edge(segments[-1][0]), tail, leaf, shape)
 
     def freeze(self) -> None:
         """Settle how each place is searched; nothing may be added afterwards."""
@@ -63,142 +63,141 @@ class RouteTree(Generic[Leaf]):
 
     def unbounded(self) -> tuple[Leaf, ...]:
         """The leaves that are proposed for every path."""
-        return self._root.anything.plain
+        return self._root.unbounded()
 
     def candidates(self, path: str) -> Sequence[Leaf]:
         """Return, in order, at least every leaf with a shape that *path* fits; *path* holds no line feed."""
         found: list[Leaf] = []
-        nodes = [self._root]
-        for segment in path.split("/", self._depth):
-            following: list[_Node[Leaf]] = []
-            for node in nodes:
-                if node.has_deep:
-                    node.collect_deep(segment, path, found)
-                node.follow(segment, following)
-            nodes = following
-            if not nodes:
-                break
-        for node in nodes:
-            if node.ends.count:
-                node.ends.collect(path, found)
+        segments = path.split("/", self._depth)
+        branches = [(self._root, 0)]
+        while branches:
+            node, place = branches.pop()
+            end = node.descend(path, segments, place, branches, found)
+            if end is not None and end.ends is not None:
+                end.ends.collect(path, found)
         if len(found) > 1:
             return sorted(set(found), key=_ORDER)
         return found
 
 
-_Children = dict[tuple[str, str], "_Node[Leaf]"]
-
-
 class _Node(Generic[Leaf]):
     """A place in the tree, after some whole segments."""
 
-    __slots__ = ("_by_edges", "_deep", "anything", "deep", "ends", "has_deep", "literal", "mixed", "wild")
+    __slots__ = ("_deep", "_mixed", "deep", "ends", "is_open", "literal", "mixed", "wild")
 
     def __init__(self) -> None:
         self.literal: dict[str, _Node[Leaf]] = {}
         self.wild: _Node[Leaf] | None = None
-        self.ends: _Place[Leaf] = _Place()
-        self.anything: _Place[Leaf] = _Place()
-        self._by_edges: dict[tuple[int, int], _Children[Leaf]] = {}
-        self._deep: dict[tuple[int, int], dict[tuple[str, str], _Place[Leaf]]] = {}
-        self.mixed: tuple[tuple[int, int, _Children[Leaf]], ...] = ()
-        self.deep: tuple[tuple[int, int, dict[tuple[str, str], _Place[Leaf]]], ...] = ()
-        self.has_deep = False
+        self.ends: _Place[Leaf] | None = None
+        self.mixed: Edges[_Node[Leaf]] | None = None
+        self.deep: Edges[_Place[Leaf]] | None = None
+        self.is_open = False
+        self._mixed: dict[tuple[str, str], _Node[Leaf]] = {}
+        self._deep: dict[tuple[str, str], _Place[Leaf]] = {}
 
     def child_for(self, segment: Sequence[str | Gap]) -> "_Node[Leaf]":
         first, last = segment[0], segment[-1]
         if len(segment) == 1 and isinstance(first, str):
             return self.literal.setdefault(first, _Node())
-        opening = first if isinstance(first, str) else ""
-        ending = last if isinstance(last, str) else ""
-        if not opening and not ending:
+        edges = _edge(first), _edge(last)
+        if edges == ("", ""):
             self.wild = self.wild or _Node()
             return self.wild
-        children = self._by_edges.setdefault((len(opening), len(ending)), {})
-        return children.setdefault((opening, ending), _Node())
+        return self._mixed.setdefault(edges, _Node())
 
     def add_end(self, leaf: Leaf, shape: Shape) -> None:
+        self.ends = self.ends or _Place()
         self.ends.add(leaf, shape)
 
     def add_deep(self, opening: str, ending: str, leaf: Leaf, shape: Shape) -> None:
-        if opening or ending:
-            places = self._deep.setdefault((len(opening), len(ending)), {})
-            places.setdefault((opening, ending), _Place()).add(leaf, shape)
-        else:
-            self.anything.add(leaf, shape)
+        self._deep.setdefault((opening, ending), _Place()).add(leaf, shape)
+
+    def unbounded(self) -> tuple[Leaf, ...]:
+        place = self._deep.get(("", ""))
+        return place.plain if place is not None else ()
 
     def freeze(self) -> list["_Node[Leaf]"]:
         """Settle this place; return the nodes below."""
-        self.mixed = tuple((*sizes, children) for sizes, children in self._by_edges.items())
-        self.deep = tuple((*sizes, places) for sizes, places in self._deep.items())
-        self.has_deep = bool(self.deep or self.anything.count)
-        for place in (self.ends, self.anything, *(place for *_, places in self.deep for place in places.values())):
+        for place in (*self._deep.values(), *([self.ends] if self.ends else [])):
             place.freeze()
-        below = [child for *_, children in self.mixed for child in children.values()]
-        return [*self.literal.values(), *below, *([self.wild] if self.wild else [])]
+        self.mixed = Edges((*edges, node) for edges, node in self._mixed.items()) if self._mixed else None
+        self.deep = Edges((*edges, place) for edges, place in self._deep.items()) if self._deep else None
+        self.is_open = bool(self.wild or self._mixed or self._deep)
+        return [*self.literal.values(), *self._mixed.values(), *([self.wild] if self.wild else [])]
 
-    def follow(self, segment: str, following: list["_Node[Leaf]"]) -> None:
-        """Add the nodes that *segment* leads to."""
-        child = self.literal.get(segment)
-        if child is not None:
-            following.append(child)
-        if self.wild is not None:
-            following.append(self.wild)
-        for opening, ending, children in self.mixed:
-            child = children.get((segment[:opening], segment[len(segment) - ending :]))
-            if child is not None:
-                following.append(child)
+    def descend(
+        self,
+        path: str,
+        segments: Sequence[str],
+        place: int,
+        branches: list[tuple["_Node[Leaf]", int]],
+        found: list[Leaf],
+    ) -> "_Node[Leaf] | None":
+        """Follow *segments* from *place* down one way; leave the other ways in *branches*.
+
+        Returns:
+            Where the last segment led; None when the way ended before.
+        """
+        node: _Node[Leaf] = self
+        # PERF: one loop for the common case, a single way down; a call for each segment costs a third more
+        for segment in segments[place:] if place else segments:
+            child = node.literal.get(segment)
+            place += 1
+            if node.is_open:
+                if node.deep is not None:
+                    node.collect_deep(segment, path, found)
+                if node.mixed is not None:
+                    more: list[_Node[Leaf]] = []
+                    node.mixed.find(segment, segment, more)
+                    branches += [(each, place) for each in more]
+                if child is None:
+                    child = node.wild
+                elif node.wild is not None:
+                    branches.append((node.wild, place))
+            if child is None:
+                return None
+            node = child
+        return node
 
     def collect_deep(self, segment: str, path: str, found: list[Leaf]) -> None:
-        if self.anything.count:
-            self.anything.collect(path, found)
-        for opening, ending, places in self.deep:
-            place = places.get((segment[:opening], path[len(path) - ending :]))
-            if place is not None:
-                place.collect(path, found)
+        places: list[_Place[Leaf]] = []
+        assert self.deep is not None
+        self.deep.find(segment, path, places)
+        for place in places:
+            place.collect(path, found)
 
 
 class _Place(Generic[Leaf]):
     """The leaves of one place: some always proposed, some only when the path holds their inner literal."""
 
-    __slots__ = ("_by_text", "_entries", "_lengths", "count", "plain")
+    __slots__ = ("_entries", "_inner", "plain")
 
     def __init__(self) -> None:
         self._entries: list[tuple[Leaf, Shape]] = []
-        self.count = 0
+        self._inner: Inner[Leaf] | None = None
         self.plain: tuple[Leaf, ...] = ()
-        self._by_text: dict[str, tuple[Leaf, ...]] = {}
-        self._lengths: tuple[int, ...] = ()
 
     def add(self, leaf: Leaf, shape: Shape) -> None:
         self._entries.append((leaf, shape))
-        self.count += 1
 
     def freeze(self) -> None:
         entries, self._entries = self._entries, []
-        if len(entries) <= MAX_PLAIN:
-            self.plain = tuple(leaf for leaf, _ in entries)
-            return
         uses = Counter(text for _, shape in entries for text in set(_texts(shape)))
-        by_text: dict[str, list[Leaf]] = {}
         plain: list[Leaf] = []
+        inner: list[tuple[str, Leaf]] = []
         for leaf, shape in entries:
             text = min(_texts(shape), key=lambda text: (uses[text], -len(text)), default="")
-            if text and uses[text] * 2 <= len(entries):
-                by_text.setdefault(text, []).append(leaf)
+            if text and uses[text] * 2 <= len(entries) > MAX_PLAIN:
+                inner.append((text, leaf))
             else:
                 plain.append(leaf)
         self.plain = tuple(plain)
-        self._by_text = {text: tuple(leaves) for text, leaves in by_text.items()}
-        self._lengths = tuple(sorted({len(text) for text in by_text}))
+        self._inner = Inner(inner) if inner else None
 
     def collect(self, path: str, found: list[Leaf]) -> None:
-        found.extend(self.plain)
-        for length in self._lengths:
-            for start in range(len(path) - length + 1):
-                leaves = self._by_text.get(path[start : start + length])
-                if leaves is not None:
-                    found.extend(leaves)
+        found += self.plain
+        if self._inner is not None:
+            self._inner.find(path, found)
 
 
 def _segments(shape: Shape) -> tuple[list[list[str | Gap]], str | None]:
@@ -222,6 +221,10 @@ def _segments(shape: Shape) -> tuple[list[list[str | Gap]], str | None]:
             segments[-1].append(first)
         segments.extend([text] if text else [] for text in more)
     return [segment or [""] for segment in segments], None
+
+
+def _edge(item: str | Gap) -> str:
+    return item if isinstance(item, str) else ""
 
 
 def _texts(shape: Shape) -> list[str]:

@@ -1,0 +1,1 @@
+"""Benchmarks: whole applications against rivals (`python -m benchmarks`), and single parts (one module each)."""

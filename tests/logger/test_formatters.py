@@ -1,0 +1,102 @@
+"""A record is one line, whatever it holds."""
+
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+
+from torngas_aio.context import enter_request, leave_request
+from torngas_aio.logger.formatters import JsonFormatter, LineFormatter, make_formatter
+
+HOSTILE = "ok\n[E 2026-01-01 00:00:00.000 - root x:1] forged\r\x1b[2J\u2028\u202e\x9b\ud800"
+
+
+def record(message: str = "hello", *args: object, level: int = logging.INFO, **extra: Any) -> logging.LogRecord:
+    made = logging.LogRecord("shop.orders", level, "/srv/orders.py", 12, message, args, extra.pop("exc_info", None))
+    vars(made).update(extra)
+    return made
+
+
+def failure() -> Any:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        return sys.exc_info()
+
+
+def request_with(headers: dict[str, str]) -> HTTPServerRequest:
+    class Connection:
+        context = None
+
+    return HTTPServerRequest(
+        connection=Connection(),  # type: ignore[arg-type]
+        start_line=RequestStartLine("GET", "/", "HTTP/1.1"),
+        headers=HTTPHeaders({"Host": "localhost", **headers}),
+    )
+
+
+def test_a_line_says_level_time_request_logger_and_place() -> None:
+    line = LineFormatter().format(record("%s and %d", "one", 2))
+    head, _, message = line.partition("] ")
+    assert message == "one and 2"
+    assert head.startswith("[I 2")
+    assert head.endswith(" - shop.orders orders:12")
+
+
+def test_the_request_id_is_in_every_line_of_its_request() -> None:
+    token = enter_request(request_with({"X-Request-ID": "abc-123"}))
+    try:
+        assert " abc-123 " in LineFormatter().format(record())
+        assert json.loads(JsonFormatter().format(record()))["request_id"] == "abc-123"
+        assert LineFormatter("%(request_id)s %(message)s").format(record(request_id="own")) == "own hello"
+    finally:
+        leave_request(token)
+    assert json.loads(JsonFormatter().format(record()))["request_id"] is None
+
+
+@pytest.mark.parametrize("fmt", ["%(message)s", "%(name)s %(message)s", None, "json"])
+def test_no_message_begins_a_line_of_its_own_or_speaks_to_the_terminal(fmt: str | None) -> None:
+    made = record("user %s", HOSTILE)
+    made.name = HOSTILE
+    line = make_formatter(fmt).format(made)
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+    line.encode()
+
+
+def test_a_traceback_is_indented_and_its_controls_are_written_out() -> None:
+    line = LineFormatter("%(message)s").format(record("failed", exc_info=failure(), stack_info="Stack:\n  here"))
+    first, *rest = line.split("\n")
+    assert first == "failed"
+    assert rest[0] == "    Traceback (most recent call last):"
+    assert rest[-2:] == ["    Stack:", "      here"]
+    assert all(each.startswith("    ") for each in rest)
+    assert "\x1b" not in line
+    assert "\u2028" not in line
+
+
+def test_json_holds_what_was_passed_as_extra_and_the_traceback() -> None:
+    found = json.loads(JsonFormatter().format(record("失败 %s", "x", exc_info=failure(), user=7, thing=object)))
+    assert found["message"] == "失败 x"
+    assert (found["user"], found["thing"]) == (7, "<class 'object'>")
+    assert (found["level"], found["logger"], found["place"]) == ("INFO", "shop.orders", "/srv/orders.py:12")
+    assert found["time"].endswith("Z")
+    assert found["traceback"].startswith("Traceback (most recent call last):")
+    assert "traceback" not in json.loads(JsonFormatter().format(record()))
+
+
+def test_colours_frame_the_head_only() -> None:
+    coloured = LineFormatter(is_coloured=True)
+    line = coloured.format(record("[x] hello", level=logging.ERROR))
+    assert line.startswith("\x1b[31m[E ")
+    assert line.endswith("orders:12]\x1b[0m [x] hello")
+    assert "\x1b" not in coloured.format(record(level=5))
+    assert LineFormatter("%(message)s", is_coloured=True).format(record()) == "hello"
+
+
+def test_a_message_whose_arguments_do_not_fit_is_an_error_of_the_record() -> None:
+    with pytest.raises(TypeError, match="not all arguments"):
+        LineFormatter().format(record("no place", 1))

@@ -1,0 +1,284 @@
+"""JSON, written and read the same way whichever library is installed.
+
+    dumps       orjson, else the standard library; the same value from both, to the byte but for huge floats
+    loads       orjson, else the standard library; both refuse NaN and lone surrogates
+    parse_json  loads for what a stranger sent: bounded in size and depth
+    jsonp       a script that hands the value to a named function
+
+msgspec is not used for writing: it turns bytes to base64 unasked, where these raise; its Structs are written.
+Begin with `dumps` and `parse_json`.
+"""
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import json
+import math
+import re
+import uuid
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+from torngas_aio.exception import ArgumentError, InvalidJson, SerializationError
+
+try:
+    import orjson as _orjson
+except ImportError:  # without the extra `orjson`
+    orjson: Any = None
+else:
+    orjson = _orjson
+
+__all__ = ["check_callback", "dumps", "jsonp", "loads", "parse_json"]
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_DEPTH = 100
+_MAX_CALLBACK = 128
+
+
+def dumps(value: Any, *, ensure_ascii: bool = True) -> bytes:
+    """Return *value* as compact JSON in UTF-8.
+
+    Beside JSON's own types: dataclasses, enums (their value), dates and times (ISO 8601, UTC as `Z`), UUIDs and
+    decimals (as text), mappings, sets and tuples, msgspec Structs, and objects with a `__json__()` method.
+    NaN and infinities become null, as in JavaScript.
+
+    Args:
+        ensure_ascii: Write other characters as `\\uXXXX`.
+
+    Raises:
+        SerializationError: A part cannot be written; the message says which, as `$.user.tags[3]`.
+    """
+    body = _write(value)
+    return _NON_ASCII.sub(_escaped, body.decode()).encode() if ensure_ascii and not body.isascii() else body
+
+
+def loads(body: bytes | str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        InvalidJson: It is none; line and column are in the message.
+    """
+    try:
+        return orjson.loads(body) if orjson is not None else _standard_loads(body)
+    except RecursionError:
+        raise InvalidJson("The JSON is nested too deeply.") from None
+    except ValueError as exc:
+        where = f" at line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
+        raise InvalidJson(f"This is not valid JSON{where}.") from exc
+
+
+def parse_json(body: bytes, *, max_bytes: int = MAX_BODY_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+    """Return the value of a JSON text from outside.
+
+    Args:
+        max_bytes: Larger bodies are refused (413) before they are parsed.
+        max_depth: How many arrays and objects may lie in one another; `[[1]]` is 2 deep.
+
+    Raises:
+        InvalidJson: It is no JSON, empty, too large or too deep. The message may be shown to anyone.
+    """
+    if len(body) > max_bytes:
+        raise InvalidJson(f"The body is larger than the {max_bytes} bytes allowed.", 413)
+    body = body.removeprefix(b"\xef\xbb\xbf")  # SPEC: RFC 8259 8.1, a byte order mark may be ignored
+    if not body.strip(b" \t\r\n"):
+        raise InvalidJson("The body is empty; JSON was expected.")
+    if _is_deeper(body, max_depth):
+        raise InvalidJson(f"The JSON is nested deeper than the {max_depth} levels allowed.")
+    return loads(body)
+
+
+def jsonp(callback: str, body: bytes) -> bytes:
+    """Return a script that calls *callback* with the JSON *body*.
+
+    Raises:
+        ArgumentError: *callback* is no path of JavaScript identifiers.
+    """
+    check_callback(callback)
+    # Older engines end a string at U+2028 and U+2029; the comment keeps the first bytes out of a caller's hand.
+    safe = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029").replace(b"</", b"<\\/")
+    return b"/**/" + callback.encode() + b"(" + safe + b");"
+
+
+def check_callback(callback: str) -> str:
+    """Return *callback*, a path such as `app.on_data` or `handlers[3]`.
+
+    Raises:
+        ArgumentError: It is anything else, or longer than 128 characters. The message may be shown.
+    """
+    parts = _INDEX.sub("", callback).split(".")
+    if len(callback) > _MAX_CALLBACK or not all(map(_is_identifier, parts)):
+        raise ArgumentError("The callback must be a path of JavaScript identifiers, such as 'app.on_data'.")
+    return callback
+
+
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
+_INDEX = re.compile(r"(?<=[\w$\]])\[\d{1,9}\]")
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_RESERVED = frozenset(
+    {
+        "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else",
+        "enum", "export", "extends", "false", "finally", "for", "function", "if", "implements", "import", "in",
+        "instanceof", "interface", "let", "new", "null", "package", "private", "protected", "public", "return",
+        "static", "super", "switch", "this", "throw", "true", "try", "typeof", "var", "void", "while", "with", "yield",
+    }
+)  # fmt: skip
+
+
+def _is_identifier(name: str) -> bool:
+    return name.replace("$", "_").isidentifier() and name not in _RESERVED
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+def _is_deeper(body: bytes, depth: int) -> bool:
+    """Whether brackets lie deeper than *depth* in one another; true as well for some texts that are no JSON."""
+    if body.count(b"[") + body.count(b"{") <= depth:
+        return False
+    brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
+    for _ in range(depth):  # each round takes the innermost pairs away
+        peeled = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(peeled) == len(brackets):
+            break
+        brackets = peeled
+    return _depth_left(brackets)
+
+
+def _depth_left(brackets: bytes) -> bool:
+    return b"[]" in brackets or b"{}" in brackets
+
+
+def _write(value: Any) -> bytes:
+    if orjson is not None:
+        try:
+            body: bytes = orjson.dumps(value, _default, _OPTIONS)
+        except (TypeError, RecursionError):  # keys that are no text, huge integers, or a value that cannot be written
+            pass
+        else:
+            return body
+    return _standard_dumps(value)
+
+
+_OPTIONS = 0 if orjson is None else orjson.OPT_UTC_Z
+
+
+def _standard_dumps(value: Any) -> bytes:
+    try:
+        return _encoded(value)
+    except (TypeError, ValueError, RecursionError):  # NaN, keys, or a value that cannot be written: look closer
+        plain = _plain(value, "$", ())
+    try:
+        return _encoded(plain)
+    except UnicodeEncodeError as exc:
+        raise SerializationError("A text holds a lone surrogate, which UTF-8 cannot carry.") from exc
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default).encode()
+
+
+def _default(value: Any) -> Any:
+    """One step from *value* towards what JSON knows."""
+    write = getattr(type(value), "__json__", None)
+    if write is not None:
+        return write(value)
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name) for name in names if not name.startswith("_")}
+    for kinds, convert in _CONVERSIONS:
+        if isinstance(value, kinds):
+            return convert(value)
+    fields = getattr(value, "__struct_fields__", None)  # msgspec.Struct
+    if fields is not None:
+        return {name: getattr(value, name) for name in fields}
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _moment(value: dt.datetime) -> str:
+    text = value.isoformat()
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+
+
+_CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (enum.Enum, lambda value: value.value),
+    (dt.datetime, _moment),
+    ((dt.date, dt.time), lambda value: value.isoformat()),
+    ((uuid.UUID, decimal.Decimal), str),
+    (Mapping, dict),
+    ((Set, tuple), list),
+)
+
+
+def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
+    """Return *value* in JSON's own types; *path* leads to it, *above* are the values it lies in."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if id(value) in above or len(above) > _MAX_NESTING:
+        raise SerializationError(f"{path} refers to what it lies in, or lies too deep for JSON.")
+    above = (*above, id(value))
+    if isinstance(value, dict):
+        return {_key(key, path): _plain(item, f"{path}.{key}", above) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, f"{path}[{index}]", above) for index, item in enumerate(value)]
+    try:
+        step = _default(value)
+    except TypeError:
+        raise SerializationError(
+            f"{path} is a {type(value).__module__}.{type(value).__qualname__}, which JSON cannot hold. "
+            "Turn it into text, numbers, lists or dicts, or give its class a `__json__` method."
+        ) from None
+    return _plain(step, path, above)
+
+
+_MAX_NESTING = 200
+
+
+def _key(key: Any, path: str) -> str | int | float | bool | None:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if key is None or isinstance(key, str | int | float):
+        return key
+    if isinstance(key, dt.date | dt.time | uuid.UUID):
+        return str(_default(key))
+    raise SerializationError(f"{path} has a key of type {type(key).__name__}, {key!r:.80}; JSON's keys are texts.")
+
+
+def _standard_loads(body: bytes | str) -> Any:
+    text = body if isinstance(body, str) else body.decode()
+    whole = _huge if _HUGE.search(text) else None
+    value = json.loads(text, parse_constant=_refuse_constant, parse_int=whole, parse_float=_finite)
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate fails here rather than in the answer
+    return value
+
+
+_HUGE = re.compile(r"\d{19}")
+
+
+def _huge(digits: str) -> int | float:
+    """A whole number; as a float where 64 bits do not hold it, as orjson has it."""
+    if len(digits) <= 20 and -(2**63) <= (value := int(digits)) < 2**64:
+        return value
+    return _finite(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError("number out of range")
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,199 @@
+"""The way to one Redis: connects when needed, gathers what one turn of the loop issues, keeps the deadline.
+
+    execute ──► queue ──(end of this turn)──► one RedisWire, one write
+                  │ no wire?   connect; the queue waits with it, and fails with it
+                  │ known to be down?   refused at once, until the breaker lets a probe through
+
+Nothing is retried: a command whose connection ended may have happened or not, and only its caller knows whether
+asking twice is harm. What was not yet sent when a connection ended goes out on the next.
+Begin with `RedisLink.execute`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from typing import Any, cast
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from torngas_aio.cache.backends._breaker import Breaker
+from torngas_aio.cache.backends._redis_wire import RedisWire, Replies, Slot, WireLost, pack
+
+__all__ = ["RedisLink"]
+
+logger = logging.getLogger("torngas_aio.cache")
+
+PING = pack(("PING",))
+
+
+class RedisLink:
+    """One address, at most one open connection, any number of callers of one loop.
+
+    Args:
+        make: Returns a fresh, unconnected connection of redis-py.
+        seconds: How long connecting may take, and how long the answer to a command may.
+        breaker: Remembers that the address is down.
+        ping_interval: Seconds of silence after which a PING keeps the connection alive; 0 for never.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], AbstractConnection],
+        seconds: float,
+        breaker: Breaker,
+        ping_interval: float = 0.0,
+    ) -> None:
+        self._make = make
+        self._seconds = seconds
+        self._breaker = breaker
+        self._loop = asyncio.get_running_loop()
+        self._wire: RedisWire | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._queue: list[tuple[bytes, Slot]] = []
+        self._is_scheduled = False
+        self._ping_interval = ping_interval
+        self._ping_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True if a connection stands."""
+        return self._wire is not None
+
+    def execute(self, packed: bytes) -> "asyncio.Future[Any]":
+        """Issue one command; the future's result is the reply, or a `ReplyError` or `WireLost` as a value.
+
+        Cancelling the future, or the task that awaits it, detaches from the reply and disturbs nobody.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.append((packed, future))
+        if not self._is_scheduled:
+            self._schedule()
+        return future
+
+    def execute_all(self, commands: Iterable[bytes]) -> "asyncio.Future[list[Any]]":
+        """Issue several commands, adjacent and in order; the future's result is the list of their replies."""
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        listed = list(commands)
+        if not listed:
+            future.set_result([])
+            return future
+        replies = Replies(future, len(listed))
+        self._queue.extend([(packed, replies) for packed in listed])
+        if not self._is_scheduled:
+            self._schedule()
+        return future
+
+    def drop(self, reason: str) -> None:
+        """Give the connection up, because it leads to the wrong place; the next command makes another."""
+        if self._wire is not None:
+            self._wire.close(WireLost(reason))
+
+    async def aclose(self) -> None:
+        """Close the connection and end a connecting under way; what is in flight fails. Twice is harmless."""
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+            self._ping_timer = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        closed = WireLost("the cache was closed")
+        if self._wire is not None:
+            self._wire.close(closed)
+        self._fail(closed)
+
+    def _schedule(self) -> None:
+        if self._wire is not None:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+        elif self._connecting is None and self._breaker.allows():
+            # A context of its own: the connection outlives the request that happened to need it first.
+            self._connecting = self._loop.create_task(self._connect(), context=Context())
+        elif self._connecting is None or self._breaker.is_open:
+            self._fail(WireLost(self._breaker.reason))
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        wire = self._wire
+        if wire is None:
+            if self._queue:
+                self._schedule()
+            return
+        if wire.is_congested:
+            return  # `_flush` is called again when the server has caught up, or the deadline ends the wire
+        queue, self._queue = self._queue, []
+        wire.send([entry for entry in queue if not entry[1].done()])
+
+    def _fail(self, lost: WireLost) -> None:
+        queue, self._queue = self._queue, []
+        for _, slot in queue:
+            if not slot.done():
+                slot.set_result(lost)
+
+    # Connecting
+
+    async def _connect(self) -> None:
+        lost = WireLost("connecting was given up")
+        try:
+            self._wire = await self._open()
+            self._breaker.succeeded()
+            if self._ping_interval:
+                self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)
+        except (RedisError, OSError, TimeoutError) as exc:
+            lost = WireLost(str(exc) or f"no connection within {self._seconds:g} s", was_late=True)
+            self._breaker.failed(str(lost))
+        except Exception as exc:  # a frontier: whatever it is, those who wait must hear of it
+            logger.exception("Connecting to Redis failed.")
+            lost = WireLost(repr(exc))
+            self._breaker.failed(str(lost))
+        finally:
+            self._connecting = None
+            if self._wire is None:
+                self._fail(lost)
+            else:
+                self._flush()
+
+    async def _open(self) -> RedisWire:
+        async with asyncio.timeout(self._seconds):
+            connection = self._make()
+            try:
+                await cast(Any, connection).connect()
+                wire = RedisWire.adopt(connection, self._seconds, self._lost, self._flush)
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+            await self._try(wire)
+        return wire
+
+    async def _try(self, wire: RedisWire) -> None:
+        """A frozen server accepts connections, too: only one that answers counts."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        wire.send([(PING, future)])
+        try:
+            reply = await future
+        except BaseException:
+            wire.close(WireLost("connecting was given up"))
+            raise
+        if isinstance(reply, Exception):
+            wire.close(WireLost(str(reply)))
+            raise ConnectionError(str(reply))
+
+    def _lost(self, lost: WireLost) -> None:
+        self._wire = None
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+            self._ping_timer = None
+        if lost.was_late:
+            self._breaker.failed(str(lost))
+            self._fail(lost)
+        elif self._queue and not self._is_scheduled:
+            self._schedule()
+
+    def _ping(self) -> None:
+        wire = self._wire
+        if wire is None:
+            return
+        if wire.is_idle:
+            wire.send([(PING, self._loop.create_future())])
+        self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)

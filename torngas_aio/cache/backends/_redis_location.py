@@ -1,0 +1,237 @@
+"""Where a Redis is, read from LOCATION and OPTIONS: one server, a cluster, or sentinels that know the master.
+
+    host:port   host   /path/redis.sock   unix:///path/redis.sock        one server
+    redis://user:password@host:port/db    rediss://...  (TLS)            one server
+    redis+cluster://h1:p1,h2:p2           rediss+cluster://...           a cluster
+    redis+sentinel://h1:p1,h2:p2/mymaster[/db]   rediss+sentinel://...   a watched master
+
+Reads text, opens nothing. Begin with `read_location`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import connection as redis_connection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import ConfigError
+
+__all__ = ["DEFAULT_DEADLINE", "DEFAULT_PORT", "RedisLocation", "read_location"]
+
+DEFAULT_PORT = 6379
+DEFAULT_SENTINEL_PORT = 26379
+
+DEFAULT_DEADLINE = 2.0
+"""Seconds within which a command is answered or fails."""
+
+_SINGLE = {"redis", "rediss", "unix"}
+_MANY = {"redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"}
+_EXAMPLES = (
+    "Write 'host:port', '/path/redis.sock', 'redis://host:port/0', 'rediss://…', "
+    "'redis+cluster://h1:p1,h2:p2' or 'redis+sentinel://h1:p1,h2:p2/mymaster'."
+)
+
+# The sync names that the seed's settings carry, and what stands behind them in redis.asyncio.
+_PARSERS = {
+    "DefaultParser": "DefaultParser",
+    "HiredisParser": "_AsyncHiredisParser",
+    "_HiredisParser": "_AsyncHiredisParser",
+    "_AsyncHiredisParser": "_AsyncHiredisParser",
+    "PythonParser": "_AsyncRESP2Parser",
+    "_RESP2Parser": "_AsyncRESP2Parser",
+    "_AsyncRESP2Parser": "_AsyncRESP2Parser",
+    "_RESP3Parser": "_AsyncRESP3Parser",
+    "_AsyncRESP3Parser": "_AsyncRESP3Parser",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RedisLocation:
+    """A Redis, fully read.
+
+    Attributes:
+        kind: Which of redis-py's clients leads there.
+        nodes: Host and port of each: the server, the cluster's first nodes, or the sentinels. Empty for a unix socket.
+        connection_class: redis-py's class for connections to it.
+        arguments: That class's keyword arguments, without host, port and deadlines; passwords are among them.
+        service: The master's name among sentinels; else "".
+        sentinel_arguments: Keyword arguments for connections to the sentinels themselves.
+        max_connections: The most connections of the native client.
+        deadline: Seconds within which a command is answered.
+        ping_interval: Seconds of silence after which a connection is kept alive with a PING; 0 for never.
+        name: The addresses, for messages; holds no secrets.
+    """
+
+    kind: Literal["single", "cluster", "sentinel"]
+    nodes: tuple[tuple[str, int], ...]
+    connection_class: type[AbstractConnection]
+    arguments: Mapping[str, Any]
+    service: str
+    sentinel_arguments: Mapping[str, Any]
+    max_connections: int
+    deadline: float
+    ping_interval: float
+    name: str
+
+    @property
+    def is_tls(self) -> bool:
+        """True if connections are encrypted."""
+        return issubclass(self.connection_class, SSLConnection)
+
+
+def read_location(location: object, options: Mapping[str, Any], owner: str) -> RedisLocation:
+    """Return what *location* and *options* say.
+
+    Args:
+        location: LOCATION.
+        options: OPTIONS: DB, USERNAME, PASSWORD, POOL_KWARGS, SENTINEL_KWARGS, PARSER_CLASS, PING_INTERVAL, DEADLINE.
+        owner: Who it is for, in messages.
+
+    Raises:
+        ConfigError: It cannot be understood; the message holds no password.
+    """
+    if not isinstance(location, str) or not location.strip():
+        raise ConfigError(f"{owner}['LOCATION'] = {location!r}: no address of a Redis. {_EXAMPLES}")
+    url = _as_url(location.strip())
+    scheme = url.partition(":")[0].lower()
+    if scheme not in _SINGLE | _MANY:
+        raise ConfigError(f"{owner}['LOCATION']: {scheme + '://'!r} leads to no Redis. {_EXAMPLES}")
+    pool = dict(options.get("POOL_KWARGS") or {})
+    arguments = {**_login(options), **_parser(options, owner)}
+    try:
+        address = _read_single(url) if scheme in _SINGLE else _read_many(url, scheme)
+    except ValueError as exc:
+        raise ConfigError(f"{owner}['LOCATION']: {exc}. {_EXAMPLES}") from None
+    deadline = _seconds(options.get("DEADLINE", pool.pop("socket_timeout", None)), DEFAULT_DEADLINE, owner)
+    pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
+    max_connections = int(pool.pop("max_connections", 50))
+    arguments |= pool | address.arguments
+    found = RedisLocation(
+        kind=address.kind,
+        nodes=address.nodes,
+        connection_class=address.connection_class,
+        arguments=arguments,
+        service=address.service,
+        sentinel_arguments=dict(options.get("SENTINEL_KWARGS") or {}),
+        max_connections=max_connections,
+        deadline=deadline,
+        ping_interval=float(options.get("PING_INTERVAL") or 0),
+        name=address.name,
+    )
+    _try_arguments(found, owner)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    kind: Literal["single", "cluster", "sentinel"]
+    nodes: tuple[tuple[str, int], ...]
+    connection_class: type[AbstractConnection]
+    arguments: dict[str, Any]
+    service: str
+    name: str
+
+
+def _as_url(location: str) -> str:
+    if "://" in location:
+        return location
+    if location.startswith("unix:"):
+        return "unix://" + location[5:]
+    if location.startswith("/"):
+        return f"unix://{location}"
+    return f"redis://{location}"
+
+
+def _read_single(url: str) -> _Address:
+    if "," in url.partition("?")[0]:
+        raise ValueError("several servers that are neither a cluster nor watched by sentinels")
+    arguments: dict[str, Any] = dict(redis_connection.parse_url(url))
+    kind = arguments.pop("connection_class", Connection)
+    if kind is UnixDomainSocketConnection:
+        path = arguments["path"]
+        return _Address("single", (), kind, arguments, "", path)
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if database and not database.isdigit():
+        raise ValueError(f"{database!r} is no database number")
+    host, port = arguments.pop("host", "localhost"), arguments.pop("port", DEFAULT_PORT)
+    return _Address("single", ((host, port),), kind, arguments, "", _shown(((host, port),)))
+
+
+def _read_many(url: str, scheme: str) -> _Address:
+    rest = url.partition("://")[2]
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    login, _, hosts = authority.rpartition("@")
+    is_sentinel = scheme.endswith("sentinel")
+    nodes = tuple(_node(each, DEFAULT_SENTINEL_PORT if is_sentinel else DEFAULT_PORT) for each in hosts.split(","))
+    arguments: dict[str, Any] = dict(redis_connection.parse_url(f"redis://localhost?{query}")) if query else {}
+    arguments.pop("host", None)
+    arguments |= {key: value for key, value in parse_qsl(query) if key not in arguments}
+    username, _, password = login.partition(":")
+    arguments |= {"username": unquote(username)} if username else {}
+    arguments |= {"password": unquote(password)} if password else {}
+    service, _, database = path.partition("/")
+    if is_sentinel and not service:
+        raise ValueError("the name of the watched master is missing after the last address")
+    if database and not database.isdigit():
+        raise ValueError(f"{database!r} is no database number")
+    if database:
+        arguments["db"] = int(database)
+    if not is_sentinel and (service not in {"", "0"} or arguments.pop("db", 0)):
+        raise ValueError("a cluster has the one database 0")
+    kind = SSLConnection if scheme.startswith("rediss") else Connection
+    name = _shown(nodes) + (f"/{service}" if is_sentinel else "")
+    return _Address("sentinel" if is_sentinel else "cluster", nodes, kind, arguments, service, name)
+
+
+def _node(text: str, default_port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{text.strip()}")
+    if not parts.hostname:
+        raise ValueError("an address has no host")
+    return parts.hostname, parts.port or default_port
+
+
+def _shown(nodes: tuple[tuple[str, int], ...]) -> str:
+    return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in nodes)
+
+
+def _login(options: Mapping[str, Any]) -> dict[str, Any]:
+    named = {"db": options.get("DB"), "username": options.get("USERNAME"), "password": options.get("PASSWORD")}
+    return {key: value for key, value in named.items() if value not in {None, ""}}
+
+
+def _parser(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    given = options.get("PARSER_CLASS")
+    if given is None:
+        return {}
+    last = given.rpartition(".")[2] if isinstance(given, str) else getattr(given, "__name__", "")
+    home = given.rpartition(".")[0] if isinstance(given, str) else getattr(given, "__module__", "")
+    if last in _PARSERS and (home == "" or home.split(".")[0] == "redis"):
+        return {"parser_class": getattr(redis_connection, _PARSERS[last])}
+    if isinstance(given, str):
+        try:
+            return {"parser_class": import_object(given)}
+        except ImportError as exc:
+            names = "'redis.connection.DefaultParser', 'HiredisParser' or 'PythonParser'"
+            raise ConfigError(f"{owner}['OPTIONS']['PARSER_CLASS'] = {given!r}: {exc}. Write {names}.") from exc
+    return {"parser_class": given}
+
+
+def _seconds(given: object, default: float, owner: str) -> float:
+    if given is None:
+        return default
+    if not isinstance(given, int | float) or given <= 0:
+        raise ConfigError(f"{owner}['OPTIONS']['DEADLINE'] = {given!r}: write seconds above 0, such as {default}.")
+    return float(given)
+
+
+def _try_arguments(found: RedisLocation, owner: str) -> None:
+    """Make a connection without opening it, so that a wrong argument is found at start."""
+    try:
+        found.connection_class(**found.arguments)
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(f"{owner}['OPTIONS']['POOL_KWARGS']: redis-py does not take them: {exc}.") from exc

@@ -1,0 +1,127 @@
+"""redis-py's own clients and connections to a location, with its retries off: deadlines and the breaker are ours.
+
+    native_client    what users get as `.client`: Redis or RedisCluster, on a pool that makes callers wait when full
+    maker            a function that makes single connections, for `RedisLink`
+    discover         the cluster's slots and the nodes that hold them
+
+Begin with `native_client`.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+from redis.backoff import NoBackoff
+
+from torngas_aio.cache.backends._redis_location import RedisLocation
+
+__all__ = ["discover", "maker", "native_client"]
+
+Node = tuple[str, int]
+
+
+class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """A sentinels' pool that makes callers wait when full."""
+
+
+def native_client(location: RedisLocation) -> tuple["Redis | RedisCluster", AsyncExitStack]:
+    """Return redis-py's client for *location* and what closes it, with all that belongs to it."""
+    stack = AsyncExitStack()
+    client: Redis | RedisCluster
+    if location.kind == "cluster":
+        client = _cluster(location, location.nodes, location.deadline)
+    elif location.kind == "sentinel":
+        sentinel, pool = _sentinel_pool(location, max_connections=location.max_connections, timeout=location.deadline)
+        stack.push_async_callback(sentinel.aclose)
+        client = Redis.from_pool(pool)
+    else:
+        client = Redis.from_pool(
+            BlockingConnectionPool(
+                connection_class=location.connection_class,
+                max_connections=location.max_connections,
+                timeout=location.deadline,
+                **_arguments(location, location.nodes[0] if location.nodes else None),
+            )
+        )
+    stack.push_async_callback(client.aclose)
+    return client, stack
+
+
+def maker(location: RedisLocation, node: Node | None = None) -> tuple[Callable[[], AbstractConnection], AsyncExitStack]:
+    """Return a function that makes unconnected connections, and what closes whatever stands behind it.
+
+    Args:
+        node: The cluster's node to lead to; else the location's own server or master.
+
+    They speak RESP2: no message ever comes unasked, so replies can be matched by order alone.
+    """
+    stack = AsyncExitStack()
+    if location.kind == "sentinel":
+        sentinel, sentinel_pool = _sentinel_pool(location, protocol=2)
+        stack.push_async_callback(sentinel.aclose)
+        return cast("Callable[[], AbstractConnection]", sentinel_pool.make_connection), stack
+    if node is None and location.nodes:
+        node = location.nodes[0]
+    pool = ConnectionPool(connection_class=location.connection_class, **{**_arguments(location, node), "protocol": 2})
+    return cast("Callable[[], AbstractConnection]", pool.make_connection), stack
+
+
+async def discover(location: RedisLocation, nodes: Sequence[Node]) -> list[Node | None]:
+    """Return, for each of the 16,384 slots, the master that holds it; None where nobody does.
+
+    Args:
+        nodes: Asked in turn until one answers; a frozen one costs its share of the deadline.
+
+    Raises:
+        redis.exceptions.RedisError, OSError, TimeoutError: None of them answered.
+    """
+    cluster = _cluster(location, nodes, location.deadline / (len(nodes) + 1))
+    try:
+        await cluster.initialize()
+        slots = cluster.nodes_manager.slots_cache
+        return [(slots[slot][0].host, int(slots[slot][0].port)) if slots.get(slot) else None for slot in range(16384)]
+    finally:
+        await cluster.aclose()
+
+
+def _arguments(location: RedisLocation, node: Node | None) -> dict[str, Any]:
+    where = {"host": node[0], "port": node[1]} if node else {}
+    return {
+        "socket_timeout": location.deadline,
+        "socket_connect_timeout": location.deadline,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": location.ping_interval,
+        **location.arguments,
+        **where,
+    }
+
+
+def _cluster(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> RedisCluster:
+    arguments = {**_arguments(location, None), "socket_timeout": seconds, "socket_connect_timeout": seconds}
+    arguments.pop("parser_class", None)  # RedisCluster takes its own
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in nodes],
+        require_full_coverage=False,
+        max_connections=location.max_connections,
+        ssl=location.is_tls,
+        **arguments,
+    )
+
+
+def _sentinel_pool(location: RedisLocation, **pool_arguments: Any) -> tuple[Sentinel, _BlockingSentinelPool]:
+    share = location.deadline / (len(location.nodes) + 1)  # a frozen sentinel leaves time to ask the others
+    asking = {"socket_timeout": share, "socket_connect_timeout": share, "retry": Retry(NoBackoff(), 0)}
+    kind = SentinelManagedSSLConnection if location.is_tls else SentinelManagedConnection
+    sentinel = cast(Any, Sentinel)(location.nodes, sentinel_kwargs={**asking, **location.sentinel_arguments})
+    arguments = {**_arguments(location, None), "connection_class": kind, "is_master": True, **pool_arguments}
+    return sentinel, cast(Any, _BlockingSentinelPool)(location.service, sentinel, **arguments)

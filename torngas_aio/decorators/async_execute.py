@@ -1,0 +1,158 @@
+"""Plain functions, run in threads and awaited like coroutines.
+
+    call ──> future for the caller
+         └─> task of this loop: wait for one of THREADS_NUM places ─> thread ─> result ─> future, callback
+
+    the caller is cancelled …            the function
+    before it has a place                never runs
+    while it runs                        runs to its end and keeps its place; its result is dropped, an error logged
+
+A thread cannot be stopped from outside; the caller is never made to wait for it. At shutdown running functions are
+given the time that closing one resource has, waiting ones are dropped. Begin with `async_execute`.
+"""
+
+import asyncio
+import functools
+import inspect
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+import anyio
+import anyio.to_thread
+
+from torngas_aio._closing import close_with_loop
+from torngas_aio.exception import ArgumentError
+from torngas_aio.settings_manager import settings
+
+__all__ = ["async_execute"]
+
+logger = logging.getLogger("torngas_aio.async_execute")
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def async_execute(function: Callable[_Parameters, _Result]) -> Callable[..., asyncio.Future[_Result]]:
+    """Have *function* run in a thread; calling it starts it and returns a future.
+
+    The future is awaited, or yielded in a `@gen.coroutine`. Context variables, the current request among them,
+    have in the thread the values they have at the call; what the thread sets stays there.
+
+    Stands above functions, methods, static and class methods. Calls take one more argument by name:
+
+        callback: Called in the loop with the result, plain or async; not after an error or a cancellation.
+
+    A function that calls back into the loop and waits there for another decorated one occupies two places: with
+    all places so occupied, none goes on.
+
+    Raises:
+        ArgumentError: *function* is a coroutine function, which needs no thread.
+        RuntimeError: It was called where no loop runs, such as in another such function.
+    """
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(async_execute(function.__func__))  # a descriptor again
+    name = getattr(function, "__qualname__", None) or repr(function)
+    if inspect.iscoroutinefunction(function):
+        raise ArgumentError(f"{name} is async already: await it, without @async_execute.")
+
+    @functools.wraps(function)
+    def start(
+        *args: Any, callback: Callable[[_Result], object] | None = None, **kwargs: Any
+    ) -> asyncio.Future[_Result]:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                f"{name} runs in a thread of the loop's, and no loop runs here. "
+                f"Inside a thread, call {name}.__wrapped__ instead."
+            ) from None
+        return _threads_of(loop).start(functools.partial(function, *args, **kwargs), callback, name)
+
+    return start
+
+
+class _Threads:
+    """The threads of one loop, and the tasks that wait for them."""
+
+    def __init__(self, places: int) -> None:
+        self._limiter = anyio.CapacityLimiter(places)
+        self._unlimited = anyio.CapacityLimiter(math.inf)
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(
+        self, call: Callable[[], _Result], callback: Callable[[_Result], object] | None, name: str
+    ) -> asyncio.Future[_Result]:
+        if not self._waiting and not self._running:
+            close_with_loop("the threads of async_execute", self.drain)
+        result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._run(call, callback, result, name))  # owned by the two sets
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: result.cancel())  # dropped before it ran: whoever waits must hear of it
+        result.add_done_callback(lambda _: task in self._waiting and task.cancel())
+        return result
+
+    async def drain(self) -> None:
+        """Drop what has no thread yet, await what has."""
+        for task in list(self._waiting):
+            task.cancel()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Await all that was started so far, callbacks included."""
+        tasks = self._waiting | self._running
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _run(
+        self,
+        call: Callable[[], _Result],
+        callback: Callable[[_Result], object] | None,
+        result: asyncio.Future[_Result],
+        name: str,
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        async with self._limiter:
+            self._waiting.discard(task)
+            self._running.add(task)
+            try:
+                # The place is held here and not by `run_sync`, whatever becomes of the caller.
+                value = await anyio.to_thread.run_sync(call, limiter=self._unlimited)
+            except Exception as exc:  # a frontier: the error is the caller's, or the log's when it has left
+                if result.cancelled() or callback is not None:
+                    logger.exception("%s failed in its thread.", name)
+                if not result.done():
+                    result.set_exception(exc)
+                    if callback is not None:
+                        result.exception()  # read: with a callback nobody need await the future
+                return
+        if result.cancelled():
+            return
+        result.set_result(value)
+        if callback is not None:
+            await _call_back(callback, value, name)
+
+
+async def _call_back(callback: Callable[[_Result], object], value: _Result, name: str) -> None:
+    try:
+        answer = callback(value)
+        if inspect.isawaitable(answer):
+            await answer
+    except Exception:  # a frontier: nobody awaits a callback
+        logger.exception("The callback of %s failed.", name)
+
+
+_by_loop: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads]" = WeakKeyDictionary()
+
+
+def _threads_of(loop: asyncio.AbstractEventLoop) -> _Threads:
+    threads = _by_loop.get(loop)
+    if threads is None:
+        threads = _by_loop[loop] = _Threads(int(settings.THREADS_NUM))
+    return threads

@@ -1,0 +1,122 @@
+"""Handlers that only listed addresses reach; everybody else is answered 403.
+
+    @whitelisted                        settings.WHITELIST
+    @whitelisted("10.0.0.0/8", "::1")   these
+    @whitelisted(["10.0.0.0/8"])        these, as the seed writes it
+
+Stands above a method, plain or async, or above a handler class: then `prepare` and every method are guarded,
+those of its subclasses too. The address is `request.remote_ip`: behind TRUSTED_PROXIES the one they vouch for.
+Begin with `whitelisted`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from torngas_aio.exception import ArgumentError, HttpForbiddenError
+from torngas_aio.settings_manager import settings
+from torngas_aio.utils.addresses import Networks
+
+__all__ = ["whitelisted"]
+
+_Check = Callable[[Any], None]
+
+
+def whitelisted(*argument: Any) -> Any:
+    """Guard the decorated method or handler class.
+
+    Args:
+        argument: Addresses and networks, one by one or in one list; none: those of `settings.WHITELIST`, looked
+            up at each request, where False or nothing lets nobody pass.
+
+    Raises:
+        ConfigError: An argument is neither an address nor a network.
+        ArgumentError: What is decorated is neither a method nor a handler class.
+    """
+    if len(argument) == 1 and callable(argument[0]):
+        return _guarded(argument[0], _check_settings)
+    if not argument:
+        return functools.partial(_guarded, check=_check_settings)
+    networks = Networks(_entries(argument))
+    return functools.partial(_guarded, check=functools.partial(_check, networks=networks))
+
+
+def _guarded(target: Any, check: _Check) -> Any:
+    if isinstance(target, type):
+        if not issubclass(target, RequestHandler):
+            raise ArgumentError(f"@whitelisted stands above a handler's method or class, not {target!r}.")
+        return _guard_class(target, check)
+    if not callable(target):
+        raise ArgumentError(f"@whitelisted stands above a handler's method or class, not {target!r}.")
+    return _guard_method(target, check)
+
+
+def _guard_method(method: Callable[..., Any], check: _Check) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def guarded_async(handler: Any, *args: Any, **kwargs: Any) -> Any:
+            check(handler)
+            return await method(handler, *args, **kwargs)
+
+        return guarded_async
+
+    @functools.wraps(method)
+    def guarded(handler: Any, *args: Any, **kwargs: Any) -> Any:
+        check(handler)
+        return method(handler, *args, **kwargs)
+
+    return guarded
+
+
+def _guard_class(cls: type[RequestHandler], check: _Check) -> type[RequestHandler]:
+    names = ["prepare", *(name.lower() for name in cls.SUPPORTED_METHODS)]
+    for name in names:
+        method = getattr(cls, name, None)
+        if method is not None:
+            setattr(cls, name, _guard_method(method, check))
+
+    own_hook = vars(cls).get("__init_subclass__")
+
+    def guard_subclass(subclass: type[RequestHandler], /, **kwargs: Any) -> None:
+        # A subclass that writes its own method would otherwise stand open.
+        if own_hook is None:
+            super(cls, subclass).__init_subclass__(**kwargs)
+        else:
+            own_hook.__get__(None, subclass)(**kwargs)
+        for name in names:
+            if name in vars(subclass):
+                setattr(subclass, name, _guard_method(vars(subclass)[name], check))
+
+    cls.__init_subclass__ = classmethod(guard_subclass)  # type: ignore[assignment]  # as a class statement would
+    return cls
+
+
+def _check_settings(handler: RequestHandler) -> None:
+    _check(handler, _networks(_entries((settings.WHITELIST or (),))))
+
+
+def _check(handler: RequestHandler, networks: Networks) -> None:
+    address = handler.request.remote_ip
+    if address not in networks:
+        raise HttpForbiddenError("%s is not on the whitelist of %s", address, type(handler).__name__)
+
+
+@functools.lru_cache(maxsize=32)
+def _networks(entries: tuple[str, ...]) -> Networks:
+    return Networks(entries)
+
+
+def _entries(argument: tuple[Any, ...]) -> tuple[str, ...]:
+    found: list[str] = []
+    for each in argument:
+        if isinstance(each, str):
+            found.append(each)
+        elif isinstance(each, Iterable):
+            found.extend(map(str, each))
+        else:
+            raise ArgumentError(f"@whitelisted takes addresses and networks as text, not {each!r}.")
+    return tuple(found)

@@ -1,0 +1,234 @@
+"""Texts in the visitor's language: which translations there are, who reads what, and texts made later.
+
+    load_translations(TRANSLATIONS_CONF)   Tornado CSV or gettext catalogues, at start
+    user_locale(handler, conf)             cookie ─► user ─► Accept-Language ─► locale_default
+    gettext, lazy_gettext                  the current request's language, anywhere below the handler
+
+The catalogues themselves are Tornado's (`tornado.locale`). Begin with `load_translations`.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from tornado import locale
+
+from torngas_aio.context import current_request
+from torngas_aio.exception import ConfigError
+
+__all__ = [
+    "LazyText",
+    "current_locale",
+    "gettext",
+    "lazy_gettext",
+    "lazy_pgettext",
+    "load_translations",
+    "ngettext",
+    "pgettext",
+    "remember_locale",
+    "use_locale",
+    "user_locale",
+]
+
+_override: ContextVar[locale.Locale | None] = ContextVar("torngas_aio_locale", default=None)
+
+_FORMATS = ("csv", "gettext")
+
+
+def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
+    """Read the catalogues that *conf* (TRANSLATIONS_CONF) names; return the codes of the languages.
+
+    Args:
+        conf: `translations_dir`; `locale_default`; `format` (`csv`, `gettext`, or left out: what is there);
+            `gettext_domain` (left out: the only one there is); `encoding` of CSV files.
+
+    Raises:
+        ConfigError: No directory, no catalogue, both formats in one place, or several domains to choose from.
+    """
+    directory = Path(str(conf.get("translations_dir") or ""))
+    if not conf.get("translations_dir") or not directory.is_dir():
+        raise ConfigError(
+            f"TRANSLATIONS_CONF['translations_dir'] = {conf.get('translations_dir')!r}: no such directory. "
+            "Make it, or set TRANSLATIONS = False."
+        )
+    kind = _format_of(directory, conf)
+    locale.set_default_locale(str(conf.get("locale_default") or "en_US"))
+    if kind == "csv":
+        locale.load_translations(str(directory), conf.get("encoding"))
+    else:
+        locale.load_gettext_translations(str(directory), _domain_of(directory, conf))
+    return frozenset(locale.get_supported_locales())
+
+
+def user_locale(handler: Any, conf: Mapping[str, Any]) -> locale.Locale | None:
+    """Return the language of *handler*'s visitor, None to let Accept-Language decide.
+
+    Args:
+        handler: A `tornado.web.RequestHandler`.
+        conf: `cookie_name`: a cookie that holds a language's code; `user_attribute`: an attribute (or key) of
+            `current_user`; `use_accept_language`; `locale_default`. Codes that are not supported are passed over.
+    """
+    for code in _chosen_codes(handler, conf):
+        if code and code in locale.get_supported_locales():
+            return locale.get(code)
+    if conf.get("use_accept_language", True):
+        return None
+    return locale.get(str(conf.get("locale_default") or "en_US"))
+
+
+def remember_locale(handler: Any, code: str, conf: Mapping[str, Any]) -> None:
+    """Set the cookie by which `user_locale` knows this visitor's language from now on.
+
+    Raises:
+        ConfigError: `cookie_name` is not set, or there is no language *code*.
+    """
+    name = conf.get("cookie_name")
+    if not name:
+        raise ConfigError("TRANSLATIONS_CONF['cookie_name'] is not set: name the cookie that holds the language.")
+    known = locale.get_supported_locales()
+    if code not in known:
+        raise ConfigError(f"There is no language {code!r}; there are: {', '.join(sorted(known))}.")
+    handler.set_cookie(name, code, expires_days=365, path="/", samesite="Lax")
+
+
+def current_locale() -> locale.Locale:
+    """Return the language of this context: that of `use_locale`, of the request's handler, else the default."""
+    chosen = _override.get()
+    if chosen is not None:
+        return chosen
+    handler = getattr(current_request(), "_handler", None)
+    if handler is not None:
+        found: locale.Locale = handler.locale
+        return found
+    return locale.get()
+
+
+@contextmanager
+def use_locale(code: str) -> Iterator[locale.Locale]:
+    """Have `gettext` and lazy texts speak *code* in this context, as in a mail to somebody else."""
+    token = _override.set(locale.get(code))
+    try:
+        yield current_locale()
+    finally:
+        _override.reset(token)
+
+
+def gettext(message: str) -> str:
+    """Return *message* in the current language."""
+    return current_locale().translate(message)
+
+
+def ngettext(singular: str, plural: str, count: int) -> str:
+    """Return the form for *count* in the current language."""
+    return current_locale().translate(singular, plural, count)
+
+
+def pgettext(context: str, message: str) -> str:
+    """Return *message* as it is said in *context*; CSV catalogues know no contexts."""
+    return current_locale().pgettext(context, message)
+
+
+def lazy_gettext(message: str) -> "LazyText":
+    """Return a text that is translated each time it is looked at; for what is made before any request is."""
+    return LazyText(functools.partial(gettext, message))
+
+
+def lazy_pgettext(context: str, message: str) -> "LazyText":
+    """As `lazy_gettext`, with a context."""
+    return LazyText(functools.partial(pgettext, context, message))
+
+
+class LazyText:
+    """A text made when it is looked at. It can be used as a `str`, and becomes one with `str()`."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+
+    def __str__(self) -> str:
+        return self._make()
+
+    def __repr__(self) -> str:
+        return f"LazyText({str(self)!r})"
+
+    def __json__(self) -> str:
+        return str(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == (str(other) if isinstance(other, LazyText) else other)
+
+    def __lt__(self, other: object) -> bool:
+        return str(self) < str(other)
+
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def __bool__(self) -> bool:
+        return bool(str(self))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(str(self))
+
+    def __contains__(self, part: str) -> bool:
+        return part in str(self)
+
+    def __getitem__(self, index: int | slice) -> str:
+        return str(self)[index]
+
+    def __add__(self, other: object) -> str:
+        return str(self) + str(other)
+
+    def __radd__(self, other: object) -> str:
+        return str(other) + str(self)
+
+    def __mod__(self, values: object) -> str:
+        return str(self) % values
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(str(self), name)
+
+
+def _chosen_codes(handler: Any, conf: Mapping[str, Any]) -> Iterator[str | None]:
+    if conf.get("cookie_name"):
+        yield handler.get_cookie(conf["cookie_name"])
+    if conf.get("user_attribute"):
+        user = handler.current_user
+        name = conf["user_attribute"]
+        code = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
+        yield code if isinstance(code, str) else None
+
+
+def _format_of(directory: Path, conf: Mapping[str, Any]) -> str:
+    kind = conf.get("format")
+    if kind is not None and kind not in _FORMATS:
+        raise ConfigError(f"TRANSLATIONS_CONF['format'] = {kind!r}: write 'csv' or 'gettext'.")
+    is_there = {"csv": any(directory.glob("*.csv")), "gettext": any(directory.glob("*/LC_MESSAGES/*.mo"))}
+    if kind is None and all(is_there.values()):
+        raise ConfigError(f"{directory} holds CSV and gettext catalogues: set TRANSLATIONS_CONF['format'].")
+    found = kind or next((name for name, there in is_there.items() if there), None)
+    if found is None or not is_there[found]:
+        raise ConfigError(
+            f"{directory} holds no {found or 'CSV or gettext'} catalogue. "
+            "CSV: `zh_CN.csv`; gettext: `zh_CN/LC_MESSAGES/messages.mo`, compiled from its .po."
+        )
+    return str(found)
+
+
+def _domain_of(directory: Path, conf: Mapping[str, Any]) -> str:
+    domains = sorted({path.stem for path in directory.glob("*/LC_MESSAGES/*.mo")})
+    wanted = conf.get("gettext_domain")
+    if wanted in domains or (wanted is None and len(domains) == 1):
+        return str(wanted or domains[0])
+    raise ConfigError(f"TRANSLATIONS_CONF['gettext_domain'] = {wanted!r}: {directory} holds {', '.join(domains)}.")

@@ -1,0 +1,100 @@
+"""A record as a line: of text, in colour on a terminal, or of JSON.
+
+    text   [W 2026-11-22 21:51:06.123 4f2a… torngas_aio.infolog orders:12] message
+    json   {"time": "…Z", "level": "WARNING", "logger": …, "message": …, "request_id": …, …}
+
+Whatever the record holds, it stays one line and cannot speak to a terminal: control characters are written
+out. Only a traceback has further lines, each indented. Begin with `LineFormatter`.
+"""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from torngas_aio.logger.requestid import current_request_id
+from torngas_aio.utils.text import escape_controls
+
+__all__ = ["DEFAULT_FORMAT", "JsonFormatter", "LineFormatter", "make_formatter"]
+
+DEFAULT_FORMAT = "[%(levelname).1s %(asctime)s %(request_id)s %(name)s %(module)s:%(lineno)d] %(message)s"
+
+_COLOURS = {"DEBUG": "34", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+_HEAD = re.compile(r"\[.*?\](?= |$)|^")
+# JSON's own escapes cover C0; these are left over, and DEL.
+_STILL_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "taskName"}
+
+
+class LineFormatter(logging.Formatter):
+    """Text lines after a `%`-format, which may name `%(request_id)s` besides what `logging` knows.
+
+    Args:
+        is_coloured: Colour the head of each line by its level.
+    """
+
+    default_msec_format = "%s.%03d"
+
+    def __init__(self, fmt: str = DEFAULT_FORMAT, datefmt: str | None = None, *, is_coloured: bool = False) -> None:
+        super().__init__(fmt, datefmt)
+        self._is_coloured = is_coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = record.getMessage()
+        record.request_id = getattr(record, "request_id", None) or current_request_id() or "-"
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        line = escape_controls(self.formatMessage(record))
+        if self._is_coloured:
+            line = _coloured(line, record.levelname)
+        return line + "".join(f"\n    {escape_controls(more)}" for more in _trailing_lines(self, record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; what was passed as `extra` is in it under its own names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        found: dict[str, Any] = {
+            "time": _utc(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": getattr(record, "request_id", None) or current_request_id(),
+            "place": f"{record.pathname}:{record.lineno}",
+            "process": record.process,
+            "thread": record.threadName,
+        }
+        found.update((key, value) for key, value in vars(record).items() if key not in _STANDARD and key not in found)
+        traceback = "\n".join(_trailing_lines(self, record))
+        if traceback:
+            found["traceback"] = traceback
+        line = json.dumps(found, ensure_ascii=False, default=str, skipkeys=True)
+        return _STILL_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+
+
+def make_formatter(fmt: str | None, *, is_coloured: bool = False) -> logging.Formatter:
+    """Return the formatter that a setting means: `'json'`, a `%`-format, or None for the default."""
+    if fmt == "json":
+        return JsonFormatter()
+    return LineFormatter(fmt or DEFAULT_FORMAT, is_coloured=is_coloured)
+
+
+def _trailing_lines(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    text = ""
+    if record.exc_info and record.exc_info[0] is not None:
+        text = formatter.formatException(record.exc_info)
+    if record.stack_info:
+        text = f"{text}\n{formatter.formatStack(record.stack_info)}"
+    return text.strip("\n").split("\n") if text else []
+
+
+def _coloured(line: str, level: str) -> str:
+    colour = _COLOURS.get(level)
+    if colour is None:
+        return line
+    return _HEAD.sub(lambda head: f"\x1b[{colour}m{head[0]}\x1b[0m" if head[0] else "", line, count=1)
+
+
+def _utc(created: float) -> str:
+    return datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,34 @@
+"""The loggers that the seed's users know by name.
+
+    access_logger   torngas_aio.accesslog   one line a request
+    info_logger     torngas_aio.infolog     what is worth knowing
+    trace_logger    torngas_aio.tracelog    what went wrong
+
+Begin with `syslogger`, which chooses by level.
+"""
+
+import logging
+
+__all__ = ["SysLogger", "access_logger", "info_logger", "syslogger", "trace_logger"]
+
+access_logger = logging.getLogger("torngas_aio.accesslog")
+info_logger = logging.getLogger("torngas_aio.infolog")
+trace_logger = logging.getLogger("torngas_aio.tracelog")
+
+
+class _SysLogger:
+    """Sends debug, info and warning to the info log, error, exception and critical to the trace log.
+
+    Its methods are those loggers' own, so a line names the place that called.
+    """
+
+    def __init__(self) -> None:
+        self.debug = info_logger.debug
+        self.info = info_logger.info
+        self.warning = info_logger.warning
+        self.error = trace_logger.error
+        self.exception = trace_logger.exception
+        self.critical = trace_logger.critical
+
+
+syslogger = SysLogger = _SysLogger()

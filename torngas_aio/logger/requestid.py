@@ -1,0 +1,37 @@
+"""One id for everything that a request causes: its log lines, its answer, the calls it makes elsewhere.
+
+    X-Request-ID of the client or a proxy, if well-formed ─┐
+    16 random hexadecimal digits otherwise ────────────────┴─> kept with the request, made when first asked for
+
+Begin with `request_id_of`.
+"""
+
+import os
+import re
+
+from tornado.httputil import HTTPServerRequest
+
+from torngas_aio.context import current_request
+
+__all__ = ["REQUEST_ID_HEADER", "current_request_id", "request_id_of"]
+
+REQUEST_ID_HEADER = "X-Request-ID"
+
+# No space, quote or control: it stands in log lines and in a header. Long enough for a UUID with a prefix.
+_WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+
+
+def request_id_of(request: HTTPServerRequest) -> str:
+    """Return the id of *request*; the same each time."""
+    found: str | None = getattr(request, "_request_id", None)
+    if found is None:
+        sent = request.headers.get(REQUEST_ID_HEADER, "")
+        found = sent if _WELL_FORMED.fullmatch(sent) else os.urandom(8).hex()
+        request._request_id = found  # type: ignore[attr-defined]  # a request carries its id
+    return found
+
+
+def current_request_id() -> str | None:
+    """Return the id of the request that this code runs for, None outside any."""
+    request = current_request()
+    return None if request is None else request_id_of(request)

@@ -1,0 +1,245 @@
+"""LOGGING and the `--log_*` options, made into handlers.
+
+    option               meaning                                                              default
+    disable_log          these loggers replace Tornado's own set-up; False: Tornado's is on   True
+    logging_dir          directory of the log files, instead of LOGGING_DIR
+    log_port_prefix      put the port before each file name: 8000.access.log                  False
+    log_patch            files that several processes share; False: `logging`'s own handler   True
+    log_rotate_mode      'time' or 'size'                                                     'time'
+    log_rotate_when      when files turn, instead of each entry's `when`
+    log_rotate_interval  how many of those, instead of each entry's `interval`
+    log_to_stderr        all lines on stderr, or none, instead of each entry's choice
+
+Begin with `init_logging`.
+"""
+
+import logging
+import logging.handlers
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torngas_aio.exception import ConfigError
+from torngas_aio.logger.formatters import make_formatter
+from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
+from torngas_aio.logger.period import Period
+
+__all__ = ["LogEntry", "LogOptions", "init_logging", "shutdown_logging"]
+
+MAX_FILE_BYTES = 100 * 1000 * 1000
+"""At which size a file turns with `--log_rotate_mode=size`, as in Tornado."""
+
+PACKAGE = "torngas_aio"
+TRACE = "torngas_aio.tracelog"
+
+_installed: list[tuple[logging.Logger, logging.Handler]] = []
+_before: list[tuple[logging.Logger, int, bool]] = []  # level and propagation, as they were found
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """The command line's say in logging; None leaves a choice to the settings."""
+
+    port: int = 0
+    disable_log: bool = True
+    logging_dir: str | None = None
+    log_port_prefix: bool = False
+    log_patch: bool = True
+    log_rotate_mode: str = "time"
+    log_rotate_when: str | None = None
+    log_rotate_interval: int | None = None
+    log_to_stderr: bool | None = None
+
+    @classmethod
+    def of(cls, options: Any) -> "LogOptions":
+        """Read *options*, an object such as `tornado.options.options`; what it lacks or leaves None is the default."""
+        found = {name: getattr(options, name, None) for name in cls.__slots__}
+        return cls(**{name: value for name, value in found.items() if value is not None and value != ""})
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of LOGGING."""
+
+    name: str
+    level: str | int = "INFO"
+    log_to_stderr: bool = False
+    when: str = "midnight"
+    interval: int = 1
+    filename: str | None = None
+    formatter: str | None = None
+    backups: int = 0
+    propagate: bool = False
+
+    @classmethod
+    def of(cls, place: int, entry: Mapping[str, Any]) -> "LogEntry":
+        """Check one dict of the setting.
+
+        Raises:
+            ConfigError: With every fault of this entry, each under its path.
+        """
+        at = f"LOGGING[{place}]"
+        faults = [
+            f"{at}[{key!r}]: no such key. The keys are {', '.join(cls.__slots__)}."
+            for key in entry
+            if key not in cls.__slots__
+        ]
+        if not isinstance(entry.get("name"), str):
+            faults.append(f"{at}['name'] = {entry.get('name')!r}: write the name of a logger, '' for all others.")
+        level = entry.get("level", "INFO")
+        if not isinstance(level, int) and level not in logging.getLevelNamesMapping():
+            faults.append(f"{at}['level'] = {level!r}: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+        try:
+            Period(str(entry.get("when", "midnight")), entry.get("interval", 1))
+        except ConfigError as exc:
+            faults.append(f"{at}['when'], ['interval']: {exc}")
+        faults += _format_faults(at, entry.get("formatter"))
+        ConfigError.gather(faults)
+        return cls(**entry)
+
+
+def init_logging(options: Any = None, settings: Any = None) -> None:
+    """Set the loggers of LOGGING up as *options* and *settings* say; what an earlier call set up is taken down.
+
+    Loggers that LOGGING does not name, the framework's own among them, go to stderr, and the framework's
+    errors to the trace log as well. With `disable_log=False` Tornado's `enable_pretty_logging` does it all.
+
+    Args:
+        options: An object with some of the options above as attributes, such as `tornado.options.options`.
+        settings: An object with LOGGING and LOGGING_DIR; None: no files, everything on stderr.
+
+    Raises:
+        ConfigError: Every fault of LOGGING, in one list.
+    """
+    chosen = LogOptions.of(options)
+    entries = _checked(getattr(settings, "LOGGING", ()) or ())
+    shutdown_logging()
+    if not chosen.disable_log:
+        _set_up_tornado(options)
+        return
+    directory = Path(chosen.logging_dir or getattr(settings, "LOGGING_DIR", "") or ".")
+    with _lock:
+        console = BackgroundStreamHandler()
+        for entry in entries:
+            _set_up(entry, chosen, directory, console)
+        _set_up_the_rest(entries, console)
+
+
+def shutdown_logging() -> None:
+    """Write out what waits and take down what `init_logging` set up; harmless when nothing is."""
+    with _lock:
+        handlers = []
+        while _installed:
+            logger, handler = _installed.pop()
+            logger.removeHandler(handler)
+            if handler not in handlers:
+                handlers.append(handler)
+        while _before:
+            logger, level, logger.propagate = _before.pop()
+            logger.setLevel(level)
+        for handler in handlers:
+            handler.flush()
+            handler.close()
+
+
+def _checked(entries: Iterable[Mapping[str, Any]]) -> list[LogEntry]:
+    found: list[LogEntry] = []
+    faults: list[str] = []
+    for place, entry in enumerate(entries):
+        try:
+            found.append(LogEntry.of(place, entry))
+        except ConfigError as exc:
+            faults += exc.faults
+    ConfigError.gather(faults)
+    return found
+
+
+def _format_faults(at: str, formatter: object) -> list[str]:
+    if formatter is None or formatter == "json":
+        return []
+    try:
+        make_formatter(str(formatter))
+    except ValueError as exc:
+        return [f"{at}['formatter'] = {formatter!r}: {exc}. Write 'json' or a format such as '%(message)s'."]
+    return []
+
+
+def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path, console: BackgroundStreamHandler) -> None:
+    logger = logging.getLogger(entry.name)
+    _before.append((logger, logger.level, logger.propagate))
+    logger.setLevel(entry.level)
+    logger.propagate = entry.propagate
+    if entry.filename:
+        _install(logger, _file_handler(entry, chosen, directory))
+    to_stderr = entry.log_to_stderr if chosen.log_to_stderr is None else chosen.log_to_stderr
+    if to_stderr:
+        own = BackgroundStreamHandler() if entry.formatter else console
+        if entry.formatter:
+            own.setFormatter(make_formatter(entry.formatter, is_coloured=own.is_terminal))
+        _install(logger, own)
+
+
+def _set_up_the_rest(entries: list[LogEntry], console: BackgroundStreamHandler) -> None:
+    named = {entry.name for entry in entries}
+    root = logging.getLogger()
+    if named.isdisjoint({"", "root"}) and not root.handlers:
+        _before.append((root, root.level, root.propagate))
+        root.setLevel(logging.INFO)
+        _install(root, console)
+    if PACKAGE not in named and TRACE in named:
+        package = logging.getLogger(PACKAGE)
+        for handler in list(logging.getLogger(TRACE).handlers):
+            if not isinstance(handler, BackgroundStreamHandler):
+                _install(package, _ErrorsTo(handler))
+
+
+class _ErrorsTo(logging.Handler):
+    """Hands errors on to another handler, which it leaves open."""
+
+    def __init__(self, target: logging.Handler) -> None:
+        super().__init__(logging.ERROR)
+        self._target = target
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._target.handle(record)
+
+
+def _file_handler(entry: LogEntry, chosen: LogOptions, directory: Path) -> logging.Handler:
+    assert entry.filename is not None
+    path = directory / entry.filename
+    if chosen.log_port_prefix:
+        path = path.with_name(f"{chosen.port}.{path.name}")
+    when = chosen.log_rotate_when or entry.when
+    interval = chosen.log_rotate_interval or entry.interval
+    max_bytes = MAX_FILE_BYTES if chosen.log_rotate_mode == "size" else 0
+    handler: logging.Handler
+    if chosen.log_patch:
+        handler = ProcessLogTimedFileHandler(path, when, interval, entry.backups, maxBytes=max_bytes)
+    else:
+        handler = _plain_file_handler(path, when, interval, entry.backups, max_bytes)
+    handler.setFormatter(make_formatter(entry.formatter))
+    return handler
+
+
+def _plain_file_handler(path: Path, when: str, interval: int, backups: int, max_bytes: int) -> logging.Handler:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if max_bytes:
+        return logging.handlers.RotatingFileHandler(
+            path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8", delay=True
+        )
+    return logging.handlers.TimedRotatingFileHandler(path, when, interval, backups, encoding="utf-8", delay=True)
+
+
+def _set_up_tornado(options: Any) -> None:
+    from tornado.log import enable_pretty_logging
+    from tornado.options import options as tornado_options
+
+    enable_pretty_logging(tornado_options if options is None else options)
+
+
+def _install(logger: logging.Logger, handler: logging.Handler) -> None:
+    logger.addHandler(handler)
+    _installed.append((logger, handler))

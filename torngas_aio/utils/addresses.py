@@ -1,0 +1,65 @@
+"""IP addresses and the networks they are in, as settings write them.
+
+    "10.1.2.3"   "10.0.0.0/8"   "2001:db8::/32"   "::1"   "::ffff:10.0.0.0/104"
+
+An IPv4 address written the IPv6 way (`::ffff:10.1.2.3`, as a socket for both families gives it) is that IPv4
+address, on either side. Begin with `Networks`.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+
+from torngas_aio.exception import ConfigError
+
+__all__ = ["Networks"]
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+class Networks:
+    """A set of addresses and networks; `"10.1.2.3" in networks` asks for an address.
+
+    Raises:
+        ConfigError: With every entry that is neither; a network whose host bits are set is one of them.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        faults: list[str] = []
+        found: list[_Network] = []
+        for entry in entries:
+            try:
+                found.append(_unmapped(ipaddress.ip_network(entry)))
+            except ValueError as exc:
+                faults.append(f"{entry!r} is no address or network: {exc}. Write such as '10.1.2.3' or '10.0.0.0/8'.")
+        ConfigError.gather(faults)
+        self._networks = tuple(found)
+
+    def __contains__(self, address: object) -> bool:
+        """Whether *address*, as text, is listed; what is no address is not."""
+        read = _address(address)
+        return read is not None and any(read in network for network in self._networks)
+
+    def __repr__(self) -> str:
+        return f"Networks({[str(network) for network in self._networks]!r})"
+
+
+def _address(text: object) -> _Address | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])  # a zone says by which cable, not from whom
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _unmapped(network: _Network) -> _Network:
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        address = network.network_address.ipv4_mapped
+        assert address is not None
+        return ipaddress.IPv4Network((address, network.prefixlen - 96))
+    return network
