@@ -32,7 +32,7 @@ class Breaker:
         reason: Why the store counts as down; "" while it is up.
     """
 
-    __slots__ = ("_clock", "_first", "_longest", "_pause", "_probe_at", "is_open", "reason")
+    __slots__ = ("_clock", "_first", "_is_probing", "_longest", "_pause", "_probe_at", "is_open", "reason")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Breaker:
         self._clock = clock
         self._pause = first_pause
         self._probe_at = 0.0
+        self._is_probing = False
         self.is_open = False
         self.reason = ""
 
@@ -64,6 +65,7 @@ class Breaker:
         if now < self._probe_at:
             return False
         self._probe_at = now + self._pause
+        self._is_probing = True
         return True
 
     def succeeded(self) -> None:
@@ -76,15 +78,15 @@ class Breaker:
     def failed(self, reason: str) -> None:
         """The store did not answer, for *reason*: open, or stay open for twice the pause.
 
-        Failures that were under way when the store was found down count once: they come before the next probe.
+        Failures of calls that were under way when the store was found down change nothing: only a probe's does.
         """
-        now = self._clock()
         if not self.is_open:
             self._pause = self._first
-        elif now < self._probe_at - self._pause:
-            return
-        else:
+        elif self._is_probing:
             self._pause = min(self._pause * 2, self._longest)
+        else:
+            return
         self.is_open = True
+        self._is_probing = False
         self.reason = reason
-        self._probe_at = now + self._pause
+        self._probe_at = self._clock() + self._pause

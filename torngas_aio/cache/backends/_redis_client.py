@@ -143,8 +143,9 @@ class RedisClient:
             )
         if code == "READONLY" and isinstance(self._route, RedisLink):
             self._route.drop("the server turned into a replica")
-        mend = _MENDS.get(code, "Is the server running, and reachable from here?" if not code else "")
-        fault = f"answered {str(reply)!r}" if code else str(reply)
+        said = str(reply).rstrip(".")
+        mend = _MENDS.get(code or said.partition(" ")[0], "" if code else "Is the server running, and reachable?")
+        fault = f"answered {said!r}" if code else said
         raise CacheUnavailable(f"{self.label} at {self.address}: {fault}. {mend}".rstrip()) from reply
 
 

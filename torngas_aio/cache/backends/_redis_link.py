@@ -16,7 +16,7 @@ from contextvars import Context
 from typing import Any, cast
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 from torngas_aio.cache.backends._breaker import Breaker
 from torngas_aio.cache.backends._redis_wire import RedisWire, Replies, Slot, WireLost, pack
@@ -140,8 +140,11 @@ class RedisLink:
             self._breaker.succeeded()
             if self._ping_interval:
                 self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)
+        except AuthenticationError as exc:
+            lost = WireLost(f"WRONGPASS {exc}")
+            self._breaker.failed(str(lost))
         except (RedisError, OSError, TimeoutError) as exc:
-            lost = WireLost(str(exc) or f"no connection within {self._seconds:g} s", was_late=True)
+            lost = WireLost(str(exc) or f"no connection within {self._seconds:g} s")
             self._breaker.failed(str(lost))
         except Exception as exc:  # a frontier: whatever it is, those who wait must hear of it
             logger.exception("Connecting to Redis failed.")

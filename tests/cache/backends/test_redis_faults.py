@@ -1,0 +1,411 @@
+"""Redis that dies, freezes, is cut off or full, or answers nonsense: a clear error in time, and the next call right."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import redis
+
+from tests.cache.backends.storm import storm
+from tests.services.process import HOST, free_port
+from tests.services.proxy import Proxy
+from tests.services.redis import RedisServer
+from torngas_aio.cache.backends.rediscache import RedisCache, RedisClient
+from torngas_aio.exception import CacheUnavailable, SerializationError
+
+pytestmark = pytest.mark.redis
+
+Make = Callable[..., RedisCache]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    """Caches with short deadlines and eager probes, closed after the test."""
+    made: list[RedisCache] = []
+
+    def open_cache(location: str, **options: Any) -> RedisCache:
+        settings = {"DEADLINE": 0.3, "RETRY_SECONDS": 0.01, **options}
+        made.append(RedisCache(location, {"ALIAS": "main", "KEY_PREFIX": "faults", "OPTIONS": settings}))
+        return made[-1]
+
+    yield open_cache
+    for cache in made:
+        await cache.close()
+
+
+async def until_right(ask: Callable[[], Awaitable[Any]], wanted: object) -> None:
+    """Ask until the breaker's pause is over; anything but the right answer or a refusal fails."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                found = await ask()
+            except CacheUnavailable:
+                await asyncio.sleep(0.01)
+            else:
+                assert found == wanted
+                return
+
+
+async def outcome(call: Awaitable[Any]) -> str:
+    """What the call raised, as text; "" when it returned."""
+    try:
+        await call
+    except CacheUnavailable as exc:
+        return str(exc)
+    return ""
+
+
+async def settles_at(server: RedisServer, wanted: int) -> None:
+    """Return once the server has *wanted* clients besides redis-cli; a closed one is noticed a moment later."""
+    async with asyncio.timeout(5):
+        while len(server.command("CLIENT", "LIST").splitlines()) - 1 != wanted:
+            await asyncio.sleep(0.01)
+
+
+# Dead and back
+
+
+async def test_a_killed_server_is_reported_by_alias_and_address(make: Make, lone_redis: RedisServer) -> None:
+    cache = make(lone_redis.address)
+    await cache.set("key", 1)
+    lone_redis.process.kill()
+    for _ in range(3):
+        with pytest.raises(CacheUnavailable) as caught:
+            await cache.get("key")
+        for part in ("CACHES['main']", lone_redis.address, "Is the server running, and reachable?"):
+            assert part in str(caught.value)
+    await asyncio.to_thread(lone_redis.process.start)
+    await until_right(lambda: cache.get("key", "gone"), "gone")
+    await cache.set("key", 2)
+    assert await cache.get("key") == 2
+
+
+async def test_a_server_that_closes_an_idle_connection_is_found_again_without_an_error(
+    make: Make, lone_redis: RedisServer
+) -> None:
+    cache = make(lone_redis.address)
+    await cache.set("key", 1)
+    link = cache._connected()
+    lone_redis.command("CLIENT", "KILL", "TYPE", "normal")
+    async with asyncio.timeout(5):
+        while getattr(link, "is_open"):  # noqa: B009 - mypy narrows the property otherwise
+            await asyncio.sleep(0.01)
+    assert await cache.get("key") == 1
+
+
+async def test_calls_in_flight_when_the_server_dies_all_fail(make: Make, lone_redis: RedisServer) -> None:
+    async with Proxy(lone_redis.port) as proxy:
+        cache = make(proxy.address, DEADLINE=5)
+        await cache.set("key", 1)
+        proxy.stall()
+        sent = proxy.sent
+        calls = [asyncio.create_task(cache.get("key")) for _ in range(100)]
+        await proxy.wait_for_sent(sent + 100)
+        proxy.cut()
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(each) for each in found} == {CacheUnavailable}
+        proxy.flow()
+        await until_right(lambda: cache.get("key"), 1)
+
+
+async def test_while_a_server_is_down_it_is_not_asked(make: Make) -> None:
+    port = free_port()
+    cache = make(f"{HOST}:{port}", RETRY_SECONDS=60)
+    with pytest.raises(CacheUnavailable):
+        await cache.get("key")
+    asked: list[object] = []
+
+    def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, port)
+    async with server:
+        cache._connected()._breaker._probe_at += 60
+        for _ in range(20):
+            with pytest.raises(CacheUnavailable, match="onnect"):
+                await cache.get("key")
+    assert asked == []
+
+
+# Frozen
+
+
+async def test_a_frozen_server_is_noticed_within_the_deadline_and_never_shifts_an_answer(
+    make: Make, lone_redis: RedisServer
+) -> None:
+    cache = make(lone_redis.address)
+    await cache.set_many({f"key{number}": number for number in range(50)})
+    lone_redis.process.pause()
+    found = await asyncio.gather(*(cache.get(f"key{number}") for number in range(50)), return_exceptions=True)
+    assert {type(each) for each in found} == {CacheUnavailable}
+    assert "no answer within 0.3 s" in str(found[0])
+    with pytest.raises(CacheUnavailable):
+        await cache.get("key1")
+    lone_redis.process.resume()
+    await until_right(lambda: cache.get("key7"), 7)
+    found = await asyncio.gather(*(cache.get(f"key{number}") for number in range(50)))
+    assert found == list(range(50))
+    await cache.close()
+    await settles_at(lone_redis, 0)
+
+
+async def test_a_server_frozen_before_the_first_call_is_noticed_too(make: Make, lone_redis: RedisServer) -> None:
+    cache = make(lone_redis.address)
+    lone_redis.process.pause()
+    with pytest.raises(CacheUnavailable, match=r"0\.3 s|[Tt]ime"):
+        await cache.get("key")
+    lone_redis.process.resume()
+    await until_right(lambda: cache.get("key"), None)
+
+
+async def test_an_answer_that_comes_after_the_deadline_reaches_nobody(make: Make, lone_redis: RedisServer) -> None:
+    async with Proxy(lone_redis.port) as proxy:
+        cache = make(proxy.address)
+        await cache.set_many({"old": "old", "new": "new"})
+        proxy.stall()
+        with pytest.raises(CacheUnavailable, match="no answer within"):
+            await cache.get("old")
+        proxy.flow()
+        await until_right(lambda: cache.get("new"), "new")
+        assert proxy.connections >= 2
+
+
+# Cut
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 50, 600])
+async def test_a_connection_cut_within_an_answer(make: Make, lone_redis: RedisServer, size: int) -> None:
+    async with Proxy(lone_redis.port) as proxy:
+        cache = make(proxy.address)
+        await cache.set("key", "x" * 1000)
+        proxy.cut_after(size)
+        with pytest.raises(CacheUnavailable, match="connection"):
+            await cache.get("key")
+        assert await cache.get("key") == "x" * 1000
+
+
+async def test_answers_in_small_pieces_are_put_together(make: Make, lone_redis: RedisServer) -> None:
+    async with Proxy(lone_redis.port) as proxy:
+        cache = make(proxy.address, DEADLINE=5)
+        await cache.set_many({"a": "a" * 30, "b": "b" * 30})
+        proxy.slow(0.0005, 3)
+        found = await asyncio.gather(cache.get("a"), cache.get("b"), cache.get_many(["a", "b"]), cache.get("a"))
+        assert found == ["a" * 30, "b" * 30, {"a": "a" * 30, "b": "b" * 30}, "a" * 30]
+
+
+# Cancelled
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_call_cancelled_at_each_turn_disturbs_nobody(make: Make, lone_redis: RedisServer, turns: int) -> None:
+    """The first call connects, so early turns cancel it amid connecting, later ones amid the answer."""
+    cache = make(lone_redis.address, DEADLINE=5)
+    call = asyncio.create_task(cache.set("mine", "m"))
+    others = [asyncio.create_task(cache.get(f"absent{number}", number)) for number in range(5)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    call.cancel()
+    assert await asyncio.gather(*others) == [0, 1, 2, 3, 4]
+    await asyncio.wait([call])
+    await cache.set("next", "n")
+    assert await cache.get("next") == "n"
+    await settles_at(lone_redis, 1)
+    await cache.close()
+    await settles_at(lone_redis, 0)
+
+
+async def test_a_cancelled_call_keeps_the_connection_and_its_place(make: Make, lone_redis: RedisServer) -> None:
+    async with Proxy(lone_redis.port) as proxy:
+        cache = make(proxy.address, DEADLINE=5)
+        await cache.set_many({"a": "a", "b": "b", "c": "c"})
+        proxy.stall()
+        sent = proxy.sent
+        first, second, third = (asyncio.create_task(cache.get(key)) for key in "abc")
+        await proxy.wait_for_sent(sent + 1)
+        second.cancel()
+        await asyncio.wait([second])
+        proxy.flow()
+        assert await first == "a"
+        assert await third == "c"
+        assert proxy.connections == 1
+
+
+async def test_a_call_cancelled_before_its_turn_ends_is_never_sent(make: Make, lone_redis: RedisServer) -> None:
+    cache = make(lone_redis.address)
+    await cache.ping()
+    call = asyncio.create_task(cache.set("key", "never"))
+    asyncio.get_running_loop().call_soon(call.cancel)
+    await asyncio.wait([call])
+    assert await cache.get("key", "absent") == "absent"
+
+
+async def test_closing_while_it_connects_fails_the_callers(make: Make, lone_redis: RedisServer) -> None:
+    lone_redis.process.pause()
+    cache = make(lone_redis.address, DEADLINE=30)
+    call = asyncio.create_task(cache.get("key"))
+    while not cache._loop:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await cache.close()
+    with pytest.raises(CacheUnavailable, match=r"closed|given up"):
+        await call
+    lone_redis.process.resume()
+    await asyncio.to_thread(lone_redis.command, "PING")
+    assert await cache.get("key", "again") == "again"
+
+
+async def test_a_storm_with_half_of_the_calls_cancelled(make: Make, lone_redis: RedisServer) -> None:
+    await stormed(make(lone_redis.address, DEADLINE=10), lone_redis, 100_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_a_storm_of_a_million(make: Make, lone_redis: RedisServer) -> None:
+    await stormed(make(lone_redis.address, DEADLINE=10), lone_redis, 1_000_000)
+
+
+async def stormed(cache: RedisCache, server: RedisServer, operations: int) -> None:
+    await cache.ping()
+    before = executed(server)
+    tally = await storm(cache, operations)
+    assert tally.faults == []
+    assert tally.answered + tally.cancelled == operations
+    assert tally.cancelled > operations * 0.4
+    checks = 200 + 8 + 200 + 8  # what the storm itself puts first and reads last
+    left = executed(server) - before - checks - tally.answered
+    assert left > tally.cancelled / 3, "too few were cancelled after their bytes had left"
+    await settles_at(server, 1)
+
+
+def executed(server: RedisServer) -> int:
+    """How many of the storm's commands the server has run; a script counts once."""
+    calls = 0
+    for line in server.command("INFO", "commandstats").splitlines():
+        name, _, rest = line.partition(":")
+        if name in {"cmdstat_get", "cmdstat_mget", "cmdstat_set", "cmdstat_evalsha", "cmdstat_eval"}:
+            calls += int(rest.split(",")[0].removeprefix("calls="))
+    return calls
+
+
+# Full, forbidden, foreign
+
+
+async def test_a_full_native_pool_makes_callers_wait(lone_redis: RedisServer) -> None:
+    cache = RedisClient(lone_redis.address, {"OPTIONS": {"POOL_KWARGS": {"max_connections": 1}, "DEADLINE": 5}})
+    blocking = asyncio.create_task(cache.client.blpop("queue", timeout=5))
+    await settles_at(lone_redis, 1)
+    waiting = asyncio.create_task(cache.client.ping())
+    lone_redis.command("RPUSH", "queue", "job")
+    assert list(await blocking) == [b"queue", b"job"]
+    assert await waiting
+    await cache.close()
+
+
+async def test_a_full_native_pool_gives_up_at_the_deadline(lone_redis: RedisServer) -> None:
+    cache = RedisClient(lone_redis.address, {"OPTIONS": {"POOL_KWARGS": {"max_connections": 1}, "DEADLINE": 0.2}})
+    held = await cache.client.connection_pool.get_connection()
+    with pytest.raises(redis.ConnectionError, match="No connection available"):
+        await cache.client.ping()
+    await cache.client.connection_pool.release(held)
+    assert await cache.client.ping()
+    await cache.close()
+
+
+async def test_thousands_of_callers_share_one_connection(make: Make, lone_redis: RedisServer) -> None:
+    cache = make(lone_redis.address, DEADLINE=10)
+    assert await cache.add("n", 0)
+    numbers = await asyncio.gather(*(cache.incr("n") for _ in range(5000)))
+    assert sorted(numbers) == list(range(1, 5001))
+    await settles_at(lone_redis, 1)
+
+
+async def test_out_of_memory_is_said_and_reading_goes_on(make: Make) -> None:
+    with RedisServer(maxmemory="3mb", maxmemory_policy="noeviction") as server:
+        cache = make(server.address)
+        await cache.set("kept", 1)
+        done = [await outcome(cache.set(f"big{number}", "x" * 100_000)) for number in range(100)]
+        assert "OOM" in done[-1]
+        assert "raise its maxmemory" in done[-1]
+        assert await cache.get("kept") == 1
+        await cache.delete_many(f"big{number}" for number in range(100))
+        await cache.set("big", "x" * 100_000)
+
+
+async def test_a_key_of_another_type_is_no_cached_value(make: Make, lone_redis: RedisServer) -> None:
+    cache = make(lone_redis.address)
+    lone_redis.command("LPUSH", cache.keys_of.make("list"), "x")
+    with pytest.raises(SerializationError, match="another of Redis's types"):
+        await cache.get("list")
+    with pytest.raises(SerializationError, match="another of Redis's types"):
+        await cache.gets("list")
+    with pytest.raises(SerializationError, match="another of Redis's types"):
+        await cache.incr("list")
+    await cache.set("list", "now a value")
+    assert await cache.get("list") == "now a value"
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n+PONG\r\n", b"\x00\x01\x02\r\n"])
+async def test_a_server_that_is_no_redis(make: Make, answer: bytes) -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(nonsense, HOST, 0)
+    async with server:
+        cache = make(f"{HOST}:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(CacheUnavailable):
+            await cache.get("key")
+        await cache.close()
+
+
+async def test_a_password_is_wanted_and_never_told(make: Make) -> None:
+    with RedisServer(requirepass="right-one") as server:
+        with pytest.raises(CacheUnavailable, match="PASSWORD"):
+            await make(server.address).get("key")
+        with pytest.raises(CacheUnavailable) as caught:
+            await make(server.address, PASSWORD="wrong-one").get("key")
+        assert "wrong-one" not in str(caught.value)
+        cache = make(server.address, PASSWORD="right-one")
+        await cache.set("key", 1)
+        assert await cache.get("key") == 1
+
+
+async def test_a_replica_refuses_writes_with_a_mend(make: Make, lone_redis: RedisServer) -> None:
+    with RedisServer(replicaof=f"{HOST} {lone_redis.port}") as replica:
+        cache = make(replica.address)
+        await until_right(lambda: cache.get("key"), None)
+        with pytest.raises(CacheUnavailable, match="redis\\+sentinel"):
+            await cache.set("key", 1)
+
+
+async def test_silence_is_broken_by_pings(make: Make, lone_redis: RedisServer) -> None:
+    async with Proxy(lone_redis.port) as proxy:
+        cache = make(proxy.address, PING_INTERVAL=0.05)
+        await cache.set("key", 1)
+        sent = proxy.sent
+        async with asyncio.timeout(5):
+            await proxy.wait_for_sent(sent + 3 * len(b"*1\r\n$4\r\nPING\r\n"))
+        proxy.stall()
+        link = cache._connected()
+        async with asyncio.timeout(5):
+            while getattr(link, "is_open"):  # noqa: B009 - mypy narrows the property otherwise
+                await asyncio.sleep(0.01)
+        proxy.flow()
+        await until_right(lambda: cache.get("key"), 1)
+
+
+def test_a_cache_made_in_one_loop_serves_the_next(lone_redis: RedisServer) -> None:
+    cache = RedisCache(lone_redis.address, {})
+
+    async def use(value: int) -> None:
+        await cache.set("key", value)
+        assert await cache.get("key") == value
+        assert await cache.client.ping()
+        await cache.close()
+
+    asyncio.run(use(1))
+    asyncio.run(use(2))
+    asyncio.run(settles_at(lone_redis, 0))
