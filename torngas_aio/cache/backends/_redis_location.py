@@ -105,10 +105,12 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         address = _read_single(url) if scheme in _SINGLE else _read_many(url, scheme)
     except ValueError as exc:
         raise ConfigError(f"{owner}['LOCATION']: {exc}. {_EXAMPLES}") from None
-    deadline = _seconds(options.get("DEADLINE", pool.pop("socket_timeout", None)), DEFAULT_DEADLINE, owner)
+    deadline = _seconds(options.get("DEADLINE", pool.pop("socket_timeout", None)), DEFAULT_DEADLINE, owner, "DEADLINE")
     pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
     max_connections = int(pool.pop("max_connections", 50))
     arguments |= pool | address.arguments
+    if address.kind == "cluster" and arguments.pop("db", 0):
+        raise ConfigError(f"{owner}['OPTIONS']['DB']: a cluster has the one database 0. Leave it out.")
     found = RedisLocation(
         kind=address.kind,
         nodes=address.nodes,
@@ -118,7 +120,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         sentinel_arguments=dict(options.get("SENTINEL_KWARGS") or {}),
         max_connections=max_connections,
         deadline=deadline,
-        ping_interval=float(options.get("PING_INTERVAL") or 0),
+        ping_interval=_seconds(options.get("PING_INTERVAL") or None, 0.0, owner, "PING_INTERVAL"),
         name=address.name,
     )
     _try_arguments(found, owner)
@@ -181,7 +183,7 @@ def _read_many(url: str, scheme: str) -> _Address:
         raise ValueError(f"{database!r} is no database number")
     if database:
         arguments["db"] = int(database)
-    if not is_sentinel and (service not in {"", "0"} or arguments.pop("db", 0)):
+    if not is_sentinel and service not in {"", "0"}:
         raise ValueError("a cluster has the one database 0")
     kind = SSLConnection if scheme.startswith("rediss") else Connection
     name = _shown(nodes) + (f"/{service}" if is_sentinel else "")
@@ -221,11 +223,11 @@ def _parser(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
     return {"parser_class": given}
 
 
-def _seconds(given: object, default: float, owner: str) -> float:
+def _seconds(given: object, default: float, owner: str, name: str) -> float:
     if given is None:
         return default
     if not isinstance(given, int | float) or given <= 0:
-        raise ConfigError(f"{owner}['OPTIONS']['DEADLINE'] = {given!r}: write seconds above 0, such as {default}.")
+        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write seconds above 0.")
     return float(given)
 
 

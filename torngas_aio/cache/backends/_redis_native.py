@@ -85,13 +85,16 @@ async def discover(location: RedisLocation, nodes: Sequence[Node]) -> list[Node 
     Raises:
         redis.exceptions.RedisError, OSError, TimeoutError: None of them answered.
     """
-    cluster = _cluster(location, nodes, location.deadline / (len(nodes) + 1))
+    # Its nodes manager alone: the client's own initialize() goes on to ask one node for its commands, and that
+    # node may be the frozen one.
+    manager = _cluster(location, nodes, location.deadline / (len(nodes) + 1)).nodes_manager
     try:
-        await cluster.initialize()
-        slots = cluster.nodes_manager.slots_cache
+        await manager.initialize()
+        slots = manager.slots_cache
         return [(slots[slot][0].host, int(slots[slot][0].port)) if slots.get(slot) else None for slot in range(16384)]
     finally:
-        await cluster.aclose()
+        await manager.aclose()
+        await manager.aclose("startup_nodes")
 
 
 def _arguments(location: RedisLocation, node: Node | None) -> dict[str, Any]:
