@@ -12,6 +12,7 @@
     │   ├── CacheUnavailable
     │   └── DatabaseUnavailable
     ├── PoolExhausted         (TimeoutError)   every connection stayed in use until the deadline
+    ├── ConcurrentUse         (RuntimeError)   one database session was used from two tasks at once
     ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
     ├── SerializationError    (ValueError)     a value that the serializer cannot write or read
     ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
@@ -35,6 +36,7 @@ __all__ = [
     "ArgumentError",
     "BaseError",
     "CacheUnavailable",
+    "ConcurrentUse",
     "ConfigError",
     "DatabaseUnavailable",
     "Http404",
@@ -115,11 +117,27 @@ class CacheUnavailable(Unavailable):
 
 
 class DatabaseUnavailable(Unavailable):
-    """A database server is down, out of reach or too slow; the message never holds a password."""
+    """A database server is down, out of reach or too slow; the message never holds a password.
+
+    Attributes:
+        status_code: What a request is answered that does not catch it.
+    """
+
+    status_code = 503
 
 
 class PoolExhausted(BaseError, TimeoutError):
-    """Every pooled connection stayed in use for the whole of the allowed wait."""
+    """Every pooled connection stayed in use for the whole of the allowed wait.
+
+    Attributes:
+        status_code: What a request is answered that does not catch it.
+    """
+
+    status_code = 503
+
+
+class ConcurrentUse(BaseError, RuntimeError):
+    """One database session was used from two tasks at the same time; each task wants its own."""
 
 
 class InvalidKey(BaseError, ValueError):

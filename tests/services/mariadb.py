@@ -8,7 +8,10 @@ Slaves are read-only, and the application's user may not override it: a write th
 Begin with `MariaCluster`.
 """
 
+import atexit
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +25,7 @@ import pymysql
 
 from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
 
-__all__ = ["DATABASE", "PASSWORD", "USER", "MariaCluster", "MariaServer", "shared_cluster"]
+__all__ = ["DATABASE", "PASSWORD", "USER", "MariaCluster", "MariaServer", "close_shared", "shared_cluster"]
 
 USER = "torngas"
 PASSWORD = "s3cret-&-p@ss/word"
@@ -92,7 +95,7 @@ class MariaServer:
             self.execute("SET GLOBAL general_log = OFF")
             rows = self.execute("SELECT user_host, command_type, argument FROM mysql.general_log ORDER BY event_time")
             seen.extend(
-                f"{row['command_type']} {row['argument'].decode()}".strip()
+                f"{row['command_type']} {row['argument']}".strip()
                 for row in rows
                 if row["user_host"].startswith(f"{USER}[")
             )
@@ -102,32 +105,16 @@ class MariaServer:
         return self.process.folder / "db.sock"
 
     def _install(self, folder: Path) -> None:
-        subprocess.run(
-            [
-                binary("mariadb-install-db", "mysql_install_db"),
-                "--no-defaults",
-                f"--datadir={folder / 'data'}",
-                "--user=root",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                "--skip-name-resolve",
-                *_SMALL,
-            ],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        shutil.copytree(_installed(), folder / "data")
 
     def _command(self, folder: Path) -> list[str]:
         words = [binary("mariadbd", "mysqld"), "--no-defaults", "--user=root", f"--datadir={folder / 'data'}"]
         words += [f"--socket={self._socket}", f"--port={self.port}", f"--bind-address={HOST}", *_SMALL]
         words += [f"--server-id={self.number}", f"--pid-file={folder / 'db.pid'}", "--skip-name-resolve"]
         # Written at each commit, flushed once a second: survives a killed server, which is what the tests do.
-        words += ["--log-bin=binlog", "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2"]
-        words += ["--log-slave-updates", "--gtid-strict-mode=ON", "--max-connections=700"]
+        words += ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2", "--max-connections=700"]
         words += ["--master-retry-count=0", "--slave-net-timeout=5", "--character-set-server=utf8mb4"]
-        if self._read_only:
-            words.append("--read-only=ON")
+        words += ["--read-only=ON"] if self._read_only else ["--log-bin=binlog"]
         return [*words, *self._options]
 
     def _answers(self) -> bool:
@@ -152,9 +139,14 @@ class MariaCluster:
 
     def __enter__(self) -> Self:
         binary("mariadbd", "mysqld")  # skips here, in the fixture's own thread
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(lambda server: server.process.start(), self.servers))
-        self._set_up()
+        _installed()
+        try:
+            with ThreadPoolExecutor(3) as pool:
+                list(pool.map(lambda server: server.process.start(), self.servers))
+            self._set_up()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -210,9 +202,43 @@ class MariaCluster:
 
 
 @cache
+def _installed() -> Path:
+    """A data folder to copy from: installing takes a second, and fails now and then beside another installation."""
+    folder = Path(tempfile.mkdtemp(prefix="torngas-mariadb-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for _ in range(5):
+        done = subprocess.run(
+            [
+                binary("mariadb-install-db", "mysql_install_db"),
+                "--no-defaults",
+                f"--datadir={folder / 'data'}",
+                "--user=root",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--skip-name-resolve",
+                *_SMALL,
+            ],
+            check=False,
+            capture_output=True,
+            timeout=60,
+        )
+        if done.returncode == 0:
+            return folder / "data"
+        shutil.rmtree(folder / "data", ignore_errors=True)
+    raise RuntimeError(f"mariadb-install-db fails:\n{done.stdout.decode()}{done.stderr.decode()}")
+
+
+@cache
 def shared_cluster() -> MariaCluster:
-    """Return the cluster that all tests of this run share; it is removed when the run ends."""
-    return MariaCluster().__enter__()  # servers of this process are closed at its exit
+    """Return the one that all tests of this run share, started when first asked for; see `close_shared`."""
+    return MariaCluster().__enter__()
+
+
+def close_shared() -> None:
+    """End what `shared_cluster` started; nothing happens when it started nothing."""
+    if shared_cluster.cache_info().currsize:
+        shared_cluster().__exit__(None, None, None)
+        shared_cluster.cache_clear()
 
 
 def _has_reached(slave: MariaServer, position: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Self
 
 from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
 
-__all__ = ["DATABASE", "PASSWORD", "USER", "PostgresServer", "shared_postgres"]
+__all__ = ["DATABASE", "PASSWORD", "USER", "PostgresServer", "close_shared", "shared_postgres"]
 
 USER = "torngas"
 PASSWORD = "s3cret-&-p@ss/word"
@@ -107,8 +107,15 @@ class PostgresServer:
 
 @cache
 def shared_postgres() -> PostgresServer:
-    """Return the server that all tests of this run share; it is removed when the run ends."""
-    return PostgresServer().__enter__()  # servers of this process are closed at its exit
+    """Return the one that all tests of this run share, started when first asked for; see `close_shared`."""
+    return PostgresServer().__enter__()
+
+
+def close_shared() -> None:
+    """End what `shared_postgres` started; nothing happens when it started nothing."""
+    if shared_postgres.cache_info().currsize:
+        shared_postgres().__exit__(None, None, None)
+        shared_postgres.cache_clear()
 
 
 def _as_postgres() -> Sequence[str]:

@@ -1,0 +1,119 @@
+"""What the database tests share: settings for each server, a request without a front door, loops of both kinds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import uvloop
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+
+from tests.services import mariadb, postgres
+from tests.services.process import HOST
+from torngas_aio._closing import close_all
+from torngas_aio.context import RequestScope, enter_request, leave_request, scope_of
+from torngas_aio.db.dbalchemy import Connector
+from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.registry import cluster_of
+from torngas_aio.settings_manager import settings
+
+__all__ = ["LOOPS", "configured", "in_request", "maria", "on_loop", "pg", "prepared", "server", "servers_of"]
+
+T = TypeVar("T")
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def on_loop(name: str, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run *main* on the loop called *name*, and close what it opened."""
+
+    async def run() -> T:
+        try:
+            return await main()
+        finally:
+            await close_all()
+
+    with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
+        return runner.run(run())
+
+
+def server(role: str, port: int, driver: str, **more: Any) -> dict[str, Any]:
+    """One entry of 'connections'."""
+    return {
+        "ROLE": role,
+        "DRIVER": driver,
+        "UID": mariadb.USER,
+        "PASSWD": mariadb.PASSWORD,
+        "HOST": HOST,
+        "PORT": port,
+        "DATABASE": mariadb.DATABASE,
+        **more,
+    }
+
+
+def maria(
+    cluster: mariadb.MariaCluster, driver: str = "mysql+aiomysql", slaves: int = 2, **more: Any
+) -> dict[str, Any]:
+    """A DATABASE_CONNECTION for the MariaDB cluster, with so many of its slaves."""
+    entries = [server("master", cluster.master.port, driver)]
+    entries += [server("slave", each.port, driver, **more) for each in cluster.slaves[:slaves]]
+    return {"default": {"connections": entries}}
+
+
+def pg(running: postgres.PostgresServer, *, has_slave: bool = False) -> dict[str, Any]:
+    """A DATABASE_CONNECTION for PostgreSQL; its slave is the master itself, read in AUTOCOMMIT."""
+    entries = [server("master", running.port, "postgresql+asyncpg")]
+    if has_slave:
+        entries.append(server("slave", running.port, "postgresql+asyncpg"))
+    return {"default": {"connections": entries}}
+
+
+@contextmanager
+def configured(connections: dict[str, Any], **more: Any) -> Iterator[None]:
+    """Settings with these connections; options of SQLALCHEMY_CONFIGURATION without their prefix."""
+    options = {f"sqlalchemy.{key}": value for key, value in more.items() if key.islower()}
+    settings.configure(
+        DATABASE_CONNECTION=connections,
+        SQLALCHEMY_CONFIGURATION={"sqlalchemy.pool_timeout": 5, **options},
+        **{key: value for key, value in more.items() if key.isupper()},
+    )
+    try:
+        yield
+    finally:
+        settings.reset()
+
+
+@asynccontextmanager
+async def prepared(cluster: mariadb.MariaCluster | None = None) -> AsyncIterator[None]:
+    """Fresh tables for the block, replicated before it begins; every pool closed after it."""
+    connection = Connector.get_conn()
+    try:
+        await connection.drop_db()
+        await connection.create_db()
+        if cluster is not None:
+            cluster.wait_for_slaves()
+        yield
+    finally:
+        await close_all()
+
+
+@asynccontextmanager
+async def in_request() -> AsyncIterator[RequestScope]:
+    """A request as handlers see it: `Model.session` is the request's; ended at the end of the block."""
+    request = HTTPServerRequest(
+        start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=HTTPHeaders({"Host": "test"})
+    )
+    token = enter_request(request)
+    try:
+        yield scope_of(request)
+    finally:
+        leave_request(token)
+        await scope_of(request).aclose()
+
+
+def servers_of(name: str = "default") -> Cluster:
+    """The cluster of the running loop."""
+    return cluster_of(name)

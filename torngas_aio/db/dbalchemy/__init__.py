@@ -1,0 +1,31 @@
+"""The ORM layer: SQLAlchemy's asyncio with reads from slaves and writes to the master.
+
+    specs > drivers             what the settings say
+    engines > pool, dialects    one engine a server, a fair pool, lost connections noticed
+    routing > statements        which server answers
+    session, registry           one session a request and connection name
+    model > query > pagination  what users write
+
+Begin with `Model` and `session_scope`.
+"""
+
+from torngas_aio.db.dbalchemy.connector import Connector, DbConnection
+from torngas_aio.db.dbalchemy.model import Model, metadata_of
+from torngas_aio.db.dbalchemy.pagination import KeysetPage, Pagination
+from torngas_aio.db.dbalchemy.query import Query
+from torngas_aio.db.dbalchemy.registry import current_session, rolled_back, session_scope
+from torngas_aio.db.dbalchemy.session import DbSession
+
+__all__ = [
+    "Connector",
+    "DbConnection",
+    "DbSession",
+    "KeysetPage",
+    "Model",
+    "Pagination",
+    "Query",
+    "current_session",
+    "metadata_of",
+    "rolled_back",
+    "session_scope",
+]

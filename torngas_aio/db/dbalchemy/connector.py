@@ -1,0 +1,119 @@
+"""`Connector`: connections by name, as the seed's scripts ask for them.
+
+    conn = Connector.get_conn('default')
+    await conn.create_db()           the tables of the connection's models
+    Connector.conn_pool              every configured connection by name
+
+Begin with `Connector`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.model import metadata_of
+from torngas_aio.db.dbalchemy.registry import cluster_of, current_session, database_specs, session_scope
+from torngas_aio.db.dbalchemy.session import DbSession
+
+__all__ = ["Connector", "DbConnection"]
+
+
+class DbConnection:
+    """One connection name: its servers and its models' tables."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<DbConnection {self.name!r}>"
+
+    @property
+    def cluster(self) -> Cluster:
+        """The servers, for the running loop."""
+        return cluster_of(self.name)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The master's engine."""
+        return self.cluster.master.engine
+
+    @property
+    def metadata(self) -> MetaData:
+        """The tables of the connection's models."""
+        return metadata_of(self.name)
+
+    @property
+    def session(self) -> DbSession:
+        """The current session; see `torngas_aio.db.dbalchemy.registry.current_session`."""
+        return current_session(self.name)
+
+    def session_scope(self) -> AbstractAsyncContextManager[DbSession]:
+        """Open a session for a block."""
+        return session_scope(self.name)
+
+    async def create_db(self) -> None:
+        """Create, on the master, the tables that do not exist yet."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(self.metadata.create_all)
+
+    async def drop_db(self) -> None:
+        """Drop, on the master, the tables of the connection's models with all their rows."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(self.metadata.drop_all)
+
+    async def ping(self) -> None:
+        """Ask the master whether it is there.
+
+        Raises:
+            DatabaseUnavailable: It is not.
+        """
+        async with self.engine.connect() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+
+class _Pool(Mapping[str, DbConnection]):
+    """Every configured connection by name; read from the settings each time."""
+
+    def __getitem__(self, name: str) -> DbConnection:
+        if name not in self._names():
+            raise KeyError(name)
+        return DbConnection(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in database_specs())
+
+
+class Connector:
+    """Where a connection or a session comes from by name.
+
+    Attributes:
+        conn_pool: Every configured connection by name.
+    """
+
+    conn_pool: Mapping[str, DbConnection] = _Pool()
+
+    @classmethod
+    def get_conn(cls, name: str = "default") -> DbConnection:
+        """Return the connection *name*.
+
+        Raises:
+            UnknownAlias: It is not in DATABASE_CONNECTION.
+        """
+        connection = DbConnection(name)
+        if name not in cls.conn_pool:
+            _ = connection.cluster  # raises with the names that there are
+        return connection
+
+    @classmethod
+    def get_session(cls, name: str = "default") -> DbSession:
+        """Return the current session of the connection *name*: the request's, or the `session_scope`'s."""
+        return current_session(name)

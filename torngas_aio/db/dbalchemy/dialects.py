@@ -1,0 +1,315 @@
+"""SQLAlchemy's asyncio dialects with what they let slip: lost connections that look like bugs, and endless waits.
+
+    aiomysql on uvloop raises RuntimeError for a closed transport ─┐
+    a server that is stopped or cut off never answers             ─┼─► the driver's OperationalError 2013,
+    a handshake that never comes has no limit in aiomysql         ─┘   which SQLAlchemy takes for a disconnect
+
+Only what passes through an engine of ours is changed. Begin with `Guard`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.mysql.aiomysql import (
+    AsyncAdapt_aiomysql_connection,
+    AsyncAdapt_aiomysql_cursor,
+    AsyncAdapt_aiomysql_dbapi,
+    AsyncAdapt_aiomysql_ss_cursor,
+    MySQLDialect_aiomysql,
+)
+from sqlalchemy.dialects.mysql.asyncmy import (
+    AsyncAdapt_asyncmy_connection,
+    AsyncAdapt_asyncmy_cursor,
+    AsyncAdapt_asyncmy_dbapi,
+    AsyncAdapt_asyncmy_ss_cursor,
+    MySQLDialect_asyncmy,
+)
+from sqlalchemy.dialects.postgresql.asyncpg import (
+    AsyncAdapt_asyncpg_connection,
+    AsyncAdapt_asyncpg_cursor,
+    AsyncAdapt_asyncpg_dbapi,
+    PGDialect_asyncpg,
+)
+from sqlalchemy.util.concurrency import await_
+
+__all__ = ["AiomysqlDialect", "AsyncmyDialect", "AsyncpgDialect", "Guard", "register_dialects"]
+
+PING_SECONDS = 2.0
+"""How long a ping of a pooled connection may take before the connection counts as lost."""
+
+_LOST = 2013  # MySQL's CR_SERVER_LOST, which both drivers and SQLAlchemy know as a disconnect
+_SHUTTING_DOWN = 1053
+
+_T = TypeVar("_T")
+
+
+class Guard:
+    """One connection's deadline, and its translation of what a dead transport raises.
+
+    A mixin of SQLAlchemy's adapted connections. `dbapi.read_seconds` is the deadline, None for none.
+    """
+
+    __slots__ = ()
+
+    dbapi: Any
+    _connection: Any
+
+    def is_lost(self) -> bool:
+        """Whether the connection is known to be dead without asking the server."""
+        raise NotImplementedError
+
+    def _terminate_force_close(self) -> None:
+        raise NotImplementedError
+
+    async def bounded(self, awaitable: Awaitable[_T], seconds: float | None = None) -> _T:
+        """Await *awaitable*, at most *seconds* or the engine's deadline; a lost connection is an OperationalError."""
+        deadline = seconds or self.dbapi.read_seconds
+        try:
+            if deadline is None:
+                return await awaitable
+            async with asyncio.timeout(deadline):
+                return await awaitable
+        except TimeoutError as exc:
+            self._terminate_force_close()  # its answer may still come: nobody must read it
+            raise self._lost("no answer within the deadline") from exc
+        except (RuntimeError, AttributeError) as exc:
+            if not self.is_lost():
+                raise
+            raise self._lost(f"the connection is closed ({exc})") from exc
+
+    def _lost(self, why: str) -> Exception:
+        error: Exception = self.dbapi.OperationalError(_LOST, f"Lost connection to MySQL server: {why}")
+        return error
+
+
+class _ModuleMixin:
+    """The limits of one engine, kept where its connections find them."""
+
+    read_seconds: float | None = None
+    connect_seconds: float = 10.0
+    OperationalError: Any
+
+    async def greeted(self, connecting: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(self.connect_seconds):
+                return await connecting
+        except TimeoutError as exc:
+            raise self.OperationalError(
+                2003, f"Can't connect: no greeting within {self.connect_seconds:g} seconds"
+            ) from exc
+
+
+# ------------------------------------------------------------------ the two MySQL drivers
+
+
+class _MySQLGuard(Guard):
+    __slots__ = ()
+
+    def ping(self, reconnect: bool = False) -> None:
+        """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
+        await_(self.bounded(self._connection.ping(reconnect=False), PING_SECONDS))
+
+    def autocommit(self, value: Any) -> None:
+        await_(self.bounded(self._connection.autocommit(value)))
+
+    def commit(self) -> None:
+        await_(self.bounded(self._connection.commit()))
+
+    def rollback(self) -> None:
+        await_(self.bounded(self._connection.rollback()))
+
+    def _terminate_handled_exceptions(self) -> tuple[type[BaseException], ...]:
+        return (TimeoutError, asyncio.CancelledError, OSError, RuntimeError, AttributeError, self.dbapi.Error)
+
+    def _terminate_force_close(self) -> None:
+        self._connection.close()
+
+
+class _GuardedCursor:
+    """Statements and fetches of one connection, each within the deadline."""
+
+    __slots__ = ()
+
+    _adapt_connection: Any
+    _cursor: Any
+
+    async def _execute_async(self, operation: Any, parameters: Any) -> Any:
+        return await self._adapt_connection.bounded(super()._execute_async(operation, parameters))  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
+
+    async def _executemany_async(self, operation: Any, seq_of_parameters: Any) -> Any:
+        return await self._adapt_connection.bounded(super()._executemany_async(operation, seq_of_parameters))  # type: ignore[misc]  # as above
+
+
+class _GuardedStream(_GuardedCursor):
+    """A server-side cursor: each fetch crosses the wire."""
+
+    __slots__ = ()
+
+    def fetchone(self) -> Any:
+        return await_(self._adapt_connection.bounded(self._cursor.fetchone()))
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        return await_(self._adapt_connection.bounded(self._cursor.fetchmany(size=size)))
+
+    def fetchall(self) -> Sequence[Any]:
+        rows: Sequence[Any] = await_(self._adapt_connection.bounded(self._cursor.fetchall()))
+        return rows
+
+    def __iter__(self) -> Iterator[Any]:
+        while (row := self.fetchone()) is not None:
+            yield row
+
+
+class _AiomysqlCursor(_GuardedCursor, AsyncAdapt_aiomysql_cursor):
+    __slots__ = ()
+
+
+class _AiomysqlStream(_GuardedStream, AsyncAdapt_aiomysql_ss_cursor):
+    __slots__ = ()
+
+
+class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
+    __slots__ = ()
+
+    _cursor_cls = _AiomysqlCursor
+    _ss_cursor_cls = _AiomysqlStream
+
+    def is_lost(self) -> bool:
+        reader, writer = self._connection._reader, self._connection._writer
+        return reader is None or writer is None or reader.eof_received or writer.transport.is_closing()
+
+
+class _AiomysqlModule(_ModuleMixin, AsyncAdapt_aiomysql_dbapi):
+    def connect(self, *args: Any, **kwargs: Any) -> _AiomysqlConnection:
+        creator = kwargs.pop("async_creator_fn", self.aiomysql.connect)
+        return await_(_AiomysqlConnection.create(self, self.greeted(creator(*args, **kwargs))))
+
+
+class AiomysqlDialect(MySQLDialect_aiomysql):
+    """MySQL and MariaDB through aiomysql."""
+
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """Return the adapted driver; one for each engine."""
+        import aiomysql
+        import pymysql
+
+        return _AiomysqlModule(aiomysql, pymysql)
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Whether *e* means that the connection is gone."""
+        return super().is_disconnect(e, connection, cursor) or e.args[:1] == (_SHUTTING_DOWN,)
+
+
+class _AsyncmyCursor(_GuardedCursor, AsyncAdapt_asyncmy_cursor):
+    __slots__ = ()
+
+
+class _AsyncmyStream(_GuardedStream, AsyncAdapt_asyncmy_ss_cursor):
+    __slots__ = ()
+
+
+class _AsyncmyConnection(_MySQLGuard, AsyncAdapt_asyncmy_connection):
+    __slots__ = ()
+
+    _cursor_cls = _AsyncmyCursor
+    _ss_cursor_cls = _AsyncmyStream
+
+    def is_lost(self) -> bool:
+        return not self._connection.connected or bool(getattr(self._connection, "_stream_broken", False))
+
+
+class _AsyncmyModule(_ModuleMixin, AsyncAdapt_asyncmy_dbapi):
+    def connect(self, *args: Any, **kwargs: Any) -> _AsyncmyConnection:
+        creator = kwargs.pop("async_creator_fn", self.asyncmy.connect)
+        return await_(_AsyncmyConnection.create(self, self.greeted(creator(*args, **kwargs))))
+
+
+class AsyncmyDialect(MySQLDialect_asyncmy):
+    """MySQL and MariaDB through asyncmy."""
+
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """Return the adapted driver; one for each engine."""
+        import asyncmy
+
+        return _AsyncmyModule(asyncmy)
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Whether *e* means that the connection is gone."""
+        return super().is_disconnect(e, connection, cursor) or e.args[:1] == (_SHUTTING_DOWN,)
+
+
+# ------------------------------------------------------------------ PostgreSQL
+
+
+class _AsyncpgCursor(AsyncAdapt_asyncpg_cursor):
+    __slots__ = ()
+
+    _adapt_connection: Any
+
+    async def _prepare_and_execute(self, operation: Any, parameters: Any) -> Any:
+        return await self._adapt_connection.bounded(super()._prepare_and_execute(operation, parameters))  # type: ignore[no-untyped-call]  # SQLAlchemy's is untyped
+
+    async def _executemany(self, operation: Any, seq_of_parameters: Any) -> Any:
+        return await self._adapt_connection.bounded(super()._executemany(operation, seq_of_parameters))  # type: ignore[no-untyped-call]  # as above
+
+
+class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
+    __slots__ = ()
+
+    _cursor_cls = _AsyncpgCursor
+
+    def is_lost(self) -> bool:
+        return bool(self._connection.is_closed())
+
+    def ping(self) -> None:
+        """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
+        await_(self.bounded(self._async_ping(), PING_SECONDS))  # type: ignore[no-untyped-call]  # as above
+
+    def _terminate_force_close(self) -> None:
+        self._connection.terminate()
+        self._transaction = None
+
+    def _lost(self, why: str) -> Exception:
+        error: Exception = self.dbapi.InterfaceError(f"connection is closed: {why}")
+        return error
+
+
+class _AsyncpgModule(_ModuleMixin, AsyncAdapt_asyncpg_dbapi):
+    def connect(self, *args: Any, **kwargs: Any) -> _AsyncpgConnection:
+        creator = kwargs.pop("async_creator_fn", self.asyncpg.connect)
+        adapted = {name: kwargs.pop(name) for name in _ADAPTED if name in kwargs}
+        return await_(_AsyncpgConnection.create(self, creator(*args, **kwargs), **adapted))
+
+
+class AsyncpgDialect(PGDialect_asyncpg):
+    """PostgreSQL through asyncpg."""
+
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """Return the adapted driver; one for each engine."""
+        import asyncpg
+
+        return _AsyncpgModule(asyncpg)  # type: ignore[no-untyped-call]  # as above
+
+
+_ADAPTED = ("prepared_statement_cache_size", "prepared_statement_name_func")
+
+
+def register_dialects() -> None:
+    """Make our dialects known to SQLAlchemy under their driver names; twice is harmless."""
+    for backend, driver, dialect in (
+        ("mysql", "torngas_aiomysql", AiomysqlDialect),
+        ("mysql", "torngas_asyncmy", AsyncmyDialect),
+        ("postgresql", "torngas_asyncpg", AsyncpgDialect),
+    ):
+        registry.register(f"{backend}.{driver}", dialect.__module__, dialect.__name__)

@@ -1,0 +1,247 @@
+"""One engine for each server of a database, with the routing's view of it.
+
+    ServerSpec ─► make_node ─► Node   engine, pool, whether the server is thought to be up
+    DatabaseSpec ─► Cluster           the master's node and the slaves'; `choose()` picks a slave
+
+A slave's engine runs in AUTOCOMMIT without rollbacks, so a read is one round trip: the SELECT and its rows.
+Begin with `Cluster`.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.ext.asyncio import AsyncEngine, async_engine_from_config
+from sqlalchemy.pool import Pool
+
+from torngas_aio._importing import import_object
+from torngas_aio.db.dbalchemy.dialects import register_dialects
+from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, WaitingPool, watch_idle
+from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
+from torngas_aio.exception import ConfigError, DatabaseUnavailable
+
+__all__ = ["Cluster", "Node", "make_engine"]
+
+logger = logging.getLogger("torngas_aio.db")
+
+RETRY_SECONDS = 2.0
+"""How long a slave that was down is left out before one request tries it again."""
+
+_POOL_ONLY = ("pool_size", "max_overflow", "pool_timeout", "pool_use_lifo")
+
+
+class Node:
+    """One server: its engine, and whether it is thought to be up.
+
+    Attributes:
+        engine: Opens connections on first use, none before.
+        weight: Share of the reads among the slaves.
+        label: The server as messages name it.
+    """
+
+    __slots__ = ("_retry_at", "engine", "label", "sync_engine", "weight")
+
+    def __init__(self, name: str, spec: ServerSpec) -> None:
+        self.label = f"{name!r}, {spec.label}"
+        self.engine = make_engine(spec, self.label)
+        self.sync_engine: Engine = self.engine.sync_engine
+        self.weight = spec.weight
+        self._retry_at = 0.0
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it was out of reach when last tried."""
+        return self._retry_at > 0
+
+    def mark_down(self) -> None:
+        """Leave it out for `RETRY_SECONDS`."""
+        if not self.is_down:
+            logger.warning("Database %s is out of reach; reads go elsewhere until it is back.", self.label)
+        self._retry_at = monotonic() + RETRY_SECONDS
+
+    def mark_up(self) -> None:
+        """Use it again."""
+        if self.is_down:
+            logger.warning("Database %s is back.", self.label)
+            self._retry_at = 0.0
+
+    def may_be_tried(self) -> bool:
+        """Whether a request may use it; of a server that was down, one request in `RETRY_SECONDS`."""
+        if not self._retry_at:
+            return True
+        now = monotonic()
+        if now < self._retry_at:
+            return False
+        self._retry_at = now + RETRY_SECONDS  # RACE: no await here: only this caller tries
+        return True
+
+
+class Cluster:
+    """A master and its slaves, within one event loop."""
+
+    def __init__(self, spec: DatabaseSpec) -> None:
+        self.name = spec.name
+        self.master = Node(spec.name, spec.master)
+        self.slaves = tuple(Node(spec.name, each) for each in spec.slaves)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The master, then the slaves."""
+        return (self.master, *self.slaves)
+
+    def choose(self) -> Node | None:
+        """Return a slave for one request's reads, by weight; None when none may be tried."""
+        slaves = self.slaves
+        if len(slaves) == 1:
+            return slaves[0] if slaves[0].may_be_tried() else None
+        up = [slave for slave in slaves if not slave.is_down]
+        tried = next((slave for slave in slaves if slave.is_down and slave.may_be_tried()), None)
+        if tried is not None:
+            return tried
+        if not up:
+            return None
+        return random.choices(up, [slave.weight for slave in up])[0]  # noqa: S311  # a share, not a secret
+
+    async def aclose(self) -> None:
+        """Close every pooled connection; the cluster can be used again afterwards."""
+        for node in self.nodes:
+            await node.engine.dispose()
+
+
+def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
+    """Return an engine for *spec*; nothing is connected yet.
+
+    Raises:
+        ConfigError: The driver is not installed or not asynchronous, or an option does not exist.
+    """
+    register_dialects()
+    options = _options(spec)
+    try:
+        engine = async_engine_from_config({"url": spec.url, **options}, prefix="")
+    except (sa_exc.SQLAlchemyError, ImportError, TypeError) as exc:
+        raise ConfigError(_unusable(spec, label, exc)) from exc
+    _set_limits(engine, spec, label)
+    event.listen(engine.sync_engine, "handle_error", _translator(label))
+    if spec.is_sqlite:
+        _make_sqlite_usual(engine.sync_engine, is_slave=spec.role == "slave")
+    return engine
+
+
+def _options(spec: ServerSpec) -> dict[str, Any]:
+    options = dict(spec.options)
+    poolclass = _pool_class(spec, options.pop("poolclass", None))
+    options["poolclass"] = poolclass
+    if issubclass(poolclass, WaitingPool):
+        options.setdefault("pool_use_lifo", True)  # a few busy connections, rather than many nearly idle ones
+    else:
+        for key in _POOL_ONLY:
+            options.pop(key, None)
+    if spec.role == "slave":
+        options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    return options
+
+
+def _pool_class(spec: ServerSpec, named: Any) -> type[Pool]:
+    if _is_in_memory(spec.url):
+        return POOL_CLASSES["StaticPool"]  # each further connection would be another, empty database
+    if named is None:
+        return WaitingPool
+    if isinstance(named, str):
+        if named in POOL_CLASSES:
+            return POOL_CLASSES[named]
+        try:
+            named = import_object(named)
+        except ImportError as exc:
+            raise ConfigError(
+                f"SQLALCHEMY_CONFIGURATION['sqlalchemy.poolclass'] = {named!r}: no such pool. "
+                f"Write one of {', '.join(sorted(POOL_CLASSES))}, or a full dotted path."
+            ) from exc
+    found: type[Pool] = POOL_CLASSES.get(getattr(named, "__name__", ""), named)
+    return found
+
+
+def _is_in_memory(url: URL) -> bool:
+    if url.get_backend_name() != "sqlite":
+        return False
+    return url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
+
+
+def _set_limits(engine: AsyncEngine, spec: ServerSpec, label: str) -> None:
+    module: Any = engine.dialect.loaded_dbapi
+    if hasattr(module, "read_seconds"):  # one of our dialects
+        module.read_seconds = spec.read_seconds
+        module.connect_seconds = spec.connect_seconds
+    pool = engine.sync_engine.pool
+    if hasattr(pool, "label"):
+        type_ = type(pool)
+        pool.__class__ = type(type_.__name__, (type_,), {"label": f"database {label}"})  # outlives `recreate`
+    if not spec.is_sqlite:
+        watch_idle(pool, _pinger(engine.sync_engine), IDLE_SECONDS)
+
+
+def _pinger(engine: Engine) -> Callable[[Any], bool]:
+    dialect = engine.dialect
+
+    def ping(connection: Any) -> bool:
+        try:
+            return bool(dialect.do_ping(connection))
+        except dialect.loaded_dbapi.Error:
+            return False
+
+    return ping
+
+
+def _translator(label: str) -> Callable[[ExceptionContext], BaseException | None]:
+    """What gives lost connections and refused ones our name; every other error stays SQLAlchemy's."""
+
+    def translate(context: ExceptionContext) -> BaseException | None:
+        error = context.original_exception
+        if not isinstance(error, Exception):  # cancelled
+            return None
+        if context.connection is None:
+            return DatabaseUnavailable(
+                f"database {label}: no connection ({_said(error)}). Is the server running and in reach?"
+            )
+        if context.is_disconnect:
+            return DatabaseUnavailable(f"database {label}: the connection was lost ({_said(error)}).")
+        return None
+
+    return translate
+
+
+def _said(error: BaseException) -> str:
+    """What the driver said, without the statement and its parameters."""
+    return f"{type(error).__name__}: {' '.join(str(arg) for arg in error.args)}"
+
+
+def _unusable(spec: ServerSpec, label: str, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        extra = spec.driver.install if spec.driver else "db"
+        return f"database {label}: its driver is not installed ({error}). Install torngas-aio[{extra}]."
+    if isinstance(error, sa_exc.NoSuchModuleError):
+        return f"database {label}: {error}. Write a driver such as 'mysql+aiomysql', 'sqlite+aiosqlite'."
+    return f"database {label}: {type(error).__name__}: {error}"
+
+
+def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:
+    """Foreign keys that are kept, readers beside a writer, and transactions that begin where SQLAlchemy says so."""
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # the driver begins none of its own: savepoints and SELECTs are inside
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if not is_slave:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.close()
+
+    if not is_slave:
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN")

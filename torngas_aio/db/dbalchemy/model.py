@@ -1,0 +1,82 @@
+"""`Model`, the base class of all models: where a model lives, how it is queried, the session it belongs to.
+
+    class User(Model):
+        __tablename__ = 'users'
+        id = Column(Integer, primary_key=True)          the seed's way
+        name: Mapped[str] = mapped_column(String(40))   the typed way
+
+    await User.Q.filter(User.name == 'jack').all()      User.session.add(User(name='jack'))
+
+Begin with `Model`.
+"""
+
+from typing import Any, ClassVar, TypeVar
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncAttrs
+from sqlalchemy.orm import DeclarativeBase
+
+from torngas_aio.db.dbalchemy.query import Query
+from torngas_aio.db.dbalchemy.registry import current_session
+from torngas_aio.db.dbalchemy.session import DbSession
+
+__all__ = ["Model", "metadata_of", "metadatas"]
+
+M = TypeVar("M", bound="Model")
+
+_metadatas: dict[str, MetaData] = {}
+
+
+def metadata_of(name: str = "default") -> MetaData:
+    """Return the tables of the connection *name*: those of all models imported so far."""
+    found = _metadatas.get(name)
+    if found is None:
+        found = _metadatas[name] = MetaData()
+    return found
+
+
+def metadatas() -> dict[str, MetaData]:
+    """Return the tables of every connection that a model names."""
+    return dict(_metadatas)
+
+
+class _Queries:
+    """`Model.Q`: a fresh query of the class it is read on."""
+
+    def __get__(self, instance: Any, owner: type[M]) -> Query[M]:
+        name = owner.__connection_name__
+        return Query((owner,), lambda: current_session(name))
+
+
+class _Sessions:
+    """`Model.session`: the current session of the class's connection."""
+
+    def __get__(self, instance: Any, owner: "type[Model]") -> DbSession:
+        return current_session(owner.__connection_name__)
+
+
+class Model(AsyncAttrs, DeclarativeBase):
+    """The base class of models.
+
+    Plain `Column` attributes, annotated or not, and typed `Mapped[]` attributes may stand side by side.
+    `await user.awaitable_attrs.posts` loads what was not loaded with the object.
+
+    Attributes:
+        Q: A query of this model in the current session.
+        session: The current session: of the innermost `session_scope`, else of the request.
+    """
+
+    __abstract__ = True
+    __allow_unmapped__ = True
+    __connection_name__: ClassVar[str] = "default"
+
+    metadata = metadata_of()
+
+    Q: ClassVar[_Queries] = _Queries()
+    session: ClassVar[_Sessions] = _Sessions()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        name = cls.__dict__.get("__connection_name__")
+        if name is not None and "metadata" not in cls.__dict__:
+            cls.metadata = metadata_of(name)
+        super().__init_subclass__(**kwargs)

@@ -1,0 +1,293 @@
+"""Pages of a query: by number with the total, or by the last row seen.
+
+    Pagination    page 3 of 17: items, total, prev/next, the numbers to show   two statements, slow on far pages
+    KeysetPage    the rows after this cursor                                   one statement, quick anywhere
+
+Begin with `Pagination`.
+"""
+
+import base64
+import binascii
+import datetime as dt
+import decimal
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from sqlalchemy import Select, and_, func, inspect, or_, select
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import UnaryExpression
+
+from torngas_aio.exception import ArgumentError
+
+if TYPE_CHECKING:
+    from torngas_aio.db.dbalchemy.query import Query
+    from torngas_aio.db.dbalchemy.session import DbSession
+
+__all__ = ["KeysetPage", "Pagination", "count_of", "keyset_page", "page_of"]
+
+T = TypeVar("T")
+
+MAX_CURSOR = 4096
+"""Characters of a cursor; a longer one is refused unread."""
+
+
+class Pagination(Generic[T]):
+    """One page of a query.
+
+    Attributes:
+        items: The rows of this page.
+        total: How many rows the query has in all.
+        page: This page's number, from 1.
+        per_page: Rows a page.
+    """
+
+    __slots__ = ("_query", "items", "page", "per_page", "total")
+
+    def __init__(self, query: "Query[T]", page: int, per_page: int, total: int, items: Sequence[T]) -> None:
+        self._query = query
+        self.page = page
+        self.per_page = per_page
+        self.total = total
+        self.items = items
+
+    def __repr__(self) -> str:
+        return f"<Pagination page {self.page} of {self.pages}, {self.total} rows>"
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return -(-self.total // self.per_page)
+
+    @property
+    def has_prev(self) -> bool:
+        """Whether there is a page before this one."""
+        return self.page > 1
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is a page after this one."""
+        return self.page < self.pages
+
+    @property
+    def prev_num(self) -> int | None:
+        """Number of the page before, None on the first."""
+        return self.page - 1 if self.has_prev else None
+
+    @property
+    def next_num(self) -> int | None:
+        """Number of the page after, None on the last."""
+        return self.page + 1 if self.has_next else None
+
+    async def prev(self) -> "Pagination[T]":
+        """Return the page before; before the first comes the first."""
+        return cast("Pagination[T]", await page_of(self._query, max(1, self.page - 1), self.per_page))
+
+    async def next(self) -> "Pagination[T]":
+        """Return the page after; after the last comes an empty one."""
+        return cast("Pagination[T]", await page_of(self._query, self.page + 1, self.per_page))
+
+    def iter_pages(
+        self, left_edge: int = 2, left_current: int = 2, right_current: int = 5, right_edge: int = 2
+    ) -> Iterator[int | None]:
+        """Yield the page numbers to show; None where some are left out.
+
+        Args:
+            left_edge: How many at the beginning.
+            left_current: How many before this page.
+            right_current: How many from this page on.
+            right_edge: How many at the end.
+        """
+        last = 0
+        for number in range(1, self.pages + 1):
+            is_shown = (
+                number <= left_edge
+                or self.page - left_current - 1 < number < self.page + right_current
+                or number > self.pages - right_edge
+            )
+            if is_shown:
+                if last + 1 != number:
+                    yield None
+                yield number
+                last = number
+
+
+@dataclass(frozen=True, slots=True)
+class KeysetPage(Generic[T]):
+    """Rows after a cursor.
+
+    Attributes:
+        next_cursor: Where the next page begins, None on the last one; safe in a URL. Not signed: it is read as
+            values of the query's columns and nothing else.
+    """
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there are more rows."""
+        return self.next_cursor is not None
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+
+async def count_of(session: "DbSession", statement: Select[Any]) -> int:
+    """Return how many rows *statement* has."""
+    inner = statement.order_by(None)
+    is_simple = (
+        not inner._group_by_clauses
+        and not inner._distinct
+        and inner._limit_clause is None
+        and inner._offset_clause is None
+        and not inner._having_criteria
+    )
+    if is_simple:  # PERF: no derived table: MySQL counts an index instead of copying the rows
+        counting = inner.with_only_columns(func.count(), maintain_column_froms=True)
+    else:
+        counting = select(func.count()).select_from(inner.subquery())
+    options = statement.get_execution_options()
+    return int(await session.scalar(counting.execution_options(**options)) or 0)
+
+
+async def page_of(query: "Query[T]", page: Any, per_page: int, default: Any = None) -> Any:
+    """Return page number *page*; see `Query.paginate`."""
+    number, size = _number(page), _size(per_page)
+    total = await query.count()
+    start = (number - 1) * size
+    if start >= total and number > 1 and default is not None:
+        return default
+    items = await query.limit(size).offset(start) if start < total else []
+    return Pagination(query, number, size, total, items)
+
+
+def _number(page: Any) -> int:
+    try:
+        return max(1, int(page))
+    except (TypeError, ValueError):
+        return 1
+
+
+def _size(per_page: Any) -> int:
+    if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1:
+        raise ArgumentError(f"per_page = {per_page!r}: write a whole number of at least 1.")
+    return per_page
+
+
+# ------------------------------------------------------------------ by the last row seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    attribute: Any
+    name: str
+    is_descending: bool
+
+
+async def keyset_page(query: "Query[T]", after: str | None, per_page: int) -> KeysetPage[T]:
+    """Return the rows after the cursor *after*; see `Query.paginate_after`."""
+    size = _size(per_page)
+    model = query._model("paginate_after")
+    keys = _keys(model, query.statement)
+    wanted = query.order_by(None).order_by(*(k.attribute.desc() if k.is_descending else k.attribute for k in keys))
+    if after is not None:
+        wanted = wanted.filter(_follows(keys, _read_cursor(after, keys)))
+    rows = await wanted.limit(size + 1)
+    items = rows[:size]
+    cursor = _write_cursor([getattr(items[-1], key.name) for key in keys]) if len(rows) > size else None
+    return KeysetPage(items, cursor)
+
+
+def _keys(model: Any, statement: Select[Any]) -> list[_Key]:
+    mapper = inspect(model)
+    keys = [_key(mapper, clause) for clause in statement._order_by_clauses]
+    known = {key.name for key in keys}
+    last = keys[-1].is_descending if keys else False
+    for column in mapper.primary_key:
+        name = mapper.get_property_by_column(column).key
+        if name not in known:
+            keys.append(_Key(getattr(model, name), name, last))
+    return keys
+
+
+def _key(mapper: Any, clause: Any) -> _Key:
+    is_descending = False
+    while isinstance(clause, UnaryExpression) and clause.modifier in (operators.desc_op, operators.asc_op):
+        is_descending = clause.modifier is operators.desc_op
+        clause = clause.element
+    table_column = mapper.local_table.c.get(getattr(clause, "key", None) or "")
+    if table_column is None or not clause.shares_lineage(table_column):
+        raise ArgumentError(
+            f"paginate_after() needs an order by columns of {mapper.class_.__name__}; {clause} is none of them."
+        )
+    if table_column.nullable:
+        raise ArgumentError(
+            f"paginate_after() cannot order by {clause}: it may be NULL, and NULL comes neither before nor after."
+        )
+    name = mapper.get_property_by_column(table_column).key
+    return _Key(getattr(mapper.class_, name), name, is_descending)
+
+
+def _follows(keys: Sequence[_Key], values: Sequence[Any]) -> Any:
+    """`(a, b) > (x, y)` spelt out, since the directions may differ: `a > x OR (a = x AND b > y)`."""
+    cases = []
+    for index, key in enumerate(keys):
+        same = [earlier.attribute == value for earlier, value in zip(keys[:index], values, strict=False)]
+        value = values[index]
+        further = key.attribute < value if key.is_descending else key.attribute > value
+        cases.append(and_(*same, further))
+    return or_(*cases)
+
+
+def _write_cursor(values: Sequence[Any]) -> str:
+    text = json.dumps([_plain(value) for value in values], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, keys: Sequence[_Key]) -> list[Any]:
+    try:
+        if len(cursor) > MAX_CURSOR:
+            raise ValueError("too long")
+        read = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(read, list) or len(read) != len(keys):
+            raise ValueError("another number of columns")
+        return [_value(each) for each in read]
+    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error, decimal.InvalidOperation) as exc:
+        raise ArgumentError(f"paginate_after(): {cursor[:40]!r} is no cursor of this query ({exc}).") from exc
+
+
+_KINDS: dict[str, Any] = {
+    "datetime": dt.datetime.fromisoformat,
+    "date": dt.date.fromisoformat,
+    "time": dt.time.fromisoformat,
+    "decimal": decimal.Decimal,
+    "uuid": uuid.UUID,
+    "bytes": bytes.fromhex,
+}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return {type(value).__name__: value.isoformat()}
+    if isinstance(value, decimal.Decimal | uuid.UUID):
+        return {type(value).__name__.lower(): str(value)}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    raise ArgumentError(f"paginate_after() cannot order by values of type {type(value).__name__}.")
+
+
+def _value(read: Any) -> Any:
+    if isinstance(read, dict):
+        ((kind, text),) = read.items()
+        return _KINDS[kind](text)
+    if isinstance(read, str | int | float) and not isinstance(read, bool):
+        return read
+    raise ValueError("an unknown kind of value")

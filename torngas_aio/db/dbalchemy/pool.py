@@ -1,0 +1,206 @@
+"""The connection pool: first come, first served; a bounded wait; dead connections replaced before they are used.
+
+    checkout ── idle connection? ── dead or idle for long: ping ── lost: replaced, nobody notices
+             └─ all in use: wait in line ── deadline ─► PoolExhausted (answered 503), with a line in the log
+
+SQLAlchemy's asyncio pool lets a newcomer take a connection from under those who wait, and those who wait sit
+out their time when opening a connection fails. Begin with `WaitingPool`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, StaticPool
+from sqlalchemy.util.concurrency import await_
+from sqlalchemy.util.queue import Empty, Full, QueueCommon
+
+from torngas_aio.db.dbalchemy.dialects import Guard
+from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
+
+__all__ = ["POOL_CLASSES", "WaitingPool", "watch_idle"]
+
+logger = logging.getLogger("torngas_aio.db")
+
+IDLE_SECONDS = 5.0
+"""A connection that was idle for longer is pinged before it is used; a younger one is trusted."""
+
+
+class FairQueue(QueueCommon[Any]):
+    """The idle connections and the line of those who wait for one.
+
+    What is put goes to the first in line. A waiter that is cancelled hands on what it was given meanwhile.
+    The interface is that of SQLAlchemy's queues; everything runs in one loop.
+    """
+
+    def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
+        self.maxsize = maxsize
+        self.use_lifo = use_lifo
+        self._items: deque[Any] = deque()
+        self._line: deque[asyncio.Future[Any]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait in line."""
+        return sum(not waiter.done() for waiter in self._line)
+
+    def qsize(self) -> int:
+        return len(self._items)
+
+    def empty(self) -> bool:
+        return not self._items
+
+    def full(self) -> bool:
+        return 0 < self.maxsize <= len(self._items)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        self.put_nowait(item)
+
+    def put_nowait(self, item: Any) -> None:
+        if self._give(item):
+            return
+        if self.full():
+            raise Full
+        self._items.append(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if self._items:
+            return self._items.pop() if self.use_lifo else self._items.popleft()
+        if not block:
+            raise Empty
+        item = await_(self._wait(timeout))
+        if item is None:  # woken: there is room for a new connection
+            raise Empty
+        return item
+
+    def get_nowait(self) -> Any:
+        return self.get(False)
+
+    def wake(self) -> None:
+        """Let the first in line go without a connection, to open one itself."""
+        self._give(None)
+
+    async def _wait(self, timeout: float | None) -> Any:
+        waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._line.append(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                return await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled():
+                if isinstance(error, TimeoutError):
+                    return waiter.result()  # given in the very turn in which the time was up
+                self._hand_on(waiter.result())
+            if isinstance(error, TimeoutError):
+                raise Empty from None
+            raise
+        finally:
+            if waiter in self._line:
+                self._line.remove(waiter)
+
+    def _hand_on(self, item: Any) -> None:
+        if not self._give(item) and item is not None:
+            self._items.append(item)
+
+    def _give(self, item: Any) -> bool:
+        while self._line:
+            waiter = self._line.popleft()
+            if not waiter.done():
+                waiter.set_result(item)
+                return True
+        return False
+
+
+class _Translating(Pool):
+    """A pool whose failures to connect have a name of ours, whatever the driver raises."""
+
+    label = "database"
+
+    def connect(self) -> Any:
+        try:
+            return super().connect()
+        except OSError as exc:  # asyncpg lets them through; the other drivers have errors of their own
+            raise DatabaseUnavailable(
+                f"{self.label}: no connection ({type(exc).__name__}: {exc}). Is the server running and in reach?"
+            ) from exc
+
+
+class WaitingPool(_Translating, AsyncAdaptedQueuePool):
+    """At most `pool_size` + `max_overflow` connections; who finds none waits in line for `pool_timeout` seconds."""
+
+    _queue_class = FairQueue
+
+    def connect(self) -> Any:
+        """Return a connection.
+
+        Raises:
+            PoolExhausted: None came free in time.
+            DatabaseUnavailable: The server is out of reach.
+        """
+        started = monotonic()
+        try:
+            return super().connect()
+        except sa_exc.TimeoutError as exc:
+            raise self._exhausted(monotonic() - started) from exc
+
+    def _exhausted(self, waited: float) -> PoolExhausted:
+        limit = "no limit" if self._max_overflow == -1 else str(self.size() + self._max_overflow)
+        logger.error(
+            "Pool exhausted: %s; size %s, in use %d, in line %d, waited %.2f s",
+            self.label, limit, self.checkedout(), self._pool.waiting, waited,  # type: ignore[attr-defined]  # FairQueue
+        )  # fmt: skip
+        return PoolExhausted(
+            f"{self.label}: all {limit} connections stayed in use for {waited:.1f} s. "
+            "Raise 'sqlalchemy.pool_size', or hold sessions for a shorter time."
+        )
+
+    def _dec_overflow(self) -> Any:
+        super()._dec_overflow()
+        self._pool.wake()  # type: ignore[attr-defined]  # FairQueue: opening failed, so there is room for the next
+        return True
+
+
+class _NullPool(_Translating, NullPool):
+    pass
+
+
+class _StaticPool(_Translating, StaticPool):
+    pass
+
+
+POOL_CLASSES: dict[str, type[Pool]] = {
+    "QueuePool": WaitingPool,
+    "AsyncAdaptedQueuePool": WaitingPool,
+    "NullPool": _NullPool,
+    "StaticPool": _StaticPool,
+    "SingletonThreadPool": _StaticPool,
+}
+"""What `poolclass` may name; the seed's names mean their asyncio relatives."""
+
+
+def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> None:
+    """Have *pool* look at each connection before it is used.
+
+    Args:
+        ping: Called with a driver connection; false, or an error of the driver, when it is dead.
+        idle_seconds: One that was idle for longer is pinged.
+    """
+
+    def note(connection: Any, record: Any) -> None:
+        record.info["idle_since"] = monotonic()
+
+    def check(connection: Any, record: Any, proxy: Any) -> None:
+        since = record.info.pop("idle_since", None)
+        if since is None:  # opened just now
+            return
+        if isinstance(connection, Guard) and connection.is_lost():
+            raise sa_exc.DisconnectionError("the server has closed it")
+        if monotonic() - since > idle_seconds and not ping(connection):
+            raise sa_exc.InvalidatePoolError("no answer to a ping")
+
+    event.listen(pool, "checkin", note)
+    event.listen(pool, "checkout", check)

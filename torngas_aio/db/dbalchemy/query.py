@@ -1,0 +1,310 @@
+"""`Model.Q` and `session.query(...)`: the seed's chainable queries, awaited.
+
+    User.Q.filter(User.name == 'jack').order_by(User.id).limit(10)      nothing is sent yet
+        await ...            a list               await ....first()     one object or None
+        await ....count()    a number             async for user in ... one by one, as the server sends them
+
+Each call returns a new query; the one it was called on stays as it was. Begin with `Query`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast, overload
+
+from sqlalchemy import Select, delete, inspect, select, update
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Mapper
+
+from torngas_aio.db.dbalchemy.pagination import KeysetPage, Pagination, count_of, keyset_page, page_of
+from torngas_aio.exception import ArgumentError
+
+if TYPE_CHECKING:
+    from torngas_aio.db.dbalchemy.session import DbSession
+
+__all__ = ["Query"]
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+STREAM_ROWS = 500
+"""How many rows `async for` asks the driver for at a time."""
+
+
+class Query(Generic[T]):
+    """Rows of a model, or of columns, that are asked for when the query is awaited.
+
+    Args:
+        entities: Models, columns or expressions. Of a single model come its objects, else rows.
+        session: Called when the query runs, in the task that runs it.
+        statement: Continue with this SELECT instead of a fresh one.
+    """
+
+    __slots__ = ("_entities", "_session", "statement")
+
+    def __init__(
+        self, entities: tuple[Any, ...], session: "Callable[[], DbSession]", statement: Select[Any] | None = None
+    ) -> None:
+        self._entities = entities
+        self._session = session
+        self.statement: Select[Any] = select(*entities) if statement is None else statement
+
+    def __repr__(self) -> str:
+        return f"<Query {' '.join(str(self.statement).split())}>"
+
+    # -------------------------------------------------------------- chaining
+
+    def filter(self, *criteria: Any) -> Self:
+        """Keep the rows for which all *criteria* hold."""
+        return self._with(self.statement.where(*(_criterion(each) for each in criteria)))
+
+    def where(self, *criteria: Any) -> Self:
+        """Keep the rows for which all *criteria* hold; SQLAlchemy's newer name for `filter`."""
+        return self.filter(*criteria)
+
+    def filter_by(self, **values: Any) -> Self:
+        """Keep the rows whose attributes have these values; after a join, attributes of what was joined last."""
+        return self._with(self.statement.filter_by(**values))
+
+    def order_by(self, *clauses: Any) -> Self:
+        """Sort by these, after what it is sorted by already; `order_by(None)` forgets that."""
+        return self._with(self.statement.order_by(*clauses))
+
+    def group_by(self, *clauses: Any) -> Self:
+        """Group by these."""
+        return self._with(self.statement.group_by(*clauses))
+
+    def having(self, *criteria: Any) -> Self:
+        """Keep the groups for which all *criteria* hold."""
+        return self._with(self.statement.having(*(_criterion(each) for each in criteria)))
+
+    def join(self, target: Any, onclause: Any = None, *, isouter: bool = False, full: bool = False) -> Self:
+        """Join a relationship, a model or a table."""
+        return self._with(self.statement.join(target, onclause, isouter=isouter, full=full))
+
+    def outerjoin(self, target: Any, onclause: Any = None, *, full: bool = False) -> Self:
+        """Join like `join`, and keep the rows that have no partner."""
+        return self._with(self.statement.outerjoin(target, onclause, full=full))
+
+    def options(self, *options: Any) -> Self:
+        """Add loader options, such as `selectinload(User.posts)`."""
+        return self._with(self.statement.options(*options))
+
+    def distinct(self, *columns: Any) -> Self:
+        """Drop equal rows."""
+        return self._with(self.statement.distinct(*columns))
+
+    def limit(self, count: int | None) -> Self:
+        """Take at most *count* rows; None takes all."""
+        return self._with(self.statement.limit(count))
+
+    def offset(self, count: int | None) -> Self:
+        """Leave the first *count* rows out."""
+        return self._with(self.statement.offset(count))
+
+    def slice(self, start: int, stop: int) -> Self:
+        """Take the rows from *start* up to, not including, *stop*; also written `query[start:stop]`."""
+        return self._with(self.statement.slice(start, stop))
+
+    def with_for_update(self, **options: Any) -> Self:
+        """Lock the rows until the transaction ends; such a query, and reads after it, go to the master."""
+        return self._with(self.statement.with_for_update(**options))
+
+    def execution_options(self, **options: Any) -> Self:
+        """Set options such as `role='slave'`, `role='master'` or `populate_existing=True`."""
+        return self._with(self.statement.execution_options(**options))
+
+    def using_master(self) -> Self:
+        """Ask the master, whatever else the session does."""
+        return self.execution_options(role="master")
+
+    def all(self) -> Self:
+        """Return the query itself: `await query.all()` gives the list, `query.all().paginate(...)` a page."""
+        return self
+
+    # -------------------------------------------------------------- asking
+
+    def __await__(self) -> Generator[Any, None, list[T]]:
+        return self._list().__await__()
+
+    async def first(self) -> T | None:
+        """Return the first row, None when there is none."""
+        rows = await self.limit(1)._list()
+        return rows[0] if rows else None
+
+    async def one(self) -> T:
+        """Return the only row.
+
+        Raises:
+            sqlalchemy.exc.NoResultFound: There is none.
+            sqlalchemy.exc.MultipleResultsFound: There are several.
+        """
+        row = await self.one_or_none()
+        if row is None:
+            raise sa_exc.NoResultFound("No row was found when one was required.")
+        return row
+
+    async def one_or_none(self) -> T | None:
+        """Return the only row, None when there is none.
+
+        Raises:
+            sqlalchemy.exc.MultipleResultsFound: There are several.
+        """
+        rows = await self._list()
+        if len(rows) > 1:
+            raise sa_exc.MultipleResultsFound("Multiple rows were found when one or none was required.")
+        return rows[0] if rows else None
+
+    async def get(self, ident: Any) -> T | None:
+        """Return the object with this primary key, None when there is none; a tuple or dict for several columns.
+
+        One that the session has loaded already is returned without asking the database.
+        """
+        self._refuse_parts("get", self.statement.whereclause is not None, "a filter; use `filter(...).first()`")
+        found = await self._session().get(
+            self._model("get"),
+            ident,
+            options=cast("Any", self.statement._with_options),
+            execution_options=self.statement.get_execution_options(),
+        )
+        return cast("T | None", found)
+
+    async def scalar(self) -> Any:
+        """Return the first column of the first row, None when there is none."""
+        return await self._session().scalar(self.statement)
+
+    async def count(self) -> int:
+        """Return how many rows there are."""
+        return await count_of(self._session(), self.statement)
+
+    async def exists(self) -> bool:
+        """Return whether there is any row."""
+        statement = select(self.statement.exists())
+        return bool(await self._session().scalar(self._copy_options(statement)))
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        statement = self.statement.execution_options(yield_per=STREAM_ROWS)
+        result = await self._session().stream(statement)
+        try:
+            rows: Any = result.scalars() if self._is_single_entity else result
+            async for row in rows:
+                yield row
+        finally:
+            await result.close()
+
+    async def update(self, values: Mapping[Any, Any], synchronize_session: Any = "auto") -> int:
+        """Change every row of the query; return how many.
+
+        Args:
+            values: By attribute name or attribute; values may be expressions, such as `User.visits + 1`.
+            synchronize_session: How loaded objects follow: 'auto', 'evaluate', 'fetch' or False.
+        """
+        statement = update(self._model("update")).values({_column_key(key): each for key, each in values.items()})
+        return await self._change("update", statement, synchronize_session)
+
+    async def delete(self, synchronize_session: Any = "auto") -> int:
+        """Delete every row of the query; return how many."""
+        return await self._change("delete", delete(self._model("delete")), synchronize_session)
+
+    @overload
+    async def paginate(self, page: Any = 1, per_page: int = 20, default: None = None) -> Pagination[T]: ...
+    @overload
+    async def paginate(self, page: Any = 1, per_page: int = 20, *, default: D) -> Pagination[T] | D: ...
+    async def paginate(self, page: Any = 1, per_page: int = 20, default: Any = None) -> Any:
+        """Return one page of the rows, with the total; costs two statements.
+
+        Args:
+            page: From 1; what is no number counts as 1.
+            per_page: Rows a page, at least 1.
+            default: Returned in place of a page beyond the last one; without it that page is empty.
+        """
+        return await page_of(self, page, per_page, default)
+
+    async def paginate_after(self, after: str | None = None, per_page: int = 20) -> KeysetPage[T]:
+        """Return the rows that follow a cursor: as quick on the millionth page as on the first; no total.
+
+        The query must be ordered by columns of the model; its primary key is added to make the order complete.
+
+        Args:
+            after: `next_cursor` of the page before, None for the first page.
+
+        Raises:
+            ArgumentError: The cursor is none of this query's.
+        """
+        return await keyset_page(self, after, per_page)
+
+    # -------------------------------------------------------------- what is not awaited
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("A query is asked with await: `for row in await query`, or `async for row in query`.")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError("A query has no length before it is asked: `await query.count()`.")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("A query is neither true nor false before it is asked: `await query.exists()`.")
+
+    def __getitem__(self, item: Any) -> Self:
+        if isinstance(item, slice) and item.step is None and (item.start or 0) >= 0:
+            start = item.start or 0
+            return self.offset(start) if item.stop is None else self.slice(start, item.stop)
+        raise TypeError("A query takes slices such as `query[0:10]`; one row: `await query.offset(3).first()`.")
+
+    # -------------------------------------------------------------- private
+
+    @property
+    def _is_single_entity(self) -> bool:
+        return len(self._entities) == 1 and isinstance(inspect(self._entities[0], raiseerr=False), Mapper)
+
+    def _with(self, statement: Select[Any]) -> Self:
+        return type(self)(self._entities, self._session, statement)
+
+    async def _list(self) -> list[T]:
+        result = await self._session().execute(self.statement)
+        if self._is_single_entity:
+            return list(result.scalars().unique().all())
+        return cast("list[T]", list(result.all()))
+
+    async def _change(self, verb: str, statement: Any, synchronize_session: Any) -> int:
+        chosen = self.statement
+        for name, is_there in (
+            ("limit", chosen._limit_clause is not None),
+            ("offset", chosen._offset_clause is not None),
+            ("order_by", bool(chosen._order_by_clauses)),
+            ("group_by", bool(chosen._group_by_clauses)),
+            ("join", bool(chosen._setup_joins)),
+            ("distinct", chosen._distinct),
+        ):
+            self._refuse_parts(verb, is_there, f"{name}(); filter by the primary keys of a query that has it")
+        if chosen.whereclause is not None:
+            statement = statement.where(chosen.whereclause)
+        statement = self._copy_options(statement).execution_options(synchronize_session=synchronize_session)
+        result = cast("CursorResult[Any]", await self._session().execute(statement))
+        return result.rowcount
+
+    def _model(self, verb: str) -> Any:
+        if not self._is_single_entity:
+            raise ArgumentError(f"{verb}() works on a query of one model, such as `User.Q`; this is {self!r}.")
+        return self._entities[0]
+
+    def _refuse_parts(self, verb: str, is_there: bool, what: str) -> None:
+        if is_there:
+            raise ArgumentError(f"{verb}() cannot honour {what}.")
+
+    def _copy_options(self, statement: Any) -> Any:
+        options = self.statement.get_execution_options()
+        return statement.execution_options(**options) if options else statement
+
+
+def _criterion(given: Any) -> Any:
+    if isinstance(given, str):
+        raise ArgumentError(
+            f"filter({given!r}): raw text is not taken for SQL. Write an expression, such as `User.name == 'jack'`, "
+            "or say that it is meant: `filter(text('name = :name').bindparams(name='jack'))`."
+        )
+    if isinstance(given, bool):
+        raise ArgumentError(f"filter({given!r}): the comparison was made in Python; compare with a model's column.")
+    return given
+
+
+def _column_key(key: Any) -> Any:
+    return key if isinstance(key, str) else getattr(key, "key", key)

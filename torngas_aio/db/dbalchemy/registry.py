@@ -1,0 +1,156 @@
+"""Where sessions come from: one cluster for each connection name and loop, and the session that is current here.
+
+    settings.DATABASE_CONNECTION ─► cluster_of(name) ── once for each loop, closed with it
+    session_scope(name)   a session for this block ┐
+    a request             one for the request      ┴─► current_session(name) ◄── Model.session, Model.Q
+
+The only module of the layer that reads settings. Begin with `current_session`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from torngas_aio._closing import close_with_loop
+from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
+from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.session import DbSession
+from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases
+from torngas_aio.db.dbalchemy.stickiness import STICKINESS
+from torngas_aio.settings_manager import settings
+
+__all__ = ["cluster_of", "current_session", "database_specs", "open_session", "rolled_back", "session_scope"]
+
+_clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], tuple[Any, Cluster]]]" = (
+    WeakKeyDictionary()
+)
+_scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
+_outer: ContextVar[Mapping[str, AsyncConnection]] = ContextVar("torngas_aio_db_connections")
+
+
+def database_specs() -> tuple[DatabaseSpec, ...]:
+    """Return every configured database.
+
+    Raises:
+        ConfigError: One list of all faults.
+    """
+    return parse_databases(settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION)
+
+
+def cluster_of(name: str = "default") -> Cluster:
+    """Return the servers of the connection *name*, for the running loop; made on first use.
+
+    Raises:
+        UnknownAlias: No such connection is configured.
+        ConfigError: It is configured and cannot work.
+    """
+    connections = settings.DATABASE_CONNECTION
+    held = _clusters.setdefault(asyncio.get_running_loop(), {})
+    key = (name, id(connections))  # settings.override brings its own dict, and so its own cluster
+    entry = held.get(key)
+    if entry is None:
+        cluster = Cluster(parse_database(name, connections, settings.SQLALCHEMY_CONFIGURATION))
+        held[key] = connections, cluster  # the dict is kept, so that its id stays its own
+        close_with_loop(("database", *key), _closer(held, key, cluster))
+        return cluster
+    return entry[1]
+
+
+def _closer(held: dict[tuple[str, int], tuple[Any, Cluster]], key: tuple[str, int], cluster: Cluster) -> Any:
+    async def aclose() -> None:
+        held.pop(key, None)
+        await cluster.aclose()
+
+    return aclose
+
+
+def open_session(name: str = "default", **options: Any) -> DbSession:
+    """Return a new session, which the caller closes with `aclose()`."""
+    connection = _outer.get({}).get(name)
+    sync_connection = None if connection is None else connection.sync_connection
+    return DbSession(cluster_of(name), connection=sync_connection, **options)
+
+
+def current_session(name: str = "default") -> DbSession:
+    """Return the session of the innermost `session_scope`, else the request's own, made on first use.
+
+    Raises:
+        RuntimeError: There is neither.
+    """
+    scoped = _scoped.get({}).get(name)
+    if scoped is not None:
+        return scoped
+    scope = current_scope()
+    if scope is None:
+        raise RuntimeError(
+            f"No database session of {name!r} here: this code runs outside any request. "
+            f"Open one with `async with session_scope({name!r}) as session:`."
+        )
+    key = ("db_session", name)
+    session: DbSession | None = scope.get(key)
+    return session if session is not None else _open_for_request(scope, name, key)
+
+
+def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> DbSession:
+    stickiness = scope.get(STICKINESS)
+    session = open_session(name, is_pinned=stickiness is not None and name in stickiness.names)
+    settle = session.settle if settings.ATOMIC_REQUESTS else None
+    scope.add(key, session, order=ORDER_TRANSACTION, settle=settle, close=session.aclose)
+    if stickiness is not None:
+        stickiness.watch(name, session)
+    return session
+
+
+@asynccontextmanager
+async def session_scope(name: str = "default", **options: Any) -> AsyncIterator[DbSession]:
+    """Give a session of the connection *name* to this block, and to `Model.session` and `Model.Q` within it.
+
+    What was not committed is rolled back at the end. Inside a request it stands beside the request's session, with
+    a transaction of its own; so each of several tasks can have one.
+
+    Args:
+        options: Of SQLAlchemy's `AsyncSession`, such as `autoflush=False`.
+    """
+    session = open_session(name, **options)
+    token = _scoped.set({**_scoped.get({}), name: session})
+    try:
+        yield session
+    finally:
+        _leave(token, name, session)
+        await session.aclose()
+
+
+def _leave(token: Any, name: str, session: DbSession) -> None:
+    try:
+        _scoped.reset(token)
+    except ValueError:  # a generator that is closed in another context, such as a pytest fixture's
+        left = _scoped.get({})
+        if left.get(name) is session:
+            _scoped.set({key: each for key, each in left.items() if key != name})
+
+
+@asynccontextmanager
+async def rolled_back(name: str = "default") -> AsyncIterator[DbSession]:
+    """Give a session whose every change is undone at the end, commits included; for tests.
+
+    Sessions opened meanwhile in this context and in the requests that it makes, work within the same outer
+    transaction, on the master: each sees what the others have committed.
+    """
+    connection = await cluster_of(name).master.engine.connect()
+    transaction = await connection.begin()
+    token = _outer.set({**_outer.get({}), name: connection})
+    try:
+        async with session_scope(name) as session:
+            yield session
+    finally:
+        try:
+            _outer.reset(token)
+        except ValueError:  # closed in another context
+            _outer.set({key: each for key, each in _outer.get({}).items() if key != name})
+        await transaction.rollback()
+        await connection.close()

@@ -1,0 +1,238 @@
+"""Which server answers: one ORM session that reads from a slave and writes to the master.
+
+                    ┌─ role given ──────────────► that server
+    statement ──────┼─ reads, nothing written yet ► the request's slave ── lost before a row ► tried once more
+                    └─ anything else ───────────► the master; after a change or a lock, reads go there too
+
+The master's part is SQLAlchemy's own transaction. The slave's is one AUTOCOMMIT connection beside it, so that losing
+it harms no transaction. All of this runs below SQLAlchemy's greenlets. Begin with `RoutedSession`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from torngas_aio.db.dbalchemy.engines import Cluster, Node
+from torngas_aio.db.dbalchemy.statements import Effect, effect_of
+from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
+
+__all__ = ["RoutedSession"]
+
+_T = TypeVar("_T")
+
+
+class RoutedSession(Session):
+    """The synchronous half of `DbSession`.
+
+    Args:
+        cluster: Where the servers are.
+        is_pinned: Send everything to the master from the start.
+
+    Attributes:
+        is_pinned: Reads go to the master as well.
+        has_written: Something was sent to the master that may have changed it; a rollback does not unset it.
+        has_uncommitted: The same, since the last commit or rollback.
+    """
+
+    def __init__(self, bind: Any = None, *, cluster: Cluster, is_pinned: bool = False, **options: Any) -> None:
+        super().__init__(bind=bind or cluster.master.sync_engine, **options)
+        self.cluster = cluster
+        self.is_pinned = is_pinned or not cluster.slaves or isinstance(bind, Connection)
+        self.has_written = False
+        self.has_uncommitted = False
+        self.is_finished = False
+        self._user: asyncio.Task[Any] | None = None
+        self._left: asyncio.Event | None = None
+        self._node: Node | None = None
+        self._reader: Connection | None = None
+        self._may_be_stale = False
+
+    # -------------------------------------------------------------- what SQLAlchemy asks
+
+    def get_bind(self, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
+        """Return the engine for one statement; called by SQLAlchemy, after it has flushed."""
+        if bind is not None:
+            return bind
+        if self._flushing or clause is None:  # `connection()`: what is done with it cannot be seen
+            self._note_change()
+            return self.bind
+        role = kw.get("role") or clause.get_execution_options().get("role")
+        effect = effect_of(clause)
+        if effect is Effect.CHANGE:
+            self._note_change()
+        elif effect is Effect.LOCK:
+            self.is_pinned = True
+        if role is None:
+            role = "slave" if effect is Effect.READ and not self.is_pinned else "master"
+        node = self._slave() if role == "slave" else None
+        return self.bind if node is None else node.sync_engine
+
+    def _connection_for_bind(self, engine: Any, execution_options: Any = None, **kw: Any) -> Connection:
+        """Give a slave's statements a connection outside the transaction.
+
+        The one private method of SQLAlchemy that is overridden here: `Session` keeps every connection within one
+        transaction, where a slave that is lost would take the master's work with it.
+        """
+        if self._node is not None and engine is self._node.sync_engine:
+            return self._open_reader()
+        return super()._connection_for_bind(engine, execution_options, **kw)
+
+    def execute(self, statement: Any, params: Any = None, **kw: Any) -> Any:
+        return self._run(super().execute, statement, params, kw)
+
+    def scalar(self, statement: Any, params: Any = None, **kw: Any) -> Any:
+        return self._run(super().scalar, statement, params, kw)
+
+    def scalars(self, statement: Any, params: Any = None, **kw: Any) -> Any:
+        return self._run(super().scalars, statement, params, kw)
+
+    def get(self, entity: Any, ident: Any, **kw: Any) -> Any:
+        if self._may_be_stale and self._reads_go_to_the_master() and not kw.get("populate_existing"):
+            kw["populate_existing"] = True
+        return super().get(entity, ident, **kw)
+
+    def flush(self, objects: Any = None) -> None:
+        is_first = self._enter()
+        try:
+            super().flush(objects)
+        finally:
+            self._leave(is_first)
+
+    def commit(self) -> None:
+        is_first = self._enter()
+        try:
+            super().commit()
+            self.has_uncommitted = False
+            self._close_reader()
+        finally:
+            self._leave(is_first)
+
+    def rollback(self) -> None:
+        is_first = self._enter()
+        try:
+            super().rollback()
+            self.has_uncommitted = False
+            self._close_reader()
+        finally:
+            self._leave(is_first)
+
+    def close(self) -> None:
+        """Roll back, forget every object, and give every connection back."""
+        try:
+            super().close()
+        finally:
+            self.has_uncommitted = False
+            self._close_reader()
+
+    # -------------------------------------------------------------- slaves
+
+    def _slave(self) -> Node | None:
+        if self._node is None:
+            self._node = self.cluster.choose()
+        return self._node
+
+    def _open_reader(self) -> Connection:
+        """Return the connection to this session's slave; to another one, else the master, if it is out of reach."""
+        reader = self._reader
+        if reader is not None and reader.invalidated:  # lost, or cancelled midway
+            self._close_reader()
+        while self._reader is None:
+            node = self._slave()
+            if node is None:
+                return super()._connection_for_bind(self.cluster.master.sync_engine)
+            try:
+                self._reader = node.sync_engine.connect()
+            except DatabaseUnavailable:
+                node.mark_down()
+                self._node = None
+            else:
+                node.mark_up()
+        self._may_be_stale = True
+        return self._reader
+
+    def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def _note_change(self) -> None:
+        self.is_pinned = self.has_written = self.has_uncommitted = True
+
+    # -------------------------------------------------------------- each statement
+
+    def _run(self, method: Callable[..., _T], statement: Any, params: Any, kw: dict[str, Any]) -> _T:
+        is_first = self._enter()
+        try:
+            options = kw.get("execution_options")
+            if options and "role" in options:
+                kw["bind_arguments"] = {**(kw.get("bind_arguments") or {}), "role": options["role"]}
+            if self._may_be_stale and self._reads_go_to_the_master():
+                kw["execution_options"] = {"populate_existing": True, **(options or {})}
+            is_fresh = self._transaction is None and not self._new and not self.identity_map.keys()
+            try:
+                return method(statement, params, **kw)
+            except DatabaseUnavailable:
+                if not self._may_be_tried_again(statement, is_fresh):
+                    raise
+            return method(statement, params, **kw)
+        finally:
+            self._leave(is_first)
+
+    def _reads_go_to_the_master(self) -> bool:
+        """Whether the next read goes to the master and may replace what is loaded without losing a change.
+
+        What is still to be flushed is flushed first, unless autoflush is off.
+        """
+        if not (self._new or self._deleted or self.identity_map._modified):
+            return self.is_pinned
+        return self.autoflush
+
+    def _may_be_tried_again(self, statement: Any, is_fresh: bool) -> bool:
+        """Whether what has failed was a read that nothing stands on: of a slave, or the first of the master's."""
+        if self._reader is not None and self._reader.invalidated:
+            return True
+        if not is_fresh or effect_of(statement) is Effect.CHANGE:
+            return False
+        if self._transaction is None:  # the connection could not even be opened
+            return False
+        super().rollback()
+        return True
+
+    def _enter(self) -> bool:
+        """Take the session for the current task; false when it has it already (a flush within a query)."""
+        task = asyncio.current_task()
+        if self._user is not None:
+            if self._user is task:
+                return False
+            raise ConcurrentUse(
+                f"The database session of {self.cluster.name!r} is in use by another task. One session serves one "
+                "task at a time: await one call after the other, or give each task its own "
+                "`async with session_scope(...)`."
+            )
+        if self.is_finished:
+            raise RuntimeError(
+                f"The database session of {self.cluster.name!r} was used after its request or scope had ended. "
+                "Work that outlives it opens its own with `async with session_scope(...)`."
+            )
+        self._user = task
+        return True
+
+    def _leave(self, is_first: bool) -> None:
+        if is_first:
+            self._user = None
+            if self._left is not None:
+                self._left.set()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a task is in the middle of a statement."""
+        return self._user is not None
+
+    async def wait_until_left(self) -> None:
+        """Return once no task is in the middle of a statement."""
+        while self._user is not None:
+            self._left = asyncio.Event()
+            await self._left.wait()

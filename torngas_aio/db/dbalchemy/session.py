@@ -1,0 +1,93 @@
+"""The routed database session: an `AsyncSession` that reads from a slave and writes to the master.
+
+    session_scope('default')  ─┐
+    Model.session, in a request ┼─► DbSession ── execute, get, add, flush, commit, query, using_master, ...
+    Connector.get_session()    ─┘
+
+Begin with `DbSession`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from torngas_aio.context import Outcome
+from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.query import Query
+from torngas_aio.db.dbalchemy.routing import RoutedSession
+
+__all__ = ["DbSession", "opened"]
+
+
+class DbSession(AsyncSession):
+    """One database, as one task sees it.
+
+    Objects stay loaded after a commit (`expire_on_commit=False`): with asyncio, an attribute cannot fetch itself.
+
+    Args:
+        cluster: Where the servers are.
+        is_pinned: Send everything to the master from the start.
+        connection: Work within this open connection and its transaction; a commit only ends a savepoint. For tests.
+    """
+
+    sync_session_class = RoutedSession
+    sync_session: RoutedSession
+
+    def __init__(
+        self, cluster: Cluster, *, is_pinned: bool = False, connection: Connection | None = None, **options: Any
+    ) -> None:
+        if connection is not None:
+            options |= {"bind": connection, "join_transaction_mode": "create_savepoint"}
+        options.setdefault("expire_on_commit", False)
+        super().__init__(cluster=cluster, is_pinned=is_pinned, **options)
+
+    @property
+    def has_written(self) -> bool:
+        """Whether anything was sent to the master that may have changed it."""
+        return self.sync_session.has_written
+
+    @property
+    def is_on_master(self) -> bool:
+        """Whether reads go to the master too: after a write or a lock, or because `using_master` was called."""
+        return self.sync_session.is_pinned
+
+    def using_master(self) -> Self:
+        """Send everything to the master from now on; returns the session itself."""
+        self.sync_session.is_pinned = True
+        return self
+
+    def query(self, *entities: Any) -> "Query[Any]":
+        """Return a query for models or columns, in this session; see `Query`."""
+        return Query(entities, lambda: self)
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Commit what a request did; roll it back when the request has failed."""
+        if outcome.is_failure:
+            await self.rollback()
+        else:
+            await self.commit()
+
+    async def aclose(self) -> None:
+        """Roll back and give every connection back, for good; twice is harmless.
+
+        A statement that another task is in the middle of is waited for: whoever closes bounds the time.
+        """
+        sync = self.sync_session
+        if sync.is_finished:
+            return
+        sync.is_finished = True
+        if sync.is_in_use:
+            await sync.wait_until_left()
+        await self.close()
+
+
+@asynccontextmanager
+async def opened(session: DbSession) -> AsyncIterator[DbSession]:
+    """Give *session* and close it at the end, whatever happened."""
+    try:
+        yield session
+    finally:
+        await session.aclose()
