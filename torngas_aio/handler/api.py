@@ -1,23 +1,35 @@
-"""`ApiHandler`: answers in the format that the client asks for, errors included.
+"""`ApiHandler`: answers in the format that the client asks for, errors as JSON problem details.
+
+    get_format      json | jsonp, from `?format=` or Accept
+    write_api       obj -> JSON, or a script that calls `?callback=` with it
+    get_json_body   the request's body, bounded and checked
 
 Begin with `ApiHandler.write_api`.
 """
 
 from typing import Any
 
-from tornado.escape import json_encode
 from tornado.web import HTTPError
 
+from torngas_aio import _json
+from torngas_aio.exception import ArgumentError
+from torngas_aio.handler.failure import answer_for
 from torngas_aio.handler.web import WebHandler
 
 __all__ = ["ApiHandler"]
 
 
 class ApiHandler(WebHandler):
-    """A handler for programs: `write_api` for answers, JSON for errors."""
+    """A handler for programs. A class may inherit from `ApiHandler` and `WebHandler`."""
+
+    max_json_bytes = _json.MAX_BODY_BYTES
+    """The largest body that `get_json_body` takes."""
+
+    max_json_depth = _json.MAX_DEPTH
+    """How many arrays and objects may lie in one another."""
 
     def get_format(self) -> str:
-        """Return "json" or "jsonp": the argument `format`, else "jsonp" where Accept names JavaScript."""
+        """Return the format asked for: the argument `format`; else "jsonp" where Accept names JavaScript, "json"."""
         wanted: str | None = self.get_argument("format", None)
         if wanted:
             return wanted
@@ -26,8 +38,42 @@ class ApiHandler(WebHandler):
     def write_api(
         self, obj: Any = None, nofail: bool = False, ensure_ascii: bool = True, fmt: str | None = None
     ) -> None:
-        """Write *obj*."""
-        self.set_header("Content-Type", "application/json; charset=UTF-8")
-        self.write(json_encode(obj))
-        if fmt == "xml" and not nofail:
-            raise HTTPError(400)
+        """Write *obj* in the format that the client asked for; None is written as `{}`.
+
+        Args:
+            obj: What `json` can hold, and dataclasses, enums, dates, UUIDs, decimals, sets.
+            nofail: Write JSON where the format is unknown, instead of failing.
+            ensure_ascii: Write other characters as `\\uXXXX`.
+            fmt: "json" or "jsonp"; None: `get_format()`.
+
+        Raises:
+            HTTPError: 400: an unknown format, or `callback` is no path of JavaScript identifiers.
+            SerializationError: A part of *obj* cannot be written; the message says which.
+        """
+        wanted = fmt or self.get_format()
+        body = _json.dumps({} if obj is None else obj, ensure_ascii=ensure_ascii)
+        if wanted == "jsonp":
+            try:
+                body = _json.jsonp(self.get_argument("callback", "callback"), body)
+            except ArgumentError as exc:
+                raise HTTPError(400, "%s", exc, reason="Invalid callback") from exc
+            self.set_header("Content-Type", "application/javascript; charset=UTF-8")
+        elif wanted == "json" or nofail:
+            self.set_header("Content-Type", "application/json; charset=UTF-8")
+        else:
+            raise HTTPError(400, "Unknown response format requested: %r", wanted, reason="Unknown format")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.write(body)
+
+    def get_json_body(self) -> Any:
+        """Return the value of the request's JSON body.
+
+        Raises:
+            InvalidJson: 400: no JSON, or nested too deeply; 413: larger than `max_json_bytes`.
+        """
+        return _json.parse_json(self.request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)
+
+    def _write_error_page(self, status_code: int, exc_info: Any) -> Any:
+        answer = answer_for(self, status_code, exc_info, accept="application/problem+json")
+        self.set_header("Content-Type", answer.content_type)
+        self.write(answer.body)

@@ -81,6 +81,7 @@ class ExecutingHandler(CompletingHandler):
             scope: RequestScope | None = getattr(self.request, "_scope", None)
             if scope is not None:
                 await scope.aclose()
+            del self.request._handler  # type: ignore[attr-defined]  # a cycle less for the collector
 
     async def _perform_bounded(self, args: Any, kwargs: Any, seconds: float | None) -> None:
         self._task = asyncio.current_task()

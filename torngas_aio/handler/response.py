@@ -18,9 +18,9 @@ from http.client import responses
 from typing import Any
 
 from tornado import httputil
-from tornado.escape import json_encode, utf8
 from tornado.web import RequestHandler
 
+from torngas_aio import _json
 from torngas_aio.http.contract import SERVER_NAME
 
 __all__ = ["ResponseHandler"]
@@ -77,7 +77,7 @@ class ResponseHandler(RequestHandler):
             self._write_buffer.append(chunk.encode())
         elif isinstance(chunk, dict):
             self.set_header("Content-Type", _JSON)
-            self._write_buffer.append(utf8(json_encode(chunk)))
+            self._write_buffer.append(_json.dumps(chunk).replace(b"</", b"<\\/"))  # safe inside a script element
         else:
             raise _wrong_chunk(chunk)
 

@@ -22,6 +22,7 @@ from torngas_aio.exception import ArgumentError
 from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import answer_for
+from torngas_aio.i18n import user_locale
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, create_loader, handler_namespace
 
@@ -47,6 +48,7 @@ class WebHandler(ExecutingHandler):
         self.application = application
         self.request = request
         self._url_kwargs = kwargs
+        request._handler = self  # until the request has ended: whoever translates below asks for its locale
         self.clear()
         request.connection.set_close_callback(self._on_close)
         initialize = type(self).initialize
@@ -104,7 +106,7 @@ class WebHandler(ExecutingHandler):
 
     def get_user_locale(self) -> Locale | None:
         """Return the visitor's locale as `TRANSLATIONS_CONF` says; None: that of the browser."""
-        return None
+        return user_locale(self, settings.TRANSLATIONS_CONF) if settings.TRANSLATIONS else None
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """Finish the response with a redirect to *url*; returns as `finish`.

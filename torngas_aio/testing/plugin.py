@@ -1,0 +1,64 @@
+"""The pytest plugin, loaded by itself wherever torngas_aio is installed beside pytest.
+
+    application        the project's application; override it to test another
+    client             a `TestClient` of it, open for the test
+    override_settings  a function: these settings hold until the end of the test
+
+    [tool.pytest.ini_options]
+    torngas_settings = "settings.setting"     # else the environment variable TORNGAS_APP_SETTINGS
+
+Wants `asyncio_mode = "auto"` of pytest-asyncio, or its marker. Begin with `client`.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from torngas_aio.application import Application
+from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
+from torngas_aio.testing.client import TestClient
+from torngas_aio.testing.server import made_application
+
+__all__ = ["application", "client", "override_settings", "pytest_addoption"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("torngas_settings", f"Dotted name of the settings module; {ENVIRONMENT_NAME} where it is not set.")
+
+
+@pytest.fixture
+def override_settings() -> Iterator[Callable[..., None]]:
+    """Return a function whose keywords are settings that hold from the call to the end of the test.
+
+    They hold in the test that called it and in the requests it makes.
+    """
+    with ExitStack() as stack:
+
+        def override(**values: Any) -> None:
+            stack.enter_context(settings.override(**values))
+
+        yield override
+
+
+@pytest.fixture
+def application(request: pytest.FixtureRequest) -> Iterator[Application]:
+    """Return the application of the project's settings, not started yet; override this fixture to test another."""
+    module = request.config.getini("torngas_settings") or os.environ.get(ENVIRONMENT_NAME)
+    if not module:
+        pytest.fail(
+            "No settings module is named. Set `torngas_settings` in the pytest configuration, or "
+            f"{ENVIRONMENT_NAME}, or override the `application` fixture."
+        )
+    with made_application(module) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def client(application: Application) -> AsyncIterator[TestClient]:
+    """Return a client of `application`, listening on a free port in the test's loop."""
+    async with TestClient(application) as opened:
+        yield opened
