@@ -1,0 +1,136 @@
+"""What can be run on a clone: `bash .ci/nox NAME`, each in an environment of its own, under .nox/.
+
+    demo      serve examples/helloworld on port 8000        lint      ruff: rules and format
+    tests     the whole suite on real servers               typing    mypy, strict
+    coverage  the same, with branch coverage                docs      the documentation site
+    soak      the long tests, marked slow                   bench     the benchmarks and their rivals
+
+Begin with `tests`.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "typing", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+SERVERS = {
+    "redis-server": "redis-server",
+    "memcached": "memcached",
+    "mariadbd": "mariadb-server",
+    "postgres": "postgresql",
+}
+"""Program that the tests start: the Debian package that holds it."""
+
+FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Serve the example on http://127.0.0.1:8000/; arguments after `--` reach the server."""
+    session.install("--quiet", ".")
+    command = ["examples/helloworld/runserver.py", "--port=8000", "--settings=settings.setting"]
+    session.run("python", *command, *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the suite, the long tests excepted; arguments after `--` reach pytest."""
+    _install(session)
+    _run_pytest(session, "-m", "not slow", *_workers(), *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the suite and report which branches no test took."""
+    _install(session)
+    report = ["--cov", "--cov-branch", "--cov-report=term", "--cov-report=html:.cache/coverage"]
+    _run_pytest(session, "-m", "not slow", *_workers(), *report, *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run the long tests."""
+    _install(session)
+    _run_pytest(session, "-m", "slow", "--timeout=900", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check rules and format of every file."""
+    session.install("--quiet", *_requirements("ruff"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types of package and tests."""
+    _install(session, system=False)
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into site/; `-- serve` shows it on port 8001."""
+    session.install("--quiet", ".[all,docs]")
+    if "serve" in session.posargs:
+        session.run("mkdocs", "serve", "--dev-addr=127.0.0.1:8001")
+    else:
+        session.run("mkdocs", "build", "--strict")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks beside their rivals; arguments after `--` choose which."""
+    _apt(session, {"wrk": "wrk"})
+    session.install("--quiet", ".[all]")
+    rivals = Path("benchmarks/requirements.txt")
+    if rivals.exists():
+        session.install("--quiet", "-r", str(rivals))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+def _install(session: nox.Session, *, system: bool = True) -> None:
+    """The package as it will be developed, with everything that it can use."""
+    if system:
+        _apt(session, SERVERS)
+    session.install("--quiet", "--editable", ".[dev]")
+
+
+def _run_pytest(session: nox.Session, *arguments: str) -> None:
+    session.run("python", "-m", "pytest", *arguments, env={"CI": "1"} if _is_root() else {})
+
+
+def _workers() -> list[str]:
+    """Two test processes; a test module stays in one of them, for it shares its servers."""
+    return ["-n", "2", "--dist", "loadfile"]
+
+
+def _requirements(name: str) -> list[str]:
+    """The line of the `dev` extra that asks for *name*."""
+    extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+    return [line for line in extras["dev"] if line.startswith(name)]
+
+
+def _apt(session: nox.Session, programs: dict[str, str]) -> None:
+    """Install the Debian packages of programs that are missing, where that is allowed."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *FOLDERS])
+    missing = sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})
+    if not missing:
+        return
+    if not _is_root() or shutil.which("apt-get") is None:
+        session.warn(f"Not installed: {' '.join(missing)}. What needs them will be skipped.")
+        return
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run("apt-get", "update", "-qq", external=True)
+    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, env=environment)
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
