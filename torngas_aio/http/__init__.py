@@ -1,1 +1,14 @@
-"""The HTTP/1.1 server and the request object that every front door yields."""
+"""The HTTP/1.1 server and the request object that every front door yields.
+
+    server.py      HTTPServer: options, listening sockets, graceful stop
+    protocol.py    one connection: bytes in, request heads out, deadlines, keep-alive
+      head.py        a request head, checked and taken apart      fields.py   its header fields
+      body.py        a request body on its way in                 chunks.py, inflate.py
+    connection.py  the exchange: one request's answer, its framing, its back-pressure
+      response.py    status lines, Date, header safety
+    roads.py       how a request reaches an application: directly, or through Tornado's delegates
+    stream.py      what `detach()` gives: a Tornado IOStream over the transport
+    supervisor.py  worker processes over shared sockets
+
+Begin with `contract.py`, then `protocol.HTTPProtocol.data_received`.
+"""

@@ -71,7 +71,9 @@ class Exchange(Protocol):
     `tornado.iostream.StreamClosedError` when the client has gone.
     """
 
-    body: Body
+    @property
+    def body(self) -> Body:
+        """The request's body."""
 
     def respond(
         self,

@@ -21,6 +21,8 @@ from tornado.httputil import (
     split_host_and_port,
 )
 
+from torngas_aio.http.fields import RawFields, headers_of, pairs_of
+
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
 
 MAX_QUERY_FIELDS = 1000
@@ -34,17 +36,19 @@ class Request(HTTPServerRequest):
 
     Args:
         start_line: Method, target and version.
-        headers: `HTTPHeaders`, or raw pairs in the order they came, with lower-case latin-1 names.
+        headers: `HTTPHeaders`; or raw pairs in the order they came, with lower-case latin-1 names; or the
+            bytes of a head that our server has checked, taken apart when something asks for a header.
         connection: The exchange to answer on; its `context` gives `remote_ip` and `protocol`.
         server_connection: The opaque connection object of Tornado's delegate interface.
     """
 
     _scope: Any = None
+    _first: dict[bytes, bytes] | None = None  # of each header, by its lower-case name
 
     def __init__(  # not super().__init__: that parses everything at once
         self,
         start_line: RequestStartLine | tuple[str, str, str],
-        headers: HTTPHeaders | list[tuple[bytes, bytes]],
+        headers: HTTPHeaders | RawFields,
         connection: Any,
         server_connection: object | None = None,
     ) -> None:
@@ -64,10 +68,9 @@ class Request(HTTPServerRequest):
         if isinstance(raw, HTTPHeaders):
             value = raw.get(name.decode("latin-1"))
             return None if value is None else value.encode("latin-1")
-        for key, found in raw:
-            if key == name:
-                return found
-        return None
+        if self._first is None:
+            self._first = dict(reversed(pairs_of(raw)))
+        return self._first.get(name)
 
     def drop_header(self, name: bytes) -> None:
         """Remove the header *name* (lower case) before anybody has looked at `headers`."""
@@ -75,7 +78,8 @@ class Request(HTTPServerRequest):
         if isinstance(raw, HTTPHeaders):
             raw.pop(name.decode("latin-1"), None)
         else:
-            self._raw_headers = [pair for pair in raw if pair[0] != name]
+            self._raw_headers = [pair for pair in pairs_of(raw) if pair[0] != name]
+            self._first = None
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not there yet: the value is kept and found directly from then on.
@@ -110,10 +114,7 @@ def _headers(request: Request) -> HTTPHeaders:
     raw = request._raw_headers
     if isinstance(raw, HTTPHeaders):
         return raw
-    headers = HTTPHeaders()
-    for name, value in raw:
-        headers.add(name.decode("latin-1"), value.decode("latin-1"))
-    return headers
+    return headers_of(raw)
 
 
 def _host(request: Request) -> str:

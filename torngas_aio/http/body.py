@@ -1,0 +1,342 @@
+"""A request's body on its way in: `contract.Body`.
+
+    protocol ── feed ──► [ pieces ] ── read_all / read_chunk ──► application
+                 ▲          │ over HIGH_WATER and nobody reads: the socket is not read either
+      lengths or chunks     └ unpacked as it is read, so a gzip bomb never grows unread
+
+Limits are looked at when the body is read, not when it arrives: a handler may still raise them in `prepare`.
+Begin with `IncomingBody.feed`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from torngas_aio.http.chunks import ChunkDecoder, ChunkError
+from torngas_aio.http.contract import BodyError
+from torngas_aio.http.head import CHUNKED
+from torngas_aio.http.inflate import InflateError, Inflater
+from torngas_aio.http.limits import NEVER
+
+__all__ = ["HIGH_WATER", "NO_BODY", "IncomingBody", "NoBody", "Source"]
+
+HIGH_WATER = 64 * 1024
+"""Bytes of a body that wait for a reader before the socket is left alone."""
+
+_SMALL = 4096  # pieces below it are joined, so that a body sent byte by byte takes no more room than another
+
+
+class Source(Protocol):
+    """Where a body comes from: the connection."""
+
+    def pause_body(self) -> None:
+        """Stop reading from the socket."""
+
+    def resume_body(self) -> None:
+        """Go on reading from the socket."""
+
+    def send_continue(self) -> None:
+        """Tell the client to send the body it holds back."""
+
+
+class NoBody:
+    """The body of a request that has none."""
+
+    __slots__ = ()
+
+    is_complete = True
+    is_ended = True
+    unpacks = False
+    data = b""
+
+    async def read_all(self) -> bytes:
+        """Return b""."""
+        return b""
+
+    async def read_chunk(self) -> bytes:
+        """Return b""."""
+        return b""
+
+
+NO_BODY = NoBody()
+
+
+class IncomingBody:
+    """The body of one request, framed by its length or by chunks.
+
+    Attributes:
+        received: Bytes that have arrived, without the coding.
+        deadline: When the whole of it must be there; `NEVER` by default.
+        limit: The largest size, unpacked, that `read_all` and `read_chunk` let pass.
+        is_ended: The last byte has arrived, or the body has failed: nothing more is expected.
+    """
+
+    __slots__ = (
+        "_buffered",
+        "_chunk_size",
+        "_chunks",
+        "_error",
+        "_handed_on",
+        "_holds_back",
+        "_inflater",
+        "_is_paused",
+        "_is_read_whole",
+        "_left",
+        "_pieces",
+        "_source",
+        "_unpacked",
+        "_waiter",
+        "deadline",
+        "is_ended",
+        "length",
+        "limit",
+        "received",
+        "window_deadline",
+        "window_received",
+    )
+
+    def __init__(self, source: Source, length: int, limit: int, chunk_size: int) -> None:
+        self._source = source
+        self._pieces: deque[bytes] = deque()
+        self._unpacked: Iterator[bytes] | None = None
+        self._buffered = 0
+        self._chunks = ChunkDecoder() if length == CHUNKED else None
+        self._chunk_size = chunk_size
+        self._error: Exception | None = None
+        self._handed_on = 0
+        self._holds_back = False
+        self._inflater: Inflater | None = None
+        self._is_paused = False
+        self._is_read_whole = False
+        self._left = max(length, 0)
+        self._waiter: asyncio.Future[None] | None = None
+        self.length = length
+        self.limit = limit
+        self.received = 0
+        self.is_ended = False
+        self.deadline = NEVER
+        self.window_deadline = NEVER
+        self.window_received = 0
+
+    def unpack(self) -> None:
+        """Hand the body on as gzip unpacks it."""
+        self._inflater = Inflater(self._chunk_size)
+
+    def hold_back(self) -> None:
+        """Note that the client sends nothing before it is told to."""
+        self._holds_back = True
+
+    @property
+    def unpacks(self) -> bool:
+        """Whether what is handed on is not what is sent, but what gzip made of it."""
+        return self._inflater is not None
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the client still waits for `100 Continue`."""
+        return self._holds_back
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is the client's turn: more should come, and nothing of ours keeps it from coming."""
+        return not (self.is_ended or self._is_paused or self._holds_back)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte has arrived and may be had as `data`; what must be unpacked must be read."""
+        return self.is_ended and self._error is None and self._inflater is None and self.received <= self.limit
+
+    @property
+    def data(self) -> bytes:
+        """The whole body once it is complete and was not read in chunks."""
+        pieces = self._pieces
+        if len(pieces) > 1:
+            pieces.append(b"".join(pieces))
+            while len(pieces) > 1:
+                pieces.popleft()
+        return pieces[0] if pieces else b""
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come; of a chunked body more than anyone would wait for."""
+        if self.is_ended:
+            return 0
+        return self._left if self._chunks is None else 1 << 60
+
+    # The side of the connection
+
+    def feed(self, data: bytes) -> bytes:
+        """Take *data* from the wire; return what follows the end of this body."""
+        if self.is_ended:  # it has failed: nothing that follows can be told apart
+            return b""
+        self._holds_back = False
+        rest = self._feed_chunks(data) if self._chunks is not None else self._feed_length(data)
+        if self._is_read_whole and self.received > self.limit:
+            self.fail(_too_large(self.limit))
+        elif self._buffered > HIGH_WATER and self.is_awaited and not self._is_read_whole:
+            self._is_paused = True
+            self._source.pause_body()
+        self._wake()
+        return rest
+
+    def _feed_length(self, data: bytes) -> bytes:
+        piece, rest = (data, b"") if len(data) <= self._left else (data[: self._left], data[self._left :])
+        self._left -= len(piece)
+        self._keep(piece)
+        self.is_ended = not self._left
+        return rest
+
+    def _feed_chunks(self, data: bytes) -> bytes:
+        assert self._chunks is not None
+        try:
+            self._keep(self._chunks.feed(data))
+        except ChunkError as exc:
+            self.fail(BodyError(400, f"The chunked body is broken: {exc}."))
+            return b""
+        rest = self._chunks.rest
+        self.is_ended = rest is not None
+        return rest or b""
+
+    def _keep(self, piece: bytes) -> None:
+        if not piece:
+            return
+        if self._pieces and len(self._pieces[-1]) + len(piece) <= _SMALL:
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(piece)
+        self._buffered += len(piece)
+        self.received += len(piece)
+
+    def fail(self, error: Exception) -> None:
+        """End the body with *error*, which every reader gets from now on."""
+        if self._error is None and not (self.is_ended and isinstance(error, ConnectionError)):
+            self._error = error
+            self._pieces.clear()
+            self._buffered = 0
+        self.is_ended = True
+        self._resume()
+        self._wake()
+
+    def discard(self) -> None:
+        """Drop what is here; nobody reads this body any more."""
+        self._pieces.clear()
+        self._buffered = 0
+        self._resume()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the body ended in an error, so that nothing after it can be read as a request."""
+        return self._error is not None
+
+    def take_raw(self) -> bytes:
+        """Give up what has arrived and was not read, for a stream that takes over the connection."""
+        data = b"".join(self._pieces)
+        self.discard()
+        return data
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._source.resume_body()
+
+    # The side of the application
+
+    async def read_all(self) -> bytes:
+        """Return the whole body; see `contract.Body.read_all`."""
+        self._is_read_whole = True
+        self._check_size(max(self.length, self.received))
+        while not self.is_ended:
+            await self._wait()
+        if self._error is not None:
+            raise self._error
+        self._check_size(self.received)
+        whole = self.data
+        self.discard()
+        if self._inflater is not None:
+            whole = b"".join(self._inflate(whole))
+            self._end_inflating()
+        return whole
+
+    async def read_chunk(self) -> bytes:
+        """Return the next part; see `contract.Body.read_chunk`."""
+        while True:
+            self._check_size(max(self.length, self.received))
+            part = self._take()
+            if part:
+                return part
+            if self._pieces:
+                continue
+            if self._error is not None:
+                raise self._error
+            if self.is_ended:
+                self._end_inflating()
+                return b""
+            await self._wait()
+
+    def _take(self) -> bytes:
+        """Take the next part; b"" when there is none, or when a piece unpacked to nothing."""
+        if self._unpacked is not None:
+            part = next(self._unpacked, b"")
+            if part:
+                return part
+            self._unpacked = None
+        if not self._pieces:
+            return b""
+        piece = self._pieces.popleft()
+        if len(piece) > self._chunk_size:
+            self._pieces.appendleft(piece[self._chunk_size :])
+            piece = piece[: self._chunk_size]
+        self._buffered -= len(piece)
+        if self._buffered < HIGH_WATER // 2:
+            self._resume()
+        if self._inflater is None:
+            return piece
+        self._unpacked = self._inflate(piece)
+        return next(self._unpacked, b"")
+
+    def _inflate(self, piece: bytes) -> Iterator[bytes]:
+        assert self._inflater is not None
+        try:
+            for part in self._inflater.inflate(piece):
+                self._handed_on += len(part)
+                self._check_size(self._handed_on)
+                yield part
+        except InflateError as exc:
+            self._give_up(BodyError(400, str(exc)))
+
+    def _end_inflating(self) -> None:
+        if self._inflater is not None:
+            try:
+                self._inflater.end()
+            except InflateError as exc:
+                self._give_up(BodyError(400, str(exc)))
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limit:
+            self._give_up(_too_large(self.limit))
+
+    def _give_up(self, error: BodyError) -> None:
+        self.fail(error)
+        raise error
+
+    async def _wait(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            raise RuntimeError("The body is already being read by another task.")
+        if self._holds_back:
+            self._holds_back = False
+            self._source.send_continue()
+        self._resume()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+
+def _too_large(limit: int) -> BodyError:
+    return BodyError(413, f"The body is larger than {limit} bytes.")

@@ -1,0 +1,124 @@
+"""The chunked transfer coding, decoded strictly and without I/O.
+
+    size [;extension...] CRLF  data CRLF  ...  0 CRLF  [trailer CRLF ...]  CRLF
+
+Extensions and trailers that are well-formed are dropped; whatever is not, is an error, and so is any line
+that ends otherwise than in CRLF. Begin with `ChunkDecoder.feed`.
+"""
+
+import re
+
+__all__ = ["ChunkDecoder", "ChunkError"]
+
+_MAX_LINE = 4096
+_MAX_EXTRA = 16 * 1024  # extensions and trailers of one body, taken together
+_MAX_SIZE = 1 << 60
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_size_line = re.compile(
+    rb"([0-9A-Fa-f]{1,16})((?:[ \t]*;[ \t]*"
+    + _TOKEN
+    + rb"(?:[ \t]*=[ \t]*(?:"
+    + _TOKEN
+    + rb"|"
+    + _QUOTED
+    + rb"))?)*)\r\n"
+).match
+_trailer_line = re.compile(_TOKEN + rb":[\t \x21-\x7e\x80-\xff]*\r\n").match
+
+
+class ChunkError(ValueError):
+    """The bytes are not a chunked body."""
+
+
+class ChunkDecoder:
+    """Takes the bytes of one chunked body in any pieces, gives its payload.
+
+    Attributes:
+        rest: What followed the end of the body; None until the end has come.
+    """
+
+    __slots__ = ("_extra", "_left", "_step", "_tail", "rest")
+
+    def __init__(self) -> None:
+        self.rest: bytes | None = None
+        self._step = self._read_size
+        self._left = 0
+        self._tail = b""
+        self._extra = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the payload that *data* completes, b"" when there is none.
+
+        Raises:
+            ChunkError: The coding is broken; nothing more can be decoded.
+        """
+        if self._tail:
+            data = self._tail + data
+            self._tail = b""
+        pieces: list[bytes] = []
+        position = 0
+        while self.rest is None:
+            reached = self._step(data, position, pieces)
+            if reached < 0:  # more is needed
+                break
+            position = reached
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _wait(self, data: bytes, position: int) -> int:
+        self._tail = data[position:]
+        return -1
+
+    def _wait_for_line(self, data: bytes, position: int, what: str) -> int:
+        """Keep the beginning of a line; a line that is complete or too long is one that did not match."""
+        pending = data[position : position + _MAX_LINE + 1]
+        end = pending.find(b"\n")
+        if end >= 0 or len(pending) > _MAX_LINE:
+            raise ChunkError(f"{what}: {pending[: min(end, 40) if end >= 0 else 40]!r}")
+        return self._wait(data, position)
+
+    def _read_size(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        found = _size_line(data, position)
+        if found is None:
+            return self._wait_for_line(data, position, "not a chunk size")
+        self._count_extra(len(found[2]), found.end() - position)
+        self._left = int(found[1], 16)
+        if self._left > _MAX_SIZE:
+            raise ChunkError("the chunk size overflows")
+        self._step = self._read_data if self._left else self._read_trailer
+        return found.end()
+
+    def _read_data(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        piece = data[position : position + self._left]
+        if piece:
+            pieces.append(piece)
+            self._left -= len(piece)
+        if self._left:
+            return -1
+        self._step = self._read_data_end
+        return position + len(piece)
+
+    def _read_data_end(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        ending = data[position : position + 2]
+        if not b"\r\n".startswith(ending):
+            raise ChunkError("a chunk is longer than its size")
+        if len(ending) < 2:
+            return self._wait(data, position)
+        self._step = self._read_size
+        return position + 2
+
+    def _read_trailer(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        if data.startswith(b"\r\n", position):
+            self.rest = data[position + 2 :]
+            return position
+        found = _trailer_line(data, position)
+        if found is None:
+            return self._wait_for_line(data, position, "not a trailer field")
+        self._count_extra(found.end() - position, found.end() - position)
+        return found.end()
+
+    def _count_extra(self, size: int, line: int) -> None:
+        self._extra += size
+        if self._extra > _MAX_EXTRA or line > _MAX_LINE:
+            raise ChunkError("too many chunk extensions or trailers")

@@ -1,0 +1,267 @@
+"""A request head: from the bytes up to the empty line, checked and taken apart.
+
+    bytes ──► find its end ──► llhttp (every byte of it) ──► ours: sizes, Host, lengths, target, version
+              (`scan`)          (`HeadParser.parse`)              │
+                                                                  └─► Head, or Refusal(status)
+
+llhttp, in its strict mode, refuses bare CR and LF, folded lines, white space before a colon, names that are no
+tokens, control characters, both lengths, doubled or signed lengths and every transfer coding that does not
+end in one `chunked`. It lets pass, and is stopped here: two spaces in the request line, versions other than
+1.0 and 1.1, no or two `Host`, a `Host` that is none, fragments, absurd lengths, any number and size of fields,
+a transfer coding besides `chunked` or in HTTP/1.0. Methods that it does not know are shown to it as GET.
+
+A head is given to the parser whole, so one parser serves every connection of a server, no connection holds
+one while it is idle, and how the bytes were split can make no difference. Begin with `HeadParser.parse`.
+"""
+
+import re
+
+import httptools
+
+from torngas_aio.http.limits import Limits
+
+__all__ = ["CHUNKED", "Head", "HeadParser", "Refusal"]
+
+CHUNKED = -1
+"""The `Head.length` of a chunked body."""
+
+
+class Refusal(Exception):
+    """A request that is answered with *status* by the server itself, after which the connection closes."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Head:
+    """One request head that is good.
+
+    Attributes:
+        raw: The bytes, the empty line included.
+        length: Bytes of the body, 0 without one, `CHUNKED` when it tells its end itself.
+        keeps_alive: Whether version and `Connection` allow another request after this one.
+        expects_continue: The client waits for `100 Continue` before it sends the body.
+        is_gzipped: The body says that it is packed with gzip, and with nothing else.
+    """
+
+    __slots__ = ("expects_continue", "is_gzipped", "keeps_alive", "length", "method", "raw", "target", "version")
+
+    def __init__(self, raw: bytes, method: str, target: str, version: str) -> None:
+        self.raw = raw
+        self.method = method
+        self.target = target
+        self.version = version
+        self.length = 0
+        self.keeps_alive = True
+        self.expects_continue = False
+        self.is_gzipped = False
+
+
+_METHODS = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND")
+}
+_VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
+_MAX_LENGTH_DIGITS = 18  # more could not be held in 64 bits by whoever stands in front
+_MAX_KNOWN_HOSTS = 1024
+
+_deciding = re.compile(
+    rb"\r\n(host|connection|content-length|transfer-encoding|content-encoding|expect):[ \t]*([^\r]*)", re.IGNORECASE
+).findall
+_is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
+_is_length = re.compile(rb"[0-9]+").fullmatch
+_absolute = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE).fullmatch
+_bare_lf = re.compile(rb"(?<!\r)\n").search
+# SPEC: RFC 9110 7.2, RFC 3986 3.2.2: a name or IPv4 address, or an IPv6 literal; no user, no comma
+_is_host = re.compile(
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+\])"
+    rb"(?::[0-9]{0,5})?"
+).fullmatch
+
+
+class _NoCallbacks:
+    """What the parser reports to: nothing. It is asked for its verdict only."""
+
+
+_SILENCE = _NoCallbacks()
+
+
+class HeadParser:
+    """Finds, checks and takes apart request heads for all connections of one server."""
+
+    __slots__ = ("_hosts", "_llhttp", "_max_count", "_max_line", "_max_size")
+
+    def __init__(self, limits: Limits) -> None:
+        self._max_line = limits.max_line_size
+        self._max_size = limits.max_header_size
+        self._max_count = limits.max_header_count
+        self._hosts: set[bytes] = set()
+        self._llhttp = _new_llhttp()
+
+    def scan(self, data: bytes, start: int, seen: int) -> int:
+        """Return where the head that opens at *start* ends, or -1 when its end is still to come.
+
+        Args:
+            data: What has arrived.
+            seen: Up to where an earlier call has looked in vain.
+
+        Raises:
+            Refusal: What is there can no longer become a good head.
+        """
+        end = data.find(b"\r\n\r\n", max(start, seen - 3))
+        stop = len(data) if end < 0 else end + 4
+        if end < 0 or stop - start > self._max_size or data.find(b"\r\n", start) - start > self._max_line:
+            self._refuse_opening(data, start, stop, seen)
+        return end if end < 0 else stop
+
+    def _refuse_opening(self, data: bytes, start: int, stop: int, seen: int) -> None:
+        """Raise for the first fault that no further byte can mend.
+
+        What counts is where the fault stands, not what has arrived after it: so a head is refused for the
+        same reason however it was split.
+        """
+        opening = data[start : start + 1]
+        if opening == b"\r" and stop - start == 1:  # the first half of an empty line, perhaps
+            return
+        if opening and not _is_token(opening):
+            raise Refusal(400, "The request line does not begin with a method.")
+        is_in_line = data.find(b"\r\n", start, min(stop, start + self._max_line + 2)) < 0
+        limit = start + (min(self._max_line, self._max_size) if is_in_line else self._max_size)
+        if _bare_lf(data, max(start, seen - 1), min(stop, limit + 1)):
+            raise Refusal(400, "A line ends in LF without CR.")
+        if stop > limit + is_in_line:  # the CR of a line's end may be the byte after the limit
+            if is_in_line:
+                raise Refusal(414, f"The request line is longer than {self._max_line} bytes.")
+            raise Refusal(431, f"The header is larger than {self._max_size} bytes.")
+
+    def parse(self, raw: bytes) -> Head:
+        """Return the head *raw*, which `scan` found to be complete.
+
+        Raises:
+            Refusal: It is malformed, ambiguous or beyond a limit.
+        """
+        lines = raw.count(b"\r\n")
+        if lines != raw.count(b"\n"):
+            raise Refusal(400, "A line ends in LF without CR.")
+        try:
+            method, target, version = raw[: raw.find(b"\r\n")].split(b" ")
+        except ValueError:
+            raise Refusal(400, "The request line is not 'method target version'.") from None
+        name = _METHODS.get(method) or _other_method(method)
+        known_version = _VERSIONS.get(version) or _refuse_version(version)
+        if lines - 2 > self._max_count:
+            raise Refusal(431, f"The header has more than {self._max_count} fields.")
+        self._check(raw, method)
+        head = Head(raw, name, target.decode("latin-1"), known_version)
+        found = _deciding(raw)
+        # PERF: the usual case is one Host that was seen before, and nothing else that decides anything.
+        # (`Host` is the only name of four letters among those.)
+        if len(found) != 1 or known_version != "HTTP/1.1" or len(found[0][0]) != 4 or found[0][1] not in self._hosts:
+            self._weigh(head, found)
+        if not target.startswith(b"/") or b"#" in target:
+            self._aim(head, target, found)
+        return head
+
+    def _check(self, raw: bytes, method: bytes) -> None:
+        """Have llhttp look at every byte."""
+        try:
+            self._llhttp.feed_data(raw if method in _METHODS else b"GET" + raw[len(method) :])
+        except httptools.HttpParserUpgrade:
+            return  # what it would skip as another protocol's bytes is ours to keep: they were not given to it
+        except httptools.HttpParserError as exc:
+            self._llhttp = _new_llhttp()
+            raise Refusal(400, f"{exc}.") from None
+
+    def _weigh(self, head: Head, found: list[tuple[bytes, bytes]]) -> None:
+        """Draw the conclusions from the fields that decide about host, framing and connection."""
+        is_modern = head.version == "HTTP/1.1"
+        head.keeps_alive = is_modern
+        hosts: list[bytes] = []
+        lengths: list[bytes] = []
+        options: set[bytes] = set()
+        for name, padded in found:
+            field, value = name.lower(), padded.rstrip(b" \t")
+            if field == b"host":
+                hosts.append(value)
+            elif field == b"connection":
+                options.update(option.strip(b" \t") for option in value.lower().split(b","))
+            elif field == b"expect":
+                _expect(head, value)
+            elif field == b"content-encoding":
+                head.is_gzipped = value.lower() in (b"gzip", b"x-gzip")
+            else:
+                lengths.append(field)
+                self._frame(head, field, value)
+        if len(lengths) > 1:  # llhttp refuses these too
+            raise Refusal(400, "Two fields give the length of the body.")
+        self._check_host(hosts, is_modern)
+        if options:
+            head.keeps_alive = b"close" not in options and (is_modern or b"keep-alive" in options)
+
+    def _frame(self, head: Head, field: bytes, value: bytes) -> None:
+        self._llhttp = _new_llhttp()  # this one now waits for the body, which it will not be given
+        if field == b"transfer-encoding":
+            # SPEC: RFC 9112 6.1: an HTTP/1.0 message with a transfer coding has faulty framing
+            if head.version != "HTTP/1.1" or value.lower() != b"chunked":
+                raise Refusal(
+                    400 if head.version != "HTTP/1.1" else 501, "Only the transfer coding 'chunked' is known."
+                )
+            head.length = CHUNKED
+            return
+        if not _is_length(value) or len(value) > _MAX_LENGTH_DIGITS:
+            raise Refusal(400, "Content-Length is not a number of bytes.")
+        head.length = int(value)
+
+    def _check_host(self, hosts: list[bytes], is_required: bool) -> None:
+        if len(hosts) > 1 or (is_required and not hosts):
+            raise Refusal(400, "A request has exactly one Host field.")
+        if hosts and hosts[0] not in self._hosts:
+            if not _is_host(hosts[0]):
+                raise Refusal(400, "The Host field holds no host.")
+            if len(self._hosts) >= _MAX_KNOWN_HOSTS:
+                self._hosts.clear()
+            self._hosts.add(hosts[0])
+
+    def _aim(self, head: Head, target: bytes, found: list[tuple[bytes, bytes]]) -> None:
+        """Accept a target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
+        if target == b"*" and head.method == "OPTIONS":
+            return
+        whole = None if b"#" in target else _absolute(target)
+        if whole is None:
+            raise Refusal(400, "The target is neither a path nor a URL.")
+        # SPEC: RFC 9112 3.2.2: the authority of the target stands in for Host. Where the two differ, some
+        # reader before or after us has gone by the other one: refused.
+        host = next((value.rstrip(b" \t") for name, value in found if name.lower() == b"host"), None)
+        if host is None or host.lower() != whole[1].lower():
+            raise Refusal(400, "The target and the Host field name different hosts.")
+        path = (whole[2] or b"/").decode("latin-1")
+        head.target = path if path.startswith("/") else f"/{path}"
+
+
+def _new_llhttp() -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(_SILENCE)
+    # Each head is shown to it by itself: whether another may follow is decided here.
+    parser.set_dangerous_leniencies(lenient_keep_alive=True)
+    return parser
+
+
+def _other_method(method: bytes) -> str:
+    if not _is_token(method):
+        raise Refusal(400, "The method is not a token.")
+    if len(method) > 32 or method == b"CONNECT":
+        raise Refusal(501, "The server does not do this method.")
+    return method.decode("ascii")
+
+
+def _refuse_version(version: bytes) -> str:
+    if _is_version(version):
+        raise Refusal(505, "This server speaks HTTP 1.0 and 1.1.")
+    raise Refusal(400, "The request line does not end in an HTTP version.")
+
+
+def _expect(head: Head, value: bytes) -> None:
+    if value.lower() != b"100-continue":
+        raise Refusal(417, "The only expectation that can be met is '100-continue'.")
+    # SPEC: RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored
+    head.expects_continue = head.version == "HTTP/1.1"

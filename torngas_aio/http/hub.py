@@ -1,0 +1,154 @@
+"""What the connections of one server share: limits, parser, clock, and the list of who is here.
+
+    connections   every open HTTP connection          swept for deadlines, once a tick
+    running       the task of every request           awaited, or cancelled, when the server stops
+    streams       connections that left HTTP          cut when the server stops
+
+Begin with `Hub.start`.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
+
+from torngas_aio.http.connection import HTTPExchange
+from torngas_aio.http.head import Head, HeadParser
+from torngas_aio.http.limits import Limits
+from torngas_aio.http.proxies import TrustedProxies
+from torngas_aio.http.request import Request
+
+if TYPE_CHECKING:
+    from torngas_aio.http.protocol import HTTPProtocol
+    from torngas_aio.http.stream import TransportStream
+
+__all__ = ["ContextFor", "Hub", "Road", "logger"]
+
+logger = logging.getLogger("torngas_aio.http")
+
+ContextFor = Callable[[Request], Context]
+"""Gives the context in which a request runs."""
+
+
+class Road(Protocol):
+    """How requests reach an application."""
+
+    def travel(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> Coroutine[Any, Any, None]:
+        """Return the coroutine that answers one request; it raises nothing but `CancelledError`."""
+
+    def connection_closed(self, protocol: "HTTPProtocol") -> None:
+        """Note that a connection has ended."""
+
+
+class Hub:
+    """The shared state of one server on one event loop.
+
+    Args:
+        context: What every request's context is a copy of.
+        scheme: "http" or "https" for every client; None to go by the connection.
+
+    Attributes:
+        now: The loop's time at the last sweep: at most one tick old.
+        tick: Seconds between two sweeps.
+        refused: How many requests the server itself has answered, by status.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        road: Road,
+        limits: Limits,
+        context: Context,
+        *,
+        context_for: ContextFor | None = None,
+        proxies: TrustedProxies | None = None,
+        scheme: str | None = None,
+    ) -> None:
+        self.loop = loop
+        self.road = road
+        self.limits = limits
+        self.context = context
+        self.context_for = context_for
+        self.proxies = proxies
+        self.scheme = scheme
+        self.parser = HeadParser(limits)
+        self.connections: set[HTTPProtocol] = set()
+        self.running: dict[HTTPExchange, asyncio.Task[None]] = {}
+        self.streams: WeakSet[TransportStream] = WeakSet()
+        self.refused: Counter[int] = Counter()
+        self.is_stopping = False
+        self.tick = limits.sweep_seconds
+        self.now = loop.time()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.done.set_result(None)
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Future[None] | None = None
+
+    def start(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> None:
+        """Start answering a request, in a task and a context of its own."""
+        if self.context_for is None:
+            context = self.context.copy()
+        else:
+            context = self.context_for(Request((head.method, head.target, head.version), head.raw, exchange, protocol))
+        self.running[exchange] = self.loop.create_task(self._answer(protocol, exchange, head), context=context)
+
+    async def _answer(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> None:
+        try:
+            await self.road.travel(protocol, exchange, head)
+        except asyncio.CancelledError:
+            exchange.abort()
+            raise
+        except Exception:  # a frontier: an application's error must not reach the loop
+            logger.exception("The application failed to answer a request.")
+            exchange.refuse(500, "The application failed.")
+        finally:
+            self.running.pop(exchange, None)
+            if self._idle is not None:
+                self._notice_rest()
+
+    def add(self, connection: "HTTPProtocol") -> None:
+        """Take *connection* under watch."""
+        self.connections.add(connection)
+        if self._timer is None:
+            self.now = self.loop.time()
+            self._timer = self.loop.call_later(self.tick, self._sweep)
+
+    def remove(self, connection: "HTTPProtocol") -> None:
+        """Forget *connection*, which has ended or left HTTP."""
+        self.connections.discard(connection)
+        self._notice_rest()
+
+    def _sweep(self) -> None:
+        """Let every connection see what time it is."""
+        self.now = now = self.loop.time()
+        for connection in list(self.connections):
+            connection.check(now)
+        # Without connections there is nothing to watch: the next one starts the clock again.
+        self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections else None
+
+    def close_timer(self) -> None:
+        """Stop the clock, for good."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no connection is open and no request is being answered."""
+        return not (self.connections or self.running)
+
+    def _notice_rest(self) -> None:
+        if self._idle is not None and self.is_at_rest and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def rest(self) -> None:
+        """Return when every connection has closed and every request's task has ended."""
+        while not self.is_at_rest:
+            self._idle = self.loop.create_future()
+            try:
+                await self._idle
+            finally:
+                self._idle = None

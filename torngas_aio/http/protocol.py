@@ -1,0 +1,524 @@
+"""One connection: bytes come in, heads and bodies go out, one request at a time.
+
+    READY ──head──► BUSY ──answered──► READY            what comes meanwhile waits in a small buffer,
+      │              ▲                                  so answers leave in the order of the requests
+      └─head with a body──► BODY ──its end──► BUSY
+                              └─answered before──► DRAINING ──its end──► READY
+    answered 101 ──► SWITCHING ──detach──► (a stream has the transport)
+    refused, Connection: close, a body that failed ──► CLOSING: what still comes is read and dropped
+
+Deadlines are attributes, looked at by the hub's sweep: a request sets no timer. Begin with
+`HTTPProtocol.data_received`.
+"""
+
+import asyncio
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
+from torngas_aio.http.connection import HTTPExchange
+from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.http.head import Head, Refusal
+from torngas_aio.http.hub import Hub, logger
+from torngas_aio.http.limits import NEVER
+from torngas_aio.http.proxies import Peer
+from torngas_aio.http.response import opening
+from torngas_aio.http.stream import TransportStream
+
+__all__ = ["HTTPProtocol"]
+
+_READY, _BODY, _BUSY, _DRAINING, _SWITCHING, _CLOSING, _GONE = range(7)
+
+_MAX_AHEAD = 64 * 1024  # bytes of later requests that are held while one is being answered
+_MAX_DRAINED = 64 * 1024  # an unread body up to this size is read and dropped, to keep the connection
+
+_REASONS = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    505: "HTTP Version Not Supported",
+}
+
+
+class HTTPProtocol(asyncio.Protocol):
+    """The server's side of one connection.
+
+    Attributes:
+        hub: What it shares with the server's other connections.
+        is_gone: Nothing can be sent any more.
+        context: The peer; of a single request, behind a proxy, ask its exchange.
+    """
+
+    __slots__ = (
+        "_at",
+        "_body",
+        "_buffer",
+        "_deadline",
+        "_exchange",
+        "_is_reading_paused",
+        "_is_writing_paused",
+        "_left_to_serve",
+        "_seen",
+        "_sent",
+        "_state",
+        "_stream",
+        "_waiters",
+        "_write_deadline",
+        "_write_mark",
+        "context",
+        "hub",
+        "is_gone",
+        "transport",
+        "write",
+    )
+
+    transport: Any
+    context: Peer
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.is_gone = False
+        self._state = _READY
+        self._buffer = b""
+        self._at = 0
+        self._seen = 0
+        self._exchange: HTTPExchange | None = None
+        self._body: IncomingBody | None = None
+        self._stream: TransportStream | None = None
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._is_reading_paused = False
+        self._is_writing_paused = False
+        self._left_to_serve = hub.limits.max_keep_alive_requests or -1
+        self._deadline = NEVER
+        self._write_deadline = NEVER
+        self._write_mark = 0
+        self._sent = 0
+
+    # The transport speaks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take up the connection."""
+        self.transport = transport
+        self.write = self.transport.write
+        socket = transport.get_extra_info("socket")
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        self.context = Peer.of_socket(
+            transport.get_extra_info("peername"),
+            None if socket is None else socket.family,
+            self.hub.scheme or ("https" if is_tls else "http"),
+        )
+        self.hub.add(self)
+        self._deadline = self._in(self.hub.limits.header_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived."""
+        state = self._state
+        if state == _READY:
+            self._buffer = self._buffer[self._at :] + data if self._buffer else data
+            self._at = 0
+            if self._is_writing_paused:
+                self._hold_back()
+            else:
+                self._read_head()
+        elif state in (_BODY, _DRAINING):
+            self._feed(data)
+        elif state != _CLOSING:
+            self._buffer = self._buffer[self._at :] + data
+            self._at = 0
+            self._hold_back()
+
+    def _hold_back(self) -> None:
+        if len(self._buffer) > _MAX_AHEAD:
+            self._pause_reading()
+
+    def eof_received(self) -> None:
+        """Take the client for gone: what it sent last is answered only if it still listens, which few do."""
+        self.is_gone = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everyone who waits that the client has gone."""
+        self.is_gone = True
+        self._state = _GONE
+        self._deadline = self._write_deadline = NEVER
+        self._buffer = b""
+        self.hub.remove(self)
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail(ClientGone("The client closed the connection before the end of its request."))
+        self._release_writers(is_lost=True)
+        if self._stream is not None:
+            self._stream.lose(exc)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_left()
+        self.hub.road.connection_closed(self)
+
+    def pause_writing(self) -> None:
+        """Note that the client reads slower than we write."""
+        self._is_writing_paused = True
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """Let writers, and the next request, go on."""
+        self._is_writing_paused = False
+        self._write_deadline = NEVER
+        self._release_writers()
+        if self._state == _READY and self._at < len(self._buffer):
+            self._read_head()
+
+    # From bytes to requests
+
+    def _read_head(self) -> None:
+        """Begin the request whose head is at the front of the buffer, if all of it is there."""
+        data, at = self._buffer, self._at
+        while data.startswith(b"\r\n", at):  # SPEC: RFC 9112 2.2: empty lines before a request are skipped
+            at += 2
+        parser = self.hub.parser
+        try:
+            end = parser.scan(data, at, self._seen)
+            if end < 0:
+                self._await_head(at)
+                return
+            self._at, self._seen = end, 0
+            head = parser.parse(data if end - at == len(data) else data[at:end])
+        except Refusal as exc:
+            self._refuse(exc.status, str(exc), is_head=data.startswith(b"HEAD ", at))
+            return
+        if end == len(data):
+            self._buffer = b""
+            self._at = 0
+        self._begin(head)
+
+    def _await_head(self, at: int) -> None:
+        self._resume_reading()
+        self._buffer, self._at = self._buffer[at:], 0
+        is_beginning = self._buffer not in (b"", b"\r")
+        if is_beginning and not self._seen and not self.is_fresh:  # a new connection's time runs since accept
+            self._deadline = self._in(self.hub.limits.header_timeout)
+        self._seen = len(self._buffer) if is_beginning else 0
+
+    def _begin(self, head: Head) -> None:
+        """Start the exchange for *head*, with as much of its body as is there."""
+        hub = self.hub
+        self._left_to_serve -= 1
+        if not self._left_to_serve or hub.limits.no_keep_alive:
+            head.keeps_alive = False
+        peer = self.context if hub.proxies is None else hub.proxies.client_of(self.context, head.raw)
+        if head.length:
+            body = self._open_body(head)
+            self._exchange = exchange = HTTPExchange(self, head, body, peer)
+            self._state = _BODY
+            data, self._buffer, self._at = self._buffer[self._at :], b"", 0
+            if data:
+                self._feed(data)
+        else:
+            self._exchange = exchange = HTTPExchange(self, head, NO_BODY, peer)
+            self._state = _BUSY
+            self._deadline = NEVER
+        hub.start(self, exchange, head)
+
+    def _open_body(self, head: Head) -> IncomingBody:
+        limits = self.hub.limits
+        self._body = body = IncomingBody(self, head.length, limits.max_body_size, limits.chunk_size)
+        if limits.decompress_request and head.is_gzipped:
+            body.unpack()
+        if head.expects_continue:
+            body.hold_back()
+        if limits.body_timeout:
+            body.deadline = self._in(limits.body_timeout)
+        self._restart_window(body)
+        return body
+
+    def _feed(self, data: bytes) -> None:
+        """Give *data* to the body that is being read."""
+        body = self._body
+        assert body is not None
+        rest = body.feed(data)
+        if not body.is_ended:
+            return
+        is_drained = self._state == _DRAINING
+        self._body = None
+        self._deadline = NEVER
+        self._state = _CLOSING if body.has_failed else _BUSY
+        self._buffer, self._at = rest, 0
+        if is_drained:
+            self._go_on(body)
+
+    def send_continue(self) -> None:
+        """Tell the client to send its body, unless the answer has begun."""
+        if self._exchange is not None and not self._exchange.has_begun and not self.is_gone:
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._body is not None:
+            self._restart_window(self._body)
+
+    # From answers to the next request
+
+    def must_close(self, body: IncomingBody | NoBody) -> bool:
+        """Whether the connection cannot serve another request after the one with *body*."""
+        if self.hub.is_stopping and self._at >= len(self._buffer):  # what has been received is still answered
+            return True
+        if not isinstance(body, IncomingBody) or (body.is_ended and not body.has_failed):
+            return False
+        return body.has_failed or body.is_held_back or body.missing > _MAX_DRAINED
+
+    def end_exchange(self, exchange: HTTPExchange) -> None:
+        """Go on after *exchange*, which is answered."""
+        if self._exchange is not exchange:
+            return
+        self._exchange = None
+        if exchange.status == 101:
+            self._exchange = exchange
+            self._state = _SWITCHING
+            self._deadline = self._in(self.hub.limits.header_timeout)
+        elif not exchange.keeps_alive or self.is_gone:
+            self._close(lingers=self._state != _BUSY or self._at < len(self._buffer))
+        else:
+            self._go_on(exchange.body)
+
+    def _go_on(self, body: IncomingBody | NoBody) -> None:
+        """Read the rest of *body*, then the next request."""
+        if isinstance(body, IncomingBody) and not body.is_ended:
+            self._state = _DRAINING
+            body.discard()
+            self._restart_window(body)
+            return
+        if self._state == _CLOSING:
+            self._close(lingers=True)
+            return
+        self._state = _READY
+        if self._at < len(self._buffer):
+            if not self._is_writing_paused:  # a client that does not read gets no further answers
+                self._read_head()
+        elif self.hub.is_stopping:
+            self._close()
+        else:
+            hub = self.hub
+            self._resume_reading()
+            self._deadline = hub.now + hub.tick + (hub.limits.idle_connection_timeout or NEVER)
+
+    def abandon(self, exchange: HTTPExchange) -> None:
+        """Break off the answer of *exchange*: the client must not take what it has for all of it."""
+        if self._exchange is exchange:
+            self._exchange = None
+            self.is_gone = True
+            self._state = _CLOSING
+            self.transport.abort()
+
+    def _refuse(self, status: int, reason: str, *, is_head: bool = False) -> None:
+        """Answer what is no request, and close."""
+        self.send_refusal(status, reason, is_head=is_head)
+        self._close(lingers=True)
+
+    def send_refusal(self, status: int, reason: str, *, is_head: bool) -> None:
+        """Send the server's own answer, after which the connection is to be closed."""
+        self.hub.refused[status] += 1
+        logger.info("Refused a request from %s with %d: %s", self.context, status, reason)
+        body = f"{status}: {reason}\n".encode()
+        head = (
+            f"{opening(status, _REASONS.get(status, 'Refused'))}Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self.write(head.encode("latin-1") + (b"" if is_head else body))
+
+    def _close(self, *, lingers: bool = False) -> None:
+        """Close once everything has been sent; what the client still sends meanwhile is read and dropped.
+
+        Without that, a system that holds unread bytes of the client answers with a reset, and the client
+        may never see what was sent to it.
+        """
+        self.is_gone = True
+        self._state = _CLOSING
+        self._buffer, self._at = b"", 0
+        if lingers and not self.transport.is_closing():
+            self._resume_reading()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self._deadline = self._in(self.hub.limits.linger_timeout)
+        else:
+            self._deadline = NEVER
+            self.transport.close()
+
+    # Deadlines
+
+    def check(self, now: float) -> None:
+        """See whether the client has used up its time."""
+        if self._write_deadline is NEVER:
+            if self.transport.get_write_buffer_size():
+                self._watch_writing()
+        elif now >= self._write_deadline:
+            self._check_writing()
+        if now >= self._deadline:
+            self._expire(now)
+
+    def _expire(self, now: float) -> None:
+        if self._state == _READY and self._seen:
+            self._refuse(408, "The header did not arrive in time.")
+        elif self._state in (_BODY, _DRAINING):
+            self._check_body(now)
+        elif self._state == _CLOSING:
+            self._deadline = NEVER
+            self.transport.close()
+        elif not self._is_writing_paused:  # else the other deadline decides
+            self._close()
+
+    def _check_body(self, now: float) -> None:
+        """Fail a body that comes too slowly; one that we keep waiting has all the time."""
+        body = self._body
+        assert body is not None
+        limits = self.hub.limits
+        enough = limits.min_rate * limits.body_rate_timeout
+        is_slow = now >= body.window_deadline and body.received - body.window_received < enough
+        if now < body.deadline and not (is_slow and body.is_awaited):
+            self._restart_window(body)
+            return
+        self._deadline = NEVER
+        if self._state == _DRAINING:
+            self._close()
+            return
+        self._state = _CLOSING
+        self._body = None
+        body.fail(BodyError(408, "The body did not arrive in time."))
+
+    def _restart_window(self, body: IncomingBody) -> None:
+        body.window_received = body.received
+        body.window_deadline = self._in(self.hub.limits.body_rate_timeout)
+        self._deadline = min(body.window_deadline, body.deadline)
+
+    def limit_body_time(self, body: IncomingBody, seconds: float) -> None:
+        """Give *body* no more than *seconds* from now."""
+        if body is self._body:
+            body.deadline = self._in(seconds)
+            self._deadline = min(body.window_deadline, body.deadline)
+
+    def _watch_writing(self) -> None:
+        self._write_deadline = self._in(self.hub.limits.write_timeout)
+        self._write_mark = self._sent - self.transport.get_write_buffer_size()
+
+    def _check_writing(self) -> None:
+        """Cut off a client that took next to nothing of what waits for it."""
+        waiting = self.transport.get_write_buffer_size()
+        limits = self.hub.limits
+        if not waiting:
+            self._write_deadline = NEVER
+        elif self._sent - waiting - self._write_mark >= limits.min_rate * limits.write_timeout:
+            self._watch_writing()
+        else:
+            logger.info("Cut off %s: it did not read for %.0f s.", self.context, limits.write_timeout)
+            self.transport.abort()
+
+    def _in(self, seconds: float) -> float:
+        return self.hub.loop.time() + seconds if seconds else NEVER
+
+    # Back-pressure
+
+    def send(self, data: bytes) -> None:
+        """Write a part of an answer."""
+        self._sent += len(data)
+        self.write(data)
+
+    def drain(self) -> "asyncio.Future[None]":
+        """Return a future that is done when the transport holds little enough."""
+        if self.is_gone:
+            return self.failed()
+        if not self._is_writing_paused:
+            return self.hub.done
+        waiter: asyncio.Future[None] = self.hub.loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        return waiter
+
+    def failed(self) -> "asyncio.Future[None]":
+        """Return a future that says that the client has gone; nobody needs to look at it."""
+        future: asyncio.Future[None] = self.hub.loop.create_future()
+        future.set_exception(StreamClosedError())
+        future.exception()
+        return future
+
+    def _release_writers(self, *, is_lost: bool = False) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if waiter.done():
+                continue
+            if is_lost:
+                waiter.set_exception(StreamClosedError())
+                waiter.exception()
+            else:
+                waiter.set_result(None)
+
+    def pause_body(self) -> None:
+        """Leave the socket alone until the body is read further."""
+        self._pause_reading()
+
+    def resume_body(self) -> None:
+        """Go on reading the body from the socket."""
+        self._resume_reading()
+        if self._body is not None:
+            self._restart_window(self._body)
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # Leaving
+
+    @property
+    def stream(self) -> TransportStream:
+        """The connection as a Tornado stream."""
+        if self._stream is None:
+            self._stream = TransportStream(self.transport)
+            if self._state == _GONE:
+                self._stream.lose(None)
+        return self._stream
+
+    def hand_over(self, exchange: HTTPExchange) -> TransportStream:
+        """Give the transport to the stream, with everything that was read and not used.
+
+        Raises:
+            StreamClosedError: The client has gone.
+        """
+        if self.is_gone or self._exchange is not exchange:
+            raise StreamClosedError
+        unread = (b"" if self._body is None else self._body.take_raw()) + self._buffer[self._at :]
+        stream = self.stream
+        self._exchange = self._body = None
+        self._buffer = b""
+        self._state = _GONE
+        self.is_gone = True
+        self._deadline = self._write_deadline = NEVER
+        self._resume_reading()
+        self.hub.streams.add(stream)
+        stream.take_over(unread, is_writing_paused=self._is_writing_paused)
+        self._release_writers()
+        self.hub.remove(self)
+        return stream
+
+    # Stopping
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing has been asked on this connection yet."""
+        return self._state == _READY and self._left_to_serve == (self.hub.limits.max_keep_alive_requests or -1)
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being read or answered."""
+        if self._state == _READY and self._at >= len(self._buffer):
+            self._close()
+
+    def cut(self) -> None:
+        """Close at once, whatever is going on."""
+        self.is_gone = True
+        self.transport.abort()

@@ -1,0 +1,71 @@
+"""The head of a response: status line, Date, and what may stand in it.
+
+    opening(status, reason)   "HTTP/1.1 200 OK\\r\\nServer: ...\\r\\nDate: ...\\r\\n", made once a second
+    check_head                no CR, LF or NUL in a value, every name a token
+
+Begin with `opening`.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+
+from torngas_aio.http.contract import SERVER_NAME
+
+__all__ = ["MANAGED", "allows_body", "check_head", "opening", "status_line"]
+
+MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer-Encoding"})
+"""Headers that decide something or are added where missing, in the case of `HTTPHeaders`."""
+
+_MAX_OPENINGS = 256
+
+_openings: dict[tuple[int, str], str] = {}
+_known_names: set[str] = set()
+_is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_breaks_line = re.compile(r"[\r\n\0]").search
+_second = 0.0
+_now = time.time
+
+
+def opening(status: int, reason: str) -> str:
+    """Return status line, `Server` and `Date`, each line ended."""
+    global _second  # noqa: PLW0603 (the tick of this process: one float, replaced once a second)
+    now = _now()
+    if not 0.0 <= now - _second < 1.0:  # also when the clock was set back
+        _second = float(int(now))
+        _openings.clear()
+    found = _openings.get((status, reason))
+    if found is None:
+        found = f"{status_line(status, reason)}Server: {SERVER_NAME}\r\nDate: {formatdate(_second, usegmt=True)}\r\n"
+        if len(_openings) < _MAX_OPENINGS:
+            _openings[status, reason] = found
+    return found
+
+
+def status_line(status: int, reason: str) -> str:
+    """Return the first line of a response, ended.
+
+    Raises:
+        ValueError: *reason* would end the line.
+    """
+    if _breaks_line(reason) or not 100 <= status <= 999:
+        raise ValueError(f"The status line {status!r} {reason!r} cannot be sent: three digits and one line of text.")
+    return f"HTTP/1.1 {status} {reason}\r\n"
+
+
+def allows_body(status: int) -> bool:
+    """Whether a response with *status* may carry a body."""
+    return status >= 200 and status not in (204, 304)
+
+
+def check_head(headers: Iterable[tuple[str, str]]) -> None:
+    """Raise `ValueError` for a name that is no token or a value that would end its line."""
+    for name, value in headers:
+        if name not in _known_names:
+            if not _is_token(name):
+                raise ValueError(f"{name!r} is not the name of a header.")
+            if len(_known_names) < _MAX_OPENINGS:
+                _known_names.add(name)
+        if _breaks_line(value):
+            raise ValueError(f"The value of the header {name} would end its line: CR, LF or NUL in {value[:80]!r}.")

@@ -1,0 +1,168 @@
+"""The two roads from a connection to an application.
+
+    DirectRoad     application.serve_request(request)                     torngas_aio's own handlers
+    DelegateRoad   start_request ─► headers_received ─► data_received... ─► finish
+                   plain tornado.web.Application, routers, streamed bodies, functions that take a request
+
+Begin with `road_to`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPInputError,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+
+from torngas_aio.http.connection import HTTPExchange
+from torngas_aio.http.contract import BodyError, ClientGone, DirectApplication
+from torngas_aio.http.fields import headers_of
+from torngas_aio.http.head import Head
+from torngas_aio.http.hub import Road, logger
+from torngas_aio.http.request import Request
+
+if TYPE_CHECKING:
+    from torngas_aio.http.protocol import HTTPProtocol
+
+__all__ = ["DelegateRoad", "DirectRoad", "road_to"]
+
+
+def road_to(application: Any) -> Road:
+    """Return the road that *application* can be reached on: the direct one where it has `serve_request`.
+
+    Raises:
+        TypeError: It is neither an application, nor a delegate, nor callable.
+    """
+    if callable(getattr(application, "serve_request", None)):
+        return DirectRoad(application)
+    if isinstance(application, HTTPServerConnectionDelegate):
+        return DelegateRoad(application)
+    if callable(application):
+        return DelegateRoad(_FunctionDelegate(application))
+    raise TypeError(
+        f"{application!r} cannot be served: give an Application, an HTTPServerConnectionDelegate, "
+        "or a function that takes a request."
+    )
+
+
+class DirectRoad:
+    """Hands a request to the application as soon as its head is in."""
+
+    __slots__ = ("_serve",)
+
+    def __init__(self, application: DirectApplication) -> None:
+        self._serve = application.serve_request
+
+    def travel(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> Any:
+        """Return the application's own coroutine."""
+        request = Request((head.method, head.target, head.version), head.raw, exchange, protocol)
+        if exchange.body.unpacks:
+            request._raw_headers = headers_of(head.raw)
+            _note_unpacking(request._raw_headers)
+        return self._serve(request)
+
+    def connection_closed(self, protocol: "HTTPProtocol") -> None:
+        """Nothing: the application knows of requests only."""
+
+
+class DelegateRoad:
+    """Drives Tornado's delegate interface, in the order in which Tornado's own server does."""
+
+    __slots__ = ("_delegate",)
+
+    def __init__(self, delegate: HTTPServerConnectionDelegate) -> None:
+        self._delegate = delegate
+
+    async def travel(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> None:
+        """Show one request to a delegate; the answer may come later, from wherever the delegate likes."""
+        delegate = self._delegate.start_request(protocol, exchange)
+        try:
+            if await self._show(delegate, exchange, head):
+                delegate.finish()
+        except BodyError as exc:
+            logger.info("A body from %s cannot be read: %s", exchange.context, exc)
+            exchange.refuse(exc.status, str(exc))
+            delegate.on_connection_close()
+        except HTTPInputError as exc:
+            logger.info("A request from %s cannot be understood: %s", exchange.context, exc)
+            exchange.refuse(400, str(exc))
+            delegate.on_connection_close()
+        except ClientGone:
+            delegate.on_connection_close()
+        except (Exception, asyncio.CancelledError):
+            exchange.abort()
+            delegate.on_connection_close()
+            raise
+
+    async def _show(self, delegate: HTTPMessageDelegate, exchange: HTTPExchange, head: Head) -> bool:
+        """Hand on head and body; return whether the delegate is still to be told of the end."""
+        headers = headers_of(head.raw)
+        if exchange.body.unpacks:
+            _note_unpacking(headers)
+        await _maybe(delegate.headers_received(RequestStartLine(head.method, head.target, head.version), headers))
+        if exchange.is_detached:
+            return False
+        # An answer that is complete before the body is in: the rest of it is nobody's concern any more.
+        while not exchange.is_finished:
+            chunk = await exchange.body.read_chunk()
+            if not chunk:
+                break
+            await _maybe(delegate.data_received(chunk))
+        if exchange.is_finished and not exchange.is_detached:
+            delegate.on_connection_close()
+        return not exchange.is_finished
+
+    def connection_closed(self, protocol: "HTTPProtocol") -> None:
+        """Tell the application's side that the connection has ended."""
+        self._delegate.on_close(protocol)
+
+
+async def _maybe(waiting: Awaitable[None] | None) -> None:
+    if waiting is not None:
+        await waiting
+
+
+def _note_unpacking(headers: HTTPHeaders) -> None:
+    """Have the headers say what the body has become, in Tornado's words."""
+    headers.add("X-Consumed-Content-Encoding", headers.pop("Content-Encoding"))
+
+
+class _FunctionDelegate(HTTPServerConnectionDelegate):
+    """Stands for a function that takes each request, body included."""
+
+    def __init__(self, function: Callable[[HTTPServerRequest], Any]) -> None:
+        self._function = function
+
+    def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
+        return _FunctionMessage(self._function, server_conn, request_conn)
+
+
+class _FunctionMessage(HTTPMessageDelegate):
+    def __init__(self, function: Callable[[HTTPServerRequest], Any], server_conn: object, request_conn: Any) -> None:
+        self._function = function
+        self._connections = request_conn, server_conn
+        self._request: Request | None = None
+        self._body = bytearray()
+
+    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
+        assert isinstance(start_line, RequestStartLine)
+        self._request = Request(start_line, headers, *self._connections)
+
+    def data_received(self, chunk: bytes) -> None:
+        self._body += chunk
+
+    def finish(self) -> None:
+        assert self._request is not None
+        self._request.body = bytes(self._body)
+        self._request._parse_body()
+        self._function(self._request)
+
+    def on_connection_close(self) -> None:
+        self._body.clear()

@@ -1,0 +1,379 @@
+"""The server: options, listening sockets, and an orderly end.
+
+    HTTPServer(application, **options)
+        listen / bind + start / add_sockets / listen_unix ──► one asyncio server a socket ──► HTTPProtocol
+        stop                      no new connections
+        stop_gracefully(seconds)  and what was received is answered, then every connection closes
+        close_all_connections     at once
+
+It has the names and options of `tornado.httpserver.HTTPServer`, and more deadlines. Begin with `HTTPServer`.
+"""
+
+import asyncio
+import contextvars
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from tornado.netutil import bind_sockets, bind_unix_socket, ssl_options_to_context
+from tornado.process import fork_processes
+
+from torngas_aio.http.hub import ContextFor, Hub, logger
+from torngas_aio.http.limits import Limits
+from torngas_aio.http.protocol import HTTPProtocol
+from torngas_aio.http.proxies import DEFAULT_TRUSTED, TrustedProxies
+from torngas_aio.http.roads import road_to
+
+__all__ = ["BACKLOG", "HTTPServer"]
+
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted."""
+
+_FRESH_SECONDS = 0.5  # for a client that had connected before the stop, and whose request is on its way
+_TLS_CLOSE_SECONDS = 5.0
+
+
+class HTTPServer:
+    """An HTTP/1.1 server for an `Application`, any delegate of Tornado's, or a function that takes a request.
+
+    Args:
+        request_callback: What has `serve_request` takes the direct road, everything else Tornado's.
+        no_keep_alive: Close each connection after one request.
+        xheaders: Believe forwarded addresses and schemes, from *trusted_downstream* only.
+        ssl_options: An `SSLContext`, or the keywords for one, as in Tornado; serve TLS.
+        protocol: The scheme that requests get: "https" behind a proxy that takes TLS off.
+        decompress_request: Unpack bodies with `Content-Encoding: gzip`.
+        chunk_size: The largest piece in which a body is handed on; 64 KiB.
+        max_header_size: 64 KiB, request line included; 431 beyond.
+        idle_connection_timeout: Between requests; 60 s.
+        body_timeout: A whole body; none by default, see *body_rate_timeout*.
+        max_body_size: 100 MiB, or `max_buffer_size` where only that is given; 413 beyond.
+        trusted_downstream: Addresses and networks of proxies, "unix" for unix sockets; this machine.
+        max_header_count: 100; 431 beyond.
+        max_line_size: 16 KiB for the request line; 414 beyond.
+        header_timeout: A whole header, or the first byte on a new connection; 10 s, then 408.
+        body_rate_timeout: Bodies must bring 240 bytes a second over this span; 10 s, then 408.
+        write_timeout: Clients must take as much of their answers; 10 s, then they are cut off.
+        max_keep_alive_requests: Requests on one connection; as many as come.
+        context_for: Gives the context for a request; by default the application's own `context_for` where it
+            has one, else a copy of the context in which the sockets were added.
+
+    A deadline of 0 is none.
+
+    Raises:
+        TypeError: *request_callback* cannot be served.
+        ValueError: A trusted proxy is no address.
+    """
+
+    def __init__(  # noqa: PLR0917  Tornado's signature
+        self,
+        request_callback: Any,
+        no_keep_alive: bool = False,
+        xheaders: bool = False,
+        ssl_options: dict[str, Any] | ssl.SSLContext | None = None,
+        protocol: str | None = None,
+        decompress_request: bool = False,
+        chunk_size: int | None = None,
+        max_header_size: int | None = None,
+        idle_connection_timeout: float | None = None,
+        body_timeout: float | None = None,
+        max_body_size: int | None = None,
+        max_buffer_size: int | None = None,
+        trusted_downstream: Iterable[str] | None = None,
+        *,
+        max_header_count: int | None = None,
+        max_line_size: int | None = None,
+        header_timeout: float | None = None,
+        body_rate_timeout: float | None = None,
+        write_timeout: float | None = None,
+        max_keep_alive_requests: int | None = None,
+        backlog: int = BACKLOG,
+        context_for: ContextFor | None = None,
+    ) -> None:
+        given = {
+            "no_keep_alive": no_keep_alive,
+            "decompress_request": decompress_request,
+            "chunk_size": chunk_size,
+            "max_header_size": max_header_size,
+            "max_header_count": max_header_count,
+            "max_line_size": max_line_size,
+            "max_body_size": max_buffer_size if max_body_size is None else max_body_size,
+            "max_keep_alive_requests": max_keep_alive_requests,
+            "header_timeout": header_timeout,
+            "idle_connection_timeout": idle_connection_timeout,
+            "body_timeout": body_timeout,
+            "body_rate_timeout": body_rate_timeout,
+            "write_timeout": write_timeout,
+        }
+        self.limits = Limits(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        self.request_callback = request_callback
+        self.xheaders = xheaders
+        self.protocol = protocol
+        self.backlog = backlog
+        self._road = road_to(request_callback)
+        self._proxies = None
+        if xheaders:
+            self._proxies = TrustedProxies(DEFAULT_TRUSTED if trusted_downstream is None else trusted_downstream)
+        self._tls = (
+            ssl_options_to_context(ssl_options, server_side=True) if isinstance(ssl_options, dict) else ssl_options
+        )
+        self._context_for = context_for
+        self._hub: Hub | None = None
+        self._pending: list[socket.socket] = []
+        self._listeners: list[_Listener] = []
+
+    @property
+    def hub(self) -> Hub:
+        """What the connections share; made on the loop on which the first socket was added.
+
+        Raises:
+            RuntimeError: There is none yet.
+        """
+        if self._hub is None:
+            raise RuntimeError("The server has no sockets yet: call listen(), or bind() and start().")
+        return self._hub
+
+    # Listening
+
+    def listen(  # noqa: PLR0917  Tornado's signature
+        self,
+        port: int,
+        address: str | None = None,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+        backlog: int | None = None,
+        flags: int | None = None,
+        reuse_port: bool = False,
+    ) -> list[socket.socket]:
+        """Listen on *port*, 0 for any that is free; return the sockets.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        sockets = self._bind(port, address, family, backlog, flags, reuse_port)
+        self.add_sockets(sockets)
+        return sockets
+
+    def bind(  # noqa: PLR0917  Tornado's signature
+        self,
+        port: int,
+        address: str | None = None,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+        backlog: int | None = None,
+        flags: int | None = None,
+        reuse_port: bool = False,
+    ) -> None:
+        """Take *port*; `start` begins to listen."""
+        self._pending += self._bind(port, address, family, backlog, flags, reuse_port)
+
+    def start(self, num_processes: int | None = 1, max_restarts: int | None = None) -> None:
+        """Serve what was bound, in this process, or in *num_processes* forked ones (None or 0: one a core).
+
+        With more than one process this must come before anything has started the event loop.
+        `supervisor.Supervisor` does more for worker processes.
+        """
+        if num_processes != 1:
+            fork_processes(num_processes, max_restarts)
+        sockets, self._pending = self._pending, []
+        self.add_sockets(sockets)
+
+    def listen_unix(self, path: str, mode: int = 0o600) -> socket.socket:
+        """Listen on a unix socket at *path*; a stale one is replaced."""
+        sock = bind_unix_socket(path, mode, self.backlog)
+        self.add_socket(sock)
+        return sock
+
+    def _bind(  # noqa: PLR0917
+        self,
+        port: int,
+        address: str | None,
+        family: socket.AddressFamily,
+        backlog: int | None,
+        flags: int | None,
+        reuse_port: bool,
+    ) -> list[socket.socket]:
+        return bind_sockets(port, address, family, backlog or self.backlog, flags, reuse_port)
+
+    def add_socket(self, sock: socket.socket) -> None:
+        """Serve *sock*, which is bound and listening."""
+        self.add_sockets([sock])
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Serve *sockets*, which are bound and listening; each request gets a copy of this call's context."""
+        loop = _loop()
+        if self._hub is None:
+            self._hub = Hub(
+                loop,
+                self._road,
+                self.limits,
+                contextvars.copy_context(),
+                context_for=self._context_for or getattr(self.request_callback, "context_for", None),
+                proxies=self._proxies,
+                scheme=self.protocol,
+            )
+        for sock in sockets:
+            self._listeners.append(_Listener(self._hub, sock, self._tls, self.backlog))
+
+    async def started(self) -> None:
+        """Return when every socket that was added accepts connections."""
+        for listener in self._listeners:
+            await listener.started()
+
+    # Stopping
+
+    def stop(self) -> None:
+        """Accept no more connections; those that are open go on."""
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.close()
+        for sock in self._pending:
+            sock.close()
+        self._pending = []
+
+    async def stop_gracefully(self, seconds: float = 30.0) -> bool:
+        """Accept no more connections, answer what was received, and close.
+
+        Connections that wait to be accepted are, idle ones close, answers under way say `Connection: close`.
+        What is not done after *seconds* is cancelled. Connections that left HTTP (WebSockets) are their
+        handlers' to close; past *seconds* they are cut.
+
+        Returns:
+            Whether everything ended in time.
+        """
+        hub = self._hub
+        if hub is None:
+            self.stop()
+            return True
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            await listener.close_softly()
+        hub.is_stopping = True
+        deadline = hub.loop.time() + seconds
+        in_time = True
+        try:
+            async with asyncio.timeout_at(deadline):
+                await _close_idle(hub, min(_FRESH_SECONDS, seconds / 2))
+                await hub.rest()
+        except TimeoutError:
+            in_time = False
+            logger.warning(
+                "%d requests and %d connections did not end within %.1f s; they are cut off.",
+                len(hub.running), len(hub.connections), seconds,
+            )  # fmt: skip
+        finally:
+            await self._cut(hub)
+        return in_time
+
+    async def close_all_connections(self) -> None:
+        """Close every connection at once, and wait until that is done; WebSockets stay, as in Tornado."""
+        hub = self._hub
+        if hub is None:
+            return
+        while hub.connections:
+            for connection in list(hub.connections):
+                connection.cut()
+            await asyncio.sleep(0)
+        for listener in self._listeners:
+            await listener.started()
+
+    async def _cut(self, hub: Hub) -> None:
+        """End whatever is left."""
+        tasks = list(hub.running.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_TLS_CLOSE_SECONDS)
+        hub.running.clear()
+        for stream in list(hub.streams):
+            stream.cut()
+        await self.close_all_connections()
+        hub.close_timer()
+
+
+class _Listener:
+    """One listening socket and the loop's server on it.
+
+    The loop's server can only be made by a coroutine, and Tornado's `listen` is none: a task, owned here,
+    makes it in the loop's next turn. Until then the system holds the connections.
+    """
+
+    def __init__(self, hub: Hub, sock: socket.socket, tls: ssl.SSLContext | None, backlog: int) -> None:
+        self._hub = hub
+        self._socket = sock
+        self._options: dict[str, Any] = {}
+        if tls is not None:
+            self._options = {
+                "ssl": tls,
+                "ssl_handshake_timeout": hub.limits.header_timeout or None,
+                "ssl_shutdown_timeout": _TLS_CLOSE_SECONDS,
+            }
+        self._backlog = backlog
+        self._server: asyncio.Server | None = None
+        self._starting = hub.loop.create_task(self._start())
+        self._accepted: list[asyncio.Task[Any]] = []
+
+    async def _start(self) -> None:
+        make = (
+            self._hub.loop.create_unix_server if self._socket.family == socket.AF_UNIX else self._hub.loop.create_server
+        )
+        self._server = await make(
+            lambda: HTTPProtocol(self._hub), sock=self._socket, backlog=self._backlog, **self._options
+        )
+
+    async def started(self) -> None:
+        """Return when the socket accepts connections."""
+        await self._starting
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+        elif not self._starting.done():
+            self._starting.cancel()
+        self._socket.close()
+
+    async def close_softly(self) -> None:
+        """Stop listening; connections that the system already holds for us are accepted before."""
+        await self._starting
+        spare = self._socket.dup()
+        try:
+            self.close()
+            await self._accept_rest(spare)
+        finally:
+            spare.close()
+
+    async def _accept_rest(self, spare: socket.socket) -> None:
+        spare.setblocking(False)
+        while True:
+            try:
+                client, _ = spare.accept()
+            except OSError:  # none is left, or the last one left before it was accepted
+                return
+            try:
+                await self._hub.loop.connect_accepted_socket(lambda: HTTPProtocol(self._hub), client, **self._options)
+            except OSError as exc:
+                logger.debug("A client left during its handshake: %s", exc)
+
+
+async def _close_idle(hub: Hub, fresh_seconds: float) -> None:
+    """Close connections on which nothing is going on, once what they have sent has been read."""
+    for _ in range(3):  # turns of the loop, in which it reads what had arrived before the stop
+        await asyncio.sleep(0)
+    for connection in list(hub.connections):
+        if not connection.is_fresh:
+            connection.close_if_idle()
+    if any(connection.is_fresh for connection in hub.connections):
+        await asyncio.sleep(fresh_seconds)
+        for connection in list(hub.connections):
+            connection.close_if_idle()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """The running loop; before it runs, the one that will: Tornado's applications listen before they start."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        from tornado.ioloop import IOLoop
+
+        loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
+        return loop
