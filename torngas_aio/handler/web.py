@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tornado.escape import utf8
+from tornado.escape import to_unicode, utf8
 from tornado.locale import Locale
 from tornado.util import ObjectDict
 from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
@@ -24,7 +24,7 @@ from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import answer_for
 from torngas_aio.i18n import user_locale
 from torngas_aio.settings_manager import settings
-from torngas_aio.template import Template, TemplateLoader, create_loader, handler_namespace
+from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
 
 __all__ = ["WebHandler"]
 
@@ -74,16 +74,15 @@ class WebHandler(ExecutingHandler):
             raise RuntimeError("Cannot render() after finish()")
         if self._run.stages.render:
             return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
-        template = self._load_template(template_name)
-        values = self._values_for(template, kwargs)
-        if template.is_sync and not template.is_heavy:
+        template = self._template_loader().find(template_name)
+        if template is not None and template.is_sync and not template.is_heavy:
             try:
-                page = template.generate(**values)
+                page = template.generate(**self._values_for(template, kwargs))
             except ArgumentError:  # something must be awaited after all
                 pass
             else:
                 return self.finish(self._with_embeds(page))
-        return self._finish_with(functools.partial(self._render_loaded, template, values))
+        return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
 
     def render_string(self, template_name: str, **kwargs: Any) -> Any:
         """Return the rendered template, as an awaitable of bytes; the render hooks run each time.
@@ -91,7 +90,7 @@ class WebHandler(ExecutingHandler):
         Inside a UI module, which cannot await, it returns the bytes, and no hooks run.
         """
         if self._module_depth:
-            template = self._load_template(template_name)
+            template = self._template_loader().load(template_name)
             return template.generate(**self._values_for(template, kwargs))
         return self._render_hooked(template_name, kwargs)
 
@@ -184,16 +183,14 @@ class WebHandler(ExecutingHandler):
         page = await self._render_hooked(template_name, kwargs)
         self.write(self._with_embeds(page))
 
-    async def _render_loaded(self, template: Template, values: dict[str, Any]) -> None:
-        self.write(self._with_embeds(await template.render(values)))
-
     async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         if self._run.stages.render:
             await self._run.render(self, template_name, kwargs)
-        template = self._load_template(template_name)
+        template = await self._template_loader().fetch(template_name)
         return await template.render(self._values_for(template, kwargs))
 
-    def _load_template(self, template_name: str) -> Template:
+    def _template_loader(self) -> TemplateLoader:
+        """The application's loader for this handler's template directory, engine and configuration."""
         path = self.get_template_path() or "."
         make = type(self).create_template_loader
         config = settings.TEMPLATE_CONFIG
@@ -201,9 +198,9 @@ class WebHandler(ExecutingHandler):
         key = (path, make, id(config))
         kept = loaders.get(key)
         if kept is None:  # the configuration is kept with its loader, so that its id stays its own
-            kept = loaders[key] = (self.create_template_loader(path), config)
-        template: Template = kept[0].load(template_name)
-        return template
+            kept = loaders[key] = (adapted(self.create_template_loader(path)), config)
+        loader: TemplateLoader = kept[0]
+        return loader
 
     def _values_for(self, template: Template, kwargs: dict[str, Any]) -> dict[str, Any]:
         if type(self).get_template_namespace is not RequestHandler.get_template_namespace:
@@ -219,7 +216,7 @@ class WebHandler(ExecutingHandler):
         def render(*args: Any, **kwargs: Any) -> str:
             self._module_depth += 1
             try:
-                return inner(*args, **kwargs)
+                return _Html(inner(*args, **kwargs))
             finally:
                 self._module_depth -= 1
 
@@ -231,6 +228,18 @@ class WebHandler(ExecutingHandler):
             return page
         embedded: bytes = RequestHandler.render(_Embedding(self, page), "")  # type: ignore[arg-type, assignment]  # stands in
         return embedded
+
+
+class _Html(str):
+    """What a UI module has made: markup, which no engine escapes again."""
+
+    __slots__ = ()
+
+    def __new__(cls, made: Any) -> "_Html":
+        return super().__new__(cls, to_unicode(made))
+
+    def __html__(self) -> str:
+        return self
 
 
 class _Embedding:

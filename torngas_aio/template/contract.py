@@ -11,9 +11,11 @@ hold the loop. Values that can be awaited are awaited before the page is made, i
 Begin with `Template.render`.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import anyio.to_thread
@@ -108,7 +110,28 @@ class Template(ABC):
 
 
 class TemplateLoader(ABC):
-    """Finds, compiles and keeps templates of one directory; compatible with Tornado's `BaseLoader`."""
+    """Finds, compiles and keeps templates of one directory; compatible with Tornado's `BaseLoader`.
+
+    Attributes:
+        check_seconds: For how long `find` trusts a template without looking at its files; infinite where
+            `filesystem_checks` is off, 0 with DEBUG on.
+    """
+
+    check_seconds: float = 1.0
+    _fetched: Mapping[str, tuple[Template, float]] = MappingProxyType({})
+
+    def find(self, name: str) -> Template | None:
+        """Return the template *name* if it can be had without touching the disk, else None."""
+        kept = self._fetched.get(name)
+        return kept[0] if kept is not None and time.monotonic() < kept[1] else None
+
+    async def fetch(self, name: str) -> Template:
+        """Return the template *name*, read and compiled in a worker thread where need be; raises as `load`."""
+        found = self.find(name)
+        if found is None:
+            found = await anyio.to_thread.run_sync(self.load, name)
+            self._fetched = {**self._fetched, name: (found, time.monotonic() + self.check_seconds)}
+        return found
 
     @abstractmethod
     def load(self, name: str, parent_path: str | None = None) -> Template:

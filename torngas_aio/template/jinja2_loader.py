@@ -207,6 +207,7 @@ class Jinja2TemplateLoader(contract.TemplateLoader):
         return self._compile(name)
 
     def reset(self) -> None:
+        self._fetched = {}
         with self._lock:
             self._templates = {}
             for environment in (self.environment, self.async_environment):

@@ -126,6 +126,7 @@ class MakoTemplateLoader(contract.TemplateLoader):
         return found
 
     def reset(self) -> None:
+        self._fetched = {}
         self.lookup = TemplateLookup(**self._given)
         self._templates: dict[str, MakoTemplate] = {}
 

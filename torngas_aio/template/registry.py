@@ -3,6 +3,7 @@
 Begin with `create_loader`.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,10 @@ def create_loader(config: Mapping[str, Any], template_path: str, *, debug: bool 
     if not isinstance(kind, type):
         raise ConfigError(f"TEMPLATE_CONFIG['template_engine'] = {path!r}: a loader class was wanted.")
     loader: TemplateLoader = kind(template_path, **options)
+    if debug:
+        loader.check_seconds = 0.0
+    elif not options.get("filesystem_checks", False):
+        loader.check_seconds = math.inf
     return loader
 
 

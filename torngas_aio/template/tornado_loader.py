@@ -178,6 +178,7 @@ class TornadoTemplateLoader(template.Loader, contract.TemplateLoader):
             return cast("TornadoTemplate", super().load(name))
 
     def reset(self) -> None:
+        self._fetched = {}
         with self.lock:
             super().reset()
             self._watches = {}
