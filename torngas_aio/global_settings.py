@@ -112,7 +112,10 @@ SESSION: dict[str, Any] = {
     "secret_key": None,  # signs the id; without one and with DEBUG off SessionMiddleware does not start
     "session_version": "1",  # changing it ends every session
     "samesite": "Lax",  # 'Lax', 'Strict', 'None' (wants secure) or '' for no attribute
-    "serializer": "json",
+    "partitioned": False,  # CHIPS: a cookie jar of its own under each embedding site (wants secure)
+    "absolute_expires": 0,  # seconds after login (cycle_id) at which a session ends however busy it is; 0: never
+    "when_unavailable": "fail",  # the store is down: 'fail' the request, or go on with an 'empty' session
+    "serializer": "json",  # 'json', 'msgpack', 'signed-pickle', or a dotted path to a Serializer
 }
 
 # ------------------------------------------------------------------ templates and languages

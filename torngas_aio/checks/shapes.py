@@ -125,6 +125,9 @@ _session: dict[str, Check] = {
     "secret_key": either(None, secret),
     "session_version": text,
     "samesite": either(None, one_of("Lax", "Strict", "None", "")),
+    "partitioned": boolean,
+    "absolute_expires": seconds,
+    "when_unavailable": one_of("fail", "empty"),
     "serializer": text,
 }
 

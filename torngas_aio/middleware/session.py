@@ -1,0 +1,92 @@
+"""The session middleware: opened before the handler's method, saved before the first byte.
+
+    process_request   cookie ─► store.open ─► handler.session, handler.set_expire
+    settling          session.save, Set-Cookie: after the response hooks, whatever clear() said
+
+A request without the cookie that puts nothing into its session never meets the store. `SignalMiddleware` can be
+imported from here as well, where the seed's document has it. Begin with `SessionMiddleware`.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tornado.httputil import HTTPServerRequest
+
+from torngas_aio.context import ORDER_SESSION, Outcome, scope_of
+from torngas_aio.middleware.base import BaseMiddleware
+from torngas_aio.session.registry import session_store
+from torngas_aio.session.session import Session
+from torngas_aio.session.store import SessionStore
+
+if TYPE_CHECKING:
+    from torngas_aio.middleware.signal import SignalMiddleware
+
+__all__ = ["SessionMiddleware", "SignalMiddleware"]
+
+logger = logging.getLogger("torngas_aio.session")
+
+_KEY = "torngas_aio.session"
+
+
+class SessionMiddleware(BaseMiddleware):
+    """Gives each handler its visitor's session, as SESSION in the settings describes it."""
+
+    async def process_init(self, application: Any) -> None:
+        session_store()  # a fault of SESSION or CACHES is found now, not at the first visitor
+
+    async def process_request(self, handler: Any, clear: Callable[[], None]) -> None:
+        store = session_store()
+        request = handler.request
+        cookies = store.cookies_of(_cookie_header(request))
+        address, on_change = request.remote_ip or "", partial(_register, handler, store)
+        if cookies:
+            session = await store.open(cookies, address, on_change)
+        else:
+            session = Session(store, address, on_change)
+        handler.session = session
+        handler.set_expire = session.set_expire
+
+
+def _cookie_header(request: HTTPServerRequest) -> str:
+    raw = getattr(request, "raw_header", None)
+    if raw is None:
+        return request.headers.get("Cookie", "")
+    header: bytes | None = raw(b"cookie")
+    return "" if header is None else header.decode("latin-1")
+
+
+def _register(handler: Any, store: SessionStore, session: Session) -> None:
+    """Have the session saved with the response; its first change calls this."""
+    if handler._headers_written:
+        session._is_settled = True
+    scope_of(handler.request).add(
+        _KEY, session, order=ORDER_SESSION, settle=partial(_settle, store, session), close=partial(_look_back, session)
+    )
+
+
+async def _settle(store: SessionStore, session: Session, outcome: Outcome) -> None:
+    if outcome.handler.get_status() >= 500:
+        session._keep_endings_only()
+    session._is_settled = True
+    await session.save()
+    line = store.set_cookie(session)
+    if line is not None:
+        outcome.handler.add_header("Set-Cookie", line)
+
+
+async def _look_back(session: Session) -> None:
+    if session.is_changed:
+        logger.warning(
+            "A session was changed after its response had left, and was not saved. "
+            "Call `await session.save()` after such changes."
+        )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SignalMiddleware":
+        from torngas_aio.middleware.signal import SignalMiddleware
+
+        return SignalMiddleware
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

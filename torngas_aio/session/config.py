@@ -1,0 +1,102 @@
+"""The SESSION settings, checked and ready for use.
+
+Begin with `SessionConfig.of`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torngas_aio.cache.serializers import Serializer, make_serializer
+from torngas_aio.exception import ConfigError
+
+__all__ = ["BROWSER_SECONDS", "SessionConfig"]
+
+BROWSER_SECONDS = 86_400
+"""How long the store keeps an idle session that the browser ends on closing: a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """How sessions are kept; the names are those of SESSION.
+
+    Attributes:
+        expires: Idle seconds of a new session; 0 for a browser session.
+        absolute_expires: Seconds after its beginning at which a session ends however busy it is; 0: never.
+        fails_when_down: Whether a store that is down fails the request; else the session is empty.
+        serializer: Writes the records.
+    """
+
+    secret_key: str = field(repr=False)
+    session_version: str = "1"
+    session_cache_alias: str = "default"
+    session_name: str = "__TORNADOSSID"
+    cookie_domain: str = ""
+    cookie_path: str = "/"
+    expires: int = 0
+    absolute_expires: int = 0
+    ignore_change_ip: bool = False
+    httponly: bool = True
+    secure: bool = False
+    samesite: str = "Lax"
+    partitioned: bool = False
+    fails_when_down: bool = True
+    serializer: Serializer = field(default_factory=lambda: make_serializer("json", {}))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "SessionConfig":
+        """Return the configuration that the setting SESSION describes.
+
+        Raises:
+            ConfigError: It has faults; all of them are listed.
+        """
+        ConfigError.gather(_faults(values))
+        known = {name: values[name] for name in _PLAIN if name in values}
+        secret = values["secret_key"]
+        return cls(
+            **known,
+            secret_key=secret.decode("latin-1") if isinstance(secret, bytes) else secret,
+            cookie_domain=values.get("cookie_domain") or "",
+            samesite=values.get("samesite") or "",
+            fails_when_down=values.get("when_unavailable", "fail") == "fail",
+            serializer=make_serializer(values.get("serializer", "json"), {"SECRET_KEY": secret}),
+        )
+
+
+_PLAIN = (
+    "session_version", "session_cache_alias", "session_name", "cookie_path", "expires", "absolute_expires",
+    "ignore_change_ip", "httponly", "secure", "partitioned",
+)  # fmt: skip
+
+
+def _faults(values: Mapping[str, Any]) -> Iterator[str]:
+    if not values.get("secret_key"):
+        yield "SESSION['secret_key'] is missing: it signs the session ids. Set a long random text."
+    for key in ("expires", "absolute_expires"):
+        given = values.get(key, 0)
+        if isinstance(given, bool) or not isinstance(given, int | float) or given < 0:
+            yield f"SESSION[{key!r}] = {given!r}: write seconds from 0 up."
+    if values.get("when_unavailable", "fail") not in {"fail", "empty"}:
+        yield f"SESSION['when_unavailable'] = {values['when_unavailable']!r}: write 'fail' or 'empty'."
+    for key in ("cookie_domain", "cookie_path"):
+        if any(character in ";\r\n" for character in values.get(key) or ""):
+            yield f"SESSION[{key!r}] = {values[key]!r} holds what would end the cookie."
+    yield from _name_faults(values)
+
+
+def _name_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """What browsers hold against the cookie; they drop one that lacks what its name or flags promise."""
+    name, is_secure = str(values.get("session_name", "__TORNADOSSID")), bool(values.get("secure"))
+    if not name or not name.isascii() or not name.isprintable() or set(name) & set(' ()<>@,;:\\"/[]?={}'):
+        yield f"SESSION['session_name'] = {name!r} is no cookie name. Use letters, digits, '-' and '_'."
+    # SPEC: RFC 6265bis 4.1.3
+    is_host_wide = not values.get("cookie_domain") and values.get("cookie_path", "/") == "/"
+    if name.startswith("__Host-") and not (is_secure and is_host_wide):
+        yield (
+            f"SESSION['session_name'] = {name!r}: browsers want 'secure': True, no 'cookie_domain' and "
+            "'cookie_path': '/' with '__Host-'."
+        )
+    if name.startswith("__Secure-") and not is_secure:
+        yield f"SESSION['session_name'] = {name!r}: browsers want 'secure': True with '__Secure-'."
+    if values.get("partitioned") and not is_secure:
+        yield "SESSION['partitioned'] = True: browsers want 'secure': True with it."

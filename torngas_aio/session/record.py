@@ -1,0 +1,163 @@
+"""A session as it stands in the store, and the changes that one request made to it.
+
+    Record    [1, began, life, address, user, data]   written by the configured serializer
+    Changes   cleared? put, dropped and counted keys; applied to whatever the record holds by then
+
+Begin with `Record` and `Changes.apply`.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from torngas_aio.cache.serializers import Serializer
+from torngas_aio.exception import SerializationError
+from torngas_aio.session.config import BROWSER_SECONDS
+
+__all__ = ["Changes", "Record"]
+
+logger = logging.getLogger("torngas_aio.session")
+
+_FORMAT = 1
+_FIELDS = 6
+
+
+@dataclass(slots=True)
+class Record:
+    """One session in the store.
+
+    Attributes:
+        began: Seconds since the epoch at which the session, or its present id, began.
+        life: Idle seconds; 0 for a browser session.
+        address: The visitor's, when the session began.
+        user: The key under which all sessions of one user can be revoked, "" for none.
+        data: What the application keeps in it.
+    """
+
+    began: int
+    life: int
+    address: str = ""
+    user: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def idle_seconds(self) -> int:
+        """How long the store keeps the session when nobody comes."""
+        return self.life or BROWSER_SECONDS
+
+    def dump(self, serializer: Serializer) -> bytes:
+        """Return the record as bytes.
+
+        Raises:
+            SerializationError: A value cannot be written.
+        """
+        return serializer.dumps([_FORMAT, self.began, self.life, self.address, self.user, self.data])
+
+    @classmethod
+    def load(cls, data: bytes, serializer: Serializer) -> "Record | None":
+        """Return the record of *data*, None when it is none: whoever wrote it, it was not `dump`."""
+        try:
+            fields = serializer.loads(data)
+        except SerializationError as exc:
+            logger.error("A session in the store cannot be read and counts as absent: %s", exc)
+            return None
+        if type(fields) is list and len(fields) == _FIELDS and tuple(map(type, fields)) == _TYPES:
+            version, began, life, address, user, values = fields
+            if version == _FORMAT:
+                return cls(began, life, address, user, values)
+        logger.error("A session in the store has a foreign shape and counts as absent.")
+        return None
+
+
+_TYPES = (int, int, int, str, str, dict)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one request did to its session, in a form that can be applied to a newer record."""
+
+    is_cleared: bool = False
+    puts: dict[str, Any] = field(default_factory=dict)
+    drops: set[str] = field(default_factory=set)
+    counts: dict[str, int | float] = field(default_factory=dict)
+    life: int | None = None
+    user: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.puts or self.counts or self.drops or self.is_cleared or self.life is not None or self.user is not None
+        )
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether they put something into a session that does not exist yet."""
+        return bool(self.puts or self.counts or self.user)
+
+    def put(self, key: str, value: Any) -> None:
+        """Set *key*, whatever was done to it before."""
+        self.puts[key] = value
+        self.drops.discard(key)
+        self.counts.pop(key, None)
+
+    def drop(self, key: str) -> None:
+        """Remove *key*."""
+        self.puts.pop(key, None)
+        self.counts.pop(key, None)
+        self.drops.add(key)
+
+    def count(self, key: str, delta: int | float, value: int | float) -> None:
+        """Add *delta* to *key*, which the request itself now sees as *value*."""
+        if key in self.puts or key in self.drops:
+            self.put(key, value)
+        else:
+            self.counts[key] = self.counts.get(key, 0) + delta
+
+    def clear(self) -> None:
+        """Remove every key, those included that other requests put meanwhile."""
+        self.is_cleared = True
+        self.puts.clear()
+        self.drops.clear()
+        self.counts.clear()
+
+    def apply(self, record: Record) -> None:
+        """Do to *record* what the request did to its own view of the session."""
+        data = record.data
+        if self.is_cleared:
+            data.clear()
+        for key in self.drops:
+            data.pop(key, None)
+        data.update(self.puts)
+        for key, delta in self.counts.items():
+            old = data.get(key, 0)
+            if isinstance(old, int | float):
+                data[key] = old + delta
+            else:
+                logger.warning("session.incr(%r) met a value that is no number, put by another request.", key)
+        if self.life is not None:
+            record.life = self.life
+        if self.user is not None:
+            record.user = self.user
+
+    def sealed(self, serializer: Serializer) -> "Changes":
+        """Return a copy that shares no mutable value with the application.
+
+        Raises:
+            SerializationError: A value cannot be written; the message names its key.
+        """
+        for key, value in self.puts.items():
+            serializer.check(value, f"session[{key!r}]")
+        try:
+            puts = serializer.read(serializer.write(self.puts)) if self.puts else {}
+        except SerializationError:
+            raise
+        except Exception as exc:  # a frontier: a value's own code may have run
+            raise SerializationError(f"{self._culprit(serializer)} cannot be kept: {exc}") from exc
+        return Changes(self.is_cleared, puts, set(self.drops), dict(self.counts), self.life, self.user)
+
+    def _culprit(self, serializer: Serializer) -> str:
+        for key, value in self.puts.items():
+            try:
+                serializer.dumps(value)
+            except SerializationError:
+                return f"session[{key!r}]"
+        return "The session"

@@ -1,0 +1,261 @@
+"""The sessions of one configuration: opened by cookie, saved by merging, ended, revoked.
+
+    open     cookie ─ signature ─ one read that also extends ─ address, age ─► Session
+    save     nothing changed: nothing   changed: one compare-and-set   new: one add   new id: add, drop the old
+    revoke   one session by id, all of a user's
+
+Begin with `SessionStore.open` and `SessionStore.save`.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from torngas_aio.cache.backends.base import BaseCache
+from torngas_aio.cache.backends.store import Versioned
+from torngas_aio.exception import CacheUnavailable
+from torngas_aio.session.config import SessionConfig
+from torngas_aio.session.cookie import SessionCookie
+from torngas_aio.session.record import Changes, Record
+from torngas_aio.session.session import Session
+from torngas_aio.session.ticket import Ticket, TicketOffice
+from torngas_aio.session.users import UserIndex
+from torngas_aio.session.vault import open_vault
+from torngas_aio.session.writers import Writers
+
+__all__ = ["SessionStore"]
+
+logger = logging.getLogger("torngas_aio.session")
+
+_RENEWED_AFTER = 0.1
+"""A lasting cookie is sent again when this share of its life has passed."""
+
+
+class SessionStore:
+    """Sessions in *cache*, as *config* describes them; used in one loop.
+
+    Attributes:
+        clock: Tells the seconds since the epoch; replaced in tests.
+    """
+
+    def __init__(self, cache: BaseCache, config: SessionConfig) -> None:
+        self.config = config
+        self.clock: Callable[[], float] = time.time
+        self._vault = open_vault(cache)
+        self._writers = Writers(self._vault, config.serializer)
+        self._users = UserIndex(self._vault)
+        self._cookie = SessionCookie(config)
+        self._office = TicketOffice(config.secret_key, config.session_version)
+
+    async def open(
+        self, cookies: Iterable[str], address: str = "", on_change: Callable[[Session], None] | None = None
+    ) -> Session:
+        """Return the session that one of *cookies* names, else an empty one; its life is extended.
+
+        Without a validly signed cookie the store is not asked.
+
+        Args:
+            cookies: The values of the session cookie, as many as the browser sent.
+            address: The visitor's; a session that began elsewhere is ended, unless `ignore_change_ip`.
+            on_change: Called once, at the first change that `save` has to see.
+
+        Raises:
+            CacheUnavailable: The store does not answer and SESSION['when_unavailable'] is 'fail'.
+        """
+        session = Session(self, address, on_change)
+        for cookie in cookies:
+            ticket = self._office.read(cookie)
+            if ticket is not None:
+                session._ticket = ticket
+                await self._load(session, ticket)
+                break
+        return session
+
+    async def save(self, session: Session) -> None:
+        """Write what *session* has to write; see `Session.save`."""
+        if session._is_down:
+            return
+        try:
+            await self._save(session)
+        except CacheUnavailable as exc:
+            self._report_down(session, exc)
+
+    def cookies_of(self, header: str) -> list[str]:
+        """Return what `open` takes from *header*, a request's Cookie header."""
+        return self._cookie.find(header)
+
+    def set_cookie(self, session: Session) -> str | None:
+        """Return the Set-Cookie header that the response to *session*'s request needs, None for none."""
+        record, ticket, session_id = session._record, session._ticket, session._session_id
+        if session._is_down:
+            return None
+        if record is None or session_id is None:
+            # A cookie that merely leads nowhere stays: a newer one may be on its way in another response.
+            return self._cookie.taken_back if ticket is not None and session._was_ended else None
+        now = int(self.clock())
+        is_same = ticket is not None and ticket.session_id == session_id and ticket.life == record.life
+        if ticket is not None and is_same and not self._is_ageing(ticket, now):
+            return None
+        return self._cookie.line(
+            self._office.write(Ticket(session_id, record.life, now if record.life else 0)), record.life
+        )
+
+    async def revoke(self, session_id: str) -> None:
+        """End the session *session_id* wherever it is in use; requests that are under way cannot bring it back."""
+        await self._vault.delete(self._vault.session_key(session_id))
+
+    async def revoke_user(self, user: object, keep: str | None = None) -> int:
+        """End every session that `bind_user` gave to *user*; return how many were noted.
+
+        Args:
+            keep: The id of one that goes on, such as the caller's own.
+        """
+        ids = await self._users.take(str(user))
+        if keep is not None and keep in ids:
+            ids.remove(keep)
+            await self._users.add(str(user), keep)
+        await self._vault.delete(*map(self._vault.session_key, ids))
+        return len(ids)
+
+    # Opening
+
+    async def _load(self, session: Session, ticket: Ticket) -> None:
+        key = self._vault.session_key(ticket.session_id)
+        life = ticket.life or Record(0, 0).idle_seconds
+        try:
+            seen = await self._vault.read(key, life)
+            record = None if seen is None else Record.load(seen.data, self.config.serializer)
+            if seen is None or record is None:
+                return
+            if not self._is_valid(record, session._address):
+                await self._vault.delete(key)
+                return
+            if record.life != ticket.life:  # the answer that brought the newer cookie was lost
+                await self._vault.touch(key, record.idle_seconds)
+        except CacheUnavailable as exc:
+            self._report_down(session, exc)
+            return
+        session._adopt(ticket, seen, record)
+        if self._is_ageing(ticket, self.clock()):
+            session._changed()
+
+    def _is_ageing(self, ticket: Ticket, now: float) -> bool:
+        return bool(ticket.life) and now - ticket.issued >= ticket.life * _RENEWED_AFTER
+
+    def _is_valid(self, record: Record, address: str) -> bool:
+        limit = self.config.absolute_expires
+        if limit and self.clock() >= record.began + limit:
+            return False
+        return self.config.ignore_change_ip or record.address == address
+
+    def _report_down(self, session: Session, error: CacheUnavailable) -> None:
+        if self.config.fails_when_down:
+            raise error
+        session._is_down = True
+        logger.error("Sessions are unavailable, this request goes on without one: %s", error)
+
+    # Saving
+
+    async def _save(self, session: Session) -> None:
+        session._find_changed()
+        while session._ended:
+            await self._end(*session._ended[-1])
+            session._ended.pop()
+        if session._record is None:
+            if session._changes.is_worth_keeping:
+                await self._create(session, session._take_changes())
+        elif session._old_id is not None:
+            await self._rotate(session, session._record, session._old_id, session._take_changes())
+        elif session._changes:
+            await self._update(session, session._record, session._take_changes())
+
+    async def _create(self, session: Session, changes: Changes) -> None:
+        record = self._fresh(session, changes)
+        assert session._session_id is not None
+        await self._insert(session._session_id, record)
+        session._record = record
+
+    async def _update(self, session: Session, record: Record, changes: Changes) -> None:
+        session_id, user = session._session_id, changes.user
+        assert session_id is not None
+        if user:
+            await self._users.add(user, session_id)
+        seen, session._seen = session._seen, None
+        is_kept = await self._writers.write(self._vault.session_key(session_id), seen, changes)
+        if is_kept and user:
+            is_kept = await self._is_still_noted(user, session_id)
+        if not is_kept:
+            self._lose(session)
+            return
+        if user is not None and record.user and record.user != user:
+            await self._users.remove(record.user, session_id)
+        self._note(record, changes)
+
+    async def _rotate(self, session: Session, record: Record, old_id: str, changes: Changes) -> None:
+        """Give the session its new id: the new record first, then the old one goes if nothing changed meanwhile.
+
+        Cut off in between, the old id still holds what it held: nothing of this request.
+        """
+        new_id, old_key = session._session_id, self._vault.session_key(old_id)
+        assert new_id is not None
+        seen = session._seen if session._seen is not None else await self._vault.read(old_key)
+        session._seen = None
+        is_moved = False
+        while not is_moved:
+            moved = self._moved(session, seen, changes)
+            if moved is None:
+                self._lose(session)
+            return
+            await self._insert(new_id, moved)
+            is_moved = seen is None or await self._vault.drop(old_key, seen.token)
+            if not is_moved:  # another request was faster: take its changes along
+                await self._vault.delete(self._vault.session_key(new_id))
+                seen = await self._vault.read(old_key)
+        if record.user:
+            await self._users.remove(record.user, old_id)
+        session._old_id = None
+        self._note(record, changes)
+
+    def _moved(self, session: Session, seen: Versioned | None, changes: Changes) -> Record | None:
+        """The record under the new id; of a session that has gone meanwhile, only what this request put."""
+        record = None if seen is None else Record.load(seen.data, self.config.serializer)
+        if record is None:
+            return self._fresh(session, changes) if changes.is_worth_keeping else None
+        changes.apply(record)
+        record.began = int(self.clock())
+        return record
+
+    async def _insert(self, session_id: str, record: Record) -> None:
+        """Put a new record; that of a user who was revoked meanwhile does not stay."""
+        key = self._vault.session_key(session_id)
+        if record.user:
+            await self._users.add(record.user, session_id)
+        await self._vault.add(key, record.dump(self.config.serializer), record.idle_seconds)
+        if record.user and not await self._is_still_noted(record.user, session_id):
+            logger.warning("All sessions of a user were revoked while one of them began; it was ended too.")
+
+    async def _is_still_noted(self, user: str, session_id: str) -> bool:
+        if session_id in await self._users.of(user):
+            return True
+        await self._vault.delete(self._vault.session_key(session_id))
+        return False
+
+    async def _end(self, session_id: str, user: str) -> None:
+        await self._vault.delete(self._vault.session_key(session_id))
+        if user:
+            await self._users.remove(user, session_id)
+
+    def _fresh(self, session: Session, changes: Changes) -> Record:
+        record = Record(int(self.clock()), int(self.config.expires), session._address)
+        changes.apply(record)
+        return record
+
+    def _lose(self, session: Session) -> None:
+        logger.warning("A session ended while a request was changing it; the changes were dropped.")
+        session._forget()
+
+    def _note(self, record: Record, changes: Changes) -> None:
+        if changes.life is not None:
+            record.life = changes.life
+        if changes.user is not None:
+            record.user = changes.user
