@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado.escape import to_unicode, utf8
 from tornado.locale import Locale
@@ -25,6 +25,9 @@ from torngas_aio.handler.failure import answer_for
 from torngas_aio.i18n import user_locale
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
+
+if TYPE_CHECKING:
+    from torngas_aio.session.session import Session
 
 __all__ = ["WebHandler"]
 
@@ -40,6 +43,11 @@ class WebHandler(ExecutingHandler):
 
     _url_kwargs: dict[str, Any]
     """The route's keywords: those of `Url(...)` updated by the route's own; this request's own dict."""
+
+    session: "Session"
+    """The visitor's session; SessionMiddleware sets it, and `set_expire`, before the method."""
+
+    set_expire: Callable[[float], None]
 
     _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there
 

@@ -136,7 +136,11 @@ def _query(request: Request) -> _Arguments:
 
 
 def _arguments(request: Request) -> _Arguments:
-    return {key: list(values) for key, values in request.query_arguments.items()}
+    arguments = {key: list(values) for key, values in request.query_arguments.items()}
+    request.__dict__["arguments"] = arguments  # parsing the body adds to it
+    if request.body:
+        request._parse_body()
+    return arguments
 
 
 def _body_arguments(request: Request) -> _Arguments:
