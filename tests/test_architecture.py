@@ -45,6 +45,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "markupsafe": ("template",),
     "mako": ("template",),
     "limits": ("httpmodule",),
+    "httpcore2": ("testing",),
     "httpx2": ("testing",),
     "pytest": ("testing",),
     "pytest_asyncio": ("testing",),

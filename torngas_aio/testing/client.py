@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import httpcore2  # noqa: F401  httpx2 would import it, and read files, at its first client: in the loop
 import httpx2
 
 from torngas_aio.application import Application
@@ -58,6 +59,7 @@ class TestClient(httpx2.AsyncClient):
         **options: Any,
     ) -> None:
         options.setdefault("trust_env", False)
+        options.setdefault("verify", False)  # the server is our own; reading the system's certificates blocks the loop
         super().__init__(**options)
         self.errors: list[BaseException] = []
         self.raise_errors = raise_errors
