@@ -49,7 +49,7 @@ class TornadoTemplate(contract.Template, template.Template):
         self.names = _names_in(self.compiled)
         self._execute = _function_code(self.compiled)
         self.is_sync = not self._execute.co_flags & _COROUTINE
-        self._blocks: dict[str, CodeType] = {}
+        self._blocks: dict[str, tuple[CodeType, str]] = {}
         self._parts: CodeType | None = None
         self._base = self._constant_names(loader)
 
@@ -62,11 +62,12 @@ class TornadoTemplate(contract.Template, template.Template):
         return self._make(values)
 
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
-        code = self._blocks.get(name)
-        if code is None:
-            code = self._blocks[name] = self._compile_block(name)
-        made = self._call(code, await awaited(values))
-        return cast("bytes", await made if code.co_flags & _COROUTINE else made)
+        compiled = self._blocks.get(name)
+        if compiled is None:
+            compiled = self._blocks[name] = self._compile_block(name)
+        function, source = compiled
+        made = self._call(function, await awaited(values), ObjectDict(get_source=lambda _name: source))
+        return cast("bytes", await made if function.co_flags & _COROUTINE else made)
 
     async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
         if self._parts is None:
@@ -91,9 +92,12 @@ class TornadoTemplate(contract.Template, template.Template):
     def _make(self, values: Mapping[str, Any]) -> bytes:
         return cast("bytes", self._call(self._execute, values))
 
-    def _call(self, code: CodeType, values: Mapping[str, Any]) -> Any:
+    def _call(self, code: CodeType, values: Mapping[str, Any], source: Any = None) -> Any:
         # PERF: a function made from the compiled body, not the whole module run again for each page.
-        return FunctionType(code, {**self._base, **values})()
+        names = {**self._base, **values}
+        if source is not None:
+            names["__loader__"] = source
+        return FunctionType(code, names)()
 
     @property
     def _filename(self) -> str:
@@ -103,7 +107,7 @@ class TornadoTemplate(contract.Template, template.Template):
         self.code = with_await(super()._generate_python(loader))
         return self.code
 
-    def _compile_block(self, name: str) -> CodeType:
+    def _compile_block(self, name: str) -> tuple[CodeType, str]:
         blocks: dict[str, template._NamedBlock] = {}
         ancestors = self._get_ancestors(self._loader)[::-1]
         for ancestor in ancestors:
@@ -116,7 +120,7 @@ class TornadoTemplate(contract.Template, template.Template):
         writer = template._CodeWriter(buffer, blocks, self._loader, root)
         template._File(root, template._ChunkList([blocks[name]])).generate(writer)
         code = with_await(buffer.getvalue())
-        return _function_code(compile(code, self._filename, "exec", dont_inherit=True))
+        return _function_code(compile(code, self._filename, "exec", dont_inherit=True)), code
 
     def _constant_names(self, loader: "TornadoTemplateLoader") -> dict[str, Any]:
         self._loader = loader
@@ -131,6 +135,7 @@ class TornadoTemplate(contract.Template, template.Template):
             "_tt_utf8": _utf8,
             "_tt_string_types": (str, bytes),
             "__name__": self.name.replace(".", "_"),
+            "_tt_path_of": loader.path_of,
             # The traceback module and the debug page find the generated lines through this.
             "__loader__": ObjectDict(get_source=lambda _name: self.code),
             **loader.namespace,

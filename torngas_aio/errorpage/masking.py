@@ -1,0 +1,161 @@
+"""What must not be seen on an error page, and how the rest is turned to text safely.
+
+    names that sound secret      their values are masked, at any depth
+    text that holds `key=...`    masked within the text; passwords in URLs too
+    values with a hostile repr   raising, huge, endless: each costs a bounded time and length
+
+Begin with `Showing`.
+"""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+__all__ = ["MASK", "Showing", "is_secret", "mask_text"]
+
+MASK = "••••••••"
+
+_WORDS = (
+    r"pass(?:phrase)?|pwd|api[_-]?key|auth(?:orization)?|credential|cookie|csrf|xsrf|sess(?:ion)?[_-]?(?:id|key)"
+    r"|signature|private[_-]?key|access[_-]?key|salt|dsn|otp|cvv|cvc|card[_-]?(?:no|number)|iban|ssn"
+)
+_ANYWHERE = r"password|passwd|secret|token|api_?key"
+_SECRET = re.compile(rf"(?:^|[^a-z])(?:{_WORDS})s?(?:$|[^a-z])|{_ANYWHERE}", re.IGNORECASE)
+# The look-behind keeps the search linear: a long word is tried from its start only.
+_IN_TEXT = re.compile(
+    rf"(?P<name>(?<![\w.-])[\w.-]*(?:{_ANYWHERE}|authorization|credential|csrf|xsrf|private_key)[\w.-]*[\"']?\s*[=:]\s*)"
+    r"(?:[bru]?\"[^\"]*\"|[bru]?'[^']*'|(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+)",
+    re.IGNORECASE,
+)
+_IN_URL = re.compile(r"(?P<start>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
+
+_MAX_ITEMS = 20
+_MAX_DEPTH = 4
+_REPR_SECONDS = 0.05
+
+
+def is_secret(name: object) -> bool:
+    """Whether what goes by *name* should not be seen."""
+    return isinstance(name, str) and _SECRET.search(name) is not None
+
+
+def mask_text(text: str) -> str:
+    """Return *text* with passwords in URLs and values behind secret-sounding names masked."""
+    text = _IN_URL.sub(rf"\g<start>{MASK}", text)
+    return _IN_TEXT.sub(rf"\g<name>{MASK}", text)
+
+
+class Showing:
+    """Turns the values of one page to text, within one budget of time.
+
+    Args:
+        seconds: For all values together; what comes later is named by its type only.
+        max_chars: Length of one value's text.
+    """
+
+    def __init__(self, seconds: float = 0.5, max_chars: int = 700) -> None:
+        self._until = time.monotonic() + seconds
+        self._max_chars = max_chars
+
+    def text(self, value: Any, name: object = None) -> str:
+        """Return *value* as text, masked if *name* or its own text sounds secret. Raises nothing."""
+        if is_secret(name) and value is not None and not isinstance(value, bool):
+            return MASK
+        shown = self._any(value, 0)
+        return mask_text(shown if len(shown) <= self._max_chars else f"{shown[: self._max_chars]}… (cut)")
+
+    def message(self, error: BaseException) -> str:
+        """Return what `str(error)` says, masked. Raises nothing."""
+        return mask_text(self._bounded(lambda: str(error), error, "str"))
+
+    def items(self, values: Mapping[Any, Any]) -> list[tuple[str, str]]:
+        """Return names and texts of a mapping's values, in its order."""
+        return [(str(name), self.text(value, name)) for name, value in values.items()]
+
+    def _any(self, value: Any, depth: int) -> str:
+        kind = type(value)
+        if kind is str or kind is bytes:
+            cut = value[: self._max_chars - 100]
+            return repr(cut) + (f"… ({len(value)} in all)" if len(value) > len(cut) else "")
+        if kind is int and value.bit_length() > 2048:
+            return f"<int of {value.bit_length()} bits>"
+        if kind in _BRACKETS:
+            return self._container(value, depth)
+        return self._bounded(lambda: repr(value), value, "repr")
+
+    def _container(self, value: Any, depth: int) -> str:
+        opening, closing = _BRACKETS[type(value)]
+        if depth >= _MAX_DEPTH and value:
+            return f"{opening}…{closing}"
+        parts: list[str] = []
+        for index, item in enumerate(list(value.items()) if type(value) is dict else list(value)):
+            if index == _MAX_ITEMS or sum(map(len, parts)) > self._max_chars:
+                parts.append(f"… ({len(value)} in all)")
+                break
+            parts.append(self._pair(item, depth) if type(value) is dict else self._any(item, depth + 1))
+        return f"{opening}{', '.join(parts)}{closing}"
+
+    def _pair(self, item: tuple[Any, Any], depth: int) -> str:
+        key, value = item
+        return f"{self._any(key, depth + 1)}: {MASK if is_secret(key) else self._any(value, depth + 1)}"
+
+    def _bounded(self, make: Callable[[], str], value: Any, what: str) -> str:
+        """The text that *make* gives, if it gives one in time."""
+        name = _type_name(value)
+        left = min(_REPR_SECONDS, self._until - time.monotonic())
+        if left <= 0:
+            return f"<{name}: not shown, the time for showing values was used up>"
+        try:
+            with _TimeLimit(left):
+                made = make()
+        except KeyboardInterrupt:
+            raise
+        except _TooSlow:
+            return f"<{name}: its {what} takes too long>"
+        except BaseException as exc:  # noqa: BLE001 - a value may raise anything at all; the page must come
+            return f"<{name}: its {what} raised {type(exc).__name__}>"
+        # A subclass of str could answer any of its methods wrongly; a slice by str itself is a plain one.
+        return str.__getitem__(made, slice(0, self._max_chars + 1))
+
+
+_BRACKETS: dict[type, tuple[str, str]] = {
+    dict: ("{", "}"), list: ("[", "]"), tuple: ("(", ")"), set: ("{", "}"), frozenset: ("frozenset({", "})"),
+}  # fmt: skip
+
+
+class _TooSlow(BaseException):
+    pass
+
+
+class _TimeLimit:
+    """Stops Python code that runs longer than *seconds*, by tracing it; one blocking C call it cannot stop.
+
+    Where something traces already (a debugger, coverage), nothing is stopped.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._is_tracing = sys.gettrace() is None
+
+    def __enter__(self) -> None:
+        if self._is_tracing:
+            sys.settrace(self._trace)
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_tracing:
+            sys.settrace(None)
+
+    def _trace(self, frame: FrameType, _event: str, _arg: object) -> Any:
+        frame.f_trace_opcodes = True  # `while True: pass` is one instruction, and never comes to a new line
+        if time.monotonic() > self._until:
+            raise _TooSlow
+        return self._trace
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    name = type.__getattribute__(kind, "__qualname__")
+    return str(name)

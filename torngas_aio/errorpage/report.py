@@ -1,0 +1,193 @@
+"""Everything that a debug page tells about one error, as plain text values.
+
+    exception ── cause, context, members of a group     ExceptionReport
+                     └── frames: source, locals          FrameReport
+    request, settings, pipeline, routes                  ErrorReport
+
+All values are masked and cut here, so that HTML, text and JSON cannot show more than this holds.
+Begin with `report_of`.
+"""
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_plus
+
+import tornado
+
+from torngas_aio._version import __version__
+from torngas_aio.errorpage.frames import FrameReport, frame_of_place, frames_of
+from torngas_aio.errorpage.masking import MASK, Showing, is_secret
+from torngas_aio.exception import TemplateSyntaxError
+
+__all__ = ["ErrorReport", "ExceptionReport", "report_of"]
+
+_MAX_EXCEPTIONS = 12
+Items = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionReport:
+    """One exception of the chain.
+
+    Attributes:
+        kind: Its class, with the module unless it is a builtin.
+        message: What it says; masked.
+        relation: How it stands to the one before it on the page; empty for the first.
+        frames: Innermost first.
+        notes: What `add_note` added.
+    """
+
+    kind: str
+    message: str
+    relation: str
+    frames: list[FrameReport]
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """All there is to show. Pairs are name and text, ready but for escaping."""
+
+    status: int
+    reason: str
+    title: str
+    detail: str
+    method: str
+    url: str
+    failed_at: str | None
+    exceptions: list[ExceptionReport] = field(default_factory=list)
+    request: dict[str, Items] = field(default_factory=dict)
+    settings: Items = field(default_factory=list)
+    pipeline: list[tuple[str, bool]] = field(default_factory=list)
+    routes: list[tuple[str, str, str]] = field(default_factory=list)
+    versions: str = ""
+
+
+def report_of(
+    *,
+    handler: Any,
+    status: int,
+    reason: str,
+    exc_info: Any,
+    failed_at: str | None,
+    pipeline_text: Sequence[str],
+    routes_tried: Iterable[Any] | None,
+    settings_view: Mapping[str, Any],
+) -> ErrorReport:
+    """Gather the report; see `render_error` for the arguments."""
+    showing = Showing()
+    error = exc_info[1] if exc_info else None
+    exceptions = _chain(error, showing) if error is not None else []
+    request = handler.request
+    return ErrorReport(
+        status=status,
+        reason=reason,
+        title=exceptions[0].kind if exceptions and status >= 500 else f"{status} {reason}",
+        detail=exceptions[0].message if exceptions else _PHRASES.get(status, ""),
+        method=str(request.method),
+        url=_masked_url(request),
+        failed_at=failed_at,
+        exceptions=exceptions,
+        request=_request(handler, showing),
+        settings=showing.items(settings_view),
+        pipeline=_pipeline(pipeline_text, failed_at),
+        routes=[_route(route) for route in routes_tried or ()],
+        versions=f"torngas_aio {__version__} · Tornado {tornado.version} · Python {platform.python_version()}",
+    )
+
+
+_PHRASES = {status.value: status.description for status in HTTPStatus}
+
+
+def _chain(error: BaseException, showing: Showing) -> list[ExceptionReport]:
+    """*error*, then what it came from, each once; the members of groups behind their group."""
+    found: list[ExceptionReport] = []
+    seen: set[int] = set()
+    waiting: list[tuple[BaseException, str]] = [(error, "")]
+    while waiting and len(found) < _MAX_EXCEPTIONS:
+        current, relation = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        found.append(_exception(current, relation, showing))
+        if isinstance(current, BaseExceptionGroup):
+            waiting += [(member, "One of the group's exceptions:") for member in current.exceptions]
+        if current.__cause__ is not None:
+            waiting.append((current.__cause__, "It was raised from:"))
+        elif current.__context__ is not None and not current.__suppress_context__:
+            waiting.append((current.__context__, "It happened while this was being handled:"))
+    return found
+
+
+def _exception(error: BaseException, relation: str, showing: Showing) -> ExceptionReport:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    frames = frames_of(error.__traceback__, showing)
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        is_template = isinstance(error, TemplateSyntaxError)
+        frames.insert(0, frame_of_place(error.filename, error.lineno, "template" if is_template else ""))
+    notes = [str(note)[:2000] for note in getattr(error, "__notes__", ())][:10]
+    return ExceptionReport(name, showing.message(error), relation, frames, notes)
+
+
+def _request(handler: Any, showing: Showing) -> dict[str, Items]:
+    request = handler.request
+    groups: dict[str, Items] = {
+        "Route": [
+            ("handler", f"{type(handler).__module__}.{type(handler).__qualname__}"),
+            ("path arguments", showing.text([*getattr(handler, "path_args", ()), *_kwargs(handler)])),
+        ],
+        "Query": _arguments(_quietly(request, "query_arguments"), showing),
+        "Body": _arguments(_quietly(request, "body_arguments"), showing),
+        "Headers": [(name, _header(name, value)) for name, value in request.headers.get_all()],
+        "Cookies": [(name, MASK) for name in _quietly(request, "cookies")],
+        "Connection": [
+            ("remote address", str(request.remote_ip)),
+            ("protocol", f"{request.version} over {request.protocol}"),
+            ("host", str(request.host)),
+        ],
+    }
+    return {name: items for name, items in groups.items() if items}
+
+
+def _kwargs(handler: Any) -> list[str]:
+    return [f"{name}={value!r}" for name, value in (getattr(handler, "path_kwargs", None) or {}).items()]
+
+
+def _quietly(request: Any, name: str) -> Any:
+    try:
+        return getattr(request, name) or {}
+    except Exception:  # noqa: BLE001 - a query or body that does not parse may be the very error shown
+        return {}
+
+
+def _arguments(arguments: Mapping[str, Sequence[bytes]], showing: Showing) -> Items:
+    texts = {name: [value.decode("utf-8", "replace") for value in values] for name, values in arguments.items()}
+    return showing.items({name: values[0] if len(values) == 1 else values for name, values in texts.items()})
+
+
+def _header(name: str, value: str) -> str:
+    return MASK if is_secret(name) else Showing().text(value)[1:-1]
+
+
+def _masked_url(request: Any) -> str:
+    if not request.query:
+        return str(request.path)
+    shown = []
+    for pair in request.query.split("&"):
+        name, equals, value = pair.partition("=")
+        shown.append(f"{name}{equals}{MASK if value and is_secret(unquote_plus(name)) else value}")
+    return f"{request.path}?{'&'.join(shown)}"
+
+
+def _pipeline(lines: Sequence[str], failed_at: str | None) -> list[tuple[str, bool]]:
+    return [(line, bool(failed_at) and str(failed_at) in line) for line in lines]
+
+
+def _route(route: Any) -> tuple[str, str, str]:
+    kind = getattr(route, "handler_class", None)
+    where = "" if kind is None else f"{kind.__module__}.{kind.__qualname__}"
+    return str(getattr(route, "pattern", route)), where, str(getattr(route, "name", None) or "")

@@ -1,0 +1,60 @@
+"""What a visitor is told with DEBUG off: the status, its phrase, and nothing of the inside.
+
+Begin with `short_html`.
+"""
+
+from html import escape
+from http import HTTPStatus
+from typing import Any
+
+__all__ = ["problem", "short_html", "short_text"]
+
+_STYLE = (
+    "body{margin:0;min-height:100vh;display:grid;place-items:center;color-scheme:light dark;"
+    "font:17px/1.6 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;background:Canvas;color:CanvasText}"
+    "main{padding:2rem;max-width:34rem}b{font-size:3.2rem;line-height:1;font-weight:680;letter-spacing:-.03em}"
+    "h1{font-size:1.35rem;margin:.6rem 0 .3rem}p{margin:0;opacity:.75}code{font-size:.9em}"
+)
+
+_WORDS = {
+    400: "The request could not be understood.",
+    401: "Please sign in first.",
+    403: "You may not see this page.",
+    404: "There is no page at this address.",
+    405: "This address does not take that kind of request.",
+    408: "The request took too long to arrive.",
+    413: "What was sent is too large.",
+    429: "Too many requests; please wait a moment.",
+    500: "Something went wrong on our side.",
+    502: "A server behind this one did not answer properly.",
+    503: "The service is busy or being looked after; please try again soon.",
+    504: "A server behind this one did not answer in time.",
+}
+
+
+def short_html(status: int, reason: str, reference: str) -> str:
+    """Return a short page; *reference* (a request id) helps to find the error in the log, may be empty."""
+    words = _WORDS.get(status, _WORDS[500] if status >= 500 else "")
+    found = f"<p>Reference: <code>{escape(reference)}</code></p>" if reference else ""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{status} {escape(reason)}</title><style>{_STYLE}</style></head>"
+        f"<body><main><b>{status}</b><h1>{escape(reason)}</h1><p>{escape(words)}</p>{found}</main></body></html>\n"
+    )
+
+
+def short_text(status: int, reason: str, reference: str) -> str:
+    """Return the same in one line of text."""
+    return f"{status} {reason}{f' (reference: {reference})' if reference else ''}\n"
+
+
+def problem(status: int, reason: str, detail: str, reference: str) -> dict[str, Any]:
+    """Return problem details. SPEC: RFC 9457 3.1; with `about:blank` the title is the status's phrase."""
+    found: dict[str, Any] = {"type": "about:blank", "title": reason, "status": status}
+    words = detail or (HTTPStatus(status).description if status in set(HTTPStatus) else "")
+    if words:
+        found["detail"] = words
+    if reference:
+        found["request_id"] = reference
+    return found
