@@ -57,7 +57,7 @@ class SessionConfig:
             **known,
             secret_key=secret.decode("latin-1") if isinstance(secret, bytes) else secret,
             cookie_domain=values.get("cookie_domain") or "",
-            samesite=values.get("samesite") or "",
+            samesite=values.get("samesite", "Lax") or "",
             fails_when_down=values.get("when_unavailable", "fail") == "fail",
             serializer=make_serializer(values.get("serializer", "json"), {"SECRET_KEY": secret}),
         )

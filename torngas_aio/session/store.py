@@ -205,7 +205,7 @@ class SessionStore:
             moved = self._moved(session, seen, changes)
             if moved is None:
                 self._lose(session)
-            return
+                return
             await self._insert(new_id, moved)
             is_moved = seen is None or await self._vault.drop(old_key, seen.token)
             if not is_moved:  # another request was faster: take its changes along

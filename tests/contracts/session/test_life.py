@@ -1,0 +1,216 @@
+"""A session begins, lives on, gets a new id, ends."""
+
+import pytest
+
+from tests.contracts.session.visitor import Stores, Visitor
+from torngas_aio.exception import SerializationError, SessionError
+
+
+async def test_what_one_request_puts_the_next_finds(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["name"] = "日本 🐢"
+        session["cart"] = [1, {"x": None}]
+    async with visitor.request() as session:
+        assert dict(session) == {"name": "日本 🐢", "cart": [1, {"x": None}]}
+        assert session["absent"] is None
+        assert "absent" not in session
+        assert session.get("absent", 7) == 7
+        assert not session.is_new
+
+
+async def test_a_session_without_data_is_never_begun(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session.set_expire(60)
+        session.pop("x")
+        del session["y"]
+        session.clear()
+        session.cycle_id()
+        session.expired()
+        assert session.sessionid is None
+    assert visitor.cookie is None
+
+
+async def test_it_works_as_a_dict(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session.update(a=1, b=2, c=3)
+        assert session.setdefault("a", 9) == 1
+        assert session.setdefault("d", 4) == 4
+    async with visitor.request() as session:
+        del session["a"]
+        del session["a"]
+        assert session.pop("b") == 2
+        assert session.pop("b", "gone") == "gone"
+        assert sorted(session) == ["c", "d"]
+        assert len(session) == 2
+        assert sorted(session.items()) == [("c", 3), ("d", 4)]
+        assert session
+    assert await visitor.data() == {"c": 3, "d": 4}
+    async with visitor.request() as session:
+        session.clear()
+        assert not session
+        session["e"] = 5
+    assert await visitor.data() == {"e": 5}
+
+
+async def test_a_changed_list_is_saved_though_nothing_was_put(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["cart"] = [1]
+        session["cart"].append(2)
+    async with visitor.request() as session:
+        session["cart"].append(3)
+        session["read"] = session["cart"]
+    async with visitor.request() as session:
+        assert session["cart"] == [1, 2, 3]
+        assert not session.is_changed
+
+
+@pytest.mark.parametrize("value", [(1, 2), {1}, b"x", object(), {1: 2}, [{"deep": (1,)}], 1j, "\ud800"])
+async def test_what_json_cannot_hold_is_refused_with_its_key(visitor: Visitor, value: object) -> None:
+    async def put() -> None:
+        async with visitor.request() as session:
+            session["fine"] = 1
+            session["basket"] = value
+
+    with pytest.raises(SerializationError, match="session\\['basket'\\]"):
+        await put()
+    assert visitor.cookie is None
+
+
+async def test_a_list_that_was_changed_into_something_else_is_refused_at_the_save(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["cart"] = [1]
+    session = await visitor.open()
+    session["cart"].append(object())
+    with pytest.raises(SerializationError, match="session\\['cart'\\]\\[1\\]"):
+        await session.save()
+    assert await visitor.data() == {"cart": [1]}
+
+
+async def test_a_key_that_is_no_text_is_refused(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        with pytest.raises(SessionError, match="text, not int"):
+            session[1] = "x"  # type: ignore[index]  # what is refused
+
+
+async def test_login_renews_the_id_and_keeps_the_data(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["cart"] = "full"
+    before, old_id = visitor.copy(), session.sessionid
+    async with visitor.request() as session:
+        session.cycle_id()
+        session.cycle_id()
+        session["user"] = "ann"
+        assert session.sessionid != old_id
+    assert await visitor.data() == {"cart": "full", "user": "ann"}
+    assert await before.data() == {}
+
+
+async def test_logout_takes_the_cookie_back_and_removes_the_record(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    thief = visitor.copy()
+    async with visitor.request() as session:
+        session.expired()
+        assert session["user"] is None
+    assert visitor.cookie is None
+    assert await thief.data() == {}
+
+
+async def test_what_is_put_after_the_end_starts_another_session(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    before, old_id = visitor.copy(), session.sessionid
+    async with visitor.request() as session:
+        session.cycle_id()
+        session.expired()
+        session["notice"] = "bye"
+    assert session.sessionid != old_id
+    assert await visitor.data() == {"notice": "bye"}
+    assert await before.data() == {}
+
+
+async def test_an_idle_session_ends_and_a_used_one_goes_on(stores: Stores) -> None:
+    unit = stores.subject.unit
+    visitor = Visitor(stores.open(expires=max(1, int(unit * 3))))
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    step = visitor.store.config.expires * 0.7
+    for _ in range(3):
+        await stores.subject.wait(step)
+        assert await visitor.data() == {"user": "ann"}
+    await stores.subject.wait(step * 2)
+    assert await visitor.data() == {}
+
+
+async def test_a_session_ends_at_its_age_however_busy_it_is(stores: Stores) -> None:
+    visitor = Visitor(stores.open(absolute_expires=1000))
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    await stores.clock.wind(999)
+    assert await visitor.data() == {"user": "ann"}
+    await stores.clock.wind(1)
+    assert await visitor.data() == {}
+    await stores.clock.wind(-1)
+    assert await visitor.data() == {}, "it was removed, not hidden"
+
+
+async def test_the_cookie_of_a_lasting_session_is_renewed_as_it_ages(stores: Stores) -> None:
+    visitor = Visitor(stores.open())
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    assert visitor.max_age == ""
+    async with visitor.request() as session:
+        session.set_expire(1000)
+    assert visitor.max_age == "1000"
+    first = visitor.cookie
+    await stores.clock.wind(99)
+    await visitor.data()
+    assert visitor.cookie == first
+    await stores.clock.wind(1)
+    await visitor.data()
+    assert visitor.cookie != first
+    assert await visitor.data() == {"user": "ann"}
+
+
+async def test_a_lost_cookie_of_a_new_life_does_no_harm(stores: Stores) -> None:
+    visitor = Visitor(stores.open())
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    browser = visitor.copy()  # its answer is lost
+    async with visitor.request() as session:
+        session.set_expire(1000)
+    assert await browser.data() == {"user": "ann"}
+    assert browser.max_age == "1000"
+
+
+async def test_a_changed_address_ends_the_session(stores: Stores) -> None:
+    visitor = Visitor(stores.open())
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    thief = Visitor(visitor.store, visitor.cookie, "10.6.6.6")
+    assert await thief.data() == {}
+    assert await visitor.data() == {}, "ended, also for the visitor"
+
+
+async def test_a_changed_address_may_be_ignored(stores: Stores) -> None:
+    visitor = Visitor(stores.open(ignore_change_ip=True))
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    visitor.address = "2001:db8::1"
+    assert await visitor.data() == {"user": "ann"}
+
+
+async def test_another_session_version_ends_all_sessions(stores: Stores) -> None:
+    visitor = Visitor(stores.open())
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    assert await visitor.copy(stores.open(session_version="2")).data() == {}
+    assert await visitor.copy(stores.open(session_version="1")).data() == {"user": "ann"}
+
+
+async def test_clearing_the_cache_leaves_sessions_alone(stores: Stores) -> None:
+    visitor = Visitor(stores.open())
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    await stores.subject.make().clear()
+    assert await visitor.data() == {"user": "ann"}
