@@ -56,10 +56,23 @@ class Request(HTTPServerRequest):
         self.path, _, self.query = self.uri.partition("?")
         self.connection = connection
         self.server_connection = server_connection
-        self.body = b""
+        self._body = b""
         self._raw_headers = headers
         self._start_time = time.time()
         self._finish_time = None
+        self._is_body_parsed = False
+
+    @property
+    def body(self) -> bytes:
+        """The body, once it has been read."""
+        return self._body
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        self._body = body
+        # What was looked at before the body was there is built again, with the body's arguments.
+        for name in ("arguments", "body_arguments", "files"):
+            self.__dict__.pop(name, None)
         self._is_body_parsed = False
 
     def raw_header(self, name: bytes) -> bytes | None:
@@ -101,13 +114,13 @@ class Request(HTTPServerRequest):
         self._is_body_parsed = True
         body_arguments: _Arguments = {}
         files: dict[str, list[HTTPFile]] = {}
-        if self.body:
+        if self._body:
             content_type = self.headers.get("Content-Type", "")
-            parse_body_arguments(content_type, self.body, body_arguments, files, self.headers)
+            parse_body_arguments(content_type, self._body, body_arguments, files, self.headers)
         self.__dict__["body_arguments"] = body_arguments
         self.__dict__["files"] = files
-        for key, values in body_arguments.items():
-            self.arguments.setdefault(key, []).extend(values)
+        if "arguments" in self.__dict__:
+            _merge(self.__dict__["arguments"], body_arguments)
 
 
 def _headers(request: Request) -> HTTPHeaders:
@@ -137,10 +150,14 @@ def _query(request: Request) -> _Arguments:
 
 def _arguments(request: Request) -> _Arguments:
     arguments = {key: list(values) for key, values in request.query_arguments.items()}
-    request.__dict__["arguments"] = arguments  # parsing the body adds to it
-    if request.body:
-        request._parse_body()
+    if request._body:
+        _merge(arguments, request.body_arguments)
     return arguments
+
+
+def _merge(arguments: _Arguments, more: _Arguments) -> None:
+    for key, values in more.items():
+        arguments.setdefault(key, []).extend(values)
 
 
 def _body_arguments(request: Request) -> _Arguments:
