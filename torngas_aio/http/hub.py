@@ -36,7 +36,7 @@ ContextFor = Callable[[Request], Context]
 class Road(Protocol):
     """How requests reach an application."""
 
-    def travel(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> Coroutine[Any, Any, None]:
+    def travel(self, request: Request, exchange: HTTPExchange) -> Coroutine[Any, Any, None]:
         """Return the coroutine that answers one request; it raises nothing but `CancelledError`."""
 
     def connection_closed(self, protocol: "HTTPProtocol") -> None:
@@ -89,15 +89,15 @@ class Hub:
 
     def start(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> None:
         """Start answering a request, in a task and a context of its own."""
-        if self.context_for is None:
-            context = self.context.copy()
-        else:
-            context = self.context_for(Request((head.method, head.target, head.version), head.raw, exchange, protocol))
-        self.running[exchange] = self.loop.create_task(self._answer(protocol, exchange, head), context=context)
+        request = Request((head.method, head.target, head.version), head.raw, exchange, protocol)
+        if exchange.body.unpacks:
+            request.note_unpacking()
+        context = self.context.copy() if self.context_for is None else self.context_for(request)
+        self.running[exchange] = self.loop.create_task(self._answer(request, exchange), context=context)
 
-    async def _answer(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> None:
+    async def _answer(self, request: Request, exchange: HTTPExchange) -> None:
         try:
-            await self.road.travel(protocol, exchange, head)
+            await self.road.travel(request, exchange)
         except asyncio.CancelledError:
             exchange.abort()
             raise

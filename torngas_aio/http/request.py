@@ -94,6 +94,12 @@ class Request(HTTPServerRequest):
             self._raw_headers = [pair for pair in pairs_of(raw) if pair[0] != name]
             self._first = None
 
+    def note_unpacking(self) -> None:
+        """Have the headers say, in Tornado's words, that the body is handed on unpacked."""
+        headers = self.headers
+        headers["X-Consumed-Content-Encoding"] = headers.pop("Content-Encoding")
+        self._raw_headers = headers
+
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not there yet: the value is kept and found directly from then on.
         build = _LAZY.get(name)

@@ -23,8 +23,6 @@ from tornado.httputil import (
 
 from torngas_aio.http.connection import HTTPExchange
 from torngas_aio.http.contract import BodyError, ClientGone, DirectApplication
-from torngas_aio.http.fields import headers_of
-from torngas_aio.http.head import Head
 from torngas_aio.http.hub import Road, logger
 from torngas_aio.http.request import Request
 
@@ -60,12 +58,8 @@ class DirectRoad:
     def __init__(self, application: DirectApplication) -> None:
         self._serve = application.serve_request
 
-    def travel(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> Any:
+    def travel(self, request: Request, exchange: HTTPExchange) -> Any:
         """Return the application's own coroutine."""
-        request = Request((head.method, head.target, head.version), head.raw, exchange, protocol)
-        if exchange.body.unpacks:
-            request._raw_headers = headers_of(head.raw)
-            _note_unpacking(request._raw_headers)
         return self._serve(request)
 
     def connection_closed(self, protocol: "HTTPProtocol") -> None:
@@ -80,11 +74,12 @@ class DelegateRoad:
     def __init__(self, delegate: HTTPServerConnectionDelegate) -> None:
         self._delegate = delegate
 
-    async def travel(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> None:
+    async def travel(self, request: Request, exchange: HTTPExchange) -> None:
         """Show one request to a delegate; the answer may come later, from wherever the delegate likes."""
-        delegate = self._delegate.start_request(protocol, exchange)
+        assert request.server_connection is not None
+        delegate = self._delegate.start_request(request.server_connection, exchange)
         try:
-            if await self._show(delegate, exchange, head):
+            if await self._show(delegate, request, exchange):
                 delegate.finish()
         except BodyError as exc:
             logger.info("A body from %s cannot be read: %s", exchange.context, exc)
@@ -101,12 +96,10 @@ class DelegateRoad:
             delegate.on_connection_close()
             raise
 
-    async def _show(self, delegate: HTTPMessageDelegate, exchange: HTTPExchange, head: Head) -> bool:
+    async def _show(self, delegate: HTTPMessageDelegate, request: Request, exchange: HTTPExchange) -> bool:
         """Hand on head and body; return whether the delegate is still to be told of the end."""
-        headers = headers_of(head.raw)
-        if exchange.body.unpacks:
-            _note_unpacking(headers)
-        await _maybe(delegate.headers_received(RequestStartLine(head.method, head.target, head.version), headers))
+        start_line = RequestStartLine(request.method or "", request.uri or "", request.version)
+        await _maybe(delegate.headers_received(start_line, request.headers))
         if exchange.is_detached:
             return False
         # An answer that is complete before the body is in: the rest of it is nobody's concern any more.
@@ -127,11 +120,6 @@ class DelegateRoad:
 async def _maybe(waiting: Awaitable[None] | None) -> None:
     if waiting is not None:
         await waiting
-
-
-def _note_unpacking(headers: HTTPHeaders) -> None:
-    """Have the headers say what the body has become, in Tornado's words."""
-    headers.add("X-Consumed-Content-Encoding", headers.pop("Content-Encoding"))
 
 
 class _FunctionDelegate(HTTPServerConnectionDelegate):

@@ -29,6 +29,8 @@ from torngas_aio.http.request import Request
 
 __all__ = ["TornadoDoor", "TornadoExchange"]
 
+_BODILESS = ("GET", "HEAD", "OPTIONS", "DELETE")
+
 logger = logging.getLogger("torngas_aio.http")
 
 
@@ -55,7 +57,7 @@ class TornadoDoor(HTTPMessageDelegate):
         self._tasks = tasks
         self._context_for = context_for
 
-    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
+    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
         exchange = self._exchange
         line = RequestStartLine(*start_line)
         HTTPServerRequest(start_line=line, headers=headers)  # Tornado's checks of host and query: raises HTTPInputError
@@ -65,6 +67,11 @@ class TornadoDoor(HTTPMessageDelegate):
         task = asyncio.get_running_loop().create_task(self._application.serve_request(request), context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        if start_line.method in _BODILESS and "Content-Length" not in headers and "Transfer-Encoding" not in headers:
+            return None
+        # Tornado reads the body, and looks at its limits, when this is done: `prepare` may change them before.
+        task.add_done_callback(self._exchange.body.want)
+        return self._exchange.body.wanted
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return self._exchange.body.feed(chunk)
@@ -174,6 +181,12 @@ class _Body:
         self._arrived: asyncio.Future[None] | None = None
         self._taken: asyncio.Future[None] | None = None
         self._is_streaming = False
+        self.wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def want(self, *_: object) -> None:
+        """Let the body come: somebody waits for it, or nobody will any more."""
+        if not self.wanted.done():
+            self.wanted.set_result(None)
 
     @property
     def is_complete(self) -> bool:
@@ -202,6 +215,7 @@ class _Body:
         self._let_go()
 
     async def read_all(self) -> bytes:
+        self.want()
         while not self._has_ended:
             await self._wait()
         body = b"".join(self._chunks)
@@ -210,6 +224,7 @@ class _Body:
 
     async def read_chunk(self) -> bytes:
         self._is_streaming = True
+        self.want()
         while not self._chunks:
             if self._has_ended:
                 return b""

@@ -73,10 +73,7 @@ async def open_house(door: Any, kind: str, tmp_path: Path) -> AsyncIterator[Open
         contexts = _tls_contexts() if tls else (None, None)
         server = door(application, ssl_options=contexts[0], **options)
         opened.append((server, application))
-        if unix:
-            sockets = [bind_unix_socket(str(tmp_path / "socket"))]
-        else:
-            sockets = bind_sockets(0, "127.0.0.1")
+        sockets = [bind_unix_socket(str(tmp_path / "socket"))] if unix else bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         return House(application, sockets[0].getsockname(), notes, contexts[1])
 

@@ -20,7 +20,7 @@ class Bases:
     static: Any
 
 
-def rules(bases: Bases, notes: list[str], folder: Path) -> list[tuple[Any, ...]]:
+def rules(bases: Bases, notes: list[str], folder: Path) -> list[tuple[Any, ...]]:  # noqa: C901  many small classes
     """Return the site's rules; what handlers want to tell they append to *notes*."""
 
     class Plain(bases.handler):  # type: ignore[misc,name-defined]
