@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from tornado.escape import to_unicode, utf8
 from tornado.locale import Locale
 from tornado.util import ObjectDict
@@ -82,7 +83,8 @@ class WebHandler(ExecutingHandler):
             raise RuntimeError("Cannot render() after finish()")
         if self._run.stages.render:
             return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
-        template = self._template_loader().find(template_name)
+        loader = self._known_loader()
+        template = None if loader is None else loader.find(template_name)
         if template is not None and template.is_sync and not template.is_heavy:
             try:
                 page = template.generate(**self._values_for(template, kwargs))
@@ -98,7 +100,7 @@ class WebHandler(ExecutingHandler):
         Inside a UI module, which cannot await, it returns the bytes, and no hooks run.
         """
         if self._module_depth:
-            template = self._template_loader().load(template_name)
+            template = self._made_loader().load(template_name)
             return template.generate(**self._values_for(template, kwargs))
         return self._render_hooked(template_name, kwargs)
 
@@ -194,21 +196,29 @@ class WebHandler(ExecutingHandler):
     async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         if self._run.stages.render:
             await self._run.render(self, template_name, kwargs)
-        template = await self._template_loader().fetch(template_name)
+        loader = self._known_loader()
+        if loader is None:
+            loader = await anyio.to_thread.run_sync(self._made_loader)
+        template = await loader.fetch(template_name)
         return await template.render(self._values_for(template, kwargs))
 
-    def _template_loader(self) -> TemplateLoader:
-        """The application's loader for this handler's template directory, engine and configuration."""
-        path = self.get_template_path() or "."
-        make = type(self).create_template_loader
-        config = settings.TEMPLATE_CONFIG
-        loaders = self.application.template_loaders  # type: ignore[attr-defined]  # ours
-        key = (path, make, id(config))
-        kept = loaders.get(key)
-        if kept is None:  # the configuration is kept with its loader, so that its id stays its own
-            kept = loaders[key] = (adapted(self.create_template_loader(path)), config)
-        loader: TemplateLoader = kept[0]
+    def _known_loader(self) -> TemplateLoader | None:
+        """The application's loader for this handler's directory, engine and configuration, if there is one yet."""
+        kept = self.application.template_loaders.get(self._loader_key())  # type: ignore[attr-defined]  # ours
+        return None if kept is None else kept[0]
+
+    def _made_loader(self) -> TemplateLoader:
+        """The same, made now if need be; looks at the disk."""
+        loader = self._known_loader()
+        if loader is None:
+            key = self._loader_key()
+            loader = adapted(self.create_template_loader(key[0]))
+            # The configuration is kept with its loader, so that its id stays its own.
+            self.application.template_loaders[key] = (loader, settings.TEMPLATE_CONFIG)  # type: ignore[attr-defined]  # ours
         return loader
+
+    def _loader_key(self) -> tuple[str, Any, int]:
+        return self.get_template_path() or ".", type(self).create_template_loader, id(settings.TEMPLATE_CONFIG)
 
     def _values_for(self, template: Template, kwargs: dict[str, Any]) -> dict[str, Any]:
         if type(self).get_template_namespace is not RequestHandler.get_template_namespace:
