@@ -76,6 +76,7 @@ class Application(web.Application):
         self.lifespan = Lifespan()
         self.open_sockets: WeakSet[WebSocketHandler] = WeakSet()
         self.template_loaders: dict[Any, Any] = {}
+        self.absent_pages: set[Any] = set()
         self.request_timeout: float | None = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)
         self.use_etag: bool = bool(settings.get("etag", project_settings.ETAG))
         self.wildcard_router: ApplicationRouter = ApplicationRouter(

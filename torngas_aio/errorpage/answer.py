@@ -154,8 +154,8 @@ def _public_detail(exc_info: Any) -> str:
 
 
 def _reference(handler: Any) -> str:
-    headers = getattr(handler, "_headers", None)
-    return "" if headers is None else str(headers.get("X-Request-ID", ""))
+    fields: Mapping[str, str] = getattr(handler, "header_fields", dict)()
+    return str(fields.get("X-Request-Id", ""))
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -13,7 +13,6 @@ from tornado.web import HTTPError
 
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError
-from torngas_aio.handler.failure import answer_for
 from torngas_aio.handler.web import WebHandler
 
 __all__ = ["ApiHandler"]
@@ -73,7 +72,5 @@ class ApiHandler(WebHandler):
         """
         return _json.parse_json(self.request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)
 
-    def _write_error_page(self, status_code: int, exc_info: Any) -> Any:
-        answer = answer_for(self, status_code, exc_info, accept="application/problem+json")
-        self.set_header("Content-Type", answer.content_type)
-        self.write(answer.body)
+    def _error_accept(self) -> str:
+        return "application/problem+json"

@@ -22,7 +22,7 @@ from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
 from torngas_aio.exception import ArgumentError
 from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.execution import ExecutingHandler
-from torngas_aio.handler.failure import answer_for
+from torngas_aio.handler.failure import error_answer
 from torngas_aio.i18n import user_locale
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
@@ -160,15 +160,23 @@ class WebHandler(ExecutingHandler):
         """
         if not self._is_debug and type(self).exception_response is not WebHandler.exception_response:
             return self.exception_response(status_code, **kwargs)
-        return self._write_error_page(status_code, kwargs.get("exc_info"))
+        # Made when the response is completed, so that an override may simply call this one.
+        self._deferred = functools.partial(self._write_error_page, status_code, kwargs.get("exc_info"))
+        return None
 
     def exception_response(self, status_code: int, **kwargs: Any) -> Any:
         """Answer an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""
 
-    def _write_error_page(self, status_code: int, exc_info: Any) -> Any:
-        answer = answer_for(self, status_code, exc_info)
+    async def _write_error_page(self, status_code: int, exc_info: Any) -> None:
+        answer = await error_answer(self, status_code, exc_info, self._error_accept())
         self.set_header("Content-Type", answer.content_type)
+        for name, value in answer.headers.items():
+            self.set_header(name, value)
         self.write(answer.body)
+
+    def _error_accept(self) -> str:
+        """The media types that an error may be answered in."""
+        return str(self.request.headers.get("Accept", ""))
 
     def detach(self) -> Any:
         """Leave HTTP: return an IOStream over the connection; the endcall hooks run when the method returns."""
@@ -196,6 +204,9 @@ class WebHandler(ExecutingHandler):
     async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         if self._run.stages.render:
             await self._run.render(self, template_name, kwargs)
+        return await self._render_plain(template_name, kwargs)
+
+    async def _render_plain(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         loader = self._known_loader()
         if loader is None:
             loader = await anyio.to_thread.run_sync(self._made_loader)
