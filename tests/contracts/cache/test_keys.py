@@ -1,0 +1,148 @@
+"""Versions, prefixes, key functions; keys that are refused."""
+
+import pytest
+
+from tests.contracts.cache.subject import Subject
+from torngas_aio.cache.backends.base import BaseCache
+from torngas_aio.cache.keys import Key
+from torngas_aio.exception import ConfigError, InvalidKey
+
+TRICKY: list[Key] = [
+    "a", "A", "a:b", "a::b", ":1:a", "é", "e\u0301", "日本", "🐢", "ß", "ss", "a*", "a?", "[a]", "a\\", "%", "%s:x",
+    "..", "../a", "/etc/passwd", "a/b", "'", '"', "{a}", "{a}b", "a#b", b"a", b"\x00\xff", b"", "b'a'", "a" * 200,
+]  # fmt: skip
+
+
+async def test_no_key_reaches_another(cache: BaseCache) -> None:
+    for number, key in enumerate(TRICKY):
+        await cache.set(key, number)
+    assert await cache.get_many(TRICKY) == {key: number for number, key in enumerate(TRICKY)}
+    for key in TRICKY[::2]:
+        assert await cache.delete(key)
+    assert await cache.get_many(TRICKY) == {key: number for number, key in enumerate(TRICKY) if number % 2}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a" * 251, "é" * 130, "line\nbreak", "a\r\nset b 0 0 1", "nul\0", "\x7f", "%b:61", "\ud800", 1, None],
+    ids=repr,
+)
+async def test_a_key_that_could_be_misread_is_refused_by_every_operation(cache: BaseCache, key: str) -> None:
+    operations = [
+        cache.get(key), cache.set(key, 1), cache.add(key, 1), cache.touch(key), cache.delete(key), cache.has_key(key),
+        cache.incr(key), cache.decr(key), cache.get_many([key]), cache.set_many({key: 1}), cache.delete_many([key]),
+        cache.get_or_set(key, 1), cache.incr_version(key), cache.expire(key, 1), cache.ttl(key), cache.gets(key),
+        cache.cas(key, 1, None),
+    ]  # fmt: skip
+    for operation in operations:
+        with pytest.raises(InvalidKey):
+            await operation
+
+
+async def test_spaces_are_taken_or_refused_but_never_misread(subject: Subject) -> None:
+    cache = subject.make()
+    if not subject.takes_spaces:
+        with pytest.raises(InvalidKey, match="hashed_key"):
+            await cache.set("two words", 1)
+        return
+    await cache.set("two words", 1)
+    assert await cache.get("two words") == 1
+    assert await cache.get("two") is None
+
+
+async def test_versions_are_apart(cache: BaseCache) -> None:
+    await cache.set("key", "one")
+    await cache.set("key", "two", version=2)
+    assert await cache.get("key") == "one"
+    assert await cache.get("key", version=1) == "one"
+    assert await cache.get("key", version=2) == "two"
+    assert await cache.get_many(["key"], version=2) == {"key": "two"}
+    assert await cache.delete("key", version=1)
+    assert not await cache.has_key("key")
+    assert await cache.has_key("key", version=2)
+    await cache.delete_many(["key"], version=2)
+    assert not await cache.has_key("key", version=2)
+
+
+async def test_a_value_moves_to_another_version(cache: BaseCache) -> None:
+    await cache.set("key", "v")
+    assert await cache.incr_version("key") == 2
+    assert await cache.get("key") is None
+    assert await cache.get("key", version=2) == "v"
+    assert await cache.incr_version("key", 3, version=2) == 5
+    assert await cache.decr_version("key", 4, version=5) == 1
+    assert await cache.get("key") == "v"
+    with pytest.raises(ValueError, match="no key 'absent' in version 1"):
+        await cache.decr_version("absent")
+
+
+async def test_the_version_setting_is_the_default(subject: Subject) -> None:
+    one, two = subject.make(), subject.make(VERSION=2)
+    await two.set("key", "two")
+    assert two.version == 2
+    assert await one.get("key") is None
+    assert await one.get("key", version=2) == "two"
+
+
+async def test_prefixes_are_apart_and_clear_stays_within_its_own(subject: Subject) -> None:
+    plain, red, blue = subject.make(), subject.make(KEY_PREFIX="red"), subject.make(KEY_PREFIX="blue")
+    for number, cache in enumerate((plain, red, blue)):
+        await cache.set("key", number)
+        await cache.set("key", number, version=7)
+    assert [await cache.get("key") for cache in (plain, red, blue)] == [0, 1, 2]
+    await red.clear()
+    assert [await cache.get("key") for cache in (plain, red, blue)] == [0, None, 2]
+    assert [await cache.get("key", version=7) for cache in (plain, red, blue)] == [0, None, 2]
+    await plain.clear()
+    assert [await cache.get("key") for cache in (plain, red, blue)] == [None, None, 2]
+
+
+def reversed_key(key: str, key_prefix: str, version: int) -> str:
+    return f"{key_prefix}/{version}/{key[::-1]}"
+
+
+async def test_a_key_function_makes_the_keys(subject: Subject) -> None:
+    cache = subject.make(KEY_FUNCTION=reversed_key, KEY_PREFIX="p")
+    await cache.set("abc", 1)
+    assert cache.keys_of.make("abc") == "p/1/cba"
+    assert await cache.get("abc") == 1
+    named = subject.make(KEY_FUNCTION="torngas_aio.cache.keys.hashed_key")
+    long = "what a visitor typed, with spaces\n" * 50
+    await named.set(long, 1)
+    await named.set(long + "!", 2)
+    await named.set("short", 3)
+    assert await named.get_many([long, long + "!", "short"]) == {long: 1, long + "!": 2, "short": 3}
+    await named.clear()
+    assert await named.get_many([long, "short"]) == {}
+    assert await cache.get("abc") == 1
+
+
+async def test_a_key_function_that_hides_whose_the_keys_are_forbids_clear(subject: Subject) -> None:
+    cache = subject.make(KEY_FUNCTION=lambda key, prefix, version: f"{key}{version}")
+    await cache.set("abc", 1)
+    with pytest.raises(NotImplementedError, match="KEY_FUNCTION"):
+        await cache.clear()
+
+
+@pytest.mark.parametrize("params", [{"KEY_PREFIX": "%s"}, {"KEY_FUNCTION": "no.such.path"}, {"KEY_FUNCTION": "os.sep"}])
+def test_key_settings_that_cannot_work_are_refused(subject: Subject, params: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="KEY_"):
+        subject.make(**params)
+
+
+async def test_keys_lists_by_pattern_without_prefix_and_version(subject: Subject) -> None:
+    cache, other = subject.make(KEY_PREFIX="p*"), subject.make(KEY_PREFIX="pq")
+    await cache.set_many({"user:1": 1, "user:22": 1, "item:1": 1})
+    await cache.set("user:3", 1, version=2)
+    await other.set("user:4", 1)
+    if not subject.can_list:
+        with pytest.raises(NotImplementedError, match=type(cache).__qualname__):
+            await cache.keys()
+        return
+    assert sorted(await cache.keys()) == ["item:1", "user:1", "user:22"]
+    assert sorted(await cache.keys("user:*")) == ["user:1", "user:22"]
+    assert await cache.keys("user:?") == ["user:1"]
+    assert await cache.keys("[hi]tem:1") == ["item:1"]
+    assert await cache.keys("user:*", version=2) == ["user:3"]
+    with pytest.raises(NotImplementedError, match="KEY_FUNCTION"):
+        await subject.make(KEY_FUNCTION=reversed_key).keys()
