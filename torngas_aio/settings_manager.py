@@ -68,7 +68,7 @@ class Settings:
     source: str | None
 
     def __init__(self) -> None:
-        self.__dict__.update(source=None, _values=None, _overridden={}, _lock=threading.RLock())
+        self.__dict__.update(source=None, _values=None, _is_built_in=False, _overridden={}, _lock=threading.RLock())
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not name.isupper():
@@ -100,6 +100,12 @@ class Settings:
         return f"<Settings of {self.source or 'built-in defaults'}>"
 
     @property
+    def is_built_in(self) -> bool:
+        """Whether nothing but the built-in defaults is in use: no module was named, `configure` was not called."""
+        self._loaded()
+        return bool(self.__dict__["_is_built_in"])
+
+    @property
     def is_loaded(self) -> bool:
         """Whether a module was loaded or `configure` was called; reading a setting loads too."""
         return self.__dict__["_values"] is not None
@@ -114,6 +120,7 @@ class Settings:
         """
         source = module or os.environ.get(ENVIRONMENT_NAME) or None
         self._install(load_settings(source), source)
+        self.__dict__["_is_built_in"] = source is None
 
     def configure(self, **values: Any) -> None:
         """Use the built-in defaults with *values* over them, in place of any module; for scripts and tests.
@@ -121,6 +128,7 @@ class Settings:
         The merge rules of a settings module hold. A second call starts from the defaults again.
         """
         self._install(_merged(_defaults(), values), None)
+        self.__dict__["_is_built_in"] = False
 
     def amend(self, **values: Any) -> None:
         """Lay *values* over what is loaded, for good: what the command line decides.

@@ -1,0 +1,1 @@
+"""The server: options, sockets, front doors, and a polite end."""

@@ -1,0 +1,97 @@
+"""The command line: defaults, the project's own options, several servers in one process."""
+
+from collections.abc import Iterator
+
+import pytest
+from tornado.options import Error, define, options
+
+from torngas_aio.webserver.options import define_options, log_options, parse_options, was_given, workers_wanted
+
+PROGRAM = "runserver.py"
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    define_options()
+    parse_options([PROGRAM])
+    yield
+    parse_options([PROGRAM])
+
+
+def test_defaults_are_those_that_are_documented() -> None:
+    """Port 8000 on every address, one worker, loggers of our own."""
+    assert (options.port, options.address) == (8000, "0.0.0.0")
+    assert (options.workers, options.graceful_timeout) == (1, 30.0)
+    assert options.disable_log is True
+    assert options.unix_socket is options.certfile is options.keyfile is options.settings is None
+
+
+def test_values_are_read_and_the_rest_is_returned() -> None:
+    """Both spellings of a name are taken."""
+    rest = parse_options([PROGRAM, "--port=81", "--graceful-timeout=1.5", "--disable_log", "left", "--over"])
+    assert (options.port, options.graceful_timeout) == (81, 1.5)
+    assert rest == ["left", "--over"]
+    assert was_given("graceful_timeout")
+    assert not was_given("address")
+
+
+def test_a_second_command_line_knows_nothing_of_the_first() -> None:
+    """Values come back to what they were, unless the program itself has changed them since."""
+    parse_options([PROGRAM, "--port=81", "--address=::1"])
+    options.address = "127.0.0.9"
+    parse_options([PROGRAM])
+    assert options.port == 8000
+    assert options.address == "127.0.0.9"
+    options.address = "0.0.0.0"
+
+
+def test_defining_twice_is_harmless_and_keeps_the_project_s_own() -> None:
+    """What a project defines is neither lost nor refused."""
+    if "colour" not in options:
+        define("colour", default="red", type=str)
+    define_options()
+    define_options()
+    parse_options([PROGRAM, "--colour=blue"])
+    assert options.colour == "blue"
+    parse_options([PROGRAM])
+    assert options.colour == "red"
+
+
+@pytest.mark.parametrize("argument", ["--no-such-option=1", "--port", "--port=eighty"])
+def test_what_cannot_be_read_is_tornado_s_error(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Unknown names, missing values and wrong types alike; nothing is left behind."""
+    with pytest.raises(Error):
+        parse_options([PROGRAM, "--address=::1", argument])
+    parse_options([PROGRAM])
+    assert options.address == "0.0.0.0"
+    capsys.readouterr()
+
+
+def test_tornado_s_logging_is_off_unless_it_is_asked_for() -> None:
+    """--disable_log, on by default, replaces Tornado's set-up; =false leaves its own level alone."""
+    assert options.logging == "none"
+    parse_options([PROGRAM, "--disable_log=false"])
+    assert options.logging == "info"
+    parse_options([PROGRAM, "--disable_log=false", "--logging=debug"])
+    assert options.logging == "debug"
+
+
+def test_rotation_is_the_settings_until_it_is_given() -> None:
+    """Tornado's own defaults for its rotation options do not override LOGGING."""
+    assert log_options().log_rotate_when is None
+    assert log_options().log_rotate_interval is None
+    assert log_options().log_rotate_mode is None
+    parse_options([PROGRAM, "--log-rotate-when=midnight", "--log_rotate_interval=2", "--log_port_prefix=true"])
+    chosen = log_options()
+    assert (chosen.log_rotate_when, chosen.log_rotate_interval, chosen.log_port_prefix) == ("midnight", 2, True)
+    assert chosen.log_to_stderr is None
+
+
+def test_no_workers_mean_one_per_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 counts the cores, another number is taken as it is."""
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert workers_wanted() == 1
+    parse_options([PROGRAM, "--workers=0"])
+    assert workers_wanted() == 6
+    parse_options([PROGRAM, "--workers=3"])
+    assert workers_wanted() == 3

@@ -1,0 +1,136 @@
+"""Listening: free ports, unix sockets, certificates; what cannot work says so and how to mend it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from torngas_aio.exception import ConfigError
+from torngas_aio.webserver.sockets import (
+    addresses_of,
+    bind,
+    bind_unix,
+    is_loopback,
+    is_reachable,
+    tls_context,
+)
+
+
+def close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def test_port_0_takes_a_free_one() -> None:
+    """The address tells which."""
+    sockets = bind(0, "127.0.0.1")
+    port = sockets[0].getsockname()[1]
+    assert port > 0
+    assert addresses_of(sockets) == [f"http://127.0.0.1:{port}/"]
+    assert addresses_of(sockets, is_tls=True) == [f"https://127.0.0.1:{port}/"]
+    close(sockets)
+
+
+def test_a_port_in_use_is_a_clear_error() -> None:
+    """Address, port, and what to do."""
+    sockets = bind(0, "127.0.0.1")
+    port = sockets[0].getsockname()[1]
+    with pytest.raises(ConfigError, match=rf"Cannot listen on 127.0.0.1:{port}: the port is in use. Stop .* --port"):
+        bind(port, "127.0.0.1")
+    close(sockets)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no.such.host.invalid"])
+def test_a_foreign_address_is_a_clear_error(address: str) -> None:
+    """One that is no address of this machine, or no address at all."""
+    with pytest.raises(ConfigError, match="Give an --address of this machine"):
+        bind(0, address)
+
+
+def test_ipv4_only_leaves_ipv6_out() -> None:
+    """Without it, every interface means both families, on one port."""
+    only = bind(0, None)
+    both = bind(0, None, ipv4_only=False)
+    assert {each.family for each in only} == {socket.AF_INET}
+    if socket.has_ipv6:
+        assert len({each.getsockname()[1] for each in both}) == 1
+    close([*only, *both])
+
+
+def test_an_ipv6_address_is_taken_as_asked() -> None:
+    """Its URL has brackets."""
+    try:
+        sockets = bind(0, "::1")
+    except ConfigError:
+        pytest.skip("no IPv6 loopback here")
+    assert addresses_of(sockets)[0].startswith("http://[::1]:")
+    assert not is_reachable(sockets)
+    close(sockets)
+
+
+def test_reachable_is_what_is_not_loopback(tmp_path: Path) -> None:
+    """A unix socket is not reachable from elsewhere either."""
+    everywhere, here = bind(0, "0.0.0.0"), bind(0, "127.0.0.1")
+    unix = bind_unix(str(tmp_path / "s"))
+    assert is_reachable(everywhere)
+    assert is_reachable([*here, *everywhere])
+    assert not is_reachable([*here, unix])
+    assert addresses_of([unix]) == [f"unix:{tmp_path / 's'}"]
+    close([*everywhere, *here, unix])
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("x", False)],
+)
+def test_loopback_is_recognised(address: str, expected: bool) -> None:
+    """By address or by its one name."""
+    assert is_loopback(address) is expected
+
+
+def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
+    """What a dead server left behind does not stop the next one."""
+    path = str(tmp_path / "app.sock")
+    bind_unix(path).close()
+    again = bind_unix(path)
+    assert Path(path).stat().st_mode & 0o777 == 0o660
+    again.close()
+
+
+def test_a_unix_socket_in_use_is_a_clear_error(tmp_path: Path) -> None:
+    """The live server keeps it."""
+    path = str(tmp_path / "app.sock")
+    first = bind_unix(path)
+    with pytest.raises(ConfigError, match="another server listens there"):
+        bind_unix(path)
+    first.close()
+
+
+def test_a_unix_path_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
+    """A missing directory, and a file that is no socket, which is left alone."""
+    with pytest.raises(ConfigError, match="directory that exists"):
+        bind_unix(str(tmp_path / "missing" / "app.sock"))
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(ConfigError, match="is free"):
+        bind_unix(str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_certificate_makes_a_context(certificate: tuple[Path, Path]) -> None:
+    """Chain and key in two files."""
+    chain, key = certificate
+    assert tls_context(str(chain), str(key)).get_ca_certs() == []
+
+
+def test_bad_certificates_are_clear_errors(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    """A missing file, no PEM, a key that is not there."""
+    chain, key = certificate
+    with pytest.raises(ConfigError, match=r"--certfile=.*none.pem: no such file"):
+        tls_context(str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match=r"--keyfile=.*none.pem: no such file"):
+        tls_context(str(chain), str(tmp_path / "none.pem"))
+    (tmp_path / "text.pem").write_text("hello")
+    with pytest.raises(ConfigError, match="Both must be PEM"):
+        tls_context(str(tmp_path / "text.pem"), str(key))
+    with pytest.raises(ConfigError, match="Both must be PEM"):
+        tls_context(str(chain))

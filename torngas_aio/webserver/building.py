@@ -1,0 +1,57 @@
+"""From settings to an application. Begin with `build_application`."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torngas_aio.application import Application
+from torngas_aio.exception import ArgumentError
+from torngas_aio.settings_manager import settings
+
+__all__ = ["build_application", "merge_faults"]
+
+_dotted_paths = re.compile(r"'!?([A-Za-z_]\w*(?:\.\w+)+)'").findall
+
+
+def build_application(application: Any, urls: Sequence[Any]) -> Application:
+    """Return *application* itself, or one built of the settings and *urls*.
+
+    Args:
+        application: An instance; a subclass to build; None for `Application`.
+
+    Raises:
+        ArgumentError: It is something else.
+        ConfigError: Middlewares or HTTP modules cannot work.
+    """
+    if isinstance(application, Application):
+        return application
+    kind = Application if application is None else application
+    if not (isinstance(kind, type) and issubclass(kind, Application)):
+        raise ArgumentError(
+            f"load_application({application!r}): give an instance or a subclass of "
+            "torngas_aio.application.Application; a plain tornado.web.Application has no pipeline."
+        )
+    given = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
+    given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
+    return kind(handlers=list(urls), middlewares=settings.MIDDLEWARE_CLASSES, **given)
+
+
+def merge_faults(faults: Iterable[str], more: Iterable[str], *, without_urls: bool = False) -> list[str]:
+    """Return *faults* and those of *more* that say something new.
+
+    Args:
+        without_urls: The URL tables could not be read, so that modules of routes cannot find theirs: such
+            faults are left out.
+    """
+    known = list(faults)
+    blamed = {path for fault in known for path in _dotted_paths(fault.partition(": ")[0])}
+    subjects = {_subject(fault) for fault in known}
+    for fault in more:
+        is_consequence = without_urls and fault.startswith("ROUTE_MODULES")
+        if not is_consequence and _subject(fault) not in subjects and blamed.isdisjoint(_dotted_paths(fault)):
+            known.append(fault)
+    return known
+
+
+def _subject(fault: str) -> str:
+    return re.split(r" = |: | is ", fault, maxsplit=1)[0]

@@ -1,0 +1,109 @@
+"""The built-in command line options, on `tornado.options`.
+
+A project defines its own with `tornado.options.define` before `Server.parse_command`; one that it defines
+under a built-in name is kept. Several servers may be made in one process: what an earlier command line
+set is taken back before the next is read.
+Begin with `define_options` and `parse_options`.
+"""
+
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+from tornado.options import Error, define, options
+
+__all__ = ["define_options", "log_options", "parse_options", "was_given", "workers_wanted"]
+
+BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
+    ("port", 8000, int, "port to listen on; 0 takes a free one"),
+    ("address", "0.0.0.0", str, "address or host name to listen on"),  # noqa: S104  # the documented default
+    ("unix_socket", None, str, "path of a unix socket to listen on, in place of address and port"),
+    ("settings", None, str, "settings module, such as settings.setting (else $TORNGAS_APP_SETTINGS)"),
+    ("workers", 1, int, "serving processes; 0 for one per core"),
+    ("http_server", "", str, "torngas_aio or tornado; the first where httptools is installed"),
+    ("certfile", None, str, "TLS certificate chain (PEM)"),
+    ("keyfile", None, str, "private key of the certificate, unless it is in the same file"),
+    ("graceful_timeout", 30.0, float, "seconds that running requests have to finish on SIGTERM"),
+    ("disable_log", True, bool, "torngas_aio's loggers in place of Tornado's set-up"),
+    ("logging_dir", None, str, "directory of the log files, in place of LOGGING_DIR"),
+    ("log_patch", True, bool, "log files that several processes may share"),
+    ("log_port_prefix", False, bool, "the port before each log file's name"),
+    ("log_rotate_when", None, str, "when log files turn: S M H D midnight W0-W6"),
+    ("log_rotate_interval", None, int, "how many of those between two turns"),
+    ("log_rotate_mode", "time", str, "time or size"),
+    ("log_to_stderr", None, bool, "all log lines to stderr, or none"),
+)
+"""Name, default, type, help."""
+
+_left_over: dict[str, tuple[Any, Any]] = {}  # what the last command line changed: name to new and old value
+_given: set[str] = set()  # names that the last command line held
+
+
+def define_options() -> None:
+    """Define every built-in option that is not defined yet, by an earlier server, the project or Tornado."""
+    for name, default, kind, text in BUILT_IN:
+        if name not in options:
+            define(name, default=default, type=kind, help=text, group="torngas_aio")
+
+
+def parse_options(arguments: list[str] | None = None) -> list[str]:
+    """Read the command line and return what stands after the options.
+
+    Args:
+        arguments: With the program's name first; None for `sys.argv`.
+
+    Raises:
+        tornado.options.Error: An option is unknown or its value has the wrong type.
+    """
+    _take_back()
+    arguments = sys.argv if arguments is None else arguments
+    before = options.as_dict()
+    try:
+        rest = options.parse_command_line(arguments, final=False)
+    except ValueError as exc:  # Tornado's own wording names neither option nor value
+        raise Error(f"Command line: {exc}. See --help for each option's type.") from exc
+    finally:
+        _remember(before)
+    if options.disable_log:
+        _left_over["logging"] = ("none", options.logging)
+        options.logging = "none"  # Tornado's own set-up, a parse callback, does nothing then
+    _given.update(argument.lstrip("-").partition("=")[0].replace("-", "_") for argument in arguments[1:])
+    return rest
+
+
+def log_options() -> SimpleNamespace:
+    """Return the `--log_*` options for `torngas_aio.logger.init_logging`; None where the settings decide.
+
+    Tornado defines `log_rotate_when`, `log_rotate_interval` and `log_rotate_mode` with defaults of its own, which
+    count only when they were asked for.
+    """
+    chosen = {name: getattr(options, name) for name, *_ in BUILT_IN}
+    for name in ("log_rotate_when", "log_rotate_interval", "log_rotate_mode"):
+        if name not in _given:
+            chosen[name] = None
+    return SimpleNamespace(**chosen)
+
+
+def workers_wanted() -> int:
+    """Return how many processes are to serve: `--workers`, where 0 means one per core."""
+    wanted: int = options.workers
+    return wanted if wanted > 0 else os.cpu_count() or 1
+
+
+def was_given(name: str) -> bool:
+    """Whether the last command line held the option *name*."""
+    return name in _given
+
+
+def _take_back() -> None:
+    for name, (parsed, before) in _left_over.items():
+        if getattr(options, name) == parsed:
+            setattr(options, name, before)
+    _left_over.clear()
+    _given.clear()
+
+
+def _remember(before: dict[str, Any]) -> None:
+    after = options.as_dict()
+    _left_over.update({name: (after[name], before[name]) for name in before if after[name] != before[name]})

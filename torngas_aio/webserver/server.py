@@ -1,0 +1,344 @@
+"""`Server`: the steps from a command line to a serving process, one method each. Begin with `run`."""
+
+import asyncio
+import contextlib
+import functools
+import importlib.util
+import logging
+import socket
+import sys
+import traceback
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import anyio.to_thread
+from tornado.options import Error as OptionError
+from tornado.options import options
+
+from torngas_aio.application import Application
+from torngas_aio.checks import cautions, check_settings, fill_secrets
+from torngas_aio.exception import ArgumentError, BaseError, ConfigError, UrlError
+from torngas_aio.i18n import load_translations
+from torngas_aio.logger import init_logging, shutdown_logging
+from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
+from torngas_aio.urlhelper import load_app_urls
+from torngas_aio.webserver import sockets as listening
+from torngas_aio.webserver.banner import settings_info
+from torngas_aio.webserver.building import build_application, merge_faults
+from torngas_aio.webserver.doors import FrontDoor, make_door
+from torngas_aio.webserver.options import define_options, log_options, parse_options, was_given, workers_wanted
+from torngas_aio.webserver.reloading import is_reloading, start_reloading, wait_if_reloading
+from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving
+
+__all__ = ["Server", "run"]
+
+logger = logging.getLogger("torngas_aio.server")
+
+BIND_ARGUMENTS = ("backlog", "reuse_port")
+EXPOSED = (
+    "DEBUG IS ON AND OTHER MACHINES CAN CONNECT: %s. Error pages show source and settings. "
+    "Set DEBUG = False, or listen on --address=127.0.0.1."
+)
+
+
+def run(application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
+    """Read the command line, load everything, serve until SIGTERM or SIGINT; return when all has ended.
+
+    A command line or configuration that cannot work is written to stderr, and the process exits with 1.
+
+    Args:
+        application: An `Application` or a subclass, in place of the built-in one.
+        sockets: Listening sockets, in place of `--address` and `--port`.
+        kwargs: For the HTTP server: `no_keep_alive`, `backlog`, `max_body_size`, `ssl_options`, timeouts …
+    """
+    try:
+        server = Server().load_all(application, sockets, **kwargs)
+        server.start()
+    except (BaseError, OptionError) as exc:
+        sys.stderr.write(f"The server did not start. {exc}\n")
+        wait_if_reloading(exc)
+        raise SystemExit(1) from None
+    except Exception as exc:  # after an edit of the project's code, the next edit may mend it
+        if is_reloading():
+            traceback.print_exc()
+        wait_if_reloading(exc)
+        raise
+
+
+class Server:
+    """The steps of a start, to be called in this order; `load_all` is the first four.
+
+        parse_command   load_urls   load_application   load_httpserver   start
+
+    Attributes:
+        urls: The rules of all apps, once `load_urls` was called.
+        application: Once `load_application` was called.
+        http_server: The HTTP server, once `load_httpserver` was called.
+        sockets: Where it listens, once `load_httpserver` was called.
+
+    Args:
+        project_path: Put on `sys.path`; by default the directory of the program that was started.
+    """
+
+    def __init__(self, project_path: str | Path | None = None) -> None:
+        self.urls: list[Any] | None = None
+        self.application: Any = None
+        self.http_server: FrontDoor | None = None
+        self.sockets: list[socket.socket] = []
+        self._is_tls = False
+        self._faults: list[str] | None = None  # gathered by load_all instead of raised one step at a time
+        _use_project(project_path)
+        self.define()
+
+    def define(self) -> None:
+        """Define the built-in options, those that the project has defined under the same name excepted."""
+        define_options()
+
+    def parse_command(self, args: list[str] | None = None, final: bool = False) -> list[str]:
+        """Read the command line, load the settings it names, set logging up; return what is left of it.
+
+        Options of one's own are defined before, with `tornado.options.define`.
+
+        Args:
+            args: The command line with the program's name first; None for `sys.argv`.
+            final: As Tornado's; parse callbacks run in either case.
+
+        Raises:
+            tornado.options.Error: An option is unknown or its value has the wrong type.
+            ConfigError: The settings module cannot be imported, or LOGGING cannot work.
+        """
+        rest = parse_options(args)
+        if options.settings or not settings.is_loaded:
+            settings.load(options.settings)
+        self._set_up_logging()
+        options.run_parse_callbacks()
+        return rest
+
+    def load_urls(self) -> list[Any]:
+        """Gather the URL tables of INSTALLED_APPS.
+
+        Raises:
+            UrlError: Every fault of every table.
+        """
+        self.urls = []
+        try:
+            self.urls = load_app_urls(settings.INSTALLED_APPS)
+        except UrlError as exc:
+            if self._faults is None:
+                raise
+            self._blame(exc.faults)
+        return self.urls
+
+    def load_application(self, application: Any = None) -> Any:
+        """Check the settings and build the application; return it.
+
+        Args:
+            application: An `Application`, or a subclass that is built as the built-in one is.
+
+        Raises:
+            ArgumentError: It is neither.
+            ConfigError: Every fault of settings, middlewares and modules.
+        """
+        self._fill_secrets()
+        faults = check_settings(settings)
+        if isinstance(application, Application) and application.settings.get("cookie_secret"):
+            faults = [fault for fault in faults if not fault.startswith("TORNADO_CONF['cookie_secret'] is")]
+        if settings.TRANSLATIONS:
+            try:
+                load_translations(settings.TRANSLATIONS_CONF)
+            except ConfigError as exc:
+                faults = merge_faults(faults, exc.faults)
+        try:
+            self.application = build_application(application, self.urls or [])
+        except ConfigError as exc:
+            faults = merge_faults(faults, exc.faults, without_urls=bool(self._faults))
+        self._blame(faults)
+        for caution in cautions(settings, workers_wanted()):
+            logger.warning("%s", caution)
+        return self.application
+
+    def load_httpserver(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> FrontDoor:
+        """Make the HTTP server and bind the sockets that the options ask for; return the server.
+
+        Args:
+            sockets: Bound and listening ones, in place of `--address`, `--port` and `--unix_socket`.
+            kwargs: For the HTTP server, and `backlog`.
+
+        Raises:
+            ArgumentError: The HTTP server knows no such argument.
+            ConfigError: The address cannot be listened on, or the certificate cannot be used.
+        """
+        if self.application is None:
+            raise ArgumentError("load_httpserver() has nothing to serve. Call load_application() before it.")
+        binding = {name: kwargs.pop(name) for name in BIND_ARGUMENTS if name in kwargs}
+        if options.certfile or options.keyfile:
+            if not options.certfile:
+                raise ConfigError(f"--keyfile={options.keyfile} wants a --certfile too.")
+            kwargs.setdefault("ssl_options", listening.tls_context(options.certfile, options.keyfile))
+        kwargs.setdefault("xheaders", settings.XHEADERS)
+        kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
+        self.http_server = make_door(self.application, options.http_server, **kwargs)
+        self._is_tls = bool(kwargs.get("ssl_options"))
+        self.sockets = list(sockets) if sockets is not None else self._bind(binding)
+        if settings.DEBUG and listening.is_reachable(self.sockets):
+            logger.warning(EXPOSED, " ".join(self.addresses))
+        return self.http_server
+
+    def load_all(self, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> Self:
+        """Do everything up to `start`: command line, settings, URLs, application, HTTP server.
+
+        Raises:
+            ConfigError: All faults of settings, URLs, middlewares and modules together.
+        """
+        self._faults = []
+        try:
+            self.parse_command()
+            self.load_urls()
+            self.load_application(application)
+            ConfigError.gather(self._faults)
+        finally:
+            self._faults = None
+        self.load_httpserver(sockets, **kwargs)
+        return self
+
+    def server_start(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
+        """`load_httpserver` and `start`."""
+        self.load_httpserver(sockets, **kwargs)
+        self.start()
+
+    def start(self) -> None:
+        """Serve until SIGTERM or SIGINT; return when the requests in flight and the application have ended.
+
+        With `--workers` above 1 this process supervises that many serving ones.
+        """
+        if self.http_server is None:
+            raise ArgumentError("start() has nothing to serve. Call load_all(), or load_httpserver(), before it.")
+        workers = workers_wanted()
+        if settings.DEBUG:
+            self.print_settings_info()
+        if workers > 1:
+            self._supervise(workers)
+        else:
+            self._serve(self.sockets, reload=bool(settings.DEBUG and settings.TORNADO_CONF.get("autoreload", True)))
+
+    @contextlib.asynccontextmanager
+    async def running(
+        self, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any
+    ) -> AsyncIterator[Self]:
+        """Serve in the running loop while the block runs: `async with Server().running() as server:`.
+
+        What was not loaded yet is loaded, without reading the command line. `server.addresses` tells where.
+        """
+        # Modules, names and certificates are read from files: in a thread, the loop may have others to serve.
+        await anyio.to_thread.run_sync(functools.partial(self._load_rest, application, sockets, kwargs))
+        door = self.http_server
+        assert door is not None
+        try:
+            async with serving(self.application, door, self.sockets, graceful_seconds=options.graceful_timeout):
+                yield self
+        finally:
+            self._forget_sockets()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the server can be reached: URLs, or `unix:` and a path."""
+        return listening.addresses_of(self.sockets, is_tls=self._is_tls)
+
+    def print_settings_info(self) -> None:
+        """Write the start banner to stdout: versions, locale, apps, template engine, URL."""
+        loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
+        door = type(self.http_server).__name__ if options.http_server else "torngas_aio"
+        sys.stdout.write(settings_info(settings, self.addresses, loop=loop, http_server=door) + "\n")
+        sys.stdout.flush()
+
+    def _serve(self, sockets: Sequence[socket.socket], *, reload: bool = False) -> None:
+        """Serve on *sockets* in this process, on a loop of its own, until SIGTERM or SIGINT."""
+        door, addresses = self.http_server, " ".join(self.addresses)
+        assert door is not None
+
+        def on_ready() -> None:
+            logger.info("Serving on %s", addresses)
+            if reload:
+                start_reloading()
+
+        served = run_until_stopped(
+            self.application, door, sockets, graceful_seconds=options.graceful_timeout, on_ready=on_ready
+        )
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(served)
+        finally:
+            self._forget_sockets()
+
+    def _load_rest(self, application: Any, sockets: Sequence[socket.socket] | None, kwargs: dict[str, Any]) -> None:
+        """Load what was not loaded yet, or is given anew."""
+        if self.application is None and application is None:
+            self.load_urls()
+        if self.application is None or application is not None:
+            self.load_application(application)
+        if self.http_server is None or sockets is not None or kwargs:
+            self.load_httpserver(sockets, **kwargs)
+
+    def _supervise(self, workers: int) -> None:
+        raise ConfigError(f"--workers={workers}: not yet.")
+
+    def _set_up_logging(self) -> None:
+        if options.logging_dir:
+            settings.amend(LOGGING_DIR=options.logging_dir)
+        if not options.disable_log:
+            shutdown_logging()  # Tornado's own set-up is a parse callback, run in a moment
+            return
+        try:
+            init_logging(log_options(), settings)
+        except ConfigError as exc:
+            self._blame(exc.faults)
+
+    def _fill_secrets(self) -> None:
+        if not (settings.DEBUG or settings.is_built_in):
+            return
+        filled = fill_secrets(settings)
+        if settings.is_built_in:
+            logger.warning(
+                "No settings module: random secrets for this run, and only this machine can connect. "
+                "Name one with --settings=package.module or %s.",
+                ENVIRONMENT_NAME,
+            )
+        elif filled:
+            logger.warning("DEBUG is on and %s missing: random for this run.", " and ".join(filled))
+
+    def _bind(self, binding: dict[str, Any]) -> list[socket.socket]:
+        if options.unix_socket:
+            return [listening.bind_unix(options.unix_socket, **binding)]
+        address = options.address
+        if settings.is_built_in and not listening.is_loopback(address):
+            address = listening.LOOPBACK
+        elif not settings.IPV4_ONLY and not was_given("address"):
+            address = None
+        return listening.bind(options.port, address, ipv4_only=settings.IPV4_ONLY, **binding)
+
+    def _forget_sockets(self) -> None:
+        for each in self.sockets:
+            each.close()
+        self.sockets, self.http_server = [], None
+        if options.unix_socket:
+            Path(options.unix_socket).unlink(missing_ok=True)
+
+    def _blame(self, faults: Iterable[str]) -> None:
+        """Raise *faults*, or keep them for the list that `load_all` raises."""
+        if self._faults is None:
+            ConfigError.gather(faults)
+        else:
+            self._faults = merge_faults(self._faults, faults)
+
+
+def _use_project(path: str | Path | None) -> None:
+    """Put the project's directory on `sys.path`, in front."""
+    if path is None:
+        main = sys.modules.get("__main__")
+        started = getattr(main, "__file__", None)
+        if not started or getattr(main, "__spec__", None) is not None or not started.endswith(".py"):
+            return  # `python -m` and interactive use have set the path; a console script is no project
+        path = Path(started).resolve().parent
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
