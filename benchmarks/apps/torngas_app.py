@@ -1,0 +1,107 @@
+"""torngas_aio through `WebHandler`, with every safety on; `torngas-tornado` is the same behind Tornado's server."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from tornado.web import stream_request_body
+
+from benchmarks.apps.common import NAME, PAGE, PLAIN, ROWS, Variant
+from torngas_aio.application import Application
+from torngas_aio.handler import ApiHandler, WebHandler
+from torngas_aio.middleware import BaseMiddleware
+from torngas_aio.settings_manager import settings
+
+ENGINE = "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"
+
+
+class Text(WebHandler):
+    def set_default_headers(self) -> None:
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+
+
+class Plain(Text):
+    async def get(self) -> None:
+        await self.finish(PLAIN)
+
+
+class Json(ApiHandler):
+    async def get(self) -> None:
+        self.write_api({"message": PLAIN})
+
+
+class User(Text):
+    async def get(self, identity: str) -> None:
+        await self.finish(identity)
+
+
+class CookieHandler(Text):
+    async def get(self) -> None:
+        self.set_cookie("seen", "1")
+        self.set_header("X-Extra", "1")
+        await self.finish(self.get_cookie(NAME, ""))
+
+
+class Table(WebHandler):
+    async def get(self) -> None:
+        await self.render("page.html", title="Items", rows=ROWS)
+
+
+@stream_request_body
+class Upload(Text):
+    def initialize(self, **kwargs: Any) -> None:
+        super().initialize(**kwargs)
+        self.size = 0
+
+    async def data_received(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+
+    async def post(self) -> None:
+        await self.finish(str(self.size))
+
+
+class NoOp(BaseMiddleware):
+    """Hooks at request, response and after it."""
+
+    async def process_request(self, handler: Any, clear: Any) -> None:
+        return None
+
+    async def process_response(self, handler: Any, clear: Any, chunk: Any) -> None:
+        return None
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        return None
+
+
+def made(variant: Variant, templates: str) -> Application:
+    rules: list[Any] = [
+        ("/plain", Plain),
+        ("/json", Json),
+        ("/user/([^/]+)", User),
+        ("/cookie", CookieHandler),
+        ("/page", Table),
+        ("/upload", Upload),
+        *((f"/api/v1/r{number}/([^/]+)", User) for number in variant.routes),
+    ]
+    return Application(rules, middlewares=[NoOp() for _ in range(variant.middlewares)], template_path=templates)
+
+
+def serve(variant: Variant, port: int, door: str) -> None:
+    with tempfile.TemporaryDirectory() as templates:
+        Path(templates, "page.html").write_text(PAGE, encoding="utf-8")
+        settings.configure(
+            TEMPLATE_CONFIG={"template_engine": "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"}
+        )
+        uvloop.run(main(made(variant, templates), port, door))
+
+
+async def main(application: Application, port: int, door: str) -> None:
+    if door == "tornado":
+        from tornado.httpserver import HTTPServer
+    else:
+        from torngas_aio.http.server import HTTPServer  # type: ignore[assignment]
+    await application.startup()
+    HTTPServer(application, max_body_size=2**31).listen(port, "127.0.0.1")
+    await asyncio.Event().wait()

@@ -1,0 +1,129 @@
+"""One application as a process of its own, pinned to one core, and what the kernel says about it.
+
+Begin with `running`.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.client import ask
+
+__all__ = ["AppProcess", "StartError", "running"]
+
+START_SECONDS = 120.0
+_TICK = os.sysconf("SC_CLK_TCK")
+_ROOT = Path(__file__).parent.parent
+
+
+class StartError(Exception):
+    """The application did not answer; the message holds what it printed."""
+
+
+class AppProcess:
+    """A started application.
+
+    Attributes:
+        name: Framework and server, such as `starlette-uvicorn`.
+        port: Where it listens on 127.0.0.1.
+        start_seconds: From the start of the process to its first right answer.
+    """
+
+    def __init__(self, name: str, variant: str, core: int) -> None:
+        self.name = name
+        self.port = _free_port()
+        self._log = Path(f"/tmp/torngas-bench-{os.getpid()}-{name}-{self.port}.log")
+        command = [sys.executable, "-m", "benchmarks.apps.serve", name, str(self.port), variant]
+        with self._log.open("wb") as log:
+            started = time.perf_counter()
+            self._process = subprocess.Popen(
+                ["taskset", "--cpu-list", str(core), *command],
+                cwd=_ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._await_answer()
+        self.start_seconds = time.perf_counter() - started
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(OSError):
+                if ask(self.port, "/plain").status == 200:
+                    return
+                break
+            time.sleep(0.01)  # a process that starts gives no event to wait for
+        message = self._log.read_text(errors="replace")[-2_000:]
+        self.stop()
+        raise StartError(f"{self.name} did not answer. It printed:\n{message}")
+
+    def pids(self) -> list[int]:
+        """The process and all below it."""
+        found, pending = [], [self._process.pid]
+        while pending:
+            pid = pending.pop()
+            found.append(pid)
+            with contextlib.suppress(OSError):
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                pending += [int(child) for child in children]
+        return found
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                total += int(fields[11]) + int(fields[12])
+        return total / _TICK
+
+    def memory(self, field: str = "VmRSS") -> int:
+        """Bytes in memory now; `VmHWM` for the most there ever were."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                    if line.startswith(f"{field}:"):
+                        total += int(line.split()[1]) * 1024
+        return total
+
+    def reset_peak(self) -> None:
+        """Have `VmHWM` count from now."""
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def stop(self) -> None:
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(3)
+                break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._log.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def running(name: str, variant: str, core: int) -> Iterator[AppProcess]:
+    """Give the started application; stop it at the end."""
+    process = AppProcess(name, variant, core)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
