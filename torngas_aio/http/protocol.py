@@ -61,6 +61,7 @@ class HTTPProtocol(asyncio.Protocol):
         "_buffer",
         "_deadline",
         "_exchange",
+        "_idle_since",
         "_is_reading_paused",
         "_is_writing_paused",
         "_left_to_serve",
@@ -94,6 +95,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._waiters: list[asyncio.Future[None]] | None = None
         self._is_reading_paused = False
         self._is_writing_paused = False
+        self._idle_since = NEVER
         self._left_to_serve = hub.limits.max_keep_alive_requests or -1
         self._deadline = NEVER
         self._write_deadline = NEVER
@@ -114,6 +116,7 @@ class HTTPProtocol(asyncio.Protocol):
             self.hub.scheme or ("https" if is_tls else "http"),
         )
         self.hub.add(self)
+        self._idle_since = self.hub.loop.time()
         self._deadline = self._in(self.hub.limits.header_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -300,7 +303,8 @@ class HTTPProtocol(asyncio.Protocol):
         else:
             hub = self.hub
             self._resume_reading()
-            self._deadline = hub.now + hub.tick + (hub.limits.idle_connection_timeout or NEVER)
+            self._idle_since = since = hub.now + hub.tick  # the clock of the sweep may be behind by one tick
+            self._deadline = since + (hub.limits.idle_connection_timeout or NEVER)
 
     def abandon(self, exchange: HTTPExchange) -> None:
         """Break off the answer of *exchange*: the client must not take what it has for all of it."""
@@ -513,10 +517,18 @@ class HTTPProtocol(asyncio.Protocol):
         """Whether nothing has been asked on this connection yet."""
         return self._state == _READY and self._left_to_serve == (self.hub.limits.max_keep_alive_requests or -1)
 
-    def close_if_idle(self) -> None:
-        """Close unless a request is being read or answered."""
-        if self._state == _READY and self._at >= len(self._buffer):
-            self._close()
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being read or answered."""
+        return self._state == _READY and self._at >= len(self._buffer)
+
+    def was_busy(self, since: float) -> bool:
+        """Whether the connection was made, or has been answered on, after *since*, by the loop's clock."""
+        return self._idle_since >= since
+
+    def close(self) -> None:
+        """Close once everything has been sent."""
+        self._close()
 
     def cut(self) -> None:
         """Close at once, whatever is going on."""

@@ -30,7 +30,8 @@ __all__ = ["BACKLOG", "HTTPServer"]
 BACKLOG = 1024
 """Connections that the system holds until they are accepted."""
 
-_FRESH_SECONDS = 0.5  # for a client that had connected before the stop, and whose request is on its way
+_LAST_SECONDS = 0.5  # for clients whose next request may be on its way as the server stops
+_RECENT_SECONDS = 2.0
 _TLS_CLOSE_SECONDS = 5.0
 
 
@@ -252,7 +253,7 @@ class HTTPServer:
         in_time = True
         try:
             async with asyncio.timeout_at(deadline):
-                await _close_idle(hub, min(_FRESH_SECONDS, seconds / 2))
+                await _close_idle(hub, min(_LAST_SECONDS, seconds / 2))
                 await hub.rest()
         except TimeoutError:
             in_time = False
@@ -355,17 +356,26 @@ class _Listener:
                 logger.debug("A client left during its handshake: %s", exc)
 
 
-async def _close_idle(hub: Hub, fresh_seconds: float) -> None:
-    """Close connections on which nothing is going on, once what they have sent has been read."""
+async def _close_idle(hub: Hub, last_seconds: float) -> None:
+    """Close connections on which nothing is going on, once what they have sent has been read.
+
+    Those that were busy a moment ago, or are new, may have a request on the wire: they get a moment to be
+    answered, with `Connection: close`, before they are closed.
+    """
     for _ in range(3):  # turns of the loop, in which it reads what had arrived before the stop
         await asyncio.sleep(0)
+    since = hub.loop.time() - _RECENT_SECONDS
+    is_waiting = False
     for connection in list(hub.connections):
-        if not connection.is_fresh:
-            connection.close_if_idle()
-    if any(connection.is_fresh for connection in hub.connections):
-        await asyncio.sleep(fresh_seconds)
+        if connection.is_idle and connection.was_busy(since):
+            is_waiting = True
+        elif connection.is_idle:
+            connection.close()
+    if is_waiting:
+        await asyncio.sleep(last_seconds)
         for connection in list(hub.connections):
-            connection.close_if_idle()
+            if connection.is_idle:
+                connection.close()
 
 
 def _loop() -> asyncio.AbstractEventLoop:
