@@ -13,11 +13,12 @@ from tests.services.process import HOST
 from torngas_aio._closing import close_all
 from torngas_aio.context import RequestScope, enter_request, leave_request, scope_of
 from torngas_aio.db.dbalchemy import Connector
-from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.engines import Cluster, Node
+from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.registry import cluster_of
 from torngas_aio.settings_manager import settings
 
-__all__ = ["LOOPS", "configured", "in_request", "maria", "on_loop", "pg", "prepared", "server", "servers_of"]
+__all__ = ["LOOPS", "configured", "in_request", "in_use", "maria", "on_loop", "pg", "prepared", "server", "servers_of"]
 
 T = TypeVar("T")
 
@@ -117,3 +118,10 @@ async def in_request() -> AsyncIterator[RequestScope]:
 def servers_of(name: str = "default") -> Cluster:
     """The cluster of the running loop."""
     return cluster_of(name)
+
+
+def in_use(node: Node) -> int:
+    """How many connections of the server are taken out of its pool."""
+    pool = node.sync_engine.pool
+    assert isinstance(pool, WaitingPool)
+    return pool.checkedout()

@@ -147,6 +147,11 @@ class WaitingPool(_Translating, AsyncAdaptedQueuePool):
         except sa_exc.TimeoutError as exc:
             raise self._exhausted(monotonic() - started) from exc
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a connection that comes back is kept, rather than closed."""
+        return not self._pool.full()
+
     def _exhausted(self, waited: float) -> PoolExhausted:
         limit = "no limit" if self._max_overflow == -1 else str(self.size() + self._max_overflow)
         logger.error(

@@ -21,7 +21,7 @@ from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.session import DbSession
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases
-from torngas_aio.db.dbalchemy.stickiness import STICKINESS
+from torngas_aio.db.dbalchemy.stickiness import STICKINESS, Stickiness
 from torngas_aio.settings_manager import settings
 
 __all__ = ["cluster_of", "current_session", "database_specs", "open_session", "rolled_back", "session_scope"]
@@ -29,6 +29,7 @@ __all__ = ["cluster_of", "current_session", "database_specs", "open_session", "r
 _clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], tuple[Any, Cluster]]]" = (
     WeakKeyDictionary()
 )
+_NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
 _outer: ContextVar[Mapping[str, AsyncConnection]] = ContextVar("torngas_aio_db_connections")
 
@@ -71,9 +72,16 @@ def _closer(held: dict[tuple[str, int], tuple[Any, Cluster]], key: tuple[str, in
 
 def open_session(name: str = "default", **options: Any) -> DbSession:
     """Return a new session, which the caller closes with `aclose()`."""
-    connection = _outer.get({}).get(name)
+    connection = _outer.get(_NONE).get(name)
     sync_connection = None if connection is None else connection.sync_connection
-    return DbSession(cluster_of(name), connection=sync_connection, **options)
+    scope = current_scope()
+    stickiness: Stickiness | None = None if scope is None else scope.get(STICKINESS)
+    if stickiness is None:
+        return DbSession(cluster_of(name), connection=sync_connection, **options)
+    options.setdefault("is_pinned", name in stickiness.names)
+    session = DbSession(cluster_of(name), connection=sync_connection, **options)
+    stickiness.watch(name, session)
+    return session
 
 
 def current_session(name: str = "default") -> DbSession:
@@ -82,7 +90,7 @@ def current_session(name: str = "default") -> DbSession:
     Raises:
         RuntimeError: There is neither.
     """
-    scoped = _scoped.get({}).get(name)
+    scoped: DbSession | None = _scoped.get(_NONE).get(name)
     if scoped is not None:
         return scoped
     scope = current_scope()
@@ -97,12 +105,9 @@ def current_session(name: str = "default") -> DbSession:
 
 
 def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> DbSession:
-    stickiness = scope.get(STICKINESS)
-    session = open_session(name, is_pinned=stickiness is not None and name in stickiness.names)
+    session = open_session(name)
     settle = session.settle if settings.ATOMIC_REQUESTS else None
-    scope.add(key, session, order=ORDER_TRANSACTION, settle=settle, close=session.aclose)
-    if stickiness is not None:
-        stickiness.watch(name, session)
+    scope.add(key, session, order=ORDER_TRANSACTION, settle=settle, close=session.aclose, close_now=session.close_now)
     return session
 
 
@@ -117,7 +122,7 @@ async def session_scope(name: str = "default", **options: Any) -> AsyncIterator[
         options: Of SQLAlchemy's `AsyncSession`, such as `autoflush=False`.
     """
     session = open_session(name, **options)
-    token = _scoped.set({**_scoped.get({}), name: session})
+    token = _scoped.set({**_scoped.get(_NONE), name: session})
     try:
         yield session
     finally:
@@ -129,7 +134,7 @@ def _leave(token: Any, name: str, session: DbSession) -> None:
     try:
         _scoped.reset(token)
     except ValueError:  # a generator that is closed in another context, such as a pytest fixture's
-        left = _scoped.get({})
+        left = _scoped.get(_NONE)
         if left.get(name) is session:
             _scoped.set({key: each for key, each in left.items() if key != name})
 
@@ -143,7 +148,7 @@ async def rolled_back(name: str = "default") -> AsyncIterator[DbSession]:
     """
     connection = await cluster_of(name).master.engine.connect()
     transaction = await connection.begin()
-    token = _outer.set({**_outer.get({}), name: connection})
+    token = _outer.set({**_outer.get(_NONE), name: connection})
     try:
         async with session_scope(name) as session:
             yield session
@@ -151,6 +156,6 @@ async def rolled_back(name: str = "default") -> AsyncIterator[DbSession]:
         try:
             _outer.reset(token)
         except ValueError:  # closed in another context
-            _outer.set({key: each for key, each in _outer.get({}).items() if key != name})
+            _outer.set({key: each for key, each in _outer.get(_NONE).items() if key != name})
         await transaction.rollback()
         await connection.close()

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from torngas_aio.db.dbalchemy.engines import Cluster, Node
+from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.statements import Effect, effect_of
 from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
 
@@ -35,6 +36,8 @@ class RoutedSession(Session):
         is_pinned: Reads go to the master as well.
         has_written: Something was sent to the master that may have changed it; a rollback does not unset it.
         has_uncommitted: The same, since the last commit or rollback.
+        has_streamed: A server-side cursor was used, which may still be open.
+        is_finished: Closed for good; whatever is asked of it now is refused.
     """
 
     def __init__(self, bind: Any = None, *, cluster: Cluster, is_pinned: bool = False, **options: Any) -> None:
@@ -44,6 +47,7 @@ class RoutedSession(Session):
         self.has_written = False
         self.has_uncommitted = False
         self.is_finished = False
+        self.has_streamed = False
         self._user: asyncio.Task[Any] | None = None
         self._left: asyncio.Event | None = None
         self._node: Node | None = None
@@ -60,14 +64,15 @@ class RoutedSession(Session):
             self._note_change()
             return self.bind
         role = kw.get("role") or clause.get_execution_options().get("role")
-        effect = effect_of(clause)
-        if effect is Effect.CHANGE:
-            self._note_change()
-        elif effect is Effect.LOCK:
-            self.is_pinned = True
-        if role is None:
-            role = "slave" if effect is Effect.READ and not self.is_pinned else "master"
-        node = self._slave() if role == "slave" else None
+        if role != "slave":
+            effect = effect_of(clause)
+            if effect is Effect.CHANGE:
+                self._note_change()
+            elif effect is Effect.LOCK:
+                self.is_pinned = True
+            if role == "master" or self.is_pinned or effect is not Effect.READ:
+                return self.bind
+        node = self._slave()
         return self.bind if node is None else node.sync_engine
 
     def _connection_for_bind(self, engine: Any, execution_options: Any = None, **kw: Any) -> Connection:
@@ -127,6 +132,16 @@ class RoutedSession(Session):
             self.has_uncommitted = False
             self._close_reader()
 
+    def is_closed_silently(self) -> bool:
+        """Whether `close` would send nothing: no transaction, and a slave's connection that its pool will keep."""
+        if self._transaction is not None or self._user is not None:
+            return False
+        reader = self._reader
+        if reader is None:
+            return True
+        pool = reader.engine.pool
+        return not reader.invalidated and not self.has_streamed and isinstance(pool, WaitingPool) and pool.has_room
+
     # -------------------------------------------------------------- slaves
 
     def _slave(self) -> Node | None:
@@ -167,6 +182,8 @@ class RoutedSession(Session):
         is_first = self._enter()
         try:
             options = kw.get("execution_options")
+            if options and options.get("stream_results"):
+                self.has_streamed = True
             if options and "role" in options:
                 kw["bind_arguments"] = {**(kw.get("bind_arguments") or {}), "role": options["role"]}
             if self._may_be_stale and self._reads_go_to_the_master():

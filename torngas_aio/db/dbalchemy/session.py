@@ -70,6 +70,15 @@ class DbSession(AsyncSession):
         else:
             await self.commit()
 
+    def close_now(self) -> bool:
+        """Close for good if that takes no word with a server, as after reads from a slave; else return False."""
+        sync = self.sync_session
+        if sync.is_finished or not sync.is_closed_silently():
+            return sync.is_finished
+        sync.is_finished = True
+        sync.close()
+        return True
+
     async def aclose(self) -> None:
         """Roll back and give every connection back, for good; twice is harmless.
 

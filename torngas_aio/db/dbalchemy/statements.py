@@ -82,7 +82,10 @@ def _is_plain(clause: Any) -> bool:
     columns = getattr(clause, "_raw_columns", None)
     if columns is None or clause._independent_ctes:
         return False
-    return all(isinstance(column, Table | ColumnClause) for column in columns)
+    return all(
+        isinstance(column, Table) or (isinstance(column, ColumnClause) and isinstance(column.table, Table))
+        for column in columns
+    )
 
 
 def _effect_of_parts(clause: Any) -> Effect:

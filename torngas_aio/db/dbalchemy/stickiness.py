@@ -30,13 +30,13 @@ class Stickiness:
 
     def __init__(self, names: frozenset[str] = frozenset()) -> None:
         self.names = names
-        self._sessions: dict[str, _Writes] = {}
+        self._sessions: list[tuple[str, _Writes]] = []
 
     def watch(self, name: str, session: _Writes) -> None:
-        """Remember the request's session of the connection *name*."""
-        self._sessions[name] = session
+        """Remember a session that the request has opened for the connection *name*."""
+        self._sessions.append((name, session))
 
     @property
     def written(self) -> tuple[str, ...]:
         """Names of the connections that this request has written to, sorted."""
-        return tuple(sorted(name for name, session in self._sessions.items() if session.has_written))
+        return tuple(sorted({name for name, session in self._sessions if session.has_written}))

@@ -1,0 +1,141 @@
+"""Pages by number, and pages after a cursor, on every kind of server."""
+
+import datetime as dt
+import decimal
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.db.models import Post, User
+from torngas_aio.db.dbalchemy import DbSession, Pagination, session_scope
+from torngas_aio.db.dbalchemy.pagination import _plain, _read_cursor, _value, _write_cursor
+from torngas_aio.exception import ArgumentError
+
+
+@pytest.fixture
+async def session(backend: str) -> AsyncIterator[DbSession]:
+    """23 users; each name three times."""
+    async with session_scope() as session:
+        session.add_all([User(id=number, name=f"u{number % 8}", visits=number % 3) for number in range(1, 24)])
+        await session.commit()
+        yield session.using_master()
+
+
+async def test_pages_in_turn(session: DbSession) -> None:
+    page = await User.Q.order_by(User.id).all().paginate(page=1, per_page=10, default=None)
+    assert (page.total, page.page, page.pages, page.per_page) == (23, 1, 3, 10)
+    assert [user.id for user in page.items] == list(range(1, 11))
+    assert (page.has_prev, page.has_next, page.prev_num, page.next_num) == (False, True, None, 2)
+    second = await page.next()
+    third = await second.next()
+    assert [user.id for user in third] == [21, 22, 23]
+    assert (third.has_prev, third.has_next, third.prev_num, third.next_num) == (True, False, 2, None)
+    assert (await third.prev()).page == 2
+    assert (await page.prev()).page == 1
+    beyond = await third.next()
+    assert (beyond.page, list(beyond), beyond.total) == (4, [], 23)
+    assert repr(page) == "<Pagination page 1 of 3, 23 rows>"
+
+
+@pytest.mark.parametrize(("given", "page"), [("2", 2), ("x", 1), (None, 1), (0, 1), (-3, 1), ("9" * 5000, 1)])
+async def test_a_page_number_from_a_url(session: DbSession, given: Any, page: int) -> None:
+    assert (await User.Q.order_by(User.id).paginate(given)).page == page
+
+
+async def test_a_default_stands_in_for_a_page_that_is_not_there(session: DbSession) -> None:
+    assert await User.Q.paginate(99, 10, default="nothing") == "nothing"
+    empty = await User.Q.filter(User.id > 99).paginate(1, 10, default="nothing")
+    assert isinstance(empty, Pagination)
+    assert (empty.items, empty.total, empty.pages) == ([], 0, 0)
+    assert (await User.Q.paginate(10**30)).items == []
+
+
+@pytest.mark.parametrize("per_page", [0, -1, True, "10", 1.5])
+async def test_a_page_has_a_size(session: DbSession, per_page: Any) -> None:
+    with pytest.raises(ArgumentError, match="per_page"):
+        await User.Q.paginate(1, per_page)
+
+
+def test_the_numbers_to_show() -> None:
+    query: Any = None
+    page: Pagination[Any] = Pagination(query, 10, 10, 200, [])
+    assert list(page.iter_pages()) == [1, 2, None, 8, 9, 10, 11, 12, 13, 14, None, 19, 20]
+    assert list(Pagination(query, 1, 10, 30, []).iter_pages()) == [1, 2, 3]
+    assert list(Pagination(query, 1, 10, 0, []).iter_pages()) == []
+
+
+ORDERS: dict[str, tuple[Any, ...]] = {
+    "none": (),
+    "name": (User.name,),
+    "name descending": (User.name.desc(),),
+    "mixed": (User.visits.desc(), User.name),
+    "key": (User.id.asc(),),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
+async def test_pages_after_a_cursor_give_every_row_once_and_in_order(
+    session: DbSession, order: tuple[Any, ...]
+) -> None:
+    last = order[-1] if order else User.id
+    tie = User.id.desc() if "DESC" in str(last) else User.id
+    wanted = [user.id for user in await User.Q.order_by(*order, tie)]
+    seen: list[int] = []
+    cursor: str | None = None
+    for _ in range(10):
+        page = await User.Q.order_by(*order).paginate_after(cursor, per_page=5)
+        seen += [user.id for user in page]
+        cursor = page.next_cursor
+        if not page.has_next:
+            break
+    assert seen == wanted
+
+
+async def test_rows_that_come_and_go_move_no_page(session: DbSession) -> None:
+    first = await User.Q.paginate_after(None, 5)
+    await User.Q.filter(User.id.in_([1, 2, 6])).delete()
+    second = await User.Q.paginate_after(first.next_cursor, 5)
+    assert [user.id for user in second] == [7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "!!", "W10", "bnVsbA", "WzEsMl0", "W3RydWVd", "W251bGxd", "A" * 5000, "W3siYSI6MX1d"]
+)
+async def test_a_cursor_that_is_none_is_refused(session: DbSession, cursor: str) -> None:
+    with pytest.raises(ArgumentError, match="no cursor of this query"):
+        await User.Q.paginate_after(cursor, 5)
+
+
+async def test_an_order_that_cannot_be_followed_is_refused(session: DbSession) -> None:
+    with pytest.raises(ArgumentError, match="columns of User"):
+        await User.Q.order_by(User.visits + 1).paginate_after()
+    with pytest.raises(ArgumentError, match="columns of User"):
+        await User.Q.join(Post, Post.author_id == User.id).order_by(Post.title).paginate_after()
+    with pytest.raises(ArgumentError, match="one model"):
+        await session.query(User.id).paginate_after()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        1.5,
+        "ü'\"",
+        dt.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC),
+        dt.date(2026, 1, 2),
+        dt.time(1, 2),
+        decimal.Decimal("1.10"),
+        uuid.UUID(int=7),
+        b"\x00\xff",
+    ],
+)
+def test_a_cursor_carries_every_sortable_value(value: Any) -> None:
+    assert _read_cursor(_write_cursor([value]), [None])[0] == value  # type: ignore[list-item]  # only its length counts
+    assert type(_value(_plain(value))) is type(value)
+
+
+def test_a_value_that_cannot_be_sorted_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="of type dict"):
+        _write_cursor([{}])

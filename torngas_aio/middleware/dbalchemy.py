@@ -1,0 +1,90 @@
+"""The ORM's part in a request: settings checked at start, pings, atomic requests, and reads that follow writes.
+
+    init      every database's settings are checked, engines made (nothing is connected), pings begin
+    call      ATOMIC_REQUESTS: the answer waits for the method, then for the commit
+    request   STICK_TO_MASTER: the visitor's signed cookie says which connections to read from their master
+    shutdown  pings end; the pools are closed with the application
+
+Sessions open on first use, and are rolled back and given back at the end of the request by its scope, whatever
+happened. Begin with `DBAlchemyMiddleware`.
+"""
+
+from typing import Any
+
+from tornado.httputil import HTTPServerRequest
+
+from torngas_aio.context import ORDER_COOKIE, Outcome, scope_of
+from torngas_aio.db.dbalchemy.keepalive import KeepAlive
+from torngas_aio.db.dbalchemy.registry import cluster_of, database_specs
+from torngas_aio.db.dbalchemy.stickiness import STICKINESS, Stickiness
+from torngas_aio.exception import ConfigError
+from torngas_aio.middleware.base import BaseMiddleware, Clear
+from torngas_aio.settings_manager import settings
+
+__all__ = ["COOKIE", "DBAlchemyMiddleware"]
+
+COOKIE = "__TORNGAS_DB"
+"""Name of the cookie that keeps a visitor's reads on the master; signed, and no older than STICK_TO_MASTER."""
+
+_DAY = 86400.0
+
+
+class DBAlchemyMiddleware(BaseMiddleware):
+    """Turns the database layer on; stands anywhere in MIDDLEWARE_CLASSES."""
+
+    def __init__(self) -> None:
+        self._keep_alive: KeepAlive | None = None
+        self._is_atomic = False
+        self._stick_seconds = 0.0
+
+    async def process_init(self, application: Any) -> None:
+        """Check the settings and begin to ping.
+
+        Raises:
+            ConfigError: The databases' settings cannot work; lists every fault.
+        """
+        specs = database_specs()
+        for spec in specs:
+            cluster_of(spec.name)
+        self._is_atomic = bool(settings.ATOMIC_REQUESTS)
+        self._stick_seconds = float(settings.STICK_TO_MASTER or 0)
+        if self._stick_seconds > 0 and not application.settings.get("cookie_secret"):
+            raise ConfigError("STICK_TO_MASTER signs a cookie: set TORNADO_CONF['cookie_secret'].")
+        if settings.PING_DB and specs:
+            names = [spec.name for spec in specs]
+            self._keep_alive = KeepAlive(
+                lambda: [cluster_of(name) for name in names], float(settings.PING_DB), int(settings.PING_CONN_COUNT)
+            )
+            self._keep_alive.start()
+
+    async def process_call(self, request: HTTPServerRequest, clear: Clear) -> Any:
+        """Have the answer wait for the method, so that its commit can still fail it."""
+        if self._is_atomic:
+            scope_of(request).waits_for_method = True
+
+    async def process_request(self, handler: Any, clear: Clear) -> Any:
+        """Send the visitor's reads where their last write went."""
+        if self._stick_seconds <= 0:
+            return
+        given = handler.get_signed_cookie(COOKIE, max_age_days=self._stick_seconds / _DAY)
+        names = frozenset(given.decode("utf-8", "replace").split(",")) if given else frozenset()
+        handler.scope.add(STICKINESS, Stickiness(names), order=ORDER_COOKIE, settle=self._remember)
+
+    async def process_shutdown(self, application: Any) -> None:
+        """End the pings."""
+        if self._keep_alive is not None:
+            await self._keep_alive.aclose()
+
+    async def _remember(self, outcome: Outcome) -> None:
+        handler = outcome.handler
+        stickiness: Stickiness = handler.scope.get(STICKINESS)
+        if stickiness.written:
+            handler.set_signed_cookie(
+                COOKIE,
+                ",".join(stickiness.written),
+                expires_days=None,
+                max_age=max(1, round(self._stick_seconds)),
+                httponly=True,
+                samesite="Lax",
+                secure=handler.request.protocol == "https",
+            )
