@@ -136,6 +136,7 @@ class MariaCluster:
     def __init__(self) -> None:
         self.master = MariaServer(1)
         self.slaves = [MariaServer(2, read_only=True), MariaServer(3, read_only=True)]
+        self._lags = False
 
     def __enter__(self) -> Self:
         binary("mariadbd", "mysqld")  # skips here, in the fixture's own thread
@@ -160,20 +161,24 @@ class MariaCluster:
 
     def heal(self) -> None:
         """Start whatever a test killed, resume what it paused, and let the slaves catch up."""
+        is_whole = all(server.process.is_running for server in self.servers)
         for server in self.servers:
             if server.process.is_running:
                 server.process.resume()
             server.process.start()
-        self.start_replication()
-        self.wait_for_slaves()
+        if self._lags or not is_whole:
+            self.start_replication()
+            self.wait_for_slaves()
 
     def stop_replication(self) -> None:
         """Keep the slaves as they are: they lag until `start_replication`."""
+        self._lags = True
         for slave in self.slaves:
             slave.execute("STOP SLAVE")
 
     def start_replication(self) -> None:
         """Let the slaves replicate again; nothing happens where they do."""
+        self._lags = False
         for slave in self.slaves:
             slave.execute("START SLAVE")
 

@@ -39,9 +39,9 @@ async def test_pages_in_turn(session: DbSession) -> None:
     assert repr(page) == "<Pagination page 1 of 3, 23 rows>"
 
 
-@pytest.mark.parametrize(("given", "page"), [("2", 2), ("x", 1), (None, 1), (0, 1), (-3, 1), ("9" * 5000, 1)])
-async def test_a_page_number_from_a_url(session: DbSession, given: Any, page: int) -> None:
-    assert (await User.Q.order_by(User.id).paginate(given)).page == page
+async def test_a_page_number_from_a_url(session: DbSession) -> None:
+    for given, page in [("2", 2), ("x", 1), (None, 1), (0, 1), (-3, 1), ("9" * 5000, 1)]:
+        assert (await User.Q.order_by(User.id).paginate(given)).page == page
 
 
 async def test_a_default_stands_in_for_a_page_that_is_not_there(session: DbSession) -> None:
@@ -53,7 +53,7 @@ async def test_a_default_stands_in_for_a_page_that_is_not_there(session: DbSessi
 
 
 @pytest.mark.parametrize("per_page", [0, -1, True, "10", 1.5])
-async def test_a_page_has_a_size(session: DbSession, per_page: Any) -> None:
+async def test_a_page_has_a_size(per_page: Any) -> None:
     with pytest.raises(ArgumentError, match="per_page"):
         await User.Q.paginate(1, per_page)
 
@@ -66,19 +66,21 @@ def test_the_numbers_to_show() -> None:
     assert list(Pagination(query, 1, 10, 0, []).iter_pages()) == []
 
 
-ORDERS: dict[str, tuple[Any, ...]] = {
-    "none": (),
-    "name": (User.name,),
-    "name descending": (User.name.desc(),),
-    "mixed": (User.visits.desc(), User.name),
-    "key": (User.id.asc(),),
-}
+ORDERS: list[tuple[Any, ...]] = [
+    (),
+    (User.name,),
+    (User.name.desc(),),
+    (User.visits.desc(), User.name),
+    (User.id.asc(),),
+]
 
 
-@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
-async def test_pages_after_a_cursor_give_every_row_once_and_in_order(
-    session: DbSession, order: tuple[Any, ...]
-) -> None:
+async def test_pages_after_a_cursor_give_every_row_once(session: DbSession) -> None:
+    for order in ORDERS:
+        await follow(order)
+
+
+async def follow(order: tuple[Any, ...]) -> None:
     last = order[-1] if order else User.id
     tie = User.id.desc() if "DESC" in str(last) else User.id
     wanted = [user.id for user in await User.Q.order_by(*order, tie)]
@@ -103,18 +105,18 @@ async def test_rows_that_come_and_go_move_no_page(session: DbSession) -> None:
 @pytest.mark.parametrize(
     "cursor", ["", "x", "!!", "W10", "bnVsbA", "WzEsMl0", "W3RydWVd", "W251bGxd", "A" * 5000, "W3siYSI6MX1d"]
 )
-async def test_a_cursor_that_is_none_is_refused(session: DbSession, cursor: str) -> None:
+async def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
     with pytest.raises(ArgumentError, match="no cursor of this query"):
         await User.Q.paginate_after(cursor, 5)
 
 
-async def test_an_order_that_cannot_be_followed_is_refused(session: DbSession) -> None:
+async def test_an_order_that_cannot_be_followed_is_refused() -> None:
     with pytest.raises(ArgumentError, match="columns of User"):
         await User.Q.order_by(User.visits + 1).paginate_after()
     with pytest.raises(ArgumentError, match="columns of User"):
         await User.Q.join(Post, Post.author_id == User.id).order_by(Post.title).paginate_after()
     with pytest.raises(ArgumentError, match="one model"):
-        await session.query(User.id).paginate_after()
+        await DbSession.query(None, User.id).paginate_after()  # type: ignore[arg-type]  # no session is asked
 
 
 @pytest.mark.parametrize(
