@@ -156,11 +156,11 @@ class InvalidJson(BaseError, ValueError):
     """A body that is not the JSON it should be; the message holds nothing of it and may be shown.
 
     Attributes:
-        status: What to answer: 400, or 413 when the body is too large.
+        status_code: What to answer: 400, or 413 when the body is too large.
     """
 
-    def __init__(self, message: str, status: int = 400) -> None:
-        self.status = status
+    def __init__(self, message: str, status_code: int = 400) -> None:
+        self.status_code = status_code
         super().__init__(message)
 
 

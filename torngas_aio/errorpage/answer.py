@@ -20,6 +20,7 @@ from torngas_aio.errorpage.short import problem, short_html, short_text
 from torngas_aio.errorpage.style import CONTENT_SECURITY_POLICY
 from torngas_aio.errorpage.text import debug_problem, debug_text
 from torngas_aio.exception import InvalidJson, TemplateNotFound
+from torngas_aio.logger.requestid import request_id_of
 
 __all__ = ["ErrorAnswer", "render_error", "render_error_template", "wants_html"]
 
@@ -115,7 +116,7 @@ async def render_error_template(
         try:
             return ErrorAnswer("text/html; charset=UTF-8", await render(name, values))
         except TemplateNotFound as exc:
-            if name not in str(exc):  # the page is there; something that it includes is not
+            if repr(name) not in str(exc):  # the page is there; something that it includes is not
                 logger.exception("Error page %r failed; the built-in page is answered.", name)
                 return None
         except Exception:  # a frontier: the visitor gets an answer, the log gets the error
@@ -135,7 +136,7 @@ def _debug_answer(wanted: str, **details: Any) -> ErrorAnswer:
 
 
 def _short_answer(wanted: str, handler: Any, status: int, reason: str, exc_info: Any) -> ErrorAnswer:
-    reference = _reference(handler)
+    reference = _reference(handler, status)
     if wanted == _TEXT:
         return ErrorAnswer("text/plain; charset=UTF-8", short_text(status, reason, reference).encode())
     if wanted in {_PROBLEM, _JSON}:
@@ -153,9 +154,9 @@ def _public_detail(exc_info: Any) -> str:
     return ""
 
 
-def _reference(handler: Any) -> str:
-    fields: Mapping[str, str] = getattr(handler, "header_fields", dict)()
-    return str(fields.get("X-Request-Id", ""))
+def _reference(handler: Any, status: int) -> str:
+    """What finds the error in the log; of no use to the visitor of a page that is merely not there."""
+    return request_id_of(handler.request) if status >= 500 else ""
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -7,6 +7,7 @@
 Begin with `Showing`.
 """
 
+import itertools
 import re
 import sys
 import time
@@ -82,20 +83,27 @@ class Showing:
             return repr(cut) + (f"… ({len(value)} in all)" if len(value) > len(cut) else "")
         if kind is int and value.bit_length() > 2048:
             return f"<int of {value.bit_length()} bits>"
-        if kind in _BRACKETS:
-            return self._container(value, depth)
+        for base in _BRACKETS if kind is not tuple else (tuple,):
+            # A dict or list of a class of its own too, so that what lies in it is masked by name; not a named tuple.
+            if kind is base or (base is not tuple and issubclass(kind, base)):
+                return self._container(value, base, depth)
         return self._bounded(lambda: repr(value), value, "repr")
 
-    def _container(self, value: Any, depth: int) -> str:
-        opening, closing = _BRACKETS[type(value)]
-        if depth >= _MAX_DEPTH and value:
+    def _container(self, value: Any, base: Any, depth: int) -> str:
+        opening, closing = _BRACKETS[base]
+        size = base.__len__(value)  # the builtin's own methods: a subclass might answer anything
+        if depth >= _MAX_DEPTH and size:
             return f"{opening}…{closing}"
+        is_dict = base is dict
         parts: list[str] = []
-        for index, item in enumerate(list(value.items()) if type(value) is dict else list(value)):
-            if index == _MAX_ITEMS or sum(map(len, parts)) > self._max_chars:
-                parts.append(f"… ({len(value)} in all)")
+        length = 0
+        for item in itertools.islice(dict.items(value) if is_dict else base.__iter__(value), _MAX_ITEMS):
+            parts.append(self._pair(item, depth) if is_dict else self._any(item, depth + 1))
+            length += len(parts[-1])
+            if length > self._max_chars:
                 break
-            parts.append(self._pair(item, depth) if type(value) is dict else self._any(item, depth + 1))
+        if len(parts) < size:
+            parts.append(f"… ({size} in all)")
         return f"{opening}{', '.join(parts)}{closing}"
 
     def _pair(self, item: tuple[Any, Any], depth: int) -> str:

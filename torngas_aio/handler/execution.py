@@ -19,7 +19,7 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from torngas_aio._closing import close_safely
 from torngas_aio.context import RequestScope, error_sink
-from torngas_aio.exception import BaseError
+from torngas_aio.exception import BaseError, InvalidJson
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.pipeline import PipelineRun
@@ -253,6 +253,8 @@ def _as_http_error(exc: Exception) -> Exception:
         error = HTTPError(400, "%s", exc)
     elif isinstance(exc, BodyError):
         error = HTTPError(exc.status, "%s", exc)
+    elif isinstance(exc, InvalidJson):
+        error = HTTPError(exc.status_code, "%s", exc)
     else:
         return exc
     error.__cause__ = exc

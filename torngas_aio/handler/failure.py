@@ -7,7 +7,8 @@ Begin with `error_answer`.
 """
 
 import functools
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -15,6 +16,7 @@ import anyio.to_thread
 
 from torngas_aio.errorpage import ErrorAnswer, render_error, render_error_template, wants_html
 from torngas_aio.exception import TemplateNotFound
+from torngas_aio.pipeline import Hook
 from torngas_aio.settings_manager import settings
 
 __all__ = ["error_answer"]
@@ -53,7 +55,9 @@ async def _render(handler: Any, name: str, values: Mapping[str, Any]) -> bytes:
 
 
 def _debug_answer(handler: Any, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
-    pipeline, stages = handler.application.pipeline, handler._run.stages
+    application = handler.application
+    hooks = list(application.pipeline.describe(handler._run.stages))
+    is_unrouted = status == 404 and hasattr(handler, "_error_status")  # an ErrorHandler's
     return render_error(
         handler=handler,
         status=status,
@@ -61,27 +65,47 @@ def _debug_answer(handler: Any, status: int, exc_info: Any, accept: str) -> Erro
         exc_info=exc_info,
         is_debug=True,
         accept=accept,
-        failed_at=_failed_at(pipeline, stages, exc_info),
-        pipeline_text=[_line(hook) for hook in pipeline.describe(stages)],
-        routes_tried=handler.application.wildcard_router.candidates(handler.request.path) if status == 404 else None,
+        failed_at=_failed_at(handler, hooks, exc_info),
+        pipeline_text=_pipeline_of(handler, hooks),
+        routes_tried=application.wildcard_router.candidates(handler.request.path) if is_unrouted else None,
         settings_view=settings.as_dict(),
     )
 
 
-def _failed_at(pipeline: Any, stages: Any, exc_info: Any) -> str | None:
-    """The hook whose frame is in the traceback; None when the error came from elsewhere."""
-    by_code: dict[CodeType, str] = {}
-    for hook in pipeline.describe(stages):
-        code = getattr(hook.call, "__code__", None)
-        if code is not None:
-            by_code[code] = _line(hook)
-    tb: TracebackType | None = exc_info[2] if exc_info else None
-    while tb is not None:
-        if tb.tb_frame.f_code in by_code:
-            return by_code[tb.tb_frame.f_code]
-        tb = tb.tb_next
-    return None
+def _pipeline_of(handler: Any, hooks: Sequence[Hook]) -> list[str]:
+    """One line for each hook, in order, with the handler's method in its place."""
+    lines = [_line(hook.stage, hook) for hook in hooks]
+    before = sum(hook.stage in {"init", "call", "request"} for hook in hooks)
+    lines.insert(before, _line("handler", _method_of(handler)))
+    return lines
 
 
-def _line(hook: Any) -> str:
-    return f"{hook.stage}: {hook}"
+def _failed_at(handler: Any, hooks: Sequence[Hook], exc_info: Any) -> str | None:
+    """The hook, else the handler's method, that the traceback leads through; None when neither."""
+    codes = set(_codes_of(exc_info[2])) if exc_info else set()
+    for hook in hooks:
+        if _code_of(hook.call) in codes:
+            return _line(hook.stage, hook)
+    method = getattr(type(handler), str(handler.request.method).lower(), None)
+    return _line("handler", _method_of(handler)) if _code_of(method) in codes else None
+
+
+def _line(stage: str, name: object) -> str:
+    return f"{stage:<10} {name}"
+
+
+def _method_of(handler: Any) -> str:
+    kind = type(handler)
+    return f"{kind.__module__}.{kind.__qualname__}.{str(handler.request.method).lower()}"
+
+
+def _codes_of(traceback: TracebackType | None) -> Iterator[CodeType | None]:
+    while traceback is not None:
+        yield traceback.tb_frame.f_code
+        traceback = traceback.tb_next
+
+
+def _code_of(function: Any) -> object:
+    """The code that *function* runs, decorators taken off; something unequal to all code where it has none."""
+    found: object = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", function)
+    return found

@@ -19,7 +19,6 @@ from tornado.locale import Locale
 from tornado.util import ObjectDict
 from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
 
-from torngas_aio.exception import ArgumentError
 from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
@@ -85,14 +84,13 @@ class WebHandler(ExecutingHandler):
             return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
         loader = self._known_loader()
         template = None if loader is None else loader.find(template_name)
-        if template is not None and template.is_sync and not template.is_heavy:
-            try:
-                page = template.generate(**self._values_for(template, kwargs))
-            except ArgumentError:  # something must be awaited after all
-                pass
-            else:
-                return self.finish(self._with_embeds(page))
-        return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
+        if template is None:
+            return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
+        values = self._values_for(template, kwargs)
+        page = template.render_now(values)
+        if page is None:  # it has to wait for something, or is long
+            return self._finish_with(functools.partial(self._render_loaded, template, values))
+        return self.finish(self._with_embeds(page))
 
     def render_string(self, template_name: str, **kwargs: Any) -> Any:
         """Return the rendered template, as an awaitable of bytes; the render hooks run each time.
@@ -200,6 +198,9 @@ class WebHandler(ExecutingHandler):
     async def _render_page(self, template_name: str, kwargs: dict[str, Any]) -> None:
         page = await self._render_hooked(template_name, kwargs)
         self.write(self._with_embeds(page))
+
+    async def _render_loaded(self, template: Template, values: dict[str, Any]) -> None:
+        self.write(self._with_embeds(await template.render(values)))
 
     async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         if self._run.stages.render:

@@ -6,7 +6,8 @@ Begin with `environments`.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError
 from torngas_aio.template._jinja2_guards import GuardedContext, guarded, guarded_filters
 from torngas_aio.template.cachedir import private_directory
+from torngas_aio.template.files import FileWatch
 
-__all__ = ["ENGINE_OPTIONS", "OUR_OPTIONS", "environments"]
+__all__ = ["ENGINE_OPTIONS", "OUR_OPTIONS", "WatchedFiles", "environments", "object_of"]
 
 ENGINE_OPTIONS = (
     "block_start_string", "block_end_string", "variable_start_string", "variable_end_string", "comment_start_string",
     "comment_end_string", "line_statement_prefix", "line_comment_prefix", "trim_blocks", "lstrip_blocks",
     "newline_sequence", "keep_trailing_newline", "extensions", "optimized", "undefined", "finalize", "autoescape",
-    "cache_size",
 )  # fmt: skip
 """Handed to `jinja2.Environment` as they are."""
 
@@ -35,16 +36,44 @@ _DICT_ATTRIBUTES = frozenset(dir(dict))
 
 
 def environments(
-    root: Path, options: Mapping[str, Any], *, is_checking: bool, may_await: bool
+    files: jinja2.BaseLoader, options: Mapping[str, Any], *, may_await: bool
 ) -> tuple[jinja2.Environment, jinja2.Environment]:
-    """Return the environment that never awaits and the one that may; one and the same without `enable_async`."""
+    """Return the environment that never awaits and the one that may; one and the same without `enable_async`.
+
+    Nothing is read or written by this: loaders are made in the loop.
+    """
     if not may_await:
-        only = _made(_Environment, root, options, is_checking=is_checking, is_async=False)
+        only = _made(_Environment, files, options, is_async=False)
         return only, only
     return (
-        _made(_GuardedEnvironment, root, options, is_checking=is_checking, is_async=False),
-        _made(_Environment, root, options, is_checking=is_checking, is_async=True),
+        _made(_GuardedEnvironment, files, options, is_async=False),
+        _made(_Environment, files, options, is_async=True),
     )
+
+
+class WatchedFiles(jinja2.FileSystemLoader):
+    """Reads templates, and remembers in what state each file was just before.
+
+    Attributes:
+        seen: By template name; to be cleared together with the environments' caches.
+    """
+
+    def __init__(self, root: Path, *, is_checking: bool) -> None:
+        super().__init__(os.fspath(root))
+        self._root = root
+        self._is_checking = is_checking
+        self.seen: dict[str, FileWatch] = {}
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        watch = FileWatch([self._root / template]) if self._is_checking else None
+        source, path, _ = super().get_source(environment, template)
+        if watch is not None:
+            self.seen[template] = watch
+        return source, path, _always
+
+
+def _always() -> bool:
+    return True  # whether a file has changed is asked of `seen`, in a worker thread
 
 
 class _Environment(jinja2.Environment):
@@ -66,11 +95,19 @@ class _GuardedEnvironment(_Environment):
 
 
 class _Apart(BytecodeCache):
-    """A bytecode cache that keeps one environment's code under keys of its own."""
+    """A bytecode cache that keeps one environment's code under keys of its own.
 
-    def __init__(self, inner: BytecodeCache, mark: str) -> None:
-        self._inner = inner
+    Args:
+        make: Gives the cache itself when it is first used, in a worker thread; None where nothing can be kept.
+    """
+
+    def __init__(self, make: Callable[[], BytecodeCache | None], mark: str) -> None:
+        self._make = make
         self._mark = mark
+
+    @cached_property
+    def _inner(self) -> BytecodeCache:
+        return self._make() or _Nowhere()
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
         return self._inner.get_cache_key(f"{self._mark}:{name}", filename)
@@ -85,17 +122,28 @@ class _Apart(BytecodeCache):
         self._inner.clear()
 
 
+class _Nowhere(BytecodeCache):
+    """Keeps nothing."""
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Leave *bucket* empty, so that the template is compiled."""
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Drop it."""
+
+
 def _made(
-    kind: type[jinja2.Environment], root: Path, options: Mapping[str, Any], *, is_checking: bool, is_async: bool
+    kind: type[jinja2.Environment], files: jinja2.BaseLoader, options: Mapping[str, Any], *, is_async: bool
 ) -> jinja2.Environment:
     given = {key: options[key] for key in ENGINE_OPTIONS if options.get(key) is not None}
     given.setdefault("autoescape", True)
     for key in ("undefined", "finalize", "autoescape"):
         if key in given:
-            given[key] = _object(key, given[key])
+            given[key] = object_of(key, given[key])
     made = kind(
-        loader=_object("loader", options.get("loader")) or jinja2.FileSystemLoader(os.fspath(root)),
-        auto_reload=is_checking,
+        loader=files,
+        auto_reload=not isinstance(files, WatchedFiles),  # a loader of the project's own says itself what is stale
+        cache_size=0 if options.get("cache_size") == 0 else -1,  # bounded by the loader, which clears it as a whole
         enable_async=is_async,
         bytecode_cache=_bytecode_cache(options, f"{kind.__name__} {sorted(given.items())!r}"),
         **given,
@@ -103,7 +151,7 @@ def _made(
     tables = (("filters", made.filters), ("tests", made.tests), ("globals", made.globals))
     for key, table in tables:
         for name, value in (options.get(key) or {}).items():
-            table[name] = _object(f"{key}.{name}", value)
+            table[name] = object_of(f"{key}.{name}", value)
     made.policies.update(options.get("policies") or {})
     if kind is _GuardedEnvironment:
         made.filters = guarded_filters(made.filters)
@@ -111,18 +159,22 @@ def _made(
 
 
 def _bytecode_cache(options: Mapping[str, Any], made_with: str) -> BytecodeCache | None:
-    inner = _object("bytecode_cache", options.get("bytecode_cache"))
-    if inner is None:
-        directory = private_directory(options.get("cache_directory"))
-        inner = None if directory is None else jinja2.FileSystemBytecodeCache(directory)
-    if inner is None:
+    given = object_of("bytecode_cache", options.get("bytecode_cache"))
+    directory = options.get("cache_directory")
+    if given is None and not directory:
         return None
     # Jinja2 asks for the source's checksum only; code made with other options, such as no autoescape, must not be
     # taken up again.
-    return _Apart(inner, hashlib.sha256(made_with.encode()).hexdigest()[:16])
+    mark = hashlib.sha256(made_with.encode()).hexdigest()[:16]
+    return _Apart(lambda: given or _in_directory(directory), mark)
 
 
-def _object(option: str, value: Any) -> Any:
+def _in_directory(directory: str | None) -> BytecodeCache | None:
+    private = private_directory(directory)
+    return None if private is None else jinja2.FileSystemBytecodeCache(private)
+
+
+def object_of(option: str, value: Any) -> Any:
     """The object that an option means: itself, or what its dotted path names."""
     if not isinstance(value, str):
         return value

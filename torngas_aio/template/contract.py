@@ -53,7 +53,7 @@ class Template(ABC):
         """Return the page, made here and now; for code that cannot await.
 
         Raises:
-            ArgumentError: A value, or something in the template, must be awaited.
+            ArgumentError: A value, or something in the template, has to be waited for.
         """
 
     async def render(self, values: Mapping[str, Any]) -> bytes:
@@ -66,6 +66,17 @@ class Template(ABC):
         if shape & Shape.AWAITABLE:
             values = await awaited(values)
         page = await self._render(values, shape)
+        self._last_bytes = len(page)
+        return page
+
+    def render_now(self, values: Mapping[str, Any]) -> bytes | None:
+        """Return the page if it can be made here and now, without waiting and without holding the loop for long.
+
+        None when it cannot: nothing that matters was done then, and `render` is to be given the same *values*.
+        """
+        if not self.is_sync or self.is_heavy or shape_of(values) & Shape.AWAITABLE:
+            return None
+        page = self._make(values)
         self._last_bytes = len(page)
         return page
 

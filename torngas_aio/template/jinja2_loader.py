@@ -13,11 +13,11 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import jinja2
 from jinja2 import nodes
 from jinja2.filters import FILTERS
@@ -26,13 +26,18 @@ from jinja2.tests import TESTS
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import contract
 from torngas_aio.template._jinja2_analysis import Shipped, analyse
-from torngas_aio.template._jinja2_environment import ENGINE_OPTIONS, OUR_OPTIONS, environments
+from torngas_aio.template._jinja2_environment import (
+    ENGINE_OPTIONS,
+    OUR_OPTIONS,
+    WatchedFiles,
+    environments,
+    object_of,
+)
 from torngas_aio.template._jinja2_guards import MustAwait
 from torngas_aio.template.contract import STREAM_BYTES
-from torngas_aio.template.files import FileWatch
 from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.paths import safe_name
-from torngas_aio.template.values import Shape, awaited, shape_of
+from torngas_aio.template.values import Shape, awaited, driven, shape_of
 
 __all__ = ["Jinja2Template", "Jinja2TemplateLoader"]
 
@@ -44,27 +49,52 @@ class Jinja2Template(contract.Template):
     """A compiled Jinja2 template, in one environment or in both."""
 
     def __init__(self, loader: "Jinja2TemplateLoader", name: str) -> None:
-        stamps: list[FileWatch] = []
-        found = analyse(name, partial(loader.parse, stamps=stamps), loader.shipped)
+        found = analyse(name, loader.parse, loader.shipped)
         self.name = name
         self.names = found.names
         self.is_sync = not (found.can_await and loader.may_await)
+        self.parts = found.parts
         self.offload_bytes = loader.offload_bytes
-        self.watch = sum(stamps, FileWatch(()))
         self._loader = loader
+        self._is_long = False
+        self._lineage = list(loader.lineage(name))
         self._in_sync: jinja2.Template | None = None
         self._in_async: jinja2.Template | None = None
-        self._sync() if self.is_sync else self._async()  # its errors belong to the loading
+        # All that is named outright is read here, in the thread that loads, rather than while a page is made.
+        environment = loader.environment if self.is_sync else loader.async_environment
+        for part in found.parts:
+            environment.get_template(part)
 
     def generate(self, **values: Any) -> bytes:
         self._refuse_awaitables(values)
+        if self._is_for_sync(shape_of(values)):
+            try:
+                return self._make(values)
+            except MustAwait:
+                self._learn()
+        template = self._async()
+        return driven(self._join_async(template, _root(template, values)), self.name)
+
+    def render_now(self, values: Mapping[str, Any]) -> bytes | None:
+        if (
+            self._is_long
+            or self.is_heavy
+            or shape_of(values) & Shape.AWAITABLE
+            or not self._is_for_sync(shape_of(values))
+        ):
+            return None
+        template = self._sync()
         try:
-            return self._make(values)
-        except MustAwait as exc:
-            raise ArgumentError(
-                f"Template {self.name!r} met something that must be awaited; "
-                "it can be rendered with `await template.render(...)` only."
-            ) from exc
+            made = list(islice(_root(template, values), _SLICE))
+        except MustAwait:
+            self._learn()
+            return None
+        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
+            template.environment.handle_exception()
+        if len(made) == _SLICE:  # better made in slices, between which the loop runs
+            self._is_long = True
+            return None
+        return "".join(made).encode()
 
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
         values = await awaited(values)
@@ -73,12 +103,13 @@ class Jinja2Template(contract.Template):
                 return self._join(self._sync(), self._block(self._sync(), name, values))
             except MustAwait:
                 self._learn()
-        return await self._join_async(self._async(), self._block(self._async(), name, values))
+        template = await self._fetch_async()
+        return await self._join_async(template, self._block(template, name, values))
 
     async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Give the page in parts of about 16 KiB, as it is made."""
         # Parts that have left cannot be begun anew, so this is the asynchronous environment's work.
-        template = self._async()
+        template = await self._fetch_async()
         batch: list[str] = []
         size = 0
         try:
@@ -96,17 +127,20 @@ class Jinja2Template(contract.Template):
     async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
         if self._is_for_sync(shape):
             try:
-                if self._last_bytes >= self.offload_bytes:
+                if self.is_heavy:
                     return await super()._render(values, shape)
                 return await self._make_in_slices(values)
             except MustAwait:
                 self._learn()
-        template = self._async()
-        return await self._join_async(template, _root(template, values))
+        return await self._make_async(values)
 
     def _make(self, values: Mapping[str, Any]) -> bytes:
         template = self._sync()
         return self._join(template, _root(template, values))
+
+    async def _make_async(self, values: Mapping[str, Any]) -> bytes:
+        template = await self._fetch_async()
+        return await self._join_async(template, _root(template, values))
 
     async def _make_in_slices(self, values: Mapping[str, Any]) -> bytes:
         """As `_make`, letting the loop run after every few milliseconds; short pages are made in one go."""
@@ -122,6 +156,7 @@ class Jinja2Template(contract.Template):
                     until = time.monotonic() + _HOLD_SECONDS
         except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
             template.environment.handle_exception()
+        self._is_long = len(made) >= _SLICE
         return "".join(made).encode()
 
     def _is_for_sync(self, shape: Shape) -> bool:
@@ -139,8 +174,14 @@ class Jinja2Template(contract.Template):
 
     def _async(self) -> jinja2.Template:
         if self._in_async is None:
+            for part in self.parts:
+                self._loader.async_environment.get_template(part)
             self._in_async = self._loader.async_environment.get_template(self.name)
         return self._in_async
+
+    async def _fetch_async(self) -> jinja2.Template:
+        ready = self._in_async
+        return ready if ready is not None else await anyio.to_thread.run_sync(self._async)
 
     def _join(self, template: jinja2.Template, parts: Iterable[str]) -> bytes:
         try:
@@ -157,7 +198,7 @@ class Jinja2Template(contract.Template):
     def _block(self, template: jinja2.Template, name: str, values: Mapping[str, Any]) -> Any:
         """The block in its most derived form, with its parents' forms within reach of `super()`."""
         context = template.new_context(dict(values))
-        for parent in islice(self._loader.lineage(self.name), 1, None):
+        for parent in self._lineage[1:]:
             for key, block in template.environment.get_template(parent).blocks.items():
                 context.blocks.setdefault(key, []).append(block)
         if name not in context.blocks:
@@ -183,44 +224,50 @@ class Jinja2TemplateLoader(contract.TemplateLoader):
 
     def __init__(self, template_path: str, **options: Any) -> None:
         refuse_unknown(options, (*ENGINE_OPTIONS, *OUR_OPTIONS), "Jinja2")
-        self.root = Path(template_path).absolute()
+        self.root = Path(template_path)
         self.offload_bytes = contract.take_offload_bytes(options)
         self.may_await = bool(options.get("enable_async", True))
-        self._is_checking = bool(options.get("auto_reload", options.get("filesystem_checks", False)))
+        is_checking = bool(options.get("auto_reload", options.get("filesystem_checks", False)))
         self._most = options.get("cache_size", 400)
+        if self._most == 0:  # compiled anew for each page: work for a thread
+            self.offload_bytes = 0
         self._lock = threading.RLock()
         self._templates: dict[str, Jinja2Template] = {}
+        self._files = WatchedFiles(self.root, is_checking=is_checking)
         self.environment, self.async_environment = environments(
-            self.root, options, is_checking=self._is_checking, may_await=self.may_await
+            object_of("loader", options.get("loader")) or self._files, options, may_await=self.may_await
         )
         self.shipped = _shipped(self.async_environment)
 
     def load(self, name: str, parent_path: str | None = None) -> Jinja2Template:
-        found = self._templates.get(name) if parent_path is None else None
-        if found is None:
-            name = safe_name(name, parent_path)
+        name = safe_name(name, parent_path)
+        with self._lock:
             found = self._templates.get(name)
-        if found is not None:
-            if not self._is_checking or not found.watch.has_changed():
+            if found is not None and not self._has_changed(found):
                 return found
-            self.reset()
-        return self._compile(name)
+            if found is not None or 0 < self._most <= len(self._templates):
+                self.reset()
+            return self._compile(name)
 
     def reset(self) -> None:
-        self._fetched = {}
         with self._lock:
-            self._templates = {}
+            self._fetched, self._templates = {}, {}
+            self._files.seen.clear()
             for environment in (self.environment, self.async_environment):
                 if environment.cache is not None:
                     environment.cache.clear()
 
-    def parse(self, name: str, stamps: list[FileWatch] | None = None) -> nodes.Template:
-        """Return the tree of the template *name*; the state of its file before it was read goes to *stamps*."""
-        if stamps is not None and self._is_checking:
-            stamps.append(FileWatch([self.root / name]))
+    def parse(self, name: str) -> nodes.Template:
+        """Return the tree of the template *name*."""
         assert self.environment.loader is not None
         source, filename, _ = self.environment.loader.get_source(self.environment, name)
         return self.environment.parse(source, name, filename)
+
+    def _has_changed(self, template: Jinja2Template) -> bool:
+        """Whether a file of *template* has; any file, where its parts are chosen at run time."""
+        seen = dict(self._files.seen)
+        parts = seen if template.names is None else template.parts
+        return any(seen[part].has_changed() for part in parts if part in seen)
 
     def lineage(self, name: str) -> Iterator[str]:
         """Give *name* and the names of its parents, as far as they are written out."""
@@ -233,18 +280,15 @@ class Jinja2TemplateLoader(contract.TemplateLoader):
 
     def _compile(self, name: str) -> Jinja2Template:
         try:
-            with self._lock:
-                made = Jinja2Template(self, name)
-                if 0 < self._most <= len(self._templates):
-                    self._templates.pop(next(iter(self._templates)))
-                if self._most:
-                    self._templates[name] = made
-                return made
+            made = Jinja2Template(self, name)
         except jinja2.TemplateSyntaxError as exc:
             text = (exc.source or "").splitlines()[exc.lineno - 1 : exc.lineno]
             raise TemplateSyntaxError(exc.message or "", exc.filename, exc.lineno, "".join(text)) from exc
         except jinja2.TemplateNotFound as exc:
             raise TemplateNotFound(f"No template {exc.name!r} in {self.root}.") from exc
+        if self._most:
+            self._templates[name] = made
+        return made
 
 
 def _root(template: jinja2.Template, values: Mapping[str, Any]) -> Any:

@@ -7,6 +7,8 @@ Begin with `MakoTemplateLoader`.
 """
 
 import inspect
+import re
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,11 +16,14 @@ from typing import Any
 
 import anyio.to_thread
 from mako.exceptions import CompileException, SyntaxException, TemplateLookupException
+from mako.lexer import Lexer
 from mako.lookup import TemplateLookup
+from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
 
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import contract
 from torngas_aio.template.cachedir import private_directory
+from torngas_aio.template.files import FileWatch
 from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.paths import safe_name
 from torngas_aio.template.values import awaited
@@ -35,13 +40,20 @@ _ENGINE_OPTIONS = tuple(
 class MakoTemplate(contract.Template):
     """A compiled Mako template.
 
-    Its `names` are not known: `<%include>` and `<%inherit>` choose their file when the page is made.
+    Its `names` are not known: `<%include>` and `<%inherit>` may choose their file when the page is made.
+
+    Attributes:
+        compiled: Mako's own template.
+        lineage: The template and its parents, as far as `<%inherit>` names them outright.
+        parts: Names of the files that it needs; None when some are chosen when the page is made.
     """
 
-    def __init__(self, name: str, compiled: Any, offload_bytes: int) -> None:
+    def __init__(self, name: str, lookup: "_WatchedLookup", offload_bytes: int) -> None:
         self.name = name
-        self.compiled = compiled
+        self.compiled = lookup.get_template(f"/{name}")
         self.offload_bytes = offload_bytes
+        self.lineage: list[Any] = [self.compiled]
+        self.parts: frozenset[str] | None = self._read_parts(lookup)
 
     def generate(self, **values: Any) -> bytes:
         self._refuse_awaitables(values)
@@ -50,7 +62,7 @@ class MakoTemplate(contract.Template):
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
         values = await awaited(values)
         known: set[str] = set()
-        for template in self._lineage():
+        for template in self.lineage:
             if template.has_def(name):
                 return _bytes(template.get_def(name).render_unicode(**values))
             known.update(template.list_defs())
@@ -65,17 +77,25 @@ class MakoTemplate(contract.Template):
     def _make(self, values: Mapping[str, Any]) -> bytes:
         return _bytes(self.compiled.render_unicode(**values))
 
-    def _lineage(self) -> Iterator[Any]:
-        """The template and its parents, as far as `<%inherit>` names them outright."""
-        template = self.compiled
-        while template is not None:
-            yield template
-            parent = _inherited(template)
-            template = (
-                None
-                if parent is None
-                else template.lookup.get_template(template.lookup.adjust_uri(parent, template.uri))
-            )
+    def _read_parts(self, lookup: "_WatchedLookup") -> frozenset[str] | None:
+        """Have whatever the template names outright compiled now, in the thread that loads."""
+        is_dynamic = False
+        parts: set[str] = set()
+        waiting = [self.compiled]
+        while waiting:
+            current = waiting.pop()
+            if current.uri in parts:
+                continue
+            parts.add(current.uri)
+            for tag, file in _references(current):
+                if "${" in file:
+                    is_dynamic = True
+                    continue
+                found = lookup.get_template(lookup.adjust_uri(file, current.uri))
+                waiting.append(found)
+                if tag is InheritTag and current is self.lineage[-1]:
+                    self.lineage.append(found)
+        return None if is_dynamic else frozenset(parts)
 
 
 class MakoTemplateLoader(contract.TemplateLoader):
@@ -84,9 +104,9 @@ class MakoTemplateLoader(contract.TemplateLoader):
     Args:
         template_path: The template directory.
         autoescape: True: every `${...}` passes the `h` filter; `| n` turns it off for one expression.
-        filesystem_checks: Look at each load whether the file has changed.
+        filesystem_checks: Look at each load whether the files have changed.
         collection_size: Compiled templates held in memory; -1: all of them.
-        cache_directory: Where compiled modules are kept between starts; None: nowhere.
+        cache_directory: Where compiled modules are kept between starts; None: nowhere. `module_directory` is the same.
         format_exceptions: Give Mako's own error page instead of raising. It shows source: never in production.
         offload_bytes: Pages that came out this large are made in a worker thread.
         options: Whatever else `mako.lookup.TemplateLookup` takes.
@@ -94,61 +114,92 @@ class MakoTemplateLoader(contract.TemplateLoader):
 
     def __init__(self, template_path: str, **options: Any) -> None:
         refuse_unknown(options, (*_ENGINE_OPTIONS, "module_directory"), "Mako")
-        self.root = Path(template_path).absolute()
+        self.root = Path(template_path)
         self.offload_bytes = contract.take_offload_bytes(options)
-        given = {name: options[name] for name in _ENGINE_OPTIONS if name in options and name != "cache_dir"}
-        if given.get("default_filters") is None:
-            given["default_filters"] = ["h"] if options.get("autoescape", True) else ["str"]
-        given.setdefault("input_encoding", "utf-8")
-        self._given = dict(
-            given,
-            directories=[str(self.root)],
-            module_directory=private_directory(options.get("module_directory") or options.get("cache_directory")),
-            filesystem_checks=bool(options.get("filesystem_checks", False)),
-            collection_size=options.get("collection_size") or -1,
-        )
+        self._given = {name: options[name] for name in _ENGINE_OPTIONS if name in options}
+        if self._given.get("default_filters") is None:
+            self._given["default_filters"] = ["h"] if options.get("autoescape", True) else ["str"]
+        self._given.setdefault("input_encoding", "utf-8")
+        self._directory: str | None = options.get("module_directory") or options.get("cache_directory")
+        self._most = options.get("collection_size") or -1
+        self._is_checking = bool(options.get("filesystem_checks", False))
+        self._lock = threading.RLock()
         self.reset()
 
     def load(self, name: str, parent_path: str | None = None) -> MakoTemplate:
         name = safe_name(name, parent_path)
-        try:
-            compiled = self.lookup.get_template(name)
-        except TemplateLookupException as exc:
-            raise TemplateNotFound(f"No template {name!r} in {self.root}.") from exc
-        except (SyntaxException, CompileException) as exc:
-            message = str(exc).partition(" in file ")[0]
-            raise TemplateSyntaxError(message, exc.filename, exc.lineno, _line(exc.source, exc.lineno)) from exc
-        found = self._templates.get(name)
-        if found is None or found.compiled is not compiled:
-            if len(self._templates) >= _MOST_TEMPLATES:
-                self._templates.clear()
-            found = self._templates[name] = MakoTemplate(name, compiled, self.offload_bytes)
-        return found
+        with self._lock:
+            found = self._templates.get(name)
+            if found is not None and not self._has_changed(found):
+                return found
+            if found is not None or 0 < self._most <= len(self._templates):
+                self.reset()
+            found = self._templates[name] = self._compile(name)
+            return found
 
     def reset(self) -> None:
-        self._fetched = {}
-        self.lookup = TemplateLookup(**self._given)
-        self._templates: dict[str, MakoTemplate] = {}
+        with self._lock:
+            self._fetched = {}
+            self._lookup: _WatchedLookup | None = None
+            self._templates: dict[str, MakoTemplate] = {}
+
+    def _compile(self, name: str) -> MakoTemplate:
+        try:
+            return MakoTemplate(name, self._made_lookup(), self.offload_bytes)
+        except TemplateLookupException as exc:
+            raise TemplateNotFound(f"No template {_uri_in(exc) or name!r} in {self.root}.") from exc
+        except (SyntaxException, CompileException) as exc:
+            message = str(exc).partition(" in file ")[0]
+            text = "".join((exc.source or "").splitlines()[exc.lineno - 1 : exc.lineno])
+            raise TemplateSyntaxError(message, exc.filename, exc.lineno, text) from exc
+
+    def _made_lookup(self) -> "_WatchedLookup":
+        # Made at the first load, which runs in a worker thread: it looks at the cache directory.
+        if self._lookup is None:
+            self._lookup = _WatchedLookup(
+                directories=[str(self.root)],
+                module_directory=private_directory(self._directory),
+                filesystem_checks=False,
+                **self._given,
+            )
+            self._lookup.is_checking = self._is_checking
+        return self._lookup
+
+    def _has_changed(self, template: MakoTemplate) -> bool:
+        seen = {} if self._lookup is None else dict(self._lookup.seen)
+        parts = seen if template.parts is None else template.parts
+        return any(seen[part].has_changed() for part in parts if part in seen)
 
 
-_MOST_TEMPLATES = 1000
+class _WatchedLookup(TemplateLookup):  # type: ignore[misc]  # Mako is untyped
+    """Remembers in what state each file was just before it was read."""
+
+    is_checking = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen: dict[str, FileWatch] = {}
+
+    def _load(self, filename: str, uri: str) -> Any:
+        if self.is_checking:
+            self.seen[uri] = FileWatch([Path(filename)])
+        return super()._load(filename, uri)
+
+
+def _references(template: Any) -> Iterator[tuple[type, str]]:
+    """The tags of *template* that name files, with what they name."""
+    waiting = [Lexer(template.source, template.filename, input_encoding="utf-8").parse()]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, InheritTag | IncludeTag | NamespaceTag) and "file" in node.attributes:
+            yield type(node), str(node.attributes["file"])
+        waiting.extend(node.get_children())
+
+
+def _uri_in(error: Exception) -> str:
+    found = re.search(r"uri '/?([^']*)'", str(error))
+    return found[1] if found else ""
 
 
 def _bytes(page: Any) -> bytes:
     return page if isinstance(page, bytes) else str(page).encode()
-
-
-def _inherited(template: Any) -> str | None:
-    """The file that `<%inherit>` names in *template*, None when it has none or makes the name up."""
-    from mako.lexer import Lexer
-    from mako.parsetree import InheritTag
-
-    tree = Lexer(template.source, template.filename, input_encoding="utf-8").parse()
-    for node in tree.get_children():
-        if isinstance(node, InheritTag) and "${" not in node.attributes.get("file", "${"):
-            return str(node.attributes["file"])
-    return None
-
-
-def _line(source: str | None, line: int) -> str:
-    return "".join((source or "").splitlines()[line - 1 : line])

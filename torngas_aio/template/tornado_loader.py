@@ -26,7 +26,7 @@ from torngas_aio.template.contract import STREAM_BYTES
 from torngas_aio.template.files import FileWatch
 from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.paths import safe_name
-from torngas_aio.template.values import Shape, awaited
+from torngas_aio.template.values import Shape, awaited, driven
 
 __all__ = ["TornadoTemplate", "TornadoTemplateLoader"]
 
@@ -55,11 +55,9 @@ class TornadoTemplate(contract.Template, template.Template):
 
     def generate(self, **values: Any) -> bytes:
         self._refuse_awaitables(values)
-        if not self.is_sync:
-            raise ArgumentError(
-                f"Template {self.name!r} contains `await`; it can be rendered with `await template.render(...)` only."
-            )
-        return self._make(values)
+        if self.is_sync:
+            return self._make(values)
+        return driven(self._call(self._execute, values), self.name)
 
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
         compiled = self._blocks.get(name)
@@ -163,17 +161,15 @@ class TornadoTemplateLoader(template.Loader, contract.TemplateLoader):
         autoescape = options.get("autoescape", True)
         if isinstance(autoescape, bool):
             autoescape = "xhtml_escape" if autoescape else None
-        super().__init__(
-            template_path,
+        self.root = template_path  # not made absolute: that asks the disk, and loaders are made in the loop
+        template.BaseLoader.__init__(
+            self,
             autoescape=autoescape,
             whitespace=options.get("whitespace"),
             namespace=options.get("namespace"),
         )
 
     def load(self, name: str, parent_path: str | None = None) -> TornadoTemplate:
-        found = self.templates.get(name) if parent_path is None else None
-        if found is not None and not self._is_checking:
-            return cast("TornadoTemplate", found)
         name = safe_name(name, parent_path)
         with self.lock:
             if self._is_checking and not self._open and name in self._watches and self._watches[name].has_changed():

@@ -7,13 +7,15 @@
 The answer is kept by type: a request's ten values cost less than a microsecond. Begin with `shape_of`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from enum import IntFlag
 from inspect import CO_ITERABLE_COROUTINE, iscoroutine
 from types import GeneratorType
 from typing import Any
 
-__all__ = ["Shape", "awaited", "shape_of", "shape_of_value"]
+from torngas_aio.exception import ArgumentError
+
+__all__ = ["Shape", "awaited", "driven", "shape_of", "shape_of_value"]
 
 _MAX_TYPES = 4096
 
@@ -62,6 +64,23 @@ async def awaited(values: Mapping[str, Any]) -> dict[str, Any]:
                 value.close()
         raise
     return settled
+
+
+def driven(coroutine: Coroutine[Any, Any, bytes], name: str) -> bytes:
+    """Return what *coroutine* gives, run here and now; for code that cannot await.
+
+    Raises:
+        ArgumentError: It has to wait for something. What it did until then is done.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        page: bytes = done.value
+        return page
+    coroutine.close()
+    raise ArgumentError(
+        f"Template {name!r} has to wait for something; it can be rendered with `await template.render(...)` only."
+    )
 
 
 def _shape_of_type(value: Any) -> Shape:

@@ -1,0 +1,131 @@
+"""One engine each: how it is written, and a loader on a fresh directory."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torngas_aio.template import Template, TemplateLoader, create_loader
+
+PAGE = "<title>{title}</title>"
+
+
+@dataclass(frozen=True)
+class Language:
+    """How one engine writes what the suite asks for."""
+
+    name: str
+    engine: str | None
+    pieces: Mapping[str, str] = field(default_factory=dict)
+    is_awaiting: bool = False  # calls inside a template may be awaited
+
+    def __getitem__(self, name: str) -> str:
+        return self.pieces[name]
+
+
+TORNADO = Language(
+    "tornado",
+    None,
+    {
+        "value": "{{ value }}",
+        "raw": "{% raw value %}",
+        "call": "{{ await call() }}",
+        "loop": "{% for item in items %}<li>{{ item }}</li>{% end %}",
+        "base": "<title>{% block title %}base{% end %}</title>\n<body>{% block content %}{% end %}</body>",
+        "child": '{% extends "base.html" %}\n{% block title %}child{% end %}'
+        "{% block content %}{% for item in items %}<li>{{ item }}</li>{% end %}{% end %}",
+        "include": '<p>{% include "part.html" %}</p>',
+        "fault": "<h1>\n{% for item in items %}\n{{ item / 0 }}\n{% end %}",
+        "syntax": "<h1>\n\n{% for %}",
+        "names": "{{ reverse_url('home') }}|{{ static_url('a.css') }}|{{ xsrf_form_html() }}|{{ _('hello') }}|"
+        "{{ current_user }}|{{ handler.request.path }}|{{ request.path }}|{{ settings.DEBUG }}|"
+        "{{ get_flashed_messages() }}|{{ locale.code }}|{{ pgettext('menu', 'hello') }}",
+    },
+    is_awaiting=True,
+)
+
+JINJA2 = Language(
+    "jinja2",
+    "template.jinja2_loader.Jinja2TemplateLoader",
+    {
+        "value": "{{ value }}",
+        "raw": "{{ value|safe }}",
+        "call": "{{ call() }}",
+        "loop": "{% for item in items %}<li>{{ item }}</li>{% endfor %}",
+        "base": "<title>{% block title %}base{% endblock %}</title>\n<body>{% block content %}{% endblock %}</body>",
+        "child": '{% extends "base.html" %}\n{% block title %}child{% endblock %}'
+        "{% block content %}{% for item in items %}<li>{{ item }}</li>{% endfor %}{% endblock %}",
+        "include": '<p>{% include "part.html" %}</p>',
+        "fault": "<h1>\n{% for item in items %}\n{{ item / 0 }}\n{% endfor %}",
+        "syntax": "<h1>\n\n{% for %}",
+        "names": TORNADO["names"],
+    },
+    is_awaiting=True,
+)
+
+MAKO = Language(
+    "mako",
+    "template.mako_loader.MakoTemplateLoader",
+    {
+        "value": "${value}",
+        "raw": "${value | n}",
+        "call": "${call()}",
+        "loop": "% for item in items:\n<li>${item}</li>\\\n% endfor\n",
+        "base": '<title><%block name="title">base</%block></title>\n<body><%block name="content"></%block></body>',
+        "child": '<%inherit file="base.html"/>\n<%block name="title">child</%block>'
+        '<%block name="content">\\\n% for item in items:\n<li>${item}</li>\\\n% endfor\n</%block>',
+        "include": '<p><%include file="part.html"/></p>',
+        "fault": "<h1>\n% for item in items:\n${item / 0}\n% endfor\n",
+        "syntax": "<h1>\n\n% for:\n",
+        "names": TORNADO["names"].replace("{{ ", "${").replace(" }}", "}"),
+    },
+)
+
+
+@pytest.fixture(params=[TORNADO, JINJA2, MAKO], ids=lambda language: language.name)
+def language(request: pytest.FixtureRequest) -> Language:
+    found: Language = request.param
+    return found
+
+
+class Folder:
+    """A template directory and the loader on it."""
+
+    def __init__(self, path: Path, language: Language) -> None:
+        self.path = path
+        self.language = language
+        self.options: dict[str, Any] = {}
+        self._loader: TemplateLoader | None = None
+
+    def write(self, name: str, source: str) -> str:
+        """Write a template; *source* is the name of a piece of the language, or the source itself."""
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(self.language.pieces.get(source, source), encoding="utf-8")
+        return name
+
+    def make(self, **options: Any) -> TemplateLoader:
+        """Return a new loader with *options*."""
+        return create_loader({"template_engine": self.language.engine, **options}, str(self.path))
+
+    @property
+    def loader(self) -> TemplateLoader:
+        if self._loader is None:
+            self._loader = self.make(**self.options)
+        return self._loader
+
+    async def render(self, source: str, **values: Any) -> str:
+        """Return the page of one template with these *values*."""
+        return (await (await self.load(self.write("page.html", source))).render(values)).decode()
+
+    async def load(self, name: str, parent: str | None = None) -> Template:
+        """Load as `TemplateLoader.fetch` does, in a worker thread: files are read."""
+        return await asyncio.to_thread(self.loader.load, name, parent)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, language: Language) -> Folder:
+    return Folder(tmp_path / "templates", language)

@@ -1,0 +1,317 @@
+"""Pages: values, escaping, inheritance, blocks, streams, files."""
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markupsafe import Markup
+
+from tests.contracts.templates.conftest import Folder, Language
+from torngas_aio.exception import ArgumentError, ConfigError, TemplateNotFound, TemplateSyntaxError
+from torngas_aio.template.contract import STREAM_BYTES
+from torngas_aio.template.position import place_of_frame
+
+
+async def test_values_are_escaped_unless_they_say_otherwise(folder: Folder) -> None:
+    assert await folder.render("value", value="<b>&\"'") == "&lt;b&gt;&amp;&#34;&#39;"
+    folder.loader.reset()
+    assert await folder.render("raw", value="<b>") == "<b>"
+
+
+async def test_what_knows_its_own_html_is_not_escaped_again(folder: Folder) -> None:
+    assert await folder.render("value", value=Markup("<b>")) == "<b>"
+
+
+async def test_without_autoescape_values_stand_as_they_are(folder: Folder) -> None:
+    folder.options = {"autoescape": False}
+    assert await folder.render("value", value="<b>") == "<b>"
+
+
+async def test_other_alphabets_come_out_as_utf_8(folder: Folder) -> None:
+    assert (
+        await folder.render("<p>中文</p>value".replace("value", folder.language["value"]), value="é😀")
+        == "<p>中文</p>é😀"
+    )
+
+
+async def test_a_child_fills_the_blocks_of_its_parent(folder: Folder) -> None:
+    folder.write("base.html", "base")
+    page = await folder.render("child", items=[1, "<"])
+    assert page.strip() == "<title>child</title>\n<body><li>1</li><li>&lt;</li></body>"
+
+
+async def test_an_included_part_sees_the_page_s_values(folder: Folder) -> None:
+    folder.write("part.html", "value")
+    assert await folder.render("include", value="x") == "<p>x</p>"
+
+
+async def test_one_block_can_be_had_without_its_page(folder: Folder) -> None:
+    folder.write("base.html", "base")
+    template = await folder.load(folder.write("page.html", "child"))
+    assert await template.render_block("content", {"items": ["<"]}) == b"<li>&lt;</li>"
+    assert await template.render_block("content", {"items": ["<"]}) == b"<li>&lt;</li>"
+    assert await (await folder.load("base.html")).render_block("title", {}) == b"base"
+
+
+async def test_a_block_of_the_parent_can_be_had_through_the_child(folder: Folder) -> None:
+    folder.write("base.html", folder.language["base"].replace("content", "other"))
+    template = await folder.load(folder.write("page.html", "child"))
+    assert await template.render_block("other", {"items": []}) == b""
+
+
+async def test_an_unknown_block_is_named_with_those_there_are(folder: Folder) -> None:
+    template = await folder.load(folder.write("base.html", "base"))
+    with pytest.raises(ArgumentError, match=r"'nope'.*content.*title"):
+        await template.render_block("nope", {})
+
+
+async def test_values_that_can_be_awaited_are_awaited(folder: Folder) -> None:
+    async def value() -> str:
+        await asyncio.sleep(0)
+        return "<later>"
+
+    assert await folder.render("value", value=value()) == "&lt;later&gt;"
+    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    done.set_result("done")
+    assert await (await folder.load("page.html")).render({"value": done}) == b"done"
+
+
+async def test_when_one_value_fails_the_others_are_not_left_behind(folder: Folder) -> None:
+    async def fails() -> str:
+        raise LookupError("gone")
+
+    async def never() -> str:
+        return "never"
+
+    with pytest.raises(LookupError, match="gone"):
+        await folder.render("value", value=fails(), other=never())
+    gc.collect()  # a coroutine never awaited would warn here, and a warning is an error
+
+
+async def test_a_call_in_a_template_may_be_awaited(folder: Folder, language: Language) -> None:
+    async def call() -> str:
+        await asyncio.sleep(0)
+        return "<called>"
+
+    if not language.is_awaiting:
+        pytest.skip("Mako's functions cannot pause; pass the value instead")
+    assert await folder.render("call", call=call) == "&lt;called&gt;"
+    template = await folder.load("page.html")
+    assert b"".join([part async for part in template.stream({"call": call})]) == b"&lt;called&gt;"
+
+
+async def test_generate_gives_the_same_page_without_a_loop(folder: Folder) -> None:
+    folder.write("base.html", "base")
+    template = await folder.load(folder.write("page.html", "child"))
+    values: dict[str, Any] = {"items": [1, 2]}
+    assert template.is_sync
+    assert await asyncio.to_thread(template.generate, **values) == await template.render(values)
+    assert template.render_now(values) == await template.render(values)
+
+
+async def test_generate_walks_what_can_be_walked_once(folder: Folder) -> None:
+    template = await folder.load(folder.write("page.html", "loop"))
+    page = await asyncio.to_thread(lambda: template.generate(items=iter([1, 2])))
+    assert page.strip() == b"<li>1</li><li>2</li>"
+
+
+async def test_generate_refuses_values_that_must_be_awaited(folder: Folder) -> None:
+    template = await folder.load(folder.write("page.html", "value"))
+    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    with pytest.raises(ArgumentError, match=r"'page.html'.*'value'"):
+        template.generate(value=done)
+    assert template.render_now({"value": done}) is None
+
+
+async def test_a_page_is_streamed_in_parts(folder: Folder) -> None:
+    template = await folder.load(folder.write("page.html", "loop"))
+    values = {"items": ["x" * 100] * 2000}
+    parts = [part async for part in template.stream(values)]
+    assert len(parts) > 10
+    assert max(map(len, parts)) < 2 * STREAM_BYTES
+    assert b"".join(parts) == await template.render(values)
+
+
+async def test_a_stream_left_early_leaves_nothing_behind(folder: Folder) -> None:
+    template = await folder.load(folder.write("page.html", "loop"))
+    stream = template.stream({"items": ["x" * 1000] * 1000})
+    assert (await anext(aiter(stream))).startswith(b"<li>")
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_an_error_in_a_stream_comes_after_what_was_made(folder: Folder) -> None:
+    def items() -> Iterator[str]:
+        yield from ["x" * 1000] * 100
+        raise LookupError("lost")
+
+    template = await folder.load(folder.write("page.html", "loop"))
+    with pytest.raises(LookupError, match="lost"):
+        async for _ in template.stream({"items": items()}):
+            pass
+
+
+async def test_large_pages_are_made_in_a_worker_thread(folder: Folder) -> None:
+    folder.options = {"offload_bytes": 1000}
+    threads: list[threading.Thread] = []
+
+    class Item:
+        def __str__(self) -> str:
+            threads.append(threading.current_thread())
+            return "x" * 100
+
+        __html__ = __str__
+
+    template = await folder.load(folder.write("page.html", "loop"))
+    for count in (20, 20, 1):
+        await template.render({"items": [Item()] * count})
+    loop_thread = threading.current_thread()
+    assert threads[0] is loop_thread  # how large the page is was not known yet
+    assert threads[-1] is not loop_thread  # the page before was large
+    assert template.render_now({"items": [Item()]}) is not None  # the last one was small again
+    assert threads[-1] is loop_thread
+
+
+async def test_the_worker_thread_sees_the_caller_s_context(folder: Folder) -> None:
+    from contextvars import ContextVar
+
+    name: ContextVar[str] = ContextVar("name")
+
+    class Item:
+        def __str__(self) -> str:
+            return name.get() * 100
+
+        __html__ = __str__
+
+    folder.options = {"offload_bytes": 10}
+    template = await folder.load(folder.write("page.html", "value"))
+    name.set("ab")
+    assert await template.render({"value": Item()}) == await template.render({"value": Item()}) == b"ab" * 100
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.txt", "/etc/passwd", "a/../../secret.txt", "..", "", "a\\..\\b", "a\0b", "C:/x.html", "."]
+)
+async def test_names_that_lead_out_of_the_directory_are_refused(folder: Folder, name: str) -> None:
+    folder.write("page.html", "value")
+    (folder.path.parent / "secret.txt").write_text("secret")
+    with pytest.raises(TemplateNotFound, match="below the template directory"):
+        await folder.load(name)
+
+
+async def test_an_include_cannot_lead_out_of_the_directory(folder: Folder) -> None:
+    (folder.path.parent / "part.html").write_text("secret")
+    source = folder.language["include"].replace("part.html", "../part.html")
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - each engine has its own moment and words
+        await folder.render(source, value=1)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_missing_template_names_the_directory(folder: Folder) -> None:
+    folder.write("page.html", "value")
+    with pytest.raises(TemplateNotFound, match=r"'nope.html' in .*templates"):
+        await folder.load("nope.html")
+    with pytest.raises(FileNotFoundError):
+        await folder.loader.fetch("nope.html")
+
+
+async def test_a_template_that_does_not_parse_tells_file_and_line(folder: Folder) -> None:
+    with pytest.raises(TemplateSyntaxError) as caught:
+        await folder.load(folder.write("sub/page.html", "syntax"))
+    assert caught.value.lineno == 3
+    assert Path(caught.value.filename or "") == folder.path / "sub" / "page.html"
+
+
+async def test_an_error_in_a_page_leads_to_the_template_s_line(folder: Folder) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        await folder.render("fault", items=[1])
+    places = [
+        place_of_frame(entry.frame._raw if hasattr(entry.frame, "_raw") else entry.frame.raw, entry.lineno + 1)
+        for entry in caught.traceback
+    ]
+    found = [place for place in places if place is not None]
+    assert [(place.path, place.line) for place in found][-1] == (folder.path / "page.html", 3)
+    assert "item / 0" in found[-1].source[2]
+
+
+async def test_changed_files_are_seen_where_that_is_asked_for(folder: Folder) -> None:
+    folder.write("part.html", "one")
+    checking, keeping = folder.make(filesystem_checks=True), folder.make(filesystem_checks=False)
+    folder.write("page.html", "include")
+    for loader in (checking, keeping):
+        assert await (await asyncio.to_thread(loader.load, "page.html")).render({}) == b"<p>one</p>"
+    folder.write("part.html", "second")
+    later = (folder.path / "part.html").stat().st_mtime + 10
+    os.utime(folder.path / "part.html", (later, later))
+    assert await (await asyncio.to_thread(checking.load, "page.html")).render({}) == b"<p>second</p>"
+    assert await (await asyncio.to_thread(keeping.load, "page.html")).render({}) == b"<p>one</p>"
+    keeping.reset()
+    assert await (await asyncio.to_thread(keeping.load, "page.html")).render({}) == b"<p>second</p>"
+
+
+async def test_templates_are_found_beside_each_other_below_a_folder(folder: Folder) -> None:
+    folder.write("user/part.html", "value")
+    template = await folder.load("part.html", "user/login.html")
+    assert template.name.endswith("user/part.html")
+    assert await template.render({"value": 1}) == b"1"
+
+
+async def test_the_same_template_is_compiled_once(folder: Folder) -> None:
+    folder.write("page.html", "value")
+    assert await folder.load("page.html") is await folder.load("page.html")
+    fetched = await folder.loader.fetch("page.html")
+    assert folder.loader.find("page.html") is fetched
+
+
+async def test_many_threads_may_load_at_once(folder: Folder) -> None:
+    folder.write("base.html", "base")
+    folder.write("page.html", "child")
+    loaded = await asyncio.gather(*(asyncio.to_thread(folder.loader.load, "page.html") for _ in range(20)))
+    pages = {template.generate(items=[1]) for template in loaded}
+    assert len(pages) == 1
+
+
+async def test_the_seed_s_options_are_taken_by_every_engine(folder: Folder, tmp_path: Path) -> None:
+    folder.options = {
+        "filesystem_checks": True,
+        "cache_directory": str(tmp_path / "cache"),
+        "collection_size": 50,
+        "cache_size": 0,
+        "format_exceptions": False,
+        "autoescape": True,
+    }
+    assert await folder.render("value", value="<") == "&lt;"
+
+
+async def test_an_unknown_option_is_refused_with_the_nearest(folder: Folder) -> None:
+    with pytest.raises(ConfigError, match=r"'autoescpae'.*Did you mean 'autoescape'"):
+        folder.make(autoescpae=True)
+    with pytest.raises(ConfigError, match="It knows"):
+        folder.make(xyz=1)
+
+
+@pytest.mark.parametrize("size", [-1, "1k", True, 1.5])
+async def test_offload_bytes_must_be_a_size(folder: Folder, size: object) -> None:
+    with pytest.raises(ConfigError, match="offload_bytes"):
+        folder.make(offload_bytes=size)
+
+
+async def test_names_hold_whatever_the_template_looks_up(folder: Folder) -> None:
+    folder.write("part.html", "value")
+    names = (await folder.load(folder.write("page.html", "include"))).names
+    assert names is None or "value" in names
+
+
+async def test_an_async_iterable_can_be_walked(folder: Folder, language: Language) -> None:
+    async def items() -> AsyncIterator[int]:
+        for number in range(3):
+            await asyncio.sleep(0)
+            yield number
+
+    if language.name != "jinja2":
+        pytest.skip("only Jinja2's loops can pause")
+    assert await folder.render("loop", items=items()) == "<li>0</li><li>1</li><li>2</li>"
