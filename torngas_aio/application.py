@@ -139,7 +139,9 @@ class Application(web.Application):
 
     def stages_of(self, route: Route, path: str) -> RouteStages:
         """Return the compiled stages of *route* for a request to *path*."""
-        mask = self.pipeline.mask_of(path) if self.pipeline.has_patterns else 0
+        if issubclass(route.handler_class, web.StaticFileHandler):
+            return self.pipeline.unrouted  # files have middlewares, and no HTTP modules
+        mask = self.pipeline.mask_of(path)
         stages: RouteStages | None = route.pipelines.get(mask)
         if stages is None:
             stages = self.pipeline.stages_for(route.name, mask)
@@ -154,8 +156,9 @@ class Application(web.Application):
     async def _serve_route(self, request: Request, run: PipelineRun, route: Route, resolved: Resolved) -> None:
         handler_class = route.handler_class
         if run is not IDLE:
-            static = issubclass(handler_class, web.StaticFileHandler)
-            run.enter(self.pipeline.unrouted if static else self.stages_of(route, request.path))
+            # PERF: the usual case is one look-up; `stages_of` compiles, and matches path expressions
+            stages = None if self.pipeline.has_patterns else route.pipelines.get(0)
+            run.enter(stages or self.stages_of(route, request.path))
         try:
             handler = handler_class(self, request, **route.kwargs)
         except Exception as exc:  # noqa: BLE001  a handler that cannot be made is answered by another

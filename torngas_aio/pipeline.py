@@ -109,7 +109,7 @@ class RouteAware(Protocol):
 class RouteStages:
     """What runs for one route: a flat tuple of bound coroutine functions for each stage."""
 
-    __slots__ = ("endcall", "exception", "has_any", "hooks", "render", "request", "response")
+    __slots__ = ("awaits_after_method", "endcall", "exception", "has_any", "hooks", "render", "request", "response")
 
     def __init__(self, hooks: Mapping[str, Sequence[Hook]]) -> None:
         self.hooks: dict[str, tuple[Hook, ...]] = {stage: tuple(hooks.get(stage, ())) for stage in ROUTE_STAGES}
@@ -120,6 +120,7 @@ class RouteStages:
         self.endcall = calls["endcall"]
         self.exception = calls["exception"]
         self.has_any = any(self.hooks.values())
+        self.awaits_after_method = bool(self.response or self.endcall)
 
 
 NOTHING = RouteStages({})
@@ -177,11 +178,16 @@ class PipelineRun:
         """Run the response hooks that have not run yet; after an error, call again for the rest."""
         clear = self.clear
         hooks = self.stages.response
-        while self._next_response < len(hooks):
-            hook = hooks[self._next_response]
-            self._next_response += 1
-            if await hook(handler, clear, chunk) or self.is_cleared:
-                self._next_response = len(hooks)
+        index = self._next_response
+        try:
+            for hook in hooks[index:] if index else hooks:
+                index += 1
+                if await hook(handler, clear, chunk) or self.is_cleared:
+                    break
+        except BaseException:
+            self._next_response = index
+            raise
+        self._next_response = len(hooks)
 
     @property
     def has_response_hooks(self) -> bool:
@@ -241,6 +247,7 @@ class Pipeline:
         self._route_aware = [found for found in self.middlewares if isinstance(found, RouteAware)]
         self._patterns: tuple[re.Pattern[str], ...] = ()
         self._first_pattern: dict[int, int] = {}
+        self.has_patterns = False
         self.init = self._plain("init")
         self.call_hooks = self._plain("call")
         self.shutdown = self._plain("shutdown")
@@ -262,6 +269,7 @@ class Pipeline:
             self._first_pattern[id(middleware)] = len(patterns)
             patterns.extend(middleware.path_patterns)
         self._patterns = tuple(patterns)
+        self.has_patterns = bool(patterns)
         self._compiled.clear()
 
     def mask_of(self, path: str) -> int:
@@ -271,11 +279,6 @@ class Pipeline:
             if pattern.search(path) is not None:
                 mask |= 1 << index
         return mask
-
-    @property
-    def has_patterns(self) -> bool:
-        """Whether `mask_of` has anything to match."""
-        return bool(self._patterns)
 
     def stages_for(self, route_name: str | None, mask: int = 0) -> RouteStages:
         """Return the compiled stages of a matched route under the patterns of *mask*."""

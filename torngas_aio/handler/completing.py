@@ -18,7 +18,7 @@ from tornado.web import RequestHandler
 
 from torngas_aio.context import Outcome, RequestScope, scope_of
 from torngas_aio.handler.completion import Completion
-from torngas_aio.handler.sending import SendingHandler
+from torngas_aio.handler.sending import BODILESS, SendingHandler
 
 __all__ = ["CompletingHandler"]
 
@@ -35,6 +35,7 @@ class CompletingHandler(SendingHandler):
     _error: BaseException | None = None
     _has_returned = False  # the method has ended, one way or the other
     _is_pending = False  # something of the response is still to be completed
+    _is_watched = False  # whoever awaits the method sees it suspend
     _was_afterwards = False
     _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
     _completion: asyncio.Task[None] | None = None
@@ -58,7 +59,7 @@ class CompletingHandler(SendingHandler):
         if chunk is not None:
             self.write(chunk)
         self._finished = True
-        if self._hook_task is not None:
+        if self._hook_task is not None or self._has_open_hooks:
             return Completion(self._complete_all)  # a hook replaced the response; its completion is under way
         if self._must_await():
             self._plan()
@@ -105,7 +106,8 @@ class CompletingHandler(SendingHandler):
         return not self._headers_written and (self._completion is not None or self._has_work())
 
     def _has_work(self) -> bool:
-        if self._deferred is not None or self._run.has_response_hooks:
+        run = self._run
+        if self._deferred is not None or (run.stages.response and run.has_response_hooks):
             return True
         scope: RequestScope | None = getattr(self.request, "_scope", None)
         return scope is not None and scope.must_settle
@@ -121,7 +123,11 @@ class CompletingHandler(SendingHandler):
     def _plan(self) -> None:
         """Have the response completed at the next turn of the loop, unless somebody comes first."""
         self._is_pending = True
-        if self._next_turn is None and self._completion is None and not self._has_returned:
+        if not self._is_watched and not self._has_returned:
+            self._plan_next_turn()
+
+    def _plan_next_turn(self) -> None:
+        if self._next_turn is None and self._completion is None:
             self._next_turn = asyncio.get_running_loop().call_soon(self._on_next_turn)
 
     def _on_next_turn(self) -> None:
@@ -147,7 +153,7 @@ class CompletingHandler(SendingHandler):
     async def _complete_all(self) -> None:
         """Complete what is pending, here or by waiting for the task that does it already."""
         current = asyncio.current_task()
-        if self._hook_task is current or self._completion is current:
+        if self._hook_task is current or self._completion is current or self._has_open_hooks:
             return  # called by a hook: the completion around it goes on when the hook returns
         if self._completion is not None:
             await asyncio.shield(self._completion)
@@ -156,6 +162,29 @@ class CompletingHandler(SendingHandler):
     async def _complete_pending(self) -> None:
         while self._is_pending:
             await self._complete()
+
+    async def _complete_at_end(self) -> None:
+        """Complete a response whose method has returned; the usual way, and nothing else is under way.
+
+        PERF: the steps of `_complete` without its layers: -2 us a request with hooks (benchmarks).
+        """
+        self._has_open_hooks = True
+        try:
+            await self._prepare_answer()
+        except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+            self._has_open_hooks = False
+            await self._answer_error(exc, may_replace=True)
+        self._has_open_hooks = False
+        if self._finished and not self._headers_written and not self._has_work():
+            self._is_pending = False
+            try:
+                self._send_last()
+            except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+                await self._answer_error(exc, may_replace=True)
+            if self._is_sent and not self._was_afterwards:
+                await self._afterwards()
+        if self._is_pending:
+            await self._complete_pending()
 
     async def _complete(self) -> None:
         if self._next_turn is not None:
@@ -184,12 +213,15 @@ class CompletingHandler(SendingHandler):
                 self._hook_task = outer
 
     async def _prepare_answer(self) -> None:
-        deferred, self._deferred = self._deferred, None
+        deferred = self._deferred
         if deferred is not None:
+            self._deferred = None
             await deferred()
-        if self._run.has_response_hooks:
-            self._refuse_body()
-            await self._run.response(self, self._write_buffer)
+        run = self._run
+        if run.stages.response:
+            if self._status_code in BODILESS:
+                self._refuse_body()
+            await run.response(self, self._write_buffer)
         scope: RequestScope | None = getattr(self.request, "_scope", None)
         if scope is not None and scope.must_settle:
             await scope.settle(Outcome(self, self._error, self._has_returned))
@@ -205,10 +237,13 @@ class CompletingHandler(SendingHandler):
         self._was_afterwards = True
         if self._run.stages.endcall:
             await self._run.endcall(self)
+        cls = type(self)
         try:
-            self.on_finish()
-            result = self.complete_finish()
-            if result is not None:
-                await result
+            if cls.on_finish is not RequestHandler.on_finish:
+                self.on_finish()
+            if cls.complete_finish is not CompletingHandler.complete_finish:
+                result = self.complete_finish()
+                if result is not None:
+                    await result
         except Exception:  # a frontier: the response has left, there is nobody to answer
             logger.exception("complete_finish() or on_finish() of %s failed.", type(self).__qualname__)

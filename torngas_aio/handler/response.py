@@ -40,7 +40,8 @@ class ResponseHandler(RequestHandler):
     _full_headers: httputil.HTTPHeaders | None = None
     _headers_written = False
     _finished = False
-    _hook_task: asyncio.Task[Any] | None = None
+    _hook_task: asyncio.Task[Any] | None = None  # runs response hooks while the method may still be running
+    _has_open_hooks = False  # response hooks run, and nothing else of the handler does
     _transforms: list[Any] = []  # noqa: RUF012  Tornado's attribute; replaced, never changed in place
 
     def clear(self) -> None:
@@ -191,7 +192,9 @@ class ResponseHandler(RequestHandler):
 
     def _may_change(self) -> bool:
         """Whether this code is a response hook, which may still change a settled response."""
-        return self._hook_task is not None and asyncio.current_task() is self._hook_task
+        if self._hook_task is None:
+            return self._has_open_hooks
+        return asyncio.current_task() is self._hook_task
 
 
 @functools.lru_cache(1024)

@@ -16,7 +16,10 @@ from tornado.web import RequestHandler
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.pipeline import IDLE, PipelineRun
 
-__all__ = ["SendingHandler"]
+__all__ = ["BODILESS", "SendingHandler"]
+
+BODILESS = frozenset({100, 101, 102, 103, 204, 304})
+"""Statuses whose responses have no body. SPEC: RFC 9110 6.4.1"""
 
 
 class SendingHandler(ResponseHandler):
@@ -52,34 +55,31 @@ class SendingHandler(ResponseHandler):
 
     def _conclude_headers(self) -> None:
         """Add what only the whole response knows: ETag, Content-Length."""
-        status = self._status_code
-        if status == 200 and self._wants_etag() and not self._has_header("Etag"):
+        if self._status_code == 200 and self._wants_etag() and not self._has_header("Etag"):
             self._hash_body()
-            status = self._status_code
-        if _forbids_body(status):
-            if self._run.stages.response:
+        hooked = self._run.stages.response
+        if self._status_code in BODILESS:
+            if hooked:
                 self._write_buffer = []  # what hooks add to every body has no place here
             self._refuse_body()
             self._while_changing(self._clear_representation_headers)
-        elif self._run.stages.response and self._has_header("Content-Length") and self.request.method != "HEAD":
+        elif self._full_headers is None and not self._transforms and not (hooked and "Content-Length" in self._fields):
+            return  # PERF: the front door counts
+        elif not self._has_header("Content-Length") or (hooked and self.request.method != "HEAD"):
             # What was promised before the response hooks ran may hold no longer.
             self._while_changing(lambda: self.set_header("Content-Length", sum(map(len, self._write_buffer))))
-        elif self._full_headers is not None and "Content-Length" not in self._full_headers:
-            self._full_headers["Content-Length"] = str(sum(map(len, self._write_buffer)))
-        elif self._transforms and not self._has_header("Content-Length"):
-            self._headers["Content-Length"] = str(sum(map(len, self._write_buffer)))
 
     def _refuse_body(self) -> None:
-        if _forbids_body(self._status_code) and any(self._write_buffer):
+        if self._status_code in BODILESS and any(self._write_buffer):
             raise RuntimeError(f"Cannot send body with status code HTTP{self._status_code}")
 
     def _wants_etag(self) -> bool:
-        if self.request.method not in ("GET", "HEAD"):
-            return False
-        if type(self).compute_etag is not RequestHandler.compute_etag:
-            return True
         wanted = self.use_etag
-        return bool(self.application.use_etag if wanted is None else wanted)  # type: ignore[attr-defined]  # ours
+        if type(self).compute_etag is not RequestHandler.compute_etag:
+            wanted = True
+        elif wanted is None:
+            wanted = self.application.use_etag  # type: ignore[attr-defined]  # ours
+        return bool(wanted) and self.request.method in ("GET", "HEAD")
 
     def _hash_body(self) -> None:
         def change() -> None:
@@ -118,7 +118,3 @@ class SendingHandler(ResponseHandler):
             headers.add("Set-Cookie", cookie.OutputString(None))
         start_line = httputil.ResponseStartLine("", status, self._reason)
         connection.write_headers(start_line, headers, b"" if is_head else chunk)
-
-
-def _forbids_body(status: int) -> bool:
-    return status < 200 or status in (204, 304)
