@@ -1,0 +1,36 @@
+"""The small database layer, in the manner of web.py's: SQL with bound values, rows as objects, no models.
+
+    sql.py             SQLQuery SQLParam SQLLiteral sqlquote sqllist sqlors sqlwhere   ┐
+    interpolation.py   reparam: $name in text                                          ├ no I/O
+    statements.py      SELECT INSERT UPDATE DELETE for each dialect                    ┘
+    database.py        Database, database()      rows.py  what a SELECT gives
+    transaction.py     transactions, savepoints  pool.py  connections of one loop
+    drivers/           sqlite (aiosqlite), mysql (aiomysql), postgres (asyncpg)
+
+Begin with `database`.
+"""
+
+from torngas_aio.db.basedb.database import Database, database
+from torngas_aio.db.basedb.interpolation import reparam
+from torngas_aio.db.basedb.pool import Pool
+from torngas_aio.db.basedb.rows import Rows, Statement
+from torngas_aio.db.basedb.sql import SQLLiteral, SQLParam, SQLQuery, sqlify, sqllist, sqlors, sqlquote, sqlwhere
+from torngas_aio.db.basedb.transaction import Transaction
+
+__all__ = [
+    "Database",
+    "Pool",
+    "Rows",
+    "SQLLiteral",
+    "SQLParam",
+    "SQLQuery",
+    "Statement",
+    "Transaction",
+    "database",
+    "reparam",
+    "sqlify",
+    "sqllist",
+    "sqlors",
+    "sqlquote",
+    "sqlwhere",
+]

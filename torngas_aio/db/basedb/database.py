@@ -1,0 +1,408 @@
+"""The database as a handler uses it: statements that are awaited, on pooled connections.
+
+    db = database("postgres://user:pw@host/shop")         or database(dbn="sqlite", db="shop.db")
+    posts = await db.select("posts", where="author = $name", vars={"name": name}, order="id DESC", limit=10)
+
+    statement ─┬─ in a transaction of this task: its connection
+               └─ else: a connection of this loop's pool, committed by itself
+
+Begin with `database`.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Literal, overload
+from urllib.parse import parse_qsl, unquote, urlsplit
+from weakref import WeakKeyDictionary
+
+from torngas_aio._closing import close_safely, close_with_loop
+from torngas_aio.db.basedb.drivers import Driver, Result, make_driver
+from torngas_aio.db.basedb.interpolation import reparam
+from torngas_aio.db.basedb.pool import Pool
+from torngas_aio.db.basedb.rows import Rows, Statement
+from torngas_aio.db.basedb.sql import SQLParam, SQLQuery
+from torngas_aio.db.basedb.statements import Tables
+from torngas_aio.db.basedb.transaction import Transaction, run_within
+from torngas_aio.exception import ConfigError, DatabaseUnavailable
+from torngas_aio.storage import Storage
+
+__all__ = ["Database", "database"]
+
+POOL_SIZE = 10
+STATEMENT_SECONDS = 30.0
+WAIT_SECONDS = 5.0
+_POOL_PARAMS = ("pool_size", "pool_timeout", "pool_recycle", "timeout")
+
+_RETURNS_ROWS = re.compile(
+    r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|VALUES|SHOW|EXPLAIN|TABLE|PRAGMA|DESC|DESCRIBE|CALL|FETCH)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
+_READS = re.compile(r"\s*SELECT\b", re.IGNORECASE)
+
+_Variables = Mapping[str, Any] | None
+
+
+def database(dburl: str | None = None, **params: Any) -> "Database":
+    """Return the database that *dburl* or *params* name; nothing is opened yet.
+
+        database("mysql://user:p%40ss@db.local:3306/shop?charset=utf8mb4")
+        database(dbn="mysql", user="user", pw="p@ss", host="db.local", db="shop")
+        database("sqlite:///shop.db")     database("sqlite:////var/lib/shop.db")     database("sqlite://:memory:")
+
+    Args:
+        dburl: Without it, and without `dbn`, the environment variable `DATABASE_URL`.
+        params: `dbn` (sqlite, mysql, postgres), `db`, `user`, `pw`, `host`, `port`; `pool_size` (10),
+            `pool_timeout` (5 s of waiting for a connection), `timeout` (30 s for one statement),
+            `pool_recycle` (seconds after which a connection is replaced, 0: never); whatever else the driver
+            takes. They go over what the URL says.
+
+    Raises:
+        ConfigError: No such kind of database, a library that is not installed, a wrong parameter.
+    """
+    if dburl is None and "dbn" not in params:
+        dburl = os.environ.get("DATABASE_URL")
+    chosen = {**(_url_params(dburl) if dburl else {}), **params}
+    if "dbn" not in chosen:
+        raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.")
+    pool = {
+        name: chosen.pop(name) for name in ("pool_size", "pool_timeout", "pool_recycle", "timeout") if name in chosen
+    }
+    return Database(make_driver(chosen.pop("dbn"), **chosen), **pool)
+
+
+class Database:
+    """One database; each loop that uses it has a pool of its own, closed when its application shuts down.
+
+    Errors of statements are those of the driver's library; `IntegrityError` names the one for broken constraints.
+
+    Raises:
+        PoolExhausted: From any statement: no connection came free within `pool_timeout`.
+        DatabaseUnavailable: From any statement: out of reach, or no answer within `timeout`.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        pool_size: int = POOL_SIZE,
+        pool_timeout: float = WAIT_SECONDS,
+        pool_recycle: float = 0,
+        timeout: float = STATEMENT_SECONDS,
+    ) -> None:
+        if int(pool_size) < 1:
+            raise ConfigError(f"pool_size={pool_size!r}: at least one connection is needed.")
+        self._driver = driver
+        self._dialect = driver.dialect
+        self._pool_size = min(int(pool_size), driver.max_size or int(pool_size))
+        self._pool_timeout = float(pool_timeout)
+        self._pool_recycle = float(pool_recycle)
+        self._timeout = float(timeout)
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+        self._current: ContextVar[Transaction | None] = ContextVar("torngas_aio_transaction", default=None)
+
+    def __repr__(self) -> str:
+        return f"<Database {self._driver.address}>"
+
+    @property
+    def IntegrityError(self) -> tuple[type[Exception], ...]:  # noqa: N802  # stands after `except`, as classes do
+        """What a broken constraint raises: `except db.IntegrityError`."""
+        return self._driver.integrity_errors
+
+    @property
+    def pool(self) -> Pool:
+        """The running loop's pool, made when first asked for."""
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = Pool(self._driver, self._pool_size, self._pool_timeout, self._pool_recycle)
+            self._pools[loop] = pool
+            close_with_loop(self, self.aclose)
+        return pool
+
+    async def aclose(self) -> None:
+        """Close the running loop's pool; harmless when there is none. The next statement opens a new one."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+    def transaction(self) -> Transaction:
+        """Return a transaction to use with `async with`; inside another one of this task, a savepoint."""
+        return Transaction(self._driver, self._timeout, self._lease(), self._current)
+
+    @overload
+    def query(
+        self, sql_query: Any, vars: _Variables = ..., processed: bool = ..., *, _test: Literal[True]
+    ) -> SQLQuery: ...
+    @overload
+    def query(
+        self, sql_query: Any, vars: _Variables = ..., processed: bool = ..., _test: Literal[False] = ...
+    ) -> Statement: ...
+    def query(
+        self,
+        sql_query: Any,
+        vars: _Variables = None,  # noqa: A002  # web.py's name
+        processed: bool = False,
+        _test: bool = False,
+    ) -> Statement | SQLQuery:
+        """Run SQL text, with each `$name` bound to its value in *vars*; awaited, it gives `Rows` or a count.
+
+        Args:
+            processed: The text has no `$name` in it, and a `$` is a `$`.
+            _test: Return the statement, run nothing.
+        """
+        return self._statement(SQLQuery(sql_query) if processed else reparam(sql_query, vars), _test)
+
+    @overload
+    def select(
+        self,
+        tables: Tables,
+        vars: _Variables = ...,
+        what: Any = ...,
+        where: Any = ...,
+        order: Any = ...,
+        group: Any = ...,
+        limit: int | None = ...,
+        offset: int | None = ...,
+        *,
+        _test: Literal[True],
+    ) -> SQLQuery: ...
+    @overload
+    def select(
+        self,
+        tables: Tables,
+        vars: _Variables = ...,
+        what: Any = ...,
+        where: Any = ...,
+        order: Any = ...,
+        group: Any = ...,
+        limit: int | None = ...,
+        offset: int | None = ...,
+        _test: Literal[False] = ...,
+    ) -> Statement: ...
+    def select(  # noqa: PLR0917  # web.py's signature
+        self,
+        tables: Tables,
+        vars: _Variables = None,  # noqa: A002  # web.py's name
+        what: Any = "*",
+        where: Any = None,
+        order: Any = None,
+        group: Any = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        _test: bool = False,
+    ) -> Statement | SQLQuery:
+        """Select rows; awaited it gives `Rows`, iterated over it fetches some at a time.
+
+        Args:
+            tables: Names, with an alias if need be; a join is an `SQLLiteral`.
+            vars: Values of each `$name` in *what* and *where*.
+            what: SQL text, or a list of columns.
+            where: SQL text, a dict of columns and values, or an id.
+            order: Columns, with ASC or DESC; an expression is an `SQLLiteral`.
+            group: Columns; an expression is an `SQLLiteral`.
+        """
+        statement = self._dialect.select(
+            tables, vars, what=what, where=where, order=order, group=group, limit=limit, offset=offset
+        )
+        return self._statement(statement, _test)
+
+    def where(  # noqa: PLR0917  # web.py's signature
+        self,
+        table: Tables,
+        what: Any = "*",
+        order: Any = None,
+        group: Any = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        _test: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Select the rows of *table* whose columns have the values of *kwargs*; without any, all rows."""
+        statement = self._dialect.select(
+            table, what=what, where=kwargs or None, order=order, group=group, limit=limit, offset=offset
+        )
+        return self._statement(statement, _test)
+
+    def insert(
+        self, tablename: Any, seqname: str | Literal[False] | None = None, _test: bool = False, **values: Any
+    ) -> Any:
+        """Insert one row; awaited, it gives the id that the database made, None when it made none.
+
+        Args:
+            seqname: PostgreSQL only: the sequence of the id; None: the column `id`; False: no id is wanted.
+            values: Columns and their values; none: all defaults.
+        """
+        statement = self._dialect.insert(tablename, [values])
+        return statement if _test else self._insert(statement, seqname)
+
+    def multiple_insert(
+        self,
+        tablename: Any,
+        values: Sequence[Mapping[str, Any]],
+        seqname: str | Literal[False] | None = None,
+        _test: bool = False,
+    ) -> Any:
+        """Insert rows that have the same columns, in as few statements as the database takes, all or none.
+
+        Awaited, it gives their ids in order; empty where the database made none.
+        """
+        if not values:
+            return SQLQuery() if _test else _nothing()
+        if _test:
+            return self._dialect.insert(tablename, values)
+        size = max(1, self._dialect.max_params // max(1, len(values[0])))
+        parts = [self._dialect.insert(tablename, values[start : start + size]) for start in range(0, len(values), size)]
+        return self._insert_many(parts, [dict(row) for row in values], size, seqname)
+
+    def update(self, tables: Tables, where: Any, vars: _Variables = None, _test: bool = False, **values: Any) -> Any:  # noqa: A002  # web.py's name
+        """Set *values* in the rows that *where* means; awaited, it gives how many they were."""
+        statement = self._dialect.update(tables, where, vars, values)
+        return statement if _test else self._counted(statement)
+
+    def delete(
+        self,
+        table: Any,
+        where: Any,
+        using: Any | None = None,
+        vars: _Variables = None,  # noqa: A002  # web.py's name
+        _test: bool = False,
+    ) -> Any:
+        """Delete the rows that *where* means; awaited, it gives how many they were."""
+        statement = self._dialect.delete(table, where, using, vars)
+        return statement if _test else self._counted(statement)
+
+    def _statement(self, sql: SQLQuery, is_test: bool) -> Statement | SQLQuery:
+        return sql if is_test else Statement(sql, self._fetched, self._streamed)
+
+    async def _fetched(self, sql: SQLQuery) -> Any:
+        result = await self._run(sql)
+        return result.count if result.rows is None else Rows(result.rows)
+
+    async def _counted(self, sql: SQLQuery) -> int:
+        return (await self._run(sql)).count
+
+    async def _streamed(self, sql: SQLQuery) -> AsyncGenerator[Storage, None]:
+        if self._current.get() is not None:
+            for row in await self._fetched(sql):
+                yield row
+            return
+        async with self._lease() as connection:
+            batches = self._driver.stream(connection, sql.query(self._dialect.paramstyle), sql.values())
+            try:
+                while (rows := await self._next_batch(batches)) is not None:
+                    for row in rows:
+                        yield row
+            finally:
+                await close_safely(self, batches.aclose)
+
+    async def _next_batch(self, batches: AsyncGenerator[list[Storage], None]) -> list[Storage] | None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await anext(batches, None)
+        except TimeoutError as exc:
+            raise DatabaseUnavailable(f"{self._driver.address}: no rows within {self._timeout:g} s.") from exc
+        except Exception as exc:
+            if self._driver.is_lost(exc):
+                raise DatabaseUnavailable(
+                    f"{self._driver.address}: the connection broke: {str(exc) or repr(exc)}"
+                ) from exc
+            raise
+
+    async def _insert(self, sql: SQLQuery, seqname: str | Literal[False] | None) -> Any:
+        if self._dialect.name != "postgres" or seqname is False:
+            return (await self._run(sql)).last_id if seqname is not False else await self._without_id(sql)
+        if seqname is None:
+            rows = (await self._run(sql + " RETURNING *")).rows or []
+            return rows[0].get("id") if rows else None
+        async with self.transaction():  # currval belongs to the connection
+            await self._run(sql)
+            rows = (await self._run("SELECT currval(" + SQLParam(seqname) + "::regclass) AS id")).rows or []
+        return rows[0]["id"]
+
+    async def _without_id(self, sql: SQLQuery) -> None:
+        await self._run(sql)
+
+    async def _insert_many(
+        self, parts: list[SQLQuery], rows: list[dict[str, Any]], size: int, seqname: str | Literal[False] | None
+    ) -> list[Any]:
+        ids: list[Any] = []
+        async with self.transaction():
+            for place, part in enumerate(parts):
+                count = len(rows[place * size : (place + 1) * size])
+                ids += await self._insert_part(part, count, seqname)
+        return [row["id"] for row in rows] if "id" in rows[0] and seqname is not False else ids
+
+    async def _insert_part(self, part: SQLQuery, count: int, seqname: str | Literal[False] | None) -> list[Any]:
+        if seqname is False:
+            await self._run(part)
+            return []
+        if self._dialect.name == "postgres":
+            found = (await self._run(part + " RETURNING *")).rows or []
+            return [row["id"] for row in found if "id" in row]
+        last = (await self._run(part)).last_id
+        if last is None:
+            return []
+        if self._dialect.name == "mysql":  # gives the first one's
+            transaction = self._current.get()
+            assert transaction is not None
+            step = await transaction.ids_step()
+            return [last + number * step for number in range(count)]
+        return list(range(last - count + 1, last + 1))
+
+    async def _run(self, sql: SQLQuery) -> Result:
+        text, values = sql.query(self._dialect.paramstyle), sql.values()
+        returns_rows = bool(_RETURNS_ROWS.match(text) or _RETURNING.search(text))
+        transaction = self._current.get()
+        if transaction is not None:
+            return await transaction.run(text, values, returns_rows)
+        try:
+            return await self._run_once(text, values, returns_rows)
+        except DatabaseUnavailable as exc:
+            # A connection that broke while it was idle says so at its next use: what only reads is asked again.
+            if exc.__cause__ is None or isinstance(exc.__cause__, TimeoutError) or not _READS.match(text):
+                raise
+        await self.pool.drop_idle()
+        return await self._run_once(text, values, returns_rows)
+
+    async def _run_once(self, text: str, values: list[Any], returns_rows: bool) -> Result:
+        async with self._lease() as connection:
+            return await run_within(self._driver, self._timeout, connection, text, values, returns_rows)
+
+    def _lease(self) -> Any:
+        return self.pool.lease()
+
+
+def _nothing() -> Awaitable[list[Any]]:
+    async def nothing() -> list[Any]:
+        return []
+
+    return nothing()
+
+
+def _url_params(dburl: str) -> dict[str, Any]:
+    parts = urlsplit(dburl)
+    scheme = parts.scheme.partition("+")[0]
+    if not scheme or "://" not in dburl:
+        raise ConfigError("database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.")
+    found: dict[str, Any] = dict(parse_qsl(parts.query))
+    found["dbn"] = scheme
+    if scheme.startswith("sqlite"):
+        place = dburl.partition("://")[2].partition("?")[0]
+        found["db"] = unquote(place.removeprefix("/")) or ":memory:"
+        return found
+    try:
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigError(f"database(): the URL's port cannot be read: {exc}.") from None
+    wanted = {
+        "db": unquote(parts.path.removeprefix("/")) or None,
+        "user": parts.username and unquote(parts.username),
+        "pw": parts.password and unquote(parts.password),
+        "host": parts.hostname,
+        "port": port,
+    }
+    found.update((name, value) for name, value in wanted.items() if value is not None)
+    return found

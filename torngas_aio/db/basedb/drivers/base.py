@@ -1,0 +1,100 @@
+"""The contract of a driver: what a pool and a transaction need to know of a database. Begin with `Driver`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torngas_aio.db.basedb.statements import Dialect
+from torngas_aio.exception import DatabaseUnavailable
+from torngas_aio.storage import Storage
+
+__all__ = ["BATCH_ROWS", "Driver", "Result"]
+
+BATCH_ROWS = 100
+"""How many rows of a stream are fetched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one statement gave.
+
+    Attributes:
+        rows: None for a statement that returns none.
+        count: How many rows it changed, -1 where the database does not say.
+        last_id: The id that the database made for the (last) inserted row, None when it made none.
+    """
+
+    rows: list[Storage] | None
+    count: int
+    last_id: Any = None
+
+
+class Driver(ABC):
+    """Opens connections and speaks to them; holds none of its own.
+
+    Errors of the database itself, such as a broken constraint, pass as the library raises them.
+    """
+
+    dialect: ClassVar[Dialect]
+    begin: ClassVar[str] = "BEGIN"
+    max_size: int | None = None
+    """The most connections that make sense, None for any number."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Where the database is, for messages; without the password."""
+
+    @property
+    @abstractmethod
+    def integrity_errors(self) -> tuple[type[Exception], ...]:
+        """What the library raises for a broken constraint."""
+
+    @property
+    @abstractmethod
+    def statement_errors(self) -> tuple[type[Exception], ...]:
+        """What the library raises for statements, after which the connection is as good as before."""
+
+    @abstractmethod
+    async def connect(self) -> Any:
+        """Open a connection, each of whose statements is committed by itself; cancelled, it leaves none open."""
+
+    @abstractmethod
+    async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
+        """Run one statement to its end; *returns_rows* says what `returns_rows` thinks of it."""
+
+    @abstractmethod
+    def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+        """Run one statement and fetch its rows some at a time."""
+
+    @abstractmethod
+    async def ping(self, connection: Any) -> None:
+        """Raise anything when *connection* is dead."""
+
+    @abstractmethod
+    async def close(self, connection: Any) -> None:
+        """Say goodbye and close."""
+
+    @abstractmethod
+    async def abandon(self, connection: Any) -> bool:
+        """Stop whatever goes on in *connection*, in no state to be used; return whether it is whole again.
+
+        Its open transaction is rolled back, here or by the database once it notices.
+        """
+
+    @abstractmethod
+    def is_lost(self, error: BaseException) -> bool:
+        """Whether *error* means that the connection broke or could not be made."""
+
+    def unavailable(self, what: str, error: BaseException) -> DatabaseUnavailable:
+        """Return what to raise from *error*."""
+        return DatabaseUnavailable(f"{self.address}: {what}: {str(error) or repr(error)}")
+
+    def ends_transaction(self, error: BaseException) -> bool:
+        """Whether the database rolled the whole transaction back because of *error*."""
+        return False
+
+    async def first_ids_step(self, connection: Any) -> int:
+        """The distance between the ids that one INSERT of several rows makes."""
+        return 1

@@ -1,0 +1,145 @@
+"""MySQL and MariaDB through aiomysql. Begin with `MySQLDriver`."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import aiomysql
+from pymysql import err
+from pymysql.constants import CLIENT
+
+from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
+from torngas_aio.db.basedb.statements import MYSQL
+from torngas_aio.storage import Storage
+
+__all__ = ["MySQLDriver"]
+
+logger = logging.getLogger("torngas_aio.db.basedb")
+
+_DEADLOCK = 1213
+_LOST = frozenset({0, 1040, 1053, 1152, 1927, 2002, 2003, 2006, 2013, 2014, 2027, 2055})
+
+
+class _Logging:
+    """A cursor that logs the server's warnings, such as of a value cut short, where aiomysql's raises Python's."""
+
+    async def _show_warnings(self, connection: Any) -> None:
+        for level, code, message in await connection.show_warnings() or ():
+            if level != "Note":
+                logger.warning("MySQL %s %s: %s", level, code, message)
+
+
+class _Cursor(_Logging, aiomysql.Cursor):  # type: ignore[misc]  # aiomysql is untyped
+    pass
+
+
+class _StreamCursor(_Logging, aiomysql.SSCursor):  # type: ignore[misc]  # aiomysql is untyped
+    pass
+
+
+class MySQLDriver(Driver):
+    """A MySQL or MariaDB server.
+
+    `update()` counts the rows that its condition met, as the other databases do, also where nothing changed.
+
+    Args:
+        db: The database's name.
+        connect_timeout: Seconds for the network connection and the log-in.
+        options: Further arguments of `aiomysql.connect`.
+    """
+
+    dialect = MYSQL
+
+    def __init__(
+        self,
+        *,
+        db: str,
+        user: str | None = None,
+        pw: str = "",
+        host: str = "127.0.0.1",
+        port: int = 3306,
+        unix_socket: str | None = None,
+        charset: str = "utf8mb4",
+        connect_timeout: float = 5.0,
+        **options: Any,
+    ) -> None:
+        self._options = {
+            **options,
+            "db": db,
+            "user": user,
+            "password": pw,
+            "host": host,
+            "port": int(port),
+            "unix_socket": unix_socket,
+            "charset": charset,
+            "connect_timeout": float(connect_timeout),
+            "autocommit": True,
+            "local_infile": False,  # a server could ask for any file of ours
+            "client_flag": CLIENT.FOUND_ROWS | options.get("client_flag", 0),
+        }
+        self._connect_seconds = float(connect_timeout)
+        self._step: int | None = None
+
+    @property
+    def address(self) -> str:
+        options = self._options
+        place = options["unix_socket"] or f"{options['host']}:{options['port']}"
+        return f"mysql://{options['user']}@{place}/{options['db']}"
+
+    @property
+    def integrity_errors(self) -> tuple[type[Exception], ...]:
+        return (err.IntegrityError,)
+
+    @property
+    def statement_errors(self) -> tuple[type[Exception], ...]:
+        return (err.MySQLError, TypeError, UnicodeEncodeError)
+
+    async def connect(self) -> Any:
+        async with asyncio.timeout(self._connect_seconds):  # aiomysql's own covers only the network
+            return await aiomysql.connect(**self._options)
+
+    async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
+        cursor = await connection.cursor(_Cursor)
+        try:
+            await cursor.execute(sql, tuple(values))
+            if cursor.description is None:
+                return Result(None, cursor.rowcount, cursor.lastrowid or None)
+            names = [column[0] for column in cursor.description]
+            rows = [Storage(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+            return Result(rows, cursor.rowcount, cursor.lastrowid or None)
+        finally:
+            await cursor.close()
+
+    async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+        cursor = await connection.cursor(_StreamCursor)
+        await cursor.execute(sql, tuple(values))
+        names = [column[0] for column in cursor.description or ()]
+        while rows := await cursor.fetchmany(BATCH_ROWS):
+            yield [Storage(zip(names, row, strict=True)) for row in rows]
+        await cursor.close()  # only when all is read: it would read the rest
+
+    async def ping(self, connection: Any) -> None:
+        await connection.ping(reconnect=False)
+
+    async def close(self, connection: Any) -> None:
+        await connection.ensure_closed()
+
+    async def abandon(self, connection: Any) -> bool:
+        connection.close()
+        return False
+
+    def is_lost(self, error: BaseException) -> bool:
+        if isinstance(error, (err.OperationalError, err.InternalError, err.InterfaceError)):
+            return isinstance(error, err.InterfaceError) or not error.args or error.args[0] in _LOST
+        # aiomysql on a transport that is closed: RuntimeError on uvloop, AttributeError after close()
+        return isinstance(error, (OSError, EOFError, RuntimeError, AttributeError))
+
+    def ends_transaction(self, error: BaseException) -> bool:
+        return isinstance(error, err.OperationalError) and error.args[:1] == (_DEADLOCK,)
+
+    async def first_ids_step(self, connection: Any) -> int:
+        if self._step is None:
+            result = await self.execute(connection, "SELECT @@auto_increment_increment AS step", (), True)
+            self._step = int((result.rows or [])[0]["step"])
+        return self._step

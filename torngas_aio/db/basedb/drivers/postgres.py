@@ -1,0 +1,101 @@
+"""PostgreSQL through asyncpg. Begin with `PostgresDriver`."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
+from torngas_aio.db.basedb.statements import POSTGRES
+from torngas_aio.storage import Storage
+
+__all__ = ["PostgresDriver"]
+
+
+class PostgresDriver(Driver):
+    """A PostgreSQL server. Values must be of the Python type that the column has: 1 for an integer, not "1".
+
+    Args:
+        db: The database's name.
+        connect_timeout: Seconds for the network connection and the log-in.
+        options: Further arguments of `asyncpg.connect`.
+    """
+
+    dialect = POSTGRES
+
+    def __init__(
+        self,
+        *,
+        db: str,
+        user: str | None = None,
+        pw: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 5432,
+        connect_timeout: float = 5.0,
+        **options: Any,
+    ) -> None:
+        self._options = {
+            **options,
+            "database": db,
+            "user": user,
+            "password": pw,
+            "host": host,
+            "port": int(port),
+            "timeout": float(connect_timeout),
+        }
+
+    @property
+    def address(self) -> str:
+        options = self._options
+        return f"postgres://{options['user']}@{options['host']}:{options['port']}/{options['database']}"
+
+    @property
+    def integrity_errors(self) -> tuple[type[Exception], ...]:
+        return (asyncpg.IntegrityConstraintViolationError,)
+
+    @property
+    def statement_errors(self) -> tuple[type[Exception], ...]:
+        return (asyncpg.PostgresError, asyncpg.InterfaceError)
+
+    async def connect(self) -> Any:
+        return await asyncpg.connect(**self._options)
+
+    async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
+        if returns_rows:
+            rows = [Storage(row) for row in await connection.fetch(sql, *values)]
+            return Result(rows, len(rows))
+        status = await connection.execute(sql, *values)
+        count = status.rpartition(" ")[2]  # such as "UPDATE 3"
+        return Result(None, int(count) if count.isdigit() else -1)
+
+    async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+        async with connection.transaction(readonly=True):  # a cursor lives in a transaction
+            cursor = await connection.cursor(sql, *values)
+            while rows := await cursor.fetch(BATCH_ROWS):
+                yield [Storage(row) for row in rows]
+
+    async def ping(self, connection: Any) -> None:
+        await connection.execute("")
+
+    async def close(self, connection: Any) -> None:
+        await connection.close()
+
+    async def abandon(self, connection: Any) -> bool:
+        with suppress(Exception):
+            connection.terminate()
+        return False
+
+    def is_lost(self, error: BaseException) -> bool:
+        lost = (
+            asyncpg.PostgresConnectionError,
+            asyncpg.ConnectionDoesNotExistError,
+            asyncpg.CannotConnectNowError,
+            asyncpg.TooManyConnectionsError,
+            asyncpg.AdminShutdownError,
+            asyncpg.CrashShutdownError,
+            OSError,
+        )
+        if isinstance(error, asyncpg.InterfaceError):
+            return "closed" in str(error)
+        return isinstance(error, lost)

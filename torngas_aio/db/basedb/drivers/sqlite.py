@@ -1,0 +1,114 @@
+"""SQLite through aiosqlite: a thread for each connection. Begin with `SQLiteDriver`."""
+
+import datetime as dt
+import sqlite3
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiosqlite
+
+from torngas_aio._closing import close_safely
+from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
+from torngas_aio.db.basedb.statements import SQLITE
+from torngas_aio.storage import Storage
+
+__all__ = ["SQLiteDriver"]
+
+
+class SQLiteDriver(Driver):
+    """A database file, or one in memory, which has one connection and lives as long as that.
+
+    Foreign keys are enforced. A transaction takes the write lock when it begins: two that read first and write
+    later would otherwise fail one another. Dates and times are kept as ISO text.
+
+    Args:
+        db: The file's path; `:memory:` for none.
+        busy_timeout: Seconds to wait for another connection's write lock.
+        uri: Whether `db` is an SQLite URI (`file:…?mode=ro`).
+    """
+
+    dialect = SQLITE
+    begin = "BEGIN IMMEDIATE"
+
+    def __init__(self, db: str = ":memory:", busy_timeout: float = 5.0, uri: bool = False) -> None:
+        self._path = db or ":memory:"
+        self._uri = uri
+        self._busy_timeout = busy_timeout
+        self._is_memory = ":memory:" in self._path or "mode=memory" in self._path
+        self.max_size = 1 if self._is_memory else None
+
+    @property
+    def address(self) -> str:
+        return f"sqlite:///{self._path}"
+
+    @property
+    def integrity_errors(self) -> tuple[type[Exception], ...]:
+        return (sqlite3.IntegrityError,)
+
+    @property
+    def statement_errors(self) -> tuple[type[Exception], ...]:
+        return (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError)
+
+    async def connect(self) -> Any:
+        connection = aiosqlite.connect(
+            self._path, timeout=self._busy_timeout, isolation_level=None, uri=self._uri, check_same_thread=False
+        )
+        try:
+            await connection
+            await connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            await close_safely(self.address, connection.close)
+            raise
+        return connection
+
+    async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
+        cursor = await connection.execute(sql, [_adapted(value) for value in values])
+        try:
+            if cursor.description is None:
+                return Result(None, cursor.rowcount, cursor.lastrowid)
+            names = [column[0] for column in cursor.description]
+            rows = [Storage(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+            return Result(rows, cursor.rowcount, cursor.lastrowid)
+        finally:
+            await cursor.close()
+
+    async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+        cursor = await connection.execute(sql, [_adapted(value) for value in values])
+        try:
+            names = [column[0] for column in cursor.description or ()]
+            while rows := await cursor.fetchmany(BATCH_ROWS):
+                yield [Storage(zip(names, row, strict=True)) for row in rows]
+        finally:
+            await cursor.close()
+
+    async def ping(self, connection: Any) -> None:
+        """A file does not go away while it is open."""
+
+    async def close(self, connection: Any) -> None:
+        await connection.close()
+
+    async def abandon(self, connection: Any) -> bool:
+        # An interrupt meets only what runs; what is queued in the thread ends before the rollback begins. While a
+        # statement is left open the interrupt stays, and meets the rollback too: so twice.
+        for _ in range(2):
+            with suppress(ValueError, sqlite3.Error):
+                await connection.interrupt()
+                await connection.rollback()
+                break
+        if self._is_memory:  # closing it would lose everything
+            return True
+        await connection.close()
+        return False
+
+    def is_lost(self, error: BaseException) -> bool:
+        return isinstance(error, ValueError) and "onnection" in str(error)
+
+
+def _adapted(value: Any) -> Any:
+    # sqlite3's own adapters for these are deprecated since Python 3.12
+    return value.isoformat(" ") if isinstance(value, dt.datetime) else _adapted_day(value)
+
+
+def _adapted_day(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, (dt.date, dt.time)) else value

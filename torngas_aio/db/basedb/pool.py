@@ -1,0 +1,146 @@
+"""A small bounded pool of connections of one loop.
+
+    lease ──> an idle one (asked whether it lives, if it lay long), else a new one, else wait for one
+          <── whole: idle again      broken, cancelled or timed out: abandoned, its place is free
+
+Begin with `Pool.lease`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from torngas_aio._closing import close_safely
+from torngas_aio.db.basedb.drivers import Driver
+from torngas_aio.exception import PoolExhausted
+
+__all__ = ["Pool"]
+
+PING_AFTER_SECONDS = 5.0
+"""A connection that lay idle for longer is asked whether it still lives before it is used."""
+
+PING_SECONDS = 2.0
+
+
+class Pool:
+    """At most *size* connections at a time.
+
+    Args:
+        wait_seconds: How long a caller waits for a connection when all are in use.
+        recycle_seconds: An idle connection older than this is replaced; 0: never.
+    """
+
+    def __init__(self, driver: Driver, size: int, wait_seconds: float, recycle_seconds: float = 0) -> None:
+        self._driver = driver
+        self._size = size
+        self._wait_seconds = wait_seconds
+        self._recycle_seconds = recycle_seconds
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[tuple[Any, float, float]] = []  # connection, when it was made, when it was last used
+        self._is_closed = False
+        self.in_use = 0
+
+    @property
+    def idle(self) -> int:
+        """How many connections are open and not in use."""
+        return len(self._idle)
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Any]:
+        """Lend a connection for the block.
+
+        After an error of a statement it is used again; after any other error, a cancellation among them, it is
+        abandoned, so that nobody reads another's answer.
+
+        Raises:
+            PoolExhausted: None came free in time.
+            DatabaseUnavailable: No connection could be made.
+        """
+        await self._take_place()
+        try:
+            connection, made_at = await self._idle_or_new()
+            self.in_use += 1
+            try:
+                yield connection
+            except BaseException as exc:
+                if isinstance(exc, self._driver.statement_errors) and not self._driver.is_lost(exc):
+                    await self._put_back(connection, made_at)
+                else:
+                    await self._abandon(connection, made_at)
+                raise
+            else:
+                await self._put_back(connection, made_at)
+            finally:
+                self.in_use -= 1
+        finally:
+            self._places.release()
+
+    async def drop_idle(self) -> None:
+        """Abandon what lies idle: one connection broke, so the others are likely to be dead too."""
+        idle, self._idle = self._idle, []
+        for connection, _, _ in idle:
+            await close_safely(self._driver.address, partial(self._driver.abandon, connection))
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use are closed when they come back. Harmless when called twice."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        for connection, _, _ in idle:
+            await close_safely(self._driver.address, partial(self._driver.close, connection))
+
+    async def _take_place(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()  # does not wait
+            return
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise PoolExhausted(
+                f"{self._driver.address}: all {self._size} connections stayed in use for {self._wait_seconds:g} s. "
+                "Raise pool_size, or look for what holds them: a transaction that waits, a slow statement."
+            ) from None
+
+    async def _idle_or_new(self) -> tuple[Any, float]:
+        while self._idle:
+            connection, made_at, used_at = self._idle.pop()
+            now = time.monotonic()
+            is_old = self._recycle_seconds and now - made_at > self._recycle_seconds
+            if not is_old and (now - used_at <= PING_AFTER_SECONDS or await self._lives(connection)):
+                return connection, made_at
+            await close_safely(self._driver.address, partial(self._driver.abandon, connection))
+        try:
+            return await self._driver.connect(), time.monotonic()
+        except Exception as exc:
+            raise self._driver.unavailable("no connection could be made", exc) from exc
+
+    async def _lives(self, connection: Any) -> bool:
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                await self._driver.ping(connection)
+        except Exception:  # noqa: BLE001  # a frontier: whatever a dead connection raises, it is replaced
+            return False
+        except BaseException:
+            await close_safely(self._driver.address, partial(self._driver.abandon, connection))
+            raise
+        return True
+
+    async def _put_back(self, connection: Any, made_at: float) -> None:
+        if self._is_closed:
+            await close_safely(self._driver.address, partial(self._driver.close, connection))
+        else:
+            self._idle.append((connection, made_at, time.monotonic()))
+
+    async def _abandon(self, connection: Any, made_at: float) -> None:
+        is_whole = False
+
+        async def abandon() -> None:
+            nonlocal is_whole
+            is_whole = await self._driver.abandon(connection)
+
+        await close_safely(self._driver.address, abandon)
+        if is_whole:
+            await self._put_back(connection, made_at)

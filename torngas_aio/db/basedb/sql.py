@@ -1,0 +1,230 @@
+"""SQL as text with bound values in it; nothing here touches a database.
+
+    SQLQuery(["id = ", SQLParam(1), " AND name = ", SQLParam("x")])
+        .query("qmark")  -> "id = ? AND name = ?"     what is sent as text
+        .values()        -> [1, "x"]                  what is sent beside it
+        str(...)         -> "id = 1 AND name = 'x'"   what is shown to people, never sent
+
+Text that is neither a value nor checked as an identifier must be the program's own: `SQLLiteral` says so.
+Begin with `SQLQuery`.
+"""
+
+import datetime as dt
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Self
+
+from torngas_aio.exception import ArgumentError
+
+__all__ = ["SQLLiteral", "SQLParam", "SQLQuery", "sqlify", "sqllist", "sqlors", "sqlquote", "sqlwhere"]
+
+_LISTS = (list, tuple, set, frozenset)
+
+
+class SQLLiteral:
+    """SQL text of the program's own, put into a statement as it is; never build one from outside input.
+
+    `db.insert("posts", made_at=SQLLiteral("NOW()"))`
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"SQLLiteral({self.text!r})"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class SQLParam:
+    """One value that travels beside the text."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def sqlquery(self) -> "SQLQuery":
+        """This value as a statement of its own, to add text to."""
+        return SQLQuery([self])
+
+    def __add__(self, other: Any) -> "SQLQuery":
+        return SQLQuery([self, other])
+
+    def __radd__(self, other: Any) -> "SQLQuery":
+        return SQLQuery([other, self])
+
+    def __repr__(self) -> str:
+        return f"SQLParam({self.value!r})"
+
+
+class SQLQuery:
+    """A statement or a part of one: pieces of text, and values between them.
+
+    Adding text, values or statements makes a new one; `append` changes this one.
+
+    Args:
+        items: Text, `SQLParam`, `SQLLiteral` or `SQLQuery`, one or several.
+    """
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Any = ()) -> None:
+        self.items: list[str | SQLParam] = []
+        for item in items if isinstance(items, _LISTS) else (items,):
+            self.append(item)
+
+    def append(self, item: Any) -> None:
+        """Add *item* at the end.
+
+        Raises:
+            ArgumentError: It is a bare value: bind it with `sqlquote`.
+        """
+        if isinstance(item, SQLQuery):
+            self.items += item.items
+        elif isinstance(item, SQLLiteral):
+            self.items.append(item.text)
+        elif isinstance(item, (str, SQLParam)):
+            self.items.append(item)
+        else:
+            raise ArgumentError(f"{item!r} is neither SQL text nor a bound value. Write sqlquote({item!r}).")
+
+    def query(self, paramstyle: str = "qmark") -> str:
+        """Return the text with a mark for each value.
+
+        Args:
+            paramstyle: `qmark` (`?`), `format` (`%s`, and `%%` for a percent sign), or `dollar` (`$1`, `$2`).
+        """
+        if paramstyle not in {"qmark", "format", "dollar"}:
+            raise ArgumentError(f"{paramstyle!r} is no parameter style. Write 'qmark', 'format' or 'dollar'.")
+        parts: list[str] = []
+        number = 0
+        for item in self.items:
+            if isinstance(item, str):
+                parts.append(item.replace("%", "%%") if paramstyle == "format" else item)
+                continue
+            number += 1
+            parts.append({"qmark": "?", "format": "%s"}.get(paramstyle) or f"${number}")
+        return "".join(parts)
+
+    def values(self) -> list[Any]:
+        """Return the values, in the order of their marks."""
+        return [item.value for item in self.items if isinstance(item, SQLParam)]
+
+    @classmethod
+    def join(
+        cls, items: Iterable[Any], sep: Any = " ", prefix: Any | None = None, suffix: Any | None = None
+    ) -> "SQLQuery":
+        """Return *items* with *sep* between them, and *prefix* and *suffix* around the whole."""
+        joined = cls() if prefix is None else cls(prefix)
+        for place, item in enumerate(items):
+            if place:
+                joined.append(sep)
+            joined.append(item)
+        if suffix is not None:
+            joined.append(suffix)
+        return joined
+
+    def __add__(self, other: Any) -> "SQLQuery":
+        return SQLQuery([self, other])
+
+    def __radd__(self, other: Any) -> "SQLQuery":
+        return SQLQuery([other, self])
+
+    def __iadd__(self, other: Any) -> Self:
+        self.append(other)
+        return self
+
+    def __len__(self) -> int:
+        return len(self.query())
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SQLQuery) and (self.query(), self.values()) == (other.query(), other.values())
+
+    __hash__ = None  # type: ignore[assignment]  # it can change
+
+    def __await__(self) -> Generator[None, None, "SQLQuery"]:
+        """So that `await db.select(..., _test=True)` gives the statement, with or without the `await`."""
+        yield from ()
+        return self
+
+    def __str__(self) -> str:
+        return "".join(item if isinstance(item, str) else sqlify(item.value) for item in self.items)
+
+    def __repr__(self) -> str:
+        return f"<sql: {str(self)!r}>"
+
+
+def sqlify(value: Any) -> str:
+    """Return *value* as SQL would spell it: for people to read, never to be sent."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (dt.datetime, dt.date, dt.time)):
+        return f"'{value.isoformat()}'"
+    if isinstance(value, (bytes, bytearray)):
+        return f"X'{bytes(value).hex()}'"
+    text = str(value).replace("'", "''")
+    return f"'{text}'"
+
+
+def sqlquote(value: Any) -> SQLQuery:
+    """Return *value* bound; a list, tuple or set becomes `(?, ?, ?)`, for use after IN.
+
+    Raises:
+        ArgumentError: The list is empty: SQL has no `IN ()`.
+    """
+    if isinstance(value, _LISTS):
+        if not value:
+            raise ArgumentError(
+                "An empty list cannot stand in SQL: there is no `IN ()`. Ask whether it is empty beforehand, "
+                "or use sqlors(), which is then never true."
+            )
+        return SQLQuery.join([sqlquote(each) for each in value], sep=", ", prefix="(", suffix=")")
+    if isinstance(value, SQLQuery):
+        return value
+    if isinstance(value, SQLLiteral):
+        return SQLQuery(value)
+    return SQLParam(value).sqlquery()
+
+
+def sqllist(names: str | Iterable[str]) -> str:
+    """Return *names*, SQL text each, with commas between them: `'a, b'`; text is returned as it is."""
+    return names if isinstance(names, str) else ", ".join(names)
+
+
+def sqlors(left: str, values: Any) -> SQLQuery:
+    """Return `(left 1 OR left 2 OR left 3)` with the values bound; for none, what is never true: `1=2`.
+
+    `sqlors("id = ", [1, 2])`; a single value gives `id = 1`.
+    """
+    found = list(values) if isinstance(values, _LISTS) else [values]
+    if not found:
+        return SQLQuery("1=2")
+    parts = [left + sqlquote(value) for value in found]
+    return parts[0] if len(parts) == 1 else SQLQuery.join(parts, sep=" OR ", prefix="(", suffix=")")
+
+
+def sqlwhere(values: Mapping[str, Any], grouping: str = " AND ") -> SQLQuery:
+    """Return `a = 1 AND b = 2` with the values bound; keys are SQL text, so they must be the program's own.
+
+    None gives `a IS NULL`, a list `a IN (1, 2)`, an empty list what is never true; no keys at all give what is
+    always true.
+    """
+    return SQLQuery.join([_condition(left, value) for left, value in values.items()], grouping) or SQLQuery("1=1")
+
+
+def _condition(left: str, value: Any) -> SQLQuery:
+    if value is None:
+        return SQLQuery(f"{left} IS NULL")
+    if isinstance(value, _LISTS):
+        return f"{left} IN " + sqlquote(value) if value else SQLQuery("1=2")
+    return f"{left} = " + sqlquote(value)

@@ -1,0 +1,201 @@
+"""SELECT, INSERT, UPDATE and DELETE put together for one dialect; nothing here touches a database.
+
+    names of tables and columns   quoted, or an `SQLLiteral`
+    values                        bound
+    what, where                   SQL text with `$name`; `where` also a dict of columns, or an id
+    order, group                  names, with ASC or DESC, or an `SQLLiteral`
+    limit, offset                 whole numbers
+
+Begin with `Dialect`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torngas_aio.db.basedb.interpolation import reparam
+from torngas_aio.db.basedb.sql import SQLLiteral, SQLParam, SQLQuery, sqlquote, sqlwhere
+from torngas_aio.exception import ArgumentError
+
+__all__ = ["MYSQL", "POSTGRES", "SQLITE", "Dialect"]
+
+_WORD = r"[^\W\d]\w*"
+_TABLE = re.compile(rf"({_WORD}(?:\.{_WORD})*)(?:\s+(?:AS\s+)?({_WORD}))?", re.IGNORECASE)
+_TERM = re.compile(rf"({_WORD}(?:\.{_WORD})*)(?:\s+(ASC|DESC))?(?:\s+(NULLS\s+(?:FIRST|LAST)))?", re.IGNORECASE)
+
+Tables = str | SQLLiteral | SQLQuery | Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between the databases in the text of a statement.
+
+    Attributes:
+        name: The name that `database(dbn=…)` takes.
+        quote: What stands around names.
+        paramstyle: How values are marked.
+        empty_insert: What follows the table's name when all columns take their defaults.
+        endless: The limit that means none, for an offset without a limit; None where it may be left out.
+        max_params: How many values one statement may hold.
+    """
+
+    name: str
+    quote: str
+    paramstyle: str
+    empty_insert: str
+    endless: str | None
+    max_params: int
+
+    def identifier(self, name: Any) -> str:
+        """Return *name*, with dots between its parts, in quotes.
+
+        Raises:
+            ArgumentError: It is empty, no text, or holds a NUL.
+        """
+        if isinstance(name, SQLLiteral):
+            return name.text
+        if not isinstance(name, str) or not name or "\0" in name or not all(name.split(".")):
+            raise ArgumentError(f"{name!r} is no name of a table or column.")
+        quote = self.quote
+        return ".".join(f"{quote}{part.replace(quote, quote * 2)}{quote}" for part in name.split("."))
+
+    def select(
+        self,
+        tables: Tables,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        what: Any = "*",
+        where: Any = None,
+        order: Any = None,
+        group: Any = None,
+        limit: Any = None,
+        offset: Any = None,
+    ) -> SQLQuery:
+        columns = reparam(self._columns(what), variables)
+        statement = SQLQuery.join(["SELECT", columns, "FROM", self._tables(tables)])
+        if where is not None:
+            statement += " WHERE "
+            statement += self.where(where, variables)
+        if group is not None:
+            statement += " GROUP BY "
+            statement += self._terms(group, "group")
+        if order is not None:
+            statement += " ORDER BY "
+            statement += self._terms(order, "order")
+        if limit is not None:
+            statement += f" LIMIT {_whole(limit, 'limit')}"
+        if offset is not None:
+            if limit is None and self.endless is not None:
+                statement += f" LIMIT {self.endless}"
+            statement += f" OFFSET {_whole(offset, 'offset')}"
+        return statement
+
+    def insert(self, table: Any, rows: Sequence[Mapping[str, Any]]) -> SQLQuery:
+        """One INSERT of *rows*, which all have the keys of the first.
+
+        Raises:
+            ArgumentError: They have not.
+        """
+        columns = list(rows[0])
+        for place, row in enumerate(rows):
+            if set(row) != set(columns):
+                raise ArgumentError(f"Row {place} has the columns {list(row)!r}, row 0 has {columns!r}.")
+        statement = SQLQuery(f"INSERT INTO {self.identifier(table)}")
+        if not columns:
+            if len(rows) > 1:
+                raise ArgumentError("Several rows cannot be inserted without a column.")
+            return statement + f" {self.empty_insert}"
+        names = ", ".join(self.identifier(column) for column in columns)
+        tuples = [_tuple(row[column] for column in columns) for row in rows]
+        return statement + f" ({names}) VALUES " + SQLQuery.join(tuples, ", ")
+
+    def update(
+        self, tables: Tables, where: Any, variables: Mapping[str, Any] | None, values: Mapping[str, Any]
+    ) -> SQLQuery:
+        if not values:
+            raise ArgumentError("update() was given nothing to set. Name a column: update(table, where, title='…').")
+        pairs = [f"{self.identifier(column)} = " + _bound(value) for column, value in values.items()]
+        changes = SQLQuery.join(pairs, ", ")
+        return SQLQuery.join(["UPDATE", self._tables(tables), "SET", changes, "WHERE", self.where(where, variables)])
+
+    def delete(
+        self, table: Any, where: Any, using: Any | None = None, variables: Mapping[str, Any] | None = None
+    ) -> SQLQuery:
+        parts: list[Any] = ["DELETE FROM", self.identifier(table)]
+        if using is not None:
+            parts += ["USING", self._tables(using)]
+        return SQLQuery.join([*parts, "WHERE", self.where(where, variables)])
+
+    def where(self, where: Any, variables: Mapping[str, Any] | None) -> SQLQuery:
+        """A condition: SQL text with `$name`, a dict of columns and values, an id, or a statement.
+
+        Raises:
+            ArgumentError: It is None or empty, which would mean every row: write '1=1' for that.
+        """
+        if isinstance(where, bool) or where is None or where in ("", {}):
+            raise ArgumentError(f"where={where!r} would mean every row. Write where='1=1' if that is meant.")
+        if isinstance(where, int):
+            return f"{self.identifier('id')} = " + SQLParam(where)
+        if isinstance(where, Mapping):
+            return sqlwhere({self.identifier(column): value for column, value in where.items()})
+        return reparam(where, variables)
+
+    def _columns(self, what: Any) -> Any:
+        return ", ".join(self.identifier(each) for each in what) if isinstance(what, (list, tuple)) else what
+
+    def _tables(self, tables: Tables) -> SQLQuery:
+        several = tables if isinstance(tables, (list, tuple)) else [tables]
+        if not several:
+            raise ArgumentError("No table was named.")
+        return SQLQuery.join([self._table(each) for each in several], ", ")
+
+    def _table(self, table: Any) -> Any:
+        if isinstance(table, (SQLLiteral, SQLQuery)):
+            return table
+        parts = [_TABLE.fullmatch(each.strip()) for each in table.split(",")] if isinstance(table, str) else []
+        if not parts or not all(parts):
+            raise ArgumentError(
+                f"{table!r} is no table's name, nor a name with an alias. "
+                "Joins and the like are SQL of the program's own: write SQLLiteral('a JOIN b ON …')."
+            )
+        return ", ".join(self._aliased(part) for part in parts if part is not None)
+
+    def _aliased(self, part: re.Match[str]) -> str:
+        alias = f" {self.identifier(part[2])}" if part[2] else ""
+        return self.identifier(part[1]) + alias
+
+    def _terms(self, terms: Any, argument: str) -> Any:
+        if isinstance(terms, (SQLLiteral, SQLQuery)):
+            return terms
+        several = terms.split(",") if isinstance(terms, str) else list(terms)
+        found = []
+        for term in several:
+            match = _TERM.fullmatch(term.strip()) if isinstance(term, str) else None
+            if match is None:
+                raise ArgumentError(
+                    f"{argument}={terms!r}: {term!r} is no column's name, nor one with ASC or DESC. "
+                    f"An expression is SQL of the program's own: write {argument}=SQLLiteral('…')."
+                )
+            found.append(" ".join([self.identifier(match[1]), *(part.upper() for part in match.groups()[1:] if part)]))
+        return ", ".join(found)
+
+
+SQLITE = Dialect("sqlite", '"', "qmark", "DEFAULT VALUES", "-1", 32_766)
+MYSQL = Dialect("mysql", "`", "format", "() VALUES ()", "18446744073709551615", 65_535)
+POSTGRES = Dialect("postgres", '"', "dollar", "DEFAULT VALUES", None, 32_767)
+
+
+def _tuple(values: Iterable[Any]) -> SQLQuery:
+    return SQLQuery.join([_bound(value) for value in values], ", ", "(", ")")
+
+
+def _bound(value: Any) -> SQLQuery:
+    """A column's value; unlike after IN, a list is one value, such as a PostgreSQL array."""
+    return sqlquote(value) if isinstance(value, (SQLLiteral, SQLQuery)) else SQLQuery(SQLParam(value))
+
+
+def _whole(number: Any, argument: str) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ArgumentError(f"{argument}={number!r}: write a whole number from 0.")
+    return number
