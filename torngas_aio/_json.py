@@ -113,8 +113,9 @@ def check_callback(callback: str) -> str:
 
 
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
-_INDEX = re.compile(r"(?<=[\w$\]])\[\d{1,9}\]")
+_INDEX = re.compile(r"(?<=[\w$\]])\[\d{1,9}\](?=[.\[]|$)")
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _RESERVED = frozenset(
     {
@@ -142,17 +143,13 @@ def _is_deeper(body: bytes, depth: int) -> bool:
     """Whether brackets lie deeper than *depth* in one another; true as well for some texts that are no JSON."""
     if body.count(b"[") + body.count(b"{") <= depth:
         return False
-    brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
-    for _ in range(depth):  # each round takes the innermost pairs away
-        peeled = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    brackets = _STRINGS.sub(b"", body).translate(_ONE_KIND, _NOT_BRACKETS)
+    for _ in range(depth):  # each round takes the innermost pairs away; the parser sees whether they match
+        peeled = brackets.replace(b"[]", b"")
         if len(peeled) == len(brackets):
-            break
+            return False
         brackets = peeled
-    return _depth_left(brackets)
-
-
-def _depth_left(brackets: bytes) -> bool:
-    return b"[]" in brackets or b"{}" in brackets
+    return b"[]" in brackets
 
 
 def _write(value: Any) -> bytes:

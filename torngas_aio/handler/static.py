@@ -4,7 +4,7 @@ Begin with `StaticFileHandler.get`.
 """
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio.to_thread
 from tornado.iostream import StreamClosedError
@@ -15,11 +15,16 @@ from torngas_aio.handler.web import WebHandler
 __all__ = ["StaticFileHandler"]
 
 
+_MOST_VERSIONS = 10_000
+
+
 class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     """Serves files of one directory: ranges, `If-None-Match`, `If-Modified-Since`, never outside its root.
 
     Takes the route keywords of Tornado's: `path`, `default_filename`, `allowed_symlink_directory`.
     """
+
+    _versions: ClassVar[dict[tuple[str, str], str]] = {}
 
     async def get(self, path: str, include_body: bool = True) -> None:
         """Answer with the file *path*, or the part of it that the request asks for."""
@@ -34,6 +39,27 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
                     await self.flush()
         except StreamClosedError:
             return
+
+    @classmethod
+    def get_version(cls, settings: dict[str, Any], path: str) -> str | None:
+        """Return the version that `static_url` adds to *path*: a hash of the file, read once unless `debug` is on.
+
+        The first call for a file reads it, where the caller is; warm it up in a thread where that matters.
+        """
+        if settings.get("debug"):
+            return super().get_version(settings, path)
+        key = (settings["static_path"], path)
+        version = cls._versions.get(key)
+        if version is None:
+            version = super().get_version(settings, path)
+            if version is not None and len(cls._versions) < _MOST_VERSIONS:
+                cls._versions[key] = version
+        return version
+
+    @classmethod
+    def reset(cls) -> None:
+        super().reset()
+        cls._versions.clear()
 
     def compute_etag(self) -> str | None:
         return _TornadoStaticFileHandler.compute_etag(self)

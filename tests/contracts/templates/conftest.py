@@ -40,9 +40,9 @@ TORNADO = Language(
         "include": '<p>{% include "part.html" %}</p>',
         "fault": "<h1>\n{% for item in items %}\n{{ item / 0 }}\n{% end %}",
         "syntax": "<h1>\n\n{% for %}",
-        "names": "{{ reverse_url('home') }}|{{ static_url('a.css') }}|{{ xsrf_form_html() }}|{{ _('hello') }}|"
-        "{{ current_user }}|{{ handler.request.path }}|{{ request.path }}|{{ settings.DEBUG }}|"
-        "{{ get_flashed_messages() }}|{{ locale.code }}|{{ pgettext('menu', 'hello') }}",
+        "names": "{{ reverse_url('home') }}~~{{ static_url('a.css') }}~~{{ xsrf_form_html() }}~~{{ _('hello') }}~~"
+        "{{ current_user }}~~{{ handler.request.path }}~~{{ request.path }}~~{{ settings.DEBUG }}~~"
+        "{{ get_flashed_messages() }}~~{{ locale.code }}~~{{ pgettext('menu', 'hello') }}",
     },
     is_awaiting=True,
 )

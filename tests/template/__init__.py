@@ -1,0 +1,1 @@
+"""Template engines, part by part."""
