@@ -8,6 +8,7 @@
 Begin with `torngas_aio.cache.backends.base.BaseCache`.
 """
 
+from torngas_aio.cache.cached import cached
 from torngas_aio.cache.registry import cache, caches
 
-__all__ = ["cache", "caches"]
+__all__ = ["cache", "cached", "caches"]

@@ -9,6 +9,8 @@ Begin with `CacheLock`.
 
 import random
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -75,6 +77,14 @@ class CacheLock:
         if found is None or found.data != self._token:
             return False
         return (await self._store.raw_swap(self._key, self._token, found.token, self._lease)).is_done
+
+    @asynccontextmanager
+    async def holding(self) -> AsyncIterator[None]:
+        """Give the lock back at the end of the block, whatever ends it; nothing is given back if it is not held."""
+        try:
+            yield
+        finally:
+            await close_safely(self._key, self.release)
 
     async def __aenter__(self) -> Self:
         if not await self.acquire():

@@ -9,19 +9,27 @@ A backend of one's own is a subclass with the `raw_*` operations of `torngas_aio
 keys, versions, timeouts, serializing and single flight come from here. Begin with `BaseCache`.
 """
 
+import asyncio
+import contextvars
 import inspect
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from torngas_aio.cache.backends.store import Store
 from torngas_aio.cache.flight import SingleFlight
 from torngas_aio.cache.keys import Key, KeyMaker
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.serializers import make_serializer
+from torngas_aio.context import enter_request
 from torngas_aio.exception import ConfigError
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "Tokened"]
+
+logger = logging.getLogger("torngas_aio.cache")
+
+T = TypeVar("T")
 
 
 class _Default(float):
@@ -89,6 +97,7 @@ class BaseCache(Store):
         self.serializer = make_serializer(self.options.get("SERIALIZER", params.get("SERIALIZER")), self.options)
         self.clock: Callable[[], float] = time.time
         self._flights = SingleFlight()
+        self._refreshes: dict[str, asyncio.Task[None]] = {}
 
     @property
     def label(self) -> str:
@@ -265,6 +274,29 @@ class BaseCache(Store):
 
         return await self._flights.run(made, load)
 
+    async def compute_once(self, name: str, compute: Callable[[], Awaitable[T]]) -> T:
+        """Return what *compute* returns; concurrent callers with *name* wait for the one that computes."""
+        return await self._flights.run(("computed", name), compute)
+
+    def refresh_soon(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do *work* behind the caller, unless work of that *name* is being done; `close` cancels it.
+
+        It runs outside the caller's request. Its error is logged.
+        """
+        if name not in self._refreshes:
+            context = contextvars.copy_context()
+            context.run(enter_request, None)
+            task = asyncio.get_running_loop().create_task(self._refresh(name, work), context=context)
+            self._refreshes[name] = task  # owned here: it leaves by itself, or close() awaits it
+
+    async def _refresh(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:  # a frontier: nobody waits for it
+            logger.exception("%s: refreshing %r failed; what is kept stays until it expires.", self.label, name)
+        finally:
+            self._refreshes.pop(name, None)
+
     async def gets(self, key: Key, version: int | None = None) -> Tokened | None:
         """Return the value under *key* with its token for `cas`, None when there is none.
 
@@ -312,6 +344,11 @@ class BaseCache(Store):
 
     async def close(self) -> None:
         """Close what is open; the next operation opens it again. Harmless when called twice."""
+        refreshes = list(self._refreshes.values())
+        for task in refreshes:
+            task.cancel()
+        if refreshes:
+            await asyncio.wait(refreshes)
         await self.raw_close()
 
     def life(self, timeout: float | None) -> float | None:

@@ -1,0 +1,118 @@
+"""Serializers against hostile bytes and values that would not come back."""
+
+import datetime as dt
+import decimal
+import os
+import pickle
+import uuid
+from typing import Any
+
+import pytest
+
+from torngas_aio.cache.serializers import JsonSerializer, Serializer, make_serializer
+from torngas_aio.exception import ConfigError, SerializationError
+
+NAMES = ["pickle", "safe-pickle", "signed-pickle", "json", "msgpack"]
+SECRET = {"SECRET_KEY": "sixteen bytes at least"}
+
+
+class Exploit:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.putenv, ("TORNGAS_EXPLOITED", "1")
+
+
+@pytest.fixture(params=NAMES)
+def serializer(request: pytest.FixtureRequest) -> Serializer:
+    return make_serializer(request.param, SECRET)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1, 2**63 - 1, -(2**63), 1.5, -0.25, 1e300, float("inf"), "", "12", "-5", "é", None, True, False, [], {}, [[]]],
+    ids=repr,
+)
+def test_plain_values_come_back_as_they_went(serializer: Serializer, value: object) -> None:
+    found = serializer.loads(serializer.dumps(value))
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_integers_of_64_bits_are_digits(serializer: Serializer) -> None:
+    assert serializer.dumps(-12) == b"-12"
+    assert serializer.loads(b"-12") == -12
+    assert serializer.dumps(True) != b"1"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", b"\xc1", b"{", b"s" + b"x" * 40, b"-", b"\xff\xfe", b"\x80\x05."], ids=repr
+)
+def test_bytes_that_nobody_wrote_are_refused(serializer: Serializer, data: bytes) -> None:
+    with pytest.raises(SerializationError):
+        serializer.loads(data)
+
+
+@pytest.mark.parametrize("name", ["safe-pickle", "signed-pickle", "json", "msgpack"])
+def test_a_poisoned_pickle_runs_nothing(name: str) -> None:
+    with pytest.raises(SerializationError):
+        make_serializer(name, SECRET).loads(pickle.dumps(Exploit()))
+    assert "TORNGAS_EXPLOITED" not in os.environ
+
+
+def test_a_signature_of_another_secret_or_other_bytes_is_refused() -> None:
+    signed, other = (
+        make_serializer("signed-pickle", SECRET),
+        make_serializer("signed-pickle", {"SECRET_KEY": b"x" * 16}),
+    )
+    data = signed.dumps({"a": 1})
+    with pytest.raises(SerializationError, match="signature"):
+        other.loads(data)
+    for place in (0, 1, 20, len(data) - 1):
+        broken = bytearray(data)
+        broken[place] ^= 1
+        with pytest.raises(SerializationError):
+            signed.loads(bytes(broken))
+
+
+def test_the_safe_pickle_holds_plain_data() -> None:
+    safe = make_serializer("safe-pickle", {})
+    for value in (
+        {1, 2}, frozenset({1}), 1j, bytearray(b"x"), range(3), decimal.Decimal("1.5"), uuid.UUID(int=5),
+        dt.datetime(2026, 1, 2, tzinfo=dt.UTC), dt.timedelta(1), (1, [2]),
+    ):  # fmt: skip
+        assert safe.loads(safe.dumps(value)) == value
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack"])
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ((1,), "value is of type tuple"),
+        ({"a": [1, {"b": {2}}]}, "value['a'][1]['b'] is of type set"),
+        ({"a": {1: 2}}, "value['a'] has the key 1 of type int"),
+        (type("Text", (str,), {})("x"), "value is of type Text"),
+    ],
+    ids=repr,
+)
+def test_what_would_come_back_as_something_else_is_refused(name: str, value: object, place: str) -> None:
+    with pytest.raises(SerializationError) as caught:
+        make_serializer(name, {}).dumps(value)
+    assert place in str(caught.value)
+
+
+def test_json_has_no_bytes_and_msgpack_has() -> None:
+    with pytest.raises(SerializationError, match="bytes"):
+        make_serializer("json", {}).dumps(b"x")
+    packed = make_serializer("msgpack", {})
+    assert packed.loads(packed.dumps([b"x"])) == [b"x"]
+
+
+def test_a_serializer_is_named_by_path_class_or_object() -> None:
+    path = "torngas_aio.cache.serializers.JsonSerializer"
+    made = make_serializer(JsonSerializer, {})
+    assert type(make_serializer(path, {})) is JsonSerializer
+    assert make_serializer(made, {}) is made
+    for wrong in ("no.such.path", "os.path", int):
+        with pytest.raises(ConfigError, match="SERIALIZER"):
+            make_serializer(wrong, {})  # type: ignore[arg-type]  # what is refused
+    with pytest.raises(ConfigError, match="16 or more"):
+        make_serializer("signed-pickle", {"SECRET_KEY": "short"})

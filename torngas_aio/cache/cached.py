@@ -1,0 +1,205 @@
+"""`cached`: a coroutine function whose results are kept in a cache.
+
+    @cached(timeout=60, stale=600, ahead=10)
+    async def top_articles(section: str) -> list[str]: ...
+
+    age    0 ────────── timeout-ahead ───── timeout ───────────── timeout+stale
+           kept value    kept value; one     kept value; one       computed anew; everyone
+                         refreshes behind    refreshes behind      waits for the one that does
+
+Begin with `cached`.
+"""
+
+import functools
+import hashlib
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, MISSING, BaseCache
+from torngas_aio.cache.registry import caches
+from torngas_aio.exception import ArgumentError
+
+__all__ = ["Cached", "cached"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PLAIN = (str, bytes, int, float, bool, complex, type(None))
+
+
+def cached(
+    timeout: float | None = DEFAULT_TIMEOUT,
+    *,
+    key: "str | Callable[..., str] | None" = None,
+    alias: str = "default",
+    ahead: float = 0.0,
+    stale: float = 0.0,
+    lease: float = 0.0,
+    version: int | None = None,
+    clock: Callable[[], float] = time.time,
+) -> "Callable[[Callable[P, Awaitable[R]]], Cached[P, R]]":
+    """Keep the results of the decorated coroutine function; of concurrent callers one computes.
+
+    Args:
+        timeout: Seconds for which a result counts as fresh; left out, the cache's TIMEOUT; None, for ever.
+        key: Where it is kept: a format string for the arguments (`"user:{0}"`, `"top:{section}"`) or a
+            function of them. Left out, the function's name and its arguments, which must then be plain
+            values; a method must name its key.
+        alias: Which of CACHES.
+        ahead: Seconds before the end of *timeout* from which on one caller has the result refreshed in the
+            background while all get the kept one.
+        stale: Seconds after the end of *timeout* during which the kept result is still given while one
+            refresh runs in the background. If that fails it is logged, and the next caller tries again.
+        lease: Seconds: where the store can lock, one of all processes computes, the others wait up to this
+            long for its result. 0: one of each process.
+        version: As in `BaseCache.get`.
+        clock: Wall-clock seconds, the same for all processes.
+
+    Raises:
+        ArgumentError: When the function is decorated: it is no coroutine function, or a method without *key*.
+    """
+
+    def decorate(function: Callable[P, Awaitable[R]]) -> Cached[P, R]:
+        return Cached(function, _Plan(timeout, key, alias, ahead, stale, lease, version, clock))
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The arguments of `cached`."""
+
+    timeout: float | None
+    key: "str | Callable[..., str] | None"
+    alias: str
+    ahead: float
+    stale: float
+    lease: float
+    version: int | None
+    clock: Callable[[], float]
+
+
+class Cached(Generic[P, R]):
+    """A decorated function: call it, or look after what it keeps with `refresh` and `forget`."""
+
+    def __init__(self, function: Callable[P, Awaitable[R]], plan: _Plan) -> None:
+        self._signature = inspect.signature(function)
+        _refuse_unfit(function, self._signature, plan.key)
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._name = getattr(function, "__qualname__", repr(function))
+        self._plan = plan
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the function's result for these arguments, kept or computed."""
+        cache, key = caches[self._plan.alias], self.key_for(*args, **kwargs)
+        kept = await self._kept(cache, key)
+        if kept is None:
+            return await cache.compute_once(key, lambda: self._compute(cache, key, args, kwargs))
+        fresh_until, value = kept
+        if fresh_until is not None and self._plan.clock() >= fresh_until - self._plan.ahead:
+            cache.refresh_soon(key, lambda: self._compute_behind(cache, key, args, kwargs, fresh_until))
+        return cast(R, value)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bind as a method: the instance becomes the first argument."""
+        return self if instance is None else functools.partial(self.__call__, instance)
+
+    def key_for(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key under which the result for these arguments is kept.
+
+        Raises:
+            ArgumentError: There is no *key* and an argument is no plain value.
+        """
+        key = self._plan.key
+        if callable(key):
+            return key(*args, **kwargs)
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if key is not None:
+            return key.format(*bound.arguments.values(), **bound.arguments)
+        for name, value in bound.arguments.items():
+            _refuse_odd(f"{self._name}({name}=...)", value)
+        digest = hashlib.blake2b(repr(list(bound.arguments.items())).encode("utf-8", "surrogatepass"), digest_size=16)
+        name = f"{self._function.__module__}.{self._name}"[-120:]
+        return f"{name}:{digest.hexdigest()}"
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Compute the result for these arguments now, keep it and return it."""
+        return await self._store(caches[self._plan.alias], self.key_for(*args, **kwargs), args, kwargs)
+
+    async def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove what is kept for these arguments; tell whether there was something."""
+        return await caches[self._plan.alias].delete(self.key_for(*args, **kwargs), self._plan.version)
+
+    async def _kept(self, cache: BaseCache, key: str) -> tuple[float | None, Any] | None:
+        found = await cache.get(key, MISSING, self._plan.version)
+        if type(found) is list and len(found) == 2 and isinstance(found[0], float | int | None):
+            return found[0], found[1]
+        return None  # nothing, or something that somebody else keeps under this key
+
+    async def _compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any) -> R:
+        """The part of the one who computes: looks once more, under the lock of all processes if asked to."""
+        if not self._plan.lease or not cache.can_swap:
+            return await self._kept_or_stored(cache, key, args, kwargs)
+        # Not free within the lease: whoever holds it is slow or dead, so compute all the same.
+        lock = cache.lock(_lock_name(key), self._plan.lease, self._plan.lease)
+        await lock.acquire()
+        async with lock.holding():
+            return await self._kept_or_stored(cache, key, args, kwargs)
+
+    async def _kept_or_stored(self, cache: BaseCache, key: str, args: Any, kwargs: Any) -> R:
+        kept = await self._kept(cache, key)
+        return await self._store(cache, key, args, kwargs) if kept is None else cast(R, kept[1])
+
+    async def _compute_behind(self, cache: BaseCache, key: str, args: Any, kwargs: Any, fresh_until: float) -> None:
+        if not self._plan.lease or not cache.can_swap:
+            await self._store(cache, key, args, kwargs)
+            return
+        lock = cache.lock(_lock_name(key), self._plan.lease, 0)
+        if await lock.acquire():  # else another process is at it
+            async with lock.holding():
+                kept = await self._kept(cache, key)
+                if kept is None or kept[0] == fresh_until:
+                    await self._store(cache, key, args, kwargs)
+
+    async def _store(self, cache: BaseCache, key: str, args: Any, kwargs: Any) -> R:
+        value = await self._function(*args, **kwargs)
+        life = cache.life(self._plan.timeout)
+        fresh_until = None if life is None else self._plan.clock() + life
+        if life != 0:
+            await cache.set(
+                key, [fresh_until, value], None if life is None else life + self._plan.stale, self._plan.version
+            )
+        return value
+
+
+def _lock_name(key: str) -> str:
+    return f"cached:{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
+
+
+def _refuse_unfit(function: object, signature: inspect.Signature, key: object) -> None:
+    if not inspect.iscoroutinefunction(function):
+        raise ArgumentError(f"@cached: {function!r} is no coroutine function. Make it `async def`.")
+    if key is None and next(iter(signature.parameters), None) in {"self", "cls"}:
+        raise ArgumentError(
+            f"@cached: {function!r} is a method, and nothing tells its objects apart in a cache. "
+            'Name its key, such as key="user:{self.id}".'
+        )
+
+
+def _refuse_odd(where: str, value: object) -> None:
+    if isinstance(value, list | tuple):
+        for item in value:
+            _refuse_odd(where, item)
+    elif isinstance(value, dict):
+        for item in (*value, *value.values()):
+            _refuse_odd(where, item)
+    elif type(value) not in _PLAIN:
+        raise ArgumentError(
+            f"@cached: {where} is of type {type(value).__qualname__}, from which no key can be made. "
+            'Name the key, such as key="user:{0.id}".'
+        )
