@@ -1,6 +1,5 @@
 """What a router adds to the look-up: foreign targets, changes of the rules, and what it tells about its routes."""
 
-import random
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from tornado.routing import AnyMatches, HostMatches, Matcher, PathMatches, Route
 from tests.routing.conftest import Answer, RecordingApplication, answer, handler, request_for
 from torngas_aio.exception import UrlError
 from torngas_aio.routing import ApplicationRouter, Resolved, Route
+from torngas_aio.routing.steps import MAX_RECENT, MAX_RECENT_LENGTH, PathStep
 
 A, B, C, D = (handler(name) for name in "ABCD")
 
@@ -260,12 +260,31 @@ def test_values_show_themselves(router: ApplicationRouter) -> None:
     assert isinstance(found.route, Route)
 
 
-def test_ten_thousand_wrong_paths_leave_nothing_behind(router: ApplicationRouter) -> None:
-    router.add_rules([("/a", A), (r"/b/(\d+)", B)])
-    rand = random.Random(1)
-    list(router.routes())
+def test_what_paths_leave_behind_is_bounded(router: ApplicationRouter) -> None:
+    router.add_rules([("/a", A), (r"/b/(.+)", B), (r"/c/(\d+)", Passing("never"))])
     (step,) = router._made_steps()
-    size = {name: len(getattr(step, name)) for name in ("_fixed", "_chains")}
-    for _ in range(10_000):
-        assert router.resolve(request_for(f"/{rand.random()}")) is None
-    assert size == {name: len(getattr(step, name)) for name in ("_fixed", "_chains")}
+    assert isinstance(step, PathStep)
+    for number in range(5_000):
+        assert resolved(router, f"/b/{number}").path_args == (str(number).encode(),)
+        assert resolved(router, f"/b/{'x' * 200}{number}").route is not None
+        assert router.resolve(request_for(f"/c/{number}")) is None
+        assert router.resolve(request_for(f"/{number}")) is None
+    assert len(step._recent) <= MAX_RECENT
+    assert max(map(len, step._recent)) <= MAX_RECENT_LENGTH
+    assert (len(step._fixed), step._chains) == (1, {})
+
+
+def test_a_path_asked_twice_is_found_at_once_and_cannot_be_changed(router: ApplicationRouter) -> None:
+    router.add_rules([(r"/a/(\d+)", A), (r"/b/(?P<x>\d+)", B)])
+    assert resolved(router, "/a/1") is resolved(router, "/a/1")
+    with pytest.raises(TypeError):
+        resolved(router, "/b/1").path_kwargs["x"] = b"2"  # type: ignore[index]
+    router.rules.insert(0, Rule(PathMatches("/a/1"), C))
+    assert name_of(router.resolve(request_for("/a/1"))) == "C"
+
+
+def test_a_foreign_target_is_never_remembered(router: ApplicationRouter) -> None:
+    foreign = Passing("never")
+    router.add_rules([(r"/(\d)", foreign), (r"/(.)", A)])
+    assert [name_of(router.resolve(request_for("/1"))) for _ in range(3)] == ["A"] * 3
+    assert foreign.asked == 3

@@ -8,6 +8,7 @@ Begin with `PathStep.resolve`.
 
 import re
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -17,6 +18,11 @@ from tornado.routing import Rule
 from torngas_aio.routing.route import Resolved, Route
 from torngas_aio.routing.shape import shapes_of
 from torngas_aio.routing.tree import RouteTree
+
+MAX_RECENT = 512
+"""How many paths with groups a step remembers; when it is full it forgets all of them and begins anew."""
+MAX_RECENT_LENGTH = 128
+"""Longer paths are not remembered, so what a client can make us hold stays small."""
 
 __all__ = ["ForeignLeaf", "HandlerLeaf", "MatcherStep", "PathStep", "Resolver", "Step"]
 
@@ -75,8 +81,8 @@ class HandlerLeaf:
         else:  # PERF: the common case, without a call for each group
             values = [text.encode() for text in groups]  # type: ignore[union-attr]
         if self._names:
-            return Resolved(self.route, (), dict(zip(self._names, values, strict=True)))
-        return Resolved(self.route, values)
+            return Resolved(self.route, (), MappingProxyType(dict(zip(self._names, values, strict=True))))
+        return Resolved(self.route, tuple(values))
 
 
 class ForeignLeaf:
@@ -99,11 +105,13 @@ class ForeignLeaf:
 class PathStep:
     """A run of path rules: whole paths in a dict, the rest in a tree, the pattern itself decides.
 
+    Paths asked for lately are found at once: what a path leads to depends on nothing else, foreign targets aside.
+
     Args:
         leaves: In the order of declaration.
     """
 
-    __slots__ = ("_chains", "_fixed", "_leaves", "_tree")
+    __slots__ = ("_chains", "_fixed", "_leaves", "_recent", "_tree")
 
     def __init__(self, leaves: Sequence[HandlerLeaf | ForeignLeaf]) -> None:
         self._leaves = leaves
@@ -118,6 +126,7 @@ class PathStep:
         self._tree.freeze()
         self._mark_indexed()
         self._fixed: dict[str, Resolved] = {}
+        self._recent: dict[str, Resolved] = {}
         self._chains: dict[str, Sequence[HandlerLeaf | ForeignLeaf]] = {}
         for path, found in literals.items():
             self._settle(path, found)
@@ -141,16 +150,26 @@ class PathStep:
 
     def resolve(self, request: HTTPServerRequest) -> Resolved | None:
         path = request.path
-        found = self._fixed.get(path)
+        found = self._fixed.get(path) or self._recent.get(path)
         if found is not None:
             return found
         # `$` also matches before a last line feed, which shapes do not know: such a path is tried on all
         known = self._leaves if "\n" in path else self._chains.get(path)
+        is_certain = True
         for leaf in known or self._tree.candidates(path):
             found = leaf.resolve(path, request)
+            is_certain = is_certain and leaf.is_final
             if found is not None:
+                if is_certain:
+                    self._remember(path, found)
                 return found
         return None
+
+    def _remember(self, path: str, found: Resolved) -> None:
+        if len(path) <= MAX_RECENT_LENGTH:
+            if len(self._recent) >= MAX_RECENT:
+                self._recent.clear()
+            self._recent[path] = found
 
 
 def _unquoted(text: str | None) -> Any:
