@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.client import ask
 from benchmarks.load import idle_connection_bytes, loaded, upload
-from benchmarks.process import AppProcess, StartError, running
+from benchmarks.process import AppProcess, StartError, running, set_priority
 from benchmarks.report import Report
 from benchmarks.workloads import WORKLOADS, Workload
 
@@ -71,7 +71,7 @@ def _started(variant: str, options: argparse.Namespace, stack: contextlib.ExitSt
         if name.startswith("bare") and variant != "plain":
             continue
         try:
-            yield stack.enter_context(running(name, variant, options.server_core))
+            yield stack.enter_context(running(name, variant, options.server_core, options.nice))
         except StartError as exc:
             print(exc, file=sys.stderr)
 
@@ -95,7 +95,7 @@ def _measure_probe(probe: str, options: argparse.Namespace, report: Report) -> N
             if name.startswith("bare") and probe == "upload":
                 continue
             try:
-                with running(name, "plain", options.server_core) as app:
+                with running(name, "plain", options.server_core, options.nice) as app:
                     report.add(probe, name, _probed(probe, app))
             except (StartError, RuntimeError, OSError) as exc:
                 print(f"{name}, {probe}: {exc}", file=sys.stderr)
@@ -128,7 +128,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write medians and all samples here")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
-    os.nice(options.nice)
+    set_priority(options.nice)
     os.sched_setaffinity(0, {options.client_core})
     return options
 

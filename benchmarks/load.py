@@ -56,13 +56,19 @@ def _wrk(app: AppProcess, workload: Workload, seconds: float, connections: int, 
 
 
 def idle_connection_bytes(app: AppProcess, count: int = 1_000) -> float:
-    """How much memory one kept-alive connection takes that has asked once and waits."""
-    with _idle(app, 50):
-        pass
-    before = app.memory()
+    """How much memory one kept-alive connection takes that has asked once and waits.
+
+    The first *count* fill what start-up left free; the growth by as many again is what counts.
+    """
     with _idle(app, count):
-        time.sleep(0.5)  # what is freed late is freed by now
-        return (app.memory() - before) / count
+        before = _settled_memory(app)
+        with _idle(app, count):
+            return (_settled_memory(app) - before) / count
+
+
+def _settled_memory(app: AppProcess) -> int:
+    time.sleep(0.5)  # what is freed late is freed by now
+    return app.memory()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.client import ask
 
-__all__ = ["AppProcess", "StartError", "running"]
+__all__ = ["AppProcess", "StartError", "running", "set_priority"]
 
 START_SECONDS = 120.0
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -35,7 +35,7 @@ class AppProcess:
         start_seconds: From the start of the process to its first right answer.
     """
 
-    def __init__(self, name: str, variant: str, core: int) -> None:
+    def __init__(self, name: str, variant: str, core: int, nice: int = 0) -> None:
         self.name = name
         self.port = _free_port()
         self._log = Path(f"/tmp/torngas-bench-{os.getpid()}-{name}-{self.port}.log")
@@ -50,6 +50,7 @@ class AppProcess:
                 stderr=log,
                 start_new_session=True,
             )
+        set_priority(nice, self._process.pid)
         self._await_answer()
         self.start_seconds = time.perf_counter() - started
 
@@ -114,13 +115,21 @@ class AppProcess:
 
 
 @contextlib.contextmanager
-def running(name: str, variant: str, core: int) -> Iterator[AppProcess]:
+def running(name: str, variant: str, core: int, nice: int = 0) -> Iterator[AppProcess]:
     """Give the started application; stop it at the end."""
-    process = AppProcess(name, variant, core)
+    process = AppProcess(name, variant, core, nice)
     try:
         yield process
     finally:
         process.stop()
+
+
+def set_priority(nice: int, pid: int = 0) -> None:
+    """Give a process, and the scheduling group of its session, the priority *nice*; 0 leaves them as they are."""
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+        with contextlib.suppress(OSError):  # kernels without autogroups
+            Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(nice))
 
 
 def _free_port() -> int:

@@ -140,16 +140,19 @@ def main() -> None:
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     first: dict[str, float] = {}
+    titles = ("/ at 10", "again", "no opening", "Tornado", "build ms")
     print(
-        f"{'family':28} {'routes':>6} {'us':>7} {'/ at 10':>8} {'again':>6} {'no opening':>10} {'Tornado':>9} {'build ms':>8}"
+        f"{'family':28} {'routes':>6} {'us':>7} {titles[0]:>8} {titles[1]:>6} "
+        + " ".join(map("{:>10}".format, titles[2:]))
     )
     for row in measure(options.rounds, options.linear):
         rows.append(row)
         ratio = row["us"] / first.setdefault(row["family"], row["us"])
         blank = float("nan")
+        last = (row.get("no_opening_us", blank), row.get("tornado_us", blank), row["build_ms"])
         print(
             f"{row['family']:28} {row['routes']:6} {row['us']:7.2f} {ratio:8.2f} {row['again_us']:6.2f} "
-            f"{row.get('no_opening_us', blank):10.2f} {row.get('tornado_us', blank):9.1f} {row['build_ms']:8.1f}"
+            + " ".join(map("{:10.2f}".format, last))
         )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
