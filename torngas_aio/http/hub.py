@@ -1,5 +1,6 @@
 """What the connections of one server share: limits, parser, clock, and the list of who is here.
 
+    arriving      accepted, but not ready yet (TLS)     waited for a moment when the server stops
     connections   every open HTTP connection          swept for deadlines, once a tick
     running       the task of every request           awaited, or cancelled, when the server stops
     streams       connections that left HTTP          cut when the server stops
@@ -75,11 +76,13 @@ class Hub:
         self.proxies = proxies
         self.scheme = scheme
         self.parser = HeadParser(limits)
+        self.arriving: WeakSet[HTTPProtocol] = WeakSet()
         self.connections: set[HTTPProtocol] = set()
         self.running: dict[HTTPExchange, asyncio.Task[None]] = {}
         self.streams: WeakSet[TransportStream] = WeakSet()
         self.refused: Counter[int] = Counter()
         self.is_stopping = False
+        self.is_closed = False
         self.tick = limits.sweep_seconds
         self.now = loop.time()
         self.done: asyncio.Future[None] = loop.create_future()
@@ -111,6 +114,7 @@ class Hub:
 
     def add(self, connection: "HTTPProtocol") -> None:
         """Take *connection* under watch."""
+        self.arriving.discard(connection)
         self.connections.add(connection)
         if self._timer is None:
             self.now = self.loop.time()
@@ -129,8 +133,9 @@ class Hub:
         # Without connections there is nothing to watch: the next one starts the clock again.
         self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections else None
 
-    def close_timer(self) -> None:
-        """Stop the clock, for good."""
+    def close(self) -> None:
+        """Stop the clock, and take no more connections."""
+        self.is_closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

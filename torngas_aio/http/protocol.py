@@ -23,6 +23,7 @@ from torngas_aio.http.head import Head, Refusal
 from torngas_aio.http.hub import Hub, logger
 from torngas_aio.http.limits import NEVER
 from torngas_aio.http.proxies import Peer
+from torngas_aio.http.queues import queued_bytes
 from torngas_aio.http.response import opening
 from torngas_aio.http.stream import TransportStream
 
@@ -56,6 +57,7 @@ class HTTPProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
+        "__weakref__",
         "_at",
         "_body",
         "_buffer",
@@ -115,6 +117,9 @@ class HTTPProtocol(asyncio.Protocol):
             None if socket is None else socket.family,
             self.hub.scheme or ("https" if is_tls else "http"),
         )
+        if self.hub.is_closed:  # its handshake took longer than the server's end
+            self.cut()
+            return
         self.hub.add(self)
         self._idle_since = self.hub.loop.time()
         self._deadline = self._in(self.hub.limits.header_timeout)
@@ -402,19 +407,26 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _watch_writing(self) -> None:
         self._write_deadline = self._in(self.hub.limits.write_timeout)
-        self._write_mark = self._sent - self.transport.get_write_buffer_size()
+        self._write_mark = self._sent - self._waiting()
 
     def _check_writing(self) -> None:
         """Cut off a client that took next to nothing of what waits for it."""
-        waiting = self.transport.get_write_buffer_size()
         limits = self.hub.limits
-        if not waiting:
+        if not self.transport.get_write_buffer_size():
             self._write_deadline = NEVER
-        elif self._sent - waiting - self._write_mark >= limits.min_rate * limits.write_timeout:
+        elif self._sent - self._waiting() - self._write_mark >= limits.min_rate * limits.write_timeout:
             self._watch_writing()
         else:
             logger.info("Cut off %s: it did not read for %.0f s.", self.context, limits.write_timeout)
-            self.transport.abort()
+            self.cut()
+
+    def _waiting(self) -> int:
+        """Bytes that the client has not taken: those in the transport, and those in the system's queue.
+
+        The system takes more from us only when a third of its queue, easily a megabyte, is free again: a slow
+        but steady reader would look dead without it.
+        """
+        return int(self.transport.get_write_buffer_size()) + queued_bytes(self.transport.get_extra_info("socket"))
 
     def _in(self, seconds: float) -> float:
         return self.hub.loop.time() + seconds if seconds else NEVER
@@ -422,7 +434,10 @@ class HTTPProtocol(asyncio.Protocol):
     # Back-pressure
 
     def send(self, data: bytes) -> None:
-        """Write a part of an answer."""
+        """Write a part of an answer; `drain` tells whether it can arrive."""
+        if self.transport.is_closing():  # broken, which the loop will tell us in its next turn
+            self.is_gone = True
+            return
         self._sent += len(data)
         self.write(data)
 

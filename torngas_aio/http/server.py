@@ -288,7 +288,7 @@ class HTTPServer:
         for stream in list(hub.streams):
             stream.cut()
         await self.close_all_connections()
-        hub.close_timer()
+        hub.close()
 
 
 class _Listener:
@@ -317,9 +317,12 @@ class _Listener:
         make = (
             self._hub.loop.create_unix_server if self._socket.family == socket.AF_UNIX else self._hub.loop.create_server
         )
-        self._server = await make(
-            lambda: HTTPProtocol(self._hub), sock=self._socket, backlog=self._backlog, **self._options
-        )
+        self._server = await make(self._accept, sock=self._socket, backlog=self._backlog, **self._options)
+
+    def _accept(self) -> HTTPProtocol:
+        protocol = HTTPProtocol(self._hub)
+        self._hub.arriving.add(protocol)
+        return protocol
 
     async def started(self) -> None:
         """Return when the socket accepts connections."""
@@ -337,6 +340,11 @@ class _Listener:
         """Stop listening; connections that the system already holds for us are accepted before."""
         await self._starting
         spare = self._socket.dup()
+        if isinstance(self._hub.loop, asyncio.SelectorEventLoop):
+            # RACE: asyncio's server forgets what it has accepted in this turn when it is closed in the same one.
+            self._hub.loop.remove_reader(self._socket.fileno())
+            for _ in range(3):
+                await asyncio.sleep(0)
         try:
             self.close()
             await self._accept_rest(spare)
@@ -351,7 +359,7 @@ class _Listener:
             except OSError:  # none is left, or the last one left before it was accepted
                 return
             try:
-                await self._hub.loop.connect_accepted_socket(lambda: HTTPProtocol(self._hub), client, **self._options)
+                await self._hub.loop.connect_accepted_socket(self._accept, client, **self._options)
             except OSError as exc:
                 logger.debug("A client left during its handshake: %s", exc)
 
@@ -362,10 +370,10 @@ async def _close_idle(hub: Hub, last_seconds: float) -> None:
     Those that were busy a moment ago, or are new, may have a request on the wire: they get a moment to be
     answered, with `Connection: close`, before they are closed.
     """
-    for _ in range(3):  # turns of the loop, in which it reads what had arrived before the stop
+    for _ in range(8):  # turns of the loop, in which it accepts and reads what had arrived before the stop
         await asyncio.sleep(0)
     since = hub.loop.time() - _RECENT_SECONDS
-    is_waiting = False
+    is_waiting = bool(hub.arriving)
     for connection in list(hub.connections):
         if connection.is_idle and connection.was_busy(since):
             is_waiting = True

@@ -1,0 +1,105 @@
+"""Whose word is taken for who the client is."""
+
+import socket
+
+import pytest
+
+from tests.http.conftest import Start
+from tests.http.wire import Direct, get
+from torngas_aio.http.contract import Exchange
+from torngas_aio.http.proxies import Peer, TrustedProxies
+from torngas_aio.http.request import Request
+
+
+def client_of(trusted: list[str], peer_ip: str, *lines: str) -> Peer:
+    head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", *lines, "")).encode()
+    return TrustedProxies(trusted).client_of(Peer.of_socket((peer_ip, 1), socket.AF_INET, "http"), head)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], "10.0.0.1"),
+        (["X-Forwarded-For: 1.2.3.4"], "1.2.3.4"),
+        (["X-Forwarded-For: 6.6.6.6, 1.2.3.4"], "1.2.3.4"),
+        (["X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.0.0.7"], "1.2.3.4"),
+        (["X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 1.2.3.4,10.0.0.7"], "1.2.3.4"),
+        (["X-Forwarded-For: 10.0.0.9, 10.0.0.7"], "10.0.0.9"),
+        (["X-Forwarded-For: 6.6.6.6, unknown"], "10.0.0.1"),
+        (["X-Forwarded-For: 6.6.6.6, unknown, 10.0.0.7"], "10.0.0.7"),
+        (["X-Forwarded-For: "], "10.0.0.1"),
+        (["X-Forwarded-For: 1.2.3.4:5678"], "1.2.3.4"),
+        (["X-Forwarded-For: [2001:db8::1]:5678"], "2001:db8::1"),
+        (["X-Forwarded-For: 2001:DB8:0::1"], "2001:db8::1"),
+        (["X-Real-Ip: 1.2.3.4"], "1.2.3.4"),
+        (["X-Real-Ip: 6.6.6.6", "X-Forwarded-For: 1.2.3.4"], "1.2.3.4"),
+        (["X-Real-Ip: nobody"], "10.0.0.1"),
+    ],
+)
+def test_the_client_is_the_last_hop_that_is_not_trusted(lines: list[str], expected: str) -> None:
+    assert client_of(["10.0.0.0/8"], "10.0.0.1", *lines).remote_ip == expected
+
+
+def test_a_peer_that_is_not_trusted_is_not_believed() -> None:
+    peer = client_of(["10.0.0.0/8"], "1.1.1.1", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https")
+    assert (peer.remote_ip, peer.protocol) == ("1.1.1.1", "http")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["X-Forwarded-Proto: https"], "https"),
+        (["X-Forwarded-Proto: http, HTTPS"], "https"),
+        (["X-Scheme: https", "X-Forwarded-Proto: http"], "https"),
+        (["X-Forwarded-Proto: gopher"], "http"),
+    ],
+)
+def test_the_scheme_is_what_the_last_proxy_says(lines: list[str], expected: str) -> None:
+    assert client_of(["10.0.0.0/8"], "10.0.0.1", *lines).protocol == expected
+
+
+def test_peers_on_unix_sockets_are_trusted_by_name() -> None:
+    peer = Peer.of_socket("", socket.AF_UNIX, "http")
+    head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"
+    assert TrustedProxies().client_of(peer, head).remote_ip == "1.2.3.4"
+    assert TrustedProxies(["127.0.0.1"]).client_of(peer, head) is peer
+    assert str(peer) == ""
+    assert str(Peer.of_socket(b"/run/x", socket.AF_UNIX, "http")) == "/run/x"
+
+
+def test_an_address_of_ipv4_in_ipv6_is_the_address() -> None:
+    proxies = TrustedProxies(["10.0.0.0/8"])
+    assert proxies.trusts("::ffff:10.1.2.3")
+    assert not proxies.trusts("::ffff:11.1.2.3")
+    assert not proxies.trusts("nobody")
+
+
+def test_a_trusted_proxy_must_be_an_address() -> None:
+    with pytest.raises(ValueError, match=r"'proxy\.local' cannot be a trusted proxy"):
+        TrustedProxies(["proxy.local"])
+
+
+def test_what_is_remembered_stays_small() -> None:
+    proxies = TrustedProxies(["10.0.0.0/8"])
+    assert not any(proxies.trusts(f"11.0.{number // 256}.{number % 256}") for number in range(3000))
+    assert len(proxies._verdicts) <= 1025
+
+
+@pytest.mark.parametrize("xheaders", [False, True])
+async def test_a_request_knows_its_client(start: Start, xheaders: bool) -> None:
+    async def who(request: Request, exchange: Exchange) -> None:
+        exchange.respond(200, "OK", [], f"{request.remote_ip} {request.protocol}".encode(), is_head=False)
+
+    served = await start(Direct(who), xheaders=xheaders)
+    forwarded = get("/", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https")
+    async with await served.client() as client:
+        assert (await client.ask(forwarded)).body == (b"1.2.3.4 https" if xheaders else b"127.0.0.1 http")
+        assert (await client.ask(get())).body == b"127.0.0.1 http"  # nothing stays from the request before
+
+
+async def test_only_named_proxies_are_believed(start: Start) -> None:
+    async def who(request: Request, exchange: Exchange) -> None:
+        exchange.respond(200, "OK", [], str(request.remote_ip).encode(), is_head=False)
+
+    served = await start(Direct(who), xheaders=True, trusted_downstream=["192.0.2.1"])
+    assert (await served.ask(get("/", "X-Forwarded-For: 1.2.3.4"))).body == b"127.0.0.1"
