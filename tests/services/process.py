@@ -165,8 +165,11 @@ class ServerProcess:
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Freeze the server (SIGSTOP): its sockets stay open and nothing answers."""
+        """Freeze the server (SIGSTOP) and return once all its threads stand still; its sockets stay open."""
         os.kill(self.pid, signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_SECONDS
+        while not _stands_still(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a paused server go on (SIGCONT)."""
@@ -212,6 +215,17 @@ class ServerProcess:
 
     def _tail(self) -> str:
         return "\n".join(self.log.splitlines()[-20:])
+
+
+def _stands_still(pid: int) -> bool:
+    """True if every thread is stopped; where the system does not tell, the signal has to do."""
+    threads = Path(f"/proc/{pid}/task")
+    if not threads.exists():
+        return True
+    states = [
+        (thread / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] for thread in threads.iterdir()
+    ]
+    return all(state == "T" for state in states)
 
 
 def _close_all() -> None:

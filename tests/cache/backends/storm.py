@@ -6,6 +6,7 @@ sent. Begin with `storm`.
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torngas_aio.cache.backends.base import MISSING, BaseCache
@@ -15,6 +16,7 @@ __all__ = ["Tally", "storm"]
 KEYS = 200
 COUNTERS = 8
 WORKERS = 64
+ATTEMPTS = 0.6  # calls that are to be cancelled; some of them have returned by then
 
 
 @dataclass
@@ -36,8 +38,12 @@ class Tally:
     tried: list[int] = field(default_factory=lambda: [0] * COUNTERS)
 
 
-async def storm(cache: BaseCache, operations: int, seed: int = 7) -> Tally:
-    """Run *operations* calls, cancel half of them, check all that return, and then look at what stands there."""
+async def storm(cache: BaseCache, operations: int, turns: Sequence[int] = (0, 1, 2, 2, 2, 3), seed: int = 7) -> Tally:
+    """Run *operations* calls, cancel half of them, check all that return, and then look at what stands there.
+
+    Args:
+        turns: After how many turns of the loop calls are cancelled; one turn begins the call.
+    """
     chance = random.Random(seed)
     await cache.set_many({f"key{number}": f"value{number}" for number in range(KEYS)}, None)
     for number in range(COUNTERS):
@@ -46,7 +52,7 @@ async def storm(cache: BaseCache, operations: int, seed: int = 7) -> Tally:
     async with asyncio.TaskGroup() as group:
         for worker in range(WORKERS):
             count = operations // WORKERS + (worker < operations % WORKERS)
-            group.create_task(_work(cache, tally, count, random.Random(chance.random())))
+            group.create_task(_work(cache, tally, count, turns, random.Random(chance.random())))
     for number in range(KEYS):
         if await cache.get(f"key{number}") != f"value{number}":
             tally.faults.append(f"key{number} is not what was put there")
@@ -57,12 +63,11 @@ async def storm(cache: BaseCache, operations: int, seed: int = 7) -> Tally:
     return tally
 
 
-async def _work(cache: BaseCache, tally: Tally, count: int, chance: random.Random) -> None:
+async def _work(cache: BaseCache, tally: Tally, count: int, turns: Sequence[int], chance: random.Random) -> None:
     for _ in range(count):
         task = asyncio.create_task(_call(cache, tally, chance))
-        if chance.random() < 0.5:
-            # One turn begins the call, one more sends its bytes; the answer may come in any later one.
-            for _ in range(chance.choice((0, 1, 2, 2, 2, 3))):
+        if chance.random() < ATTEMPTS:
+            for _ in range(chance.choice(turns)):
                 await asyncio.sleep(0)
             task.cancel()
         try:

@@ -6,19 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.cache.networked import NETWORKED, subject_cluster, subject_redis, subject_sentinel
+from tests.contracts.cache.networked import (
+    NETWORKED,
+    subject_cluster,
+    subject_memcached,
+    subject_redis,
+    subject_sentinel,
+)
 from tests.contracts.cache.subject import Clock, MakeCache, Subject
-from tests.services.fixtures import redis_cluster, redis_sentinels, redis_server
+from tests.services.fixtures import memcached_servers, redis_cluster, redis_sentinels, redis_server
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.dummy import DummyCache
 from torngas_aio.cache.backends.filecache import FileBasedCache
 from torngas_aio.cache.backends.localcache import LocMemCache
 
 __all__ = [
+    "memcached_servers",
     "redis_cluster",
     "redis_sentinels",
     "redis_server",
     "subject_cluster",
+    "subject_memcached",
     "subject_redis",
     "subject_sentinel",
 ]

@@ -41,6 +41,7 @@ class Subject:
         keeps: Whether the store keeps anything at all.
         can_ttl, can_list: Whether `ttl` and `keys` work.
         max_value_bytes: The largest value that must fit.
+        clear_seconds: How long another process may still see what `clear` removed.
     """
 
     make: MakeCache
@@ -51,3 +52,4 @@ class Subject:
     can_list: bool = True
     takes_spaces: bool = True
     max_value_bytes: int = 4_000_000
+    clear_seconds: float = 0.0

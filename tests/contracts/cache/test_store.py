@@ -1,5 +1,7 @@
 """The store as a whole: isolation of values, size, several caches, ping, close."""
 
+import asyncio
+
 import pytest
 
 from tests.contracts.cache.subject import Subject
@@ -70,6 +72,8 @@ async def test_all_caches_on_a_store_see_the_same(subject: Subject) -> None:
     await one.set("key", 1)
     assert await two.get("key") == 1
     await two.clear()
+    assert await two.get("key") is None
+    await asyncio.sleep(subject.clear_seconds)
     assert await one.get("key") is None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import redis
 from redis.asyncio import connection as redis_connection
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 
@@ -100,7 +101,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
     if scheme not in _SINGLE | _MANY:
         raise ConfigError(f"{owner}['LOCATION']: {scheme + '://'!r} leads to no Redis. {_EXAMPLES}")
     pool = dict(options.get("POOL_KWARGS") or {})
-    arguments = {**_login(options), **_parser(options, owner)}
+    arguments = {**_driver(), **_login(options), **_parser(options, owner)}
     try:
         address = _read_single(url) if scheme in _SINGLE else _read_many(url, scheme)
     except ValueError as exc:
@@ -117,7 +118,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         connection_class=address.connection_class,
         arguments=arguments,
         service=address.service,
-        sentinel_arguments=dict(options.get("SENTINEL_KWARGS") or {}),
+        sentinel_arguments={**_driver(), **(options.get("SENTINEL_KWARGS") or {})},
         max_connections=max_connections,
         deadline=deadline,
         ping_interval=_seconds(options.get("PING_INTERVAL") or None, 0.0, owner, "PING_INTERVAL"),
@@ -199,6 +200,12 @@ def _node(text: str, default_port: int) -> tuple[str, int]:
 
 def _shown(nodes: tuple[tuple[str, int], ...]) -> str:
     return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in nodes)
+
+
+def _driver() -> dict[str, Any]:
+    """How connections introduce themselves. Left out, redis-py reads its version from the disk for each of them."""
+    info: Any = getattr(redis_connection, "DriverInfo", None)  # since redis-py 7
+    return {"driver_info": info(lib_version=redis.__version__)} if info else {}
 
 
 def _login(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,16 +43,15 @@ def native_client(location: RedisLocation) -> tuple["Redis | RedisCluster", Asyn
     elif location.kind == "sentinel":
         sentinel, pool = _sentinel_pool(location, max_connections=location.max_connections, timeout=location.deadline)
         stack.push_async_callback(sentinel.aclose)
-        client = Redis.from_pool(pool)
+        client = _redis(location, pool)
     else:
-        client = Redis.from_pool(
-            BlockingConnectionPool(
-                connection_class=location.connection_class,
-                max_connections=location.max_connections,
-                timeout=location.deadline,
-                **_arguments(location, location.nodes[0] if location.nodes else None),
-            )
+        blocking = BlockingConnectionPool(
+            connection_class=location.connection_class,
+            max_connections=location.max_connections,
+            timeout=location.deadline,
+            **_arguments(location, location.nodes[0] if location.nodes else None),
         )
+        client = _redis(location, blocking)
     stack.push_async_callback(client.aclose)
     return client, stack
 
@@ -95,6 +94,14 @@ async def discover(location: RedisLocation, nodes: Sequence[Node]) -> list[Node 
     finally:
         await manager.aclose()
         await manager.aclose("startup_nodes")
+
+
+def _redis(location: RedisLocation, pool: ConnectionPool) -> Redis:
+    """As `Redis.from_pool`, which reads redis-py's version from the disk."""
+    driver = {key: value for key, value in location.arguments.items() if key == "driver_info"}
+    client = Redis(connection_pool=pool, **driver)
+    client.auto_close_connection_pool = True
+    return client
 
 
 def _arguments(location: RedisLocation, node: Node | None) -> dict[str, Any]:

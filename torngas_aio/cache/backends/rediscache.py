@@ -39,8 +39,13 @@ class _Script:
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+# Lua's numbers are exact to 53 bits only, so the sum is read back as text.
 _INCR = _Script(
-    "if redis.call('EXISTS', KEYS[1]) == 0 then return false end return redis.call('INCRBY', KEYS[1], ARGV[1])"
+    """
+    if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+    redis.call('INCRBY', KEYS[1], ARGV[1])
+    return redis.call('GET', KEYS[1])
+    """
 )
 
 _SWAP = _Script(

@@ -1,0 +1,140 @@
+"""The connections to one memcached: lent to one caller at a time, each call within a deadline.
+
+    run(call) ── breaker open? refused at once
+              ── wait for a place, connect or take an idle link, call(link)
+              ── it returned: the link is idle again;  anything else: the link is closed, the place is free
+
+A connection whose call was cancelled or late is never used again, so no answer reaches the wrong caller; and since
+the place, not the connection, is what callers wait for, a dying server leaves nobody waiting.
+Begin with `MemcachedPool.run`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aiomcache import ClientException
+
+from torngas_aio.cache.backends._breaker import Breaker
+from torngas_aio.cache.backends._memcached_link import MemcachedLink, ServerAnswer
+
+__all__ = ["MemcachedPool", "NodeDown"]
+
+logger = logging.getLogger("torngas_aio.cache")
+
+T = TypeVar("T")
+
+
+class NodeDown(Exception):
+    """The server did not answer, or is known not to; the message says why."""
+
+
+class MemcachedPool:
+    """One server and the connections of one loop to it.
+
+    Args:
+        name: The server, for messages: its address as configured.
+        address: Host and port, or a unix socket's path.
+        size: The most connections; callers beyond it wait for their turn.
+        seconds: How long a call may take: waiting, connecting and the answer together.
+        breaker: Remembers that the server is down.
+    """
+
+    def __init__(self, name: str, address: tuple[str, int] | str, size: int, seconds: float, breaker: Breaker) -> None:
+        self.name = name
+        self._address = address
+        self._seconds = seconds
+        self._breaker = breaker
+        self._places = asyncio.Semaphore(size)
+        self._size = size
+        self._idle: list[MemcachedLink] = []
+        self._is_closed = False
+
+    @property
+    def is_down(self) -> bool:
+        """True while the server is known to be down and no probe is due."""
+        return self._breaker.is_open and self._breaker.pause > 0
+
+    async def run(self, call: Callable[[MemcachedLink], Awaitable[T]]) -> T:
+        """Return what *call* returns, given a connection of its own until it ends.
+
+        Raises:
+            NodeDown: The server is down, or did not answer in time.
+            ServerAnswer, aiomcache.ClientException: It answered with an error.
+        """
+        if not self._breaker.allows():
+            raise NodeDown(self._breaker.reason)
+        is_probe, is_placed = self._breaker.is_open, False
+        try:
+            async with asyncio.timeout(self._seconds), self._places:
+                is_placed = True
+                if self._breaker.is_open and not is_probe:
+                    raise NodeDown(self._breaker.reason)  # found down while we waited
+                found = await self._lent(call)
+        except (ServerAnswer, ClientException):
+            self._up()
+            raise
+        except TimeoutError:
+            if not is_placed:
+                raise NodeDown(
+                    f"all {self._size} connections stayed in use for {self._seconds:g} s; raise OPTIONS['POOL_SIZE']"
+                ) from None
+            raise self._down(f"no answer within {self._seconds:g} s") from None
+        except (OSError, EOFError) as exc:
+            raise self._down(str(exc) or "the server closed the connection") from exc
+        except (ValueError, LookupError) as exc:
+            raise self._down(f"the answer is not memcached's protocol ({exc})") from exc
+        self._up()
+        return found
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use follow when their calls end. Twice is harmless."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        for link in idle:
+            link.abort()
+
+    async def _lent(self, call: Callable[[MemcachedLink], Awaitable[T]]) -> T:
+        link = self._take() or await MemcachedLink.open(self._address)
+        try:
+            found = await call(link)
+        except ServerAnswer:
+            self._give_back(link)
+            raise
+        except ClientException as exc:
+            link.abort()
+            if link.has_ended:  # which aiomcache reports as an odd answer
+                raise ConnectionResetError("the server closed the connection") from exc
+            raise
+        except BaseException:
+            # Cancelled, late, cut off, or an answer that aiomcache gave up on: what comes next is anybody's guess.
+            link.abort()
+            raise
+        self._give_back(link)
+        return found
+
+    def _take(self) -> MemcachedLink | None:
+        while self._idle:
+            link = self._idle.pop()
+            if link.is_usable:
+                return link
+            link.abort()
+        return None
+
+    def _give_back(self, link: MemcachedLink) -> None:
+        if self._is_closed:
+            link.abort()
+        else:
+            self._idle.append(link)
+
+    def _up(self) -> None:
+        if self._breaker.is_open:
+            self._breaker.succeeded()
+            logger.warning("memcached at %s answers again.", self.name)
+
+    def _down(self, reason: str) -> NodeDown:
+        if not self._breaker.is_open:
+            logger.warning("memcached at %s is down: %s.", self.name, reason)
+        self._breaker.failed(reason)
+        return NodeDown(reason)

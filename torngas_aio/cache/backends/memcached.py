@@ -1,0 +1,318 @@
+"""Memcached as a cache: one server or several that share the keys.
+
+    LOCATION = "10.0.0.1:11211"                          one server; "/path/memcached.sock" for a unix socket
+    LOCATION = ["10.0.0.1:11211", "10.0.0.2:11211"]      several; or in one text, with commas
+
+    key ── Ring ── MemcachedNode ── MemcachedPool ── MemcachedLink (aiomcache)
+
+A server that is down: reads of its keys are misses, writes raise `CacheUnavailable`, and so does `raw_read`, by which
+sessions read. Its keys do not move to the others, which would bring deleted sessions back once it returns, unless
+OPTIONS['REHASH'] says so. Lives are whole seconds, up to two more than asked for, never fewer.
+`incr` on negative numbers, `decr`, `ttl` and compare-and-delete need memcached 1.6.
+
+Begin with `MemcachedCache`.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from aiomcache import ClientException
+
+from torngas_aio._closing import close_with_loop, forget
+from torngas_aio.cache.backends._breaker import FIRST_PAUSE, Breaker
+from torngas_aio.cache.backends._memcached_link import MemcachedLink, ServerAnswer
+from torngas_aio.cache.backends._memcached_location import Address, read_location
+from torngas_aio.cache.backends._memcached_node import MemcachedNode
+from torngas_aio.cache.backends._memcached_pool import MemcachedPool, NodeDown
+from torngas_aio.cache.backends._memcached_ring import Ring
+from torngas_aio.cache.backends.base import BaseCache
+from torngas_aio.cache.backends.store import Swap, Versioned
+from torngas_aio.exception import CacheUnavailable, ValueTooLarge
+
+__all__ = ["MemcachedCache"]
+
+MONTH_SECONDS = 30 * 24 * 3600
+_FOREVER_AT = 2**31 - 1
+_COUNTED = 2**63
+
+T = TypeVar("T")
+
+
+class MemcachedCache(BaseCache):
+    """The cache contract on memcached.
+
+    OPTIONS: DEADLINE (seconds for each call, 2.0), POOL_SIZE (connections to each server, 16), REHASH (False),
+    RETRY_SECONDS (the longest pause between two probes of a server that is down, 5.0), MAX_VALUE_BYTES (1 MB; raise it
+    with the server's -I), SERIALIZER.
+
+    Raises:
+        ConfigError: LOCATION or OPTIONS cannot be understood.
+    """
+
+    can_swap = True
+    refuses_spaces = True
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        super().__init__(location, params)
+        self._where = read_location(location, self.options, self.label)
+        self._ring = Ring(tuple(self._where.servers))
+        self._nodes: dict[str, MemcachedNode] = {}
+        self._counting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # One key
+
+    async def raw_get(self, key: str) -> bytes | None:
+        return await self._read(key, None, MemcachedLink.get)
+
+    async def raw_set(self, key: str, data: bytes, timeout: float | None) -> None:
+        self._check_size(key, data)
+        await self._write(key, lambda link, wire: link.set(wire, data, _exptime(timeout)))
+
+    async def raw_add(self, key: str, data: bytes, timeout: float | None) -> bool:
+        self._check_size(key, data)
+        return await self._write(key, lambda link, wire: link.add(wire, data, _exptime(timeout)))
+
+    async def raw_touch(self, key: str, timeout: float | None) -> bool:
+        return await self._write(key, lambda link, wire: link.touch(wire, _exptime(timeout)))
+
+    async def raw_delete(self, key: str) -> bool:
+        return await self._write(key, MemcachedLink.delete)
+
+    async def raw_ttl(self, key: str) -> float | None:
+        found = await self._read(key, None, MemcachedLink.meta_get)
+        if found is None:
+            return 0.0
+        return None if found.left < 0 else max(found.left - 1.0, 0.5)  # what `_exptime` put on top, taken off
+
+    async def raw_incr(self, key: str, delta: int) -> int | None:
+        if delta < 0:  # memcached stops at 0, without telling
+            return await self._count(key, delta)
+        answer = await self._write(key, lambda link, wire: link.arithmetic(b"incr", wire, delta))
+        if answer == b"NOT_FOUND":
+            return None
+        if not answer.isdigit():  # a negative number, or none
+            return await self._count(key, delta)
+        if int(answer) >= _COUNTED:
+            await self._write(key, lambda link, wire: link.arithmetic(b"decr", wire, delta))
+            raise self._no_number(key)
+        return int(answer)
+
+    # Compare-and-set
+
+    async def raw_read(self, key: str, touch: float | None = 0.0) -> Versioned | None:
+        if touch != 0:
+            flag = b"T%d" % _exptime(touch)
+            value = await self._write(key, lambda link, wire: link.meta_get(wire, flag))
+            return None if value is None else Versioned(value.data, value.cas)
+        data, token = await self._write(key, MemcachedLink.gets)
+        return None if data is None else Versioned(data, token)
+
+    async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
+        self._check_size(key, data)
+        assert isinstance(token, int), f"{token!r} is no token of this cache"
+        if await self._write(key, lambda link, wire: link.cas(wire, data, token, _exptime(timeout))):
+            return Swap(True, None)
+        return Swap(False, await self.raw_read(key))
+
+    async def raw_drop(self, key: str, token: object) -> bool:
+        assert isinstance(token, int), f"{token!r} is no token of this cache"
+        return await self._write(key, lambda link, wire: link.meta_delete(wire, token))
+
+    # Many keys
+
+    async def raw_get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
+        async def fetch(node: MemcachedNode, mine: list[str]) -> dict[str, bytes]:
+            wires = [await node.spell(key) for key in mine]
+            found = await node.run(lambda link: link.multi_get(*wires))
+            return {key: data for key, data in zip(mine, found, strict=True) if data is not None}
+
+        merged: dict[str, bytes] = {}
+        for node, outcome in await self._at_each(keys, fetch):
+            if isinstance(outcome, dict):
+                merged |= outcome
+            elif not isinstance(outcome, NodeDown):
+                raise self._unavailable(node, outcome) from outcome
+        return merged
+
+    async def raw_set_many(self, items: Mapping[str, bytes], timeout: float | None) -> list[str]:
+        for key, data in items.items():
+            self._check_size(key, data)
+
+        async def store(node: MemcachedNode, mine: list[str]) -> list[str]:
+            wires = [(await node.spell(key), items[key]) for key in mine]
+            answers = await node.run(lambda link: link.store_each(b"set", wires, _exptime(timeout)))
+            return [key for key, answer in zip(mine, answers, strict=True) if answer != b"STORED"]
+
+        failed: list[str] = []
+        outcomes = await self._at_each(items, store)
+        for node, outcome in outcomes:
+            if isinstance(outcome, list):
+                failed += outcome
+            elif len(outcomes) == 1 or not isinstance(outcome, NodeDown):
+                raise self._unavailable(node, outcome) from outcome
+            else:
+                failed += [key for key in items if self._node(key) is node]
+        if failed and len(failed) == len(items):
+            raise self._unavailable(outcomes[0][0], NodeDown("nothing could be put there"))
+        return failed
+
+    async def raw_delete_many(self, keys: Iterable[str]) -> None:
+        async def delete(node: MemcachedNode, mine: list[str]) -> None:
+            wires = [await node.spell(key) for key in mine]
+            await node.run(lambda link: link.delete_each(wires))
+
+        self._raise_first(await self._at_each(keys, delete))
+
+    async def raw_clear(self, head: str) -> None:
+        if head != self.keys_of.head:
+            raise NotImplementedError(f"{self.label}: memcached can clear this cache's own prefix only, not {head!r}.")
+        self._raise_first([(node, await _outcome(node.renew())) for node in self._opened().values()])
+
+    async def raw_ping(self) -> None:
+        self._raise_first([(node, await _outcome(node.run(MemcachedLink.version))) for node in self._opened().values()])
+
+    async def raw_close(self) -> None:
+        if self._loop is not asyncio.get_running_loop():
+            return
+        nodes, self._nodes, self._loop = self._nodes, {}, None
+        forget(self)
+        for node in nodes.values():
+            await node.pool.aclose()
+
+    # To the servers and back
+
+    async def _read(self, key: str, miss: T, call: Callable[[MemcachedLink, bytes], Awaitable[T]]) -> T:
+        """Return what *call* finds; *miss* when the key's server is down."""
+        node = self._node(key)
+        try:
+            wire = await node.spell(key)
+            return await node.run(lambda link: call(link, wire))
+        except NodeDown:
+            return miss
+        except (ServerAnswer, ClientException) as exc:
+            raise self._unavailable(node, exc) from exc
+
+    async def _write(self, key: str, call: Callable[[MemcachedLink, bytes], Awaitable[T]]) -> T:
+        """Return what *call* returns; raise when the key's server is down."""
+        node = self._node(key)
+        try:
+            wire = await node.spell(key)
+            return await node.run(lambda link: call(link, wire))
+        except (NodeDown, ServerAnswer, ClientException) as exc:
+            if "too large" in str(exc):
+                raise self._too_large(key) from exc
+            raise self._unavailable(node, exc) from exc
+
+    async def _at_each(
+        self, keys: Iterable[str], call: Callable[[MemcachedNode, list[str]], Awaitable[T]]
+    ) -> list[tuple[MemcachedNode, T | Exception]]:
+        """Run *call* for every server that holds some of *keys*, all at once; return what came of each."""
+        shares: dict[MemcachedNode, list[str]] = {}
+        for key in dict.fromkeys(keys):
+            shares.setdefault(self._node(key), []).append(key)
+        if len(shares) < 2:
+            return [(node, await _outcome(call(node, mine))) for node, mine in shares.items()]
+        async with asyncio.TaskGroup() as group:
+            tasks = [(node, group.create_task(_outcome(call(node, mine)))) for node, mine in shares.items()]
+        return [(node, task.result()) for node, task in tasks]
+
+    async def _count(self, key: str, delta: int) -> int | None:
+        """Add where memcached itself cannot: by compare-and-set, the callers of this process one after the other."""
+        lock = self._counting.get(key)
+        if lock is None:
+            lock = self._counting[key] = asyncio.Lock()
+        async with lock:
+            while True:
+                found = await self._write(key, MemcachedLink.meta_get)
+                if found is None:
+                    return None
+                number = self._number(key, found.data) + delta
+                if not -_COUNTED <= number < _COUNTED:
+                    raise self._no_number(key)
+                data, token, left = b"%d" % number, found.cas, found.left
+                if await self._write(key, lambda link, wire: link.meta_set(wire, data, token, left)):  # noqa: B023 - awaited here
+                    return number
+
+    def _opened(self) -> dict[str, MemcachedNode]:
+        """Every server, in the running loop; what another loop had is left to it, for that loop has ended."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._nodes = {name: self._open(name, address) for name, address in self._where.servers.items()}
+            close_with_loop(self, self.close)
+        return self._nodes
+
+    def _open(self, name: str, address: Address) -> MemcachedNode:
+        where = self._where
+        breaker = Breaker(min(FIRST_PAUSE, where.longest_pause), where.longest_pause)
+        return MemcachedNode(MemcachedPool(name, address, where.pool_size, where.deadline, breaker), self.keys_of.head)
+
+    def _node(self, key: str) -> MemcachedNode:
+        nodes = self._opened()
+        if self._where.rehashes:
+            return nodes[self._ring.owner(key, lambda name: nodes[name].pool.is_down)]
+        return nodes[self._ring.owner(key)]
+
+    # Errors
+
+    def _unavailable(self, node: MemcachedNode, exc: Exception) -> CacheUnavailable:
+        fault = str(exc).rstrip(".")
+        mend = "Is the server running, and reachable?"
+        if "out of memory" in fault:
+            mend = "It has no memory left for this size: give it more with -m."
+        elif not isinstance(exc, NodeDown):
+            mend = "Is it a memcached of 1.6 or newer?"
+        return CacheUnavailable(f"{self.label} at {node.pool.name}: {fault}. {mend}")
+
+    def _raise_first(self, outcomes: list[tuple[MemcachedNode, Any]]) -> None:
+        for node, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise self._unavailable(node, outcome) from outcome
+
+    def _check_size(self, key: str, data: bytes) -> None:
+        if len(data) > self._where.max_value_bytes:
+            raise self._too_large(key, len(data))
+
+    def _too_large(self, key: str, size: int | None = None) -> ValueTooLarge:
+        told = f"has {size} bytes" if size else "is larger than the server takes"
+        return ValueTooLarge(
+            f"{self.label}: the value for {key!r} {told}; {self._where.max_value_bytes} are the most. Cache less, or "
+            "raise the server's -I and OPTIONS['MAX_VALUE_BYTES']."
+        )
+
+    def _number(self, key: str, data: bytes) -> int:
+        digits = data.rstrip(b" ")  # memcached pads where a number got shorter
+        if not digits.removeprefix(b"-").isdigit():
+            raise self._no_number(key)
+        return int(digits)
+
+    def _no_number(self, key: str) -> ValueError:
+        return ValueError(f"{self.label}: the value under {key!r} is no integer of 64 bits, before or after.")
+
+
+async def _outcome(call: Awaitable[T]) -> T | Exception:
+    """What *call* returns, or why it could not, so that one server's failure does not end the others' calls."""
+    try:
+        return await call
+    except (NodeDown, ServerAnswer, ClientException) as exc:
+        return exc
+
+
+def _exptime(timeout: float | None) -> int:
+    """Return a life as memcached takes it.
+
+    Its clock ticks in whole seconds and an item may meet its first tick at once, so one second goes on top. Above 30
+    days memcached reads the number as a time of the calendar.
+    """
+    if timeout is None or timeout > _FOREVER_AT:
+        return 0
+    seconds = math.ceil(timeout) + 1
+    if seconds <= MONTH_SECONDS:
+        return seconds
+    at = int(time.time()) + seconds
+    return at if at < _FOREVER_AT else 0
