@@ -10,13 +10,51 @@ from typing import TYPE_CHECKING, Any
 from torngas_aio._version import __version__
 
 if TYPE_CHECKING:
+    from torngas_aio.application import Application
+    from torngas_aio.handler import ApiHandler, ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
+    from torngas_aio.httpmodule import BaseHttpModule
+    from torngas_aio.middleware import BaseMiddleware
     from torngas_aio.settings_manager import settings
+    from torngas_aio.urlhelper import Url, include, route
+    from torngas_aio.webserver import Server, run, serve
 
-__all__ = ["__version__", "settings"]
+__all__ = [
+    "ApiHandler",
+    "Application",
+    "BaseHttpModule",
+    "BaseMiddleware",
+    "ErrorHandler",
+    "Server",
+    "StaticFileHandler",
+    "Url",
+    "WebHandler",
+    "WebSocketHandler",
+    "__version__",
+    "include",
+    "route",
+    "run",
+    "serve",
+    "settings",
+]
 
 _HOMES = {
+    "ApiHandler": "torngas_aio.handler",
+    "Application": "torngas_aio.application",
+    "BaseHttpModule": "torngas_aio.httpmodule",
+    "BaseMiddleware": "torngas_aio.middleware",
+    "ErrorHandler": "torngas_aio.handler",
+    "Server": "torngas_aio.webserver",
+    "StaticFileHandler": "torngas_aio.handler",
+    "Url": "torngas_aio.urlhelper",
+    "WebHandler": "torngas_aio.handler",
+    "WebSocketHandler": "torngas_aio.handler",
+    "include": "torngas_aio.urlhelper",
+    "route": "torngas_aio.urlhelper",
+    "run": "torngas_aio.webserver",
+    "serve": "torngas_aio.webserver",
     "settings": "torngas_aio.settings_manager",
 }
+"""Name: the module it is handed on from."""
 
 
 def __getattr__(name: str) -> Any:

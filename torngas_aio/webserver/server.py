@@ -31,7 +31,7 @@ from torngas_aio.webserver.options import define_options, log_options, parse_opt
 from torngas_aio.webserver.reloading import is_reloading, start_reloading, wait_if_reloading
 from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving
 
-__all__ = ["Server", "run"]
+__all__ = ["Server", "run", "run_server"]
 
 logger = logging.getLogger("torngas_aio.server")
 
@@ -52,8 +52,15 @@ def run(application: Any = None, sockets: Sequence[socket.socket] | None = None,
         sockets: Listening sockets, in place of `--address` and `--port`.
         kwargs: For the HTTP server: `no_keep_alive`, `backlog`, `max_body_size`, `ssl_options`, timeouts …
     """
+    run_server(Server(), application, sockets, **kwargs)
+
+
+def run_server(
+    server: "Server", application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any
+) -> None:
+    """Do what `run` does, with a server of one's own."""
     try:
-        server = Server().load_all(application, sockets, **kwargs)
+        server.load_all(application, sockets, **kwargs)
         server.start()
     except (BaseError, OptionError) as exc:
         sys.stderr.write(f"The server did not start. {exc}\n")
@@ -79,11 +86,13 @@ class Server:
 
     Args:
         project_path: Put on `sys.path`; by default the directory of the program that was started.
+        arguments: The command line, with the program's name first; None for `sys.argv`.
     """
 
-    def __init__(self, project_path: str | Path | None = None) -> None:
+    def __init__(self, project_path: str | Path | None = None, arguments: list[str] | None = None) -> None:
+        self._arguments = arguments
         self.urls: list[Any] | None = None
-        self.application: Any = None
+        self.application: Application | None = None
         self.http_server: FrontDoor | None = None
         self.sockets: list[socket.socket] = []
         self._is_tls = False
@@ -101,14 +110,14 @@ class Server:
         Options of one's own are defined before, with `tornado.options.define`.
 
         Args:
-            args: The command line with the program's name first; None for `sys.argv`.
+            args: The command line with the program's name first; None for the server's own.
             final: As Tornado's; parse callbacks run in either case.
 
         Raises:
             tornado.options.Error: An option is unknown or its value has the wrong type.
             ConfigError: The settings module cannot be imported, or LOGGING cannot work.
         """
-        rest = parse_options(args)
+        rest = parse_options(self._arguments if args is None else args)
         if options.settings or not settings.is_loaded:
             settings.load(options.settings)
         self._set_up_logging()
@@ -194,13 +203,27 @@ class Server:
         self._faults = []
         try:
             self.parse_command()
+            self.load_project(application)
+        finally:
+            self._faults = None
+        self.load_httpserver(sockets, **kwargs)
+        return self
+
+    def load_project(self, application: Any = None) -> Application:
+        """`load_urls` and `load_application`, whose faults are raised together; return the application.
+
+        Raises:
+            ConfigError: All faults of settings, URLs, middlewares and modules.
+        """
+        self._faults = [] if self._faults is None else self._faults
+        try:
             self.load_urls()
             self.load_application(application)
             ConfigError.gather(self._faults)
         finally:
             self._faults = None
-        self.load_httpserver(sockets, **kwargs)
-        return self
+        assert self.application is not None
+        return self.application
 
     def server_start(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
         """`load_httpserver` and `start`."""

@@ -1,0 +1,1 @@
+"""The command line, run in projects of its own making."""

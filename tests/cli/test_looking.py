@@ -1,0 +1,237 @@
+"""routes, pipeline, check and shell tell what is there."""
+
+from pathlib import Path
+
+import pytest
+
+from torngas_aio.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+MANY_URLS = """
+from tornado.web import RequestHandler
+from torngas_aio import Url, include, route
+from torngas_aio.handler import WebHandler
+
+class Plain(RequestHandler):
+    pass
+
+class Ours(WebHandler):
+    pass
+
+url = Url()
+inner = route(url(r"/([0-9]+)", Ours, name="one"), url(r"/all/?", Ours, name="all"))
+urls = route(
+    url(r"/", Ours, name="index"),
+    include(r"/things", inner, "thing"),
+    url(r"/plain", Plain, name="plain"),
+    url(r"([a-z/]*)", Ours, name="open"),
+)
+"""
+
+WATCH = """
+class Watch:
+    async def process_init(self, application): pass
+    async def process_call(self, request, clear): pass
+    async def process_request(self, handler, clear): pass
+    async def process_render(self, handler, clear, template_name, **kwargs): pass
+    async def process_endcall(self, handler, clear): pass
+    async def process_exception(self, handler, clear, typ, value, tb): pass
+    async def process_shutdown(self, application): pass
+"""
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def many(project: Path) -> Path:
+    """The project with more routes, one more middleware, and a module chosen by path."""
+    (project / "home/urls.py").write_text(MANY_URLS)
+    (project / "middlewares/watch.py").write_text(WATCH)
+    setting = project / "settings/setting.py"
+    edit(setting, '"middlewares.timing', '"middlewares.watch.Watch",\n    "middlewares.timing')
+    edit(setting, 'COMMON_MODULES = ("httpmodules.nostore.NoStoreModule",)', "COMMON_MODULES = ()")
+    edit(setting, 'ROUTE_MODULES = {"index": ["!', 'ROUTE_MODULES = {"^/things/[0-9]": ["')
+    return project
+
+
+class TestRoutes:
+    def test_each_route_is_a_line(self, many: Path, capsys: Capture) -> None:
+        """Pattern, name, handler, hooks a stage, modules; in the order of declaration."""
+        assert main(["routes"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        by_name = {name: next(line for line in lines if f" {name} " in line) for name in (
+            "index", "thing-one", "thing-all", "plain", "open")}  # fmt: skip
+        assert list(by_name.values()) == [line for line in lines if "home.urls" in line]
+        assert "/things/([0-9]+)" in by_name["thing-one"]
+        assert "home.urls.Ours" in by_name["thing-one"]
+        assert by_name["thing-one"].endswith("NoStoreModule")
+        assert "call:1 request:1 render:1 response:2 endcall:1 exception:1" in by_name["thing-one"]
+        assert by_name["thing-all"].endswith(" -")
+
+    def test_slow_and_foreign_ones_are_marked(self, many: Path, capsys: Capture) -> None:
+        """With what the marks mean."""
+        assert main(["routes"]) == 0
+        out = capsys.readouterr().out
+        marked = {
+            line.split()[2]: line.split()[0] for line in out.splitlines() if line[:1] in "*!" and "home.urls" in line
+        }
+        assert marked == {"open": "*", "plain": "!"}
+        assert "* no literal opening: tried one after the other" in out
+        assert "! a plain Tornado handler: it gets the call hooks only" in out
+        plain = next(line for line in out.splitlines() if line.startswith("!  /plain"))
+        assert plain.split()[4:] == ["call:1", "-"]
+
+
+class TestPipeline:
+    def test_hooks_come_in_the_order_they_run(self, many: Path, capsys: Capture) -> None:
+        """Stage by stage, each with file and line; modules stand where their middleware does."""
+        assert main(["pipeline", "/things/7"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        stages = [line.split()[0] for line in lines[1:] if not line.startswith(" ")]
+        assert stages == ["init", "call", "route", "request", "handler", "render", "response", "endcall", "exception",
+                          "shutdown"]  # fmt: skip
+        start = lines.index("response")
+        assert [line.split()[1:] for line in lines[start + 1 : start + 3]] == [
+            ["httpmodules.nostore.NoStoreModule.begin_response", "httpmodules/nostore.py:12"],
+            ["middlewares.timing.TimingMiddleware.process_response", "middlewares/timing.py:12"],
+        ]
+        assert "  1. middlewares.watch.Watch.process_call  middlewares/watch.py:4" in lines
+        assert "handler    home.urls.Ours  home/urls.py:9" in lines
+
+    def test_a_name_is_as_good_as_a_path(self, many: Path, capsys: Capture) -> None:
+        """The same lines; a query string is no part of the path."""
+        assert main(["pipeline", "thing-one"]) == 0
+        by_name = capsys.readouterr().out
+        assert main(["pipeline", "/things/1?page=2"]) == 0
+        assert capsys.readouterr().out == by_name
+
+    def test_what_has_no_route_or_no_pipeline_says_so(self, many: Path, capsys: Capture) -> None:
+        """A 404 runs the middlewares, a plain Tornado handler the call hooks only."""
+        assert main(["pipeline", "/NOWHERE"]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("/NOWHERE: no route, answered 404")
+        assert "process_endcall" in out
+        assert main(["pipeline", "/plain"]) == 0
+        out = capsys.readouterr().out
+        assert "a plain Tornado handler, which gets the call hooks only" in out
+        assert "process_call" in out
+        assert "process_endcall" not in out
+
+    def test_an_unknown_name_is_refused(self, many: Path, capsys: Capture) -> None:
+        """The known ones are named."""
+        assert main(["pipeline", "thing"]) == 1
+        assert "No route is named 'thing'. Known are all, index" not in capsys.readouterr().err
+        assert main(["pipeline", "nothing"]) == 1
+        assert "Known are index, open, plain, thing-all, thing-one; a path starts with '/'." in capsys.readouterr().err
+
+
+class TestCheck:
+    def test_a_sound_project_has_no_faults(self, project: Path, capsys: Capture) -> None:
+        """Status 0, and how much was looked at."""
+        assert main(["check"]) == 0
+        assert capsys.readouterr().out == "settings.setting: no faults, 0 cautions, 5 routes.\n"
+
+    def test_every_fault_is_listed(self, project: Path, capsys: Capture) -> None:
+        """Status 1; settings, URLs, hooks and modules in one go."""
+        setting = project / "settings/setting.py"
+        edit(setting, 'INSTALLED_APPS = ("home",)', 'INSTALLED_APPS = ("home", "shop")\nTHREADS_NUM = 0')
+        edit(setting, '"!httpmodules', '"!httpmodule')
+        edit(project / "middlewares/timing.py", "async def process_response", "def process_response")
+        assert main(["check"]) == 1
+        captured = capsys.readouterr()
+        lines = captured.err.splitlines()
+        assert captured.out == ""
+        assert lines[-1] == "4 faults."
+        assert all(line.startswith("fault: ") for line in lines[:-1])
+        for part in ("'shop'", "THREADS_NUM = 0", "!httpmodule.nostore", "middlewares/timing.py:12"):
+            assert sum(part in line for line in lines) == 1, captured.err
+
+    def test_cautions_are_no_faults(self, many: Path, capsys: Capture) -> None:
+        """A foreign handler is named; modules that never run are, too."""
+        edit(many / "settings/setting.py", '    "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",\n', "")
+        assert main(["check", "--workers=4"]) == 0
+        out = capsys.readouterr().out
+        assert "caution: COMMON_MODULES and ROUTE_MODULES have no effect" in out
+        assert "caution: /plain: home.urls.Plain is plain Tornado and gets the call hooks only." in out
+        assert out.endswith("no faults, 2 cautions, 8 routes.\n")
+
+
+class TestSettingsChoice:
+    def test_the_option_wins(self, project: Path, capsys: Capture) -> None:
+        """Over everything else; a wrong one is a clear error."""
+        assert main(["check", "--settings=settings.nothing"]) == 1
+        assert "Settings module 'settings.nothing'" in capsys.readouterr().err
+
+    def test_pyproject_may_name_it(self, project: Path, capsys: Capture) -> None:
+        """[tool.torngas-aio] settings."""
+        (project / "conf_other.py").write_text("DEBUG = True\nMIDDLEWARE_CLASSES = ()\n")
+        edit(project / "pyproject.toml", '[tool.torngas-aio]\nsettings = "settings.setting"',
+             '[tool.torngas-aio]\nsettings = "conf_other"')  # fmt: skip
+        assert main(["check"]) == 0
+        assert capsys.readouterr().out.startswith("conf_other: no faults")
+
+    def test_the_usual_place_is_looked_at(self, project: Path, capsys: Capture) -> None:
+        """Without a word anywhere, settings/setting.py is it."""
+        (project / "pyproject.toml").unlink()
+        assert main(["check"]) == 0
+        assert capsys.readouterr().out.startswith("settings.setting: no faults")
+
+    def test_outside_of_a_project_it_says_so(self, directory: Path, capsys: Capture) -> None:
+        """With what to do."""
+        assert main(["check"]) == 1
+        assert "No settings module. Run this in the project's directory" in capsys.readouterr().err
+
+    def test_a_pyproject_that_cannot_be_read_is_a_clear_error(self, directory: Path, capsys: Capture) -> None:
+        """With its path and line."""
+        (directory / "pyproject.toml").write_text("[tool\n")
+        assert main(["check"]) == 1
+        assert "pyproject.toml: Expected ']'" in capsys.readouterr().err
+
+
+class TestShell:
+    def test_await_works(self, project: Path, capsys: Capture) -> None:
+        """Several lines; the project's names are there, and the application is started."""
+        code = (
+            "import asyncio\n"
+            "await cache.set('a', 5)\n"
+            "print(await cache.get('a'), settings.DEBUG, application.lifespan.is_open)\n"
+        )
+        assert main(["shell", "-c", code]) == 0
+        assert capsys.readouterr().out == "5 True True\n"
+
+    def test_an_error_is_shown_and_counts(self, project: Path, capsys: Capture) -> None:
+        """Status 1, with the traceback; also for what is no Python."""
+        assert main(["shell", "-c", "await cache.get('a')\n1/0"]) == 1
+        assert "ZeroDivisionError" in capsys.readouterr().err
+        assert main(["shell", "-c", "this is no python"]) == 1
+        assert "SyntaxError" in capsys.readouterr().err
+
+    def test_exit_ends_it(self, project: Path) -> None:
+        """With its status, after the application was shut down."""
+        with pytest.raises(SystemExit) as caught:
+            main(["shell", "-c", "raise SystemExit(3)"])
+        assert caught.value.code == 3
+
+    def test_a_prompt_reads_until_the_end(
+        self, project: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An error ends nothing; names last from line to line."""
+        typed = iter(["x = await cache.get('no', 7)", "1/0", "print(x + 1)"])
+
+        def read(prompt: str = "") -> str:
+            try:
+                return next(typed)
+            except StopIteration:
+                raise EOFError from None
+
+        monkeypatch.setattr("builtins.input", read)
+        assert main(["shell"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.strip() == "8"
+        assert "ZeroDivisionError" in captured.err
+        assert "`await` works" in captured.err

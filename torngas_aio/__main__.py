@@ -1,0 +1,10 @@
+"""`python -m torngas_aio` is `torngas-aio`."""
+
+import sys
+
+from torngas_aio.cli import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""From the command line to a command and its exit status. Begin with `main`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from torngas_aio._version import __version__
+from torngas_aio.cli.registry import Command, command_names, load_command
+from torngas_aio.exception import BaseError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that *arguments* name; return the exit status.
+
+    0 done; 1 it failed, with the reason on stderr; 2 the command line makes no sense.
+
+    Args:
+        arguments: Without the program's name; None for `sys.argv`.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _use_current_directory()
+    try:
+        return _run(words)
+    except BaseError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `torngas-aio routes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    parser = _parser()
+    if not words or words[0] in ("-h", "--help"):
+        parser.print_help()
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    if words[0] not in command_names():
+        parser.parse_args(words)  # names the choices, ends with status 2
+    command = load_command(words[0])
+    own = argparse.ArgumentParser(prog=f"torngas-aio {words[0]}", description=_described(command))
+    command.add_arguments(own)
+    if getattr(command, "takes_rest", False):
+        known, rest = own, words[1:]
+        namespace = known.parse_args([])
+        namespace.rest = rest
+    else:
+        namespace = own.parse_args(words[1:])
+    return int(command.run(namespace) or 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="torngas-aio",
+        description="The Django-like application layer for Tornado. Run it in the project's directory.",
+        epilog="`torngas-aio COMMAND --help` tells a command's options.",
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name in command_names():
+        commands.add_parser(name, help=_summary(name), add_help=False)
+    return parser
+
+
+def _summary(name: str) -> str:
+    try:
+        return load_command(name).help
+    except Exception as exc:  # noqa: BLE001  a frontier: another package's command must not break the help
+        return f"(cannot be loaded: {exc})"
+
+
+def _described(command: Command) -> str:
+    return (command.__doc__ or command.help).strip()
+
+
+def _use_current_directory() -> None:
+    """The project is where the command is called: its modules come first."""
+    here = os.getcwd()  # noqa: PTH109  as `python -m` writes it
+    if here not in sys.path:
+        sys.path.insert(0, here)

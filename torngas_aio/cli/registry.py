@@ -1,0 +1,78 @@
+"""Which commands there are: the built-in ones, and those of installed packages.
+
+    [project.entry-points."torngas_aio.commands"]
+    greet = "mypackage.commands:Greet"
+
+Nothing of a command is imported before it is asked for. Begin with `Command`.
+"""
+
+import argparse
+import importlib.metadata
+from functools import cache
+from typing import Protocol, runtime_checkable
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import ConfigError
+
+__all__ = ["GROUP", "Command", "command_names", "load_command"]
+
+GROUP = "torngas_aio.commands"
+"""The entry point group of other packages' commands."""
+
+BUILT_IN = {
+    "startproject": "torngas_aio.cli.starting.StartProject",
+    "startapp": "torngas_aio.cli.starting.StartApp",
+    "runserver": "torngas_aio.cli.runserver.RunServer",
+    "routes": "torngas_aio.cli.routes.Routes",
+    "pipeline": "torngas_aio.cli.pipeline.ShowPipeline",
+    "check": "torngas_aio.cli.check.Check",
+    "shell": "torngas_aio.cli.shell.Shell",
+}
+"""Name of a command and its class, which is made without arguments."""
+
+
+@runtime_checkable
+class Command(Protocol):
+    """One command; its docstring is the description that `--help` shows.
+
+    Attributes:
+        help: One line for the list of commands.
+    """
+
+    help: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what the command takes."""
+
+    def run(self, arguments: argparse.Namespace) -> int | None:
+        """Do it; return the exit status, None for 0.
+
+        A `torngas_aio.exception.BaseError` is shown without its traceback and ends with status 1. Coroutines are the
+        command's own to run; `torngas_aio.cli.project.run_async` does it with the application opened and closed.
+        """
+
+
+@cache
+def _installed() -> dict[str, importlib.metadata.EntryPoint]:
+    return {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
+
+
+def command_names() -> list[str]:
+    """Return the names of all commands: the built-in ones, then those of other packages."""
+    return [*BUILT_IN, *sorted(set(_installed()) - set(BUILT_IN))]
+
+
+def load_command(name: str) -> Command:
+    """Return the command *name*.
+
+    Raises:
+        ConfigError: Its package is installed but does not give a command.
+    """
+    made = import_object(BUILT_IN[name]) if name in BUILT_IN else _installed()[name].load()
+    command = made() if isinstance(made, type) else made
+    if not isinstance(command, Command):
+        raise ConfigError(
+            f"The command {name!r} ({made!r}) lacks `help`, `add_arguments` or `run`. "
+            "See torngas_aio.cli.registry.Command."
+        )
+    return command

@@ -1,0 +1,90 @@
+"""`torngas-aio shell`: a prompt in the project, where `await` works. Begin with `Shell`."""
+
+import argparse
+import ast
+import asyncio
+import code
+import inspect
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from torngas_aio import _importing
+from torngas_aio.cli.project import add_settings_option, load_project
+from torngas_aio.settings_manager import settings
+from torngas_aio.webserver.serving import new_event_loop
+
+__all__ = ["Console", "Shell"]
+
+BANNER = "torngas_aio shell: {names} are here, `await` works. Ctrl-D ends it."
+ALLOW_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+class Shell:
+    """Open a Python prompt with `application`, `settings` and the caches; `await` may be written at the prompt.
+
+    The application is started as the server starts it, and shut down at the end.
+    """
+
+    help = "a Python prompt that knows the project, with await"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("-c", "--command", metavar="CODE", help="run this and exit")
+        add_settings_option(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Read, run, print, until the end of input."""
+        application = load_project(arguments.settings)
+        names = {"application": application, "settings": settings}
+        names["cache"] = _importing.import_object("torngas_aio.cache.cache")
+        names["caches"] = _importing.import_object("torngas_aio.cache.caches")
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(application.startup())
+            try:
+                console = Console(names, runner.run)
+                if arguments.command is not None:
+                    return 0 if console.execute(arguments.command) else 1
+                console.interact(banner=BANNER.format(names=", ".join(names)), exitmsg="")
+                return 0
+            finally:
+                runner.run(application.shutdown())
+
+
+class Console(code.InteractiveConsole):
+    """A prompt whose lines may await.
+
+    Args:
+        names: What is defined at the prompt.
+        wait: Runs a coroutine to its end and returns its result.
+    """
+
+    def __init__(self, names: dict[str, Any], wait: Callable[[Any], Any]) -> None:
+        super().__init__({"__name__": "__console__", "__doc__": None, **names})
+        self._wait = wait
+        self._failed = False
+        self.compile.compiler.flags |= ALLOW_AWAIT
+
+    def execute(self, source: str) -> bool:
+        """Run *source*, several lines of it; return whether it raised nothing."""
+        self._failed = False
+        try:
+            compiled = compile(source, "<command>", "exec", flags=ALLOW_AWAIT)
+        except SyntaxError:
+            self.showsyntaxerror("<command>")
+            return False
+        self.runcode(compiled)
+        return not self._failed
+
+    def runcode(self, code: types.CodeType) -> None:
+        """Run one compiled statement, awaiting it where it is a coroutine's."""
+        try:
+            result = types.FunctionType(code, self.locals)()
+            if inspect.iscoroutine(result):
+                self._wait(result)
+        except SystemExit:
+            raise
+        except BaseException:  # noqa: BLE001  a frontier: what was typed may raise anything, Ctrl-C included
+            self._failed = True
+            self.showtraceback()
+        sys.stdout.flush()

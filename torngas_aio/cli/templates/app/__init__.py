@@ -1,0 +1,1 @@
+"""The application __app__."""

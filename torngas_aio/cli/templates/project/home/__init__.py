@@ -1,0 +1,1 @@
+"""The first application: a page and an API."""

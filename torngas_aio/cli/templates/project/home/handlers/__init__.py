@@ -1,0 +1,1 @@
+"""What answers the URLs of this application."""

@@ -1,0 +1,1 @@
+"""Hooks around some routes; COMMON_MODULES and ROUTE_MODULES name them."""

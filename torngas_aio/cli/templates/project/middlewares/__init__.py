@@ -1,0 +1,1 @@
+"""Hooks around every request; MIDDLEWARE_CLASSES names them."""

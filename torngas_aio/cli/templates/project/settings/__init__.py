@@ -1,0 +1,1 @@
+"""One module a place: `setting` for development, `setting_online` for the world."""

@@ -1,0 +1,1 @@
+"""Tests of the project, over a real socket."""
