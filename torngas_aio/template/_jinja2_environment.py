@@ -148,10 +148,10 @@ def _made(
         bytecode_cache=_bytecode_cache(options, f"{kind.__name__} {sorted(given.items())!r}"),
         **given,
     )
-    tables = (("filters", made.filters), ("tests", made.tests), ("globals", made.globals))
-    for key, table in tables:
+    for key, table in (("filters", made.filters), ("tests", made.tests)):
         for name, value in (options.get(key) or {}).items():
             table[name] = object_of(f"{key}.{name}", value)
+    made.globals.update(options.get("globals") or {})
     made.policies.update(options.get("policies") or {})
     if kind is _GuardedEnvironment:
         made.filters = guarded_filters(made.filters)

@@ -44,15 +44,19 @@ class GuardedContext(Context):
     """A context whose calls may not give anything awaitable."""
 
     def call(self, func: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return guard_result(super().call(func, *args, **kwargs))
+        value = super().call(func, *args, **kwargs)
+        try:
+            return guard_result(value)
+        except MustAwait:
+            if iscoroutine(value):
+                value.close()  # made by this call and never begun, so nothing of it was done yet
+            raise
 
 
 def guard_result(value: Any) -> Any:
     """Return *value*, unless it has to be awaited."""
     if type(value) in _PLAIN or not shape_of_value(value) & Shape.AWAITABLE:
         return value
-    if iscoroutine(value):
-        value.close()  # never begun, so nothing of it was done yet
     raise MustAwait
 
 

@@ -216,7 +216,8 @@ class Jinja2TemplateLoader(contract.TemplateLoader):
         filesystem_checks: Look at each load whether the files have changed; `auto_reload` is the same.
         cache_size: Compiled templates held in memory; -1: all of them, 0: none.
         cache_directory: Where bytecode is kept between starts; None: nowhere.
-        filters, tests, globals: Names to add, each a function or its dotted path.
+        filters, tests: Functions to add by name, each itself or its dotted path.
+        globals: Values that every template sees.
         enable_async: False: values met inside templates are never awaited.
         offload_bytes: Pages that came out this large are made in a worker thread.
         options: Whatever else `jinja2.Environment` takes.
