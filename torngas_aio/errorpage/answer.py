@@ -128,7 +128,7 @@ async def render_error_template(
 def _debug_answer(wanted: str, **details: Any) -> ErrorAnswer:
     report = report_of(**details)
     if wanted == _TEXT:
-        return ErrorAnswer("text/plain; charset=UTF-8", debug_text(report).encode("utf-8", "backslashreplace"))
+        return ErrorAnswer("text/plain; charset=UTF-8", debug_text(report).encode())
     if wanted in {_PROBLEM, _JSON}:
         return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(debug_problem(report))))
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from html import escape
 
 from torngas_aio.errorpage.frames import FrameReport, SourceLine
+from torngas_aio.errorpage.masking import printable
 from torngas_aio.errorpage.report import ErrorReport, ExceptionReport, Items
 from torngas_aio.errorpage.style import SCRIPT, STYLE
 from torngas_aio.errorpage.text import debug_text
@@ -156,6 +157,4 @@ def _table(items: Items) -> str:
 
 
 def _e(text: str) -> str:
-    """Escape for HTML; what UTF-8 or HTML cannot carry is shown as its number."""
-    shown = "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
-    return escape(shown)
+    return escape(printable(text))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-__all__ = ["MASK", "Showing", "is_secret", "mask_text"]
+__all__ = ["MASK", "Showing", "is_secret", "mask_text", "printable"]
 
 MASK = "••••••••"
 
@@ -27,7 +27,8 @@ _ANYWHERE = r"password|passwd|secret|token|api_?key"
 _SECRET = re.compile(rf"(?:^|[^a-z])(?:{_WORDS})s?(?:$|[^a-z])|{_ANYWHERE}", re.IGNORECASE)
 # The look-behind keeps the search linear: a long word is tried from its start only.
 _IN_TEXT = re.compile(
-    rf"(?P<name>(?<![\w.-])[\w.-]*(?:{_ANYWHERE}|authorization|credential|csrf|xsrf|private_key)[\w.-]*[\"']?\s*[=:]\s*)"
+    rf"(?P<name>(?<![\w.-])[\w.-]*(?:{_ANYWHERE}|authorization|credential|csrf|xsrf|private_key)[\w.-]*[\"']?"
+    r"(?:\s*:[\w.\[\]|, ]+?(?=\s*=[^=]))?\s*[=:]\s*)"
     r"(?:[bru]?\"[^\"]*\"|[bru]?'[^']*'|(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+)",
     re.IGNORECASE,
 )
@@ -47,6 +48,11 @@ def mask_text(text: str) -> str:
     """Return *text* with passwords in URLs and values behind secret-sounding names masked."""
     text = _IN_URL.sub(rf"\g<start>{MASK}", text)
     return _IN_TEXT.sub(rf"\g<name>{MASK}", text)
+
+
+def printable(text: str) -> str:
+    """Return *text* with characters that no page can carry, or that command a terminal, shown by number."""
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
 
 
 class Showing:

@@ -6,6 +6,7 @@ Begin with `debug_text`.
 from collections.abc import Iterator
 from typing import Any
 
+from torngas_aio.errorpage.masking import printable
 from torngas_aio.errorpage.report import ErrorReport, ExceptionReport
 
 __all__ = ["debug_problem", "debug_text"]
@@ -13,7 +14,7 @@ __all__ = ["debug_problem", "debug_text"]
 
 def debug_text(report: ErrorReport) -> str:
     """Return the report as text, to be read in a terminal or pasted into a bug report."""
-    return "\n".join(_lines(report)) + "\n"
+    return printable("\n".join(_lines(report)) + "\n")
 
 
 def debug_problem(report: ErrorReport) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+"""Secrets are masked, and hostile values cost a bounded time and length."""
+
+import collections
+import re
+from typing import Any
+
+import pytest
+
+from torngas_aio.errorpage.masking import MASK, Showing, is_secret, mask_text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "PASSWD", "db_password", "secret_key", "cookie_secret", "api_key", "apiKey", "X-Api-Key",
+     "access_token", "Authorization", "auth", "session_id", "sessionid", "_xsrf", "csrf_token", "Set-Cookie",
+     "private_key", "dsn", "credentials", "passphrase", "salt", "card_number", "PWD"],
+)  # fmt: skip
+def test_names_that_sound_secret(name: str) -> None:
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["author", "name", "compass", "session_name", "SESSION", "page", "passenger", "expires", "host", "dosnt", 3]
+)
+def test_names_that_do_not(name: object) -> None:
+    assert not is_secret(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("mysql://app:s3cret@db/blog", f"mysql://app:{MASK}@db/blog"),
+        ("redis://:pw@host:6379/0", f"redis://:{MASK}@host:6379/0"),
+        ("User(name='Ann', password='hunter2')", f"User(name='Ann', password={MASK})"),
+        ('{"token": "abc", "page": 1}', f'{{"token": {MASK}, "page": 1}}'),
+        ("Authorization: Bearer abc.def", f"Authorization: {MASK}"),
+        ('def f(secret: str | None = "abc")', f"def f(secret: str | None = {MASK})"),
+        ("https://example.org/a?b=c", "https://example.org/a?b=c"),
+        ("the password is wrong", "the password is wrong"),
+    ],
+)
+def test_secrets_within_text_are_masked(text: str, masked: str) -> None:
+    assert mask_text(text) == masked
+
+
+def test_masking_takes_its_time_by_length_only() -> None:
+    mask_text("a" * 1_000_000 + "." * 1_000_000)  # quadratic work would run into the test's time limit
+
+
+def test_values_behind_secret_names_are_masked_at_any_depth() -> None:
+    class Section(dict[str, Any]):
+        pass
+
+    shown = Showing().text({"CACHES": Section(default={"PASSWORD": "pw", "list": [{"token": "t"}]}), "page": 1})
+    assert "pw" not in shown
+    assert "'t'" not in shown
+    assert "'page': 1" in shown
+    assert Showing().text("pw", "password") == MASK
+    assert Showing().text(None, "password") == "None"
+    assert Showing().text(True, "use_token") == "True"
+
+
+class Raises:
+    def __repr__(self) -> str:
+        raise SystemExit
+
+
+class Endless:
+    def __repr__(self) -> str:
+        while True:
+            pass
+
+
+class Huge:
+    def __repr__(self) -> str:
+        return "x" * 10_000_000
+
+
+class Liar(str):
+    __slots__ = ()
+
+    def replace(self, *_: Any) -> str:
+        return "<script>"
+
+    __str__ = __repr__ = replace
+
+
+class NoText:
+    def __repr__(self) -> Any:
+        return 3
+
+
+class BadDict(dict[str, Any]):
+    def items(self) -> Any:
+        raise KeyError
+
+    def __len__(self) -> int:
+        raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Raises(), "<Raises: its repr raised SystemExit>"),
+        (Endless(), "<Endless: its repr takes too long>"),
+        (NoText(), "<NoText: its repr raised TypeError>"),
+        (BadDict(a=1), "{'a': 1}"),
+        ([Raises()], "[<Raises: its repr raised SystemExit>]"),
+        ((1,), "(1)"),
+    ],
+)
+def test_hostile_values_are_named(value: object, text: str) -> None:
+    assert Showing().text(value) == text
+
+
+def test_huge_values_are_cut() -> None:
+    assert Showing().text(10**5000) == "<int of 16610 bits>"  # Python refuses to write so many digits
+    assert len(Showing(max_chars=200).text(Huge())) < 250
+    assert Showing(max_chars=200).text("x" * 10_000_000).endswith("(10000000 in all)")
+    assert Showing(max_chars=200).text(list(range(10_000))).endswith("… (10000 in all)]")
+    deep: list[Any] = []
+    for _ in range(1000):
+        deep = [deep]
+    assert Showing().text(deep) == "[[[[[…]]]]]"
+    pair = collections.namedtuple("pair", "a token")
+    assert Showing().text(pair(1, "secret")) == f"pair(a=1, token={MASK})"
+
+
+def test_all_values_together_have_one_budget() -> None:
+    showing = Showing(seconds=0.0)
+    assert showing.text(object()) == "<object: not shown, the time for showing values was used up>"
+    assert showing.text({"a": "b"}) == "{'a': 'b'}"
+
+
+def test_an_error_s_message_is_masked_and_bounded() -> None:
+    class Bad(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    assert re.fullmatch(r"<.*Bad: its str raised ValueError>", Showing().message(Bad()))
+    assert Showing().message(ValueError("token=abc")) == f"token={MASK}"
