@@ -33,6 +33,7 @@ def test_a_killed_master_keeps_what_it_has_committed_and_replicates_again(cluste
     cluster.master.process.restart()
     cluster.master.execute("INSERT INTO kept VALUES (2)", DATABASE)
     cluster.heal()
+    cluster.wait_for_slaves()
     for server in cluster.servers:
         assert server.execute("SELECT id FROM kept ORDER BY id", DATABASE) == [{"id": 1}, {"id": 2}]
 

@@ -73,13 +73,12 @@ def _closer(held: dict[tuple[str, int], tuple[Any, Cluster]], key: tuple[str, in
 def open_session(name: str = "default", **options: Any) -> DbSession:
     """Return a new session, which the caller closes with `aclose()`."""
     connection = _outer.get(_NONE).get(name)
-    sync_connection = None if connection is None else connection.sync_connection
     scope = current_scope()
     stickiness: Stickiness | None = None if scope is None else scope.get(STICKINESS)
     if stickiness is None:
-        return DbSession(cluster_of(name), connection=sync_connection, **options)
+        return DbSession(cluster_of(name), connection=connection, **options)
     options.setdefault("is_pinned", name in stickiness.names)
-    session = DbSession(cluster_of(name), connection=sync_connection, **options)
+    session = DbSession(cluster_of(name), connection=connection, **options)
     stickiness.watch(name, session)
     return session
 

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from torngas_aio.context import Outcome
 from torngas_aio.db.dbalchemy.engines import Cluster
@@ -37,7 +36,7 @@ class DbSession(AsyncSession):
     sync_session: RoutedSession
 
     def __init__(
-        self, cluster: Cluster, *, is_pinned: bool = False, connection: Connection | None = None, **options: Any
+        self, cluster: Cluster, *, is_pinned: bool = False, connection: AsyncConnection | None = None, **options: Any
     ) -> None:
         if connection is not None:
             options |= {"bind": connection, "join_transaction_mode": "create_savepoint"}

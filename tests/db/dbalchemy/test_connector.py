@@ -1,0 +1,67 @@
+"""`Connector`: connections by name, their tables made and dropped."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import inspect
+
+from tests.db.models import Elsewhere, User
+from tests.db.support import configured, in_request, prepared
+from torngas_aio.db.dbalchemy import Connector, DbConnection, metadata_of, session_scope
+from torngas_aio.exception import DatabaseUnavailable, UnknownAlias
+
+
+async def tables(connection: DbConnection) -> set[str]:
+    async with connection.engine.connect() as open_connection:
+        return set(await open_connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+
+
+async def test_every_connection_has_the_tables_of_its_own_models(sqlite: dict[str, Any]) -> None:
+    with configured(sqlite):
+        async with prepared():
+            default, other = Connector.get_conn(), Connector.get_conn("other")
+            await other.create_db()
+            assert await tables(default) >= {"users", "posts"}
+            assert await tables(other) == {"users"}
+            async with session_scope("other") as session:
+                session.add(Elsewhere(id=1, label="there"))
+                await session.commit()
+                assert await Elsewhere.Q.count() == 1
+            async with session_scope():
+                assert await User.Q.count() == 0
+            await other.drop_db()
+            assert await tables(other) == set()
+            await default.drop_db()
+
+
+def test_models_of_two_connections_may_share_a_table_name() -> None:
+    assert User.metadata is metadata_of()
+    assert Elsewhere.metadata is metadata_of("other")
+    assert metadata_of("other").tables["users"] is Elsewhere.__table__
+
+
+async def test_the_pool_lists_what_is_configured(sqlite: dict[str, Any]) -> None:
+    with configured(sqlite):
+        async with prepared():
+            assert list(Connector.conn_pool) == ["default", "other"]
+            assert len(Connector.conn_pool) == 2
+            assert repr(Connector.conn_pool["other"]) == "<DbConnection 'other'>"
+            with pytest.raises(KeyError):
+                Connector.conn_pool["nowhere"]
+            with pytest.raises(UnknownAlias, match="'nowhere'"):
+                Connector.get_conn("nowhere")
+            async with in_request():
+                assert Connector.get_session() is User.session
+                assert Connector.get_conn().session is User.session
+            async with Connector.get_conn().session_scope() as session:
+                assert User.session is session
+            await Connector.get_conn().ping()
+
+
+async def test_a_ping_of_what_is_not_there_says_so() -> None:
+    said = r"master /nowhere/at/all\.db: no connection"
+    with (
+        configured({"default": {"connections": [{"DATABASE": "/nowhere/at/all.db"}]}}),
+        pytest.raises(DatabaseUnavailable, match=said),
+    ):
+        await Connector.get_conn().ping()

@@ -1,0 +1,134 @@
+"""Engines as the settings want them, and slaves that are left out and tried again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
+
+from tests.db.models import User
+from tests.db.support import configured, prepared
+from torngas_aio._closing import close_all
+from torngas_aio.db.dbalchemy import engines, session_scope
+from torngas_aio.db.dbalchemy.engines import Cluster, make_engine
+from torngas_aio.db.dbalchemy.pool import WaitingPool
+from torngas_aio.db.dbalchemy.registry import cluster_of
+from torngas_aio.db.dbalchemy.specs import parse_database
+from torngas_aio.exception import ConfigError
+
+SERVER = {"DRIVER": "mysql+aiomysql", "HOST": "h", "UID": "u", "PASSWD": "hunter2"}
+
+
+def cluster(*servers: dict[str, Any], **options: Any) -> Cluster:
+    connections = {"default": {"connections": list(servers)}}
+    return Cluster(parse_database("default", connections, {f"sqlalchemy.{key}": each for key, each in options.items()}))
+
+
+@pytest.mark.parametrize(
+    ("named", "kind"),
+    [
+        ("QueuePool", WaitingPool),
+        ("AsyncAdaptedQueuePool", WaitingPool),
+        ("NullPool", NullPool),
+        ("sqlalchemy.pool.NullPool", NullPool),
+        ("sqlalchemy.pool.AsyncAdaptedQueuePool", WaitingPool),
+        (AsyncAdaptedQueuePool, WaitingPool),
+        (None, WaitingPool),
+    ],
+)
+def test_a_pool_class_by_name(named: Any, kind: type) -> None:
+    options = {"poolclass": named} if named is not None else {}
+    made = cluster({"ROLE": "master", **SERVER}, pool_size="7", max_overflow=0, echo="false", **options)
+    assert isinstance(made.master.sync_engine.pool, kind)
+    assert made.master.sync_engine.pool._recycle == -1
+    if kind is WaitingPool:
+        assert made.master.sync_engine.pool.size() == 7  # type: ignore[attr-defined]  # a queue pool
+
+
+def test_what_cannot_work_is_a_config_error_without_the_password() -> None:
+    cases: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
+        ([{"ROLE": "master", **SERVER}], {"poolclass": "NoPool"}, "no such pool"),
+        ([{"ROLE": "master", **SERVER}], {"no_such_option": 1}, "no_such_option"),
+        ([{"ROLE": "master", **SERVER, "DRIVER": "nonsense+x"}], {}, "Write a driver such as"),
+        ([{"ROLE": "master", **SERVER, "DRIVER": "oracle+oracledb_async"}], {}, "not installed"),
+        ([{"ROLE": "master", **SERVER, "DRIVER": "mssql+pyodbc"}], {}, "database 'default', master h:default port"),
+    ]
+    for servers, options, said in cases:
+        with pytest.raises(ConfigError, match=said) as caught:
+            cluster(*servers, **options)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_slaves_read_without_transactions_and_the_master_with() -> None:
+    made = cluster({"ROLE": "master", **SERVER}, {"ROLE": "slave", **SERVER})
+    assert made.slaves[0].sync_engine.dialect.skip_autocommit_rollback
+    assert not made.master.sync_engine.dialect.skip_autocommit_rollback
+    assert "hunter2" not in repr(made.master.engine)
+
+
+def test_a_slave_that_is_down_is_left_out_and_tried_by_one_request_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(engines, "monotonic", lambda: now)
+    made = cluster({"ROLE": "master", **SERVER}, {"ROLE": "slave", **SERVER}, {"ROLE": "slave", **SERVER})
+    first, second = made.slaves
+    first.mark_down()
+    first.mark_down()
+    assert caplog.text.count("is out of reach") == 1
+    assert {made.choose() for _ in range(20)} == {second}
+    now += engines.RETRY_SECONDS
+    assert [made.choose() for _ in range(3)] == [first, second, second]
+    second.mark_down()
+    assert made.choose() is None
+    now += engines.RETRY_SECONDS
+    assert made.choose() is first
+    first.mark_up()
+    first.mark_up()
+    assert caplog.text.count("port is back.") == 1
+    alone = cluster({"ROLE": "master", **SERVER}, {"ROLE": "slave", **SERVER})
+    alone.slaves[0].mark_down()
+    assert alone.choose() is None
+
+
+async def test_sqlite_keeps_foreign_keys_and_lets_readers_beside_a_writer(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.db")
+    servers = [{"ROLE": "master", "DATABASE": path}, {"ROLE": "slave", "DRIVER": "sqlite", "DATABASE": path}]
+    with configured({"default": {"connections": servers}}):
+        async with prepared():
+            async with session_scope() as session:
+                assert await session.scalar(text("PRAGMA foreign_keys")) == 1
+                assert await session.scalar(text("PRAGMA journal_mode")) == "wal"
+            async with session_scope() as writer:
+                writer.add(User(id=1, name="x"))
+                await writer.flush()
+                async with session_scope():
+                    assert await User.Q.count() == 0  # a slave's read, while the writer holds the file
+                await writer.commit()
+            async with session_scope():
+                assert await User.Q.count() == 1
+
+
+async def test_savepoints_work_on_sqlite(sqlite: dict[str, Any]) -> None:
+    with configured(sqlite):
+        async with prepared(), session_scope() as session:
+            session.add(User(id=1, name="x"))
+            await session.flush()
+            nested = await session.begin_nested()
+            session.add(User(id=2, name="y"))
+            await session.flush()
+            await nested.rollback()
+            await session.commit()
+            assert [user.id for user in await User.Q.all()] == [1]
+
+
+async def test_an_engine_alone_can_be_used(sqlite: dict[str, Any]) -> None:
+    with configured(sqlite):
+        spec = parse_database("default", sqlite, {})
+        engine = make_engine(spec.master, "alone")
+        async with engine.connect() as connection:
+            assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
+        await engine.dispose()
+        assert cluster_of().nodes == (cluster_of().master,)
+        await close_all()
