@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blockbuster import BlockBuster
 
 import tests.db.models  # noqa: F401  # the tables that `create_db` makes
 from tests.db.support import configured, maria, pg, prepared
@@ -28,17 +27,6 @@ def servers() -> Iterator[None]:
     yield
     mariadb.close_shared()
     postgres_service.close_shared()
-
-
-@pytest.fixture(autouse=True)
-def engines_may_be_made_in_the_loop(blocking_calls_fail: BlockBuster) -> None:
-    """An engine is made once in a program's life: its driver is imported, SQLite's path is made absolute.
-
-    asyncpg looks for certificates and a password file whenever it connects; that is its own affair.
-    """
-    for function in blocking_calls_fail.functions.values():
-        function.can_block_in("engines.py", "make_engine")
-        function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
 
 
 @pytest.fixture

@@ -99,6 +99,8 @@ class _ModuleMixin:
             raise self.OperationalError(
                 2003, f"Can't connect: no greeting within {self.connect_seconds:g} seconds"
             ) from exc
+        except (RuntimeError, AttributeError) as exc:  # uvloop, when the server closes what it has just accepted
+            raise self.OperationalError(2003, f"Can't connect: the server closed the connection ({exc})") from exc
 
 
 # ------------------------------------------------------------------ the two MySQL drivers

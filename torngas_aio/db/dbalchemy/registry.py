@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from torngas_aio._closing import close_with_loop
+from torngas_aio._closing import Close, close_with_loop
 from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.session import DbSession
@@ -26,9 +26,8 @@ from torngas_aio.settings_manager import settings
 
 __all__ = ["cluster_of", "current_session", "database_specs", "open_session", "rolled_back", "session_scope"]
 
-_clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], tuple[Any, Cluster]]]" = (
-    WeakKeyDictionary()
-)
+_Held = dict[tuple[str, int, int], tuple[Cluster, Any, Any]]
+_clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Held]" = WeakKeyDictionary()
 _NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
 _outer: ContextVar[Mapping[str, AsyncConnection]] = ContextVar("torngas_aio_db_connections")
@@ -50,19 +49,19 @@ def cluster_of(name: str = "default") -> Cluster:
         UnknownAlias: No such connection is configured.
         ConfigError: It is configured and cannot work.
     """
-    connections = settings.DATABASE_CONNECTION
+    connections, configuration = settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION
     held = _clusters.setdefault(asyncio.get_running_loop(), {})
-    key = (name, id(connections))  # settings.override brings its own dict, and so its own cluster
+    key = (name, id(connections), id(configuration))  # settings.override brings its own dicts: its own cluster
     entry = held.get(key)
     if entry is None:
-        cluster = Cluster(parse_database(name, connections, settings.SQLALCHEMY_CONFIGURATION))
-        held[key] = connections, cluster  # the dict is kept, so that its id stays its own
+        cluster = Cluster(parse_database(name, connections, configuration))
+        held[key] = cluster, connections, configuration  # the dicts are kept, so that their ids stay their own
         close_with_loop(("database", *key), _closer(held, key, cluster))
         return cluster
-    return entry[1]
+    return entry[0]
 
 
-def _closer(held: dict[tuple[str, int], tuple[Any, Cluster]], key: tuple[str, int], cluster: Cluster) -> Any:
+def _closer(held: _Held, key: tuple[str, int, int], cluster: Cluster) -> Close:
     async def aclose() -> None:
         held.pop(key, None)
         await cluster.aclose()

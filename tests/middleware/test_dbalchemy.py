@@ -1,0 +1,214 @@
+"""The database layer in requests over a socket: commits before the answer, visitors who read what they wrote."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from tornado.web import create_signed_value
+
+from tests.db.models import User
+from tests.db.support import configured, maria, prepared
+from tests.services import mariadb
+from tests.services.mariadb import DATABASE, MariaCluster
+from torngas_aio.application import Application
+from torngas_aio.db.dbalchemy import session_scope
+from torngas_aio.db.dbalchemy.keepalive import KeepAlive
+from torngas_aio.exception import ConfigError
+from torngas_aio.handler import ApiHandler, WebHandler
+from torngas_aio.middleware.dbalchemy import COOKIE, DBAlchemyMiddleware
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+
+SECRET = "c" * 32
+
+
+class Users(ApiHandler):
+    """Reads, writes, and does both badly."""
+
+    async def get(self) -> None:
+        server = await User.session.scalar(select(text("1")))
+        names = sorted([user.name for user in await User.Q.all()])
+        self.write({"names": names, "server": server})
+
+    async def post(self) -> None:
+        User.session.add(User(name=self.get_argument("name")))
+        how = self.get_argument("how", "")
+        if how == "commit":
+            await User.session.commit()
+        self.write({"ok": True})
+        if how == "raise":
+            raise ValueError("after the write")
+        if how == "status":
+            self.set_status(500)
+        if how == "early":
+            self.finish()
+            await asyncio.sleep(0)
+            User.session.add(User(name="late"))
+        if how == "twice":
+            User.session.add(User(id=1, name="again"))
+
+
+class Server(WebHandler):
+    """Which server answers a read."""
+
+    async def get(self) -> None:
+        self.write(str(await User.session.scalar(select(text("@@server_id")))))
+
+    async def post(self) -> None:
+        async with session_scope() as session:
+            session.add(User(name="x"))
+            await session.commit()
+        self.write("ok")
+
+
+class Busy(WebHandler):
+    """Needs two connections of a pool of one."""
+
+    async def get(self) -> None:
+        await User.Q.count()
+        async with session_scope():
+            await User.Q.count()
+
+
+def app(**more: Any) -> Application:
+    handlers = [("/users", Users), ("/server", Server), ("/busy", Busy)]
+    return Application(handlers, middlewares=[DBAlchemyMiddleware], cookie_secret=SECRET, **more)
+
+
+Opened = Callable[..., TestClient]
+
+
+@pytest.fixture
+async def on_sqlite(tmp_path: Path) -> AsyncIterator[None]:
+    """A pool of one: a request that kept its connection would leave the next one without."""
+    with configured({"default": {"connections": [{"DATABASE": str(tmp_path / "a.db")}]}}, pool_size=1, max_overflow=0):
+        async with prepared():
+            yield
+
+
+async def names(client: TestClient) -> list[str]:
+    got: list[str] = (await client.get("/users")).json()["names"]
+    return got
+
+
+async def test_a_request_commits_when_it_says_so(on_sqlite: None) -> None:
+    async with TestClient(app()) as client:
+        assert (await client.post("/users", data={"name": "a"})).status_code == 200
+        assert await names(client) == []
+        assert (await client.post("/users", data={"name": "b", "how": "commit"})).status_code == 200
+        assert await names(client) == ["b"]
+
+
+async def test_an_atomic_request_is_committed_before_its_answer(on_sqlite: None) -> None:
+    with settings.override(ATOMIC_REQUESTS=True):
+        async with TestClient(app()) as client:
+            assert (await client.post("/users", data={"name": "a"})).status_code == 200
+            assert await names(client) == ["a"]
+            assert (await client.post("/users", data={"name": "b", "how": "early"})).status_code == 200
+            assert await names(client) == ["a", "b", "late"]
+
+
+@pytest.mark.parametrize(("how", "status"), [("raise", 500), ("status", 500)])
+async def test_an_atomic_request_that_fails_is_rolled_back(on_sqlite: None, how: str, status: int) -> None:
+    with settings.override(ATOMIC_REQUESTS=True):
+        async with TestClient(app()) as client:
+            assert (await client.post("/users", data={"name": "a", "how": how})).status_code == status
+            assert await names(client) == []
+
+
+async def test_a_commit_that_fails_is_a_500_and_never_an_ok(on_sqlite: None) -> None:
+    with settings.override(ATOMIC_REQUESTS=True):
+        async with TestClient(app()) as client:
+            await client.post("/users", data={"name": "a"})
+            answer = await client.post("/users", data={"name": "b", "how": "twice"})
+            assert answer.status_code == 500
+            assert b"ok" not in answer.content
+            assert await names(client) == ["a"]
+
+
+async def test_a_full_pool_is_answered_503(on_sqlite: None) -> None:
+    with settings.override(SQLALCHEMY_CONFIGURATION={"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}):
+        async with TestClient(app()) as client:
+            assert (await client.get("/busy")).status_code == 503
+            assert await names(client) == []
+
+
+async def test_databases_are_checked_at_start() -> None:
+    broken = {"default": {"connections": [{"ROLE": "slave", "PORT": "x"}]}}
+    with configured(broken), pytest.raises(ConfigError, match=r"\['PORT'\] = 'x'"):
+        await app().startup()
+    with configured({}, STICK_TO_MASTER=3):
+        application = Application([], middlewares=[DBAlchemyMiddleware])
+        with pytest.raises(ConfigError, match="STICK_TO_MASTER signs a cookie"):
+            await application.startup()
+
+
+async def test_pings_run_from_start_to_shutdown(on_sqlite: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinged = asyncio.Event()
+    calls: list[tuple[str, ...]] = []
+    real = KeepAlive.ping
+
+    async def ping(self: KeepAlive) -> None:
+        await real(self)
+        calls.append(tuple(cluster.name for cluster in self._clusters()))
+        pinged.set()
+
+    monkeypatch.setattr(KeepAlive, "ping", ping)
+    with settings.override(PING_DB=0.001, PING_CONN_COUNT=1):
+        async with TestClient(app()) as client:
+            await names(client)
+            pinged.clear()
+            await pinged.wait()
+    assert calls[-1] == ("default",)
+    seen = len(calls)
+    await asyncio.sleep(0.01)
+    assert len(calls) == seen
+
+
+def _earlier(seconds: float) -> float:
+    return time() - seconds
+
+
+@pytest.mark.mariadb
+async def test_a_visitor_reads_from_the_master_for_a_while_after_a_write() -> None:
+    cluster: MariaCluster = mariadb.shared_cluster()
+    with configured(maria(cluster), STICK_TO_MASTER=30):
+        async with prepared(cluster):
+            async with TestClient(app()) as writer, TestClient(app()) as other:
+                assert (await writer.get("/server")).text in {"2", "3"}
+                assert COOKIE not in writer.cookies
+                wrote = await writer.post("/server")
+                cookie = wrote.headers["set-cookie"]
+                assert "max-age=30" in cookie.lower()
+                assert "httponly" in cookie.lower()
+                assert "samesite=lax" in cookie.lower()
+                assert [(await writer.get("/server")).text for _ in range(3)] == ["1"] * 3
+                assert (await other.get("/server")).text in {"2", "3"}
+                other.cookies.set(COOKIE, "default")
+                assert (await other.get("/server")).text in {"2", "3"}
+                for age, servers in [(10, {"1"}), (60, {"2", "3"})]:
+                    signed = create_signed_value(SECRET, COOKIE, "default", clock=partial(_earlier, age))
+                    other.cookies.set(COOKIE, signed.decode())
+                    assert (await other.get("/server")).text in servers
+            assert cluster.master.execute("SELECT COUNT(*) AS n FROM users", DATABASE) == [{"n": 1}]
+
+
+@pytest.mark.mariadb
+async def test_a_dead_master_is_answered_503_and_reads_go_on() -> None:
+    cluster: MariaCluster = mariadb.shared_cluster()
+    with configured(maria(cluster), ATOMIC_REQUESTS=True):
+        async with prepared(cluster), TestClient(app()) as client:
+            assert (await client.post("/users", data={"name": "a"})).status_code == 200
+            cluster.wait_for_slaves()
+            cluster.master.process.kill()
+            try:
+                assert (await client.post("/users", data={"name": "b"})).status_code == 503
+                assert await names(client) == ["a"]
+            finally:
+                cluster.heal()
+            assert (await client.post("/users", data={"name": "c"})).status_code == 200
