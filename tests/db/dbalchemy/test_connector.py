@@ -1,5 +1,7 @@
 """`Connector`: connections by name, their tables made and dropped."""
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -65,3 +67,6 @@ async def test_a_ping_of_what_is_not_there_says_so() -> None:
         pytest.raises(DatabaseUnavailable, match=said),
     ):
         await Connector.get_conn().ping()
+    for thread in threading.enumerate():  # aiosqlite does not wait for the thread of a failed connection
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join)

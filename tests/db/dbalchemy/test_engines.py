@@ -39,9 +39,11 @@ def cluster(*servers: dict[str, Any], **options: Any) -> Cluster:
 )
 def test_a_pool_class_by_name(named: Any, kind: type) -> None:
     options = {"poolclass": named} if named is not None else {}
-    made = cluster({"ROLE": "master", **SERVER}, pool_size="7", max_overflow=0, echo="false", **options)
+    made = cluster(
+        {"ROLE": "master", **SERVER}, pool_size="7", max_overflow=0, echo="false", pool_recycle="90.5", **options
+    )
     assert isinstance(made.master.sync_engine.pool, kind)
-    assert made.master.sync_engine.pool._recycle == -1
+    assert made.master.sync_engine.pool._recycle == 90.5
     if kind is WaitingPool:
         assert made.master.sync_engine.pool.size() == 7  # type: ignore[attr-defined]  # a queue pool
 

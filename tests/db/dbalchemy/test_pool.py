@@ -138,3 +138,17 @@ async def test_a_waiter_opens_its_own_connection_when_another_could_not(tmp_path
 async def _use(server: Node) -> Any:
     async with server.engine.connect() as connection:
         return (await connection.exec_driver_sql("SELECT 1")).scalar()
+
+
+async def test_a_connection_that_comes_back_to_a_closed_pool_is_closed(tmp_path: Path) -> None:
+    server = node(tmp_path / "a.db", pool_size=1, max_overflow=0)
+    connection = await server.engine.connect()
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    await server.engine.dispose()
+    assert driver.in_transaction is False
+    await connection.close()
+    with pytest.raises(ValueError, match="no active connection"):
+        _ = driver.in_transaction
+    assert await _use(server) == 1
+    await server.engine.dispose()

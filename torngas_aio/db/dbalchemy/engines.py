@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncEngine, async_engine_from_config
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 
 from torngas_aio._importing import import_object
@@ -122,8 +122,8 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     register_dialects()
     options = _options(spec)
     try:
-        engine = async_engine_from_config({"url": spec.url, **options}, prefix="")
-    except (sa_exc.SQLAlchemyError, ImportError, TypeError) as exc:
+        engine = create_async_engine(spec.url, **_coerced(spec.url, options))
+    except (sa_exc.SQLAlchemyError, ImportError, TypeError, ValueError) as exc:
         raise ConfigError(_unusable(spec, label, exc)) from exc
     _set_limits(engine, spec, label)
     event.listen(engine.sync_engine, "handle_error", _translator(label))
@@ -144,6 +144,16 @@ def _options(spec: ServerSpec) -> dict[str, Any]:
     if spec.role == "slave":
         options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     return options
+
+
+def _coerced(url: URL, options: dict[str, Any]) -> dict[str, Any]:
+    """*options* with text turned into what SQLAlchemy wants; its own coercion would cut seconds to whole ones."""
+    types = url.get_dialect().engine_config_types
+    seconds = {"pool_timeout": float, "pool_recycle": float}
+    return {
+        key: seconds.get(key, types.get(key, str))(value) if isinstance(value, str) else value
+        for key, value in options.items()
+    }
 
 
 def _pool_class(spec: ServerSpec, named: Any) -> type[Pool]:

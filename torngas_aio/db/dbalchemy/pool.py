@@ -133,6 +133,7 @@ class WaitingPool(_Translating, AsyncAdaptedQueuePool):
     """At most `pool_size` + `max_overflow` connections; who finds none waits in line for `pool_timeout` seconds."""
 
     _queue_class = FairQueue
+    _is_disposed = False
 
     def connect(self) -> Any:
         """Return a connection.
@@ -150,7 +151,18 @@ class WaitingPool(_Translating, AsyncAdaptedQueuePool):
     @property
     def has_room(self) -> bool:
         """Whether a connection that comes back is kept, rather than closed."""
-        return not self._pool.full()
+        return not self._is_disposed and not self._pool.full()
+
+    def dispose(self) -> None:
+        """Close the idle connections now, and those in use when they come back."""
+        super().dispose()
+        self._is_disposed = True
+
+    def _do_return_conn(self, record: Any) -> None:
+        if self._is_disposed:
+            record.close()
+        else:
+            super()._do_return_conn(record)
 
     def _exhausted(self, waited: float) -> PoolExhausted:
         limit = "no limit" if self._max_overflow == -1 else str(self.size() + self._max_overflow)
