@@ -11,7 +11,6 @@ from typing import Any
 
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
-from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.web import WebHandler
 
 __all__ = ["GOING_AWAY", "WebSocketHandler"]
@@ -46,12 +45,9 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
         finally:
             sockets.discard(self)
 
-    def finish(self, chunk: Any = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
-        completion = super().finish(chunk)
-        if self._status_code == 101 and self._next_turn is not None:
-            self._next_turn.cancel()  # the endcall hooks wait until the socket closes
-            self._next_turn = None
-        return completion
+    def _plan_next_turn(self) -> None:
+        if self._status_code != 101:  # the endcall hooks wait until the socket closes
+            super()._plan_next_turn()
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Called by Tornado for what `open` or a message handler raised, from a callback: told in a task."""

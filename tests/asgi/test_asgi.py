@@ -1,0 +1,140 @@
+"""The same application behind uvicorn, granian and hypercorn, over their sockets."""
+
+import asyncio
+
+import httpx2
+import pytest
+from httpx2.websockets import WebSocketDisconnect, WebSocketUpgradeError
+
+from tests.asgi.conftest import Served
+from torngas_aio.application import Application
+from torngas_aio.asgi import AsgiApplication, get_asgi_application
+from torngas_aio.asgi.request import start_line_of
+from torngas_aio.exception import ArgumentError
+
+
+async def test_requests_are_answered(served: Served) -> None:
+    found = await served.client.get("/echo/%E4%BD%A0?name=a%20b")
+    assert (found.json()["path"], found.json()["uri"]) == ("/echo/%E4%BD%A0", "/echo/%E4%BD%A0?name=a%20b")
+    assert found.json()["ip"] == "127.0.0.1"
+    assert found.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    head = await served.client.head("/echo")
+    assert head.status_code == 405
+    assert (await served.client.post("/echo", content=b"\x00body")).content == b"\x00body"
+    empty = await served.client.delete("/echo")
+    assert (empty.status_code, empty.content) == (204, b"")
+    assert (await served.client.get("/nowhere")).status_code == 404
+    assert (await served.client.get("/foreign")).text == "foreign"
+    assert (await served.client.get("/echo?guard=1")).status_code == 401
+    await served.noted("endcall /echo")
+
+
+async def test_nothing_set_in_one_request_is_seen_in_the_next(served: Served) -> None:
+    for _ in range(20):
+        assert (await served.client.get("/echo?name=left-behind")).json()["before"] == "nothing"
+
+
+async def test_bodies_are_streamed_up(served: Served) -> None:
+    async def pieces() -> object:
+        for _ in range(64):
+            yield b"z" * 65536
+
+    assert (await served.client.post("/up", content=pieces())).text == str(64 * 65536)  # type: ignore[arg-type]  # an iterator
+
+
+async def test_a_slow_reader_holds_the_handler_back(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+    writer.write(b"GET /down HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readline()
+    await served.noted("sent 0")
+    assert (await served.client.get("/echo")).status_code == 200  # time for the handler to run on, if it could
+    assert "note: sent 896" not in served.output
+    received = 0
+    while "note: sent 896" not in served.output:
+        received += len(await reader.read(1 << 20))
+    assert received > 0
+    writer.close()
+
+
+async def test_a_client_that_leaves_is_noticed(served: Served) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /waiting HTTP/1.1\r\nHost: x\r\n\r\n")
+    await served.noted("waiting")
+    writer.close()
+    await writer.wait_closed()
+    await served.noted("client left")
+    await served.noted("endcall /waiting")
+
+
+@pytest.mark.parametrize("path", ["/reverse", "/foreign-reverse"])
+async def test_sockets_carry_text_and_bytes(served: Served, path: str) -> None:
+    async with served.client.websocket(path) as socket:
+        await socket.send_text("你好")
+        assert await socket.receive_text() == "好你"
+        for size in (1, 125, 126, 60_000):
+            await socket.send_bytes(b"\x01" * (size - 1) + b"\x02")
+            assert await socket.receive_bytes() == b"\x02" + b"\x01" * (size - 1)
+
+
+async def test_a_socket_closes_from_either_side_and_then_ends_its_request(served: Served) -> None:
+    async with served.client.websocket("/reverse", subprotocols=["a", "b"]) as socket:
+        assert socket.subprotocol == "b"
+        await socket.send_text("close")
+        with pytest.raises(WebSocketDisconnect) as told:
+            await socket.receive_text()
+        assert (told.value.code, told.value.reason) == (4001, "enough")
+    await served.noted("endcall /reverse")
+    async with served.client.websocket("/reverse") as socket:
+        await socket.send_text("ab")
+        await socket.receive_text()
+    await served.noted("endcall /reverse", 2)
+
+
+async def test_a_guard_refuses_the_socket(served: Served) -> None:
+    with pytest.raises(WebSocketUpgradeError) as refused:
+        async with served.client.websocket("/reverse?guard=1"):
+            raise AssertionError("The socket was opened.")
+    assert refused.value.response.status_code in {401, 403}
+    await served.noted("endcall /reverse")
+
+
+async def test_startup_and_shutdown_run_once(served: Served) -> None:
+    await served.client.get("/echo")
+    await served.stop()
+    await served.noted("shutdown")
+    assert [line for line in served.output if line in {"note: init", "note: shutdown"}] == [
+        "note: init",
+        "note: shutdown",
+    ]
+
+
+def test_the_root_path_is_taken_off_the_target() -> None:
+    scope = {"type": "http", "method": "GET", "path": "/app/a b", "raw_path": b"/app/a%20b", "root_path": "/app",
+             "query_string": b"x=1", "headers": [], "http_version": "1.1"}  # fmt: skip
+    assert start_line_of(scope) == ("GET", "/a%20b?x=1", "HTTP/1.1")
+    assert start_line_of({**scope, "path": "/app", "raw_path": None, "query_string": b""}).path == "/"
+    assert start_line_of({**scope, "raw_path": b"/application"}).path == "/application?x=1"
+
+
+async def test_an_application_that_cannot_start_says_why() -> None:
+    async def fails() -> None:
+        raise ValueError("no database")
+
+    application = Application()
+    application.lifespan.add("broken", fails)
+    said: list[object] = []
+    messages = iter([{"type": "lifespan.startup"}])
+
+    async def receive() -> dict[str, str]:
+        return next(messages)
+
+    async def send(message: object) -> None:
+        said.append(message)
+
+    await AsgiApplication(application)({"type": "lifespan"}, receive, send)
+    assert said == [{"type": "lifespan.startup.failed", "message": "no database"}]
+
+
+def test_only_applications_can_be_served() -> None:
+    with pytest.raises(ArgumentError, match="subclass of it was wanted"):
+        get_asgi_application(httpx2.AsyncClient)  # type: ignore[arg-type]  # what is refused

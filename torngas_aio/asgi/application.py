@@ -1,0 +1,123 @@
+"""The ASGI callable: one front door more to the same `Application`.
+
+    lifespan    startup, shutdown of the application
+    http        Request + HTTPExchange ─► application.serve_request
+    websocket   Request + SocketExchange ─► application.serve_request ─► Tornado's WebSocketHandler
+
+SPEC: ASGI 3.0, HTTP and WebSocket 2.5, lifespan 2.0. Begin with `AsgiApplication.__call__`.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from tornado.httputil import HTTPInputError, HTTPServerRequest
+
+from torngas_aio.application import Application
+from torngas_aio.asgi.exchange import HTTPExchange
+from torngas_aio.asgi.request import made_request
+from torngas_aio.asgi.socket import SocketExchange
+from torngas_aio.exception import ArgumentError
+from torngas_aio.webserver import Server
+
+__all__ = ["AsgiApplication", "get_asgi_application"]
+
+logger = logging.getLogger("torngas_aio.asgi")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def get_asgi_application(application: Application | type[Application] | None = None) -> "AsgiApplication":
+    """Return *application* for an ASGI server.
+
+    Args:
+        application: An `Application` or a subclass; None builds the project's from its settings, as
+            `runserver.py` does, without reading the command line.
+
+    Raises:
+        ArgumentError: Something else was given.
+        ConfigError: The settings cannot work; every fault is listed.
+    """
+    if isinstance(application, Application):
+        return AsgiApplication(application)
+    if application is not None and not _is_subclass(application):
+        raise ArgumentError(f"get_asgi_application({application!r}): an Application or a subclass of it was wanted.")
+    server = Server()
+    server.parse_command([], final=True)
+    server.load_urls()
+    return AsgiApplication(server.load_application(application))
+
+
+class AsgiApplication:
+    """An `Application` as ASGI servers call it.
+
+    Attributes:
+        application: The application behind the door.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self._context: contextvars.Context | None = None
+        self._has_lifespan = False
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one connection; called by the ASGI server.
+
+        Raises:
+            ValueError: The server speaks of something that is neither HTTP, WebSocket nor lifespan.
+        """
+        kind = scope["type"]
+        if self._context is None:  # the server's own, before any request has touched it
+            self._context = contextvars.copy_context()
+        if kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "http":
+            await self._serve(HTTPExchange(scope, receive, send), scope)
+        elif kind == "websocket":
+            await self._serve(SocketExchange(scope, receive, send), scope)
+        else:
+            raise ValueError(f"ASGI scope {kind!r} is not served: http, websocket and lifespan are.")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.application.startup()
+                except Exception as exc:
+                    logger.exception("The application did not start.")
+                    await send({"type": "lifespan.startup.failed", "message": str(exc)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.application.shutdown()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _serve(self, exchange: HTTPExchange, scope: MutableMapping[str, Any]) -> None:
+        request = made_request(scope, exchange)
+        try:
+            HTTPServerRequest(start_line=exchange.start_line, headers=request.headers)  # Tornado's checks of the head
+        except HTTPInputError as exc:
+            await exchange.refuse(400, str(exc))
+            return
+        assert self._context is not None
+        context_for = self.application.context_for
+        context = self._context.copy() if context_for is None else context_for(request)
+        loop = asyncio.get_running_loop()
+        # Owned here: awaited, and cancelled with the server's own task.
+        task = loop.create_task(self.application.serve_request(request), context=context)
+        try:
+            await exchange.run(task)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+
+
+def _is_subclass(candidate: object) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, Application)

@@ -1,0 +1,198 @@
+"""A WebSocket over ASGI, for handlers that speak Tornado's protocol.
+
+Tornado's `WebSocketHandler` answers 101, takes the connection over and reads and writes frames. Here the
+connection is made of messages, so frames are made and taken apart between the two:
+
+    handler ── frames ──► transport ── decoded ──► await send({'type': 'websocket.send', ...})
+    await receive() ── encoded as a client's frames ──► stream ── handler
+
+SPEC: RFC 6455 5.2. Begin with `SocketExchange`.
+"""
+
+import asyncio
+import os
+import struct
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+from tornado.util import _websocket_mask
+
+from torngas_aio.asgi.exchange import HTTPExchange, Message, Receive, Send
+from torngas_aio.http.stream import TransportStream
+
+__all__ = ["SocketExchange"]
+
+_TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+_FINAL = 0x80
+_HOP_BY_HOP = frozenset({"upgrade", "connection", "sec-websocket-accept", "sec-websocket-protocol"})
+
+
+class SocketExchange(HTTPExchange):
+    """A handshake, then a socket: answers other than 101 refuse it."""
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self.is_accepted = False
+        self._is_closed = False
+        self._stream: TransportStream | None = None
+        self.body.ended.set()
+
+    @property
+    def _is_over(self) -> bool:
+        return self.is_gone or (self._is_closed if self.is_accepted else self.is_finished)
+
+    async def _listen(self) -> None:
+        while not self.is_gone:
+            message = await self.receive()
+            if message["type"] == "websocket.receive":
+                if self._stream is not None:
+                    self._stream.feed(_frame_of(message))
+            elif message["type"] == "websocket.disconnect":
+                if self._stream is not None:
+                    self._is_closed = True
+                    self._stream.feed(_client_frame(_CLOSE, struct.pack(">H", message.get("code") or 1005)))
+                    self._stream.lose(None)
+                self._leave()
+
+    def _start(self, status: int, fields: Iterable[tuple[str, str]]) -> Message:
+        if status != 101:
+            return self._refusal(super()._start(status, fields))
+        self.is_accepted = True
+        pairs = list(fields)
+        protocol = next((value for name, value in pairs if name.lower() == "sec-websocket-protocol"), None)
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in pairs
+            if name.lower() not in _HOP_BY_HOP
+        ]
+        return {"type": "websocket.accept", "subprotocol": protocol, "headers": headers}
+
+    def _refusal(self, start: Message) -> Message:
+        if "websocket.http.response" in self.scope.get("extensions", {}):
+            return {**start, "type": "websocket.http.response.start"}
+        self._is_closed = True
+        return {"type": "websocket.close", "code": 1008}  # the server answers 403
+
+    def _post(self, message: Message) -> "asyncio.Future[None]":
+        if message["type"] == "http.response.body":
+            if self.is_accepted or self._is_closed:
+                message = {"type": ""}  # there is no body
+            else:
+                message = {**message, "type": "websocket.http.response.body"}
+        return super()._post(message)
+
+    async def _send_out(self) -> None:
+        self._outbox = type(self._outbox)(message for message in self._outbox if message["type"])
+        await super()._send_out()
+
+    async def _send_one(self, message: Message) -> None:
+        if message["type"] == "websocket.close":
+            await self._stop_listening()  # granian loses a close that is sent while a receive is waiting
+        await super()._send_one(message)
+
+    def detach(self) -> TransportStream:
+        """Return the stream that the handler reads frames from and writes frames to."""
+        self.is_finished = True
+        self._stream = TransportStream(_Transport(self))
+        return self._stream
+
+    def send_message(self, opcode: int, payload: bytes) -> None:
+        """Send what one of the handler's frames says."""
+        if opcode == _TEXT:
+            self._post({"type": "websocket.send", "text": payload.decode()})
+        elif opcode == _BINARY:
+            self._post({"type": "websocket.send", "bytes": payload})
+        elif opcode == _PING and self._stream is not None:
+            self._stream.feed(_client_frame(_PONG, payload))  # the server below pings by itself
+        elif opcode == _CLOSE:
+            self._close(payload)
+
+    def _close(self, payload: bytes) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        code = struct.unpack(">H", payload[:2])[0] if len(payload) >= 2 else 1000
+        self._post({"type": "websocket.close", "code": code, "reason": payload[2:].decode("utf-8", "replace")})
+        if self._stream is not None:
+            self._stream.feed(_client_frame(_CLOSE, payload))
+
+    def end(self) -> None:
+        """The handler has closed its stream."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._post({"type": "websocket.close", "code": 1011})  # the handler failed: it said no word of goodbye
+        self._close_callback = None
+        self._wake.set()
+
+
+class _Transport:
+    """The transport that a handler's stream writes frames to."""
+
+    def __init__(self, exchange: SocketExchange) -> None:
+        self._exchange = exchange
+        self._pending = bytearray()
+        self._is_closing = False
+
+    def write(self, data: bytes) -> None:
+        self._pending += data
+        while (frame := _taken(self._pending)) is not None:
+            self._exchange.send_message(*frame)
+
+    def close(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._exchange.end()
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Nothing: messages come one at a time."""
+
+    def resume_reading(self) -> None:
+        """Nothing: messages come one at a time."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+
+def _taken(pending: bytearray) -> tuple[int, bytes] | None:
+    """Take one unmasked, whole frame off *pending*; None when it has not all been written yet."""
+    if len(pending) < 2:
+        return None
+    size, start = pending[1] & 0x7F, 2
+    if size >= 126:
+        start = 4 if size == 126 else 10
+        if len(pending) < start:
+            return None
+        size = int.from_bytes(pending[2:start], "big")
+    if len(pending) < start + size:
+        return None
+    opcode, payload = pending[0] & 0x0F, bytes(pending[start : start + size])
+    del pending[: start + size]
+    return opcode, payload
+
+
+def _frame_of(message: Message) -> bytes:
+    text = message.get("text")
+    if text is not None:
+        return _client_frame(_TEXT, text.encode())
+    return _client_frame(_BINARY, message["bytes"])
+
+
+def _client_frame(opcode: int, payload: bytes) -> bytes:
+    """Return one frame as a client sends it: masked. SPEC: RFC 6455 5.3"""
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("BB", _FINAL | opcode, 0x80 | size)
+    elif size < 65536:
+        head = struct.pack(">BBH", _FINAL | opcode, 0x80 | 126, size)
+    else:
+        head = struct.pack(">BBQ", _FINAL | opcode, 0x80 | 127, size)
+    mask = os.urandom(4)
+    return head + mask + _websocket_mask(mask, payload)
