@@ -115,7 +115,6 @@ class Application(web.Application):
         """
         enter_request(request)
         pipeline = self.pipeline
-        error: Exception | None = None
         run = IDLE if pipeline.is_idle else PipelineRun()
         try:
             if not self.lifespan.is_open:
@@ -123,13 +122,15 @@ class Application(web.Application):
             if pipeline.call:
                 await run.call(pipeline.call, request)
             resolved = self.default_router.resolve(request)
-        except Exception as exc:  # noqa: BLE001  the request's frontier: answered by the handler
-            error = exc
-            resolved = None
-        if resolved is None:
-            await self._serve_unrouted(request, run, error)
-        elif resolved.route is not None and issubclass(resolved.route.handler_class, WebHandler):
-            await self._serve_route(request, run, resolved.route, resolved)
+            handler = None if resolved is None else self._made_handler(request, run, resolved)
+        except Exception as exc:  # noqa: BLE001  the request's frontier: answered by a handler
+            await self._serve_unrouted(request, run, exc)
+            return
+        if handler is not None:
+            assert resolved is not None
+            await handler.serve(run, resolved.path_args, resolved.path_kwargs)
+        elif resolved is None:
+            await self._serve_unrouted(request, run, None)
         else:
             await self._serve_foreign(request, resolved)
 
@@ -153,18 +154,16 @@ class Application(web.Application):
         if "log_function" in self.settings or access_log.isEnabledFor(_log_level(handler.get_status())):
             super().log_request(handler)
 
-    async def _serve_route(self, request: Request, run: PipelineRun, route: Route, resolved: Resolved) -> None:
-        handler_class = route.handler_class
+    def _made_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> WebHandler | None:
+        """Return the handler of the route, None for a foreign one."""
+        route = resolved.route
+        if route is None or not issubclass(route.handler_class, WebHandler):
+            return None
         if run is not IDLE:
             # PERF: the usual case is one look-up; `stages_of` compiles, and matches path expressions
             stages = None if self.pipeline.has_patterns else route.pipelines.get(0)
             run.enter(stages or self.stages_of(route, request.path))
-        try:
-            handler = handler_class(self, request, **route.kwargs)
-        except Exception as exc:  # noqa: BLE001  a handler that cannot be made is answered by another
-            await self._serve_unrouted(request, run, exc)
-            return
-        await handler.serve(run, resolved.path_args, resolved.path_kwargs)  # type: ignore[attr-defined]  # a WebHandler
+        return route.handler_class(self, request, **route.kwargs)
 
     async def _serve_unrouted(self, request: Request, run: PipelineRun, error: Exception | None) -> None:
         handler_class, kwargs = ErrorHandler, {"status_code": 404}

@@ -60,7 +60,7 @@ class CompletingHandler(SendingHandler):
             self.write(chunk)
         self._finished = True
         if self._hook_task is not None or self._has_open_hooks:
-            return Completion(self._complete_all)  # a hook replaced the response; its completion is under way
+            return Completion(self)  # a hook replaced the response; its completion is under way
         if self._must_await():
             self._plan()
         else:
@@ -73,7 +73,7 @@ class CompletingHandler(SendingHandler):
                 self._plan()
         if self._finish_waiter is not None and not self._finish_waiter.done():
             self._finish_waiter.set_result(None)
-        return Completion(self._complete_and_drain)
+        return Completion(self)
 
     def flush(self, include_footers: bool = False) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """Send what was written so far; the first flush runs the response hooks and sends the header."""
@@ -81,7 +81,7 @@ class CompletingHandler(SendingHandler):
             self._send_part(include_footers)
         else:
             self._plan()
-        return Completion(self._complete_and_drain)
+        return Completion(self)
 
     async def complete_response_stage(self) -> None:
         """Run the response hooks and settle the request's resources now, without sending anything."""
@@ -148,6 +148,8 @@ class CompletingHandler(SendingHandler):
 
     async def _complete_and_drain(self) -> None:
         await self._complete_all()
+        if not self._is_sent and not self._headers_written:
+            return  # awaited by a hook: the completion around it goes on when the hook returns
         await self.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
 
     async def _complete_all(self) -> None:

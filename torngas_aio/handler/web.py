@@ -142,14 +142,14 @@ class WebHandler(ExecutingHandler):
         if self._headers_written:
             logger.error("Cannot send an error page after the header has left: the connection is cut.")
             self._cut()
-            return Completion(self._complete_all)
+            return Completion(self)
         self.clear()
         self._deferred = None
         self.set_status(status_code, _reason_of(kwargs))
         result = self.write_error(status_code, **kwargs)
         if result is not None:
             return self._finish_with(lambda: result)
-        return Completion(self._complete_and_drain) if self._finished else self.finish()
+        return Completion(self) if self._finished else self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> Any:
         """Write the error page; override it to answer errors your own way, plain or `async def`.
@@ -193,7 +193,7 @@ class WebHandler(ExecutingHandler):
         if self._hook_task is None:
             return self.finish()
         self._finished = True
-        return Completion(self._complete_all)
+        return Completion(self)
 
     async def _render_page(self, template_name: str, kwargs: dict[str, Any]) -> None:
         page = await self._render_hooked(template_name, kwargs)
