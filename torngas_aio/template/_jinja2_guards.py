@@ -17,9 +17,10 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.runtime import Context, Undefined
 
+from torngas_aio.template.sliced import MustAwait
 from torngas_aio.template.values import Shape, shape_of_value
 
-__all__ = ["GUARD", "GuardedContext", "MustAwait", "guard_walk", "guarded", "guarded_filters"]
+__all__ = ["GUARD", "GuardedContext", "guard_walk", "guarded", "guarded_filters"]
 
 GUARD = "torngas_aio_guard"
 """Name of the filter that is put around whatever is walked."""
@@ -34,10 +35,6 @@ _WALKING = frozenset(
 _GIVING = ("attr", "default", "d", "first", "last", "max", "min", "random", "sum")
 _MAKING = _WALKING - frozenset(_GIVING)
 _PLAIN = frozenset({str, int, float, bool, list, tuple, dict, type(None)})
-
-
-class MustAwait(Exception):
-    """Something that must be awaited turned up in the synchronous environment."""
 
 
 class GuardedContext(Context):

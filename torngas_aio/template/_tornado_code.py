@@ -1,6 +1,7 @@
 """Python that Tornado generated from a template, changed where its engine stops short.
 
     with_await    the functions become coroutine functions when the template awaits
+    in_short      one call in place of the four statements for each value
     as_parts      what was appended to a list is yielded, so that a page can be streamed
 
 Line numbers stay as they are: the debug page finds the template's lines through them.
@@ -10,7 +11,7 @@ Begin with `with_await`.
 import ast
 import re
 
-__all__ = ["as_parts", "template_line", "with_await"]
+__all__ = ["as_parts", "in_short", "template_line", "with_await"]
 
 _APPLIED = re.compile(r"^(\s*_tt_append\(_tt_utf8\(.*)\b(_tt_apply\d+\(\))")
 _ORIGIN = re.compile(r"  # (?P<name>.+?):(?P<line>\d+)(?: \(via .*\))?$")
@@ -30,15 +31,25 @@ def with_await(code: str) -> str:
     return "".join(_line_with_await(line) for line in code.splitlines(keepends=True))
 
 
-def as_parts(code: str) -> ast.Module:
-    """Return the tree of *code* with `_tt_execute` as a generator of the page's parts."""
-    tree = ast.parse(code)
+def as_parts(tree: ast.Module) -> ast.Module:
+    """Return *tree* with `_tt_execute` as a generator of the page's parts; the tree itself is changed."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [statement for statement in node.body if not isinstance(statement, ast.Return)]
+            node.body = node.body[2:-1]  # the buffer is made, and joined at the end
             node.body = [_Yielding().visit(statement) for statement in node.body]
             # A page without any part must be a generator too.
             node.body += ast.parse("if False: yield").body
+    return ast.fix_missing_locations(tree)
+
+
+def in_short(code: str) -> ast.Module:
+    """Return the tree of *code* with one call for each value: `_tt_append(_tt_escaped(value))`.
+
+    Values that the template escapes by `xhtml_escape` are passed to `_tt_escaped`, those it does not to `_tt_raw`;
+    others keep their statements.
+    """
+    tree = ast.parse(code)
+    _Shortening().visit(tree)
     return ast.fix_missing_locations(tree)
 
 
@@ -51,6 +62,49 @@ def template_line(code: str, line: int) -> tuple[str, int] | None:
         if found:
             return found["name"], int(found["line"])
     return None
+
+
+class _Shortening(ast.NodeTransformer):
+    """Recognizes what Tornado writes for `{{ value }}`: set, convert, escape, append."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name in ("body", "orelse", "handlers", "finalbody"):
+            statements = getattr(node, name, None)
+            if isinstance(statements, list):
+                setattr(node, name, _shortened(statements))
+        return super().generic_visit(node)
+
+
+def _shortened(statements: list[ast.stmt]) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    rest = list(statements)
+    while rest:
+        for length, texts, maker in _FORMS:
+            if _sets_value(rest[0]) and [ast.unparse(statement) for statement in rest[1:length]] == texts:
+                value = rest[0].value  # type: ignore[attr-defined]  # an assignment
+                call = ast.Call(ast.Name(maker, ast.Load()), [value], [])
+                append = ast.Call(ast.Name("_tt_append", ast.Load()), [call], [])
+                found.append(ast.copy_location(ast.Expr(append), rest[0]))
+                del rest[:length]
+                break
+        else:
+            found.append(rest.pop(0))
+    return found
+
+
+def _sets_value(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_tt_tmp"
+
+
+_CONVERTED = (
+    "if isinstance(_tt_tmp, _tt_string_types):\n    _tt_tmp = _tt_utf8(_tt_tmp)\n"
+    "else:\n    _tt_tmp = _tt_utf8(str(_tt_tmp))"
+)  # fmt: skip
+_APPENDED = "_tt_append(_tt_tmp)"
+_FORMS = (
+    (4, [_CONVERTED, "_tt_tmp = _tt_utf8(xhtml_escape(_tt_tmp))", _APPENDED], "_tt_escaped"),
+    (3, [_CONVERTED, _APPENDED], "_tt_raw"),
+)
 
 
 class _Yielding(ast.NodeTransformer):

@@ -10,12 +10,11 @@ Begin with `Jinja2TemplateLoader`.
 """
 
 import asyncio
+import math
 import threading
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio.to_thread
 import jinja2
@@ -33,19 +32,16 @@ from torngas_aio.template._jinja2_environment import (
     environments,
     object_of,
 )
-from torngas_aio.template._jinja2_guards import MustAwait
 from torngas_aio.template.contract import STREAM_BYTES
 from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.paths import safe_name
+from torngas_aio.template.sliced import MustAwait, SlicedTemplate, slices_of
 from torngas_aio.template.values import Shape, awaited, driven, shape_of
 
 __all__ = ["Jinja2Template", "Jinja2TemplateLoader"]
 
-_SLICE = 512
-_HOLD_SECONDS = 0.005
 
-
-class Jinja2Template(contract.Template):
+class Jinja2Template(SlicedTemplate):
     """A compiled Jinja2 template, in one environment or in both."""
 
     def __init__(self, loader: "Jinja2TemplateLoader", name: str) -> None:
@@ -55,8 +51,9 @@ class Jinja2Template(contract.Template):
         self.is_sync = not (found.can_await and loader.may_await)
         self.parts = found.parts
         self.offload_bytes = loader.offload_bytes
+        if loader.is_compiling_always:  # work for a thread
+            self.offload_bytes, self._longest_slice = 0, math.inf
         self._loader = loader
-        self._is_long = False
         self._lineage = list(loader.lineage(name))
         self._in_sync: jinja2.Template | None = None
         self._in_async: jinja2.Template | None = None
@@ -67,7 +64,7 @@ class Jinja2Template(contract.Template):
 
     def generate(self, **values: Any) -> bytes:
         self._refuse_awaitables(values)
-        if self._is_for_sync(shape_of(values)):
+        if self._is_for_slices(shape_of(values)):
             try:
                 return self._make(values)
             except MustAwait:
@@ -75,34 +72,17 @@ class Jinja2Template(contract.Template):
         template = self._async()
         return driven(self._join_async(template, _root(template, values)), self.name)
 
-    def render_now(self, values: Mapping[str, Any]) -> bytes | None:
-        if (
-            self._is_long
-            or self.is_heavy
-            or shape_of(values) & Shape.AWAITABLE
-            or not self._is_for_sync(shape_of(values))
-        ):
-            return None
-        template = self._sync()
-        try:
-            made = list(islice(_root(template, values), _SLICE))
-        except MustAwait:
-            self._learn()
-            return None
-        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
-            template.environment.handle_exception()
-        if len(made) == _SLICE:  # better made in slices, between which the loop runs
-            self._is_long = True
-            return None
-        return "".join(made).encode()
-
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
         values = await awaited(values)
-        if self._is_for_sync(shape_of(values)):
+        if self._is_for_slices(shape_of(values)):
             try:
-                return self._join(self._sync(), self._block(self._sync(), name, values))
+                return b"".join(slices_of(self._block(self._sync(), name, values)))
             except MustAwait:
                 self._learn()
+            except ArgumentError:
+                raise
+            except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
+                self._retell()
         template = await self._fetch_async()
         return await self._join_async(template, self._block(template, name, values))
 
@@ -125,47 +105,28 @@ class Jinja2Template(contract.Template):
         yield "".join(batch).encode()
 
     async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
-        if self._is_for_sync(shape):
+        if self._is_for_slices(shape & ~Shape.AWAITABLE):
             try:
-                if self.is_heavy:
-                    return await super()._render(values, shape)
-                return await self._make_in_slices(values)
+                return await super()._render(values, shape)
             except MustAwait:
                 self._learn()
         return await self._make_async(values)
 
-    def _make(self, values: Mapping[str, Any]) -> bytes:
-        template = self._sync()
-        return self._join(template, _root(template, values))
+    def _parts(self, values: Mapping[str, Any]) -> Iterator[str]:
+        parts: Iterator[str] = _root(self._sync(), values)
+        return parts
 
     async def _make_async(self, values: Mapping[str, Any]) -> bytes:
         template = await self._fetch_async()
         return await self._join_async(template, _root(template, values))
 
-    async def _make_in_slices(self, values: Mapping[str, Any]) -> bytes:
-        """As `_make`, letting the loop run after every few milliseconds; short pages are made in one go."""
-        template = self._sync()
-        parts = _root(template, values)
-        made: list[str] = []
-        until = time.monotonic() + _HOLD_SECONDS
-        try:
-            while piece := list(islice(parts, _SLICE)):
-                made += piece
-                if len(piece) == _SLICE and time.monotonic() > until:
-                    await asyncio.sleep(0)
-                    until = time.monotonic() + _HOLD_SECONDS
-        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
-            template.environment.handle_exception()
-        self._is_long = len(made) >= _SLICE
-        return "".join(made).encode()
-
-    def _is_for_sync(self, shape: Shape) -> bool:
+    def _is_for_slices(self, shape: Shape) -> bool:
         # A value that can be walked once must not be touched by a page that may be begun anew.
         walks_once = shape & (Shape.ASYNC_ITERABLE | Shape.ONE_SHOT)
-        return self.is_sync and not (walks_once and self._loader.may_await)
+        return super()._is_for_slices(shape) and not (walks_once and self._loader.may_await)
 
-    def _learn(self) -> None:
-        self.is_sync = False
+    def _retell(self) -> NoReturn:
+        self._loader.environment.handle_exception()
 
     def _sync(self) -> jinja2.Template:
         if self._in_sync is None:
@@ -182,12 +143,6 @@ class Jinja2Template(contract.Template):
     async def _fetch_async(self) -> jinja2.Template:
         ready = self._in_async
         return ready if ready is not None else await anyio.to_thread.run_sync(self._async)
-
-    def _join(self, template: jinja2.Template, parts: Iterable[str]) -> bytes:
-        try:
-            return "".join(parts).encode()
-        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
-            template.environment.handle_exception()
 
     async def _join_async(self, template: jinja2.Template, parts: AsyncIterable[str]) -> bytes:
         try:
@@ -230,8 +185,7 @@ class Jinja2TemplateLoader(contract.TemplateLoader):
         self.may_await = bool(options.get("enable_async", True))
         is_checking = bool(options.get("auto_reload", options.get("filesystem_checks", False)))
         self._most = options.get("cache_size", 400)
-        if self._most == 0:  # compiled anew for each page: work for a thread
-            self.offload_bytes = 0
+        self.is_compiling_always = self._most == 0
         self._lock = threading.RLock()
         self._templates: dict[str, Jinja2Template] = {}
         self._files = WatchedFiles(self.root, is_checking=is_checking)

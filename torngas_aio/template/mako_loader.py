@@ -9,6 +9,7 @@ Begin with `MakoTemplateLoader`.
 import inspect
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from mako.exceptions import CompileException, SyntaxException, TemplateLookupExc
 from mako.lexer import Lexer
 from mako.lookup import TemplateLookup
 from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
+from mako.runtime import Context
 
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import contract
@@ -26,6 +28,7 @@ from torngas_aio.template.cachedir import private_directory
 from torngas_aio.template.files import FileWatch
 from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.paths import safe_name
+from torngas_aio.template.sliced import SLICE_PARTS
 from torngas_aio.template.values import awaited
 
 __all__ = ["MakoTemplate", "MakoTemplateLoader"]
@@ -75,6 +78,10 @@ class MakoTemplate(contract.Template):
             yield part
 
     def _make(self, values: Mapping[str, Any]) -> bytes:
+        if self.is_heavy and not (self.compiled.format_exceptions or self.compiled.error_handler):
+            buffer = _JoiningBuffer()
+            self.compiled.render_context(Context(buffer, **values))
+            return buffer.page()
         return _bytes(self.compiled.render_unicode(**values))
 
     def _read_parts(self, lookup: "_WatchedLookup") -> frozenset[str] | None:
@@ -169,6 +176,26 @@ class MakoTemplateLoader(contract.TemplateLoader):
         seen = {} if self._lookup is None else dict(self._lookup.seen)
         parts = seen if template.parts is None else template.parts
         return any(seen[part].has_changed() for part in parts if part in seen)
+
+
+class _JoiningBuffer:
+    """Takes what a template writes, joined a slice at a time; see `sliced.slices_of` for what that spares."""
+
+    def __init__(self) -> None:
+        self._whole: list[bytes] = []
+        self._parts: list[str] = []
+
+    def write(self, text: str) -> None:
+        """Take the next part of the page."""
+        self._parts.append(text)
+        if len(self._parts) >= SLICE_PARTS:
+            self._whole.append("".join(self._parts).encode())
+            self._parts.clear()
+            time.sleep(0)  # lets the loop's thread have the interpreter at once, not after its switch interval
+
+    def page(self) -> bytes:
+        """Return all that was written."""
+        return b"".join([*self._whole, "".join(self._parts).encode()])
 
 
 class _WatchedLookup(TemplateLookup):  # type: ignore[misc]  # Mako is untyped

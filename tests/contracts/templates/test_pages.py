@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -155,25 +156,43 @@ async def test_an_error_in_a_stream_comes_after_what_was_made(folder: Folder) ->
             pass
 
 
-async def test_large_pages_are_made_in_a_worker_thread(folder: Folder) -> None:
+class SlowItem:
+    """A part of a page that takes long and cannot be cut."""
+
+    def __init__(self, threads: list[threading.Thread]) -> None:
+        self._threads = threads
+
+    def __str__(self) -> str:
+        self._threads.append(threading.current_thread())
+        until = time.perf_counter() + 0.03
+        while time.perf_counter() < until:
+            pass
+        return "x" * 600
+
+    __html__ = __str__
+
+
+async def test_large_pages_that_take_long_are_made_in_a_worker_thread(folder: Folder) -> None:
     folder.options = {"offload_bytes": 1000}
     threads: list[threading.Thread] = []
-
-    class Item:
-        def __str__(self) -> str:
-            threads.append(threading.current_thread())
-            return "x" * 100
-
-        __html__ = __str__
-
     template = await folder.load(folder.write("page.html", "loop"))
-    for count in (20, 20, 1):
-        await template.render({"items": [Item()] * count})
-    loop_thread = threading.current_thread()
-    assert threads[0] is loop_thread  # how large the page is was not known yet
-    assert threads[-1] is not loop_thread  # the page before was large
-    assert template.render_now({"items": [Item()]}) is not None  # the last one was small again
-    assert threads[-1] is loop_thread
+    values = {"items": [SlowItem(threads), SlowItem(threads)]}
+    pages = [await template.render(values) for _ in range(3)]
+    assert pages[0] == pages[1] == pages[2]
+    assert threads[0] is threading.current_thread(), "how long it takes was not known yet"
+    assert threads[-1] is not threading.current_thread()
+    assert template.is_heavy
+    assert template.render_now(values) is None
+    await template.render({"items": []})
+    assert template.render_now({"items": [1]}) is not None, "the last one was small again"
+
+
+async def test_a_page_of_a_million_bytes_comes_out_whole(folder: Folder) -> None:
+    template = await folder.load(folder.write("page.html", "loop"))
+    values = {"items": ["<" * 20] * 10_000}
+    pages = {await template.render(values) for _ in range(3)}
+    assert len(pages) == 1
+    assert pages.pop().count(b"&lt;") == 200_000
 
 
 async def test_the_worker_thread_sees_the_caller_s_context(folder: Folder) -> None:
