@@ -16,7 +16,6 @@ import json
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from torngas_aio._importing import import_object
@@ -65,10 +64,12 @@ class Serializer(ABC):
             SerializationError: These bytes were written by something else, or altered.
         """
         try:
-            if data[:1] in _DIGIT_HEADS:
-                with suppress(ValueError):
-                    return int(data)
-            return self.read(data)
+            if data[:1] not in _DIGIT_HEADS:
+                return self.read(data)
+            try:
+                return int(data)
+            except ValueError:
+                return self.read(data)
         except SerializationError:
             raise
         except Exception as exc:  # a frontier: hostile bytes may raise anything

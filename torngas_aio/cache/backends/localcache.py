@@ -48,6 +48,7 @@ class LocMemCache(BaseCache):
         self._is_direct = type(self.serializer) is PickleSerializer
         self._timer: asyncio.Handle | None = None
         self._entries = self._location.cached.entries
+        self._writing = self._location.writing
         self.clock = time.monotonic
 
     # PERF: `get` and `set` stand beside the general way of BaseCache, without a second coroutine, and
@@ -68,18 +69,27 @@ class LocMemCache(BaseCache):
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
-        made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        entry = self._entry(value, seconds)
+        made = self.keys_of.make(key, version)
+        seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else self.life(timeout)
+        now = self.clock()
+        entry = self._entry(value, FOREVER if seconds is None else now + seconds)
         if seconds == 0:
             self._entries.pop(made, None)
-        else:
-            self._keep(made, entry)
+            return
+        entries = self._entries
+        with self._writing:
+            if len(entries) >= self._max_entries and made not in entries:
+                self._location.cached.cull(self._max_entries, self._cull_frequency, now)
+            entries[made] = entry
+            entries.move_to_end(made)
+        if self._timer is None and seconds is not None:
+            self._purge_later()
 
     async def add(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        return self._add(made, self._entry(value, seconds), seconds)
+        return self._add(made, self._entry(value, self._end(seconds)), seconds)
 
     # The store of bytes, for reserved keys and for whatever BaseCache does in the general way
 
@@ -105,7 +115,7 @@ class LocMemCache(BaseCache):
         return entry is not None and entry.expires_at > self.clock()
 
     async def raw_incr(self, key: str, delta: int) -> int | None:
-        with self._location.writing:
+        with self._writing:
             entry = self._find(key)
             if entry is None:
                 return None
@@ -131,7 +141,7 @@ class LocMemCache(BaseCache):
         return Versioned(self._packed(entry), entry)
 
     async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
-        with self._location.writing:
+        with self._writing:
             entry = self._find(key)
             if entry is token and entry is not None:
                 fresh = Entry(data, Kind.PACKED, self._end(timeout))
@@ -140,7 +150,7 @@ class LocMemCache(BaseCache):
         return Swap(False, None if entry is None else Versioned(self._packed(entry), entry))
 
     async def raw_drop(self, key: str, token: object) -> bool:
-        with self._location.writing:
+        with self._writing:
             entry = self._find(key)
             if entry is None or entry is not token:
                 return False
@@ -174,14 +184,14 @@ class LocMemCache(BaseCache):
     def _keep(self, key: str, entry: Entry) -> None:
         shelf = self._location.shelf(key)
         limit = self._max_entries if shelf is self._location.cached else self._max_reserved
-        with self._location.writing:
+        with self._writing:
             shelf.put(key, entry, limit, self._cull_frequency, self.clock())
         if self._timer is None and entry.expires_at != FOREVER:
             self._purge_later()
 
     def _add(self, key: str, entry: Entry, seconds: float | None) -> bool:
         shelf = self._location.shelf(key)
-        with self._location.writing:
+        with self._writing:
             if self._find(key) is not None:
                 return False
             if seconds != 0:
@@ -189,16 +199,18 @@ class LocMemCache(BaseCache):
                 shelf.put(key, entry, limit, self._cull_frequency, self.clock())
         return True
 
-    def _entry(self, value: Any, seconds: float | None) -> Entry:
+    def _entry(self, value: Any, expires_at: float) -> Entry:
         kind = kind_of(value) if self._is_direct else Kind.PACKED
         if kind is Kind.COPIED:
             value = value.copy()
         elif kind is Kind.PACKED:
             value = self.serializer.dumps(value)
-        return Entry(value, kind, self._end(seconds))
+        return Entry(value, kind, expires_at)
 
     def _open(self, entry: Entry) -> Any:
-        return entry.value.copy() if entry.kind is Kind.COPIED else self.serializer.loads(entry.value)
+        if entry.kind is Kind.COPIED:
+            return entry.value.copy()
+        return self.serializer.loads(entry.value)
 
     def _packed(self, entry: Entry) -> bytes:
         data: bytes = entry.value if entry.kind is Kind.PACKED else self.serializer.dumps(entry.value)

@@ -19,7 +19,7 @@ __all__ = ["FOREVER", "Entry", "Kind", "Location", "Shelf", "kind_of"]
 FOREVER = math.inf
 
 _ATOMS = frozenset({str, bytes, int, float, bool, complex, type(None)})
-_FLAT = frozenset({list, dict, set})
+_CONTAINERS = frozenset({tuple, frozenset, list, dict, set})
 _LOOKED_AT = 64  # longer containers are pickled at once instead of being looked through
 
 
@@ -126,10 +126,11 @@ def kind_of(value: Any) -> Kind:
     kind = type(value)
     if kind in _ATOMS:
         return Kind.AS_IS
-    if kind in {tuple, frozenset} and len(value) <= _LOOKED_AT and all(kind_of(item) is Kind.AS_IS for item in value):
-        return Kind.AS_IS
-    if kind in _FLAT and len(value) <= _LOOKED_AT:
-        items = value.values() if kind is dict else value
-        if all(type(item) in _ATOMS for item in items) and (kind is not dict or all(type(k) in _ATOMS for k in value)):
+    if kind in _CONTAINERS and len(value) <= _LOOKED_AT:
+        # PERF: superset of a map: no bytecode for each item (benchmarks/cache.py)
+        is_flat = _ATOMS.issuperset(map(type, value.values() if kind is dict else value))
+        if kind is tuple or kind is frozenset:
+            return Kind.AS_IS if is_flat or all(kind_of(item) is Kind.AS_IS for item in value) else Kind.PACKED
+        if is_flat and (kind is not dict or _ATOMS.issuperset(map(type, value))):
             return Kind.COPIED
     return Kind.PACKED
