@@ -27,6 +27,8 @@ BUILT_IN = {
     "pipeline": "torngas_aio.cli.pipeline.ShowPipeline",
     "check": "torngas_aio.cli.check.Check",
     "shell": "torngas_aio.cli.shell.Shell",
+    "syncdb": "torngas_aio.cli.database.SyncDb",
+    "db": "torngas_aio.cli.database.Db",
 }
 """Name of a command and its class, which is made without arguments."""
 

@@ -1,0 +1,187 @@
+"""Migrations with Alembic: the tables of each connection name follow its models.
+
+    migrations/default/*.py      the versions of the connection 'default'
+    migrations/other/*.py        those of 'other'; each has its own line of versions and its own version table
+
+    Migrations('default').upgrade() ─► Alembic, on the master's asyncio engine ─► env.py ─► configure_and_run
+
+Begin with `Migrations`.
+"""
+
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from alembic import command
+from alembic.config import Config
+from alembic.operations.ops import MigrationScript
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData
+
+from torngas_aio.db.dbalchemy.model import metadata_of, metadatas
+from torngas_aio.db.dbalchemy.registry import cluster_of
+from torngas_aio.exception import ArgumentError
+
+__all__ = ["Migrations", "configure_and_run", "version_table_of"]
+
+SCRIPTS = Path(__file__).parent / "migration_scripts"
+
+
+class Migrations:
+    """The versions of one connection name.
+
+    Import the models first: a table of which nothing is known would be dropped by the next version.
+
+    Args:
+        name: The connection's name.
+        folder: Where every connection's versions live.
+        write: Gets each line that Alembic has to say.
+    """
+
+    def __init__(self, name: str = "default", folder: Path = Path("migrations"), write: Callable[[str], Any] = print):
+        self.name = name
+        self.versions = folder / name
+        self._config = Config(stdout=cast("TextIO", _Lines(write)))
+        self._config.set_main_option("script_location", _escaped(SCRIPTS))
+        self._config.set_main_option("version_locations", _escaped(self.versions))
+        self._config.set_main_option("path_separator", "newline")
+        self._config.attributes["name"] = name
+
+    async def revision(self, message: str, *, is_empty: bool = False) -> Path | None:
+        """Write a version that takes the database to the models; return its path, None when nothing has changed.
+
+        Args:
+            message: What changes, in a few words; becomes part of the file's name.
+            is_empty: Write one without changes, to fill in by hand.
+
+        Raises:
+            ArgumentError: The database is not at the newest version, or Alembic refuses otherwise.
+        """
+        self.versions.mkdir(parents=True, exist_ok=True)
+        self._config.attributes["is_empty"] = is_empty
+        made = await self._run(
+            lambda config: command.revision(config, message, autogenerate=not is_empty, version_path=str(self.versions))
+        )
+        path = getattr(made, "path", None)
+        return Path(path) if path else None
+
+    async def upgrade(self, revision: str = "head") -> None:
+        """Take the database forward.
+
+        Args:
+            revision: A version, `+1`, or `head` for the newest.
+
+        Raises:
+            ArgumentError: There is no such version.
+        """
+        await self._run(lambda config: command.upgrade(config, revision))
+
+    async def downgrade(self, revision: str) -> None:
+        """Take the database back.
+
+        Args:
+            revision: A version, `-1`, or `base` for none at all.
+
+        Raises:
+            ArgumentError: There is no such version.
+        """
+        await self._run(lambda config: command.downgrade(config, revision))
+
+    async def history(self) -> None:
+        """Write every version, the newest first, and which one the database is at."""
+        await self._run(lambda config: command.history(config, indicate_current=True))
+
+    async def current(self) -> str | None:
+        """Return the version that the database is at, None before the first."""
+        from alembic.migration import MigrationContext
+
+        def read(connection: Connection) -> str | None:
+            options = {"version_table": version_table_of(self.name)}
+            return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+        async with cluster_of(self.name).master.engine.connect() as connection:
+            return await connection.run_sync(read)
+
+    async def _run(self, function: Callable[[Config], Any]) -> Any:
+        """Run one of Alembic's commands on the master; below SQLAlchemy's greenlet it may be synchronous."""
+        if not self.versions.is_dir():
+            raise ArgumentError(
+                f"{self.versions}: no versions of the connection {self.name!r}. "
+                "Make the first with `torngas-aio db revision -m 'first tables'`."
+            )
+
+        def on(connection: Connection) -> Any:
+            self._config.attributes["connection"] = connection
+            return function(self._config)
+
+        try:
+            async with cluster_of(self.name).master.engine.connect() as connection:
+                return await connection.run_sync(on)
+        except CommandError as exc:
+            raise ArgumentError(f"{self.name}: {exc}") from exc
+
+
+def configure_and_run(context: Any) -> None:
+    """Run the migrations of the command in hand; called by `env.py`, with Alembic's `context`."""
+    attributes = context.config.attributes
+    connection: Connection = attributes["connection"]
+    name: str = attributes["name"]
+    context.configure(
+        connection=connection,
+        target_metadata=metadata_of(name),
+        version_table=version_table_of(name),
+        render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters a table by copying it
+        compare_type=True,
+        include_object=_chooser(name),
+        process_revision_directives=None if attributes.get("is_empty") else _without_empty,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
+
+
+def version_table_of(name: str) -> str:
+    """Return the table that holds the version of the connection *name*; two names may share one database."""
+    return "alembic_version" if name == "default" else f"alembic_version_{name}"
+
+
+def _chooser(name: str) -> Callable[..., bool]:
+    """Which tables of the database a version is about: not those of other connections, nor Alembic's own."""
+    others = [metadata for other, metadata in metadatas().items() if other != name]
+
+    def is_included(found: Any, table: str | None, kind: str, is_reflected: bool, compared_to: Any) -> bool:
+        if kind != "table" or not is_reflected or compared_to is not None:
+            return True
+        return not (table or "").startswith("alembic_version") and not _is_among(found, others)
+
+    return is_included
+
+
+def _is_among(table: Any, metadatas_: Iterable[MetaData]) -> bool:
+    return any(table.name in metadata.tables for metadata in metadatas_)
+
+
+def _without_empty(context: Any, revision: Any, directives: list[MigrationScript]) -> None:
+    """Write no version when nothing has changed."""
+    if directives and directives[0].upgrade_ops is not None and directives[0].upgrade_ops.is_empty():
+        directives[:] = []
+
+
+def _escaped(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%%")
+
+
+class _Lines(io.TextIOBase):
+    """A file to which Alembic writes; whole lines go on to *write*."""
+
+    def __init__(self, write: Callable[[str], Any]) -> None:
+        self._write = write
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._write(line)
+        return len(text)
