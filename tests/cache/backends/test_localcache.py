@@ -145,7 +145,6 @@ async def test_the_timer_keeps_no_forgotten_cache_alive(clock: Clock) -> None:
         (tuple(range(1000)), Kind.PACKED),
         (object(), Kind.PACKED),
     ],
-    ids=repr,
 )
 def test_only_what_cannot_change_is_kept_as_it_is(value: object, kind: Kind) -> None:
     assert kind_of(value) is kind
