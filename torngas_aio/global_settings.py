@@ -65,6 +65,23 @@ COMMON_MODULES: tuple[str, ...] = ()
 ROUTE_MODULES: dict[str, Any] = {}
 """`{route name or regular expression of the path: [module, '!common module', '!all']}`."""
 
+# ------------------------------------------------------------------ security
+
+ALLOWED_HOSTS: tuple[str, ...] = ()
+"""Hosts that AllowedHostsMiddleware answers to: `example.com`, `example.com:8443`, `.example.com` with all below it,
+`*`. Empty: with DEBUG on this machine's own names, else the middleware does not start."""
+
+SECURITY_HEADERS: dict[str, str | None] = {}
+"""Headers of SecurityHeadersMiddleware over its own defaults
+(`torngas_aio.middleware.security.SECURITY_HEADERS`); None leaves one out."""
+
+CORS: dict[str, Any] = {}
+"""Options of CORSMiddleware over its own defaults (`torngas_aio.middleware.cors.CORS_DEFAULTS`)."""
+
+RATE_LIMIT: dict[str, Any] = {}
+"""Options of the HTTP module RateLimit over its own defaults
+(`torngas_aio.httpmodule.ratelimit.RATE_LIMIT_DEFAULTS`)."""
+
 # ------------------------------------------------------------------ cache and session
 
 CACHES: dict[str, dict[str, Any]] = {

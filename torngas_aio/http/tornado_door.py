@@ -62,6 +62,8 @@ class TornadoDoor(HTTPMessageDelegate):
         line = RequestStartLine(*start_line)
         HTTPServerRequest(start_line=line, headers=headers)  # Tornado's checks of host and query: raises HTTPInputError
         request = Request(line, headers, exchange, self._server_connection)
+        # Tornado's `xheaders` lends the client's address to the connection only while it reads the request.
+        request.remote_ip, request.protocol = request.remote_ip, request.protocol
         exchange.method = line.method
         context = contextvars.copy_context() if self._context_for is None else self._context_for(request)
         task = asyncio.get_running_loop().create_task(self._application.serve_request(request), context=context)

@@ -90,7 +90,7 @@ class LogEntry:
         if not isinstance(entry.get("name"), str):
             faults.append(f"{at}['name'] = {entry.get('name')!r}: write the name of a logger, '' for all others.")
         level = entry.get("level", "INFO")
-        if not isinstance(level, int) and level not in logging.getLevelNamesMapping():
+        if not isinstance(level, int) and str(level).upper() not in logging.getLevelNamesMapping():
             faults.append(f"{at}['level'] = {level!r}: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")
         try:
             Period(str(entry.get("when", "midnight")), entry.get("interval", 1))
@@ -170,7 +170,7 @@ def _format_faults(at: str, formatter: object) -> list[str]:
 def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path, console: BackgroundStreamHandler) -> None:
     logger = logging.getLogger(entry.name)
     _before.append((logger, logger.level, logger.propagate))
-    logger.setLevel(entry.level)
+    logger.setLevel(entry.level.upper() if isinstance(entry.level, str) else entry.level)
     logger.propagate = entry.propagate
     if entry.filename:
         _install(logger, _file_handler(entry, chosen, directory))

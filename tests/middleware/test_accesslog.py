@@ -1,0 +1,136 @@
+"""One line a request, whatever the client sends."""
+
+import logging
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from tornado.web import RequestHandler
+
+from torngas_aio.application import Application
+from torngas_aio.handler import WebHandler
+from torngas_aio.logger import access_logger, current_request_id
+from torngas_aio.middleware.accesslog import AccessLogMiddleware
+from torngas_aio.testing import TestClient
+
+LINE = re.compile(
+    r'(?P<ip>\S+) - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) '
+    r'(?P<size>\d+|-) "(?P<referer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)" \d+\.\d\d (?P<id>\S+)'
+)
+
+
+class Main(WebHandler):
+    async def get(self) -> None:
+        self.write("hello")
+
+
+class Identified(WebHandler):
+    async def get(self) -> None:
+        self.write(current_request_id() or "none")
+
+
+class Fails(WebHandler):
+    async def get(self) -> None:
+        raise ValueError("on purpose")
+
+
+class Streams(WebHandler):
+    async def get(self) -> None:
+        for _ in range(3):
+            self.write("part")
+            await self.flush()
+
+
+class Foreign(RequestHandler):
+    def get(self) -> None:
+        self.write("plain Tornado")
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, access_logger.name)
+    return caplog
+
+
+@pytest.fixture
+async def client(lines: pytest.LogCaptureFixture) -> AsyncIterator[TestClient]:
+    routes = [("/", Main), ("/id", Identified), ("/fails", Fails), ("/streams", Streams), ("/foreign", Foreign)]
+    async with TestClient(Application(routes, middlewares=[AccessLogMiddleware])) as made:
+        yield made
+
+
+def last(lines: pytest.LogCaptureFixture) -> re.Match[str]:
+    found = [record.getMessage() for record in lines.records if record.name == access_logger.name]
+    assert len(found) == 1, found
+    match = LINE.fullmatch(found[0])
+    assert match is not None, found[0]
+    return match
+
+
+async def test_a_request_is_logged_with_status_size_and_headers(
+    client: TestClient, lines: pytest.LogCaptureFixture
+) -> None:
+    await client.get("/?a=1", headers={"Referer": "http://x/", "User-Agent": "test/1"})
+    found = last(lines)
+    assert found["request"] == "GET /?a=1 HTTP/1.1"
+    assert (found["ip"], found["status"], found["size"]) == ("127.0.0.1", "200", "5")
+    assert (found["referer"], found["agent"]) == ("http://x/", "test/1")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "level"),
+    [("/", 200, "INFO"), ("/nothing", 404, "WARNING"), ("/fails", 500, "ERROR"), ("/foreign", 200, "INFO")],
+)
+async def test_errors_and_foreign_handlers_are_logged_too(
+    client: TestClient, lines: pytest.LogCaptureFixture, path: str, status: int, level: str
+) -> None:
+    await client.get(path)
+    assert last(lines)["status"] == str(status)
+    assert [record.levelname for record in lines.records if record.name == access_logger.name] == [level]
+
+
+async def test_a_stream_has_no_size_and_a_head_no_body(client: TestClient, lines: pytest.LogCaptureFixture) -> None:
+    await client.get("/streams")
+    assert last(lines)["size"] == "-"
+    lines.clear()
+    await client.head("/")
+    assert last(lines)["size"] == "-"
+
+
+async def test_the_id_is_in_the_line_the_answer_and_the_handler(
+    client: TestClient, lines: pytest.LogCaptureFixture
+) -> None:
+    response = await client.get("/id", headers={"X-Request-ID": "abc-1"})
+    assert response.text == response.headers["X-Request-ID"] == last(lines)["id"] == "abc-1"
+    lines.clear()
+    response = await client.get("/fails", headers={"X-Request-ID": "not well formed"})
+    assert response.headers["X-Request-ID"] == last(lines)["id"] != "not well formed"
+
+
+async def test_what_a_client_sends_stays_inside_its_quotes(client: TestClient, lines: pytest.LogCaptureFixture) -> None:
+    agent = 'x" 200 0 "-" "\\" \x85[2J'
+    await client.get('/?q="%0a', headers={b"User-Agent": agent.encode("latin-1")})
+    found = last(lines)
+    assert found["agent"] == 'x\\" 200 0 \\"-\\" \\"\\\\\\" \\x85[2J'
+    assert "\n" not in found[0]
+
+
+async def test_below_the_loggers_level_no_line_is_made(client: TestClient, lines: pytest.LogCaptureFixture) -> None:
+    lines.set_level(logging.CRITICAL, access_logger.name)
+    await client.get("/")
+    assert lines.records == []
+
+
+async def test_a_log_function_of_the_project_stays_in_charge_of_foreign_handlers(
+    lines: pytest.LogCaptureFixture,
+) -> None:
+    logged: list[str] = []
+
+    def log(handler: RequestHandler) -> None:
+        logged.append(handler.request.path)
+
+    application = Application([("/foreign", Foreign)], middlewares=[AccessLogMiddleware], log_function=log)
+    async with TestClient(application) as client:
+        await client.get("/foreign")
+    assert logged == ["/foreign"]
+    assert lines.records == []

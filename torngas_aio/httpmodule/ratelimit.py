@@ -1,0 +1,219 @@
+"""So many requests in such a time, and 429 after that; an HTTP module on the library `limits`.
+
+    class LoginLimit(RateLimit):                    RATE_LIMIT = {"storage": "async+redis://127.0.0.1:6379"}
+        limit = "5/minute"                          ROUTE_MODULES = {"Login": ["app.modules.LoginLimit"]}
+
+    request ── key (the client's address) ── still something left? ── yes: on, with RateLimit headers
+                                                                   └─ no: 429 with Retry-After
+
+Each class counts for itself. Begin with `RateLimit`.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio.to_thread
+from tornado.web import HTTPError, RequestHandler
+
+from torngas_aio._closing import close_with_loop
+from torngas_aio.exception import ConfigError
+from torngas_aio.httpmodule.base import BaseHttpModule
+from torngas_aio.settings_manager import settings
+
+try:
+    import limits
+    from limits.aio.strategies import STRATEGIES, RateLimiter
+    from limits.storage import storage_from_string
+except ModuleNotFoundError as exc:  # pragma: no cover  # the extra is not installed
+    raise ConfigError("Rate limits need the library limits: pip install 'torngas-aio[limits]'.") from exc
+
+from torngas_aio.httpmodule.ratelimit_memory import BoundedMemoryStorage
+
+__all__ = ["RATE_LIMIT_DEFAULTS", "RateLimit"]
+
+logger = logging.getLogger("torngas_aio.ratelimit")
+
+_Clear = Callable[[], None]
+
+RATE_LIMIT_DEFAULTS: dict[str, Any] = {
+    "default": "100/minute",  # of classes without a `limit` of their own; several: "100/minute;1000/hour"
+    "storage": "memory",  # of this process; or a `limits` URI, such as 'async+redis://127.0.0.1:6379'
+    "storage_options": {},
+    "strategy": "sliding-window-counter",  # or 'fixed-window', 'moving-window'
+    "timeout": 1.0,  # seconds for the storage to answer
+    "when_unavailable": "allow",  # or 'refuse' with 503
+    "headers": True,  # send RateLimit-Limit, -Remaining and -Reset
+}
+
+
+class RateLimit(BaseHttpModule):
+    """Limits the requests of each client; put a subclass with a `limit` of its own on a route.
+
+    The client is its address (behind TRUSTED_PROXIES the one they vouch for), of IPv6 the /64 network, which is
+    what one customer gets. Override `key_of` to count by visitor, API key or anything else.
+
+    Raises:
+        ConfigError: A limit, storage or strategy that does not exist.
+    """
+
+    limit: str | None = None
+    """Such as `"5/minute"` or `"5/minute;50/day"`; None: the setting's default."""
+
+    def __init__(self) -> None:
+        chosen = {**RATE_LIMIT_DEFAULTS, **settings.RATE_LIMIT}
+        ConfigError.gather(_faults(chosen))
+        text = self.limit or chosen["default"]
+        try:
+            self._limits = sorted(limits.parse_many(text), key=lambda item: item.get_expiry())
+        except ValueError as exc:
+            raise ConfigError(
+                f"{type(self).__qualname__}: {text!r} is no rate limit. Write such as '5/minute' or '5/minute;50/day'."
+            ) from exc
+        self._options = chosen
+        self._scope = f"{type(self).__module__}.{type(self).__qualname__}"
+        self._limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, RateLimiter] = WeakKeyDictionary()
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        self._complained_at = -math.inf
+
+    def key_of(self, handler: RequestHandler) -> str | None:
+        """Return what requests are counted by; None: this one is not limited."""
+        return _network_of(handler.request.remote_ip)
+
+    async def begin_request(self, handler: RequestHandler, clear: _Clear) -> None:
+        key = self.key_of(handler)
+        if key is None:
+            return
+        try:
+            limiter = await self._limiter()
+            async with asyncio.timeout(self._options["timeout"]):
+                verdict = await self._hit(limiter, key)
+        except Exception as exc:  # a frontier: a storage may raise anything
+            self._complain(exc)
+            if self._options["when_unavailable"] == "refuse":
+                raise HTTPError(503, "The rate limit's storage does not answer") from exc
+            return
+        is_allowed, item, remaining, reset_at = verdict
+        seconds = max(0, math.ceil(reset_at - time.time()))
+        if self._options["headers"]:
+            _note_state(handler, item.amount, remaining, seconds)
+        if not is_allowed:
+            _headers_of(handler)["Retry-After"] = str(max(1, seconds))
+            raise HTTPError(429, "%s has no requests left of %s", key, item)
+
+    async def begin_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
+        """Put the headers onto whatever answer it has become, an error page too."""
+        for name, value in getattr(handler, "_rate_limit_headers", {}).items():
+            handler.set_header(name, value)
+
+    async def _hit(self, limiter: RateLimiter, key: str) -> tuple[bool, limits.RateLimitItem, int, float]:
+        """Count one request; the verdict is that of the limit with the least left."""
+        tightest: tuple[bool, limits.RateLimitItem, int, float] | None = None
+        for item in self._limits:
+            is_allowed = await limiter.hit(item, self._scope, key)
+            stats = await limiter.get_window_stats(item, self._scope, key)
+            verdict = (is_allowed, item, 0 if not is_allowed else stats.remaining, stats.reset_time)
+            if not is_allowed:
+                return verdict
+            if tightest is None or stats.remaining < tightest[2]:
+                tightest = verdict
+        assert tightest is not None
+        return tightest
+
+    async def _limiter(self) -> RateLimiter:
+        loop = asyncio.get_running_loop()
+        limiter = self._limiters.get(loop)
+        if limiter is not None:
+            return limiter
+        async with self._locks.setdefault(loop, asyncio.Lock()):
+            if loop not in self._limiters:
+                self._limiters[loop] = await self._made_limiter()
+        return self._limiters[loop]
+
+    async def _made_limiter(self) -> RateLimiter:
+        storage: Any = BoundedMemoryStorage()
+        if self._options["storage"] != "memory":
+            # In a thread: the library imports its driver and reads Lua scripts from its package.
+            storage = await anyio.to_thread.run_sync(_storage, self._options)
+            close_with_loop(self, partial(_close, storage))
+        strategy: Any = STRATEGIES[self._options["strategy"]]
+        made: RateLimiter = strategy(storage)
+        return made
+
+    def _complain(self, error: Exception) -> None:
+        now = time.monotonic()
+        if now - self._complained_at > 10:
+            self._complained_at = now
+            logger.error(
+                "The storage of rate limits does not answer (%r); requests are %s meanwhile.",
+                error,
+                "refused" if self._options["when_unavailable"] == "refuse" else "let through",
+            )
+
+
+def _headers_of(handler: Any) -> dict[str, str]:
+    """What this request's answer shall say; shared by all limits that it meets."""
+    headers: dict[str, str] | None = getattr(handler, "_rate_limit_headers", None)
+    if headers is None:
+        headers = handler._rate_limit_headers = {}
+    return headers
+
+
+def _note_state(handler: RequestHandler, amount: int, remaining: int, seconds: int) -> None:
+    headers = _headers_of(handler)
+    if remaining <= int(headers.get("RateLimit-Remaining", remaining)):  # the tightest of several modules
+        headers["RateLimit-Limit"] = str(amount)
+        headers["RateLimit-Remaining"] = str(remaining)
+        headers["RateLimit-Reset"] = str(seconds)
+
+
+def _network_of(address: str | None) -> str:
+    try:
+        found = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or "unknown"
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
+
+
+def _storage(options: Mapping[str, Any]) -> Any:
+    extra = dict(options["storage_options"])
+    if "redis" in options["storage"].partition("://")[0]:
+        extra.setdefault("implementation", "redispy")
+    return storage_from_string(options["storage"], **extra)
+
+
+async def _close(storage: Any) -> None:
+    """Close the connections of a storage on Redis; the library itself offers no way to."""
+    client: Any = getattr(getattr(storage, "bridge", None), "storage", None)
+    if client is not None:
+        await client.aclose()
+
+
+def _faults(chosen: Mapping[str, Any]) -> list[str]:
+    faults = [
+        f"RATE_LIMIT[{key!r}]: no such key. The keys are {', '.join(RATE_LIMIT_DEFAULTS)}."
+        for key in chosen
+        if key not in RATE_LIMIT_DEFAULTS
+    ]
+    storage = chosen["storage"]
+    if storage != "memory" and not (isinstance(storage, str) and storage.startswith("async+") and "://" in storage):
+        faults.append(
+            f"RATE_LIMIT['storage'] = {storage!r}: write 'memory', or such as 'async+redis://127.0.0.1:6379'."
+        )
+    if chosen["strategy"] not in STRATEGIES:
+        faults.append(f"RATE_LIMIT['strategy'] = {chosen['strategy']!r}: write one of {', '.join(STRATEGIES)}.")
+    elif storage == "memory" and chosen["strategy"] == "moving-window":
+        faults.append("RATE_LIMIT: 'moving-window' keeps every request and needs a storage such as Redis.")
+    if chosen["when_unavailable"] not in {"allow", "refuse"}:
+        faults.append(f"RATE_LIMIT['when_unavailable'] = {chosen['when_unavailable']!r}: write 'allow' or 'refuse'.")
+    return faults

@@ -1,0 +1,189 @@
+"""Which other sites' scripts may read this site's answers: the CORS protocol of the Fetch standard.
+
+    OPTIONS with Origin and Access-Control-Request-Method   a preflight: answered here, the handler never runs
+    any request with an Origin that is allowed              the answer says so, errors included
+    any other                                               nothing is said, and the browser keeps scripts from it
+
+It guards nothing by itself: a request without preflight is carried out whoever sent it (that is what
+`xsrf_cookies` is for). Begin with `CORSMiddleware`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.web import RequestHandler
+
+from torngas_aio.exception import ConfigError
+from torngas_aio.settings_manager import settings
+from torngas_aio.utils.hosts import parse_host
+
+__all__ = ["CORS_DEFAULTS", "CORSMiddleware"]
+
+_Clear = Callable[[], None]
+
+CORS_DEFAULTS: dict[str, Any] = {
+    "allow_origins": (),  # 'https://app.example.com', 'https://*.example.com', 'null', or '*' for all
+    "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+    "allow_headers": (),  # besides those that are always allowed; '*' for all
+    "expose_headers": (),  # that scripts may read besides the usual ones
+    "allow_credentials": False,  # whether cookies are sent along; not together with '*'
+    "max_age": 600,  # seconds that a browser may keep a preflight's answer
+    "paths": None,  # a regular expression searched in the path; None: everywhere
+}
+
+# SPEC: Fetch 3.3; these need no permission, yet some clients ask for it
+_SAFE_HEADERS = ("accept", "accept-language", "content-language", "content-type", "range")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+
+
+class CORSMiddleware:
+    """Answers preflights and marks answers for the origins that `CORS` allows; stands before guards of any kind.
+
+    Handlers that are plain Tornado's get no marks. A handler that sets `Access-Control-Allow-Origin` itself keeps it.
+
+    Args:
+        options: Over the defaults above; without any, settings.CORS.
+
+    Raises:
+        ConfigError: With every fault of the options; `*` together with credentials is one.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        given: Mapping[str, Any] = options or settings.CORS
+        chosen = {**CORS_DEFAULTS, **given}
+        ConfigError.gather(_faults(given, chosen))
+        origins = [origin.lower() for origin in _listed(chosen["allow_origins"])]
+        self._any_origin = "*" in origins
+        self._origins = frozenset(origin for origin in origins if "*" not in origin)
+        self._patterns = tuple(_pattern(origin) for origin in origins if "*" in origin and origin != "*")
+        self._methods = frozenset(method.upper() for method in _listed(chosen["allow_methods"]))
+        headers = [name.lower() for name in _listed(chosen["allow_headers"])]
+        self._any_header = "*" in headers
+        self._allowed_headers = frozenset([*_SAFE_HEADERS, *headers])
+        self._expose = ", ".join(_listed(chosen["expose_headers"]))
+        self._credentials = bool(chosen["allow_credentials"])
+        self._max_age = str(int(chosen["max_age"]))
+        self._path = re.compile(chosen["paths"]) if chosen["paths"] else None
+
+    async def process_request(self, handler: RequestHandler, clear: _Clear) -> bool:
+        """Answer a preflight; True ends the stage, and the method does not run."""
+        request = handler.request
+        if request.method != "OPTIONS" or not self._covers(request.path):
+            return False
+        origin = request.headers.get("Origin")
+        method = request.headers.get("Access-Control-Request-Method")
+        if not origin or not method:
+            return False
+        handler.set_header("Vary", _PREFLIGHT_VARY)
+        wanted = _wanted_headers(request.headers.get("Access-Control-Request-Headers", ""))
+        if not self._allows(origin) or method not in self._methods or not self._allows_headers(wanted):
+            handler.set_status(403)
+            handler.finish()
+            return True
+        handler.set_header("Access-Control-Allow-Methods", ", ".join(sorted(self._methods)))
+        if wanted:
+            handler.set_header("Access-Control-Allow-Headers", ", ".join(wanted))
+        handler.set_header("Access-Control-Max-Age", self._max_age)
+        handler.set_status(204)
+        handler.finish()
+        return True
+
+    async def process_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
+        request = handler.request
+        if not self._covers(request.path):
+            return
+        present = handler._headers
+        if not self._says_the_same_to_all:
+            _vary_by_origin(handler, present.get("Vary", ""))
+        origin = request.headers.get("Origin")
+        if not origin or not self._allows(origin) or "Access-Control-Allow-Origin" in present:
+            return
+        handler.set_header("Access-Control-Allow-Origin", "*" if self._says_the_same_to_all else origin)
+        if self._credentials:
+            handler.set_header("Access-Control-Allow-Credentials", "true")
+        if self._expose:
+            handler.set_header("Access-Control-Expose-Headers", self._expose)
+
+    @property
+    def _says_the_same_to_all(self) -> bool:
+        return self._any_origin and not self._credentials
+
+    def _covers(self, path: str) -> bool:
+        return self._path is None or self._path.search(path) is not None
+
+    def _allows(self, origin: str) -> bool:
+        if self._any_origin:
+            return True
+        lowered = origin.lower()
+        return lowered in self._origins or any(pattern.fullmatch(lowered) for pattern in self._patterns)
+
+    def _allows_headers(self, wanted: list[str] | None) -> bool:
+        if wanted is None:
+            return False
+        return self._any_header or self._allowed_headers.issuperset(wanted)
+
+
+def _wanted_headers(text: str) -> list[str] | None:
+    """The header names that a preflight asks for, lower case; None when one is no header name."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    return names if all(_TOKEN.fullmatch(name) for name in names) else None
+
+
+def _vary_by_origin(handler: RequestHandler, vary: str) -> None:
+    names = {name.strip().lower() for name in vary.split(",")}
+    if "origin" not in names and "*" not in names:
+        handler.set_header("Vary", f"{vary}, Origin" if vary else "Origin")
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _pattern(origin: str) -> re.Pattern[str]:
+    """`https://*.example.com`: any number of labels, and nothing else, in place of the star."""
+    return re.compile(re.escape(origin).replace(r"\*", r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"))
+
+
+def _faults(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
+    faults = [
+        f"CORS[{key!r}]: no such key. The keys are {', '.join(CORS_DEFAULTS)}."
+        for key in given
+        if key not in CORS_DEFAULTS
+    ]
+    origins = _listed(chosen["allow_origins"])
+    faults += [
+        f"CORS['allow_origins']: {origin!r} is no origin. Write 'https://example.com', 'https://*.example.com' or '*'."
+        for origin in origins
+        if not _is_origin(origin)
+    ]
+    if "*" in origins and chosen["allow_credentials"]:
+        faults.append(
+            "CORS: 'allow_credentials' with '*' would let every site act as the visitor. Name the origins you trust."
+        )
+    for key in ("allow_methods", "allow_headers", "expose_headers"):
+        names = _listed(chosen[key])
+        faults += [f"CORS[{key!r}]: {name!r} is no {key.split('_')[1][:-1]}." for name in names if not _is_token(name)]
+    if not isinstance(chosen["max_age"], int) or chosen["max_age"] < 0:
+        faults.append(f"CORS['max_age'] = {chosen['max_age']!r}: write a number of seconds from 0.")
+    try:
+        re.compile(chosen["paths"] or "")
+    except (re.error, TypeError) as exc:
+        faults.append(f"CORS['paths'] = {chosen['paths']!r} is no regular expression: {exc}.")
+    return faults
+
+
+def _is_token(name: object) -> bool:
+    return isinstance(name, str) and _TOKEN.fullmatch(name) is not None
+
+
+def _is_origin(origin: object) -> bool:
+    if not isinstance(origin, str):
+        return False
+    if origin in {"*", "null"}:
+        return True
+    parts = urlsplit(origin)
+    host = parse_host(parts.netloc.replace("*.", "", 1) if parts.netloc.startswith("*.") else parts.netloc)
+    return host is not None and origin == f"{parts.scheme}://{parts.netloc}" and bool(parts.scheme)

@@ -1,0 +1,129 @@
+"""Two guards of every response and request: headers that browsers heed, and the hosts one answers to.
+
+    SecurityHeadersMiddleware   SECURITY_HEADERS     sniffing, framing, referrers, plain HTTP, scripts
+    AllowedHostsMiddleware      ALLOWED_HOSTS        forged Host headers: poisoned links and caches, DNS rebinding
+
+Begin with either class.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tornado.httputil import HTTPServerRequest
+from tornado.web import HTTPError, RequestHandler
+
+from torngas_aio.exception import ConfigError
+from torngas_aio.settings_manager import settings
+from torngas_aio.utils.hosts import is_host_allowed, parse_host
+
+__all__ = ["SECURITY_HEADERS", "AllowedHostsMiddleware", "SecurityHeadersMiddleware", "csp_nonce"]
+
+_Clear = Callable[[], None]
+
+HSTS = "Strict-Transport-Security"
+CSP_NAMES = ("Content-Security-Policy", "Content-Security-Policy-Report-Only")
+
+SECURITY_HEADERS: dict[str, str | None] = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    HSTS: None,
+    "Content-Security-Policy": None,
+}
+"""What is sent where `settings.SECURITY_HEADERS` does not say otherwise; None: not sent."""
+
+LOCAL_HOSTS = ("localhost", ".localhost", "127.0.0.1", "[::1]")
+"""The hosts allowed when DEBUG is on and ALLOWED_HOSTS is empty."""
+
+
+class SecurityHeadersMiddleware:
+    """Adds the headers of `SECURITY_HEADERS` to every response that has not set them itself, errors included.
+
+    `Strict-Transport-Security` is sent over https only, as RFC 6797 wants. A content policy may hold `{nonce}`; the
+    nonce of a request is `csp_nonce(handler)`.
+
+    Args:
+        headers: Headers over the defaults above, None to leave one out; without it, settings.SECURITY_HEADERS.
+
+    Raises:
+        ConfigError: A value that is neither text nor None, or holds a control character.
+    """
+
+    def __init__(self, headers: Mapping[str, str | None] | None = None) -> None:
+        chosen = {**SECURITY_HEADERS, **(settings.SECURITY_HEADERS if headers is None else headers)}
+        ConfigError.gather(
+            f"SECURITY_HEADERS[{name!r}] = {value!r}: write text of one line, or None to leave it out."
+            for name, value in chosen.items()
+            if value is not None and not (isinstance(value, str) and value.isprintable())
+        )
+        self._headers = {name: value for name, value in chosen.items() if value is not None}
+
+    async def process_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
+        present = handler._headers
+        for name, value in self._headers.items():
+            if name in present or (name == HSTS and handler.request.protocol != "https"):
+                continue
+            if name in CSP_NAMES and "{nonce}" in value:
+                value = value.replace("{nonce}", csp_nonce(handler))  # noqa: PLW2901  # this request's
+            handler.set_header(name, value)
+
+
+class AllowedHostsMiddleware:
+    """Answers 400 to a request whose Host is not allowed, before any route is looked for.
+
+    Args:
+        hosts: Host patterns: `example.com` on any port, `example.com:8443`, `.example.com` with all below it, `*`;
+            without it, settings.ALLOWED_HOSTS. With DEBUG on and none given: this machine's own names.
+
+    Raises:
+        ConfigError: No hosts with DEBUG off, or a pattern that is no host.
+    """
+
+    def __init__(self, hosts: tuple[str, ...] | list[str] | None = None) -> None:
+        chosen = tuple(settings.ALLOWED_HOSTS if hosts is None else hosts)
+        if not chosen and not settings.DEBUG:
+            raise ConfigError(
+                "ALLOWED_HOSTS is empty, so that AllowedHostsMiddleware would refuse every request. "
+                "Write the names this site is reached by, such as ('example.com', '.example.com')."
+            )
+        ConfigError.gather(
+            f"ALLOWED_HOSTS: {pattern!r} is no host. Write 'example.com', 'example.com:8443' or '.example.com'."
+            for pattern in chosen
+            if not _is_pattern(pattern)
+        )
+        self._hosts = chosen or LOCAL_HOSTS
+        self._known: dict[str, bool] = {}
+
+    async def process_call(self, request: HTTPServerRequest, clear: _Clear) -> None:
+        host = request.host
+        if not self._is_allowed(host):
+            raise HTTPError(400, "The host %r is not among ALLOWED_HOSTS", host[:300])
+
+    def _is_allowed(self, text: str) -> bool:
+        allowed = self._known.get(text)
+        if allowed is None:
+            host = parse_host(text)
+            allowed = host is not None and is_host_allowed(host, self._hosts)
+            if allowed and len(self._known) < 100:  # only allowed ones: the others could be any number
+                self._known[text] = True
+        return allowed
+
+
+def csp_nonce(handler: RequestHandler) -> str:
+    """Return the nonce of *handler*'s request for `<script nonce="…">`: 128 random bits, the same each time."""
+    request: Any = handler.request
+    nonce: str | None = request.__dict__.get("_csp_nonce")
+    if nonce is None:
+        nonce = request._csp_nonce = secrets.token_urlsafe(16)
+    return nonce
+
+
+def _is_pattern(pattern: object) -> bool:
+    if not isinstance(pattern, str):
+        return False
+    if pattern == "*":
+        return True
+    name = pattern.removeprefix("*").removeprefix(".")
+    return parse_host(name) is not None or parse_host(f"[{name}]") is not None
