@@ -1,0 +1,9 @@
+"""Serves the project: `python runserver.py --port=8000 --settings=settings.setting`."""
+
+import os
+
+from torngas_aio.webserver import run
+
+if __name__ == "__main__":
+    os.environ.setdefault("TORNGAS_APP_SETTINGS", "settings.setting")
+    run()
