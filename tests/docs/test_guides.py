@@ -1,0 +1,42 @@
+"""Every Python block of these guides is a program of its own, and runs."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado import locale
+
+from torngas_aio.settings_manager import settings
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide"
+GUIDES = ("templates", "errors", "i18n")
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks() -> Iterator[Any]:
+    for name in GUIDES:
+        text = (GUIDE / f"{name}.md").read_text(encoding="utf-8")
+        for match in _BLOCK.finditer(text):
+            line = text[: match.start()].count("\n") + 2
+            yield pytest.param(name, line, match[1], id=f"{name}.md:{line}")
+
+
+@pytest.fixture(autouse=True)
+def all_is_put_back() -> Iterator[None]:
+    yield
+    settings.reset()
+    locale._translations, locale._use_gettext = {}, False
+    locale._supported_locales = frozenset({"en_US"})
+    locale.Locale._cache.clear()
+    locale.set_default_locale("en_US")
+
+
+@pytest.mark.parametrize(("name", "line", "source"), list(blocks()))
+def test_the_examples_run(name: str, line: int, source: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)  # examples of errors log them
+    code = compile("\n" * (line - 1) + source, str(GUIDE / f"{name}.md"), "exec")
+    exec(code, {"__name__": "__main__"})
