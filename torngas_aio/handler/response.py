@@ -13,7 +13,7 @@ import functools
 import inspect
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from http.client import responses
 from typing import Any
 
@@ -181,14 +181,12 @@ class ResponseHandler(RequestHandler):
             return name in self._full_headers
         return name in self._fields or any(pair[0] == name for pair in self._added or ())
 
-    def _lean_fields(self) -> Iterator[tuple[str, str]]:
-        yield from self._fields.items()
-        if self._added:
-            yield from self._added
+    def _lean_fields(self) -> Iterable[tuple[str, str]]:
         cookies = self.__dict__.get("_new_cookie")
-        if cookies is not None:
-            for cookie in cookies.values():
-                yield "Set-Cookie", cookie.OutputString(None)
+        if cookies is None and not self._added:
+            return self._fields.items()
+        sent = [("Set-Cookie", cookie.OutputString(None)) for cookie in cookies.values()] if cookies else []
+        return [*self._fields.items(), *(self._added or ()), *sent]
 
     def _may_change(self) -> bool:
         """Whether this code is a response hook, which may still change a settled response."""

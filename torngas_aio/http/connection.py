@@ -42,34 +42,21 @@ class HTTPExchange(HTTPConnection):
         status: Of the answer, once it has one; else 0.
     """
 
-    __slots__ = (
-        "_callback",
-        "_head_method",
-        "_is_chunking",
-        "_is_modern",
-        "_left",
-        "_protocol",
-        "_stage",
-        "body",
-        "context",
-        "is_detached",
-        "keeps_alive",
-        "status",
-    )
+    # Class attributes stand in until something changes them: most exchanges never do.
+    _stage = _OPEN
+    _callback: Callable[[], Any] | None = None
+    _is_chunking = False
+    _left: int | None = None
+    is_detached = False
+    status = 0
 
     def __init__(self, protocol: "HTTPProtocol", head: Head, body: IncomingBody | NoBody, context: Peer) -> None:
         self._protocol = protocol
-        self._stage = _OPEN
         self._head_method = head.method
         self._is_modern = head.version == "HTTP/1.1"
-        self._callback: Callable[[], Any] | None = None
-        self._is_chunking = False
-        self._left: int | None = None
         self.body = body
         self.context = context
         self.keeps_alive = head.keeps_alive
-        self.is_detached = False
-        self.status = 0
 
     # The whole answer at once
 
