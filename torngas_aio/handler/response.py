@@ -9,12 +9,14 @@ Begin with `ResponseHandler.clear`.
 """
 
 import asyncio
+import datetime as dt
 import functools
 import inspect
 import re
 import time
 from collections.abc import Iterable
 from http.client import responses
+from http.cookies import SimpleCookie
 from typing import Any
 
 from tornado import httputil
@@ -22,6 +24,8 @@ from tornado.web import RequestHandler
 
 from torngas_aio import _json
 from torngas_aio.http.contract import SERVER_NAME
+from torngas_aio.http.cookies import plain_cookie
+from torngas_aio.http.request import Request
 
 __all__ = ["ResponseHandler"]
 
@@ -134,19 +138,47 @@ class ResponseHandler(RequestHandler):
         elif name in self._headers:
             del self._headers[name]
 
-    def set_cookie(self, name: str, *args: Any, **kwargs: Any) -> None:
+    def set_cookie(  # noqa: PLR0917  Tornado's parameters
+        self,
+        name: str,
+        value: str | bytes,
+        domain: str | None = None,
+        expires: Any = None,
+        path: str = "/",
+        expires_days: float | None = None,
+        *,
+        max_age: int | None = None,
+        httponly: bool = False,
+        secure: bool = False,
+        samesite: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Set a cookie, with Tornado's arguments."""
         if self._finished and not self._may_change():
             return
-        super().set_cookie(name, *args, **kwargs)
+        options: dict[str, Any] = {"max_age": max_age, "httponly": httponly, "secure": secure, "samesite": samesite}
+        if not kwargs and type(name) is str and type(value) is str:
+            until = _expiry(expires, expires_days)
+            cookie = plain_cookie(name, value, domain, until, path, **options)
+            if cookie is not None:  # PERF: the standard library's cookie costs five times as much
+                jar = self.__dict__.get("_new_cookie")
+                if jar is None:
+                    jar = self._new_cookie = SimpleCookie()
+                jar.pop(name, None)
+                dict.__setitem__(jar, name, cookie)
+                return
+        super().set_cookie(name, value, domain, expires, path, expires_days, **options, **kwargs)
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return the value of the request's cookie *name*, else *default*."""
-        raw = getattr(self.request, "raw_header", None)
-        if raw is not None and "_cookies" not in self.request.__dict__:
-            header = raw(b"cookie")
+        request: Any = self.request
+        if "_cookies" not in request.__dict__ and isinstance(request, Request):
+            known = request.plain_cookies()
+            if known is not None:  # PERF: neither headers nor the standard library's cookies are built
+                return known.get(name, default)
+            header = request.raw_header(b"cookie")
             if header is None or name.encode("latin-1", "replace") not in header:
-                return default  # PERF: most requests carry no such cookie; nothing is parsed for them
+                return default
         return super().get_cookie(name, default)
 
     def header_fields(self) -> dict[str, str]:
@@ -193,6 +225,13 @@ class ResponseHandler(RequestHandler):
         if self._hook_task is None:
             return self._has_open_hooks
         return asyncio.current_task() is self._hook_task
+
+
+def _expiry(expires: Any, days: float | None) -> str | None:
+    """The time at which a cookie ends, as Tornado writes it."""
+    if days is not None and not expires:
+        expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    return httputil.format_timestamp(expires) if expires else None
 
 
 @functools.lru_cache(1024)

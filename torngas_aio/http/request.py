@@ -7,6 +7,7 @@
 Handlers that use Tornado's public attributes cannot tell. Begin with `Request.__init__`.
 """
 
+import re
 import time
 from typing import Any
 
@@ -21,6 +22,7 @@ from tornado.httputil import (
     split_host_and_port,
 )
 
+from torngas_aio.http.cookies import plain_cookies
 from torngas_aio.http.fields import RawFields, headers_of, pairs_of
 
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
@@ -28,6 +30,7 @@ __all__ = ["MAX_QUERY_FIELDS", "Request"]
 MAX_QUERY_FIELDS = 1000
 """How many fields a query string may hold; more are refused with 400, as in Tornado 6.6."""
 
+_cookie_lines = re.compile(rb"\r\ncookie:[ \t]*([^\r]*)", re.IGNORECASE).findall
 _Arguments = dict[str, list[bytes]]
 
 
@@ -43,6 +46,7 @@ class Request(HTTPServerRequest):
     """
 
     _scope: Any = None
+    _plain_cookies: dict[str, str] | None
     _first: dict[bytes, bytes] | None = None  # of each header, by its lower-case name
 
     def __init__(  # not super().__init__: that parses everything at once
@@ -84,6 +88,20 @@ class Request(HTTPServerRequest):
         if self._first is None:
             self._first = dict(reversed(pairs_of(raw)))
         return self._first.get(name)
+
+    def plain_cookies(self) -> dict[str, str] | None:
+        """Return the cookies by name, as text; None where `cookies` has to be asked. Made once.
+
+        Several Cookie headers are for `cookies` too, which joins them.
+        """
+        known: dict[str, str] | None = self.__dict__.get("_plain_cookies")
+        if known is None and "_cookies" not in self.__dict__:
+            raw = self._raw_headers
+            lines = _cookie_lines(raw) if isinstance(raw, bytes) else ()
+            if not isinstance(raw, bytes) or len(lines) > 1:
+                return None
+            known = self._plain_cookies = plain_cookies(lines[0]) if lines else {}
+        return known
 
     def drop_header(self, name: bytes) -> None:
         """Remove the header *name* (lower case) before anybody has looked at `headers`."""

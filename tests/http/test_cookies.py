@@ -1,0 +1,131 @@
+"""Plain cookies are those of Tornado and the standard library, or they are left to them."""
+
+import random
+from typing import Any
+
+import pytest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+from tornado.web import Application, RequestHandler
+
+from torngas_aio.application import Application as OurApplication
+from torngas_aio.handler import WebHandler
+from torngas_aio.http.cookies import plain_cookie, plain_cookies
+from torngas_aio.http.request import Request
+from torngas_aio.testing import TestClient
+
+PIECES = [
+    "a",
+    "theme",
+    "=",
+    ";",
+    " ",
+    '"',
+    "\\",
+    "\\073",
+    ",",
+    "path",
+    "7f=",
+    "é",
+    "\t",
+    "|",
+    "[",
+    "x:y",
+    "",
+    "$v",
+    "(",
+    "Ä",
+]
+
+
+def tornados(header: str) -> dict[str, str]:
+    request = HTTPServerRequest(
+        start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=HTTPHeaders({"Cookie": header, "Host": "a"})
+    )
+    return {name: morsel.value for name, morsel in request.cookies.items()}
+
+
+def test_what_is_read_is_what_tornado_reads() -> None:
+    rand = random.Random(5)
+    plain = 0
+    for _ in range(3_000):
+        header = "; ".join(
+            "".join(rand.choice(PIECES) for _ in range(rand.randint(1, 5))) for _ in range(rand.randint(1, 4))
+        ).strip(" \t")
+        found = plain_cookies(header.encode("latin-1"))
+        if found is not None:
+            plain += 1
+            assert found == tornados(header), header
+    assert 500 < plain < 2_500
+
+
+@pytest.mark.parametrize("header", ["a=1; b=2", 'a="x=y"', "a=; =b; c", "path=/; a=1", "a=1; a=2", "a b=1", ""])
+def test_ordinary_headers_are_plain(header: str) -> None:
+    assert plain_cookies(header.encode()) == tornados(header)
+
+
+def written(**options: Any) -> list[str]:
+    """What Tornado sends."""
+    request: Any = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=HTTPHeaders(Host="a"))
+    request.connection = type("Connection", (), {"set_close_callback": lambda *_: None})()
+    handler = RequestHandler(Application(), request)
+    handler.set_cookie(**options)
+    return [cookie.OutputString() for cookie in handler._new_cookie.values()]
+
+
+def test_what_is_written_is_what_tornado_writes() -> None:
+    rand = random.Random(6)
+    values = ["1", "a|b:c", "2|1:0|x=", "a b", "é", '"', "a,b", "", "[]{}", "x;y", "/p?q=<r>@s"]
+    plain = 0
+    for _ in range(2_000):
+        options: dict[str, Any] = {
+            "domain": rand.choice([None, "", "example.org", "a;b"]),
+            "path": rand.choice(["/", "", "/a=b", "/ü"]),
+            "max_age": rand.choice([None, 0, 60]),
+            "httponly": rand.choice([True, False]),
+            "secure": rand.choice([True, False]),
+            "samesite": rand.choice([None, "Lax", "None"]),
+        }
+        name, value = rand.choice(["a", "b.c", "Path", "a b", "é", ""]), rand.choice(values)
+        cookie = plain_cookie(name, value, options["domain"], "Sun, 22 Nov 2026 10:00:00 GMT", options["path"], **{
+            key: options[key] for key in ("max_age", "httponly", "secure", "samesite")
+        })  # fmt: skip
+        if cookie is not None:
+            plain += 1
+            assert [cookie.OutputString()] == written(name=name, value=value, expires=1795341600, **options)
+    assert plain > 100
+
+
+class Cookies(WebHandler):
+    async def get(self) -> None:
+        self.set_cookie("a", "1", expires_days=1, httponly=True)
+        self.set_cookie("a", "2")
+        self.set_cookie("odd", 'with "quotes"'.replace(" ", ""))
+        self.set_signed_cookie("signed", "v")
+        self.clear_cookie("gone")
+        read = [self.get_cookie(name, "-") for name in ("one", "two", "three")]
+        await self.finish({"read": read, "cookies": sorted(self.cookies), "again": self.get_cookie("two")})
+
+
+@pytest.mark.parametrize("door", ["torngas_aio", "tornado"])
+async def test_handlers_read_and_write_them(door: str) -> None:
+    application = OurApplication([("/", Cookies)], cookie_secret="secret" * 8)
+    async with TestClient(application, http_server=door) as client:
+        response = await client.get("/", headers={"Cookie": 'one=1; two="2"; one=3'})
+    assert response.json() == {"read": ["3", "2", "-"], "cookies": ["one", "two"], "again": "2"}
+    sent = response.headers.get_list("set-cookie")
+    assert [line.partition("=")[0] for line in sent] == ["a", "odd", "signed", "gone"]
+    assert sent[:2] == ["a=2; Path=/", 'odd="with\\"quotes\\""; Path=/']
+
+
+def test_several_headers_are_left_to_tornado() -> None:
+    raw = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\ncookie: b=2\r\n\r\n"
+    request = Request(("GET", "/", "HTTP/1.1"), raw, None)
+    assert request.plain_cookies() is None
+    assert {name: morsel.value for name, morsel in request.cookies.items()} == {"a": "1,b=2"}
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b=1", "a\0", "a b"])
+def test_a_value_that_breaks_the_line_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="Invalid cookie"):
+        written(name="a", value=value)
+    assert plain_cookie("a", value, None, None, "/", max_age=None, httponly=False, secure=False, samesite=None) is None

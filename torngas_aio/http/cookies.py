@@ -1,0 +1,88 @@
+"""Cookies, read and written without `http.cookies` where nothing about them is out of the ordinary.
+
+    Cookie: theme=dark; visitor=7      plain_cookies ──►  {"theme": "dark", "visitor": "7"}
+    set_cookie("seen", "1", ...)       plain_cookie  ──►  seen=1; Path=/
+
+What is out of the ordinary (escapes, control characters, odd names) is left to Tornado and the standard library:
+both functions then answer None. The results are theirs to the byte. Begin with `plain_cookies`.
+"""
+
+import re
+from http.cookies import Morsel
+from typing import Any
+
+__all__ = ["PlainCookie", "plain_cookie", "plain_cookies"]
+
+_LEGAL = r"A-Za-z0-9!#$%&'*+\-.^_`|~:"
+_is_name = re.compile(rf"[{_LEGAL}]+").fullmatch
+_is_quotable = re.compile(rf"[{_LEGAL}()/<=>?@\[\]{{}}]*").fullmatch
+_is_attribute = re.compile(r"[\x21-\x3a\x3c-\x7e]*").fullmatch
+_is_plain_header = re.compile(rb"[\x20-\x5b\x5d-\x7e]*").fullmatch  # no control character, no escape
+_RESERVED = frozenset(Morsel._reserved)  # type: ignore[attr-defined]  # names that the standard library refuses
+
+
+class PlainCookie:
+    """A cookie to be sent; stands in for the standard library's `Morsel` in a jar of cookies."""
+
+    __slots__ = ("_text", "key", "value")
+
+    def __init__(self, key: str, value: str, text: str) -> None:
+        self.key = key
+        self.value = value
+        self._text = text
+
+    def OutputString(self, attrs: Any = None) -> str:  # noqa: N802  the name and parameter of Morsel's
+        """Return the value of the Set-Cookie header."""
+        return self._text
+
+
+def plain_cookies(header: bytes) -> dict[str, str] | None:
+    """Return the cookies of a Cookie *header* as `HTTPServerRequest.cookies` would hold them, or None."""
+    if not _is_plain_header(header):
+        return None
+    found: dict[str, str] = {}
+    for chunk in header.decode("ascii").split(";"):
+        name, separator, value = chunk.partition("=")
+        if not separator:
+            continue  # a value without a name: no handler can ask for it
+        name, value = name.strip(), value.strip()
+        if len(value) > 1 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        if _is_name(name) and name.lower() not in _RESERVED:
+            found[name] = value
+    return found
+
+
+def plain_cookie(
+    name: str,
+    value: str,
+    domain: str | None,
+    expires: str | None,
+    path: str,
+    *,
+    max_age: int | None,
+    httponly: bool,
+    secure: bool,
+    samesite: str | None,
+) -> PlainCookie | None:
+    """Return the cookie that `http.cookies` would make of these, or None; attributes come in its order."""
+    if not _is_name(name) or name.lower() in _RESERVED or not _is_quotable(value):
+        return None
+    if not (_is_attribute(domain or "") and _is_attribute(path or "") and _is_attribute(samesite or "")):
+        return None
+    text = f"{name}={value}" if _is_name(value) else f'{name}="{value}"'
+    if domain:
+        text += f"; Domain={domain}"
+    if expires:
+        text += f"; expires={expires}"
+    if httponly:
+        text += "; HttpOnly"
+    if max_age:
+        text += f"; Max-Age={int(max_age)}"
+    if path:
+        text += f"; Path={path}"
+    if samesite:
+        text += f"; SameSite={samesite}"
+    if secure:
+        text += "; Secure"
+    return PlainCookie(name, value, text)
