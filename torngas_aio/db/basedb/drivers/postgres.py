@@ -12,6 +12,9 @@ from torngas_aio.storage import Storage
 
 __all__ = ["PostgresDriver"]
 
+ABANDON_SECONDS = 1.0
+"""How long a server may take to cancel a statement before its connection is simply cut."""
+
 
 class PostgresDriver(Driver):
     """A PostgreSQL server. Values must be of the Python type that the column has: 1 for an integer, not "1".
@@ -70,10 +73,17 @@ class PostgresDriver(Driver):
         return Result(None, int(count) if count.isdigit() else -1)
 
     async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
-        async with connection.transaction(readonly=True):  # a cursor lives in a transaction
+        transaction = connection.transaction(readonly=True)  # a cursor lives in one
+        await transaction.start()
+        try:
             cursor = await connection.cursor(sql, *values)
             while rows := await cursor.fetch(BATCH_ROWS):
                 yield [Storage(row) for row in rows]
+        except asyncpg.PostgresError:
+            await transaction.rollback()
+            raise
+        # Not `async with`: a stream that is left or cancelled must not wait here for a server that stands still.
+        await transaction.commit()
 
     async def ping(self, connection: Any) -> None:
         await connection.execute("")
@@ -82,8 +92,10 @@ class PostgresDriver(Driver):
         await connection.close()
 
     async def abandon(self, connection: Any) -> bool:
+        # asyncpg has asked the server to cancel what runs; without that being heard, the server would go on and
+        # keep the transaction's locks, since it looks for its client only when it has something to send.
         with suppress(Exception):
-            connection.terminate()
+            await connection.close(timeout=ABANDON_SECONDS)  # terminates when it takes longer
         return False
 
     def is_lost(self, error: BaseException) -> bool:

@@ -4,9 +4,11 @@ import datetime as dt
 import sqlite3
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import aiosqlite
+import anyio.to_thread
 
 from torngas_aio._closing import close_safely
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
@@ -59,6 +61,8 @@ class SQLiteDriver(Driver):
             await connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             await close_safely(self.address, connection.close)
+            # A connection that never opened ends its thread by itself; the loop must not be gone before it has.
+            await close_safely(self.address, partial(anyio.to_thread.run_sync, connection._thread.join))
             raise
         return connection
 
