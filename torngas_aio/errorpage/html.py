@@ -88,8 +88,7 @@ def _frame(frame: FrameReport, *, is_open: bool) -> str:
     if frame.local_names:
         opened = " open" if is_open and frame.kind != "library" else ""
         local_names = (
-            f'<details class="locals"{opened}><summary>{len(frame.local_names)} local names</summary>'
-            f"{_table(frame.local_names)}</details>"
+            f'<details class="locals"{opened}><summary>Local names</summary>{_table(frame.local_names)}</details>'
         )
     omitted = f'<p class="omitted">{frame.omitted} frames left out</p>' if frame.omitted else ""
     return (
@@ -131,7 +130,7 @@ def _routes(report: ErrorReport) -> str:
         return ""
     rows = "".join("<tr>" + "".join(f"<td>{_e(text)}</td>" for text in route) + "</tr>" for route in report.routes)
     return (
-        f'<p class="relation">No route matches <code>{_e(report.url)}</code>. These were tried, the nearest first:</p>'
+        f"<p>No route matches <code>{_e(report.url)}</code>. These were tried, the nearest first:</p>"
         f'<div class="panel"><table class="routes">{rows}</table></div>'
     )
 

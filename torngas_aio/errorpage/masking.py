@@ -147,20 +147,18 @@ class _TooSlow(BaseException):
 class _TimeLimit:
     """Stops Python code that runs longer than *seconds*, by tracing it; one blocking C call it cannot stop.
 
-    Where something traces already (a debugger, coverage), nothing is stopped.
+    Whatever traced before (a debugger, coverage) does so again afterwards.
     """
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
-        self._is_tracing = sys.gettrace() is None
+        self._before = sys.gettrace()
 
     def __enter__(self) -> None:
-        if self._is_tracing:
-            sys.settrace(self._trace)
+        sys.settrace(self._trace)
 
     def __exit__(self, *_: object) -> None:
-        if self._is_tracing:
-            sys.settrace(None)
+        sys.settrace(self._before)
 
     def _trace(self, frame: FrameType, _event: str, _arg: object) -> Any:
         frame.f_trace_opcodes = True  # `while True: pass` is one instruction, and never comes to a new line

@@ -79,7 +79,8 @@ def report_of(
 ) -> ErrorReport:
     """Gather the report; see `render_error` for the arguments."""
     showing = Showing()
-    error = exc_info[1] if exc_info else None
+    # Where no route matched, what was tried says more than the frames of our own that found so.
+    error = exc_info[1] if exc_info and routes_tried is None else None
     exceptions = _chain(error, showing) if error is not None else []
     request = handler.request
     return ErrorReport(
@@ -138,7 +139,8 @@ def _request(handler: Any, showing: Showing) -> dict[str, Items]:
     groups: dict[str, Items] = {
         "Route": [
             ("handler", f"{type(handler).__module__}.{type(handler).__qualname__}"),
-            ("path arguments", showing.text([*getattr(handler, "path_args", ()), *_kwargs(handler)])),
+            *((str(number), showing.text(value)) for number, value in enumerate(getattr(handler, "path_args", ()), 1)),
+            *showing.items(getattr(handler, "path_kwargs", None) or {}),
         ],
         "Query": _arguments(_quietly(request, "query_arguments"), showing),
         "Body": _arguments(_quietly(request, "body_arguments"), showing),
@@ -151,10 +153,6 @@ def _request(handler: Any, showing: Showing) -> dict[str, Items]:
         ],
     }
     return {name: items for name, items in groups.items() if items}
-
-
-def _kwargs(handler: Any) -> list[str]:
-    return [f"{name}={value!r}" for name, value in (getattr(handler, "path_kwargs", None) or {}).items()]
 
 
 def _quietly(request: Any, name: str) -> Any:
