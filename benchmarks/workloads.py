@@ -57,7 +57,8 @@ def _text(expected: str) -> Callable[[Answer], str | None]:
 
 
 def _json(answer: Answer) -> str | None:
-    is_right = answer.status == 200 and json.loads(answer.body) == {"message": PLAIN}
+    is_json = "json" in answer.headers.get("content-type", "")
+    is_right = answer.status == 200 and is_json and json.loads(answer.body) == {"message": PLAIN}
     return None if is_right else f"status {answer.status}, body {answer.body[:60]!r}"
 
 

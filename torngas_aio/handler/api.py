@@ -9,7 +9,7 @@ Begin with `ApiHandler.write_api`.
 
 from typing import Any
 
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError
@@ -29,10 +29,16 @@ class ApiHandler(WebHandler):
 
     def get_format(self) -> str:
         """Return the format asked for: the argument `format`; else "jsonp" where Accept names JavaScript, "json"."""
-        wanted: str | None = self.get_argument("format", None)
-        if wanted:
-            return wanted
-        return "jsonp" if "javascript" in self.request.headers.get("Accept", "") else "json"
+        request: Any = self.request
+        # PERF: most requests have neither query nor body, and no header that names JavaScript: nothing is built then
+        has_own = type(self).get_argument is not RequestHandler.get_argument
+        if has_own or request.query or request.body:
+            wanted: str | None = self.get_argument("format", None)
+            if wanted:
+                return wanted
+        if not request.may_mention(b"javascript"):
+            return "json"
+        return "jsonp" if "javascript" in request.headers.get("Accept", "") else "json"
 
     def write_api(
         self, obj: Any = None, nofail: bool = False, ensure_ascii: bool = True, fmt: str | None = None

@@ -89,6 +89,11 @@ class Request(HTTPServerRequest):
             self._first = dict(reversed(pairs_of(raw)))
         return self._first.get(name)
 
+    def may_mention(self, text: bytes) -> bool:
+        """Return False where no header can hold *text*; True where `headers` has to be asked."""
+        raw = self._raw_headers
+        return not isinstance(raw, bytes) or text in raw
+
     def plain_cookies(self) -> dict[str, str] | None:
         """Return the cookies by name, as text; None where `cookies` has to be asked. Made once.
 

@@ -1,0 +1,43 @@
+"""The format of an API answer: asked for in the query or the body, else by Accept, else JSON."""
+
+from typing import Any
+
+import pytest
+
+from torngas_aio.application import Application
+from torngas_aio.handler import ApiHandler
+from torngas_aio.testing import TestClient
+
+
+class Format(ApiHandler):
+    async def get(self) -> None:
+        await self.finish(self.get_format())
+
+    post = get
+
+
+class Fixed(Format):
+    def get_argument(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return "own"
+
+
+@pytest.mark.parametrize("door", ["torngas_aio", "tornado"])
+@pytest.mark.parametrize(
+    ("method", "path", "options", "expected"),
+    [
+        ("GET", "/", {}, "json"),
+        ("GET", "/?other=1", {}, "json"),
+        ("GET", "/?format=jsonp", {}, "jsonp"),
+        ("GET", "/?format=", {"headers": {"Accept": "text/javascript"}}, "jsonp"),
+        ("GET", "/", {"headers": {"accept": "a/b, application/javascript;q=0.9"}}, "jsonp"),
+        ("GET", "/", {"headers": {"X-Other": "javascript"}}, "json"),
+        ("POST", "/", {"data": {"format": "jsonp"}}, "jsonp"),
+        ("GET", "/fixed", {}, "own"),
+    ],
+)
+async def test_the_format_that_was_asked_for(
+    door: str, method: str, path: str, options: dict[str, Any], expected: str
+) -> None:
+    application = Application([("/", Format), ("/fixed", Fixed)])
+    async with TestClient(application, http_server=door) as client:
+        assert (await client.request(method, path, **options)).text == expected
