@@ -122,15 +122,20 @@ class Showing:
         left = min(_REPR_SECONDS, self._until - time.monotonic())
         if left <= 0:
             return f"<{name}: not shown, the time for showing values was used up>"
+        before = sys.gettrace()
+        # Set here and not in a function of its own: a tracer must see each frame that it saw begin also end.
+        sys.settrace(_TimeLimit(left))
         try:
-            with _TimeLimit(left):
-                made = make()
+            made = make()
         except KeyboardInterrupt:
             raise
         except _TooSlow:
             return f"<{name}: its {what} takes too long>"
         except BaseException as exc:  # noqa: BLE001 - a value may raise anything at all; the page must come
             return f"<{name}: its {what} raised {type(exc).__name__}>"
+        finally:
+            sys.settrace(before)
+            _wake()
         # A subclass of str could answer any of its methods wrongly; a slice by str itself is a plain one.
         return str.__getitem__(made, slice(0, self._max_chars + 1))
 
@@ -145,26 +150,20 @@ class _TooSlow(BaseException):
 
 
 class _TimeLimit:
-    """Stops Python code that runs longer than *seconds*, by tracing it; one blocking C call it cannot stop.
-
-    Whatever traced before (a debugger, coverage) does so again afterwards.
-    """
+    """A trace function that stops Python code which runs longer than *seconds*; one blocking C call it cannot stop."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
-        self._before = sys.gettrace()
 
-    def __enter__(self) -> None:
-        sys.settrace(self._trace)
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
-
-    def _trace(self, frame: FrameType, _event: str, _arg: object) -> Any:
+    def __call__(self, frame: FrameType, _event: str, _arg: object) -> Any:
         frame.f_trace_opcodes = True  # `while True: pass` is one instruction, and never comes to a new line
         if time.monotonic() > self._until:
             raise _TooSlow
-        return self._trace
+        return self
+
+
+def _wake() -> None:
+    """Do nothing; the call lets a debugger or coverage, put back just before, take up its work."""
 
 
 def _type_name(value: Any) -> str:
