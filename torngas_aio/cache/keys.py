@@ -92,7 +92,7 @@ class KeyMaker:
         else:
             made = self.function(key, self.key_prefix, self.version if version is None else version)
         # PERF: one look decides for nearly every key; only odd or long ones are looked at closely.
-        if len(made) <= _SURE_LENGTH and made.isprintable() and not self._refuses_spaces:
+        if len(made) <= _SURE_LENGTH and made.isprintable() and not (self._refuses_spaces and " " in made):
             return made
         return self._checked(made)
 

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from torngas_aio.cache.backends._memcached_link import MemcachedLink
@@ -24,6 +24,7 @@ __all__ = ["FRESH_SECONDS", "MemcachedNode", "spelled"]
 FRESH_SECONDS = 0.5
 
 MAX_WIRE_BYTES = 250
+_SURE_LENGTH = MAX_WIRE_BYTES // 4  # characters: UTF-8 takes four bytes for one at most
 _HARMLESS = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 T = TypeVar("T")
@@ -31,6 +32,9 @@ T = TypeVar("T")
 
 def spelled(key: str) -> bytes:
     """Return *key* as memcached takes it: as it is, else a digest of it."""
+    # PERF: one look decides for nearly every key; what is printable and no space is harmless.
+    if len(key) <= _SURE_LENGTH and key.isprintable() and " " not in key and key:
+        return key.encode()
     wire = key.encode("utf-8", "surrogatepass")
     if len(wire) <= MAX_WIRE_BYTES and _HARMLESS.fullmatch(key):
         return wire
@@ -47,7 +51,7 @@ class MemcachedNode:
 
     def __init__(self, pool: MemcachedPool, head: str) -> None:
         self.pool = pool
-        self._head = head
+        self._head = "" if head.startswith("%") else head
         self._generation_key = spelled(f"%generation:{head}")
         self._generation = ""
         self._asked_at = float("-inf")
@@ -60,11 +64,18 @@ class MemcachedNode:
 
     async def spell(self, key: str) -> bytes:
         """Return *key* as it is on the wire to this server; asks the server for the generation when due."""
-        if not self._head or not key.startswith(self._head) or key.startswith("%"):
-            return spelled(key)
-        if self._loop.time() - self._asked_at >= FRESH_SECONDS:
-            await self._refresh()
-        return spelled(f"{self._generation}:{key}")
+        return (await self.spell_each((key,)))[0]
+
+    async def spell_each(self, keys: Iterable[str]) -> list[bytes]:
+        """Return all *keys* as `spell` does."""
+        head = self._head
+        if head and self._loop.time() - self._asked_at >= FRESH_SECONDS:
+            listed = list(keys)
+            if any(key.startswith(head) for key in listed):
+                await self._refresh()
+            keys = listed
+        front = f"{self._generation}:"
+        return [spelled(front + key if head and key.startswith(head) else key) for key in keys]
 
     async def renew(self) -> None:
         """Make the server forget what this cache has there."""

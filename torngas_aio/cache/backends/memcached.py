@@ -127,7 +127,7 @@ class MemcachedCache(BaseCache):
 
     async def raw_get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         async def fetch(node: MemcachedNode, mine: list[str]) -> dict[str, bytes]:
-            wires = [await node.spell(key) for key in mine]
+            wires = await node.spell_each(mine)
             found = await node.run(lambda link: link.multi_get(*wires))
             return {key: data for key, data in zip(mine, found, strict=True) if data is not None}
 
@@ -144,8 +144,8 @@ class MemcachedCache(BaseCache):
             self._check_size(key, data)
 
         async def store(node: MemcachedNode, mine: list[str]) -> list[str]:
-            wires = [(await node.spell(key), items[key]) for key in mine]
-            answers = await node.run(lambda link: link.store_each(b"set", wires, _exptime(timeout)))
+            stored = [(wire, items[key]) for wire, key in zip(await node.spell_each(mine), mine, strict=True)]
+            answers = await node.run(lambda link: link.store_each(b"set", stored, _exptime(timeout)))
             return [key for key, answer in zip(mine, answers, strict=True) if answer != b"STORED"]
 
         failed: list[str] = []
@@ -163,7 +163,7 @@ class MemcachedCache(BaseCache):
 
     async def raw_delete_many(self, keys: Iterable[str]) -> None:
         async def delete(node: MemcachedNode, mine: list[str]) -> None:
-            wires = [await node.spell(key) for key in mine]
+            wires = await node.spell_each(mine)
             await node.run(lambda link: link.delete_each(wires))
 
         self._raise_first(await self._at_each(keys, delete))
