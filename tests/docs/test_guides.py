@@ -12,7 +12,7 @@ from tornado import locale
 from torngas_aio.settings_manager import settings
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
-GUIDES = ("templates", "errors", "i18n")
+GUIDES = ("templates", "errors", "i18n", "logging", "signals", "threads", "security", "basedb")
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 

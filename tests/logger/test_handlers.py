@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from torngas_aio.logger import BackgroundStreamHandler, ProcessLogTimedFileHandler
+from torngas_aio.logger import BackgroundStreamHandler, ProcessLogTimedFileHandler, handlers
 from torngas_aio.logger.handlers import BackgroundHandler
 
 
@@ -114,3 +114,21 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_caller(logger: logging.Lo
 def test_a_background_handler_must_say_how_it_writes() -> None:
     with pytest.raises(NotImplementedError):
         BackgroundHandler("nothing", 0).write_lines([])
+
+
+def test_a_forked_child_writes_to_stderr_though_a_thread_held_its_lock() -> None:
+    reading, writing = os.pipe()
+    with handlers._stream_lock:  # as a writing thread would at the moment of the fork
+        child = os.fork()
+        if child == 0:  # pragma: no cover  # another process
+            try:
+                handler = BackgroundStreamHandler(os.fdopen(writing, "w"))
+                handler.handle(logging.LogRecord("test", logging.INFO, __file__, 1, "child", None, None))
+                handler.flush()
+                os._exit(0)
+            finally:
+                os._exit(4)
+    os.close(writing)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with os.fdopen(reading) as stream:
+        assert stream.read().endswith("child\n")

@@ -21,6 +21,16 @@ QUEUE_LINES = 10_000
 _stream_lock = threading.Lock()  # several handlers, each with its thread, share stderr
 
 
+def _renew_lock() -> None:
+    """In a forked child no thread is left that could release a lock held at the fork."""
+    global _stream_lock  # noqa: PLW0603  # one stderr, one lock
+    _stream_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 class BackgroundHandler(logging.Handler):
     """A handler whose lines are written by a `BackgroundWriter`.
 
