@@ -130,19 +130,34 @@ class TemplateLoader(ABC):
 
     check_seconds: float = 1.0
     _fetched: Mapping[str, tuple[Template, float]] = MappingProxyType({})
+    _due: frozenset[str] = frozenset()  # what `find` sent somebody to look after
 
     def find(self, name: str) -> Template | None:
-        """Return the template *name* if it can be had without touching the disk, else None."""
+        """Return the template *name* if it can be had without touching the disk; None: it is to be fetched.
+
+        When its time is up, one caller is sent to fetch it; the others go on with what there is meanwhile.
+        """
         kept = self._fetched.get(name)
-        return kept[0] if kept is not None and time.monotonic() < kept[1] else None
+        if kept is None:
+            return None
+        now = time.monotonic()
+        if now < kept[1]:
+            return kept[0]
+        self._keep(name, kept[0], now)
+        self._due |= {name}
+        return None
 
     async def fetch(self, name: str) -> Template:
         """Return the template *name*, read and compiled in a worker thread where need be; raises as `load`."""
-        found = self.find(name)
+        found = None if name in self._due else self.find(name)
+        self._due -= {name}
         if found is None:
             found = await anyio.to_thread.run_sync(self.load, name)
-            self._fetched = {**self._fetched, name: (found, time.monotonic() + self.check_seconds)}
+            self._keep(name, found, time.monotonic())
         return found
+
+    def _keep(self, name: str, template: Template, now: float) -> None:
+        self._fetched = {**self._fetched, name: (template, now + self.check_seconds)}
 
     @abstractmethod
     def load(self, name: str, parent_path: str | None = None) -> Template:

@@ -286,6 +286,21 @@ async def test_the_same_template_is_compiled_once(folder: Folder) -> None:
     assert folder.loader.find("page.html") is fetched
 
 
+async def test_when_its_time_is_up_one_looks_after_a_template_and_the_others_go_on(folder: Folder) -> None:
+    loader = folder.make(filesystem_checks=True)
+    loader.check_seconds = 1000.0
+    old = await loader.fetch(folder.write("page.html", "one"))
+    folder.write("page.html", "second")
+    assert loader.find("page.html") is old
+    loader._fetched = {"page.html": (old, 0.0)}  # its time is up
+    assert loader.find("page.html") is None, "this one is to fetch it"
+    assert loader.find("page.html") is old, "nobody else waits for that"
+    fresh = await loader.fetch("page.html")
+    assert await fresh.render({}) == b"second"
+    assert loader.find("page.html") is fresh
+    assert await loader.fetch("page.html") is fresh
+
+
 async def test_many_threads_may_load_at_once(folder: Folder) -> None:
     folder.write("base.html", "base")
     folder.write("page.html", "child")
