@@ -185,6 +185,49 @@ class TestRun:
             server.terminate()
             assert server.wait() == 0
 
+    def test_workers_share_the_port_and_are_replaced(self, project: Project) -> None:
+        """One that is killed has a successor, SIGHUP renews them, and SIGTERM ends all with status 0."""
+        project.write("blog/views.py", VIEWS.replace('f"hello {', "f\"{__import__('os').getpid()} {"))
+        with project.serve("--port=0", "--address=127.0.0.1", "--workers=2") as server:
+            _wait_for(server, " is ready", times=2)
+            first = int(get(server.address).split()[0])
+            assert first != server.process.pid
+            os.kill(first, signal.SIGKILL)
+            _wait_for(server, " is ready", times=3)
+            assert int(get(server.address).split()[0]) != first
+            server.terminate(signal.SIGHUP)
+            _wait_for(server, " is ready", times=5)
+            assert get(server.address)
+            server.terminate()
+            assert server.wait() == 0
+        assert server.log.count("init hook") == 5
+        assert server.log.count("shutdown hook") == 4
+        assert server.log.count("died") == 1
+
+    def test_workers_share_a_unix_socket(self, project: Project) -> None:
+        """The file outlives a worker, and goes with the server."""
+        path = project.path / "app.sock"
+        with project.serve(f"--unix_socket={path}", "--workers=2") as server:
+            _wait_for(server, " is ready", times=2)
+            server.terminate(signal.SIGHUP)
+            _wait_for(server, " is ready", times=4)
+            with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path))) as client:
+                assert client.get("http://x/").status_code == 200
+            server.terminate()
+            assert server.wait() == 0
+        assert not path.exists()
+
+    def test_a_worker_that_cannot_start_ends_the_server(self, project: Project) -> None:
+        """Status 1, and why."""
+        failing = "class Watch:\n    async def process_init(self, application): raise OSError('no database')\n"
+        project.write("watch.py", failing)
+        done = project.run("runserver.py", "--port=0", "--address=127.0.0.1", "--workers=2")
+        assert done.returncode == 1
+        assert "no database" in done.stderr
+        done = project.run("runserver.py", "--port=0", "--address=127.0.0.1")
+        assert done.returncode == 1
+        assert "no database" in done.stderr
+
     def test_a_changed_file_starts_it_again(self, project: Project) -> None:
         """With DEBUG; a start that fails after an edit waits for the next edit."""
         project.write("conf/setting.py", SETTING + "DEBUG = True\n")

@@ -1,6 +1,7 @@
 """Listening: free ports, unix sockets, certificates; what cannot work says so and how to mend it."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torngas_aio.exception import ConfigError
 from torngas_aio.webserver.sockets import (
     addresses_of,
     bind,
+    bind_for_workers,
     bind_unix,
     is_loopback,
     is_reachable,
@@ -38,6 +40,18 @@ def test_a_port_in_use_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match=rf"Cannot listen on 127.0.0.1:{port}: the port is in use. Stop .* --port"):
         bind(port, "127.0.0.1")
     close(sockets)
+
+
+def test_workers_get_sockets_of_their_own_on_one_port() -> None:
+    """The system spreads connections between them; a second server is refused all the same."""
+    groups = bind_for_workers(0, "127.0.0.1", 3)
+    assert len({each.getsockname() for group in groups for each in group}) == 1
+    if sys.platform == "linux":
+        assert len({each.fileno() for group in groups for each in group}) == 3
+    with pytest.raises(ConfigError, match="the port is in use"):
+        bind_for_workers(groups[0][0].getsockname()[1], "127.0.0.1", 2)
+    for group in groups:
+        close(group)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "no.such.host.invalid"])

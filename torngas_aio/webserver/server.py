@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import functools
 import importlib.util
+import itertools
 import logging
+import os
+import signal
 import socket
 import sys
 import traceback
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
 from tornado.options import Error as OptionError
@@ -30,6 +33,9 @@ from torngas_aio.webserver.doors import FrontDoor, make_door
 from torngas_aio.webserver.options import define_options, log_options, parse_options, was_given, workers_wanted
 from torngas_aio.webserver.reloading import is_reloading, start_reloading, wait_if_reloading
 from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving
+
+if TYPE_CHECKING:
+    from torngas_aio.http.supervisor import Worker
 
 __all__ = ["Server", "run", "run_server"]
 
@@ -95,6 +101,7 @@ class Server:
         self.application: Application | None = None
         self.http_server: FrontDoor | None = None
         self.sockets: list[socket.socket] = []
+        self._worker_sockets: list[list[socket.socket]] = []
         self._is_tls = False
         self._faults: list[str] | None = None  # gathered by load_all instead of raised one step at a time
         _use_project(project_path)
@@ -240,10 +247,13 @@ class Server:
         workers = workers_wanted()
         if settings.DEBUG:
             self.print_settings_info()
-        if workers > 1:
-            self._supervise(workers)
-        else:
-            self._serve(self.sockets, reload=bool(settings.DEBUG and settings.TORNADO_CONF.get("autoreload", True)))
+        try:
+            if workers > 1:
+                self._supervise(workers)
+            else:
+                self._serve(self.sockets)
+        finally:
+            self._forget_sockets()
 
     @contextlib.asynccontextmanager
     async def running(
@@ -275,24 +285,29 @@ class Server:
         sys.stdout.write(settings_info(settings, self.addresses, loop=loop, http_server=door) + "\n")
         sys.stdout.flush()
 
-    def _serve(self, sockets: Sequence[socket.socket], *, reload: bool = False) -> None:
-        """Serve on *sockets* in this process, on a loop of its own, until SIGTERM or SIGINT."""
+    def _serve(self, sockets: Sequence[socket.socket], worker: "Worker | None" = None) -> None:
+        """Serve on *sockets* in this process, on a loop of its own, until SIGTERM or SIGINT.
+
+        Args:
+            worker: This process's place under its supervisor, where it has one.
+        """
         door, addresses = self.http_server, " ".join(self.addresses)
         assert door is not None
 
         def on_ready() -> None:
-            logger.info("Serving on %s", addresses)
-            if reload:
+            if worker is None or worker.number == 0:
+                logger.info("Serving on %s", addresses)
+            if worker is not None:
+                worker.ready()
+                worker.when_orphaned(functools.partial(os.kill, os.getpid(), signal.SIGTERM))
+            elif settings.DEBUG and settings.TORNADO_CONF.get("autoreload", True):
                 start_reloading()
 
         served = run_until_stopped(
             self.application, door, sockets, graceful_seconds=options.graceful_timeout, on_ready=on_ready
         )
-        try:
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                runner.run(served)
-        finally:
-            self._forget_sockets()
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(served)
 
     def _load_rest(self, application: Any, sockets: Sequence[socket.socket] | None, kwargs: dict[str, Any]) -> None:
         """Load what was not loaded yet, or is given anew."""
@@ -304,7 +319,22 @@ class Server:
             self.load_httpserver(sockets, **kwargs)
 
     def _supervise(self, workers: int) -> None:
-        raise ConfigError(f"--workers={workers}: not yet.")
+        """Keep *workers* processes serving until SIGTERM or SIGINT; they share what was loaded here."""
+        if not hasattr(os, "fork"):
+            raise ConfigError(f"--workers={workers}: this system cannot fork. Start one process a port instead.")
+        if settings.DEBUG:
+            logger.warning("With --workers=%d there is no autoreload.", workers)
+        from torngas_aio.http.supervisor import Supervisor  # knows signals that Windows lacks
+
+        supervisor = Supervisor(
+            lambda worker: self._serve(worker.sockets, worker),
+            self._worker_sockets or self.sockets,
+            workers,
+            graceful_timeout=options.graceful_timeout,
+        )
+        status = supervisor.run()
+        if status:
+            raise SystemExit(status)
 
     def _set_up_logging(self) -> None:
         if options.logging_dir:
@@ -338,12 +368,17 @@ class Server:
             address = listening.LOOPBACK
         elif not settings.IPV4_ONLY and not was_given("address"):
             address = None
-        return listening.bind(options.port, address, ipv4_only=settings.IPV4_ONLY, **binding)
+        binding["ipv4_only"] = settings.IPV4_ONLY
+        workers = workers_wanted()
+        if workers == 1 or binding.get("reuse_port"):
+            return listening.bind(options.port, address, **binding)
+        self._worker_sockets = listening.bind_for_workers(options.port, address, workers, **binding)
+        return self._worker_sockets[0]
 
     def _forget_sockets(self) -> None:
-        for each in self.sockets:
+        for each in (*self.sockets, *itertools.chain.from_iterable(self._worker_sockets)):
             each.close()
-        self.sockets, self.http_server = [], None
+        self.sockets, self._worker_sockets, self.http_server = [], [], None
         if options.unix_socket:
             Path(options.unix_socket).unlink(missing_ok=True)
 

@@ -8,13 +8,23 @@ import errno
 import ipaddress
 import socket
 import ssl
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["LOOPBACK", "addresses_of", "bind", "bind_unix", "is_loopback", "is_reachable", "tls_context"]
+__all__ = [
+    "LOOPBACK",
+    "addresses_of",
+    "bind",
+    "bind_for_workers",
+    "bind_unix",
+    "is_loopback",
+    "is_reachable",
+    "tls_context",
+]
 
 LOOPBACK = "127.0.0.1"
 UNIX_MODE = 0o660
@@ -44,6 +54,25 @@ def bind(
         return _bind_all(port, dict.fromkeys(found), backlog, reuse_port)
     except OSError as exc:
         raise ConfigError(f"Cannot listen on {address or '*'}:{port}: {_reason(exc)}") from exc
+
+
+def bind_for_workers(
+    port: int, address: str | None, workers: int, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG
+) -> list[list[socket.socket]]:
+    """Return listening sockets for each worker, all on one port, between which the system spreads connections.
+
+    Where it does not (elsewhere than on Linux), the workers share the same ones, and the quickest accepts.
+
+    Raises:
+        ConfigError: As `bind`; also when another server that shares its port the same way has it.
+    """
+    first = bind(port, address, ipv4_only=ipv4_only, backlog=backlog)  # refused where the port is in use
+    if sys.platform != "linux":
+        return [first] * workers
+    port = first[0].getsockname()[1]
+    for each in first:
+        each.close()
+    return [bind(port, address, ipv4_only=ipv4_only, backlog=backlog, reuse_port=True) for _ in range(workers)]
 
 
 def bind_unix(path: str, *, backlog: int = DEFAULT_BACKLOG, mode: int = UNIX_MODE) -> socket.socket:
