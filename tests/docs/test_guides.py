@@ -1,4 +1,4 @@
-"""Every Python block of these guides is a program of its own, and runs."""
+"""Every Python block of the documentation is a program of its own, and runs."""
 
 import logging
 import re
@@ -11,18 +11,19 @@ from tornado import locale
 
 from torngas_aio.settings_manager import settings
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guide"
-GUIDES = ("templates", "errors", "i18n", "logging", "signals", "threads", "security", "basedb")
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md"))]
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def blocks() -> Iterator[Any]:
-    for name in GUIDES:
-        text = (GUIDE / f"{name}.md").read_text(encoding="utf-8")
+    for page in PAGES:
+        name = page.relative_to(ROOT).as_posix()
+        text = page.read_text(encoding="utf-8")
         for match in _BLOCK.finditer(text):
             line = text[: match.start()].count("\n") + 2
-            yield pytest.param(name, line, match[1], id=f"{name}.md:{line}")
+            yield pytest.param(name, line, match[1], id=f"{name}:{line}")
 
 
 @pytest.fixture(autouse=True)
@@ -38,5 +39,5 @@ def all_is_put_back() -> Iterator[None]:
 @pytest.mark.parametrize(("name", "line", "source"), list(blocks()))
 def test_the_examples_run(name: str, line: int, source: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)  # examples of errors log them
-    code = compile("\n" * (line - 1) + source, str(GUIDE / f"{name}.md"), "exec")
+    code = compile("\n" * (line - 1) + source, str(ROOT / name), "exec")
     exec(code, {"__name__": "__main__"})
