@@ -35,8 +35,8 @@ def settings_reference() -> str:
         target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
         if not isinstance(target, ast.Name) or not target.id.isupper() or statement.value is None:
             continue
-        for number in [number for number in headings if number < statement.lineno]:
-            parts.append(f"## {headings.pop(number).capitalize()}\n")
+        above = [number for number in headings if number < statement.lineno]
+        parts.extend(f"## {headings.pop(number).capitalize()}\n" for number in above)
         default = ast.get_source_segment(source, statement.value) or ""
         parts.append(f"### `{target.id}`\n\n```text\n{default}\n```\n")
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):

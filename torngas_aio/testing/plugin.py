@@ -3,6 +3,7 @@
     application        the project's application; override it to test another
     client             a `TestClient` of it, open for the test
     override_settings  a function: these settings hold until the end of the test
+    db_session         a database session whose changes, and those of the requests made, are undone afterwards
 
     [tool.pytest.ini_options]
     torngas_settings = "settings.setting"     # else the environment variable TORNGAS_APP_SETTINGS
@@ -23,7 +24,7 @@ from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.testing.client import TestClient
 from torngas_aio.testing.server import made_application
 
-__all__ = ["application", "client", "override_settings", "pytest_addoption"]
+__all__ = ["application", "client", "db_session", "override_settings", "pytest_addoption"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,3 +63,16 @@ async def client(application: Application) -> AsyncIterator[TestClient]:
     """Return a client of `application`, listening on a free port in the test's loop."""
     async with TestClient(application) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture
+async def db_session() -> AsyncIterator[Any]:
+    """Return a session of the connection "default" within a transaction that is rolled back after the test.
+
+    What the test and the requests it makes commit is seen by all of them, and by nobody else; the tables must exist.
+    Wants an extra that brings SQLAlchemy, such as `sqlite`.
+    """
+    from torngas_aio.db.dbalchemy import rolled_back
+
+    async with rolled_back() as session:
+        yield session
