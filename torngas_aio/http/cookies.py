@@ -20,6 +20,10 @@ _is_attribute = re.compile(r"[\x21-\x3a\x3c-\x7e]*").fullmatch
 _is_plain_header = re.compile(rb"[\x20-\x5b\x5d-\x7e]*").fullmatch  # no control character, no escape
 _RESERVED = frozenset(Morsel._reserved)  # type: ignore[attr-defined]  # names that the standard library refuses
 
+_MAX_KNOWN = 1024
+_MAX_KNOWN_LENGTH = 64
+_known_names: set[str] = set()
+
 
 class PlainCookie:
     """A cookie to be sent; stands in for the standard library's `Morsel` in a jar of cookies."""
@@ -48,7 +52,7 @@ def plain_cookies(header: bytes) -> dict[str, str] | None:
         name, value = name.strip(), value.strip()
         if len(value) > 1 and value[0] == value[-1] == '"':
             value = value[1:-1]
-        if _is_name(name) and name.lower() not in _RESERVED:
+        if name in _known_names or _is_usable(name):
             found[name] = value
     return found
 
@@ -66,9 +70,9 @@ def plain_cookie(
     samesite: str | None,
 ) -> PlainCookie | None:
     """Return the cookie that `http.cookies` would make of these, or None; attributes come in its order."""
-    if not _is_name(name) or name.lower() in _RESERVED or not _is_quotable(value):
+    if not (name in _known_names or _is_usable(name)) or not _is_quotable(value):
         return None
-    if not (_is_attribute(domain or "") and _is_attribute(path or "") and _is_attribute(samesite or "")):
+    if (path != "/" or domain or samesite) and not _is_attribute(f"{path or ''}{domain or ''}{samesite or ''}"):
         return None
     text = f"{name}={value}" if _is_name(value) else f'{name}="{value}"'
     if domain:
@@ -86,3 +90,12 @@ def plain_cookie(
     if secure:
         text += "; Secure"
     return PlainCookie(name, value, text)
+
+
+def _is_usable(name: str) -> bool:
+    """Whether the standard library takes *name* for a cookie; short ones that it takes are remembered."""
+    if not _is_name(name) or name.lower() in _RESERVED:
+        return False
+    if len(name) <= _MAX_KNOWN_LENGTH and len(_known_names) < _MAX_KNOWN:
+        _known_names.add(name)
+    return True
