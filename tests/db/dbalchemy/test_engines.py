@@ -1,10 +1,12 @@
 """Engines as the settings want them, and slaves that are left out and tried again."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from tests.db.models import User
@@ -112,6 +114,32 @@ async def test_sqlite_keeps_foreign_keys_and_lets_readers_beside_a_writer(tmp_pa
                 assert await User.Q.count() == 1
 
 
+async def test_concurrent_changes_of_an_sqlite_file_wait_for_each_other(sqlite: dict[str, Any]) -> None:
+    with configured(sqlite):
+        async with prepared():
+            async with session_scope() as session:
+                session.add(User(id=1, name="x", visits=0))
+                await session.commit()
+
+            async def visit() -> None:
+                async with session_scope() as session:
+                    await User.Q.get(1)  # a read first, as handlers do: in one transaction it would doom the write
+                    await asyncio.sleep(0)
+                    await User.Q.filter(User.id == 1).update({"visits": User.visits + 1})
+                    await session.commit()
+
+            await asyncio.gather(*(visit() for _ in range(20)))
+            async with session_scope():
+                assert await User.session.scalar(select(User.visits)) == 20
+
+
+async def test_an_sqlite_file_cannot_be_changed_by_a_read(sqlite: dict[str, Any]) -> None:
+    with configured(sqlite):
+        async with prepared(), session_scope() as session:
+            with pytest.raises(OperationalError, match="readonly"):
+                await session.execute(text("DELETE FROM users").execution_options(role="slave"))
+
+
 async def test_savepoints_work_on_sqlite(sqlite: dict[str, Any]) -> None:
     with configured(sqlite):
         async with prepared(), session_scope() as session:
@@ -132,5 +160,7 @@ async def test_an_engine_alone_can_be_used(sqlite: dict[str, Any]) -> None:
         async with engine.connect() as connection:
             assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
         await engine.dispose()
-        assert cluster_of().nodes == (cluster_of().master,)
+        assert [each.label for each in cluster_of().nodes] == [
+            f"'default', {role} {spec.master.url.database}" for role in ("master", "slave")
+        ]
         await close_all()

@@ -10,6 +10,8 @@ Begin with `Cluster`.
 import logging
 import random
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -25,9 +27,12 @@ from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, WaitingPoo
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
 from torngas_aio.exception import ConfigError, DatabaseUnavailable
 
-__all__ = ["Cluster", "Node", "make_engine"]
+__all__ = ["Cluster", "Node", "begins_with_change", "make_engine"]
 
 logger = logging.getLogger("torngas_aio.db")
+
+begins_with_change: ContextVar[bool] = ContextVar("torngas_aio_db_change", default=False)
+"""Whether the transaction that a session is about to begin begins with a change."""
 
 RETRY_SECONDS = 2.0
 """How long a slave that was down is left out before one request tries it again."""
@@ -82,12 +87,16 @@ class Node:
 
 
 class Cluster:
-    """A master and its slaves, within one event loop."""
+    """A master and its slaves, within one event loop.
+
+    An SQLite file without slaves is its own: reads stand outside transactions, so they neither wait for a writer nor
+    turn a later write into "database is locked", and the transaction of a write takes its lock at once.
+    """
 
     def __init__(self, spec: DatabaseSpec) -> None:
         self.name = spec.name
         self.master = Node(spec.name, spec.master)
-        self.slaves = tuple(Node(spec.name, each) for each in spec.slaves)
+        self.slaves = tuple(Node(spec.name, each) for each in spec.slaves or _own_reader(spec.master))
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -130,6 +139,10 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     if spec.is_sqlite:
         _make_sqlite_usual(engine.sync_engine, is_slave=spec.role == "slave")
     return engine
+
+
+def _own_reader(master: ServerSpec) -> tuple[ServerSpec, ...]:
+    return (replace(master, role="slave"),) if master.is_sqlite and not _is_in_memory(master.url) else ()
 
 
 def _options(spec: ServerSpec) -> dict[str, Any]:
@@ -246,12 +259,11 @@ def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:
         connection.isolation_level = None  # the driver begins none of its own: savepoints and SELECTs are inside
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")
-        if not is_slave:
-            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA query_only = ON" if is_slave else "PRAGMA journal_mode = WAL")
         cursor.close()
 
     if not is_slave:
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if begins_with_change.get() else "BEGIN")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from torngas_aio.db.dbalchemy.engines import Cluster, Node
+from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.statements import Effect, effect_of
 from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
@@ -62,7 +62,7 @@ class RoutedSession(Session):
             return bind
         if self._flushing or clause is None:  # `connection()`: what is done with it cannot be seen
             self._note_change()
-            return self.bind
+            return self._master(is_change=True)
         role = kw.get("role") or clause.get_execution_options().get("role")
         if role != "slave":
             effect = effect_of(clause)
@@ -71,9 +71,14 @@ class RoutedSession(Session):
             elif effect is Effect.LOCK:
                 self.is_pinned = True
             if role == "master" or self.is_pinned or effect is not Effect.READ:
-                return self.bind
+                return self._master(is_change=effect is Effect.CHANGE or effect is Effect.LOCK)
         node = self._slave()
-        return self.bind if node is None else node.sync_engine
+        return self._master(is_change=False) if node is None else node.sync_engine
+
+    def _master(self, *, is_change: bool) -> Any:
+        if self._transaction is None or not self._transaction._connections:
+            begins_with_change.set(is_change)
+        return self.bind
 
     def _connection_for_bind(self, engine: Any, execution_options: Any = None, **kw: Any) -> Connection:
         """Give a slave's statements a connection outside the transaction.
