@@ -1,11 +1,13 @@
 """Redis that dies, freezes, is cut off or full, or answers nonsense: a clear error in time, and the next call right."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 import redis
+import uvloop
 
 from tests.cache.backends.storm import storm
 from tests.services.process import HOST, free_port
@@ -170,6 +172,41 @@ async def test_an_answer_that_comes_after_the_deadline_reaches_nobody(make: Make
         proxy.flow()
         await until_right(lambda: cache.get("new"), "new")
         assert proxy.connections >= 2
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_loop_that_stood_still_is_not_the_servers_fault(
+    lone_redis: RedisServer, runner: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    async def use() -> None:
+        cache = RedisCache(lone_redis.address, {"OPTIONS": {"DEADLINE": 0.1}})
+        await cache.set_many({f"key{number}": number for number in range(50)})
+        calls = [asyncio.create_task(cache.get(f"key{number}")) for number in range(50)]
+        for _ in range(2):
+            await asyncio.sleep(0)  # the commands leave
+        time.sleep(0.15)
+        assert await asyncio.gather(*calls) == list(range(50))
+        await cache.close()
+
+    runner(use())
+
+
+async def test_a_server_slower_than_its_callers_holds_them_back(make: Make, lone_redis: RedisServer) -> None:
+    """More bytes than socket buffers take wait in the queue, and all arrive in the end."""
+    cache = make(lone_redis.address, DEADLINE=10)
+    await cache.ping()
+    lone_redis.process.pause()
+    calls = [asyncio.create_task(cache.set(f"key{number}", b"x" * 100_000)) for number in range(100)]
+    async with asyncio.timeout(5):
+        while not cache._connected()._wire.is_congested:  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+    calls += [asyncio.create_task(cache.set(f"key{number}", b"y" * 100_000)) for number in range(100)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    lone_redis.process.resume()
+    await asyncio.gather(*calls)
+    found = await cache.get_many([f"key{number}" for number in range(100)])
+    assert set(found.values()) == {b"y" * 100_000}
 
 
 # Cut

@@ -23,6 +23,9 @@ __all__ = ["RedisWire", "Replies", "ReplyError", "Slot", "WireLost", "pack"]
 
 NOTHING = object()
 
+GRACE_SECONDS = 0.01
+"""How long a late connection has, to read what may have come while the loop stood still."""
+
 pack: Callable[[tuple[str | bytes | int | float, ...]], bytes] = cast(Any, hiredis.pack_command)
 """The bytes of one command, from its words."""
 
@@ -100,6 +103,7 @@ class RedisWire(asyncio.Protocol):
         self._on_writable = on_writable
         self._in_flight: deque[tuple[Slot, float]] = deque()
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=NOTHING)
+        self._overdue: tuple[Slot, float] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._keep: object = None
@@ -198,15 +202,24 @@ class RedisWire(asyncio.Protocol):
         self._on_writable()
 
     def _check(self) -> None:
-        """One timer a connection, not one a command: it looks at the oldest command in flight."""
+        """One timer a connection, not one a command: it looks at the oldest command in flight.
+
+        A loop that stood still is not the server's fault: answers may lie unread, and uvloop runs timers before it
+        reads. So a late connection is looked at once more, and again while answers come, for as long again at most.
+        """
         self._timer = None
         if not self._in_flight:
             return
-        deadline = self._in_flight[0][1]
-        if deadline > self._loop.time():
-            self._timer = self._loop.call_at(deadline, self._check, context=self._context)
-        else:
+        oldest = self._in_flight[0]
+        late = self._loop.time() - oldest[1]
+        if late < 0:
+            self._overdue = None
+            self._timer = self._loop.call_later(-late, self._check, context=self._context)
+        elif oldest is self._overdue or (self._overdue is not None and late > self._seconds):
             self.close(WireLost(f"no answer within {self._seconds:g} s", was_late=True))
+        else:
+            self._overdue = oldest
+            self._timer = self._loop.call_later(GRACE_SECONDS, self._check, context=self._context)
 
 
 def _fill(slot: Slot, reply: object) -> None:
