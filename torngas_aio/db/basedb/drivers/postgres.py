@@ -106,6 +106,7 @@ class PostgresDriver(Driver):
             asyncpg.TooManyConnectionsError,
             asyncpg.AdminShutdownError,
             asyncpg.CrashShutdownError,
+            asyncpg.InternalClientError,  # the server's goodbye has come and is not yet read: "another operation"
             OSError,
         )
         if isinstance(error, asyncpg.InterfaceError):
