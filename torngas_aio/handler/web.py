@@ -57,6 +57,8 @@ class WebHandler(ExecutingHandler):
         self.request = request
         self._url_kwargs = kwargs
         request._handler = self  # until the request has ended: whoever translates below asks for its locale
+        if application.transforms:
+            self._transforms = [transform(request) for transform in application.transforms]
         self.clear()
         request.connection.set_close_callback(self._on_close)
         initialize = type(self).initialize

@@ -1,0 +1,453 @@
+"""`WebHandler` over a socket: what it adds to Tornado's handler, and what it keeps of it."""
+
+import asyncio
+from typing import Any, ClassVar
+
+import pytest
+from tornado import gen
+from tornado.web import Finish, HTTPError, MissingArgumentError, addslash, authenticated
+
+from tests.handler.conftest import OpenClient
+from torngas_aio.context import Outcome, RequestScope
+from torngas_aio.exception import Http404, HttpForbiddenError
+from torngas_aio.handler import WebHandler
+from torngas_aio.middleware import BaseMiddleware
+from torngas_aio.utils import request_context
+
+
+class Answers(WebHandler):
+    """Runs what the test put here under the path's name."""
+
+    deeds: ClassVar[dict[str, Any]] = {}
+
+    async def get(self, name: str) -> None:
+        await self.deeds[name](self)
+
+
+@pytest.fixture
+def deeds() -> dict[str, Any]:
+    Answers.deeds = {}
+    return Answers.deeds
+
+
+async def test_a_route_gives_each_request_its_own_keywords(open_client: OpenClient) -> None:
+    class Kept(WebHandler):
+        async def get(self) -> None:
+            await asyncio.sleep(0.01)
+            self._url_kwargs["seen"] = self._url_kwargs.get("seen", 0) + 1
+            self.write(self._url_kwargs)
+
+    client = await open_client([("/", Kept, {"abc": "abc"})])
+    answers = await asyncio.gather(*(client.get("/") for _ in range(5)))
+    assert [answer.json() for answer in answers] == [{"abc": "abc", "seen": 1}] * 5
+
+
+async def test_initialize_gets_the_keywords_that_it_names(open_client: OpenClient) -> None:
+    class Named(WebHandler):
+        def initialize(self, color: str) -> None:
+            self.color = color
+
+        async def get(self) -> None:
+            self.write({"color": self.color, "all": self._url_kwargs})
+
+    client = await open_client([("/", Named, {"color": "red", "size": 3})])
+    assert (await client.get("/")).json() == {"color": "red", "all": {"color": "red", "size": 3}}
+
+
+async def test_an_initialize_that_fails_is_answered(open_client: OpenClient) -> None:
+    class Broken(WebHandler):
+        def initialize(self) -> None:
+            raise ZeroDivisionError
+
+    client = await open_client([("/", Broken)])
+    assert (await client.get("/")).status_code == 500
+    assert [type(error) for error in client.errors] == [ZeroDivisionError]
+
+
+async def test_requests_at_the_same_time_each_see_their_own_context(open_client: OpenClient) -> None:
+    class Me(WebHandler):
+        async def get(self) -> None:
+            await asyncio.sleep(0.01)
+            request = request_context.request
+            assert request is self.request
+            self.write(request.arguments["n"][0])
+
+    client = await open_client([("/", Me)])
+    answers = await asyncio.gather(*(client.get(f"/?n={number}") for number in range(20)))
+    assert [answer.text for answer in answers] == [str(number) for number in range(20)]
+
+
+async def test_status_headers_and_body_are_settled_at_finish(open_client: OpenClient, deeds: dict[str, Any]) -> None:
+    told: list[str] = []
+
+    async def late(handler: WebHandler) -> None:
+        handler.set_header("X-One", "1")
+        handler.finish("settled")
+        handler.set_status(500)
+        handler.set_header("X-One", "2")
+        handler.add_header("X-Two", "2")
+        handler.set_cookie("late", "1")
+        handler.clear()
+        for again in (handler.write, handler.finish):
+            try:
+                again("more")
+            except RuntimeError as error:
+                told.append(str(error))
+
+    class Slow(BaseMiddleware):
+        async def process_response(self, handler: Any, clear: Any, chunk: list[bytes]) -> None:
+            await asyncio.sleep(0.01)
+            handler.set_header("X-Hook", "1")
+            handler.write("+hook")
+
+    deeds["late"] = late
+    for middlewares in ((), (Slow,)):
+        client = await open_client([(r"/(\w+)", Answers)], middlewares)
+        answer = await client.get("/late")
+        assert (answer.status_code, answer.headers["x-one"]) == (200, "1")
+        assert answer.text == ("settled+hook" if middlewares else "settled")
+        assert "x-two" not in answer.headers
+        assert "set-cookie" not in answer.headers
+    assert told == ["Cannot write() after finish()", "finish() called twice"] * 2
+
+
+async def test_what_tornado_offers_works(open_client: OpenClient, deeds: dict[str, Any]) -> None:
+    async def cookies(handler: WebHandler) -> None:
+        handler.set_signed_cookie("user", "Ann")
+        before = handler.get_signed_cookie("user")
+        handler.write({"before": before.decode() if before else None, "plain": handler.get_cookie("plain", "none")})
+
+    async def headers(handler: WebHandler) -> None:
+        handler.set_header("X-Number", 7)
+        handler.add_header("X-Many", "a")
+        handler.add_header("X-Many", "b")
+        handler.set_header("X-Gone", "1")
+        handler.clear_header("X-Gone")
+        handler.clear_header("Server")
+        handler.set_status(202, "Taken")
+
+    async def generator(handler: WebHandler) -> None:
+        @gen.coroutine
+        def old() -> Any:
+            yield gen.moment
+            raise gen.Return("old")
+
+        handler.write(await old())
+
+    async def finished(handler: WebHandler) -> None:
+        handler.set_status(409)
+        raise Finish("taken")
+
+    async def redirect(handler: WebHandler) -> None:
+        await handler.redirect("/elsewhere?a=1", permanent=True)
+
+    async def reverse(handler: WebHandler) -> None:
+        handler.write(handler.reverse_url("answers", "x y"))
+
+    deeds.update(cookies=cookies, headers=headers, generator=generator, finished=finished, redirect=redirect)
+    deeds["reverse"] = reverse
+    client = await open_client([(r"/(\w+)", Answers, None, "answers")], cookie_secret="a secret for tests")
+    assert (await client.get("/cookies")).json() == {"before": None, "plain": "none"}
+    client.cookies.set("plain", "1")
+    assert (await client.get("/cookies")).json() == {"before": "Ann", "plain": "1"}
+    answer = await client.get("/headers")
+    assert (answer.status_code, answer.reason_phrase, answer.headers["x-number"]) == (202, "Taken", "7")
+    assert answer.headers.get_list("x-many") == ["a", "b"]
+    assert not {"x-gone", "server"} & set(answer.headers)
+    assert (await client.get("/generator")).text == "old"
+    answer = await client.get("/finished")
+    assert (answer.status_code, answer.text) == (409, "taken")
+    answer = await client.get("/redirect")
+    assert (answer.status_code, answer.headers["location"]) == (301, "/elsewhere?a=1")
+    assert (await client.get("/reverse")).text == "/x%20y"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (HTTPError(418), 418),
+        (HTTPError(499, reason="Mine"), 499),
+        (MissingArgumentError("q"), 400),
+        (Http404("gone"), 404),
+        (HttpForbiddenError(), 403),
+        (ValueError("bug"), 500),
+    ],
+)
+async def test_errors_become_their_status(
+    open_client: OpenClient, deeds: dict[str, Any], error: Exception, status: int
+) -> None:
+    async def fail(handler: WebHandler) -> None:
+        handler.write("half a page")
+        handler.set_header("X-Half", "1")
+        raise error
+
+    deeds["fail"] = fail
+    client = await open_client([(r"/(\w+)", Answers)])
+    answer = await client.get("/fail")
+    assert answer.status_code == status
+    assert "half a page" not in answer.text
+    assert "x-half" not in answer.headers
+
+
+async def test_a_query_or_path_that_cannot_be_decoded_is_the_clients_fault(
+    open_client: OpenClient, deeds: dict[str, Any]
+) -> None:
+    async def ask(handler: WebHandler) -> None:
+        handler.write(handler.get_argument("q"))
+
+    deeds["ask"] = ask
+    client = await open_client([(r"/(\w+)", Answers), (r"/p/(.*)", Answers)])
+    assert (await client.get("/ask?q=%ff")).status_code == 400
+    assert (await client.get("/ask?" + "&".join(f"a{number}=1" for number in range(1200)))).status_code == 400
+    assert (await client.get("/p/%ff")).status_code == 400
+
+
+async def test_methods_that_are_not_there_are_405(open_client: OpenClient) -> None:
+    client = await open_client([(r"/(\w+)", Answers)])
+    assert (await client.put("/x")).status_code == 405
+    assert (await client.request("PROPFIND", "/x")).status_code == 405
+
+
+async def test_a_coroutine_given_to_write_is_refused(open_client: OpenClient, deeds: dict[str, Any]) -> None:
+    async def text() -> str:
+        return "never awaited"
+
+    async def wrong(handler: WebHandler) -> None:
+        with pytest.raises(TypeError, match="await it first"):
+            handler.write(text())
+        with pytest.raises(TypeError, match="wrap it in a dict"):
+            handler.write([1])
+        handler.write("right", 201)
+
+    deeds["wrong"] = wrong
+    answer = await (await open_client([(r"/(\w+)", Answers)])).get("/wrong")
+    assert (answer.status_code, answer.text) == (201, "right")
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: 1", "a\nb", "nul\0", "\x7f"])
+async def test_no_header_can_be_smuggled_in(open_client: OpenClient, deeds: dict[str, Any], value: str) -> None:
+    async def smuggle(handler: WebHandler) -> None:
+        for attempt in (
+            lambda: handler.set_header("X-A", value),
+            lambda: handler.add_header("X-A", value),
+            lambda: handler.set_header(f"X-{value}", "a"),
+            lambda: handler.redirect(f"/{value}"),
+        ):
+            with pytest.raises(ValueError, match=r"(?i)header"):
+                attempt()
+        handler.clear()
+        handler.write("clean")
+
+    deeds["smuggle"] = smuggle
+    answer = await (await open_client([(r"/(\w+)", Answers)])).get("/smuggle")
+    assert (answer.status_code, answer.text) == (200, "clean")
+    assert not {"x", "x-a"} & set(answer.headers)
+
+
+async def test_a_body_where_none_may_be_is_an_error(open_client: OpenClient, deeds: dict[str, Any]) -> None:
+    async def body(handler: WebHandler) -> None:
+        handler.set_status(204)
+        handler.finish("no")
+
+    async def none(handler: WebHandler) -> None:
+        handler.set_status(204)
+
+    class Footer(BaseMiddleware):
+        async def process_response(self, handler: Any, clear: Any, chunk: list[bytes]) -> None:
+            chunk.append(b"footer")
+
+    deeds.update(body=body, none=none)
+    for middlewares in ((), (Footer,)):
+        client = await open_client([(r"/(\w+)", Answers)], middlewares)
+        assert (await client.get("/body")).status_code == 500
+        answer = await client.get("/none")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-length" not in answer.headers
+
+
+async def test_hooks_that_change_the_body_change_its_length(open_client: OpenClient, deeds: dict[str, Any]) -> None:
+    class Rewrites(BaseMiddleware):
+        async def process_response(self, handler: Any, clear: Any, chunk: list[bytes]) -> None:
+            chunk[0] = chunk[0].upper()
+            handler.write(" and more")
+
+    async def promised(handler: WebHandler) -> None:
+        handler.set_header("Content-Length", 4)
+        handler.write("body")
+
+    deeds["promised"] = promised
+    answer = await (await open_client([(r"/(\w+)", Answers)], (Rewrites,))).get("/promised")
+    assert (answer.text, answer.headers["content-length"]) == ("BODY and more", "13")
+
+
+@pytest.mark.parametrize("where", ["setting", "attribute", "method"])
+async def test_an_etag_is_made_where_it_is_asked_for(open_client: OpenClient, where: str) -> None:
+    class Tagged(WebHandler):
+        use_etag = True if where == "attribute" else None
+
+        async def get(self) -> None:
+            self.write("same")
+
+    class Own(Tagged):
+        def compute_etag(self) -> str:
+            return '"own"'
+
+    client = await open_client([("/", Own if where == "method" else Tagged)], etag=where == "setting")
+    tag = (await client.get("/")).headers["etag"]
+    answer = await client.get("/", headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.content) == (304, b"")
+    plain = await open_client([("/", type("Plain", (WebHandler,), {"get": Tagged.get}))])
+    assert "etag" not in (await plain.get("/")).headers
+
+
+async def test_a_request_that_takes_too_long_is_503(open_client: OpenClient) -> None:
+    told: list[str] = []
+
+    class Slow(WebHandler):
+        async def get(self) -> None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                told.append("cancelled")
+                raise
+
+        async def post(self) -> None:
+            raise TimeoutError  # its own, of something it asked
+
+    client = await open_client([("/", Slow)], request_timeout=0.05)
+    assert (await client.get("/")).status_code == 503
+    assert (await client.post("/")).status_code == 500
+    assert told == ["cancelled"]
+
+
+async def test_resources_settle_before_the_first_byte_and_close_at_the_end(
+    open_client: OpenClient, deeds: dict[str, Any]
+) -> None:
+    told: list[str] = []
+
+    def hold(scope: RequestScope, name: str, order: int) -> None:
+        async def settle(outcome: Outcome) -> None:
+            told.append(f"settle {name} {outcome.is_failure} {outcome.has_returned}")
+            outcome.handler.set_header(f"X-{name}", "settled")
+
+        async def close() -> None:
+            told.append(f"close {name}")
+
+        scope.add(name, object(), order=order, settle=settle, close=close)
+
+    async def good(handler: WebHandler) -> None:
+        hold(handler.scope, "session", 20)
+        hold(handler.scope, "commit", 10)
+        handler.finish("good")
+
+    async def bad(handler: WebHandler) -> None:
+        hold(handler.scope, "commit", 10)
+        raise ZeroDivisionError
+
+    async def refused(handler: WebHandler) -> None:
+        async def settle(outcome: Outcome) -> None:
+            raise ConnectionError("the commit failed")
+
+        handler.scope.add("commit", object(), settle=settle)
+        handler.finish("ok")
+
+    class Clears(BaseMiddleware):
+        async def process_request(self, handler: Any, clear: Any) -> None:
+            clear()
+
+    deeds.update(good=good, bad=bad, refused=refused)
+    client = await open_client([(r"/(\w+)", Answers)], (Clears,))
+    answer = await client.get("/good")
+    assert (answer.headers["x-commit"], answer.headers["x-session"]) == ("settled", "settled")
+    assert (await client.get("/bad")).status_code == 500
+    answer = await client.get("/refused")
+    assert (answer.status_code, "ok" in answer.text) == (500, False)
+    await client.get("/good")  # by then the earlier ones have closed
+    assert told[:5] == [
+        "settle commit False True",
+        "settle session False True",
+        "close commit",
+        "close session",
+        "settle commit True True",
+    ]
+
+
+async def test_decorators_of_tornado_work(open_client: OpenClient) -> None:
+    class Guarded(WebHandler):
+        def get_current_user(self) -> Any:
+            return self.get_argument("user", None)
+
+        @addslash
+        @authenticated
+        async def get(self) -> None:
+            self.write(str(self.current_user))
+
+    client = await open_client([("/x/?", Guarded)], login_url="/login")
+    assert (await client.get("/x")).headers["location"] == "/x/"
+    assert (await client.get("/x/")).headers["location"].startswith("/login?next=")
+    assert (await client.get("/x/?user=Ann")).text == "Ann"
+
+
+async def test_xsrf_protection_works(open_client: OpenClient) -> None:
+    class Form(WebHandler):
+        async def get(self) -> None:
+            self.write(self.xsrf_token)
+
+        async def post(self) -> None:
+            self.write("posted")
+
+    client = await open_client([("/", Form)], xsrf_cookies=True)
+    assert (await client.post("/")).status_code == 403
+    token = (await client.get("/")).text
+    assert (await client.post("/", data={"_xsrf": token})).text == "posted"
+    assert (await client.post("/nowhere")).status_code == 404
+
+
+async def test_a_response_finished_later_from_elsewhere(open_client: OpenClient) -> None:
+    told: list[str] = []
+
+    class Later(WebHandler):
+        _auto_finish = False
+
+        def get(self) -> None:
+            asyncio.get_running_loop().call_later(0.01, self.finish, "later")
+
+        def on_finish(self) -> None:
+            told.append("finished")
+
+    client = await open_client([("/", Later)])
+    assert (await client.get("/")).text == "later"
+    assert (await client.get("/")).text == "later"
+    assert told[:1] == ["finished"]
+
+
+async def test_compressed_answers_take_the_general_way(open_client: OpenClient, deeds: dict[str, Any]) -> None:
+    async def long(handler: WebHandler) -> None:
+        handler.set_cookie("a", "b")
+        handler.write("long " * 1000)
+
+    deeds["long"] = long
+    client = await open_client([(r"/(\w+)", Answers)], compress_response=True)
+    answer = await client.get("/long")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["set-cookie"].startswith("a=b")
+    assert answer.text == "long " * 1000
+
+
+async def test_the_lean_and_the_general_way_answer_the_same(open_client: OpenClient, deeds: dict[str, Any]) -> None:
+    async def lean(handler: WebHandler) -> None:
+        handler.set_header("X-A", "1")
+        handler.add_header("X-B", "2")
+        handler.set_cookie("c", "3")
+        handler.set_header("Date", "Sun, 22 Nov 2026 00:00:00 GMT")
+        handler.write({"body": "same"})
+
+    async def general(handler: WebHandler) -> None:
+        await lean(handler)
+        assert handler._headers["X-A"] == "1"  # a look closer
+
+    deeds.update(lean=lean, general=general)
+    client = await open_client([(r"/(\w+)", Answers)])
+    one, other = await client.get("/lean"), await client.get("/general")
+    assert one.content == other.content
+    assert sorted(one.headers.multi_items()) == sorted(other.headers.multi_items())

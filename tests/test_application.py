@@ -1,0 +1,293 @@
+"""The application: what it builds, whom it serves, and when it refuses to be built."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blockbuster import BlockBuster
+from httpx2.websockets import WebSocketDisconnect
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.routing import HostMatches
+from tornado.testing import AsyncHTTPTestCase
+from tornado.web import RequestHandler, StaticFileHandler, UIModule
+from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
+
+from torngas_aio.application import Application
+from torngas_aio.exception import ConfigError
+from torngas_aio.handler import WebHandler, WebSocketHandler
+from torngas_aio.middleware import BaseMiddleware
+from torngas_aio.testing import TestClient
+
+TOLD: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_told() -> None:
+    TOLD.clear()
+
+
+@pytest.fixture(params=["tornado", "torngas_aio"])
+def door(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Tells(BaseMiddleware):
+    async def process_init(self, application: Any) -> None:
+        TOLD.append("init")
+
+    async def process_call(self, request: Any, clear: Any) -> None:
+        TOLD.append("call")
+
+    async def process_request(self, handler: Any, clear: Any) -> None:
+        TOLD.append("request")
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        TOLD.append("endcall")
+
+    async def process_shutdown(self, application: Any) -> None:
+        TOLD.append("shutdown")
+
+
+class Ours(WebHandler):
+    async def get(self) -> None:
+        self.write("ours")
+
+
+class Plain(RequestHandler):
+    """A handler of plain Tornado: its public API, as an old project uses it."""
+
+    def initialize(self, word: str = "plain") -> None:
+        self.word = word
+
+    def prepare(self) -> None:
+        TOLD.append("prepare")
+
+    def get(self, name: str = "") -> None:
+        self.set_cookie("seen", "1")
+        self.set_signed_cookie("signed", "1")
+        self.write(f"{self.word} {name} {self.reverse_url('plain', 'x')} {self.locale.code}")
+
+    def post(self, name: str = "") -> None:
+        self.render("page.html", word=self.get_body_argument("word"))
+
+    def on_finish(self) -> None:
+        TOLD.append("on_finish")
+
+
+class Shout(UIModule):
+    def render(self, word: str) -> str:
+        return word.upper()
+
+
+class PlainSocket(TornadoWebSocketHandler):
+    async def on_message(self, message: str | bytes) -> None:
+        await self.write_message(message)
+
+
+async def test_plain_tornado_runs_inside_unchanged(door: str, tmp_path: Path, blocking_calls_fail: BlockBuster) -> None:
+    blocking_calls_fail.deactivate()  # plain Tornado reads templates and files in the loop
+    (tmp_path / "page.html").write_text(
+        "{% module Shout(word) %} {% module xsrf_form_html() %} {{ static_url('page.html') }}"
+    )
+    application = Application(
+        [
+            (r"/plain/(.*)", Plain, {"word": "given"}, "plain"),
+            (r"/ws", PlainSocket),
+            (r"/files/(.*)", StaticFileHandler, {"path": str(tmp_path)}),
+        ],
+        middlewares=[Tells],
+        cookie_secret="a secret for tests",
+        xsrf_cookies=True,
+        template_path=str(tmp_path),
+        static_path=str(tmp_path),
+        ui_modules={"Shout": Shout},
+    )
+    async with TestClient(application, http_server=door) as client:
+        answer = await client.get("/plain/a")
+        assert answer.text == "given a /plain/x en_US"
+        assert {"seen", "signed"} <= set(client.cookies)
+        assert (await client.post("/plain/a", data={"word": "loud"})).status_code == 403
+        token = "0123456789abcdef"
+        client.cookies.set("_xsrf", token)
+        page = await client.post("/plain/a", data={"word": "loud", "_xsrf": token})
+        assert page.text.startswith("LOUD <input")
+        assert "/static/page.html?v=" in page.text
+        assert (await client.get("/files/page.html")).status_code == 200
+        async with client.websocket("/ws") as socket:
+            await socket.send_text("hello")
+            assert await socket.receive_text() == "hello"
+        assert "request" not in TOLD  # a foreign handler gets the call hooks only
+        assert TOLD.count("call") == 5
+        assert TOLD.count("on_finish") == 3
+
+
+async def test_hosts_and_handlers_added_later_are_routed_as_in_tornado(door: str) -> None:
+    class Other(WebHandler):
+        async def get(self) -> None:
+            self.write("other")
+
+    application = Application([("/", Ours), (HostMatches(r"api\.example"), [("/api", Other)])], middlewares=[Tells])
+    application.add_handlers(r"www\.example", [("/", Other)])
+    async with TestClient(application, http_server=door) as client:
+        assert (await client.get("/")).text == "ours"
+        assert (await client.get("/", headers={"Host": "www.example"})).text == "other"
+        assert (await client.get("/api")).status_code == 404
+        assert (await client.get("/api", headers={"Host": "api.example"})).text == "other"
+
+
+async def test_a_default_handler_answers_what_no_route_does(door: str) -> None:
+    class Teapot(WebHandler):
+        async def get(self) -> None:
+            self.set_status(418)
+
+    for handler, status in ((Teapot, 418), (Plain, 200)):
+        application = Application(
+            [("/plain/(.*)", Plain, None, "plain")], default_handler_class=handler, cookie_secret="a secret for tests"
+        )
+        async with TestClient(application, http_server=door) as client:
+            assert (await client.get("/nowhere")).status_code == status
+
+
+async def test_static_files_pass_the_middlewares(door: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"0123456789" * 20_000)
+    (tmp_path / "robots.txt").write_text("none")
+    (tmp_path.parent / "secret.txt").write_text("secret")
+    (tmp_path / "dir").mkdir()
+    async with TestClient(Application(middlewares=[Tells], static_path=str(tmp_path)), http_server=door) as client:
+        whole = await client.get("/static/a.txt")
+        assert len(whole.content) == 200_000
+        async with asyncio.timeout(5):
+            while "endcall" not in TOLD:
+                await asyncio.sleep(0.001)
+        assert TOLD == ["init", "call", "request", "endcall"]
+        again = await client.get("/static/a.txt", headers={"If-None-Match": whole.headers["etag"]})
+        assert again.status_code == 304
+        part = await client.get("/static/a.txt", headers={"Range": "bytes=2-5"})
+        assert (part.status_code, part.text) == (206, "2345")
+        assert (await client.get("/static/a.txt", headers={"Range": "bytes=999999-"})).status_code == 416
+        assert (await client.head("/static/a.txt")).headers["content-length"] == "200000"
+        assert (await client.get("/robots.txt")).text == "none"
+        for path in ("/static/../secret.txt", "/static/%2e%2e/secret.txt", "/static/..%2fsecret.txt", "/static/dir"):
+            answer = await client.get(path)
+            assert answer.status_code in {403, 404}
+            assert "secret" not in answer.text.replace("secret.txt", "")
+
+
+async def test_the_first_request_runs_the_init_hooks_where_nobody_else_did() -> None:
+    application = Application([("/", Ours)], middlewares=[Tells])
+    server = HTTPServer(application)
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    answers = await asyncio.gather(ask(), ask(), ask())
+    assert all(answer.endswith(b"ours") for answer in answers)
+    server.stop()
+    await server.close_all_connections()
+    await application.shutdown()
+    assert TOLD.count("init") == TOLD.count("shutdown") == 1
+    assert TOLD.index("init") < TOLD.index("request")
+
+
+async def test_an_init_hook_that_fails_fails_the_request_and_is_tried_again(door: str) -> None:
+    class Flaky(BaseMiddleware):
+        async def process_init(self, application: Any) -> None:
+            TOLD.append("try")
+            if TOLD.count("try") == 1:
+                raise ConnectionError("not yet")
+
+    application = Application([("/", Ours)], middlewares=[Tells, Flaky])
+    with pytest.raises(ConnectionError, match="not yet"):
+        await application.startup()
+    assert TOLD == ["init", "try", "shutdown"]
+    async with TestClient(application, http_server=door) as client:
+        assert (await client.get("/")).text == "ours"
+
+
+async def test_background_tasks_are_cancelled_at_the_end_and_their_errors_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    application = Application([("/", Ours)])
+
+    async def forever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            TOLD.append("cancelled")
+
+    async def fails() -> None:
+        raise ZeroDivisionError
+
+    async with TestClient(application):
+        application.background.start_soon(forever)
+        application.background.start_soon(fails, name="the sum")
+        await asyncio.sleep(0)
+    assert TOLD == ["cancelled"]
+    assert "The background task the sum failed." in caplog.text
+
+
+async def test_sockets_close_with_1001_when_the_application_stops(door: str) -> None:
+    class Socket(WebSocketHandler):
+        def on_message(self, message: str | bytes) -> None:
+            """Nothing."""
+
+    application = Application([("/ws", Socket)], middlewares=[Tells])
+    async with TestClient(application, http_server=door) as client:
+        async with client.websocket("/ws") as socket:
+            application.close_sockets()
+            with pytest.raises(WebSocketDisconnect) as told:
+                await socket.receive_text()
+        assert told.value.code == 1001
+        async with asyncio.timeout(5):
+            while "endcall" not in TOLD:
+                await asyncio.sleep(0.001)
+
+
+class PlainHook:
+    def process_request(self, handler: Any, clear: Any) -> None:
+        """Not async."""
+
+
+class NoHook:
+    """Has none of the hooks."""
+
+
+class NeedsArguments:
+    def __init__(self, needed: str) -> None:
+        self.needed = needed
+
+    async def process_call(self, request: Any, clear: Any) -> None:
+        """Never made."""
+
+
+def test_every_fault_of_the_middlewares_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as told:
+        Application(middlewares=[PlainHook, NoHook, NeedsArguments, "no.such.Middleware", "tests.test_application"])
+    faults = told.value.faults
+    assert len(faults) == 5
+    assert "make it `async def`" in str(told.value)
+    assert f"{__name__}.PlainHook.process_request" in str(told.value)
+    assert f"{Path(__file__).name}:" in str(told.value)
+    assert "has no hook" in str(told.value)
+    assert "cannot be made without arguments" in str(told.value)
+    assert "'no.such.Middleware' cannot be imported" in str(told.value)
+    assert "Name the class in it" in str(told.value)
+
+
+class TestWithTornadosTestCase(AsyncHTTPTestCase):
+    """An old project's tests go on."""
+
+    def get_app(self) -> Application:
+        return Application([("/", Ours)], middlewares=[Tells])
+
+    def test_it_answers(self) -> None:
+        assert self.fetch("/").body == b"ours"
+        assert TOLD[:3] == ["init", "call", "request"]
