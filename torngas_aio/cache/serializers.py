@@ -148,7 +148,7 @@ class JsonSerializer(Serializer):
         return _encode_json(value).encode()
 
     def read(self, data: bytes) -> Any:
-        return json.loads(data)
+        return _decode_json(data.decode())
 
 
 class MsgpackSerializer(Serializer):
@@ -223,6 +223,8 @@ def _kind_name(value: object) -> str:
 
 
 _encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # built once: -3 us a value
+
+_decode_json = json.JSONDecoder().decode  # given text: no guess at the encoding
 
 _JSON_ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, str})
 _MSGPACK_ATOMS = _JSON_ATOMS | {bytes}

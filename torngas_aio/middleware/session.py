@@ -61,15 +61,22 @@ def _register(handler: Any, store: SessionStore, session: Session) -> None:
     """Have the session saved with the response; its first change calls this."""
     if handler._headers_written:
         session._is_settled = True
-    scope_of(handler.request).add(
-        _KEY, session, order=ORDER_SESSION, settle=partial(_settle, store, session), close=partial(_look_back, session)
-    )
+        _register_late(handler, session)
+    else:
+        settle = partial(_settle, store, session)
+        scope_of(handler.request).add(_KEY, session, order=ORDER_SESSION, settle=settle)
+
+
+def _register_late(handler: Any, session: Session) -> None:
+    """Have somebody told if the session is not saved again; its first change after the response calls this."""
+    scope_of(handler.request).add(_KEY, session, order=ORDER_SESSION, close=partial(_look_back, session))
 
 
 async def _settle(store: SessionStore, session: Session, outcome: Outcome) -> None:
     if outcome.handler.get_status() >= 500:
         session._keep_endings_only()
     session._is_settled = True
+    session._on_change = partial(_register_late, outcome.handler)
     await session.save()
     line = store.set_cookie(session)
     if line is not None:

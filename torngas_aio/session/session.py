@@ -229,7 +229,7 @@ class Session(MutableMapping[str, Any]):
         self._session_id = ticket.session_id
         self._seen = seen
         self._record = record
-        self._data = record.data
+        self._data = dict(record.data)  # the record stays as it was read, for `Writers` to apply changes to
 
     def _take_changes(self) -> Changes:
         """Return what is to be written, apart from the application's objects, and start a new list.

@@ -180,15 +180,15 @@ class SessionStore:
         assert session_id is not None
         if user:
             await self._users.add(user, session_id)
-        seen, session._seen = session._seen, None
-        is_kept = await self._writers.write(self._vault.session_key(session_id), seen, changes)
+        former, seen, session._seen = record.user, session._seen, None
+        is_kept = await self._writers.write(self._vault.session_key(session_id), seen, changes, record)
         if is_kept and user:
             is_kept = await self._is_still_noted(user, session_id)
         if not is_kept:
             self._lose(session)
             return
-        if user is not None and record.user and record.user != user:
-            await self._users.remove(record.user, session_id)
+        if user is not None and former and former != user:
+            await self._users.remove(former, session_id)
         self._note(record, changes)
 
     async def _rotate(self, session: Session, record: Record, old_id: str, changes: Changes) -> None:

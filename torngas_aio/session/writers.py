@@ -40,9 +40,11 @@ class _Line:
 
     Attributes:
         seen: What the store held when last heard of; None when that must be asked.
+        record: What *seen* says, where somebody has read it already; used once.
     """
 
     seen: Versioned | None
+    record: Record | None = None
     waiting: list[_Waiter] = field(default_factory=list)
 
 
@@ -54,18 +56,19 @@ class Writers:
         self._serializer = serializer
         self._lines: dict[str, _Line] = {}
 
-    async def write(self, key: str, seen: Versioned | None, changes: Changes) -> bool:
+    async def write(self, key: str, seen: Versioned | None, changes: Changes, record: Record | None = None) -> bool:
         """Apply *changes* to the record under *key*; False when it is gone, and stays gone.
 
         Args:
             seen: The record as the request read it, None when that is long ago.
+            record: What *seen* says; used up by the call.
 
         Raises:
             CacheUnavailable, ValueTooLarge: As the store says; whoever was written together gets the same.
         """
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(seen)
+            line = self._lines[key] = _Line(seen, record)
             return await self._lead(key, line, [], [changes])
         waiter = _Waiter(changes, asyncio.get_running_loop().create_future())
         line.waiting.append(waiter)
@@ -119,10 +122,12 @@ class Writers:
         return is_kept
 
     async def _commit(self, key: str, line: _Line, seen: Versioned | None, batch: list[Changes]) -> bool:
+        record, line.record = line.record, None
         if seen is None:
-            seen = await self._vault.read(key)
+            seen, record = await self._vault.read(key), None
         for _ in range(MAX_TRIES):
-            record = None if seen is None else Record.load(seen.data, self._serializer)
+            if seen is not None and record is None:
+                record = Record.load(seen.data, self._serializer)
             if seen is None or record is None:
                 return False
             for changes in batch:
@@ -131,7 +136,7 @@ class Writers:
             if swap.is_done:
                 line.seen = swap.current
                 return True
-            seen = swap.current
+            seen, record = swap.current, None
         raise CacheUnavailable(f"{self._vault.label}: {MAX_TRIES} compare-and-sets of one session were lost in a row.")
 
     def _pass_on(self, key: str, line: _Line) -> None:
