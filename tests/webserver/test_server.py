@@ -331,6 +331,14 @@ class TestEmbedded:
         application = Application(cookie_secret=SECRET)
         async with Server().running(application, max_body_size=5) as server:
             assert server.application is application
+            assert application.settings["cookie_secret"] == SECRET
+
+    def test_an_application_without_a_secret_gets_the_settings(self) -> None:
+        """Its signed cookies work, and are the project's."""
+        settings.configure(MIDDLEWARE_CLASSES=(), TORNADO_CONF={"cookie_secret": "of-the-settings-and-long"})
+        application = Application()
+        assert Server().load_application(application) is application
+        assert application.settings["cookie_secret"] == "of-the-settings-and-long"
 
     async def test_loading_errors_pass_and_leave_no_socket(self) -> None:
         """A fault of the settings is raised to the program."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torngas_aio.cli.project import choose_settings
 from torngas_aio.webserver import Server
-from torngas_aio.webserver.server import run_server
+from torngas_aio.webserver.main import run_server
 
 __all__ = ["RunServer"]
 

@@ -4,13 +4,14 @@
     Server.parse_command   load_urls     load_application  load_httpserver  start
 
     serving.py    open the application, accept, and on a signal: stop, finish, close
-    doors.py      which HTTP server, behind one contract     sockets.py   where to listen, TLS
+    doors.py      which HTTP server, behind one contract     listeners.py, sockets.py   where to listen, TLS
     options.py    the command line                           banner.py    what is said at the start
 
 Begin with `run`, or with `Server` for a say in the steps.
 """
 
-from torngas_aio.webserver.server import Server, run
+from torngas_aio.webserver.main import run
+from torngas_aio.webserver.server import Server
 from torngas_aio.webserver.serving import serve
 
 __all__ = ["Server", "run", "serve"]

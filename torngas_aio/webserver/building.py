@@ -16,6 +16,8 @@ _dotted_paths = re.compile(r"'!?([A-Za-z_]\w*(?:\.\w+)+)'").findall
 def build_application(application: Any, urls: Sequence[Any]) -> Application:
     """Return *application* itself, or one built of the settings and *urls*.
 
+    An instance without a `cookie_secret` of its own gets that of the settings.
+
     Args:
         application: An instance; a subclass to build; None for `Application`.
 
@@ -24,6 +26,8 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
         ConfigError: Middlewares or HTTP modules cannot work.
     """
     if isinstance(application, Application):
+        if not application.settings.get("cookie_secret") and settings.TORNADO_CONF.get("cookie_secret"):
+            application.settings["cookie_secret"] = settings.TORNADO_CONF["cookie_secret"]
         return application
     kind = Application if application is None else application
     if not (isinstance(kind, type) and issubclass(kind, Application)):

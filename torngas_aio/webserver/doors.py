@@ -34,7 +34,7 @@ from torngas_aio.http.tornado_door import TornadoDoor
 
 logger = logging.getLogger("torngas_aio.server")
 
-__all__ = ["DOORS", "FrontDoor", "TornadoServer", "make_door"]
+__all__ = ["DOORS", "FrontDoor", "TornadoServer", "door_kind", "make_door"]
 
 DOORS = ("torngas_aio", "tornado")
 FORWARDED = ("X-Forwarded-For", "X-Real-Ip", "X-Scheme", "X-Forwarded-Proto")
@@ -77,7 +77,7 @@ def make_door(
         ArgumentError: The server knows no such argument.
         ConfigError: There is no such kind, or its library is missing.
     """
-    kind = kind or ("torngas_aio" if importlib.util.find_spec("httptools") else "tornado")
+    kind = door_kind(kind)
     if kind == "torngas_aio":
         server = _our_server()
     elif kind == "tornado":
@@ -90,6 +90,11 @@ def make_door(
         raise ArgumentError(f"The {kind} server takes no argument {', '.join(map(repr, wrong))}.")
     door: FrontDoor = server(application, xheaders=xheaders, trusted_downstream=list(trusted_proxies), **arguments)
     return door
+
+
+def door_kind(kind: str = "") -> str:
+    """Return *kind*, or which server is used where none is asked for."""
+    return kind or ("torngas_aio" if importlib.util.find_spec("httptools") else "tornado")
 
 
 def _our_server() -> Any:

@@ -4,79 +4,45 @@ import asyncio
 import contextlib
 import functools
 import importlib.util
-import itertools
 import logging
 import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
-from tornado.options import Error as OptionError
 from tornado.options import options
 
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, check_settings, fill_secrets
-from torngas_aio.exception import ArgumentError, BaseError, ConfigError, UrlError
+from torngas_aio.exception import ArgumentError, ConfigError, UrlError
 from torngas_aio.i18n import load_translations
 from torngas_aio.logger import init_logging, shutdown_logging
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.urlhelper import load_app_urls
-from torngas_aio.webserver import sockets as listening
 from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import build_application, merge_faults
-from torngas_aio.webserver.doors import FrontDoor, make_door
-from torngas_aio.webserver.options import define_options, log_options, parse_options, was_given, workers_wanted
-from torngas_aio.webserver.reloading import is_reloading, start_reloading, wait_if_reloading
+from torngas_aio.webserver.doors import FrontDoor, door_kind, make_door
+from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
+from torngas_aio.webserver.options import define_options, log_options, parse_options, workers_wanted
+from torngas_aio.webserver.reloading import start_reloading
 from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving
+from torngas_aio.webserver.sockets import is_reachable, tls_context
 
 if TYPE_CHECKING:
     from torngas_aio.http.supervisor import Worker
 
-__all__ = ["Server", "run", "run_server"]
+__all__ = ["Server"]
 
 logger = logging.getLogger("torngas_aio.server")
 
-BIND_ARGUMENTS = ("backlog", "reuse_port")
 EXPOSED = (
     "DEBUG IS ON AND OTHER MACHINES CAN CONNECT: %s. Error pages show source and settings. "
     "Set DEBUG = False, or listen on --address=127.0.0.1."
 )
-
-
-def run(application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
-    """Read the command line, load everything, serve until SIGTERM or SIGINT; return when all has ended.
-
-    A command line or configuration that cannot work is written to stderr, and the process exits with 1.
-
-    Args:
-        application: An `Application` or a subclass, in place of the built-in one.
-        sockets: Listening sockets, in place of `--address` and `--port`.
-        kwargs: For the HTTP server: `no_keep_alive`, `backlog`, `max_body_size`, `ssl_options`, timeouts …
-    """
-    run_server(Server(), application, sockets, **kwargs)
-
-
-def run_server(
-    server: "Server", application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any
-) -> None:
-    """Do what `run` does, with a server of one's own."""
-    try:
-        server.load_all(application, sockets, **kwargs)
-        server.start()
-    except (BaseError, OptionError) as exc:
-        sys.stderr.write(f"The server did not start. {exc}\n")
-        wait_if_reloading(exc)
-        raise SystemExit(1) from None
-    except Exception as exc:  # after an edit of the project's code, the next edit may mend it
-        if is_reloading():
-            traceback.print_exc()
-        wait_if_reloading(exc)
-        raise
 
 
 class Server:
@@ -88,7 +54,6 @@ class Server:
         urls: The rules of all apps, once `load_urls` was called.
         application: Once `load_application` was called.
         http_server: The HTTP server, once `load_httpserver` was called.
-        sockets: Where it listens, once `load_httpserver` was called.
 
     Args:
         project_path: Put on `sys.path`; by default the directory of the program that was started.
@@ -100,8 +65,7 @@ class Server:
         self.urls: list[Any] | None = None
         self.application: Application | None = None
         self.http_server: FrontDoor | None = None
-        self.sockets: list[socket.socket] = []
-        self._worker_sockets: list[list[socket.socket]] = []
+        self._listeners = Listeners()
         self._is_tls = False
         self._faults: list[str] | None = None  # gathered by load_all instead of raised one step at a time
         _use_project(project_path)
@@ -188,16 +152,17 @@ class Server:
         if self.application is None:
             raise ArgumentError("load_httpserver() has nothing to serve. Call load_application() before it.")
         binding = {name: kwargs.pop(name) for name in BIND_ARGUMENTS if name in kwargs}
+        self._listeners.close()
         if options.certfile or options.keyfile:
             if not options.certfile:
                 raise ConfigError(f"--keyfile={options.keyfile} wants a --certfile too.")
-            kwargs.setdefault("ssl_options", listening.tls_context(options.certfile, options.keyfile))
+            kwargs.setdefault("ssl_options", tls_context(options.certfile, options.keyfile))
         kwargs.setdefault("xheaders", settings.XHEADERS)
         kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
         self.http_server = make_door(self.application, options.http_server, **kwargs)
         self._is_tls = bool(kwargs.get("ssl_options"))
-        self.sockets = list(sockets) if sockets is not None else self._bind(binding)
-        if settings.DEBUG and listening.is_reachable(self.sockets):
+        self._listeners = Listeners.open(**binding) if sockets is None else Listeners(sockets)
+        if settings.DEBUG and is_reachable(self.sockets):
             logger.warning(EXPOSED, " ".join(self.addresses))
         return self.http_server
 
@@ -253,7 +218,8 @@ class Server:
             else:
                 self._serve(self.sockets)
         finally:
-            self._forget_sockets()
+            self._listeners.close()
+            self.http_server = None
 
     @contextlib.asynccontextmanager
     async def running(
@@ -271,18 +237,24 @@ class Server:
             async with serving(self.application, door, self.sockets, graceful_seconds=options.graceful_timeout):
                 yield self
         finally:
-            self._forget_sockets()
+            self._listeners.close()
+            self.http_server = None
 
     @property
     def addresses(self) -> list[str]:
         """Where the server can be reached: URLs, or `unix:` and a path."""
-        return listening.addresses_of(self.sockets, is_tls=self._is_tls)
+        return self._listeners.addresses(is_tls=self._is_tls)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The listening sockets, once `load_httpserver` was called; with several workers, those of the first."""
+        return self._listeners.sockets
 
     def print_settings_info(self) -> None:
         """Write the start banner to stdout: versions, locale, apps, template engine, URL."""
         loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
-        door = type(self.http_server).__name__ if options.http_server else "torngas_aio"
-        sys.stdout.write(settings_info(settings, self.addresses, loop=loop, http_server=door) + "\n")
+        kind = door_kind(options.http_server)
+        sys.stdout.write(settings_info(settings, self.addresses, loop=loop, http_server=kind) + "\n")
         sys.stdout.flush()
 
     def _serve(self, sockets: Sequence[socket.socket], worker: "Worker | None" = None) -> None:
@@ -328,7 +300,7 @@ class Server:
 
         supervisor = Supervisor(
             lambda worker: self._serve(worker.sockets, worker),
-            self._worker_sockets or self.sockets,
+            self._listeners.by_worker or self.sockets,
             workers,
             graceful_timeout=options.graceful_timeout,
         )
@@ -359,28 +331,6 @@ class Server:
             )
         elif filled:
             logger.warning("DEBUG is on and %s missing: random for this run.", " and ".join(filled))
-
-    def _bind(self, binding: dict[str, Any]) -> list[socket.socket]:
-        if options.unix_socket:
-            return [listening.bind_unix(options.unix_socket, **binding)]
-        address = options.address
-        if settings.is_built_in and not listening.is_loopback(address):
-            address = listening.LOOPBACK
-        elif not settings.IPV4_ONLY and not was_given("address"):
-            address = None
-        binding["ipv4_only"] = settings.IPV4_ONLY
-        workers = workers_wanted()
-        if workers == 1 or binding.get("reuse_port"):
-            return listening.bind(options.port, address, **binding)
-        self._worker_sockets = listening.bind_for_workers(options.port, address, workers, **binding)
-        return self._worker_sockets[0]
-
-    def _forget_sockets(self) -> None:
-        for each in (*self.sockets, *itertools.chain.from_iterable(self._worker_sockets)):
-            each.close()
-        self.sockets, self._worker_sockets, self.http_server = [], [], None
-        if options.unix_socket:
-            Path(options.unix_socket).unlink(missing_ok=True)
 
     def _blame(self, faults: Iterable[str]) -> None:
         """Raise *faults*, or keep them for the list that `load_all` raises."""

@@ -1,0 +1,82 @@
+"""Where one server listens: bound as options and settings say, or given; closed and cleaned up with it.
+
+Begin with `Listeners.open`.
+"""
+
+import itertools
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tornado.options import options
+
+from torngas_aio.settings_manager import settings
+from torngas_aio.webserver.options import was_given, workers_wanted
+from torngas_aio.webserver.sockets import LOOPBACK, addresses_of, bind, bind_for_workers, bind_unix, is_loopback
+
+__all__ = ["BIND_ARGUMENTS", "Listeners"]
+
+BIND_ARGUMENTS = ("backlog", "reuse_port")
+"""Arguments of `Server.load_httpserver` that are the sockets', not the HTTP server's."""
+
+
+class Listeners:
+    """The listening sockets of one server.
+
+    Attributes:
+        sockets: All of them; for several workers, those of the first.
+        by_worker: A list for each worker; empty where all share `sockets`.
+    """
+
+    def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
+        self.sockets = list(sockets)
+        self.by_worker: list[list[socket.socket]] = []
+        self._unix_path: Path | None = None
+
+    @classmethod
+    def open(cls, **arguments: Any) -> "Listeners":
+        """Bind what `--unix_socket`, or `--address` and `--port`, ask for.
+
+        Args:
+            arguments: Those of `BIND_ARGUMENTS`.
+
+        Raises:
+            ConfigError: The address cannot be listened on.
+        """
+        listeners = cls()
+        if options.unix_socket:
+            arguments.pop("reuse_port", None)
+            listeners.sockets = [bind_unix(options.unix_socket, **arguments)]
+            listeners._unix_path = Path(options.unix_socket)
+            return listeners
+        address, workers = _address(), workers_wanted()
+        arguments["ipv4_only"] = settings.IPV4_ONLY
+        if workers == 1 or arguments.get("reuse_port"):
+            listeners.sockets = bind(options.port, address, **arguments)
+        else:
+            arguments.pop("reuse_port", None)
+            listeners.by_worker = bind_for_workers(options.port, address, workers, **arguments)
+            listeners.sockets = listeners.by_worker[0]
+        return listeners
+
+    def addresses(self, *, is_tls: bool) -> list[str]:
+        """Return where the server can be reached: URLs, or `unix:` and a path."""
+        return addresses_of(self.sockets, is_tls=is_tls)
+
+    def close(self) -> None:
+        """Close every socket; the file of a unix socket that was bound here goes too."""
+        for each in (*self.sockets, *itertools.chain.from_iterable(self.by_worker)):
+            each.close()
+        self.sockets, self.by_worker = [], []
+        if self._unix_path is not None:
+            self._unix_path.unlink(missing_ok=True)
+            self._unix_path = None
+
+
+def _address() -> str | None:
+    """The address to bind; without any settings, one that only this machine reaches."""
+    address: str = options.address
+    if settings.is_built_in and not is_loopback(address):
+        return LOOPBACK
+    return address if settings.IPV4_ONLY or was_given("address") else None

@@ -1,0 +1,46 @@
+"""`run`: the whole of a server program. Begin there."""
+
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from tornado.options import Error as OptionError
+
+from torngas_aio.exception import BaseError
+from torngas_aio.webserver.reloading import is_reloading, wait_if_reloading
+from torngas_aio.webserver.server import Server
+
+__all__ = ["run", "run_server"]
+
+
+def run(application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
+    """Read the command line, load everything, serve until SIGTERM or SIGINT; return when all has ended.
+
+    A command line or configuration that cannot work is written to stderr, and the process exits with 1.
+
+    Args:
+        application: An `Application` or a subclass, in place of the built-in one.
+        sockets: Listening sockets, in place of `--address` and `--port`.
+        kwargs: For the HTTP server: `no_keep_alive`, `backlog`, `max_body_size`, `ssl_options`, timeouts …
+    """
+    run_server(Server(), application, sockets, **kwargs)
+
+
+def run_server(
+    server: Server, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any
+) -> None:
+    """Do what `run` does, with a server of one's own."""
+    try:
+        server.load_all(application, sockets, **kwargs)
+        server.start()
+    except (BaseError, OptionError) as exc:
+        sys.stderr.write(f"The server did not start. {exc}\n")
+        wait_if_reloading(exc)
+        raise SystemExit(1) from None
+    except Exception as exc:  # after an edit of the project's code, the next edit may mend it
+        if is_reloading():
+            traceback.print_exc()
+        wait_if_reloading(exc)
+        raise
