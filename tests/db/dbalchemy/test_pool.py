@@ -11,7 +11,7 @@ from sqlalchemy.util.concurrency import await_, greenlet_spawn
 from sqlalchemy.util.queue import Empty, Full
 
 from torngas_aio.db.dbalchemy.engines import Node
-from torngas_aio.db.dbalchemy.pool import FairQueue
+from torngas_aio.db.dbalchemy.pool import FairQueue, WaitingPool
 from torngas_aio.db.dbalchemy.specs import parse_database
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 
@@ -151,4 +151,7 @@ async def test_a_connection_that_comes_back_to_a_closed_pool_is_closed(tmp_path:
     with pytest.raises(ValueError, match="no active connection"):
         _ = driver.in_transaction
     assert await _use(server) == 1
+    pool = server.sync_engine.pool
+    assert isinstance(pool, WaitingPool)
+    assert pool.label == f"database {server.label}"
     await server.engine.dispose()

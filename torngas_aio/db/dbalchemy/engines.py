@@ -23,7 +23,7 @@ from sqlalchemy.pool import Pool
 
 from torngas_aio._importing import import_object
 from torngas_aio.db.dbalchemy.dialects import register_dialects
-from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, WaitingPool, watch_idle
+from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
 from torngas_aio.exception import ConfigError, DatabaseUnavailable
 
@@ -200,9 +200,8 @@ def _set_limits(engine: AsyncEngine, spec: ServerSpec, label: str) -> None:
         module.read_seconds = spec.read_seconds
         module.connect_seconds = spec.connect_seconds
     pool = engine.sync_engine.pool
-    if hasattr(pool, "label"):
-        type_ = type(pool)
-        pool.__class__ = type(type_.__name__, (type_,), {"label": f"database {label}"})  # outlives `recreate`
+    if isinstance(pool, NamedPool):
+        pool.label = f"database {label}"
     if not spec.is_sqlite:
         watch_idle(pool, _pinger(engine.sync_engine), IDLE_SECONDS)
 

@@ -22,7 +22,7 @@ from sqlalchemy.util.queue import Empty, Full, QueueCommon
 from torngas_aio.db.dbalchemy.dialects import Guard
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 
-__all__ = ["POOL_CLASSES", "WaitingPool", "watch_idle"]
+__all__ = ["POOL_CLASSES", "NamedPool", "WaitingPool", "watch_idle"]
 
 logger = logging.getLogger("torngas_aio.db")
 
@@ -115,10 +115,19 @@ class FairQueue(QueueCommon[Any]):
         return False
 
 
-class _Translating(Pool):
-    """A pool whose failures to connect have a name of ours, whatever the driver raises."""
+class NamedPool(Pool):
+    """A pool whose failures to connect have a name of ours, whatever the driver raises.
+
+    Attributes:
+        label: The server as messages name it.
+    """
 
     label = "database"
+
+    def recreate(self) -> Any:
+        made: Any = super().recreate()
+        made.label = self.label
+        return made
 
     def connect(self) -> Any:
         try:
@@ -129,7 +138,7 @@ class _Translating(Pool):
             ) from exc
 
 
-class WaitingPool(_Translating, AsyncAdaptedQueuePool):
+class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
     """At most `pool_size` + `max_overflow` connections; who finds none waits in line for `pool_timeout` seconds."""
 
     _queue_class = FairQueue
@@ -181,11 +190,11 @@ class WaitingPool(_Translating, AsyncAdaptedQueuePool):
         return True
 
 
-class _NullPool(_Translating, NullPool):
+class _NullPool(NamedPool, NullPool):
     pass
 
 
-class _StaticPool(_Translating, StaticPool):
+class _StaticPool(NamedPool, StaticPool):
     pass
 
 
