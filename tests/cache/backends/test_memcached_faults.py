@@ -3,12 +3,14 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import aiomcache
 import pytest
+import uvloop
 
 from tests.cache.backends.storm import storm
 from tests.services.memcached import MemcachedServer
@@ -267,6 +269,25 @@ async def test_a_frozen_server_is_noticed_within_the_deadline(make: Make, lone_m
     # What had left before the server froze may have happened, once.
     values = await cache.get_many([f"key{number}" for number in range(50)])
     assert all(values[f"key{number}"] in (number, number + 1) for number in range(50))
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_loop_that_stood_still_is_not_the_servers_fault(
+    lone_memcached: MemcachedServer, runner: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    async def use() -> None:
+        cache = MemcachedCache(lone_memcached.address, {"OPTIONS": {"DEADLINE": 0.1}})
+        for number in range(10):
+            await cache.set(f"key{number}", number)
+        await asyncio.gather(*(cache.get("key0") for _ in range(10)))  # opens ten connections
+        calls = [asyncio.create_task(cache.get(f"key{number}")) for number in range(10)]
+        for _ in range(2):
+            await asyncio.sleep(0)  # the commands leave
+        time.sleep(0.15)
+        assert await asyncio.gather(*calls) == list(range(10))
+        await cache.close()
+
+    runner(use())
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 30, 600])

@@ -36,7 +36,15 @@ class MetaValue:
 
 
 class MemcachedLink(FlagClient[bytes]):
-    """The commands of one connection, one at a time; whoever breaks one off must `close` it."""
+    """The commands of one connection, one at a time; whoever breaks one off must `abort` it.
+
+    Attributes:
+        is_overdue: Its deadline has passed, seen once.
+        is_late: It was closed because its deadline had passed.
+    """
+
+    is_overdue = False
+    is_late = False
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         super().__init__("", get_flag_handler=_as_it_is)

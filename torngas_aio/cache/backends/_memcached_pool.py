@@ -5,13 +5,15 @@
               ── it returned: the link is idle again;  anything else: the link is closed, the place is free
 
 A connection whose call was cancelled or late is never used again, so no answer reaches the wrong caller; and since
-the place, not the connection, is what callers wait for, a dying server leaves nobody waiting.
+the place, not the connection, is what callers wait for, a dying server leaves nobody waiting. One timer a pool looks
+after the links in use: it closes those that are late, which ends their calls.
 Begin with `MemcachedPool.run`.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import TypeVar
 
 from aiomcache import ClientException
@@ -24,6 +26,9 @@ __all__ = ["MemcachedPool", "NodeDown"]
 logger = logging.getLogger("torngas_aio.cache")
 
 T = TypeVar("T")
+
+GRACE_SECONDS = 0.01
+"""How long a late link has, to read what may have come while the loop stood still."""
 
 
 class NodeDown(Exception):
@@ -49,6 +54,10 @@ class MemcachedPool:
         self._places = asyncio.Semaphore(size)
         self._size = size
         self._idle: list[MemcachedLink] = []
+        self._in_use: dict[MemcachedLink, float] = {}
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._is_closed = False
 
     @property
@@ -63,28 +72,26 @@ class MemcachedPool:
             NodeDown: The server is down, or did not answer in time.
             ServerAnswer, aiomcache.ClientException: It answered with an error.
         """
-        if not self._breaker.allows():
+        is_probe = self._breaker.is_open
+        if is_probe and not self._breaker.allows():
             raise NodeDown(self._breaker.reason)
-        is_probe, is_placed = self._breaker.is_open, False
+        deadline = self._loop.time() + self._seconds
+        await self._place(deadline)
         try:
-            async with asyncio.timeout(self._seconds), self._places:
-                is_placed = True
-                if self._breaker.is_open and not is_probe:
-                    raise NodeDown(self._breaker.reason)  # found down while we waited
-                found = await self._lent(call)
+            if self._breaker.is_open and not is_probe:
+                raise NodeDown(self._breaker.reason)  # found down while we waited
+            found = await self._lent(call, deadline)
         except (ServerAnswer, ClientException):
             self._up()
             raise
         except TimeoutError:
-            if not is_placed:
-                raise NodeDown(
-                    f"all {self._size} connections stayed in use for {self._seconds:g} s; raise OPTIONS['POOL_SIZE']"
-                ) from None
             raise self._down(f"no answer within {self._seconds:g} s") from None
         except (OSError, EOFError) as exc:
             raise self._down(str(exc) or "the server closed the connection") from exc
         except (ValueError, LookupError) as exc:
             raise self._down(f"the answer is not memcached's protocol ({exc})") from exc
+        finally:
+            self._places.release()
         self._up()
         return found
 
@@ -94,30 +101,79 @@ class MemcachedPool:
         idle, self._idle = self._idle, []
         for link in idle:
             link.abort()
+        if self._timer is not None and not self._in_use:
+            self._timer.cancel()
+            self._timer = None
 
-    async def _lent(self, call: Callable[[MemcachedLink], Awaitable[T]]) -> T:
-        link = self._take() or await MemcachedLink.open(self._address)
+    async def _place(self, deadline: float) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._places.acquire()
+        except TimeoutError:
+            raise NodeDown(
+                f"all {self._size} connections stayed in use for {self._seconds:g} s; raise OPTIONS['POOL_SIZE']"
+            ) from None
+
+    async def _lent(self, call: Callable[[MemcachedLink], Awaitable[T]], deadline: float) -> T:
+        link = self._take()
+        if link is None:
+            async with asyncio.timeout_at(deadline):
+                link = await MemcachedLink.open(self._address)
+        self._watch(link, deadline)
         try:
             found = await call(link)
         except ServerAnswer:
             self._give_back(link)
             raise
-        except ClientException as exc:
+        except (ClientException, OSError, EOFError) as exc:
             link.abort()
+            if link.is_late:
+                raise TimeoutError from exc
             if link.has_ended:  # which aiomcache reports as an odd answer
                 raise ConnectionResetError("the server closed the connection") from exc
             raise
         except BaseException:
-            # Cancelled, late, cut off, or an answer that aiomcache gave up on: what comes next is anybody's guess.
+            # Cancelled, or an answer that could not be read: what comes next is anybody's guess.
             link.abort()
             raise
+        finally:
+            del self._in_use[link]
         self._give_back(link)
         return found
+
+    def _watch(self, link: MemcachedLink, deadline: float) -> None:
+        # PERF: asyncio.timeout() for each call costs some 8 us; this, a look at a number.
+        self._in_use[link] = deadline
+        if self._timer is None or deadline < self._timer_at:
+            self._set_timer(deadline)
+
+    def _sweep(self) -> None:
+        """Close the links that are late; each is looked at twice, in case the loop stood still meanwhile."""
+        self._timer = None
+        now = self._loop.time()
+        for link, deadline in self._in_use.items():
+            if link.is_overdue and now >= deadline:
+                link.is_late = True
+                link.abort()
+            elif now >= deadline:
+                link.is_overdue = True
+        waiting = [max(deadline, now + GRACE_SECONDS) for link, deadline in self._in_use.items() if not link.is_late]
+        if waiting:
+            self._set_timer(min(waiting))
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(at, self._sweep, context=Context()), at
 
     def _take(self) -> MemcachedLink | None:
         while self._idle:
             link = self._idle.pop()
             if link.is_usable:
+                link.is_overdue = False
                 return link
             link.abort()
         return None
