@@ -86,6 +86,10 @@ class Serializer(ABC):
     def write(self, value: Any) -> bytes:
         """Return *value* as bytes that are not a decimal integer, save for an `int` beyond 64 bits."""
 
+    def write_checked(self, value: Any) -> bytes:
+        """Return *value*, which `check` has passed or `read` has given, as `write` would."""
+        return self.write(value)
+
     @abstractmethod
     def read(self, data: bytes) -> Any:
         """Return the value of *data*, which `write` gave."""
@@ -145,6 +149,9 @@ class JsonSerializer(Serializer):
 
     def write(self, value: Any) -> bytes:
         refuse_lossy(value, "value", _JSON_ATOMS)
+        return self.write_checked(value)
+
+    def write_checked(self, value: Any) -> bytes:
         return _encode_json(value).encode()
 
     def read(self, data: bytes) -> Any:

@@ -46,12 +46,8 @@ class Record:
         return self.life or BROWSER_SECONDS
 
     def dump(self, serializer: Serializer) -> bytes:
-        """Return the record as bytes.
-
-        Raises:
-            SerializationError: A value cannot be written.
-        """
-        return serializer.dumps([_FORMAT, self.began, self.life, self.address, self.user, self.data])
+        """Return the record as bytes; what is in `data` was checked when it was put or read."""
+        return serializer.write_checked([_FORMAT, self.began, self.life, self.address, self.user, self.data])
 
     @classmethod
     def load(cls, data: bytes, serializer: Serializer) -> "Record | None":
