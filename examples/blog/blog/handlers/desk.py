@@ -1,0 +1,56 @@
+"""The authors' desk; `httpmodules.author` lets nobody else near it."""
+
+from blog.handlers.base import Page
+from blog.models import Comment, Post
+from torngas_aio.exception import Http404
+
+
+class Desk(Page):
+    """Every post, ten a page."""
+
+    async def get(self) -> None:
+        found = await Post.Q.order_by(Post.id.desc()).paginate(self.page_number(), per_page=10)
+        await self.render("desk.html", page=found)
+
+
+class Write(Page):
+    """A new post, or an old one again."""
+
+    async def get(self, number: str | None = None) -> None:
+        post = None if number is None else await found_or_404(number)
+        await self.render("write.html", post=post)
+
+    async def post(self, number: str | None = None) -> None:
+        title, text = self.text("title", 120), self.text("text", 50_000)
+        if not (title and text):
+            self.flash("A post has a title and a text.", "warning")
+            await self.redirect(self.request.path, status=303)
+            return
+        if number is None:
+            post = Post(title=title, text=text, author_id=self.current_user["id"])
+            Post.session.add(post)
+            await Post.session.flush()  # gives the post its id; the commit comes with the answer
+        else:
+            post = await found_or_404(number)
+            post.title, post.text = title, text
+        self.flash("Saved.", "success")
+        await self.redirect(self.reverse_url("Post", post.id), status=303)
+
+
+class Delete(Page):
+    async def post(self, number: str) -> None:
+        post = await found_or_404(number)
+        await Comment.Q.filter(Comment.post_id == post.id).delete()
+        await Post.session.delete(post)
+        self.flash(f"“{post.title}” is gone.", "success")
+        await self.redirect(self.reverse_url("Admin-Desk"), status=303)
+
+
+async def found_or_404(number: str) -> Post:
+    """Return the post from the master: it may have been written a moment ago."""
+    post: Post | None = None
+    if len(number) < 10:
+        post = await Post.session.using_master().get(Post, int(number))
+    if post is None:
+        raise Http404("Post %s", number)
+    return post

@@ -1,0 +1,38 @@
+"""What visitors see."""
+
+from blog.handlers.base import Page
+from blog.models import Comment, Post
+from torngas_aio.exception import Http404
+
+
+class Front(Page):
+    """The newest posts, five a page."""
+
+    async def get(self) -> None:
+        found = await Post.Q.order_by(Post.written.desc(), Post.id.desc()).paginate(self.page_number(), per_page=5)
+        await self.render("front.html", page=found)
+
+
+class Read(Page):
+    """One post, and what is said about it."""
+
+    async def get(self, number: str) -> None:
+        post = await self.post_or_404(number)
+        comments = await Comment.Q.filter(Comment.post_id == post.id).order_by(Comment.id).all()
+        await self.render("post.html", post=post, comments=comments)
+
+    async def post(self, number: str) -> None:
+        post = await self.post_or_404(number)
+        name, text = self.text("name", 40), self.text("text", 2000)
+        if name and text:
+            Comment.session.add(Comment(post_id=post.id, name=name, text=text))
+            self.flash("Thank you for your comment.", "success")
+        else:
+            self.flash("A comment has a name and a text.", "warning")
+        await self.redirect(self.reverse_url("Post", post.id), status=303)
+
+    async def post_or_404(self, number: str) -> Post:
+        post: Post | None = await Post.Q.get(int(number)) if len(number) < 10 else None
+        if post is None:
+            raise Http404("Post %s", number)
+        return post
