@@ -23,6 +23,7 @@ class SetUpMiddleware(BaseMiddleware):
     async def process_init(self, application: Any) -> None:
         await Migrations("default", MIGRATIONS, logger.info).upgrade()
         async with session_scope("default") as session:
+            session.using_master()  # the slaves may not have heard of the tables yet
             if await User.Q.exists():
                 return
             password = os.environ.get("BLOG_ADMIN_PASSWORD") or secrets.token_urlsafe(9)
