@@ -10,6 +10,7 @@ Begin with `tests`.
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -104,7 +105,9 @@ def _install(session: nox.Session, *, system: bool = True) -> None:
 
 
 def _run_pytest(session: nox.Session, *arguments: str) -> None:
-    session.run("python", "-m", "pytest", *arguments, env={"CI": "1"} if _is_root() else {})
+    # Python 3.11 can lose count while it parses sources (cpython#106905), and pytest's own report of a failure with it.
+    report = ["--tb=native"] if sys.version_info < (3, 12) else []
+    session.run("python", "-m", "pytest", *report, *arguments, env={"CI": "1"} if _is_root() else {})
 
 
 def _workers() -> list[str]:

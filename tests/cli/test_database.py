@@ -11,6 +11,8 @@ import pytest
 
 import torngas_aio
 
+pytestmark = pytest.mark.timeout(150)  # each test starts several processes, on machines that may be busy
+
 SETTINGS = """
 INSTALLED_APPS = ("shop",)
 DATABASE_CONNECTION = {
@@ -62,7 +64,7 @@ def run(shop: Path, *words: str, fails: bool = False) -> str:
         env={**os.environ, "PYTHONPATH": str(Path(torngas_aio.__file__).parent.parent)},
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=60,
         check=False,
     )
     assert done.returncode == int(fails), done.stderr
@@ -107,7 +109,6 @@ def test_versions_are_written_and_applied(shop: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(90)
 def test_versions_follow_the_models_forth_and_back(shop: Path) -> None:
     assert "no versions of the connection 'default'" in run(shop, "db", "upgrade", fails=True)
     run(shop, "db", "revision", "-m", "first tables")

@@ -10,6 +10,8 @@ from tests.webserver.project import Project, RunningServer
 from torngas_aio.checks.signing import is_well_known
 from torngas_aio.cli import main
 
+pytestmark = pytest.mark.timeout(90)  # each test starts processes, on machines that may be busy
+
 LAYOUT = """home/urls.py home/handlers/main_handler.py settings/setting.py settings/setting_online.py
     middlewares/timing.py httpmodules/nostore.py templates/base.html statics/css/site.css logs/.gitkeep
     runserver.py README.md pyproject.toml .gitignore tests/test_home.py"""

@@ -25,6 +25,8 @@ from torngas_aio.settings_manager import settings
 from torngas_aio.webserver import Server
 from torngas_aio.webserver.options import parse_options
 
+pytestmark = pytest.mark.timeout(90)  # each test starts processes, on machines that may be busy
+
 RUNSERVER = """
 import os
 os.environ.setdefault("TORNGAS_APP_SETTINGS", "conf.setting")
@@ -413,7 +415,7 @@ class TestSteps:
 
 def _wait_for(server: RunningServer, text: str, times: int = 1, touch: Path | None = None) -> None:
     """Wait until *text* was logged *times* times; *touch* is edited again meanwhile, in case nobody watched yet."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     edited = time.time()
     while server.log.count(text) < times:
         assert time.monotonic() < deadline, server.log
