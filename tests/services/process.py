@@ -107,6 +107,7 @@ class ServerProcess:
         self._environment = {**os.environ, **(environment or {})}
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         _running.add(self)
 
     def __enter__(self) -> Self:
@@ -150,6 +151,7 @@ class ServerProcess:
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C in the terminal reaches pytest only, which then cleans up
             )
+        self._guard = _guard(self._process.pid, self.folder)
         try:
             self._wait_until_ready(self._process)
         except BaseException:
@@ -203,6 +205,10 @@ class ServerProcess:
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
+        guard, self._guard = self._guard, None
+        if guard is not None:  # first: the server's process id is free for others once it has ended
+            guard.kill()
+            guard.communicate()
         if process is None or process.poll() is not None:
             return
         os.kill(process.pid, signal.SIGCONT)  # a paused process ends on no signal but SIGKILL
@@ -215,6 +221,17 @@ class ServerProcess:
 
     def _tail(self) -> str:
         return "\n".join(self.log.splitlines()[-20:])
+
+
+def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+    """A process that ends the server when this one was killed and could not: its standard input then closes."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", 'read _; kill -9 "$1"; rm -rf "$2"', "sh", str(pid), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _stands_still(pid: int) -> bool:

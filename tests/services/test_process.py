@@ -1,6 +1,8 @@
 """The server processes themselves: what the fault tests of the stores stand on."""
 
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +61,19 @@ def test_closing_removes_process_and_folder(port: int) -> None:
         failing_test()
     assert not server.folder.exists()
     assert not Path(f"/proc/{seen[0]}/cmdline").exists()
+
+
+def test_a_killed_test_run_leaves_no_server_behind(port: int) -> None:
+    program = (
+        "import os; from tests.services.test_process import served\n"
+        f"server = served({port}); server.start(); print(server.folder, flush=True); os.kill(os.getpid(), 9)"
+    )
+    command, root = [sys.executable, "-c", program], Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=15)
+    assert done.returncode == -9, done.stderr
+    folder = Path(done.stdout.strip())
+    while folder.exists() or accepts((HOST, port)):  # the test's own time limit ends the wait
+        time.sleep(0.01)
 
 
 def test_a_server_that_ends_at_once_says_what_it_wrote() -> None:
