@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from tests.contracts.session.visitor import Stores, Visitor
 from torngas_aio.session import Session
 
 PROCESSES = 3
-REQUESTS = 60
+REQUESTS = (60, pytest.param(1000, marks=pytest.mark.slow))
 
 
 async def test_two_requests_lose_neither_s_change(stores: Stores, visitor: Visitor) -> None:
@@ -23,7 +25,8 @@ async def test_two_requests_lose_neither_s_change(stores: Stores, visitor: Visit
     assert await visitor.data() == {"kept": 0, "n": 16, "a": 1, "b": 2}
 
 
-async def test_many_requests_in_several_processes_lose_nothing(stores: Stores, visitor: Visitor) -> None:
+@pytest.mark.parametrize("requests", REQUESTS)
+async def test_many_requests_in_several_processes_lose_nothing(stores: Stores, visitor: Visitor, requests: int) -> None:
     async with visitor.request() as session:
         session["n"] = 0
     processes = [stores.open() for _ in range(PROCESSES)]
@@ -39,13 +42,13 @@ async def test_many_requests_in_several_processes_lose_nothing(stores: Stores, v
         await counter.incr("n")
 
     async with asyncio.TaskGroup() as group:
-        for number in range(REQUESTS):
+        for number in range(requests):
             group.create_task(one(number))
     data = await visitor.data()
-    assert data.pop("n") == REQUESTS
-    assert data.pop("twice") == 2 * REQUESTS
-    assert data == {f"key{number}": number for number in range(REQUESTS)}
-    assert await counter.get("n") == REQUESTS
+    assert data.pop("n") == requests
+    assert data.pop("twice") == 2 * requests
+    assert data == {f"key{number}": number for number in range(requests)}
+    assert await counter.get("n") == requests
 
 
 async def test_a_request_that_ends_after_the_logout_brings_nothing_back(stores: Stores, visitor: Visitor) -> None:
