@@ -149,6 +149,14 @@ async def test_earlier_requests_of_a_pipeline_are_answered_before_a_refusal(star
     assert third.startswith(b"%d " % status)
 
 
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_a_refusal_leaves_nothing_behind_for_other_connections(start: Start, name: str) -> None:
+    served = await start(Direct(obey))
+    await served.all(MALFORMED[name][1] + b"\r\n\r\n")
+    for _ in range(2):
+        assert (await served.ask(get())).status == 200
+
+
 async def test_refusals_are_counted_by_status(start: Start) -> None:
     served = await start(Direct(hello))
     await served.all(b"GET / HTTP/1.1\r\n\r\n")

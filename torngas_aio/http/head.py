@@ -187,6 +187,9 @@ class HeadParser:
         # PERF: the usual case is one Host that was seen before, and nothing else that decides anything.
         # (`Host` is the only name of four letters among those.)
         if len(found) != 1 or known_version != "HTTP/1.1" or len(found[0][0]) != 4 or found[0][1] not in self._hosts:
+            # It may now wait for a body, which it will not be given: the next head must not be taken for one,
+            # whatever becomes of this one.
+            self._llhttp = _new_llhttp()
             self._weigh(head, found)
         if not target.startswith(b"/") or b"#" in target:
             self._aim(head, target, found)
@@ -229,7 +232,6 @@ class HeadParser:
             head.keeps_alive = b"close" not in options and (is_modern or b"keep-alive" in options)
 
     def _frame(self, head: Head, field: bytes, value: bytes) -> None:
-        self._llhttp = _new_llhttp()  # this one now waits for the body, which it will not be given
         if field == b"transfer-encoding":
             # SPEC: RFC 9112 6.1: an HTTP/1.0 message with a transfer coding has faulty framing
             if head.version != "HTTP/1.1" or value.lower() != b"chunked":
