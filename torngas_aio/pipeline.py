@@ -26,6 +26,7 @@ from torngas_aio.exception import ConfigError
 
 __all__ = [
     "IDLE",
+    "NOTHING",
     "STAGES",
     "Hook",
     "Pipeline",

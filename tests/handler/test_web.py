@@ -451,3 +451,19 @@ async def test_the_lean_and_the_general_way_answer_the_same(open_client: OpenCli
     one, other = await client.get("/lean"), await client.get("/general")
     assert one.content == other.content
     assert sorted(one.headers.multi_items()) == sorted(other.headers.multi_items())
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+async def test_what_stands_after_an_awaited_finish_runs_though_the_connection_closes(
+    open_client: OpenClient, deeds: dict[str, Any], connection: str
+) -> None:
+    done: list[str] = []
+
+    async def deed(handler: Answers) -> None:
+        await handler.finish("said")
+        done.append("afterwards")
+
+    deeds["finish"] = deed
+    client = await open_client([("/(.*)", Answers)])
+    assert (await client.get("/finish", headers={"Connection": connection})).text == "said"
+    assert done == ["afterwards"]

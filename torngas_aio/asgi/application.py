@@ -20,6 +20,7 @@ from torngas_aio.asgi.exchange import HTTPExchange
 from torngas_aio.asgi.request import made_request
 from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError
+from torngas_aio.http.contract import answer
 from torngas_aio.webserver import Server
 
 __all__ = ["AsgiApplication", "get_asgi_application"]
@@ -110,7 +111,7 @@ class AsgiApplication:
         context = self._context.copy() if context_for is None else context_for(request)
         loop = asyncio.get_running_loop()
         # Owned here: awaited, and cancelled with the server's own task.
-        task = loop.create_task(self.application.serve_request(request), context=context)
+        task = loop.create_task(answer(self.application, request), context=context)
         try:
             await exchange.run(task)
         finally:

@@ -187,6 +187,11 @@ class HTTPExchange(HTTPConnection):
     def set_body_timeout(self, seconds: float) -> None:
         """Nothing: the ASGI server's own deadlines hold."""
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether `drained` would return at once."""
+        return self._below.is_set() and (self.is_finished or not self.is_gone)
+
     async def drained(self) -> None:
         """Return when the server has taken what was written, but for 64 KiB.
 

@@ -11,7 +11,7 @@ Begin with `ExecutingHandler.serve`.
 
 import asyncio
 import logging
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 from tornado import httputil
@@ -24,7 +24,7 @@ from torngas_aio.exception import BaseError, InvalidJson
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
-from torngas_aio.pipeline import PipelineRun
+from torngas_aio.pipeline import NOTHING, PipelineRun
 
 __all__ = ["ExecutingHandler"]
 
@@ -32,6 +32,8 @@ logger = logging.getLogger("torngas_aio.handler")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
+_PREPARE = RequestHandler.prepare
+_ON_PREPARE = CompletingHandler.on_prepare
 _AFTERWARDS_SECONDS = 5.0
 """How long the endcall hooks of a cancelled request may take."""
 
@@ -61,11 +63,9 @@ class ExecutingHandler(CompletingHandler):
             try:
                 if error is not None:
                     raise error
-                seconds = self.application.request_timeout if self.request_timeout is None else self.request_timeout  # type: ignore[attr-defined]  # ours
-                if seconds or self.cancel_on_disconnect:
-                    await self._perform_bounded(args, kwargs, seconds)
-                else:
-                    await self._perform(args, kwargs)
+                waits_for = self._performed(args, kwargs)
+                if waits_for is not None:
+                    await waits_for
                 if not self._auto_finish and not self._finished:
                     await self._until_finished()
                 self._has_returned = True
@@ -75,18 +75,19 @@ class ExecutingHandler(CompletingHandler):
                 self._has_returned = True
                 await self._answer_error(exc)
             if self._is_pending or self._completion is not None:
-                if self._completion is None and self._next_turn is None and not self._headers_written:
-                    await self._complete_at_end()
+                if not self._has_company():
+                    await self._complete_straight(None)
                 else:
                     await self._complete_all()
         except asyncio.CancelledError as exc:
             await self._give_up(exc)
             raise
         finally:
-            scope: RequestScope | None = getattr(self.request, "_scope", None)
+            request: Any = self.request
+            scope: RequestScope | None = request._scope
             if scope is not None:
                 await scope.aclose()
-            del self.request._handler  # type: ignore[attr-defined]  # a cycle less for the collector
+            del request._handler  # a cycle less for the collector
 
     async def _perform_bounded(self, args: Any, kwargs: Any, seconds: float | None) -> None:
         self._task = asyncio.current_task()
@@ -99,6 +100,27 @@ class ExecutingHandler(CompletingHandler):
             raise
         finally:
             self._task = None
+
+    def _performed(self, args: Any, kwargs: Any) -> Awaitable[None] | None:
+        """Do what `_perform` does, or leave it to that; return what is still to be awaited.
+
+        PERF: where nothing comes before the method, it is awaited without a coroutine around it: -0.3 us a request.
+        """
+        seconds = self.application.request_timeout if self.request_timeout is None else self.request_timeout  # type: ignore[attr-defined]  # ours
+        if seconds or self.cancel_on_disconnect:
+            return self._perform_bounded(args, kwargs, seconds)
+        cls = type(self)
+        if (
+            self._run.stages is not NOTHING
+            or self.request.connection.body is not NO_BODY  # type: ignore[union-attr]  # an Exchange
+            or cls.prepare is not _PREPARE
+            or cls.on_prepare is not _ON_PREPARE
+            or self._stream_request_body
+            or self.request.method not in self.SUPPORTED_METHODS
+        ):
+            return self._perform(args, kwargs)
+        self._take_arguments(args, kwargs)
+        return self._begin_method()
 
     async def _perform(self, args: Any, kwargs: Any) -> None:
         request = self.request
@@ -115,19 +137,39 @@ class ExecutingHandler(CompletingHandler):
                 _remind(forgetful)
                 return
             stages = self._run.stages
-        if type(self).prepare is not RequestHandler.prepare:
+        if type(self).prepare is not _PREPARE:
             await _settled(self.prepare())
-        if type(self).on_prepare is not CompletingHandler.on_prepare:
+        if type(self).on_prepare is not _ON_PREPARE:
             await _settled(self.on_prepare())
         if self._finished:
             return
         if self._stream_request_body:
             await self._receive()
-        method = getattr(self, _METHOD_NAMES.get(self.request.method) or self.request.method.lower())
-        result = method(*self.path_args, **self.path_kwargs)
-        if result is None:
-            return
-        await (_Watched(result, self) if stages.awaits_after_method and hasattr(result, "send") else result)
+        waits_for = self._begin_method()
+        if waits_for is not None:
+            await waits_for
+
+    def _begin_method(self) -> Awaitable[None] | None:
+        """Call the method and return what is still to be awaited of it."""
+        name: Any = self.request.method
+        method = getattr(self, _METHOD_NAMES.get(name) or name.lower())
+        result: Awaitable[None] | None = method(*self.path_args, **self.path_kwargs)
+        if self._run.stages.awaits_after_method and hasattr(result, "send"):
+            return self._stepped(result)
+        return result
+
+    def _stepped(self, method: Any) -> "_Watched | None":
+        """Run *method* up to where it first waits, and return what waits on; None when it has returned."""
+        self._is_watched = True
+        try:
+            waits_for = method.send(None)
+        except StopIteration:
+            self._is_watched = False
+            return None
+        except BaseException:
+            self._is_watched = False
+            raise
+        return _Watched(method, waits_for, self)
 
     def _take_arguments(self, args: Any, kwargs: Any) -> None:
         self.path_args = [self.decode_argument(arg) for arg in args] if args else []
@@ -253,22 +295,21 @@ class ExecutingHandler(CompletingHandler):
 
 
 class _Watched:
-    """Awaits a method; when it suspends with its response finished but not completed, has it completed meanwhile.
+    """Awaits a method that waits; when its response is finished but not completed, has it completed meanwhile.
 
     PERF: asking the loop for its next turn at each `finish()` instead costs 1 us a request (benchmarks).
     """
 
-    __slots__ = ("_handler", "_method")
+    __slots__ = ("_handler", "_method", "_waits_for")
 
-    def __init__(self, method: Any, handler: ExecutingHandler) -> None:
+    def __init__(self, method: Any, waits_for: Any, handler: ExecutingHandler) -> None:
         self._method = method
+        self._waits_for = waits_for
         self._handler = handler
 
     def __await__(self) -> Generator[Any, Any, None]:
-        handler, method = self._handler, self._method
-        handler._is_watched = True
+        handler, method, waits_for = self._handler, self._method, self._waits_for
         try:
-            waits_for = method.send(None)
             while True:
                 if handler._is_pending:
                     handler._plan_next_turn()

@@ -42,6 +42,7 @@ class ResponseHandler(RequestHandler):
     _fields: dict[str, str]
     _added: list[tuple[str, str]] | None = None
     _full_headers: httputil.HTTPHeaders | None = None
+    _new_cookie: Any = None  # Tornado's attribute, a SimpleCookie; missing in Tornado until it is wanted
     _headers_written = False
     _finished = False
     _hook_task: asyncio.Task[Any] | None = None  # runs response hooks while the method may still be running
@@ -161,12 +162,14 @@ class ResponseHandler(RequestHandler):
             until = _expiry(expires, expires_days)
             cookie = plain_cookie(name, value, domain, until, path, **options)
             if cookie is not None:  # PERF: the standard library's cookie costs five times as much
-                jar = self.__dict__.get("_new_cookie")
+                jar = self._new_cookie
                 if jar is None:
                     jar = self._new_cookie = SimpleCookie()
                 jar.pop(name, None)
                 dict.__setitem__(jar, name, cookie)
                 return
+        if self._new_cookie is None:
+            self._new_cookie = SimpleCookie()
         super().set_cookie(name, value, domain, expires, path, expires_days, **options, **kwargs)
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
@@ -214,7 +217,7 @@ class ResponseHandler(RequestHandler):
         return name in self._fields or any(pair[0] == name for pair in self._added or ())
 
     def _lean_fields(self) -> Iterable[tuple[str, str]]:
-        cookies = self.__dict__.get("_new_cookie")
+        cookies = self._new_cookie
         if cookies is None and not self._added:
             return self._fields.items()
         sent = [("Set-Cookie", cookie.OutputString(None)) for cookie in cookies.values()] if cookies else []
@@ -242,7 +245,8 @@ def _name(name: str) -> str:
 
 
 def _value(handler: RequestHandler, value: Any) -> str:
-    if type(value) is str and _SAFE_VALUE(value) is not None:
+    # PERF: the two methods say of most values in a third of the time what the expression says of all
+    if type(value) is str and ((value.isascii() and value.isprintable()) or _SAFE_VALUE(value) is not None):
         return value
     if type(value) is int:
         return str(value)

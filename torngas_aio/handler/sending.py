@@ -114,7 +114,7 @@ class SendingHandler(ResponseHandler):
         status, headers = self._status_code, self._headers
         for transform in self._transforms:
             status, headers, chunk = transform.transform_first_chunk(status, headers, chunk, include_footers)
-        for cookie in self.__dict__.get("_new_cookie", {}).values():
+        for cookie in (self._new_cookie or {}).values():
             headers.add("Set-Cookie", cookie.OutputString(None))
         start_line = httputil.ResponseStartLine("", status, self._reason)
         connection.write_headers(start_line, headers, b"" if is_head else chunk)

@@ -97,10 +97,10 @@ class HTTPExchange(HTTPConnection):
                 lines += line
             else:
                 lines += f"{name}: {value}\r\n"
-        if body or length is not None or not allows_body(status):
-            lines += self._describe(status, body, length, is_head)
+        if length is None and (status == 200 or allows_body(status)):
+            lines += f"Content-Length: {len(body)}\r\n"
         else:
-            lines += "Content-Length: 0\r\n"
+            lines += self._describe(status, body, length, is_head)
         if not (self.keeps_alive and self._is_modern) or self.body is not NO_BODY or protocol.hub.is_stopping:
             lines += self._connection_line(status)
         text = f"{start}{lines}\r\n".encode("latin-1")
@@ -131,8 +131,7 @@ class HTTPExchange(HTTPConnection):
             if body:
                 self._fail(f"A response with status {status} has no body; {len(body)} bytes were given.")
             return f"Content-Length: {length}\r\n" if status == 304 and length is not None else ""
-        if length is None:
-            return f"Content-Length: {len(body)}\r\n"
+        assert length is not None
         if not (length.isascii() and length.isdigit()):
             self._fail(f"Content-Length {length!r} is not a number of bytes.")
         if int(length) != len(body) and not (is_head and not body):
@@ -291,13 +290,19 @@ class HTTPExchange(HTTPConnection):
         """The connection as a Tornado stream: `socket`, `closed()`, `close()`, `set_nodelay()`."""
         return self._protocol.stream
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether a whole answer was given, and the transport holds little enough of it."""
+        return self._stage == _FINISHED and self.status > 0 and self._protocol.takes_more
+
     async def drained(self) -> None:
         """Return when what was written is below the transport's high-water mark.
 
         Raises:
             StreamClosedError: The client has gone.
         """
-        await self._protocol.drain()
+        if not self.is_drained:  # else the connection may be closing, as its last answer said
+            await self._protocol.drain()
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         """Have *callback* called once if the client goes before the exchange is finished."""

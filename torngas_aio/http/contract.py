@@ -17,7 +17,7 @@ from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from torngas_aio.http.request import Request
 
-__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange"]
+__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange", "answer"]
 
 SERVER_NAME = "torngas_aio"
 """The `Server` header of a response that sets none; it names no version."""
@@ -111,6 +111,10 @@ class Exchange(Protocol):
     @property
     def is_finished(self) -> bool: ...
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether `drained` would return at once. False is always right, only slower."""
+
     async def drained(self) -> None:
         """Return when what was written is below the transport's high-water mark.
 
@@ -122,5 +126,13 @@ class Exchange(Protocol):
 class DirectApplication(Protocol):
     """An application that takes requests from a front door without Tornado's delegates."""
 
-    async def serve_request(self, request: Request) -> None:
-        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`."""
+    def serve_request(self, request: Request) -> Awaitable[None]:
+        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`.
+
+        Called and awaited within the request's task: what it does at the call sees the request's context.
+        """
+
+
+async def answer(application: DirectApplication, request: Request) -> None:
+    """Have *application* answer *request*: the coroutine for a task of its own."""
+    await application.serve_request(request)

@@ -73,10 +73,11 @@ _MAX_KNOWN_HOSTS = 1024
 
 _MAX_KEPT = 512
 _MAX_KEPT_FIELDS = 2048
+_MAX_KEPT_LINE = 256
 
 _plain_line = re.compile(
-    rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) (/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*) HTTP/1\.1\r\n"
-).match
+    rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) (/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*) HTTP/1\.1"
+).fullmatch
 _deciding = re.compile(
     rb"\r\n(host|connection|content-length|transfer-encoding|content-encoding|expect):[ \t]*([^\r]*)", re.IGNORECASE
 ).findall
@@ -102,7 +103,7 @@ _SILENCE = _NoCallbacks()
 class HeadParser:
     """Finds, checks and takes apart request heads for all connections of one server."""
 
-    __slots__ = ("_good", "_hosts", "_llhttp", "_max_count", "_max_line", "_max_size")
+    __slots__ = ("_good", "_hosts", "_lines", "_llhttp", "_max_count", "_max_line", "_max_size")
 
     def __init__(self, limits: Limits) -> None:
         self._max_line = limits.max_line_size
@@ -110,6 +111,7 @@ class HeadParser:
         self._max_count = limits.max_header_count
         self._hosts: set[bytes] = set()
         self._good: set[bytes] = set()  # fields that were checked, and decided nothing unusual
+        self._lines: dict[bytes, tuple[str, str]] = {}  # plain request lines: method and target
         self._llhttp = _new_llhttp()
 
     def scan(self, data: bytes, start: int, seen: int) -> int:
@@ -154,20 +156,33 @@ class HeadParser:
         Raises:
             Refusal: It is malformed, ambiguous or beyond a limit.
         """
-        fields = raw[raw.find(b"\r\n") :]
+        at = raw.find(b"\r\n")
+        fields = raw[at:]
         if fields in self._good:
             # PERF: clients send the same fields again and again. What was said of them holds, whatever the request
             # line is; a request line of the plain kind has nothing else to be checked: -3 us with ten fields
             # (benchmarks, workload `headers`).
-            line = _plain_line(raw)
+            line = self._lines.get(raw[:at]) or self._taken_apart(raw[:at])
             if line is not None:
-                return Head(raw, _METHODS[line[1]], line[2].decode("ascii"), "HTTP/1.1")
+                return Head(raw, line[0], line[1], "HTTP/1.1")
         head = self._parse_whole(raw)
         if head.is_usual and len(fields) <= _MAX_KEPT_FIELDS:
             if len(self._good) >= _MAX_KEPT:
                 self._good.clear()
             self._good.add(fields)
         return head
+
+    def _taken_apart(self, line: bytes) -> tuple[str, str] | None:
+        """Return method and target of a request line of the plain kind; short ones are remembered."""
+        found = _plain_line(line)
+        if found is None:
+            return None
+        pair = _METHODS[found[1]], found[2].decode("ascii")
+        if len(line) <= _MAX_KEPT_LINE:
+            if len(self._lines) >= _MAX_KEPT:
+                self._lines.clear()
+            self._lines[line] = pair
+        return pair
 
     def _parse_whole(self, raw: bytes) -> Head:
         lines = raw.count(b"\r\n")

@@ -291,7 +291,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _go_on(self, body: IncomingBody | NoBody) -> None:
         """Read the rest of *body*, then the next request."""
-        if isinstance(body, IncomingBody) and not body.is_ended:
+        if body is not NO_BODY and isinstance(body, IncomingBody) and not body.is_ended:
             self._state = _DRAINING
             body.discard()
             self._restart_window(body)
@@ -307,7 +307,8 @@ class HTTPProtocol(asyncio.Protocol):
             self._close()
         else:
             hub = self.hub
-            self._resume_reading()
+            if self._is_reading_paused:
+                self._resume_reading()
             self._idle_since = since = hub.now + hub.tick  # the clock of the sweep may be behind by one tick
             self._deadline = since + (hub.limits.idle_connection_timeout or NEVER)
 
@@ -452,6 +453,11 @@ class HTTPProtocol(asyncio.Protocol):
             self._waiters = []
         self._waiters.append(waiter)
         return waiter
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether the transport holds little, and what it holds can still arrive."""
+        return not self._is_writing_paused and self._state != _GONE
 
     def failed(self) -> "asyncio.Future[None]":
         """Return a future that says that the client has gone; nobody needs to look at it."""

@@ -24,7 +24,7 @@ from tornado.httputil import (
     format_timestamp,
 )
 
-from torngas_aio.http.contract import SERVER_NAME, ClientGone, DirectApplication
+from torngas_aio.http.contract import SERVER_NAME, ClientGone, DirectApplication, answer
 from torngas_aio.http.request import Request
 
 __all__ = ["TornadoDoor", "TornadoExchange"]
@@ -66,7 +66,7 @@ class TornadoDoor(HTTPMessageDelegate):
         request.remote_ip, request.protocol = request.remote_ip, request.protocol
         exchange.method = line.method
         context = contextvars.copy_context() if self._context_for is None else self._context_for(request)
-        task = asyncio.get_running_loop().create_task(self._application.serve_request(request), context=context)
+        task = asyncio.get_running_loop().create_task(answer(self._application, request), context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         if start_line.method in _BODILESS and "Content-Length" not in headers and "Transfer-Encoding" not in headers:
@@ -156,6 +156,10 @@ class TornadoExchange(HTTPConnection):
         self.is_finished = True
         self._connection.set_close_callback(None)
         return self._connection.detach()
+
+    @property
+    def is_drained(self) -> bool:
+        return self._written is None
 
     async def drained(self) -> None:
         if self._written is not None:

@@ -79,7 +79,7 @@ class FlashMessageMixIn(_Base):
         elif self.get_cookie(COOKIE_NAME) is not None:
             self.clear_cookie(COOKIE_NAME)
         else:
-            self.__dict__.get("_new_cookie", {}).pop(COOKIE_NAME, None)
+            (getattr(self, "_new_cookie", None) or {}).pop(COOKIE_NAME, None)
 
     def _signed(self, waiting: list[Message]) -> bytes:
         return self.create_signed_value(COOKIE_NAME, json.dumps(waiting, ensure_ascii=False, separators=(",", ":")))
