@@ -104,6 +104,7 @@ async def test_hostile_forms_are_refused(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.mariadb
+@pytest.mark.timeout(90)
 async def test_it_runs_on_mariadb_with_two_slaves(maria: MariaCluster) -> None:
     ports = [maria.master.port, *(slave.port for slave in maria.slaves)]
     environment = {
@@ -114,7 +115,7 @@ async def test_it_runs_on_mariadb_with_two_slaves(maria: MariaCluster) -> None:
         "BLOG_ADMIN_PASSWORD": PASSWORD,
     }
     async with served("blog", **environment) as client:
-        await asyncio.to_thread(maria.wait_for_slaves)
+        await asyncio.to_thread(maria.wait_for_slaves, 40)
         await log_in(client)
         await asyncio.to_thread(maria.stop_replication)  # from here on only the master knows what is written
         address = await write(client, "Just written")

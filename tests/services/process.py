@@ -11,6 +11,7 @@ Begin with `ServerProcess`.
 
 import atexit
 import os
+import random
 import shutil
 import signal
 import socket
@@ -57,12 +58,29 @@ def binary(name: str, *others: str, folders: Sequence[str] = ()) -> str:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on; different on every call."""
+    """Return a loopback TCP port that nothing listens on; different on every call.
+
+    It is below the ports that the system gives to clients, so that none of them takes it meanwhile; a Redis Cluster's
+    second port, 10,000 above it, too.
+    """
+    while True:
+        port = random.randrange(10_240, 22_000)
+        if port not in _given and all(_is_free(each) for each in (port, port + 10_000)):
+            _given.add(port)
+            return port
+
+
+_given: set[int] = set()
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def accepts(address: tuple[str, int] | str) -> bool:

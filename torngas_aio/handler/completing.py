@@ -40,6 +40,7 @@ class CompletingHandler(SendingHandler):
     _is_watched = False  # whoever awaits the method sees it suspend
     _was_afterwards = False
     _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
+    _makes_error_page = False  # `_deferred` makes an error page
     _completion: asyncio.Task[None] | None = None
     _next_turn: asyncio.Handle | None = None
     _finish_waiter: asyncio.Future[None] | None = None
@@ -252,6 +253,7 @@ class CompletingHandler(SendingHandler):
         if deferred is not None:
             self._deferred = None
             await deferred()
+            self._makes_error_page = False
         run = self._run
         if run.stages.response:
             if self._status_code in BODILESS:

@@ -229,8 +229,13 @@ class ExecutingHandler(CompletingHandler):
             self.log_exception(type(exc), exc, exc.__traceback__)
 
     def _send_error_page(self, exc: Exception) -> None:
+        if self._makes_error_page:  # this error is the error page's own
+            logger.error("The error page of %s failed.", type(self).__qualname__)
+            self._answer_plainly(500)
+            return
         try:
             self.send_error(_status_of(exc), exc_info=(type(exc), exc, exc.__traceback__))
+            self._makes_error_page = self._deferred is not None
         except Exception:  # a frontier: an error page that fails itself must not leave the client without answer
             logger.exception("The error page of %s failed.", type(self).__qualname__)
             self._answer_plainly(_status_of(exc))

@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from torngas_aio.application import Application
 from torngas_aio.settings_manager import load_settings, settings
 from torngas_aio.urlhelper import load_app_urls
+from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.serving import serving
 
 __all__ = ["listen", "made_application"]
+
+GRACEFUL_SECONDS = 1.0
+"""How long requests may go on once their test has ended."""
 
 
 @contextmanager
@@ -36,15 +40,13 @@ def made_application(app: Application | str | Mapping[str, Any]) -> Iterator[App
 
 @asynccontextmanager
 async def listen(application: Application, http_server: str, options: Mapping[str, Any]) -> AsyncIterator[int]:
-    """Run *application* in this loop; give its port; stop and shut down at the end."""
-    await application.startup()
-    server = HTTPServer(application, **options)
+    """Run *application* in this loop behind *http_server*; give its port; end in order.
+
+    Raises:
+        ConfigError: There is no such server.
+    """
+    door = make_door(application, http_server, **{"trusted_proxies": settings.TRUSTED_PROXIES, **options})
     sockets = bind_sockets(0, "127.0.0.1")
-    server.add_sockets(sockets)
-    try:
-        yield sockets[0].getsockname()[1]
-    finally:
-        server.stop()
-        application.close_sockets()
-        await server.close_all_connections()
-        await application.shutdown()
+    port: int = sockets[0].getsockname()[1]
+    async with serving(application, door, sockets, graceful_seconds=GRACEFUL_SECONDS):
+        yield port
