@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from torngas_aio.application import Application
-from torngas_aio.exception import Http404
+from torngas_aio.exception import ConfigError, Http404
 from torngas_aio.handler import WebHandler, WebSocketHandler
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -121,3 +121,14 @@ def test_it_works_on_uvloop_and_asyncio(application: Application) -> None:
 
     assert uvloop.run(ask()) == 200
     assert asyncio.run(ask()) == 200
+
+
+async def test_secrets_are_made_with_debug_on() -> None:
+    """As at a server's start; settings with DEBUG off still want their own."""
+    made = {"DEBUG": True, "MIDDLEWARE_CLASSES": ("torngas_aio.middleware.session.SessionMiddleware",)}
+    async with TestClient(made) as client:
+        assert len(client.application.settings["cookie_secret"]) >= 32
+        assert (await client.get("/")).status_code == 404
+    with pytest.raises(ConfigError, match="secret_key"):
+        async with TestClient({**made, "DEBUG": False}):
+            pass

@@ -17,7 +17,7 @@ from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 from torngas_aio.settings_manager import Settings
 
-__all__ = ["fill_secrets", "is_well_known", "secret_faults"]
+__all__ = ["fill_secrets", "is_well_known", "missing_secrets", "secret_faults"]
 
 SEED_NAME = "TORNGAS_RUN_SECRET"
 """Environment variable that hands the random secret of this run to the processes it starts."""
@@ -67,16 +67,24 @@ def is_well_known(secret: str | bytes) -> bool:
 
 
 def fill_secrets(settings: Settings) -> list[str]:
-    """Put a random secret in each place where *settings* has none; return the paths of those places.
+    """Put a random secret in each place where *settings* has none; return the paths of those places."""
+    missing = missing_secrets(settings)
+    settings.amend(**missing)
+    return [f"{name}[{key!r}]" for name, values in missing.items() for key in values]
+
+
+def missing_secrets(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return a random secret for each place where *settings* has none, as settings to lay over them.
 
     The same secrets come out in processes that this one starts or becomes: autoreload ends no session.
     """
-    missing = [path for path, value in _secrets_of(settings.as_dict()) if _is_missing(value)]
+    missing = {path for path, value in _secrets_of(settings.as_dict()) if _is_missing(value)}
+    found: dict[str, dict[str, str]] = {}
     if "TORNADO_CONF['cookie_secret']" in missing:
-        settings.amend(TORNADO_CONF={"cookie_secret": _derived("cookie_secret")})
+        found["TORNADO_CONF"] = {"cookie_secret": _derived("cookie_secret")}
     if "SESSION['secret_key']" in missing:
-        settings.amend(SESSION={"secret_key": _derived("secret_key")})
-    return missing
+        found["SESSION"] = {"secret_key": _derived("secret_key")}
+    return found
 
 
 def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 from tornado.netutil import bind_sockets
 
 from torngas_aio.application import Application
+from torngas_aio.checks import missing_secrets
 from torngas_aio.settings_manager import load_settings, settings
 from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.doors import make_door
@@ -23,12 +24,18 @@ GRACEFUL_SECONDS = 1.0
 
 @contextmanager
 def made_application(app: Application | str | Mapping[str, Any]) -> Iterator[Application]:
-    """Give *app*, or the application that its settings describe; those settings hold meanwhile."""
+    """Give *app*, or the application that its settings describe; those settings hold meanwhile.
+
+    With DEBUG on, secrets that are missing are made, as at a server's start.
+    """
     if isinstance(app, Application):
         yield app
         return
     values = load_settings(app) if isinstance(app, str) else app
-    with settings.override(**values):
+    with (
+        settings.override(**values),
+        settings.override(**(missing_secrets(settings) if settings.DEBUG else {})),
+    ):
         yield Application(
             load_app_urls(settings.INSTALLED_APPS),
             middlewares=settings.MIDDLEWARE_CLASSES,

@@ -1,0 +1,64 @@
+"""The tutorial, followed step by step: its files over a new project, its checks, its tests."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+_FILE = re.compile(r"^```(?:python|html)\n(?:# |\{# )(\S+)(?: #\})?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```(?:python|html)\n", re.MULTILINE)
+
+
+def in_project(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m *arguments` in *folder*, with none of this run's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TORNGAS", "BLOG", "PYTEST"))}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _is_installed() -> bool:
+    """Whether pytest finds the plugin by itself, as it does for whoever has installed the package."""
+    return any(point.value == "torngas_aio.testing.plugin" for point in entry_points(group="pytest11"))
+
+
+@pytest.mark.timeout(90)
+def test_the_blog_of_the_tutorial(tmp_path: Path) -> None:
+    """A new project, the files of every step, `check`, `syncdb`, the guard in the pipeline, and `pytest`."""
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    files = dict(_FILE.findall(text))
+    assert len(files) == len(_BLOCK.findall(text))  # no block without a file's name
+    assert in_project(tmp_path, "torngas_aio", "startproject", "mysite").returncode == 0
+    project = tmp_path / "mysite"
+    assert in_project(project, "torngas_aio", "startapp", "blog").returncode == 0
+    for name, content in files.items():
+        target = project / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+
+    for command, expected in (("check", ""), ("syncdb", "posts"), ("pipeline /write", "AuthorModule")):
+        done = in_project(project, "torngas_aio", *command.split())
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert expected in done.stdout
+    assert (project / "blog.db").exists()
+
+    plugin = [] if _is_installed() else ["-p", "torngas_aio.testing.plugin"]
+    tests = in_project(project, "pytest", "-q", "-p", "no:cacheprovider", *plugin)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+    assert "6 passed" in tests.stdout
+
+    online = in_project(project, "torngas_aio", "check", "--settings=settings.setting_online")
+    assert online.returncode != 0
+    assert "cookie_secret" in online.stdout + online.stderr
