@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+NOT_MEASURED = "No figures in this copy. `python -m benchmarks` measures, and writes them."
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -16,8 +17,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     if "<!-- settings -->" in markdown:
         markdown = markdown.replace("<!-- settings -->", settings_reference())
     if "<!-- benchmarks -->" in markdown:
-        results = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-        markdown = markdown.replace("<!-- benchmarks -->", results.partition("\n")[2])
+        results = ROOT / "benchmarks" / "README.md"
+        text = results.read_text(encoding="utf-8").partition("\n")[2] if results.exists() else NOT_MEASURED
+        markdown = markdown.replace("<!-- benchmarks -->", text)
     return markdown
 
 
