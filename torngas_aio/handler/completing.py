@@ -11,7 +11,7 @@ Begin with `CompletingHandler.finish`.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from tornado.web import RequestHandler
@@ -149,16 +149,19 @@ class CompletingHandler(SendingHandler):
         if not completion.cancelled() and completion.exception() is not None:
             logger.error("Completing a response failed.", exc_info=completion.exception())
 
-    async def _complete_and_drain(self) -> None:
-        if not (self._finished and self._is_pending) or self._has_company():
-            await self._complete_all()
-        else:
-            await self._complete_straight(asyncio.current_task())
+    def _complete_and_drain(self) -> Coroutine[Any, Any, None]:
+        if self._finished and self._is_pending and not self._has_company():
+            return self._complete_straight(asyncio.current_task())
+        return self._complete_all_and_drain()
+
+    async def _complete_all_and_drain(self) -> None:
+        await self._complete_all()
+        await self._drained()
+
+    async def _drained(self) -> None:
         if not self._is_sent and not self._headers_written:
             return  # awaited by a hook: the completion around it goes on when the hook returns
-        connection: Any = self.request.connection
-        if not connection.is_drained:
-            await connection.drained()
+        await self.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
 
     async def _complete_all(self) -> None:
         """Complete what is pending, here or by waiting for the task that does it already."""
@@ -197,7 +200,7 @@ class CompletingHandler(SendingHandler):
             if self._run.stages.response and self._deferred is None and self.request._scope is None:  # type: ignore[attr-defined]  # ours
                 self._refuse_body()
                 await self._run.response(self, self._write_buffer)
-            if self._has_work():
+            else:
                 await self._prepare_answer()
         except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
             self._hook_task = None
@@ -221,6 +224,8 @@ class CompletingHandler(SendingHandler):
                     await self._afterwards()
         if self._is_pending:
             await self._complete_pending()
+        if task is not None and not self.request.connection.is_drained:  # type: ignore[union-attr]  # an Exchange
+            await self._drained()
 
     async def _complete(self) -> None:
         if self._next_turn is not None:

@@ -24,7 +24,7 @@ from torngas_aio.exception import BaseError, InvalidJson
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
-from torngas_aio.pipeline import NOTHING, PipelineRun
+from torngas_aio.pipeline import PipelineRun
 
 __all__ = ["ExecutingHandler"]
 
@@ -111,7 +111,7 @@ class ExecutingHandler(CompletingHandler):
             return self._perform_bounded(args, kwargs, seconds)
         cls = type(self)
         if (
-            self._run.stages is not NOTHING
+            self._run.stages.request
             or self.request.connection.body is not NO_BODY  # type: ignore[union-attr]  # an Exchange
             or cls.prepare is not _PREPARE
             or cls.on_prepare is not _ON_PREPARE
