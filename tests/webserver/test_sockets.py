@@ -42,6 +42,13 @@ def test_a_port_in_use_is_a_clear_error() -> None:
     close(sockets)
 
 
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_number_that_is_no_port_is_a_clear_error(port: int) -> None:
+    """A sentence, whatever the system would have said."""
+    with pytest.raises(ConfigError, match=f"Cannot listen on port {port}: give --port a number from 0 to 65535"):
+        bind(port, "127.0.0.1")
+
+
 def test_workers_get_sockets_of_their_own_on_one_port() -> None:
     """The system spreads connections between them; a second server is refused all the same."""
     groups = bind_for_workers(0, "127.0.0.1", 3)

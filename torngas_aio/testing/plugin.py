@@ -8,71 +8,31 @@
     [tool.pytest.ini_options]
     torngas_settings = "settings.setting"     # else the environment variable TORNGAS_APP_SETTINGS
 
-Wants `asyncio_mode = "auto"` of pytest-asyncio, or its marker. Begin with `client`.
+Wants `asyncio_mode = "auto"` of pytest-asyncio, or its marker. The fixtures are in `fixtures.py`; without the extra
+`testing` they fail with a sentence, and the tests of whoever has pytest for something else run on.
 """
 
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
+import importlib.util
+from typing import NoReturn
 
 import pytest
-import pytest_asyncio
 
-from torngas_aio.application import Application
-from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
-from torngas_aio.testing.client import TestClient
-from torngas_aio.testing.server import made_application
+from torngas_aio.settings_manager import ENVIRONMENT_NAME
+from torngas_aio.testing import HOW_TO_INSTALL, LIBRARIES
 
-__all__ = ["application", "client", "db_session", "override_settings", "pytest_addoption"]
+__all__ = ["pytest_addoption"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("torngas_settings", f"Dotted name of the settings module; {ENVIRONMENT_NAME} where it is not set.")
 
 
-@pytest.fixture
-def override_settings() -> Iterator[Callable[..., None]]:
-    """Return a function whose keywords are settings that hold from the call to the end of the test.
+if all(importlib.util.find_spec(library) for library in LIBRARIES):
+    pytest_plugins = ["torngas_aio.testing.fixtures"]
+else:
 
-    They hold in the test that called it and in the requests it makes.
-    """
-    with ExitStack() as stack:
+    def _refuse() -> NoReturn:
+        pytest.fail(HOW_TO_INSTALL, pytrace=False)
 
-        def override(**values: Any) -> None:
-            stack.enter_context(settings.override(**values))
-
-        yield override
-
-
-@pytest.fixture
-def application(request: pytest.FixtureRequest) -> Iterator[Application]:
-    """Return the application of the project's settings, not started yet; override this fixture to test another."""
-    module = request.config.getini("torngas_settings") or os.environ.get(ENVIRONMENT_NAME)
-    if not module:
-        pytest.fail(
-            "No settings module is named. Set `torngas_settings` in the pytest configuration, or "
-            f"{ENVIRONMENT_NAME}, or override the `application` fixture."
-        )
-    with made_application(module) as made:
-        yield made
-
-
-@pytest_asyncio.fixture
-async def client(application: Application) -> AsyncIterator[TestClient]:
-    """Return a client of `application`, listening on a free port in the test's loop."""
-    async with TestClient(application) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def db_session() -> AsyncIterator[Any]:
-    """Return a session of the connection "default" within a transaction that is rolled back after the test.
-
-    What the test and the requests it makes commit is seen by all of them, and by nobody else; the tables must exist.
-    Wants an extra that brings SQLAlchemy, such as `sqlite`.
-    """
-    from torngas_aio.db.dbalchemy import rolled_back
-
-    async with rolled_back() as session:
-        yield session
+    for _name in ("application", "client", "db_session", "override_settings"):
+        globals()[_name] = pytest.fixture(name=_name)(_refuse)

@@ -46,8 +46,10 @@ def bind(
         address: Address or host name; empty or None: every interface.
 
     Raises:
-        ConfigError: The port is in use, forbidden, or no address of this machine.
+        ConfigError: The port is in use, forbidden, no port at all, or no address of this machine.
     """
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"Cannot listen on port {port}: give --port a number from 0 to 65535; 0 takes a free one.")
     family = socket.AF_INET if ipv4_only and ":" not in (address or "") else socket.AF_UNSPEC
     try:
         found = socket.getaddrinfo(address or None, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)

@@ -9,6 +9,12 @@
 Begin with `Model` and `session_scope`.
 """
 
+try:
+    import sqlalchemy  # noqa: F401
+except ModuleNotFoundError as exc:
+    exc.add_note("torngas_aio.db.dbalchemy needs an extra: pip install 'torngas-aio[db]', or mysql, postgres, sqlite.")
+    raise
+
 from torngas_aio.db.dbalchemy.connector import Connector, DbConnection
 from torngas_aio.db.dbalchemy.model import Model, metadata_of
 from torngas_aio.db.dbalchemy.pagination import KeysetPage, Pagination

@@ -25,6 +25,8 @@ from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 __all__ = ["POOL_CLASSES", "NamedPool", "WaitingPool", "watch_idle"]
 
 logger = logging.getLogger("torngas_aio.db")
+# Where SQLAlchemy's own pools stand (`sqlalchemy.log`): who wants to hear of each connection lowers it.
+logging.getLogger(__name__).setLevel(logging.WARNING)
 
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer is pinged before it is used; a younger one is trusted."""
