@@ -5,8 +5,10 @@ is mended, and listed under "Errata" in docs/migration.md. Snippets that are fil
 served as a process by `python runserver.py`; the others run in this one.
 """
 
+import asyncio
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import httpx2
 import pytest
 
 from tests.seed_project import PATHS, RUN, SETTING, STEPS, SUBCLASS, make_project
-from tests.services.process import free_port
+from tests.services import mariadb
+from tests.services.process import HOST, free_port
 from tests.services.redis import RedisServer
 from tests.webserver.project import SECRET, Project
 from torngas_aio._closing import close_all
@@ -99,6 +102,13 @@ class TestProject:
         assert done.returncode == 1
         assert "httpmodule.loginmodule" in done.stderr
         assert "COMMON_MODULES" in done.stderr
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers() -> Iterator[None]:
+    """End the shared servers with these tests."""
+    yield
+    mariadb.close_shared()
 
 
 @pytest.fixture(autouse=True)
@@ -318,15 +328,72 @@ async def test_models_queries_and_pages(tmp_path: Path) -> None:
         SQLALCHEMY_CONFIGURATION={"sqlalchemy.echo": False, "sqlalchemy.poolclass": "QueuePool"},
         PING_DB=500,
     )
-    defined = run(MODELS)
-    user = defined["User"]
-    await Connector.get_conn("default").create_db()
-    handlers = run(USING, User=user)
-    application = Application([("/", handlers["Users"])], middlewares=[DBAlchemyMiddleware])
+    await _use_models()
+
+
+@pytest.mark.mariadb
+async def test_the_database_settings_of_the_document(caplog: pytest.LogCaptureFixture) -> None:
+    """On MariaDB with a slave that replicates: synchronous driver and `encoding` are mapped, and it is said."""
+    cluster = await asyncio.to_thread(mariadb.shared_cluster)
+    roles = [("master", cluster.master.port), ("slave", cluster.slaves[0].port)]
+    settings.configure(
+        DATABASE_CONNECTION={
+            "default": {
+                "connections": [
+                    {
+                        "ROLE": role,
+                        "DRIVER": "mysql+mysqldb",
+                        "UID": mariadb.USER,
+                        "PASSWD": mariadb.PASSWORD,
+                        "HOST": HOST,
+                        "PORT": port,
+                        "DATABASE": mariadb.DATABASE,
+                        "QUERY": {"charset": "utf8"},
+                    }
+                    for role, port in roles
+                ]
+            }
+        },
+        SQLALCHEMY_CONFIGURATION={
+            "sqlalchemy.connect_args": {"connect_timeout": 3},
+            "sqlalchemy.echo": False,
+            "sqlalchemy.max_overflow": 10,
+            "sqlalchemy.echo_pool": False,
+            "sqlalchemy.pool_timeout": 5,
+            "sqlalchemy.encoding": "utf-8",
+            "sqlalchemy.pool_size": 100,
+            "sqlalchemy.pool_recycle": 3600,
+            "sqlalchemy.poolclass": "QueuePool",
+        },
+        PING_DB=500,
+    )
+    await _use_models(wait_for_slaves=cluster.wait_for_slaves)
+    said = caplog.text
+    assert "mysqldb" in said
+    assert "aiomysql" in said
+    assert "encoding" in said
+
+
+@functools.cache
+def _user_model() -> Any:
+    """The document's `User`, defined once, and kept out of what other tests' `create_db` makes."""
+    user = run(MODELS)["User"]
+    user.metadata.remove(user.__table__)
+    return user
+
+
+async def _use_models(wait_for_slaves: Callable[[], object] = lambda: None) -> None:
+    """Write 25 users through the master, then ask for them as the document does."""
+    user = _user_model()
+    connection = Connector.get_conn("default")
+    async with connection.engine.begin() as open_connection:
+        await open_connection.run_sync(user.__table__.drop, checkfirst=True)
+        await open_connection.run_sync(user.__table__.create)
+    application = Application([("/", run(USING, User=user)["Users"])], middlewares=[DBAlchemyMiddleware])
     async with TestClient(application) as client:
         assert (await client.post("/")).status_code == 200
+        await asyncio.to_thread(wait_for_slaves)
         assert (await client.get("/")).json() == {"jacks": [8], "same": [8], "total": 25, "page": 1, "items": 10}
-    user.metadata.remove(user.__table__)
     await close_all()
 
 
