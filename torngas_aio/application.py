@@ -23,7 +23,7 @@ from tornado.log import access_log
 from tornado.routing import AnyMatches, Rule
 
 from torngas_aio._closing import close_all
-from torngas_aio.context import enter_request
+from torngas_aio.context import enter_request, scope_of
 from torngas_aio.handler import ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
 from torngas_aio.handler.websocket import GOING_AWAY
 from torngas_aio.http.contract import BodyError, ClientGone
@@ -124,6 +124,20 @@ class Application(web.Application):
         """Tornado's server asks for a delegate: the request takes the same way as from our own."""
         return TornadoDoor(self, server_conn, request_conn, self._door_tasks, self.context_for)
 
+    def get_handler_delegate(
+        self,
+        request: Any,
+        target_class: type[web.RequestHandler],
+        target_kwargs: dict[str, Any] | None = None,
+        path_args: list[bytes] | None = None,
+        path_kwargs: dict[str, bytes] | None = None,
+    ) -> Any:
+        """Tornado's: return what runs a handler; what a foreign one's request opened is closed at its end."""
+        delegate = super().get_handler_delegate(request, target_class, target_kwargs, path_args, path_kwargs)
+        if not issubclass(target_class, WebHandler):
+            delegate.handler_class = partial(_foreign_handler, target_class)  # type: ignore[assignment]  # makes one
+        return delegate
+
     def stages_of(self, route: Route, path: str) -> RouteStages:
         """Return the compiled stages of *route* for a request to *path*."""
         if issubclass(route.handler_class, web.StaticFileHandler):
@@ -146,6 +160,9 @@ class Application(web.Application):
             if not self.lifespan.is_open:
                 await self.lifespan.open()
             await run.call(self.pipeline.call, request)
+        except asyncio.CancelledError:
+            await _give_up(request)
+            raise
         except Exception as exc:  # noqa: BLE001  the request's frontier: answered by a handler
             await self._serve_unrouted(request, run, exc)
         else:
@@ -209,6 +226,7 @@ class Application(web.Application):
             delegate.finish()
         except ClientGone:
             delegate.on_connection_close()
+            await scope_of(request).aclose()
         except Exception as exc:
             status = exc.status if isinstance(exc, BodyError) else 400 if isinstance(exc, HTTPInputError) else 500
             if status == 500:
@@ -216,6 +234,7 @@ class Application(web.Application):
             delegate.on_connection_close()
             if not connection.is_finished:
                 connection.respond(status, responses[status], (("Connection", "close"),), b"", False)
+            await scope_of(request).aclose()
 
     def _add_lifespan_steps(self) -> None:
         hooks = [*self.pipeline.init, *self.pipeline.shutdown]
@@ -250,6 +269,30 @@ def _owner(hook: Any) -> Any:
 
 def _log_level(status: int) -> int:
     return logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+
+
+async def _give_up(request: Any) -> None:
+    """End a request that was cancelled before it had a handler."""
+    connection = request.connection
+    if not connection.is_finished:
+        fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
+        connection.respond(503, responses[503], fields, b"503 Service Unavailable\n", request.method == "HEAD")
+    await scope_of(request).aclose()
+
+
+def _foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwargs: Any) -> web.RequestHandler:
+    """Make a handler of plain Tornado, whose request's resources are closed when its method has returned."""
+    handler = target_class(*args, **kwargs)
+    execute = handler._execute
+
+    async def execute_and_close(*args: Any, **kwargs: Any) -> None:
+        try:
+            await execute(*args, **kwargs)
+        finally:
+            await scope_of(handler.request).aclose()
+
+    handler._execute = execute_and_close  # type: ignore[method-assign]
+    return handler
 
 
 async def _awaited(result: Any) -> None:

@@ -38,6 +38,7 @@ class CompletingHandler(SendingHandler):
     _has_returned = False  # the method has ended, one way or the other
     _is_pending = False  # something of the response is still to be completed
     _is_watched = False  # whoever awaits the method sees it suspend
+    _was_interrupted = False  # cancelled between `finish()` and the first byte: the answer cannot be kept
     _was_afterwards = False
     _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
     _makes_error_page = False  # `_deferred` makes an error page
@@ -202,6 +203,9 @@ class CompletingHandler(SendingHandler):
                 await self._run.response(self, self._write_buffer)
             else:
                 await self._prepare_answer()
+        except asyncio.CancelledError:
+            self._was_interrupted = True
+            raise
         except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
             self._hook_task = None
             self._has_open_hooks = False
@@ -247,6 +251,9 @@ class CompletingHandler(SendingHandler):
             outer, self._hook_task = self._hook_task, asyncio.current_task()
             try:
                 await self._prepare_answer()
+            except asyncio.CancelledError:
+                self._was_interrupted = True
+                raise
             except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
                 self._hook_task = outer
                 await self._answer_error(exc, may_replace=True)

@@ -69,11 +69,11 @@ class ExecutingHandler(CompletingHandler):
                 if not self._auto_finish and not self._finished:
                     await self._until_finished()
                 self._has_returned = True
-                if not self._finished:
-                    self.finish()
+                if not self._finished or self._was_interrupted:
+                    self._finish_at_end()
             except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
                 self._has_returned = True
-                await self._answer_error(exc)
+                await self._answer_error(exc, may_replace=self._was_interrupted)
             if self._is_pending or self._completion is not None:
                 if not self._has_company():
                     await self._complete_straight(None)
@@ -88,6 +88,12 @@ class ExecutingHandler(CompletingHandler):
             if scope is not None:
                 await scope.aclose()
             del request._handler  # a cycle less for the collector
+
+    def _finish_at_end(self) -> None:
+        """Finish what the method has not; one that was interrupted in its `await self.finish()` is no success."""
+        if self._was_interrupted:
+            raise RuntimeError("The response's completion was cancelled: what it promises may not have been kept.")
+        self.finish()
 
     async def _perform_bounded(self, args: Any, kwargs: Any, seconds: float | None) -> None:
         self._task = asyncio.current_task()

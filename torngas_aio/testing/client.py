@@ -74,6 +74,8 @@ class TestClient(httpx2.AsyncClient):
         await self._stack.__aenter__()
         try:
             self.application = self._stack.enter_context(made_application(self._app))
+            self._context = contextvars.copy_context()
+            self._context.run(error_sink.set, self.errors)
             self.application.context_for = self._context_for
             self.port = await self._stack.enter_async_context(
                 listen(self.application, self._http_server, self._server_options)
@@ -127,8 +129,6 @@ class TestClient(httpx2.AsyncClient):
         raw = request.raw_header(_CONTEXT_HEADER.encode())
         context = None if raw is None else self._contexts.get(raw.decode("latin-1"))
         if context is None:
-            context = contextvars.copy_context()
-            context.run(error_sink.set, self.errors)
-            return context
+            return self._context.copy()
         request.drop_header(_CONTEXT_HEADER.encode())
         return context.copy()
