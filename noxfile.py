@@ -35,7 +35,7 @@ FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", *map(str, sorted(Path("/usr/
 def demo(session: nox.Session) -> None:
     """Serve the example on http://127.0.0.1:8000/; arguments after `--` reach the server."""
     session.install("--quiet", ".")
-    command = ["examples/helloworld/runserver.py", "--port=8000", "--settings=settings.setting"]
+    command = ["examples/helloworld/runserver.py", "--port=8000", "--address=127.0.0.1", "--settings=settings.setting"]
     session.run("python", *command, *session.posargs)
 
 

@@ -329,7 +329,7 @@ def hooks_of(instance: Any, names: Mapping[str, str], faults: list[str]) -> dict
 
     Args:
         names: Stage -> method name, such as {"request": "process_request"}.
-        faults: Gets a sentence for each method that is not `async def`.
+        faults: Gets a sentence for each method that is not `async def`, or takes other arguments than its hook.
     """
     hooks: dict[str, list[Hook]] = {}
     for stage, name in names.items():
@@ -343,8 +343,39 @@ def hooks_of(instance: Any, names: Mapping[str, str], faults: list[str]) -> dict
                 "Every hook is awaited: make it `async def`."
             )
             continue
+        if not _accepts(function, _ARGUMENTS[stage]):
+            faults.append(
+                f"{owner.__module__}.{owner.__qualname__}.{name} ({_location(function)}) is not called like this: "
+                f"write `async def {name}(self, {', '.join(_ARGUMENTS[stage])})`."
+            )
+            continue
         hooks[stage] = [Hook(stage, owner, name, function)]
     return hooks
+
+
+_ARGUMENTS = {
+    "init": ("application",),
+    "call": ("request", "clear"),
+    "request": ("handler", "clear"),
+    "render": ("handler", "clear", "template_name", "**kwargs"),
+    "response": ("handler", "clear", "chunk"),
+    "endcall": ("handler", "clear"),
+    "exception": ("handler", "clear", "typ", "value", "tb"),
+    "shutdown": ("application",),
+}
+"""What the hook of each stage is called with; all by position but what stands after `**`."""
+
+
+def _accepts(function: Any, arguments: Sequence[str]) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a callable that Python knows no signature of
+        return True
+    try:
+        signature.bind(*(name for name in arguments if not name.startswith("**")))
+    except TypeError:
+        return False
+    return True
 
 
 _MIDDLEWARE_NAMES = {stage: f"process_{stage}" for stage in STAGES}
