@@ -1,0 +1,128 @@
+"""Visitors of the soaked site: good ones, those who leave, and those who send nonsense. Begin with `visit`."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from tests.http.test_protocol import post
+from tests.http.test_refusals import MALFORMED
+from tests.http.wire import Client, get
+from tests.soak.site import PART_BYTES, PARTS
+
+__all__ = ["VISITORS", "Visitor", "visit"]
+
+UPGRADE = (
+    "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)  # fmt: skip
+FORM = "Content-Type: application/x-www-form-urlencoded"
+
+
+class Visitor:
+    """One who comes again and again: has dice and perhaps the cookie of a session."""
+
+    def __init__(self, number: int) -> None:
+        self.dice = random.Random(number)
+        self.cookie = ""
+        self.visits = 0
+
+
+async def browses(client: Client, visitor: Visitor) -> None:
+    """Pages, the session, a file and what does not exist, over one connection."""
+    if visitor.dice.random() < 0.3:
+        visitor.cookie, visitor.visits = "", 0
+    lines = [f"Cookie: {visitor.cookie}"] if visitor.cookie else []
+    counted = await client.ask(post(b"note=" + b"n" * 2000, "/", FORM, *lines))
+    visitor.cookie = counted.headers.get("set-cookie", visitor.cookie).partition(";")[0]
+    assert counted.status == 200
+    visitor.visits = int(counted.body)
+    page = await client.ask(get("/", f"Cookie: {visitor.cookie}"))
+    assert page.body.decode() == f"<p>{visitor.visits} visits</p>"
+    file = await client.ask(get("/static/file.bin"))
+    assert (file.status, len(file.body)) == (200, 100_000)
+    assert (await client.ask(get("/static/file.bin", f"If-None-Match: {file.headers['etag']}"))).status == 304
+    assert (await client.ask(get("/static/file.bin", "Range: bytes=0-9"))).status == 206
+    assert (await client.ask(get("/absent"))).status == 404
+
+
+async def streams(client: Client, visitor: Visitor) -> None:
+    answer = await client.ask(get("/parts"))
+    assert len(answer.body) == PARTS * PART_BYTES
+
+
+async def leaves_a_stream(client: Client, visitor: Visitor) -> None:
+    client.send(get("/parts"))
+    await client.reader.read(visitor.dice.randrange(1, 100_000))
+
+
+async def uploads(client: Client, visitor: Visitor) -> None:
+    size = visitor.dice.randrange(300_000)
+    assert (await client.ask(post(b"x" * size, "/upload"))).body == str(size).encode()
+
+
+async def leaves_an_upload(client: Client, visitor: Visitor) -> None:
+    client.send(post(b"x" * 300_000, "/upload")[: visitor.dice.randrange(300_000)])
+
+
+async def leaves_before_the_answer(client: Client, visitor: Visitor) -> None:
+    client.send(get(visitor.dice.choice(("/", "/parts", "/static/file.bin", "/crash"))) * 5)
+
+
+async def waits_in_vain(client: Client, visitor: Visitor) -> None:
+    """Mostly leaves; else waits for the 503."""
+    client.send(get("/never"))
+    if visitor.dice.random() < 0.1:
+        assert (await client.answer()).status == 503
+
+
+async def meets_an_error(client: Client, visitor: Visitor) -> None:
+    assert (await client.ask(get("/crash"))).status == 500
+
+
+async def sends_nonsense(client: Client, visitor: Visitor) -> None:
+    client.send(visitor.dice.choice([data for _, data in MALFORMED.values()]))
+    await client.reader.read(10)
+
+
+async def opens_a_socket(client: Client, visitor: Visitor) -> None:
+    """Talks; then closes, leaves without a word, breaks the protocol or makes the handler raise."""
+    assert (await client.ask(get("/echo", *UPGRADE))).status == 101
+    for _ in range(5):
+        client.send(frame(b"hello"))
+        assert await client.reader.readexactly(7) == b"\x81\x05hello"
+    end = visitor.dice.choice((frame(b"\x03\xe8", 0x88), b"", b"\xff" * 20, frame(b"crash")))
+    client.send(end)
+    if end:
+        await client.rest()
+
+
+def frame(payload: bytes, first: int = 0x81) -> bytes:
+    """A short WebSocket frame of a client, masked with zeros."""
+    return bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+VISITORS: dict[Callable[[Client, Visitor], Awaitable[None]], int] = {
+    browses: 8,
+    streams: 2,
+    leaves_a_stream: 2,
+    uploads: 3,
+    leaves_an_upload: 2,
+    leaves_before_the_answer: 2,
+    waits_in_vain: 1,
+    meets_an_error: 1,
+    sends_nonsense: 4,
+    opens_a_socket: 3,
+}
+"""What visitors do, and how often of 28 times."""
+
+
+async def visit(address: tuple[str, int], visitor: Visitor) -> str:
+    """Make one connection and do one of VISITORS with it; return which."""
+    (act,) = visitor.dice.choices(list(VISITORS), list(VISITORS.values()))
+    try:
+        async with asyncio.timeout(60), await Client.connect(address) as client:
+            await act(client, visitor)
+    except ConnectionResetError:
+        if act is not sends_nonsense:  # which may be refused and closed before all of it was read
+            raise
+    return act.__name__
