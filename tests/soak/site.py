@@ -81,7 +81,9 @@ class Crash(WebHandler):
 
 
 class Never(WebHandler):
-    """Never answers: REQUEST_TIMEOUT or the client's leaving ends it."""
+    """Never answers: its deadline or the client's leaving ends it."""
+
+    request_timeout = 3
 
     async def get(self) -> None:
         await asyncio.get_running_loop().create_future()

@@ -49,7 +49,6 @@ CACHES = {{
 SESSION = {{"secret_key": "{SECRET}"}}
 TORNADO_CONF = {{"cookie_secret": "{SECRET}", "template_path": "templates", "static_path": "statics"}}
 TEMPLATE_CONFIG = {{"template_engine": "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"}}
-REQUEST_TIMEOUT = 3
 LOGGING = tuple(
     {{"name": name, "level": "INFO", "log_to_stderr": False, "filename": name + ".log"}}
     for name in ("tornado", "torngas_aio.tracelog", "torngas_aio.accesslog", "torngas_aio.infolog")
