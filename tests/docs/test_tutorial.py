@@ -24,7 +24,7 @@ def in_project(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
         env={**kept, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -34,7 +34,7 @@ def _is_installed() -> bool:
     return any(point.value == "torngas_aio.testing.plugin" for point in entry_points(group="pytest11"))
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)  # six processes, one after the other: 15 s of one core
 def test_the_blog_of_the_tutorial(tmp_path: Path) -> None:
     """A new project, the files of every step, `check`, `syncdb`, the guard in the pipeline, and `pytest`."""
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
