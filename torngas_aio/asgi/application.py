@@ -10,13 +10,14 @@ SPEC: ASGI 3.0, HTTP and WebSocket 2.5, lifespan 2.0. Begin with `AsgiApplicatio
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from tornado.httputil import HTTPInputError, HTTPServerRequest
 
 from torngas_aio.application import Application
-from torngas_aio.asgi.exchange import HTTPExchange
+from torngas_aio.asgi.body import MAX_BODY_BYTES
+from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.request import made_request
 from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError
@@ -27,30 +28,30 @@ __all__ = ["AsgiApplication", "get_asgi_application"]
 
 logger = logging.getLogger("torngas_aio.asgi")
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
-
-def get_asgi_application(application: Application | type[Application] | None = None) -> "AsgiApplication":
+def get_asgi_application(
+    application: Application | type[Application] | None = None, *, max_body_size: int = MAX_BODY_BYTES
+) -> "AsgiApplication":
     """Return *application* for an ASGI server.
 
     Args:
         application: An `Application` or a subclass; None builds the project's from its settings, as
             `runserver.py` does, without reading the command line.
+        max_body_size: The largest request body in bytes; larger ones are answered 413. A handler may change it for
+            itself with `request.connection.set_max_body_size`.
 
     Raises:
         ArgumentError: Something else was given.
         ConfigError: The settings cannot work; every fault is listed.
     """
     if isinstance(application, Application):
-        return AsgiApplication(application)
+        return AsgiApplication(application, max_body_size)
     if application is not None and not _is_subclass(application):
         raise ArgumentError(f"get_asgi_application({application!r}): an Application or a subclass of it was wanted.")
     server = Server()
     server.parse_command([], final=True)
     server.load_urls()
-    return AsgiApplication(server.load_application(application))
+    return AsgiApplication(server.load_application(application), max_body_size)
 
 
 class AsgiApplication:
@@ -58,12 +59,13 @@ class AsgiApplication:
 
     Attributes:
         application: The application behind the door.
+        max_body_size: The largest request body in bytes.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, max_body_size: int = MAX_BODY_BYTES) -> None:
         self.application = application
+        self.max_body_size = max_body_size
         self._context: contextvars.Context | None = None
-        self._has_lifespan = False
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection; called by the ASGI server.
@@ -77,7 +79,7 @@ class AsgiApplication:
         if kind == "lifespan":
             await self._live(receive, send)
         elif kind == "http":
-            await self._serve(HTTPExchange(scope, receive, send), scope)
+            await self._serve(HTTPExchange(scope, receive, send, self.max_body_size), scope)
         elif kind == "websocket":
             await self._serve(SocketExchange(scope, receive, send), scope)
         else:

@@ -15,13 +15,28 @@ __all__ = ["made_request", "start_line_of"]
 
 _SAFE = "/!$&'()*+,;=:@~-._"  # SPEC: RFC 3986 3.3, what a path may hold unescaped
 
+_HANDSHAKE = (
+    (b"upgrade", b"websocket"),
+    (b"connection", b"Upgrade"),
+    (b"sec-websocket-version", b"13"),
+    (b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
+)
+
 
 def made_request(scope: Mapping[str, Any], connection: Any) -> Request:
     """Return the request that *scope* describes, below its root path."""
     headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
-    if scope["type"] == "websocket" and not any(name == b"upgrade" for name, _ in headers):
-        headers += [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]  # over HTTP/2 there are none
+    if scope["type"] == "websocket":
+        headers = _handshake(headers)
     return Request(start_line_of(scope), headers, connection, connection)
+
+
+def _handshake(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return *headers* as Tornado's handler expects them; over HTTP/2 there is no handshake."""
+    given = {name for name, _ in headers}
+    made = [pair for pair in _HANDSHAKE if pair[0] not in given]
+    # Compression is the server's: a handler that agreed to it would compress once more.
+    return [pair for pair in headers if pair[0] != b"sec-websocket-extensions"] + made
 
 
 def start_line_of(scope: Mapping[str, Any]) -> RequestStartLine:

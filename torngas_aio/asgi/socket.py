@@ -17,13 +17,16 @@ from typing import Any
 
 from tornado.util import _websocket_mask
 
-from torngas_aio.asgi.exchange import HTTPExchange, Message, Receive, Send
+from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
+from torngas_aio.asgi.outbox import Message
 from torngas_aio.http.stream import TransportStream
 
 __all__ = ["SocketExchange"]
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL = 0x80
+_NO_CODE, _NO_FRAME = 1005, 1006  # SPEC: RFC 6455 7.4.1, never seen in a frame
+_MAX_REASON = 123
 _HOP_BY_HOP = frozenset({"upgrade", "connection", "sec-websocket-accept", "sec-websocket-protocol"})
 
 
@@ -35,7 +38,8 @@ class SocketExchange(HTTPExchange):
         self.is_accepted = False
         self._is_closed = False
         self._stream: TransportStream | None = None
-        self.body.ended.set()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
 
     @property
     def _is_over(self) -> bool:
@@ -43,16 +47,25 @@ class SocketExchange(HTTPExchange):
 
     async def _listen(self) -> None:
         while not self.is_gone:
-            message = await self.receive()
+            await self._may_read.wait()
+            message = await self._receive()
             if message["type"] == "websocket.receive":
                 if self._stream is not None:
                     self._stream.feed(_frame_of(message))
             elif message["type"] == "websocket.disconnect":
+                self._is_closed = True
                 if self._stream is not None:
-                    self._is_closed = True
-                    self._stream.feed(_client_frame(_CLOSE, struct.pack(">H", message.get("code") or 1005)))
-                    self._stream.lose(None)
+                    self._stream.feed(_goodbye_of(message))
                 self._leave()
+
+    def _leave(self) -> None:
+        super()._leave()
+        if self._stream is not None:
+            self._stream.lose(None)
+
+    def let_read(self, is_allowed: bool) -> None:
+        """Receive messages, or wait while the handler has enough of them."""
+        (self._may_read.set if is_allowed else self._may_read.clear)()
 
     def _start(self, status: int, fields: Iterable[tuple[str, str]]) -> Message:
         if status != 101:
@@ -76,24 +89,29 @@ class SocketExchange(HTTPExchange):
     def _post(self, message: Message) -> "asyncio.Future[None]":
         if message["type"] == "http.response.body":
             if self.is_accepted or self._is_closed:
-                message = {"type": ""}  # there is no body
-            else:
-                message = {**message, "type": "websocket.http.response.body"}
-        return super()._post(message)
-
-    async def _send_out(self) -> None:
-        self._outbox = type(self._outbox)(message for message in self._outbox if message["type"])
-        await super()._send_out()
+                return self._outbox.room()  # there is no body
+            message = {**message, "type": "websocket.http.response.body"}
+        posted = super()._post(message)
+        if self._outbox.is_full and self._stream is not None:
+            self._stream.hold_writes()
+        return posted
 
     async def _send_one(self, message: Message) -> None:
         if message["type"] == "websocket.close":
             await self._stop_listening()  # granian loses a close that is sent while a receive is waiting
         await super()._send_one(message)
 
+    async def _send_out(self) -> None:
+        await super()._send_out()
+        if self._stream is not None and not self.is_gone:
+            self._stream.release_writes()  # PERF: all of it went, so the handler may write a whole outbox again
+
     def detach(self) -> TransportStream:
         """Return the stream that the handler reads frames from and writes frames to."""
         self.is_finished = True
         self._stream = TransportStream(_Transport(self))
+        if self.is_gone:
+            self._stream.lose(None)
         return self._stream
 
     def send_message(self, opcode: int, payload: bytes) -> None:
@@ -122,7 +140,8 @@ class SocketExchange(HTTPExchange):
             self._is_closed = True
             self._post({"type": "websocket.close", "code": 1011})  # the handler failed: it said no word of goodbye
         self._close_callback = None
-        self._wake.set()
+        self.let_read(True)
+        self._outbox.stirred.set()
 
 
 class _Transport:
@@ -152,10 +171,10 @@ class _Transport:
         return 0
 
     def pause_reading(self) -> None:
-        """Nothing: messages come one at a time."""
+        self._exchange.let_read(False)
 
     def resume_reading(self) -> None:
-        """Nothing: messages come one at a time."""
+        self._exchange.let_read(True)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
@@ -183,6 +202,17 @@ def _frame_of(message: Message) -> bytes:
     if text is not None:
         return _client_frame(_TEXT, text.encode())
     return _client_frame(_BINARY, message["bytes"])
+
+
+def _goodbye_of(message: Message) -> bytes:
+    """Return the client's close frame; b"" where it went without one."""
+    code = message.get("code") or _NO_CODE
+    if code == _NO_FRAME:
+        return b""
+    if code == _NO_CODE:
+        return _client_frame(_CLOSE, b"")
+    reason = (message.get("reason") or "").encode()[:_MAX_REASON].decode("utf-8", "ignore").encode()
+    return _client_frame(_CLOSE, struct.pack(">H", code) + reason)
 
 
 def _client_frame(opcode: int, payload: bytes) -> bytes:

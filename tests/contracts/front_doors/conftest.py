@@ -1,6 +1,8 @@
 """Each front door in front of each kind of application; the fixture carries the difference."""
 
 import asyncio
+import itertools
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import tornado.httpserver
 import trustme
+import uvicorn
 from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler, StaticFileHandler
@@ -19,12 +22,14 @@ from tests.contracts.front_doors.site import Bases, rules
 from tests.http.wire import Client
 from torngas_aio import application as ours
 from torngas_aio import handler as our_handlers
+from torngas_aio.asgi import get_asgi_application
 from torngas_aio.http.server import HTTPServer
 
 BASES = {
     "tornado": Bases(RequestHandler, WebSocketHandler, StaticFileHandler),
     "torngas_aio": Bases(our_handlers.WebHandler, our_handlers.WebSocketHandler, our_handlers.StaticFileHandler),
 }
+SERVERS: dict[str, Any] = {"ours": HTTPServer, "tornado's": tornado.httpserver.HTTPServer}
 APPLICATIONS: dict[str, Any] = {"tornado": TornadoApplication, "torngas_aio": ours.Application}
 
 
@@ -48,42 +53,97 @@ class House:
 
 OpenHouse = Callable[..., Awaitable[House]]
 
+ASGI = "an ASGI server"
+LACKS = {
+    "unix": "the ASGI server listens: its sockets are its own",
+    "tls": "the ASGI server ends TLS: its contexts are its own",
+    "detach": "an ASGI server keeps its connections",
+    "raw bytes": "the ASGI server reads and refuses heads and frames by itself",
+    "keep-alive": "the ASGI server decides how long a connection is kept",
+    "unpacking": "ASGI servers hand bodies on as they came",
+}
+"""What the tests of an ASGI door leave out, and why."""
+PAIRS = [*itertools.product(SERVERS, BASES), (ASGI, "torngas_aio")]
 
-@pytest.fixture(params=["ours", "tornado's"])
-def door(request: pytest.FixtureRequest) -> Any:
-    """The class of the server."""
-    return {"ours": HTTPServer, "tornado's": tornado.httpserver.HTTPServer}[request.param]
+
+class HTTPServerOf:
+    """A server of ours or of Tornado's, started and stopped."""
+
+    def __init__(self, server: Any, application: Any, options: dict[str, Any]) -> None:
+        self._server = server(application, **options)
+        self._application = application
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        self._server.add_sockets(sockets)
+
+    async def stop(self) -> None:
+        self._server.stop()
+        await self._server.close_all_connections()
+        if hasattr(self._application, "shutdown"):
+            await self._application.shutdown()
 
 
-@pytest.fixture(params=BASES)
-def kind(request: pytest.FixtureRequest) -> str:
-    """The kind of the application and of its handlers."""
-    name: str = request.param
-    return name
+class Uvicorn:
+    """An ASGI server in the test's own loop."""
+
+    def __init__(self, application: Any, options: dict[str, Any]) -> None:
+        config = uvicorn.Config(
+            get_asgi_application(application, **options), http="h11", ws="websockets-sansio", lifespan="on",
+            log_config=None, log_level="critical", timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        # Not `serve`: it would take the process's signals.
+        self._task = asyncio.create_task(self._server._serve(sockets))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.005)
+        if self._task.done():
+            self._task.result()
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        assert self._task is not None
+        await self._task
+
+
+@pytest.fixture(params=[*PAIRS], ids=" + ".join)
+def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A front door and the kind of the application behind it."""
+    found: tuple[str, str] = request.param
+    return found
 
 
 @pytest.fixture
-async def open_house(door: Any, kind: str, tmp_path: Path) -> AsyncIterator[OpenHouse]:
-    """Start a server: `await open_house(**options)`, with `unix=True` or `tls=True` for other sockets."""
-    opened: list[tuple[Any, Any]] = []
+async def open_house(pair: tuple[str, str], tmp_path: Path) -> AsyncIterator[OpenHouse]:
+    """Start a server: `await open_house(**options)`, with `unix=True` or `tls=True` for other sockets.
 
-    async def start(*, unix: bool = False, tls: bool = False, **options: Any) -> House:
+    A test says what not every door has: `wants="raw bytes"`; it is skipped where that is lacking.
+    """
+    door, kind = pair
+    opened: list[Any] = []
+
+    async def start(*, unix: bool = False, tls: bool = False, wants: str = "", **options: Any) -> House:
+        wanted = {"unix": unix, "tls": tls, wants: bool(wants)}
+        if door == ASGI and (lacking := [LACKS[name] for name, is_wanted in wanted.items() if is_wanted]):
+            pytest.skip(lacking[0])
         notes: list[str] = []
         application = APPLICATIONS[kind](rules(BASES[kind], notes, tmp_path))
         contexts = _tls_contexts() if tls else (None, None)
-        server = door(application, ssl_options=contexts[0], **options)
-        opened.append((server, application))
+        if door == ASGI:
+            server: Any = Uvicorn(application, options)
+        else:
+            server = HTTPServerOf(SERVERS[door], application, {"ssl_options": contexts[0], **options})
         sockets = [bind_unix_socket(str(tmp_path / "socket"))] if unix else bind_sockets(0, "127.0.0.1")
-        server.add_sockets(sockets)
+        await server.start(sockets)
+        opened.append(server)
         return House(application, sockets[0].getsockname(), notes, contexts[1])
 
     (tmp_path / "file.txt").write_bytes(b"0123456789" * 20_000)
     yield start
-    for server, application in opened:
-        server.stop()
-        await server.close_all_connections()
-        if hasattr(application, "shutdown"):
-            await application.shutdown()
+    for server in opened:
+        await server.stop()
 
 
 def _tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:

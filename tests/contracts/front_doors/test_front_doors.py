@@ -116,7 +116,7 @@ async def test_connection_close_is_obeyed_and_said(open_house: OpenHouse) -> Non
 
 
 async def test_an_old_client_may_ask_to_be_kept(open_house: OpenHouse) -> None:
-    house = await open_house()
+    house = await open_house(wants="keep-alive")
     async with await house.client() as client:
         for _ in range(2):
             answer = await client.ask(get("/", "Connection: keep-alive", version="1.0"))
@@ -195,7 +195,7 @@ async def test_a_file_whole_and_in_part(open_house: OpenHouse) -> None:
 
 @pytest.mark.parametrize("where", ["tcp", "unix", "tls"])
 async def test_a_detached_stream_gets_every_byte_in_order(open_house: OpenHouse, where: str) -> None:
-    house = await open_house(unix=where == "unix", tls=where == "tls")
+    house = await open_house(wants="detach", unix=where == "unix", tls=where == "tls")
     async with await house.client() as client:
         client.send(get("/detach") + b"ear")
         assert await client.reader.readexactly(6) == b"yours:"
@@ -225,7 +225,7 @@ async def test_a_web_socket(open_house: OpenHouse, where: str) -> None:
 
 
 async def test_frames_sent_with_the_handshake_are_not_lost(open_house: OpenHouse) -> None:
-    house = await open_house()
+    house = await open_house(wants="raw bytes")
     handshake = get(
         "/socket",
         "Upgrade: websocket",
@@ -244,7 +244,7 @@ async def test_frames_sent_with_the_handshake_are_not_lost(open_house: OpenHouse
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_gzip_body_is_unpacked_when_asked(open_house: OpenHouse, stream: bool) -> None:
-    house = await open_house(decompress_request=True, max_body_size=1_000_000)
+    house = await open_house(wants="unpacking", decompress_request=True, max_body_size=1_000_000)
     packed = gzip.compress(b"x" * 500_000)
     async with await house.client() as client:
         path = "/upload" if stream else "/echo"
@@ -253,7 +253,7 @@ async def test_a_gzip_body_is_unpacked_when_asked(open_house: OpenHouse, stream:
 
 
 async def test_a_gzip_bomb_is_refused(open_house: OpenHouse) -> None:
-    house = await open_house(decompress_request=True, max_body_size=1_000_000)
+    house = await open_house(wants="unpacking", decompress_request=True, max_body_size=1_000_000)
     engine = zlib.compressobj(9, wbits=31)
     bomb = b"".join([engine.compress(b"x" * 1_000_000) for _ in range(50)]) + engine.flush()
     async with await house.client() as client:
@@ -286,7 +286,7 @@ async def test_a_body_beyond_the_limit_is_refused(open_house: OpenHouse) -> None
     ],
 )
 async def test_what_is_malformed_ends_the_connection(open_house: OpenHouse, request_bytes: bytes) -> None:
-    house = await open_house()
+    house = await open_house(wants="raw bytes")
     async with await house.client() as client:
         client.send(request_bytes + get())
         data = await client.rest()

@@ -1,0 +1,207 @@
+"""What an ASGI server may do to a request, and uvicorn cannot be made to do."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from tornado.iostream import StreamClosedError
+from tornado.web import stream_request_body
+
+from tests.asgi.server import Server, http_scope
+from torngas_aio.application import Application
+from torngas_aio.handler import WebHandler
+
+GONE = {"type": "http.disconnect"}
+LENGTH = [(b"host", b"test"), (b"content-length", b"10")]
+
+
+class Site:
+    """An application, and what its handlers have noted."""
+
+    def __init__(self) -> None:  # noqa: C901  many small classes
+        self.notes: list[str] = []
+        self.went_on = asyncio.Event()
+        notes, went_on = self.notes, self.went_on
+
+        class Echo(WebHandler):
+            def post(self) -> None:
+                self.write(self.request.body)
+
+            def get(self) -> None:
+                self.write({"ip": self.request.remote_ip, "path": self.request.path})
+
+        @stream_request_body
+        class Upload(WebHandler):
+            def data_received(self, chunk: bytes) -> None:
+                notes.append(chunk.decode())
+
+            def on_connection_close(self) -> None:
+                super().on_connection_close()
+                notes.append("left")
+
+            def post(self) -> None:
+                notes.append("posted")
+
+        class Large(WebHandler):
+            async def get(self) -> None:
+                try:
+                    for _ in range(100):
+                        self.write(b"x" * 40_000)
+                        await self.flush()
+                        notes.append("flushed")
+                except StreamClosedError:
+                    notes.append("closed")
+
+        class Waits(WebHandler):
+            def on_connection_close(self) -> None:
+                super().on_connection_close()
+                notes.append("left")
+                went_on.set()
+
+            async def get(self) -> None:
+                await went_on.wait()
+
+        class Breaks(WebHandler):
+            async def get(self) -> None:
+                self.write("begun")
+                await self.flush()
+                raise LookupError("broken")
+
+        class Lengths(WebHandler):
+            async def get(self, promised: str, given: str) -> None:
+                self.set_header("Content-Length", promised)
+                self.write(b"x" * int(given))
+                await self.flush()
+
+        class Hints(WebHandler):
+            async def get(self) -> None:
+                self.set_status(103)
+                await self.flush()
+
+        self.application = Application(
+            [
+                (r"/echo", Echo), (r"/upload", Upload), (r"/large", Large), (r"/waits", Waits), (r"/breaks", Breaks),
+                (r"/lengths/(\w+)/(\d+)", Lengths), (r"/hints", Hints),
+            ]
+        )  # fmt: skip
+
+
+@pytest.fixture
+async def site() -> Any:
+    site = Site()
+    yield site
+    await site.application.shutdown()
+
+
+def body(data: bytes = b"", more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": data, "more_body": more}
+
+
+def whole(sent: list[Any]) -> bytes:
+    assert sent[0]["type"] == "http.response.start"
+    assert not sent[-1].get("more_body")
+    return b"".join(message["body"] for message in sent[1:])
+
+
+async def test_a_client_that_goes_before_its_body_is_told_of_once(site: Site) -> None:
+    scope = http_scope("/upload", "POST", headers=LENGTH)
+    assert await Server(site.application, scope, [GONE, GONE]).ended() == []
+    assert site.notes == ["left"]
+
+
+async def test_a_client_that_goes_midway_through_its_body_is_told_of_once(site: Site) -> None:
+    scope = http_scope("/upload", "POST", headers=LENGTH)
+    assert await Server(site.application, scope, [body(b"half", True), GONE]).ended() == []
+    assert site.notes == ["half", "left"]
+
+
+async def test_the_end_of_the_body_may_be_said_again_and_again(site: Site) -> None:
+    server = Server(site.application, http_scope("/waits"), [body(), body(), body()])
+    server.give(GONE)
+    await server.ended()
+    assert site.notes == ["left"]
+
+
+async def test_a_body_over_http_2_has_no_length_beforehand(site: Site) -> None:
+    scope = http_scope("/echo", "POST", http_version="2")
+    assert whole(await Server(site.application, scope, [body(b"a", True), body(b"b")]).ended()) == b"ab"
+
+
+async def test_an_empty_length_is_no_body(site: Site) -> None:
+    scope = http_scope("/echo", "POST", headers=[(b"content-length", b"0"), (b"host", b"test")])
+    assert whole(await Server(site.application, scope).ended()) == b""
+
+
+@pytest.mark.parametrize(("version", "closes"), [("1.1", True), ("2", False)])
+async def test_a_body_that_is_too_large_is_refused(site: Site, version: str, closes: bool) -> None:
+    scope = http_scope("/echo", "POST", headers=LENGTH, http_version=version)
+    sent = await Server(site.application, scope, [body(b"x" * 10)], max_body_size=9).ended()
+    assert sent[0]["status"] == 413
+    assert ((b"connection", b"close") in sent[0]["headers"]) is closes
+
+
+@pytest.mark.parametrize("part", ["http.response.start", "http.response.body"])
+async def test_a_send_that_fails_is_a_client_that_has_gone(site: Site, part: str) -> None:
+    await Server(site.application, http_scope("/large"), failing=part).ended()
+    assert site.notes[-1] == "closed"
+
+
+async def test_a_slow_server_holds_the_handler_back(site: Site) -> None:
+    server = Server(site.application, http_scope("/large"), slow=True)
+    server.take(3)
+    await server.said(3)
+    for _ in range(20):  # the handler could run on, if it were let
+        await asyncio.sleep(0)
+    assert len(site.notes) <= 5
+    server.take(200)
+    assert len(whole(await server.ended())) == 4_000_000
+
+
+async def test_a_client_that_goes_frees_a_handler_that_waits_for_room(site: Site) -> None:
+    server = Server(site.application, http_scope("/large"), slow=True)
+    server.take(1)
+    await server.said(1)
+    server.give(GONE)
+    server.take(1)
+    await server.ended()
+    assert site.notes[-1] == "closed"
+
+
+async def test_what_breaks_after_the_header_stays_incomplete(site: Site) -> None:
+    sent = await Server(site.application, http_scope("/breaks")).ended()
+    assert all(message.get("more_body", True) for message in sent)
+
+
+@pytest.mark.parametrize(("promised", "given"), [("5", 6), ("6", 5)])
+async def test_a_broken_promise_stays_incomplete(site: Site, promised: str, given: int) -> None:
+    sent = await Server(site.application, http_scope(f"/lengths/{promised}/{given}")).ended()
+    assert all(message.get("more_body", True) for message in sent)
+    assert sum(len(message.get("body", b"")) for message in sent) <= int(promised)
+
+
+async def test_hints_are_left_out(site: Site) -> None:
+    sent = await Server(site.application, http_scope("/hints")).ended()
+    assert all(message["status"] >= 200 for message in sent if message["type"] == "http.response.start")
+
+
+async def test_a_request_without_a_client_below_a_root_path(site: Site) -> None:
+    scope = http_scope("/root/echo", root_path="/root", client=None)
+    answer = json.loads(whole(await Server(site.application, scope).ended()))
+    assert answer == {"ip": "0.0.0.0", "path": "/echo"}
+
+
+async def test_a_head_that_is_malformed_never_reaches_the_application(site: Site) -> None:
+    sent = await Server(site.application, http_scope("/echo", headers=[(b"host", b"a"), (b"host", b"b")])).ended()
+    assert sent[0]["status"] == 400
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+async def test_cancelling_the_server_cancels_the_request(site: Site) -> None:
+    server = Server(site.application, http_scope("/large"), slow=True)
+    server.take(1)
+    await server.said(1)
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server.task
+    assert len(asyncio.all_tasks()) == 1

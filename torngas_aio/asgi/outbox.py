@@ -1,0 +1,92 @@
+"""Messages on their way to an ASGI server, and the room that whoever writes waits for.
+
+    put ──► messages ──► take, send, note_sent
+     └── more than 64 KiB unsent: `is_full`, until the server has taken enough of it
+
+Begin with `Outbox.put`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import MutableMapping
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+__all__ = ["Message", "Outbox"]
+
+Message = MutableMapping[str, Any]
+
+_HIGH_WATER = 64 * 1024
+
+
+class Outbox:
+    """What is still to be sent, in order.
+
+    Attributes:
+        stirred: Set when there is something to send, or nobody to send it to.
+    """
+
+    def __init__(self) -> None:
+        self.stirred = asyncio.Event()
+        self._messages: deque[Message] = deque()
+        self._size = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._is_gone = False
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether writers ought to wait; never once the client has gone."""
+        return self._size > _HIGH_WATER and not self._is_gone
+
+    def put(self, message: Message) -> None:
+        """Add *message*; dropped when the client has gone."""
+        if not self._is_gone:
+            self._messages.append(message)
+            self._size += _size_of(message)
+            self.stirred.set()
+
+    def take(self) -> Message:
+        """Return the next message; it counts as unsent until `note_sent`."""
+        return self._messages.popleft()
+
+    def note_sent(self, message: Message) -> None:
+        """Let writers go on if there is room again."""
+        self._size -= _size_of(message)
+        if not self.is_full:
+            self._release(None)
+
+    def lose(self) -> None:
+        """Drop everything: nobody will read it."""
+        self._is_gone = True
+        self._messages.clear()
+        self.stirred.set()
+        self._release(StreamClosedError())
+
+    def room(self) -> "asyncio.Future[None]":
+        """Return a future for when there is room; it fails with `StreamClosedError` if the client goes."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        if self._is_gone:
+            self._release(StreamClosedError())
+        elif not self.is_full:
+            self._release(None)
+        return future
+
+    def _release(self, error: Exception | None) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if future.done():  # its waiter was cancelled
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+                future.exception()  # seen: whoever writes need not wait
+
+
+def _size_of(message: Message) -> int:
+    return len(message.get("body") or message.get("bytes") or message.get("text") or b"")
