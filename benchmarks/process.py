@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ class AppProcess:
     def __init__(self, name: str, variant: str, core: int, nice: int = 0) -> None:
         self.name = name
         self.port = _free_port()
-        self._log = Path(f"/tmp/torngas-bench-{os.getpid()}-{name}-{self.port}.log")
+        self._log = Path(tempfile.gettempdir(), f"torngas-bench-{os.getpid()}-{name}-{self.port}.log")
         command = [sys.executable, "-m", "benchmarks.apps.serve", name, str(self.port), variant]
         with self._log.open("wb") as log:
             started = time.perf_counter()
