@@ -345,7 +345,7 @@ def hooks_of(instance: Any, names: Mapping[str, str], faults: list[str]) -> dict
             continue
         if not _accepts(function, _ARGUMENTS[stage]):
             faults.append(
-                f"{owner.__module__}.{owner.__qualname__}.{name} ({_location(function)}) is not called like this: "
+                f"{owner.__module__}.{owner.__qualname__}.{name} ({_location(function)}) takes the wrong arguments: "
                 f"write `async def {name}(self, {', '.join(_ARGUMENTS[stage])})`."
             )
             continue
