@@ -85,6 +85,15 @@ class Waiting(WebHandler):
         self.write("too late")
 
 
+class Cut(WebHandler):
+    """Fails after its header and a part of its body have been taken."""
+
+    async def get(self) -> None:
+        self.write(b"x" * 200_000)
+        await self.flush()
+        raise LookupError("broken")
+
+
 class Reverse(WebSocketHandler):
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return "b" if "b" in subprotocols else None
@@ -114,7 +123,8 @@ class ForeignReverse(TornadoWebSocketHandler):
 application = get_asgi_application(
     Application(
         [
-            (r"/echo(?:/.*)?", Echo), (r"/down", Down), (r"/up", Up), (r"/waiting", Waiting), (r"/reverse", Reverse),
+            (r"/echo(?:/.*)?", Echo), (r"/down", Down), (r"/up", Up), (r"/cut", Cut),
+            (r"/waiting", Waiting), (r"/reverse", Reverse),
             (r"/foreign", Foreign), (r"/foreign-reverse", ForeignReverse),
         ],
         middlewares=[Notes],

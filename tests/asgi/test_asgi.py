@@ -56,6 +56,16 @@ async def test_a_slow_reader_holds_the_handler_back(served: Served) -> None:
     writer.close()
 
 
+async def test_an_answer_that_breaks_looks_cut(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /cut HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10):
+        data = await reader.read()
+    assert data.startswith(b"HTTP/1.1 200 ")
+    assert not data.endswith(b"0\r\n\r\n")
+    writer.close()
+
+
 async def test_a_client_that_leaves_is_noticed(served: Served) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(b"GET /waiting HTTP/1.1\r\nHost: x\r\n\r\n")
