@@ -282,6 +282,19 @@ def test_every_fault_of_the_middlewares_is_told_at_once() -> None:
     assert "Name the class in it" in str(told.value)
 
 
+def test_a_misspelt_hook_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    class Misspelt(Tells):
+        async def proces_response(self, handler: Any, clear: Any, chunk: list[bytes]) -> None:
+            """Never called."""
+
+        async def load(self) -> None:
+            """A method of its own."""
+
+    Application(middlewares=[Misspelt])
+    assert "Misspelt.proces_response is no hook. Did you mean process_response?" in caplog.text
+    assert "load" not in caplog.text
+
+
 class TestWithTornadosTestCase(AsyncHTTPTestCase):
     """An old project's tests go on."""
 

@@ -1,0 +1,32 @@
+"""The pipeline: which hooks run for a request, in which order.
+
+    call > route > request > handler > render > response > endcall
+    any of them may raise > exception; endcall runs all the same
+
+Hooks are found and checked once, when the application is built, and kept in flat tuples of bound coroutine
+functions, one set of tuples a route; a request only walks them. A stage without hooks is an empty tuple.
+
+    Pipeline       the application's: call, init and shutdown hooks, and the compiled stages of each route
+    RouteStages    what runs for one route: request, render, response, endcall, exception
+    PipelineRun    one request's walk: what was cleared, which response hooks have run
+
+Begin with `Pipeline`.
+"""
+
+from torngas_aio.pipeline.compiled import Pipeline, RouteAware
+from torngas_aio.pipeline.hooks import ROUTE_STAGES, STAGES, Hook, hooks_of, no_hook
+from torngas_aio.pipeline.run import IDLE, NOTHING, PipelineRun, RouteStages
+
+__all__ = [
+    "IDLE",
+    "NOTHING",
+    "ROUTE_STAGES",
+    "STAGES",
+    "Hook",
+    "Pipeline",
+    "PipelineRun",
+    "RouteAware",
+    "RouteStages",
+    "hooks_of",
+    "no_hook",
+]

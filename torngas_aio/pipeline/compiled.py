@@ -1,0 +1,187 @@
+"""The application's pipeline: every hook, resolved once and compiled into flat tuples, route by route.
+
+Begin with `Pipeline`.
+"""
+
+import difflib
+import inspect
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import ConfigError
+from torngas_aio.pipeline.hooks import REVERSED, ROUTE_STAGES, STAGES, Hook, hooks_of
+from torngas_aio.pipeline.run import RouteStages
+
+__all__ = ["Pipeline", "RouteAware"]
+
+logger = logging.getLogger("torngas_aio.pipeline")
+
+_MAX_MASKS = 256
+"""How many combinations of matching path patterns are kept compiled for one route."""
+
+
+@runtime_checkable
+class RouteAware(Protocol):
+    """A middleware that lets other hooks stand in for it, route by route.
+
+    Attributes:
+        path_patterns: Searched in the path of each request, once; which of them matched decides
+            which hooks run.
+    """
+
+    path_patterns: Sequence[re.Pattern[str]]
+
+    def attach(self, route_names: Iterable[str]) -> None:
+        """Take notice of the application's routes; called once, when it is built.
+
+        Raises:
+            ConfigError: The configuration does not fit the routes.
+        """
+
+    def hooks_for(self, route_name: str | None, matched: frozenset[int]) -> Mapping[str, Sequence[Hook]]:
+        """Return stage -> hooks, in the order they shall run, for a route and the patterns that matched."""
+
+
+class Pipeline:
+    """Every hook of an application, resolved and checked.
+
+    Args:
+        middlewares: Dotted paths, classes or instances, in declared order. A class is made once,
+            without arguments.
+
+    Raises:
+        ConfigError: A path that names nothing, a class without any hook, a hook that is not
+            `async def`; every fault is listed.
+    """
+
+    def __init__(self, middlewares: Iterable[Any] = ()) -> None:
+        faults: list[str] = []
+        self.middlewares: tuple[Any, ...] = tuple(_instances(middlewares, faults))
+        self._hooks = [_middleware_hooks(middleware, faults) for middleware in self.middlewares]
+        ConfigError.gather(faults)
+        self._route_aware = [found for found in self.middlewares if isinstance(found, RouteAware)]
+        self._patterns: tuple[re.Pattern[str], ...] = ()
+        self._first_pattern: dict[int, int] = {}
+        self.has_patterns = False
+        self.init = self._plain("init")
+        self.call_hooks = self._plain("call")
+        self.shutdown = self._plain("shutdown")
+        self.call = tuple(hook.call for hook in self.call_hooks)
+        self._compiled: dict[tuple[str | None, int], RouteStages] = {}
+        self.unrouted = RouteStages({stage: self._plain(stage) for stage in ROUTE_STAGES})
+        self.is_idle = not self.call and not self.unrouted.has_any and not self._route_aware
+
+    def attach(self, route_names: Iterable[str]) -> None:
+        """Fold in what depends on the routes: the HTTP modules.
+
+        Raises:
+            ConfigError: The modules' configuration does not fit the routes.
+        """
+        names = tuple(route_names)
+        patterns: list[re.Pattern[str]] = []
+        for middleware in self._route_aware:
+            middleware.attach(names)
+            self._first_pattern[id(middleware)] = len(patterns)
+            patterns.extend(middleware.path_patterns)
+        self._patterns = tuple(patterns)
+        self.has_patterns = bool(patterns)
+        self._compiled.clear()
+
+    def mask_of(self, path: str) -> int:
+        """Return which path patterns match *path*, as a bit mask; 0 where there are none to match."""
+        mask = 0
+        for index, pattern in enumerate(self._patterns):
+            if pattern.search(path) is not None:
+                mask |= 1 << index
+        return mask
+
+    def stages_for(self, route_name: str | None, mask: int = 0) -> RouteStages:
+        """Return the compiled stages of a matched route under the patterns of *mask*."""
+        key = (route_name, mask)
+        stages = self._compiled.get(key)
+        if stages is None:
+            if len(self._compiled) >= _MAX_MASKS * 64:  # hostile paths must not fill the memory
+                self._compiled.clear()
+            stages = self._compiled[key] = RouteStages(self._folded(route_name, mask))
+        return stages
+
+    def describe(self, stages: RouteStages | None = None) -> Iterator[Hook]:
+        """Yield every hook in the order it runs: the application's own, and those of *stages*."""
+        by_stage = {"init": self.init, "call": self.call_hooks, "shutdown": self.shutdown}
+        by_stage.update((stages or self.unrouted).hooks)
+        for stage in STAGES:
+            yield from by_stage[stage]
+
+    def _plain(self, stage: str) -> tuple[Hook, ...]:
+        found = [hook for hooks in self._hooks for hook in hooks.get(stage, ())]
+        return tuple(reversed(found) if stage in REVERSED else found)
+
+    def _folded(self, route_name: str | None, mask: int) -> dict[str, list[Hook]]:
+        stand_ins = [self._stand_in(middleware, route_name, mask) for middleware in self.middlewares]
+        folded: dict[str, list[Hook]] = {}
+        for stage in ROUTE_STAGES:
+            # Middlewares are reversed where the stage says so; what stands in for one keeps its own order.
+            blocks = [
+                [*stand_in.get(stage, ()), *own.get(stage, ())]
+                for stand_in, own in zip(stand_ins, self._hooks, strict=True)
+            ]
+            ordered = reversed(blocks) if stage in REVERSED else blocks
+            folded[stage] = [hook for block in ordered for hook in block]
+        return folded
+
+    def _stand_in(self, middleware: Any, route_name: str | None, mask: int) -> Mapping[str, Sequence[Hook]]:
+        first = self._first_pattern.get(id(middleware))
+        if first is None:
+            return {}
+        count = len(middleware.path_patterns)
+        matched = frozenset(index for index in range(count) if mask >> (first + index) & 1)
+        return middleware.hooks_for(route_name, matched)  # type: ignore[no-any-return]  # a RouteAware
+
+
+_MIDDLEWARE_NAMES = {stage: f"process_{stage}" for stage in STAGES}
+
+
+def _middleware_hooks(middleware: Any, faults: list[str]) -> dict[str, list[Hook]]:
+    before = len(faults)
+    hooks = hooks_of(middleware, _MIDDLEWARE_NAMES, faults)
+    _warn_of_misspelt(type(middleware))
+    if not hooks and len(faults) == before and not isinstance(middleware, RouteAware):
+        owner = type(middleware)
+        names = ", ".join(_MIDDLEWARE_NAMES.values())
+        faults.append(
+            f"{owner.__module__}.{owner.__qualname__} has no hook, so it is no middleware. Give it one of: {names}."
+        )
+    return hooks
+
+
+def _warn_of_misspelt(owner: type) -> None:
+    known = _MIDDLEWARE_NAMES.values()
+    for name, function in vars(owner).items():
+        if name not in known and inspect.iscoroutinefunction(function):
+            close = difflib.get_close_matches(name, known, 1, 0.9)
+            if close:
+                logger.warning("%s.%s is no hook. Did you mean %s?", owner.__qualname__, name, close[0])
+
+
+def _instances(middlewares: Iterable[Any], faults: list[str]) -> Iterator[Any]:
+    for declared in middlewares:
+        found = declared
+        if isinstance(declared, str):
+            try:
+                found = import_object(declared)
+            except ImportError as exc:
+                faults.append(f"MIDDLEWARE_CLASSES: {declared!r} cannot be imported: {exc}")
+                continue
+        if inspect.ismodule(found):
+            faults.append(f"MIDDLEWARE_CLASSES: {declared!r} is a module. Name the class in it.")
+            continue
+        if isinstance(found, type):
+            try:
+                found = found()
+            except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
+                faults.append(f"MIDDLEWARE_CLASSES: {declared!r} cannot be made without arguments: {exc!r}")
+                continue
+        yield found

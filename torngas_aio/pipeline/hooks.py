@@ -1,0 +1,116 @@
+"""Hooks: one method of a middleware or module each, found and checked when the application is built.
+
+Begin with `hooks_of`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+__all__ = ["REVERSED", "ROUTE_STAGES", "STAGES", "Hook", "HookCall", "hooks_of", "no_hook"]
+
+STAGES = ("init", "call", "request", "render", "response", "endcall", "exception", "shutdown")
+"""Every stage in the order of a request's life; a middleware's hook is `process_` and the stage's name."""
+
+REVERSED = frozenset({"render", "response", "endcall", "exception", "shutdown"})
+"""Stages that run from the last declared middleware to the first."""
+
+ROUTE_STAGES = ("request", "render", "response", "endcall", "exception")
+
+HookCall = Callable[..., Awaitable[Any]]
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One coroutine function that runs at one stage.
+
+    Attributes:
+        stage: One of `STAGES`.
+        owner: The class that was declared; the function may be inherited from another.
+        name: The method's name, such as "process_request" or "begin_request".
+        call: The bound coroutine function.
+    """
+
+    stage: str
+    owner: type
+    name: str
+    call: HookCall
+
+    @property
+    def location(self) -> str:
+        """File and line of the function, "?" where Python knows no source."""
+        return _location(self.call)
+
+    def __str__(self) -> str:
+        return f"{self.owner.__module__}.{self.owner.__qualname__}.{self.name}"
+
+
+def no_hook(function: _F) -> _F:
+    """Mark a base class's method as a placeholder: inherited, it does not count as a hook."""
+    function.__dict__["_is_no_hook"] = True
+    return function
+
+
+def hooks_of(instance: Any, names: Mapping[str, str], faults: list[str]) -> dict[str, list[Hook]]:
+    """Return the hooks that *instance* has, by stage.
+
+    Args:
+        names: Stage -> method name, such as {"request": "process_request"}.
+        faults: Gets a sentence for each method that is not `async def`, or takes other arguments than its hook.
+    """
+    hooks: dict[str, list[Hook]] = {}
+    for stage, name in names.items():
+        function = getattr(instance, name, None)
+        if function is None or getattr(function, "_is_no_hook", False):
+            continue
+        owner = instance if isinstance(instance, type) else type(instance)
+        if not _is_async(function):
+            faults.append(
+                f"{owner.__module__}.{owner.__qualname__}.{name} ({_location(function)}) is not a coroutine function. "
+                "Every hook is awaited: make it `async def`."
+            )
+            continue
+        if not _accepts(function, _ARGUMENTS[stage]):
+            faults.append(
+                f"{owner.__module__}.{owner.__qualname__}.{name} ({_location(function)}) takes the wrong arguments: "
+                f"write `async def {name}(self, {', '.join(_ARGUMENTS[stage])})`."
+            )
+            continue
+        hooks[stage] = [Hook(stage, owner, name, function)]
+    return hooks
+
+
+_ARGUMENTS = {
+    "init": ("application",),
+    "call": ("request", "clear"),
+    "request": ("handler", "clear"),
+    "render": ("handler", "clear", "template_name", "**kwargs"),
+    "response": ("handler", "clear", "chunk"),
+    "endcall": ("handler", "clear"),
+    "exception": ("handler", "clear", "typ", "value", "tb"),
+    "shutdown": ("application",),
+}
+"""What the hook of each stage is called with; all by position but what stands after `**`."""
+
+
+def _accepts(function: Any, arguments: Sequence[str]) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a callable that Python knows no signature of
+        return True
+    try:
+        signature.bind(*(name for name in arguments if not name.startswith("**")))
+    except TypeError:
+        return False
+    return True
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _location(function: Any) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"

@@ -1,0 +1,136 @@
+"""One request's walk through the stages of its route.
+
+Begin with `PipelineRun`.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
+
+__all__ = ["IDLE", "NOTHING", "PipelineRun", "RouteStages"]
+
+logger = logging.getLogger("torngas_aio.pipeline")
+
+
+class RouteStages:
+    """What runs for one route: a flat tuple of bound coroutine functions for each stage."""
+
+    __slots__ = ("awaits_after_method", "endcall", "exception", "has_any", "hooks", "render", "request", "response")
+
+    def __init__(self, hooks: Mapping[str, Sequence[Hook]]) -> None:
+        self.hooks: dict[str, tuple[Hook, ...]] = {stage: tuple(hooks.get(stage, ())) for stage in ROUTE_STAGES}
+        calls = {stage: tuple(hook.call for hook in found) for stage, found in self.hooks.items()}
+        self.request = calls["request"]
+        self.render = calls["render"]
+        self.response = calls["response"]
+        self.endcall = calls["endcall"]
+        self.exception = calls["exception"]
+        self.has_any = any(self.hooks.values())
+        self.awaits_after_method = bool(self.response or self.endcall)
+
+
+NOTHING = RouteStages({})
+
+
+class PipelineRun:
+    """One request's walk through its stages.
+
+    `clear`, handed to each hook, ends all stages of all middlewares for this request.
+    """
+
+    __slots__ = ("_next_response", "is_cleared", "stages")
+
+    def __init__(self, stages: RouteStages = NOTHING) -> None:
+        self.stages = stages
+        self.is_cleared = False
+        self._next_response = 0
+
+    def clear(self) -> None:
+        """End every stage of every middleware for this request."""
+        self.is_cleared = True
+        self.stages = NOTHING
+
+    def enter(self, stages: RouteStages) -> None:
+        """Go on with the stages of the matched route, unless all was cleared."""
+        if not self.is_cleared:
+            self.stages = stages
+
+    async def call(self, hooks: tuple[HookCall, ...], request: Any) -> None:
+        """Run the call hooks of the application."""
+        clear = self.clear
+        for hook in hooks:
+            if await hook(request, clear) or self.is_cleared:
+                return
+
+    async def request(self, handler: Any) -> HookCall | None:
+        """Run the request hooks; return the one that finished the response without saying so, if any."""
+        clear = self.clear
+        for hook in self.stages.request:
+            is_last = await hook(handler, clear)
+            if handler._finished:
+                return None if is_last else hook
+            if is_last or self.is_cleared:
+                return None
+        return None
+
+    async def render(self, handler: Any, template_name: str, kwargs: dict[str, Any]) -> None:
+        """Run the render hooks; `kwargs` are the template's, given to each hook as keywords."""
+        clear = self.clear
+        for hook in self.stages.render:
+            if await hook(handler, clear, template_name, **kwargs) or self.is_cleared:
+                return
+
+    async def response(self, handler: Any, chunk: list[bytes]) -> None:
+        """Run the response hooks that have not run yet; after an error, call again for the rest."""
+        clear = self.clear
+        hooks = self.stages.response
+        index = self._next_response
+        try:
+            for hook in hooks[index:] if index else hooks:
+                index += 1
+                if await hook(handler, clear, chunk) or self.is_cleared:
+                    break
+        except BaseException:
+            self._next_response = index
+            raise
+        self._next_response = len(hooks)
+
+    @property
+    def has_response_hooks(self) -> bool:
+        """Whether response hooks are still to run."""
+        return self._next_response < len(self.stages.response)
+
+    async def endcall(self, handler: Any) -> None:
+        """Run the endcall hooks; an error is logged and the remaining hooks still run."""
+        clear = self.clear
+        for hook in self.stages.endcall:
+            try:
+                if await hook(handler, clear):
+                    return
+            except Exception:  # a frontier: the other hooks must have their turn
+                logger.exception("The hook %s failed.", getattr(hook, "__qualname__", hook))
+            if self.is_cleared:
+                return
+
+    async def exception(
+        self,
+        handler: Any,
+        error: tuple[type[BaseException], BaseException, TracebackType | None],
+    ) -> None:
+        """Run the exception hooks; an error of their own is logged and the rest run."""
+        clear = self.clear
+        for hook in self.stages.exception:
+            try:
+                if await hook(handler, clear, *error):
+                    return
+            except Exception:  # a frontier: the other hooks must have their turn
+                logger.exception("The hook %s failed.", getattr(hook, "__qualname__", hook))
+            if self.is_cleared:
+                return
+
+
+IDLE = PipelineRun()
+"""The walk of a request for which no hook is declared at all: shared, because nothing ever changes it."""
