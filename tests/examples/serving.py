@@ -46,7 +46,7 @@ async def address_of(process: asyncio.subprocess.Process) -> str:
     """Wait for the line that says where it serves."""
     assert process.stdout is not None
     seen = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(40):
         while line := (await process.stdout.readline()).decode():
             seen.append(line)
             found = re.search(r"Serving on (http://[\d.:]+)/", line)

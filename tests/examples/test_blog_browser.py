@@ -48,7 +48,7 @@ class Browser:
 
     async def shows(self, *words: str) -> None:
         """Return once the page shows all of *words*."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 text = await self.call("execute/sync", script="return document.body.innerText", args=[])
                 if all(word in text for word in words):
