@@ -27,8 +27,8 @@ IPV4_ONLY: bool = True
 """Listen on IPv4 only, also where the address has IPv6 names."""
 
 REQUEST_TIMEOUT: float | None = None
-"""Seconds from the body's arrival to the method's return, after which a request is cancelled and answered 503;
-None: no limit."""
+"""Seconds for a request's body, request hooks and method together; then it is cancelled and answered 503. None: no
+limit."""
 
 ETAG: bool = False
 """Hash each body into an `Etag` header and answer `If-None-Match` with 304, as plain Tornado does. A handler

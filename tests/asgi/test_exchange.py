@@ -186,7 +186,7 @@ async def test_hints_are_left_out(site: Site) -> None:
 
 
 async def test_a_request_without_a_client_below_a_root_path(site: Site) -> None:
-    scope = http_scope("/root/echo", root_path="/root", client=None)
+    scope = http_scope("/mounted/echo", root_path="/mounted", client=None)
     answer = json.loads(whole(await Server(site.application, scope).ended()))
     assert answer == {"ip": "0.0.0.0", "path": "/echo"}
 

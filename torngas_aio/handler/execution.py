@@ -20,7 +20,7 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from torngas_aio._closing import close_safely
 from torngas_aio.context import RequestScope, error_sink
-from torngas_aio.exception import BaseError, InvalidJson
+from torngas_aio.exception import BaseError
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
@@ -45,7 +45,7 @@ class ExecutingHandler(CompletingHandler):
     """Cancel the method, and roll back, when the client goes away; else it runs to its end."""
 
     request_timeout: float | None = None
-    """Seconds from the first request hook to the method's return; None: the application's, 0: none."""
+    """Seconds for body, request hooks and method together; None: the application's, 0: none."""
 
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
 
@@ -355,8 +355,8 @@ def _as_http_error(exc: Exception) -> Exception:
         error = HTTPError(400, "%s", exc)
     elif isinstance(exc, BodyError):
         error = HTTPError(exc.status, "%s", exc)
-    elif isinstance(exc, InvalidJson):
-        error = HTTPError(exc.status_code, "%s", exc)
+    elif isinstance(exc, BaseError) and _status_of(exc) < 500:
+        error = HTTPError(_status_of(exc), "%s", exc)
     else:
         return exc
     error.__cause__ = exc

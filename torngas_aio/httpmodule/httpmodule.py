@@ -9,15 +9,13 @@ looked at during a request but the regular expressions, each once.
 Begin with `HttpModuleMiddleware`.
 """
 
-import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError
 from torngas_aio.httpmodule.base import MODULE_HOOKS, BaseHttpModule
-from torngas_aio.pipeline import Hook, hooks_of
+from torngas_aio.pipeline import FAILED, Hook, hooks_of, imported, made
 from torngas_aio.settings_manager import settings
 
 __all__ = ["HttpModuleMiddleware"]
@@ -106,30 +104,25 @@ class HttpModuleMiddleware:
         if module in self._hooks:
             return
         self._hooks[module] = {}
-        found = module
-        if isinstance(module, str):
-            try:
-                found = import_object(module)
-            except ImportError as exc:
-                faults.append(f"{place}: {module!r} cannot be imported: {exc}")
-                return
-        if inspect.ismodule(found) or not (isinstance(found, type) and issubclass(found, BaseHttpModule)):
+        found = imported(module, place, faults)
+        if found is FAILED:
+            return
+        if not (isinstance(found, type) and issubclass(found, BaseHttpModule)):
             faults.append(
                 f"{place}: {module!r} is no HTTP module. Name a class that inherits from "
                 "torngas_aio.httpmodule.BaseHttpModule."
             )
             return
         if found not in self._instances:
-            self._instances[found] = self._made(found, place, faults)
+            self._instances[found] = self._hooks_of(found, place, faults)
         self._hooks[module] = self._instances[found]
 
-    def _made(self, module_class: type, place: str, faults: list[str]) -> dict[str, list[Hook]]:
+    def _hooks_of(self, module_class: type, place: str, faults: list[str]) -> dict[str, list[Hook]]:
         before = len(faults)
-        try:
-            hooks = hooks_of(module_class(), MODULE_HOOKS, faults)
-        except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
-            faults.append(f"{place}: {module_class.__qualname__} cannot be made without arguments: {exc!r}")
+        instance = made(module_class, f"{place}: {module_class.__qualname__}", faults)
+        if instance is FAILED:
             return {}
+        hooks = hooks_of(instance, MODULE_HOOKS, faults)
         if not hooks and len(faults) == before:
             faults.append(f"{place}: {module_class.__qualname__} overrides none of {', '.join(MODULE_HOOKS.values())}.")
         return hooks

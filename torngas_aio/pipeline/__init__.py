@@ -14,10 +14,11 @@ Begin with `Pipeline`.
 """
 
 from torngas_aio.pipeline.compiled import Pipeline, RouteAware
-from torngas_aio.pipeline.hooks import ROUTE_STAGES, STAGES, Hook, hooks_of, no_hook
+from torngas_aio.pipeline.hooks import FAILED, ROUTE_STAGES, STAGES, Hook, hooks_of, imported, made, no_hook
 from torngas_aio.pipeline.run import IDLE, NOTHING, PipelineRun, RouteStages
 
 __all__ = [
+    "FAILED",
     "IDLE",
     "NOTHING",
     "ROUTE_STAGES",
@@ -28,5 +29,7 @@ __all__ = [
     "RouteAware",
     "RouteStages",
     "hooks_of",
+    "imported",
+    "made",
     "no_hook",
 ]

@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError
-from torngas_aio.pipeline.hooks import REVERSED, ROUTE_STAGES, STAGES, Hook, hooks_of
+from torngas_aio.pipeline.hooks import FAILED, REVERSED, ROUTE_STAGES, STAGES, Hook, hooks_of, imported, made
 from torngas_aio.pipeline.run import RouteStages
 
 __all__ = ["Pipeline", "RouteAware"]
@@ -168,20 +167,11 @@ def _warn_of_misspelt(owner: type) -> None:
 
 def _instances(middlewares: Iterable[Any], faults: list[str]) -> Iterator[Any]:
     for declared in middlewares:
-        found = declared
-        if isinstance(declared, str):
-            try:
-                found = import_object(declared)
-            except ImportError as exc:
-                faults.append(f"MIDDLEWARE_CLASSES: {declared!r} cannot be imported: {exc}")
-                continue
+        found = imported(declared, "MIDDLEWARE_CLASSES", faults)
         if inspect.ismodule(found):
             faults.append(f"MIDDLEWARE_CLASSES: {declared!r} is a module. Name the class in it.")
             continue
         if isinstance(found, type):
-            try:
-                found = found()
-            except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
-                faults.append(f"MIDDLEWARE_CLASSES: {declared!r} cannot be made without arguments: {exc!r}")
-                continue
-        yield found
+            found = made(found, f"MIDDLEWARE_CLASSES: {declared!r}", faults)
+        if found is not FAILED:
+            yield found

@@ -8,7 +8,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["REVERSED", "ROUTE_STAGES", "STAGES", "Hook", "HookCall", "hooks_of", "no_hook"]
+from torngas_aio._importing import import_object
+
+__all__ = [
+    "FAILED",
+    "REVERSED",
+    "ROUTE_STAGES",
+    "STAGES",
+    "Hook",
+    "HookCall",
+    "hooks_of",
+    "imported",
+    "made",
+    "no_hook",
+]
 
 STAGES = ("init", "call", "request", "render", "response", "endcall", "exception", "shutdown")
 """Every stage in the order of a request's life; a middleware's hook is `process_` and the stage's name."""
@@ -17,6 +30,9 @@ REVERSED = frozenset({"render", "response", "endcall", "exception", "shutdown"})
 """Stages that run from the last declared middleware to the first."""
 
 ROUTE_STAGES = ("request", "render", "response", "endcall", "exception")
+
+FAILED = object()
+"""What is returned for a declaration whose fault was noted."""
 
 HookCall = Callable[..., Awaitable[Any]]
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -105,6 +121,36 @@ def _accepts(function: Any, arguments: Sequence[str]) -> bool:
     except TypeError:
         return False
     return True
+
+
+def imported(declared: Any, place: str, faults: list[str]) -> Any:
+    """Return what the dotted path *declared* names, *declared* itself where it is none.
+
+    Args:
+        place: The setting that declares it.
+        faults: Gets a sentence when it cannot be imported; `FAILED` is returned then.
+    """
+    if not isinstance(declared, str):
+        return declared
+    try:
+        return import_object(declared)
+    except ImportError as exc:
+        faults.append(f"{place}: {declared!r} cannot be imported: {exc}")
+        return FAILED
+
+
+def made(owner: type, title: str, faults: list[str]) -> Any:
+    """Return an instance of *owner*, a middleware's or module's class.
+
+    Args:
+        title: Where it is declared, and what it is called there.
+        faults: Gets a sentence when it cannot be made; `FAILED` is returned then.
+    """
+    try:
+        return owner()
+    except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
+        faults.append(f"{title} cannot be made without arguments: {exc!r}")
+        return FAILED
 
 
 def _is_async(function: Any) -> bool:
