@@ -134,11 +134,11 @@ async def test_an_idle_session_ends_and_a_used_one_goes_on(stores: Stores) -> No
     visitor = Visitor(stores.open(expires=max(1, int(unit * 3))))
     async with visitor.request() as session:
         session["user"] = "ann"
-    step = visitor.store.config.expires * 0.7
+    step = visitor.store.config.expires * 0.5
     for _ in range(3):
         await stores.subject.wait(step)
         assert await visitor.data() == {"user": "ann"}
-    await stores.subject.wait(step * 2)
+    await stores.subject.wait(step * 3)
     assert await visitor.data() == {}
 
 
