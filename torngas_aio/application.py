@@ -151,7 +151,9 @@ class Application(web.Application):
         return stages
 
     def log_request(self, handler: web.RequestHandler) -> None:
-        if "log_function" in self.settings or access_log.isEnabledFor(_log_level(handler.get_status())):
+        status = handler._status_code
+        level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+        if access_log.isEnabledFor(level) or "log_function" in self.settings:
             super().log_request(handler)
 
     async def _serve_called(self, request: Request, run: PipelineRun) -> None:
@@ -265,10 +267,6 @@ def _static_rules(settings: dict[str, Any]) -> list[Any]:
 
 def _owner(hook: Any) -> Any:
     return getattr(hook, "__self__", None)
-
-
-def _log_level(status: int) -> int:
-    return logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
 
 
 async def _give_up(request: Any) -> None:

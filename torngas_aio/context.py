@@ -168,12 +168,11 @@ def scope_of(request: HTTPServerRequest) -> RequestScope:
     return scope
 
 
-def enter_request(request: HTTPServerRequest | None) -> Token[HTTPServerRequest | None]:
-    """Make *request* the current one in this context, until the context ends or the token is given back.
+enter_request: Callable[[HTTPServerRequest | None], Token[HTTPServerRequest | None]] = _request.set
+"""Make a request the current one in this context, until the context ends or the token is given back.
 
-    None is for work that a request started and that outlives it.
-    """
-    return _request.set(request)
+None is for work that a request started and that outlives it.
+"""
 
 
 def leave_request(token: Token[HTTPServerRequest | None]) -> None:

@@ -128,7 +128,7 @@ class HTTPExchange(HTTPConnection):
 
     # The application's side
 
-    def respond(self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, is_head: bool) -> None:
+    def respond(self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, is_head: bool) -> bool:
         """Send one complete response; see `contract.Exchange.respond`.
 
         Raises:
@@ -149,6 +149,7 @@ class HTTPExchange(HTTPConnection):
         self._post(start)
         self._post({"type": "http.response.body", "body": b"" if is_head else body})
         self.is_finished = True
+        return not (self._outbox.is_full or self.is_gone)
 
     def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
@@ -190,11 +191,6 @@ class HTTPExchange(HTTPConnection):
 
     def set_body_timeout(self, seconds: float) -> None:
         """Nothing: the ASGI server's own deadlines hold."""
-
-    @property
-    def is_drained(self) -> bool:
-        """Whether `drained` would return at once."""
-        return not self._outbox.is_full and (self.is_finished or not self.is_gone)
 
     async def drained(self) -> None:
         """Return when the server has taken what was written, but for 64 KiB.

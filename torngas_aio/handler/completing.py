@@ -17,7 +17,7 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from torngas_aio.context import Outcome, RequestScope, scope_of
-from torngas_aio.handler.completion import Completion
+from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.sending import BODILESS, SendingHandler
 
 __all__ = ["CompletingHandler"]
@@ -65,26 +65,33 @@ class CompletingHandler(SendingHandler):
         self._finished = True
         if self._hook_task is not None or self._has_open_hooks:
             return Completion(self)  # a hook replaced the response; its completion is under way
-        if self._must_await():
+        is_complete = False
+        if not self._headers_written and (self._has_work() or self._completion is not None):
             self._plan()
         else:
             try:
-                self._send_last()
+                is_complete = self._send_last()
             except BaseException:
                 self._finished = False
                 raise
-            if self._has_afterwards():
+            cls = type(self)
+            if (
+                self._run.stages.endcall
+                or cls.on_finish is not _ON_FINISH
+                or cls.complete_finish is not _COMPLETE_FINISH
+            ):
+                is_complete = False
                 self._plan()
         if self._finish_waiter is not None and not self._finish_waiter.done():
             self._finish_waiter.set_result(None)
-        return Completion(self)
+        return COMPLETED if is_complete else Completion(self)
 
     def flush(self, include_footers: bool = False) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """Send what was written so far; the first flush runs the response hooks and sends the header."""
-        if self._headers_written or not self._must_await():
-            self._send_part(include_footers)
-        else:
+        if not self._headers_written and (self._has_work() or self._completion is not None):
             self._plan()
+        else:
+            self._send_part(include_footers)
         return Completion(self)
 
     async def complete_response_stage(self) -> None:
@@ -105,24 +112,13 @@ class CompletingHandler(SendingHandler):
     async def _answer_error(self, exc: Exception, *, may_replace: bool = False) -> None:
         raise NotImplementedError  # ExecutingHandler's
 
-    def _must_await(self) -> bool:
-        """Whether something has to be awaited before the first byte may leave."""
-        return not self._headers_written and (self._completion is not None or self._has_work())
-
     def _has_work(self) -> bool:
+        """Whether something is to be done before the first byte may leave."""
         run = self._run
         if self._deferred is not None or (run.stages.response and run.has_response_hooks):
             return True
-        scope: RequestScope | None = getattr(self.request, "_scope", None)
+        scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
         return scope is not None and scope.must_settle
-
-    def _has_afterwards(self) -> bool:
-        cls = type(self)
-        return (
-            bool(self._run.stages.endcall)
-            or cls.on_finish is not _ON_FINISH
-            or cls.complete_finish is not CompletingHandler.complete_finish
-        )
 
     def _plan(self) -> None:
         """Have the response completed at the next turn of the loop, unless somebody comes first."""
@@ -138,7 +134,7 @@ class CompletingHandler(SendingHandler):
         self._next_turn = None
         if not self._is_pending or self._completion is not None or self._hook_task is not None:
             return
-        scope: RequestScope | None = getattr(self.request, "_scope", None)
+        scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
         if scope is not None and scope.waits_for_method and self._finished and not self._has_returned:
             return  # ATOMIC_REQUESTS: `serve` completes when the method has returned
         # Owned by `serve`, which awaits it. A real task: timeouts and cancel scopes in hooks need one.
@@ -213,22 +209,23 @@ class CompletingHandler(SendingHandler):
         finally:
             self._hook_task = None
             self._has_open_hooks = False
+        is_drained = False
         if self._finished and not self._headers_written and not self._has_work():
             self._is_pending = False
             try:
-                self._send_last()
+                is_drained = self._send_last()
             except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
                 await self._answer_error(exc, may_replace=True)
             if self._is_sent and not self._was_afterwards:
                 cls = type(self)
-                if cls.on_finish is _ON_FINISH and cls.complete_finish is CompletingHandler.complete_finish:
+                if cls.on_finish is _ON_FINISH and cls.complete_finish is _COMPLETE_FINISH:
                     self._was_afterwards = True
                     await self._run.endcall(self)
                 else:
                     await self._afterwards()
         if self._is_pending:
             await self._complete_pending()
-        if task is not None and not self.request.connection.is_drained:  # type: ignore[union-attr]  # an Exchange
+        if task is not None and not is_drained:
             await self._drained()
 
     async def _complete(self) -> None:
@@ -271,7 +268,7 @@ class CompletingHandler(SendingHandler):
             if self._status_code in BODILESS:
                 self._refuse_body()
             await run.response(self, self._write_buffer)
-        scope: RequestScope | None = getattr(self.request, "_scope", None)
+        scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
         if scope is not None and scope.must_settle:
             await scope.settle(Outcome(self, self._error, self._has_returned))
 
@@ -290,9 +287,12 @@ class CompletingHandler(SendingHandler):
         try:
             if cls.on_finish is not _ON_FINISH:
                 self.on_finish()
-            if cls.complete_finish is not CompletingHandler.complete_finish:
+            if cls.complete_finish is not _COMPLETE_FINISH:
                 result = self.complete_finish()
                 if result is not None:
                     await result
         except Exception:  # a frontier: the response has left, there is nobody to answer
             logger.exception("complete_finish() or on_finish() of %s failed.", type(self).__qualname__)
+
+
+_COMPLETE_FINISH = CompletingHandler.complete_finish

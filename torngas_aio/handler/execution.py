@@ -19,7 +19,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
 from torngas_aio._closing import close_safely
-from torngas_aio.context import RequestScope, error_sink
+from torngas_aio.context import error_sink
 from torngas_aio.exception import BaseError
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.body import NO_BODY
@@ -84,9 +84,8 @@ class ExecutingHandler(CompletingHandler):
             raise
         finally:
             request: Any = self.request
-            scope: RequestScope | None = request._scope
-            if scope is not None:
-                await scope.aclose()
+            if request._scope is not None:
+                await request._scope.aclose()
             del request._handler  # a cycle less for the collector
 
     def _finish_at_end(self) -> None:
@@ -112,20 +111,26 @@ class ExecutingHandler(CompletingHandler):
 
         PERF: where nothing comes before the method, it is awaited without a coroutine around it: -0.3 us a request.
         """
-        seconds = self.application.request_timeout if self.request_timeout is None else self.request_timeout  # type: ignore[attr-defined]  # ours
+        seconds = self.request_timeout
+        if seconds is None:
+            seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
         if seconds or self.cancel_on_disconnect:
             return self._perform_bounded(args, kwargs, seconds)
         cls = type(self)
+        request: Any = self.request
         if (
             self._run.stages.request
-            or self.request.connection.body is not NO_BODY  # type: ignore[union-attr]  # an Exchange
+            or request.connection.body is not NO_BODY
             or cls.prepare is not _PREPARE
             or cls.on_prepare is not _ON_PREPARE
             or self._stream_request_body
-            or self.request.method not in self.SUPPORTED_METHODS
+            or request.method not in self.SUPPORTED_METHODS
         ):
             return self._perform(args, kwargs)
-        self._take_arguments(args, kwargs)
+        if args or kwargs or request.method != "GET":
+            self._take_arguments(args, kwargs)
+        else:
+            self.path_args, self.path_kwargs = [], {}
         return self._begin_method()
 
     async def _perform(self, args: Any, kwargs: Any) -> None:
@@ -159,7 +164,8 @@ class ExecutingHandler(CompletingHandler):
         """Call the method and return what is still to be awaited of it."""
         name: Any = self.request.method
         method = getattr(self, _METHOD_NAMES.get(name) or name.lower())
-        result: Awaitable[None] | None = method(*self.path_args, **self.path_kwargs)
+        path_args, path_kwargs = self.path_args, self.path_kwargs
+        result: Awaitable[None] | None = method(*path_args, **path_kwargs) if path_args or path_kwargs else method()
         if self._run.stages.awaits_after_method and hasattr(result, "send"):
             return self._stepped(result)
         return result

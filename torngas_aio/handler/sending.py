@@ -18,6 +18,9 @@ from torngas_aio.pipeline import IDLE, PipelineRun
 
 __all__ = ["BODILESS", "SendingHandler"]
 
+_COMPUTE_ETAG = RequestHandler.compute_etag
+_HASHED_METHODS = ("GET", "HEAD")
+
 BODILESS = frozenset({100, 101, 102, 103, 204, 304})
 """Statuses whose responses have no body. SPEC: RFC 9110 6.4.1"""
 
@@ -31,32 +34,37 @@ class SendingHandler(ResponseHandler):
     _run: PipelineRun = IDLE
     _is_sent = False  # the response's last byte was handed over
 
-    def _send_last(self) -> None:
-        """Hand the rest of the response to the front door; the exchange ends with it."""
+    def _send_last(self) -> bool:
+        """Hand the rest of the response to the front door; the exchange ends with it.
+
+        Returns:
+            Whether the transport can take more; False, too, where that was not looked at.
+        """
         if self._is_sent:
-            return
-        connection: Any = self.request.connection
-        if self._headers_written:
-            self._send_part(include_footers=True)
-            connection.finish()
-        else:
+            return False
+        request: Any = self.request
+        is_drained = False
+        if not self._headers_written:
             self._conclude_headers()
-            if self._full_headers is None and not self._transforms:
-                self._headers_written = True
-                body = b"".join(self._write_buffer)
-                self._write_buffer = []
-                is_head = self.request.method == "HEAD"
-                connection.respond(self._status_code, self._reason, self._lean_fields(), body, is_head)
-            else:
-                self._send_part(include_footers=True)
-                connection.finish()
+        if self._headers_written or self._full_headers is not None or self._transforms:
+            self._send_part(include_footers=True)
+            request.connection.finish()
+        else:
+            self._headers_written = True
+            body = b"".join(self._write_buffer)
+            self._write_buffer = []
+            is_drained = request.connection.respond(
+                self._status_code, self._reason, self._lean_fields(), body, request.method == "HEAD"
+            )
         self._is_sent = True
         self._log()
+        return is_drained
 
     def _conclude_headers(self) -> None:
         """Add what only the whole response knows: ETag, Content-Length."""
-        if self._status_code == 200 and self._wants_etag() and not self._has_header("Etag"):
-            self._hash_body()
+        wants_etag = self.application.use_etag if self.use_etag is None else self.use_etag  # type: ignore[attr-defined]  # ours
+        if wants_etag or type(self).compute_etag is not _COMPUTE_ETAG:
+            self._add_etag()
         hooked = self._run.stages.response
         if self._status_code in BODILESS:
             if hooked:
@@ -73,15 +81,10 @@ class SendingHandler(ResponseHandler):
         if self._status_code in BODILESS and any(self._write_buffer):
             raise RuntimeError(f"Cannot send body with status code HTTP{self._status_code}")
 
-    def _wants_etag(self) -> bool:
-        wanted = self.use_etag
-        if type(self).compute_etag is not RequestHandler.compute_etag:
-            wanted = True
-        elif wanted is None:
-            wanted = self.application.use_etag  # type: ignore[attr-defined]  # ours
-        return bool(wanted) and self.request.method in ("GET", "HEAD")
+    def _add_etag(self) -> None:
+        if self._status_code != 200 or self.request.method not in _HASHED_METHODS or self._has_header("Etag"):
+            return
 
-    def _hash_body(self) -> None:
         def change() -> None:
             self.set_etag_header()
             if self.check_etag_header():

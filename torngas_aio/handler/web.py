@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WebHandler"]
 
+_INITIALIZE = RequestHandler.initialize
+
 logger = logging.getLogger("torngas_aio.handler")
 
 
@@ -62,7 +64,7 @@ class WebHandler(ExecutingHandler):
         self.clear()
         request.connection.set_close_callback(self._on_close)
         initialize = type(self).initialize
-        if initialize is not RequestHandler.initialize:
+        if initialize is not _INITIALIZE:
             names = _keywords_of(initialize)
             self.initialize(**(kwargs if names is None else {key: kwargs[key] for key in names if key in kwargs}))
 

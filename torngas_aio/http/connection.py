@@ -47,16 +47,19 @@ class HTTPExchange(HTTPConnection):
     _callback: Callable[[], Any] | None = None
     _is_chunking = False
     _left: int | None = None
+    _is_modern = True
+    keeps_alive = True
     is_detached = False
     status = 0
 
     def __init__(self, protocol: "HTTPProtocol", head: Head, body: IncomingBody | NoBody, context: Peer) -> None:
         self._protocol = protocol
-        self._head_method = head.method
-        self._is_modern = head.version == "HTTP/1.1"
+        self._head = head
         self.body = body
         self.context = context
-        self.keeps_alive = head.keeps_alive
+        if type(head) is not Head:
+            self._is_modern = head.version == "HTTP/1.1"
+            self.keeps_alive = head.keeps_alive
 
     # The whole answer at once
 
@@ -67,7 +70,7 @@ class HTTPExchange(HTTPConnection):
         headers: Iterable[tuple[str, str]],
         body: bytes,
         is_head: bool,
-    ) -> None:
+    ) -> bool:
         """Send one complete response and finish; see `contract.Exchange.respond`.
 
         Where the client has gone, nothing is sent and nothing raised.
@@ -84,26 +87,23 @@ class HTTPExchange(HTTPConnection):
         protocol = self._protocol
         if protocol.is_gone:
             self._finish()
-            return
-        start = opening(status, reason)
-        lines = ""
+            return False
+        head = opening(status, reason)
         length = None
         for name, value in headers:
-            if name in MANAGED:
-                if name == "Content-Length":
-                    length = value
-                    continue
-                start, line = self._manage(name, value, start)
-                lines += line
+            if name not in MANAGED:
+                head += f"{name}: {value}\r\n"
+            elif name == "Content-Length":
+                length = value
             else:
-                lines += f"{name}: {value}\r\n"
+                head = self._manage(name, value, head)
         if length is None and (status == 200 or allows_body(status)):
-            lines += f"Content-Length: {len(body)}\r\n"
+            head += f"Content-Length: {len(body)}\r\n"
         else:
-            lines += self._describe(status, body, length, is_head)
-        if not (self.keeps_alive and self._is_modern) or self.body is not NO_BODY or protocol.hub.is_stopping:
-            lines += self._connection_line(status)
-        text = f"{start}{lines}\r\n".encode("latin-1")
+            head += self._describe(status, body, length, is_head)
+        if self.body is not NO_BODY or not (self.keeps_alive and self._is_modern) or protocol.hub.is_stopping:
+            head += self._connection_line(status)
+        text = (head + "\r\n").encode("latin-1")
         self.status = status
         if is_head or not body:
             protocol.write(text)
@@ -112,18 +112,20 @@ class HTTPExchange(HTTPConnection):
         else:
             protocol.write(text + body)
         self._finish()
+        return not protocol.is_writing_paused
 
-    def _manage(self, name: str, value: str, start: str) -> tuple[str, str]:
-        """Return the opening and the line that a header of `MANAGED` leads to."""
+    def _manage(self, name: str, value: str, head: str) -> str:
+        """Return *head* with what a header of `MANAGED` leads to."""
         if name == "Connection":
             if "close" in value.lower():
                 self.keeps_alive = False
-                return start, ""
-            return start, "" if value.lower() == "keep-alive" else f"Connection: {value}\r\n"
+                return head
+            return head if value.lower() == "keep-alive" else f"{head}Connection: {value}\r\n"
         if name == "Transfer-Encoding":
-            return start, ""  # the framing is decided here
-        kept = [line for line in start.split("\r\n") if not line.startswith(f"{name}: ")]
-        return "\r\n".join(kept), f"{name}: {value}\r\n"
+            return head  # the framing is decided here
+        # Date or Server: the handler's own, in place of the door's
+        kept = [line for line in head.split("\r\n") if not line.startswith(f"{name}: ")]
+        return "\r\n".join(kept) + f"{name}: {value}\r\n"
 
     def _describe(self, status: int, body: bytes, length: str | None, is_head: bool) -> str:
         """Return the line for the length, once it is sure that it will be true."""
@@ -181,7 +183,7 @@ class HTTPExchange(HTTPConnection):
 
     def _frame(self, status: int, headers: HTTPHeaders) -> None:
         """Decide how the end of the body will be known, and say so in *headers*."""
-        is_head = self._head_method == "HEAD"
+        is_head = self._head.method == "HEAD"
         length = headers.get("Content-Length")
         if "close" in headers.get("Connection", "").lower():
             self.keeps_alive = False
@@ -250,7 +252,7 @@ class HTTPExchange(HTTPConnection):
         """Answer for the application, which cannot: the request could not be read. The connection closes."""
         if self._stage == _OPEN and not self._protocol.is_gone:
             self.status = status
-            self._protocol.send_refusal(status, reason, is_head=self._head_method == "HEAD")
+            self._protocol.send_refusal(status, reason, is_head=self._head.method == "HEAD")
             self.keeps_alive = False
             self._finish()
         else:
@@ -290,19 +292,16 @@ class HTTPExchange(HTTPConnection):
         """The connection as a Tornado stream: `socket`, `closed()`, `close()`, `set_nodelay()`."""
         return self._protocol.stream
 
-    @property
-    def is_drained(self) -> bool:
-        """Whether a whole answer was given, and the transport holds little enough of it."""
-        return self._stage == _FINISHED and self.status > 0 and self._protocol.takes_more
-
     async def drained(self) -> None:
         """Return when what was written is below the transport's high-water mark.
 
         Raises:
             StreamClosedError: The client has gone.
         """
-        if not self.is_drained:  # else the connection may be closing, as its last answer said
-            await self._protocol.drain()
+        protocol = self._protocol
+        is_given = self._stage == _FINISHED and self.status > 0  # the connection may be closing, as it said then
+        if not is_given or protocol.is_writing_paused or protocol.is_lost:
+            await protocol.drain()
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         """Have *callback* called once if the client goes before the exchange is finished."""

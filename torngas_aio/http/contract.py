@@ -82,13 +82,16 @@ class Exchange(Protocol):
         headers: Iterable[tuple[str, str]],
         body: bytes,
         is_head: bool,
-    ) -> None:
+    ) -> bool:
         """Send one complete response and finish the exchange, in one write to the transport.
 
         `Date` (from the tick's cache) and `Server` are added unless given; `Content-Length` is added
         from *body* unless given or forbidden by the status (1xx, 204, 304). For *is_head* the header
         describes *body*, which is not sent. Names and values are trusted to be free of CR, LF and NUL:
         handlers check them as they are set.
+
+        Returns:
+            Whether `drained` would return at once. False is always right, only slower.
         """
 
     def write_headers(
@@ -110,10 +113,6 @@ class Exchange(Protocol):
 
     @property
     def is_finished(self) -> bool: ...
-
-    @property
-    def is_drained(self) -> bool:
-        """Whether `drained` would return at once. False is always right, only slower."""
 
     async def drained(self) -> None:
         """Return when what was written is below the transport's high-water mark.

@@ -15,12 +15,13 @@ one while it is idle, and how the bytes were split can make no difference. Begin
 """
 
 import re
+from typing import ClassVar
 
 import httptools
 
 from torngas_aio.http.limits import Limits
 
-__all__ = ["CHUNKED", "Head", "HeadParser", "Refusal"]
+__all__ = ["CHUNKED", "Head", "HeadParser", "Refusal", "SpokenHead"]
 
 CHUNKED = -1
 """The `Head.length` of a chunked body."""
@@ -35,7 +36,9 @@ class Refusal(Exception):
 
 
 class Head:
-    """One request head that is good.
+    """One request head that is good, and that says nothing but what goes without saying.
+
+    PERF: most are of this kind: three attributes are set for each, the rest is the class's (benchmarks, plain).
 
     Attributes:
         raw: The bytes, the empty line included.
@@ -45,21 +48,36 @@ class Head:
         is_gzipped: The body says that it is packed with gzip, and with nothing else.
     """
 
-    __slots__ = ("expects_continue", "is_gzipped", "keeps_alive", "length", "method", "raw", "target", "version")
+    __slots__ = ("method", "raw", "target")
 
-    def __init__(self, raw: bytes, method: str, target: str, version: str) -> None:
+    version: ClassVar[str] = "HTTP/1.1"
+    length: ClassVar[int] = 0
+    keeps_alive: ClassVar[bool] = True
+    expects_continue: ClassVar[bool] = False
+    is_gzipped: ClassVar[bool] = False
+
+    def __init__(self, raw: bytes, method: str, target: str) -> None:
         self.raw = raw
         self.method = method
         self.target = target
+
+
+class SpokenHead(Head):
+    """A head whose version and fields may say anything."""
+
+    version: str  # type: ignore[misc]  # an attribute of each, where the usual ones share it
+    length: int  # type: ignore[misc]
+    keeps_alive: bool  # type: ignore[misc]
+    expects_continue: bool  # type: ignore[misc]
+    is_gzipped: bool  # type: ignore[misc]
+
+    def __init__(self, raw: bytes, method: str, target: str, version: str) -> None:
+        super().__init__(raw, method, target)
         self.version = version
-        self.length = 0
-        self.keeps_alive = True
-        self.expects_continue = False
-        self.is_gzipped = False
 
     @property
     def is_usual(self) -> bool:
-        """Whether the fields say nothing but what goes without saying: HTTP/1.1, no body, keep the connection."""
+        """Whether a plain `Head` would say the same."""
         is_plain = not self.length and self.keeps_alive and not self.expects_continue and not self.is_gzipped
         return is_plain and self.version == "HTTP/1.1"
 
@@ -156,21 +174,30 @@ class HeadParser:
         Raises:
             Refusal: It is malformed, ambiguous or beyond a limit.
         """
-        at = raw.find(b"\r\n")
-        fields = raw[at:]
-        if fields in self._good:
-            # PERF: clients send the same fields again and again. What was said of them holds, whatever the request
-            # line is; a request line of the plain kind has nothing else to be checked: -3 us with ten fields
-            # (benchmarks, workload `headers`).
-            line = self._lines.get(raw[:at]) or self._taken_apart(raw[:at])
-            if line is not None:
-                return Head(raw, line[0], line[1], "HTTP/1.1")
+        known = self.recognize(raw)
+        if known is not None:
+            return known
         head = self._parse_whole(raw)
+        fields = raw[raw.find(b"\r\n") :]
         if head.is_usual and len(fields) <= _MAX_KEPT_FIELDS:
             if len(self._good) >= _MAX_KEPT:
                 self._good.clear()
             self._good.add(fields)
         return head
+
+    def recognize(self, data: bytes) -> Head | None:
+        """Return the head that *data* is, if it is one whole head whose fields were seen before.
+
+        PERF: clients send the same fields again and again. What was said of them holds, whatever the request line
+        is; a request line of the plain kind has nothing else to be checked: -3 us with ten fields (benchmarks,
+        headers).
+        """
+        at = data.find(b"\r\n")
+        if data[at:] not in self._good or at > self._max_line or len(data) > self._max_size:
+            return None
+        opening = data[:at]
+        line = self._lines.get(opening) or self._taken_apart(opening)
+        return None if line is None else Head(data, line[0], line[1])
 
     def _taken_apart(self, line: bytes) -> tuple[str, str] | None:
         """Return method and target of a request line of the plain kind; short ones are remembered."""
@@ -184,7 +211,7 @@ class HeadParser:
             self._lines[line] = pair
         return pair
 
-    def _parse_whole(self, raw: bytes) -> Head:
+    def _parse_whole(self, raw: bytes) -> SpokenHead:
         lines = raw.count(b"\r\n")
         if lines != raw.count(b"\n"):
             raise Refusal(400, "A line ends in LF without CR.")
@@ -197,7 +224,7 @@ class HeadParser:
         if lines - 2 > self._max_count:
             raise Refusal(431, f"The header has more than {self._max_count} fields.")
         self._check(raw, method)
-        head = Head(raw, name, target.decode("latin-1"), known_version)
+        head = SpokenHead(raw, name, target.decode("latin-1"), known_version)
         found = _deciding(raw)
         # PERF: the usual case is one Host that was seen before, and nothing else that decides anything.
         # (`Host` is the only name of four letters among those.)
@@ -220,7 +247,7 @@ class HeadParser:
             self._llhttp = _new_llhttp()
             raise Refusal(400, f"{exc}.") from None
 
-    def _weigh(self, head: Head, found: list[tuple[bytes, bytes]]) -> None:
+    def _weigh(self, head: SpokenHead, found: list[tuple[bytes, bytes]]) -> None:
         """Draw the conclusions from the fields that decide about host, framing and connection."""
         is_modern = head.version == "HTTP/1.1"
         head.keeps_alive = is_modern
@@ -246,7 +273,7 @@ class HeadParser:
         if options:
             head.keeps_alive = b"close" not in options and (is_modern or b"keep-alive" in options)
 
-    def _frame(self, head: Head, field: bytes, value: bytes) -> None:
+    def _frame(self, head: SpokenHead, field: bytes, value: bytes) -> None:
         if field == b"transfer-encoding":
             # SPEC: RFC 9112 6.1: an HTTP/1.0 message with a transfer coding has faulty framing
             if head.version != "HTTP/1.1" or value.lower() != b"chunked":
@@ -269,7 +296,7 @@ class HeadParser:
                 self._hosts.clear()
             self._hosts.add(hosts[0])
 
-    def _aim(self, head: Head, target: bytes, found: list[tuple[bytes, bytes]]) -> None:
+    def _aim(self, head: SpokenHead, target: bytes, found: list[tuple[bytes, bytes]]) -> None:
         """Accept a target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
         if target == b"*" and head.method == "OPTIONS":
             return
@@ -306,7 +333,7 @@ def _refuse_version(version: bytes) -> str:
     raise Refusal(400, "The request line does not end in an HTTP version.")
 
 
-def _expect(head: Head, value: bytes) -> None:
+def _expect(head: SpokenHead, value: bytes) -> None:
     if value.lower() != b"100-continue":
         raise Refusal(417, "The only expectation that can be met is '100-continue'.")
     # SPEC: RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored

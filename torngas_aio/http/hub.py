@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from torngas_aio.http.connection import HTTPExchange
 from torngas_aio.http.head import Head, HeadParser
-from torngas_aio.http.limits import Limits
+from torngas_aio.http.limits import NEVER, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request
 
@@ -37,7 +37,7 @@ ContextFor = Callable[[Request], Context]
 class Road(Protocol):
     """How requests reach an application."""
 
-    def travel(self, request: Request, exchange: HTTPExchange) -> Coroutine[Any, Any, None]:
+    def travel(self, request: Request) -> Coroutine[Any, Any, None]:
         """Return the coroutine that answers one request; it raises nothing but `CancelledError`."""
 
     def connection_closed(self, protocol: "HTTPProtocol") -> None:
@@ -52,8 +52,10 @@ class Hub:
         scheme: "http" or "https" for every client; None to go by the connection.
 
     Attributes:
-        now: The loop's time at the last sweep: at most one tick old.
+        soon: The loop's time at the next sweep: at most one tick away.
+        idle_until: When a connection that is idle from now on has been so for too long.
         tick: Seconds between two sweeps.
+        requests_per_connection: How many requests one connection serves; -1 for as many as come.
         refused: How many requests the server itself has answered, by status.
     """
 
@@ -70,6 +72,7 @@ class Hub:
     ) -> None:
         self.loop = loop
         self.road = road
+        self._travel = road.travel
         self.limits = limits
         self.context = context
         self.context_for = context_for
@@ -84,11 +87,19 @@ class Hub:
         self.is_stopping = False
         self.is_closed = False
         self.tick = limits.sweep_seconds
-        self.now = loop.time()
+        self.requests_per_connection = limits.requests_per_connection
+        self._idle_seconds = limits.idle_connection_timeout or NEVER
+        self._look_at_clock()
         self.done: asyncio.Future[None] = loop.create_future()
         self.done.set_result(None)
         self._timer: asyncio.TimerHandle | None = None
         self._idle: asyncio.Future[None] | None = None
+
+    def _look_at_clock(self) -> float:
+        now = self.loop.time()
+        self.soon = now + self.tick
+        self.idle_until = self.soon + self._idle_seconds
+        return now
 
     def start(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: Head) -> None:
         """Start answering a request, in a task and a context of its own."""
@@ -100,7 +111,7 @@ class Hub:
 
     async def _answer(self, request: Request, exchange: HTTPExchange) -> None:
         try:
-            await self.road.travel(request, exchange)
+            await self._travel(request)
         except asyncio.CancelledError:
             exchange.abort()
             raise
@@ -117,7 +128,7 @@ class Hub:
         self.arriving.discard(connection)
         self.connections.add(connection)
         if self._timer is None:
-            self.now = self.loop.time()
+            self._look_at_clock()
             self._timer = self.loop.call_later(self.tick, self._sweep)
 
     def remove(self, connection: "HTTPProtocol") -> None:
@@ -127,7 +138,7 @@ class Hub:
 
     def _sweep(self) -> None:
         """Let every connection see what time it is."""
-        self.now = now = self.loop.time()
+        now = self._look_at_clock()
         for connection in list(self.connections):
             connection.check(now)
         # Without connections there is nothing to watch: the next one starts the clock again.

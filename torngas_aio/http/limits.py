@@ -49,6 +49,11 @@ class Limits:
     decompress_request: bool = False
 
     @property
+    def requests_per_connection(self) -> int:
+        """How many requests one connection serves; -1 for as many as come."""
+        return 1 if self.no_keep_alive else self.max_keep_alive_requests or -1
+
+    @property
     def sweep_seconds(self) -> float:
         """How often deadlines are looked at: a tenth of the shortest one, between 0.01 s and 1 s."""
         times = (

@@ -9,6 +9,7 @@ Handlers that use Tornado's public attributes cannot tell. Begin with `Request._
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tornado.escape import parse_qs_bytes
@@ -31,6 +32,7 @@ MAX_QUERY_FIELDS = 1000
 """How many fields a query string may hold; more are refused with 400, as in Tornado 6.6."""
 
 _cookie_lines = re.compile(rb"\r\ncookie:[ \t]*([^\r]*)", re.IGNORECASE).findall
+_now = time.time
 _Arguments = dict[str, list[bytes]]
 
 
@@ -45,7 +47,11 @@ class Request(HTTPServerRequest):
         server_connection: The opaque connection object of Tornado's delegate interface.
     """
 
+    # Class attributes stand in until something changes them.
     _scope: Any = None
+    _body = b""
+    _finish_time = None
+    _is_body_parsed = False
     _plain_cookies: dict[str, str] | None
     _first: dict[bytes, bytes] | None = None  # of each header, by its lower-case name
 
@@ -60,11 +66,8 @@ class Request(HTTPServerRequest):
         self.path, _, self.query = self.uri.partition("?")
         self.connection = connection
         self.server_connection = server_connection
-        self._body = b""
         self._raw_headers = headers
-        self._start_time = time.time()
-        self._finish_time = None
-        self._is_body_parsed = False
+        self._start_time = _now()
 
     @property
     def body(self) -> bytes:
@@ -122,15 +125,6 @@ class Request(HTTPServerRequest):
         headers = self.headers
         headers["X-Consumed-Content-Encoding"] = headers.pop("Content-Encoding")
         self._raw_headers = headers
-
-    def __getattr__(self, name: str) -> Any:
-        # Reached only for what is not there yet: the value is kept and found directly from then on.
-        build = _LAZY.get(name)
-        if build is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = build(self)
-        self.__dict__[name] = value
-        return value
 
     def _parse_body(self) -> None:
         """Parse body arguments and files, once.
@@ -209,7 +203,27 @@ def _protocol(request: Request) -> str:
     return getattr(getattr(request.connection, "context", None), "protocol", "http")
 
 
-_LAZY = {
+class _Lazy:
+    """An attribute of a request that is built when it is first looked at, and kept.
+
+    PERF: `__getattr__` would make every look at any attribute slower; the standard library's `cached_property`
+    takes a lock.
+    """
+
+    __slots__ = ("_build", "_name")
+
+    def __init__(self, name: str, build: Callable[[Request], Any]) -> None:
+        self._name = name
+        self._build = build
+
+    def __get__(self, request: Request | None, owner: type) -> Any:
+        if request is None:
+            return self
+        value = request.__dict__[self._name] = self._build(request)
+        return value
+
+
+for _name, _build in {
     "headers": _headers,
     "host": _host,
     "host_name": _host_name,
@@ -219,4 +233,5 @@ _LAZY = {
     "files": _files,
     "remote_ip": _remote_ip,
     "protocol": _protocol,
-}
+}.items():
+    setattr(Request, _name, _Lazy(_name, _build))

@@ -53,14 +53,10 @@ def road_to(application: Any) -> Road:
 class DirectRoad:
     """Hands a request to the application as soon as its head is in."""
 
-    __slots__ = ("_serve",)
+    __slots__ = ("travel",)
 
     def __init__(self, application: DirectApplication) -> None:
-        self._serve = application.serve_request
-
-    def travel(self, request: Request, exchange: HTTPExchange) -> Any:
-        """Return the application's own coroutine."""
-        return self._serve(request)
+        self.travel: Any = application.serve_request
 
     def connection_closed(self, protocol: "HTTPProtocol") -> None:
         """Nothing: the application knows of requests only."""
@@ -74,8 +70,9 @@ class DelegateRoad:
     def __init__(self, delegate: HTTPServerConnectionDelegate) -> None:
         self._delegate = delegate
 
-    async def travel(self, request: Request, exchange: HTTPExchange) -> None:
+    async def travel(self, request: Request) -> None:
         """Show one request to a delegate; the answer may come later, from wherever the delegate likes."""
+        exchange: HTTPExchange = request.connection  # type: ignore[assignment]  # ours, on our server
         assert request.server_connection is not None
         delegate = self._delegate.start_request(request.server_connection, exchange)
         try:

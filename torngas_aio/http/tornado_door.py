@@ -108,7 +108,7 @@ class TornadoExchange(HTTPConnection):
         """The connection's `tornado.iostream.IOStream`."""
         return self._connection.stream
 
-    def respond(self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, is_head: bool) -> None:
+    def respond(self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, is_head: bool) -> bool:
         fields = HTTPHeaders()
         for name, value in headers:
             fields.add(name, value)
@@ -120,6 +120,7 @@ class TornadoExchange(HTTPConnection):
             fields["Content-Length"] = str(len(body))
         self.write_headers(ResponseStartLine("", status, reason), fields, b"" if is_head else body)
         self.finish()
+        return False
 
     def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
@@ -156,10 +157,6 @@ class TornadoExchange(HTTPConnection):
         self.is_finished = True
         self._connection.set_close_callback(None)
         return self._connection.detach()
-
-    @property
-    def is_drained(self) -> bool:
-        return self._written is None
 
     async def drained(self) -> None:
         if self._written is not None:

@@ -4,7 +4,8 @@ Begin with `PipelineRun`.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import length_hint
 from types import TracebackType
 from typing import Any
 
@@ -41,17 +42,18 @@ class PipelineRun:
     `clear`, handed to each hook, ends all stages of all middlewares for this request.
     """
 
-    __slots__ = ("_next_response", "is_cleared", "stages")
+    __slots__ = ("_response_hooks", "is_cleared", "stages")
 
     def __init__(self, stages: RouteStages = NOTHING) -> None:
         self.stages = stages
         self.is_cleared = False
-        self._next_response = 0
+        self._response_hooks: Iterator[HookCall] | None = None  # those still to run, once the first has begun
 
     def clear(self) -> None:
         """End every stage of every middleware for this request."""
         self.is_cleared = True
         self.stages = NOTHING
+        self._response_hooks = None
 
     def enter(self, stages: RouteStages) -> None:
         """Go on with the stages of the matched route, unless all was cleared."""
@@ -86,22 +88,19 @@ class PipelineRun:
     async def response(self, handler: Any, chunk: list[bytes]) -> None:
         """Run the response hooks that have not run yet; after an error, call again for the rest."""
         clear = self.clear
-        hooks = self.stages.response
-        index = self._next_response
-        try:
-            for hook in hooks[index:] if index else hooks:
-                index += 1
-                if await hook(handler, clear, chunk) or self.is_cleared:
-                    break
-        except BaseException:
-            self._next_response = index
-            raise
-        self._next_response = len(hooks)
+        hooks = self._response_hooks
+        if hooks is None:
+            hooks = self._response_hooks = iter(self.stages.response)
+        for hook in hooks:
+            if await hook(handler, clear, chunk) or self.is_cleared:
+                self._response_hooks = iter(())
+                return
 
     @property
     def has_response_hooks(self) -> bool:
         """Whether response hooks are still to run."""
-        return self._next_response < len(self.stages.response)
+        hooks = self._response_hooks
+        return bool(self.stages.response) if hooks is None else length_hint(hooks) > 0
 
     async def endcall(self, handler: Any) -> None:
         """Run the endcall hooks; an error is logged and the remaining hooks still run."""
