@@ -6,7 +6,6 @@ The rivals read from the same slave, through an engine of its own, and write to 
 (aiomysql), same pool, no pings before use, uvloop everywhere. Begin with `main`.
 """
 
-import asyncio
 import os
 import sys
 from typing import Any
@@ -39,9 +38,11 @@ def torngas(port: int) -> None:
     from torngas_aio.application import Application
     from torngas_aio.db.dbalchemy import Model
     from torngas_aio.handler import ApiHandler, WebHandler
-    from torngas_aio.http.server import HTTPServer
     from torngas_aio.middleware.dbalchemy import DBAlchemyMiddleware
     from torngas_aio.settings_manager import settings
+    from torngas_aio.webserver.doors import make_door
+    from torngas_aio.webserver.serving import run_until_stopped
+    from torngas_aio.webserver.sockets import bind
 
     class User(Model):
         __tablename__ = "users"
@@ -74,9 +75,7 @@ def torngas(port: int) -> None:
     async def serve(templates: str) -> None:
         handlers: list[Any] = [(r"/one/(\d+)", One), ("/page", Page), ("/insert", Insert)]
         application = Application(handlers, middlewares=[DBAlchemyMiddleware], template_path=templates)
-        await application.startup()
-        HTTPServer(application).listen(port, HOST)
-        await asyncio.Event().wait()
+        await run_until_stopped(application, make_door(application), bind(port, HOST))
 
     settings.configure(
         DATABASE_CONNECTION={"default": {"connections": [server("master"), server("slave")]}},

@@ -10,15 +10,15 @@ from typing import Any
 
 
 def torngas(port: int, redis_port: int) -> None:
-    import asyncio
-
     import uvloop
 
     from torngas_aio.application import Application
     from torngas_aio.handler import WebHandler
-    from torngas_aio.http.server import HTTPServer
     from torngas_aio.middleware.session import SessionMiddleware
     from torngas_aio.settings_manager import settings
+    from torngas_aio.webserver.doors import make_door
+    from torngas_aio.webserver.serving import run_until_stopped
+    from torngas_aio.webserver.sockets import bind
 
     class Count(WebHandler):
         async def get(self) -> None:
@@ -36,9 +36,7 @@ def torngas(port: int, redis_port: int) -> None:
 
     async def main() -> None:
         application = Application([("/", Count), ("/read", Read)], middlewares=[SessionMiddleware])
-        await application.startup()
-        HTTPServer(application).listen(port, "127.0.0.1")
-        await asyncio.Event().wait()
+        await run_until_stopped(application, make_door(application), bind(port, "127.0.0.1"))
 
     uvloop.run(main())
 

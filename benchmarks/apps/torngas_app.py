@@ -1,6 +1,5 @@
 """torngas_aio through `WebHandler`, with every safety on; `torngas-tornado` is the same behind Tornado's server."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ from torngas_aio.application import Application
 from torngas_aio.handler import ApiHandler, WebHandler
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
+from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.serving import run_until_stopped
+from torngas_aio.webserver.sockets import bind
 
 ENGINE = "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"
 
@@ -91,17 +93,9 @@ def made(variant: Variant, templates: str) -> Application:
 def serve(variant: Variant, port: int, door: str) -> None:
     with tempfile.TemporaryDirectory() as templates:
         Path(templates, "page.html").write_text(PAGE, encoding="utf-8")
-        settings.configure(
-            TEMPLATE_CONFIG={"template_engine": "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"}
-        )
+        settings.configure(TEMPLATE_CONFIG={"template_engine": ENGINE})
         uvloop.run(main(made(variant, templates), port, door))
 
 
 async def main(application: Application, port: int, door: str) -> None:
-    if door == "tornado":
-        from tornado.httpserver import HTTPServer
-    else:
-        from torngas_aio.http.server import HTTPServer  # type: ignore[assignment]
-    await application.startup()
-    HTTPServer(application, max_body_size=2**31).listen(port, "127.0.0.1")
-    await asyncio.Event().wait()
+    await run_until_stopped(application, make_door(application, door, max_body_size=2**31), bind(port, "127.0.0.1"))

@@ -1,9 +1,11 @@
 """Serving ends politely: nothing accepted is dropped, everything opened is closed, in order."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -156,6 +158,29 @@ async def test_a_signal_ends_the_run(
     await task
     assert recorder.events == ["startup", "answered", "shutdown"]
     assert signal.getsignal(number) == before
+
+
+async def test_what_the_start_has_made_is_not_collected(
+    recorder: Recorder, listener: Sockets, http_server: str
+) -> None:
+    """While the server runs the collector leaves it alone; garbage from before is gone; then all is as it was."""
+    before = gc.get_freeze_count()
+    garbage = Recorder()
+    garbage.itself = garbage  # type: ignore[attr-defined]  # a cycle: only the collector frees it
+    is_alive = weakref.ref(garbage)
+    del garbage
+    ready = asyncio.Event()
+    task = asyncio.create_task(
+        run_until_stopped(recorder, make_door(recorder, http_server), listener, on_ready=ready.set)
+    )
+    await started(task, ready)
+    assert gc.get_freeze_count() > before + 1000
+    assert is_alive() is None
+    async with client_of(listener) as client:
+        assert (await client.ask()).endswith("hello")
+    os.kill(os.getpid(), signal.SIGTERM)
+    await task
+    assert gc.get_freeze_count() == before
 
 
 async def test_a_second_signal_does_not_wait(

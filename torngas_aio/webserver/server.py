@@ -29,7 +29,7 @@ from torngas_aio.webserver.doors import FrontDoor, door_kind, make_door
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
 from torngas_aio.webserver.options import define_options, log_options, parse_options, workers_wanted
 from torngas_aio.webserver.reloading import start_reloading
-from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving
+from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving, settled_memory
 from torngas_aio.webserver.sockets import is_reachable, tls_context
 
 if TYPE_CHECKING:
@@ -304,7 +304,8 @@ class Server:
             workers,
             graceful_timeout=options.graceful_timeout,
         )
-        status = supervisor.run()
+        with settled_memory():  # before they are forked: what no collection touches, they share
+            status = supervisor.run()
         if status:
             raise SystemExit(status)
 

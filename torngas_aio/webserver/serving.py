@@ -10,6 +10,7 @@ Begin with `serving`; `run_until_stopped` adds signals, `serve` is for programs 
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import signal
 import socket
@@ -24,7 +25,7 @@ from torngas_aio._closing import close_safely
 from torngas_aio.webserver.doors import FrontDoor, make_door
 from torngas_aio.webserver.sockets import LOOPBACK, bind, bind_unix
 
-__all__ = ["GRACEFUL_SECONDS", "new_event_loop", "run_until_stopped", "serve", "serving"]
+__all__ = ["GRACEFUL_SECONDS", "new_event_loop", "run_until_stopped", "serve", "serving", "settled_memory"]
 
 logger = logging.getLogger("torngas_aio.server")
 
@@ -105,10 +106,27 @@ async def run_until_stopped(
 
     with _on_signals(on_signal):
         async with serving(application, door, sockets, graceful_seconds=graceful_seconds, hurry=hurry):
-            if on_ready is not None:
-                on_ready()
-            await stop.wait()
+            with settled_memory():
+                if on_ready is not None:
+                    on_ready()
+                await stop.wait()
     logger.info("The server has ended.")
+
+
+@contextlib.contextmanager
+def settled_memory() -> Iterator[None]:
+    """Leave all that is in memory now out of every garbage collection while the block runs.
+
+    Modules, settings and mappers stay for as long as the process does. Without this the collector goes through all of
+    them again and again, some 30 ms each time in an application with a database, in which nobody is answered: a tenth
+    of the CPU time, half of the 99th percentile (benchmarks/db.py).
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def serve(

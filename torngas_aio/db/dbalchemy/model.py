@@ -11,8 +11,9 @@ Begin with `Model`.
 """
 
 from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Select, select
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase
 
@@ -43,9 +44,15 @@ def metadatas() -> dict[str, MetaData]:
 class _Queries:
     """`Model.Q`: a fresh query of the class it is read on."""
 
+    def __init__(self) -> None:
+        self._statements: WeakKeyDictionary[type, Select[Any]] = WeakKeyDictionary()  # PERF: immutable, so made once
+
     def __get__(self, instance: Any, owner: type[M]) -> Query[M]:
         name = owner.__connection_name__
-        return Query((owner,), lambda: current_session(name))
+        statement = self._statements.get(owner)
+        if statement is None:
+            statement = self._statements[owner] = select(owner)
+        return Query((owner,), lambda: current_session(name), statement)
 
 
 class _Sessions:

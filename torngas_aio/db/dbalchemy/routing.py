@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
+from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.statements import Effect, effect_of
 from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
@@ -102,7 +103,11 @@ class RoutedSession(Session):
     def get(self, entity: Any, ident: Any, **kw: Any) -> Any:
         if self._may_be_stale and self._reads_go_to_the_master() and not kw.get("populate_existing"):
             kw["populate_existing"] = True
-        return super().get(entity, ident, **kw)
+        lookup = None if any(kw.values()) else lookup_of(entity)
+        values = None if lookup is None else lookup.values_of(ident)
+        if lookup is None or values is None or (len(self.identity_map) and lookup.key_of(values) in self.identity_map):
+            return super().get(entity, ident, **kw)
+        return self.execute(lookup.statement, values).unique().scalar_one_or_none()
 
     def flush(self, objects: Any = None) -> None:
         is_first = self._enter()

@@ -1,0 +1,146 @@
+"""One object by its primary key: whatever the model and the key are like, as SQLAlchemy's own `get` answers."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import ForeignKey, String, event
+from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from tests.db.support import configured
+from torngas_aio._closing import close_all
+from torngas_aio.db.dbalchemy import DbSession, session_scope
+from torngas_aio.db.dbalchemy.lookup import lookup_of
+from torngas_aio.db.dbalchemy.registry import cluster_of
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Shelf(Base):
+    __tablename__ = "shelves"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    books: Mapped[list["Book"]] = relationship(lazy="joined")
+
+
+class Book(Base):
+    __tablename__ = "books"
+
+    isbn: Mapped[str] = mapped_column(String(20), primary_key=True)
+    shelf_id: Mapped[int] = mapped_column(ForeignKey("shelves.id"))
+
+
+class Seat(Base):
+    __tablename__ = "seats"
+
+    row: Mapped[int] = mapped_column("row_number", primary_key=True)
+    place: Mapped[str] = mapped_column(String(2), primary_key=True)
+
+
+class Animal(Base):
+    __tablename__ = "animals"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}  # noqa: RUF012  # SQLAlchemy's
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))
+
+
+class Dog(Animal):
+    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012  # SQLAlchemy's
+
+
+@pytest.fixture
+async def session(sqlite: dict[str, Any]) -> AsyncIterator[DbSession]:
+    """A session that has loaded nothing yet, on tables with a few rows."""
+    with configured(sqlite):
+        async with cluster_of().master.engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with session_scope() as filling:
+            filling.add_all([Shelf(id=1, books=[Book(isbn="a"), Book(isbn="b")]), Seat(row=3, place="c"), Dog(id=1)])
+            await filling.commit()
+        async with session_scope() as fresh:
+            yield fresh
+        await close_all()
+
+
+@pytest.fixture
+async def sent(session: DbSession) -> AsyncIterator[list[str]]:
+    """The statements that reach the servers meanwhile."""
+    found: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    engines = [node.sync_engine for node in (cluster_of().master, *cluster_of().slaves)]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    yield found
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_an_object_is_loaded_once(session: DbSession, sent: list[str]) -> None:
+    """The second time it is the same object, and the database is not asked."""
+    shelf = await session.get(Shelf, 1)
+    assert shelf is not None
+    assert await session.get(Shelf, 1) is shelf
+    assert await session.get(Shelf, (1,)) is shelf
+    assert len(sent) == 1
+
+
+async def test_a_joined_collection_comes_with_it(session: DbSession) -> None:
+    """Two rows of a JOIN are one object."""
+    shelf = await session.get(Shelf, 1)
+    assert shelf is not None
+    assert sorted(book.isbn for book in shelf.books) == ["a", "b"]
+
+
+@pytest.mark.parametrize("ident", [(3, "c"), [3, "c"], {"row": 3, "place": "c"}])
+async def test_a_key_of_two_columns(session: DbSession, ident: Any) -> None:
+    """Given in the order of the columns, or by the names of the attributes."""
+    seat = await session.get(Seat, ident)
+    assert seat is not None
+    assert (seat.row, seat.place) == (3, "c")
+    assert await session.get(Seat, (3, "d")) is None
+
+
+@pytest.mark.parametrize("ident", [3, (3,), (3, "c", 1)])
+async def test_a_key_of_the_wrong_length(session: DbSession, ident: Any) -> None:
+    """SQLAlchemy's own error says which columns there are."""
+    with pytest.raises(InvalidRequestError, match=r"seats\.place"):
+        await session.get(Seat, ident)
+
+
+async def test_models_that_inherit(session: DbSession) -> None:
+    """The object is of its own class; asked for as another it is not found, loaded already or not."""
+    assert isinstance(await session.get(Animal, 1), Dog)
+    assert lookup_of(Animal) is None
+    assert lookup_of(Dog) is None
+
+
+async def test_what_is_no_model_is_refused(session: DbSession) -> None:
+    """As SQLAlchemy says it."""
+    with pytest.raises(SQLAlchemyError, match=r"No inspection system|Expected mapped class"):
+        await session.get(object, 1)
+    assert lookup_of(Shelf) is lookup_of(Shelf)
+
+
+async def test_what_is_to_be_flushed_is_found(session: DbSession) -> None:
+    """A new object is flushed before the database is asked, as before any query."""
+    session.add(Book(isbn="new", shelf_id=1))
+    found = await session.get(Book, "new")
+    assert found is not None
+    assert found.shelf_id == 1
+
+
+async def test_an_expired_object_is_loaded_again(session: DbSession, sent: list[str]) -> None:
+    """It stays the same object, with what the database says now."""
+    book = await session.get(Book, "a")
+    session.expire(book)
+    assert await session.get(Book, "a") is book
+    assert book is not None
+    assert book.shelf_id == 1
+    assert len(sent) == 2

@@ -1,0 +1,59 @@
+"""One object by its primary key: the statement for that, built once for each model.
+
+    lookup_of(User) ──► SELECT ... WHERE users.id = :pk0      sent with other values each time
+
+`Session.get` of SQLAlchemy builds, and keys for its cache, a new statement for each call: 45 of the 290 us that one
+row takes (benchmarks/db.py, one). Begin with `lookup_of`.
+"""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Select, bindparam, inspect, select
+from sqlalchemy.orm import Mapper
+
+__all__ = ["Lookup", "lookup_of"]
+
+
+class Lookup:
+    """How the objects of one model are found.
+
+    Attributes:
+        statement: Selects the object with the primary key `pk0`, `pk1`, ...
+    """
+
+    __slots__ = ("_mapper", "_names", "statement")
+
+    def __init__(self, mapper: Mapper[Any]) -> None:
+        self._mapper = mapper
+        self._names = tuple(f"pk{number}" for number in range(len(mapper.primary_key)))
+        criteria = (column == bindparam(name) for column, name in zip(mapper.primary_key, self._names, strict=True))
+        self.statement: Select[Any] = select(mapper.class_).where(*criteria)
+
+    def values_of(self, ident: Any) -> dict[str, Any] | None:
+        """Return the statement's values for *ident*: a number or text, or a tuple of them; None for what else it is."""
+        values = ident if type(ident) is tuple else (ident,)
+        if len(values) != len(self._names) or not all(type(value) in _PLAIN for value in values):
+            return None
+        return dict(zip(self._names, values, strict=True))
+
+    def key_of(self, values: dict[str, Any]) -> Any:
+        """Return what a session's identity map has the object with these values under."""
+        return self._mapper.identity_key_from_primary_key(tuple(values.values()))
+
+
+_PLAIN = frozenset({int, str, bytes})
+_lookups: "WeakKeyDictionary[Any, Lookup | None]" = WeakKeyDictionary()
+
+
+def lookup_of(entity: Any) -> Lookup | None:
+    """Return how objects of the model *entity* are found; None where that takes more than one plain statement."""
+    try:
+        return _lookups[entity]
+    except (KeyError, TypeError):
+        mapper = inspect(entity, raiseerr=False)
+    if mapper is None or not mapper.is_mapper or mapper is entity:
+        return None
+    has_one_table = mapper.inherits is None and mapper.polymorphic_on is None and not mapper.always_refresh
+    found = _lookups[entity] = Lookup(mapper) if has_one_table else None
+    return found
