@@ -29,8 +29,11 @@ def loaded(app: AppProcess, workload: Workload, seconds: float, connections: int
     """
     _wrk(app, workload, 0.4, connections, core)  # warm
     cpu = app.cpu_seconds()
+    lines = app.settled_lines() if workload.variant == "access-log" else 0
     found = _wrk(app, workload, seconds, connections, core)
     cpu = app.cpu_seconds() - cpu
+    if workload.variant == "access-log" and app.settled_lines() - lines < found["requests"]:
+        raise RuntimeError(f"{app.name}: {app.settled_lines() - lines} lines logged for {found['requests']} requests")
     if found["bad_answers"] or found["failures"] or not found["requests"]:
         raise RuntimeError(f"{app.name}, {workload.name}: {found}")
     return {

@@ -97,6 +97,15 @@ class AppProcess:
                         total += int(line.split()[1]) * 1024
         return total
 
+    def settled_lines(self) -> int:
+        """How many lines it has printed, once it prints no more."""
+        size = -1
+        while size != (now := self._log.stat().st_size):
+            size = now
+            time.sleep(0.3)
+        with self._log.open("rb") as log:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: log.read(1 << 20), b""))
+
     def reset_peak(self) -> None:
         """Have `VmHWM` count from now."""
         for pid in self.pids():

@@ -90,6 +90,7 @@ WORKLOADS = {
         Workload("cookies", "/cookie", _cookie, headers={"Cookie": "theme=dark; visitor=8c1f6f7a"}),
         Workload("page", "/page", _page),
         Workload("middlewares", "/plain", _text(PLAIN), "middlewares"),
+        Workload("access-log", "/plain", _text(PLAIN), "access-log"),
         *(_routes(count) for count in (10, 100, 1_000, 5_000)),
     )
 }

@@ -1,5 +1,6 @@
 """aiohttp on its own server and uvloop."""
 
+import logging
 from typing import Any
 
 import uvloop
@@ -55,6 +56,7 @@ def serve(variant: Variant, port: int, _: str) -> None:
     app.router.add_post("/upload", upload)
     for number in variant.routes:
         app.router.add_get(f"/api/v1/r{number}/{{id}}", user)
+    log = logging.getLogger("aiohttp.access") if variant.logs_access else None
     web.run_app(
-        app, host="127.0.0.1", port=port, access_log=None, print=None, loop=uvloop.new_event_loop(), backlog=2048
+        app, host="127.0.0.1", port=port, access_log=log, print=None, loop=uvloop.new_event_loop(), backlog=2048
     )

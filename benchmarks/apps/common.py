@@ -23,13 +23,18 @@ PAGE = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Which application: `plain`, `middlewares` (five that do nothing), or `routes-N`."""
+    """Which application: `plain`, `middlewares` (five that do nothing), `access-log`, or `routes-N`."""
 
     name: str = "plain"
 
     @property
     def middlewares(self) -> int:
         return MIDDLEWARES if self.name == "middlewares" else 0
+
+    @property
+    def logs_access(self) -> bool:
+        """Whether each request has its line in the access log, on stdout or stderr."""
+        return self.name == "access-log"
 
     @property
     def routes(self) -> range:

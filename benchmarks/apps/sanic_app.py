@@ -48,8 +48,8 @@ async def on_response(_: Request, __: HTTPResponse) -> None:
 
 
 def serve(variant: Variant, port: int, _: str) -> None:
-    app: Any = Sanic("bench", configure_logging=False)
-    app.config.update(ACCESS_LOG=False, REQUEST_MAX_SIZE=2**31, KEEP_ALIVE_TIMEOUT=600)
+    app: Any = Sanic("bench", configure_logging=variant.logs_access)
+    app.config.update(ACCESS_LOG=variant.logs_access, REQUEST_MAX_SIZE=2**31, KEEP_ALIVE_TIMEOUT=600)
     app.add_route(plain, "/plain")
     app.add_route(as_json, "/json")
     app.add_route(user, "/user/<id:str>")
@@ -61,7 +61,7 @@ def serve(variant: Variant, port: int, _: str) -> None:
     for number in range(variant.middlewares):
         app.register_middleware(_copy(on_request, number), "request")
         app.register_middleware(_copy(on_response, number), "response")
-    app.run("127.0.0.1", port, access_log=False, motd=False, single_process=True, backlog=2048)
+    app.run("127.0.0.1", port, access_log=variant.logs_access, motd=False, single_process=True, backlog=2048)
 
 
 def _copy(function: Any, number: int) -> Any:

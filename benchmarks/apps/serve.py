@@ -17,11 +17,11 @@ VARIANT, FRAMEWORK = "TORNGAS_BENCH_VARIANT", "TORNGAS_BENCH_FRAMEWORK"
 
 def main() -> None:
     name, port, variant = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    logging.basicConfig(level=logging.ERROR)
+    logging.basicConfig(level=logging.INFO if Variant(variant).logs_access else logging.ERROR)
     framework, _, server = name.partition("-")
     if server in ASGI_SERVERS:
         os.environ[VARIANT], os.environ[FRAMEWORK] = variant, framework
-        {"uvicorn": serve_uvicorn, "granian": serve_granian}[server](port)
+        {"uvicorn": serve_uvicorn, "granian": serve_granian}[server](port, Variant(variant).logs_access)
     else:
         importlib.import_module(f"benchmarks.apps.{framework}_app").serve(Variant(variant), port, server)
 
@@ -32,14 +32,17 @@ def made() -> Any:
     return module.make(Variant(os.environ[VARIANT]))
 
 
-def serve_uvicorn(port: int) -> None:
+def serve_uvicorn(port: int, logs_access: bool) -> None:
     import uvicorn
 
-    # uvloop, httptools and no access log: https://www.uvicorn.org/settings/ (the server and date headers stay, as ours)
-    uvicorn.run(made(), port=port, loop="uvloop", http="httptools", access_log=False, log_level="error", lifespan="on")
+    # uvloop and httptools: https://www.uvicorn.org/settings/ (the server and date headers stay, as ours)
+    level = "info" if logs_access else "error"
+    uvicorn.run(
+        made(), port=port, loop="uvloop", http="httptools", access_log=logs_access, log_level=level, lifespan="on"
+    )
 
 
-def serve_granian(port: int) -> None:
+def serve_granian(port: int, logs_access: bool) -> None:
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces, Loops
 
@@ -51,7 +54,8 @@ def serve_granian(port: int) -> None:
         loop=Loops.uvloop,
         http=HTTPModes.http1,
         websockets=False,
-        log_enabled=False,
+        log_enabled=logs_access,
+        log_access=logs_access,
         backlog=2048,
     ).serve()
 

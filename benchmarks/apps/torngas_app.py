@@ -1,5 +1,6 @@
 """torngas_aio through `WebHandler`, with every safety on; `torngas-tornado` is the same behind Tornado's server."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tornado.web import stream_request_body
 from benchmarks.apps.common import NAME, PAGE, PLAIN, ROWS, Variant
 from torngas_aio.application import Application
 from torngas_aio.handler import ApiHandler, WebHandler
+from torngas_aio.logger import init_logging
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.doors import make_door
@@ -94,6 +96,9 @@ def serve(variant: Variant, port: int, door: str) -> None:
     with tempfile.TemporaryDirectory() as templates:
         Path(templates, "page.html").write_text(PAGE, encoding="utf-8")
         settings.configure(TEMPLATE_CONFIG={"template_engine": ENGINE})
+        if variant.logs_access:
+            logging.getLogger().handlers.clear()
+            init_logging()
         uvloop.run(main(made(variant, templates), port, door))
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
+from tests.services.process import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 SITE = "tests.asgi.site:application"
@@ -71,13 +72,6 @@ async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
                 os.killpg(process.pid, signal.SIGKILL)  # with the workers that the server may have
             await process.wait()
             await reading
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def answering(port: int, process: asyncio.subprocess.Process) -> None:

@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import weakref
@@ -26,7 +27,7 @@ from typing import Self
 
 import pytest
 
-__all__ = ["HOST", "ServerProcess", "accepts", "binary", "free_port"]
+__all__ = ["HOST", "ServerProcess", "accepts", "binary", "claims", "free_port"]
 
 HOST = "127.0.0.1"
 
@@ -58,19 +59,34 @@ def binary(name: str, *others: str, folders: Sequence[str] = ()) -> str:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on; different on every call.
+    """Return a loopback TCP port that nothing listens on; different on every call, in whatever process of this machine.
 
     It is below the ports that the system gives to clients, so that none of them takes it meanwhile; a Redis Cluster's
     second port, 10,000 above it, too.
     """
     while True:
         port = random.randrange(10_240, 22_000)
-        if port not in _given and all(_is_free(each) for each in (port, port + 10_000)):
-            _given.add(port)
+        if all(_is_free(each) for each in (port, port + 10_000)) and claims(port):
             return port
 
 
-_given: set[int] = set()
+_claims: dict[int, socket.socket] = {}
+"""What tells the other test processes which ports are this one's; the system takes it back at the end."""
+
+
+def claims(port: int) -> bool:
+    """Claim *port* for this process; false when another one has, or this one has already."""
+    if port in _claims:
+        return False
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        if sys.platform == "linux":  # elsewhere there are no names without files
+            claim.bind(f"\0torngas-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim
+    return True
 
 
 def _is_free(port: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
+from tests.services.process import HOST, ServerProcess, accepts, binary, claims, free_port
 
 
 def served(port: int) -> ServerProcess:
@@ -28,6 +28,19 @@ def port() -> int:
 def server(port: int) -> Iterator[ServerProcess]:
     with served(port) as running:
         yield running
+
+
+def test_another_process_gets_other_ports() -> None:
+    """While a process lives its ports are its own, though nothing listens on them yet; then they are free again."""
+    give = "import sys; from tests.services.process import free_port; print(free_port(), flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", give], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        assert not claims(port)
+        other.stdin.close()
+    assert claims(port)
+    assert not claims(port), "ours by now"
 
 
 def test_a_killed_server_comes_back_on_its_port(server: ServerProcess, port: int) -> None:
