@@ -1,6 +1,7 @@
 """The application: what it builds, whom it serves, and when it refuses to be built."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +305,34 @@ class TestWithTornadosTestCase(AsyncHTTPTestCase):
     def test_it_answers(self) -> None:
         assert self.fetch("/").body == b"ours"
         assert TOLD[:3] == ["init", "call", "request"]
+
+
+async def test_the_access_log_names_the_handlers_method(door: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Tornado's line, by its level; its place is the method that answered, in the project's own file."""
+
+    class Page(WebHandler):
+        async def get(self, status: str) -> None:
+            self.set_status(int(status))
+
+    line = Page.get.__code__.co_firstlineno
+    caplog.set_level("INFO", "tornado.access")
+    async with TestClient(Application([(r"/(\d+)", Page)]), http_server=door) as client:
+        for status in (200, 404, 503):
+            await client.get(f"/{status}?q=1")
+        await client.post("/200")
+    records = [record for record in caplog.records if record.name == "tornado.access"]
+    assert [record.levelname for record in records] == ["INFO", "WARNING", "ERROR", "WARNING"]
+    assert re.fullmatch(r"200 GET /200\?q=1 \(127\.0\.0\.1\) \d+\.\d\dms", records[0].getMessage())
+    assert [(record.pathname, record.lineno) for record in records[:3]] == [(__file__, line)] * 3
+    assert records[3].getMessage().startswith("405 POST /200 ")
+
+
+async def test_a_log_function_has_the_say(door: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As with Tornado, the setting replaces the line."""
+    seen: list[int] = []
+    application = Application([("/", Ours)], log_function=lambda handler: seen.append(handler.get_status()))
+    caplog.set_level("INFO", "tornado.access")
+    async with TestClient(application, http_server=door) as client:
+        await client.get("/")
+    assert seen == [200]
+    assert not [record for record in caplog.records if record.name == "tornado.access"]

@@ -75,6 +75,7 @@ def serve(variant: Variant, port: int, _: str) -> None:
 
 async def main(variant: Variant, port: int) -> None:
     routes = [(f"/api/v1/r{number}/([^/]+)", User) for number in variant.routes]
-    application = web.Application([*HANDLERS, *routes], log_function=lambda _: None)
+    settings: dict[str, Any] = {} if variant.logs_access else {"log_function": lambda _: None}
+    application = web.Application([*HANDLERS, *routes], **settings)
     HTTPServer(application).listen(port, "127.0.0.1", backlog=2048)
     await asyncio.Event().wait()

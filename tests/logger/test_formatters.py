@@ -100,3 +100,15 @@ def test_colours_frame_the_head_only() -> None:
 def test_a_message_whose_arguments_do_not_fit_is_an_error_of_the_record() -> None:
     with pytest.raises(TypeError, match="not all arguments"):
         LineFormatter().format(record("no place", 1))
+
+
+def test_each_second_is_written_anew() -> None:
+    """The time is that of the record, whatever was written before; a format for it is kept to."""
+    lines = LineFormatter("%(asctime)s %(message)s")
+    dated = LineFormatter("%(asctime)s %(message)s", datefmt="%H.%M.%S")
+    for moment in (1_000.25, 1_000.999, 1_001.0, 1_000.5):
+        record = logging.makeLogRecord({"msg": "x", "created": moment, "msecs": moment % 1 * 1000})
+        plain = logging.Formatter("%(asctime)s %(message)s")
+        plain.default_msec_format = "%s.%03d"
+        assert lines.format(record) == plain.format(record)
+        assert dated.format(record) == logging.Formatter("%(asctime)s %(message)s", "%H.%M.%S").format(record)

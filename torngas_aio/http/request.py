@@ -89,6 +89,8 @@ class Request(HTTPServerRequest):
             value = raw.get(name.decode("latin-1"))
             return None if value is None else value.encode("latin-1")
         if self._first is None:
+            if isinstance(raw, bytes) and name not in raw.lower():  # PERF: absent ones are not worth a dict
+                return None
             self._first = dict(reversed(pairs_of(raw)))
         return self._first.get(name)
 

@@ -8,6 +8,7 @@ Begin with `request_id_of`.
 
 import os
 import re
+from collections.abc import Callable
 
 from tornado.httputil import HTTPServerRequest
 
@@ -16,6 +17,7 @@ from torngas_aio.context import current_request
 __all__ = ["REQUEST_ID_HEADER", "current_request_id", "request_id_of"]
 
 REQUEST_ID_HEADER = "X-Request-ID"
+_RAW_NAME = REQUEST_ID_HEADER.lower().encode()
 
 # No space, quote or control: it stands in log lines and in a header. Long enough for a UUID with a prefix.
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
@@ -25,10 +27,17 @@ def request_id_of(request: HTTPServerRequest) -> str:
     """Return the id of *request*; the same each time."""
     found: str | None = getattr(request, "_request_id", None)
     if found is None:
-        sent = request.headers.get(REQUEST_ID_HEADER, "")
+        sent = _sent_id(request)
         found = sent if _WELL_FORMED.fullmatch(sent) else os.urandom(8).hex()
         request._request_id = found  # type: ignore[attr-defined]  # a request carries its id
     return found
+
+
+def _sent_id(request: HTTPServerRequest) -> str:
+    raw_header: Callable[[bytes], bytes | None] | None = getattr(request, "raw_header", None)
+    if raw_header is None:
+        return request.headers.get(REQUEST_ID_HEADER, "")
+    return (raw_header(_RAW_NAME) or b"").decode("latin-1")  # PERF: without building the header dict
 
 
 def current_request_id() -> str | None:
