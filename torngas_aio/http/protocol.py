@@ -7,23 +7,21 @@
     answered 101 ──► SWITCHING ──detach──► (a stream has the transport)
     refused, Connection: close, a body that failed ──► CLOSING: what still comes is read and dropped
 
-Deadlines are attributes, looked at by the hub's sweep: a request sets no timer. Begin with
-`HTTPProtocol.data_received`.
+Deadlines are attributes, looked at by the hub's sweep: a request sets no timer. The transport, back-pressure and
+clients that do not read are `channel`'s. Begin with `HTTPProtocol.data_received`.
 """
 
 import asyncio
-from typing import Any
 
 from tornado.iostream import StreamClosedError
 
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
+from torngas_aio.http.channel import Channel
 from torngas_aio.http.connection import HTTPExchange
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.head import Head, Refusal
 from torngas_aio.http.hub import Hub, logger
 from torngas_aio.http.limits import NEVER
-from torngas_aio.http.proxies import Peer
-from torngas_aio.http.queues import queued_bytes
 from torngas_aio.http.response import opening
 from torngas_aio.http.stream import TransportStream
 
@@ -47,47 +45,24 @@ _REASONS = {
 }
 
 
-class HTTPProtocol(asyncio.Protocol):
-    """The server's side of one connection.
-
-    Attributes:
-        hub: What it shares with the server's other connections.
-        is_gone: Nothing can be sent any more.
-        is_writing_paused: The transport holds more than its high-water mark.
-        context: The peer; of a single request, behind a proxy, ask its exchange.
-    """
+class HTTPProtocol(Channel):
+    """The server's side of one connection."""
 
     __slots__ = (
-        "__weakref__",
         "_at",
         "_body",
         "_buffer",
         "_deadline",
         "_exchange",
         "_idle_since",
-        "_is_reading_paused",
         "_left_to_serve",
         "_seen",
-        "_sent",
         "_state",
         "_stream",
-        "_waiters",
-        "_write_deadline",
-        "_write_mark",
-        "context",
-        "hub",
-        "is_gone",
-        "is_writing_paused",
-        "transport",
-        "write",
     )
 
-    transport: Any
-    context: Peer
-
     def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.is_gone = False
+        super().__init__(hub)
         self._state = _READY
         self._buffer = b""
         self._at = 0
@@ -95,29 +70,15 @@ class HTTPProtocol(asyncio.Protocol):
         self._exchange: HTTPExchange | None = None
         self._body: IncomingBody | None = None
         self._stream: TransportStream | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self._is_reading_paused = False
-        self.is_writing_paused = False
         self._idle_since = NEVER
         self._left_to_serve = hub.requests_per_connection
         self._deadline = NEVER
-        self._write_deadline = NEVER
-        self._write_mark = 0
-        self._sent = 0
 
     # The transport speaks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take up the connection."""
-        self.transport = transport
-        self.write = self.transport.write
-        socket = transport.get_extra_info("socket")
-        is_tls = transport.get_extra_info("ssl_object") is not None
-        self.context = Peer.of_socket(
-            transport.get_extra_info("peername"),
-            None if socket is None else socket.family,
-            self.hub.scheme or ("https" if is_tls else "http"),
-        )
+        super().connection_made(transport)
         if self.hub.is_closed:  # its handshake took longer than the server's end
             self.cut()
             return
@@ -157,15 +118,14 @@ class HTTPProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everyone who waits that the client has gone."""
-        self.is_gone = True
+        super().connection_lost(exc)
         self._state = _GONE
-        self._deadline = self._write_deadline = NEVER
+        self._deadline = NEVER
         self._buffer = b""
         self.hub.remove(self)
         body, self._body = self._body, None
         if body is not None:
             body.fail(ClientGone("The client closed the connection before the end of its request."))
-        self._release_writers(is_lost=True)
         if self._stream is not None:
             self._stream.lose(exc)
         exchange, self._exchange = self._exchange, None
@@ -173,16 +133,9 @@ class HTTPProtocol(asyncio.Protocol):
             exchange.client_left()
         self.hub.road.connection_closed(self)
 
-    def pause_writing(self) -> None:
-        """Note that the client reads slower than we write."""
-        self.is_writing_paused = True
-        self._watch_writing()
-
     def resume_writing(self) -> None:
         """Let writers, and the next request, go on."""
-        self.is_writing_paused = False
-        self._write_deadline = NEVER
-        self._release_writers()
+        super().resume_writing()
         if self._state == _READY and self._at < len(self._buffer):
             self._read_head()
 
@@ -369,11 +322,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """See whether the client has used up its time."""
-        if self._write_deadline is NEVER:
-            if self.transport.get_write_buffer_size():
-                self._watch_writing()
-        elif now >= self._write_deadline:
-            self._check_writing()
+        self.check_writing(now)
         if now >= self._deadline:
             self._expire(now)
 
@@ -417,77 +366,6 @@ class HTTPProtocol(asyncio.Protocol):
             body.deadline = self._in(seconds)
             self._deadline = min(body.window_deadline, body.deadline)
 
-    def _watch_writing(self) -> None:
-        self._write_deadline = self._in(self.hub.limits.write_timeout)
-        self._write_mark = self._sent - self._waiting()
-
-    def _check_writing(self) -> None:
-        """Cut off a client that took next to nothing of what waits for it."""
-        limits = self.hub.limits
-        if not self.transport.get_write_buffer_size():
-            self._write_deadline = NEVER
-        elif self._sent - self._waiting() - self._write_mark >= limits.min_rate * limits.write_timeout:
-            self._watch_writing()
-        else:
-            logger.info("Cut off %s: it did not read for %.0f s.", self.context, limits.write_timeout)
-            self.cut()
-
-    def _waiting(self) -> int:
-        """Bytes that the client has not taken: those in the transport, and those in the system's queue.
-
-        The system takes more from us only when a third of its queue, easily a megabyte, is free again: a slow
-        but steady reader would look dead without it.
-        """
-        return int(self.transport.get_write_buffer_size()) + queued_bytes(self.transport.get_extra_info("socket"))
-
-    def _in(self, seconds: float) -> float:
-        return self.hub.loop.time() + seconds if seconds else NEVER
-
-    # Back-pressure
-
-    def send(self, data: bytes) -> None:
-        """Write a part of an answer; `drain` tells whether it can arrive."""
-        if self.transport.is_closing():  # broken, which the loop will tell us in its next turn
-            self.is_gone = True
-            return
-        self._sent += len(data)
-        self.write(data)
-
-    def drain(self) -> "asyncio.Future[None]":
-        """Return a future that is done when the transport holds little enough."""
-        if self.is_gone:
-            return self.failed()
-        if not self.is_writing_paused:
-            return self.hub.done
-        waiter: asyncio.Future[None] = self.hub.loop.create_future()
-        if self._waiters is None:
-            self._waiters = []
-        self._waiters.append(waiter)
-        return waiter
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether what the transport holds cannot arrive any more."""
-        return self._state == _GONE
-
-    def failed(self) -> "asyncio.Future[None]":
-        """Return a future that says that the client has gone; nobody needs to look at it."""
-        future: asyncio.Future[None] = self.hub.loop.create_future()
-        future.set_exception(StreamClosedError())
-        future.exception()
-        return future
-
-    def _release_writers(self, *, is_lost: bool = False) -> None:
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if waiter.done():
-                continue
-            if is_lost:
-                waiter.set_exception(StreamClosedError())
-                waiter.exception()
-            else:
-                waiter.set_result(None)
-
     def pause_body(self) -> None:
         """Leave the socket alone until the body is read further."""
         self._pause_reading()
@@ -497,17 +375,6 @@ class HTTPProtocol(asyncio.Protocol):
         self._resume_reading()
         if self._body is not None:
             self._restart_window(self._body)
-
-    def _pause_reading(self) -> None:
-        if not self._is_reading_paused and not self.transport.is_closing():
-            self._is_reading_paused = True
-            self.transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
 
     # Leaving
 
@@ -530,15 +397,15 @@ class HTTPProtocol(asyncio.Protocol):
             raise StreamClosedError
         unread = (b"" if self._body is None else self._body.take_raw()) + self._buffer[self._at :]
         stream = self.stream
+        self._release_writers()
         self._exchange = self._body = None
         self._buffer = b""
         self._state = _GONE
-        self.is_gone = True
+        self.is_gone = self.is_lost = True
         self._deadline = self._write_deadline = NEVER
         self._resume_reading()
         self.hub.streams.add(stream)
         stream.take_over(unread, is_writing_paused=self.is_writing_paused)
-        self._release_writers()
         self.hub.remove(self)
         return stream
 
@@ -561,8 +428,3 @@ class HTTPProtocol(asyncio.Protocol):
     def close(self) -> None:
         """Close once everything has been sent."""
         self._close()
-
-    def cut(self) -> None:
-        """Close at once, whatever is going on."""
-        self.is_gone = True
-        self.transport.abort()

@@ -1,0 +1,190 @@
+"""The transport of one connection: what goes out, back-pressure both ways, and clients that do not read.
+
+    send ──► transport ── full: pause_writing ──► `drain` waits, a deadline runs
+                       └─ lower: resume_writing ──► writers go on
+    pause_reading, resume_reading     how much comes in
+
+Begin with `Channel.send`.
+"""
+
+import asyncio
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+from torngas_aio.http.hub import Hub, logger
+from torngas_aio.http.limits import NEVER
+from torngas_aio.http.proxies import Peer
+from torngas_aio.http.queues import queued_bytes
+
+__all__ = ["Channel"]
+
+
+class Channel(asyncio.Protocol):
+    """What `HTTPProtocol` stands on.
+
+    Attributes:
+        hub: What it shares with the server's other connections.
+        transport: The loop's; `write` is its method.
+        context: The peer; of a single request, behind a proxy, ask its exchange.
+        is_gone: Nothing can be sent any more.
+        is_lost: Nor can what the transport still holds arrive.
+        is_writing_paused: The transport holds more than its high-water mark.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_is_reading_paused",
+        "_sent",
+        "_waiters",
+        "_write_deadline",
+        "_write_mark",
+        "context",
+        "hub",
+        "is_gone",
+        "is_lost",
+        "is_writing_paused",
+        "transport",
+        "write",
+    )
+
+    transport: Any
+    context: Peer
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.is_gone = False
+        self.is_lost = False
+        self.is_writing_paused = False
+        self._is_reading_paused = False
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._write_deadline = NEVER
+        self._write_mark = 0
+        self._sent = 0
+
+    # The transport speaks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take up the connection."""
+        self.transport = transport
+        self.write = self.transport.write
+        socket = transport.get_extra_info("socket")
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        self.context = Peer.of_socket(
+            transport.get_extra_info("peername"),
+            None if socket is None else socket.family,
+            self.hub.scheme or ("https" if is_tls else "http"),
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let nobody wait any longer."""
+        self.is_gone = self.is_lost = True
+        self._write_deadline = NEVER
+        self._release_writers()
+
+    def pause_writing(self) -> None:
+        """Note that the client reads slower than we write."""
+        self.is_writing_paused = True
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self.is_writing_paused = False
+        self._write_deadline = NEVER
+        self._release_writers()
+
+    # Out
+
+    def send(self, data: bytes) -> None:
+        """Write a part of an answer; `drain` tells whether it can arrive."""
+        if self.transport.is_closing():  # broken, which the loop will tell us in its next turn
+            self.is_gone = True
+            return
+        self._sent += len(data)
+        self.write(data)
+
+    def drain(self) -> "asyncio.Future[None]":
+        """Return a future that is done when the transport holds little enough."""
+        if self.is_gone:
+            return self.failed()
+        if not self.is_writing_paused:
+            return self.hub.done
+        waiter: asyncio.Future[None] = self.hub.loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        return waiter
+
+    def failed(self) -> "asyncio.Future[None]":
+        """Return a future that says that the client has gone; nobody needs to look at it."""
+        future: asyncio.Future[None] = self.hub.loop.create_future()
+        _fail(future)
+        return future
+
+    def cut(self) -> None:
+        """Close at once, whatever is going on."""
+        self.is_gone = True
+        self.transport.abort()
+
+    def _release_writers(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if waiter.done():
+                continue
+            if self.is_lost:
+                _fail(waiter)
+            else:
+                waiter.set_result(None)
+
+    # In
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # Clients that do not read
+
+    def check_writing(self, now: float) -> None:
+        """Cut off a client that took next to nothing of what waits for it, when its time is up."""
+        if self._write_deadline is NEVER:
+            if self.transport.get_write_buffer_size():
+                self._watch_writing()
+        elif now >= self._write_deadline:
+            self._judge_writing()
+
+    def _watch_writing(self) -> None:
+        self._write_deadline = self._in(self.hub.limits.write_timeout)
+        self._write_mark = self._sent - self._waiting()
+
+    def _judge_writing(self) -> None:
+        limits = self.hub.limits
+        if not self.transport.get_write_buffer_size():
+            self._write_deadline = NEVER
+        elif self._sent - self._waiting() - self._write_mark >= limits.min_rate * limits.write_timeout:
+            self._watch_writing()
+        else:
+            logger.info("Cut off %s: it did not read for %.0f s.", self.context, limits.write_timeout)
+            self.cut()
+
+    def _waiting(self) -> int:
+        """Bytes that the client has not taken: those in the transport, and those in the system's queue.
+
+        The system takes more from us only when a third of its queue, easily a megabyte, is free again: a slow
+        but steady reader would look dead without it.
+        """
+        return int(self.transport.get_write_buffer_size()) + queued_bytes(self.transport.get_extra_info("socket"))
+
+    def _in(self, seconds: float) -> float:
+        return self.hub.loop.time() + seconds if seconds else NEVER
+
+
+def _fail(future: "asyncio.Future[None]") -> None:
+    future.set_exception(StreamClosedError())
+    future.exception()  # looked at: nobody else has to
