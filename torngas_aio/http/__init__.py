@@ -2,6 +2,7 @@
 
     server.py      HTTPServer: options, listening sockets, graceful stop
     protocol.py    one connection: bytes in, request heads out, deadlines, keep-alive
+    channel.py     its transport: what goes out, back-pressure, clients that do not read
       head.py        a request head, checked and taken apart      fields.py   its header fields
       body.py        a request body on its way in                 chunks.py, inflate.py
     connection.py  the exchange: one request's answer, its framing, its back-pressure
