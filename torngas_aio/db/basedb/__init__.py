@@ -3,15 +3,17 @@
     sql.py             SQLQuery SQLParam SQLLiteral sqlquote sqllist sqlors sqlwhere   ┐
     interpolation.py   reparam: $name in text                                          ├ no I/O
     statements.py      SELECT INSERT UPDATE DELETE for each dialect                    ┘
-    database.py        Database, database()      rows.py  what a SELECT gives
+    opening.py         database(): from a URL or parameters to a Database
+    database.py        Database                  rows.py  what a SELECT gives
     transaction.py     transactions, savepoints  pool.py  connections of one loop
     drivers/           sqlite (aiosqlite), mysql (aiomysql), postgres (asyncpg)
 
 Begin with `database`.
 """
 
-from torngas_aio.db.basedb.database import Database, database
+from torngas_aio.db.basedb.database import Database
 from torngas_aio.db.basedb.interpolation import reparam
+from torngas_aio.db.basedb.opening import database
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.db.basedb.rows import Rows, Statement
 from torngas_aio.db.basedb.sql import SQLLiteral, SQLParam, SQLQuery, sqlify, sqllist, sqlors, sqlquote, sqlwhere

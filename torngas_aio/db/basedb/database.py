@@ -6,20 +6,18 @@
     statement ─┬─ in a transaction of this task: its connection
                └─ else: a connection of this loop's pool, committed by itself
 
-Begin with `database`.
+Begin with `Database.query`.
 """
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, overload
-from urllib.parse import parse_qsl, unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from torngas_aio._closing import close_safely, close_with_loop
-from torngas_aio.db.basedb.drivers import Driver, Result, make_driver
+from torngas_aio.db.basedb.drivers import Driver, Result
 from torngas_aio.db.basedb.interpolation import reparam
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.db.basedb.rows import Rows, Statement
@@ -29,12 +27,11 @@ from torngas_aio.db.basedb.transaction import Transaction, run_within
 from torngas_aio.exception import ConfigError, DatabaseUnavailable
 from torngas_aio.storage import Storage
 
-__all__ = ["Database", "database"]
+__all__ = ["Database"]
 
 POOL_SIZE = 10
 STATEMENT_SECONDS = 30.0
 WAIT_SECONDS = 5.0
-_POOL_PARAMS = ("pool_size", "pool_timeout", "pool_recycle", "timeout")
 
 _RETURNS_ROWS = re.compile(
     r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|VALUES|SHOW|EXPLAIN|TABLE|PRAGMA|DESC|DESCRIBE|CALL|FETCH)\b",
@@ -44,34 +41,6 @@ _RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 _READS = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 
 _Variables = Mapping[str, Any] | None
-
-
-def database(dburl: str | None = None, **params: Any) -> "Database":
-    """Return the database that *dburl* or *params* name; nothing is opened yet.
-
-        database("mysql://user:p%40ss@db.local:3306/shop?charset=utf8mb4")
-        database(dbn="mysql", user="user", pw="p@ss", host="db.local", db="shop")
-        database("sqlite:///shop.db")     database("sqlite:////var/lib/shop.db")     database("sqlite://:memory:")
-
-    Args:
-        dburl: Without it, and without `dbn`, the environment variable `DATABASE_URL`.
-        params: `dbn` (sqlite, mysql, postgres), `db`, `user`, `pw`, `host`, `port`; `pool_size` (10),
-            `pool_timeout` (5 s of waiting for a connection), `timeout` (30 s for one statement),
-            `pool_recycle` (seconds after which a connection is replaced, 0: never); whatever else the driver
-            takes. They go over what the URL says.
-
-    Raises:
-        ConfigError: No such kind of database, a library that is not installed, a wrong parameter.
-    """
-    if dburl is None and "dbn" not in params:
-        dburl = os.environ.get("DATABASE_URL")
-    chosen = {**(_url_params(dburl) if dburl else {}), **params}
-    if "dbn" not in chosen:
-        raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.")
-    pool = {
-        name: chosen.pop(name) for name in ("pool_size", "pool_timeout", "pool_recycle", "timeout") if name in chosen
-    }
-    return Database(make_driver(chosen.pop("dbn"), **chosen), **pool)
 
 
 class Database:
@@ -380,29 +349,3 @@ def _nothing() -> Awaitable[list[Any]]:
         return []
 
     return nothing()
-
-
-def _url_params(dburl: str) -> dict[str, Any]:
-    parts = urlsplit(dburl)
-    scheme = parts.scheme.partition("+")[0]
-    if not scheme or "://" not in dburl:
-        raise ConfigError("database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.")
-    found: dict[str, Any] = dict(parse_qsl(parts.query))
-    found["dbn"] = scheme
-    if scheme.startswith("sqlite"):
-        place = dburl.partition("://")[2].partition("?")[0]
-        found["db"] = unquote(place.removeprefix("/")) or ":memory:"
-        return found
-    try:
-        port = parts.port
-    except ValueError as exc:
-        raise ConfigError(f"database(): the URL's port cannot be read: {exc}.") from None
-    wanted = {
-        "db": unquote(parts.path.removeprefix("/")) or None,
-        "user": parts.username and unquote(parts.username),
-        "pw": parts.password and unquote(parts.password),
-        "host": parts.hostname,
-        "port": port,
-    }
-    found.update((name, value) for name, value in wanted.items() if value is not None)
-    return found

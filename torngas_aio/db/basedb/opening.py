@@ -1,0 +1,71 @@
+"""From a URL, or from parameters, to a database.
+
+    "mysql://user:p%40ss@db.local/shop" ─┐
+    dbn="mysql", user="user", ...       ─┴─► driver and pool parameters ─► Database
+
+Begin with `database`.
+"""
+
+import os
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from torngas_aio.db.basedb.database import Database
+from torngas_aio.db.basedb.drivers import make_driver
+from torngas_aio.exception import ConfigError
+
+__all__ = ["database"]
+
+_POOL_PARAMS = ("pool_size", "pool_timeout", "pool_recycle", "timeout")
+
+
+def database(dburl: str | None = None, **params: Any) -> Database:
+    """Return the database that *dburl* or *params* name; nothing is opened yet.
+
+        database("mysql://user:p%40ss@db.local:3306/shop?charset=utf8mb4")
+        database(dbn="mysql", user="user", pw="p@ss", host="db.local", db="shop")
+        database("sqlite:///shop.db")     database("sqlite:////var/lib/shop.db")     database("sqlite://:memory:")
+
+    Args:
+        dburl: Without it, and without `dbn`, the environment variable `DATABASE_URL`.
+        params: `dbn` (sqlite, mysql, postgres), `db`, `user`, `pw`, `host`, `port`; `pool_size` (10),
+            `pool_timeout` (5 s of waiting for a connection), `timeout` (30 s for one statement),
+            `pool_recycle` (seconds after which a connection is replaced, 0: never); whatever else the driver
+            takes. They go over what the URL says.
+
+    Raises:
+        ConfigError: No such kind of database, a library that is not installed, a wrong parameter.
+    """
+    if dburl is None and "dbn" not in params:
+        dburl = os.environ.get("DATABASE_URL")
+    chosen = {**(_url_params(dburl) if dburl else {}), **params}
+    if "dbn" not in chosen:
+        raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.")
+    pool = {name: chosen.pop(name) for name in _POOL_PARAMS if name in chosen}
+    return Database(make_driver(chosen.pop("dbn"), **chosen), **pool)
+
+
+def _url_params(dburl: str) -> dict[str, Any]:
+    parts = urlsplit(dburl)
+    scheme = parts.scheme.partition("+")[0]
+    if not scheme or "://" not in dburl:
+        raise ConfigError("database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.")
+    found: dict[str, Any] = dict(parse_qsl(parts.query))
+    found["dbn"] = scheme
+    if scheme.startswith("sqlite"):
+        place = dburl.partition("://")[2].partition("?")[0]
+        found["db"] = unquote(place.removeprefix("/")) or ":memory:"
+        return found
+    try:
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigError(f"database(): the URL's port cannot be read: {exc}.") from None
+    wanted = {
+        "db": unquote(parts.path.removeprefix("/")) or None,
+        "user": parts.username and unquote(parts.username),
+        "pw": parts.password and unquote(parts.password),
+        "host": parts.hostname,
+        "port": port,
+    }
+    found.update((name, value) for name, value in wanted.items() if value is not None)
+    return found
