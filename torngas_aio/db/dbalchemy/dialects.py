@@ -107,7 +107,18 @@ class _ModuleMixin:
 
 
 class _MySQLGuard(Guard):
-    __slots__ = ()
+    """A connection that also knows when there is nothing to roll back.
+
+    Attributes:
+        is_clean: Nothing was asked since the last commit or rollback. SQLAlchemy rolls back whatever comes back to its
+            pool: after a commit, that is a round trip for nothing (benchmarks/db.py, insert).
+        is_shared: The driver's own connection was handed out, and what is done with it cannot be seen here.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_clean = False
+        self.is_shared = False
 
     def ping(self, reconnect: bool = False) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
@@ -118,15 +129,32 @@ class _MySQLGuard(Guard):
 
     def commit(self) -> None:
         await_(self.bounded(self._connection.commit()))
+        self.is_clean = not self.is_shared
 
     def rollback(self) -> None:
-        await_(self.bounded(self._connection.rollback()))
+        if not self.is_clean:
+            await_(self.bounded(self._connection.rollback()))
+            self.is_clean = not self.is_shared
 
     def _terminate_handled_exceptions(self) -> tuple[type[BaseException], ...]:
         return (TimeoutError, asyncio.CancelledError, OSError, RuntimeError, AttributeError, self.dbapi.Error)
 
     def _terminate_force_close(self) -> None:
         self._connection.close()
+
+
+class _MySQLDialect:
+    """What both MySQL dialects add to SQLAlchemy's."""
+
+    def get_driver_connection(self, connection: Any) -> Any:
+        """Return the driver's own connection, and note that it was handed out."""
+        connection.is_clean, connection.is_shared = False, True
+        return connection._connection
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Whether *e* means that the connection is gone."""
+        is_gone: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[misc]  # a mixin: the dialect's
+        return is_gone or e.args[:1] == (_SHUTTING_DOWN,)
 
 
 class _GuardedCursor:
@@ -138,9 +166,11 @@ class _GuardedCursor:
     _cursor: Any
 
     async def _execute_async(self, operation: Any, parameters: Any) -> Any:
+        self._adapt_connection.is_clean = False
         return await self._adapt_connection.bounded(super()._execute_async(operation, parameters))  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
 
     async def _executemany_async(self, operation: Any, seq_of_parameters: Any) -> Any:
+        self._adapt_connection.is_clean = False
         return await self._adapt_connection.bounded(super()._executemany_async(operation, seq_of_parameters))  # type: ignore[misc]  # as above
 
 
@@ -173,8 +203,6 @@ class _AiomysqlStream(_GuardedStream, AsyncAdapt_aiomysql_ss_cursor):
 
 
 class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
-    __slots__ = ()
-
     _cursor_cls = _AiomysqlCursor
     _ss_cursor_cls = _AiomysqlStream
 
@@ -189,7 +217,7 @@ class _AiomysqlModule(_ModuleMixin, AsyncAdapt_aiomysql_dbapi):
         return await_(_AiomysqlConnection.create(self, self.greeted(creator(*args, **kwargs))))
 
 
-class AiomysqlDialect(MySQLDialect_aiomysql):
+class AiomysqlDialect(_MySQLDialect, MySQLDialect_aiomysql):
     """MySQL and MariaDB through aiomysql."""
 
     supports_statement_cache = True
@@ -202,10 +230,6 @@ class AiomysqlDialect(MySQLDialect_aiomysql):
 
         return _AiomysqlModule(aiomysql, pymysql)
 
-    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Whether *e* means that the connection is gone."""
-        return super().is_disconnect(e, connection, cursor) or e.args[:1] == (_SHUTTING_DOWN,)
-
 
 class _AsyncmyCursor(_GuardedCursor, AsyncAdapt_asyncmy_cursor):
     __slots__ = ()
@@ -216,8 +240,6 @@ class _AsyncmyStream(_GuardedStream, AsyncAdapt_asyncmy_ss_cursor):
 
 
 class _AsyncmyConnection(_MySQLGuard, AsyncAdapt_asyncmy_connection):
-    __slots__ = ()
-
     _cursor_cls = _AsyncmyCursor
     _ss_cursor_cls = _AsyncmyStream
 
@@ -231,7 +253,7 @@ class _AsyncmyModule(_ModuleMixin, AsyncAdapt_asyncmy_dbapi):
         return await_(_AsyncmyConnection.create(self, self.greeted(creator(*args, **kwargs))))
 
 
-class AsyncmyDialect(MySQLDialect_asyncmy):
+class AsyncmyDialect(_MySQLDialect, MySQLDialect_asyncmy):
     """MySQL and MariaDB through asyncmy."""
 
     supports_statement_cache = True
@@ -242,10 +264,6 @@ class AsyncmyDialect(MySQLDialect_asyncmy):
         import asyncmy
 
         return _AsyncmyModule(asyncmy)
-
-    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Whether *e* means that the connection is gone."""
-        return super().is_disconnect(e, connection, cursor) or e.args[:1] == (_SHUTTING_DOWN,)
 
 
 # ------------------------------------------------------------------ PostgreSQL
