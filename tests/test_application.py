@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import WebHandler, WebSocketHandler
+from torngas_aio.logger import request_id_of
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.testing import TestClient
 
@@ -336,3 +339,104 @@ async def test_a_log_function_has_the_say(door: str, caplog: pytest.LogCaptureFi
         await client.get("/")
     assert seen == [200]
     assert not [record for record in caplog.records if record.name == "tornado.access"]
+
+
+async def test_an_odd_method_is_logged_and_looked_up_nowhere(door: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A client's word is not taken for an attribute of the handler, which might be anything."""
+
+    class Property:
+        def __get__(self, instance: Any, owner: type) -> Any:
+            raise RuntimeError("not configured")
+
+    class Page(WebHandler):
+        model = Property()
+
+        async def get(self) -> None:
+            self.write("x")
+
+    caplog.set_level("INFO")
+    async with TestClient(Application([("/", Page)]), http_server=door) as client:
+        assert (await client.request("MODEL", "/")).status_code == 405
+    [record] = [record for record in caplog.records if record.name == "tornado.access"]
+    assert record.getMessage().startswith("405 MODEL / ")
+    assert "not configured" not in caplog.text
+
+
+async def test_the_date_is_not_behind_however_long_the_loop_was_held(door: str) -> None:
+    class Slow(WebHandler):
+        async def get(self) -> None:
+            until = time.time() + 1.1
+            while time.time() < until:
+                pass
+            self.finish(str(int(time.time())))
+
+    async with TestClient(Application([("/", Slow)]), http_server=door) as client:
+        for _ in range(2):
+            answer = await client.get("/")
+            assert parsedate_to_datetime(answer.headers["Date"]).timestamp() >= int(answer.text)
+
+
+async def test_a_request_id_that_a_call_hook_sets_is_the_requests(door: str) -> None:
+    """Whatever the client sent; two ids of a client are none."""
+
+    class Gives(BaseMiddleware):
+        async def process_call(self, request: Any, clear: Any) -> None:
+            if request.path == "/given":
+                request.headers["X-Request-ID"] = "given"
+
+    class Page(WebHandler):
+        async def get(self) -> None:
+            self.write(request_id_of(self.request))
+
+    async with TestClient(Application([("/.*", Page)], middlewares=[Gives()]), http_server=door) as client:
+        assert (await client.get("/given")).text == "given"
+        assert (await client.get("/given", headers={"X-Request-ID": "sent"})).text == "given"
+        assert (await client.get("/", headers={"X-Request-ID": "sent"})).text == "sent"
+        twice = await client.get("/", headers=[("X-Request-ID", "one"), ("X-Request-ID", "two")])
+        assert re.fullmatch("[0-9a-f]{16}", twice.text)
+
+
+async def test_a_flush_within_a_response_hook_waits_for_the_hook(door: str) -> None:
+    """What the last hook adds after it is sent too, and with it the length of the whole."""
+
+    class Adds(BaseMiddleware):
+        async def process_response(self, handler: Any, clear: Any, chunk: Any) -> None:
+            handler.flush()
+            await asyncio.sleep(0)
+            handler.set_header("X-Late", "1")
+            chunk.append(b"!tail")
+
+    async with TestClient(Application([("/", Ours)], middlewares=[Adds()]), http_server=door) as client:
+        answer = await client.get("/")
+    assert answer.text == "ours!tail"
+    assert answer.headers["X-Late"] == "1"
+    assert answer.headers["Content-Length"] == "9"
+
+
+async def test_another_task_may_flush_while_the_hooks_run(door: str) -> None:
+    """The header leaves when every hook has run, once, with what each of them set."""
+    in_hook = asyncio.Event()
+
+    class Slow(BaseMiddleware):
+        async def process_response(self, handler: Any, clear: Any, chunk: Any) -> None:
+            in_hook.set()
+            await asyncio.sleep(0.05)
+            handler.add_header("X-Hook", "ran")
+
+    class Page(WebHandler):
+        async def get(self) -> None:
+            async def meanwhile() -> None:
+                await in_hook.wait()
+                self.write("b")
+                await self.flush()
+
+            task = asyncio.create_task(meanwhile())
+            self.write("a")
+            await self.flush()
+            await task
+            await self.finish("c")
+
+    async with TestClient(Application([("/", Page)], middlewares=[Slow()]), http_server=door) as client:
+        answer = await client.get("/")
+    assert answer.text == "abc"
+    assert answer.headers["X-Hook"] == "ran"

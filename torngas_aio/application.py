@@ -277,15 +277,20 @@ def _access_record(handler: web.RequestHandler, status: int, level: int) -> logg
     PERF: `Logger.log` would look for its caller, which is the same line each time: -3 us (benchmarks, access-log).
     """
     owner: Any = type(handler)
-    path, line = _place_of(owner, handler.request.method or "")
+    method = handler.request.method
+    # Another method than these may be any word of the client's, and the name of any attribute.
+    place = _place_of(owner, method.lower()) if method in web.RequestHandler.SUPPORTED_METHODS else _NOWHERE
     values = status, handler._request_summary(), 1000.0 * handler.request.request_time()
-    return access_log.makeRecord(access_log.name, level, path, line, "%d %s %.2fms", values, None)
+    return access_log.makeRecord(access_log.name, level, *place[:2], "%d %s %.2fms", values, None, place[2])
 
 
 @lru_cache(1024)
-def _place_of(handler_class: Any, method: str) -> tuple[str, int]:
-    code = getattr(getattr(handler_class, method.lower(), None), "__code__", None)
-    return (__file__, 0) if code is None else (code.co_filename, code.co_firstlineno)
+def _place_of(handler_class: Any, name: str) -> tuple[str, int, str]:
+    code = getattr(getattr(handler_class, name), "__code__", None)
+    return _NOWHERE if code is None else (code.co_filename, code.co_firstlineno, name)
+
+
+_NOWHERE = __file__, 0, "log_request"
 
 
 async def _give_up(request: Any) -> None:

@@ -112,3 +112,15 @@ def test_each_second_is_written_anew() -> None:
         plain.default_msec_format = "%s.%03d"
         assert lines.format(record) == plain.format(record)
         assert dated.format(record) == logging.Formatter("%(asctime)s %(message)s", "%H.%M.%S").format(record)
+
+
+def test_a_format_given_for_one_time_holds_for_that_one() -> None:
+    """And a subclass may leave the milliseconds out."""
+
+    class Whole(LineFormatter):
+        default_msec_format = None  # type: ignore[assignment]
+
+    made = logging.makeLogRecord({"msg": "x", "created": 1_000.5, "msecs": 500.0})
+    assert LineFormatter().formatTime(made, "%M:%S") == logging.Formatter().formatTime(made, "%M:%S")
+    assert Whole().formatTime(made) == LineFormatter().formatTime(made).removesuffix(".500")
+    assert LineFormatter().formatTime(logging.makeLogRecord({"created": -1.0, "msecs": 0.0})).endswith("59.000")

@@ -88,7 +88,9 @@ class CompletingHandler(SendingHandler):
 
     def flush(self, include_footers: bool = False) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """Send what was written so far; the first flush runs the response hooks and sends the header."""
-        if not self._headers_written and (self._has_work() or self._completion is not None):
+        if self._headers_written:
+            self._send_part(include_footers)
+        elif self._hook_task is not None or self._has_open_hooks or self._completion is not None or self._has_work():
             self._plan()
         else:
             self._send_part(include_footers)
@@ -167,6 +169,8 @@ class CompletingHandler(SendingHandler):
             return  # called by a hook: the completion around it goes on when the hook returns
         if self._completion is not None:
             await asyncio.shield(self._completion)
+        elif self._hook_task is not None:
+            return  # another task of the handler runs the hooks, and sends what is pending when they have ended
         await self._complete_pending()
 
     async def _complete_pending(self) -> None:

@@ -10,8 +10,9 @@ end in one `chunked`. It lets pass, and is stopped here: two spaces in the reque
 1.0 and 1.1, no or two `Host`, a `Host` that is none, fragments, absurd lengths, any number and size of fields,
 a transfer coding besides `chunked` or in HTTP/1.0. Methods that it does not know are shown to it as GET.
 
-A head is given to the parser whole, so one parser serves every connection of a server, no connection holds
-one while it is idle, and how the bytes were split can make no difference. Begin with `HeadParser.parse`.
+Fields that llhttp has passed before, and a plain request line, are not shown to it again. A head is given to it
+whole, so one parser serves every connection of a server, no connection holds one while it is idle, and how the bytes
+were split can make no difference. Begin with `HeadParser.parse`.
 """
 
 import re
@@ -193,7 +194,9 @@ class HeadParser:
         headers).
         """
         at = data.find(b"\r\n")
-        if data[at:] not in self._good or at > self._max_line or len(data) > self._max_size:
+        if len(data) - at > _MAX_KEPT_FIELDS or at > self._max_line or len(data) > self._max_size:
+            return None
+        if data[at:] not in self._good:
             return None
         opening = data[:at]
         line = self._lines.get(opening) or self._taken_apart(opening)

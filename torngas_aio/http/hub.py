@@ -21,7 +21,6 @@ from torngas_aio.http.head import Head, HeadParser
 from torngas_aio.http.limits import NEVER, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request
-from torngas_aio.http.response import read_clock
 
 if TYPE_CHECKING:
     from torngas_aio.http.protocol import HTTPProtocol
@@ -97,7 +96,6 @@ class Hub:
         self._idle: asyncio.Future[None] | None = None
 
     def _look_at_clock(self) -> float:
-        read_clock()
         now = self.loop.time()
         self.soon = now + self.tick
         self.idle_until = self.soon + self._idle_seconds

@@ -89,10 +89,13 @@ class Request(HTTPServerRequest):
             value = raw.get(name.decode("latin-1"))
             return None if value is None else value.encode("latin-1")
         if self._first is None:
-            if isinstance(raw, bytes) and name not in raw.lower():  # PERF: absent ones are not worth a dict
-                return None
             self._first = dict(reversed(pairs_of(raw)))
         return self._first.get(name)
+
+    def lacks_header(self, name: bytes) -> bool:
+        """Return True where there is certainly no header *name* (lower case); False where `headers` has to be asked."""
+        raw = self._raw_headers
+        return isinstance(raw, bytes) and "headers" not in self.__dict__ and name not in raw.lower()
 
     def may_mention(self, text: bytes) -> bool:
         """Return False where no header can hold *text*; True where `headers` has to be asked."""

@@ -1,7 +1,6 @@
 """The head of a response: status line, Date, and what may stand in it.
 
     opening(status, reason)   "HTTP/1.1 200 OK\\r\\nServer: ...\\r\\nDate: ...\\r\\n", made once a second
-    read_clock                what second that is
     check_head                no CR, LF or NUL in a value, every name a token
 
 Begin with `opening`.
@@ -14,7 +13,7 @@ from email.utils import formatdate
 
 from torngas_aio.http.contract import SERVER_NAME
 
-__all__ = ["MANAGED", "allows_body", "check_head", "opening", "read_clock", "status_line"]
+__all__ = ["MANAGED", "allows_body", "check_head", "opening", "status_line"]
 
 MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer-Encoding"})
 """Headers that decide something or are added where missing, in the case of `HTTPHeaders`."""
@@ -25,28 +24,23 @@ _openings: dict[tuple[int, str], str] = {}
 _known_names: set[str] = set()
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _breaks_line = re.compile(r"[\r\n\0]").search
-_second = 0
+_second = 0.0
+_now = time.time
 
 
 def opening(status: int, reason: str) -> str:
-    """Return status line, `Server` and `Date` as of the last `read_clock`, each line ended."""
-    return _openings.get((status, reason)) or _made_opening(status, reason)
-
-
-def _made_opening(status: int, reason: str) -> str:
-    made = f"{status_line(status, reason)}Server: {SERVER_NAME}\r\nDate: {formatdate(_second, usegmt=True)}\r\n"
-    if len(_openings) < _MAX_OPENINGS:
-        _openings[status, reason] = made
-    return made
-
-
-def read_clock() -> None:
-    """Note what time it is, for the `Date` of the answers to come; every server does it once a tick."""
-    global _second  # noqa: PLW0603  (the tick of this process: one number, replaced once a second)
-    second = int(time.time())
-    if second != _second:
-        _second = second
+    """Return status line, `Server` and `Date`, each line ended."""
+    global _second  # noqa: PLW0603 (the tick of this process: one float, replaced once a second)
+    now = _now()
+    if not 0.0 <= now - _second < 1.0:  # also when the clock was set back
+        _second = float(int(now))
         _openings.clear()
+    found = _openings.get((status, reason))
+    if found is None:
+        found = f"{status_line(status, reason)}Server: {SERVER_NAME}\r\nDate: {formatdate(_second, usegmt=True)}\r\n"
+        if len(_openings) < _MAX_OPENINGS:
+            _openings[status, reason] = found
+    return found
 
 
 def status_line(status: int, reason: str) -> str:

@@ -35,13 +35,15 @@ class LineFormatter(logging.Formatter):
         is_coloured: Colour the head of each line by its level.
     """
 
+    default_msec_format = "%s.%03d"
+
     def __init__(self, fmt: str = DEFAULT_FORMAT, datefmt: str | None = None, *, is_coloured: bool = False) -> None:
         super().__init__(fmt, datefmt)
         self._is_coloured = is_coloured
         self._is_message = fmt == "%(message)s"
         self._names_id = "%(request_id)" in fmt
         self._uses_time = self.usesTime()
-        self._moment = (-1, "")  # the last line's second, and how it is written
+        self._moment: tuple[int | None, str] = None, ""  # the last line's second, and how it is written
 
     def format(self, record: logging.LogRecord) -> str:
         # PERF: what the format does not name is not made: -6 us a line of the access log
@@ -61,13 +63,15 @@ class LineFormatter(logging.Formatter):
         return line
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's
+        if datefmt != self.datefmt:
+            return super().formatTime(record, datefmt)
         second, text = self._moment
         if second != int(record.created):
             # PERF: written once a second: -2 us a line
             second = int(record.created)
-            text = time.strftime(self.datefmt or self.default_time_format, self.converter(second))
+            text = time.strftime(datefmt or self.default_time_format, self.converter(second))
             self._moment = second, text
-        return text if self.datefmt else f"{text}.{int(record.msecs):03d}"
+        return text if datefmt or not self.default_msec_format else self.default_msec_format % (text, record.msecs)
 
 
 class JsonFormatter(logging.Formatter):

@@ -34,10 +34,10 @@ def request_id_of(request: HTTPServerRequest) -> str:
 
 
 def _sent_id(request: HTTPServerRequest) -> str:
-    raw_header: Callable[[bytes], bytes | None] | None = getattr(request, "raw_header", None)
-    if raw_header is None:
-        return request.headers.get(REQUEST_ID_HEADER, "")
-    return (raw_header(_RAW_NAME) or b"").decode("latin-1")  # PERF: without building the header dict
+    lacks_header: Callable[[bytes], bool] | None = getattr(request, "lacks_header", None)
+    if lacks_header is not None and lacks_header(_RAW_NAME):  # PERF: without building the header dict
+        return ""
+    return request.headers.get(REQUEST_ID_HEADER, "")
 
 
 def current_request_id() -> str | None:

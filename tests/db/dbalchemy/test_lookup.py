@@ -1,5 +1,7 @@
 """One object by its primary key: whatever the model and the key are like, as SQLAlchemy's own `get` answers."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from tests.db.support import configured
 from torngas_aio._closing import close_all
-from torngas_aio.db.dbalchemy import DbSession, session_scope
+from torngas_aio.db.dbalchemy import DbSession, Model, session_scope
 from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.registry import cluster_of
 
@@ -144,3 +146,28 @@ async def test_an_expired_object_is_loaded_again(session: DbSession, sent: list[
     assert book is not None
     assert book.shelf_id == 1
     assert len(sent) == 2
+
+
+async def test_an_empty_dict_asks_for_a_lock(session: DbSession, sent: list[str]) -> None:
+    """As SQLAlchemy has it: only None and False ask for none. A lock sends what follows to the master."""
+    assert await session.get(Shelf, 1, with_for_update={}) is not None
+    assert session.is_on_master
+    assert await session.get(Seat, (3, "c"), with_for_update=False) is not None
+
+
+def test_a_model_that_nobody_knows_any_more_is_collected() -> None:
+    """What is kept for it is kept with it."""
+
+    class Passing(Model):
+        __tablename__ = "passing"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    assert lookup_of(Passing) is not None
+    assert "passing" in str(Passing.Q.filter_by(id=1))
+    is_alive = weakref.ref(Passing)
+    Model.registry._dispose_cls(Passing)
+    Model.metadata.remove(Model.metadata.tables["passing"])
+    del Passing
+    for _ in range(3):
+        gc.collect()
+    assert is_alive() is None

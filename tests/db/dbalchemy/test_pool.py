@@ -155,3 +155,13 @@ async def test_a_connection_that_comes_back_to_a_closed_pool_is_closed(tmp_path:
     assert isinstance(pool, WaitingPool)
     assert pool.label == f"database {server.label}"
     await server.engine.dispose()
+
+
+async def test_a_wait_that_is_closed_hands_on_what_it_was_given() -> None:
+    """As when its loop is torn down."""
+    queue = FairQueue(1)
+    wait = queue._wait(5)
+    wait.send(None)
+    queue.put("a")
+    wait.close()
+    assert queue.get_nowait() == "a"

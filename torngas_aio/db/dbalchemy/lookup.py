@@ -1,13 +1,12 @@
 """One object by its primary key: the statement for that, built once for each model.
 
-    lookup_of(User) ──► SELECT ... WHERE users.id = :pk0      sent with other values each time
+    lookup_of(User) ──► SELECT ... WHERE users.id = :key      sent with other values each time
 
 `Session.get` of SQLAlchemy builds, and keys for its cache, a new statement for each call: 45 of the 290 us that one
 row takes (benchmarks/db.py, one). Begin with `lookup_of`.
 """
 
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Literal
 
 from sqlalchemy import Select, bindparam, inspect, select
 from sqlalchemy.orm import Mapper
@@ -19,14 +18,14 @@ class Lookup:
     """How the objects of one model are found.
 
     Attributes:
-        statement: Selects the object with the primary key `pk0`, `pk1`, ...
+        statement: Selects the object with the primary key `_torngas_pk0`, `_torngas_pk1`, ...
     """
 
     __slots__ = ("_mapper", "_names", "statement")
 
     def __init__(self, mapper: Mapper[Any]) -> None:
         self._mapper = mapper
-        self._names = tuple(f"pk{number}" for number in range(len(mapper.primary_key)))
+        self._names = tuple(f"_torngas_pk{number}" for number in range(len(mapper.primary_key)))
         criteria = (column == bindparam(name) for column, name in zip(mapper.primary_key, self._names, strict=True))
         self.statement: Select[Any] = select(mapper.class_).where(*criteria)
 
@@ -43,17 +42,21 @@ class Lookup:
 
 
 _PLAIN = frozenset({int, str, bytes})
-_lookups: "WeakKeyDictionary[Any, Lookup | None]" = WeakKeyDictionary()
 
 
 def lookup_of(entity: Any) -> Lookup | None:
     """Return how objects of the model *entity* are found; None where that takes more than one plain statement."""
-    try:
-        return _lookups[entity]
-    except (KeyError, TypeError):
-        mapper = inspect(entity, raiseerr=False)
-    if mapper is None or not mapper.is_mapper or mapper is entity:
+    if not isinstance(entity, type):
         return None
-    has_one_table = mapper.inherits is None and mapper.polymorphic_on is None and not mapper.always_refresh
-    found = _lookups[entity] = Lookup(mapper) if has_one_table else None
-    return found
+    known: Lookup | Literal[False] | None = entity.__dict__.get(_KEPT)
+    if known is None:
+        mapper: Mapper[Any] | None = inspect(entity, raiseerr=False)
+        if mapper is None:
+            return None
+        has_one_table = mapper.inherits is None and mapper.polymorphic_on is None and not mapper.always_refresh
+        known = Lookup(mapper) if has_one_table else False
+        type.__setattr__(entity, _KEPT, known)  # with the model, for as long as it lives
+    return known or None
+
+
+_KEPT = "_torngas_lookup"

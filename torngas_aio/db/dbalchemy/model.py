@@ -11,7 +11,6 @@ Begin with `Model`.
 """
 
 from typing import Any, ClassVar, TypeVar
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import MetaData, Select, select
 from sqlalchemy.ext.asyncio import AsyncAttrs
@@ -26,6 +25,7 @@ __all__ = ["Model", "metadata_of", "metadatas"]
 M = TypeVar("M", bound="Model")
 
 _metadatas: dict[str, MetaData] = {}
+_STATEMENT = "_torngas_select"
 
 
 def metadata_of(name: str = "default") -> MetaData:
@@ -44,14 +44,12 @@ def metadatas() -> dict[str, MetaData]:
 class _Queries:
     """`Model.Q`: a fresh query of the class it is read on."""
 
-    def __init__(self) -> None:
-        self._statements: WeakKeyDictionary[type, Select[Any]] = WeakKeyDictionary()  # PERF: immutable, so made once
-
     def __get__(self, instance: Any, owner: type[M]) -> Query[M]:
         name = owner.__connection_name__
-        statement = self._statements.get(owner)
-        if statement is None:
-            statement = self._statements[owner] = select(owner)
+        statement: Select[Any] | None = owner.__dict__.get(_STATEMENT)
+        if statement is None:  # PERF: immutable, so made once for each class
+            statement = select(owner)
+            type.__setattr__(owner, _STATEMENT, statement)
         return Query((owner,), lambda: current_session(name), statement)
 
 

@@ -94,7 +94,7 @@ class FairQueue(QueueCommon[Any]):
         timer = None if timeout is None else loop.call_later(timeout, self._give_up, waiter)
         try:
             return await waiter
-        except asyncio.CancelledError:
+        except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._hand_on(waiter.result())
             raise

@@ -103,7 +103,7 @@ class RoutedSession(Session):
     def get(self, entity: Any, ident: Any, **kw: Any) -> Any:
         if self._may_be_stale and self._reads_go_to_the_master() and not kw.get("populate_existing"):
             kw["populate_existing"] = True
-        lookup = None if any(kw.values()) else lookup_of(entity)
+        lookup = lookup_of(entity) if _is_plain(kw) else None
         values = None if lookup is None else lookup.values_of(ident)
         if lookup is None or values is None or (len(self.identity_map) and lookup.key_of(values) in self.identity_map):
             return super().get(entity, ident, **kw)
@@ -263,3 +263,15 @@ class RoutedSession(Session):
         while self._user is not None:
             self._left = asyncio.Event()
             await self._left.wait()
+
+
+def _is_plain(options: dict[str, Any]) -> bool:
+    """Whether the options of a `get` ask for nothing special; an empty dict for `with_for_update` does."""
+    return all(
+        value is None or value is False if name in _EXACT else name in _EMPTY and not value
+        for name, value in options.items()
+    )
+
+
+_EXACT = frozenset({"with_for_update", "identity_token", "populate_existing"})
+_EMPTY = frozenset({"options", "execution_options", "bind_arguments"})
