@@ -2,6 +2,7 @@
 
 import logging
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def blocks() -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def all_is_put_back() -> Iterator[None]:
+def all_is_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the examples leave their folders behind
     yield
     settings.reset()
     locale._translations, locale._use_gettext = {}, False
