@@ -32,6 +32,7 @@ logger = logging.getLogger("torngas_aio.handler")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
+_DECODE_ARGUMENT = RequestHandler.decode_argument
 _PREPARE = RequestHandler.prepare
 _ON_PREPARE = CompletingHandler.on_prepare
 _AFTERWARDS_SECONDS = 5.0
@@ -165,7 +166,7 @@ class ExecutingHandler(CompletingHandler):
         name: Any = self.request.method
         method = getattr(self, _METHOD_NAMES.get(name) or name.lower())
         path_args, path_kwargs = self.path_args, self.path_kwargs
-        result: Awaitable[None] | None = method(*path_args, **path_kwargs) if path_args or path_kwargs else method()
+        result: Awaitable[None] | None = method(*path_args, **path_kwargs) if path_kwargs else method(*path_args)
         if self._run.stages.awaits_after_method and hasattr(result, "send"):
             return self._stepped(result)
         return result
@@ -184,10 +185,18 @@ class ExecutingHandler(CompletingHandler):
         return _Watched(method, waits_for, self)
 
     def _take_arguments(self, args: Any, kwargs: Any) -> None:
-        self.path_args = [self.decode_argument(arg) for arg in args] if args else []
+        self.path_args = self._decoded(args) if args else []
         self.path_kwargs = {key: self.decode_argument(arg, key) for key, arg in kwargs.items()} if kwargs else {}
         if self.request.method not in _SAFE_METHODS:
             self._cross_origin_protection()
+
+    def _decoded(self, args: Any) -> list[Any]:
+        if type(self).decode_argument is _DECODE_ARGUMENT:  # PERF: Tornado's, without a call for each
+            try:
+                return [None if arg is None else arg.decode() for arg in args]
+            except UnicodeDecodeError:
+                pass  # Tornado's own error follows
+        return [self.decode_argument(arg) for arg in args]
 
     async def _take_body(self, body: Any) -> None:
         self.request.body = body.data if body.is_complete else await body.read_all()

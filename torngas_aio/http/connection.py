@@ -111,7 +111,9 @@ class HTTPExchange(HTTPConnection):
             protocol.transport.writelines((text, body))
         else:
             protocol.write(text + body)
-        self._finish()
+        self._stage = _FINISHED
+        self._callback = None
+        protocol.end_exchange(self)
         return not protocol.is_writing_paused
 
     def _manage(self, name: str, value: str, head: str) -> str:
