@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.apps.common import Variant
 from benchmarks.client import connect, read_answer, request_bytes, upload_seconds
 from benchmarks.process import AppProcess
 from benchmarks.workloads import Workload
@@ -29,11 +30,12 @@ def loaded(app: AppProcess, workload: Workload, seconds: float, connections: int
     """
     _wrk(app, workload, 0.4, connections, core)  # warm
     cpu = app.cpu_seconds()
-    lines = app.settled_lines() if workload.variant == "access-log" else 0
+    logs_access = Variant(workload.variant).logs_access
+    before = app.settled_lines() if logs_access else 0
     found = _wrk(app, workload, seconds, connections, core)
     cpu = app.cpu_seconds() - cpu
-    if workload.variant == "access-log" and app.settled_lines() - lines < found["requests"]:
-        raise RuntimeError(f"{app.name}: {app.settled_lines() - lines} lines logged for {found['requests']} requests")
+    if logs_access and (lines := app.settled_lines() - before) < found["requests"]:
+        raise RuntimeError(f"{app.name}: {lines} lines logged for {found['requests']} requests")
     if found["bad_answers"] or found["failures"] or not found["requests"]:
         raise RuntimeError(f"{app.name}, {workload.name}: {found}")
     return {

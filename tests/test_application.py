@@ -19,7 +19,7 @@ from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
-from torngas_aio.handler import WebHandler, WebSocketHandler
+from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.logger import request_id_of
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.testing import TestClient
@@ -440,3 +440,18 @@ async def test_another_task_may_flush_while_the_hooks_run(door: str) -> None:
         answer = await client.get("/")
     assert answer.text == "abc"
     assert answer.headers["X-Hook"] == "ran"
+
+
+async def test_an_accept_that_a_call_hook_sets_decides_the_format(door: str) -> None:
+    """As does any header of `request.headers`, whatever the client sent."""
+
+    class Wants(BaseMiddleware):
+        async def process_call(self, request: Any, clear: Any) -> None:
+            request.headers["Accept"] = "application/javascript"
+
+    class Format(ApiHandler):
+        async def get(self) -> None:
+            self.write(self.get_format())
+
+    async with TestClient(Application([("/", Format)], middlewares=[Wants()]), http_server=door) as client:
+        assert (await client.get("/")).text == "jsonp"

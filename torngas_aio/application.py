@@ -30,6 +30,7 @@ from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.request import Request
 from torngas_aio.http.tornado_door import TornadoDoor
 from torngas_aio.lifespan import Background, Lifespan
+from torngas_aio.logger import level_of
 from torngas_aio.pipeline import IDLE, Pipeline, PipelineRun, RouteStages
 from torngas_aio.routing import ApplicationRouter, Resolved, Route
 from torngas_aio.settings_manager import settings as project_settings
@@ -151,12 +152,11 @@ class Application(web.Application):
         return stages
 
     def log_request(self, handler: web.RequestHandler) -> None:
-        status = handler._status_code
-        level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+        level = level_of(handler._status_code)
         if "log_function" in self.settings:
             super().log_request(handler)
         elif access_log.isEnabledFor(level):
-            access_log.handle(_access_record(handler, status, level))
+            access_log.handle(_access_record(handler, level))
 
     async def _serve_called(self, request: Request, run: PipelineRun) -> None:
         """Answer *request* after the call hooks, and the lifespan's opening where nobody else did it."""
@@ -271,7 +271,7 @@ def _owner(hook: Any) -> Any:
     return getattr(hook, "__self__", None)
 
 
-def _access_record(handler: web.RequestHandler, status: int, level: int) -> logging.LogRecord:
+def _access_record(handler: web.RequestHandler, level: int) -> logging.LogRecord:
     """Tornado's line for one request, with the handler's method for its place.
 
     PERF: `Logger.log` would look for its caller, which is the same line each time: -3 us (benchmarks, access-log).
@@ -279,9 +279,10 @@ def _access_record(handler: web.RequestHandler, status: int, level: int) -> logg
     owner: Any = type(handler)
     method = handler.request.method
     # Another method than these may be any word of the client's, and the name of any attribute.
-    place = _place_of(owner, method.lower()) if method in web.RequestHandler.SUPPORTED_METHODS else _NOWHERE
-    values = status, handler._request_summary(), 1000.0 * handler.request.request_time()
-    return access_log.makeRecord(access_log.name, level, *place[:2], "%d %s %.2fms", values, None, place[2])
+    is_known = method in web.RequestHandler.SUPPORTED_METHODS
+    path, line, name = _place_of(owner, method.lower()) if is_known else _NOWHERE
+    values = handler.get_status(), handler._request_summary(), 1000.0 * handler.request.request_time()
+    return access_log.makeRecord(access_log.name, level, path, line, "%d %s %.2fms", values, None, name)
 
 
 @lru_cache(1024)

@@ -92,15 +92,10 @@ class Request(HTTPServerRequest):
             self._first = dict(reversed(pairs_of(raw)))
         return self._first.get(name)
 
-    def lacks_header(self, name: bytes) -> bool:
-        """Return True where there is certainly no header *name* (lower case); False where `headers` has to be asked."""
-        raw = self._raw_headers
-        return isinstance(raw, bytes) and "headers" not in self.__dict__ and name not in raw.lower()
-
     def may_mention(self, text: bytes) -> bool:
-        """Return False where no header can hold *text*; True where `headers` has to be asked."""
+        """Return False where no header holds *text*, written in lower case; True where `headers` has to be asked."""
         raw = self._raw_headers
-        return not isinstance(raw, bytes) or text in raw
+        return not isinstance(raw, bytes) or "headers" in self.__dict__ or text in raw.lower()
 
     def plain_cookies(self) -> dict[str, str] | None:
         """Return the cookies by name, as text; None where `cookies` has to be asked. Made once.

@@ -15,7 +15,7 @@ Begin with `init_logging`.
 
 from torngas_aio.logger.formatters import JsonFormatter, LineFormatter
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
-from torngas_aio.logger.loggers import SysLogger, access_logger, info_logger, syslogger, trace_logger
+from torngas_aio.logger.loggers import SysLogger, access_logger, info_logger, level_of, syslogger, trace_logger
 from torngas_aio.logger.requestid import REQUEST_ID_HEADER, current_request_id, request_id_of
 from torngas_aio.logger.setup import init_logging, shutdown_logging
 
@@ -30,6 +30,7 @@ __all__ = [
     "current_request_id",
     "info_logger",
     "init_logging",
+    "level_of",
     "request_id_of",
     "shutdown_logging",
     "syslogger",

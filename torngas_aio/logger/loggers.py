@@ -9,7 +9,7 @@ Begin with `syslogger`, which chooses by level.
 
 import logging
 
-__all__ = ["SysLogger", "access_logger", "info_logger", "syslogger", "trace_logger"]
+__all__ = ["SysLogger", "access_logger", "info_logger", "level_of", "syslogger", "trace_logger"]
 
 access_logger = logging.getLogger("torngas_aio.accesslog")
 info_logger = logging.getLogger("torngas_aio.infolog")
@@ -32,3 +32,8 @@ class _SysLogger:
 
 
 syslogger = SysLogger = _SysLogger()
+
+
+def level_of(status: int) -> int:
+    """Return the level at which an answer with *status* is logged, in Tornado's line and in the middleware's."""
+    return logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR

@@ -34,8 +34,8 @@ def request_id_of(request: HTTPServerRequest) -> str:
 
 
 def _sent_id(request: HTTPServerRequest) -> str:
-    lacks_header: Callable[[bytes], bool] | None = getattr(request, "lacks_header", None)
-    if lacks_header is not None and lacks_header(_RAW_NAME):  # PERF: without building the header dict
+    may_mention: Callable[[bytes], bool] | None = getattr(request, "may_mention", None)
+    if may_mention is not None and not may_mention(_RAW_NAME):  # PERF: without building the header dict
         return ""
     return request.headers.get(REQUEST_ID_HEADER, "")
 

@@ -14,7 +14,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
 from torngas_aio.handler import WebHandler
-from torngas_aio.logger import REQUEST_ID_HEADER, access_logger, request_id_of
+from torngas_aio.logger import REQUEST_ID_HEADER, access_logger, level_of, request_id_of
 from torngas_aio.utils.text import escape_controls
 
 __all__ = ["AccessLogMiddleware"]
@@ -42,8 +42,7 @@ class AccessLogMiddleware:
 
     def log(self, handler: RequestHandler) -> None:
         """Write the line of *handler*'s request; below the logger's level, nothing is made."""
-        status = handler.get_status()
-        level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+        level = level_of(handler.get_status())
         if access_logger.isEnabledFor(level):
             # PERF: a record made by hand; `logger.log` would look for the caller (-5 us a request)
             line = self.line(handler)
