@@ -13,6 +13,7 @@ from httpx2.websockets import WebSocketDisconnect
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.routing import HostMatches
+from tornado.template import DictLoader
 from tornado.testing import AsyncHTTPTestCase
 from tornado.web import RequestHandler, StaticFileHandler, UIModule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
@@ -146,12 +147,30 @@ async def test_a_default_handler_answers_what_no_route_does(door: str) -> None:
         async def get(self) -> None:
             self.set_status(418)
 
-    for handler, status in ((Teapot, 418), (Plain, 200)):
+    dotted = "torngas_aio.handler.ErrorHandler"
+    for handler, status in ((Teapot, 418), (Plain, 200), (dotted, 404)):
         application = Application(
             [("/plain/(.*)", Plain, None, "plain")], default_handler_class=handler, cookie_secret="a secret for tests"
         )
         async with TestClient(application, http_server=door) as client:
             assert (await client.get("/nowhere")).status_code == status
+
+
+@pytest.mark.parametrize("setting", ["default_handler_class", "static_handler_class"])
+@pytest.mark.parametrize("value", ["no.such.Handler", "torngas_aio.handler.NoSuch", "json.dumps", str, 404])
+def test_a_handler_class_that_is_none_is_refused_at_start(setting: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"TORNADO_CONF\\['{setting}'\\] = "):
+        Application(**{setting: value})
+
+
+async def test_a_template_loader_of_the_settings_is_used() -> None:
+    class Page(WebHandler):
+        async def get(self) -> None:
+            await self.render("page.html", name="<you>")
+
+    loader = DictLoader({"page.html": "Hello {{ name }}"})
+    async with TestClient(Application([("/", Page)], template_loader=loader)) as client:
+        assert (await client.get("/")).text == "Hello &lt;you&gt;"
 
 
 async def test_static_files_pass_the_middlewares(door: str, tmp_path: Path) -> None:

@@ -148,6 +148,10 @@ def visitor(**given: Any) -> Any:
         ({"user_attribute": "language"}, visitor(user={"language": "zh_CN"}), "zh_CN"),
         ({"user_attribute": "language"}, visitor(user={"language": 3}), None),
         ({"user_attribute": "language"}, visitor(), None),
+        ({"cookie_name": "lang"}, visitor(cookies={"lang": "de"}), "de_DE"),
+        ({"cookie_name": "lang"}, visitor(cookies={"lang": "de-at"}), "de_DE"),
+        ({"cookie_name": "lang"}, visitor(cookies={"lang": "zh-Hans-CN"}), "zh_CN"),
+        ({"user_attribute": "language"}, visitor(user={"language": "zh"}), "zh_CN"),
         (
             {"cookie_name": "lang", "user_attribute": "language"},
             visitor(cookies={"lang": "zh_CN"}, user={"language": "de_DE"}),
@@ -157,6 +161,39 @@ def visitor(**given: Any) -> Any:
 )
 def test_who_reads_what(german: dict[str, Any], conf: dict[str, Any], handler: Any, code: str | None) -> None:
     found = i18n.user_locale(handler, conf)
+    assert (None if found is None else found.code) == code
+
+
+@pytest.mark.parametrize(
+    ("languages", "there", "code"),
+    [
+        ("de", "de_DE", "de_DE"),
+        ("de-AT", "de_DE", "de_DE"),
+        ("DE-at", "de_DE", "de_DE"),
+        ("de-AT", "de de_DE", "de"),
+        ("de-CH", "de_AT de_CH de_DE", "de_CH"),
+        ("zh", "zh_CN zh_TW", "zh_CN"),
+        ("zh-Hans-CN", "zh_CN zh_TW", "zh_CN"),
+        ("zh-Hant", "zh_CN zh_TW", "zh_TW"),
+        ("zh-HK", "zh zh_CN zh_TW", "zh_TW"),
+        ("zh-Hant-TW", "zh_CN", "zh_CN"),
+        ("pt", "pt_BR pt_PT", "pt_BR"),
+        ("pt-AO", "pt_PT", "pt_PT"),
+        ("sv", "sv_FI sv_SE", "sv_SE"),
+        ("fr-CH, fr;q=0.9, de;q=0.8", "de_DE", "de_DE"),
+        ("de;q=0.3, pt;q=0.7", "de_DE pt_BR", "pt_BR"),
+        ("de;q=0, pt;q=0.1", "de_DE pt_BR", "pt_BR"),
+        ("de;q=nan, *, ;;, pt ; q=0.1", "de_DE pt_BR", "pt_BR"),
+        ("fr", "de_DE", None),
+        ("deu", "de_DE", None),
+        ("*", "de_DE", None),
+        ("", "de_DE", None),
+        ("x" * 100_000, "de_DE", None),
+    ],
+)
+def test_the_nearest_of_the_languages_is_found(tmp_path: Path, languages: str, there: str, code: str | None) -> None:
+    load_translations(write_csv(tmp_path / "translations", **dict.fromkeys(there.split(), '"hello","x"\n')))
+    found = i18n.find_locale(languages)
     assert (None if found is None else found.code) == code
 
 
@@ -191,6 +228,8 @@ def test_remembering_a_language_sets_its_cookie(german: dict[str, Any]) -> None:
     handler = SimpleNamespace(set_cookie=lambda name, value, **options: kept.update({name: (value, options)}))
     i18n.remember_locale(handler, "de_DE", {"cookie_name": "lang"})
     assert kept["lang"][0] == "de_DE"
+    i18n.remember_locale(handler, "zh-Hans", {"cookie_name": "lang"})
+    assert kept["lang"][0] == "zh_CN"
     with pytest.raises(ConfigError, match="no language 'xx'"):
         i18n.remember_locale(handler, "xx", {"cookie_name": "lang"})
     with pytest.raises(ConfigError, match="cookie_name"):
@@ -222,8 +261,21 @@ async def test_below_a_handler_its_visitor_s_language_is_spoken(client: TestClie
         text: str = (await client.get("/", headers={"Accept-Language": language})).text
         return text
 
-    found = await asyncio.gather(*map(ask, ["de-DE", "zh-CN", "fr", "de-DE"]))
+    found = await asyncio.gather(*map(ask, ["de-DE", "zh-Hans-CN", "fr", "de-AT, en;q=0.8"]))
     assert found == ["Hallo Hallo Hallo", "你好 你好 你好", "hello hello hello", "Hallo Hallo Hallo"]
+
+
+async def test_without_a_language_that_fits_the_default_is_spoken(client: TestClient) -> None:
+    locale.set_default_locale("de_DE")
+    assert (await client.get("/")).text == "Hallo Hallo Hallo"
+    assert (await client.get("/", headers={"Accept-Language": "fr"})).text == "Hallo Hallo Hallo"
+
+
+async def test_a_test_client_loads_the_translations_of_its_settings(tmp_path: Path) -> None:
+    conf = write_csv(tmp_path / "translations", de_DE='"hello","Hallo"\n')
+    with settings.override(TRANSLATIONS=True, TRANSLATIONS_CONF=conf):
+        async with TestClient(Application([("/", Page)])) as client:
+            assert (await client.get("/", headers={"Accept-Language": "de"})).text == "Hallo Hallo Hallo"
 
 
 async def test_a_remembered_language_wins_over_the_browser_s(client: TestClient) -> None:

@@ -10,9 +10,10 @@ import pytest
 from tornado.routing import HostMatches, PathMatches, Rule, URLSpec
 from tornado.web import Application, RequestHandler
 
+from torngas_aio.application import Application as OurApplication
 from torngas_aio.exception import ConfigError, UrlError
 from torngas_aio.routing import ApplicationRouter
-from torngas_aio.urlhelper import Url, include, load_app_urls, route
+from torngas_aio.urlhelper import Url, UrlSpec, include, load_app_urls, route
 
 HANDLERS = """
 from tornado.web import RequestHandler
@@ -250,3 +251,68 @@ def test_outside_of_gathering_faults_are_raised_at_once(project: Project) -> Non
     assert load_app_urls(["shop"]) == []
     with pytest.raises(UrlError):
         Url()("/(", Plain)
+
+
+@pytest.mark.parametrize(
+    ("opening", "inner", "pattern"),
+    [
+        ("/extra", "item/x", "/extra/item/x"),
+        ("/extra", "2024", "/extra/2024"),
+        ("/extra", "_x", "/extra/_x"),
+        ("/extra", "é", "/extra/é"),
+        ("/extra", r"(\d+)", r"/extra/(\d+)"),
+        ("/extra", r"(?P<id>\w+)/x", r"/extra/(?P<id>\w+)/x"),
+        ("/extra", r"([^/]+)", r"/extra/([^/]+)"),
+        ("/extra", r"[a-z-]+", r"/extra/[a-z-]+"),
+        ("/extra", "(?i)item", "/extra/(?i:item$)"),
+        ("/extra", "a|b", "/extra/(?:a|b$)"),
+        ("", "item", "/item"),
+        ("/a|/b", "item", "(?:/a|/b)/item"),
+    ],
+)
+def test_a_missing_slash_is_put_before_what_begins_a_segment(opening: str, inner: str, pattern: str) -> None:
+    rule = spec(include(opening, [Url()(inner, Plain)]))
+    assert rule.regex.pattern.removesuffix("$") == pattern
+    assert isinstance(rule, UrlSpec)
+    assert "puts a slash" in rule.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("opening", "inner"),
+    [
+        *(("/extra", inner) for inner in ("", "$", "/?", "/x", r"\.json", "[.]json", "(?:a|b)", "-x", "~x")),
+        *(("/extra", inner) for inner in ("(.*)", "(/.*)?", r"(\d+)?", "(/a|b)", "(?!no)x", "(?i:x)")),
+        *((opening, "x") for opening in ("/extra/", "/extra/?", "/(en/|de/)", "/(?:en/)?")),
+    ],
+)
+def test_no_slash_is_put_elsewhere(opening: str, inner: str) -> None:
+    rule = spec(include(opening, [Url()(inner, Plain)]))
+    assert rule.regex.pattern.removesuffix("$") == (opening + inner).removesuffix("$")
+    assert isinstance(rule, UrlSpec)
+    assert rule.notes == ()
+
+
+def test_a_slash_that_an_inner_include_put_is_still_told() -> None:
+    rule = spec(include("/a", include("/b", [Url()("c", Plain)])))
+    assert rule.regex.pattern == "/a/b/c$"
+    assert isinstance(rule, UrlSpec)
+    assert len(rule.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "arguments", "address"),
+    [
+        (("/x/?", Plain, {}, "n"), (), "/x/"),
+        (URLSpec("^/x/?$", Plain, {}, "n"), (), "/x/"),
+        (URLSpec(re.compile("/x/?"), Plain, {}, "n"), (), "/x/"),
+        (URLSpec("/x/*", Plain, {}, "n"), (), "/x/"),
+        (URLSpec(r"/x/(\d+)/?", Plain, {}, "n"), (7,), "/x/7/"),
+        (URLSpec(r"/x/\?", Plain, {}, "n"), (), "/x/?"),
+        (URLSpec("/x", Plain, {}, "n"), (), "/x"),
+    ],
+)
+def test_tornado_s_own_rules_reverse_without_the_mark_too(rule: Any, arguments: tuple[Any, ...], address: str) -> None:
+    assert ApplicationRouter(Application(), [rule]).reverse_url("n", *arguments) == address
+    application = OurApplication()
+    application.add_handlers("www.example", [rule])
+    assert application.reverse_url("n", *arguments) == address

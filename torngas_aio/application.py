@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
 from functools import lru_cache, partial
 from http.client import responses
+from inspect import isclass
 from typing import Any
 from weakref import WeakSet
 
@@ -23,7 +24,9 @@ from tornado.log import access_log
 from tornado.routing import AnyMatches, Rule
 
 from torngas_aio._closing import close_all
+from torngas_aio._importing import import_object
 from torngas_aio.context import enter_request, scope_of
+from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
 from torngas_aio.handler.websocket import GOING_AWAY
 from torngas_aio.http.contract import BodyError, ClientGone
@@ -38,6 +41,9 @@ from torngas_aio.settings_manager import settings as project_settings
 __all__ = ["Application"]
 
 logger = logging.getLogger("torngas_aio.application")
+
+HANDLER_SETTINGS = ("default_handler_class", "static_handler_class")
+"""Tornado's settings that are handler classes; dotted paths of such are taken too."""
 
 
 class Application(web.Application):
@@ -71,7 +77,7 @@ class Application(web.Application):
     ) -> None:
         settings.setdefault("static_handler_class", StaticFileHandler)
         super().__init__(None, default_host, transforms, **{**settings, "static_path": None})
-        self.settings = _completed(self.settings, settings)
+        self.settings = _with_classes(_completed(self.settings, settings))
         self.pipeline = Pipeline(middlewares)
         self.background = Background()
         self.lifespan = Lifespan()
@@ -254,6 +260,22 @@ def _completed(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     if made["static_path"] is None:
         del made["static_path"]
     return made
+
+
+def _with_classes(settings: dict[str, Any]) -> dict[str, Any]:
+    """*settings* with the handler classes that dotted paths in them name."""
+    for name in HANDLER_SETTINGS:
+        path = settings.get(name)
+        if isinstance(path, str):
+            try:
+                settings[name] = import_object(path)
+            except ImportError as exc:
+                raise ConfigError(f"TORNADO_CONF[{name!r}] = {path!r}: {exc}") from exc
+        if path is not None and not (isclass(settings[name]) and issubclass(settings[name], web.RequestHandler)):
+            raise ConfigError(
+                f"TORNADO_CONF[{name!r}] = {path!r}: no handler class. Name a tornado.web.RequestHandler."
+            )
+    return settings
 
 
 def _static_rules(settings: dict[str, Any]) -> list[Any]:

@@ -2,12 +2,14 @@
 
     load_translations(TRANSLATIONS_CONF)   Tornado CSV or gettext catalogues, at start
     user_locale(handler, conf)             cookie ─► user ─► Accept-Language ─► locale_default
+    find_locale("de-AT, en;q=0.8")         the best of the languages that there are, None where none fits
     gettext, lazy_gettext                  the current request's language, anywhere below the handler
 
 The catalogues themselves are Tornado's (`tornado.locale`). Begin with `load_translations`.
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +24,7 @@ from torngas_aio.exception import ConfigError
 __all__ = [
     "LazyText",
     "current_locale",
+    "find_locale",
     "gettext",
     "lazy_gettext",
     "lazy_pgettext",
@@ -36,6 +39,13 @@ __all__ = [
 _override: ContextVar[locale.Locale | None] = ContextVar("torngas_aio_locale", default=None)
 
 _FORMATS = ("csv", "gettext")
+_MAIN_REGIONS = {"ar": "eg", "cs": "cz", "da": "dk", "el": "gr", "en": "us", "et": "ee", "fa": "ir", "he": "il",
+                 "hi": "in", "ja": "jp", "ko": "kr", "nb": "no", "pt": "br", "sl": "si", "sr": "rs", "sv": "se",
+                 "uk": "ua", "vi": "vn", "zh": "cn"}  # fmt: skip
+"""Region meant by a language without one, where that is not its own code (CLDR, likely subtags)."""
+_SCRIPTS = (dict.fromkeys(("hans", "cn", "sg")), dict.fromkeys(("hant", "tw", "hk", "mo")))
+_MAX_LANGUAGES = 32
+"""How many ranges of one `Accept-Language` are looked at."""
 
 
 def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
@@ -69,18 +79,40 @@ def user_locale(handler: Any, conf: Mapping[str, Any]) -> locale.Locale | None:
     Args:
         handler: A `tornado.web.RequestHandler`.
         conf: `cookie_name`: a cookie that holds a language's code; `user_attribute`: an attribute (or key) of
-            `current_user`; `use_accept_language`; `locale_default`. Codes that are not supported are passed over.
+            `current_user`; `use_accept_language`; `locale_default`. Codes are looked up as `find_locale` does; those
+            for which there is no language are passed over.
     """
     for code in _chosen_codes(handler, conf):
-        if code and code in locale.get_supported_locales():
-            return locale.get(code)
+        found = find_locale(code) if code else None
+        if found is not None:
+            return found
     if conf.get("use_accept_language", True):
         return None
     return locale.get(str(conf.get("locale_default") or "en_US"))
 
 
+def find_locale(languages: str) -> locale.Locale | None:
+    """Return the best of the languages that there are, None when none fits.
+
+    A language fits by itself (`de_DE` for `de-DE`), without its last parts (`de` for `de-AT`), or else by another
+    region: that of its script (`zh_TW` for `zh-Hant`), its main one (`pt_BR` for `pt`), any (`de_DE` for `de-AT`).
+
+    Args:
+        languages: One code, such as `de`, `pt_BR` or `zh-Hans-CN`, or the value of an `Accept-Language` header.
+    """
+    known = _known_languages(frozenset(locale.get_supported_locales()))
+    for wanted in _ranked(languages):
+        code = _best_match(wanted.replace("-", "_").lower().split("_"), known)
+        if code is not None:
+            return locale.Locale.get(code)
+    return None
+
+
 def remember_locale(handler: Any, code: str, conf: Mapping[str, Any]) -> None:
     """Set the cookie by which `user_locale` knows this visitor's language from now on.
+
+    Args:
+        code: As `find_locale` takes it; the cookie holds the code of the language that was found.
 
     Raises:
         ConfigError: `cookie_name` is not set, or there is no language *code*.
@@ -88,10 +120,11 @@ def remember_locale(handler: Any, code: str, conf: Mapping[str, Any]) -> None:
     name = conf.get("cookie_name")
     if not name:
         raise ConfigError("TRANSLATIONS_CONF['cookie_name'] is not set: name the cookie that holds the language.")
-    known = locale.get_supported_locales()
-    if code not in known:
-        raise ConfigError(f"There is no language {code!r}; there are: {', '.join(sorted(known))}.")
-    handler.set_cookie(name, code, expires_days=365, path="/", samesite="Lax")
+    found = find_locale(code)
+    if found is None:
+        known = ", ".join(sorted(locale.get_supported_locales()))
+        raise ConfigError(f"There is no language {code!r}; there are: {known}.")
+    handler.set_cookie(name, found.code, expires_days=365, path="/", samesite="Lax")
 
 
 def current_locale() -> locale.Locale:
@@ -109,7 +142,7 @@ def current_locale() -> locale.Locale:
 @contextmanager
 def use_locale(code: str) -> Iterator[locale.Locale]:
     """Have `gettext` and lazy texts speak *code* in this context, as in a mail to somebody else."""
-    token = _override.set(locale.get(code))
+    token = _override.set(find_locale(code) or locale.get())
     try:
         yield current_locale()
     finally:
@@ -198,6 +231,51 @@ class LazyText:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(str(self), name)
+
+
+@functools.lru_cache(1)
+def _known_languages(supported: frozenset[str]) -> dict[str, str]:
+    """The codes that there are, in lower case and in alphabetical order; with `_` between their parts."""
+    return {code.replace("-", "_").lower(): code for code in sorted(supported)}
+
+
+def _ranked(languages: str) -> list[str]:
+    """The language ranges of *languages*, best first; those of `q=0`, `*` and junk left out."""
+    ranked = []
+    for item in languages.split(",", _MAX_LANGUAGES)[:_MAX_LANGUAGES]:
+        code, *parameters = item.split(";")
+        quality = _quality(parameters)
+        if quality > 0 and _LANGUAGE.fullmatch(code.strip()):
+            ranked.append((quality, code.strip()))
+    ranked.sort(key=lambda pair: -pair[0])
+    return [code for _, code in ranked]
+
+
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
+_QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
+
+
+def _quality(parameters: list[str]) -> float:
+    if not parameters:
+        return 1.0
+    found = _QUALITY.fullmatch(parameters[0].strip())
+    return float(found[1]) if found else 0.0
+
+
+def _best_match(parts: list[str], known: Mapping[str, str]) -> str | None:
+    """The code of *known* that fits *parts* best, as RFC 4647 3.4 looks up, with related regions between."""
+    language, *others = parts
+    wanted = ["_".join(parts[:length]) for length in range(len(parts), 1, -1)]
+    wanted += [f"{language}_{part}" for part in (*others, *_related(others))]
+    main = _MAIN_REGIONS.get(language, language)
+    wanted += [language, *(f"{language}_{part}" for part in (main, *_related([main])))]
+    wanted += [code for code in known if code.startswith(f"{language}_")]
+    return next((known[code] for code in wanted if code in known), None)
+
+
+def _related(parts: list[str]) -> list[str]:
+    """Scripts and regions that write as the scripts and regions in *parts* do."""
+    return [part for group in _SCRIPTS for part in group if not group.keys().isdisjoint(parts)]
 
 
 def _chosen_codes(handler: Any, conf: Mapping[str, Any]) -> Iterator[str | None]:

@@ -24,12 +24,15 @@ from tornado.routing import Matcher, PathMatches, Rule, URLSpec
 
 from torngas_aio._importing import import_object
 from torngas_aio.exception import UrlError
+from torngas_aio.routing.route import reverse_with_slash
+from torngas_aio.routing.shape import begins_with_word
 
 __all__ = ["Url", "UrlSpec", "include", "load_app_urls", "route"]
 
 _is_gathering = contextvars.ContextVar("torngas_aio_urls_gathering", default=False)
 _GLOBAL_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
 _NUMBERED_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
+_ENDS_WITH_SLASH = re.compile(r"/\)*[?*+]*\)*$").search
 _FLAG_LETTERS = {re.ASCII: "a", re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s", re.VERBOSE: "x"}
 
 
@@ -39,6 +42,7 @@ class UrlSpec(URLSpec):
     Attributes:
         place: File and line, such as `myapp/urls.py:7`.
         faults: Why it cannot work; filled only while `load_app_urls` gathers, which then refuses the table.
+        notes: What `torngas-aio check` says about it, one sentence each.
     """
 
     def __init__(
@@ -50,12 +54,13 @@ class UrlSpec(URLSpec):
         *,
         place: str = "",
         faults: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         super().__init__(pattern, handler, kwargs, name)
         self.place = place
         self.faults = tuple(faults)
-        if self.regex.pattern.endswith("/?$") and self.matcher._path:  # type: ignore[attr-defined]
-            self.matcher._path = self.matcher._path.removesuffix("?")  # type: ignore[attr-defined]
+        self.notes = tuple(notes)
+        reverse_with_slash(self.matcher)
 
 
 class Url:
@@ -122,7 +127,10 @@ def include(pattern: str, handlers: Any, prefix_name: str | None = None) -> list
     """Return the rules of *handlers*, each under *pattern* and named `prefix_name-name`.
 
     Args:
-        pattern: Put before each pattern, as a regular expression; its groups become arguments of every handler.
+        pattern: Put before each pattern, as a regular expression; its groups become arguments of every handler. Where
+            *pattern* does not end with a slash and an included one begins with a letter, a digit, `_` or a group of
+            such, a slash is put between them: `include("/user", [("list", ...)])` is `/user/list`. `''`, `$`, `/?`,
+            `\\.json` and `(?:...)` are appended as they are.
         handlers: A list of rules, or dotted text that names one.
         prefix_name: Put before each name; None leaves names as they are.
 
@@ -207,18 +215,19 @@ def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rul
         return rule
     name = f"{prefix_name}-{rule.name}" if prefix_name and rule.name else rule.name
     if isinstance(rule.matcher, PathMatches):
-        pattern = _joined(opening, rule.matcher.regex, place)
+        pattern, notes = _joined(opening, rule.matcher.regex, place)
         UrlError.gather(_pattern_faults(pattern, place))
         own_place = getattr(rule, "place", "") or place
-        return UrlSpec(re.compile(pattern), rule.target, rule.target_kwargs, name, place=own_place)
+        notes = (*getattr(rule, "notes", ()), *notes)
+        return UrlSpec(re.compile(pattern), rule.target, rule.target_kwargs, name, place=own_place, notes=notes)
     if isinstance(rule.target, list | tuple):
         inner = [_under(opening, each, prefix_name, place) for each in _flat(rule.target)]
         return Rule(rule.matcher, inner, rule.target_kwargs, name)
     raise UrlError(f"{place}: {rule!r} has no pattern that could stand under {opening!r}. Put it beside the include().")
 
 
-def _joined(opening: str, regex: re.Pattern[str], place: str) -> str:
-    """*opening* and the pattern of *regex* as one pattern."""
+def _joined(opening: str, regex: re.Pattern[str], place: str) -> tuple[str, Sequence[str]]:
+    """*opening* and the pattern of *regex* as one pattern; and a sentence if a slash was put between them."""
     if opening.endswith("$") and not opening.endswith(r"\$"):
         raise UrlError(f"{place}: include({opening!r}, ...): nothing can follow a `$`. Leave it out.")
     text = _GLOBAL_FLAGS.sub("", regex.pattern, count=1) if regex.pattern.startswith("(?") else regex.pattern
@@ -227,10 +236,17 @@ def _joined(opening: str, regex: re.Pattern[str], place: str) -> str:
         text = text[1:]
     if "(" in opening and _NUMBERED_REFERENCE.search(text):
         raise UrlError(f"{place}: {text!r} under {opening!r}: numbered references shift. Name the group: (?P=name).")
+    notes: Sequence[str] = ()
+    slash = ""
+    if not _ENDS_WITH_SLASH(opening) and begins_with_word(text, regex.flags):
+        slash = "/"
+        shown = text.removesuffix("$")
+        what = f"{place}: include({opening!r}, ...) puts a slash before {shown!r}, which 2.0.0 did not."
+        notes = [f"{what} Write {'/' + shown!r} in the included table if that is meant."]
     letters = "".join(letter for flag, letter in _FLAG_LETTERS.items() if regex.flags & flag)
     if letters or _has_open_branches(text):
         text = f"(?{letters}:{text}\n)" if "x" in letters else f"(?{letters}:{text})"
-    return (f"(?:{opening})" if _has_open_branches(opening) else opening) + text
+    return (f"(?:{opening})" if _has_open_branches(opening) else opening) + slash + text, notes
 
 
 def _has_open_branches(pattern: str) -> bool:

@@ -160,6 +160,15 @@ class TestCheck:
         assert "caution: /plain: home.urls.Plain is plain Tornado and gets the call hooks only." in out
         assert out.endswith("no faults, 2 cautions, 8 routes.\n")
 
+    def test_routes_that_got_a_slash_are_listed(self, many: Path, capsys: Capture) -> None:
+        """With the place of the include and both ways to write it."""
+        edit(many / "home/urls.py", r'url(r"/all/?"', r'url(r"all/?"')
+        assert main(["check"]) == 0
+        out = capsys.readouterr().out
+        assert "home/urls.py:16: include('/things', ...) puts a slash before 'all/?', which 2.0.0 did not." in out
+        assert main(["routes"]) == 0
+        assert "/things/all/?" in capsys.readouterr().out
+
 
 class TestSettingsChoice:
     def test_the_option_wins(self, project: Path, capsys: Capture) -> None:

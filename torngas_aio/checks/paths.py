@@ -48,6 +48,8 @@ def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
             if not (isinstance(target, str) and target.startswith("!")):
                 yield f"ROUTE_MODULES[{key!r}][{index}]", target, True
     yield from _cache_targets(values)
+    for name in ("default_handler_class", "static_handler_class"):
+        yield f"TORNADO_CONF[{name!r}]", values.get("TORNADO_CONF", {}).get(name), True
     yield "TEMPLATE_CONFIG['template_engine']", values.get("TEMPLATE_CONFIG", {}).get("template_engine"), True
 
 

@@ -32,6 +32,7 @@ class Check:
             return 1
         found = cautions(settings, arguments.workers)
         for route in application.wildcard_router.routes():
+            found.extend(getattr(route.rule, "notes", ()))
             if is_foreign(route):
                 found.append(f"{route.pattern}: {handler_name(route)} is plain Tornado and gets the call hooks only.")
         for caution in found:

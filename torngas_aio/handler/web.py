@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
+from tornado import locale
 from tornado.escape import to_unicode, utf8
 from tornado.locale import Locale
 from tornado.util import ObjectDict
@@ -22,7 +23,7 @@ from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
 from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
-from torngas_aio.i18n import user_locale
+from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
 
@@ -107,8 +108,15 @@ class WebHandler(ExecutingHandler):
         return self._render_hooked(template_name, kwargs)
 
     def create_template_loader(self, template_path: str) -> TemplateLoader:  # type: ignore[override]  # ours is compatible
-        """Return the loader for *template_path*: the engine of `TEMPLATE_CONFIG`; kept by the application."""
-        return create_loader(settings.TEMPLATE_CONFIG, template_path, debug=self._is_debug)
+        """Return the loader for *template_path*; kept by the application.
+
+        That is the application's `template_loader` where one is set, as in Tornado; else the engine of
+        `TEMPLATE_CONFIG`.
+        """
+        given: TemplateLoader | None = self.application.settings.get("template_loader")
+        return (
+            given if given is not None else create_loader(settings.TEMPLATE_CONFIG, template_path, debug=self._is_debug)
+        )
 
     def get_template_path(self) -> str | None:
         """Return the template directory: the application's `template_path`, else that of the handler's file."""
@@ -118,6 +126,14 @@ class WebHandler(ExecutingHandler):
     def get_user_locale(self) -> Locale | None:
         """Return the visitor's locale as `TRANSLATIONS_CONF` says; None: that of the browser."""
         return user_locale(self, settings.TRANSLATIONS_CONF) if settings.TRANSLATIONS else None
+
+    def get_browser_locale(self, default: str = "") -> Locale:
+        """Return the best language for the browser's `Accept-Language`, see `i18n.find_locale`.
+
+        Args:
+            default: The language where none fits; by default `locale_default` of `TRANSLATIONS_CONF`.
+        """
+        return find_locale(self.request.headers.get("Accept-Language", "")) or locale.get(default)
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """Finish the response with a redirect to *url*; returns as `finish`.

@@ -4,6 +4,7 @@ Begin with `Route`.
 """
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +13,9 @@ from tornado.httputil import HTTPMessageDelegate
 from tornado.routing import Matcher, PathMatches, Rule
 from tornado.web import RequestHandler
 
-__all__ = ["NO_KWARGS", "Resolved", "Route", "host_of", "pattern_of"]
+__all__ = ["NO_KWARGS", "Resolved", "Route", "host_of", "pattern_of", "reverse_with_slash"]
+
+_ENDS_WITH_OPTIONAL_SLASH = re.compile(r"/[?*]\??\$?\Z").search
 
 NO_KWARGS: Mapping[str, bytes] = MappingProxyType({})
 
@@ -94,3 +97,10 @@ def host_of(matcher: Matcher) -> str | None:
     """Return the host pattern that *matcher* asks for, without its `$`; None for any host."""
     pattern = getattr(matcher, "host_pattern", None)
     return None if pattern is None else str(pattern.pattern).removesuffix("$")
+
+
+def reverse_with_slash(matcher: Matcher) -> None:
+    """Have *matcher* reverse a pattern that ends with `/?` to an address that ends with `/`; Tornado's has `/?`."""
+    path: str | None = getattr(matcher, "_path", None)
+    if path and isinstance(matcher, PathMatches) and _ENDS_WITH_OPTIONAL_SLASH(str(matcher.regex.pattern)):
+        matcher._path = path.rstrip("?*")

@@ -24,7 +24,7 @@ from tornado.routing import AnyMatches, PathMatches, ReversibleRuleRouter, Rule
 from tornado.web import RequestHandler
 
 from torngas_aio.exception import UrlError
-from torngas_aio.routing.route import NO_KWARGS, Resolved, Route, host_of, pattern_of
+from torngas_aio.routing.route import NO_KWARGS, Resolved, Route, host_of, pattern_of, reverse_with_slash
 from torngas_aio.routing.steps import ForeignLeaf, HandlerLeaf, MatcherStep, PathStep, Resolver, Step
 
 __all__ = ["ApplicationRouter"]
@@ -82,6 +82,7 @@ class ApplicationRouter(web._ApplicationRouter):
             )
         if known is None:
             rule = ReversibleRuleRouter.process_rule(self, rule)
+        reverse_with_slash(rule.matcher)
         if isinstance(rule.target, list | tuple):
             rule.target = type(self)(self.application, rule.target)
         return rule
@@ -107,6 +108,12 @@ class ApplicationRouter(web._ApplicationRouter):
         if found.path_args or found.path_kwargs:
             params |= {"path_args": list(found.path_args), "path_kwargs": dict(found.path_kwargs)}
         return self.get_target_delegate(found.route.handler_class, request, **params)
+
+    def reverse_url(self, name: str, *args: Any) -> str | None:
+        """Return the address of the rule *name*, None when there is none; an optional slash at its end is there."""
+        if self._steps is None:
+            self._made_steps()  # finds the rules of nested routers that Tornado has made
+        return super().reverse_url(name, *args)
 
     def routes(self) -> Iterator[Route]:
         """Every route in the order of declaration, those of nested routers in their place."""
@@ -186,6 +193,8 @@ class ApplicationRouter(web._ApplicationRouter):
             twin = ApplicationRouter(self.application)
             twin.rules = router.rules
             twin.named_rules = router.named_rules
+            for rule in router.named_rules.values():
+                reverse_with_slash(rule.matcher)
             router.rules = twin.rules
             self._twins[id(router)] = (router, twin)
         return twin

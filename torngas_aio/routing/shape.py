@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Gap", "Shape", "shapes_of"]
+__all__ = ["Gap", "Shape", "begins_with_word", "shapes_of"]
 
 MAX_SHAPES = 32
 """Into how many shapes one pattern may unfold (`/?` doubles them, `(en|de)` too)."""
@@ -62,6 +62,21 @@ def shapes_of(regex: re.Pattern[str]) -> tuple[Shape, ...]:
     except Exception:  # noqa: BLE001 - a private parser: whatever it stumbles on, "might match" stays right
         return (Shape((Gap.ACROSS,)),)
     return tuple(dict.fromkeys(Shape(_joined(items)) for items in unfolded))
+
+
+def begins_with_word(pattern: str, flags: int = 0) -> bool:
+    """Whether every match of *pattern* begins with what stands for a letter, a digit or `_`.
+
+    A pattern that opens with `(?:` or another group that captures nothing is taken to begin as its author meant.
+    """
+    if pattern.startswith("(?") and not pattern.startswith("(?P<"):
+        return False
+    shapes = shapes_of(re.compile(pattern, flags & re.VERBOSE))
+    return all(bool(shape.items) and _is_word(shape.items[0]) for shape in shapes)
+
+
+def _is_word(item: str | Gap) -> bool:
+    return item is Gap.WITHIN if isinstance(item, Gap) else item[0].isalnum() or item[0] == "_"
 
 
 def _sequences(parsed: Iterable[tuple[Any, Any]], flags: int) -> list[_Items]:

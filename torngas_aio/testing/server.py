@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import anyio.to_thread
 from tornado.netutil import bind_sockets
 
 from torngas_aio.application import Application
 from torngas_aio.checks import missing_secrets
+from torngas_aio.i18n import load_translations
 from torngas_aio.settings_manager import load_settings, settings
 from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.doors import make_door
@@ -49,9 +51,13 @@ def made_application(app: Application | str | Mapping[str, Any]) -> Iterator[App
 async def listen(application: Application, http_server: str, options: Mapping[str, Any]) -> AsyncIterator[int]:
     """Run *application* in this loop behind *http_server*; give its port; end in order.
 
+    Translations are loaded before, as at a server's start.
+
     Raises:
-        ConfigError: There is no such server.
+        ConfigError: There is no such server, or no such translations.
     """
+    if settings.TRANSLATIONS:
+        await anyio.to_thread.run_sync(load_translations, settings.TRANSLATIONS_CONF)
     door = make_door(application, http_server, **{"trusted_proxies": settings.TRUSTED_PROXIES, **options})
     sockets = bind_sockets(0, "127.0.0.1")
     port: int = sockets[0].getsockname()[1]
