@@ -33,7 +33,7 @@ from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.request import Request
 from torngas_aio.http.tornado_door import TornadoDoor
 from torngas_aio.lifespan import Background, Lifespan
-from torngas_aio.logger import level_of
+from torngas_aio.logger import level_of, request_summary
 from torngas_aio.pipeline import IDLE, Pipeline, PipelineRun, RouteStages
 from torngas_aio.routing import ApplicationRouter, Resolved, Route
 from torngas_aio.settings_manager import settings as project_settings
@@ -303,7 +303,7 @@ def _access_record(handler: web.RequestHandler, level: int) -> logging.LogRecord
     # Another method than these may be any word of the client's, and the name of any attribute.
     is_known = method in web.RequestHandler.SUPPORTED_METHODS
     path, line, name = _place_of(owner, method.lower()) if is_known else _NOWHERE
-    values = handler.get_status(), handler._request_summary(), 1000.0 * handler.request.request_time()
+    values = handler.get_status(), request_summary(handler.request), 1000.0 * handler.request.request_time()
     return access_log.makeRecord(access_log.name, level, path, line, "%d %s %.2fms", values, None, name)
 
 

@@ -16,12 +16,17 @@ DEBUG: bool = False
 """Debug pages with tracebacks, autoreload, the start banner. Never on where others can reach it."""
 
 XHEADERS: bool = True
-"""Take address and scheme from `X-Forwarded-For`/`X-Real-Ip`/`X-Forwarded-Proto` (or `X-Scheme`), but only when the
-connection comes from TRUSTED_PROXIES."""
+"""Take address and scheme from the headers of TRUSTED_PROXY_HEADERS, but only when the connection comes from
+TRUSTED_PROXIES."""
 
 TRUSTED_PROXIES: tuple[str, ...] = ("127.0.0.0/8", "::1", "unix")
 """Addresses and networks of one's own proxies; `unix` stands for connections over a unix socket. The right-most
 forwarded hop that is not in here is the client."""
+
+TRUSTED_PROXY_HEADERS: tuple[str, ...] | None = None
+"""The headers that these proxies set, and that are believed: of `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Real-IP`,
+`X-Scheme` and `Forwarded` (RFC 7239). None: `X-Forwarded-For` and `X-Forwarded-Proto`; where `X-Real-IP` or `X-Scheme`
+contradict them, the proxy's own address counts, and a warning asks for this setting."""
 
 IPV4_ONLY: bool = True
 """Listen on IPv4 only, also where the address has IPv6 names."""

@@ -66,6 +66,10 @@ def test_every_default_of_a_session_has_its_key() -> None:
         ({"INSTALLED_APPS": {1}}, "INSTALLED_APPS = {1}: must be a list or tuple."),
         ({"INSTALLED_APPS": ["a", 5]}, "INSTALLED_APPS[1] = 5: must be a string."),
         (
+            {"TRUSTED_PROXY_HEADERS": ["X-Real-IP", "forwarded", "X-Client-IP"]},
+            "TRUSTED_PROXY_HEADERS[2] = 'X-Client-IP': must be one of 'X-Forwarded-For', 'X-Forwarded-Proto', ",
+        ),
+        (
             {"TRUSTED_PROXIES": ["10.0.0.0/8", "unix", "proxy.local"]},
             "TRUSTED_PROXIES[2] = 'proxy.local': must be an IP address or network, such as '10.0.0.7' or '10.0.0.0/8'",
         ),

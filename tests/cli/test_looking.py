@@ -169,6 +169,18 @@ class TestCheck:
         assert main(["routes"]) == 0
         assert "/things/all/?" in capsys.readouterr().out
 
+    @pytest.mark.parametrize("lines", ["TRUSTED_PROXY_HEADERS = ('X-Real-IP',)", "XHEADERS = False"])
+    def test_deployment_asks_for_the_headers_of_the_proxy(self, project: Path, capsys: Capture, lines: str) -> None:
+        """Until the setting is made, or no forwarded header is believed."""
+        setting = project / "settings/setting.py"
+        setting.write_text(f"{setting.read_text()}\n{lines}\n")
+        assert main(["check", "--deploy"]) == 0
+        assert "TRUSTED_PROXY_HEADERS" not in capsys.readouterr().out
+
+    def test_deployment_without_the_headers_of_the_proxy(self, project: Path, capsys: Capture) -> None:
+        assert main(["check", "--deploy"]) == 0
+        assert "caution: TRUSTED_PROXY_HEADERS is not set and XHEADERS is on" in capsys.readouterr().out
+
 
 class TestSettingsChoice:
     def test_the_option_wins(self, project: Path, capsys: Capture) -> None:

@@ -100,3 +100,19 @@ async def test_without_xheaders_nobody_speaks_for_another() -> None:
     async with TestClient(Application(ROUTES), server_options={"xheaders": False}) as client:
         answer = await client.get("/guarded", headers={"X-Forwarded-For": "10.0.0.1", "X-Real-Ip": "10.0.0.1"})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "10.1.2.3"},
+        {"X-Forwarded-For": "10.1.2.3", "X-Real-IP": "203.0.113.9"},
+        {"X-Real-IP": "10.1.2.3"},
+        {"Forwarded": "for=10.1.2.3"},
+        {"X-Forwarded-For": "10.1.2.3%x"},
+        {"X-Forwarded-For": "::ffff:10.1.2.3%1"},
+    ],
+)
+async def test_a_header_that_is_not_believed_opens_nothing(client: TestClient, said: dict[str, str]) -> None:
+    """A client chose it where the proxy sets another one."""
+    assert (await client.get("/guarded", headers=said)).status_code == 403

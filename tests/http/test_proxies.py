@@ -11,9 +11,9 @@ from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
 
 
-def client_of(trusted: list[str], peer_ip: str, *lines: str) -> Peer:
-    head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", *lines, "")).encode()
-    return TrustedProxies(trusted).client_of(Peer.of_socket((peer_ip, 1), socket.AF_INET, "http"), head)
+def client_of(trusted: list[str], peer_ip: str, *lines: str, headers: list[str] | None = None) -> Peer:
+    head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", *lines, "")).encode("latin-1")
+    return TrustedProxies(trusted, headers).client_of(Peer.of_socket((peer_ip, 1), socket.AF_INET, "http"), head)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,17 @@ def client_of(trusted: list[str], peer_ip: str, *lines: str) -> Peer:
         (["X-Forwarded-For: 1.2.3.4:5678"], "1.2.3.4"),
         (["X-Forwarded-For: [2001:db8::1]:5678"], "2001:db8::1"),
         (["X-Forwarded-For: 2001:DB8:0::1"], "2001:db8::1"),
-        (["X-Real-Ip: 1.2.3.4"], "1.2.3.4"),
-        (["X-Real-Ip: 6.6.6.6", "X-Forwarded-For: 1.2.3.4"], "1.2.3.4"),
-        (["X-Real-Ip: nobody"], "10.0.0.1"),
+        (["X-Forwarded-For: ::1%x"], "10.0.0.1"),
+        (["X-Forwarded-For: fe80::1%eth0, 10.0.0.7"], "10.0.0.7"),
+        (['X-Forwarded-For: fe80::1% - root "GET /'], "10.0.0.1"),
+        (["X-Forwarded-For: [::1%x]:80"], "10.0.0.1"),
+        (["X-Forwarded-For: 1.2.3.4 x"], "10.0.0.1"),
+        (["X-Forwarded-For: 1.2.3.4:http"], "10.0.0.1"),
+        (["X-Forwarded-For: 127.1"], "10.0.0.1"),
+        (["X-Forwarded-For: \xb2.2.3.4"], "10.0.0.1"),
+        (["X-Forwarded-For: 9.9.9.9," + "10.0.0.7," * 200], "10.0.0.7"),
+        (["X-Forwarded-For: 1.2.3.4", "Forwarded: for=6.6.6.6"], "1.2.3.4"),
+        (["Forwarded: for=6.6.6.6"], "10.0.0.1"),
     ],
 )
 def test_the_client_is_the_last_hop_that_is_not_trusted(lines: list[str], expected: str) -> None:
@@ -50,12 +58,101 @@ def test_a_peer_that_is_not_trusted_is_not_believed() -> None:
     [
         (["X-Forwarded-Proto: https"], "https"),
         (["X-Forwarded-Proto: http, HTTPS"], "https"),
-        (["X-Scheme: https", "X-Forwarded-Proto: http"], "https"),
         (["X-Forwarded-Proto: gopher"], "http"),
+        (["X-Forwarded-Proto: https", "Forwarded: proto=http"], "https"),
+        (["Forwarded: proto=https"], "http"),
     ],
 )
 def test_the_scheme_is_what_the_last_proxy_says(lines: list[str], expected: str) -> None:
     assert client_of(["10.0.0.0/8"], "10.0.0.1", *lines).protocol == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "lines", "expected"),
+    [
+        (["X-Real-IP"], ["X-Real-IP: 1.2.3.4", "X-Forwarded-For: 6.6.6.6"], "1.2.3.4 http"),
+        (["x-real-ip", "X-SCHEME"], ["X-Real-IP: 1.2.3.4", "X-Scheme: https"], "1.2.3.4 https"),
+        (["X-Real-IP"], ["X-Real-IP: 6.6.6.6", "X-Real-IP: 1.2.3.4"], "1.2.3.4 http"),
+        (["X-Real-IP"], ["X-Real-IP: nobody"], "10.0.0.1 http"),
+        (["X-Real-IP"], ["X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"], "10.0.0.1 http"),
+        (["X-Scheme"], ["X-Scheme: https", "X-Forwarded-Proto: http"], "10.0.0.1 https"),
+        (["X-Forwarded-For"], ["X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https"], "1.2.3.4 http"),
+        (["X-Forwarded-For", "X-Real-IP"], ["X-Real-IP: 1.2.3.4", "X-Forwarded-For: 5.5.5.5"], "5.5.5.5 http"),
+        (["X-Real-IP", "X-Forwarded-For"], ["X-Real-IP: 1.2.3.4", "X-Forwarded-For: 5.5.5.5"], "1.2.3.4 http"),
+        ([], ["X-Forwarded-For: 6.6.6.6"], "10.0.0.1 http"),
+        (["Forwarded"], ["Forwarded: for=1.2.3.4;proto=https;by=10.0.0.1"], "1.2.3.4 https"),
+        (["Forwarded"], ["forwarded: For=6.6.6.6, FOR=1.2.3.4;Proto=HTTPS"], "1.2.3.4 https"),
+        (["Forwarded"], ['Forwarded: for="[2001:db8::1]:4711"'], "2001:db8::1 http"),
+        (["Forwarded"], ["Forwarded: for=1.2.3.4;proto=https, for=10.0.0.9;proto=http"], "1.2.3.4 https"),
+        (["Forwarded"], ["Forwarded: for=6.6.6.6", "Forwarded: for=1.2.3.4"], "1.2.3.4 http"),
+        (["Forwarded"], ['Forwarded: for="evil, for=1.2.3.4'], "1.2.3.4 http"),
+        (["Forwarded"], ['Forwarded: for="a, b", for=1.2.3.4'], "1.2.3.4 http"),
+        (["Forwarded"], ["Forwarded: for=_hidden;proto=https"], "10.0.0.1 https"),
+        (["Forwarded"], ["Forwarded: for=unknown, for=10.0.0.9"], "10.0.0.9 http"),
+        (["Forwarded"], ["Forwarded: for=::1%x"], "10.0.0.1 http"),
+        (["Forwarded"], ["Forwarded: " + '"' * 1000], "10.0.0.1 http"),
+        (["Forwarded"], ["X-Forwarded-For: 6.6.6.6", "X-Real-IP: 6.6.6.6", "X-Scheme: https"], "10.0.0.1 http"),
+    ],
+)
+def test_only_the_named_headers_are_believed(headers: list[str], lines: list[str], expected: str) -> None:
+    peer = client_of(["10.0.0.0/8"], "10.0.0.1", *lines, headers=headers)
+    assert f"{peer.remote_ip} {peer.protocol}" == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["X-Real-IP: 1.2.3.4"], "10.0.0.1 http"),
+        (["X-Real-IP: nobody", "X-Forwarded-For: 1.2.3.4"], "10.0.0.1 http"),
+        (["X-Real-IP: 6.6.6.6", "X-Forwarded-For: 1.2.3.4"], "10.0.0.1 http"),
+        (["X-Scheme: https"], "10.0.0.1 http"),
+        (["X-Scheme: http", "X-Forwarded-Proto: https", "X-Forwarded-For: 1.2.3.4"], "10.0.0.1 http"),
+    ],
+)
+def test_headers_that_contradict_the_believed_ones_make_the_peer_count(
+    lines: list[str], expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning names the setting."""
+    proxies = TrustedProxies(["10.0.0.0/8"])
+    head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", *lines, "")).encode()
+    for _ in range(3):
+        peer = proxies.client_of(Peer.of_socket(("10.0.0.1", 1), socket.AF_INET, "http"), head)
+        assert f"{peer.remote_ip} {peer.protocol}" == expected
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "Set TRUSTED_PROXY_HEADERS" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["X-Real-IP: 1.2.3.4", "X-Forwarded-For: 1.2.3.4"], "1.2.3.4 http"),
+        (["X-Real-IP: 10.0.0.7", "X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.0.0.7"], "1.2.3.4 http"),
+        (["X-Real-IP: 1.2.3.4", "X-Forwarded-For: 1.2.3.4, 10.0.0.7"], "1.2.3.4 http"),
+        (["X-Real-IP: 10.0.0.1"], "10.0.0.1 http"),
+        (["X-Scheme: https", "X-Forwarded-Proto: https"], "10.0.0.1 https"),
+        (["X-Scheme: http"], "10.0.0.1 http"),
+    ],
+)
+def test_headers_that_agree_with_the_believed_ones_change_nothing(
+    lines: list[str], expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = client_of(["10.0.0.0/8"], "10.0.0.1", *lines)
+    assert f"{peer.remote_ip} {peer.protocol}" == expected
+    assert not caplog.records
+
+
+def test_an_unknown_header_cannot_be_trusted() -> None:
+    with pytest.raises(ValueError, match=r"'X-Client-IP' cannot be a trusted header: known are X-Forwarded-For"):
+        TrustedProxies(headers=["X-Client-IP"])
+
+
+def test_the_peer_s_own_address_has_no_zone() -> None:
+    peer = Peer.of_socket(("fe80::1%eth0", 1, 0, 2), socket.AF_INET6, "http")
+    assert peer.remote_ip == "fe80::1"
+
+
+def test_the_path_of_a_client_s_socket_is_one_field_of_a_log_line() -> None:
+    assert str(Peer.of_socket(b"\0x y\n", socket.AF_UNIX, "http")) == "\\x00x\\x20y\\n"
 
 
 def test_peers_on_unix_sockets_are_trusted_by_name() -> None:

@@ -90,9 +90,31 @@ class TestProxies:
         door = make_door(recorder, http_server, xheaders=True, trusted_proxies=LOOPBACK)
         async with serving(recorder, door, listener):
             client = await Client.connect(listener)
-            assert (await client.ask("/who", "X-Real-Ip: 9.9.9.9")).endswith("9.9.9.9 http")
+            assert (await client.ask("/who", "X-Forwarded-For: 9.9.9.9")).endswith("9.9.9.9 http")
             assert (await client.ask("/who")).endswith("127.0.0.1 http")
             await client.aclose()
+
+    @pytest.mark.parametrize(
+        ("headers", "said", "expected"),
+        [
+            (["X-Real-IP"], ["X-Real-IP: 9.9.9.9", "X-Forwarded-For: 6.6.6.6"], "9.9.9.9 http"),
+            (["Forwarded"], ["Forwarded: for=9.9.9.9;proto=https", "X-Scheme: http"], "9.9.9.9 https"),
+            (None, ["X-Real-IP: 9.9.9.9", "X-Forwarded-For: 6.6.6.6"], "127.0.0.1 http"),
+            (None, ["X-Scheme: https", "X-Forwarded-Proto: http"], "127.0.0.1 http"),
+            (None, ["X-Forwarded-For: fe80::1%25eth0"], "127.0.0.1 http"),
+        ],
+    )
+    async def test_only_the_named_headers_are_believed(
+        self,
+        recorder: Recorder,
+        listener: Sockets,
+        http_server: str,
+        headers: list[str] | None,
+        said: list[str],
+        expected: str,
+    ) -> None:
+        options = {"xheaders": True, "trusted_proxies": LOOPBACK, "trusted_headers": headers}
+        assert await who(recorder, listener, http_server, *said, **options) == expected
 
     @pytest.mark.parametrize(("trusted", "expected"), [(LOOPBACK, "9.9.9.9 http"), (("127.0.0.1",), "0.0.0.0 http")])
     async def test_unix_sockets_are_trusted_by_their_name(
@@ -103,7 +125,7 @@ class TestProxies:
         door = make_door(recorder, http_server, xheaders=True, trusted_proxies=trusted)
         async with serving(recorder, door, [await asyncio.to_thread(bind_unix, str(path))]):
             client = await Client.connect_unix(path)
-            assert (await client.ask("/who", "X-Real-Ip: 9.9.9.9")).endswith(expected)
+            assert (await client.ask("/who", "X-Forwarded-For: 9.9.9.9")).endswith(expected)
             await client.aclose()
 
 

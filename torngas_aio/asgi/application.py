@@ -18,10 +18,12 @@ from tornado.httputil import HTTPInputError, HTTPServerRequest
 from torngas_aio.application import Application
 from torngas_aio.asgi.body import MAX_BODY_BYTES
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
-from torngas_aio.asgi.request import made_request
+from torngas_aio.asgi.request import client_of, made_request
 from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError
 from torngas_aio.http.contract import answer
+from torngas_aio.http.proxies import TrustedProxies
+from torngas_aio.settings_manager import settings
 from torngas_aio.webserver import Server
 
 __all__ = ["AsgiApplication", "get_asgi_application"]
@@ -57,6 +59,8 @@ def get_asgi_application(
 class AsgiApplication:
     """An `Application` as ASGI servers call it.
 
+    XHEADERS, TRUSTED_PROXIES and TRUSTED_PROXY_HEADERS count for the client that the ASGI server names.
+
     Attributes:
         application: The application behind the door.
         max_body_size: The largest request body in bytes.
@@ -66,6 +70,9 @@ class AsgiApplication:
         self.application = application
         self.max_body_size = max_body_size
         self._context: contextvars.Context | None = None
+        self._proxies: TrustedProxies | None = None
+        if settings.XHEADERS:
+            self._proxies = TrustedProxies(settings.TRUSTED_PROXIES, settings.TRUSTED_PROXY_HEADERS)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection; called by the ASGI server.
@@ -102,6 +109,8 @@ class AsgiApplication:
                 return
 
     async def _serve(self, exchange: HTTPExchange, scope: MutableMapping[str, Any]) -> None:
+        if self._proxies is not None:
+            exchange.context = client_of(scope, self._proxies)
         request = made_request(scope, exchange)
         try:
             HTTPServerRequest(start_line=exchange.start_line, headers=request.headers)  # Tornado's checks of the head

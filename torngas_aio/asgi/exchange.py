@@ -9,7 +9,6 @@ What the answer says about its length is held, as by our own server. Begin with 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine
@@ -17,7 +16,7 @@ from tornado.iostream import StreamClosedError
 
 from torngas_aio.asgi.body import MAX_BODY_BYTES, IncomingBody
 from torngas_aio.asgi.outbox import Message, Outbox
-from torngas_aio.asgi.request import start_line_of
+from torngas_aio.asgi.request import client_of, start_line_of
 from torngas_aio.http.contract import SERVER_NAME
 
 __all__ = ["HTTPExchange", "Receive", "Send"]
@@ -25,7 +24,6 @@ __all__ = ["HTTPExchange", "Receive", "Send"]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_NO_ADDRESS = "0.0.0.0"  # noqa: S104  what Tornado says of clients that have none: unix sockets
 _SWITCHING = 101
 _SERVERS_OWN = frozenset({"keep-alive", "transfer-encoding"})
 
@@ -36,11 +34,7 @@ class HTTPExchange(HTTPConnection):
     def __init__(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, max_body_size: int = MAX_BODY_BYTES
     ) -> None:
-        client = scope.get("client")
-        scheme = scope.get("scheme", "http")
-        self.context = SimpleNamespace(
-            remote_ip=client[0] if client else _NO_ADDRESS, protocol={"ws": "http", "wss": "https"}.get(scheme, scheme)
-        )
+        self.context = client_of(scope)
         self.scope = scope
         self.start_line: RequestStartLine = start_line_of(scope)
         self.body = IncomingBody(scope, receive, self._leave, max_body_size)

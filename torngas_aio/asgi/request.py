@@ -3,17 +3,22 @@
 Begin with `made_request`.
 """
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from tornado.httputil import RequestStartLine
 
+from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
+from torngas_aio.utils.addresses import parse_address
 
-__all__ = ["made_request", "start_line_of"]
+__all__ = ["client_of", "made_request", "start_line_of"]
 
 _SAFE = "/!$&'()*+,;=:@~-._"  # SPEC: RFC 3986 3.3, what a path may hold unescaped
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 _HANDSHAKE = (
     (b"upgrade", b"websocket"),
@@ -29,6 +34,28 @@ def made_request(scope: Mapping[str, Any], connection: Any) -> Request:
     if scope["type"] == "websocket":
         headers = _handshake(headers)
     return Request(start_line_of(scope), headers, connection, connection)
+
+
+def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -> Peer:
+    """Return the client of *scope*, or the one that a trusted proxy names; "0.0.0.0" where the address is none.
+
+    Args:
+        proxies: Proxies that are believed besides those that the ASGI server itself believes.
+    """
+    scheme = scope.get("scheme", "http")
+    protocol = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    client: Any = scope.get("client")
+    server: Any = scope.get("server")
+    address = parse_address(str(client[0]).partition("%")[0]) if client else None
+    if address is not None:
+        peer = Peer.of_socket((str(address), client[1]), _FAMILIES[address.version], protocol)
+    else:
+        # SPEC: ASGI 3.0: `server` is a path and None for a unix socket.
+        is_unix = not client and bool(server) and server[1] is None
+        peer = Peer.of_socket("", socket.AF_UNIX if is_unix else None, protocol)
+    if proxies is None:
+        return peer
+    return proxies.client_of_fields(peer, ((bytes(name).lower(), bytes(value)) for name, value in scope["headers"]))
 
 
 def _handshake(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -4,7 +4,7 @@
                    ──► references  aliases and modules that are named exist, roles are filled
                    ──► paths       dotted paths can be imported
                    ──► signing     secrets are set and not known to the world
-    cautions       ──► what works, but hardly as meant
+    cautions       ──► what works, but hardly as meant      deploy_cautions   and what is open to other machines
 
 Each fault is one sentence with the path of the setting, its value and how to mend it. Nothing here imports
 from higher floors: what a dotted path names is only looked at.
@@ -16,12 +16,12 @@ from typing import Any
 
 from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.paths import path_faults
-from torngas_aio.checks.references import cautions_of, reference_faults
+from torngas_aio.checks.references import cautions_of, deploy_cautions_of, reference_faults
 from torngas_aio.checks.shapes import shape_faults
 from torngas_aio.checks.signing import fill_secrets, missing_secrets, secret_faults
 from torngas_aio.settings_manager import Settings
 
-__all__ = ["cautions", "check_settings", "fill_secrets", "missing_secrets"]
+__all__ = ["cautions", "check_settings", "deploy_cautions", "fill_secrets", "missing_secrets"]
 
 
 def check_settings(settings: Settings) -> list[str]:
@@ -42,6 +42,11 @@ def cautions(settings: Settings, workers: int = 1) -> list[str]:
         workers: How many processes are going to serve.
     """
     return list(cautions_of(settings.as_dict(), workers))
+
+
+def deploy_cautions(settings: Settings) -> list[str]:
+    """Return what is to be decided before other machines can reach the server, one sentence each."""
+    return list(deploy_cautions_of(settings.as_dict()))
 
 
 def _without_blamed(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:

@@ -112,9 +112,12 @@ def seconds(path: str, value: Any) -> Iterator[str]:
 def one_of(*choices: Any, fold: bool = False) -> Check:
     """One of *choices*; with *fold* whatever its case."""
 
+    def folds(value: Any) -> bool:
+        return fold and isinstance(value, str)
+
     def check(path: str, value: Any) -> Iterator[str]:
-        wanted = value.upper() if fold and isinstance(value, str) else value
-        if not any(wanted == choice and isinstance(wanted, type(choice)) for choice in choices):
+        wanted, known = (value.upper(), [choice.upper() for choice in choices]) if folds(value) else (value, choices)
+        if not any(wanted == choice and isinstance(wanted, type(choice)) for choice in known):
             listed = ", ".join(repr(choice) for choice in choices)
             yield fault(path, value, f"must be one of {listed}.")
 

@@ -27,6 +27,7 @@ from torngas_aio.checks.kinds import (
     text,
     whole,
 )
+from torngas_aio.utils.addresses import FORWARDED_HEADERS
 
 __all__ = ["SHAPES", "shape_faults"]
 
@@ -135,6 +136,7 @@ SHAPES: dict[str, Check] = {
     "DEBUG": boolean,
     "XHEADERS": boolean,
     "TRUSTED_PROXIES": sequence_of(_proxy),
+    "TRUSTED_PROXY_HEADERS": either(None, sequence_of(one_of(*FORWARDED_HEADERS, fold=True))),
     "IPV4_ONLY": boolean,
     "REQUEST_TIMEOUT": _number,
     "ETAG": boolean,

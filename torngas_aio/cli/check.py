@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from torngas_aio.checks import cautions
+from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.cli.inspection import handler_name, is_foreign
 from torngas_aio.cli.project import add_settings_option, load_project
 from torngas_aio.exception import ConfigError
@@ -19,6 +19,7 @@ class Check:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--workers", type=int, default=1, help="look for what several processes do not stand")
+        parser.add_argument("--deploy", action="store_true", help="look for what is open where others can connect")
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
@@ -31,6 +32,8 @@ class Check:
             sys.stderr.write(f"{_counted(len(exc.faults), 'fault')}.\n")
             return 1
         found = cautions(settings, arguments.workers)
+        if arguments.deploy:
+            found += deploy_cautions(settings)
         for route in application.wildcard_router.routes():
             found.extend(getattr(route.rule, "notes", ()))
             if is_foreign(route):

@@ -24,6 +24,7 @@ from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
 from torngas_aio.i18n import find_locale, user_locale
+from torngas_aio.logger import request_summary
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
 
@@ -181,6 +182,9 @@ class WebHandler(ExecutingHandler):
         # Made when the response is completed, so that an override may simply call this one.
         self._deferred = functools.partial(self._write_error_page, status_code, kwargs.get("exc_info"))
         return None
+
+    def _request_summary(self) -> str:
+        return request_summary(self.request)
 
     def exception_response(self, status_code: int, **kwargs: Any) -> Any:
         """Answer an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""

@@ -1,31 +1,52 @@
-"""Who the client is: the peer of the connection, or whom a trusted proxy says it speaks for.
+"""Who the client is: the peer of the connection, or the client that a trusted proxy names.
 
-    peer trusted?  X-Forwarded-For, from the right, up to the first hop that is not trusted itself
-                   X-Real-Ip where there is no X-Forwarded-For
-                   X-Scheme or X-Forwarded-Proto: the last value, http or https
+    peer trusted?  the headers that are believed, by default
+                       X-Forwarded-For     from the right, up to the first hop that is not trusted itself
+                       X-Forwarded-Proto   the last value, http or https
+                   others by name only: X-Real-IP, X-Scheme, Forwarded (RFC 7239)
     else           the peer, whatever it sends
 
-Tornado lets `X-Real-Ip` win over `X-Forwarded-For`. Most proxies add to the latter and pass the former on
-as the client sent it, so here it is the other way round. Begin with `TrustedProxies.client_of`.
+A proxy sets some of these headers and passes the rest on as the client sent them, so the ones to believe are named.
+Where they are not named and X-Real-IP or X-Scheme contradicts the believed ones, the peer counts, and one warning
+says so.
+Begin with `TrustedProxies.client_of`.
 """
 
+import logging
 import re
 import socket
-from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any
 
-__all__ = ["DEFAULT_TRUSTED", "Peer", "TrustedProxies"]
+from torngas_aio.utils.addresses import FORWARDED_HEADERS, parse_address
+from torngas_aio.utils.text import quote_field
+
+__all__ = ["DEFAULT_HEADERS", "DEFAULT_TRUSTED", "Peer", "TrustedProxies"]
+
+logger = logging.getLogger("torngas_aio.http")
 
 DEFAULT_TRUSTED = ("127.0.0.0/8", "::1", "unix")
-"""Whom `xheaders` believes unless told otherwise: this machine."""
+"""Peers that `xheaders` believes by default: this machine."""
+
+DEFAULT_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto")
+"""Headers that are believed by default."""
+
+MAX_HOPS = 64
+"""Entries of a forwarded header that are looked at, from the right."""
+
+_KNOWN = frozenset(name.lower().encode() for name in FORWARDED_HEADERS)
+_ADDRESS_HEADERS = frozenset({b"x-forwarded-for", b"x-real-ip", b"forwarded"})
+_SCHEME_HEADERS = frozenset({b"x-forwarded-proto", b"x-scheme", b"forwarded"})
 
 _forwarding = re.compile(
-    rb"\r\n(x-forwarded-for|x-real-ip|x-forwarded-proto|x-scheme):[ \t]*([^\r]*)", re.IGNORECASE
+    rb"\r\n(x-forwarded-for|x-real-ip|x-forwarded-proto|x-scheme|forwarded):[ \t]*([^\r]*)", re.IGNORECASE
 ).findall
-_with_port = re.compile(r"\[([^\]]+)\](?::\d+)?|([0-9.]+):\d+").fullmatch
+_with_port = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}").fullmatch
 
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104  what Tornado says of peers on unix sockets; nothing is bound to it
+
+_Said = dict[bytes, list[str]]
 
 
 class Peer:
@@ -34,7 +55,7 @@ class Peer:
     Attributes:
         address: The socket's address of the other side.
         address_family: `AF_INET`, `AF_INET6`, `AF_UNIX`; None when unknown.
-        remote_ip: The client's address; "0.0.0.0" on a unix socket, as in Tornado.
+        remote_ip: The client's address without a zone; "0.0.0.0" on a unix socket, as in Tornado.
         protocol: "http" or "https", as the client speaks it.
     """
 
@@ -50,28 +71,38 @@ class Peer:
     def of_socket(cls, address: Any, family: int | None, protocol: str) -> "Peer":
         """Return the peer at the other end of a socket."""
         is_ip = family in (socket.AF_INET, socket.AF_INET6) and bool(address)
-        return cls(address, family, address[0] if is_ip else _NO_ADDRESS, protocol)
+        return cls(address, family, address[0].partition("%")[0] if is_ip else _NO_ADDRESS, protocol)
 
     def __str__(self) -> str:
         if self.address_family in (socket.AF_INET, socket.AF_INET6):
             return self.remote_ip
-        return self.address.decode("utf-8", "replace") if isinstance(self.address, bytes) else str(self.address)
+        # A client chooses the path that its own unix socket is bound to.
+        text = self.address.decode("utf-8", "replace") if isinstance(self.address, bytes) else str(self.address)
+        return quote_field(text)
 
 
 class TrustedProxies:
-    """The proxies that are believed.
+    """The proxies and the headers that are believed.
 
     Args:
         trusted: Addresses, networks such as "10.0.0.0/8", and "unix" for peers on unix sockets.
+        headers: Those of `utils.addresses.FORWARDED_HEADERS` that these proxies set; of several that give an address,
+            or a scheme, the first that a request has counts. None: `DEFAULT_HEADERS`, as long as X-Real-IP and
+            X-Scheme do not contradict them.
 
     Raises:
-        ValueError: One of them is none of these.
+        ValueError: An entry of *trusted* is no address, or one of *headers* is not known.
     """
 
-    def __init__(self, trusted: Iterable[str] = DEFAULT_TRUSTED) -> None:
+    def __init__(self, trusted: Iterable[str] = DEFAULT_TRUSTED, headers: Iterable[str] | None = None) -> None:
         self._trusts_unix = False
         self._networks: list[IPv4Network | IPv6Network] = []
         self._verdicts: dict[str, bool] = {}
+        self._is_default = headers is None
+        self._has_warned = False
+        names = [_header_name(name) for name in (DEFAULT_HEADERS if headers is None else headers)]
+        self._address_headers = [name for name in names if name in _ADDRESS_HEADERS]
+        self._scheme_headers = [name for name in names if name in _SCHEME_HEADERS]
         for name in trusted:
             if name == "unix":
                 self._trusts_unix = True
@@ -84,64 +115,150 @@ class TrustedProxies:
                 ) from None
 
     def client_of(self, peer: Peer, raw_head: bytes) -> Peer:
-        """Return whom the request with *raw_head* comes from; *peer* itself unless that is trusted."""
+        """Return the client that the request with *raw_head* comes from; *peer* itself unless that is trusted."""
         if not self._trusts_peer(peer):
             return peer
-        said: dict[bytes, list[str]] = {}
-        for name, value in _forwarding(raw_head):
-            said.setdefault(name.lower(), []).extend(
-                part.strip() for part in value.decode("latin-1").split(",") if part.strip()
-            )
-        if not said:
-            return peer
-        remote_ip = self._client_ip(said, peer.remote_ip)
-        schemes = said.get(b"x-scheme") or said.get(b"x-forwarded-proto") or [""]
-        scheme = schemes[-1].lower()
-        protocol = scheme if scheme in ("http", "https") else peer.protocol
-        return Peer(
-            peer.address, peer.address_family if remote_ip == peer.remote_ip else socket.AF_INET, remote_ip, protocol
-        )
+        found = _forwarding(raw_head)
+        return self._read(peer, ((name.lower(), value) for name, value in found)) if found else peer
 
-    def _client_ip(self, said: dict[bytes, list[str]], peer_ip: str) -> str:
-        found = peer_ip
-        for hop in reversed(said.get(b"x-forwarded-for") or said.get(b"x-real-ip", [])[-1:]):
-            address = _address_in(hop)
-            if address is None:  # what stands further left was not written by anybody who is trusted
-                return found
-            found = address
-            if not self.trusts(address):
-                return found
-        return found
+    def client_of_fields(self, peer: Peer, fields: Iterable[tuple[bytes, bytes]]) -> Peer:
+        """Do what `client_of` does, with names in lower case and values in place of a head."""
+        return self._read(peer, fields) if self._trusts_peer(peer) else peer
+
+    def trusts(self, ip: str) -> bool:
+        """Whether *ip* is one of the trusted addresses."""
+        verdict = self._verdicts.get(ip)
+        if verdict is None:
+            address = parse_address(ip)
+            if address is None:
+                return False
+            if len(self._verdicts) > 1024:  # each key is an address: 45 characters at most
+                self._verdicts.clear()
+            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+                address = address.ipv4_mapped
+            verdict = self._verdicts[ip] = any(
+                address in network for network in self._networks if network.version == address.version
+            )
+        return verdict
 
     def _trusts_peer(self, peer: Peer) -> bool:
         if peer.address_family == socket.AF_UNIX:
             return self._trusts_unix
         return self.trusts(peer.remote_ip)
 
-    def trusts(self, ip: str) -> bool:
-        """Whether *ip* is one of the trusted addresses."""
-        verdict = self._verdicts.get(ip)
-        if verdict is None:
-            if len(self._verdicts) > 1024:
-                self._verdicts.clear()
-            verdict = self._verdicts[ip] = self._look_up(ip)
-        return verdict
+    def _read(self, peer: Peer, fields: Iterable[tuple[bytes, bytes]]) -> Peer:
+        said: _Said = {}
+        for name, value in fields:
+            if name in _KNOWN:
+                said.setdefault(name, []).append(value.decode("latin-1"))
+        if not said:
+            return peer
+        chain = list(self._chain(said))
+        remote_ip = chain[-1] if chain else peer.remote_ip
+        protocol = self._scheme(said) or peer.protocol
+        if self._is_default and _contradicts(said, chain or [peer.remote_ip], protocol):
+            self._warn(peer)
+            return peer
+        family = peer.address_family if remote_ip == peer.remote_ip else socket.AF_INET
+        return Peer(peer.address, family, remote_ip, protocol)
 
-    def _look_up(self, ip: str) -> bool:
-        try:
-            address = ip_address(ip)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks if network.version == address.version)
+    def _chain(self, said: _Said) -> Iterator[str]:
+        """Yield the hops from the nearest one to the client, which is the first that is not trusted itself."""
+        name = next((name for name in self._address_headers if name in said), None)
+        if name is None:
+            return
+        for hop in _hops(name, said[name]):
+            address = _address_in(hop)
+            if address is None:  # entries further left were not written by a trusted proxy
+                return
+            yield address
+            if not self.trusts(address):
+                return
+
+    def _scheme(self, said: _Said) -> str | None:
+        name = next((name for name in self._scheme_headers if name in said), None)
+        if name is None:
+            return None
+        if name == b"forwarded":
+            scheme = self._forwarded_scheme(said[name])
+        else:
+            scheme = said[name][-1].rpartition(",")[2].strip().lower()
+        return scheme if scheme in ("http", "https") else None
+
+    def _forwarded_scheme(self, values: list[str]) -> str:
+        """Return how the client reached the first trusted proxy: what the element that names the client says."""
+        scheme = ""
+        for element in _elements(values):
+            scheme = element.get("proto", "").lower()
+            address = _address_in(element.get("for", ""))
+            if address is None or not self.trusts(address):
+                break
+        return scheme
+
+    def _warn(self, peer: Peer) -> None:
+        if self._has_warned:
+            return
+        self._has_warned = True
+        logger.warning(
+            "The trusted proxy %s sends X-Real-IP or X-Scheme that contradict X-Forwarded-For or X-Forwarded-Proto: "
+            "its own address counts as the client's. Set TRUSTED_PROXY_HEADERS to the headers that your proxy sets, "
+            "and let it clear the others.",
+            peer,
+        )
+
+
+def _header_name(name: str) -> bytes:
+    found = name.lower().encode("ascii", "replace")
+    if found not in _KNOWN:
+        raise ValueError(f"{name!r} cannot be a trusted header: known are {', '.join(FORWARDED_HEADERS)}.")
+    return found
+
+
+def _contradicts(said: _Said, chain: list[str], protocol: str) -> bool:
+    """Whether X-Real-IP names none of *chain*, or X-Scheme another scheme."""
+    real_ip, scheme = said.get(b"x-real-ip"), said.get(b"x-scheme")
+    if real_ip is not None and _address_in(real_ip[-1].strip()) not in chain:
+        return True
+    return scheme is not None and scheme[-1].rpartition(",")[2].strip().lower() != protocol
+
+
+def _hops(name: bytes, values: list[str]) -> Iterator[str]:
+    """Yield the entries of a header from the right, each as its proxy wrote it."""
+    if name == b"x-real-ip":
+        yield values[-1].strip()
+    elif name == b"forwarded":
+        for element in _elements(values):
+            yield element.get("for", "")
+    else:
+        for part in reversed(",".join(values).rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+            if hop := part.strip():
+                yield hop
+
+
+def _elements(values: list[str]) -> Iterator[dict[str, str]]:
+    """Yield the elements of `Forwarded` from the right.
+
+    From the right, because a client's quotation mark that is not closed must not reach into a proxy's element.
+    SPEC: RFC 7239 4
+    """
+    parts: list[str] = []
+    quotes = 0
+    for part in reversed(",".join(values).rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+        parts.append(part)
+        quotes += part.count('"')
+        if quotes % 2 == 0:
+            element = ",".join(reversed(parts))
+            parts.clear()
+            yield {
+                name.strip().lower(): value.strip().strip('"')
+                for name, _, value in (pair.partition("=") for pair in element.split(";"))
+            }
 
 
 def _address_in(hop: str) -> str | None:
-    """The address in one entry of X-Forwarded-For, which may carry a port; None when there is none."""
-    found = _with_port(hop)
-    text = (found[1] or found[2]) if found else hop
-    try:
-        return str(ip_address(text))
-    except ValueError:
+    """The address in one entry, which may carry a port; None when there is none."""
+    if len(hop) > 64:
         return None
+    found = _with_port(hop)
+    address = parse_address((found[1] or found[2]) if found else hop)
+    return None if address is None else str(address)

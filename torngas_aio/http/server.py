@@ -51,6 +51,7 @@ class HTTPServer:
         body_timeout: A whole body; none by default, see *body_rate_timeout*.
         max_body_size: 100 MiB, or `max_buffer_size` where only that is given; 413 beyond.
         trusted_downstream: Addresses and networks of proxies, "unix" for unix sockets; this machine.
+        trusted_headers: The forwarded headers that these set; X-Forwarded-For and X-Forwarded-Proto.
         max_header_count: 100; 431 beyond.
         max_line_size: 16 KiB for the request line; 414 beyond.
         header_timeout: A whole header, or the first byte on a new connection; 10 s, then 408.
@@ -83,6 +84,7 @@ class HTTPServer:
         max_buffer_size: int | None = None,
         trusted_downstream: Iterable[str] | None = None,
         *,
+        trusted_headers: Iterable[str] | None = None,
         max_header_count: int | None = None,
         max_line_size: int | None = None,
         header_timeout: float | None = None,
@@ -115,7 +117,8 @@ class HTTPServer:
         self._road = road_to(request_callback)
         self._proxies = None
         if xheaders:
-            self._proxies = TrustedProxies(DEFAULT_TRUSTED if trusted_downstream is None else trusted_downstream)
+            trusted = DEFAULT_TRUSTED if trusted_downstream is None else trusted_downstream
+            self._proxies = TrustedProxies(trusted, trusted_headers)
         self._tls = (
             ssl_options_to_context(ssl_options, server_side=True) if isinstance(ssl_options, dict) else ssl_options
         )

@@ -15,7 +15,15 @@ Begin with `init_logging`.
 
 from torngas_aio.logger.formatters import JsonFormatter, LineFormatter
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
-from torngas_aio.logger.loggers import SysLogger, access_logger, info_logger, level_of, syslogger, trace_logger
+from torngas_aio.logger.loggers import (
+    SysLogger,
+    access_logger,
+    info_logger,
+    level_of,
+    request_summary,
+    syslogger,
+    trace_logger,
+)
 from torngas_aio.logger.requestid import REQUEST_ID_HEADER, current_request_id, request_id_of
 from torngas_aio.logger.setup import init_logging, shutdown_logging
 
@@ -32,6 +40,7 @@ __all__ = [
     "init_logging",
     "level_of",
     "request_id_of",
+    "request_summary",
     "shutdown_logging",
     "syslogger",
     "trace_logger",

@@ -9,7 +9,11 @@ Begin with `syslogger`, which chooses by level.
 
 import logging
 
-__all__ = ["SysLogger", "access_logger", "info_logger", "level_of", "syslogger", "trace_logger"]
+from tornado.httputil import HTTPServerRequest
+
+from torngas_aio.utils.text import quote_field
+
+__all__ = ["SysLogger", "access_logger", "info_logger", "level_of", "request_summary", "syslogger", "trace_logger"]
 
 access_logger = logging.getLogger("torngas_aio.accesslog")
 info_logger = logging.getLogger("torngas_aio.infolog")
@@ -37,3 +41,9 @@ syslogger = SysLogger = _SysLogger()
 def level_of(status: int) -> int:
     """Return the level at which an answer with *status* is logged, in Tornado's line and in the middleware's."""
     return logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+
+
+def request_summary(request: HTTPServerRequest) -> str:
+    """Return method, target and client address, as log lines name a request; each is one field, whatever was sent."""
+    method, target, address = map(quote_field, (request.method or "-", request.uri or "-", request.remote_ip or "-"))
+    return f"{method} {target} ({address})"

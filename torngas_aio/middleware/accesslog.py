@@ -15,7 +15,7 @@ from tornado.web import RequestHandler
 
 from torngas_aio.handler import WebHandler
 from torngas_aio.logger import REQUEST_ID_HEADER, access_logger, level_of, request_id_of
-from torngas_aio.utils.text import escape_controls
+from torngas_aio.utils.text import escape_controls, quote_field
 
 __all__ = ["AccessLogMiddleware"]
 
@@ -61,8 +61,8 @@ class AccessLogMiddleware:
         request = handler.request
         size = "-" if request.method == "HEAD" else getattr(handler, "_logged_bytes", "-")
         return (
-            f"{request.remote_ip or '-'} - - [{_now()}] "
-            f'"{_quoted(request.method)} {_quoted(request.uri)} {_quoted(request.version)}" '
+            f"{quote_field(request.remote_ip or '-')} - - [{_now()}] "
+            f'"{_word(request.method)} {_word(request.uri)} {_word(request.version)}" '
             f'{handler.get_status()} {size} "{_header(request, "Referer")}" "{_header(request, "User-Agent")}" '
             f"{request.request_time() * 1000:.2f} {request_id_of(request)}"
         )
@@ -74,6 +74,11 @@ def _header(request: HTTPServerRequest, name: str) -> str:
         return _quoted(request.headers.get(name)) or "-"
     value = raw(name.lower().encode())  # PERF: without building the header dict
     return _quoted(value.decode("latin-1")) if value else "-"
+
+
+def _word(text: str | None) -> str:
+    """One of the three words of the request line, between which a space stands."""
+    return _quoted(text).replace(" ", "\\x20")
 
 
 def _quoted(text: str | None) -> str:

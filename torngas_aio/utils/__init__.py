@@ -1,6 +1,6 @@
 """Small tools that belong to no part and are used by many.
 
-    text.py        safestr  safeunicode  escape_controls
+    text.py        safestr  safeunicode  escape_controls  quote_field
     iteration.py   iterbetter
     null.py        Null
     hosts.py       host patterns: which host names a setting means
@@ -16,7 +16,7 @@ from torngas_aio.utils.iteration import IterBetter, iterbetter
 from torngas_aio.utils.null import Null
 from torngas_aio.utils.redirects import is_safe_redirect, safe_redirect_target
 from torngas_aio.utils.request import request_context
-from torngas_aio.utils.text import escape_controls, safestr, safeunicode
+from torngas_aio.utils.text import escape_controls, quote_field, safestr, safeunicode
 from torngas_aio.utils.timing import sleep
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "escape_controls",
     "is_safe_redirect",
     "iterbetter",
+    "quote_field",
     "request_context",
     "safe_redirect_target",
     "safestr",

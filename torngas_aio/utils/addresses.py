@@ -3,7 +3,8 @@
     "10.1.2.3"   "10.0.0.0/8"   "2001:db8::/32"   "::1"   "::ffff:10.0.0.0/104"
 
 An IPv4 address written the IPv6 way (`::ffff:10.1.2.3`, as a socket for both families gives it) is that IPv4
-address, on either side. Begin with `Networks`.
+address, on either side. An address has no zone: `::1%eth0` is none. Begin with `Networks`; `parse_address` is the one
+parser of text from outside.
 """
 
 import ipaddress
@@ -11,10 +12,16 @@ from collections.abc import Iterable
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["Networks"]
+__all__ = ["FORWARDED_HEADERS", "Networks", "parse_address"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+FORWARDED_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "X-Scheme", "Forwarded")
+"""Headers in which a proxy can name the address or scheme of its client."""
+
+MAX_ADDRESS_LENGTH = 45
+"""Of an IPv6 address that ends in an IPv4 one."""
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
@@ -46,13 +53,18 @@ class Networks:
         return f"Networks({[str(network) for network in self._networks]!r})"
 
 
-def _address(text: object) -> _Address | None:
-    if not isinstance(text, str):
+def parse_address(text: str) -> _Address | None:
+    """Return the address that *text* is; None for anything else, zone ids and surrounding space included."""
+    if len(text) > MAX_ADDRESS_LENGTH or "%" in text:
         return None
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])  # a zone says by which cable, not from whom
+        return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+def _address(text: object) -> _Address | None:
+    address = parse_address(text) if isinstance(text, str) else None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 

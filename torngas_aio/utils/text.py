@@ -1,15 +1,19 @@
 """Text out of whatever comes: bytes, numbers, hostile input.
 
-Begin with `safestr`; `escape_controls` is what every line of a log goes through.
+Begin with `safestr`; every line of a log goes through `escape_controls`, what a client chose in it through
+`quote_field`.
 """
 
 import re
 
-__all__ = ["escape_controls", "safestr", "safeunicode"]
+__all__ = ["escape_controls", "quote_field", "safestr", "safeunicode"]
 
 # C0, DEL and C1 controls, the separators that end a line for `str.splitlines`, the marks that reorder
 # what a terminal shows, and lone surrogates, which no encoder takes.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_SET = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROLS = re.compile(f"[{_CONTROL_SET}]")
+# What could end a field of a log line: these, every kind of space, quotation marks, and the escape itself.
+_FIELD_ENDS = re.compile(rf"""[\s"'\\{_CONTROL_SET}]""")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -36,6 +40,14 @@ def escape_controls(text: str) -> str:
     What a client sends can then neither begin a line of its own nor speak to the terminal.
     """
     return _CONTROLS.sub(_escape, text)
+
+
+def quote_field(text: str) -> str:
+    r"""Return *text* as one field of a log line: no space, quotation mark or control character is left raw.
+
+    `/a b` becomes `/a\x20b`; text without such characters is returned as it is.
+    """
+    return _FIELD_ENDS.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

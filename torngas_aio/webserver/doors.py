@@ -31,13 +31,13 @@ from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.contract import DirectApplication
 from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.tornado_door import TornadoDoor
+from torngas_aio.utils.addresses import FORWARDED_HEADERS
 
 logger = logging.getLogger("torngas_aio.server")
 
 __all__ = ["DOORS", "FrontDoor", "TornadoServer", "door_kind", "make_door"]
 
 DOORS = ("torngas_aio", "tornado")
-FORWARDED = ("X-Forwarded-For", "X-Real-Ip", "X-Scheme", "X-Forwarded-Proto")
 _SETTLING_TURNS = 10  # turns of the loop in which bytes that had arrived before the stop become requests
 
 
@@ -64,6 +64,7 @@ def make_door(
     *,
     xheaders: bool = False,
     trusted_proxies: Iterable[str] = (),
+    trusted_headers: Iterable[str] | None = None,
     **arguments: Any,
 ) -> FrontDoor:
     """Return an HTTP server for *application*.
@@ -71,6 +72,7 @@ def make_door(
     Args:
         kind: One of `DOORS`; empty for our own where httptools is installed, else Tornado's.
         xheaders: Believe the forwarded headers of *trusted_proxies*.
+        trusted_headers: The forwarded headers that they set; None: X-Forwarded-For and X-Forwarded-Proto.
         arguments: The server's own: `no_keep_alive`, `max_body_size`, `ssl_options`, timeouts and more.
 
     Raises:
@@ -88,7 +90,9 @@ def make_door(
     wrong = sorted(set(arguments) - set(known))
     if wrong:
         raise ArgumentError(f"The {kind} server takes no argument {', '.join(map(repr, wrong))}.")
-    door: FrontDoor = server(application, xheaders=xheaders, trusted_downstream=list(trusted_proxies), **arguments)
+    arguments["trusted_downstream"] = list(trusted_proxies)
+    arguments["trusted_headers"] = None if trusted_headers is None else list(trusted_headers)
+    door: FrontDoor = server(application, xheaders=xheaders, **arguments)
     return door
 
 
@@ -108,15 +112,22 @@ def _our_server() -> Any:
 class TornadoServer(TornadoHTTPServer):
     """Tornado's server, that knows which connections have a request in flight."""
 
-    def initialize(self, *args: Any, xheaders: bool = False, trusted_downstream: Any = None, **kwargs: Any) -> None:
-        """Take Tornado's arguments; *trusted_downstream* holds networks too, and `unix`."""
+    def initialize(
+        self,
+        *args: Any,
+        xheaders: bool = False,
+        trusted_downstream: Any = None,
+        trusted_headers: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take Tornado's arguments and *trusted_headers*; *trusted_downstream* holds networks too, and `unix`."""
         super().initialize(*args, **kwargs)
         self._busy: dict[object, Any] = {}  # connection: its request, begun and not answered to the end
         self._tasks: set[asyncio.Task[None]] = set()  # of our own application; Tornado's owns what it starts
         self._changed = asyncio.Event()
         self._proxies: TrustedProxies | None = None
         if xheaders:
-            self._proxies = TrustedProxies(trusted_downstream or ())
+            self._proxies = TrustedProxies(trusted_downstream or (), trusted_headers)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         # Tornado calls this before it reads the next head, so the connection is idle from here on.
@@ -161,16 +172,17 @@ class TornadoServer(TornadoHTTPServer):
 
     def identify(self, connection: HTTPConnection, headers: HTTPHeaders) -> None:
         """Let the connection's context tell address and scheme of the request's client."""
-        if self._proxies is None:
-            return
         context = connection.context  # type: ignore[attr-defined]  # Tornado's
-        peer = Peer(context.address, context.address_family, context._orig_remote_ip, context._orig_protocol)
-        said = b"".join(
-            f"\r\n{name}: {value}".encode("latin-1", "replace")
-            for name in FORWARDED
+        if self._proxies is None:
+            context.remote_ip = context.remote_ip.partition("%")[0]  # an address has no zone
+            return
+        peer = Peer.of_socket(context.address, context.address_family, context._orig_protocol)
+        said = (
+            (name.lower().encode(), value.encode("latin-1", "replace"))
+            for name in FORWARDED_HEADERS
             for value in headers.get_list(name)
         )
-        client = self._proxies.client_of(peer, said)
+        client = self._proxies.client_of_fields(peer, said)
         context.remote_ip, context.protocol = client.remote_ip, client.protocol
 
     def _became_idle(self, server_conn: object) -> None:

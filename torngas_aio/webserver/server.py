@@ -159,6 +159,7 @@ class Server:
             kwargs.setdefault("ssl_options", tls_context(options.certfile, options.keyfile))
         kwargs.setdefault("xheaders", settings.XHEADERS)
         kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
+        kwargs.setdefault("trusted_headers", settings.TRUSTED_PROXY_HEADERS)
         self.http_server = make_door(self.application, options.http_server, **kwargs)
         self._is_tls = bool(kwargs.get("ssl_options"))
         self._listeners = Listeners.open(**binding) if sockets is None else Listeners(sockets)
