@@ -109,7 +109,13 @@ class UnknownAlias(BaseError, LookupError):
 
 
 class Unavailable(BaseError, ConnectionError):
-    """A store did not give a usable answer within its deadline."""
+    """A store did not give a usable answer within its deadline.
+
+    Attributes:
+        status_code: What a request is answered that does not catch it.
+    """
+
+    status_code = 503
 
 
 class CacheUnavailable(Unavailable):
@@ -117,13 +123,7 @@ class CacheUnavailable(Unavailable):
 
 
 class DatabaseUnavailable(Unavailable):
-    """A database server is down, out of reach or too slow; the message never holds a password.
-
-    Attributes:
-        status_code: What a request is answered that does not catch it.
-    """
-
-    status_code = 503
+    """A database server is down, out of reach or too slow; the message never holds a password."""
 
 
 class PoolExhausted(BaseError, TimeoutError):

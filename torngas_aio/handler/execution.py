@@ -20,15 +20,17 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from torngas_aio._closing import close_safely
 from torngas_aio.context import error_sink
-from torngas_aio.exception import BaseError
+from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.logger import OutageLog
 from torngas_aio.pipeline import PipelineRun
 
 __all__ = ["ExecutingHandler"]
 
 logger = logging.getLogger("torngas_aio.handler")
+_outages = OutageLog(logger)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
@@ -248,6 +250,13 @@ class ExecutingHandler(CompletingHandler):
             await self._run.exception(self, (type(exc), exc, exc.__traceback__))
         else:
             self.log_exception(type(exc), exc, exc.__traceback__)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log an uncaught error; a store that is down or overloaded is one line a second, without a traceback."""
+        if isinstance(value, Unavailable | PoolExhausted):
+            _outages.report((typ, str(value)), "%s failed: %s", self._request_summary(), value)
+        else:
+            super().log_exception(typ, value, tb)
 
     def _send_error_page(self, exc: Exception) -> None:
         if self._makes_error_page:  # this error is the error page's own

@@ -8,7 +8,7 @@
     loggers.py      the named loggers      handlers.py    what `logging` sees
     setup.py        LOGGING and --log_*    background.py  the queue and its thread
     formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes    period.py  when it turns
-    requestid.py    one id a request
+    requestid.py    one id a request          outages.py     one line a second for what is down
 
 Begin with `init_logging`.
 """
@@ -24,6 +24,7 @@ from torngas_aio.logger.loggers import (
     syslogger,
     trace_logger,
 )
+from torngas_aio.logger.outages import OutageLog
 from torngas_aio.logger.requestid import REQUEST_ID_HEADER, current_request_id, request_id_of
 from torngas_aio.logger.setup import init_logging, shutdown_logging
 
@@ -32,6 +33,7 @@ __all__ = [
     "BackgroundStreamHandler",
     "JsonFormatter",
     "LineFormatter",
+    "OutageLog",
     "ProcessLogTimedFileHandler",
     "SysLogger",
     "access_logger",

@@ -1,0 +1,48 @@
+"""A store that is down answers 503, in one log line a second without a traceback."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from tests.handler.conftest import OpenClient
+from torngas_aio.exception import CacheUnavailable, DatabaseUnavailable, PoolExhausted, Unavailable
+from torngas_aio.handler import WebHandler
+from torngas_aio.middleware import BaseMiddleware
+
+
+class Down(WebHandler):
+    error: Exception
+
+    async def get(self) -> None:
+        raise self.error
+
+
+class DownHook(BaseMiddleware):
+    error: Exception
+
+    async def process_request(self, handler: Any, clear: Any) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("kind", [CacheUnavailable, DatabaseUnavailable, PoolExhausted, Unavailable])
+@pytest.mark.parametrize("place", ["method", "hook"])
+async def test_an_outage_is_503_and_one_line(
+    open_client: OpenClient,
+    caplog: pytest.LogCaptureFixture,
+    request: pytest.FixtureRequest,
+    kind: type[Exception],
+    place: str,
+) -> None:
+    error = kind(f"the store of {request.node.name} is down")
+    routes = [("/", type("Failing", (Down,), {"error": error}))]
+    hooks = (type("Hook", (DownHook,), {"error": error})(),) if place == "hook" else ()
+    client = await open_client(routes, hooks)
+    with caplog.at_level(logging.ERROR):
+        answers = await asyncio.gather(*(client.get("/") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert "is down" not in answers[0].text, "what failed is for the log only"
+    told = [record for record in caplog.records if "is down" in record.getMessage()]
+    assert 1 <= len(told) <= 3
+    assert [record.exc_info for record in told] == [None] * len(told)
