@@ -1,6 +1,6 @@
 """What must not be seen on an error page, and how the rest is turned to text safely.
 
-    names that sound secret      their values are masked, at any depth
+    names that sound secret      their values are masked, at any depth (`torngas_aio._masking` knows them)
     text that holds `key=...`    masked within the text; passwords in URLs too
     values with a hostile repr   raising, huge, endless: each costs a bounded time and length
 
@@ -8,46 +8,19 @@ Begin with `Showing`.
 """
 
 import itertools
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
+from torngas_aio._masking import MASK, is_secret, mask_text
+
 __all__ = ["MASK", "Showing", "is_secret", "mask_text", "printable"]
-
-MASK = "••••••••"
-
-_WORDS = (
-    r"pass(?:phrase)?|pwd|api[_-]?key|auth(?:orization)?|credential|cookie|csrf|xsrf|sess(?:ion)?[_-]?(?:id|key)"
-    r"|signature|private[_-]?key|access[_-]?key|salt|dsn|otp|cvv|cvc|card[_-]?(?:no|number)|iban|ssn"
-)
-_ANYWHERE = r"password|passwd|secret|token|api_?key"
-_SECRET = re.compile(rf"(?:^|[^a-z])(?:{_WORDS})s?(?:$|[^a-z])|{_ANYWHERE}", re.IGNORECASE)
-# The look-behind keeps the search linear: a long word is tried from its start only.
-_IN_TEXT = re.compile(
-    rf"(?P<name>(?<![\w.-])[\w.-]*(?:{_ANYWHERE}|authorization|credential|csrf|xsrf|private_key)[\w.-]*[\"']?"
-    r"(?:\s*:[\w.\[\]|, ]+?(?=\s*=[^=]))?\s*[=:]\s*)"
-    r"(?:[bru]?\"[^\"]*\"|[bru]?'[^']*'|(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+)",
-    re.IGNORECASE,
-)
-_IN_URL = re.compile(r"(?P<start>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
 
 _MAX_ITEMS = 20
 _MAX_DEPTH = 4
 _REPR_SECONDS = 0.05
-
-
-def is_secret(name: object) -> bool:
-    """Whether what goes by *name* should not be seen."""
-    return isinstance(name, str) and _SECRET.search(name) is not None
-
-
-def mask_text(text: str) -> str:
-    """Return *text* with passwords in URLs and values behind secret-sounding names masked."""
-    text = _IN_URL.sub(rf"\g<start>{MASK}", text)
-    return _IN_TEXT.sub(rf"\g<name>{MASK}", text)
 
 
 def printable(text: str) -> str:
