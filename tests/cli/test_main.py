@@ -76,11 +76,27 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the choices, and status 2."""
+    """With the choices, the nearest of them, and status 2."""
     with pytest.raises(SystemExit) as caught:
         main(["startprojekt"])
     assert caught.value.code == 2
-    assert "startproject" in capsys.readouterr().err
+    assert "'startprojekt' is not a command. Did you mean 'startproject'? There are " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "--setings=x"], "'--setings=x' is not an option. Did you mean --settings?"),
+        (["check", "deploy"], "'deploy' is not an option."),
+        (["db", "upgrade", "head", "--conection=x"], "'--conection=x' is not an option."),
+    ],
+)
+def test_an_unknown_option_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the nearest one, where one is near, and status 2."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("installed")

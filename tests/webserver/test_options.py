@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import pytest
 from tornado.options import Error, define, options
 
-from torngas_aio.webserver.options import define_options, log_options, parse_options, was_given, workers_wanted
+from torngas_aio.webserver.options import (
+    define_options,
+    log_options,
+    parse_options,
+    refuse_words,
+    was_given,
+    workers_wanted,
+)
 
 PROGRAM = "runserver.py"
 
@@ -55,6 +62,47 @@ def test_defining_twice_is_harmless_and_keeps_the_project_s_own() -> None:
     assert options.colour == "blue"
     parse_options([PROGRAM])
     assert options.colour == "red"
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["--port", "81", "--address", "::1"], {"port": 81, "address": "::1"}),
+        (["-port", "81"], {"port": 81}),
+        (["--graceful-timeout", "1.5", "--port=82"], {"graceful_timeout": 1.5, "port": 82}),
+        (["--log_to_stderr", "false", "--port", "0"], {"log_to_stderr": False, "port": 0}),
+        (["--log_to_stderr", "--port", "0"], {"log_to_stderr": True, "port": 0}),
+        (["--workers", "-1"], {"workers": -1}),
+    ],
+)
+def test_a_value_may_stand_behind_a_space(words: list[str], values: dict[str, object]) -> None:
+    """As well as behind `=`; a switch takes only true and false."""
+    assert parse_options([PROGRAM, *words]) == []
+    assert {name: getattr(options, name) for name in values} == values
+    assert all(was_given(name) for name in values)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--prot", "80"], "Unrecognized command line option: 'prot'. Did you mean --port?"),
+        (["--prot=80"], "Unrecognized command line option: 'prot'. Did you mean --port?"),
+        (["--unix-sockt=x"], "Unrecognized command line option: 'unix_sockt'. Did you mean --unix_socket?"),
+        (["--port=80", "--xyzzy"], "Unrecognized command line option: 'xyzzy'. `--help` lists all of them."),
+        (["--log_to_stderr", "nowhere"], "'nowhere' is not an option. Options start with `--`"),
+        (["port=80"], "'port=80' is not an option. Did you mean --port?"),
+        (["start"], "'start' is not an option."),
+    ],
+)
+def test_unknown_words_are_refused_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the nearest name, and without Tornado's whole help."""
+    with pytest.raises(Error) as caught:
+        refuse_words(parse_options([PROGRAM, *words]))
+    assert str(caught.value).startswith(message)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
 
 
 @pytest.mark.parametrize("argument", ["--no-such-option=1", "--port", "--port=eighty"])

@@ -267,6 +267,19 @@ class TestRefusals:
         assert f"The server did not start. {message}" in " ".join(done.stderr.split("\n"))
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [(["--prot", "1"], "Did you mean --port?"), (["--port", "0", "start"], "'start' is not an option.")],
+    )
+    def test_a_word_that_is_no_option_is_refused_without_the_help(
+        self, project: Project, words: list[str], message: str
+    ) -> None:
+        """One line that names the nearest option."""
+        done = project.run("runserver.py", *words)
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
     def test_all_faults_are_listed_at_once(self, project: Project) -> None:
         """A plain hook, a misspelt setting, wrong paths, a name used twice, a bad `!x`, a missing secret."""
         project.write("plain.py", "class Plain:\n    def process_request(self, handler, clear): pass\n")

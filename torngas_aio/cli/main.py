@@ -1,9 +1,11 @@
 """From the command line to a command and its exit status. Begin with `main`."""
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from torngas_aio._version import __version__
 from torngas_aio.cli.registry import Command, command_names, load_command
@@ -43,7 +45,9 @@ def _run(words: list[str]) -> int:
         print(__version__)
         return 0
     if words[0] not in command_names():
-        parser.parse_args(words)  # names the choices, ends with status 2
+        near = difflib.get_close_matches(words[0], command_names(), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        parser.error(f"{words[0]!r} is not a command.{hint} There are {', '.join(command_names())}.")
     command = load_command(words[0])
     own = argparse.ArgumentParser(prog=f"torngas-aio {words[0]}", description=_described(command))
     command.add_arguments(own)
@@ -52,8 +56,17 @@ def _run(words: list[str]) -> int:
         namespace = known.parse_args([])
         namespace.rest = rest
     else:
-        namespace = own.parse_args(words[1:])
+        namespace, unknown = own.parse_known_args(words[1:])
+        if unknown:
+            _refuse(own, unknown[0])
     return int(command.run(namespace) or 0)
+
+
+def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
+    """End with status 2 for a word that the command does not take, naming the option that was perhaps meant."""
+    known = [name for action in parser._actions for name in action.option_strings]
+    near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    parser.error(f"{word!r} is not an option." + (f" Did you mean {near[0]}?" if near else ""))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -29,7 +29,7 @@ class RunServer:
             sys.argv = [SCRIPT, *arguments.rest]
             runpy.run_path(SCRIPT, run_name="__main__")
             return 0
-        if not any(word.lstrip("-").startswith("settings=") for word in arguments.rest):
+        if not any(word.lstrip("-").partition("=")[0] == "settings" for word in arguments.rest):
             choose_settings()
         run_server(Server(Path.cwd(), ["torngas-aio", *arguments.rest]))
         return 0

@@ -6,14 +6,16 @@ set is taken back before the next is read.
 Begin with `define_options` and `parse_options`.
 """
 
+import difflib
 import os
 import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from tornado.options import Error, define, options
 
-__all__ = ["define_options", "log_options", "parse_options", "was_given", "workers_wanted"]
+__all__ = ["define_options", "log_options", "parse_options", "refuse_words", "was_given", "workers_wanted"]
 
 BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
     ("port", 8000, int, "port to listen on; 0 takes a free one"),
@@ -36,6 +38,9 @@ BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
 )
 """Name, default, type, help."""
 
+_SWITCHES = frozenset(name for name, _, kind, _ in BUILT_IN if kind is bool)
+_BOOLEANS = frozenset({"true", "false", "t", "f", "1", "0"})  # as Tornado reads them
+
 _left_over: dict[str, tuple[Any, Any]] = {}  # what the last command line changed: name to new and old value
 _given: set[str] = set()  # names that the last command line held
 
@@ -51,13 +56,13 @@ def parse_options(arguments: list[str] | None = None) -> list[str]:
     """Read the command line and return what stands after the options.
 
     Args:
-        arguments: With the program's name first; None for `sys.argv`.
+        arguments: With the program's name first; None for `sys.argv`. `--port=80` and `--port 80` are the same.
 
     Raises:
-        tornado.options.Error: An option is unknown or its value has the wrong type.
+        tornado.options.Error: An option is unknown, lacks its value, or has one of the wrong type.
     """
     _take_back()
-    arguments = sys.argv if arguments is None else arguments
+    arguments = _normalized(sys.argv if arguments is None else arguments)
     before = options.as_dict()
     try:
         rest = options.parse_command_line(arguments, final=False)
@@ -68,8 +73,20 @@ def parse_options(arguments: list[str] | None = None) -> list[str]:
     if options.disable_log:
         _left_over["logging"] = ("none", options.logging)
         options.logging = "none"  # Tornado's own set-up, a parse callback, does nothing then
-    _given.update(argument.lstrip("-").partition("=")[0].replace("-", "_") for argument in arguments[1:])
+    _given.update(_name_of(argument) for argument in arguments[1 : len(arguments) - len(rest)])
     return rest
+
+
+def refuse_words(words: Sequence[str]) -> None:
+    """Raise for what `parse_options` has left, in a program that has no use for it.
+
+    Raises:
+        tornado.options.Error: There are words that are no options; the message names the first.
+    """
+    if words:
+        near = _nearest(words[0])
+        hint = f" Did you mean --{near}?" if near else " Options start with `--`; `--help` lists them."
+        raise Error(f"{words[0]!r} is not an option.{hint}")
 
 
 def log_options() -> SimpleNamespace:
@@ -94,6 +111,41 @@ def workers_wanted() -> int:
 def was_given(name: str) -> bool:
     """Whether the last command line held the option *name*."""
     return name in _given
+
+
+def _normalized(arguments: Sequence[str]) -> list[str]:
+    """*arguments* with `--name value` as `--name=value`, up to the first word that is neither.
+
+    Tornado would print its whole help for an option that it does not know.
+    """
+    normalized, words = list(arguments[:1]), list(arguments[1:])
+    while words and words[0].startswith("-") and words[0] != "--":
+        word = words.pop(0)
+        name = _name_of(word)
+        if name not in options:
+            near = _nearest(word)
+            hint = f" Did you mean --{near}?" if near else ""
+            raise Error(f"Unrecognized command line option: {name!r}.{hint} `--help` lists all of them.")
+        if "=" not in word and words and _is_value(name, words[0]):
+            word = f"{word}={words.pop(0)}"
+        normalized.append(word)
+    return [*normalized, *words]
+
+
+def _is_value(name: str, word: str) -> bool:
+    """Whether *word*, which follows the option *name*, is its value."""
+    if name in _SWITCHES or isinstance(options.as_dict().get(name), bool):
+        return word.lower() in _BOOLEANS  # else the option alone means true
+    return not word.startswith("-") or word[1:2].isdecimal()
+
+
+def _name_of(word: str) -> str:
+    return word.lstrip("-").partition("=")[0].replace("-", "_")
+
+
+def _nearest(word: str) -> str | None:
+    names = [name.replace("-", "_") for name in options]
+    return next(iter(difflib.get_close_matches(_name_of(word), names, n=1)), None)
 
 
 def _take_back() -> None:

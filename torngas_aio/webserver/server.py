@@ -27,7 +27,7 @@ from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import build_application, merge_faults
 from torngas_aio.webserver.doors import FrontDoor, door_kind, make_door
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
-from torngas_aio.webserver.options import define_options, log_options, parse_options, workers_wanted
+from torngas_aio.webserver.options import define_options, log_options, parse_options, refuse_words, workers_wanted
 from torngas_aio.webserver.reloading import start_reloading
 from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving, settled_memory
 from torngas_aio.webserver.sockets import is_reachable, tls_context
@@ -171,11 +171,12 @@ class Server:
         """Do everything up to `start`: command line, settings, URLs, application, HTTP server.
 
         Raises:
+            tornado.options.Error: The command line cannot be read, or holds words that are no options.
             ConfigError: All faults of settings, URLs, middlewares and modules together.
         """
         self._faults = []
         try:
-            self.parse_command()
+            refuse_words(self.parse_command())
             self.load_project(application)
         finally:
             self._faults = None
