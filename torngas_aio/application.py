@@ -25,6 +25,7 @@ from tornado.routing import AnyMatches, Rule
 
 from torngas_aio._closing import close_all
 from torngas_aio._importing import import_object
+from torngas_aio._project_errors import import_fault
 from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
@@ -269,8 +270,8 @@ def _with_classes(settings: dict[str, Any]) -> dict[str, Any]:
         if isinstance(path, str):
             try:
                 settings[name] = import_object(path)
-            except ImportError as exc:
-                raise ConfigError(f"TORNADO_CONF[{name!r}] = {path!r}: {exc}") from exc
+            except Exception as exc:  # the project's own code runs here, and may raise anything
+                raise ConfigError(import_fault(exc, f"TORNADO_CONF[{name!r}]", path, "Check the spelling.")) from exc
         if path is not None and not (isclass(settings[name]) and issubclass(settings[name], web.RequestHandler)):
             raise ConfigError(
                 f"TORNADO_CONF[{name!r}] = {path!r}: no handler class. Name a tornado.web.RequestHandler."

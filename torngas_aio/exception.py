@@ -39,6 +39,7 @@ __all__ = [
     "ConcurrentUse",
     "ConfigError",
     "DatabaseUnavailable",
+    "Fault",
     "Http404",
     "Http500",
     "HttpBadRequestError",
@@ -73,6 +74,23 @@ class NotCallableError(BaseError, TypeError):
     """A callable was wanted and something else was given."""
 
 
+class Fault(str):
+    """One fault of settings, hooks or URL tables, as a sentence.
+
+    Attributes:
+        cause: What faults of one origin have in common, such as a library that is missing; such are listed once.
+    """
+
+    __slots__ = ("cause",)
+
+    cause: str
+
+    def __new__(cls, sentence: str, *, cause: str = "") -> "Fault":
+        fault = super().__new__(cls, sentence)
+        fault.cause = cause
+        return fault
+
+
 class ConfigError(BaseError, ValueError):
     """Settings, hooks or URL tables that cannot work, found before the first request.
 
@@ -81,8 +99,8 @@ class ConfigError(BaseError, ValueError):
     """
 
     def __init__(self, *faults: str) -> None:
-        self.faults: tuple[str, ...] = faults
-        super().__init__(_listed(faults))
+        self.faults: tuple[str, ...] = _distinct(faults)
+        super().__init__(_listed(self.faults))
 
     @classmethod
     def gather(cls, faults: Iterable[str]) -> None:
@@ -221,6 +239,14 @@ class Http500(_StatusError):
     """Answer 500: the fault is the server's."""
 
     status = 500
+
+
+def _distinct(faults: tuple[str, ...]) -> tuple[str, ...]:
+    """*faults* less those whose cause an earlier one has told."""
+    kept: dict[str, str] = {}
+    for fault in faults:
+        kept.setdefault(getattr(fault, "cause", "") or fault, fault)
+    return tuple(kept.values())
 
 
 def _listed(faults: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from torngas_aio import _importing, global_settings
+from torngas_aio._project_errors import install_hint, place_of
 from torngas_aio.exception import ConfigError, UnknownSetting
 
 __all__ = ["ENVIRONMENT_NAME", "Section", "Settings", "SettingsOverride", "load_settings", "settings"]
@@ -261,12 +262,16 @@ def load_settings(module: str | None) -> dict[str, Any]:
                 f"Settings module {module!r}: no module {exc.name!r} on sys.path. "
                 f"Check --settings or {ENVIRONMENT_NAME}, and start from the project's directory."
             ) from exc
-        raise ConfigError(f"Settings module {module!r} could not be imported: {exc}.") from exc
-    except Exception as exc:  # a frontier: the project's own code runs here
-        raise ConfigError(
-            f"Settings module {module!r} could not be imported: {type(exc).__name__}: {exc}{_place(exc)}"
-        ) from exc
+        raise _not_imported(module, exc, f"{exc}. {install_hint(exc, module)}".rstrip()) from exc
+    except Exception as exc:  # the project's own code runs here
+        raise _not_imported(module, exc, f"{type(exc).__name__}: {exc}{_place(exc)}") from exc
     return _merged(_defaults(), _names_of(found))
+
+
+def _not_imported(module: str, error: BaseException, reason: str) -> ConfigError:
+    place = place_of(error)
+    told = f"Settings module {module!r} could not be imported: {reason}"
+    return ConfigError(f"{place}: {told}" if place else told)
 
 
 def _defaults() -> dict[str, Any]:

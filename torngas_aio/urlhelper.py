@@ -23,6 +23,7 @@ from typing import Any
 from tornado.routing import Matcher, PathMatches, Rule, URLSpec
 
 from torngas_aio._importing import import_object
+from torngas_aio._project_errors import import_fault
 from torngas_aio.exception import UrlError
 from torngas_aio.routing.route import reverse_with_slash
 from torngas_aio.routing.shape import begins_with_word
@@ -292,8 +293,10 @@ def _located(rule: Rule) -> str:
 def _imported(path: str, where: str, mend: str) -> Any:
     try:
         return import_object(path)
-    except ImportError as exc:
-        raise UrlError(f"{where}: {path!r} cannot be imported: {str(exc).removesuffix('.')}. {mend}") from exc
+    except UrlError:
+        raise
+    except Exception as exc:  # the project's own code runs here, and may raise anything
+        raise UrlError(import_fault(exc, where, path, mend)) from exc
 
 
 def _faulty(name: str | None, place: str, faults: Sequence[str]) -> UrlSpec:

@@ -268,6 +268,37 @@ class TestRefusals:
         assert "Traceback" not in done.stderr
 
     @pytest.mark.parametrize(
+        ("name", "text", "told"),
+        [
+            (
+                "blog/views.py",
+                "class Index(Missing): pass\n",
+                "blog/views.py:1: NameError: name 'Missing' is not defined",
+            ),
+            ("blog/views.py", "\ndef get()\n", "blog/views.py:2: SyntaxError: expected ':'"),
+            ("blog/urls.py", "x = 1\nfrom blog.views import Nothing\n", "blog/urls.py:2: INSTALLED_APPS: app 'blog'"),
+            ("conf/setting.py", "X = Y\n", "conf/setting.py:1: Settings module 'conf.setting' could not be imported"),
+            ("runserver.py", None, "blog/views.py:1: RuntimeError: not now"),
+        ],
+    )
+    def test_an_error_of_the_project_shows_its_line_first(
+        self, project: Project, name: str, text: str | None, told: str
+    ) -> None:
+        """In the first line of what is written, and none of ours below it."""
+        if text is None:  # raised when the server starts, by a hook
+            text = (project.path / name).read_text()
+            project.write("blog/views.py", "async def fail(self, application): raise RuntimeError('not now')\n" + VIEWS)
+            project.write("middle.py", "from blog.views import fail\nclass M:\n    process_init = fail\n")
+            project.write("conf/setting.py", SETTING + 'DEBUG = True\nMIDDLEWARE_CLASSES = ("middle.M",)\n')
+        project.write(name, text)
+        done = project.run("runserver.py", "--port=0", "--address=127.0.0.1")
+        assert done.returncode == 1
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+        assert lines[0].startswith(f"The server did not start. {told}"), done.stderr
+        assert "torngas_aio/" not in done.stderr
+        assert "Serving on" not in done.stderr + done.stdout
+
+    @pytest.mark.parametrize(
         ("words", "message"),
         [(["--prot", "1"], "Did you mean --port?"), (["--port", "0", "start"], "'start' is not an option.")],
     )

@@ -10,25 +10,12 @@ from typing import Any
 
 from torngas_aio import global_settings
 from torngas_aio._importing import import_object
+from torngas_aio._project_errors import cause_of, install_hint, place_of
 from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+from torngas_aio.exception import Fault
 
 __all__ = ["path_faults"]
-
-EXTRAS = {
-    "redis": "redis",
-    "aiomcache": "memcached",
-    "sqlalchemy": "db",
-    "alembic": "db",
-    "aiomysql": "mysql",
-    "asyncmy": "asyncmy",
-    "asyncpg": "postgres",
-    "aiosqlite": "sqlite",
-    "mako": "mako",
-    "msgspec": "msgpack",
-    "limits": "limits",
-}
-"""Optional library: the extra that installs it."""
 
 
 def path_faults(values: Mapping[str, Any]) -> Iterator[str]:
@@ -71,16 +58,16 @@ def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[str]:
         found = import_object(target)
     except ImportError as exc:
         reason = str(exc).removeprefix(f"{target!r}: ").removesuffix(".")
-        yield f"{path} = {target!r}: {reason}.{_mend(exc)}"
-    except Exception as exc:  # noqa: BLE001  # a frontier: the project's own code runs here
-        yield f"{path} = {target!r}: importing it raised {type(exc).__name__}: {exc}"
+        mend = install_hint(exc, target) or "Check the spelling, and that the project's directory is on sys.path."
+        yield Fault(f"{path} = {target!r}: {reason}. {mend}{_from(exc)}", cause=cause_of(exc, target))
+    except Exception as exc:  # noqa: BLE001  # the project's own code runs here
+        raised = f"importing it raised {type(exc).__name__}: {exc}{_from(exc)}"
+        yield Fault(f"{path} = {target!r}: {raised}", cause=cause_of(exc, target))
     else:
         if wants_class and not inspect.isclass(found):
             yield f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted."
 
 
-def _mend(error: ImportError) -> str:
-    library = (error.name or "").partition(".")[0]
-    if library in EXTRAS:
-        return f" Install it with `pip install 'torngas-aio[{EXTRAS[library]}]'`."
-    return " Check the spelling, and that the project's directory is on sys.path."
+def _from(error: BaseException) -> str:
+    place = place_of(error)
+    return f" ({place})" if place else ""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from torngas_aio._project_errors import place_of, report
 from torngas_aio._version import __version__
 from torngas_aio.cli.registry import Command, command_names, load_command
 from torngas_aio.exception import BaseError
@@ -34,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `torngas-aio routes | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as exc:  # the project's own code runs in most commands
+        if not place_of(exc):
+            raise
+        sys.stderr.write(report(exc))
+        return 1
 
 
 def _run(words: list[str]) -> int:

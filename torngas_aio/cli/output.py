@@ -1,12 +1,12 @@
 """Tables and file positions, as text. Begin with `table`."""
 
-import contextlib
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-__all__ = ["place_of", "shortened", "table"]
+from torngas_aio._project_errors import shortened
+
+__all__ = ["place_of", "table"]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -27,11 +27,3 @@ def place_of(function: Any) -> str:
     except (TypeError, OSError):
         return "?"
     return shortened(f"{path}:{line}")
-
-
-def shortened(place: str) -> str:
-    """Return *place* (a path and a line) relative to the current directory where it lies under it."""
-    path, _, line = place.rpartition(":")
-    with contextlib.suppress(ValueError):
-        path = str(Path(path).relative_to(Path.cwd()))
-    return f"{path}:{line}" if path else place

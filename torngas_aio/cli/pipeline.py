@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Iterator
 
+from torngas_aio._project_errors import shortened
 from torngas_aio.application import Application
 from torngas_aio.cli.inspection import find_route, handler_name, is_foreign, stages_of
-from torngas_aio.cli.output import place_of, shortened
+from torngas_aio.cli.output import place_of
 from torngas_aio.cli.project import add_settings_option, load_project
 from torngas_aio.pipeline import Hook, RouteStages
 from torngas_aio.routing import Route

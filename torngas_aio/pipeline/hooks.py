@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from torngas_aio._importing import import_object
+from torngas_aio._project_errors import import_fault
 
 __all__ = [
     "FAILED",
@@ -134,8 +135,8 @@ def imported(declared: Any, place: str, faults: list[str]) -> Any:
         return declared
     try:
         return import_object(declared)
-    except ImportError as exc:
-        faults.append(f"{place}: {declared!r} cannot be imported: {exc}")
+    except Exception as exc:  # noqa: BLE001  the project's own code runs here, and may raise anything
+        faults.append(import_fault(exc, place, declared, "Check the spelling."))
         return FAILED
 
 

@@ -2,12 +2,12 @@
 
 import socket
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from tornado.options import Error as OptionError
 
+from torngas_aio._project_errors import place_of, report
 from torngas_aio.exception import BaseError
 from torngas_aio.webserver.reloading import is_reloading, wait_if_reloading
 from torngas_aio.webserver.server import Server
@@ -18,7 +18,8 @@ __all__ = ["run", "run_server"]
 def run(application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
     """Read the command line, load everything, serve until SIGTERM or SIGINT; return when all has ended.
 
-    A command line or configuration that cannot work is written to stderr, and the process exits with 1.
+    A command line or configuration that cannot work, and an error of the project's own code, is written to stderr,
+    the project's line first, and the process exits with 1.
 
     Args:
         application: An `Application` or a subclass, in place of the built-in one.
@@ -39,8 +40,9 @@ def run_server(
         sys.stderr.write(f"The server did not start. {exc}\n")
         wait_if_reloading(exc)
         raise SystemExit(1) from None
-    except Exception as exc:  # after an edit of the project's code, the next edit may mend it
-        if is_reloading():
-            traceback.print_exc()
-        wait_if_reloading(exc)
-        raise
+    except Exception as exc:  # the project's own code runs in all steps
+        if not place_of(exc) and not is_reloading():
+            raise
+        sys.stderr.write(f"The server did not start. {report(exc)}")
+        wait_if_reloading(exc)  # the next edit may mend it
+        raise SystemExit(1) from None

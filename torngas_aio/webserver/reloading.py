@@ -7,10 +7,14 @@ Begin with `start_reloading`.
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 
 from tornado import autoreload
 
 __all__ = ["is_reloading", "start_reloading", "wait_if_reloading"]
+
+MAX_FILES = 5_000
+SKIPPED = frozenset({"node_modules", "site-packages"})
 
 _MARK = "TORNGAS_RELOADING"
 
@@ -30,11 +34,12 @@ def wait_if_reloading(error: BaseException) -> None:
     """After a reload, wait until a file changes and start again; return at once on a first start.
 
     Args:
-        error: Why the start failed; the files it went through are watched too, imported or not.
+        error: Why the start failed; the files it went through are watched too, as are all Python files of the project,
+            imported or not.
     """
     if not is_reloading():
         return
-    for path in _files_of(error):
+    for path in (*_files_of(error), *_project_files()):
         autoreload.watch(path)
     sys.stderr.write("Waiting for a change of the project's files.\n")
     autoreload.wait()
@@ -42,6 +47,20 @@ def wait_if_reloading(error: BaseException) -> None:
 
 def _mark() -> None:
     os.environ[_MARK] = "1"
+
+
+def _project_files() -> Iterator[str]:
+    """The Python files below the current directory, at most `MAX_FILES`; hidden folders and environments left out."""
+    found = 0
+    for folder, below, files in os.walk("."):
+        below[:] = [name for name in below if not name.startswith((".", "__")) and name not in SKIPPED]
+        if "pyvenv.cfg" in files:
+            below.clear()
+            continue
+        for name in files:
+            if name.endswith(".py") and found < MAX_FILES:
+                found += 1
+                yield os.path.abspath(os.path.join(folder, name))  # noqa: PTH100, PTH118  as `os.walk` gives them
 
 
 def _files_of(error: BaseException | None) -> set[str]:

@@ -212,8 +212,6 @@ class Server:
         if self.http_server is None:
             raise ArgumentError("start() has nothing to serve. Call load_all(), or load_httpserver(), before it.")
         workers = workers_wanted()
-        if settings.DEBUG:
-            self.print_settings_info()
         try:
             if workers > 1:
                 self._supervise(workers)
@@ -270,6 +268,8 @@ class Server:
 
         def on_ready() -> None:
             if worker is None or worker.number == 0:
+                if settings.DEBUG:
+                    self.print_settings_info()
                 logger.info("Serving on %s", addresses)
             if worker is not None:
                 worker.ready()

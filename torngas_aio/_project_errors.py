@@ -1,0 +1,128 @@
+"""Errors of the project's own code, told with the project's line first.
+
+    place_of(error)             home/handlers.py:17
+    import_fault(error, ...)    one fault for whatever an import raised; the same cause is listed once
+    report(error)               a headline, and the traceback without frames of torngas_aio and of imports
+
+Begin with `import_fault`.
+"""
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from torngas_aio.exception import Fault
+
+__all__ = ["cause_of", "headline", "import_fault", "install_hint", "place_of", "report", "shortened"]
+
+PACKAGE = str(Path(__file__).parent)
+LIBRARIES = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib"))
+
+EXTRAS = {
+    "redis": "redis",
+    "aiomcache": "memcached",
+    "sqlalchemy": "db",
+    "alembic": "db",
+    "aiomysql": "mysql",
+    "asyncmy": "asyncmy",
+    "asyncpg": "postgres",
+    "aiosqlite": "sqlite",
+    "mako": "mako",
+    "msgspec": "msgpack",
+    "orjson": "orjson",
+    "limits": "limits",
+}
+"""Optional library: the extra that installs it."""
+
+
+def import_fault(error: BaseException, title: str, path: str, hint: str) -> Fault:
+    """Return the fault for *error*, which importing *path* has raised.
+
+    Args:
+        title: What wanted it: `INSTALLED_APPS: app 'home'`.
+        hint: How to mend it where *path* itself is what does not exist.
+    """
+    place = place_of(error)
+    if not isinstance(error, ImportError):
+        return Fault(f"{headline(error)} ({title}: importing {path!r} ran this.)", cause=cause_of(error, path))
+    said = str(error).removeprefix(f"{path!r}: ").removesuffix(".")
+    mend = install_hint(error, path) or hint
+    text = f"{title}: {path!r} cannot be imported: {said}. {mend}"
+    return Fault(f"{place}: {text}" if place else text, cause=cause_of(error, path))
+
+
+def cause_of(error: BaseException, path: str) -> str:
+    """Return what faults with the same origin have in common, empty where *path* itself is the origin."""
+    library = missing_library(error, path)
+    return f"missing {library}" if library else headline(error) if place_of(error) else ""
+
+
+def missing_library(error: BaseException, path: str) -> str:
+    """Return the library whose absence *error* tells; empty where it is something else, such as a part of *path*."""
+    name = (getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ImportError) or (name not in EXTRAS and not isinstance(error, ModuleNotFoundError)):
+        return ""
+    return "" if name == path.partition(".")[0] and name not in EXTRAS else name
+
+
+def install_hint(error: BaseException, path: str) -> str:
+    """Return the sentence that says how to install what is missing, empty where no library is."""
+    library = missing_library(error, path)
+    if library in EXTRAS:
+        return f"Install it with `pip install 'torngas-aio[{EXTRAS[library]}]'`."
+    return f"Write its name right, or install it: `pip install {library}`." if library else ""
+
+
+def headline(error: BaseException) -> str:
+    """Return one line: where in the project, which error, what it says."""
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    place = place_of(error)
+    return f"{place}: {text}" if place else text
+
+
+def report(error: BaseException) -> str:
+    """Return the headline of *error* and below it its traceback, of the project's and of libraries' frames only."""
+    summary = traceback.TracebackException.from_exception(error)
+    chained: traceback.TracebackException | None = summary
+    while chained is not None:
+        chained.stack = traceback.StackSummary.from_list(
+            [frame for frame in chained.stack if not _is_ours(frame.filename)]
+        )
+        chained = chained.__cause__ or chained.__context__
+    return f"{headline(error)}\n{''.join(summary.format())}"
+
+
+def place_of(error: BaseException) -> str:
+    """Return file and line of the project that *error* comes from, empty where none of its code took part.
+
+    That is the line of a SyntaxError, else the innermost frame that is neither ours nor a library's.
+    """
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return shortened(f"{error.filename}:{error.lineno}")
+    frames = [(file, line) for file, line in _frames(error.__traceback__) if _is_project(file)]
+    return shortened(f"{frames[-1][0]}:{frames[-1][1]}") if frames else ""
+
+
+def shortened(place: str) -> str:
+    """Return *place* (a path and a line) relative to the current directory where it lies under it."""
+    path, _, line = place.rpartition(":")
+    if path and Path(path).is_relative_to(Path.cwd()):
+        path = str(Path(path).relative_to(Path.cwd()))
+    return f"{path}:{line}" if path else place
+
+
+def _frames(chain: TracebackType | None) -> Iterator[tuple[str, int]]:
+    while chain is not None:
+        yield chain.tb_frame.f_code.co_filename, chain.tb_lineno
+        chain = chain.tb_next
+
+
+def _is_project(file: str) -> bool:
+    return not _is_ours(file) and not file.startswith((*LIBRARIES, "<"))
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith((PACKAGE, "<frozen importlib", "<frozen runpy")) or file.endswith("/importlib/__init__.py")
