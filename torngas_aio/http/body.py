@@ -16,7 +16,7 @@ from typing import Protocol
 from torngas_aio.http.chunks import ChunkDecoder, ChunkError
 from torngas_aio.http.contract import BodyError
 from torngas_aio.http.head import CHUNKED
-from torngas_aio.http.inflate import InflateError, Inflater
+from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
 from torngas_aio.http.limits import NEVER
 
 __all__ = ["HIGH_WATER", "NO_BODY", "IncomingBody", "NoBody", "Source"]
@@ -87,6 +87,7 @@ class IncomingBody:
         "_source",
         "_unpacked",
         "_waiter",
+        "_worked",
         "deadline",
         "is_ended",
         "length",
@@ -111,6 +112,7 @@ class IncomingBody:
         self._is_read_whole = False
         self._left = max(length, 0)
         self._waiter: asyncio.Future[None] | None = None
+        self._worked = 0  # bytes packed and unpacked since the last turn of the loop
         self.length = length
         self.limit = limit
         self.received = 0
@@ -136,6 +138,11 @@ class IncomingBody:
     def is_held_back(self) -> bool:
         """Whether the client still waits for `100 Continue`."""
         return self._holds_back
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the socket is left alone until more of what has arrived is read."""
+        return self._is_paused
 
     @property
     def is_awaited(self) -> bool:
@@ -248,6 +255,8 @@ class IncomingBody:
 
     async def read_all(self) -> bytes:
         """Return the whole body; see `contract.Body.read_all`."""
+        if self._inflater is not None:
+            return await self._read_unpacked()
         self._is_read_whole = True
         self._check_size(max(self.length, self.received))
         while not self.is_ended:
@@ -257,19 +266,25 @@ class IncomingBody:
         self._check_size(self.received)
         whole = self.data
         self.discard()
-        if self._inflater is not None:
-            whole = b"".join(self._inflate(whole))
-            self._end_inflating()
         return whole
+
+    async def _read_unpacked(self) -> bytes:
+        parts = []
+        while part := await self.read_chunk():
+            parts.append(part)
+        return b"".join(parts)
 
     async def read_chunk(self) -> bytes:
         """Return the next part; see `contract.Body.read_chunk`."""
         while True:
+            if self._worked >= TURN_BYTES:
+                self._worked = 0
+                await asyncio.sleep(0)
             self._check_size(max(self.length, self.received))
             part = self._take()
             if part:
                 return part
-            if self._pieces:
+            if self._pieces or self._unpacked is not None:
                 continue
             if self._error is not None:
                 raise self._error
@@ -279,10 +294,10 @@ class IncomingBody:
             await self._wait()
 
     def _take(self) -> bytes:
-        """Take the next part; b"" when there is none, or when a piece unpacked to nothing."""
+        """Take the next part; b"" when there is none, or when a step unpacked to nothing."""
         if self._unpacked is not None:
-            part = next(self._unpacked, b"")
-            if part:
+            part = next(self._unpacked, None)
+            if part is not None:
                 return part
             self._unpacked = None
         if not self._pieces:
@@ -296,14 +311,16 @@ class IncomingBody:
             self._resume()
         if self._inflater is None:
             return piece
+        self._worked += len(piece)
         self._unpacked = self._inflate(piece)
-        return next(self._unpacked, b"")
+        return b""
 
     def _inflate(self, piece: bytes) -> Iterator[bytes]:
         assert self._inflater is not None
         try:
             for part in self._inflater.inflate(piece):
                 self._handed_on += len(part)
+                self._worked += len(part)
                 self._check_size(self._handed_on)
                 yield part
         except InflateError as exc:

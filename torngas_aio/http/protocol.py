@@ -12,6 +12,8 @@ clients that do not read are `channel`'s. Begin with `HTTPProtocol.data_received
 """
 
 import asyncio
+import re
+from typing import Any
 
 from tornado.iostream import StreamClosedError
 
@@ -19,7 +21,7 @@ from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
 from torngas_aio.http.channel import Channel
 from torngas_aio.http.connection import HTTPExchange
 from torngas_aio.http.contract import BodyError, ClientGone
-from torngas_aio.http.head import Head, Refusal
+from torngas_aio.http.head import CHUNKED, Head, Refusal
 from torngas_aio.http.hub import Hub, logger
 from torngas_aio.http.limits import NEVER
 from torngas_aio.http.response import opening
@@ -30,7 +32,10 @@ __all__ = ["HTTPProtocol"]
 _READY, _BODY, _BUSY, _DRAINING, _SWITCHING, _CLOSING, _GONE = range(7)
 
 _MAX_AHEAD = 64 * 1024  # bytes of later requests that are held while one is being answered
+_TURN_BYTES = 16 * 1024  # of a chunked body, decoded in one turn of the loop: at most 3,000 chunks, about 2 ms
 _MAX_DRAINED = 64 * 1024  # an unread body up to this size is read and dropped, to keep the connection
+
+_empty_lines: Any = re.compile(rb"(?:\r\n)*").match
 
 _REASONS = {
     400: "Bad Request",
@@ -102,7 +107,11 @@ class HTTPProtocol(Channel):
             else:
                 self._read_head()
         elif state in (_BODY, _DRAINING):
-            self._feed(data)
+            if self._buffer:  # an earlier part of the body waits for its turn
+                self._buffer += data
+                self._pause_reading()
+            else:
+                self._feed(data)
         elif state != _CLOSING:
             self._buffer = self._buffer[self._at :] + data
             self._at = 0
@@ -144,8 +153,8 @@ class HTTPProtocol(Channel):
     def _read_head(self) -> None:
         """Begin the request whose head is at the front of the buffer, if all of it is there."""
         data, at = self._buffer, self._at
-        while data.startswith(b"\r\n", at):  # SPEC: RFC 9112 2.2: empty lines before a request are skipped
-            at += 2
+        if data.startswith(b"\r\n", at):  # SPEC: RFC 9112 2.2: empty lines before a request are skipped
+            at = _empty_lines(data, at).end()
         parser = self.hub.parser
         try:
             end = parser.scan(data, at, self._seen)
@@ -203,19 +212,42 @@ class HTTPProtocol(Channel):
         return body
 
     def _feed(self, data: bytes) -> None:
-        """Give *data* to the body that is being read."""
+        """Give *data* to the body that is being read: of chunks as much as one turn of the loop has time for."""
         body = self._body
         assert body is not None
+        later = b""
+        if len(data) > _TURN_BYTES and body.length == CHUNKED:
+            data, later = data[:_TURN_BYTES], data[_TURN_BYTES:]
         rest = body.feed(data)
         if not body.is_ended:
+            if later:
+                self._feed_later(later)
             return
         is_drained = self._state == _DRAINING
         self._body = None
         self._deadline = NEVER
         self._state = _CLOSING if body.has_failed else _BUSY
-        self._buffer, self._at = rest, 0
+        self._buffer, self._at = rest + later, 0
         if is_drained:
             self._go_on(body)
+
+    def _feed_later(self, data: bytes) -> None:
+        """Keep *data*, and read no more, until the loop has served others."""
+        self._buffer = data
+        self._pause_reading()
+        self.hub.loop.call_soon(self._feed_kept)
+
+    def _feed_kept(self) -> None:
+        if self._state not in (_BODY, _DRAINING) or not self._buffer:
+            return
+        data, self._buffer = self._buffer, b""
+        self._feed(data)
+        if self._body is None:
+            may_read = len(self._buffer) <= _MAX_AHEAD
+        else:
+            may_read = not self._buffer and not self._body.is_paused
+        if may_read:
+            self._resume_reading()
 
     def send_continue(self) -> None:
         """Tell the client to send its body, unless the answer has begun."""

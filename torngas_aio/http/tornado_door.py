@@ -8,6 +8,7 @@ Begin with `TornadoDoor`.
 
 import asyncio
 import contextvars
+import copy
 import logging
 import time
 from collections import deque
@@ -24,7 +25,8 @@ from tornado.httputil import (
     format_timestamp,
 )
 
-from torngas_aio.http.contract import SERVER_NAME, ClientGone, DirectApplication, answer
+from torngas_aio.http.contract import SERVER_NAME, BodyError, ClientGone, DirectApplication, answer
+from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
 from torngas_aio.http.request import Request
 
 __all__ = ["TornadoDoor", "TornadoExchange"]
@@ -56,10 +58,15 @@ class TornadoDoor(HTTPMessageDelegate):
         self._exchange = TornadoExchange(connection)
         self._tasks = tasks
         self._context_for = context_for
+        self._unpacker: _Unpacker | None = None
+        self._may_unpack = _take_over_unpacking(connection)
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
         exchange = self._exchange
         line = RequestStartLine(*start_line)
+        if self._may_unpack and headers.get("Content-Encoding", "").lower() in {"gzip", "x-gzip"}:
+            headers["X-Consumed-Content-Encoding"] = headers.pop("Content-Encoding")  # as Tornado does
+            self._unpacker = _Unpacker(exchange)
         HTTPServerRequest(start_line=line, headers=headers)  # Tornado's checks of host and query: raises HTTPInputError
         request = Request(line, headers, exchange, self._server_connection)
         # Tornado's `xheaders` lends the client's address to the connection only while it reads the request.
@@ -76,9 +83,13 @@ class TornadoDoor(HTTPMessageDelegate):
         return self._exchange.body.wanted
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self._unpacker is not None:
+            return self._unpacker.feed(chunk)
         return self._exchange.body.feed(chunk)
 
     def finish(self) -> None:
+        if self._unpacker is not None:
+            self._unpacker.end()
         self._exchange.body.feed_end()
 
     def on_connection_close(self) -> None:
@@ -90,6 +101,68 @@ class TornadoDoor(HTTPMessageDelegate):
             logger.error("A request's task failed.", exc_info=task.exception())
 
 
+def _take_over_unpacking(connection: Any) -> bool:
+    """Return whether Tornado's server was to unpack gzip bodies on *connection*; it does not any more.
+
+    Tornado puts no limit on the number of members, and works on a body for as long as it has input.
+    """
+    params = getattr(connection, "params", None)
+    if not getattr(params, "decompress", False):
+        return False
+    connection.params = copy.copy(params)
+    connection.params.decompress = False
+    return True
+
+
+class _Unpacker:
+    """Feeds an exchange's body with what gzip makes of the bytes that arrive; an error ends the body."""
+
+    def __init__(self, exchange: "TornadoExchange") -> None:
+        self._exchange = exchange
+        self._inflater = Inflater(exchange.chunk_size)
+        self._size = 0
+        self._worked = 0
+
+    async def feed(self, chunk: bytes) -> None:
+        """Unpack *chunk*, in several turns of the loop where it becomes much."""
+        body = self._exchange.body
+        self._worked += len(chunk)
+        try:
+            for part in self._inflater.inflate(chunk):
+                if body.has_failed or self._exchange.is_finished:
+                    return
+                self._count(len(part))
+                taken = body.feed(part) if part else None
+                if taken is not None:
+                    await taken
+                if self._worked >= TURN_BYTES:
+                    self._worked = 0
+                    await asyncio.sleep(0)
+        except InflateError as exc:
+            self._fail(BodyError(400, str(exc)))
+        except BodyError as exc:
+            self._fail(exc)
+
+    def _count(self, size: int) -> None:
+        self._worked += size
+        self._size += size
+        limit = self._exchange.max_body_size
+        if self._size > limit:
+            raise BodyError(413, f"The body is larger than {limit} bytes.")
+
+    def end(self) -> None:
+        """Fail the body when its last member is not complete."""
+        try:
+            self._inflater.end()
+        except InflateError as exc:
+            self._fail(BodyError(400, str(exc)))
+
+    def _fail(self, error: BodyError) -> None:
+        if not self._exchange.body.has_failed:
+            self._exchange.body.feed_error(error)
+            self._exchange.close_after()
+
+
 class TornadoExchange(HTTPConnection):
     """One request and its answer on a connection of Tornado's server."""
 
@@ -99,6 +172,9 @@ class TornadoExchange(HTTPConnection):
         self.body = _Body()
         self.method: str | None = None
         self.is_finished = False
+        params = getattr(connection, "params", None)
+        self.chunk_size: int = getattr(params, "chunk_size", 65536)
+        self.max_body_size: int = getattr(params, "max_body_size", None) or self.stream.max_buffer_size
         self._written: Awaitable[None] | None = None
         self._close_callback: Callable[[], Any] | None = None
         connection.set_close_callback(self.client_left)  # type: ignore[attr-defined]  # as Tornado's handlers do
@@ -139,6 +215,10 @@ class TornadoExchange(HTTPConnection):
         self._connection.set_close_callback(None)
         self._connection.finish()
 
+    def close_after(self) -> None:
+        """Have the answer say `Connection: close`, and close after it."""
+        self._connection._disconnect_on_finish = True  # Tornado has no public way
+
     def abort(self) -> None:
         """Close the connection at once; what was promised and not sent is seen as missing."""
         self.is_finished = True
@@ -148,6 +228,7 @@ class TornadoExchange(HTTPConnection):
         self._close_callback = callback
 
     def set_max_body_size(self, size: int) -> None:
+        self.max_body_size = size
         self._connection.set_max_body_size(size)
 
     def set_body_timeout(self, seconds: float) -> None:
@@ -207,8 +288,12 @@ class _Body:
         self._taken = asyncio.get_running_loop().create_future()
         return self._taken
 
+    @property
+    def has_failed(self) -> bool:
+        return self._error is not None
+
     def feed_end(self) -> None:
-        self._has_ended = True
+        self._has_ended = self._error is None
         self._wake()
 
     def feed_error(self, error: Exception) -> None:
