@@ -282,6 +282,20 @@ async def test_with_a_lease_only_one_process_refreshes_behind(cache: BaseCache, 
     assert load.calls == 2
 
 
+async def test_versions_of_one_key_are_computed_apart(cache: BaseCache, clock: Clock) -> None:
+    load, other = Loader(), Loader()
+
+    @cached(60, key="k", version=1, clock=clock)
+    async def first() -> int:
+        return await load()
+
+    @cached(60, key="k", version=2, clock=clock)
+    async def second() -> str:
+        return f"second {await other()}"
+
+    assert [*await asyncio.gather(first(), second())] == [1, "second 1"]
+
+
 async def test_a_lock_that_a_dead_process_holds_does_not_stop_anybody(cache: BaseCache, clock: Clock) -> None:
     @cached(60, key="k", lease=0.02, clock=clock)
     async def one() -> int:

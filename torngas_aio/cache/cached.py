@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, MISSING, BaseCache
+from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.registry import caches
 from torngas_aio.exception import ArgumentError
 
@@ -98,10 +99,11 @@ class Cached(Generic[P, R]):
         cache, key = caches[self._plan.alias], self.key_for(*args, **kwargs)
         kept = await self._kept(cache, key)
         if kept is None:
-            return await cache.compute_once(key, lambda: self._compute(cache, key, args, kwargs))
+            return await cache.compute_once(self._made(cache, key), lambda: self._compute(cache, key, args, kwargs))
         fresh_until, value = kept
         if fresh_until is not None and self._plan.clock() >= fresh_until - self._plan.ahead:
-            cache.refresh_soon(key, lambda: self._compute_behind(cache, key, args, kwargs, fresh_until))
+            made = self._made(cache, key)
+            cache.refresh_soon(made, lambda: self._compute_behind(cache, key, args, kwargs, fresh_until))
         return cast(R, value)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -135,6 +137,14 @@ class Cached(Generic[P, R]):
         """Remove what is kept for these arguments; tell whether there was something."""
         return await caches[self._plan.alias].delete(self.key_for(*args, **kwargs), self._plan.version)
 
+    def _made(self, cache: BaseCache, key: str) -> str:
+        """The finished key, which tells prefixes and versions apart."""
+        return cache.keys_of.make(key, self._plan.version)
+
+    def _lock(self, cache: BaseCache, key: str, wait: float) -> CacheLock:
+        apart = key if self._plan.version is None else self._made(cache, key)
+        return cache.lock(_lock_name(apart), self._plan.lease, wait)
+
     async def _kept(self, cache: BaseCache, key: str) -> tuple[float | None, Any] | None:
         found = await cache.get(key, MISSING, self._plan.version)
         if type(found) is list and len(found) == 2 and isinstance(found[0], float | int | None):
@@ -146,7 +156,7 @@ class Cached(Generic[P, R]):
         if not self._plan.lease or not cache.can_swap:
             return await self._kept_or_stored(cache, key, args, kwargs)
         # Not free within the lease: whoever holds it is slow or dead, so compute all the same.
-        lock = cache.lock(_lock_name(key), self._plan.lease, self._plan.lease)
+        lock = self._lock(cache, key, self._plan.lease)
         await lock.acquire()
         async with lock.holding():
             return await self._kept_or_stored(cache, key, args, kwargs)
@@ -159,7 +169,7 @@ class Cached(Generic[P, R]):
         if not self._plan.lease or not cache.can_swap:
             await self._store(cache, key, args, kwargs)
             return
-        lock = cache.lock(_lock_name(key), self._plan.lease, 0)
+        lock = self._lock(cache, key, 0)
         if await lock.acquire():  # else another process is at it
             async with lock.holding():
                 kept = await self._kept(cache, key)

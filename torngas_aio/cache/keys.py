@@ -2,17 +2,28 @@
 
     "user:7"  ── default_key ──  "prefix:1:user:7"      hashed_key: long or odd keys become a digest
     b"\\xff"   ── "%b:ff"                                bytes never meet text
+    prefix "a:b" ── "%p:a%3Ab:1:user:7"                 a ':' in a prefix is escaped: it ends no other prefix
 
 What begins with `%` belongs to this package: sessions, locks, bytes keys. Begin with `KeyMaker`.
 """
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError, InvalidKey
 
-__all__ = ["MAX_KEY_BYTES", "Key", "KeyFunction", "KeyMaker", "default_key", "hashed_key"]
+__all__ = [
+    "MAX_KEY_BYTES",
+    "Key",
+    "KeyFunction",
+    "KeyMaker",
+    "default_key",
+    "escaped_prefix",
+    "hashed_key",
+    "is_reserved",
+]
 
 MAX_KEY_BYTES = 250
 """The longest finished key, in bytes of UTF-8: memcached's limit, kept everywhere so that code moves freely."""
@@ -23,21 +34,37 @@ KeyFunction = Callable[[str, str, int], str]
 _SURE_LENGTH = MAX_KEY_BYTES // 4  # characters: UTF-8 takes four bytes for one at most
 
 
+_BYTES = "%b:"
+_PREFIXED = "%p:"
+
+
+def escaped_prefix(key_prefix: str) -> str:
+    """Return *key_prefix* in a form without ':'; one that holds none is returned as it is."""
+    if ":" not in key_prefix:
+        return key_prefix
+    return _PREFIXED + key_prefix.replace("%", "%25").replace(":", "%3A")
+
+
+def is_reserved(key: str) -> bool:
+    """Tell whether the finished *key* is a session's, a lock's or the like, which no cache key can be."""
+    return key[:1] == "%" and not key.startswith((_PREFIXED, _BYTES))
+
+
 def default_key(key: str, key_prefix: str, version: int) -> str:
-    """Return `prefix:version:key`."""
-    return f"{key_prefix}:{version}:{key}"
+    """Return `prefix:version:key`, with every ':' of the prefix escaped: no other three make the same key."""
+    return f"{escaped_prefix(key_prefix)}:{version}:{key}"
 
 
 def hashed_key(key: str, key_prefix: str, version: int) -> str:
-    """Return `prefix:version:key`, with a digest for a *key* that is long or holds spaces or control characters.
+    """Return what `default_key` does, with a digest for a *key* that is long or holds spaces or control characters.
 
     Name it as KEY_FUNCTION where keys are made of what visitors type.
     """
-    made = f"{key_prefix}:{version}:{key}"
+    made = default_key(key, key_prefix, version)
     if made.isascii() and made.isprintable() and " " not in made and "%h:" not in made and len(made) <= MAX_KEY_BYTES:
         return made
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=24).hexdigest()
-    return f"{key_prefix}:{version}:%h:{digest}"
+    return default_key(f"%h:{digest}", key_prefix, version)
 
 
 class KeyMaker:
@@ -73,7 +100,7 @@ class KeyMaker:
         self.function = _function(key_function, owner)
         self._refuses_spaces = refuses_spaces
         self._is_default = self.function is default_key
-        self._opening = f"{key_prefix}:{version}:"
+        self._opening = default_key("", key_prefix, version)
         self.head = _head(self.function, key_prefix)
 
     def make(self, key: Key, version: int | None = None) -> str:
@@ -81,24 +108,25 @@ class KeyMaker:
 
         Raises:
             InvalidKey: It is longer than 250 bytes, holds control characters (or spaces, where the store
-                cannot take them), or begins with a reserved `%b:`.
+                cannot take them), begins with a reserved `%b:`, KEY_FUNCTION puts it among the reserved keys,
+                or *version* is no integer.
         """
+        is_bytes = False
         if type(key) is not str:
+            is_bytes = isinstance(key, bytes)
             key = _text_of(key)
-        elif key.startswith("%b:"):
+        if not is_bytes and key.startswith(_BYTES):
             raise InvalidKey(f"{key!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
         if self._is_default and version is None:
             made = self._opening + key
         else:
-            made = self.function(key, self.key_prefix, self.version if version is None else version)
+            made = self.function(key, self.key_prefix, self.version if version is None else _number(version))
+            if made[:1] == "%":
+                self._refuse_reserved(made, is_bytes)
         # PERF: one look decides for nearly every key; only odd or long ones are looked at closely.
         if len(made) <= _SURE_LENGTH and made.isprintable() and not (self._refuses_spaces and " " in made):
             return made
         return self._checked(made)
-
-    def strip(self, head: str, made: str) -> str:
-        """Return the caller's key of *made*, a finished key that begins with *head*."""
-        return made[len(head) :]
 
     def head_of_version(self, version: int | None) -> str:
         """Return what every finished key of *version* begins with, the rest being the caller's key.
@@ -113,6 +141,16 @@ class KeyMaker:
                 f"KEY_FUNCTION {self.function!r} does not end in the key itself, so keys cannot be told from it."
             )
         return head
+
+    def _refuse_reserved(self, made: str, is_bytes: bool) -> None:
+        """Let a '%' stand only in front of what `default_key` makes of this prefix, or of the caller's bytes."""
+        own = escaped_prefix(self.key_prefix)
+        if (own[:1] == "%" and made.startswith(f"{own}:")) or (is_bytes and made.startswith(_BYTES)):
+            return
+        raise InvalidKey(
+            f"{made!r}: KEY_FUNCTION {self.function!r} puts the key among the reserved ones, which begin with '%' "
+            "(sessions, locks). Let it begin its keys with the prefix, as default_key does."
+        )
 
     def _checked(self, made: str) -> str:
         try:
@@ -141,6 +179,12 @@ def _text_of(key: Key) -> str:
     raise InvalidKey(f"{key!r} is of type {type(key).__name__}; a key is a str or bytes.")
 
 
+def _number(version: Any) -> int:
+    if isinstance(version, int):
+        return int(version)
+    raise InvalidKey(f"version={version!r} is of type {type(version).__name__}; a version is an int.")
+
+
 def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
     if given is None:
         return default_key
@@ -156,10 +200,13 @@ def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
 
 
 def _head(function: KeyFunction, key_prefix: str) -> str:
-    """The common beginning of finished keys, found by trying it on keys and versions that differ at once."""
+    """The common beginning of finished keys, found by trying it on keys and versions that differ at once.
+
+    It is empty where keys of a longer prefix begin so, too: `clear` would take them along.
+    """
     samples = [function(key, key_prefix, version) for key in ("a", "Zz", "0") for version in (1, 22, 345)]
     low, high = min(samples), max(samples)
-    for place, character in enumerate(low):
-        if place >= len(high) or character != high[place]:
-            return low[:place]
-    return low
+    length = next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    head = low[:length]
+    longer = function("a", f"{key_prefix}x", 1)
+    return "" if longer.startswith(head) and longer != function("a", key_prefix, 1) else head

@@ -1,10 +1,12 @@
 """Versions, prefixes, key functions; keys that are refused."""
 
+from typing import Any
+
 import pytest
 
 from tests.contracts.cache.subject import Subject
 from torngas_aio.cache.backends.base import BaseCache
-from torngas_aio.cache.keys import Key
+from torngas_aio.cache.keys import Key, KeyMaker, default_key, hashed_key
 from torngas_aio.exception import ConfigError, InvalidKey
 
 TRICKY: list[Key] = [
@@ -95,6 +97,119 @@ async def test_prefixes_are_apart_and_clear_stays_within_its_own(subject: Subjec
     assert [await cache.get("key", version=7) for cache in (plain, red, blue)] == [0, None, 2]
     await plain.clear()
     assert [await cache.get("key") for cache in (plain, red, blue)] == [None, None, 2]
+
+
+OVERLAPPING: list[tuple[str, int, Key]] = [
+    (prefix, version, key)
+    for prefix in ("", "app", "app:1", "app:1:", ":", "::", "app:", "app%3A1", "a:%3A", "a%:", "b:p:app", "app:1:1")
+    for version in (0, 1, 11, -1)
+    for key in ("x", "1:x", ":x", ":1:x", "1:1:x", "app:1:x", "%s:x", "%p:app%3A1:1:x", b"x")
+]
+
+
+async def test_no_two_of_prefix_version_and_key_share_a_stored_key(subject: Subject) -> None:
+    caches = {prefix: subject.make(KEY_PREFIX=prefix) for prefix, _, _ in OVERLAPPING}
+    for number, (prefix, version, key) in enumerate(OVERLAPPING):
+        if number % 7 < 3:  # some of each prefix: all of them would fill the small in-process cache
+            await caches[prefix].set(key, number, version=version)
+    for number, (prefix, version, key) in enumerate(OVERLAPPING):
+        assert await caches[prefix].get(key, version=version) == (number if number % 7 < 3 else None)
+    hashed = {hashed_key(str(key), prefix, version) for prefix, version, key in OVERLAPPING}
+    made = {caches[prefix].keys_of.make(key, version) for prefix, version, key in OVERLAPPING}
+    assert len(hashed) == len(made) == len(OVERLAPPING)
+
+
+@pytest.mark.parametrize("hashes", [False, True])
+@pytest.mark.parametrize(
+    "cleared", ["", "app", "app:1", ":", "app:1:1", "app%3A1", "a:%3A"], ids=lambda prefix: f"clear {prefix!r}"
+)
+async def test_clear_takes_exactly_its_own_whatever_the_prefixes_hold(
+    subject: Subject, cleared: str, hashes: bool
+) -> None:
+    function = {"KEY_FUNCTION": "torngas_aio.cache.keys.hashed_key"} if hashes else {}
+    caches = {prefix: subject.make(KEY_PREFIX=prefix, **function) for prefix, _, _ in OVERLAPPING}
+    for prefix, cache in caches.items():
+        await cache.set_many({"1:x": prefix, ":1:x": prefix}, version=1)
+        await cache.set("1:x", prefix, version=22)
+    await caches[cleared].raw_set("%s:app:id", b"a session", 60)
+    await caches[cleared].clear()
+    for prefix, cache in caches.items():
+        kept = None if prefix == cleared else prefix
+        assert [await cache.get("1:x", version=version) for version in (1, 22)] == [kept, kept], prefix
+        assert await cache.get(":1:x", version=1) == kept
+    assert await caches[cleared].raw_get("%s:app:id") == b"a session"
+
+
+def test_stored_keys_of_prefixes_without_a_colon_stay_as_they_were() -> None:
+    assert KeyMaker("app", 3).make("a:b") == "app:3:a:b"
+    assert KeyMaker("").make("x", 7) == ":7:x"
+    assert KeyMaker("app").make(b"\xff") == "app:1:%b:ff"
+    assert KeyMaker("50%", 1, hashed_key).make("x") == "50%:1:x"
+
+
+async def test_locks_of_prefixes_that_overlap_are_apart(subject: Subject) -> None:
+    names = [("a", "1:x"), ("a:1", "x"), ("", "a:1:x"), ("a:1:x", "")]
+    for prefix, name in names:
+        assert await subject.make(KEY_PREFIX=prefix).lock(name, wait=0).acquire(), (prefix, name)
+
+
+@pytest.mark.parametrize("version", ["1", "1:x", 1.0, b"1"], ids=repr)
+async def test_a_version_is_an_integer(cache: BaseCache, version: Any) -> None:
+    with pytest.raises(InvalidKey, match="a version is an int"):
+        await cache.set("key", 1, version=version)
+
+
+async def test_a_version_of_0_is_its_own(subject: Subject) -> None:
+    await subject.make(VERSION=0).set("key", 0)
+    assert await subject.make(VERSION=1).get("key") is None
+
+
+class Text(str):
+    """A key of a subclass of str."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("key", ["%b:78", Text("%b:78")])
+async def test_text_never_reaches_the_keys_of_bytes(cache: BaseCache, key: str) -> None:
+    await cache.set(b"x", 1)
+    with pytest.raises(InvalidKey, match="%b:"):
+        await cache.get(key)
+
+
+@pytest.mark.parametrize(
+    "reserved", ["%s:p:id", "%u:p:id", "%lock:p:x", "%generation:p:", "%h:00", "%ping", "%", "%p:app%3A1:1:x", "%b:78"]
+)
+@pytest.mark.parametrize("prefix", ["", "p", "app:2"])
+async def test_no_key_function_reaches_the_reserved_keys(subject: Subject, reserved: str, prefix: str) -> None:
+    cache = subject.make(KEY_PREFIX=prefix, KEY_FUNCTION=lambda key, prefix, version: f"%{key}")
+    await cache.raw_set("%s:p:id", b"a session", 60)
+    key = reserved[1:]
+    for operation in (cache.get(key), cache.set(key, 1), cache.delete(key), cache.get_many([key])):
+        with pytest.raises(InvalidKey, match="reserved"):
+            await operation
+    assert await cache.raw_get("%s:p:id") == b"a session"
+
+
+async def test_a_key_function_may_build_on_the_default_one(subject: Subject) -> None:
+    cache = subject.make(KEY_PREFIX="a:b", KEY_FUNCTION=lambda key, prefix, version: default_key("k" + key, prefix, 1))
+    await cache.set("x", 1)
+    assert await cache.get("x") == 1
+    await cache.clear()
+    assert await cache.get("x") is None
+    plain = subject.make(KEY_FUNCTION=lambda key, prefix, version: key)
+    await plain.set(b"x", 2)
+    assert await plain.get(b"x") == 2
+
+
+async def test_a_key_function_whose_prefixes_overlap_forbids_clear(subject: Subject) -> None:
+    cache = subject.make(KEY_PREFIX="app", KEY_FUNCTION=lambda key, prefix, version: f"{prefix}{key}")
+    with pytest.raises(NotImplementedError, match="KEY_FUNCTION"):
+        await cache.clear()
+    other = subject.make(KEY_FUNCTION=lambda key, prefix, version: f"mine:{key}")
+    await other.set("x", 1)
+    await other.clear()
+    assert await other.get("x") is None
 
 
 def reversed_key(key: str, key_prefix: str, version: int) -> str:

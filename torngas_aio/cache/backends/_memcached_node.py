@@ -1,7 +1,7 @@
 """One server of a memcached cache: its pool, and the generation that stands in front of this cache's keys there.
 
     key on the wire   generation ":" key        a cache's own keys: `clear` gives the server a new generation
-                      key                       what begins with % (sessions, locks): outlives every `clear`
+                      key                       reserved keys (sessions, locks): outlives every `clear`
                       "%h:" digest              what is too long for memcached or holds what it would misread
 
 The generation is a random word under a key of its own. A process asks for it again once it has not done so for
@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from torngas_aio.cache.backends._memcached_link import MemcachedLink
 from torngas_aio.cache.backends._memcached_pool import MemcachedPool
+from torngas_aio.cache.keys import is_reserved
 
 __all__ = ["FRESH_SECONDS", "MemcachedNode", "spelled"]
 
@@ -51,7 +52,7 @@ class MemcachedNode:
 
     def __init__(self, pool: MemcachedPool, head: str) -> None:
         self.pool = pool
-        self._head = "" if head.startswith("%") else head
+        self._head = "" if is_reserved(head) else head
         self._generation_key = spelled(f"%generation:{head}")
         self._generation = ""
         self._asked_at = float("-inf")

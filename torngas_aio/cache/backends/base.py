@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from torngas_aio.cache.backends.store import Store
 from torngas_aio.cache.flight import SingleFlight
-from torngas_aio.cache.keys import Key, KeyMaker
+from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.serializers import make_serializer
 from torngas_aio.context import enter_request
@@ -89,7 +89,7 @@ class BaseCache(Store):
         self.default_timeout = _seconds(params.get("TIMEOUT", _DEFAULT_SECONDS), self.label)
         self.keys_of = KeyMaker(
             str(params.get("KEY_PREFIX") or ""),
-            int(params.get("VERSION") or 1),
+            _version(params.get("VERSION"), self.label),
             params.get("KEY_FUNCTION"),
             refuses_spaces=self.refuses_spaces,
             owner=self.label,
@@ -334,7 +334,7 @@ class BaseCache(Store):
         """
         if not self.can_swap:
             self._refuse("lock()")
-        return CacheLock(self, f"%lock:{self.keys_of.key_prefix}:{name}", lease, wait)
+        return CacheLock(self, f"%lock:{escaped_prefix(self.keys_of.key_prefix)}:{name}", lease, wait)
 
     # The store
 
@@ -364,6 +364,13 @@ class BaseCache(Store):
 async def _value_of(default: Any) -> Any:
     found = default() if callable(default) else default
     return await found if inspect.isawaitable(found) else found
+
+
+def _version(given: Any, owner: str) -> int:
+    try:
+        return 1 if given is None else int(given)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{owner}['VERSION'] = {given!r}: write a whole number.") from None
 
 
 def _seconds(timeout: Any, owner: str) -> float | None:

@@ -21,6 +21,7 @@ from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.folder import FOREVER, LAST_CERTAIN, Folder, Record
 from torngas_aio.cache.backends.numbers import counted, number_option, whole_option
 from torngas_aio.cache.backends.store import Swap, Versioned
+from torngas_aio.cache.keys import is_reserved
 from torngas_aio.exception import CacheUnavailable, ConfigError
 
 __all__ = ["FileBasedCache"]
@@ -169,16 +170,16 @@ class FileBasedCache(BaseCache):
 
     def _make_room(self, key: str) -> None:
         """Count what this process adds; look at the folder when that may have filled it."""
-        is_reserved = key[:1] == "%"
-        limit = self._max_reserved if is_reserved else self._max_entries
-        self._added[is_reserved] += 1
-        if self._added[is_reserved] <= max(limit // 10, 1):
+        reserved = is_reserved(key)
+        limit = self._max_reserved if reserved else self._max_entries
+        self._added[reserved] += 1
+        if self._added[reserved] <= max(limit // 10, 1):
             return
-        self._added[is_reserved] = 0
-        surplus = self._folder.count(is_reserved) - limit
+        self._added[reserved] = 0
+        surplus = self._folder.count(reserved) - limit
         if surplus > 0:
             share = limit // self._cull_frequency if self._cull_frequency else limit
-            self._folder.cull(max(surplus, share), is_reserved)
+            self._folder.cull(max(surplus, share), reserved)
 
     def _end(self, seconds: float | None) -> float:
         return FOREVER if seconds is None else min(self.clock() + seconds, FOREVER)

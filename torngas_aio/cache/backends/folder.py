@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from torngas_aio.cache.keys import is_reserved
+
 __all__ = ["FOREVER", "LAST_CERTAIN", "Folder", "FolderBusy", "Record"]
 
 FOREVER = 15_000_000_000.0
@@ -134,7 +136,7 @@ class Folder:
     def keys(self, head: str) -> list[str]:
         """Return the keys of all live records that begin with *head*."""
         now = self.clock()
-        found = (_read(path) for path in self._files(head[:1] == "%"))
+        found = (_read(path) for path in self._files(is_reserved(head)))
         return [record.key for record in found if record and record.expires_at > now and record.key.startswith(head)]
 
     def sweep(self) -> int:
@@ -145,32 +147,32 @@ class Folder:
                 with contextlib.suppress(FolderBusy), self._holding(stripe, 0):
                     pass  # taking the lock removes the draft of whoever had it last
         now, remaining = self.clock(), 0
-        for is_reserved in (True, False):
-            for path in self._files(is_reserved):
+        for reserved in (True, False):
+            for path in self._files(reserved):
                 if _expiry(path) <= now:
                     self._remove_expired(path)
-                elif not is_reserved:
+                elif not reserved:
                     remaining += 1
         return remaining
 
-    def cull(self, wanted: int, is_reserved: bool = False) -> None:
+    def cull(self, wanted: int, reserved: bool = False) -> None:
         """Remove *wanted* records, those first that would expire first."""
-        files = sorted(self._files(is_reserved), key=_expiry)
+        files = sorted(self._files(reserved), key=_expiry)
         for path in files[:wanted]:
             path.unlink(missing_ok=True)
 
-    def count(self, is_reserved: bool = False) -> int:
+    def count(self, reserved: bool = False) -> int:
         """Return how many files there are, expired ones included."""
-        return sum(1 for _ in self._files(is_reserved))
+        return sum(1 for _ in self._files(reserved))
 
     # Files and locks
 
     def _place(self, key: str) -> Path:
         digest = blake2b(key.encode("utf-8"), digest_size=20).hexdigest()
-        return self.path / ("reserved" if key[:1] == "%" else "cached") / digest[:2] / digest[2:]
+        return self.path / ("reserved" if is_reserved(key) else "cached") / digest[:2] / digest[2:]
 
-    def _files(self, is_reserved: bool) -> Iterator[Path]:
-        top = self.path / ("reserved" if is_reserved else "cached")
+    def _files(self, reserved: bool) -> Iterator[Path]:
+        top = self.path / ("reserved" if reserved else "cached")
         for folder in _listed(top):
             yield from _listed(folder)
 

@@ -14,6 +14,8 @@ from enum import IntEnum
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
+from torngas_aio.cache.keys import is_reserved
+
 __all__ = ["FOREVER", "Entry", "Kind", "Location", "Shelf", "kind_of"]
 
 FOREVER = math.inf
@@ -118,7 +120,7 @@ class Location:
 
     def shelf(self, key: str) -> Shelf:
         """Return the shelf on which *key* belongs."""
-        return self.reserved if key[:1] == "%" else self.cached
+        return self.reserved if is_reserved(key) else self.cached
 
 
 def kind_of(value: Any) -> Kind:
