@@ -22,6 +22,7 @@ from tornado import web
 from tornado.httputil import HTTPConnection, HTTPInputError, HTTPMessageDelegate, RequestStartLine
 from tornado.log import access_log
 from tornado.routing import AnyMatches, Rule
+from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._closing import close_all
 from torngas_aio._importing import import_object
@@ -29,7 +30,7 @@ from torngas_aio._project_errors import import_fault
 from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
-from torngas_aio.handler.websocket import GOING_AWAY
+from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.request import Request
 from torngas_aio.http.tornado_door import TornadoDoor
@@ -115,6 +116,12 @@ class Application(web.Application):
         """Begin to close every open WebSocket with 1001."""
         for handler in list(self.open_sockets):
             handler.close(GOING_AWAY, reason)
+
+    async def broadcast(
+        self, handlers: Iterable[TornadoWebSocketHandler], message: Any, *, binary: bool = False
+    ) -> int:
+        """Send one message to many WebSockets; see `handler.websocket.broadcast`."""
+        return await broadcast(handlers, message, binary=binary)
 
     def serve_request(self, request: Request) -> Coroutine[Any, Any, None]:
         """Return the coroutine that answers *request* through its connection; it raises only `CancelledError`.

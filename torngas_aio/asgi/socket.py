@@ -19,7 +19,8 @@ from tornado.util import _websocket_mask
 
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.outbox import Message
-from torngas_aio.http.stream import TransportStream
+from torngas_aio.http.contract import Successor
+from torngas_aio.http.stream import StreamProtocol, TransportStream
 
 __all__ = ["SocketExchange"]
 
@@ -37,7 +38,7 @@ class SocketExchange(HTTPExchange):
         super().__init__(scope, receive, send)
         self.is_accepted = False
         self._is_closed = False
-        self._stream: TransportStream | None = None
+        self._successor: Successor | None = None
         self._may_read = asyncio.Event()
         self._may_read.set()
 
@@ -50,18 +51,18 @@ class SocketExchange(HTTPExchange):
             await self._may_read.wait()
             message = await self._receive()
             if message["type"] == "websocket.receive":
-                if self._stream is not None:
-                    self._stream.feed(_frame_of(message))
+                if self._successor is not None:
+                    self._successor.data_received(_frame_of(message))
             elif message["type"] == "websocket.disconnect":
                 self._is_closed = True
-                if self._stream is not None:
-                    self._stream.feed(_goodbye_of(message))
+                if self._successor is not None:
+                    self._successor.data_received(_goodbye_of(message))
                 self._leave()
 
     def _leave(self) -> None:
         super()._leave()
-        if self._stream is not None:
-            self._stream.lose(None)
+        if self._successor is not None:
+            self._successor.connection_lost(None)
 
     def let_read(self, is_allowed: bool) -> None:
         """Receive messages, or wait while the handler has enough of them."""
@@ -92,8 +93,8 @@ class SocketExchange(HTTPExchange):
                 return self._outbox.room()  # there is no body
             message = {**message, "type": "websocket.http.response.body"}
         posted = super()._post(message)
-        if self._outbox.is_full and self._stream is not None:
-            self._stream.hold_writes()
+        if self._outbox.is_full and self._successor is not None:
+            self._successor.pause_writing()
         return posted
 
     async def _send_one(self, message: Message) -> None:
@@ -103,16 +104,22 @@ class SocketExchange(HTTPExchange):
 
     async def _send_out(self) -> None:
         await super()._send_out()
-        if self._stream is not None and not self.is_gone:
-            self._stream.release_writes()  # PERF: all of it went, so the handler may write a whole outbox again
+        if self._successor is not None and not self.is_gone:
+            self._successor.resume_writing()  # PERF: all of it went, so the handler may write a whole outbox again
 
     def detach(self) -> TransportStream:
-        """Return the stream that the handler reads frames from and writes frames to."""
+        """Return the stream that a handler reads frames from and writes frames to."""
+        stream = TransportStream(_Transport(self))
+        self.detach_to(StreamProtocol(stream))
+        return stream
+
+    def detach_to(self, successor: Successor) -> None:
+        """Have *successor* read and write frames."""
         self.is_finished = True
-        self._stream = TransportStream(_Transport(self))
+        self._successor = successor
+        successor.connection_made(_Transport(self))  # type: ignore[arg-type]  # as much of one as a Successor uses
         if self.is_gone:
-            self._stream.lose(None)
-        return self._stream
+            successor.connection_lost(None)
 
     def send_message(self, opcode: int, payload: bytes) -> None:
         """Send what one of the handler's frames says."""
@@ -120,8 +127,8 @@ class SocketExchange(HTTPExchange):
             self._post({"type": "websocket.send", "text": payload.decode()})
         elif opcode == _BINARY:
             self._post({"type": "websocket.send", "bytes": payload})
-        elif opcode == _PING and self._stream is not None:
-            self._stream.feed(_client_frame(_PONG, payload))  # the server below pings by itself
+        elif opcode == _PING and self._successor is not None:
+            self._successor.data_received(_client_frame(_PONG, payload))  # the server below pings by itself
         elif opcode == _CLOSE:
             self._close(payload)
 
@@ -131,8 +138,8 @@ class SocketExchange(HTTPExchange):
         self._is_closed = True
         code = struct.unpack(">H", payload[:2])[0] if len(payload) >= 2 else 1000
         self._post({"type": "websocket.close", "code": code, "reason": payload[2:].decode("utf-8", "replace")})
-        if self._stream is not None:
-            self._stream.feed(_client_frame(_CLOSE, payload))
+        if self._successor is not None:
+            self._successor.data_received(_client_frame(_CLOSE, payload))
 
     def end(self) -> None:
         """The handler has closed its stream."""
@@ -166,6 +173,9 @@ class _Transport:
 
     def is_closing(self) -> bool:
         return self._is_closing
+
+    def can_write_eof(self) -> bool:
+        return False
 
     def get_write_buffer_size(self) -> int:
         return 0

@@ -238,7 +238,7 @@ class ExecutingHandler(CompletingHandler):
             else:
                 self._send_error_page(exc)
 
-    async def _tell(self, exc: Exception) -> None:
+    async def _tell(self, exc: BaseException) -> None:
         """Tell the exception hooks, or the log where there are none."""
         if not self._finished and not self._headers_written:
             self._write_buffer = []

@@ -7,26 +7,35 @@ exception hooks. The application closes its sockets with 1001 when it stops.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
 from torngas_aio.handler.web import WebHandler
+from torngas_aio.http.deflate import negotiate_deflate
+from torngas_aio.http.websocket import WebSocketConnection, accept_value, is_from_outside, payload_of
 
-__all__ = ["GOING_AWAY", "WebSocketHandler"]
+__all__ = ["GOING_AWAY", "WebSocketHandler", "broadcast"]
 
 GOING_AWAY = 1001
 """Close code of a server that stops. SPEC: RFC 6455 7.4.1"""
+
+_SLICE_SECONDS = 0.005  # of sending one message to many sockets before others have a turn
+_NOT_FOR_SOCKETS = ("write", "redirect", "set_header", "set_cookie", "set_status", "flush", "finish")
 
 
 class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
     """A WebSocket; override `open`, `on_message` and `on_close`, plain or `async def`.
 
-    Changes to the visitor's session after the 101 want `await self.session.save()`.
+    Changes to the visitor's session after the 101 want `await self.session.save()`. An error closes the socket with
+    1011, a message larger than `max_message_size` with 1009, a broken protocol with 1002 or 1007.
     """
 
     def __init__(self, application: Any, request: Any, **kwargs: Any) -> None:
-        self.ws_connection = None
+        self.ws_connection: Any = None
         self.close_code = None
         self.close_reason = None
         self._on_close_called = False
@@ -41,31 +50,139 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
         sockets.add(self)
         try:
             await super().get(*args, **kwargs)
-            await self._until_errors_are_told()
         finally:
             sockets.discard(self)
 
-    def _plan_next_turn(self) -> None:
-        if self._status_code != 101:  # the endcall hooks wait until the socket closes
-            super()._plan_next_turn()
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Called by Tornado for what `open` or a message handler raised, from a callback: told in a task."""
-        if self._status_code != 101 or not self._run.stages.exception:
-            super().log_exception(typ, value, tb)
-            return
-        telling = asyncio.get_running_loop().create_task(self._run.exception(self, (typ, value, tb)))
-        self._tellings().add(telling)
-        telling.add_done_callback(self._tellings().discard)
+    def get_websocket_protocol(self) -> Any:
+        """Return what Tornado's `get` has accept the connection; None for a version other than 13."""
+        return _Handshake() if self.request.headers.get("Sec-WebSocket-Version") == "13" else None
 
     def on_connection_close(self) -> None:
         """Tornado's: ends the socket's protocol and calls `on_close`, once."""
         _TornadoWebSocketHandler.on_connection_close(self)
 
-    def _tellings(self) -> set[asyncio.Task[None]]:
-        found: set[asyncio.Task[None]] = self.__dict__.setdefault("_exception_tasks", set())
-        return found
+    def _plan_next_turn(self) -> None:
+        if self._status_code != 101:  # the endcall hooks wait until the socket closes
+            super()._plan_next_turn()
 
-    async def _until_errors_are_told(self) -> None:
-        while tellings := self._tellings():
-            await asyncio.wait(tellings)
+    def _detach_to(self, connection: WebSocketConnection) -> None:
+        for name in _NOT_FOR_SOCKETS:
+            setattr(self, name, _refuse)
+        self._finished = self._headers_written = self._is_sent = self._is_pending = True
+        self.request.connection.detach_to(connection)  # type: ignore[union-attr]  # an Exchange
+
+
+class _Handshake:
+    """Answers a handshake that Tornado's `get` has found good, and runs the connection that it opens."""
+
+    async def accept_connection(self, handler: WebSocketHandler) -> None:
+        """Answer 101 and serve the socket until it closes; 400 for a key that is none."""
+        accept = accept_value(handler.request.headers.get("Sec-WebSocket-Key", ""))
+        if accept is None:
+            handler.set_status(400)
+            handler.finish("Missing or invalid WebSocket headers.")
+            return
+        connection = self._negotiate(handler)
+        handler.clear_header("Content-Type")
+        handler.set_status(101)
+        handler.set_header("Upgrade", "websocket")
+        handler.set_header("Connection", "Upgrade")
+        handler.set_header("Sec-WebSocket-Accept", accept)
+        handler.finish()
+        handler.ws_connection = connection
+        try:
+            handler._detach_to(connection)
+            await self._serve(handler, connection)
+        except StreamClosedError:  # the client left before it was answered
+            pass
+        finally:
+            handler.on_ws_connection_close(connection.close_code, connection.close_reason)
+
+    def _negotiate(self, handler: WebSocketHandler) -> WebSocketConnection:
+        headers = handler.request.headers
+        offered = [name.strip() for name in headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
+        chosen = handler.select_subprotocol(offered)
+        if chosen:
+            if chosen not in offered:
+                raise ValueError(f"select_subprotocol returned {chosen!r}; the client offered {offered!r}.")
+            handler.set_header("Sec-WebSocket-Protocol", chosen)
+        extensions = ",".join(headers.get_list("Sec-WebSocket-Extensions"))
+        deflate, accepted = negotiate_deflate(extensions, handler.get_compression_options()) or (None, "")
+        if accepted:
+            handler.set_header("Sec-WebSocket-Extensions", accepted)
+        connection = WebSocketConnection(
+            handler,
+            handler._tell,
+            max_message_bytes=handler.max_message_size,
+            deflate=deflate,
+            ping_interval=handler.ping_interval or 0,
+            ping_timeout=handler.ping_timeout,
+        )
+        connection.selected_subprotocol = chosen
+        return connection
+
+    async def _serve(self, handler: WebSocketHandler, connection: WebSocketConnection) -> None:
+        connection.start_pinging()
+        try:
+            opening = handler.open(*handler.open_args, **handler.open_kwargs)
+            if opening is not None:
+                await opening
+        except BaseException as exc:
+            if is_from_outside(exc):
+                connection.abort()
+                raise
+            await connection.fail_with(exc)
+        else:
+            await connection.run()
+
+
+def _refuse(*args: Any, **kwargs: Any) -> None:
+    raise RuntimeError("This method has no meaning once a WebSocket is open. Use write_message or close.")
+
+
+async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, *, binary: bool = False) -> int:
+    """Send one message to many sockets; those that are closing are left out.
+
+    The message is framed once, and compressed once for all connections that keep no state between messages. The loop
+    is given to others every few milliseconds. Clients that do not read are not waited for; see `write_message`.
+
+    Args:
+        message: str, bytes, or a dict, which is sent as JSON.
+
+    Returns:
+        The number of sockets that it was sent to.
+
+    Raises:
+        TypeError: The message is of another type.
+    """
+    payload = payload_of(message)
+    frames: dict[Any, bytes] = {}
+    sent = 0
+    loop = asyncio.get_running_loop()
+    slice_ends = loop.time() + _SLICE_SECONDS
+    for handler in list(handlers):
+        try:
+            _send_one(handler, payload, binary, frames)
+        except WebSocketClosedError:
+            continue
+        sent += 1
+        if loop.time() >= slice_ends:
+            await asyncio.sleep(0)
+            slice_ends = loop.time() + _SLICE_SECONDS
+    return sent
+
+
+def _send_one(handler: Any, payload: bytes, binary: bool, frames: dict[Any, bytes]) -> None:
+    connection = handler.ws_connection
+    if not isinstance(connection, WebSocketConnection):  # a plain Tornado handler, or one that is not open
+        handler.write_message(payload, binary)
+        return
+    deflate = connection.deflate
+    if deflate is not None and deflate.shared_settings is None:
+        connection.send_frame(connection.frame_for(payload, binary))
+        return
+    key = None if deflate is None else deflate.shared_settings
+    frame = frames.get(key)
+    if frame is None:
+        frame = frames[key] = connection.frame_for(payload, binary)
+    connection.send_frame(frame)

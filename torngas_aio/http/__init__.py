@@ -9,6 +9,8 @@
       response.py    status lines, Date, header safety
     roads.py       how a request reaches an application: directly, or through Tornado's delegates
     stream.py      what `detach()` gives: a Tornado IOStream over the transport
+    websocket.py   a WebSocket on the transport: messages, pings, back-pressure, the close handshake
+      frames.py      messages from bytes, without I/O             deflate.py  permessage-deflate
     supervisor.py  worker processes over shared sockets
 
 Begin with `contract.py`, then `protocol.HTTPProtocol.data_received`.

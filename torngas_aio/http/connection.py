@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
 
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
+from torngas_aio.http.contract import Successor
 from torngas_aio.http.head import Head
 from torngas_aio.http.proxies import Peer
 from torngas_aio.http.response import MANAGED, allows_body, check_head, opening, status_line
+from torngas_aio.http.stream import StreamProtocol
 
 if TYPE_CHECKING:
     from torngas_aio.http.protocol import HTTPProtocol
@@ -337,14 +339,19 @@ class HTTPExchange(HTTPConnection):
             RuntimeError: The exchange is finished, and not with 101.
             StreamClosedError: The client has gone.
         """
+        stream = self.stream
+        self.detach_to(StreamProtocol(stream))
+        return stream
+
+    def detach_to(self, successor: Successor) -> None:
+        """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
         if self._stage == _FINISHED and self.status != _SWITCHING:
             raise RuntimeError("The exchange is finished; its connection serves another request.")
-        stream = self._protocol.hand_over(self)
+        self._protocol.hand_over(self, successor)
         self._stage = _FINISHED
         self._callback = None
         self.body = NO_BODY
         self.is_detached = True
-        return stream
 
 
 def _lines(headers: HTTPHeaders) -> str:

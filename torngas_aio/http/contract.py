@@ -10,6 +10,7 @@ context, as soon as the header is in; the body may still be on its way. The next
 starts when the exchange is finished and the body consumed; the task may run on and is still owned.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from torngas_aio.http.request import Request
 
-__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange", "answer"]
+__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange", "Successor", "answer"]
 
 SERVER_NAME = "torngas_aio"
 """The `Server` header of a response that sets none; it names no version."""
@@ -111,6 +112,9 @@ class Exchange(Protocol):
     def detach(self) -> Any:
         """Leave HTTP: return an IOStream over the same transport, unread bytes included."""
 
+    def detach_to(self, successor: "Successor") -> None:
+        """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
+
     @property
     def is_finished(self) -> bool: ...
 
@@ -120,6 +124,16 @@ class Exchange(Protocol):
         Raises:
             tornado.iostream.StreamClosedError: The client has gone.
         """
+
+
+class Successor(asyncio.Protocol):
+    """A protocol that takes a connection over from HTTP."""
+
+    __slots__ = ("__weakref__",)
+
+    def cut(self) -> None:
+        """Close the connection at once; what has not been sent is lost."""
+        raise NotImplementedError
 
 
 class DirectApplication(Protocol):

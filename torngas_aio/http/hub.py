@@ -3,7 +3,7 @@
     arriving      accepted, but not ready yet (TLS)     waited for a moment when the server stops
     connections   every open HTTP connection          swept for deadlines, once a tick
     running       the task of every request           awaited, or cancelled, when the server stops
-    streams       connections that left HTTP          cut when the server stops
+    successors    protocols of connections that left HTTP    cut when the server stops
 
 Begin with `Hub.start`.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from torngas_aio.http.connection import HTTPExchange
+from torngas_aio.http.contract import Successor
 from torngas_aio.http.head import Head, HeadParser
 from torngas_aio.http.limits import NEVER, Limits
 from torngas_aio.http.proxies import TrustedProxies
@@ -24,7 +25,6 @@ from torngas_aio.http.request import Request
 
 if TYPE_CHECKING:
     from torngas_aio.http.protocol import HTTPProtocol
-    from torngas_aio.http.stream import TransportStream
 
 __all__ = ["ContextFor", "Hub", "Road", "logger"]
 
@@ -82,7 +82,7 @@ class Hub:
         self.arriving: WeakSet[HTTPProtocol] = WeakSet()
         self.connections: set[HTTPProtocol] = set()
         self.running: dict[HTTPExchange, asyncio.Task[None]] = {}
-        self.streams: WeakSet[TransportStream] = WeakSet()
+        self.successors: WeakSet[Successor] = WeakSet()
         self.refused: Counter[int] = Counter()
         self.is_stopping = False
         self.is_closed = False

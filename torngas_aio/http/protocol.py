@@ -20,7 +20,7 @@ from tornado.iostream import StreamClosedError
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
 from torngas_aio.http.channel import Channel
 from torngas_aio.http.connection import HTTPExchange
-from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.http.contract import BodyError, ClientGone, Successor
 from torngas_aio.http.head import CHUNKED, Head, Refusal
 from torngas_aio.http.hub import Hub, logger
 from torngas_aio.http.limits import NEVER
@@ -419,8 +419,8 @@ class HTTPProtocol(Channel):
                 self._stream.lose(None)
         return self._stream
 
-    def hand_over(self, exchange: HTTPExchange) -> TransportStream:
-        """Give the transport to the stream, with everything that was read and not used.
+    def hand_over(self, exchange: HTTPExchange, successor: Successor) -> None:
+        """Give the transport to *successor*, with everything that was read and not used.
 
         Raises:
             StreamClosedError: The client has gone.
@@ -428,7 +428,6 @@ class HTTPProtocol(Channel):
         if self.is_gone or self._exchange is not exchange:
             raise StreamClosedError
         unread = (b"" if self._body is None else self._body.take_raw()) + self._buffer[self._at :]
-        stream = self.stream
         self._release_writers()
         self._exchange = self._body = None
         self._buffer = b""
@@ -436,10 +435,14 @@ class HTTPProtocol(Channel):
         self.is_gone = self.is_lost = True
         self._deadline = self._write_deadline = NEVER
         self._resume_reading()
-        self.hub.streams.add(stream)
-        stream.take_over(unread, is_writing_paused=self.is_writing_paused)
+        self.hub.successors.add(successor)
+        self.transport.set_protocol(successor)
+        successor.connection_made(self.transport)
+        if self.is_writing_paused:
+            successor.pause_writing()
+        if unread:
+            successor.data_received(unread)
         self.hub.remove(self)
-        return stream
 
     # Stopping
 

@@ -288,8 +288,8 @@ class HTTPServer:
         if tasks:
             await asyncio.wait(tasks, timeout=_TLS_CLOSE_SECONDS)
         hub.running.clear()
-        for stream in list(hub.streams):
-            stream.cut()
+        for successor in list(hub.successors):
+            successor.cut()
         await self.close_all_connections()
         hub.close()
 

@@ -5,7 +5,7 @@
 
 The socket is never touched, so bytes keep their order, TLS goes on, and the loop's back-pressure holds.
 Until it takes the connection over, a stream can be asked about it and can close it. Begin with
-`TransportStream.take_over`.
+`TransportStream`.
 """
 
 import asyncio
@@ -15,7 +15,9 @@ from typing import Any, Self
 from tornado.iostream import BaseIOStream, IOStream, StreamBufferFullError, UnsatisfiableReadError
 from tornado.netutil import ssl_options_to_context
 
-__all__ = ["SocketView", "TransportStream"]
+from torngas_aio.http.contract import Successor
+
+__all__ = ["SocketView", "StreamProtocol", "TransportStream"]
 
 _HIGH_WATER = 64 * 1024  # unread bytes, above which the transport is not read
 _LAST_SECONDS = 10.0  # for a client to take what was written before the stream was closed
@@ -47,13 +49,6 @@ class TransportStream(IOStream):
         self._last_call: asyncio.TimerHandle | None = None
 
     # The transport speaks
-
-    def take_over(self, unread: bytes, *, is_writing_paused: bool) -> None:
-        """Be the transport's protocol from now on; *unread* is what comes first."""
-        self._is_write_paused = is_writing_paused
-        self._transport.set_protocol(_StreamProtocol(self))
-        if unread:
-            self.feed(unread)
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
@@ -203,7 +198,7 @@ class TransportStream(IOStream):
             super()._handle_write()
 
 
-class _StreamProtocol(asyncio.Protocol):
+class StreamProtocol(Successor):
     """Passes a transport's events on to a stream."""
 
     __slots__ = ("_stream",)
@@ -215,13 +210,21 @@ class _StreamProtocol(asyncio.Protocol):
         """Nothing: the stream knows its transport."""
 
     def data_received(self, data: bytes) -> None:
+        """Pass *data* on."""
         self._stream.feed(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the stream of its end."""
         self._stream.lose(exc)
 
     def pause_writing(self) -> None:
+        """Have the stream keep what is written."""
         self._stream.hold_writes()
 
     def resume_writing(self) -> None:
+        """Have the stream write what it kept."""
         self._stream.release_writes()
+
+    def cut(self) -> None:
+        """Close at once."""
+        self._stream.cut()

@@ -1,0 +1,457 @@
+"""WebSockets over real sockets, on every server: the protocol's errors, compression, back-pressure, pings, the end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import tornado.websocket
+from tornado.netutil import bind_sockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.contracts.front_doors.conftest import SERVERS, HTTPServerOf, Uvicorn
+from tests.http.test_frames import client_frame
+from torngas_aio.application import Application
+from torngas_aio.handler import WebSocketHandler
+from torngas_aio.http import websocket as connections
+from torngas_aio.http.frames import BINARY, CLOSE, PING, TEXT
+
+HANDSHAKE = (
+    "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{}\r\n"
+)
+notes: list[Any] = []
+
+
+class Echo(WebSocketHandler):
+    async def on_message(self, message: str | bytes) -> None:
+        await self.write_message(message, binary=isinstance(message, bytes))
+
+    def on_close(self) -> None:
+        notes.append((self.close_code, self.close_reason))
+
+
+class Packed(Echo):
+    def get_compression_options(self) -> dict[str, Any]:
+        return {"compression_level": 9, "mem_level": 5}
+
+
+class Spoken(Echo):
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return self.get_query_argument("choose", subprotocols[0] if subprotocols else "") or None
+
+    def open(self) -> None:
+        notes.append(self.selected_subprotocol)
+
+
+class Failing(WebSocketHandler):
+    async def open(self) -> None:
+        if self.get_query_argument("at", "") == "open":
+            raise KeyError("in open")
+
+    async def on_message(self, message: str | bytes) -> None:
+        if message == "cancel":
+            raise asyncio.CancelledError
+        if message == "own":
+            raise OwnError("own")
+        raise KeyError("in on_message")
+
+    def on_ping(self, data: bytes) -> None:
+        raise KeyError("in on_ping")
+
+
+class OwnError(BaseException):
+    pass
+
+
+class Closing(WebSocketHandler):
+    def on_message(self, message: str | bytes) -> None:
+        code, _, reason = str(message).partition(" ")
+        try:
+            self.close(int(code), reason or None)
+        except ValueError as exc:
+            self.write_message(str(exc))
+
+
+class Slow(WebSocketHandler):
+    may_go_on: asyncio.Event
+    seen = 0
+
+    async def on_message(self, message: str | bytes) -> None:
+        type(self).seen += 1
+        await self.may_go_on.wait()
+        await self.write_message("done")
+
+
+class Flood(WebSocketHandler):
+    """Writes more than a client that does not read can take."""
+
+    async def on_message(self, message: str | bytes) -> None:
+        part = bytes(64 * 1024)
+        try:
+            if message == "wait":
+                while True:
+                    await self.write_message(part, binary=True)
+                    notes.append("sent")
+            for _ in range(10_000):
+                self.write_message(part, binary=True)
+                notes.append("sent")
+        except tornado.websocket.WebSocketClosedError:
+            notes.append("closed")
+
+
+class Member(WebSocketHandler):
+    def open(self) -> None:
+        self.settings["members"].add(self)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Nothing."""
+
+
+class PackedMember(Member):
+    def get_compression_options(self) -> dict[str, Any]:
+        return {}
+
+
+class TornadoMember(tornado.websocket.WebSocketHandler):
+    def open(self) -> None:
+        self.settings["members"].add(self)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Nothing."""
+
+
+class Watch:
+    async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
+        notes.append(repr(value))
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        notes.append("endcall")
+
+
+Start = Callable[..., Awaitable[tuple[Application, int]]]
+
+
+@pytest.fixture(params=["torngas_aio", "tornado", "asgi"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def start(kind: str) -> AsyncIterator[Start]:
+    """Start the application on a server: `application, port = await start(**settings)`."""
+    servers: list[Any] = []
+
+    async def started(**options: Any) -> tuple[Application, int]:
+        notes.clear()
+        Slow.may_go_on, Slow.seen = asyncio.Event(), 0
+        rules = [
+            ("/echo", Echo), ("/packed", Packed), ("/spoken", Spoken), ("/failing", Failing), ("/closing", Closing),
+            ("/slow", Slow), ("/flood", Flood), ("/member", Member), ("/packed-member", PackedMember),
+            ("/tornado-member", TornadoMember),
+        ]  # fmt: skip
+        options = {"members": set(), "cookie_secret": "0123456789" * 4, **options}
+        application = Application(rules, middlewares=[Watch], **options)
+        server: Any = (
+            Uvicorn(application, {})
+            if kind == "asgi"
+            else HTTPServerOf(SERVERS["ours" if kind == "torngas_aio" else "tornado's"], application, {})
+        )
+        sockets = bind_sockets(0, "127.0.0.1")
+        await server.start(sockets)
+        servers.append(server)
+        return application, sockets[0].getsockname()[1]
+
+    yield started
+    for server in servers:
+        await server.stop()
+
+
+@asynccontextmanager
+async def client(port: int, path: str = "/echo", **options: Any) -> AsyncIterator[ClientConnection]:
+    async with connect(f"ws://127.0.0.1:{port}{path}", **options) as connection:
+        yield connection
+
+
+async def closed(connection: ClientConnection) -> tuple[int, str]:
+    """Return code and reason of the server's close frame."""
+    with pytest.raises(ConnectionClosed) as ended:
+        await connection.recv()
+    assert ended.value.rcvd is not None
+    return ended.value.rcvd.code, ended.value.rcvd.reason
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Wire:
+    """A client that sends what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.head = ""
+
+    async def frame(self) -> tuple[int, bytes]:
+        first, size = await self.reader.readexactly(2)
+        if size >= 126:
+            size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
+        return first, await self.reader.readexactly(size)
+
+
+@asynccontextmanager
+async def wire(port: int, path: str = "/echo", fields: str = "") -> AsyncIterator[Wire]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HANDSHAKE.format(path, fields).encode())
+    found = Wire(reader, writer)
+    found.head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    try:
+        yield found
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 3_000_000])
+@pytest.mark.parametrize("path", ["/echo", "/packed"])
+async def test_messages_of_every_size(start: Start, path: str, size: int) -> None:
+    _, port = await start()
+    async with client(port, path, max_size=None) as connection:
+        for message in ("é" * size, bytes(size)):
+            await connection.send(message)
+            assert await connection.recv() == message
+        await connection.close(4001, "bye")
+    await until(lambda: "endcall" in notes)
+    assert notes == [(4001, "bye"), "endcall"]
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (client_frame(TEXT, b"hi", is_masked=False), 1002),
+        (client_frame(TEXT, b"hi", first=0xC0), 1002),
+        (client_frame(3, b"hi"), 1002),
+        (client_frame(TEXT, b"\xff"), 1007),
+        (client_frame(CLOSE, (1005).to_bytes(2, "big")), 1002),
+        (client_frame(BINARY, bytes(5000)), 1009),
+    ],
+)
+async def test_a_broken_protocol_is_told_its_code(start: Start, data: bytes, code: int) -> None:
+    _, port = await start(websocket_max_message_size=4000)
+    async with wire(port) as client:
+        client.writer.write(client_frame(TEXT, b"first") + data + bytes(100_000))
+        assert await client.frame() == (0x81, b"first")
+        first, payload = await client.frame()
+        assert (first, int.from_bytes(payload[:2], "big")) == (0x88, code)
+        assert await client.reader.read() == b""
+    await until(lambda: "endcall" in notes)
+    assert notes == [(None, None), "endcall"]
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+@pytest.mark.parametrize(
+    ("offer", "accepted"),
+    [
+        ("permessage-deflate; server_max_window_bits=8", None),
+        ("permessage-deflate; server_max_window_bits=99", None),
+        ("permessage-deflate; unknown", None),
+        ("permessage-deflate; unknown, permessage-deflate", "permessage-deflate"),
+        ("permessage-deflate; server_max_window_bits=9", "permessage-deflate; server_max_window_bits=9"),
+        ("\x22", None),
+    ],
+)
+async def test_offers_of_compression(start: Start, offer: str, accepted: str | None) -> None:
+    _, port = await start()
+    async with wire(port, "/packed", f"Sec-WebSocket-Extensions: {offer}\r\n") as client:
+        assert client.head.startswith("HTTP/1.1 101 ")
+        found = [line for line in client.head.splitlines() if line.lower().startswith("sec-websocket-extensions")]
+        assert found == ([f"Sec-Websocket-Extensions: {accepted}"] if accepted else [])
+        client.writer.write(client_frame(TEXT, b"hi"))
+        first, _ = await client.frame()
+        assert first == (0xC1 if accepted else 0x81)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1014, 3000, 4999])
+async def test_codes_that_a_handler_closes_with(start: Start, code: int) -> None:
+    _, port = await start()
+    async with client(port, "/closing") as connection:
+        await connection.send(f"{code} why")
+        assert await closed(connection) == (code, "why")
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
+async def test_codes_that_a_handler_may_not_close_with(start: Start, code: int) -> None:
+    _, port = await start()
+    async with client(port, "/closing") as connection:
+        await connection.send(str(code))
+        assert f"code {code}" in str(await connection.recv())
+        await connection.send("1000")
+        assert (await closed(connection))[0] == 1000
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "error"),
+    [
+        ("/failing?at=open", "", "KeyError('in open')"),
+        ("/failing", "x", "KeyError('in on_message')"),
+        ("/failing", "own", "OwnError('own')"),
+        ("/failing", "cancel", "CancelledError()"),
+    ],
+)
+async def test_an_error_closes_with_1011_and_runs_the_hooks(start: Start, path: str, message: str, error: str) -> None:
+    _, port = await start()
+    async with client(port, path) as connection:
+        if message:
+            await connection.send(message)
+        assert (await closed(connection))[0] == 1011
+    await until(lambda: "endcall" in notes)
+    assert notes == [error, "endcall"]
+
+
+async def test_subprotocols(start: Start) -> None:
+    _, port = await start()
+    async with client(port, "/spoken", subprotocols=["b", "a"]) as connection:
+        assert connection.subprotocol == "b"
+    async with client(port, "/spoken") as connection:
+        assert connection.subprotocol is None
+    assert notes[0] == "b"
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+async def test_a_subprotocol_that_was_not_offered_is_the_handlers_error(start: Start) -> None:
+    _, port = await start()
+    async with wire(port, "/spoken?choose=other") as client:
+        assert client.head.startswith("HTTP/1.1 500 ")
+    await until(lambda: "endcall" in notes)
+    assert "'other'" in notes[0]
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+@pytest.mark.parametrize("key", ["", "abc", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "dGhlIHNhbXBsZSBub25jZQ=", "é" * 24])
+async def test_a_bad_key_is_400(start: Start, key: str) -> None:
+    _, port = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HANDSHAKE.format("/echo", "").replace("dGhlIHNhbXBsZSBub25jZQ==", key).encode("latin-1"))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+async def test_a_slow_handler_stops_the_client(start: Start) -> None:
+    _, port = await start()
+    async with client(port, "/slow") as connection:
+        sending = asyncio.create_task(_send_many(connection, 400))
+        done, _ = await asyncio.wait([sending], timeout=0.5)
+        assert not done
+        assert Slow.seen == 1
+        Slow.may_go_on.set()
+        for _ in range(400):
+            assert await connection.recv() == "done"
+        await sending
+
+
+async def _send_many(connection: ClientConnection, count: int) -> None:
+    for _ in range(count):
+        await connection.send(bytes(60_000))
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+async def test_a_client_that_does_not_read(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer who waits is held, and the connection cut when nothing moves; one who does not is cut at the limit."""
+    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.4)
+    _, port = await start()
+    for message, most in (("wait", 400), ("rush", 500)):
+        notes.clear()
+        async with wire(port, "/flood") as client:
+            client.writer.write(client_frame(TEXT, message.encode()))
+            await until(lambda: "endcall" in notes)
+            assert notes[-2:] == ["closed", "endcall"]
+            assert notes.count("sent") < most
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+async def test_pings(start: Start) -> None:
+    _, port = await start(websocket_ping_interval=0.15, websocket_ping_timeout=0.15)
+    async with wire(port) as client:
+        for _ in range(3):
+            assert await client.frame() == (0x89, b"")
+            client.writer.write(client_frame(0xA))
+        assert await client.frame() == (0x89, b"")
+        first, payload = await client.frame()  # no pong any more
+        assert (first, payload[2:]) == (0x88, b"ping timed out")
+        client.writer.write(client_frame(CLOSE, payload))
+        assert await client.reader.read() == b""
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+async def test_only_the_last_ping_is_answered_to_a_client_that_does_not_read(start: Start) -> None:
+    _, port = await start()
+    async with wire(port, "/slow") as client:
+        Slow.may_go_on.set()
+        client.writer.write(b"".join(client_frame(PING, b"%d" % number) for number in range(1000)))
+        for number in range(1000):
+            assert await client.frame() == (0x8A, b"%d" % number)
+
+
+@pytest.mark.parametrize("message", ["text", b"bytes", {"a": 1}])
+async def test_broadcast(start: Start, message: Any) -> None:
+    application, port = await start()
+    async with (
+        client(port, "/member", compression=None) as one,
+        client(port, "/packed-member") as two,
+        client(port, "/packed-member") as three,
+        client(port, "/tornado-member") as four,
+        client(port, "/member") as gone,
+    ):
+        members = application.settings["members"]
+        await until(lambda: len(members) == 5)
+        await gone.close()
+        await until(lambda: any(member.ws_connection is None for member in members))
+        for _ in range(2):
+            assert await application.broadcast(members, message, binary=isinstance(message, bytes)) == 4
+            for member in (one, two, three, four):
+                assert await member.recv() == ('{"a": 1}' if isinstance(message, dict) else message)
+    with pytest.raises(TypeError, match="not int"):
+        await application.broadcast(members, 1)
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio"], indirect=True)
+async def test_a_handshake_behind_a_request_whose_client_has_gone(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, port = await start()
+    caplog.set_level(logging.WARNING)
+    for _ in range(20):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n" + HANDSHAKE.format("/echo", "").encode())
+        writer.transport.abort()
+    async with client(port) as connection:
+        await connection.send("alive")
+        assert await connection.recv() == "alive"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
+async def test_a_ping_between_the_fragments_of_a_compressed_message(start: Start) -> None:
+    _, port = await start()
+    async with wire(port, "/packed", "Sec-WebSocket-Extensions: permessage-deflate\r\n") as client:
+        packed = b"\xf2H\xcd\xc9\xc9\x07\x00"  # SPEC: RFC 7692 7.2.3.1, "Hello"
+        client.writer.write(client_frame(TEXT, packed[:3], first=0x40) + client_frame(PING, b"x"))
+        client.writer.write(client_frame(0, packed[3:]))
+        assert await client.frame() == (0x8A, b"x")
+        assert (await client.frame())[0] == 0xC1
+
+
+async def test_what_is_for_responses_is_refused_on_a_socket(start: Start) -> None:
+    application, port = await start()
+    async with client(port, "/member"):
+        await until(lambda: application.settings["members"])
+        (member,) = application.settings["members"]
+        with pytest.raises(RuntimeError, match="WebSocket"):
+            member.write("x")

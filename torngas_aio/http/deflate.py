@@ -1,0 +1,161 @@
+"""permessage-deflate (RFC 7692), the server's side, without I/O.
+
+    Sec-WebSocket-Extensions ── negotiate_deflate ──► Deflate, and the field value that accepts the offer
+    Deflate.compress, Deflate.inflate     payloads of one connection's messages
+
+Begin with `negotiate_deflate`.
+"""
+
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Deflate", "ProtocolError", "negotiate_deflate"]
+
+
+class ProtocolError(Exception):
+    """The client broke the protocol; the connection is closed with *code*."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Deflate:
+    """permessage-deflate as negotiated for one connection.
+
+    Args:
+        level: zlib's compression level, -1 to 9.
+        mem_level: zlib's memory level, 1 to 9.
+        window_bits: The base-two logarithm of the window of what is sent, 9 to 15.
+        resets_sent: Each message is compressed by itself: the server keeps no state between messages.
+        resets_received: The client does the same.
+    """
+
+    __slots__ = ("_compressor", "_decompressor", "_settings", "resets_received", "resets_sent")
+
+    def __init__(
+        self, level: int, mem_level: int, window_bits: int, *, resets_sent: bool, resets_received: bool
+    ) -> None:
+        self._settings = level, mem_level, window_bits
+        self.resets_sent = resets_sent
+        self.resets_received = resets_received
+        self._compressor: Any = None  # made for the first message: an idle connection holds neither
+        self._decompressor: Any = None
+
+    @property
+    def shared_settings(self) -> tuple[int, int, int] | None:
+        """What makes the same bytes of a message for every connection that has it; None while state is kept."""
+        return self._settings if self.resets_sent else None
+
+    def compress(self, payload: bytes) -> bytes:
+        """Return *payload* as the payload of a compressed frame."""
+        compressor = self._compressor
+        if compressor is None:
+            level, mem_level, window_bits = self._settings
+            compressor = zlib.compressobj(level, zlib.DEFLATED, -window_bits, mem_level)
+            if not self.resets_sent:
+                self._compressor = compressor
+        data: bytes = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        return data[:-4]  # SPEC: RFC 7692 7.2.1: 00 00 ff ff is left out
+
+    def inflate(self, payload: bytes, max_bytes: int) -> bytes:
+        """Return the message that *payload* was made of.
+
+        Raises:
+            ProtocolError: It is not deflated (1007), or larger than *max_bytes* (1009).
+        """
+        decompressor = self._decompressor or zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            message: bytes = decompressor.decompress(payload + b"\0\0\xff\xff", max_bytes + 1)
+        except zlib.error:
+            raise ProtocolError(1007, "A message cannot be inflated.") from None
+        if len(message) > max_bytes:
+            raise ProtocolError(1009, f"The message is larger than {max_bytes} bytes.")
+        # SPEC: RFC 7692 7.2.3.4: a final block may end a message; what follows begins with a new stream.
+        self._decompressor = None if self.resets_received or decompressor.eof else decompressor
+        return message
+
+
+def negotiate_deflate(offers: str, options: Mapping[str, Any] | None) -> tuple[Deflate, str] | None:
+    """Return what the first acceptable offer of permessage-deflate leads to, and the field value that accepts it.
+
+    An offer that is malformed, or that zlib cannot meet (a window of 8 bits), is declined and the next one looked at.
+
+    Args:
+        offers: The client's `Sec-WebSocket-Extensions`.
+        options: `compression_level` and `mem_level`, as `get_compression_options` returns them; None: none is wanted.
+    """
+    if options is None:
+        return None
+    for name, parameters in _extensions_of(offers):
+        if name == "permessage-deflate" and parameters is not None:
+            accepted = _accept(parameters, options)
+            if accepted is not None:
+                return accepted
+    return None
+
+
+_FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
+_MAX_OFFERS = 16
+_token = re.compile(r"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*")
+_value = re.compile(r'[ \t]*(?:"([^"\\]*)"|([!#$%&\'*+.^_`|~0-9A-Za-z-]+))[ \t]*')
+
+
+def _extensions_of(offers: str) -> list[tuple[str, dict[str, str | None] | None]]:
+    """Return each extension's name and parameters, None where one is given twice; [] for a malformed field."""
+    found: list[tuple[str, dict[str, str | None] | None]] = []
+    at = 0
+    while at < len(offers) and len(found) < _MAX_OFFERS:
+        match = _token.match(offers, at)
+        if match is None:
+            return []
+        name, parameters, is_doubled, at = match[1], {}, False, match.end()
+        while at < len(offers) and offers[at] == ";":
+            match = _token.match(offers, at + 1)
+            if match is None:
+                return []
+            parameter, value, at = match[1], None, match.end()
+            if at < len(offers) and offers[at] == "=":
+                match = _value.match(offers, at + 1)
+                if match is None:
+                    return []
+                value, at = match[1] if match[1] is not None else match[2], match.end()
+            is_doubled = is_doubled or parameter in parameters
+            parameters[parameter] = value
+        if at < len(offers) and offers[at] != ",":
+            return []
+        at += 1
+        found.append((name, None if is_doubled else parameters))
+    return found
+
+
+def _accept(parameters: dict[str, str | None], options: Mapping[str, Any]) -> tuple[Deflate, str] | None:
+    """Return what the offer *parameters* leads to; None where it has to be declined. SPEC: RFC 7692 7.1"""
+    answer = "permessage-deflate"
+    window_bits = zlib.MAX_WBITS
+    for name, value in parameters.items():
+        if name in _FLAGS:
+            if value is not None:
+                return None
+            answer += f"; {name}"
+        elif name == "server_max_window_bits":
+            if value not in _WINDOWS:
+                return None
+            window_bits = int(value)
+            answer += f"; {name}={value}"
+        elif name != "client_max_window_bits" or (value is not None and value not in _CLIENT_WINDOWS):
+            return None
+    deflate = Deflate(
+        options.get("compression_level", 6),
+        options.get("mem_level", 8),
+        window_bits,
+        resets_sent="server_no_context_takeover" in parameters,
+        resets_received="client_no_context_takeover" in parameters,
+    )
+    return deflate, answer
+
+
+_WINDOWS = frozenset(map(str, range(9, 16)))
+_CLIENT_WINDOWS = _WINDOWS | {"8"}

@@ -1,0 +1,450 @@
+"""A WebSocket on an asyncio transport, with the interface that Tornado's `WebSocketHandler` expects of its connection.
+
+    transport ──data_received──► MessageReader ──► `run`, in the request's task ──► on_message, one after the other
+    write_message ──► frame ──► transport.write          full: `pause_writing`, what is returned waits
+
+    either side closes: close frame out, close frame in (5 s at most), transport closed
+    the client breaks the protocol: close frame with the code, the rest is read and dropped (5 s at most)
+
+Begin with `WebSocketConnection.run`.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from tornado import gen
+from tornado.escape import json_encode
+from tornado.websocket import WebSocketClosedError
+
+from torngas_aio.http.contract import Successor
+from torngas_aio.http.deflate import Deflate, ProtocolError
+from torngas_aio.http.frames import BINARY, CLOSE, PING, PONG, TEXT, MessageReader, close_frame, frame_of
+from torngas_aio.http.queues import queued_bytes
+
+__all__ = ["WebSocketConnection", "WebSocketEvents", "accept_value", "is_from_outside", "payload_of"]
+
+HIGH_WATER = 64 * 1024
+"""Bytes from the client that wait for the handler before the socket is no longer read."""
+
+MAX_BACKLOG = 16 * 1024 * 1024
+"""Bytes that may wait for a client that does not read; above it the connection is cut."""
+
+CLOSE_SECONDS = 5.0
+WRITE_SECONDS = 15.0
+_FRAMES_PER_TURN = 64
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # SPEC: RFC 6455 1.3
+
+logger = logging.getLogger("torngas_aio.http")
+
+
+class WebSocketEvents(Protocol):
+    """What a connection calls: methods of Tornado's `WebSocketHandler`. The next one waits for what one returns."""
+
+    def on_message(self, message: Any) -> Any:
+        """Take a message."""
+
+    def on_ping(self, data: bytes) -> Any:
+        """Note a ping; it has been answered."""
+
+    def on_pong(self, data: bytes) -> Any:
+        """Note a pong."""
+
+
+def accept_value(key: str) -> str | None:
+    """Return the `Sec-WebSocket-Accept` for a client's key; None if that is not 16 bytes in base64."""
+    try:
+        is_valid = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        is_valid = False
+    if not is_valid:
+        return None
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+
+
+def payload_of(message: str | bytes | dict[str, Any]) -> bytes:
+    """Return what is sent for *message*; a dict is sent as JSON.
+
+    Raises:
+        TypeError: It is of another type.
+    """
+    if isinstance(message, str):
+        return message.encode()
+    if isinstance(message, dict):
+        return json_encode(message).encode()
+    if isinstance(message, bytes):
+        return message
+    raise TypeError(f"A WebSocket message is str, bytes or dict, not {type(message).__name__}.")
+
+
+class WebSocketConnection(Successor):
+    """One open WebSocket.
+
+    Args:
+        events: Is told of messages and pings.
+        report: Awaited with what `events` raised, after which the connection closes with 1011.
+        max_message_bytes: A larger message closes the connection with 1009.
+        deflate: What was negotiated.
+        ping_interval: Seconds between two pings; 0 for none.
+        ping_timeout: Seconds within which something must arrive after a ping; at most the interval, 0 for no limit.
+
+    Attributes:
+        close_code: What the client's close frame said, None if there was none.
+        close_reason: Likewise.
+        deflate: What was negotiated.
+    """
+
+    __slots__ = (
+        "_close_timer", "_done", "_events", "_has_heard", "_is_cut", "_is_lost", "_is_reading_paused",
+        "_is_writing_paused", "_loop", "_ping_timer", "_pong", "_reader", "_received_close", "_report", "_sent",
+        "_sent_close", "_transport", "_waiter", "_write_mark", "_write_timer", "_writers", "close_code",
+        "close_reason", "deflate", "ping_interval", "ping_timeout", "selected_subprotocol",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        events: WebSocketEvents,
+        report: Callable[[BaseException], Awaitable[None]],
+        *,
+        max_message_bytes: int,
+        deflate: Deflate | None = None,
+        ping_interval: float = 0,
+        ping_timeout: float | None = None,
+    ) -> None:
+        self._events = events
+        self._report = report
+        self._reader = MessageReader(max_message_bytes, deflate)
+        self._loop = asyncio.get_running_loop()
+        self._transport: Any = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._writers: list[asyncio.Future[None]] | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._is_lost = self._is_cut = False
+        self._is_reading_paused = self._is_writing_paused = False
+        self._sent_close = self._received_close = False
+        self._has_heard = False
+        self._pong: bytes | None = None
+        self._sent = self._write_mark = 0
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self.deflate = deflate
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_interval if ping_timeout is None else min(ping_timeout, ping_interval)
+        self.close_code: int | None = None
+        self.close_reason: str | None = None
+        self.selected_subprotocol: str | None = None
+
+    # The transport's side
+
+    def connection_made(self, transport: Any) -> None:
+        """Take *transport* over."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Keep *data* for `run`."""
+        self._has_heard = True
+        if self._is_cut:
+            return
+        self._reader.feed(data)
+        self._wake()
+        if self._reader.buffered > HIGH_WATER and not self._is_reading_paused and not self._transport.is_closing():
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let everything that waits go on."""
+        self._is_lost = True
+        for timer in (self._close_timer, self._ping_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._wake()
+        self._release_writers()
+
+    def pause_writing(self) -> None:
+        """Have writers wait, and watch whether the client reads at all."""
+        if not self._is_writing_paused:
+            self._is_writing_paused = True
+            self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self._is_writing_paused = False
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        self._release_writers()
+        pong, self._pong = self._pong, None
+        if pong is not None and not self.is_closing():
+            self._write(frame_of(PONG, pong))
+
+    # In
+
+    async def run(self) -> None:
+        """Give the client's messages to the handler until the connection ends; the transport is closed then.
+
+        Raises:
+            asyncio.CancelledError: The caller's task was cancelled; the connection is cut.
+        """
+        try:
+            await self._read_messages()
+        except ProtocolError as exc:
+            logger.info("A WebSocket was closed with %d: %s", exc.code, exc)
+            self._fail(exc.code, str(exc))
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        finally:
+            self._stop_pinging()
+
+    async def _read_messages(self) -> None:
+        frames = 0
+        reader = self._reader
+        while not (self._received_close or self._is_cut):
+            message = reader.next()
+            if message is None:
+                if self._is_lost:
+                    return
+                await self._more()
+                frames = 0
+                continue
+            try:
+                waits_for = self._dispatch(*message)
+                if waits_for is not None:
+                    await (waits_for if hasattr(waits_for, "__await__") else gen.convert_yielded(waits_for))
+            except BaseException as exc:
+                if is_from_outside(exc):
+                    raise
+                await self.fail_with(exc)
+            frames += 1
+            if frames >= _FRAMES_PER_TURN:
+                frames = 0
+                await asyncio.sleep(0)
+
+    async def _more(self) -> None:
+        """Return when more bytes are there, or the connection has ended."""
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _dispatch(self, opcode: int, content: Any) -> Any:
+        """Hand one message on; return what has to be awaited before the next one."""
+        if opcode in (TEXT, BINARY):
+            return self._events.on_message(content)
+        if opcode == PING:
+            self._answer_ping(content)
+            return self._events.on_ping(content)
+        if opcode == PONG:
+            return self._events.on_pong(content)
+        if opcode == CLOSE:
+            self._received_close = True
+            self.close_code, self.close_reason = content
+            self.close(self.close_code)
+        return None
+
+    async def fail_with(self, error: BaseException) -> None:
+        """Report what the handler raised, and end the connection; a KeyboardInterrupt is raised again."""
+        try:
+            await self._report(error)
+        finally:
+            self._fail(1011, "The server failed.")
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+
+    def _answer_ping(self, data: bytes) -> None:
+        """Send a pong; while the client does not read, only the last ping is answered. SPEC: RFC 6455 5.5.3"""
+        if self.is_closing():
+            return
+        if self._is_writing_paused:
+            self._pong = data
+        else:
+            self._write(frame_of(PONG, data))
+
+    # Out
+
+    def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> "asyncio.Future[None]":
+        """Send *message*.
+
+        Returns:
+            A future that is done when the transport holds less than its high-water mark. It need not be awaited.
+
+        Raises:
+            WebSocketClosedError: The connection is closing, or was cut because its client does not read.
+            TypeError: The message is of no type that can be sent.
+        """
+        return self.send_frame(self.frame_for(payload_of(message), binary))
+
+    def frame_for(self, payload: bytes, binary: bool) -> bytes:
+        """Return the frame that sends *payload* on this connection; compressed, if that was negotiated."""
+        opcode = BINARY if binary else TEXT
+        if self.deflate is None:
+            return frame_of(opcode, payload)
+        return frame_of(opcode, self.deflate.compress(payload), is_compressed=True)
+
+    def send_frame(self, frame: bytes) -> "asyncio.Future[None]":
+        """Send a whole frame, as `write_message` does."""
+        if self.is_closing():
+            raise WebSocketClosedError
+        self._write(frame)
+        if not self._is_writing_paused:
+            if self._done is None:
+                self._done = self._loop.create_future()
+                self._done.set_result(None)
+            return self._done
+        if self._transport.get_write_buffer_size() > MAX_BACKLOG:
+            logger.info("A WebSocket was cut: its client left %d bytes unread.", MAX_BACKLOG)
+            self.abort()
+            raise WebSocketClosedError
+        writer = self._loop.create_future()
+        if self._writers is None:
+            self._writers = []
+        self._writers.append(writer)
+        return writer
+
+    def write_ping(self, data: bytes) -> None:
+        """Send a ping.
+
+        Raises:
+            WebSocketClosedError: The connection is closing.
+            ValueError: *data* is longer than 125 bytes.
+        """
+        if len(data) > 125:
+            raise ValueError(f"A ping carries at most 125 bytes, not {len(data)}.")
+        if self.is_closing():
+            raise WebSocketClosedError
+        self._write(frame_of(PING, data))
+
+    def _write(self, frame: bytes) -> None:
+        self._sent += len(frame)
+        self._transport.write(frame)
+
+    def _release_writers(self) -> None:
+        writers, self._writers = self._writers, None
+        for writer in writers or ():
+            if writer.done():
+                continue
+            if self._is_lost:
+                writer.set_exception(WebSocketClosedError())
+                writer.exception()  # looked at: it need not be awaited
+            else:
+                writer.set_result(None)
+
+    def _watch_writing(self) -> None:
+        self._write_mark = self._sent - self._unread()
+        self._write_timer = self._loop.call_later(WRITE_SECONDS, self._judge_writing)
+
+    def _judge_writing(self) -> None:
+        if self._sent - self._unread() > self._write_mark:
+            self._watch_writing()
+        else:
+            logger.info("A WebSocket was cut: its client did not read for %.0f s.", WRITE_SECONDS)
+            self.abort()
+
+    def _unread(self) -> int:
+        """Bytes that the client has not acknowledged."""
+        return int(self._transport.get_write_buffer_size()) + queued_bytes(self._transport.get_extra_info("socket"))
+
+    def set_nodelay(self, value: bool) -> None:
+        """Do nothing: asyncio's transports never delay."""
+
+    # Pings
+
+    def start_pinging(self) -> None:
+        """Send pings from now on, where an interval is set."""
+        if self.ping_interval > 0 and self._ping_timer is None:
+            self._ping_timer = self._loop.call_later(self.ping_interval, self._ping)
+
+    def _ping(self) -> None:
+        if self.is_closing():
+            return
+        self._has_heard = False
+        if not self._is_writing_paused:
+            self._write(frame_of(PING, b""))
+        self._ping_timer = self._loop.call_later(self.ping_timeout, self._check_pong)
+
+    def _check_pong(self) -> None:
+        if self.ping_timeout > 0 and not (self._has_heard or self._is_reading_paused):
+            self.close(reason="ping timed out")
+        else:
+            self._ping_timer = self._loop.call_later(max(self.ping_interval - self.ping_timeout, 0), self._ping)
+
+    def _stop_pinging(self) -> None:
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+
+    # The end
+
+    def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Send a close frame; the connection ends when the client's has come, 5 s later at most.
+
+        Raises:
+            ValueError: *code* may not be sent, or *reason* is longer than 123 bytes.
+        """
+        if not self._sent_close:
+            frame = close_frame(code, reason)
+            self._sent_close = True
+            self._stop_pinging()
+            if not self._is_closed():
+                self._write(frame)
+        if self._is_closed():
+            return
+        if self._received_close:
+            self._transport.close()
+        if self._close_timer is None:
+            self._close_timer = self._loop.call_later(CLOSE_SECONDS, self.abort)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Close with *code*, and drop what still comes: a reset would take the close frame with it."""
+        self._received_close = True
+        self._is_cut = True
+        if not self._sent_close and not self._is_closed():
+            self._sent_close = True
+            self._write(close_frame(code, reason))
+        if self._is_closed():
+            return
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._close_timer = self._close_timer or self._loop.call_later(CLOSE_SECONDS, self.abort)
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._received_close = self._sent_close = self._is_cut = True
+        if self._transport is not None and not self._is_lost:
+            self._transport.abort()
+        self._wake()
+
+    cut = on_connection_close = abort  # names that the server and Tornado's handler call it by
+
+    def is_closing(self) -> bool:
+        """Return whether either side has begun to close, or the connection is lost."""
+        return self._sent_close or self._received_close or self._is_closed()
+
+    def _is_closed(self) -> bool:
+        return self._is_lost or self._transport is None or self._transport.is_closing()
+
+
+def is_from_outside(exc: BaseException) -> bool:
+    """Return whether *exc* ends this task from outside, rather than being raised by the handler's own code."""
+    task = asyncio.current_task()
+    if isinstance(exc, asyncio.CancelledError):
+        return task is None or task.cancelling() > 0
+    return isinstance(exc, GeneratorExit)
