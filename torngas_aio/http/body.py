@@ -80,6 +80,7 @@ class IncomingBody:
         "_handed_on",
         "_holds_back",
         "_inflater",
+        "_is_discarded",
         "_is_paused",
         "_is_read_whole",
         "_left",
@@ -108,6 +109,7 @@ class IncomingBody:
         self._handed_on = 0
         self._holds_back = False
         self._inflater: Inflater | None = None
+        self._is_discarded = False
         self._is_paused = False
         self._is_read_whole = False
         self._left = max(length, 0)
@@ -206,14 +208,14 @@ class IncomingBody:
         return rest or b""
 
     def _keep(self, piece: bytes) -> None:
-        if not piece:
+        self.received += len(piece)
+        if self._is_discarded or not piece:
             return
         if self._pieces and len(self._pieces[-1]) + len(piece) <= _SMALL:
             self._pieces[-1] += piece
         else:
             self._pieces.append(piece)
         self._buffered += len(piece)
-        self.received += len(piece)
 
     def fail(self, error: Exception) -> None:
         """End the body with *error*, which every reader gets from now on."""
@@ -226,7 +228,8 @@ class IncomingBody:
         self._wake()
 
     def discard(self) -> None:
-        """Drop what is here; nobody reads this body any more."""
+        """Drop what is here and what still arrives: this body is not read any more."""
+        self._is_discarded = True
         self._pieces.clear()
         self._buffered = 0
         self._resume()
@@ -259,8 +262,11 @@ class IncomingBody:
             return await self._read_unpacked()
         self._is_read_whole = True
         self._check_size(max(self.length, self.received))
-        while not self.is_ended:
-            await self._wait()
+        try:
+            while not self.is_ended:
+                await self._wait()
+        finally:  # a reader that was cancelled wants no more: what arrives is bounded by HIGH_WATER again
+            self._is_read_whole = False
         if self._error is not None:
             raise self._error
         self._check_size(self.received)

@@ -188,6 +188,8 @@ class HTTPProtocol(Channel):
             self._exchange = exchange = HTTPExchange(self, head, body, peer)
             self._state = _BODY
             data, self._buffer, self._at = self._buffer[self._at :], b"", 0
+            # Reading may be paused for what came ahead of its turn; from here to its end only the body pauses it.
+            self._resume_reading()
             if data:
                 self._feed(data)
         else:

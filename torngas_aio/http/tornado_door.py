@@ -83,7 +83,7 @@ class TornadoDoor(HTTPMessageDelegate):
         if start_line.method in _BODILESS and "Content-Length" not in headers and "Transfer-Encoding" not in headers:
             return None
         # Tornado reads the body, and looks at its limits, when this is done: `prepare` may change them before.
-        task.add_done_callback(self._exchange.body.want)
+        task.add_done_callback(self._exchange.body.discard)
         return self._exchange.body.wanted
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -271,11 +271,18 @@ class _Body:
         self._error: Exception | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._taken: asyncio.Future[None] | None = None
+        self._is_discarded = False
         self._is_streaming = False
         self.wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def want(self, *_: object) -> None:
-        """Let the body come: somebody waits for it, or nobody will any more."""
+    def discard(self, *_: object) -> None:
+        """Drop what is here and what still arrives: this body is not read any more."""
+        self._is_discarded = True
+        self._chunks.clear()
+        self._want()
+        self._let_go()
+
+    def _want(self) -> None:
         if not self.wanted.done():
             self.wanted.set_result(None)
 
@@ -288,6 +295,8 @@ class _Body:
         return b"".join(self._chunks)
 
     def feed(self, chunk: bytes) -> Awaitable[None] | None:
+        if self._is_discarded:
+            return None
         self._chunks.append(bytes(chunk))
         self._wake()
         if not self._is_streaming:
@@ -310,7 +319,9 @@ class _Body:
         self._let_go()
 
     async def read_all(self) -> bytes:
-        self.want()
+        self._is_streaming = False  # a chunk that waits to be taken must not hold back the rest
+        self._want()
+        self._let_go()
         while not self._has_ended:
             await self._wait()
         body = b"".join(self._chunks)
@@ -319,7 +330,7 @@ class _Body:
 
     async def read_chunk(self) -> bytes:
         self._is_streaming = True
-        self.want()
+        self._want()
         while not self._chunks:
             if self._has_ended:
                 return b""
