@@ -117,15 +117,11 @@ class MessageReader:
         self._parts: bytearray | io.StringIO | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Take *data*, which follows what was fed before."""
+    def feed(self, data: bytes) -> int:
+        """Take *data*, which follows what was fed before; return how many bytes wait to be taken apart."""
         self._buffer = self._buffer[self._at :] + data if self._buffer else data
         self._at = 0
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that were fed and not taken apart yet."""
-        return len(self._buffer) - self._at
+        return len(self._buffer)
 
     def next(self) -> tuple[int, Any] | None:
         """Return opcode and content of the next message; `UNFINISHED` after a fragment; None when bytes are missing.

@@ -150,9 +150,8 @@ class WebSocketConnection(Successor):
         self._has_heard = True
         if self._is_cut:
             return
-        self._reader.feed(data)
         self._wake()
-        if self._reader.buffered > HIGH_WATER and not self._is_reading_paused and not self._transport.is_closing():
+        if self._reader.feed(data) > HIGH_WATER and not self._is_reading_paused and not self._transport.is_closing():
             self._is_reading_paused = True
             self._transport.pause_reading()
 
@@ -209,7 +208,9 @@ class WebSocketConnection(Successor):
             if message is None:
                 if self._is_lost:
                     return
-                await self._more()
+                self._resume_reading()
+                self._waiter = waiter = self._loop.create_future()
+                await waiter
                 frames = 0
                 continue
             try:
@@ -225,21 +226,16 @@ class WebSocketConnection(Successor):
                 frames = 0
                 await asyncio.sleep(0)
 
-    async def _more(self) -> None:
-        """Return when more bytes are there, or the connection has ended."""
+    def _resume_reading(self) -> None:
         if self._is_reading_paused:
             self._is_reading_paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _dispatch(self, opcode: int, content: Any) -> Any:
         """Hand one message on; return what has to be awaited before the next one."""
@@ -416,9 +412,7 @@ class WebSocketConnection(Successor):
             self._write(close_frame(code, reason))
         if self._is_closed():
             return
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            self._transport.resume_reading()
+        self._resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._close_timer = self._close_timer or self._loop.call_later(CLOSE_SECONDS, self.abort)
