@@ -15,6 +15,7 @@
     ├── ConcurrentUse         (RuntimeError)   one database session was used from two tasks at once
     ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
     ├── SerializationError    (ValueError)     a value that the serializer cannot write or read
+    │   └── InvalidSignature                   stored bytes that were not signed with a secret of ours
     ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
     ├── InvalidJson           (ValueError)     a request body that is no JSON, too large or too deep
     ├── SessionError          (RuntimeError)   a session was used in a way it cannot honour
@@ -47,6 +48,7 @@ __all__ = [
     "HttpNotAllowError",
     "InvalidJson",
     "InvalidKey",
+    "InvalidSignature",
     "NotCallableError",
     "OutsideRequest",
     "PoolExhausted",
@@ -164,6 +166,10 @@ class InvalidKey(BaseError, ValueError):
 
 class SerializationError(BaseError, ValueError):
     """A value that the chosen serializer cannot write, or stored bytes that it will not read."""
+
+
+class InvalidSignature(SerializationError):
+    """Stored bytes without a valid signature: written by others, for another key, or with a secret no longer used."""
 
 
 class ValueTooLarge(BaseError, ValueError):

@@ -1,6 +1,7 @@
 """Aliases of the settings: one cache an alias and loop."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torngas_aio.cache import cache, caches
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.localcache import LocMemCache
 from torngas_aio.cache.registry import make_cache
+from torngas_aio.checks import missing_secrets
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.settings_manager import settings
 
@@ -84,6 +86,48 @@ def test_outside_a_loop_a_stand_in_finds_the_cache_when_used() -> None:
             assert await caches["default"].get("key") == 1
 
         asyncio.run(use())
+
+
+FILES = "torngas_aio.cache.backends.filecache.FileBasedCache"
+
+
+async def test_the_registry_hands_in_the_project_s_secrets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    entries = {"default": {"BACKEND": FILES, "LOCATION": str(tmp_path)}}
+    first, second = "the first secret of the project", b"the second secret of the project"
+
+    async def kept(conf: dict[str, Any]) -> object:
+        with settings.override(CACHES=entries, TORNADO_CONF=conf):
+            return await caches["default"].get("key")
+
+    with settings.override(CACHES=entries, TORNADO_CONF={"cookie_secret": first}):
+        await caches["default"].set("key", ["kept"])
+    assert await kept({"cookie_secret": {1: first, 2: second}, "key_version": 2}) == ["kept"]
+    assert await kept({"cookie_secret": first, "xsrf_cookies": True}) == ["kept"]
+    with settings.override(CACHES=entries, TORNADO_CONF={"cookie_secret": {3: first, 2: second}, "key_version": 2}):
+        await caches["default"].set("key", ["again"])
+    assert await kept({"cookie_secret": second}) == ["again"], "key_version signs"
+    assert not caplog.records
+    assert await kept({"cookie_secret": first}) is None
+    await close_all()
+
+
+@pytest.mark.parametrize("conf", [{}, {"cookie_secret": None}, {"cookie_secret": ""}, {"cookie_secret": "short"}])
+async def test_without_a_lasting_secret_a_shared_store_warns(
+    tmp_path: Path, conf: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = {"default": {"BACKEND": FILES, "LOCATION": str(tmp_path)}, "memory": ENTRY}
+    with settings.override(CACHES=entries, TORNADO_CONF=conf):
+        assert await caches["memory"].get("no such key") is None
+        assert not caplog.records
+        await caches["default"].set("key", ["kept"])
+        assert await caches["default"].get("key") == ["kept"]
+    assert "CACHES['default'] signs its values with a random secret" in caplog.text
+    with settings.override(CACHES=entries, TORNADO_CONF=conf), settings.override(**missing_secrets(settings)):
+        other = make_cache("again", entries["default"])
+        assert await other.get("key") == ["kept"], "the processes of a run share it"
+        assert "CACHES['again'] signs its values with a random secret" in caplog.text
+        await other.close()
+    await close_all()
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ from weakref import WeakKeyDictionary
 from torngas_aio._closing import close_with_loop
 from torngas_aio._importing import import_object
 from torngas_aio.cache.backends.base import BaseCache
+from torngas_aio.checks.signing import project_secrets
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.settings_manager import settings
 
 __all__ = ["Caches", "cache", "caches", "make_cache"]
 
-_Opened = dict[str, list[tuple[Mapping[str, Any], BaseCache]]]
+_Opened = dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any], BaseCache]]]
 
 
 class Caches:
@@ -45,10 +46,11 @@ class Caches:
         opened = self._opened.get(loop)
         if opened is None:
             opened = self._opened[loop] = {}
-        for known, found in opened.get(alias, ()):
-            if known is config:
+        conf = settings.TORNADO_CONF  # whose secret signs the values
+        for known, known_conf, found in opened.get(alias, ()):
+            if known is config and known_conf is conf:
                 return found
-        return self._open(opened, alias, config)
+        return self._open(opened, alias, config, conf)
 
     def __contains__(self, alias: object) -> bool:
         return alias in settings.CACHES
@@ -66,27 +68,29 @@ class Caches:
             known = ", ".join(map(repr, configured)) or "nothing"
             raise UnknownAlias(f"CACHES has no {alias!r}.{hint} It configures {known}.") from None
 
-    def _open(self, opened: _Opened, alias: str, config: Mapping[str, Any]) -> BaseCache:
+    def _open(self, opened: _Opened, alias: str, config: Mapping[str, Any], conf: Mapping[str, Any]) -> BaseCache:
         entries = opened.setdefault(alias, [])
-        for known, found in entries:
-            if known == config:  # the same settings under an override, or loaded anew
-                entries.append((config, found))
+        for known, known_conf, found in entries:
+            if known == config and known_conf == conf:  # the same settings under an override, or loaded once more
+                entries.append((config, conf, found))
                 return found
         made = make_cache(alias, config)
-        entries.append((config, made))
+        entries.append((config, conf, made))
         close_with_loop(("cache", alias, id(made)), self._closer(opened, alias, made))
         return made
 
     def _closer(self, opened: _Opened, alias: str, made: BaseCache) -> Callable[[], Awaitable[None]]:
         async def close() -> None:
-            opened[alias] = [entry for entry in opened.get(alias, []) if entry[1] is not made]
+            opened[alias] = [entry for entry in opened.get(alias, []) if entry[2] is not made]
             await made.close()
 
         return close
 
 
 def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:
-    """Return a new cache of the CACHES entry *config*; whoever makes it closes it.
+    """Return a new cache of the CACHES entry *config*, to be closed by the caller.
+
+    It signs with the project's secret, TORNADO_CONF['cookie_secret'], where its backend signs values.
 
     Raises:
         ConfigError: The backend does not exist, misses its library, or refuses its parameters.
@@ -104,7 +108,9 @@ def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:
             ) from exc
     if not (isinstance(kind, type) and hasattr(kind, "close")):
         raise ConfigError(f"{where} is no cache. Name a subclass of torngas_aio.cache.backends.base.BaseCache.")
-    made: BaseCache = kind(config.get("LOCATION", ""), {**config, "ALIAS": alias})
+    secrets, is_lasting = project_secrets(settings.as_dict())
+    secret = {"SECRET_KEY" if is_lasting else "RUN_SECRET": secrets}
+    made: BaseCache = kind(config.get("LOCATION", ""), {**config, **secret, "ALIAS": alias})
     return made
 
 

@@ -1,15 +1,18 @@
 """From a value to bytes and back, by a name in the settings.
 
-    'pickle'         any Python object (default); only for a store that nobody else can write
-    'safe-pickle'    the same bytes; plain data types only, no code of any kind is loaded
-    'signed-pickle'  pickle under HMAC-SHA256 with OPTIONS['SECRET_KEY']; a forged value is refused
+    'signed-pickle'  any Python object under HMAC-SHA256, bound to its key; a forged value is a miss.
+                     The default of shared stores. OPTIONS['SECRET_KEY'], else the project's cookie_secret
+    'pickle'         any Python object, unsigned: whoever can write to the store can run code here.
+                     The default in this process's memory
+    'safe-pickle'    the bytes of 'pickle'; plain data types only, no code of any kind is loaded
     'json'           plain data, readable by other programs
     'msgpack'        plain data, small and fast (needs msgspec)
 
-An `int` of 64 bits is always written as its decimal digits, so that every store can count with it.
+An `int` of 64 bits is always written as its decimal digits, unsigned, so that every store can count with it.
 Begin with `make_serializer`.
 """
 
+import contextlib
 import hmac
 import io
 import json
@@ -19,7 +22,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torngas_aio._importing import import_object
-from torngas_aio.exception import ConfigError, SerializationError
+from torngas_aio.exception import ConfigError, InvalidSignature, SerializationError
 
 __all__ = [
     "JsonSerializer",
@@ -29,12 +32,14 @@ __all__ = [
     "Serializer",
     "SignedPickleSerializer",
     "make_serializer",
+    "secrets_of",
 ]
 
 MIN_SECRET_BYTES = 16
 _TAG_BYTES = 32
 _COUNTED = 2**63  # integers within 64 bits, which stores can count with
 _SIGNED = b"s"
+_BOUND = b"k"  # signed together with the key
 _PACKED = b"\xc1"  # SPEC: msgpack never uses this byte, so no packed value can look like digits
 
 
@@ -74,6 +79,19 @@ class Serializer(ABC):
             raise
         except Exception as exc:  # a frontier: hostile bytes may raise anything
             raise SerializationError(f"{len(data)} stored bytes cannot be read: {exc}") from exc
+
+    def dumps_for(self, key: str, value: Any) -> bytes:
+        """Return *value* as bytes to stand under the finished *key*; as `dumps`, unless they are bound to it."""
+        return self.dumps(value)
+
+    def loads_for(self, key: str, data: bytes) -> Any:
+        """Return the value that `dumps_for` wrote for *key*.
+
+        Raises:
+            InvalidSignature: The bytes are not signed for this key.
+            SerializationError: As `loads`.
+        """
+        return self.loads(data)
 
     def check(self, value: Any, path: str) -> None:  # noqa: B027 - pickle takes whatever pickles
         """Look whether *value* would come back as it went.
@@ -116,29 +134,69 @@ class SafePickleSerializer(PickleSerializer):
 
 
 class SignedPickleSerializer(PickleSerializer):
-    """Pickle that reads only what was written with the same OPTIONS['SECRET_KEY'] (16 bytes or more)."""
+    """Pickle that reads only what was written with one of its secrets, under a cache's key for that key only.
+
+    OPTIONS['SECRET_KEY'] is a secret of 16 bytes or more, or several: the first (of a dict the one with the
+    highest version) signs, all of them are accepted.
+    """
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        secret = (options or {}).get("SECRET_KEY") or b""
-        self._secret = secret.encode() if isinstance(secret, str) else bytes(secret)
-        if len(self._secret) < MIN_SECRET_BYTES:
+        self._secrets = secrets_of((options or {}).get("SECRET_KEY"))
+        shortest = min(map(len, self._secrets), default=0)
+        if shortest < MIN_SECRET_BYTES:
             raise ConfigError(
-                f"OPTIONS['SECRET_KEY'] of a signed-pickle cache has {len(self._secret)} bytes; "
+                f"OPTIONS['SECRET_KEY'] of a signed-pickle cache has {shortest} bytes; "
                 f"give it {MIN_SECRET_BYTES} or more random ones."
             )
+        self._keys = [hmac.digest(secret, b"torngas_aio.cache", "sha256") for secret in self._secrets]
+
+    def dumps_for(self, key: str, value: Any) -> bytes:
+        if type(value) is int and -_COUNTED <= value < _COUNTED:
+            return b"%d" % value
+        data = _PLAIN.dumps(value)
+        return _BOUND + _bound_tag(self._keys[0], key, data) + data
+
+    def loads_for(self, key: str, data: bytes) -> Any:
+        if data[:1] in _DIGIT_HEADS:
+            with contextlib.suppress(ValueError):
+                return int(data)
+        tag, body = data[1 : 1 + _TAG_BYTES], data[1 + _TAG_BYTES :]
+        is_ours = data[:1] == _BOUND and any(
+            hmac.compare_digest(tag, _bound_tag(secret, key, body)) for secret in self._keys
+        )
+        if not is_ours:
+            raise InvalidSignature(f"The value stored under {key!r} carries no valid signature; it was not read.")
+        return _PLAIN.loads(body)
 
     def write(self, value: Any) -> bytes:
         data = super().write(value)
-        return _SIGNED + self._tag(data) + data
+        return _SIGNED + hmac.digest(self._secrets[0], data, "sha256") + data
 
     def read(self, data: bytes) -> Any:
-        head, tag, body = data[:1], data[1 : 1 + _TAG_BYTES], data[1 + _TAG_BYTES :]
-        if head != _SIGNED or not hmac.compare_digest(tag, self._tag(body)):
-            raise SerializationError("A stored value carries no valid signature; it was not read.")
+        tag, body = data[1 : 1 + _TAG_BYTES], data[1 + _TAG_BYTES :]
+        is_ours = data[:1] == _SIGNED and any(
+            hmac.compare_digest(tag, hmac.digest(secret, body, "sha256")) for secret in self._secrets
+        )
+        if not is_ours:
+            raise InvalidSignature("A stored value carries no valid signature; it was not read.")
         return super().read(body)
 
-    def _tag(self, data: bytes) -> bytes:
-        return hmac.digest(self._secret, data, "sha256")
+
+_PLAIN = PickleSerializer()
+
+
+def _bound_tag(secret: bytes, key: str, data: bytes) -> bytes:
+    bound = key.encode("utf-8", "surrogatepass")
+    return hmac.digest(secret, b"%d:%b%b" % (len(bound), bound, data), "sha256")
+
+
+def secrets_of(given: Any) -> tuple[bytes, ...]:
+    """Return the secrets of a setting: one, a list, or a dict of versions; the one that signs is the first."""
+    if isinstance(given, Mapping):
+        given = [given[version] for version in sorted(given, reverse=True)]
+    elif not isinstance(given, list | tuple):
+        given = [given]
+    return tuple(each.encode() if isinstance(each, str) else bytes(each) for each in given if each)
 
 
 class JsonSerializer(Serializer):

@@ -17,7 +17,7 @@ from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 from torngas_aio.settings_manager import Settings
 
-__all__ = ["fill_secrets", "is_well_known", "missing_secrets", "secret_faults"]
+__all__ = ["fill_secrets", "is_well_known", "missing_secrets", "project_secrets", "secret_faults"]
 
 SEED_NAME = "TORNGAS_RUN_SECRET"
 """Environment variable that hands the random secret of this run to the processes it starts."""
@@ -37,6 +37,9 @@ WELL_KNOWN = frozenset({
     "123456",
 })  # fmt: skip
 """Secrets of examples and documentation, torngas 1.8's and Tornado's among them."""
+
+MIN_SECRET_BYTES = 16
+"""Shorter secrets are not used to sign cached values."""
 
 PLACEHOLDERS = ("changeme", "yoursecret", "generateyourown", "insecure")
 
@@ -85,6 +88,21 @@ def missing_secrets(settings: Settings) -> dict[str, dict[str, str]]:
     if "SESSION['secret_key']" in missing:
         found["SESSION"] = {"secret_key": _derived("secret_key")}
     return found
+
+
+def project_secrets(values: Mapping[str, Any]) -> tuple[tuple[str | bytes, ...], bool]:
+    """Return the secrets in TORNADO_CONF['cookie_secret'], the one that signs first, and whether they last.
+
+    They do not last where they were made for this run; one is made where there is none.
+    """
+    conf = values.get("TORNADO_CONF") or {}
+    given: Any = conf.get("cookie_secret")
+    if _is_missing(given) or min(map(len, _versions(given))) < MIN_SECRET_BYTES:
+        return (_derived("cookie_secret"),), False
+    if isinstance(given, dict):
+        newest = conf.get("key_version", max(given))
+        return tuple(given[version] for version in sorted(given, key=lambda version: version != newest)), True
+    return (given,), SEED_NAME not in os.environ or given != _derived("cookie_secret")
 
 
 def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -100,6 +100,34 @@ async def test_the_folder_is_made_private(cache: FileBasedCache) -> None:
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777], ids=oct)
+async def test_every_folder_that_is_made_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    top = tmp_path / "made" / "for" / "it"
+    cache = FileBasedCache(str(top / "cache"))
+    former = os.umask(umask)
+    try:
+        await cache.set("key", 1)
+        await cache.raw_set("%s:key", b"a session", 60)
+        async with cache.lock("work"):
+            assert await cache.get("key") == 1
+    finally:
+        os.umask(former)
+        await cache.close()
+    made = [tmp_path / "made", *(tmp_path / "made").rglob("*")]
+    assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
+    assert {oct(path.stat().st_mode & 0o077) for path in made if path.is_file()} == {"0o0"}
+    values = [path for path in made if path.is_file() and path.parent.name != "locks"]
+    assert {oct(path.stat().st_mode & 0o777) for path in values} == {"0o600"}
+
+
+async def test_a_folder_of_the_user_s_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    cache = FileBasedCache(str(tmp_path))
+    await cache.set("key", 1)
+    await cache.close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
 async def test_removing_the_folder_while_it_is_in_use_loses_values_only(cache: FileBasedCache) -> None:
     import shutil
 

@@ -59,14 +59,6 @@ async def test_a_serializer_that_does_not_exist_is_refused(subject: Subject) -> 
         subject.make(OPTIONS={"SERIALIZER": "no.such"})
 
 
-async def test_what_another_serializer_wrote_is_an_error_that_says_so(subject: Subject) -> None:
-    plain = subject.make(OPTIONS={"SERIALIZER": "json"})
-    signed = subject.make(OPTIONS={"SERIALIZER": "signed-pickle", "SECRET_KEY": "sixteen bytes at least"})
-    await plain.set("key", ["forged"])
-    with pytest.raises(SerializationError, match="signature"):
-        await signed.get("key")
-
-
 async def test_all_caches_on_a_store_see_the_same(subject: Subject) -> None:
     one, two = subject.make(), subject.make()
     await one.set("key", 1)

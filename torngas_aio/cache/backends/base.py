@@ -13,17 +13,19 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
 from torngas_aio.cache.backends.store import Store
 from torngas_aio.cache.flight import SingleFlight
 from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
-from torngas_aio.cache.serializers import make_serializer
+from torngas_aio.cache.serializers import Serializer, make_serializer
 from torngas_aio.context import enter_request
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "Tokened"]
 
@@ -52,6 +54,7 @@ MISSING: Final = _Missing()
 """A `default=` that no cached value can be."""
 
 _DEFAULT_SECONDS = 300.0
+_RUN_SECRET = secrets.token_bytes(32)
 
 
 class Tokened(NamedTuple):
@@ -72,7 +75,9 @@ class BaseCache(Store):
     Args:
         location: LOCATION of the settings: addresses, a folder, a name.
         params: The rest of the alias's settings: TIMEOUT (300 s), OPTIONS, KEY_PREFIX, VERSION,
-            KEY_FUNCTION, and ALIAS, the name under which it was configured.
+            KEY_FUNCTION, ALIAS, the name under which it was configured, and SECRET_KEY, the project's secret
+            or secrets (RUN_SECRET: one that does not outlive the process), by which a shared store's values are
+            signed unless OPTIONS says otherwise.
 
     Attributes:
         alias: The name in CACHES, "" for a cache made by hand; messages name it.
@@ -94,8 +99,9 @@ class BaseCache(Store):
             refuses_spaces=self.refuses_spaces,
             owner=self.label,
         )
-        self.serializer = make_serializer(self.options.get("SERIALIZER", params.get("SERIALIZER")), self.options)
+        self.serializer = self._make_serializer(params)
         self.clock: Callable[[], float] = time.time
+        self._has_met_forgery = False
         self._flights = SingleFlight()
         self._refreshes: dict[str, asyncio.Task[None]] = {}
 
@@ -113,15 +119,16 @@ class BaseCache(Store):
 
     async def get(self, key: Key, default: Any = None, version: int | None = None) -> Any:
         """Return the value under *key*, *default* when there is none; a cached None is a value."""
-        data = await self.raw_get(self.keys_of.make(key, version))
-        return default if data is None else self.serializer.loads(data)
+        made = self.keys_of.make(key, version)
+        data = await self.raw_get(made)
+        return default if data is None else await self._loaded(made, data, default)
 
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
         """Put *value* under *key*, whatever was there."""
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        data = self.serializer.dumps(value)
+        data = self.serializer.dumps_for(made, value)
         if seconds == 0:
             await self.raw_delete(made)
         else:
@@ -132,7 +139,7 @@ class BaseCache(Store):
     ) -> bool:
         """Put *value* under *key* if nothing is there; of many callers at once exactly one gets True."""
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        data = self.serializer.dumps(value)
+        data = self.serializer.dumps_for(made, value)
         if seconds == 0:
             return not await self.raw_has(made)
         return await self.raw_add(made, data, seconds)
@@ -203,7 +210,8 @@ class BaseCache(Store):
         """Return the values of those among *keys* that are there; absent and expired ones are left out."""
         made = {self.keys_of.make(key, version): key for key in keys}
         found = await self.raw_get_many(made)
-        return {made[key]: self.serializer.loads(data) for key, data in found.items()}
+        values = {made[key]: await self._loaded(key, data, MISSING) for key, data in found.items()}
+        return {key: value for key, value in values.items() if value is not MISSING}
 
     async def set_many(
         self, data: Mapping[Any, Any], timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
@@ -211,7 +219,7 @@ class BaseCache(Store):
         """Put every item of *data*; return the keys that could not be put (their server is down)."""
         seconds = self.life(timeout)
         made = {self.keys_of.make(key, version): key for key in data}
-        items = {finished: self.serializer.dumps(data[key]) for finished, key in made.items()}
+        items = {finished: self.serializer.dumps_for(finished, data[key]) for finished, key in made.items()}
         if seconds == 0:
             await self.raw_delete_many(items)
             return []
@@ -303,8 +311,10 @@ class BaseCache(Store):
         Raises:
             NotImplementedError: The store has no compare-and-set (`can_swap` tells).
         """
-        found = await self.raw_read(self.keys_of.make(key, version))
-        return None if found is None else Tokened(self.serializer.loads(found.data), found.token)
+        made = self.keys_of.make(key, version)
+        found = await self.raw_read(made)
+        value = MISSING if found is None else await self._loaded(made, found.data, MISSING)
+        return None if found is None or value is MISSING else Tokened(value, found.token)
 
     async def cas(
         self,
@@ -316,7 +326,7 @@ class BaseCache(Store):
     ) -> bool:
         """Put *value* under *key* if nothing has changed there since `gets` gave *token*; tell whether it was done."""
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        data = self.serializer.dumps(value)
+        data = self.serializer.dumps_for(made, value)
         if seconds == 0:
             return await self.raw_drop(made, token)
         return (await self.raw_swap(made, data, token, seconds)).is_done
@@ -335,6 +345,50 @@ class BaseCache(Store):
         if not self.can_swap:
             self._refuse("lock()")
         return CacheLock(self, f"%lock:{escaped_prefix(self.keys_of.key_prefix)}:{name}", lease, wait)
+
+    # Bytes and values
+
+    def _make_serializer(self, params: Mapping[str, Any]) -> Serializer:
+        spec = self.options.get("SERIALIZER", params.get("SERIALIZER"))
+        if spec is None:
+            spec = "signed-pickle" if self.is_shared else "pickle"
+        if spec != "signed-pickle" or "SECRET_KEY" in self.options or not self.is_shared:
+            return make_serializer(spec, self.options)
+        secret = params.get("SECRET_KEY")
+        if secret is None:
+            logger.warning(
+                "%s signs its values with a random secret, made for this run: no other process and no later run can "
+                "read them. Set TORNADO_CONF['cookie_secret'], or OPTIONS['SECRET_KEY'].",
+                self.label,
+            )
+        return make_serializer(spec, {"SECRET_KEY": secret or params.get("RUN_SECRET") or _RUN_SECRET})
+
+    async def _loaded(self, made: str, data: bytes, default: Any) -> Any:
+        """Return the value of *data*, found under *made*; *default* where its signature is none of ours."""
+        try:
+            return self.serializer.loads_for(made, data)
+        except InvalidSignature as exc:
+            if not self._has_met_forgery:
+                self._has_met_forgery = True
+                logger.error(
+                    "%s: %s It counts as absent and is removed, as all such values will be, without a further line. "
+                    "Its secret is another process's or a former one, it was stored before values were signed, or "
+                    "somebody else writes to the store.",
+                    self.label,
+                    exc,
+                )
+            await self._remove_forged(made, data)
+            return default
+
+    async def _remove_forged(self, made: str, data: bytes) -> None:
+        """Remove *data*, so that `add`, `has_key` and the rest see the key as absent, too."""
+        with suppress(CacheUnavailable):  # it stays a miss
+            if not self.can_swap:
+                await self.raw_delete(made)
+                return
+            found = await self.raw_read(made)
+            if found is not None and found.data == data:
+                await self.raw_drop(made, found.token)
 
     # The store
 

@@ -206,6 +206,7 @@ class Folder:
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(file, "wb") as stream:
+                os.fchmod(file, 0o600)  # a umask may take from what open() was given
                 stream.writelines((head, name, data))
             os.utime(draft, (expires_at, expires_at))
             return self._rename(draft, place)
@@ -218,7 +219,7 @@ class Folder:
         try:
             draft.replace(place)
         except FileNotFoundError:
-            place.parent.mkdir(0o700, parents=True, exist_ok=True)
+            _make_private(place.parent)
             draft.replace(place)
         except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError):
             if not place.is_dir():
@@ -291,8 +292,18 @@ def _open_lock(path: Path) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        _make_private(path.parent)
         return os.open(path, flags, 0o600)
+
+
+def _make_private(folder: Path) -> None:
+    """Make *folder* and those of its parents that are missing, each open to its owner only, whatever the umask."""
+    if folder.is_dir():
+        return
+    _make_private(folder.parent)
+    with contextlib.suppress(FileExistsError):  # another process was first
+        folder.mkdir(0o700)
+        folder.chmod(0o700)
 
 
 def _take(file: int, patience: float) -> None:

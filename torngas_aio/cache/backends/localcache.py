@@ -64,7 +64,11 @@ class LocMemCache(BaseCache):
             self._entries.move_to_end(made)
         except KeyError:  # another thread's loop removed it meanwhile; what was found was live
             pass
-        return entry.value if entry.kind is Kind.AS_IS else self._open(entry)
+        if entry.kind is Kind.AS_IS:
+            return entry.value
+        if entry.kind is Kind.COPIED:
+            return entry.value.copy()
+        return await self._loaded(made, entry.value, default)
 
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
@@ -72,7 +76,7 @@ class LocMemCache(BaseCache):
         made = self.keys_of.make(key, version)
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else self.life(timeout)
         now = self.clock()
-        entry = self._entry(value, FOREVER if seconds is None else now + seconds)
+        entry = self._entry(made, value, FOREVER if seconds is None else now + seconds)
         if seconds == 0:
             self._entries.pop(made, None)
             return
@@ -89,13 +93,13 @@ class LocMemCache(BaseCache):
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        return self._add(made, self._entry(value, self._end(seconds)), seconds)
+        return self._add(made, self._entry(made, value, self._end(seconds)), seconds)
 
     # The store of bytes, for reserved keys and for whatever BaseCache does in the general way
 
     async def raw_get(self, key: str) -> bytes | None:
         entry = self._find(key)
-        return None if entry is None else self._packed(entry)
+        return None if entry is None else self._packed(key, entry)
 
     async def raw_set(self, key: str, data: bytes, timeout: float | None) -> None:
         self._keep(key, Entry(data, Kind.PACKED, self._end(timeout)))
@@ -119,7 +123,7 @@ class LocMemCache(BaseCache):
             entry = self._find(key)
             if entry is None:
                 return None
-            number = counted(self._packed(entry), delta)
+            number = counted(self._packed(key, entry), delta)
             self._location.shelf(key).entries[key] = Entry(number, Kind.AS_IS, entry.expires_at)
         return number
 
@@ -138,7 +142,7 @@ class LocMemCache(BaseCache):
             return None
         if touch != 0:
             entry.expires_at = self._end(touch)
-        return Versioned(self._packed(entry), entry)
+        return Versioned(self._packed(key, entry), entry)
 
     async def raw_swap(self, key: str, data: bytes, token: object, timeout: float | None) -> Swap:
         with self._writing:
@@ -147,7 +151,7 @@ class LocMemCache(BaseCache):
                 fresh = Entry(data, Kind.PACKED, self._end(timeout))
                 self._location.shelf(key).entries[key] = fresh
                 return Swap(True, Versioned(data, fresh))
-        return Swap(False, None if entry is None else Versioned(self._packed(entry), entry))
+        return Swap(False, None if entry is None else Versioned(self._packed(key, entry), entry))
 
     async def raw_drop(self, key: str, token: object) -> bool:
         with self._writing:
@@ -199,21 +203,16 @@ class LocMemCache(BaseCache):
                 shelf.put(key, entry, limit, self._cull_frequency, self.clock())
         return True
 
-    def _entry(self, value: Any, expires_at: float) -> Entry:
+    def _entry(self, key: str, value: Any, expires_at: float) -> Entry:
         kind = kind_of(value) if self._is_direct else Kind.PACKED
         if kind is Kind.COPIED:
             value = value.copy()
         elif kind is Kind.PACKED:
-            value = self.serializer.dumps(value)
+            value = self.serializer.dumps_for(key, value)
         return Entry(value, kind, expires_at)
 
-    def _open(self, entry: Entry) -> Any:
-        if entry.kind is Kind.COPIED:
-            return entry.value.copy()
-        return self.serializer.loads(entry.value)
-
-    def _packed(self, entry: Entry) -> bytes:
-        data: bytes = entry.value if entry.kind is Kind.PACKED else self.serializer.dumps(entry.value)
+    def _packed(self, key: str, entry: Entry) -> bytes:
+        data: bytes = entry.value if entry.kind is Kind.PACKED else self.serializer.dumps_for(key, entry.value)
         return data
 
     def _end(self, seconds: float | None) -> float:
