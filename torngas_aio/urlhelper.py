@@ -159,6 +159,9 @@ def load_app_urls(installed_apps: Iterable[str]) -> list[Rule]:
     Raises:
         UrlError: Lists every missing app, module, list and handler, every bad pattern and every name used twice.
     """
+    if isinstance(installed_apps, str):
+        wanted = f"must be a list or tuple; a tuple of one wants a comma: ({installed_apps!r},)."
+        raise UrlError(f"INSTALLED_APPS = {installed_apps!r}: {wanted}")
     rules: list[Rule] = []
     faults: list[str] = []
     token = _is_gathering.set(True)

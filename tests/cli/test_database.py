@@ -108,6 +108,19 @@ def test_versions_are_written_and_applied(shop: Path) -> None:
     assert "(head) (current), first tables" in run(shop, "db", "history", "--connection=default")
 
 
+def test_check_tells_of_versions_that_are_not_applied(shop: Path) -> None:
+    (shop / "shop" / "urls.py").write_text("urls = []\n")
+    (shop / "conf.py").write_text(SETTINGS + "DEBUG = True\nMIDDLEWARE_CLASSES = ()\n", encoding="utf-8")
+    assert "migration" not in run(shop, "check")
+    run(shop, "db", "revision", "-m", "first tables")
+    told = run(shop, "check")
+    assert "caution: migrations/default: 1 migration not applied: " in told
+    assert " (first tables). Run `torngas-aio db upgrade --connection=default`." in told
+    assert "caution: migrations/stock: 1 migration not applied: " in told
+    run(shop, "db", "upgrade", "--connection=stock")
+    assert "migrations/stock" not in run(shop, "check")
+
+
 @pytest.mark.slow
 def test_versions_follow_the_models_forth_and_back(shop: Path) -> None:
     assert "no versions of the connection 'default'" in run(shop, "db", "upgrade", fails=True)

@@ -1,5 +1,6 @@
 """routes, pipeline, check and shell tell what is there."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,94 @@ class TestCheck:
     def test_deployment_without_the_headers_of_the_proxy(self, project: Path, capsys: Capture) -> None:
         assert main(["check", "--deploy"]) == 0
         assert "caution: TRUSTED_PROXY_HEADERS is not set and XHEADERS is on" in capsys.readouterr().out
+
+    def test_a_method_that_does_not_fit_its_pattern_is_found(self, many: Path, capsys: Capture) -> None:
+        """A fault where the route never works, a caution where another method does."""
+        edit(
+            many / "home/urls.py",
+            "class Ours(WebHandler):\n    pass",
+            "class Ours(WebHandler):\n    def get(self): ...",
+        )
+        assert main(["check"]) == 1
+        err = capsys.readouterr().err
+        assert "home/urls.py:13: '/things/([0-9]+)' gives 1 argument, which home.urls.Ours.get(self)" in err
+        del sys.modules["home"], sys.modules["home.urls"]
+        edit(many / "home/urls.py", "def get(self): ...", "def get(self): ...\n    def put(self, key=''): ...")
+        assert main(["check"]) == 0
+        assert "caution: home/urls.py:" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("name", ["INSTALLED_APPS", "MIDDLEWARE_CLASSES", "COMMON_MODULES"])
+    def test_a_tuple_of_one_without_its_comma_is_one_fault(self, project: Path, capsys: Capture, name: str) -> None:
+        """Not one for each of its letters."""
+        setting = project / "settings/setting.py"
+        setting.write_text(f"{setting.read_text()}\nROUTE_MODULES = {{}}\n{name} = ('home')\n")
+        assert main(["check"]) == 1
+        err = capsys.readouterr().err
+        assert f"fault: {name} = 'home': must be a list or tuple; a tuple of one wants a comma: ('home',)." in err
+        assert err.endswith("\n1 fault.\n")
+
+    def test_import_errors_of_apps_stand_beside_the_other_faults(self, project: Path, capsys: Capture) -> None:
+        """Each with the project's line first."""
+        setting = project / "settings/setting.py"
+        setting.write_text(f"{setting.read_text()}\nTHREADS_NUM = 0\nTEMPLATE_CONFIG = {{'autoescap': True}}\n")
+        handler = project / "home/handlers/main_handler.py"
+        handler.write_text("class Index(Missing): pass\n")
+        assert main(["check"]) == 1
+        err = capsys.readouterr().err
+        assert "fault: home/handlers/main_handler.py:1: NameError: name 'Missing' is not defined" in err
+        assert "THREADS_NUM = 0" in err
+        assert "TEMPLATE_CONFIG['autoescap']" in err
+        assert err.endswith("\n3 faults.\n")
+
+
+class TestDeployment:
+    SECURE = (
+        "DEBUG = False\nTRUSTED_PROXY_HEADERS = ()\nALLOWED_HOSTS = ('example.com',)\n"
+        "SECURITY_HEADERS = {'Strict-Transport-Security': 'max-age=31536000'}\n"
+        "SESSION = {'secure': True, 'secret_key': 'k-long-and-random-secret-of-this-test'}\n"
+        "TORNADO_CONF = {'cookie_secret': 'a-long-and-random-secret-of-this-test', 'xsrf_cookies': True,"
+        " 'xsrf_cookie_kwargs': {'secure': True}}\n"
+        "MIDDLEWARE_CLASSES = ('torngas_aio.middleware.security.AllowedHostsMiddleware',"
+        " 'torngas_aio.middleware.security.SecurityHeadersMiddleware',"
+        " 'torngas_aio.middleware.session.SessionMiddleware')\n"
+    )
+
+    def check(self, directory: Path, capsys: Capture, settings: str, *words: str) -> str:
+        (directory / "conf.py").write_text(self.SECURE + settings)
+        sys.modules.pop("conf", None)
+        assert main(["check", "--settings=conf", *words]) == 0
+        return capsys.readouterr().out
+
+    def test_a_site_in_order_has_no_cautions(self, directory: Path, capsys: Capture) -> None:
+        assert self.check(directory, capsys, "", "--deploy") == "conf: no faults, 0 cautions, 0 routes.\n"
+
+    @pytest.mark.parametrize(
+        ("settings", "told"),
+        [
+            ("DEBUG = True", "DEBUG is on"),
+            ("SESSION = {**SESSION, 'secure': False}", "SESSION['secure'] is False"),
+            ("SESSION = {**SESSION, 'httponly': False}", "SESSION['httponly'] is False"),
+            ("TORNADO_CONF = {**TORNADO_CONF, 'xsrf_cookies': False}", "TORNADO_CONF['xsrf_cookies'] is off"),
+            ("TORNADO_CONF = {**TORNADO_CONF, 'xsrf_cookie_kwargs': {}}", "TORNADO_CONF['xsrf_cookie_kwargs'] lacks"),
+            ("SECURITY_HEADERS = {}", "No Strict-Transport-Security header"),
+            ("SECURITY_HEADERS = {'strict-transport-security': None}", "No Strict-Transport-Security header"),
+            (
+                "SECURITY_HEADERS = {'strict-transport-security': 'max-age=0'}",
+                "SECURITY_HEADERS['Strict-Transport-Security'] = ",
+            ),
+            ("MIDDLEWARE_CLASSES = MIDDLEWARE_CLASSES[:1]", "No Strict-Transport-Security header"),
+            ("MIDDLEWARE_CLASSES = MIDDLEWARE_CLASSES[1:]", "Any Host header is answered"),
+            ("ALLOWED_HOSTS = ('*',)", "Any Host header is answered"),
+        ],
+    )
+    def test_what_is_fit_for_development_only_is_told(
+        self, directory: Path, capsys: Capture, settings: str, told: str
+    ) -> None:
+        """Only when it is asked for, one caution each."""
+        out = self.check(directory, capsys, settings, "--deploy")
+        assert f"caution: {told}" in out
+        assert "1 caution," in out
+        assert "0 cautions," in self.check(directory, capsys, settings)
 
 
 class TestSettingsChoice:

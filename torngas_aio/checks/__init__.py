@@ -14,9 +14,10 @@ Begin with `check_settings`.
 from collections.abc import Mapping
 from typing import Any
 
+from torngas_aio.checks.deployment import deploy_cautions_of
 from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.paths import path_faults
-from torngas_aio.checks.references import cautions_of, deploy_cautions_of, reference_faults
+from torngas_aio.checks.references import cautions_of, reference_faults
 from torngas_aio.checks.shapes import shape_faults
 from torngas_aio.checks.signing import fill_secrets, missing_secrets, secret_faults
 from torngas_aio.settings_manager import Settings

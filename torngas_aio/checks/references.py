@@ -42,15 +42,6 @@ def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
         )
 
 
-def deploy_cautions_of(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is open where other machines can reach the server."""
-    if values.get("XHEADERS") and values.get("TRUSTED_PROXY_HEADERS") is None:
-        yield (
-            "TRUSTED_PROXY_HEADERS is not set and XHEADERS is on: X-Forwarded-For and X-Forwarded-Proto are believed. "
-            "Name the headers that your proxy sets, and let it clear the others."
-        )
-
-
 def uses(values: Mapping[str, Any], middleware: str) -> bool:
     """Whether MIDDLEWARE_CLASSES names *middleware*, by dotted path or as the class itself."""
     return middleware in _paths_of(values.get("MIDDLEWARE_CLASSES", ()))

@@ -1,21 +1,42 @@
-"""`torngas-aio check`: what is wrong with the project, all at once."""
+"""`torngas-aio check`: what is wrong with the project, all at once.
+
+    faults     it does not start, or a route never works        status 1
+    cautions   it runs, but hardly as meant                     status 0
+    --deploy   cautions about what is open to other machines, too
+
+Begin with `Check`.
+"""
 
 import argparse
+import asyncio
+import importlib.util
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+from torngas_aio._closing import close_all
+from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.cli.inspection import handler_name, is_foreign
-from torngas_aio.cli.project import add_settings_option, load_project
-from torngas_aio.exception import ConfigError
+from torngas_aio.cli.project import add_settings_option, load_server
+from torngas_aio.exception import BaseError, ConfigError
+from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
+from torngas_aio.webserver.serving import new_event_loop
 
 __all__ = ["Check"]
 
+DATABASE_SECONDS = 5.0
+"""How long one database may take to tell which migrations it has."""
+
 
 class Check:
-    """Check settings, URLs, hooks and modules without serving; list every fault and exit with 1 if there is one."""
+    """Check settings, URLs, handlers, hooks, modules and migrations without serving.
 
-    help = "check settings, URLs, hooks and modules"
+    Every fault is listed, and the status is 1 if there is one.
+    """
+
+    help = "check settings, URLs, handlers, hooks, modules and migrations"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--workers", type=int, default=1, help="look for what several processes do not stand")
@@ -25,24 +46,66 @@ class Check:
     def run(self, arguments: argparse.Namespace) -> int:
         """Print what was found."""
         try:
-            application = load_project(arguments.settings)
+            server = load_server(arguments.settings)
         except ConfigError as exc:
             for fault in exc.faults:
                 sys.stderr.write(f"fault: {fault}\n")
             sys.stderr.write(f"{_counted(len(exc.faults), 'fault')}.\n")
             return 1
-        found = cautions(settings, arguments.workers)
+        application = server.application
+        assert application is not None
+        found = [*server.cautions, *cautions(settings, arguments.workers), *_route_cautions(application)]
+        found += _migration_cautions()
         if arguments.deploy:
             found += deploy_cautions(settings)
-        for route in application.wildcard_router.routes():
-            found.extend(getattr(route.rule, "notes", ()))
-            if is_foreign(route):
-                found.append(f"{route.pattern}: {handler_name(route)} is plain Tornado and gets the call hooks only.")
+        found = list(dict.fromkeys(found))
         for caution in found:
             print(f"caution: {caution}")
         count = sum(1 for _ in application.wildcard_router.routes())
         print(f"{settings.source}: no faults, {_counted(len(found), 'caution')}, {_counted(count, 'route')}.")
         return 0
+
+
+def _route_cautions(application: Application) -> Iterator[str]:
+    for route in application.wildcard_router.routes():
+        yield from getattr(route.rule, "notes", ())
+        if is_foreign(route):
+            yield f"{route.pattern}: {handler_name(route)} is plain Tornado and gets the call hooks only."
+    yield from signature_findings(application.wildcard_router.routes())[1]
+
+
+def _migration_cautions() -> list[str]:
+    """A sentence for each database that is behind its `migrations/<name>/`, or that could not be asked."""
+    names = [name for name in settings.DATABASE_CONNECTION if Path("migrations", name).is_dir()]
+    if not names or importlib.util.find_spec("alembic") is None:
+        return []
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_ask_databases(names))
+
+
+async def _ask_databases(names: list[str]) -> list[str]:
+    try:
+        return [caution for name in names if (caution := await _ask_database(name))]
+    finally:
+        await close_all()
+
+
+async def _ask_database(name: str) -> str:
+    from torngas_aio.db.dbalchemy.migrations import Migrations
+
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS):
+            missing = await Migrations(name).pending()
+    except (BaseError, TimeoutError) as exc:
+        reason = str(exc) or f"no answer within {DATABASE_SECONDS:g} s"
+        return f"migrations/{name}: whether they are applied is not known: {reason}"
+    if not missing:
+        return ""
+    which = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+    return (
+        f"migrations/{name}: {_counted(len(missing), 'migration')} not applied: {which}. "
+        f"Run `torngas-aio db upgrade --connection={name}`."
+    )
 
 
 def _counted(number: int, noun: str) -> str:

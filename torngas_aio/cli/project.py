@@ -19,7 +19,7 @@ from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.webserver import Server
 from torngas_aio.webserver.serving import new_event_loop
 
-__all__ = ["add_settings_option", "choose_settings", "load_project", "run_async"]
+__all__ = ["add_settings_option", "choose_settings", "load_project", "load_server", "run_async"]
 
 CONVENTIONAL = ("settings.setting", "settings.settings")
 
@@ -58,9 +58,17 @@ def load_project(module: str | None = None) -> Application:
     Raises:
         ConfigError: Every fault of settings, URLs, middlewares and modules, together.
     """
-    choose_settings(module)
-    application: Application = Server(Path.cwd()).load_project()
+    application = load_server(module).application
+    assert application is not None
     return application
+
+
+def load_server(module: str | None = None) -> Server:
+    """Return a server with the project's application, which listens nowhere; raises as `load_project`."""
+    choose_settings(module)
+    server = Server(Path.cwd())
+    server.load_project()
+    return server
 
 
 def run_async(application: Application, function: Callable[[], Awaitable[_T]]) -> _T:

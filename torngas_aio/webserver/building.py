@@ -37,7 +37,8 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
         )
     given = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
-    return kind(handlers=list(urls), middlewares=settings.MIDDLEWARE_CLASSES, **given)
+    middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
+    return kind(handlers=list(urls), middlewares=middlewares, **given)
 
 
 def merge_faults(faults: Iterable[str], more: Iterable[str], *, without_urls: bool = False) -> list[str]:

@@ -21,6 +21,7 @@ from torngas_aio.checks import cautions, check_settings, fill_secrets
 from torngas_aio.exception import ArgumentError, ConfigError, UrlError
 from torngas_aio.i18n import load_translations
 from torngas_aio.logger import init_logging, shutdown_logging
+from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.banner import settings_info
@@ -31,6 +32,7 @@ from torngas_aio.webserver.options import define_options, log_options, parse_opt
 from torngas_aio.webserver.reloading import start_reloading
 from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving, settled_memory
 from torngas_aio.webserver.sockets import is_reachable, tls_context
+from torngas_aio.webserver.validation import service_findings
 
 if TYPE_CHECKING:
     from torngas_aio.http.supervisor import Worker
@@ -54,6 +56,7 @@ class Server:
         urls: The rules of all apps, once `load_urls` was called.
         application: Once `load_application` was called.
         http_server: The HTTP server, once `load_httpserver` was called.
+        cautions: What will run but hardly as meant, one sentence each; once `load_application` was called.
 
     Args:
         project_path: Put on `sys.path`; by default the directory of the program that was started.
@@ -65,6 +68,7 @@ class Server:
         self.urls: list[Any] | None = None
         self.application: Application | None = None
         self.http_server: FrontDoor | None = None
+        self.cautions: list[str] = []
         self._listeners = Listeners()
         self._is_tls = False
         self._faults: list[str] | None = None  # gathered by load_all instead of raised one step at a time
@@ -129,12 +133,16 @@ class Server:
                 load_translations(settings.TRANSLATIONS_CONF)
             except ConfigError as exc:
                 faults = merge_faults(faults, exc.faults)
+        found, self.cautions = service_findings(settings, faults)
+        faults = merge_faults(faults, found)
+        self.cautions += cautions(settings, workers_wanted())
         try:
             self.application = build_application(application, self.urls or [])
+            faults += signature_findings(self.application.wildcard_router.routes())[0]
         except ConfigError as exc:
             faults = merge_faults(faults, exc.faults, without_urls=bool(self._faults))
         self._blame(faults)
-        for caution in cautions(settings, workers_wanted()):
+        for caution in self.cautions:
             logger.warning("%s", caution)
         return self.application
 

@@ -7,9 +7,11 @@ A slave's engine runs in AUTOCOMMIT without rollbacks, so a read is one round tr
 Begin with `Cluster`.
 """
 
+import difflib
 import logging
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
 from time import monotonic
@@ -25,7 +27,7 @@ from torngas_aio._importing import import_object
 from torngas_aio.db.dbalchemy.dialects import register_dialects
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
-from torngas_aio.exception import ConfigError, DatabaseUnavailable
+from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault
 
 __all__ = ["Cluster", "Node", "begins_with_change", "make_engine"]
 
@@ -37,6 +39,16 @@ begins_with_change: ContextVar[bool] = ContextVar("torngas_aio_db_change", defau
 RETRY_SECONDS = 2.0
 """How long a slave that was down is left out before one request tries it again."""
 
+ENGINE_OPTIONS = (
+    "connect_args", "creator", "echo", "echo_pool", "enable_from_linting", "execution_options", "hide_parameters",
+    "insertmanyvalues_page_size", "isolation_level", "json_deserializer", "json_serializer", "label_length",
+    "logging_name", "max_identifier_length", "max_overflow", "paramstyle", "plugins", "pool_logging_name",
+    "pool_pre_ping", "pool_recycle", "pool_reset_on_return", "pool_size", "pool_timeout", "pool_use_lifo",
+    "poolclass", "query_cache_size", "use_insertmanyvalues",
+)  # fmt: skip
+"""What SQLAlchemy's engines take, for a hint when a name is misspelt."""
+
+_UNKNOWN_OPTIONS = re.compile(r"Invalid argument\(s\) (.+?) sent to create_engine").search
 _POOL_ONLY = ("pool_size", "max_overflow", "pool_timeout", "pool_use_lifo")
 
 
@@ -133,7 +145,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     try:
         engine = create_async_engine(spec.url, **_coerced(spec.url, options))
     except (sa_exc.SQLAlchemyError, ImportError, TypeError, ValueError) as exc:
-        raise ConfigError(_unusable(spec, label, exc)) from exc
+        raise ConfigError(*_unusable(spec, label, exc)) from exc
     _set_limits(engine, spec, label)
     event.listen(engine.sync_engine, "handle_error", _translator(label))
     if spec.is_sqlite:
@@ -241,13 +253,21 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(arg) for arg in error.args)}"
 
 
-def _unusable(spec: ServerSpec, label: str, error: Exception) -> str:
+def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:
     if isinstance(error, ImportError):
         extra = spec.driver.install if spec.driver else "db"
-        return f"database {label}: its driver is not installed ({error}). Install torngas-aio[{extra}]."
-    if isinstance(error, sa_exc.NoSuchModuleError):
-        return f"database {label}: {error}. Write a driver such as 'mysql+aiomysql', 'sqlite+aiosqlite'."
-    return f"database {label}: {type(error).__name__}: {error}"
+        text = f"its driver is not installed ({error}). Install it with `pip install 'torngas-aio[{extra}]'`."
+        yield Fault(f"database {label}: {text}", cause=f"missing {(error.name or str(error)).partition('.')[0]}")
+    elif isinstance(error, sa_exc.NoSuchModuleError):
+        yield f"database {label}: {error}. Write a driver such as 'mysql+aiomysql', 'sqlite+aiosqlite'."
+    elif isinstance(error, TypeError) and (unknown := _UNKNOWN_OPTIONS(str(error))):
+        for name in re.findall(r"'(\w+)'", unknown[1]):
+            near = difflib.get_close_matches(name, ENGINE_OPTIONS, n=1)
+            hint = f"Did you mean 'sqlalchemy.{near[0]}'?" if near else "Take it out."
+            text = f"'sqlalchemy.{name}': SQLAlchemy has no such option for this database. {hint}"
+            yield Fault(f"SQLALCHEMY_CONFIGURATION or 'kwargs' of database {label}: {text}", cause=text)
+    else:
+        yield f"database {label}: {type(error).__name__}: {error}"
 
 
 def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:

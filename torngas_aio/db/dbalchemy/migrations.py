@@ -16,6 +16,7 @@ from typing import Any, TextIO, cast
 from alembic import command
 from alembic.config import Config
 from alembic.operations.ops import MigrationScript
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData
 
@@ -102,6 +103,20 @@ class Migrations:
 
         async with cluster_of(self.name).master.engine.connect() as connection:
             return await connection.run_sync(read)
+
+    async def pending(self) -> list[str]:
+        """Return the versions that are on disk and not applied, the next one first, each with its message.
+
+        Raises:
+            ArgumentError: The database is at a version that is not on disk, or Alembic refuses otherwise.
+            DatabaseUnavailable: The database does not answer.
+        """
+        current = await self.current()
+        try:
+            scripts = ScriptDirectory.from_config(self._config).iterate_revisions("heads", current or "base")
+            return [f"{script.revision} ({script.doc})" for script in scripts][::-1]
+        except CommandError as exc:
+            raise ArgumentError(f"{self.name}: {exc}") from exc
 
     async def _run(self, function: Callable[[Config], Any]) -> Any:
         """Run one of Alembic's commands on the master; below SQLAlchemy's greenlet it may be synchronous."""

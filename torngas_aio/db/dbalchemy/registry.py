@@ -8,6 +8,7 @@ The only module of the layer that reads settings. Begin with `current_session`.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -22,14 +23,26 @@ from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.session import DbSession
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases
 from torngas_aio.db.dbalchemy.stickiness import STICKINESS, Stickiness
+from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import settings
 
-__all__ = ["cluster_of", "current_session", "database_specs", "open_session", "rolled_back", "session_scope"]
+__all__ = [
+    "cluster_of",
+    "current_session",
+    "database_specs",
+    "open_session",
+    "rolled_back",
+    "session_scope",
+    "validate_databases",
+]
+
+logger = logging.getLogger("torngas_aio.db")
 
 _Held = dict[tuple[str, int, int], tuple[Cluster, Any, Any]]
 _clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Held]" = WeakKeyDictionary()
 _NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
+_told: set[str] = set()  # what this process has been told about its settings
 _outer: ContextVar[Mapping[str, AsyncConnection]] = ContextVar("torngas_aio_db_connections")
 
 
@@ -39,7 +52,31 @@ def database_specs() -> tuple[DatabaseSpec, ...]:
     Raises:
         ConfigError: One list of all faults.
     """
-    return parse_databases(settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION)
+    return parse_databases(settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION, _tell_once)
+
+
+def validate_databases() -> list[str]:
+    """Make every configured engine, without a connection; return what is taken although it should be written otherwise.
+
+    Raises:
+        ConfigError: One list of all faults: settings, options that SQLAlchemy does not have, drivers that are missing.
+    """
+    notes: dict[str, None] = {}
+    faults: list[str] = []
+    for spec in parse_databases(settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION, notes.setdefault):
+        try:
+            Cluster(spec)
+        except ConfigError as exc:
+            faults += exc.faults
+    ConfigError.gather(faults)
+    _told.update(notes)
+    return list(notes)
+
+
+def _tell_once(note: str) -> None:
+    if note not in _told:
+        _told.add(note)
+        logger.warning("%s", note)
 
 
 def cluster_of(name: str = "default") -> Cluster:
@@ -54,7 +91,7 @@ def cluster_of(name: str = "default") -> Cluster:
     key = (name, id(connections), id(configuration))  # settings.override brings its own dicts: its own cluster
     entry = held.get(key)
     if entry is None:
-        cluster = Cluster(parse_database(name, connections, configuration))
+        cluster = Cluster(parse_database(name, connections, configuration, _tell_once))
         held[key] = cluster, connections, configuration  # the dicts are kept, so that their ids stay their own
         close_with_loop(("database", *key), _closer(held, key, cluster))
         return cluster

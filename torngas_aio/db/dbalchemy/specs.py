@@ -9,7 +9,7 @@ Begin with `parse_database`.
 
 import difflib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,8 +81,13 @@ class DatabaseSpec:
     slaves: tuple[ServerSpec, ...]
 
 
-def parse_databases(connections: Any, configuration: Any) -> tuple[DatabaseSpec, ...]:
+def parse_databases(
+    connections: Any, configuration: Any, tell: Callable[[str], object] = logger.warning
+) -> tuple[DatabaseSpec, ...]:
     """Return every database of *connections*.
+
+    Args:
+        tell: Gets a sentence for what is taken although it should be written otherwise.
 
     Raises:
         ConfigError: One list of all faults.
@@ -93,18 +98,24 @@ def parse_databases(connections: Any, configuration: Any) -> tuple[DatabaseSpec,
     faults: list[str] = []
     for name in connections:
         try:
-            found.append(parse_database(name, connections, configuration))
+            found.append(parse_database(name, connections, configuration, tell))
         except ConfigError as exc:
             faults += exc.faults
     ConfigError.gather(dict.fromkeys(faults))
     return tuple(found)
 
 
-def parse_database(name: str, connections: Mapping[str, Any], configuration: Mapping[str, Any]) -> DatabaseSpec:
+def parse_database(
+    name: str,
+    connections: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    tell: Callable[[str], object] = logger.warning,
+) -> DatabaseSpec:
     """Return the database *name* of DATABASE_CONNECTION.
 
     Args:
         configuration: SQLALCHEMY_CONFIGURATION, the options of every engine.
+        tell: As for `parse_databases`.
 
     Raises:
         ConfigError: It is there and cannot work; lists every fault of it.
@@ -115,14 +126,15 @@ def parse_database(name: str, connections: Mapping[str, Any], configuration: Map
             f"No database {name!r} in DATABASE_CONNECTION, which has {_listed(connections)}. "
             f"Add it, or correct the model's __connection_name__."
         )
-    return _Parser(name, configuration).parse(connections[name])
+    return _Parser(name, configuration, tell).parse(connections[name])
 
 
 class _Parser:
     """Reads one database and gathers its faults."""
 
-    def __init__(self, name: str, configuration: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, configuration: Mapping[str, Any], tell: Callable[[str], object]) -> None:
         self.name = name
+        self.tell = tell
         self.path = f"DATABASE_CONNECTION[{name!r}]"
         self.faults: list[str] = []
         self.common = self.engine_options("SQLALCHEMY_CONFIGURATION", configuration)
@@ -172,7 +184,7 @@ class _Parser:
         options = {str(key).removeprefix(PREFIX): value for key, value in raw.items()}
         for key in [key for key in options if key in _REMOVED]:
             del options[key]
-            logger.warning("%s: %r means nothing to SQLAlchemy 2 and is ignored; take it out.", path, key)
+            self.tell(f"{path}: {key!r} means nothing to SQLAlchemy 2 and is ignored; take it out.")
         if not isinstance(options.get("connect_args") or _EMPTY, Mapping):
             self.faults.append(f"{path}['sqlalchemy.connect_args'] must be a dict of the driver's own arguments.")
             del options["connect_args"]
@@ -198,8 +210,8 @@ class _Parser:
         if driver is None:
             return None, name
         if is_mapped:
-            logger.warning(
-                "%s['DRIVER'] = %r is a synchronous driver; %r serves it. Write that name.", path, name, driver.name
+            self.tell(
+                f"{path}['DRIVER'] = {name!r} is a synchronous driver; {driver.name!r} serves it. Write that name."
             )
         return driver, driver.drivername
 

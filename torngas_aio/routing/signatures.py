@@ -1,0 +1,95 @@
+"""Whether a handler's methods take what their route's pattern gives them.
+
+    (r"/post/(\\d+)", Post)      async def get(self)           never works: a fault
+    (r"/posts", Post)           get(self), put(self, key)     PUT never works here: a caution
+
+Begin with `signature_findings`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import tornado
+from tornado.routing import PathMatches
+from tornado.web import RequestHandler
+from tornado.websocket import WebSocketHandler
+
+from torngas_aio._project_errors import PACKAGE, shortened
+from torngas_aio.routing.route import Route
+
+__all__ = ["signature_findings"]
+
+_KNOWN_WRAPPERS = (PACKAGE, str(tornado.__path__[0]))
+
+
+def signature_findings(routes: Iterable[Route]) -> tuple[list[str], list[str]]:
+    """Return a sentence for each route none of whose methods takes its pattern's groups, and one for each other misfit.
+
+    A decorator that may pass arguments of its own is taken at its word; those of Tornado and of this package are looked
+    through.
+    """
+    faults: list[str] = []
+    cautions: list[str] = []
+    for route in routes:
+        methods = dict(_methods_of(route.handler_class))
+        misfits = [_sentence(route, verb, method) for verb, method in methods.items() if not _fits(route, method)]
+        (faults if len(misfits) == len(methods) else cautions).extend(misfits)
+    return faults, cautions
+
+
+def _methods_of(handler_class: type[RequestHandler]) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The methods that a request to *handler_class* may call with the groups, less those it does not implement."""
+    if issubclass(handler_class, WebSocketHandler):
+        yield "open", handler_class.open
+        return
+    for name in handler_class.SUPPORTED_METHODS:
+        method = getattr(handler_class, name.lower(), None)
+        if callable(method) and method is not getattr(RequestHandler, name.lower(), None):
+            yield name.lower(), method
+
+
+def _fits(route: Route, method: Callable[..., Any]) -> bool:
+    matcher = route.rule.matcher
+    if not isinstance(matcher, PathMatches):
+        return True
+    names = matcher.regex.groupindex
+    try:
+        signature = _signature_of(method)
+    except (TypeError, ValueError):  # a callable that Python knows no signature of
+        return True
+    try:
+        if names:
+            signature.bind(None, **dict.fromkeys(names, b""))
+        else:
+            signature.bind(None, *[b""] * matcher.regex.groups)
+    except TypeError:
+        return False
+    return True
+
+
+def _signature_of(method: Callable[..., Any]) -> inspect.Signature:
+    def is_unknown(function: Any) -> bool:
+        code = getattr(function, "__code__", None)
+        return code is None or not code.co_filename.startswith(_KNOWN_WRAPPERS)
+
+    return inspect.signature(inspect.unwrap(method, stop=is_unknown), follow_wrapped=False)
+
+
+def _sentence(route: Route, verb: str, method: Callable[..., Any]) -> str:
+    place = getattr(route.rule, "place", "")
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    where = f" ({shortened(f'{code.co_filename}:{code.co_firstlineno}')})" if code is not None else ""
+    owner = f"{route.handler_class.__module__}.{route.handler_class.__qualname__}"
+    return (
+        f"{place + ': ' if place else ''}{route.pattern!r} gives {_given(route)}, which {owner}.{verb}"
+        f"{_signature_of(method)}{where} does not take. Give the method a parameter for each group, or write a group "
+        "that is no argument as `(?:...)`."
+    )
+
+
+def _given(route: Route) -> str:
+    regex = route.rule.matcher.regex  # type: ignore[attr-defined]  # a PathMatches
+    if regex.groupindex:
+        return f"the arguments {', '.join(regex.groupindex)}"
+    return f"{regex.groups or 'no'} argument{'' if regex.groups == 1 else 's'}"

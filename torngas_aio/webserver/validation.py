@@ -1,0 +1,136 @@
+"""What the services find in their settings: each configured one is made once, and nothing is connected.
+
+    CACHES                  the backend's constructor, and OPTIONS that it has not asked for
+    TEMPLATE_CONFIG         the engine's loader
+    DATABASE_CONNECTION     the databases' parser and their engines, SQLALCHEMY_CONFIGURATION included
+
+So there is one judge of each setting, the class that uses it. Begin with `service_findings`.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from torngas_aio import global_settings
+from torngas_aio._importing import import_object
+from torngas_aio._project_errors import import_fault
+from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+from torngas_aio.exception import ConfigError
+from torngas_aio.settings_manager import Settings
+
+__all__ = ["service_findings"]
+
+BACKENDS = "torngas_aio.cache.backends."
+EVERYWHERE = frozenset({"MAX_ENTRIES", "CULL_FREQUENCY"})
+"""OPTIONS that may stay when one cache is exchanged for another, as in Django."""
+
+
+def service_findings(settings: Settings, faults: list[str]) -> tuple[list[str], list[str]]:
+    """Return the faults and the cautions of caches, templates and databases.
+
+    Args:
+        faults: What is known already: a setting that is blamed there is left out.
+    """
+    found: list[str] = []
+    cautions: list[str] = []
+    steps: dict[str, Callable[[], list[str]]] = {
+        "TEMPLATE_CONFIG": partial(_try_templates, settings),
+        "DATABASE_CONNECTION": partial(_try_databases, settings),
+        **{f"CACHES[{alias!r}]": partial(_try_cache, settings, alias) for alias in _aliases(settings)},
+    }
+    for path, step in steps.items():
+        if any(fault.startswith((path, path.partition("[")[0] + " ")) for fault in faults):
+            continue
+        try:
+            cautions += step()
+        except ConfigError as exc:
+            found += exc.faults
+    return found, cautions
+
+
+def _try_templates(settings: Settings) -> list[str]:
+    if settings.TEMPLATE_CONFIG != global_settings.TEMPLATE_CONFIG:
+        from torngas_aio.template import create_loader
+
+        create_loader(settings.TEMPLATE_CONFIG, settings.TORNADO_CONF.get("template_path") or ".")
+    return []
+
+
+def _try_databases(settings: Settings) -> list[str]:
+    if not settings.DATABASE_CONNECTION:
+        return []
+    try:
+        from torngas_aio.db.dbalchemy.registry import validate_databases
+    except ImportError as exc:
+        raise ConfigError(import_fault(exc, "DATABASE_CONNECTION", "torngas_aio.db.dbalchemy", "")) from exc
+    return validate_databases()
+
+
+def _aliases(settings: Settings) -> Iterator[str]:
+    """The aliases that the project has configured or uses; the other defaults need no library."""
+    caches = settings.CACHES if isinstance(settings.CACHES, dict) else {}
+    for alias, entry in caches.items():
+        if entry != global_settings.CACHES.get(alias) or alias == _session_alias(settings):
+            yield alias
+
+
+def _session_alias(settings: Settings) -> str | None:
+    if not isinstance(settings.SESSION, dict) or not uses(settings.as_dict(), SESSION_MIDDLEWARE):
+        return None
+    return settings.SESSION.get("session_cache_alias")
+
+
+def _try_cache(settings: Settings, alias: str) -> list[str]:
+    from torngas_aio.cache.backends.base import BaseCache
+    from torngas_aio.cache.registry import make_cache
+
+    entry = settings.CACHES[alias]
+    path = entry["BACKEND"]
+    kind = import_object(path) if isinstance(path, str) else path
+    wanting = _wants_cache(settings, alias)
+    if wanting and not issubclass(kind, BaseCache):
+        raise ConfigError(
+            f"CACHES[{alias!r}]['BACKEND'] = {path!r}: {wanting} needs a cache, and this is none (it does not inherit "
+            "from torngas_aio.cache.backends.base.BaseCache). Name a cache, such as "
+            "'torngas_aio.cache.backends.rediscache.RedisCache', and give this one an alias of its own."
+        )
+    if kind.__module__.startswith(BACKENDS):  # a project's own class may connect when it is made
+        asked = _AskedFor(entry.get("OPTIONS") or {})
+        make_cache(alias, {**entry, "OPTIONS": asked})
+        ConfigError.gather(asked.unknown(f"CACHES[{alias!r}]['OPTIONS']"))
+    return []
+
+
+def _wants_cache(settings: Settings, alias: str) -> str:
+    """Who uses *alias* as a cache, as the subject of a sentence; empty where nothing of ours does."""
+    if alias == "default":
+        return "`torngas_aio.cache.cache`"
+    return "SessionMiddleware" if alias == _session_alias(settings) else ""
+
+
+class _AskedFor(Mapping[str, Any]):
+    """OPTIONS that remember which keys their backend has asked for."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+        self._asked: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self._asked.add(key)
+        return self._options[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+    def unknown(self, path: str) -> Iterator[str]:
+        """Yield a fault for each key that was not asked for."""
+        known = self._asked | EVERYWHERE
+        for key in self._options:
+            if key not in known:
+                near = difflib.get_close_matches(str(key).upper(), known, n=1)
+                hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(sorted(known))}."
+                yield f"{path}[{key!r}]: no such option. {hint}"
