@@ -399,8 +399,11 @@ async def test_a_value_beyond_the_servers_limit(make: Make, lone_memcached: Memc
     for call in (cache.set("big", b"x" * 1_100_000), cache.add("new", b"x" * 1_100_000)):
         with pytest.raises(ValueTooLarge, match="1100"):
             await call
+    assert await cache.get("big", "gone") == "gone", "a failed set leaves no old value"
+    await cache.set_many({"a": 1, "b": 1})
     with pytest.raises(ValueTooLarge):
-        await cache.set_many({"a": 1, "b": b"x" * 1_100_000})
+        await cache.set_many({"a": 2, "b": b"x" * 1_100_000})
+    assert await cache.get_many(["a", "b"]) == {}
     bold = make(lone_memcached.address, MAX_VALUE_BYTES=10_000_000)
     with pytest.raises(ValueTooLarge, match="larger than the server takes"):
         await bold.set("big", b"x" * 1_100_000)

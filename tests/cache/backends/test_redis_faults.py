@@ -366,6 +366,9 @@ async def test_out_of_memory_is_said_and_reading_goes_on(make: Make) -> None:
         assert "OOM" in done[-1]
         assert "raise its maxmemory" in done[-1]
         assert await cache.get("kept") == 1
+        with pytest.raises(CacheUnavailable, match="OOM"):
+            await cache.set("kept", 2)
+        assert await cache.get("kept", "gone") == "gone", "a failed set leaves no old value"
         await cache.delete_many(f"big{number}" for number in range(100))
         await cache.set("big", "x" * 100_000)
 

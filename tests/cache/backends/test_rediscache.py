@@ -126,6 +126,7 @@ async def test_scripts_are_sent_again_when_the_server_forgot_them(cache: RedisCa
 async def test_what_redis_cannot_take_is_refused_before_it_is_sent(
     cache: RedisCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await cache.set("key", 1)
     monkeypatch.setattr(rediscache, "MAX_VALUE_BYTES", 100)
     for call in (cache.set("key", "x" * 200), cache.add("key", "x" * 200), cache.set_many({"key": "x" * 200})):
         with pytest.raises(ValueTooLarge, match=r"CACHES\['main'\].*100 at most"):

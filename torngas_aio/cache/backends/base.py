@@ -54,6 +54,7 @@ MISSING: Final = _Missing()
 """A `default=` that no cached value can be."""
 
 _DEFAULT_SECONDS = 300.0
+_REMOVAL_SECONDS = 0.5
 _RUN_SECRET = secrets.token_bytes(32)
 
 
@@ -126,13 +127,17 @@ class BaseCache(Store):
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
-        """Put *value* under *key*, whatever was there."""
+        """Put *value* under *key*, whatever was there; what was there is removed when that fails."""
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        data = self.serializer.dumps_for(made, value)
-        if seconds == 0:
-            await self.raw_delete(made)
-        else:
-            await self.raw_set(made, data, seconds)
+        try:
+            data = self.serializer.dumps_for(made, value)
+            if seconds == 0:
+                await self.raw_delete(made)
+            else:
+                await self.raw_set(made, data, seconds)
+        except Exception:
+            await self._remove_stale([made])
+            raise
 
     async def add(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
@@ -216,14 +221,24 @@ class BaseCache(Store):
     async def set_many(
         self, data: Mapping[Any, Any], timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> list[Key]:
-        """Put every item of *data*; return the keys that could not be put (their server is down)."""
+        """Put every item of *data*; return the keys that could not be put (their server is down).
+
+        What stood under a key that could not be put is removed, where its server can be reached.
+        """
         seconds = self.life(timeout)
         made = {self.keys_of.make(key, version): key for key in data}
-        items = {finished: self.serializer.dumps_for(finished, data[key]) for finished, key in made.items()}
-        if seconds == 0:
-            await self.raw_delete_many(items)
-            return []
-        return [made[key] for key in await self.raw_set_many(items, seconds)]
+        try:
+            items = {finished: self.serializer.dumps_for(finished, data[key]) for finished, key in made.items()}
+            if seconds == 0:
+                await self.raw_delete_many(items)
+                return []
+            failed = await self.raw_set_many(items, seconds)
+        except Exception:
+            await self._remove_stale(made)
+            raise
+        if failed:
+            await self._remove_stale(failed)
+        return [made[key] for key in failed]
 
     async def delete_many(self, keys: Iterable[Key], version: int | None = None) -> None:
         """Remove *keys*; absent ones are passed over."""
@@ -389,6 +404,12 @@ class BaseCache(Store):
             found = await self.raw_read(made)
             if found is not None and found.data == data:
                 await self.raw_drop(made, found.token)
+
+    async def _remove_stale(self, keys: Iterable[str]) -> None:
+        """Remove values that a failed `set` was to replace, as far as the store can be reached."""
+        with suppress(Exception):  # the error of the `set` is the one to raise
+            async with asyncio.timeout(_REMOVAL_SECONDS):
+                await self.raw_delete_many(keys)
 
     # The store
 
