@@ -4,11 +4,13 @@
     tests     the whole suite on real servers               typing    mypy, strict
     coverage  the same, with branch coverage                docs      the documentation site
     soak      the long tests, marked slow                   bench     the benchmarks and their rivals
+    bounds    stores and servers, with the lowest and the newest versions of bounded libraries
 
 Begin with `tests`.
 """
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -29,6 +31,10 @@ SERVERS = {
 """Program that the tests start: the Debian package that holds it."""
 
 FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))))
+
+
+BOUNDED_TESTS = ["tests/contracts", "tests/db", "tests/cache", "tests/http", "tests/httpmodule", "tests/template"]
+"""Where a version that does not fit shows."""
 
 
 @nox.session
@@ -59,6 +65,17 @@ def soak(session: nox.Session) -> None:
     """Run the long tests."""
     _install(session)
     _run_pytest(session, "-m", "slow", "--timeout=900", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("versions", ["lowest", "newest"])
+def bounds(session: nox.Session, versions: str) -> None:
+    """Run what stands on private names of libraries, with the ends of the versions that pyproject allows."""
+    _apt(session, SERVERS)
+    pins = Path(session.create_tmp()) / "constraints.txt"
+    pins.write_text("".join(f"{line}\n" for line in _lowest()) if versions == "lowest" else "", encoding="utf-8")
+    session.install("--quiet", "--upgrade", "--upgrade-strategy=eager", "--editable", ".[dev]", "-c", str(pins))
+    _run_pytest(session, "-m", "not slow", *_workers(), *(session.posargs or BOUNDED_TESTS))
 
 
 @nox.session
@@ -119,6 +136,14 @@ def _requirements(name: str) -> list[str]:
     """The line of the `dev` extra that asks for *name*."""
     extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
     return [line for line in extras["dev"] if line.startswith(name)]
+
+
+def _lowest() -> list[str]:
+    """`name==lowest` for each requirement of the package that has an upper bound."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    found = (re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+),<", line) for line in lines)
+    return sorted({f"{bound[1]}=={bound[2]}" for bound in found if bound})
 
 
 def _apt(session: nox.Session, programs: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ Begin with `SQLQuery`.
 """
 
 import datetime as dt
+import enum
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Self
 
@@ -110,8 +111,9 @@ class SQLQuery:
         return "".join(parts)
 
     def values(self) -> list[Any]:
-        """Return the values, in the order of their marks."""
-        return [item.value for item in self.items if isinstance(item, SQLParam)]
+        """Return the values, in the order of their marks; an `Enum` member stands for its own value."""
+        values = (item.value for item in self.items if isinstance(item, SQLParam))
+        return [value.value if isinstance(value, enum.Enum) else value for value in values]
 
     @classmethod
     def join(

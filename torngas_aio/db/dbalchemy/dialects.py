@@ -213,7 +213,9 @@ class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
 
 class _AiomysqlModule(_ModuleMixin, AsyncAdapt_aiomysql_dbapi):
     def connect(self, *args: Any, **kwargs: Any) -> _AiomysqlConnection:
-        creator = kwargs.pop("async_creator_fn", self.aiomysql.connect)
+        from torngas_aio.db._aiomysql import connect  # here: only where aiomysql is installed
+
+        creator = kwargs.pop("async_creator_fn", connect)
         return await_(_AiomysqlConnection.create(self, self.greeted(creator(*args, **kwargs))))
 
 

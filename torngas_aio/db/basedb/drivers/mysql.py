@@ -9,6 +9,7 @@ import aiomysql
 from pymysql import err
 from pymysql.constants import CLIENT
 
+from torngas_aio.db._aiomysql import connect
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
 from torngas_aio.db.basedb.statements import MYSQL
 from torngas_aio.storage import Storage
@@ -97,7 +98,7 @@ class MySQLDriver(Driver):
 
     async def connect(self) -> Any:
         async with asyncio.timeout(self._connect_seconds):  # aiomysql's own covers only the network
-            return await aiomysql.connect(**self._options)
+            return await connect(**self._options)
 
     async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
         cursor = await connection.cursor(_Cursor)

@@ -1,7 +1,9 @@
 """SQLite through aiosqlite: a thread for each connection. Begin with `SQLiteDriver`."""
 
 import datetime as dt
+import decimal
 import sqlite3
+import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,7 +24,8 @@ class SQLiteDriver(Driver):
     """A database file, or one in memory, which has one connection and lives as long as that.
 
     Foreign keys are enforced. A transaction takes the write lock when it begins: two that read first and write
-    later would otherwise fail one another. Dates and times are kept as ISO text.
+    later would otherwise fail one another. Dates and times are kept as ISO text; `Decimal` and `UUID` are
+    sent as text, which a NUMERIC column turns into a float.
 
     Args:
         db: The file's path; `:memory:` for none.
@@ -111,8 +114,8 @@ class SQLiteDriver(Driver):
 
 def _adapted(value: Any) -> Any:
     # sqlite3's own adapters for these are deprecated since Python 3.12
-    return value.isoformat(" ") if isinstance(value, dt.datetime) else _adapted_day(value)
-
-
-def _adapted_day(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, (dt.date, dt.time)) else value
+    if isinstance(value, dt.datetime):
+        return value.isoformat(" ")
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    return str(value) if isinstance(value, (decimal.Decimal, uuid.UUID)) else value

@@ -1,0 +1,39 @@
+"""aiomysql's connection with an escape function of its own: PyMySQL's has other names, and faults, in each version.
+
+    bytes, bytearray, memoryview    aiomysql 0.3.2 calls a function that PyMySQL 1.2 has removed (aiomysql#1080)
+    negative intervals              PyMySQL 1.1 writes -1 h 30 min as -2:30
+    values shown as text, as UUID   escaped with backslashes, also where the server takes none (NO_BACKSLASH_ESCAPES)
+
+Both database layers connect here; private names of aiomysql are met in this module and `dbalchemy/dialects.py` only.
+"""
+
+import datetime as dt
+import decimal
+import time
+from typing import Any
+
+import aiomysql
+
+__all__ = ["connect"]
+
+_BYTES = (bytes, bytearray, memoryview)
+_BY_PYMYSQL = (int, float, decimal.Decimal, dt.date, dt.time, dt.timedelta, time.struct_time, list, tuple, set, dict)
+
+
+class _Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is untyped
+    def escape(self, obj: Any) -> str:
+        if isinstance(obj, _BYTES):
+            return f"_binary X'{bytes(obj).hex()}'"
+        if isinstance(obj, dt.timedelta) and obj.days < 0:
+            return f"'-{super().escape(-obj)[1:]}"
+        if obj is None or isinstance(obj, (str, *_BY_PYMYSQL)):
+            escaped: str = super().escape(obj)
+            return escaped
+        return self.escape(str(obj))
+
+
+async def connect(**options: Any) -> Any:
+    """Return an open connection; takes the arguments of `aiomysql.connect`, and raises what it raises."""
+    connection = _Connection(**options)
+    await connection._connect()
+    return connection
