@@ -139,7 +139,7 @@ def test_a_command_shows_the_projects_line_and_no_frames_of_ours(
 ) -> None:
     write("conf.py", "DEBUG = True\nMIDDLEWARE_CLASSES = ()\n")
     write("faulty.py", "def command():\n    return undefined_name\n")
-    monkeypatch.setattr("torngas_aio.cli.check.load_project", lambda _: __import__("faulty").command())
+    monkeypatch.setattr("torngas_aio.cli.check.load_server", lambda _: __import__("faulty").command())
     assert main(["check", "--settings=conf"]) == 1
     told = capsys.readouterr().err
     assert told.startswith("faulty.py:2: NameError: name 'undefined_name' is not defined\n")

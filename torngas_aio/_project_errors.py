@@ -2,7 +2,7 @@
 
     place_of(error)             home/handlers.py:17
     import_fault(error, ...)    one fault for whatever an import raised; the same cause is listed once
-    report(error)               a headline, and the traceback without frames of torngas_aio and of imports
+    report(error)               a headline, and the traceback of the project's own frames
 
 Begin with `import_fault`.
 """
@@ -18,7 +18,8 @@ from torngas_aio.exception import Fault
 __all__ = ["cause_of", "headline", "import_fault", "install_hint", "place_of", "report", "shortened"]
 
 PACKAGE = str(Path(__file__).parent)
-LIBRARIES = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib"))
+LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
+PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 EXTRAS = {
     "redis": "redis",
@@ -84,13 +85,13 @@ def headline(error: BaseException) -> str:
 
 
 def report(error: BaseException) -> str:
-    """Return the headline of *error* and below it its traceback, of the project's and of libraries' frames only."""
+    """Return the headline of *error* and below it its traceback: the project's own frames, and where it was raised."""
     summary = traceback.TracebackException.from_exception(error)
     chained: traceback.TracebackException | None = summary
     while chained is not None:
-        chained.stack = traceback.StackSummary.from_list(
-            [frame for frame in chained.stack if not _is_ours(frame.filename)]
-        )
+        innermost = chained.stack[-1:]
+        kept = [frame for frame in chained.stack if _is_project(frame.filename) or frame in innermost]
+        chained.stack = traceback.StackSummary.from_list([each for each in kept if not _is_ours(each.filename)])
         chained = chained.__cause__ or chained.__context__
     return f"{headline(error)}\n{''.join(summary.format())}"
 
@@ -121,7 +122,8 @@ def _frames(chain: TracebackType | None) -> Iterator[tuple[str, int]]:
 
 
 def _is_project(file: str) -> bool:
-    return not _is_ours(file) and not file.startswith((*LIBRARIES, "<"))
+    is_library = file.startswith((*LIBRARIES, "<")) or any(f"/{name}/" in file for name in PACKAGE_FOLDERS)
+    return not is_library and not _is_ours(file)
 
 
 def _is_ours(file: str) -> bool:

@@ -88,15 +88,39 @@ def insert(path: Path) -> None:
 
 
 def test_missing_tables_are_made(shop: Path) -> None:
-    assert run(shop, "syncdb") == "default: buyers\nstock: items\n"
+    assert run(shop, "syncdb") == "default: made buyers\nstock: made items\n"
     assert columns(shop / "shop.db", "buyers") == ["id", "name"]
     assert columns(shop / "stock.db", "items") == ["id"]
     insert(shop / "shop.db")
-    assert run(shop, "syncdb", "--connection=default") == "default: buyers\n"
+    assert run(shop, "syncdb", "--connection=default") == "default: already there buyers\n"
     assert rows(shop / "shop.db") == 1
     assert "--yes" in run(shop, "syncdb", "--drop", fails=True)
-    run(shop, "syncdb", "--drop", "--yes")
+    (shop / "stock.db").unlink()
+    told = "default: dropped buyers; made buyers\nstock: made items\n"
+    assert run(shop, "syncdb", "--drop", "--yes") == told
     assert rows(shop / "shop.db") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("    op.execute('NO SUCH STATEMENT')", ":12: OperationalError: "),
+        ("    raise RuntimeError('not now')", ":12: RuntimeError: not now"),
+        ("    return missing_name", ":12: NameError: name 'missing_name'"),
+        ("    op.execute(", ":12: SyntaxError: "),
+    ],
+)
+def test_a_migration_that_fails_shows_its_own_line_first(shop: Path, body: str, told: str) -> None:
+    """In the first line of what is written; nothing of ours below it."""
+    folder = shop / "migrations" / "default"
+    folder.mkdir(parents=True)
+    head = (
+        '"""fails"""\nfrom alembic import op\n\nrevision = "a1"\ndown_revision = None\n\n\n\ndef downgrade(): pass\n\n'
+    )
+    (folder / "a1_fails.py").write_text(f"{head}def upgrade():\n{body}\n", encoding="utf-8")
+    err = run(shop, "db", "upgrade", "--connection=default", fails=True)
+    assert err.startswith(f"migrations/default/a1_fails.py{told}"), err
+    assert "torngas_aio/" not in err
 
 
 def test_versions_are_written_and_applied(shop: Path) -> None:

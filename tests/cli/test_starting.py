@@ -1,5 +1,6 @@
 """startproject and startapp make what works at once."""
 
+import os
 import sys
 import urllib.request
 from pathlib import Path
@@ -43,6 +44,17 @@ def test_its_own_tests_pass(project: Path) -> None:
     done = Project(project).run("-m", "pytest", "-q", "-p", "torngas_aio.testing.plugin", "-W", "error")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
+
+
+@pytest.mark.parametrize("here", [".", "../here", "{path}"])
+def test_a_project_made_here_names_its_folder(directory: Path, capsys: pytest.CaptureFixture[str], here: str) -> None:
+    """And asks for no change of directory."""
+    (directory / "here").mkdir()
+    os.chdir(directory / "here")  # monkeypatch.chdir of `directory` undoes it
+    assert main(["startproject", "shop", here.format(path=directory / "here")]) == 0
+    out = capsys.readouterr().out
+    assert out == f"Made {directory / 'here'}. Now:\n\n  python runserver.py\n  python -m pytest\n\n"
+    assert (directory / "here" / "runserver.py").is_file()
 
 
 def test_it_is_served(project: Path) -> None:

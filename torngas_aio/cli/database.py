@@ -107,11 +107,14 @@ async def _sync(name: str, *, is_fresh: bool) -> None:
     from torngas_aio.db.dbalchemy import Connector
 
     connection = Connector.get_conn(name)
+    before = await connection.existing_tables()
     if is_fresh:
         await connection.drop_db()
     await connection.create_db()
-    tables = sorted(connection.metadata.tables)
-    print(f"{name}: {', '.join(tables) if tables else 'no models'}")
+    made = sorted(set(connection.metadata.tables) - (set() if is_fresh else set(before)))
+    steps = {"dropped": before if is_fresh else [], "made": made, "already there": [] if is_fresh else before}
+    told = "; ".join(f"{step} {', '.join(tables)}" for step, tables in steps.items() if tables)
+    print(f"{name}: {told or 'no models'}")
 
 
 async def _migrate(name: str, arguments: argparse.Namespace) -> None:

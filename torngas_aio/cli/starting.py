@@ -38,7 +38,9 @@ class StartProject:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise ConfigError(f"{target}: exists and is not empty. Choose another name, or empty it.")
         copy_templates("project", target, {"project": name, "secret": secrets.token_urlsafe(32)})
-        print(f"Made {target}. Now:\n\n  cd {target}\n  python runserver.py\n  python -m pytest\n")
+        is_here = target.resolve() == Path.cwd()
+        steps = [*([] if is_here else [f"cd {target}"]), "python runserver.py", "python -m pytest"]
+        print("\n  ".join([f"Made {target.resolve() if is_here else target}. Now:\n", *steps]) + "\n")
         return 0
 
 

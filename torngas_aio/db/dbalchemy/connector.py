@@ -10,7 +10,7 @@ Begin with `Connector`.
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 
-from sqlalchemy import MetaData
+from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from torngas_aio.db.dbalchemy.engines import Cluster
@@ -58,6 +58,17 @@ class DbConnection:
         """Create, on the master, the tables that do not exist yet."""
         async with self.engine.begin() as connection:
             await connection.run_sync(self.metadata.create_all)
+
+    async def existing_tables(self) -> list[str]:
+        """Return the names of the models' tables that the master has, sorted."""
+
+        def read(connection: Connection) -> list[str]:
+            inspector = inspect(connection)
+            tables = self.metadata.tables.items()
+            return sorted(name for name, table in tables if inspector.has_table(table.name, schema=table.schema))
+
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(read)
 
     async def drop_db(self) -> None:
         """Drop, on the master, the tables of the connection's models with all their rows."""
