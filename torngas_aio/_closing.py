@@ -1,24 +1,42 @@
 """What is open must be closed: once, within a time limit, whoever is being cancelled meanwhile.
 
     close_safely      one resource, to its end, shielded from cancellation and bounded in time
+    bounded           one step of a start, bounded in time
+    cancel_tasks      tasks that may swallow their cancellation
     close_with_loop   a room that opens a pool says so; `close_all` closes what this loop holds
 
 Begin with `close_safely`.
 """
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["CLOSE_SECONDS", "Close", "close_all", "close_safely", "close_with_loop", "forget"]
+__all__ = [
+    "CLOSE_SECONDS",
+    "Close",
+    "bounded",
+    "cancel_tasks",
+    "close_all",
+    "close_safely",
+    "close_with_loop",
+    "forget",
+]
 
 logger = logging.getLogger("torngas_aio.closing")
 
 CLOSE_SECONDS = 5.0
 """How long closing one resource may take before it is abandoned, with an error in the log."""
 
+CANCEL_SECONDS = 1.0
+"""How long what was cancelled late may take to end before it is left behind."""
+
 Close = Callable[[], Awaitable[object]]
+
+_left_behind: set[asyncio.Task[Any]] = set()  # held, so that none is destroyed while it is pending
 
 _open: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, Close]]" = WeakKeyDictionary()
 
@@ -27,17 +45,68 @@ async def close_safely(key: object, close: Close, seconds: float = CLOSE_SECONDS
     """Await *close* to its end; what it raises is logged, never raised.
 
     A caller that is cancelled meanwhile is held until the closing has ended or *seconds* have passed,
-    and is then cancelled.
+    and is then cancelled. A closing that swallows its own cancellation is left behind.
     """
-    task = asyncio.ensure_future(_run(key, close, seconds))  # owned here: awaited in every case
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(_closed(key, close))  # owned here: awaited, or cancelled, in every case
+    until = loop.time() + seconds
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    while not task.done() and loop.time() < until:
         try:
-            await asyncio.shield(task)
+            await asyncio.wait((task,), timeout=until - loop.time())
         except asyncio.CancelledError as exc:
             cancelled = exc
+    if not task.done():
+        logger.error("Closing %r took more than %.0f s; it was abandoned.", key, seconds)
+        task.set_name(f"that closes {key!r}")
+        await cancel_tasks((task,), CANCEL_SECONDS)
     if cancelled is not None:
         raise cancelled
+
+
+async def bounded(name: object, work: Close, seconds: float, context: contextvars.Context | None = None) -> None:
+    """Await *work* in a task of its own for at most *seconds*, also where it swallows its cancellation.
+
+    Args:
+        context: What the task runs in; None: a copy of the caller's.
+
+    Raises:
+        TimeoutError: It took longer; it was cancelled and, if need be, left behind.
+        Exception: What *work* raised.
+    """
+    task = asyncio.get_running_loop().create_task(_awaited(work), name=f"of {name}", context=context)
+    try:
+        await asyncio.wait((task,), timeout=seconds)
+    finally:
+        is_late = not task.done()
+        if is_late:
+            await cancel_tasks((task,), CANCEL_SECONDS)
+    if is_late:
+        raise TimeoutError(f"{name} took more than {seconds:g} s.")
+    task.result()
+
+
+async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]], seconds: float = CLOSE_SECONDS) -> None:
+    """Cancel *tasks* and wait until they have ended; one that swallows two cancellations is named and left behind.
+
+    Those that were left behind before are not waited for again.
+
+    A caller that is cancelled meanwhile waits no longer.
+
+    Args:
+        seconds: For all of them together; half of it after each cancellation.
+    """
+    waiting = set(tasks) - _left_behind
+    for _ in range(2):
+        if not waiting:
+            return
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=seconds / 2)
+    for task in waiting:
+        logger.error("The task %s was cancelled twice and does not end; it is left behind.", task.get_name())
+        _left_behind.add(task)
+        task.add_done_callback(_left_behind.discard)
 
 
 def close_with_loop(key: object, close: Close) -> None:
@@ -63,11 +132,12 @@ async def close_all(seconds: float = CLOSE_SECONDS) -> None:
         await close_safely(key, close, seconds)
 
 
-async def _run(key: object, close: Close, seconds: float) -> None:
+async def _closed(key: object, close: Close) -> None:
     try:
-        async with asyncio.timeout(seconds):
-            await close()
-    except TimeoutError:
-        logger.error("Closing %r took more than %.0f s; it was abandoned.", key, seconds)
-    except Exception:  # a frontier: the other resources must still be closed
+        await close()
+    except Exception:  # the other resources must still be closed
         logger.exception("Closing %r failed.", key)
+
+
+async def _awaited(work: Close) -> None:
+    await work()

@@ -34,7 +34,7 @@ from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.request import Request
 from torngas_aio.http.tornado_door import TornadoDoor
-from torngas_aio.lifespan import Background, Lifespan
+from torngas_aio.lifespan import Background, Lifespan, StopEvent
 from torngas_aio.logger import level_of, request_summary
 from torngas_aio.pipeline import IDLE, Pipeline, PipelineRun, RouteStages
 from torngas_aio.routing import ApplicationRouter, Resolved, Route
@@ -63,6 +63,7 @@ class Application(web.Application):
         lifespan: What is opened before the first request and closed after the last.
         background: Owns tasks that outlive their request: `application.background.start_soon(function, ...)`.
         open_sockets: The WebSocket handlers whose sockets are open.
+        is_stopping: Whether the server has begun to stop; `await application.is_stopping.wait()` waits for it.
         context_for: Gives the context to run a request in; None: a copy of the one the server was started in.
 
     Raises:
@@ -84,6 +85,8 @@ class Application(web.Application):
         self.background = Background()
         self.lifespan = Lifespan()
         self.open_sockets: WeakSet[WebSocketHandler] = WeakSet()
+        self.is_stopping = StopEvent()
+        self.takes_sockets = True
         self.template_loaders: dict[Any, Any] = {}
         self.absent_pages: set[Any] = set()
         self.request_timeout: float | None = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)
@@ -103,19 +106,28 @@ class Application(web.Application):
         Raises:
             Exception: What a hook raised; those before it have been shut down again.
         """
+        if not self.lifespan.is_open:  # a loop of its own may have stopped it before
+            self.is_stopping, self.takes_sockets = StopEvent(), True
         await self.lifespan.open()
 
     async def shutdown(self) -> None:
-        """Run the shutdown hooks in reverse, cancel background tasks, close what this loop holds open."""
+        """Cancel background tasks, run the shutdown hooks in reverse, close what this loop holds open."""
+        self.is_stopping.set()
         self.close_sockets()
-        await self.lifespan.close()
         await self.background.close()
+        await self.lifespan.close()
+        await self.background.close()  # what the hooks have started
         await close_all()
 
-    def close_sockets(self, reason: str = "The server is going away.") -> None:
-        """Begin to close every open WebSocket with 1001."""
+    def close_sockets(self, reason: str = "The server is going away.", code: int = GOING_AWAY) -> None:
+        """Begin to close every open WebSocket; handshakes that come later are answered 503.
+
+        Args:
+            code: The close code: 1001, or 1012 where another process takes this one's place.
+        """
+        self.takes_sockets = False
         for handler in list(self.open_sockets):
-            handler.close(GOING_AWAY, reason)
+            handler.close(code, reason)
 
     async def broadcast(
         self, handlers: Iterable[TornadoWebSocketHandler], message: Any, *, binary: bool = False

@@ -3,20 +3,23 @@
     open   step 1 > step 2 > step 3        a step that fails closes those before it
     close  step 3 > step 2 > step 1        a step that fails or hangs is logged; the rest still close
 
-    Background   tasks that outlive their request: owned, their errors logged, cancelled at the end
+    Background   tasks that outlive their request: owned, their errors logged, given time at the stop, then cancelled
+    StopEvent    tells handlers and streams that the server stops
 
 Begin with `Lifespan`.
 """
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from torngas_aio._closing import close_safely
+from torngas_aio._closing import CLOSE_SECONDS, bounded, cancel_tasks, close_safely
+from torngas_aio.errorpage.masking import Showing
+from torngas_aio.utils.text import escape_controls
 
-__all__ = ["Background", "Lifespan"]
+__all__ = ["Background", "Lifespan", "StopEvent"]
 
 logger = logging.getLogger("torngas_aio.lifespan")
 
@@ -65,22 +68,23 @@ class Lifespan:
         await asyncio.shield(self._opening)
 
     async def close(self) -> None:
-        """Run the closing of every opened step in reverse; faults are logged, none is raised."""
+        """Run the closing of every opened step in reverse; faults are logged, none is raised.
+
+        An opening that is still going on is cancelled.
+        """
         if self._opening is not None and self._opening.get_loop() is asyncio.get_running_loop():
-            with suppress(Exception):
-                await asyncio.shield(self._opening)
+            self._opening.cancel()
+            await asyncio.wait((self._opening,), timeout=self.step_seconds)
         self.is_open = False
         await self._close_opened()
 
     async def _open_steps(self) -> None:
+        context = contextvars.copy_context()  # of all steps: what one sets the next one sees
         for name, open_step, close_step in self._steps:
             try:
                 if open_step is not None:
-                    async with asyncio.timeout(self.step_seconds):
-                        await open_step()
-            except BaseException as exc:
-                if isinstance(exc, TimeoutError):
-                    exc.add_note(f"{name} took more than {self.step_seconds:g} s to open.")
+                    await bounded(name, open_step, self.step_seconds, context)
+            except BaseException:
                 await self._close_opened()
                 raise
             if close_step is not None:
@@ -95,39 +99,88 @@ class Lifespan:
     def _forget_opening(self, opening: asyncio.Future[None]) -> None:
         self._opening = None
         if not opening.cancelled():
-            opening.exception()  # seen: whoever waited has it
+            opening.exception()  # seen: every caller that waited has it
+
+
+class StopEvent(asyncio.Event):
+    """An event whose truth is whether it is set: `while not stopping`, `await stopping.wait()`."""
+
+    def __bool__(self) -> bool:
+        return self.is_set()
 
 
 class Background:
     """Tasks that outlive the request that started them; the application owns them.
 
-    An error is logged with its traceback; `close` cancels what still runs and waits for it.
+    An error is logged with its traceback. At a stop they get what is left of the graceful time; `close` then cancels
+    what still runs.
     """
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], tuple[Any, ...]] = {}  # with the arguments of its function
+        self._services: set[asyncio.Task[Any]] = set()
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None) -> None:
-        """Start `function(*args)` in a task of the running loop; returns at once."""
+    def start_soon(
+        self, function: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None, daemon: bool = False
+    ) -> None:
+        """Start `function(*args)` in a task of the running loop; returns at once.
+
+        Args:
+            name: What the log calls the task; the function's own name.
+            daemon: It runs for as long as the application does: a stop cancels it without waiting for its end.
+        """
         title = name or str(getattr(function, "__qualname__", function))
         task = asyncio.get_running_loop().create_task(_run(title, function, *args), name=title)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if daemon:
+            self._services.add(task)
+            task.add_done_callback(self._services.discard)
+        else:
+            self._tasks[task] = args
+            task.add_done_callback(self._forget)
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._tasks) + len(self._services)
 
-    async def close(self) -> None:
-        """Cancel every task of this loop and wait until each has ended."""
+    async def drain(self, seconds: float) -> None:
+        """Wait until the tasks of this loop that are no daemons have ended, those that they start included.
+
+        Args:
+            seconds: For all of them together; what runs longer goes on running.
+        """
         loop = asyncio.get_running_loop()
-        while tasks := [task for task in self._tasks if task.get_loop() is loop and not task.done()]:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        until = loop.time() + seconds
+        while (tasks := _running(self._tasks, loop)) and (left := until - loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+
+    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Cancel every task of this loop; what that drops is logged, by name and with its arguments.
+
+        A task that swallows its cancellation is cancelled once more, named in the log and left behind.
+
+        Args:
+            seconds: How long the tasks may take to end.
+        """
+        loop = asyncio.get_running_loop()
+        for task in _running(self._tasks, loop):
+            logger.error("The background task %s was dropped at the stop.", _called(task, self._tasks[task]))
+        await cancel_tasks({*_running(self._tasks, loop), *_running(self._services, loop)}, seconds)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+
+
+def _running(tasks: Iterable[asyncio.Task[Any]], loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
+    return [task for task in tasks if task.get_loop() is loop and not task.done()]
+
+
+def _called(task: asyncio.Task[Any], arguments: tuple[Any, ...]) -> str:
+    """The call that *task* runs, with what sounds secret in its arguments masked."""
+    showing = Showing(max_chars=200)
+    return f"{task.get_name()}({', '.join(escape_controls(showing.text(argument)) for argument in arguments)})"
 
 
 async def _run(title: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
     try:
         await function(*args)
-    except Exception:  # a frontier: nobody awaits a background task's result
+    except Exception:  # nobody awaits a background task's result
         logger.exception("The background task %s failed.", title)

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tornado.netutil import bind_sockets
 
@@ -60,7 +61,7 @@ async def run(worker: Worker) -> None:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     workers, *words = sys.argv[1:]
-    options = {name: float(value) for name, _, value in (word.partition("=") for word in words) if value}
+    options: Any = {name: float(value) for name, _, value in (word.partition("=") for word in words) if value}
     own = bind_for_workers(0, "127.0.0.1", int(workers))
     shared = bind_sockets(0, "127.0.0.1") if "shared" in words else None
     print((shared or own[0])[0].getsockname()[1], flush=True)  # noqa: T201  what the test waits for

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.wire import Client, get
+from torngas_aio.http import supervisor
 from torngas_aio.http.supervisor import Supervisor, bind_for_workers
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
@@ -131,6 +132,46 @@ async def test_a_worker_that_keeps_dying_is_replaced_after_growing_pauses(run: R
     assert pauses == ["0.0 s.", "0.1 s.", "0.4 s."]
 
 
+async def test_the_pause_before_a_restart_is_never_longer_than_a_second() -> None:
+    """The connections that wait in a dead worker's sockets wait for its successor."""
+    assert max(supervisor._PAUSES) <= 1.0
+
+
+@pytest.mark.parametrize("sockets", ["own", "shared"])
+async def test_a_stop_ends_the_listening_of_every_worker(run: Run, sockets: str) -> None:
+    """Newcomers are refused while one worker still finishes what it has begun: another server can have them."""
+    program = await run(3, sockets)
+    await program.said("is ready", 3)
+    async with await program.client() as client:
+        client.send(get("/stuck"))
+        await asyncio.sleep(0.1)
+        program.process.send_signal(signal.SIGTERM)
+        await program.said("has ended", 2)
+        with pytest.raises(ConnectionRefusedError):
+            await program.client()
+
+
+async def test_what_a_dead_worker_has_not_accepted_its_successor_does(run: Run) -> None:
+    program = await run(2)
+    await program.said("is ready", 2)
+    for pid in program.pids():
+        os.kill(pid, signal.SIGSTOP)
+    asking = [asyncio.create_task(program.ask()) for _ in range(8)]
+    await asyncio.sleep(0.1)
+    for pid in program.pids():
+        os.kill(pid, signal.SIGKILL)
+    assert set(await asyncio.gather(*asking)) <= set(program.pids()[2:])
+
+
+async def test_the_log_says_which_code_new_workers_run(run: Run) -> None:
+    program = await run(1)
+    await program.said("is ready")
+    program.process.send_signal(signal.SIGHUP)
+    await program.said(
+        "SIGHUP: 1 workers are replaced, one after the other; the new ones run what they load at their start."
+    )
+
+
 async def test_sighup_renews_all_workers_and_no_request_fails(run: Run) -> None:
     program = await run(2)
     await program.said("is ready", 2)
@@ -170,6 +211,16 @@ async def test_sigterm_lets_every_worker_finish_what_it_has_begun(run: Run) -> N
         assert (answer.status, answer.headers["connection"]) == (200, "close")
     assert await program.end() == 0
     assert sum("has ended" in line for line in program.lines) == 2
+
+
+async def test_a_worker_that_is_still_starting_ends_in_order(run: Run) -> None:
+    program = await run(1)
+    await program.said("is ready")
+    program.fate.write_text("hang", encoding="utf-8")
+    program.process.send_signal(signal.SIGHUP)
+    await asyncio.sleep(0.5)
+    program.process.send_signal(signal.SIGTERM)
+    assert await program.end() == 0
 
 
 async def test_a_second_sigterm_ends_at_once(run: Run) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from tests.webserver.conftest import Client, Recorder
 from torngas_aio.webserver.doors import make_door
-from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serve, serving
+from torngas_aio.webserver.runner import new_event_loop
+from torngas_aio.webserver.serving import run_until_stopped, serve, serving
 
 Sockets = list[socket.socket]
 

@@ -1,6 +1,7 @@
 """WebSockets of a process that is told to stop: closed with 1001, their endcall hooks run, status 0."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,32 @@ server.parse_command()
 server.load_all(Application([("/ws", Socket)], middlewares=[Watch], cookie_secret="{SECRET}"))
 server.start()
 """
+
+
+async def test_a_renewal_closes_sockets_with_1012(tmp_path: Path) -> None:
+    """Their clients may come back at once; a stop after it says 1001."""
+    project = Project(tmp_path)
+    project.write("runserver.py", RUNSERVER)
+    server = project.serve("--port=0", "--address=127.0.0.1", "--workers=2")
+    await asyncio.to_thread(server.__enter__)
+    try:
+        for number, code in ((signal.SIGHUP, 1012), (signal.SIGTERM, 1001)):
+            socket = await websocket_connect(server.address.replace("http", "ws", 1) + "/ws")
+            await socket.write_message("ping")
+            assert await socket.read_message() == "ping"
+            server.terminate(number)
+            async with asyncio.timeout(20):
+                assert await socket.read_message() is None
+            assert socket.close_code == code
+            socket.close()
+            if number == signal.SIGHUP:
+                async with asyncio.timeout(30):
+                    while server.log.count(" has ended (process") < 2:
+                        await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(server.wait) == 0, server.log
+        assert "the new ones run the code that process" in server.log
+    finally:
+        await asyncio.to_thread(server.__exit__, None, None, None)
 
 
 @pytest.mark.parametrize("http_server", ["torngas_aio", "tornado"])

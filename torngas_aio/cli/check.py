@@ -22,7 +22,7 @@ from torngas_aio.cli.project import add_settings_option, load_server
 from torngas_aio.exception import BaseError, ConfigError
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
-from torngas_aio.webserver.serving import new_event_loop
+from torngas_aio.webserver.runner import LoopRunner
 
 __all__ = ["Check"]
 
@@ -79,7 +79,7 @@ def _migration_cautions() -> list[str]:
     names = [name for name in settings.DATABASE_CONNECTION if Path("migrations", name).is_dir()]
     if not names or importlib.util.find_spec("alembic") is None:
         return []
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with LoopRunner() as runner:
         return runner.run(_ask_databases(names))
 
 

@@ -8,7 +8,6 @@ Each works on every connection name, or on those named with `--connection`. Begi
 """
 
 import argparse
-import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from torngas_aio._closing import close_all
 from torngas_aio.cli.project import add_settings_option, choose_settings
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.settings_manager import settings
-from torngas_aio.webserver.serving import new_event_loop
+from torngas_aio.webserver.runner import LoopRunner
 
 __all__ = ["Db", "SyncDb"]
 
@@ -91,7 +90,7 @@ def _each(arguments: argparse.Namespace, function: Callable[[str], Awaitable[Non
         finally:
             await close_all()
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with LoopRunner() as runner:
         runner.run(each())
 
 

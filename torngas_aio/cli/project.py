@@ -6,7 +6,6 @@ Begin with `load_project`.
 """
 
 import argparse
-import asyncio
 import os
 import tomllib
 from collections.abc import Awaitable, Callable
@@ -17,7 +16,7 @@ from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.webserver import Server
-from torngas_aio.webserver.serving import new_event_loop
+from torngas_aio.webserver.runner import LoopRunner
 
 __all__ = ["add_settings_option", "choose_settings", "load_project", "load_server", "run_async"]
 
@@ -81,7 +80,7 @@ def run_async(application: Application, function: Callable[[], Awaitable[_T]]) -
         finally:
             await application.shutdown()
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with LoopRunner() as runner:
         return runner.run(opened())
 
 

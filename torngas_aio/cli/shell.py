@@ -2,7 +2,6 @@
 
 import argparse
 import ast
-import asyncio
 import code
 import inspect
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 from torngas_aio import _importing
 from torngas_aio.cli.project import add_settings_option, load_project
 from torngas_aio.settings_manager import settings
-from torngas_aio.webserver.serving import new_event_loop
+from torngas_aio.webserver.runner import LoopRunner
 
 __all__ = ["Console", "Shell"]
 
@@ -39,7 +38,7 @@ class Shell:
         names = {"application": application, "settings": settings}
         names["cache"] = _importing.import_object("torngas_aio.cache.cache")
         names["caches"] = _importing.import_object("torngas_aio.cache.caches")
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with LoopRunner() as runner:
             runner.run(application.startup())
             try:
                 console = Console(names, runner.run)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
@@ -18,10 +19,13 @@ from torngas_aio.handler.web import WebHandler
 from torngas_aio.http.deflate import negotiate_deflate
 from torngas_aio.http.websocket import WebSocketConnection, accept_value, is_from_outside, payload_of
 
-__all__ = ["GOING_AWAY", "WebSocketHandler", "broadcast"]
+__all__ = ["GOING_AWAY", "SERVICE_RESTART", "WebSocketHandler", "broadcast"]
 
 GOING_AWAY = 1001
 """Close code of a server that stops. SPEC: RFC 6455 7.4.1"""
+
+SERVICE_RESTART = 1012
+"""Close code of a process whose place another one has taken: clients may come back at once."""
 
 _SLICE_SECONDS = 0.005  # of sending one message to many sockets before others have a turn
 _NOT_FOR_SOCKETS = ("write", "redirect", "set_header", "set_cookie", "set_status", "flush", "finish")
@@ -42,6 +46,8 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
         super().__init__(application, request, **kwargs)
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
+        if not self.application.takes_sockets:  # type: ignore[attr-defined]  # ours
+            raise HTTPError(503, "The server is stopping and opens no further WebSockets")
         if self.request.headers.get("Upgrade", "").lower() == "websocket":
             await self.complete_response_stage()
             if self._finished:  # a response hook failed or answered: there is no socket
@@ -92,6 +98,8 @@ class _Handshake:
         handler.ws_connection = connection
         try:
             handler._detach_to(connection)
+            if not handler.application.takes_sockets:  # type: ignore[attr-defined]  # the stop came during the handshake
+                handler.close(GOING_AWAY)
             await self._serve(handler, connection)
         except StreamClosedError:  # the client left before it was answered
             pass

@@ -59,7 +59,6 @@ class HTTPProtocol(Channel):
         "_buffer",
         "_deadline",
         "_exchange",
-        "_idle_since",
         "_left_to_serve",
         "_seen",
         "_state",
@@ -75,7 +74,6 @@ class HTTPProtocol(Channel):
         self._exchange: HTTPExchange | None = None
         self._body: IncomingBody | None = None
         self._stream: TransportStream | None = None
-        self._idle_since = NEVER
         self._left_to_serve = hub.requests_per_connection
         self._deadline = NEVER
 
@@ -88,7 +86,6 @@ class HTTPProtocol(Channel):
             self.cut()
             return
         self.hub.add(self)
-        self._idle_since = self.hub.loop.time()
         self._deadline = self._in(self.hub.limits.header_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -307,7 +304,6 @@ class HTTPProtocol(Channel):
         else:
             if self._is_reading_paused:
                 self._resume_reading()
-            self._idle_since = hub.soon
             self._deadline = hub.idle_until
 
     def abandon(self, exchange: HTTPExchange) -> None:
@@ -457,10 +453,6 @@ class HTTPProtocol(Channel):
     def is_idle(self) -> bool:
         """Whether no request is being read or answered."""
         return self._state == _READY and self._at >= len(self._buffer)
-
-    def was_busy(self, since: float) -> bool:
-        """Whether the connection was made, or has been answered on, after *since*, by the loop's clock."""
-        return self._idle_since >= since
 
     def close(self) -> None:
         """Close once everything has been sent."""

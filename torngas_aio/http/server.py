@@ -19,6 +19,7 @@ from typing import Any
 from tornado.netutil import bind_sockets, bind_unix_socket, ssl_options_to_context
 from tornado.process import fork_processes
 
+from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
 from torngas_aio.http.hub import ContextFor, Hub, logger
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.protocol import HTTPProtocol
@@ -30,8 +31,6 @@ __all__ = ["BACKLOG", "HTTPServer"]
 BACKLOG = 1024
 """Connections that the system holds until they are accepted."""
 
-_LAST_SECONDS = 0.5  # for clients whose next request may be on its way as the server stops
-_RECENT_SECONDS = 2.0
 _TLS_CLOSE_SECONDS = 5.0
 
 
@@ -234,6 +233,11 @@ class HTTPServer:
             sock.close()
         self._pending = []
 
+    def start_draining(self) -> None:
+        """Go on as before, but close each connection after its next answer, which says so."""
+        if self._hub is not None:
+            self._hub.is_stopping = True
+
     async def stop_gracefully(self, seconds: float = 30.0) -> bool:
         """Accept no more connections, answer what was received, and close.
 
@@ -256,7 +260,7 @@ class HTTPServer:
         in_time = True
         try:
             async with asyncio.timeout_at(deadline):
-                await _close_idle(hub, min(_LAST_SECONDS, seconds / 2))
+                await _close_idle(hub, min(LAST_SECONDS, seconds / 2))
                 await hub.rest()
         except TimeoutError:
             in_time = False
@@ -295,7 +299,7 @@ class HTTPServer:
 
 
 class _Listener:
-    """One listening socket and the loop's server on it.
+    """One listening socket and what accepts its connections: the loop's own server, or an `Acceptor`.
 
     The loop's server can only be made by a coroutine, and Tornado's `listen` is none: a task, owned here,
     makes it in the loop's next turn. Until then the system holds the connections.
@@ -312,20 +316,37 @@ class _Listener:
                 "ssl_shutdown_timeout": _TLS_CLOSE_SECONDS,
             }
         self._backlog = backlog
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | Acceptor | None = None
+        self._connecting: set[asyncio.Task[Any]] = set()
         self._starting = hub.loop.create_task(self._start())
-        self._accepted: list[asyncio.Task[Any]] = []
 
     async def _start(self) -> None:
-        make = (
-            self._hub.loop.create_unix_server if self._socket.family == socket.AF_UNIX else self._hub.loop.create_server
-        )
+        loop = self._hub.loop
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            self._server = Acceptor(loop, self._socket, self._take)
+            self._server.start()
+            return
+        make = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
         self._server = await make(self._accept, sock=self._socket, backlog=self._backlog, **self._options)
 
     def _accept(self) -> HTTPProtocol:
         protocol = HTTPProtocol(self._hub)
         self._hub.arriving.add(protocol)
         return protocol
+
+    def _take(self, accepted: socket.socket, address: Any) -> None:
+        """Connect one that the system held for us."""
+        protocol = self._accept()  # at once: a stop waits for those that arrive
+        connecting = self._hub.loop.create_task(self._connect(protocol, accepted))
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, protocol: HTTPProtocol, accepted: socket.socket) -> None:
+        try:
+            await self._hub.loop.connect_accepted_socket(lambda: protocol, accepted, **self._options)
+        except OSError as exc:
+            self._hub.arriving.discard(protocol)
+            logger.debug("A client left during its handshake: %s", exc)
 
     async def started(self) -> None:
         """Return when the socket accepts connections."""
@@ -342,51 +363,30 @@ class _Listener:
     async def close_softly(self) -> None:
         """Stop listening; connections that the system already holds for us are accepted before."""
         await self._starting
-        spare = self._socket.dup()
-        if isinstance(self._hub.loop, asyncio.SelectorEventLoop):
-            # RACE: asyncio's server forgets what it has accepted in this turn when it is closed in the same one.
-            self._hub.loop.remove_reader(self._socket.fileno())
-            for _ in range(3):
-                await asyncio.sleep(0)
-        try:
+        if isinstance(self._server, Acceptor):
+            self._server.accept_rest()
             self.close()
-            await self._accept_rest(spare)
-        finally:
-            spare.close()
-
-    async def _accept_rest(self, spare: socket.socket) -> None:
-        spare.setblocking(False)
-        while True:
-            try:
-                client, _ = spare.accept()
-            except OSError:  # none is left, or the last one left before it was accepted
-                return
-            try:
-                await self._hub.loop.connect_accepted_socket(self._accept, client, **self._options)
-            except OSError as exc:
-                logger.debug("A client left during its handshake: %s", exc)
+            return
+        spare = Acceptor(self._hub.loop, self._socket.dup(), self._take)
+        self.close()
+        # RACE: no await between these two lines, or what arrives meanwhile is reset
+        spare.accept_rest()
+        spare.close()
 
 
 async def _close_idle(hub: Hub, last_seconds: float) -> None:
     """Close connections on which nothing is going on, once what they have sent has been read.
 
-    Those that were busy a moment ago, or are new, may have a request on the wire: they get a moment to be
-    answered, with `Connection: close`, before they are closed.
+    A request may be on its way on any of them: they stay open for *last_seconds*, in which it is answered with
+    `Connection: close`.
     """
     for _ in range(8):  # turns of the loop, in which it accepts and reads what had arrived before the stop
         await asyncio.sleep(0)
-    since = hub.loop.time() - _RECENT_SECONDS
-    is_waiting = bool(hub.arriving)
-    for connection in list(hub.connections):
-        if connection.is_idle and connection.was_busy(since):
-            is_waiting = True
-        elif connection.is_idle:
-            connection.close()
-    if is_waiting:
+    if hub.arriving or any(connection.is_idle for connection in hub.connections):
         await asyncio.sleep(last_seconds)
-        for connection in list(hub.connections):
-            if connection.is_idle:
-                connection.close()
+    for connection in list(hub.connections):
+        if connection.is_idle:
+            connection.close()
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -3,15 +3,17 @@
     parent ── fork ──► worker: serve(worker) ── worker.ready() ──► accepts, until SIGTERM, then drains and ends
        │ SIGTERM, SIGINT   every worker drains; the parent ends when they have        (twice: they are killed)
        │ SIGHUP            one after the other is replaced: the new one is ready before the old one drains
-       │ a worker dies     it is replaced at once; one that keeps dying, after a pause that grows
+       │ a worker dies     it is replaced at once; one that keeps dying, after a pause of up to a second
 
-The parent serves nothing and runs no event loop, so forking is safe at any time. It holds the sockets: what
-a worker has not accepted when it ends is accepted by the next. An application that is loaded in `serve`, not
-before, is loaded anew by SIGHUP. Begin with `Supervisor.run`.
+The parent serves nothing and runs no event loop, so forking is safe at any time. It holds the sockets of all workers:
+what a worker has not accepted when it dies is accepted by the next. At a stop it closes its copies before it tells the
+workers, so that each worker's closing ends the listening. An application that is loaded in `serve`, not before, is
+loaded again by SIGHUP. Begin with `Supervisor.run`.
 """
 
 import asyncio
 import logging
+import mmap
 import os
 import selectors
 import signal
@@ -30,8 +32,10 @@ __all__ = ["Supervisor", "Worker", "bind_for_workers"]
 logger = logging.getLogger("torngas_aio.supervisor")
 
 _STEADY_SECONDS = 10.0  # a worker that lived this long did not die of what killed those before it
-_PAUSES = (0.0, 0.1, 0.4, 1.0, 2.0, 5.0, 10.0)  # before the first, second, ... restart of one that is not steady
+# Before the first, second, ... restart of a worker that is not steady. Never longer: its sockets wait for it.
+_PAUSES = (0.0, 0.1, 0.4, 1.0)
 _KILL_SECONDS = 5.0  # on top of the graceful timeout, for what a worker does after its drain
+_RENEWED = 1
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _HANDLED = (*_STOPPING, signal.SIGHUP, signal.SIGCHLD)
 
@@ -44,16 +48,23 @@ class Worker:
         sockets: The listening sockets.
     """
 
-    def __init__(self, number: int, sockets: Sequence[socket.socket], ready: int, alive: int) -> None:
+    def __init__(
+        self, number: int, sockets: Sequence[socket.socket], ready: int, alive: int, note: mmap.mmap | None = None
+    ) -> None:
         self.number = number
         self.sockets = list(sockets)
         self._ready = ready
         self._alive = alive
+        self._note = note
 
     def ready(self) -> None:
         """Tell the parent that this worker serves; to be called once."""
         os.write(self._ready, b"1")
         os.close(self._ready)
+
+    def is_renewed(self) -> bool:
+        """Whether another worker takes this one's place, rather than that the server stops; to be asked at SIGTERM."""
+        return self._note is not None and self._note[0] == _RENEWED
 
     def when_orphaned(self, callback: Callable[[], Any]) -> None:
         """Have the running loop call *callback* when the parent has died; a worker should then stop."""
@@ -79,6 +90,7 @@ class _Slot:
         self.deaths = 0
         self.restart_at: float | None = None
         self.kill_at: float | None = None
+        self.note = mmap.mmap(-1, 1)  # shared with the worker: why it is told to end
 
 
 class Supervisor:
@@ -88,8 +100,10 @@ class Supervisor:
         serve: Called in each worker; serves `worker.sockets` until SIGTERM, then drains and returns. It
             installs its own signal handlers and calls `worker.ready()` once it accepts connections.
         sockets: Listening sockets for all workers; or, as `bind_for_workers` gives them, a list for each.
-        graceful_timeout: Seconds that a worker may take to drain.
+        graceful_timeout: Seconds that a worker may take to finish what it has begun.
+        drain_seconds: Seconds for which a worker goes on before that, at a stop.
         ready_timeout: Seconds that a worker may take to become ready.
+        code: What the log says the workers run, when SIGHUP renews them.
     """
 
     def __init__(
@@ -99,14 +113,18 @@ class Supervisor:
         workers: int,
         *,
         graceful_timeout: float = 30.0,
+        drain_seconds: float = 0.0,
         ready_timeout: float = 60.0,
+        code: str = "",
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers!r}: at least one process must serve.")
         self._serve = serve
         self._slots = [_Slot(number, _own(sockets, number)) for number in range(workers)]
         self._leaving: dict[int, _Slot] = {}  # workers that drain, by pid; their number may serve again already
-        self._graceful_timeout = graceful_timeout
+        self._sockets = [each for slot in self._slots for each in slot.sockets]
+        self._leave_seconds = drain_seconds + graceful_timeout + _KILL_SECONDS
+        self._code = code
         self._ready_timeout = ready_timeout
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
@@ -177,15 +195,14 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         pid = os.fork()
         if not pid:
-            os.close(ready)
-            self._be_worker(slot, told)
+            self._be_worker(slot, told, ready)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         os.close(told)
         slot.pid, slot.ready_pipe, slot.started = pid, ready, time.monotonic()
         slot.is_ready, slot.restart_at, slot.kill_at = False, None, None
         self._selector.register(ready, selectors.EVENT_READ, slot)
 
-    def _be_worker(self, slot: _Slot, told: int) -> NoReturn:
+    def _be_worker(self, slot: _Slot, told: int, ready: int) -> NoReturn:
         """Serve, in the child, and never return into the parent's code."""
         status = 1
         try:
@@ -193,9 +210,9 @@ class Supervisor:
             for number in _HANDLED:
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
             self._selector.close()
-            os.close(self._alive_pipe[1])
+            self._close_what_is_not_of(slot, ready)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-            self._serve(Worker(slot.number, slot.sockets, told, self._alive_pipe[0]))
+            self._serve(Worker(slot.number, slot.sockets, told, self._alive_pipe[0], slot.note))
             status = 0
         except SystemExit as exc:
             status = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
@@ -206,6 +223,19 @@ class Supervisor:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
+
+    def _close_what_is_not_of(self, slot: _Slot, ready: int) -> None:
+        """Close, in the child, what belongs to the parent and to other workers.
+
+        A listening socket of another worker that stayed open here would go on listening when that one has closed it.
+        """
+        for each in self._sockets:
+            if each not in slot.sockets:
+                each.close()
+        incoming = () if self._incoming is None else (self._incoming,)
+        pipes = (other.ready_pipe for other in (*self._slots, *incoming) if other.ready_pipe >= 0)
+        for end in (ready, self._alive_pipe[1], *pipes):
+            os.close(end)
 
     def _hear(self, slot: _Slot) -> None:
         """Take a worker's word that it is ready; an end without a word is its death, which `_reap` sees."""
@@ -220,6 +250,7 @@ class Supervisor:
             old = self._slots[slot.number]
             slot.deaths = 0
             self._slots[slot.number] = slot
+            old.note[0] = _RENEWED
             self._dismiss(old)
 
     def _forget_pipe(self, slot: _Slot) -> None:
@@ -234,7 +265,7 @@ class Supervisor:
         """Have a worker drain and end."""
         if not slot.pid:
             return
-        slot.kill_at = time.monotonic() + self._graceful_timeout + _KILL_SECONDS
+        slot.kill_at = time.monotonic() + self._leave_seconds
         self._leaving[slot.pid] = slot
         self._send(slot, signal.SIGTERM)
 
@@ -252,6 +283,8 @@ class Supervisor:
             return
         logger.info("%s: %d workers finish what they have begun.", why, len(self._slots))
         self._is_stopping = True
+        for each in self._sockets:  # before the workers hear of it: the last copy is then theirs
+            each.close()
         self._renewing = []
         slots, self._slots = self._slots, []
         incoming, self._incoming = self._incoming, None
@@ -262,7 +295,10 @@ class Supervisor:
         """Begin to replace every worker, one after the other."""
         if self._is_stopping:
             return
-        logger.info("SIGHUP: %d workers are replaced, one after the other.", len(self._slots))
+        logger.info(
+            "SIGHUP: %d workers are replaced, one after the other; the new ones run %s.",
+            len(self._slots), self._code or "what they load at their start",
+        )  # fmt: skip
         self._renewing = list(self._slots)
 
     def _reap(self) -> None:
@@ -281,7 +317,8 @@ class Supervisor:
         if pid in self._leaving:
             slot = self._leaving.pop(pid)
             self._forget_pipe(slot)
-            if code and self._is_stopping:
+            was_starting = code == -signal.SIGTERM and not slot.is_ready  # the signal ended it before it could hear it
+            if code and self._is_stopping and not was_starting:
                 self._status = 1
             logger.info("Worker %d has ended (process %d, %s).", slot.number, pid, how)
             return

@@ -25,9 +25,11 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.ioloop import IOLoop
 
 from torngas_aio._closing import CLOSE_SECONDS
 from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
 from torngas_aio.http.contract import DirectApplication
 from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.tornado_door import TornadoDoor
@@ -46,6 +48,9 @@ class FrontDoor(Protocol):
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on *sockets*, in the running loop."""
+
+    def start_draining(self) -> None:
+        """Go on as before, but close each connection after its next answer."""
 
     async def stop_gracefully(self, seconds: float) -> bool:
         """Accept no more connections, answer what was received, close every connection.
@@ -125,6 +130,7 @@ class TornadoServer(TornadoHTTPServer):
         self._busy: dict[object, Any] = {}  # connection: its request, begun and not answered to the end
         self._tasks: set[asyncio.Task[None]] = set()  # of our own application; Tornado's owns what it starts
         self._changed = asyncio.Event()
+        self._acceptors: list[Acceptor] = []
         self._proxies: TrustedProxies | None = None
         if xheaders:
             self._proxies = TrustedProxies(trusted_downstream or (), trusted_headers)
@@ -147,24 +153,47 @@ class TornadoServer(TornadoHTTPServer):
         self._became_idle(server_conn)
         super().on_close(server_conn)
 
-    async def stop_gracefully(self, seconds: float) -> bool:
-        self.stop()
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]  # Tornado's
+        for each in sockets:
+            acceptor = Acceptor(loop, each, self._handle_connection)
+            self._acceptors.append(acceptor)
+            acceptor.start()
+
+    def stop(self) -> None:
+        super().stop()
+        acceptors, self._acceptors = self._acceptors, []
+        for acceptor in acceptors:
+            acceptor.close()
+
+    def start_draining(self) -> None:
         self.conn_params.no_keep_alive = True  # shared by all connections: their next answer is the last
-        for _ in range(_SETTLING_TURNS):
-            await asyncio.sleep(0)
-        idle = [connection for connection in self._connections if connection not in self._busy]
-        await asyncio.gather(*(connection.close() for connection in idle))
         for request in self._busy.values():
             request._disconnect_on_finish = True  # decided when its head was read; the answer says `close` now
+
+    async def stop_gracefully(self, seconds: float) -> bool:
+        for acceptor in self._acceptors:
+            acceptor.accept_rest()
+        self.stop()
+        self.start_draining()
         in_time = False
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
+                    await self._close_idle(min(LAST_SECONDS, seconds / 2))
                     await self._quiet()
                 in_time = True
         finally:
             await self._cut_off()
         return in_time
+
+    async def _close_idle(self, last_seconds: float) -> None:
+        """Close the connections on which nothing comes in within *last_seconds*: a request may be on its way."""
+        for _ in range(_SETTLING_TURNS):
+            await asyncio.sleep(0)
+        if any(connection not in self._busy for connection in self._connections):
+            await asyncio.sleep(last_seconds)
+        await _close_all(connection for connection in self._connections if connection not in self._busy)
 
     def became_busy(self, server_conn: object, request_conn: HTTPConnection) -> None:
         """Note that the request of *request_conn* has begun on *server_conn*."""
@@ -201,9 +230,15 @@ class TornadoServer(TornadoHTTPServer):
             logger.warning("%d requests were cut off.", max(len(self._busy), len(self._tasks)))
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(connection.close() for connection in list(self._connections)))
+        await _close_all(self._connections)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+
+
+async def _close_all(connections: Iterable[Any]) -> None:
+    closing = [asyncio.ensure_future(connection.close()) for connection in list(connections)]
+    if closing:
+        await asyncio.wait(closing, timeout=CLOSE_SECONDS)
 
 
 class _Watched(HTTPMessageDelegate):

@@ -27,6 +27,7 @@ BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
     ("certfile", None, str, "TLS certificate chain (PEM)"),
     ("keyfile", None, str, "private key of the certificate, unless it is in the same file"),
     ("graceful_timeout", 30.0, float, "seconds that running requests have to finish on SIGTERM"),
+    ("drain_seconds", 0.0, float, "seconds to go on after SIGTERM, for proxies that ask for readiness to notice"),
     ("disable_log", True, bool, "torngas_aio's loggers in place of Tornado's set-up"),
     ("logging_dir", None, str, "directory of the log files, in place of LOGGING_DIR"),
     ("log_patch", True, bool, "log files that several processes may share"),

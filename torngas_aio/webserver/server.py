@@ -1,6 +1,5 @@
 """`Server`: the steps from a command line to a serving process, one method each. Begin with `run`."""
 
-import asyncio
 import contextlib
 import functools
 import importlib.util
@@ -9,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -30,8 +30,9 @@ from torngas_aio.webserver.doors import FrontDoor, door_kind, make_door
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
 from torngas_aio.webserver.options import define_options, log_options, parse_options, refuse_words, workers_wanted
 from torngas_aio.webserver.reloading import start_reloading
-from torngas_aio.webserver.serving import new_event_loop, run_until_stopped, serving, settled_memory
-from torngas_aio.webserver.sockets import is_reachable, tls_context
+from torngas_aio.webserver.runner import LoopRunner
+from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving, settled_memory
+from torngas_aio.webserver.sockets import addresses_of, is_reachable, tls_context
 from torngas_aio.webserver.validation import service_findings
 
 if TYPE_CHECKING:
@@ -242,7 +243,8 @@ class Server:
         door = self.http_server
         assert door is not None
         try:
-            async with serving(self.application, door, self.sockets, graceful_seconds=options.graceful_timeout):
+            stopping = Stopping(options.graceful_timeout, options.drain_seconds)
+            async with serving(self.application, door, self.sockets, stopping=stopping):
                 yield self
         finally:
             self._listeners.close()
@@ -271,7 +273,7 @@ class Server:
         Args:
             worker: This process's place under its supervisor, where it has one.
         """
-        door, addresses = self.http_server, " ".join(self.addresses)
+        door, addresses = self.http_server, " ".join(addresses_of(list(sockets), is_tls=self._is_tls))
         assert door is not None
 
         def on_ready() -> None:
@@ -286,9 +288,15 @@ class Server:
                 start_reloading()
 
         served = run_until_stopped(
-            self.application, door, sockets, graceful_seconds=options.graceful_timeout, on_ready=on_ready
+            self.application,
+            door,
+            sockets,
+            graceful_seconds=options.graceful_timeout,
+            drain_seconds=options.drain_seconds,
+            on_ready=on_ready,
+            is_renewal=None if worker is None else worker.is_renewed,
         )
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with LoopRunner() as runner:
             runner.run(served)
 
     def _load_rest(self, application: Any, sockets: Sequence[socket.socket] | None, kwargs: dict[str, Any]) -> None:
@@ -313,6 +321,8 @@ class Server:
             self._listeners.by_worker or self.sockets,
             workers,
             graceful_timeout=options.graceful_timeout,
+            drain_seconds=options.drain_seconds,
+            code=f"the code that process {os.getpid()} loaded at {time.strftime('%Y-%m-%d %H:%M:%S')}",
         )
         with settled_memory():  # before they are forked: what no collection touches, they share
             status = supervisor.run()

@@ -1,8 +1,9 @@
 """From an application to answers and back to rest, in a running loop.
 
-    startup hooks ─► accept ─► …serving… ─► stop accepting ─► requests in flight end ─► shutdown hooks, pools
-                                   ▲                            at most graceful_timeout
-                    SIGTERM/SIGINT ┘  a second one does not wait for them
+    startup hooks ─► accept ─► …serving… ─► drain ─► stop accepting ─► requests in flight, background tasks
+                                   ▲     drain_seconds                     at most graceful_timeout
+                    SIGTERM/SIGINT ┘                                    ─► shutdown hooks, pools
+    a second signal does not wait for them; one during the start ends that
 
 Begin with `serving`; `run_until_stopped` adds signals, `serve` is for programs with a loop of their own.
 """
@@ -11,21 +12,26 @@ import asyncio
 import contextlib
 import functools
 import gc
+import itertools
 import logging
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import anyio.to_thread
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from torngas_aio._closing import close_safely
+from torngas_aio._closing import CLOSE_SECONDS, cancel_tasks, close_safely
+from torngas_aio.handler.websocket import SERVICE_RESTART
 from torngas_aio.webserver.doors import FrontDoor, make_door
+from torngas_aio.webserver.runner import Watchdog
 from torngas_aio.webserver.sockets import LOOPBACK, bind, bind_unix
 
-__all__ = ["GRACEFUL_SECONDS", "new_event_loop", "run_until_stopped", "serve", "serving", "settled_memory"]
+__all__ = ["GRACEFUL_SECONDS", "Stopping", "run_until_stopped", "serve", "serving", "settled_memory"]
 
 logger = logging.getLogger("torngas_aio.server")
 
@@ -33,7 +39,33 @@ GRACEFUL_SECONDS = 30.0
 SHUTDOWN_SECONDS = 60.0
 """How long shutdown hooks and pools may take together, each also having its own limit."""
 
+HURRY_SECONDS = 10.0
+"""How long a start that is given up, or a stop that was asked for twice, may take."""
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StoppedEarly(Exception):
+    """The stop came before the start was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """How a server ends.
+
+    Attributes:
+        graceful_seconds: How long requests in flight, and background tasks after them, may take.
+        drain_seconds: How long the server goes on as before, once it is told to stop, for proxies to notice.
+        start: Set: the start is given up.
+        hurry: Set: nothing is waited for any longer.
+        is_renewal: Whether another process takes this one's place: there is no drain, WebSockets get 1012.
+    """
+
+    graceful_seconds: float = GRACEFUL_SECONDS
+    drain_seconds: float = 0.0
+    start: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    is_renewal: Callable[[], bool] = bool
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +75,7 @@ async def serving(
     sockets: Iterable[socket.socket],
     *,
     graceful_seconds: float = GRACEFUL_SECONDS,
-    hurry: asyncio.Event | None = None,
+    stopping: Stopping | None = None,
 ) -> AsyncIterator[None]:
     """Serve *application* through *door* while the block runs; leaving it ends everything in order.
 
@@ -53,13 +85,17 @@ async def serving(
         application: With `startup` and `shutdown`, both coroutines; without them they are left out.
         sockets: Bound and listening; closed at the end.
         graceful_seconds: How long requests in flight may take once the block has ended.
-        hurry: Set: requests in flight are waited for no longer.
+        stopping: More on how it ends, in place of *graceful_seconds*.
+
+    Raises:
+        StoppedEarly: `stopping.start` was set before the start was complete.
     """
+    stopping = stopping or Stopping(graceful_seconds)
     startup, shutdown = getattr(application, "startup", None), getattr(application, "shutdown", None)
     sockets = list(sockets)
     try:
         if startup is not None:
-            await startup()
+            await _unless_stopped(startup, stopping.start)
         door.add_sockets(sockets)
         if (started := getattr(door, "started", None)) is not None:
             await started()
@@ -72,9 +108,10 @@ async def serving(
     try:
         yield
     finally:
-        end = functools.partial(_end, application, door, graceful_seconds, hurry)
+        end = functools.partial(_end, application, door, stopping)
         try:
-            await close_safely("the HTTP server", end, graceful_seconds + SHUTDOWN_SECONDS)
+            limit = stopping.drain_seconds + stopping.graceful_seconds + SHUTDOWN_SECONDS
+            await close_safely("the HTTP server", end, limit)
         finally:
             if shutdown is not None:
                 await close_safely("the application", shutdown, SHUTDOWN_SECONDS)
@@ -86,30 +123,50 @@ async def run_until_stopped(
     sockets: Iterable[socket.socket],
     *,
     graceful_seconds: float = GRACEFUL_SECONDS,
+    drain_seconds: float = 0.0,
     on_ready: Callable[[], None] | None = None,
+    is_renewal: Callable[[], bool] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; return when everything has been ended in order.
 
+    A signal during the start ends that, too. A second one does not wait for what is in flight, a third one for nothing.
+
     Args:
+        drain_seconds: How long to go on after the signal, answering as before but with `Connection: close`.
         on_ready: Called when the first request can be answered.
+        is_renewal: In a worker: asked at a signal whether another process takes its place. The parent decides when
+            there is enough, so a second signal changes nothing.
     """
-    stop, hurry = asyncio.Event(), asyncio.Event()
+    stopping = Stopping(graceful_seconds, drain_seconds, is_renewal=is_renewal or bool)
+    stop, is_ready = stopping.start, False
 
     def on_signal(number: int) -> None:
         name = signal.Signals(number).name
-        if stop.is_set():
-            logger.warning("%s again: requests in flight are cut off.", name)
-            hurry.set()
-        else:
-            logger.info("%s: accepting no more; up to %g s for requests in flight.", name, graceful_seconds)
+        if not stop.is_set():
+            logger.info("%s: %s", name, _plan(stopping) if is_ready else "the start is given up.")
             stop.set()
+        elif is_renewal is None:
+            logger.warning("%s again: requests in flight are cut off.", name)
+            stopping.hurry.set()
 
-    with _on_signals(on_signal):
-        async with serving(application, door, sockets, graceful_seconds=graceful_seconds, hurry=hurry):
-            with settled_memory():
-                if on_ready is not None:
-                    on_ready()
-                await stop.wait()
+    def deadline(signals: int) -> float:
+        if signals > 2 and is_renewal is None:
+            return 0.0
+        if not is_ready or (signals > 1 and is_renewal is None):
+            return HURRY_SECONDS
+        return drain_seconds + graceful_seconds + 2 * SHUTDOWN_SECONDS
+
+    with _on_signals(on_signal, deadline):
+        try:
+            async with serving(application, door, sockets, stopping=stopping):
+                is_ready = True
+                with settled_memory():
+                    if on_ready is not None:
+                        on_ready()
+                    await stop.wait()
+        except StoppedEarly:
+            logger.info("The server was stopped while it was starting.")
+            return
     logger.info("The server has ended.")
 
 
@@ -138,6 +195,7 @@ async def serve(
     sockets: Iterable[socket.socket] | None = None,
     http_server: str = "",
     graceful_timeout: float = GRACEFUL_SECONDS,
+    drain_seconds: float = 0.0,
     on_ready: Callable[[], None] | None = None,
     **arguments: Any,
 ) -> None:
@@ -149,36 +207,54 @@ async def serve(
     Args:
         application: An `Application`, or any other `HTTPServerConnectionDelegate`.
         sockets: Listening sockets, in place of *port* and *address*.
+        graceful_timeout: Seconds for requests in flight and background tasks at the end.
+        drain_seconds: How long to go on once the call is cancelled, for proxies to notice.
         on_ready: Called when the first request can be answered.
     """
     if sockets is None and unix_socket:
         sockets = [await anyio.to_thread.run_sync(bind_unix, unix_socket)]
-    elif sockets is None:
-        sockets = await anyio.to_thread.run_sync(bind, port, address)
+    elif sockets is None:  # a name server that does not answer must not hold a cancellation up
+        sockets = await anyio.to_thread.run_sync(bind, port, address, abandon_on_cancel=True)
     door = make_door(application, http_server, **arguments)
-    async with serving(application, door, sockets, graceful_seconds=graceful_timeout):
+    async with serving(application, door, sockets, stopping=Stopping(graceful_timeout, drain_seconds)):
         if on_ready is not None:
             on_ready()
         await asyncio.get_running_loop().create_future()
 
 
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop of uvloop's where it is installed, else of asyncio's."""
+def _plan(stopping: Stopping) -> str:
+    drain = "" if stopping.is_renewal() else f"going on for {stopping.drain_seconds:g} s, then "
+    return (
+        f"{drain if stopping.drain_seconds else ''}accepting no more; "
+        f"up to {stopping.graceful_seconds:g} s for requests in flight."
+    )
+
+
+async def _unless_stopped(start: Callable[[], Awaitable[Any]], stop: asyncio.Event) -> None:
+    """Await `start()`, or give it up when *stop* is set.
+
+    Raises:
+        StoppedEarly: *stop* was set first.
+    """
+    starting, stopped = asyncio.ensure_future(_started(start)), asyncio.ensure_future(stop.wait())
     try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+        await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        is_late = not starting.done()
+        await cancel_tasks([task for task in (starting, stopped) if not task.done()], CLOSE_SECONDS)
+    if is_late:
+        raise StoppedEarly
+    starting.result()
 
 
-async def _end(application: Any, door: FrontDoor, graceful_seconds: float, hurry: asyncio.Event | None) -> None:
-    if hasattr(application, "close_sockets"):
-        application.close_sockets()  # an open WebSocket would be a request in flight for ever
-    if hurry is None:
-        await door.stop_gracefully(graceful_seconds)
-        return
-    ending = asyncio.ensure_future(door.stop_gracefully(graceful_seconds))  # owned: awaited below in every case
-    hurried = asyncio.ensure_future(hurry.wait())
+async def _started(start: Callable[[], Awaitable[Any]]) -> None:
+    await start()
+
+
+async def _end(application: Any, door: FrontDoor, stopping: Stopping) -> None:
+    """End in order, or at once when told to hurry."""
+    ending = asyncio.ensure_future(_end_in_order(application, door, stopping))  # owned: awaited below in every case
+    hurried = asyncio.ensure_future(stopping.hurry.wait())
     try:
         await asyncio.wait((ending, hurried), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -192,23 +268,49 @@ async def _end(application: Any, door: FrontDoor, graceful_seconds: float, hurry
         ending.result()
 
 
+async def _end_in_order(application: Any, door: FrontDoor, stopping: Stopping) -> None:
+    """Tell streams and sockets, let the proxies notice, then finish requests and after them background tasks."""
+    loop = asyncio.get_running_loop()
+    if (is_stopping := getattr(application, "is_stopping", None)) is not None:
+        is_stopping.set()
+    if stopping.drain_seconds and not stopping.is_renewal():
+        door.start_draining()
+        await asyncio.sleep(stopping.drain_seconds)
+    until = loop.time() + stopping.graceful_seconds
+    if hasattr(application, "close_sockets"):
+        # An open WebSocket would be a request in flight for ever.
+        if stopping.is_renewal():
+            application.close_sockets("The server is renewed.", SERVICE_RESTART)
+        else:
+            application.close_sockets()
+    await door.stop_gracefully(stopping.graceful_seconds)
+    if (background := getattr(application, "background", None)) is not None:
+        await background.drain(until - loop.time())
+
+
 @contextlib.contextmanager
-def _on_signals(handle: Callable[[int], None]) -> Iterator[None]:
-    """Call *handle* in the loop for each of SIGNALS while the block runs; only the main thread can."""
+def _on_signals(handle: Callable[[int], None], deadline: Callable[[int], float]) -> Iterator[None]:
+    """Call *handle* in the loop for each of SIGNALS while the block runs; only the main thread can.
+
+    Args:
+        deadline: Asked at each signal, with the number of signals so far: seconds after which the process is ended if
+            the block has not.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
-        try:
-            loop.add_signal_handler(number, handle, number)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda number, _frame: loop.call_soon_threadsafe(handle, number))
+    watchdog, signals = Watchdog(), itertools.count(1)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        # Not `loop.add_signal_handler`: a loop that is blocked calls no handlers, and could not be stopped.
+        watchdog.bite_in(deadline(next(signals)))
+        loop.call_soon_threadsafe(handle, number)
+
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
-            with contextlib.suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
             signal.signal(number, handler)
+        watchdog.close()

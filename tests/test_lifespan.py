@@ -1,0 +1,237 @@
+"""Nothing at a start or a stop is waited for without a limit."""
+
+import asyncio
+import contextvars
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from torngas_aio import _closing
+from torngas_aio._closing import bounded, cancel_tasks, close_safely
+from torngas_aio.application import Application
+from torngas_aio.lifespan import Background, Lifespan, StopEvent
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Stubborn:
+    """Work that swallows its cancellations until it is let go."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.cancelled = 0
+
+    async def __call__(self) -> None:
+        while not self.may_end.is_set():
+            try:
+                await self.may_end.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+
+
+@pytest.fixture
+async def stubborn(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stubborn]:
+    monkeypatch.setattr(_closing, "CANCEL_SECONDS", 0.02)
+    made = Stubborn()
+    yield made
+    made.may_end.set()
+    while _closing._left_behind:
+        await asyncio.wait(list(_closing._left_behind))
+
+
+async def test_a_closing_that_swallows_its_cancellation_is_left_behind(
+    stubborn: Stubborn, caplog: pytest.LogCaptureFixture
+) -> None:
+    await close_safely("the pool", stubborn, 0.01)
+    assert "Closing 'the pool' took more than 0 s; it was abandoned." in caplog.text
+    assert "The task that closes 'the pool' was cancelled twice and does not end" in caplog.text
+    assert stubborn.cancelled == 2
+
+
+async def test_a_step_that_swallows_its_cancellation_is_late(stubborn: Stubborn) -> None:
+    with pytest.raises(TimeoutError, match="the step took more than"):
+        await bounded("the step", stubborn, 0.01)
+    assert stubborn.cancelled == 2
+
+
+async def test_a_step_gives_what_it_raises() -> None:
+    async def fails() -> None:
+        raise KeyError("on purpose")
+
+    with pytest.raises(KeyError, match="on purpose"):
+        await bounded("the step", fails, 5)
+
+
+async def test_a_step_that_is_cancelled_ends_before_its_caller() -> None:
+    ended = asyncio.Event()
+
+    async def step() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    caller = asyncio.create_task(bounded("the step", step, 60))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+
+
+async def test_a_start_that_swallows_its_cancellation_is_left_behind(stubborn: Stubborn) -> None:
+    """The steps before it are closed."""
+    told: list[str] = []
+
+    async def tell() -> None:
+        told.append("closed")
+
+    lifespan = Lifespan(step_seconds=0.01)
+    lifespan.add("first", None, tell)
+    lifespan.add("second", stubborn)
+    with pytest.raises(TimeoutError, match=r"second took more than 0\.01 s"):
+        await lifespan.open()
+    assert told == ["closed"]
+    assert not lifespan.is_open
+
+
+async def test_a_close_ends_an_opening_that_goes_on(stubborn: Stubborn) -> None:
+    lifespan = Lifespan()
+    lifespan.add("first", asyncio.Event().wait)
+    opening = asyncio.create_task(lifespan.open())
+    await asyncio.sleep(0)
+    await lifespan.close()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+
+async def test_what_one_step_sets_the_next_one_sees() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    seen: list[str] = []
+
+    async def first() -> None:
+        variable.set("set")
+
+    async def second() -> None:
+        seen.append(variable.get())
+
+    lifespan = Lifespan()
+    lifespan.add("first", first)
+    lifespan.add("second", second)
+    await lifespan.open()
+    await lifespan.close()
+    assert seen == ["set"]
+
+
+class TestBackground:
+    async def test_a_task_that_swallows_its_cancellation_is_named_and_left_behind(
+        self, stubborn: Stubborn, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        background = Background()
+        background.start_soon(stubborn, name="the import")
+        await asyncio.sleep(0)
+        await background.close(0.02)
+        assert stubborn.cancelled == 2
+        assert "The task the import was cancelled twice and does not end; it is left behind." in caplog.text
+
+    async def test_a_task_gets_the_time_that_is_left(self) -> None:
+        background = Background()
+        told: list[str] = []
+
+        async def job(number: int) -> None:
+            await asyncio.sleep(0.01)
+            told.append(f"job {number}")
+            if number < 3:
+                background.start_soon(job, number + 1)
+
+        background.start_soon(job, 1)
+        await background.drain(30)
+        assert told == ["job 1", "job 2", "job 3"]
+        assert not len(background)
+
+    async def test_a_daemon_is_not_waited_for_and_not_mourned(self, caplog: pytest.LogCaptureFixture) -> None:
+        background = Background()
+        background.start_soon(asyncio.Event().wait, daemon=True)
+        await background.drain(60)
+        assert len(background) == 1
+        await background.close()
+        assert not len(background)
+        assert not caplog.records
+
+    @pytest.mark.parametrize(
+        ("arguments", "shown"),
+        [
+            ((), "()"),
+            ((7, "a\nb"), r"(7, 'a\nb')"),
+            (({"password": "hunter2", "to": "x"},), "({'password': ••••••••, 'to': 'x'})"),
+            (("mysql://root:hunter2@db/x",), "('mysql://root:••••••••@db/x')"),
+            (("x" * 5000,), "… (5000 in all))"),
+        ],
+    )
+    async def test_what_is_dropped_is_logged_with_its_arguments_masked(
+        self, arguments: tuple[Any, ...], shown: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def send_mail(*_: Any) -> None:
+            await asyncio.Event().wait()
+
+        background = Background()
+        background.start_soon(send_mail, *arguments)
+        await asyncio.sleep(0)
+        await background.drain(0.01)
+        await background.close()
+        assert [record.levelno for record in caplog.records] == [logging.ERROR]
+        assert re.search(r"The background task \S*send_mail\(", caplog.text)
+        assert "hunter2" not in caplog.text
+        assert shown in caplog.messages[0]
+
+    async def test_a_stop_finishes_the_work_before_the_hooks_that_close_what_it_uses(self) -> None:
+        told: list[str] = []
+
+        class Store:
+            async def process_init(self, application: Any) -> None:
+                told.append("open")
+
+            async def process_shutdown(self, application: Any) -> None:
+                told.append("closed")
+
+        async def job() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                told.append("job ends")
+
+        application = Application(middlewares=[Store])
+        await application.startup()
+        application.background.start_soon(job)
+        await asyncio.sleep(0)
+        await application.shutdown()
+        assert told == ["open", "job ends", "closed"]
+
+
+async def test_a_handler_can_ask_and_await_the_stop() -> None:
+    application = Application()
+    await application.startup()
+    assert not application.is_stopping
+    waiting = asyncio.create_task(application.is_stopping.wait())
+    await application.shutdown()
+    assert application.is_stopping
+    assert await waiting
+    await application.startup()
+    assert not application.is_stopping
+    await application.shutdown()
+
+
+def test_the_truth_of_a_stop_event() -> None:
+    event = StopEvent()
+    assert not event
+    event.set()
+    assert event
+
+
+async def test_nothing_is_cancelled_where_nothing_is() -> None:
+    await cancel_tasks([], 60)

@@ -1,0 +1,144 @@
+"""A loop that ends: as `asyncio.Runner`, but nothing at its end is waited for without a limit.
+
+    tasks        cancelled, and left behind when they swallow it
+    generators   closed
+    threads      joined for a few seconds; those that hang do not keep the process: it ends without them
+
+    Watchdog     ends a process whose loop is blocked while it should stop
+
+Begin with `LoopRunner`.
+"""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+
+from torngas_aio._closing import CLOSE_SECONDS, cancel_tasks, close_safely
+
+__all__ = ["LoopRunner", "Watchdog", "new_event_loop"]
+
+logger = logging.getLogger("torngas_aio.server")
+
+_Result = TypeVar("_Result")
+
+_seconds = struct.Struct("d")
+
+
+class LoopRunner:
+    """Runs coroutines on a loop of its own, which the end of the `with` block closes.
+
+    Args:
+        seconds: How long tasks, generators and threads may each take to end.
+    """
+
+    def __init__(self, seconds: float = CLOSE_SECONDS) -> None:
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
+        self._threads = set(threading.enumerate())
+        self._seconds = seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Not `Runner.close`: it waits for tasks that swallow their cancellation, and for threads that hang.
+        loop = self._runner.get_loop()
+        try:
+            loop.run_until_complete(_end_tasks(self._seconds))
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+        end_threads((thread for thread in threading.enumerate() if thread not in self._threads), self._seconds)
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Run *work* to its end and return its result; Ctrl-C cancels it, as in `asyncio.Runner`."""
+        return self._runner.run(work)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop's where it is installed, else of asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _end_tasks(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    await cancel_tasks(tasks, seconds)
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            loop.call_exception_handler({"message": "A task failed at the end.", "exception": error, "task": task})
+    await close_safely("the asynchronous generators", loop.shutdown_asyncgens, seconds)
+
+
+def end_threads(threads: Iterable[threading.Thread], seconds: float) -> None:
+    """Join *threads*, daemons excepted; with those that go on, the process ends without waiting for them.
+
+    Args:
+        seconds: For all of them together.
+    """
+    until = time.monotonic() + seconds
+    hanging = []
+    for thread in threads:
+        if not thread.daemon:
+            thread.join(max(until - time.monotonic(), 0))
+            if thread.is_alive():
+                logger.error("The thread %s hangs in %s; the process ends without it.", thread.name, _place_of(thread))
+                hanging.append(thread)
+    if hanging:
+        # Called at the interpreter's end, before it joins every thread, as `concurrent.futures` does it.
+        threading._register_atexit(_end_process_without, hanging)  # type: ignore[attr-defined]
+
+
+def _end_process_without(threads: list[threading.Thread]) -> None:
+    if any(thread.is_alive() for thread in threads):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if hasattr(sys, "last_value") else 0)  # 1: the program ended with an error
+
+
+def _place_of(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return "its end" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_name})"
+
+
+class Watchdog:
+    """Ends this process when it has not ended within a deadline, whatever its loop is doing.
+
+    A thread waits on a socket, so that `bite_in` may be called by a signal handler.
+    """
+
+    def __init__(self) -> None:
+        self._told, self._telling = socket.socketpair()
+        self._telling.setblocking(False)
+        threading.Thread(target=self._watch, name="torngas_aio stop watchdog", daemon=True).start()
+
+    def bite_in(self, seconds: float) -> None:
+        """Give the process *seconds* from now; a later call sets the deadline again."""
+        self._telling.send(_seconds.pack(time.monotonic() + seconds))
+
+    def close(self) -> None:
+        """Take the deadline away; the thread ends."""
+        self._telling.close()
+
+    def _watch(self) -> None:
+        with self._told, suppress(TimeoutError):
+            while told := self._told.recv(_seconds.size):
+                (until,) = _seconds.unpack(told)
+                self._told.settimeout(max(until - time.monotonic(), 0.001))
+            return
+        os.write(2, b"The process does not stop: its loop is blocked. It is ended; this is what its threads do.\n")
+        faulthandler.dump_traceback(all_threads=True)
+        os._exit(1)
