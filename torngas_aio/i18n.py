@@ -20,6 +20,7 @@ from tornado import locale
 
 from torngas_aio.context import current_request
 from torngas_aio.exception import ConfigError
+from torngas_aio.utils.numbers import parse_quality
 
 __all__ = [
     "LazyText",
@@ -252,14 +253,13 @@ def _ranked(languages: str) -> list[str]:
 
 
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
-_QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 
 
 def _quality(parameters: list[str]) -> float:
     if not parameters:
         return 1.0
-    found = _QUALITY.fullmatch(parameters[0].strip())
-    return float(found[1]) if found else 0.0
+    name, _, value = parameters[0].strip().partition("=")
+    return parse_quality(value) or 0.0 if name.lower() == "q" else 0.0
 
 
 def _best_match(parts: list[str], known: Mapping[str, str]) -> str | None:

@@ -18,6 +18,7 @@ from torngas_aio.asgi.body import MAX_BODY_BYTES, IncomingBody
 from torngas_aio.asgi.outbox import Message, Outbox
 from torngas_aio.asgi.request import client_of, start_line_of
 from torngas_aio.http.contract import SERVER_NAME
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["HTTPExchange", "Receive", "Send"]
 
@@ -220,9 +221,10 @@ class HTTPExchange(HTTPConnection):
         return value.lower() == "close" and str(self.scope.get("http_version", "1.1")).startswith("1")
 
     def _promised(self, value: str) -> int:
-        if not (value.isascii() and value.isdigit()):
+        length = parse_whole(value)
+        if length is None:
             self._fail(f"Content-Length {value!r} is not a number of bytes.")
-        return int(value)
+        return length
 
     def _count(self, chunk: bytes) -> None:
         if self._left is not None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError, InvalidSignature, SerializationError
+from torngas_aio.utils.numbers import parse_integer
 
 __all__ = [
     "JsonSerializer",
@@ -38,6 +39,7 @@ __all__ = [
 MIN_SECRET_BYTES = 16
 _TAG_BYTES = 32
 _COUNTED = 2**63  # integers within 64 bits, which stores can count with
+_MAX_DIGITS = 19
 _SIGNED = b"s"
 _BOUND = b"k"  # signed together with the key
 _PACKED = b"\xc1"  # SPEC: msgpack never uses this byte, so no packed value can look like digits
@@ -71,10 +73,8 @@ class Serializer(ABC):
         try:
             if data[:1] not in _DIGIT_HEADS:
                 return self.read(data)
-            try:
-                return int(data)
-            except ValueError:
-                return self.read(data)
+            number = parse_integer(data.rstrip(b" "), _MAX_DIGITS)  # memcached pads a number that got shorter
+            return self.read(data) if number is None else number
         except SerializationError:
             raise
         except Exception as exc:  # a frontier: hostile bytes may raise anything

@@ -5,6 +5,8 @@ Begin with `preferred`.
 
 from collections.abc import Sequence
 
+from torngas_aio.utils.numbers import parse_quality
+
 __all__ = ["preferred"]
 
 
@@ -28,10 +30,7 @@ def _range(part: str) -> tuple[str, float]:
     for parameter in parameters.split(";"):
         key, _, value = parameter.partition("=")
         if key.strip().lower() == "q":
-            try:
-                weight = min(1.0, max(0.0, float(value)))
-            except ValueError:
-                weight = 0.0
+            weight = parse_quality(value.strip()) or 0.0
     return name.strip().lower(), weight
 
 

@@ -11,6 +11,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
 from torngas_aio.handler.web import WebHandler
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["StaticFileHandler"]
 
@@ -66,6 +67,8 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     def _decide(self, path: str, include_body: bool) -> tuple[Iterator[bytes], Callable[[], Any] | None]:
         """Let Tornado's `get` decide on status and headers, in this thread; the file is read afterwards."""
+        if not _is_range(self.request.headers.get("Range", "")):
+            del self.request.headers["Range"]  # SPEC: RFC 9110 14.2: it may be ignored
         wanted: list[tuple[Any, ...]] = []
         redirections: list[Callable[[], Any]] = []
 
@@ -82,6 +85,14 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         finally:
             del self.__dict__["get_content"], self.__dict__["redirect"]
         return _parts(self, wanted), redirections[0] if redirections else None
+
+
+def _is_range(header: str) -> bool:
+    """Whether *header* is absent or one range of bytes; Tornado would also take signs, underscores, other digits."""
+    unit, _, text = header.partition("=")
+    first, _, last = text.partition("-")
+    ends = [parse_whole(end) for end in (first, last) if end]
+    return not header or (unit == "bytes" and "-" in text and bool(ends) and None not in ends)
 
 
 def _parts(handler: StaticFileHandler, wanted: list[tuple[Any, ...]]) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ whoever reads it would take the next answer for a part of this one. Begin with `
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
 
@@ -23,6 +23,7 @@ from torngas_aio.http.head import Head
 from torngas_aio.http.proxies import Peer
 from torngas_aio.http.response import MANAGED, allows_body, check_head, opening, status_line
 from torngas_aio.http.stream import StreamProtocol
+from torngas_aio.utils.numbers import parse_whole
 
 if TYPE_CHECKING:
     from torngas_aio.http.protocol import HTTPProtocol
@@ -138,11 +139,15 @@ class HTTPExchange(HTTPConnection):
                 self._fail(f"A response with status {status} has no body; {len(body)} bytes were given.")
             return f"Content-Length: {length}\r\n" if status == 304 and length is not None else ""
         assert length is not None
-        if not (length.isascii() and length.isdigit()):
-            self._fail(f"Content-Length {length!r} is not a number of bytes.")
-        if int(length) != len(body) and not (is_head and not body):
+        if self._number_of(length) != len(body) and not (is_head and not body):
             self._fail(f"The body has {len(body)} bytes, its Content-Length says {length}.")
         return f"Content-Length: {length}\r\n"
+
+    def _number_of(self, length: str) -> int:
+        number = parse_whole(length)
+        if number is None:
+            self._fail(f"Content-Length {length!r} is not a number of bytes.")
+        return number
 
     def _connection_line(self, status: int) -> str:
         if status == _SWITCHING:
@@ -199,9 +204,7 @@ class HTTPExchange(HTTPConnection):
         if is_head or not allows_body(status):
             self._left = 0
         elif length is not None:
-            if not (length.isascii() and length.isdigit()):
-                self._fail(f"Content-Length {length!r} is not a number of bytes.")
-            self._left = int(length)
+            self._left = self._number_of(length)
         elif not self._is_chunking:
             self.keeps_alive = False
         if self._connection_line(status):
@@ -270,7 +273,7 @@ class HTTPExchange(HTTPConnection):
             self._callback = None
             self._protocol.abandon(self)
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str) -> NoReturn:
         self.abort()
         raise HTTPOutputError(message)
 

@@ -11,6 +11,8 @@ import re
 from http.cookies import Morsel
 from typing import Any
 
+from torngas_aio.utils.bounded import BoundedCache
+
 __all__ = ["PlainCookie", "plain_cookie", "plain_cookies"]
 
 _LEGAL = r"A-Za-z0-9!#$%&'*+\-.^_`|~:"
@@ -20,9 +22,7 @@ _is_attribute = re.compile(r"[\x21-\x3a\x3c-\x7e]*").fullmatch
 _is_plain_header = re.compile(rb"[\x20-\x5b\x5d-\x7e]*").fullmatch  # no control character, no escape
 _RESERVED = frozenset(Morsel._reserved)  # type: ignore[attr-defined]  # names that the standard library refuses
 
-_MAX_KNOWN = 1024
-_MAX_KNOWN_LENGTH = 64
-_known_names: set[str] = set()
+_known_names: BoundedCache[str, bool] = BoundedCache(max_bytes=256 * 1024, max_key=64)
 
 
 class PlainCookie:
@@ -96,6 +96,5 @@ def _is_usable(name: str) -> bool:
     """Whether the standard library takes *name* for a cookie; short ones that it takes are remembered."""
     if not _is_name(name) or name.lower() in _RESERVED:
         return False
-    if len(name) <= _MAX_KNOWN_LENGTH and len(_known_names) < _MAX_KNOWN:
-        _known_names.add(name)
+    _known_names.keep(name, True)
     return True

@@ -11,6 +11,8 @@ import re
 
 from tornado.httputil import HTTPHeaders
 
+from torngas_aio.utils.bounded import BoundedCache
+
 __all__ = ["RawFields", "headers_of", "pairs_of"]
 
 RawFields = bytes | list[tuple[bytes, bytes]]
@@ -44,16 +46,13 @@ def headers_of(raw: RawFields) -> HTTPHeaders:
     return headers
 
 
-_titles: dict[bytes, str] = {}
-"""Names in Http-Header-Case; at most `_MAX_TITLES`, so that no client can make it grow."""
-
-_MAX_TITLES = 512
+_titles: BoundedCache[bytes, str] = BoundedCache(max_bytes=256 * 1024, max_key=64)
+"""Names in Http-Header-Case."""
 
 
 def _title(name: bytes) -> str:
     title = "-".join(word.capitalize() for word in name.decode("latin-1").split("-"))
-    if len(_titles) < _MAX_TITLES:
-        _titles[name] = title
+    _titles.keep(name, title)
     return title
 
 

@@ -21,6 +21,8 @@ from typing import ClassVar
 import httptools
 
 from torngas_aio.http.limits import Limits
+from torngas_aio.utils.bounded import BoundedCache
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["CHUNKED", "Head", "HeadParser", "Refusal", "SpokenHead"]
 
@@ -87,12 +89,11 @@ _METHODS = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND")
 }
 _VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
-_MAX_LENGTH_DIGITS = 18  # more could not be held in 64 bits by whoever stands in front
-_MAX_KNOWN_HOSTS = 1024
 
-_MAX_KEPT = 512
 _MAX_KEPT_FIELDS = 2048
 _MAX_KEPT_LINE = 256
+_MAX_KEPT_HOST = 261  # a name of 253 characters, a colon, a port
+_MAX_KEPT_BYTES = 1024 * 1024  # of each of the parser's caches
 
 _plain_line = re.compile(
     rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) (/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*) HTTP/1\.1"
@@ -102,7 +103,6 @@ _deciding = re.compile(
 ).findall
 _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
-_is_length = re.compile(rb"[0-9]+").fullmatch
 _absolute = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE).fullmatch
 _bare_lf = re.compile(rb"(?<!\r)\n").search
 # SPEC: RFC 9110 7.2, RFC 3986 3.2.2: a name or IPv4 address, or an IPv6 literal; no user, no comma
@@ -128,9 +128,11 @@ class HeadParser:
         self._max_line = limits.max_line_size
         self._max_size = limits.max_header_size
         self._max_count = limits.max_header_count
-        self._hosts: set[bytes] = set()
-        self._good: set[bytes] = set()  # fields that were checked, and decided nothing unusual
-        self._lines: dict[bytes, tuple[str, str]] = {}  # plain request lines: method and target
+        self._hosts: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_HOST)
+        # Fields that were checked, and decided nothing unusual
+        self._good: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_FIELDS)
+        # Plain request lines: method and target
+        self._lines: BoundedCache[bytes, tuple[str, str]] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_LINE)
         self._llhttp = _new_llhttp()
 
     def scan(self, data: bytes, start: int, seen: int) -> int:
@@ -180,10 +182,8 @@ class HeadParser:
             return known
         head = self._parse_whole(raw)
         fields = raw[raw.find(b"\r\n") :]
-        if head.is_usual and len(fields) <= _MAX_KEPT_FIELDS:
-            if len(self._good) >= _MAX_KEPT:
-                self._good.clear()
-            self._good.add(fields)
+        if head.is_usual:
+            self._good.keep(fields, True)
         return head
 
     def recognize(self, data: bytes) -> Head | None:
@@ -208,10 +208,7 @@ class HeadParser:
         if found is None:
             return None
         pair = _METHODS[found[1]], found[2].decode("ascii")
-        if len(line) <= _MAX_KEPT_LINE:
-            if len(self._lines) >= _MAX_KEPT:
-                self._lines.clear()
-            self._lines[line] = pair
+        self._lines.keep(line, pair)
         return pair
 
     def _parse_whole(self, raw: bytes) -> SpokenHead:
@@ -285,9 +282,10 @@ class HeadParser:
                 )
             head.length = CHUNKED
             return
-        if not _is_length(value) or len(value) > _MAX_LENGTH_DIGITS:
+        length = parse_whole(value)
+        if length is None:
             raise Refusal(400, "Content-Length is not a number of bytes.")
-        head.length = int(value)
+        head.length = length
 
     def _check_host(self, hosts: list[bytes], is_required: bool) -> None:
         if len(hosts) > 1 or (is_required and not hosts):
@@ -295,9 +293,7 @@ class HeadParser:
         if hosts and hosts[0] not in self._hosts:
             if not _is_host(hosts[0]):
                 raise Refusal(400, "The Host field holds no host.")
-            if len(self._hosts) >= _MAX_KNOWN_HOSTS:
-                self._hosts.clear()
-            self._hosts.add(hosts[0])
+            self._hosts.keep(hosts[0], True)
 
     def _aim(self, head: SpokenHead, target: bytes, found: list[tuple[bytes, bytes]]) -> None:
         """Accept a target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""

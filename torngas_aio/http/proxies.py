@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any
 
-from torngas_aio.utils.addresses import FORWARDED_HEADERS, parse_address
+from torngas_aio.utils.addresses import FORWARDED_HEADERS, MAX_ADDRESS_LENGTH, parse_address
+from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.text import quote_field
 
 __all__ = ["DEFAULT_HEADERS", "DEFAULT_TRUSTED", "Peer", "TrustedProxies"]
@@ -97,7 +98,7 @@ class TrustedProxies:
     def __init__(self, trusted: Iterable[str] = DEFAULT_TRUSTED, headers: Iterable[str] | None = None) -> None:
         self._trusts_unix = False
         self._networks: list[IPv4Network | IPv6Network] = []
-        self._verdicts: dict[str, bool] = {}
+        self._verdicts: BoundedCache[str, bool] = BoundedCache(256 * 1024, MAX_ADDRESS_LENGTH)
         self._is_default = headers is None
         self._has_warned = False
         names = [_header_name(name) for name in (DEFAULT_HEADERS if headers is None else headers)]
@@ -132,13 +133,10 @@ class TrustedProxies:
             address = parse_address(ip)
             if address is None:
                 return False
-            if len(self._verdicts) > 1024:  # each key is an address: 45 characters at most
-                self._verdicts.clear()
             if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
                 address = address.ipv4_mapped
-            verdict = self._verdicts[ip] = any(
-                address in network for network in self._networks if network.version == address.version
-            )
+            verdict = any(address in network for network in self._networks if network.version == address.version)
+            self._verdicts.keep(ip, verdict)
         return verdict
 
     def _trusts_peer(self, peer: Peer) -> bool:

@@ -20,11 +20,11 @@ from tornado.httputil import (
     HTTPServerRequest,
     RequestStartLine,
     parse_body_arguments,
-    split_host_and_port,
 )
 
 from torngas_aio.http.cookies import plain_cookies
 from torngas_aio.http.fields import RawFields, headers_of, pairs_of
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
 
@@ -159,7 +159,9 @@ def _host(request: Request) -> str:
 
 
 def _host_name(request: Request) -> str:
-    return split_host_and_port(request.host.lower())[0]
+    text = request.host.lower()
+    host, _, port = text.rpartition(":")
+    return host if host and parse_whole(port, max_digits=5) is not None else text
 
 
 def _query(request: Request) -> _Arguments:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from email.utils import formatdate
 
 from torngas_aio.http.contract import SERVER_NAME
+from torngas_aio.utils.bounded import BoundedCache
 
 __all__ = ["MANAGED", "allows_body", "check_head", "opening", "status_line"]
 
@@ -21,7 +22,7 @@ MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer
 _MAX_OPENINGS = 256
 
 _openings: dict[tuple[int, str], str] = {}
-_known_names: set[str] = set()
+_known_names: BoundedCache[str, bool] = BoundedCache(max_bytes=128 * 1024, max_key=64)
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _breaks_line = re.compile(r"[\r\n\0]").search
 _second = 0.0
@@ -65,7 +66,6 @@ def check_head(headers: Iterable[tuple[str, str]]) -> None:
         if name not in _known_names:
             if not _is_token(name):
                 raise ValueError(f"{name!r} is not the name of a header.")
-            if len(_known_names) < _MAX_OPENINGS:
-                _known_names.add(name)
+            _known_names.keep(name, True)
         if _breaks_line(value):
             raise ValueError(f"The value of the header {name} would end its line: CR, LF or NUL in {value[:80]!r}.")

@@ -10,6 +10,7 @@ Each class counts for itself. Begin with `RateLimit`.
 """
 
 import asyncio
+import hashlib
 import ipaddress
 import logging
 import math
@@ -41,6 +42,8 @@ __all__ = ["RATE_LIMIT_DEFAULTS", "RateLimit"]
 logger = logging.getLogger("torngas_aio.ratelimit")
 
 _Clear = Callable[[], None]
+
+_MAX_KEY = 128
 
 RATE_LIMIT_DEFAULTS: dict[str, Any] = {
     "default": "100/minute",  # of classes without a `limit` of their own; several: "100/minute;1000/hour"
@@ -93,7 +96,7 @@ class RateLimit(BaseHttpModule):
         try:
             limiter = await self._limiter()
             async with asyncio.timeout(self._options["timeout"]):
-                verdict = await self._hit(limiter, key)
+                verdict = await self._hit(limiter, _short(key))
         except Exception as exc:  # a frontier: a storage may raise anything
             self._complain(exc)
             if self._options["when_unavailable"] == "refuse":
@@ -171,6 +174,11 @@ def _note_state(handler: RequestHandler, amount: int, remaining: int, seconds: i
         headers["RateLimit-Limit"] = str(amount)
         headers["RateLimit-Remaining"] = str(remaining)
         headers["RateLimit-Reset"] = str(seconds)
+
+
+def _short(key: str) -> str:
+    """*key*, or a digest of a long one: a client may have chosen it, and storages keep it."""
+    return key if len(key) <= _MAX_KEY else hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _network_of(address: str | None) -> str:

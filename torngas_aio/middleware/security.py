@@ -15,6 +15,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.hosts import is_host_allowed, parse_host
 
 __all__ = ["SECURITY_HEADERS", "AllowedHostsMiddleware", "SecurityHeadersMiddleware", "csp_nonce"]
@@ -94,7 +95,7 @@ class AllowedHostsMiddleware:
             if not _is_pattern(pattern)
         )
         self._hosts = chosen or LOCAL_HOSTS
-        self._known: dict[str, bool] = {}
+        self._known: BoundedCache[str, bool] = BoundedCache(max_bytes=64 * 1024, max_key=261)
 
     async def process_call(self, request: HTTPServerRequest, clear: _Clear) -> None:
         host = request.host
@@ -106,8 +107,8 @@ class AllowedHostsMiddleware:
         if allowed is None:
             host = parse_host(text)
             allowed = host is not None and is_host_allowed(host, self._hosts)
-            if allowed and len(self._known) < 100:  # only allowed ones: the others could be any number
-                self._known[text] = True
+            if allowed:  # junk would only push these out
+                self._known.keep(text, True)
         return allowed
 
 

@@ -12,6 +12,8 @@ import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 
+from torngas_aio.utils.numbers import parse_whole
+
 __all__ = ["ID_LENGTH", "Ticket", "TicketOffice", "new_id"]
 
 ID_LENGTH = 24
@@ -82,8 +84,8 @@ class TicketOffice:
         session_id, *times = text.split(".")
         if not times:
             return Ticket(session_id)
-        life, issued = times
-        return Ticket(session_id, int(life), int(issued))
+        life, issued = map(parse_whole, times)
+        return None if life is None or issued is None else Ticket(session_id, life, issued)
 
     def _signature(self, text: str) -> str:
         digest = hmac.digest(self._key, text.encode(), "sha256")

@@ -3,6 +3,8 @@
     text.py        safestr  safeunicode  escape_controls  quote_field
     iteration.py   iterbetter
     null.py        Null
+    numbers.py     numbers in text from outside, parsed strictly
+    bounded.py     a cache whose keys clients choose
     hosts.py       host patterns: which host names a setting means
     redirects.py   is_safe_redirect  safe_redirect_target
     request.py     request_context

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["FORWARDED_HEADERS", "Networks", "parse_address"]
+__all__ = ["FORWARDED_HEADERS", "MAX_ADDRESS_LENGTH", "Networks", "parse_address"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

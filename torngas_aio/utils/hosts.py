@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from torngas_aio.utils.numbers import parse_whole
+
 __all__ = ["Host", "is_host_allowed", "parse_host"]
 
 MAX_HOST_LENGTH = 253
@@ -18,7 +20,6 @@ MAX_HOST_LENGTH = 253
 # SPEC: RFC 3986 3.2.2, less percent-encoding and sub-delimiters, which no DNS name holds; underscores are
 # not in RFC 1123 but in the wild.
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
-_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,8 @@ def _matches(host: Host, pattern: str) -> bool:
 
 
 def _port_of(digits: str) -> int | None:
-    if not _PORT.fullmatch(digits):
-        return None
-    port = int(digits)
-    return port if port <= 65535 else None
+    port = parse_whole(digits, max_digits=5)
+    return port if port is not None and port <= 65535 else None
 
 
 def _is_ipv6(name: str) -> bool:

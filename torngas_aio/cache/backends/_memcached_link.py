@@ -12,13 +12,16 @@ Begin with `MemcachedLink.open`.
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Any, Self, cast
 
-from aiomcache import FlagClient
+from aiomcache import ClientException, FlagClient
 from aiomcache.pool import Connection, MemcachePool
+
+from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["MemcachedLink", "MetaValue", "ServerAnswer"]
 
+_MAX_DIGITS = 20  # of a token of compare-and-set: 64 bits without a sign
 READ_LIMIT = 1 << 20  # of a line; data blocks are read whole, whatever their size
 
 
@@ -105,9 +108,9 @@ class MemcachedLink(FlagClient[bytes]):
             return None
         if words[:1] != [b"VA"]:
             raise ServerAnswer(line.decode("utf-8", "replace"))
-        data = (await self._connection.reader.readexactly(int(words[1]) + 2))[:-2]
+        data = await self._block(words[1] if len(words) > 1 else b"")
         told = {word[:1]: word[1:] for word in words[2:]}
-        return MetaValue(data, int(told[b"c"]), int(told[b"t"]))
+        return MetaValue(data, _number(told.get(b"c", b"")), _number(told.get(b"t", b"")))
 
     async def meta_set(self, key: bytes, data: bytes, cas: int, left: int) -> bool:
         """Put *data* if *cas* is still the token; *left* as `MetaValue` has it."""
@@ -125,6 +128,28 @@ class MemcachedLink(FlagClient[bytes]):
     async def _lines(self, count: int) -> list[bytes]:
         await self._connection.writer.drain()
         return [await self._line(self._connection.reader) for _ in range(count)]
+
+    async def _multi_get(self, conn: Connection, *keys: bytes, with_cas: bool = True) -> Any:
+        """Do what aiomcache's does for `get`, `gets` and `multi_get`, with numbers that are numbers."""
+        if not keys:
+            return {}, {}
+        for key in keys:
+            self._validate_key(key)
+        conn.writer.write(b"%b %b\r\n" % (b"gets" if with_cas else b"get", b" ".join(keys)))
+        found: dict[bytes, bytes] = {}
+        tokens: dict[bytes, int | None] = {}
+        while (line := await self._line(conn.reader)) != b"END":
+            match line.split():
+                case [b"VALUE", key, _, size, *cas] if key in keys and key not in found:
+                    found[key] = await self._block(size)
+                    tokens[key] = _number(cas[0]) if with_cas and cas else None
+                case _:
+                    raise ClientException("get failed", line)
+        return found, tokens
+
+    async def _block(self, size: bytes) -> bytes:
+        data = await self._connection.reader.readexactly(_number(size) + 2)
+        return data[:-2]
 
     async def _execute_simple_command(self, conn: Connection, raw_command: bytes) -> bytes:
         conn.writer.write(raw_command)
@@ -155,6 +180,13 @@ class _OneConnection:
 async def _as_it_is(data: bytes, flags: int) -> bytes:
     """Values that another client marked: whether they can be read is for the serializer to say."""
     return data
+
+
+def _number(digits: bytes) -> int:
+    number = parse_integer(digits, _MAX_DIGITS)
+    if number is None:
+        raise ConnectionResetError(f"the server sent {digits[:40]!r} where its protocol has a number")
+    return number
 
 
 def _told(line: bytes, yes: bytes, *no: bytes) -> bool:

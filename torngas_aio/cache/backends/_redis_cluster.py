@@ -20,6 +20,7 @@ from torngas_aio.cache.backends._breaker import Breaker
 from torngas_aio.cache.backends._redis_link import RedisLink
 from torngas_aio.cache.backends._redis_native import Node
 from torngas_aio.cache.backends._redis_wire import ReplyError, WireLost, pack
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["ClusterLink"]
 
@@ -115,7 +116,10 @@ class ClusterLink:
                 self._relearn()
             if not isinstance(reply, ReplyError) or reply.code not in _REDIRECTS:
                 return reply
-            link, is_asking = self._link_to(_target(str(reply), link, self._links)), reply.code == "ASK"
+            node = _target(str(reply), link, self._links)
+            if node is None:
+                return reply
+            link, is_asking = self._link_to(node), reply.code == "ASK"
             answer = (await link.execute_all([ASKING, packed]))[1] if is_asking else await link.execute(packed)
             if not isinstance(answer, Exception):
                 return answer
@@ -169,9 +173,10 @@ class ClusterLink:
         return fault
 
 
-def _target(message: str, link: RedisLink, links: dict[Node, RedisLink]) -> Node:
-    """Read `MOVED 3999 host:port`; an absent host means the one that answered."""
-    host, _, port = message.split(" ")[2].rpartition(":")
+def _target(message: str, link: RedisLink, links: dict[Node, RedisLink]) -> Node | None:
+    """Read `MOVED 3999 host:port`; an absent host means the one that answered. None for any other text."""
+    host, _, port = message.rpartition(" ")[2].rpartition(":")
     if not host:
         host = next((node[0] for node, each in links.items() if each is link), "")
-    return host.strip("[]"), int(port)
+    number = parse_whole(port, max_digits=5)
+    return None if number is None else (host.strip("[]"), number)

@@ -32,12 +32,14 @@ from torngas_aio.cache.backends._memcached_ring import Ring
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.store import Swap, Versioned
 from torngas_aio.exception import CacheUnavailable, ValueTooLarge
+from torngas_aio.utils.numbers import parse_integer, parse_whole
 
 __all__ = ["MemcachedCache"]
 
 MONTH_SECONDS = 30 * 24 * 3600
 _FOREVER_AT = 2**31 - 1
 _COUNTED = 2**63
+_MAX_DIGITS = 20
 
 T = TypeVar("T")
 
@@ -95,12 +97,13 @@ class MemcachedCache(BaseCache):
         answer = await self._write(key, lambda link, wire: link.arithmetic(b"incr", wire, delta))
         if answer == b"NOT_FOUND":
             return None
-        if not answer.isdigit():  # a negative number, or none
+        number = parse_whole(answer, _MAX_DIGITS)
+        if number is None:  # a negative number, or none
             return await self._count(key, delta)
-        if int(answer) >= _COUNTED:
+        if number >= _COUNTED:
             await self._write(key, lambda link, wire: link.arithmetic(b"decr", wire, delta))
             raise self._no_number(key)
-        return int(answer)
+        return number
 
     # Compare-and-set
 
@@ -286,10 +289,10 @@ class MemcachedCache(BaseCache):
         )
 
     def _number(self, key: str, data: bytes) -> int:
-        digits = data.rstrip(b" ")  # memcached pads where a number got shorter
-        if not digits.removeprefix(b"-").isdigit():
+        number = parse_integer(data.rstrip(b" "), _MAX_DIGITS)  # memcached pads where a number got shorter
+        if number is None:
             raise self._no_number(key)
-        return int(digits)
+        return number
 
     def _no_number(self, key: str) -> ValueError:
         return ValueError(f"{self.label}: the value under {key!r} is no integer of 64 bits, before or after.")

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["counted", "number_option", "whole_option"]
 
 _COUNTED = 2**63
+_MAX_DIGITS = 19
 
 
 def counted(data: bytes, delta: int) -> int:
@@ -19,10 +21,10 @@ def counted(data: bytes, delta: int) -> int:
     Raises:
         ValueError: It is no integer, or the sum is beyond 64 bits.
     """
-    try:
-        number = int(data) + delta
-    except ValueError:
-        raise ValueError(f"The value is no integer, so {delta} cannot be added to it.") from None
+    found = parse_integer(data, _MAX_DIGITS)
+    if found is None:
+        raise ValueError(f"The value is no integer, so {delta} cannot be added to it.")
+    number = found + delta
     if not -_COUNTED <= number < _COUNTED:
         raise ValueError(f"{number} is beyond 64 bits, the most that a counter holds as an integer.")
     return number

@@ -21,6 +21,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
 from torngas_aio.exception import ArgumentError
+from torngas_aio.utils.numbers import parse_whole
 
 if TYPE_CHECKING:
     from torngas_aio.db.dbalchemy.query import Query
@@ -168,9 +169,11 @@ async def page_of(query: "Query[T]", page: Any, per_page: int, default: Any = No
 
 
 def _number(page: Any) -> int:
+    if isinstance(page, str | bytes):
+        return max(1, parse_whole(page) or 1)
     try:
         return max(1, int(page))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1
 
 

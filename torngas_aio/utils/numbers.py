@@ -1,0 +1,36 @@
+"""Numbers in text from outside: ASCII digits in bounded number, or None.
+
+    parse_whole      "0", "007"; no sign, space, underscore, or digit of another script, all of which `int` takes
+    parse_integer    "-3" as well
+    parse_quality    "0.5": the weight of an entry in an Accept header
+
+Begin with `parse_whole`.
+"""
+
+import re
+
+__all__ = ["MAX_DIGITS", "parse_integer", "parse_quality", "parse_whole"]
+
+MAX_DIGITS = 18
+"""Digits of a number unless told otherwise: what 64 bits hold, whatever the digits are."""
+
+_is_quality = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
+
+
+def parse_whole(text: str | bytes, max_digits: int = MAX_DIGITS) -> int | None:
+    """Return the number from 0 up that *text* is; None where it is anything else or has more than *max_digits*."""
+    if len(text) <= max_digits and text.isdigit() and text.isascii():
+        return int(text)
+    return None
+
+
+def parse_integer(text: str | bytes, max_digits: int = MAX_DIGITS) -> int | None:
+    """Return the number that *text* is, with a minus sign or without any; None where it is anything else."""
+    has_sign = text[:1] in ("-", b"-")
+    number = parse_whole(text[1:] if has_sign else text, max_digits)
+    return -number if has_sign and number is not None else number
+
+
+def parse_quality(text: str) -> float | None:
+    """Return the weight *text*, from 0 to 1 with three decimal places at most (SPEC: RFC 9110 12.4.2), or None."""
+    return float(text) if _is_quality(text) else None
