@@ -141,7 +141,7 @@ async def test_forged_hosts_in_any_number_are_not_remembered() -> None:
     guard = AllowedHostsMiddleware([".example.com"])
     assert not any(guard._is_allowed(f"{number}.evil.com") for number in range(300))
     assert all(guard._is_allowed(f"{number}.example.com") for number in range(300))
-    assert len(guard._known) == 100
+    assert 0 < len(guard._known) < 250
 
 
 def test_a_star_allows_every_host_that_is_one() -> None:
