@@ -5,6 +5,7 @@
     coverage  the same, with branch coverage                docs      the documentation site
     soak      the long tests, marked slow                   bench     the benchmarks and their rivals
     bounds    stores and servers, with the lowest and the newest versions of bounded libraries
+    cluster   hosts in network namespaces, behind nginx, that are stopped, killed and cut off
 
 Begin with `tests`.
 """
@@ -27,6 +28,8 @@ SERVERS = {
     "memcached": "memcached",
     "mariadbd": "mariadb-server",
     "postgres": "postgresql",
+    "nginx": "nginx",
+    "ip": "iproute2",
 }
 """Program that the tests start: the Debian package that holds it."""
 
@@ -76,6 +79,13 @@ def bounds(session: nox.Session, versions: str) -> None:
     pins.write_text("".join(f"{line}\n" for line in _lowest()) if versions == "lowest" else "", encoding="utf-8")
     session.install("--quiet", "--upgrade", "--upgrade-strategy=eager", "--editable", ".[dev]", "-c", str(pins))
     _run_pytest(session, "-m", "not slow", *_workers(), *(session.posargs or BOUNDED_TESTS))
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Run the laboratory: nodes behind nginx, stores that fail, visitors that check; needs root."""
+    _install(session)
+    _run_pytest(session, "--timeout=900", "tests/cluster", *session.posargs)
 
 
 @nox.session

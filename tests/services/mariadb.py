@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import pymysql
 
-from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
+from tests.services.process import HERE, Place, ServerProcess, accepts, binary, free_port
 
 __all__ = ["DATABASE", "PASSWORD", "USER", "MariaCluster", "MariaServer", "close_shared", "shared_cluster"]
 
@@ -45,15 +45,19 @@ class MariaServer:
         number: Its server id in the replication, from 1.
         read_only: Refuse the writes of ordinary users.
         options: Further arguments of mariadbd.
+        place: Where it runs.
     """
 
-    def __init__(self, number: int = 1, *, read_only: bool = False, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, number: int = 1, *, read_only: bool = False, options: Sequence[str] = (), place: Place = HERE
+    ) -> None:
         self.number = number
+        self.host = place.address
         self.port = free_port()
         self._read_only = read_only
         self._options = list(options)
         self.process = ServerProcess(
-            f"mariadb{number}", self._command, self._answers, prepare=self._install, start_seconds=30
+            f"mariadb{number}", self._command, self._answers, prepare=self._install, start_seconds=30, place=place
         )
 
     def __enter__(self) -> Self:
@@ -109,7 +113,7 @@ class MariaServer:
 
     def _command(self, folder: Path) -> list[str]:
         words = [binary("mariadbd", "mysqld"), "--no-defaults", "--user=root", f"--datadir={folder / 'data'}"]
-        words += [f"--socket={self._socket}", f"--port={self.port}", f"--bind-address={HOST}", *_SMALL]
+        words += [f"--socket={self._socket}", f"--port={self.port}", f"--bind-address={self.host}", *_SMALL]
         words += [f"--server-id={self.number}", f"--pid-file={folder / 'db.pid'}", "--skip-name-resolve"]
         # Written at each commit, flushed once a second: survives a killed server, which is what the tests do.
         words += ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2", "--max-connections=700"]
@@ -118,7 +122,7 @@ class MariaServer:
         return [*words, *self._options]
 
     def _answers(self) -> bool:
-        if not self._socket.exists() or not accepts((HOST, self.port)):
+        if not self._socket.exists() or not accepts((self.host, self.port)):
             return False
         try:
             self.execute("SELECT 1")
@@ -131,11 +135,16 @@ class MariaCluster:
     """One master and two slaves, with a database and a user for the application.
 
     Every change of the master arrives at the slaves within some milliseconds; `wait_for_slaves` waits for it.
+
+    Args:
+        places: Where the master and each slave run.
     """
 
-    def __init__(self) -> None:
-        self.master = MariaServer(1)
-        self.slaves = [MariaServer(2, read_only=True), MariaServer(3, read_only=True)]
+    def __init__(self, places: Sequence[Place] = (HERE,) * 3) -> None:
+        self.master = MariaServer(1, place=places[0])
+        self.slaves = [
+            MariaServer(number, read_only=True, place=place) for number, place in enumerate(places[1:], start=2)
+        ]
         self._lags = False
 
     def __enter__(self) -> Self:
@@ -199,8 +208,8 @@ class MariaCluster:
             self.master.execute(statement)
         for slave in self.slaves:
             slave.execute(
-                f"CHANGE MASTER TO MASTER_HOST='{HOST}', MASTER_PORT={self.master.port}, MASTER_USER='replica', "
-                "MASTER_PASSWORD='replica', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1"
+                f"CHANGE MASTER TO MASTER_HOST='{self.master.host}', MASTER_PORT={self.master.port}, "
+                "MASTER_USER='replica', MASTER_PASSWORD='replica', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1"
             )
             slave.execute("START SLAVE")
         self.wait_for_slaves()

@@ -21,15 +21,33 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
 
-__all__ = ["HOST", "ServerProcess", "accepts", "binary", "claims", "free_port"]
+__all__ = ["HERE", "HOST", "Place", "ServerProcess", "accepts", "binary", "claims", "free_port"]
 
 HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server runs.
+
+    Attributes:
+        address: The IPv4 address that it listens on.
+        prefix: What its command line begins with, to run in another network namespace.
+    """
+
+    address: str = HOST
+    prefix: tuple[str, ...] = ()
+
+
+HERE = Place()
+"""On this machine's loopback."""
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0
@@ -121,6 +139,7 @@ class ServerProcess:
         prepare: Called once, before the first start, with the folder: write a configuration, create the tables.
         environment: Added to this process's own.
         start_seconds: How long the server may take to answer.
+        place: Where it runs.
     """
 
     def __init__(
@@ -132,14 +151,16 @@ class ServerProcess:
         prepare: Callable[[Path], object] | None = None,
         environment: Mapping[str, str] | None = None,
         start_seconds: float = START_SECONDS,
+        place: Place = HERE,
     ) -> None:
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix=f"torngas-{name}-"))
         self._command = command
         self._is_ready = is_ready
         self._prepare = prepare
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self._start_seconds = start_seconds
+        self._prefix = place.prefix
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         _running.add(self)
@@ -177,12 +198,12 @@ class ServerProcess:
             self._prepare = None
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                list(self._command(self.folder)),
+                [*self._prefix, *self._command(self.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,  # Ctrl-C in the terminal reaches pytest only, which then cleans up
             )
         self._guard = _guard(self._process.pid, self.folder)

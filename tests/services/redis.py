@@ -9,22 +9,22 @@ Begin with `RedisServer`.
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.services.process import HOST, ServerProcess, binary, free_port
+from tests.services.process import HERE, HOST, Place, ServerProcess, binary, free_port
 
 __all__ = ["Certificates", "RedisCluster", "RedisSentinels", "RedisServer", "command"]
 
 
-def command(port: int, *words: str, password: str | None = None) -> str:
+def command(port: int, *words: str, password: str | None = None, host: str = HOST) -> str:
     """Send one command with the system's own client and return its answer as text; "" when nothing answers."""
     auth = ["-a", password, "--no-auth-warning"] if password else []
     done = subprocess.run(
-        [binary("redis-cli"), "-h", HOST, "-p", str(port), *auth, *words],
+        [binary("redis-cli"), "-h", host, "-p", str(port), *auth, *words],
         capture_output=True,
         text=True,
         timeout=10,
@@ -56,13 +56,15 @@ class RedisServer:
         options: Further lines of its configuration, such as `maxmemory="10mb"`; underscores stand for dashes.
         unix_socket: Listen on a unix socket as well; see `socket_path`.
         tls: Listen with TLS on `tls_port` as well, with the certificates of `certificates`.
+        place: Where it runs.
     """
 
-    def __init__(self, *, unix_socket: bool = False, tls: bool = False, **options: str) -> None:
+    def __init__(self, *, unix_socket: bool = False, tls: bool = False, place: Place = HERE, **options: str) -> None:
+        self.host = place.address
         self.port = free_port()
         self.tls_port = free_port() if tls else 0
         self.password = options.get("requirepass")
-        self.process = ServerProcess("redis", self._command, self._answers)
+        self.process = ServerProcess("redis", self._command, self._answers, place=place)
         self._unix_socket = unix_socket
         self._options = {key.replace("_", "-"): value for key, value in options.items()}
         if tls:
@@ -78,12 +80,12 @@ class RedisServer:
     @property
     def address(self) -> str:
         """Host and port, as `LOCATION` takes them."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
         """The server as a URL; its database 0."""
-        return f"redis://{HOST}:{self.port}/0"
+        return f"redis://{self.host}:{self.port}/0"
 
     @property
     def socket_path(self) -> str:
@@ -92,11 +94,11 @@ class RedisServer:
 
     def command(self, *words: str) -> str:
         """Send one command with redis-cli."""
-        return command(self.port, *words, password=self.password)
+        return command(self.port, *words, password=self.password, host=self.host)
 
     def _command(self, folder: Path) -> list[str]:
-        words = [binary("redis-server"), "--port", str(self.port), "--bind", HOST, "--dir", str(folder)]
-        words += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        words = [binary("redis-server"), "--port", str(self.port), "--bind", self.host, "--dir", str(folder)]
+        words += ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--protected-mode", "no"]
         if self._unix_socket:
             words += ["--unixsocket", str(folder / "redis.sock")]
         if self.tls_port:
@@ -152,14 +154,21 @@ class RedisSentinels:
 
     Attributes:
         service: The name under which the sentinels know the master.
+
+    Args:
+        places: Where master, replica and each sentinel run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: Sequence[Place] = (HERE,) * 5) -> None:
         self.service = "mymaster"
-        self.first = RedisServer()
-        self.second = RedisServer(replicaof=f"{HOST} {self.first.port}")
+        self.first = RedisServer(place=places[0])
+        self.second = RedisServer(place=places[1], replicaof=f"{self.first.host} {self.first.port}")
         self.ports = [free_port() for _ in range(3)]
-        self.sentinels = [_sentinel(port, self.service, self.first.port) for port in self.ports]
+        self.hosts = [place.address for place in places[2:5]]
+        self.sentinels = [
+            _sentinel(port, self.service, self.first, place)
+            for port, place in zip(self.ports, places[2:5], strict=True)
+        ]
 
     def __enter__(self) -> Self:
         for process in (self.first.process, self.second.process):
@@ -177,33 +186,36 @@ class RedisSentinels:
     @property
     def url(self) -> str:
         """The sentinels and the service's name, as `LOCATION` takes them."""
-        return "redis+sentinel://" + ",".join(f"{HOST}:{port}" for port in self.ports) + f"/{self.service}"
+        return "redis+sentinel://" + ",".join(map("{}:{}".format, self.hosts, self.ports)) + f"/{self.service}"
 
     def master_port(self) -> int:
         """Return the port of the master as the first sentinel knows it."""
-        answer = command(self.ports[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
-        return int(answer.split()[1])
+        return int(self._master(0)[1])
 
     def fail_over(self) -> None:
         """Kill the master and return once all sentinels name the other server."""
         self.first.process.kill()
-        for port in self.ports:
-            _wait_for(partial(self._is_replaced, port), "the sentinels to name the new master")
+        for number in range(3):
+            _wait_for(partial(self._is_replaced, number), "the sentinels to name the new master")
 
-    def _is_replaced(self, port: int) -> bool:
-        answer = command(port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
-        return str(self.second.port) in answer.split()
+    def _master(self, number: int) -> list[str]:
+        words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+        return command(self.ports[number], *words, host=self.hosts[number]).split()
+
+    def _is_replaced(self, number: int) -> bool:
+        return str(self.second.port) in self._master(number)
 
     def _is_watched(self) -> bool:
-        known = [command(port, "SENTINEL", "MASTER", self.service).split() for port in self.ports]
+        words = ("SENTINEL", "MASTER", self.service)
+        known = [command(port, *words, host=host).split() for port, host in zip(self.ports, self.hosts, strict=True)]
         return all(_value(info, "num-slaves") == "1" and _value(info, "num-other-sentinels") == "2" for info in known)
 
 
-def _sentinel(port: int, service: str, master: int) -> ServerProcess:
+def _sentinel(port: int, service: str, master: RedisServer, place: Place) -> ServerProcess:
     def prepare(folder: Path) -> None:
         (folder / "sentinel.conf").write_text(
-            f"port {port}\nbind {HOST}\ndir {folder}\n"
-            f"sentinel monitor {service} {HOST} {master} 2\n"
+            f"port {port}\nbind {place.address}\nprotected-mode no\ndir {folder}\n"
+            f"sentinel monitor {service} {master.host} {master.port} 2\n"
             f"sentinel down-after-milliseconds {service} 500\n"
             f"sentinel failover-timeout {service} 3000\n",
             encoding="utf-8",
@@ -212,8 +224,9 @@ def _sentinel(port: int, service: str, master: int) -> ServerProcess:
     return ServerProcess(
         "sentinel",
         lambda folder: [binary("redis-server"), str(folder / "sentinel.conf"), "--sentinel"],
-        lambda: command(port, "PING") == "PONG",
+        lambda: command(port, "PING", host=place.address) == "PONG",
         prepare=prepare,
+        place=place,
     )
 
 
