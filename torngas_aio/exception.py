@@ -2,6 +2,7 @@
 
     BaseError
     ├── ArgumentError         (TypeError)      a call was given what it cannot use
+    │   └── InvalidCursor                      a page was asked for after what is no cursor
     ├── NotCallableError      (TypeError)      a callable was wanted
     ├── ConfigError           (ValueError)     settings or hooks that cannot work; lists every fault
     │   ├── UrlError                           the URL tables cannot work
@@ -46,6 +47,7 @@ __all__ = [
     "HttpBadRequestError",
     "HttpForbiddenError",
     "HttpNotAllowError",
+    "InvalidCursor",
     "InvalidJson",
     "InvalidKey",
     "InvalidSignature",
@@ -70,6 +72,16 @@ class BaseError(Exception):
 
 class ArgumentError(BaseError, TypeError):
     """A call was given an argument that it cannot use."""
+
+
+class InvalidCursor(ArgumentError):
+    """A keyset page was asked for after a cursor that no page of the query has given.
+
+    Attributes:
+        status_code: What a request is answered that does not catch it.
+    """
+
+    status_code = 400
 
 
 class NotCallableError(BaseError, TypeError):

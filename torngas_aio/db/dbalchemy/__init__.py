@@ -4,7 +4,7 @@
     engines > pool, dialects    one engine a server, a fair pool, lost connections noticed
     routing > statements        which server answers
     session, registry           one session a request and connection name
-    model > query > pagination  what users write
+    model > query > pagination  what users write; cursors: what a client may say of a page
 
 Begin with `Model` and `session_scope`.
 """

@@ -6,12 +6,6 @@
 Begin with `Pagination`.
 """
 
-import base64
-import binascii
-import datetime as dt
-import decimal
-import json
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -20,6 +14,7 @@ from sqlalchemy import Select, and_, func, inspect, or_, select
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
+from torngas_aio.db.dbalchemy.cursors import read_cursor, write_cursor
 from torngas_aio.exception import ArgumentError
 from torngas_aio.utils.numbers import parse_whole
 
@@ -30,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["KeysetPage", "Pagination", "count_of", "keyset_page", "page_of"]
 
 T = TypeVar("T")
-
-MAX_CURSOR = 4096
-"""Characters of a cursor; a longer one is refused unread."""
 
 
 class Pagination(Generic[T]):
@@ -200,10 +192,12 @@ async def keyset_page(query: "Query[T]", after: str | None, per_page: int) -> Ke
     keys = _keys(model, query.statement)
     wanted = query.order_by(None).order_by(*(k.attribute.desc() if k.is_descending else k.attribute for k in keys))
     if after is not None:
-        wanted = wanted.filter(_follows(keys, _read_cursor(after, keys)))
+        dialect = query._session().sync_session.cluster.master.sync_engine.dialect
+        values = read_cursor(after, [key.attribute.type for key in keys], dialect)
+        wanted = wanted.filter(_follows(keys, values))
     rows = await wanted.limit(size + 1)
     items = rows[:size]
-    cursor = _write_cursor([getattr(items[-1], key.name) for key in keys]) if len(rows) > size else None
+    cursor = write_cursor([getattr(items[-1], key.name) for key in keys]) if len(rows) > size else None
     return KeysetPage(items, cursor)
 
 
@@ -246,51 +240,3 @@ def _follows(keys: Sequence[_Key], values: Sequence[Any]) -> Any:
         further = key.attribute < value if key.is_descending else key.attribute > value
         cases.append(and_(*same, further))
     return or_(*cases)
-
-
-def _write_cursor(values: Sequence[Any]) -> str:
-    text = json.dumps([_plain(value) for value in values], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, keys: Sequence[_Key]) -> list[Any]:
-    try:
-        if len(cursor) > MAX_CURSOR:
-            raise ValueError("too long")
-        read = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(read, list) or len(read) != len(keys):
-            raise ValueError("another number of columns")
-        return [_value(each) for each in read]
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error, decimal.InvalidOperation) as exc:
-        raise ArgumentError(f"paginate_after(): {cursor[:40]!r} is no cursor of this query ({exc}).") from exc
-
-
-_KINDS: dict[str, Any] = {
-    "datetime": dt.datetime.fromisoformat,
-    "date": dt.date.fromisoformat,
-    "time": dt.time.fromisoformat,
-    "decimal": decimal.Decimal,
-    "uuid": uuid.UUID,
-    "bytes": bytes.fromhex,
-}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, dt.datetime | dt.date | dt.time):
-        return {type(value).__name__: value.isoformat()}
-    if isinstance(value, decimal.Decimal | uuid.UUID):
-        return {type(value).__name__.lower(): str(value)}
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    raise ArgumentError(f"paginate_after() cannot order by values of type {type(value).__name__}.")
-
-
-def _value(read: Any) -> Any:
-    if isinstance(read, dict):
-        ((kind, text),) = read.items()
-        return _KINDS[kind](text)
-    if isinstance(read, str | int | float) and not isinstance(read, bool):
-        return read
-    raise ValueError("an unknown kind of value")

@@ -228,7 +228,7 @@ class Query(Generic[T]):
             after: `next_cursor` of the page before, None for the first page.
 
         Raises:
-            ArgumentError: The cursor is none of this query's.
+            InvalidCursor: The cursor is none of this query's; a request that does not catch it is answered 400.
         """
         return await keyset_page(self, after, per_page)
 

@@ -1,0 +1,247 @@
+"""Cursors of keyset pages: the values of one row's columns, as text that is safe in a URL and believed in nothing.
+
+    write_cursor([3, Decimal("1.50")])  ──►  base64 of [3,{"decimal":"1.50"}]  ──►  read_cursor(text, types, dialect)
+
+A client can write any cursor. What it says must fit the columns' types, which decide what is accepted; all else is
+`InvalidCursor` (400), at a cost that the length of the text bounds. Begin with `read_cursor`.
+"""
+
+import base64
+import datetime as dt
+import decimal
+import enum
+import json
+import math
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import types
+from sqlalchemy.engine import Dialect
+
+from torngas_aio.exception import ArgumentError, InvalidCursor
+
+__all__ = ["read_cursor", "write_cursor"]
+
+MAX_CURSOR = 4096
+"""Characters of a cursor; a longer one is refused unread."""
+
+_MAX_DIGITS = 1000
+"""Digits of a number whose column does not say how many it holds, before the point and after it."""
+
+_DECIMAL = re.compile(r"-?\d{1,1000}(?:\.\d{1,1000})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+
+
+def write_cursor(values: Sequence[Any]) -> str:
+    """Return the cursor that stands after the row with these values.
+
+    Raises:
+        ArgumentError: A value is of a type that a cursor cannot hold.
+    """
+    text = json.dumps([_written(value) for value in values], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: Any, column_types: Sequence[Any], dialect: Dialect) -> list[Any]:
+    """Return the values of *cursor*, one for each of *column_types*.
+
+    Raises:
+        InvalidCursor: It is not a cursor, or a value does not fit its column's type in this database.
+    """
+    try:
+        if not isinstance(cursor, str) or len(cursor) > MAX_CURSOR:
+            raise ValueError(f"write text of at most {MAX_CURSOR} characters")
+        read = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), parse_constant=_refuse)
+        if not isinstance(read, list) or len(read) != len(column_types):
+            raise ValueError("another number of columns")
+        return [_fitted(each, kind, dialect) for each, kind in zip(read, column_types, strict=True)]
+    except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as exc:
+        raise InvalidCursor(f"paginate_after(): {repr(cursor)[:40]} is no cursor of this query ({exc}).") from exc
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, str | int | float):
+        return value
+    for kind, parse in _KINDS.items():
+        if isinstance(value, parse):
+            return {kind: _WRITERS.get(kind, str)(value)}
+    raise ArgumentError(f"paginate_after() cannot order by values of type {type(value).__name__}.")
+
+
+# A datetime is a date too: it comes first.
+_KINDS: dict[str, type[Any]] = {
+    "datetime": dt.datetime, "date": dt.date, "time": dt.time, "decimal": decimal.Decimal, "uuid": uuid.UUID,
+    "bytes": bytes,
+}  # fmt: skip
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "datetime": dt.datetime.isoformat, "date": dt.date.isoformat, "time": dt.time.isoformat, "bytes": bytes.hex,
+}  # fmt: skip
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no value of a column")
+
+
+# ------------------------------------------------------------------ values by their column's type
+
+
+def _fitted(read: Any, declared: Any, dialect: Dialect) -> Any:
+    kind = declared.dialect_impl(dialect)
+    reader = next((reader for base, reader in _READERS if isinstance(kind, base)), _read_any)
+    return reader(read, kind, dialect)
+
+
+def _read_decorated(read: Any, kind: types.TypeDecorator[Any], dialect: Dialect) -> Any:
+    """A value of a project's own type, as it is in Python; what is made of it must fit the type beneath."""
+    if type(kind).process_bind_param is types.TypeDecorator.process_bind_param:
+        return _fitted(read, kind.impl_instance, dialect)
+    value = _read_any(read, kind, dialect)
+    try:
+        bound = kind.process_bind_param(value, dialect)
+    except Exception as exc:
+        raise ValueError(f"its column does not take it: {type(exc).__name__}") from exc
+    if bound is not None:
+        _fitted(_written(bound), kind.impl_instance, dialect)
+    return value
+
+
+def _read_enum(read: Any, kind: types.Enum, dialect: Dialect) -> Any:
+    if kind.enum_class is not None:
+        return kind.enum_class(read)
+    if read not in kind.enums:
+        raise ValueError("not a value of the enumeration")
+    return read
+
+
+def _read_text(read: Any, kind: Any, dialect: Dialect) -> str:
+    if not isinstance(read, str):
+        raise TypeError("text is wanted")
+    read.encode()  # a lone surrogate is a ValueError
+    if "\0" in read and dialect.name == "postgresql":
+        raise ValueError("PostgreSQL's text holds no NUL")
+    return read
+
+
+def _read_boolean(read: Any, kind: Any, dialect: Dialect) -> bool:
+    if read not in (True, False) or isinstance(read, float):
+        raise TypeError("true or false is wanted")
+    return bool(read)
+
+
+def _read_integer(read: Any, kind: Any, dialect: Dialect) -> int:
+    if isinstance(read, bool) or not isinstance(read, int):
+        raise TypeError("a whole number is wanted")
+    bits = 64
+    if dialect.name == "postgresql":  # its driver refuses what is beyond the column
+        bits = 16 if isinstance(kind, types.SmallInteger) else 64 if isinstance(kind, types.BigInteger) else 32
+    top = 2**64 if dialect.name == "mysql" else 2 ** (bits - 1)  # UNSIGNED
+    if not -(2 ** (bits - 1)) <= read < top:
+        raise ValueError("beyond the column's range")
+    return read
+
+
+def _read_number(read: Any, kind: Any, dialect: Dialect) -> Any:
+    if kind.asdecimal:
+        return _read_decimal(read, kind)
+    if isinstance(read, bool) or not isinstance(read, int | float):
+        raise TypeError("a number is wanted")
+    if not math.isfinite(number := float(read)):
+        raise ValueError("beyond the column's range")
+    return number
+
+
+def _read_decimal(read: Any, kind: Any) -> decimal.Decimal:
+    text = _marked(read, "decimal")
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("a decimal number is wanted")
+    number = decimal.Decimal(text)
+    before = _MAX_DIGITS if kind is None or kind.precision is None else kind.precision - (kind.scale or 0)
+    if number and not -_MAX_DIGITS <= number.adjusted() < before:
+        raise ValueError("beyond the column's range")
+    return number
+
+
+def _read_datetime(read: Any, kind: Any, dialect: Dialect) -> Any:
+    return _zoned(_parse_datetime(_marked(read, "datetime")), kind, dialect)
+
+
+def _parse_datetime(text: str) -> dt.datetime:
+    value = dt.datetime.fromisoformat(text)
+    if value.tzinfo is not None:
+        value.astimezone(dt.UTC)  # an offset that leads out of the calendar is an OverflowError
+    return value
+
+
+def _read_time(read: Any, kind: Any, dialect: Dialect) -> Any:
+    return _zoned(dt.time.fromisoformat(_marked(read, "time")), kind, dialect)
+
+
+def _zoned(value: Any, kind: Any, dialect: Dialect) -> Any:
+    has_zone = value.tzinfo is not None
+    if (has_zone and not kind.timezone) or (not has_zone and kind.timezone and dialect.name == "postgresql"):
+        raise ValueError("a time zone where the column has none, or none where it has one")
+    return value
+
+
+def _read_date(read: Any, kind: Any, dialect: Dialect) -> dt.date:
+    return dt.date.fromisoformat(_marked(read, "date"))
+
+
+def _read_uuid(read: Any, kind: types.Uuid[Any], dialect: Dialect) -> Any:
+    if kind.as_uuid:
+        return uuid.UUID(_marked(read, "uuid"))
+    uuid.UUID(_read_text(read, kind, dialect))
+    return read
+
+
+def _read_bytes(read: Any, kind: Any, dialect: Dialect) -> bytes:
+    return bytes.fromhex(_marked(read, "bytes"))
+
+
+def _marked(read: Any, name: str) -> str:
+    """The text of `{name: text}`."""
+    if not isinstance(read, dict) or list(read) != [name] or not isinstance(read[name], str):
+        raise TypeError(f"a value marked {name!r} is wanted")
+    return str(read[name])
+
+
+def _read_any(read: Any, kind: Any, dialect: Dialect) -> Any:
+    """A value for a type of the project's own: whatever a cursor can hold, and its own conversion takes."""
+    if isinstance(read, dict):
+        (name,) = read
+        return _read_decimal(read, None) if name == "decimal" else _PARSERS[name](_marked(read, name))
+    if isinstance(read, str):
+        return _read_text(read, kind, dialect)
+    if isinstance(read, float):
+        return _read_number(read, types.Float(), dialect)
+    return _read_integer(read, types.BigInteger(), dialect)
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "datetime": _parse_datetime,
+    "date": dt.date.fromisoformat,
+    "time": dt.time.fromisoformat,
+    "uuid": uuid.UUID,
+    "bytes": bytes.fromhex,
+}
+
+# The first that fits: an Enum is a String, too.
+_READERS: tuple[tuple[type[Any], Callable[[Any, Any, Dialect], Any]], ...] = (
+    (types.TypeDecorator, _read_decorated),
+    (types.Enum, _read_enum),
+    (types.Uuid, _read_uuid),
+    (types.String, _read_text),
+    (types.Boolean, _read_boolean),
+    (types.Integer, _read_integer),
+    (types.Numeric, _read_number),
+    (types.Float, _read_number),
+    (types.DateTime, _read_datetime),
+    (types.Date, _read_date),
+    (types.Time, _read_time),
+    (types.LargeBinary, _read_bytes),
+    (types.BINARY, _read_bytes),
+    (types.VARBINARY, _read_bytes),
+)
