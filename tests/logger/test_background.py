@@ -1,12 +1,17 @@
-"""Lines wait in a bounded queue and are written by a thread of their own."""
+"""Lines wait in a bounded buffer and are written by a thread of their own."""
 
+import asyncio
+import logging
 import os
 import sys
 import threading
+import time
+from collections.abc import Callable
 from io import StringIO
 
 import pytest
 
+from torngas_aio.logger import background
 from torngas_aio.logger.background import BackgroundWriter
 
 
@@ -22,14 +27,14 @@ class Sink:
         self.error: Exception | None = None
         self.thread: threading.Thread | None = None
 
-    def __call__(self, lines: list[str]) -> None:
+    def __call__(self, data: bytes) -> None:
         self.thread = threading.current_thread()
         self.entered.set()
         self.gate.wait(10)
         if self.error:
             raise self.error
         self.batches += 1
-        self.lines += lines
+        self.lines += data.decode().splitlines()
 
 
 @pytest.fixture
@@ -50,22 +55,143 @@ def test_lines_are_written_in_order_by_another_thread_in_batches(sink: Sink) -> 
     assert writer.close()
 
 
-def test_a_full_queue_drops_counts_and_says_so(sink: Sink) -> None:
-    writer = BackgroundWriter(sink, name="test", max_lines=10)
+async def fill_from_loop(writer: BackgroundWriter, lines: int, level: int = logging.INFO) -> list[bool]:
+    return [writer.put("0123456", level) for _ in range(lines)]
+
+
+def test_with_a_full_buffer_the_loop_drops_counts_and_says_so(sink: Sink) -> None:
+    writer = BackgroundWriter(sink, name="test", max_bytes=80)
     sink.gate.clear()
-    writer.put("first")
-    sink.entered.wait(10)
-    answers = [writer.put(str(number)) for number in range(15)]
+    answers = asyncio.run(fill_from_loop(writer, 15))
     assert answers == [True] * 10 + [False] * 5
     assert writer.dropped == 5
+    assert asyncio.run(fill_from_loop(writer, 15, logging.ERROR)) == [True] * 10 + [False] * 5
     sink.gate.set()
     assert writer.flush()
-    assert "5 log lines were dropped here: 10 were already waiting." in sink.lines
-    assert [line for line in sink.lines if "dropped" not in line] == ["first", *map(str, range(10))]
+    assert sink.lines.count("0123456") == 20
     writer.put("later")
     assert writer.close()
-    assert sum("dropped" in line for line in sink.lines) == 1
+    assert [line for line in sink.lines if "dropped" in line] == [
+        "10 log lines were dropped here: the buffer was full."
+    ]
     assert sink.lines[-1] == "later"
+
+
+def test_the_loop_waits_a_little_for_room_and_no_longer_than_its_share_of_a_second(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    wait = threading.Condition.wait_for
+
+    def wait_for(self: threading.Condition, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        if threading.current_thread() is threading.main_thread():
+            waits.append(-1 if timeout is None else timeout)
+            return predicate()
+        return wait(self, predicate, timeout)
+
+    now = [1000.0]
+
+    def monotonic() -> float:
+        now[0] += 0.004  # between two looks at the clock: a wait of 4 ms
+        return now[0]
+
+    sink.gate.clear()
+    writer = BackgroundWriter(sink, name="test", max_bytes=8)
+    monkeypatch.setattr(background, "_patience", background._LoopPatience())
+    monkeypatch.setattr(time, "monotonic", monotonic)
+    monkeypatch.setattr(threading.Condition, "wait_for", wait_for)
+    asyncio.run(fill_from_loop(writer, 1 + 40))
+    assert waits[:23] == [0.01] * 23
+    assert all(0 <= each <= 0.01 for each in waits)
+    assert waits[-1] == 0
+    now[0] += 1
+    asyncio.run(fill_from_loop(writer, 1))
+    assert waits[-1] == 0.01
+    monkeypatch.undo()
+    sink.gate.set()
+    assert writer.close()
+
+
+def test_with_a_full_buffer_a_thread_waits_and_nothing_is_lost(sink: Sink) -> None:
+    writer = BackgroundWriter(sink, name="test", max_bytes=1000)
+    sink.gate.clear()
+    threads = [
+        threading.Thread(target=lambda: [writer.put(str(number)) for number in range(2000)], daemon=True)
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    sink.entered.wait(10)
+    sink.gate.set()
+    for thread in threads:
+        thread.join()
+    assert writer.close()
+    assert sorted(sink.lines) == sorted([str(number) for number in range(2000)] * 3)
+    assert writer.dropped == 0
+
+
+def test_a_waiting_thread_does_not_hold_up_the_loop(sink: Sink) -> None:
+    writer = BackgroundWriter(sink, name="test", max_bytes=8)
+    sink.gate.clear()
+    waiting = threading.Thread(target=lambda: [writer.put("0123456") for _ in range(3)])
+    waiting.start()
+    sink.entered.wait(10)
+    assert asyncio.run(fill_from_loop(writer, 1)) == [False]
+    sink.gate.set()
+    waiting.join()
+    assert writer.close()
+
+
+def test_a_line_longer_than_the_buffer_is_written_alone(sink: Sink) -> None:
+    writer = BackgroundWriter(sink, name="test", max_bytes=8)
+    assert writer.put("x" * 100)
+    assert writer.close()
+    assert sink.lines == ["x" * 100]
+
+
+def test_what_the_sink_logs_itself_does_not_wait_for_itself() -> None:
+    def write(data: bytes) -> None:
+        written.append(data)
+        if len(written) == 1:
+            answers.extend(writer.put("from the sink") for _ in range(3))
+
+    written: list[bytes] = []
+    answers: list[bool] = []
+    writer = BackgroundWriter(write, name="test", max_bytes=30)
+    writer.put("first")
+    assert writer.flush()
+    assert answers == [True, False, False]
+    assert writer.close()
+
+
+def test_a_line_from_within_put_does_not_deadlock(sink: Sink) -> None:
+    """A signal handler or a finalizer may log at any moment, in the same thread."""
+    writer = BackgroundWriter(sink, name="test")
+    with writer._lock:
+        assert writer.put("nested")
+    assert writer.close()
+    assert sink.lines == ["nested"]
+
+
+def test_the_thread_is_not_woken_for_each_line(sink: Sink) -> None:
+    writer = BackgroundWriter(sink, name="test")
+    writer.put("first")
+    notified = 0
+    notify = writer._arrived.notify
+
+    def count() -> None:
+        nonlocal notified
+        notified += 1
+        notify()
+
+    writer._arrived.notify = count  # type: ignore[method-assign, assignment]  # seen from outside
+    for number in range(1000):
+        writer.put(str(number))
+    assert notified <= 2
+    writer.put("failed", logging.ERROR)
+    assert notified >= 1
+    assert writer.close()
+    assert len(sink.lines) == 1002
 
 
 def test_flushing_gives_up_when_the_sink_stands_still(sink: Sink) -> None:
@@ -81,7 +207,7 @@ def test_flushing_gives_up_when_the_sink_stands_still(sink: Sink) -> None:
     assert sink.lines == ["x"]
 
 
-def test_closing_writes_what_waits_and_a_later_line_starts_anew(sink: Sink) -> None:
+def test_closing_writes_what_waits_and_a_later_line_is_written_by_the_caller(sink: Sink) -> None:
     writer = BackgroundWriter(sink, name="test")
     for number in range(3000):
         writer.put(str(number))
@@ -91,6 +217,7 @@ def test_closing_writes_what_waits_and_a_later_line_starts_anew(sink: Sink) -> N
     writer.put("again")
     assert writer.close()
     assert sink.lines[-1] == "again"
+    assert sink.thread is threading.current_thread()
     assert not any("log-writer test" in thread.name for thread in threading.enumerate())
 
 
@@ -132,7 +259,7 @@ def test_a_forked_child_writes_its_own_lines_only(sink: Sink) -> None:
             sink.gate = threading.Event()
             sink.gate.set()
             sink.lines.clear()
-            untouched = writer.flush() and writer.close()
+            untouched = writer.flush()
             writer.put("child")
             ended = writer.close()
             os._exit(0 if untouched and ended and sink.lines == ["child"] else 3)

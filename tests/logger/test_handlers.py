@@ -1,5 +1,6 @@
 """What `logging` is given."""
 
+import asyncio
 import logging
 import os
 import pty
@@ -45,8 +46,8 @@ def test_arguments_are_formatted_when_they_are_logged(logger: logging.Logger, tm
     assert "before" in (tmp_path / "a.log").read_text()
 
 
-def test_without_a_queue_the_caller_writes(logger: logging.Logger, tmp_path: Path) -> None:
-    handler = ProcessLogTimedFileHandler(tmp_path / "a.log", maxBytes=100, queue_lines=0)
+def test_without_a_buffer_the_caller_writes(logger: logging.Logger, tmp_path: Path) -> None:
+    handler = ProcessLogTimedFileHandler(tmp_path / "a.log", maxBytes=100, buffer_bytes=0)
     logger.addHandler(handler)
     for number in range(10):
         logger.info("line %d", number)
@@ -98,10 +99,14 @@ def test_a_terminal_gets_colours_unless_it_asks_for_none(monkeypatch: pytest.Mon
 def test_a_pipe_that_nobody_reads_does_not_hold_up_the_caller(logger: logging.Logger) -> None:
     reading, writing = os.pipe()
     stream = os.fdopen(writing, "w")
-    handler = BackgroundStreamHandler(stream, queue_lines=100)
+    handler = BackgroundStreamHandler(stream, buffer_bytes=100_000)
     logger.addHandler(handler)
-    for _ in range(400):
-        logger.info("%s", "x" * 1000)  # 400 KB into a pipe of 64
+
+    async def log() -> None:
+        for _ in range(400):
+            logger.info("%s", "x" * 1000)  # 400 KB into a pipe of 64
+
+    asyncio.run(log())
     assert handler.dropped > 0
     with os.fdopen(reading, "rb") as reader:
         drained = threading.Thread(target=reader.read, daemon=True)
@@ -113,7 +118,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_caller(logger: logging.Lo
 
 def test_a_background_handler_must_say_how_it_writes() -> None:
     with pytest.raises(NotImplementedError):
-        BackgroundHandler("nothing", 0).write_lines([])
+        BackgroundHandler("nothing", 0).write_lines(b"")
 
 
 def test_a_forked_child_writes_to_stderr_though_a_thread_held_its_lock() -> None:

@@ -3,6 +3,8 @@
 import logging
 import logging.handlers
 import re
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +25,15 @@ from torngas_aio.logger import (
     trace_logger,
 )
 
-LOGGERS = ["tornado", "torngas_aio.tracelog", "torngas_aio.accesslog", "torngas_aio.infolog", "torngas_aio", "shop"]
+LOGGERS = [
+    "py.warnings",
+    "tornado",
+    "torngas_aio.tracelog",
+    "torngas_aio.accesslog",
+    "torngas_aio.infolog",
+    "torngas_aio",
+    "shop",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +83,51 @@ def test_errors_of_the_framework_reach_the_trace_log(tmp_path: Path, capsys: pyt
     logging.getLogger("torngas_aio.closing").error("a pool would not close")
     logging.getLogger("torngas_aio.closing").info("not an error")
     assert [line.endswith("a pool would not close") for line in lines_of(tmp_path / "trace.log")] == [True]
+
+
+def test_warnings_go_into_the_info_log_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = warnings.showwarning
+    start(tmp_path)
+    start(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old\nname", DeprecationWarning, stacklevel=1)
+    (line,) = lines_of(tmp_path / "info.log")
+    assert re.search(r"\[W .* py\.warnings .*\] .*test_setup\.py:\d+: DeprecationWarning: old\\nname$", line)
+    assert warnings.showwarning is before
+
+
+def test_warnings_may_have_an_entry_of_their_own(tmp_path: Path) -> None:
+    start(
+        tmp_path, [{"name": "py.warnings", "filename": "w.log"}, {"name": "torngas_aio.infolog", "filename": "i.log"}]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    assert "DeprecationWarning: old" in lines_of(tmp_path / "w.log")[0]
+    assert not (tmp_path / "i.log").exists()
+
+
+def test_taking_down_has_one_deadline_for_all_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(tmp_path, [{"name": name, "filename": f"{name}.log"} for name in ("a", "b", "c")])
+    stuck = threading.Event()
+    monkeypatch.setattr(ProcessLogTimedFileHandler, "write_lines", lambda *_: stuck.wait(10))
+    seconds: list[float] = []
+    join = threading.Thread.join
+
+    def count(self: threading.Thread, timeout: float | None = None) -> None:
+        seconds.append(-1 if timeout is None else timeout)
+        join(self, 0)
+
+    monkeypatch.setattr(threading.Thread, "join", count)
+    for name in "abc":
+        logging.getLogger(name).error("x")
+    assert not shutdown_logging(0.1)
+    assert len(seconds) == 3
+    assert all(0 <= each <= 0.1 for each in seconds)
+    assert shutdown_logging()
+    monkeypatch.undo()
+    stuck.set()
 
 
 def test_levels_and_propagation_are_as_before_once_taken_down(tmp_path: Path) -> None:

@@ -7,38 +7,38 @@ import subprocess
 import sys
 import textwrap
 import threading
+import zlib
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from torngas_aio.logger.period import Period
-from torngas_aio.logger.sharedfile import SharedLogFile
+from torngas_aio.logger.sharedfile import Period, SharedLogFile
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
 WRITER = """
-    import sys, time, zlib
+    import sys, zlib
     from torngas_aio.logger.handlers import ProcessLogTimedFileHandler
     import logging
 
-    path, number, seconds, queue_lines = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
-    handler = ProcessLogTimedFileHandler(path, "S", queue_lines=queue_lines)
+    path, number, when = sys.argv[1:4]
+    lines, buffer_bytes, flush_every = map(int, sys.argv[4:])
+    handler = ProcessLogTimedFileHandler(path, when, buffer_bytes=buffer_bytes)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("writer")
     logger.addHandler(handler)
     logger.propagate = False
     logger.setLevel("INFO")
-    count = 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        for _ in range(100):
-            body = f"{number}:{count}:" + "x" * (count * 37 % 900)
-            logger.info("%s:%08x", body, zlib.crc32(body.encode()))
-            count += 1
-        handler.flush()
+    for count in range(lines):
+        if flush_every and count % flush_every == 0:
+            handler.flush()
+            print(count, flush=True)
+        body = f"{number}:{count}:" + "x" * (count * 37 % 300)
+        logger.info("%s:%08x", body, zlib.crc32(body.encode()))
     handler.close()
     assert handler.dropped == handler.failed == 0
-    print(count)
 """
 
 
@@ -54,57 +54,99 @@ def files_of(path: Path) -> list[Path]:
     return sorted(each for each in path.parent.iterdir() if each.name.startswith(path.name))
 
 
-def write_from_processes(path: Path, processes: int, seconds: float, queue_lines: int) -> dict[int, int]:
-    program = textwrap.dedent(WRITER)
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(path), str(number), str(seconds), str(queue_lines)],
-            stdout=subprocess.PIPE,
-            cwd=REPOSITORY,
-        )
-        for number in range(processes)
-    ]
-    counts = {}
-    for number, process in enumerate(running):
-        out, _ = process.communicate()
-        assert process.returncode == 0
-        counts[number] = int(out)
-    return counts
+def start_writer(
+    path: Path, number: int, lines: int, *, buffer_bytes: int = 1_000_000, flush_every: int = 0, when: str = "S"
+) -> subprocess.Popen[bytes]:
+    arguments = [path, number, when, lines, buffer_bytes, flush_every]
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY)
 
 
-def check_every_line(path: Path, counts: dict[int, int]) -> None:
-    import zlib
+def write_from_processes(path: Path, processes: int, lines: int, **options: Any) -> dict[int, int]:
+    for writer in [start_writer(path, number, lines, **options) for number in range(processes)]:
+        writer.communicate()
+        assert writer.returncode == 0
+    return dict.fromkeys(range(processes), lines)
 
-    seen: dict[int, list[int]] = {number: [] for number in counts}
+
+def lines_by_writer(path: Path) -> dict[int, list[int]]:
+    """Return the numbers of each writer's lines; every line must be whole."""
+    seen: dict[int, list[int]] = defaultdict(list)
     for file in files_of(path):
-        for line in file.read_bytes().split(b"\n")[:-1]:
+        content = file.read_bytes()
+        assert content.endswith(b"\n")
+        for line in content.split(b"\n")[:-1]:
             body, _, crc = line.rpartition(b":")
             assert crc == b"%08x" % zlib.crc32(body), f"torn line in {file.name}: {line[:80]!r}"
             writer, place, _ = body.split(b":")
             seen[int(writer)].append(int(place))
-        assert file.read_bytes().endswith(b"\n")
+    return seen
+
+
+def check_every_line(path: Path, counts: dict[int, int]) -> None:
+    seen = lines_by_writer(path)
     for number, count in counts.items():
         assert sorted(seen[number]) == list(range(count))
 
 
-@pytest.mark.parametrize("queue_lines", [10_000, 0])
+@pytest.mark.parametrize("buffer_bytes", [1_000_000, 0])
 def test_eight_processes_lose_and_tear_no_line_while_the_file_turns_each_second(
-    tmp_path: Path, queue_lines: int
+    tmp_path: Path, buffer_bytes: int
 ) -> None:
     path = tmp_path / "logs" / "access.log"
-    counts = write_from_processes(path, 8, 2.2, queue_lines)
-    check_every_line(path, counts)
-    assert len(files_of(path)) >= 3
-    assert all(count > 0 for count in counts.values())
+    check_every_line(path, write_from_processes(path, 8, 4000, buffer_bytes=buffer_bytes))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_eight_processes_for_half_a_minute(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("when", ["S", "midnight"])
+def test_a_burst_of_four_processes_loses_and_tears_nothing(tmp_path: Path, when: str) -> None:
     path = tmp_path / "access.log"
-    counts = write_from_processes(path, 8, 30, 10_000)
-    check_every_line(path, counts)
-    assert len(files_of(path)) >= 30
+    check_every_line(path, write_from_processes(path, 4, 200_000, buffer_bytes=64 * 1024 * 1024, when=when))
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
+def test_a_killed_process_loses_at_most_what_it_had_gathered(tmp_path: Path, kills: int) -> None:
+    path = tmp_path / "access.log"
+    writers = [start_writer(path, number, 10_000_000, flush_every=3000) for number in range(2)]
+    flushed: dict[int, int] = {}
+    for number in range(kills):
+        writer = writers[number]
+        assert writer.stdout is not None
+        for _ in range(2 + number % 3):
+            flushed[number] = int(writer.stdout.readline())
+        writer.kill()
+        writer.communicate()
+        writers.append(start_writer(path, number + 2, 10_000_000, flush_every=3000))
+    for writer in writers[kills:]:
+        writer.kill()
+        writer.communicate()
+    last = SharedLogFile(path, Period("S"))
+    last.write(b"99:0::%08x\n" % zlib.crc32(b"99:0:"))  # cuts what the last kills left
+    last.close()
+    seen = lines_by_writer(path)
+    for number, count in flushed.items():
+        assert len(seen[number]) >= count
+        assert sorted(seen[number]) == list(range(len(seen[number])))
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (b"whole\nhal", b"whole\n"),
+        (b"hal", b""),
+        (b"whole\n" + b"x" * 200_000, b"whole\n"),
+        (b"x" * 65535, b""),
+        (b"a\n\n", b"a\n\n"),
+    ],
+)
+def test_a_line_without_its_end_is_cut_before_the_next(tmp_path: Path, left: bytes, kept: bytes) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(left)
+    file = SharedLogFile(path, Period("midnight"))
+    file.write(b"next\n")
+    file.close()
+    assert path.read_bytes() == kept + b"next\n"
 
 
 def test_a_file_turns_once_its_period_has_passed(tmp_path: Path) -> None:
@@ -200,7 +242,7 @@ def test_only_so_many_turned_files_are_kept(tmp_path: Path) -> None:
     file.close()
 
 
-def test_a_file_that_was_moved_or_removed_is_made_anew(tmp_path: Path) -> None:
+def test_a_file_that_was_moved_or_removed_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "a.log"
     file = SharedLogFile(path, Period("midnight"))
     file.write(b"1\n")

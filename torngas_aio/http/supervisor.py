@@ -27,6 +27,8 @@ from typing import Any, NoReturn
 
 from tornado.netutil import bind_sockets
 
+from torngas_aio.logger import shutdown_logging
+
 __all__ = ["Supervisor", "Worker", "bind_for_workers"]
 
 logger = logging.getLogger("torngas_aio.supervisor")
@@ -219,6 +221,7 @@ class Supervisor:
         except BaseException:
             logger.exception("Worker %d failed.", slot.number)
         finally:
+            shutdown_logging()  # one deadline for all files
             logging.shutdown()
             sys.stdout.flush()
             sys.stderr.flush()

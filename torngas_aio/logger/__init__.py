@@ -1,14 +1,14 @@
 """Loggers, files that several processes share, and their settings.
 
-    syslogger ─┐                    emit: format here, queue ──> own thread ──> SharedLogFile
-    access_    ├─ loggers ─ handlers ┤                                          stderr
-    info_      │                    └ full queue: the line is counted, the loop never waits
+    syslogger ─┐                     format here, append to a buffer ──► thread ──► SharedLogFile
+    access_    ├─ loggers ─ handlers ┤                                             stderr
+    info_      │                     └ full buffer: a thread waits, the loop waits briefly, then drops and counts
     trace_     ┘
 
     loggers.py      the named loggers      handlers.py    what `logging` sees
-    setup.py        LOGGING and --log_*    background.py  the queue and its thread
-    formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes    period.py  when it turns
-    requestid.py    one id a request          outages.py     one line a second for what is down
+    setup.py        LOGGING and --log_*    background.py  the buffer and its thread
+    formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes, and when it is rotated
+    requestid.py    one id a request       outages.py     one line a second for what is down
 
 Begin with `init_logging`.
 """

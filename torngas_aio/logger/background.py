@@ -1,163 +1,195 @@
-"""Writing that never holds up whoever has something to write: a bounded queue and a thread of its own.
+"""Lines that a thread writes in batches: the caller only appends to a buffer.
 
-    put ──> queue (bounded; a full one drops and counts) ──> thread ──> write(batch of lines)
+    put ──► buffer ── every 50 ms; at once for errors, a flush and a full batch ──► thread ──► write(whole lines)
+              full: a thread waits; an event loop waits 10 ms a line and 100 ms a second, then lines are dropped
 
 Begin with `BackgroundWriter.put`.
 """
 
+import asyncio
 import contextlib
+import logging
 import os
-import queue
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
-__all__ = ["BackgroundWriter"]
+__all__ = ["FLUSH_SECONDS", "MAX_BUFFER_BYTES", "BackgroundWriter"]
 
-BATCH_LINES = 1000
-GATHER_SECONDS = 0.01
-"""How long the thread waits for more lines once it has one: fewer locks and writes, less switching of threads."""
+MAX_BUFFER_BYTES = 64 * 1024 * 1024
+BATCH_BYTES = 256 * 1024
+"""Bytes after which a batch is full. Copying more at once would hold the interpreter's lock too long."""
 
+GATHER_SECONDS = 0.05
+LOOP_WAIT_SECONDS = 0.01
+LOOP_WAIT_SECONDS_PER_SECOND = 0.1
 FLUSH_SECONDS = 5.0
 COMPLAIN_SECONDS = 60.0
-"""How often, at most, a sink that fails is mentioned on stderr."""
+"""Pause between two mentions on stderr of a sink that fails."""
 
-Write = Callable[[list[str]], None]
-
-
-class _Stop:
-    pass
-
-
-_Item = str | threading.Event | _Stop
+Write = Callable[[bytes], None]
 
 
 class BackgroundWriter:
-    """Hands lines to *write* in the order they were put, from a thread that starts with the first line.
+    """Passes lines to *write* in their order, from a thread that starts with the first line.
 
-    A fork leaves the lines that wait to the parent; the child starts with an empty queue and a thread of its own.
+    A forked child starts with an empty buffer and a thread of its own. After `close` the caller writes.
 
     Attributes:
-        dropped: How many lines found the queue full, since the start.
-        failed: How many lines *write* raised on, since the start.
+        dropped: Lines that were dropped for want of room, since the start.
+        failed: Lines that *write* raised on, since the start.
 
     Args:
-        write: Called with 1 to 1000 lines; may block.
-        max_lines: How many lines may wait.
+        write: Called with whole lines; may block.
+        max_bytes: Size of the buffer. Lines of level ERROR and above are dropped at twice this size only.
+        note: Makes the line that tells how many lines were dropped.
     """
 
-    def __init__(self, write: Write, *, name: str, max_lines: int = 10_000) -> None:
+    def __init__(
+        self,
+        write: Write,
+        *,
+        name: str,
+        max_bytes: int = MAX_BUFFER_BYTES,
+        note: Callable[[int], str] = "{} log lines were dropped here: the buffer was full.".format,
+    ) -> None:
         self._write = write
         self._name = name
-        self._max_lines = max_lines
+        self._max_bytes = max_bytes
+        self._note = note
         self.dropped = 0
         self.failed = 0
-        self._reported = 0
         self._complained_at = -COMPLAIN_SECONDS
-        self._pid = os.getpid()
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        self._hurry = threading.Event()
+        self._is_closed = False
+        self._reset()
+        _writers.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()  # RLock: a signal handler or a `__del__` may log while `put` holds it
+        self._arrived = threading.Condition(self._lock)
+        self._written = threading.Condition(self._lock)
+        self._batches = [bytearray()]
+        self._bytes_in = self._bytes_out = 0  # since the start; the difference is waiting
+        self._unnoted = 0
+        self._is_idle = self._is_urgent = False
         self._thread: threading.Thread | None = None
 
-    def put(self, line: str) -> bool:
-        """Queue *line*; return whether there was room. Never blocks."""
-        if self._pid != os.getpid():
-            self._start_anew()
-        if self._queue.qsize() >= self._max_lines:
-            self.dropped += 1
-            return False
-        self._queue.put(line)
-        if self._thread is None:
-            self._start()
+    def put(self, line: str, level: int = logging.INFO) -> bool:
+        """Append *line*; return whether it was taken.
+
+        When the buffer is full, a thread waits for room without limit. A thread that runs an event loop waits at
+        most 10 ms, and 100 ms in a second.
+        """
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        size = len(data)
+        with self._lock:
+            if self._bytes_in - self._bytes_out + size > self._max_bytes and not self._has_room(size, level):
+                self.dropped += 1
+                self._unnoted += 1
+                return False
+            batch = self._batches[-1]
+            batch += data
+            self._bytes_in += size
+            is_full = len(batch) >= BATCH_BYTES
+            if is_full:
+                self._batches.append(bytearray())
+            if self._thread is None:
+                self._start()
+            if self._is_idle or is_full or level >= logging.ERROR:
+                self._wake(is_urgent=is_full or level >= logging.ERROR)
         return True
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until every line put so far is written; return False when that took more than *seconds*."""
-        if self._thread is None or self._pid != os.getpid():
-            return True
-        done = threading.Event()
-        self._queue.put(done)
-        self._hurry.set()
-        return done.wait(seconds)
+        with self._lock:
+            target = self._bytes_in
+            self._wake()
+            return self._written.wait_for(lambda: self._bytes_out >= target, seconds if self._thread else 0)
 
     def close(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Write what waits and end the thread; return False when it was still writing after *seconds*.
-
-        A line put later starts a new thread.
-        """
-        thread = self._thread
-        if thread is None or self._pid != os.getpid():
+        """Write what waits and end the thread; return False when it was still writing after *seconds*."""
+        with self._lock:
+            self._is_closed = True
+            thread, self._thread = self._thread, None
+            self._wake()
+            self._written.notify_all()
+        if thread is None:
             return True
-        self._thread = None
-        self._queue.put(_Stop())
-        self._hurry.set()
         thread.join(seconds)
         return not thread.is_alive()
 
-    def _start_anew(self) -> None:
-        self._pid = os.getpid()
-        self._queue = queue.SimpleQueue()
-        self._hurry = threading.Event()
-        self._thread = None
+    def _has_room(self, size: int, level: int) -> bool:
+        """Wait for room, as long as the calling thread may; called with the lock held."""
+        if self._thread is threading.current_thread():  # it would wait for itself
+            return False
+        limit = self._max_bytes if level < logging.ERROR else 2 * self._max_bytes
+
+        def fits() -> bool:
+            waiting = self._bytes_in - self._bytes_out
+            return not waiting or waiting + size <= limit or self._is_closed
+
+        self._wake()
+        if not _runs_loop():
+            return self._written.wait_for(fits)
+        started = time.monotonic()
+        found = self._written.wait_for(fits, _patience.left(started))
+        _patience.spent += time.monotonic() - started
+        return found
+
+    def _wake(self, *, is_urgent: bool = True) -> None:
+        if self._is_idle or is_urgent > self._is_urgent:
+            self._is_idle = False
+            self._is_urgent |= is_urgent
+            self._arrived.notify()
 
     def _start(self) -> None:
-        self._hurry.clear()
         thread = threading.Thread(target=self._run, name=f"log-writer {self._name}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the interpreter is ending: no new threads, so the line is written here
-            self._write_out([item for item in self._drained() if isinstance(item, str)])
-            return
-        self._thread = thread
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending: no new threads
+            if not self._is_closed:
+                thread.start()
+                self._thread = thread
+        if self._thread is None:
+            self._write_out(self._take())
 
     def _run(self) -> None:
         is_running = True
         while is_running:
-            items = [self._queue.get()]
-            self._hurry.wait(GATHER_SECONDS)
-            self._hurry.clear()
-            items += self._drained()
-            is_running = self._work_off(items)
+            with self._lock:
+                self._gather()
+                if self._bytes_in == self._bytes_out and self._thread is threading.current_thread():
+                    self._is_idle = True
+                    self._arrived.wait_for(lambda: not self._is_idle)
+                    self._gather()
+                is_running = self._thread is threading.current_thread()
+                batches = self._take()
+            self._write_out(batches)
 
-    def _work_off(self, items: list[_Item]) -> bool:
-        """Write the lines among *items*, report to those who wait; return whether to go on."""
-        lines: list[str] = []
-        goes_on = True
-        for item in items:
-            if isinstance(item, str):
-                lines.append(item)
-                continue
-            self._write_out(lines)
-            lines = []
-            if isinstance(item, threading.Event):
-                item.set()
-            else:
-                goes_on = False
-        self._write_out(lines)
-        return goes_on
+    def _gather(self) -> None:
+        self._arrived.wait_for(lambda: self._is_urgent, GATHER_SECONDS)
+        self._is_urgent = False
 
-    def _write_out(self, lines: list[str]) -> None:
-        missing = self.dropped - self._reported
-        if missing:
-            self._reported += missing
-            lines.append(f"{missing} log lines were dropped here: {self._max_lines} were already waiting.")
-        if not lines:
-            return
+    def _take(self) -> list[bytearray]:
+        batches, self._batches = self._batches, [bytearray()]
+        return batches
+
+    def _write_out(self, batches: list[bytearray]) -> None:
+        for batch in filter(None, batches):
+            self._try_to_write(bytes(batch))
+            with self._lock:
+                self._bytes_out += len(batch)
+                count, self._unnoted = self._unnoted, 0
+                self._written.notify_all()
+            if count:
+                self._try_to_write(f"{self._note(count)}\n".encode("utf-8", "backslashreplace"))
+
+    def _try_to_write(self, data: bytes) -> None:
         try:
-            self._write(lines)
-        except Exception as exc:  # noqa: BLE001  # a frontier: the log itself cannot be told
-            self.failed += len(lines)
+            self._write(data)
+        except Exception as exc:  # noqa: BLE001  # the log itself cannot be told
+            self.failed += data.count(b"\n")
             self._complain(exc)
-
-    def _drained(self) -> list[_Item]:
-        items: list[_Item] = []
-        try:
-            while len(items) < BATCH_LINES - 1:
-                items.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass
-        return items
 
     def _complain(self, exc: Exception) -> None:
         now = time.monotonic()
@@ -166,3 +198,34 @@ class BackgroundWriter:
         self._complained_at = now
         with contextlib.suppress(OSError, ValueError):  # stderr may be what failed, or closed
             sys.stderr.write(f"Writing the log {self._name} failed, {self.failed} lines so far: {exc!r}\n")
+
+
+class _LoopPatience:
+    """The time that event loops may still wait for full buffers, over all writers of the process."""
+
+    spent = 0.0
+    _since = 0.0
+
+    def left(self, now: float) -> float:
+        if now - self._since >= 1:
+            self._since, self.spent = now, 0.0
+        return min(LOOP_WAIT_SECONDS, max(LOOP_WAIT_SECONDS_PER_SECOND - self.spent, 0))
+
+
+def _runs_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _reset_in_child() -> None:
+    for writer in _writers:
+        writer._reset()
+
+
+_patience = _LoopPatience()
+_writers: "weakref.WeakSet[BackgroundWriter]" = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_in_child)

@@ -7,16 +7,13 @@ import logging
 import os
 import sys
 import threading
-from typing import TextIO
+from typing import Any, TextIO
 
-from torngas_aio.logger.background import BackgroundWriter
+from torngas_aio.logger.background import FLUSH_SECONDS, MAX_BUFFER_BYTES, BackgroundWriter
 from torngas_aio.logger.formatters import LineFormatter
-from torngas_aio.logger.period import Period
-from torngas_aio.logger.sharedfile import SharedLogFile
+from torngas_aio.logger.sharedfile import Period, SharedLogFile
 
 __all__ = ["BackgroundHandler", "BackgroundStreamHandler", "ProcessLogTimedFileHandler"]
-
-QUEUE_LINES = 10_000
 
 _stream_lock = threading.Lock()  # several handlers, each with its thread, share stderr
 
@@ -35,17 +32,21 @@ class BackgroundHandler(logging.Handler):
     """A handler whose lines are written by a `BackgroundWriter`.
 
     Args:
-        queue_lines: How many lines may wait for the thread; 0: written at once, by the caller.
+        buffer_bytes: How much may wait for the thread; 0: written at once, by the caller.
     """
 
-    def __init__(self, name: str, queue_lines: int = QUEUE_LINES) -> None:
+    def __init__(self, name: str, buffer_bytes: int = MAX_BUFFER_BYTES) -> None:
         super().__init__()
         self.setFormatter(LineFormatter())
-        self._writer = BackgroundWriter(self.write_lines, name=name, max_lines=queue_lines) if queue_lines else None
+        self._writer = (
+            BackgroundWriter(self.write_lines, name=name, max_bytes=buffer_bytes, note=self._note)
+            if buffer_bytes
+            else None
+        )
 
     @property
     def dropped(self) -> int:
-        """How many lines were lost to a full queue."""
+        """How many lines were dropped because the buffer was full."""
         return self._writer.dropped if self._writer else 0
 
     @property
@@ -53,18 +54,25 @@ class BackgroundHandler(logging.Handler):
         """How many lines could not be written, such as to a full disk."""
         return self._writer.failed if self._writer else 0
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        # Without `logging`'s lock: a thread that waits for room must not hold up the loop.
+        found: Any = self.filter(record)  # from Python 3.12 on perhaps another record
+        if found:
+            self.emit(found if isinstance(found, logging.LogRecord) else record)
+        return bool(found)
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
             if self._writer:
-                self._writer.put(line)
+                self._writer.put(line, record.levelno)
             else:
-                self.write_lines([line])
-        except Exception:  # noqa: BLE001  # a frontier: a line must not break the program
+                self.write_lines(f"{line}\n".encode("utf-8", "backslashreplace"))
+        except Exception:  # noqa: BLE001  # a line must not break the program
             self.handleError(record)
 
-    def write_lines(self, lines: list[str]) -> None:
-        """Write *lines*; called by the thread, may block."""
+    def write_lines(self, data: bytes) -> None:
+        """Write *data*, whole lines in UTF-8; called by the thread, may block."""
         raise NotImplementedError
 
     def flush(self) -> None:
@@ -72,23 +80,31 @@ class BackgroundHandler(logging.Handler):
             self._writer.flush()
 
     def close(self) -> None:
-        if self._writer:
-            self._writer.close()
+        self.stop()
+
+    def stop(self, seconds: float = FLUSH_SECONDS) -> bool:
+        """Close, and return whether everything was written within *seconds*."""
+        is_written = self._writer.close(seconds) if self._writer else True
         super().close()
+        return is_written
+
+    def _note(self, dropped: int) -> str:
+        text = "%d log lines were dropped here: the buffer of this log was full."
+        return self.format(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (dropped,), None))
 
 
 class ProcessLogTimedFileHandler(BackgroundHandler):
-    """A log file that several processes write and turn together; no line is lost or torn.
+    """A log file that several processes write and rotate together; no line is lost or torn.
 
     The names of the arguments are those of `logging.handlers.TimedRotatingFileHandler`.
 
     Args:
         filename: Its directory is made when it is missing.
-        when: `S M H D midnight W0`-`W6`: when the file turns; a turned file ends in its date.
+        when: `S M H D midnight W0`-`W6`: when the file is rotated; a rotated file ends in its date.
         interval: How many of those one file holds.
-        backupCount: How many turned files are kept; 0: all.
-        maxBytes: Turn by size instead of by time; 0: by time.
-        queue_lines: How many lines may wait for the thread; 0: written at once, by the caller.
+        backupCount: How many rotated files are kept; 0: all.
+        maxBytes: Rotate by size instead of by time; 0: by time.
+        buffer_bytes: How much may wait for the thread; 0: written at once, by the caller.
     """
 
     def __init__(
@@ -99,19 +115,21 @@ class ProcessLogTimedFileHandler(BackgroundHandler):
         backupCount: int = 0,  # noqa: N803  # `logging`'s name
         *,
         maxBytes: int = 0,  # noqa: N803  # `logging`'s name
-        queue_lines: int = QUEUE_LINES,
+        buffer_bytes: int = MAX_BUFFER_BYTES,
     ) -> None:
         period = None if maxBytes else Period(when, interval)
         self._file = SharedLogFile(filename, period, max_bytes=maxBytes, backups=backupCount)
         self.baseFilename = str(self._file.path)
-        super().__init__(self.baseFilename, queue_lines)
+        super().__init__(self.baseFilename, buffer_bytes)
 
-    def write_lines(self, lines: list[str]) -> None:
-        self._file.write(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
+    def write_lines(self, data: bytes) -> None:
+        self._file.write(data)
 
-    def close(self) -> None:
-        super().close()
-        self._file.close()
+    def stop(self, seconds: float = FLUSH_SECONDS) -> bool:
+        is_written = super().stop(seconds)
+        if is_written:  # else the thread still holds it
+            self._file.close()
+        return is_written
 
 
 class BackgroundStreamHandler(BackgroundHandler):
@@ -121,17 +139,17 @@ class BackgroundStreamHandler(BackgroundHandler):
         is_terminal: Whether the stream takes colours: a terminal, and neither `NO_COLOR` nor `TERM=dumb` is set.
     """
 
-    def __init__(self, stream: TextIO | None = None, queue_lines: int = QUEUE_LINES) -> None:
+    def __init__(self, stream: TextIO | None = None, buffer_bytes: int = MAX_BUFFER_BYTES) -> None:
         self._stream = stream
         target = stream or sys.stderr
         is_tty = target is not None and target.isatty()
         self.is_terminal = is_tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        super().__init__("stderr" if stream is None else str(stream), queue_lines)
+        super().__init__("stderr" if stream is None else str(stream), buffer_bytes)
         self.setFormatter(LineFormatter(is_coloured=self.is_terminal))
 
-    def write_lines(self, lines: list[str]) -> None:
+    def write_lines(self, data: bytes) -> None:
         stream = self._stream or sys.stderr  # looked up each time: it may have been replaced meanwhile
         if stream is not None:
             with _stream_lock:
-                stream.write("\n".join(lines) + "\n")
+                stream.write(data.decode())
                 stream.flush()

@@ -13,18 +13,21 @@
 Begin with `init_logging`.
 """
 
+import atexit
 import logging
 import logging.handlers
 import threading
+import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from torngas_aio.exception import ConfigError
 from torngas_aio.logger.formatters import make_formatter
-from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
-from torngas_aio.logger.period import Period
+from torngas_aio.logger.handlers import BackgroundHandler, BackgroundStreamHandler, ProcessLogTimedFileHandler
+from torngas_aio.logger.sharedfile import Period
 
 __all__ = ["LogEntry", "LogOptions", "init_logging", "shutdown_logging"]
 
@@ -33,7 +36,11 @@ MAX_FILE_BYTES = 100 * 1000 * 1000
 
 PACKAGE = "torngas_aio"
 TRACE = "torngas_aio.tracelog"
+INFO = "torngas_aio.infolog"
+WARNINGS = "py.warnings"
+STOP_SECONDS = 5.0
 
+_show_warning = warnings.showwarning
 _installed: list[tuple[logging.Logger, logging.Handler]] = []
 _before: list[tuple[logging.Logger, int, bool]] = []  # level and propagation, as they were found
 _lock = threading.Lock()
@@ -104,8 +111,9 @@ class LogEntry:
 def init_logging(options: Any = None, settings: Any = None) -> None:
     """Set the loggers of LOGGING up as *options* and *settings* say; what an earlier call set up is taken down.
 
-    Loggers that LOGGING does not name, the framework's own among them, go to stderr, and the framework's
-    errors to the trace log as well. With `disable_log=False` Tornado's `enable_pretty_logging` does it all.
+    Loggers that LOGGING does not name, the framework's own among them, go to stderr; so does what `warnings` shows,
+    as logger `py.warnings`. The framework's errors go to the trace log as well, the warnings to the info log.
+    With `disable_log=False` Tornado's `enable_pretty_logging` does it all.
 
     Args:
         options: An object with some of the options above as attributes, such as `tornado.options.options`.
@@ -120,6 +128,8 @@ def init_logging(options: Any = None, settings: Any = None) -> None:
     if not chosen.disable_log:
         _set_up_tornado(options)
         return
+    atexit.unregister(shutdown_logging)
+    atexit.register(shutdown_logging)  # one deadline for all; `logging` would give each handler its own
     directory = Path(chosen.logging_dir or getattr(settings, "LOGGING_DIR", "") or ".")
     with _lock:
         console = BackgroundStreamHandler()
@@ -128,21 +138,33 @@ def init_logging(options: Any = None, settings: Any = None) -> None:
         _set_up_the_rest(entries, console)
 
 
-def shutdown_logging() -> None:
-    """Write out what waits and take down what `init_logging` set up; harmless when nothing is."""
+def shutdown_logging(seconds: float = STOP_SECONDS) -> bool:
+    """Write out what waits and take down what `init_logging` set up; harmless when nothing is.
+
+    Args:
+        seconds: The time for all files and stderr together; a disk or a pipe may be stuck.
+
+    Returns:
+        Whether everything was written.
+    """
+    deadline = time.monotonic() + seconds
+    is_written = True
     with _lock:
-        handlers = []
+        if warnings.showwarning is _log_warning:
+            warnings.showwarning = _show_warning
+        handlers = dict.fromkeys(handler for _, handler in _installed)
         while _installed:
             logger, handler = _installed.pop()
             logger.removeHandler(handler)
-            if handler not in handlers:
-                handlers.append(handler)
         while _before:
             logger, level, logger.propagate = _before.pop()
             logger.setLevel(level)
         for handler in handlers:
-            handler.flush()
-            handler.close()
+            if isinstance(handler, BackgroundHandler):
+                is_written &= handler.stop(max(deadline - time.monotonic(), 0))
+            else:
+                handler.close()
+    return is_written
 
 
 def _checked(entries: Iterable[Mapping[str, Any]]) -> list[LogEntry]:
@@ -183,24 +205,42 @@ def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path, console: Backg
 
 
 def _set_up_the_rest(entries: list[LogEntry], console: BackgroundStreamHandler) -> None:
+    global _show_warning  # what showed warnings before, for `shutdown_logging`
     named = {entry.name for entry in entries}
     root = logging.getLogger()
     if named.isdisjoint({"", "root"}) and not root.handlers:
         _before.append((root, root.level, root.propagate))
         root.setLevel(logging.INFO)
         _install(root, console)
-    if PACKAGE not in named and TRACE in named:
-        package = logging.getLogger(PACKAGE)
-        for handler in list(logging.getLogger(TRACE).handlers):
-            if not isinstance(handler, BackgroundStreamHandler):
-                _install(package, _ErrorsTo(handler))
+    for name, source, level in ((PACKAGE, TRACE, logging.ERROR), (WARNINGS, INFO, logging.WARNING)):
+        if name not in named and source in named:
+            for handler in logging.getLogger(source).handlers:
+                if not isinstance(handler, BackgroundStreamHandler):
+                    _install(logging.getLogger(name), _LevelTo(handler, level))
+    if warnings.showwarning is not _log_warning:
+        _show_warning, warnings.showwarning = warnings.showwarning, _log_warning
 
 
-class _ErrorsTo(logging.Handler):
-    """Hands errors on to another handler, which it leaves open."""
+def _log_warning(  # noqa: PLR0917  # the signature of `warnings.showwarning`
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """`warnings.showwarning`: in one line; `logging.captureWarnings` writes two."""
+    if file is not None:
+        _show_warning(message, category, filename, lineno, file, line)
+    else:
+        logging.getLogger(WARNINGS).warning("%s:%d: %s: %s", filename, lineno, category.__name__, message)
 
-    def __init__(self, target: logging.Handler) -> None:
-        super().__init__(logging.ERROR)
+
+class _LevelTo(logging.Handler):
+    """Hands records from a level on to another handler, which it leaves open."""
+
+    def __init__(self, target: logging.Handler, level: int) -> None:
+        super().__init__(level)
         self._target = target
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,11 +1,14 @@
-"""One log file that several processes append to and turn, without losing or tearing a line.
+"""One log file that several processes append to and rotate, without losing or tearing a line.
 
-    write ── lock (flock on .NAME.lock) ── is NAME still the file we hold? ── has its period passed, or is it full?
-                                           no: open anew                      yes: NAME -> NAME.2026-11-22, open anew
-          ── append whole lines ── unlock
+    write ── lock (flock on .NAME.lock) ── is NAME still the open file? ── has its period passed, or is it full?
+                                           no: open it again               yes: NAME -> NAME.2026-11-22, open NAME
+          ── cut a line that a killed process left unfinished ── append whole lines ── unlock
 
 The lock file also holds when the current file's period began: file times are too coarse to tell.
-Where the system has no flock, only one process may write. Begin with `SharedLogFile.write`.
+Without flock (Windows) only one process may write. Begin with `SharedLogFile.write`.
+
+concurrent-log-handler 0.9.31 was tried in its place. It tears a line when a process is killed while it writes
+and when the disk is full, counts hours from the start of the process, and costs more for each batch.
 """
 
 import contextlib
@@ -16,16 +19,68 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from torngas_aio.logger.period import Period
+from torngas_aio.exception import ConfigError
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["SharedLogFile"]
+__all__ = ["Period", "SharedLogFile"]
 
-_TURNED = re.compile(r"\.(\d{4}-\d{2}-\d{2}(?:_\d{2}(?:-\d{2}){0,2})?)(?:\.(\d+))?")
+_SECONDS = {"S": 1, "M": 60, "H": 3600, "D": 86400, "MIDNIGHT": 86400} | dict.fromkeys(
+    map("W{}".format, range(7)), 604800
+)
+_STAMPS = {"S": "%Y-%m-%d_%H-%M-%S", "M": "%Y-%m-%d_%H-%M", "H": "%Y-%m-%d_%H"}
+_FIRST_DAY = 719163
+"""The proleptic Gregorian ordinal of 1970-01-01; day 1 was a Monday."""
+
+_ROTATED = re.compile(r"\.(\d{4}-\d{2}-\d{2}(?:_\d{2}(?:-\d{2}){0,2})?)(?:\.(\d+))?")
+
+
+class Period:
+    """The stretch of local time that one log file holds.
+
+        when     S  M  H           every `interval` seconds, minutes, hours
+                 D  midnight       every `interval` days
+                 W0 … W6           every `interval` weeks, on that weekday (W0: Monday)
+
+    It begins at a multiple of its length by the local clock, so that processes agree. At a time change it is
+    shorter or longer: what the clock shows twice in a row belongs to one period.
+
+    Raises:
+        ConfigError: `when` is none of the above, or `interval` is not a positive whole number.
+    """
+
+    def __init__(self, when: str = "midnight", interval: int = 1) -> None:
+        self.when = when.upper()
+        self.interval = interval
+        if self.when not in _SECONDS:
+            raise ConfigError(f"{when!r} is no time to rotate a log file. Write S, M, H, D, midnight or W0 to W6.")
+        if type(interval) is not int or interval < 1:
+            raise ConfigError(f"A log file cannot rotate every {interval!r} periods. Write a whole number from 1.")
+        self._length = _SECONDS[self.when] * interval
+        self._anchor = 0 if self.when in _STAMPS else _FIRST_DAY * 86400
+        if self.when[0] == "W":
+            self._anchor -= (1 + int(self.when[1])) * 86400
+
+    def start_of(self, moment: float) -> int:
+        """Return when the period that holds *moment* began; both in seconds since the epoch."""
+        offset = _utc_offset(moment)
+        start = self._count(moment, offset) * self._length - self._anchor - offset
+        if _utc_offset(start) == offset:
+            return start
+        change = _time_change(start, int(moment))
+        if self._count(change - 1, _utc_offset(change - 1)) == self._count(moment, offset):
+            return self.start_of(change - 1)
+        return change
+
+    def stamp(self, start: float) -> str:
+        """Return the mark of the file whose period began at *start*, such as `2026-11-22`."""
+        return time.strftime(_STAMPS.get(self.when, "%Y-%m-%d"), time.localtime(start))
+
+    def _count(self, moment: float, offset: int) -> int:
+        return int((moment + offset + self._anchor) // self._length)
 
 
 class SharedLogFile:
@@ -33,9 +88,9 @@ class SharedLogFile:
 
     Args:
         path: Its directory is made when it is missing.
-        period: When the file turns; None: never by time.
-        max_bytes: Turn before the file would grow beyond this; 0: never by size.
-        backups: How many turned files are kept; 0: all.
+        period: When the file is rotated; None: never by time.
+        max_bytes: Rotate before the file would grow beyond this; 0: never by size.
+        backups: How many rotated files are kept; 0: all.
         clock: Gives the time in seconds since the epoch.
     """
 
@@ -48,17 +103,15 @@ class SharedLogFile:
         backups: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.path = Path(path).absolute()  # the directory may be changed later, the file may not
+        self.path = Path(path).absolute()  # the working directory may change
         self._lock_path = self.path.with_name(f".{self.path.name}.lock")
         self._period = period
-        self._stamps = period or Period.by_size()
         self._max_bytes = max_bytes
         self._backups = backups
         self._clock = clock
         self._mutex = threading.Lock()
         self._pid = os.getpid()
-        self._file = -1
-        self._lock = -1
+        self._file = self._lock = -1
 
     def write(self, data: bytes) -> None:
         """Append *data*, whole lines, in one piece: no other writer's line comes between.
@@ -73,9 +126,11 @@ class SharedLogFile:
         with self._mutex, self._locked():
             self._follow()
             now = self._clock()
-            if self._is_due(now, len(data)):
-                self._turn(now)
-            self._append(data)
+            size = os.fstat(self._file).st_size
+            if size and self._is_due(now, size + len(data)):
+                self._rotate(now)
+                size = 0
+            self._append(data, self._whole_lines(size))
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
@@ -99,7 +154,7 @@ class SharedLogFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             if _is_at(self._lock, self._lock_path):
                 break
-            os.close(self._lock)  # somebody removed the lock file: two locks would be none
+            os.close(self._lock)  # the lock file was removed: others lock a new one
             self._lock = -1
         try:
             yield
@@ -108,7 +163,7 @@ class SharedLogFile:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _follow(self) -> None:
-        """Hold the file that stands at the path now, whoever turned, moved or removed the one before."""
+        """Hold the file that is at the path now; the one before may have been rotated, moved or removed."""
         if self._file >= 0 and _is_at(self._file, self.path):
             return
         if self._file >= 0:
@@ -117,21 +172,24 @@ class SharedLogFile:
 
     def _open(self) -> None:
         self._file = -1
-        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if os.fstat(self._file).st_size == 0:
-            self._begin(self._clock())
+        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if self._period is not None and os.fstat(self._file).st_size == 0:
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, b"%d\n" % self._period.start_of(self._clock()), 0)
 
-    def _is_due(self, now: float, coming: int) -> bool:
-        size = os.fstat(self._file).st_size
-        if size == 0:
-            return False
-        if self._max_bytes and size + coming > self._max_bytes:
+    def _is_due(self, now: float, size: int) -> bool:
+        if self._max_bytes and size > self._max_bytes:
             return True
-        return self._period is not None and self._period.start_of(now) > self._begun()
+        return self._period is not None and self._period.start_of(now) > self._begun(self._period)
 
-    def _turn(self, now: float) -> None:
-        start = now if self._period is None else self._begun()
-        target = self.path.with_name(f"{self.path.name}.{self._stamps.stamp(start)}")
+    def _begun(self, period: Period) -> int:
+        """When the period of the current file began: as the lock file says, else by the file's own time."""
+        noted = os.pread(self._lock, 32, 0).strip()
+        return period.start_of(int(noted) if noted.isdigit() else os.fstat(self._file).st_mtime)
+
+    def _rotate(self, now: float) -> None:
+        stamp = Period("S").stamp(now) if self._period is None else self._period.stamp(self._begun(self._period))
+        target = self.path.with_name(f"{self.path.name}.{stamp}")
         number = 0
         while (free := target.with_name(f"{target.name}.{number}") if number else target).exists():
             number += 1
@@ -139,34 +197,30 @@ class SharedLogFile:
         os.close(self._file)
         self._open()
         if self._backups:
-            for old in self._turned()[: -self._backups]:
+            for old in self._rotated()[: -self._backups]:
                 old.unlink(missing_ok=True)
 
-    def _turned(self) -> list[Path]:
-        """The turned files, the oldest first."""
+    def _rotated(self) -> list[Path]:
+        """The rotated files, the oldest first."""
         found = []
         for path in self.path.parent.iterdir():
             if path.name.startswith(self.path.name):
-                match = _TURNED.fullmatch(path.name, len(self.path.name))
+                match = _ROTATED.fullmatch(path.name, len(self.path.name))
                 if match:
                     found.append((match[1], int(match[2] or 0), path))
         return [path for _, _, path in sorted(found)]
 
-    def _begun(self) -> int:
-        """When the period of the current file began: as the lock file says, else by the file's own time."""
-        assert self._period is not None
-        noted = os.pread(self._lock, 32, 0).strip()
-        if noted.isdigit():
-            return self._period.start_of(int(noted))
-        return self._period.start_of(os.fstat(self._file).st_mtime)
+    def _whole_lines(self, size: int) -> int:
+        """Cut a last line without its end, which a process left that was killed; return the size of the rest."""
+        end = size
+        while end and os.pread(self._file, 1, end - 1) != b"\n":
+            tail = os.pread(self._file, min(end, 65536), max(end - 65536, 0))
+            end = max(end - 65536, 0) + tail.rfind(b"\n") + 1
+        if end < size:
+            os.ftruncate(self._file, end)
+        return end
 
-    def _begin(self, now: float) -> None:
-        if self._period is not None:
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, b"%d\n" % self._period.start_of(now), 0)
-
-    def _append(self, data: bytes) -> None:
-        size = os.fstat(self._file).st_size
+    def _append(self, data: bytes, size: int) -> None:
         rest = memoryview(data)
         try:
             while rest:
@@ -175,6 +229,19 @@ class SharedLogFile:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, size)
             raise
+
+
+def _utc_offset(moment: float) -> int:
+    return time.localtime(moment).tm_gmtoff
+
+
+def _time_change(before: int, after: int) -> int:
+    """Return a second after *before* and up to *after* at which the local clock was set to *after*'s offset."""
+    offset = _utc_offset(after)
+    while after - before > 1:
+        middle = (before + after) // 2
+        before, after = (before, middle) if _utc_offset(middle) == offset else (middle, after)
+    return after
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
