@@ -137,7 +137,8 @@ SESSION: dict[str, Any] = {
     "samesite": "Lax",  # 'Lax', 'Strict', 'None' (wants secure) or '' for no attribute
     "partitioned": False,  # CHIPS: a cookie jar of its own under each embedding site (wants secure)
     "absolute_expires": 0,  # seconds after login (cycle_id) at which a session ends however busy it is; 0: never
-    "when_unavailable": "fail",  # the store is down: 'fail' the request, or go on with an 'empty' session
+    "when_unavailable": "fail",  # the store is down: 'fail' what touches the session, or go on with an 'empty' one
+    "max_bytes": 65_536,  # of one session in the store; more is an error. 0: no limit
     "serializer": "json",  # 'json', 'msgpack', 'signed-pickle', or a dotted path to a Serializer
 }
 

@@ -39,6 +39,10 @@ class WatchedCache(LocMemCache):
         self._ask("swap")
         return await super().raw_swap(*args)
 
+    async def raw_delete(self, key: str) -> bool:
+        self._ask("delete")
+        return await super().raw_delete(key)
+
     def _ask(self, what: str) -> None:
         type(self).asked.append(what)
         if type(self).is_down:
@@ -111,8 +115,35 @@ class Act(WebHandler):
         except SessionError as exc:
             self.late.append(exc)
 
+    async def do_untouched(self) -> None:
+        self.write("untouched")
+
+    async def do_remember_only(self) -> None:
+        self.set_expire(3600)
+
+    async def do_dying_logout(self) -> None:
+        self.session.expired()
+        WatchedCache.is_down = True
+
+    async def do_late_change(self) -> None:
+        self.session.get("user")
+        self.write("first")
+        await self.flush()
+        self.session.clear()
+        try:
+            await self.session.save()
+        except CacheUnavailable as exc:
+            self.late.append(exc)
+
     async def do_refuse(self) -> None:
         self.session["thing"] = object()
+
+
+class Plain(WebHandler):
+    uses_session = False
+
+    async def get(self, action: str) -> None:
+        self.write(str(self.session) if action == "touches" else action)
 
 
 class Socket(WebSocketHandler):
@@ -141,7 +172,7 @@ async def client(config: dict[str, Any], request: pytest.FixtureRequest) -> Asyn
     caches = {"default": {"BACKEND": f"{__name__}.WatchedCache", "LOCATION": request.node.nodeid}}
     with settings.override(SESSION=config, CACHES=caches):
         application = Application(
-            [(r"/", Data), (r"/socket", Socket), (r"/(\w+)", Act)],
+            [(r"/", Data), (r"/socket", Socket), (r"/plain/(\w+)", Plain), (r"/(\w+)", Act)],
             middlewares=[SessionMiddleware, ClearingMiddleware],
         )
         async with TestClient(application) as client:
@@ -238,15 +269,38 @@ async def test_concurrent_requests_of_one_browser_lose_nothing(client: TestClien
     assert len((await client.get("/")).json()) == 31
 
 
-async def test_a_store_that_is_down_is_an_error_for_those_who_have_a_session(client: TestClient) -> None:
+async def test_a_store_that_is_down_is_an_error_for_those_who_touch_their_session(client: TestClient) -> None:
     await client.post("/", data={"a": "1"})
+    before = dict(client.cookies)
     WatchedCache.is_down = True
-    assert (await client.get("/")).status_code == 500
+    assert (await client.get("/")).status_code == 503
     assert "10.9.9.9" in str(client.errors[-1])
+    assert (await client.get("/logout")).status_code == 503
+    assert (await client.get("/remember_only")).status_code == 503
+    assert (await client.get("/untouched")).text == "untouched"
+    assert dict(client.cookies) == before
     client.cookies.clear()
     assert (await client.get("/")).json() == {}
-    assert (await client.post("/", data={"a": "1"})).status_code == 500
+    assert (await client.post("/", data={"a": "1"})).status_code == 503
     WatchedCache.is_down = False
+
+
+async def test_a_handler_without_session_costs_no_round_trip(client: TestClient) -> None:
+    await client.post("/", data={"a": "1"})
+    WatchedCache.asked.clear()
+    assert (await client.get("/plain/nothing")).text == "nothing"
+    assert WatchedCache.asked == []
+    assert (await client.get("/plain/touches")).status_code == 500
+    assert "uses_session = False" in str(client.errors[-1])
+    assert (await client.get("/")).json() == {"a": "1"}
+    WatchedCache.is_down = True
+    assert (await client.get("/plain/nothing")).text == "nothing"
+
+
+async def test_without_the_middleware_the_session_says_what_is_missing() -> None:
+    async with TestClient(Application([(r"/", Data)])) as client:
+        assert (await client.get("/")).status_code == 500
+        assert "torngas_aio.middleware.session.SessionMiddleware" in str(client.errors[-1])
 
 
 @pytest.mark.parametrize("config", [{"when_unavailable": "empty"}], indirect=True)
@@ -255,11 +309,44 @@ async def test_a_store_that_is_down_may_mean_an_empty_session(client: TestClient
     before = dict(client.cookies)
     WatchedCache.is_down = True
     assert (await client.get("/")).json() == {}
-    response = await client.post("/", data={"b": "1"})
-    assert response.status_code == 200
+    for change in ("/login", "/remember"):
+        response = await client.get(change)
+        assert response.status_code == 503, "no change is acknowledged that was not stored"
+        assert "Set-Cookie" not in response.headers
+    assert (await client.post("/", data={"b": "1"})).status_code == 503
     assert dict(client.cookies) == before
     WatchedCache.is_down = False
     assert (await client.get("/")).json() == {"a": "1"}
+
+
+@pytest.mark.parametrize("config", [{"when_unavailable": "empty"}], indirect=True)
+async def test_a_logout_that_was_not_stored_takes_the_cookie_and_answers_503(client: TestClient) -> None:
+    await client.post("/", data={"user": "ann"})
+    WatchedCache.is_down = True
+    response = await client.get("/logout")
+    assert response.status_code == 503
+    assert response.headers.get_list("Set-Cookie")[0].count("Max-Age=0") == 1
+    assert not client.cookies
+    WatchedCache.is_down = False
+    assert (await client.get("/")).json() == {}
+
+
+@pytest.mark.parametrize("config", [{"when_unavailable": mode} for mode in ("fail", "empty")], indirect=True)
+async def test_a_store_that_dies_before_the_logout_is_stored_takes_the_cookie(client: TestClient) -> None:
+    await client.post("/", data={"user": "ann"})
+    response = await client.get("/dying_logout")
+    assert response.status_code == 503
+    assert not client.cookies
+    WatchedCache.is_down = False
+    assert (await client.get("/")).json() == {}
+
+
+@pytest.mark.parametrize("config", [{"when_unavailable": "empty"}], indirect=True)
+async def test_a_change_after_the_first_byte_raises_in_save(client: TestClient) -> None:
+    await client.post("/", data={"user": "ann"})
+    WatchedCache.is_down = True
+    assert (await client.get("/late_change")).text == "first"
+    assert [type(error) for error in Act.late] == [CacheUnavailable]
 
 
 async def test_a_socket_saves_what_it_is_told_to(client: TestClient) -> None:

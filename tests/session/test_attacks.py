@@ -1,6 +1,7 @@
 """What an attacker tries: planted, forged and overlong ids, poisoned records, floods."""
 
 import base64
+import dataclasses
 import logging
 import os
 import pickle
@@ -142,6 +143,62 @@ async def test_the_first_validly_signed_of_several_cookies_counts(visitor: Visit
     assert store.cookies_of(header) == ["planted", cookie, "more"]
     session = await store.open(store.cookies_of(header), visitor.address)
     assert session["user"] == "ann"
+
+
+DEAD = ("never stored", "ended", "aged", "elsewhere")
+
+
+@pytest.mark.parametrize("dead", [*DEAD, "all of them"])
+@pytest.mark.parametrize("lasting", [0, 600])
+async def test_dead_cookies_in_front_of_a_live_one_do_not_hide_it(
+    store: SessionStore, cache: WatchedCache, dead: str, lasting: int
+) -> None:
+    store.config = dataclasses.replace(store.config, absolute_expires=1000)
+
+    async def cookie_of(kind: str) -> str:
+        planted = Visitor(store, address="10.9.9.9" if kind == "elsewhere" else "10.0.0.1")
+        async with planted.request() as session:
+            session["user"] = kind
+            session.set_expire(lasting)
+        assert planted.cookie is not None
+        if kind in {"ended", "never stored"}:
+            session_id = (await planted.open()).sessionid
+            assert session_id is not None
+            await store.revoke(session_id)
+        return planted.cookie
+
+    now = store.clock()
+    store.clock = lambda: now - 2000
+    old = [await cookie_of("aged")] if dead in {"aged", "all of them"} else []
+    store.clock = lambda: now
+    kinds = [kind for kind in DEAD[:2] if dead == "all of them"] if old else [dead]
+    planted = old + [await cookie_of(kind) for kind in kinds if kind != "all of them"]
+    live, other = await cookie_of("live"), await cookie_of("other")
+    cache.asked.clear()
+    session = await store.open([*planted, *planted, "junk", live, other], "10.0.0.1")
+    assert session["user"] == "live"
+    assert session.sessionid == live.split(".")[0]
+    session["more"] = 1
+    await session.save()
+    assert dict(await store.open([live], "10.0.0.1")) == {"user": "live", "more": 1}
+    session = await store.open([*planted, live], "10.0.0.1")
+    session.expired()
+    await session.save()
+    assert dict(await store.open([live], "10.0.0.1")) == {}
+
+
+async def test_four_cookies_are_looked_at_and_no_more(store: SessionStore, cache: WatchedCache) -> None:
+    signed: list[str] = []
+    for _ in range(6):
+        visitor = Visitor(store)
+        async with visitor.request() as session:
+            session["n"] = len(signed)
+        assert visitor.cookie is not None
+        signed.append(visitor.cookie)
+        if len(signed) < 5:
+            await store.revoke(visitor.cookie.split(".")[0])
+    assert dict(await store.open(signed, "10.0.0.1")) == {}
+    assert dict(await store.open(signed[1:], "10.0.0.1")) == {"n": 4}
 
 
 class Exploit:

@@ -1,6 +1,7 @@
 """The store's faults: down, cancelled, without compare-and-set; and what it costs in operations."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.contracts.session.visitor import SECRET, Visitor
 from torngas_aio.cache.backends.localcache import LocMemCache
-from torngas_aio.exception import CacheUnavailable, SessionError
+from torngas_aio.exception import CacheUnavailable, SessionError, ValueTooLarge
 from torngas_aio.session import SessionConfig, SessionStore
 from torngas_aio.session import writers as writers_module
 
@@ -70,7 +71,7 @@ async def test_what_a_request_costs(cache: RemoteCache) -> None:
     assert await cost(lambda session: session.incr("n")) == ["raw_read", "raw_swap"]
     assert await cost(lambda session: session.set_expire(600)) == ["raw_read", "raw_swap"]
     assert await cost(lambda session: session.get("a")) == ["raw_read"], "extended by the read itself"
-    assert await cost(lambda session: session.cycle_id()) == ["raw_read", "raw_add", "raw_drop"]
+    assert await cost(lambda session: session.cycle_id()) == ["raw_read", "raw_add", "raw_swap"]
     assert await cost(lambda session: session.expired()) == ["raw_read", "raw_delete"]
 
 
@@ -135,19 +136,192 @@ async def test_a_store_that_is_down_may_mean_an_empty_session(
     async with visitor.request() as session:
         assert dict(session) == {}
         assert not session.is_available
-        session["b"] = 2
-        session.cycle_id()
-        assert session["b"] == 2
-        cache.is_down = False
+        assert session.get("a") is None
+        assert "a" not in session
     assert "10.9.9.9" in caplog.text
     assert visitor.cookie == cookie, "the visitor's own session is not replaced"
-    assert await visitor.data() == {"a": 1}
-    async with visitor.request() as session:
-        assert session.is_available
-        session["a"] = 3
-        cache.is_down = True
     cache.is_down = False
     assert await visitor.data() == {"a": 1}
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "put": lambda session: session.update(b=2),
+    "pop": lambda session: session.pop("user", None),
+    "del": lambda session: session.__delitem__("user"),
+    "setdefault": lambda session: session.setdefault("b", []),
+    "incr": lambda session: session.incr("n"),
+    "clear": lambda session: session.clear(),
+    "cycle_id": lambda session: session.cycle_id(),
+    "bind_user": lambda session: session.bind_user(7),
+    "unbind": lambda session: session.bind_user(None),
+    "set_expire": lambda session: session.set_expire(60),
+    "expired": lambda session: session.expired(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("is_back", [False, True])
+async def test_no_change_of_an_empty_session_is_taken_for_stored(cache: RemoteCache, name: str, is_back: bool) -> None:
+    visitor = opened(cache, when_unavailable="empty")
+    async with visitor.request() as session:
+        session["user"] = "ann"
+    cache.is_down = True
+    session = await visitor.open()
+    CHANGES[name](session)
+    assert session.is_changed
+    cache.is_down = not is_back
+    for _ in range(2):
+        with pytest.raises(CacheUnavailable, match=r"could not be changed: .*10\.9\.9\.9"):
+            await session.save()
+    line = visitor.store.set_cookie(session)
+    assert (line is not None and "Max-Age=0" in line) == (name == "expired"), "a logout takes the cookie back"
+    cache.is_down = False
+    assert await visitor.data() == {"user": "ann"}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("mode", ["fail", "empty"])
+async def test_a_change_that_could_not_be_stored_is_told_and_can_be_saved_again(
+    cache: RemoteCache, name: str, mode: str
+) -> None:
+    visitor = opened(cache, when_unavailable=mode)
+    async with visitor.request() as session:
+        session.update(user="ann", n=4)
+        session.bind_user(1)
+    session = await visitor.open()
+    CHANGES[name](session)
+    cache.is_down = True
+    for _ in range(2):
+        with pytest.raises(CacheUnavailable):
+            await session.save()
+    cache.is_down = False
+    more: dict[str, dict[str, Any]] = {"put": {"b": 2}, "setdefault": {"b": []}, "incr": {"n": 5}}
+    expected = {"user": "ann", "n": 4, **more.get(name, {})}
+    expected = {} if name in {"clear", "expired"} else expected
+    if name in {"pop", "del"}:
+        del expected["user"]
+    await visitor.close(session)
+    assert await visitor.data() == expected
+
+
+async def test_saves_at_the_same_time_run_one_after_the_other(cache: RemoteCache) -> None:
+    visitor = opened(cache)
+    async with visitor.request() as session:
+        session["cart"] = [1]
+    for work in (lambda session: session.cycle_id(), lambda session: session.incr("n"), lambda session: None):
+        session = await visitor.open()
+        work(session)
+        session["user"] = "ann"
+        await asyncio.gather(session.save(), session.save(), session.save())
+        await visitor.close(session)
+        assert (await visitor.data())["cart"] == [1]
+    assert await visitor.data() == {"cart": [1], "user": "ann", "n": 1}
+    session = await visitor.open()
+    session.expired()
+    await asyncio.gather(session.save(), session.save())
+    await visitor.close(session)
+    assert await visitor.data() == {}
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_save_that_is_cancelled_leaves_the_login_to_the_next(cache: RemoteCache, turns: int) -> None:
+    visitor = opened(cache)
+    async with visitor.request() as session:
+        session["cart"] = [1]
+    session = await visitor.open()
+    session.cycle_id()
+    session["user"] = "ann"
+    tasks = [asyncio.ensure_future(session.save()) for _ in range(2)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    tasks[0].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await visitor.close(session)
+    assert await visitor.data() == {"cart": [1], "user": "ann"}
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        lambda session: session.update(big="x" * 70_000),
+        lambda session: session.update({f"k{number}": "x" * 1000 for number in range(70)}),
+        lambda session: session["list"].extend(["x" * 1000] * 70),
+        lambda session: (session.cycle_id(), session.update(big="é" * 40_000)),
+        lambda session: (session.expired(), session.update(big="x" * 70_000)),
+    ],
+)
+async def test_a_session_has_64_kilobytes_at_most(cache: RemoteCache, fill: Callable[[Any], object]) -> None:
+    visitor = opened(cache)
+    async with visitor.request() as session:
+        session["list"] = []
+    session = await visitor.open()
+    fill(session)
+    with pytest.raises(ValueTooLarge, match=r"SESSION\['max_bytes'\] = 65536 is the most.*session\['"):
+        await visitor.close(session)
+    assert all(len(entry.value) < 65_536 for entry in cache._location.reserved.entries.values())
+
+
+async def test_the_size_of_a_session_is_set_and_one_that_is_too_large_may_shrink(cache: RemoteCache) -> None:
+    visitor = opened(cache, max_bytes=0)
+    async with visitor.request() as session:
+        session.update(a="x" * 100_000, b="x" * 100_000)
+    bounded = visitor.copy(opened(cache, max_bytes=1000).store)
+    async with bounded.request() as session:
+        del session["a"]
+    assert list(await bounded.data()) == ["b"]
+    session = await bounded.open()
+    session["c"] = 1
+    with pytest.raises(ValueTooLarge, match=r"= 1000 is the most"):
+        await session.save()
+
+
+async def test_a_login_costs_the_same_however_many_sessions_the_user_has(
+    cache: RemoteCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(cache).store
+    written: list[int] = []
+    swap = LocMemCache.raw_swap
+
+    async def watched(self: LocMemCache, key: str, data: bytes, *rest: Any) -> Any:
+        written.append(len(data))
+        return await swap(self, key, data, *rest)
+
+    monkeypatch.setattr(LocMemCache, "raw_swap", watched)
+    costs = []
+    visitors = []
+    for _ in range(1500):
+        cache.trips.clear()
+        visitor = Visitor(store)
+        async with visitor.request() as session:
+            session.bind_user(7)
+            session["n"] = 1
+        visitors.append(visitor)
+        costs.append(len(cache.trips))
+    assert sorted(costs)[-100] <= 9, "round trips of nearly every login"
+    assert max(costs) < 200, "a list that is split"
+    assert max(written) < 3000
+    assert await visitors[0].data() == {"n": 1}
+    async with visitors[3].request() as session:
+        session.expired()
+    assert await store.revoke_user(7) == 1499
+    assert [await visitor.data() for visitor in visitors[::100]] == [{}] * 15
+    assert await store.revoke_user(7) == 0
+    assert not [key for key in cache._location.reserved.entries if key.startswith("%u:")]
+
+
+async def test_a_list_of_sessions_that_an_earlier_version_wrote_goes_on(cache: RemoteCache) -> None:
+    store = opened(cache).store
+    visitors = [Visitor(store) for _ in range(3)]
+    for visitor in visitors:
+        async with visitor.request() as session:
+            session.bind_user(7)
+    (key,) = [key for key in cache._location.reserved.entries if key.startswith("%u:")]
+    ids = json.loads(cache._location.reserved.entries[key].value)
+    await cache.raw_set(key, json.dumps([f"{number:024}" for number in range(4500)] + ids).encode(), None)
+    async with visitors[0].request() as session:
+        session.cycle_id()
+    assert await store.revoke_user(7) == 3
+    assert [await visitor.data() for visitor in visitors] == [{}] * 3
 
 
 async def test_an_error_reaches_every_writer_that_was_written_with_it(cache: RemoteCache) -> None:

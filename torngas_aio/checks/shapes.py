@@ -129,6 +129,7 @@ _session: dict[str, Check] = {
     "partitioned": boolean,
     "absolute_expires": seconds,
     "when_unavailable": one_of("fail", "empty"),
+    "max_bytes": whole(0),
     "serializer": text,
 }
 

@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
 from tornado import locale
@@ -20,6 +20,7 @@ from tornado.locale import Locale
 from tornado.util import ObjectDict
 from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
 
+from torngas_aio.exception import CacheUnavailable
 from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
@@ -38,6 +39,26 @@ _INITIALIZE = RequestHandler.initialize
 logger = logging.getLogger("torngas_aio.handler")
 
 
+class _SessionPart:
+    """Stands on the class where SessionMiddleware has set nothing on the handler, and says why."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, handler: "WebHandler | None", owner: type) -> Any:
+        if handler is None:
+            return self
+        error = handler._session_error
+        if error is not None:
+            raise CacheUnavailable(str(error)) from error
+        if not handler.uses_session:
+            raise AttributeError(f"{owner.__qualname__}.{self._name}: the handler says `uses_session = False`.")
+        raise AttributeError(
+            f"{owner.__qualname__}.{self._name}: there is no session. Add "
+            "'torngas_aio.middleware.session.SessionMiddleware' to MIDDLEWARE_CLASSES."
+        )
+
+
 class WebHandler(ExecutingHandler):
     """A `tornado.web.RequestHandler` under the pipeline.
 
@@ -48,10 +69,18 @@ class WebHandler(ExecutingHandler):
     _url_kwargs: dict[str, Any]
     """The route's keywords: those of `Url(...)` updated by the route's own; this request's own dict."""
 
-    session: "Session"
-    """The visitor's session; SessionMiddleware sets it, and `set_expire`, before the method."""
+    session: "Session" = cast(Any, _SessionPart())
+    """The visitor's session; SessionMiddleware sets it, and `set_expire`, before the method.
 
-    set_expire: Callable[[float], None]
+    When the session's store is down, using it raises `CacheUnavailable`.
+    """
+
+    set_expire: Callable[[float], None] = cast(Any, _SessionPart())
+
+    uses_session = True
+    """Whether requests open the visitor's session; without it they cost no round trip to its store."""
+
+    _session_error: CacheUnavailable | None = None
 
     _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there
 

@@ -3,7 +3,8 @@
     process_request   cookie ─► store.open ─► handler.session, handler.set_expire
     settling          session.save, Set-Cookie: after the response hooks, whatever clear() said
 
-A request without the cookie that puts nothing into its session never meets the store. `SignalMiddleware` can be
+A request without the cookie that puts nothing into its session never meets the store, nor does a handler with
+`uses_session = False`. When the store is down, `handler.session` raises at its first use. `SignalMiddleware` can be
 imported from here as well, where the seed's document has it. Begin with `SessionMiddleware`.
 """
 
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tornado.httputil import HTTPServerRequest
 
 from torngas_aio.context import ORDER_SESSION, Outcome, scope_of
+from torngas_aio.exception import CacheUnavailable
+from torngas_aio.handler.web import WebHandler
 from torngas_aio.middleware.base import BaseMiddleware
 from torngas_aio.session.registry import session_store
 from torngas_aio.session.session import Session
@@ -37,12 +40,20 @@ class SessionMiddleware(BaseMiddleware):
         session_store()  # a fault of SESSION or CACHES is found now, not at the first visitor
 
     async def process_request(self, handler: Any, clear: Callable[[], None]) -> None:
+        if not getattr(handler, "uses_session", True):
+            return
         store = session_store()
         request = handler.request
         cookies = store.cookies_of(_cookie_header(request))
         address, on_change = request.remote_ip or "", partial(_register, handler, store)
         if cookies:
-            session = await store.open(cookies, address, on_change)
+            try:
+                session = await store.open(cookies, address, on_change)
+            except CacheUnavailable as exc:
+                if not isinstance(handler, WebHandler):  # Tornado's own cannot raise when `session` is used
+                    raise
+                handler._session_error = exc
+                return
         else:
             session = Session(store, address, on_change)
         handler.session = session
@@ -77,10 +88,21 @@ async def _settle(store: SessionStore, session: Session, outcome: Outcome) -> No
         session._keep_endings_only()
     session._is_settled = True
     session._on_change = partial(_register_late, outcome.handler)
-    await session.save()
+    try:
+        await session.save()
+    except CacheUnavailable:
+        ended = store.end_cookie(session)
+        if ended is not None:  # a logout that the store does not know of: at least this browser forgets it
+            take_back = partial(_take_back, ended)
+            scope_of(outcome.handler.request).add(_KEY, session, order=ORDER_SESSION, settle=take_back)
+        raise
     line = store.set_cookie(session)
     if line is not None:
         outcome.handler.add_header("Set-Cookie", line)
+
+
+async def _take_back(line: str, outcome: Outcome) -> None:
+    outcome.handler.add_header("Set-Cookie", line)
 
 
 async def _look_back(session: Session) -> None:

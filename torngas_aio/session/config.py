@@ -10,10 +10,13 @@ from typing import Any
 from torngas_aio.cache.serializers import Serializer, make_serializer
 from torngas_aio.exception import ConfigError
 
-__all__ = ["BROWSER_SECONDS", "SessionConfig"]
+__all__ = ["BROWSER_SECONDS", "MAX_BYTES", "SessionConfig"]
 
 BROWSER_SECONDS = 86_400
 """How long the store keeps an idle session that the browser ends on closing: a day."""
+
+MAX_BYTES = 64 * 1024
+"""The most bytes of one session, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class SessionConfig:
         expires: Idle seconds of a new session; 0 for a browser session.
         absolute_expires: Seconds after its beginning at which a session ends however busy it is; 0: never.
         fails_when_down: Whether a store that is down fails the request; else the session is empty.
+        max_bytes: The most bytes that a record may have; 0: no limit.
         serializer: Writes the records.
     """
 
@@ -41,6 +45,7 @@ class SessionConfig:
     samesite: str = "Lax"
     partitioned: bool = False
     fails_when_down: bool = True
+    max_bytes: int = MAX_BYTES
     serializer: Serializer = field(default_factory=lambda: make_serializer("json", {}))
 
     @classmethod
@@ -65,7 +70,7 @@ class SessionConfig:
 
 _PLAIN = (
     "session_version", "session_cache_alias", "session_name", "cookie_path", "expires", "absolute_expires",
-    "ignore_change_ip", "httponly", "secure", "partitioned",
+    "ignore_change_ip", "httponly", "secure", "partitioned", "max_bytes",
 )  # fmt: skip
 
 
@@ -76,6 +81,9 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
         given = values.get(key, 0)
         if isinstance(given, bool) or not isinstance(given, int | float) or given < 0:
             yield f"SESSION[{key!r}] = {given!r}: write seconds from 0 up."
+    most = values.get("max_bytes", MAX_BYTES)
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        yield f"SESSION['max_bytes'] = {most!r}: write bytes from 0 up; 0 is no limit."
     if values.get("when_unavailable", "fail") not in {"fail", "empty"}:
         yield f"SESSION['when_unavailable'] = {values['when_unavailable']!r}: write 'fail' or 'empty'."
     for key in ("cookie_domain", "cookie_path"):

@@ -1,24 +1,29 @@
 """A session as it stands in the store, and the changes that one request made to it.
 
     Record    [1, began, life, address, user, data]   written by the configured serializer
+              [101, ...] the same, left for a minute under an id that a login has renewed: no session any more,
+              but another login that is under way takes the data along
     Changes   cleared? put, dropped and counted keys; applied to whatever the record holds by then
 
 Begin with `Record` and `Changes.apply`.
 """
 
 import logging
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from torngas_aio.cache.serializers import Serializer
-from torngas_aio.exception import SerializationError
+from torngas_aio.exception import SerializationError, ValueTooLarge
 from torngas_aio.session.config import BROWSER_SECONDS
 
 __all__ = ["Changes", "Record"]
 
 logger = logging.getLogger("torngas_aio.session")
 
-_FORMAT = 1
+T = TypeVar("T")
+
+_LIVE = 1
+_RENEWED = 101
 _FIELDS = 6
 
 
@@ -45,24 +50,54 @@ class Record:
         """How long the store keeps the session when nobody comes."""
         return self.life or BROWSER_SECONDS
 
-    def dump(self, serializer: Serializer) -> bytes:
-        """Return the record as bytes; what is in `data` was checked when it was put or read."""
-        return serializer.write_checked([_FORMAT, self.began, self.life, self.address, self.user, self.data])
+    def dump(self, serializer: Serializer, most_bytes: int = 0, former_bytes: int = 0) -> bytes:
+        """Return the record as bytes; what is in `data` was checked when it was put or read.
+
+        Raises:
+            ValueTooLarge: It has more than *most_bytes* bytes (0: no limit) and more than *former_bytes*, so that a
+                session which is too large already can get smaller.
+        """
+        data = serializer.write_checked([_LIVE, self.began, self.life, self.address, self.user, self.data])
+        if most_bytes and len(data) > max(most_bytes, former_bytes):
+            raise self._too_large(serializer, len(data), most_bytes)
+        return data
+
+    def dump_renewed(self, serializer: Serializer, now: int) -> bytes:
+        """Return what stays under an id that was renewed at *now*, in seconds since the epoch."""
+        return serializer.write_checked([_RENEWED, now, self.life, self.address, self.user, self.data])
 
     @classmethod
     def load(cls, data: bytes, serializer: Serializer) -> "Record | None":
-        """Return the record of *data*, None when it is none: whoever wrote it, it was not `dump`."""
+        """Return the record of *data*, None when it is no live one, or not written by `dump`."""
+        return cls._loaded(data, serializer, _LIVE)
+
+    @classmethod
+    def load_renewed(cls, data: bytes, serializer: Serializer) -> "Record | None":
+        """Return what `dump_renewed` wrote, `began` being the moment of the renewal; None when *data* is another."""
+        return cls._loaded(data, serializer, _RENEWED)
+
+    @classmethod
+    def _loaded(cls, data: bytes, serializer: Serializer, wanted: int) -> "Record | None":
         try:
             fields = serializer.loads(data)
         except SerializationError as exc:
             logger.error("A session in the store cannot be read and counts as absent: %s", exc)
             return None
         if type(fields) is list and len(fields) == _FIELDS and tuple(map(type, fields)) == _TYPES:
-            version, began, life, address, user, values = fields
-            if version == _FORMAT:
-                return cls(began, life, address, user, values)
+            kind, began, life, address, user, values = fields
+            if kind in {_LIVE, _RENEWED}:
+                return cls(began, life, address, user, values) if kind == wanted else None
         logger.error("A session in the store has a foreign shape and counts as absent.")
         return None
+
+    def _too_large(self, serializer: Serializer, size: int, most_bytes: int) -> ValueTooLarge:
+        sizes = {key: len(serializer.write_checked(value)) for key, value in self.data.items()}
+        largest = max(sizes, key=sizes.__getitem__, default="")
+        return ValueTooLarge(
+            f"The session has {size} bytes; SESSION['max_bytes'] = {most_bytes} is the most. Its largest value is "
+            f"session[{largest!r}] with {sizes.get(largest, 0)} bytes: keep it in a cache or a database and its key "
+            "in the session, or raise the setting."
+        )
 
 
 _TYPES = (int, int, int, str, str, dict)
@@ -88,6 +123,20 @@ class Changes:
     def is_worth_keeping(self) -> bool:
         """Whether they put something into a session that does not exist yet."""
         return bool(self.puts or self.counts or self.user)
+
+    def after(self, earlier: "Changes") -> "Changes":
+        """Return *earlier* and then these as one."""
+        if self.is_cleared:
+            return replace(self, life=_newer(self.life, earlier.life), user=_newer(self.user, earlier.user))
+        merged = replace(earlier, puts=dict(earlier.puts), drops=set(earlier.drops), counts=dict(earlier.counts))
+        for key in self.drops:
+            merged.drop(key)
+        for key, value in self.puts.items():
+            merged.put(key, value)
+        for key, delta in self.counts.items():
+            merged.count(key, delta, merged.puts.get(key, 0) + delta)
+        merged.life, merged.user = _newer(self.life, earlier.life), _newer(self.user, earlier.user)
+        return merged
 
     def put(self, key: str, value: Any) -> None:
         """Set *key*, whatever was done to it before."""
@@ -157,3 +206,7 @@ class Changes:
             except SerializationError:
                 return f"session[{key!r}]"
         return "The session"
+
+
+def _newer(value: T | None, earlier: T | None) -> T | None:
+    return earlier if value is None else value

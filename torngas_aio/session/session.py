@@ -7,11 +7,12 @@
 Begin with `Session`.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from torngas_aio.cache.backends.store import Versioned
-from torngas_aio.exception import SessionError
+from torngas_aio.exception import CacheUnavailable, SessionError
 from torngas_aio.session.record import Changes, Record
 from torngas_aio.session.ticket import Ticket, new_id
 
@@ -32,8 +33,8 @@ class Session(MutableMapping[str, Any]):
     """
 
     __slots__ = (
-        "_address", "_changes", "_data", "_ended", "_is_down", "_is_settled", "_old_id", "_on_change", "_record",
-        "_seen", "_session_id", "_store", "_ticket", "_was_ended", "_watched",
+        "_address", "_changes", "_data", "_ended", "_error", "_is_settled", "_is_unkept", "_old_id", "_on_change",
+        "_record", "_saving", "_seen", "_session_id", "_store", "_ticket", "_was_ended", "_watched",
     )  # fmt: skip
 
     def __init__(
@@ -44,8 +45,10 @@ class Session(MutableMapping[str, Any]):
         self._on_change = on_change
         self._ticket: Ticket | None = None
         self._ended: list[tuple[str, str]] = []
-        self._is_down = False
+        self._error: CacheUnavailable | None = None  # the store was down when the session was opened
+        self._is_unkept = False  # something was changed that can never be saved, because it was down
         self._is_settled = False
+        self._saving: asyncio.Lock | None = None
         self._was_ended = False
         self._forget()
 
@@ -81,8 +84,7 @@ class Session(MutableMapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         """Remove *key*; nothing happens when there is none."""
-        if key in self._data:
-            self.pop(key)
+        self.pop(key)
 
     def __contains__(self, key: object) -> bool:
         return key in self._data
@@ -109,6 +111,8 @@ class Session(MutableMapping[str, Any]):
     def pop(self, key: str, default: Any = None) -> Any:
         """Remove *key* and return its value, *default* when there is none."""
         if key not in self._data:
+            if self._error is not None:
+                self._changed()
             return default
         self._watched.pop(key, None)
         self._changes.drop(key)
@@ -123,7 +127,7 @@ class Session(MutableMapping[str, Any]):
 
     def clear(self) -> None:
         """Remove every key, those too that other requests of the session put meanwhile; the id stays."""
-        if self._record is not None or self._data:
+        if self._record is not None or self._data or self._error is not None:
             self._data.clear()
             self._watched.clear()
             self._changes.clear()
@@ -160,7 +164,7 @@ class Session(MutableMapping[str, Any]):
     @property
     def is_available(self) -> bool:
         """Whether the store answered; False only where SESSION['when_unavailable'] is 'empty'."""
-        return not self._is_down
+        return self._error is None
 
     @property
     def user(self) -> str:
@@ -194,6 +198,8 @@ class Session(MutableMapping[str, Any]):
         if self._record is not None and self._old_id is None:
             self._old_id, self._session_id = self._session_id, new_id()
             self._changed()
+        elif self._error is not None:
+            self._changed()
 
     def bind_user(self, user: object) -> None:
         """Note that the session is *user*'s, so that `revoke_user` ends it; None undoes it. Call it at login.
@@ -209,11 +215,13 @@ class Session(MutableMapping[str, Any]):
     async def save(self) -> None:
         """Write what was changed since the last save; one round trip where nobody else has changed the session.
 
-        Done for you before the response leaves.
+        Done for you before the response leaves. Saves at the same time run one after the other.
 
         Raises:
             SerializationError: A list or dict was changed into what the serializer cannot hold.
-            CacheUnavailable: The store does not answer.
+            ValueTooLarge: The session has more than SESSION['max_bytes'] bytes.
+            CacheUnavailable: The store does not answer, or did not when the session was opened. The changes are
+                still unsaved; another `save` tries again.
         """
         await self._store.save(self)
 
@@ -221,7 +229,7 @@ class Session(MutableMapping[str, Any]):
     def is_changed(self) -> bool:
         """Whether something is to be saved."""
         self._find_changed()
-        return bool(self._changes) or bool(self._ended) or self._old_id is not None
+        return bool(self._changes or self._ended or self._is_unkept) or self._old_id is not None
 
     # For the store
 
@@ -246,9 +254,14 @@ class Session(MutableMapping[str, Any]):
         self._changes = Changes()
         return taken
 
+    def _give_back(self, taken: Changes) -> None:
+        """Count *taken*, which could not be written, as unsaved again."""
+        self._changes = self._changes.after(taken)
+
     def _keep_endings_only(self) -> None:
         """Forget every change but the end of the session: what the request did has failed."""
         self._changes = Changes()
+        self._is_unkept = self._is_unkept and self._was_ended
         self._watched.clear()
         if self._old_id is not None:
             self._session_id, self._old_id = self._old_id, None
@@ -273,7 +286,7 @@ class Session(MutableMapping[str, Any]):
 
     def _begin(self) -> None:
         self._changed()
-        if self._session_id is None and not self._is_down:
+        if self._session_id is None and self._error is None:
             if self._is_settled:
                 raise SessionError(
                     "A new session was begun after the response's header had left, so its cookie cannot be sent. "
@@ -282,6 +295,8 @@ class Session(MutableMapping[str, Any]):
             self._session_id = new_id()
 
     def _changed(self) -> None:
+        if self._error is not None:
+            self._is_unkept = True
         if self._on_change is not None:
             notify, self._on_change = self._on_change, None
             notify(self)

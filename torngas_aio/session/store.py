@@ -1,12 +1,13 @@
 """The sessions of one configuration: opened by cookie, saved by merging, ended, revoked.
 
     open     cookie ─ signature ─ one read that also extends ─ address, age ─► Session
-    save     nothing changed: nothing   changed: one compare-and-set   new: one add   new id: add, drop the old
+    save     nothing changed: nothing   changed: one compare-and-set   new: one add   new id: add, mark the old
     revoke   one session by id, all of a user's
 
 Begin with `SessionStore.open` and `SessionStore.save`.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.store import Versioned
 from torngas_aio.exception import CacheUnavailable
+from torngas_aio.logger import OutageLog
 from torngas_aio.session.config import SessionConfig
 from torngas_aio.session.cookie import SessionCookie
 from torngas_aio.session.record import Changes, Record
@@ -26,9 +28,16 @@ from torngas_aio.session.writers import Writers
 __all__ = ["SessionStore"]
 
 logger = logging.getLogger("torngas_aio.session")
+_outages = OutageLog(logger)
 
 _RENEWED_AFTER = 0.1
 """A lasting cookie is sent again when this share of its life has passed."""
+
+_RENEWED_SECONDS = 60
+"""How long the data of a renewed id can be taken along by another login that was under way."""
+
+_COOKIES_LOOKED_AT = 4
+_REVOKED_AT_ONCE = 500
 
 
 class SessionStore:
@@ -42,7 +51,7 @@ class SessionStore:
         self.config = config
         self.clock: Callable[[], float] = time.time
         self._vault = open_vault(cache)
-        self._writers = Writers(self._vault, config.serializer)
+        self._writers = Writers(self._vault, config.serializer, config.max_bytes)
         self._users = UserIndex(self._vault)
         self._cookie = SessionCookie(config)
         self._office = TicketOffice(config.secret_key, config.session_version)
@@ -52,7 +61,8 @@ class SessionStore:
     ) -> Session:
         """Return the session that one of *cookies* names, else an empty one; its life is extended.
 
-        Without a validly signed cookie the store is not asked.
+        Without a validly signed cookie the store is not asked. Of several, the first whose session is alive
+        counts; the first four are looked at.
 
         Args:
             cookies: The values of the session cookie, as many as the browser sent.
@@ -63,22 +73,31 @@ class SessionStore:
             CacheUnavailable: The store does not answer and SESSION['when_unavailable'] is 'fail'.
         """
         session = Session(self, address, on_change)
-        for cookie in cookies:
-            ticket = self._office.read(cookie)
-            if ticket is not None:
-                session._ticket = ticket
-                await self._load(session, ticket)
-                break
+        tickets = self._tickets(cookies)
+        if not tickets:
+            return session
+        session._ticket = tickets[0]
+        try:
+            if len(tickets) > 1:
+                session._ticket = await self._first_alive(tickets, address)
+            await self._load(session, session._ticket)
+        except CacheUnavailable as exc:
+            if self.config.fails_when_down:
+                raise
+            session._error = exc
+            _outages.report(self._vault.label, "Requests go on with empty sessions: %s", exc)
         return session
 
     async def save(self, session: Session) -> None:
         """Write what *session* has to write; see `Session.save`."""
-        if session._is_down:
+        if session._error is not None:
+            if session._is_unkept:
+                raise CacheUnavailable(f"The session could not be changed: {session._error}") from session._error
             return
-        try:
+        if session._saving is None:
+            session._saving = asyncio.Lock()
+        async with session._saving:
             await self._save(session)
-        except CacheUnavailable as exc:
-            self._report_down(session, exc)
 
     def cookies_of(self, header: str) -> list[str]:
         """Return what `open` takes from *header*, a request's Cookie header."""
@@ -87,11 +106,8 @@ class SessionStore:
     def set_cookie(self, session: Session) -> str | None:
         """Return the Set-Cookie header that the response to *session*'s request needs, None for none."""
         record, ticket, session_id = session._record, session._ticket, session._session_id
-        if session._is_down:
-            return None
         if record is None or session_id is None:
-            # A cookie that merely leads nowhere stays: a newer one may be on its way in another response.
-            return self._cookie.taken_back if ticket is not None and session._was_ended else None
+            return self.end_cookie(session)
         now = int(self.clock())
         is_same = ticket is not None and ticket.session_id == session_id and ticket.life == record.life
         if ticket is not None and is_same and not self._is_ageing(ticket, now):
@@ -100,12 +116,17 @@ class SessionStore:
             self._office.write(Ticket(session_id, record.life, now if record.life else 0)), record.life
         )
 
+    def end_cookie(self, session: Session) -> str | None:
+        """Return the Set-Cookie header that takes the cookie of *session* back, None unless `expired` was called."""
+        # A cookie that merely leads nowhere stays: a newer one may be on its way in another response.
+        return self._cookie.taken_back if session._ticket is not None and session._was_ended else None
+
     async def revoke(self, session_id: str) -> None:
         """End the session *session_id* wherever it is in use; requests that are under way cannot bring it back."""
         await self._vault.delete(self._vault.session_key(session_id))
 
     async def revoke_user(self, user: object, keep: str | None = None) -> int:
-        """End every session that `bind_user` gave to *user*; return how many were noted.
+        """End every session that `bind_user` gave to *user*; return how many were alive.
 
         Args:
             keep: The id of one that goes on, such as the caller's own.
@@ -114,27 +135,49 @@ class SessionStore:
         if keep is not None and keep in ids:
             ids.remove(keep)
             await self._users.add(str(user), keep)
-        await self._vault.delete(*map(self._vault.session_key, ids))
-        return len(ids)
+        ended = 0
+        for start in range(0, len(ids), _REVOKED_AT_ONCE):
+            keys = [self._vault.session_key(session_id) for session_id in ids[start : start + _REVOKED_AT_ONCE]]
+            found = await self._vault.get_many(keys)
+            ended += sum(Record.load(data, self.config.serializer) is not None for data in found.values())
+            await self._vault.delete(*keys)
+        return ended
 
     # Opening
+
+    def _tickets(self, cookies: Iterable[str]) -> list[Ticket]:
+        """Return what the first validly signed of *cookies* say, one of each session."""
+        found: dict[str, Ticket] = {}
+        for cookie in cookies:
+            ticket = self._office.read(cookie)
+            if ticket is not None:
+                found.setdefault(ticket.session_id, ticket)
+                if len(found) == _COOKIES_LOOKED_AT:
+                    break
+        return list(found.values())
+
+    async def _first_alive(self, tickets: list[Ticket], address: str) -> Ticket:
+        """Return the first of *tickets* whose session is alive, the first of all when none is; one round trip."""
+        keys = [self._vault.session_key(ticket.session_id) for ticket in tickets]
+        found = await self._vault.get_many(keys)
+        for key, ticket in zip(keys, tickets, strict=True):
+            record = Record.load(found[key], self.config.serializer) if key in found else None
+            if record is not None and self._is_valid(record, address):
+                return ticket
+        return tickets[0]
 
     async def _load(self, session: Session, ticket: Ticket) -> None:
         key = self._vault.session_key(ticket.session_id)
         life = ticket.life or Record(0, 0).idle_seconds
-        try:
-            seen = await self._vault.read(key, life)
-            record = None if seen is None else Record.load(seen.data, self.config.serializer)
-            if seen is None or record is None:
-                return
-            if not self._is_valid(record, session._address):
-                await self._vault.delete(key)
-                return
-            if record.life != ticket.life:  # the answer that brought the newer cookie was lost
-                await self._vault.touch(key, record.idle_seconds)
-        except CacheUnavailable as exc:
-            self._report_down(session, exc)
+        seen = await self._vault.read(key, life)
+        record = None if seen is None else Record.load(seen.data, self.config.serializer)
+        if seen is None or record is None:
             return
+        if not self._is_valid(record, session._address):
+            await self._vault.delete(key)
+            return
+        if record.life != ticket.life:  # the answer that brought the newer cookie was lost
+            await self._vault.touch(key, record.idle_seconds)
         session._adopt(ticket, seen, record)
         if self._is_ageing(ticket, self.clock()):
             session._changed()
@@ -148,12 +191,6 @@ class SessionStore:
             return False
         return self.config.ignore_change_ip or record.address == address
 
-    def _report_down(self, session: Session, error: CacheUnavailable) -> None:
-        if self.config.fails_when_down:
-            raise error
-        session._is_down = True
-        logger.error("Sessions are unavailable, this request goes on without one: %s", error)
-
     # Saving
 
     async def _save(self, session: Session) -> None:
@@ -161,13 +198,21 @@ class SessionStore:
         while session._ended:
             await self._end(*session._ended[-1])
             session._ended.pop()
-        if session._record is None:
-            if session._changes.is_worth_keeping:
-                await self._create(session, session._take_changes())
-        elif session._old_id is not None:
-            await self._rotate(session, session._record, session._old_id, session._take_changes())
-        elif session._changes:
-            await self._update(session, session._record, session._take_changes())
+        if not (session._old_id or session._changes) or (
+            session._record is None and not session._changes.is_worth_keeping
+        ):
+            return
+        changes = session._take_changes()
+        try:
+            if session._record is None:
+                await self._create(session, changes)
+            elif session._old_id is not None:
+                await self._rotate(session, session._record, session._old_id, changes)
+            else:
+                await self._update(session, session._record, changes)
+        except BaseException:
+            session._give_back(changes)
+            raise
 
     async def _create(self, session: Session, changes: Changes) -> None:
         record = self._fresh(session, changes)
@@ -192,9 +237,10 @@ class SessionStore:
         self._note(record, changes)
 
     async def _rotate(self, session: Session, record: Record, old_id: str, changes: Changes) -> None:
-        """Give the session its new id: the new record first, then the old one goes if nothing changed meanwhile.
+        """Give the session its new id: the new record first, then the old one is marked as renewed, if unchanged.
 
-        Cut off in between, the old id still holds what it held: nothing of this request.
+        Cut off in between, the old id still holds what it held: nothing of this request. Another login of the
+        same session, under way at the same time, finds the data under the old id and gets an id of its own.
         """
         new_id, old_key = session._session_id, self._vault.session_key(old_id)
         assert new_id is not None
@@ -202,23 +248,32 @@ class SessionStore:
         session._seen = None
         is_moved = False
         while not is_moved:
-            moved = self._moved(session, seen, changes)
+            found = None if seen is None else Record.load(seen.data, self.config.serializer)
+            renewed = None if found is None else found.dump_renewed(self.config.serializer, int(self.clock()))
+            moved = self._moved(session, found or self._renewed(seen), changes)
             if moved is None:
                 self._lose(session)
                 return
             await self._insert(new_id, moved)
-            is_moved = seen is None or await self._vault.drop(old_key, seen.token)
+            if renewed is not None and seen is not None:
+                swap = await self._vault.swap(old_key, renewed, seen.token, _RENEWED_SECONDS)
+                is_moved, now = swap.is_done, swap.current
+            else:  # gone or renewed: so it must still be, or somebody has revoked it meanwhile
+                now = await self._vault.read(old_key)
+                is_moved = (now and now.data) == (seen and seen.data)
             if not is_moved:  # another request was faster: take its changes along
                 await self._vault.delete(self._vault.session_key(new_id))
-                seen = await self._vault.read(old_key)
-        if record.user:
-            await self._users.remove(record.user, old_id)
+                seen = now
         session._old_id = None
         self._note(record, changes)
 
-    def _moved(self, session: Session, seen: Versioned | None, changes: Changes) -> Record | None:
+    def _renewed(self, seen: Versioned | None) -> Record | None:
+        """What another login has left of the session under the old id, a short while ago."""
+        record = None if seen is None else Record.load_renewed(seen.data, self.config.serializer)
+        return record if record is not None and self.clock() - record.began < _RENEWED_SECONDS else None
+
+    def _moved(self, session: Session, record: Record | None, changes: Changes) -> Record | None:
         """The record under the new id; of a session that has gone meanwhile, only what this request put."""
-        record = None if seen is None else Record.load(seen.data, self.config.serializer)
         if record is None:
             return self._fresh(session, changes) if changes.is_worth_keeping else None
         changes.apply(record)
@@ -228,14 +283,17 @@ class SessionStore:
     async def _insert(self, session_id: str, record: Record) -> None:
         """Put a new record; that of a user who was revoked meanwhile does not stay."""
         key = self._vault.session_key(session_id)
+        data = record.dump(self.config.serializer, self.config.max_bytes)
         if record.user:
             await self._users.add(record.user, session_id)
-        await self._vault.add(key, record.dump(self.config.serializer), record.idle_seconds)
+        if not await self._vault.add(key, data, record.idle_seconds):  # left by a save whose answer was lost
+            await self._vault.delete(key)
+            await self._vault.add(key, data, record.idle_seconds)
         if record.user and not await self._is_still_noted(record.user, session_id):
             logger.warning("All sessions of a user were revoked while one of them began; it was ended too.")
 
     async def _is_still_noted(self, user: str, session_id: str) -> bool:
-        if session_id in await self._users.of(user):
+        if await self._users.has(user, session_id):
             return True
         await self._vault.delete(self._vault.session_key(session_id))
         return False

@@ -1,83 +1,156 @@
-"""Which sessions belong to which user: one list a user, so that all of them can be revoked at once.
+"""Which sessions belong to which user: a tree of small lists, so that all of them can be revoked at once.
 
-    %u:prefix:digest of the user's key ── ["id", "id", …]   changed by compare-and-set, kept for ever
+    %u:prefix:digest of the user's key      ["id", "id", ...]      at most some 64 ids, or, when there are more,
+                                            "nonce"                split by the ids' first character:
+    %u:prefix:digest:nonce:character        ["id", ...]            and these by the second, and so on
 
-Only logins and logouts touch it; a request costs nothing. Begin with `UserIndex`.
+All lists are changed by compare-and-set and kept for ever. Only logins and logouts touch them, each one list,
+however many sessions the user has; a request costs nothing. What was split hangs on its nonce: when the first
+list is taken away, the others lead nowhere. Begin with `UserIndex`.
 """
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+import secrets
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
 
+from torngas_aio.cache.backends.store import Versioned
 from torngas_aio.session.vault import Vault
 
 __all__ = ["UserIndex"]
 
-_PRUNED_FROM = 16
-"""A list as long as this is looked through for sessions that have ended by themselves."""
+MOST_IDS = 64
+"""A list that gets longer is looked through for sessions that have ended, and split if that is not enough."""
+
+_UNDER_WAY = 16  # the newest ids of a list may belong to records that are about to be put
+_DEEPEST = 12
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"  # of ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One list: where it stands, how deep, what was read there."""
+
+    key: str
+    depth: int
+    seen: Versioned | None
+    ids: list[str]
 
 
 class UserIndex:
-    """The lists of session ids by user key."""
+    """The session ids by user key."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
     async def add(self, user: str, session_id: str) -> None:
         """Note *session_id* as one of *user*'s."""
-        ended: set[str] = set()
-        known = await self.of(user)
-        if len(known) >= _PRUNED_FROM:
-            ended = set(known) - await self._present(known)
-        await self._change(user, lambda ids: [*(i for i in ids if i not in ended and i != session_id), session_id])
+        is_done = False
+        while not is_done:
+            leaf = await self._leaf(user, session_id)
+            ids = [*(each for each in leaf.ids if each != session_id), session_id]
+            if len(ids) > MOST_IDS:
+                ids = await self._alive(ids)
+            if len(ids) > MOST_IDS // 2 and len(leaf.ids) >= MOST_IDS and leaf.depth < _DEEPEST:
+                is_done = await self._split(user, leaf, ids)
+            else:
+                is_done = await self._put(leaf, ids)
 
     async def remove(self, user: str, session_id: str) -> None:
-        """Take *session_id* off *user*'s list."""
-        await self._change(user, lambda ids: [i for i in ids if i != session_id])
+        """Take *session_id* off *user*'s."""
+        is_done = False
+        while not is_done:
+            leaf = await self._leaf(user, session_id)
+            is_done = await self._put(leaf, [each for each in leaf.ids if each != session_id])
 
-    async def of(self, user: str) -> list[str]:
-        """Return the ids noted for *user*, ended ones among them."""
-        seen = await self._vault.read(self._key(user))
-        return [] if seen is None else _ids(seen.data)
+    async def has(self, user: str, session_id: str) -> bool:
+        """Tell whether *session_id* is noted for *user*."""
+        return session_id in (await self._leaf(user, session_id)).ids
 
     async def take(self, user: str) -> list[str]:
-        """Return the ids noted for *user* and forget them, in one step."""
-        taken: list[str] = []
+        """Return the ids noted for *user*, ended ones among them, and forget them in one step."""
+        key = self._root(user)
+        while (seen := await self._vault.read(key)) is not None:
+            if await self._vault.drop(key, seen.token):
+                return await self._collected(key, [seen.data])
+        return []
 
-        def empty(ids: list[str]) -> list[str]:
-            taken[:] = ids
-            return []
-
-        await self._change(user, empty)
-        return taken
-
-    async def _present(self, ids: list[str]) -> set[str]:
-        keys = {self._vault.session_key(session_id): session_id for session_id in ids}
-        return {keys[key] for key in await self._vault.present(list(keys))}
-
-    async def _change(self, user: str, change: Callable[[list[str]], list[str]]) -> None:
-        key, is_done = self._key(user), False
-        while not is_done:
+    async def _leaf(self, user: str, session_id: str) -> _Leaf:
+        """Return the list to which *session_id* belongs."""
+        root = key = self._root(user)
+        depth = 0
+        while True:
             seen = await self._vault.read(key)
             ids = [] if seen is None else _ids(seen.data)
-            wanted = change(ids)
-            data = json.dumps(wanted).encode()
-            if seen is None:
-                is_done = not wanted or await self._vault.add(key, data, None)
-            elif not wanted:
-                is_done = await self._vault.drop(key, seen.token)
-            else:
-                is_done = wanted == ids or (await self._vault.swap(key, data, seen.token, None)).is_done
+            if isinstance(ids, list) or depth >= _DEEPEST:  # deeper than that nothing of ours stands
+                return _Leaf(key, depth, seen, ids if isinstance(ids, list) else [])
+            key = _below(root, ids, session_id[depth : depth + 1])
+            depth += 1
 
-    def _key(self, user: str) -> str:
+    async def _put(self, leaf: _Leaf, ids: list[str]) -> bool:
+        """Write *ids* unless the list has changed since it was read; tell whether they stand there."""
+        data = json.dumps(ids).encode()
+        if leaf.seen is None:
+            return not ids or await self._vault.add(leaf.key, data, None)
+        if not ids:
+            return await self._vault.drop(leaf.key, leaf.seen.token)
+        return ids == leaf.ids or (await self._vault.swap(leaf.key, data, leaf.seen.token, None)).is_done
+
+    async def _split(self, user: str, leaf: _Leaf, ids: list[str]) -> bool:
+        """Put *ids* into lists below *leaf*, unless it has changed since it was read; tell whether that was done."""
+        assert leaf.seen is not None
+        nonce = secrets.token_urlsafe(9)
+        shares: dict[str, list[str]] = {}
+        for each in ids:
+            shares.setdefault(_below(self._root(user), nonce, each[leaf.depth : leaf.depth + 1]), []).append(each)
+        await _all(self._vault.add(key, json.dumps(share).encode(), None) for key, share in shares.items())
+        data = json.dumps(nonce).encode()
+        is_done = (await self._vault.swap(leaf.key, data, leaf.seen.token, None)).is_done
+        if not is_done:
+            await self._vault.delete(*shares)
+        return is_done
+
+    async def _alive(self, ids: list[str]) -> list[str]:
+        """Return *ids* without those whose sessions have ended; the newest stay in any case."""
+        keys = {self._vault.session_key(each): each for each in ids[:-_UNDER_WAY]}
+        found = {keys[key] for key in await self._vault.get_many(keys)}
+        return [*(each for each in ids[:-_UNDER_WAY] if each in found), *ids[-_UNDER_WAY:]]
+
+    async def _collected(self, root: str, stored: list[bytes]) -> list[str]:
+        """Return the ids in *stored* and in all lists below, which are removed."""
+        ids: list[str] = []
+        while stored:
+            nodes = [_ids(data) for data in stored]
+            ids += [each for node in nodes if isinstance(node, list) for each in node]
+            keys = [_below(root, node, letter) for node in nodes if isinstance(node, str) for letter in _ALPHABET]
+            stored = list((await self._vault.get_many(keys)).values()) if keys else []
+            await self._vault.delete(*keys)
+        return ids
+
+    def _root(self, user: str) -> str:
         digest = hashlib.blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16)
         return self._vault.user_key(digest.hexdigest())
 
 
-def _ids(data: bytes) -> list[str]:
-    """The ids in *data*; whatever else somebody put there is none."""
+def _below(root: str, nonce: str, letter: str) -> str:
+    return f"{root}:{nonce}:{letter}"
+
+
+def _ids(data: bytes) -> list[str] | str:
+    """The ids in *data*, or the nonce of what was split; whatever else somebody put there is no id."""
     try:
         found = json.loads(data)
     except ValueError:
         return []
+    if isinstance(found, str) and found and not set(found) - set(_ALPHABET):
+        return found
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+
+async def _all(calls: Iterable[Awaitable[object]]) -> None:
+    """Await *calls* at once, which a store may answer in one round trip; raise the first error."""
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

@@ -8,6 +8,7 @@ Begin with `open_vault`.
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
 from torngas_aio.cache.backends.base import BaseCache
@@ -63,9 +64,9 @@ class Vault:
         elif keys:
             await self._cache.raw_delete_many(keys)
 
-    async def present(self, keys: list[str]) -> set[str]:
-        """Return those of *keys* that are there."""
-        return set(await self._cache.raw_get_many(keys))
+    async def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return what stands under those of *keys* that are there; one round trip."""
+        return await self._cache.raw_get_many(keys)
 
 
 class LockedVault(Vault):

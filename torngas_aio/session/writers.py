@@ -51,8 +51,9 @@ class _Line:
 class Writers:
     """The writers of one process, queued by session."""
 
-    def __init__(self, vault: Vault, serializer: Serializer) -> None:
+    def __init__(self, vault: Vault, serializer: Serializer, most_bytes: int) -> None:
         self._vault = vault
+        self._most_bytes = most_bytes
         self._serializer = serializer
         self._lines: dict[str, _Line] = {}
 
@@ -132,7 +133,8 @@ class Writers:
                 return False
             for changes in batch:
                 changes.apply(record)
-            swap = await self._vault.swap(key, record.dump(self._serializer), seen.token, record.idle_seconds)
+            data = record.dump(self._serializer, self._most_bytes, len(seen.data))
+            swap = await self._vault.swap(key, data, seen.token, record.idle_seconds)
             if swap.is_done:
                 line.seen = swap.current
                 return True

@@ -103,6 +103,77 @@ async def test_two_logins_at_once_both_work(stores: Stores, visitor: Visitor) ->
     assert await visitor.data() == {}
 
 
+@pytest.mark.parametrize("order", ["together", "first then second", "second then first"])
+async def test_two_logins_at_once_lose_no_other_data(stores: Stores, visitor: Visitor, order: str) -> None:
+    async with visitor.request() as session:
+        session["cart"] = [1, 2]
+    first, second = visitor.copy(), visitor.copy(stores.open())
+    sessions: list[Session] = [await first.open(), await second.open()]
+    async with visitor.copy().request() as session:
+        session["seen"] = 3
+    for session, name in zip(sessions, ("ann", "bob"), strict=True):
+        session.cycle_id()
+        session["user"] = name
+        session[name] = 1
+    if order == "together":
+        await asyncio.gather(first.close(sessions[0]), second.close(sessions[1]))
+    elif order == "first then second":
+        await first.close(sessions[0])
+        await second.close(sessions[1])
+    else:
+        await second.close(sessions[1])
+        await first.close(sessions[0])
+    assert await first.data() == {"cart": [1, 2], "seen": 3, "user": "ann", "ann": 1}
+    assert await second.data() == {"cart": [1, 2], "seen": 3, "user": "bob", "bob": 1}
+    assert await visitor.data() == {}, "the id before the login is worth nothing"
+    assert first.cookie != second.cookie
+
+
+async def test_a_login_after_another_brings_nothing_back_that_was_ended(stores: Stores, visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["cart"] = [1]
+        session.bind_user(7)
+    first, second, third = visitor.copy(), visitor.copy(stores.open()), visitor.copy(stores.open())
+    sessions = [await each.open() for each in (first, second, third)]
+    for session in sessions:
+        session.cycle_id()
+        session["user"] = "ann"
+    await first.close(sessions[0])
+    assert await visitor.store.revoke_user(7) == 1
+    await second.close(sessions[1])
+    assert await first.data() == {}
+    assert "cart" not in await second.data()
+    stores.clock.now += 3600
+    await third.close(sessions[2])
+    assert "cart" not in await third.data()
+
+
+async def test_what_a_login_has_left_is_taken_along_for_a_short_while_only(stores: Stores, visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["cart"] = [1]
+    first, late = visitor.copy(), visitor.copy(stores.open())
+    sessions = [await first.open(), await late.open()]
+    for session in sessions:
+        session.cycle_id()
+        session["user"] = "ann"
+    await first.close(sessions[0])
+    stores.clock.now += 61
+    await late.close(sessions[1])
+    assert await late.data() == {"user": "ann"}
+    assert await first.data() == {"cart": [1], "user": "ann"}
+
+
+async def test_saves_at_the_same_time_keep_the_session(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["cart"] = [1]
+    session = await visitor.open()
+    session.cycle_id()
+    session["user"] = "ann"
+    await asyncio.gather(session.save(), session.save())
+    await visitor.close(session)
+    assert await visitor.data() == {"cart": [1], "user": "ann"}
+
+
 async def test_a_session_can_be_saved_more_than_once(visitor: Visitor) -> None:
     async with visitor.request() as session:
         session["log"] = ["a"]
