@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import re
 import signal
 import ssl
 import stat
@@ -230,19 +231,56 @@ class TestRun:
         assert done.returncode == 1
         assert "no database" in done.stderr
 
-    def test_a_changed_file_starts_it_again(self, project: Project) -> None:
-        """With DEBUG; a start that fails after an edit waits for the next edit."""
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("\nthis is no Python\n", r"blog/views\.py, line 2: invalid syntax; still serving the code of \d\d:\d\d"),
+            ("class Index(No): pass\n", r"blog/views\.py:1: NameError: name 'No' is not .*; still serving the code of"),
+        ],
+    )
+    def test_a_changed_file_starts_it_again(self, project: Project, text: str, told: str) -> None:
+        """With DEBUG; after an edit that cannot be loaded the code before it goes on serving, and one line says why."""
         project.write("conf/setting.py", SETTING + "DEBUG = True\n")
         with project.serve("--port=0", "--address=127.0.0.1") as server:
             first = server.address
-            views = project.write("blog/views.py", "this is no Python\n")
-            _wait_for(server, "Waiting for a change", touch=views)
-            assert "SyntaxError" in server.log
+            views = project.write("blog/views.py", text)
+            _wait_for(server, "still serving", touch=views)
+            assert re.search(told, server.log), server.log
+            assert get(first).startswith("hello")
             project.write("blog/views.py", VIEWS.replace("hello", "changed"))
             _wait_for(server, "Serving on", times=2, touch=views)
             second = server.log.rpartition("Serving on ")[2].split()[0]
             assert get(second).startswith("changed")
-            assert first
+            server.terminate()
+            assert server.wait() == 0
+
+    def test_a_start_that_fails_after_an_edit_waits_for_the_next(self, project: Project) -> None:
+        """What only the hooks of the start find out."""
+        project.write("conf/setting.py", SETTING + "DEBUG = True\n")
+        with project.serve("--port=0", "--address=127.0.0.1") as server:
+            watch = project.write("watch.py", WATCH.replace('print("init hook"', 'print(missing, "init hook"'))
+            _wait_for(server, "Waiting for a change", touch=watch)
+            assert "The server did not start. watch.py:6: NameError: name 'missing'" in server.log
+            project.write("watch.py", WATCH)
+            _wait_for(server, "Serving on", times=2, touch=watch)
+            server.terminate()
+            assert server.wait() == 0
+
+    def test_a_reload_keeps_in_process_sessions(self, project: Project) -> None:
+        """The developer stays logged in, with random secrets, over several reloads."""
+        settings = SETTING.replace('"watch.Watch"', '"torngas_aio.middleware.session.SessionMiddleware"')
+        project.write("conf/setting.py", settings.partition("TORNADO_CONF")[0] + "DEBUG = True\n")
+        views = VIEWS.replace('self.set_signed_cookie("who", "me")', 'self.session.incr("visits")').replace(
+            "hello {self.request.remote_ip}", "{self.session['visits']}"
+        )
+        path = project.write("blog/views.py", views)
+        with project.serve("--port=0", "--address=127.0.0.1") as server:
+            with urllib.request.urlopen(server.address, timeout=10) as response:
+                cookie = response.headers["Set-Cookie"].partition(";")[0]
+            for times in (2, 3):
+                _wait_for(server, "Serving on", times=times, touch=path)
+                address = server.log.rpartition("Serving on ")[2].split()[0]
+                assert get(address, Cookie=cookie).startswith(f"{times} ")
             server.terminate()
             assert server.wait() == 0
 

@@ -14,9 +14,12 @@ from weakref import WeakValueDictionary
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.store import Swap, Versioned
 
-__all__ = ["LockedVault", "Vault", "open_vault"]
+__all__ = ["RECORD_HEADS", "LockedVault", "Vault", "open_vault"]
 
 logger = logging.getLogger("torngas_aio.session")
+
+RECORD_HEADS = ("%s:", "%u:")
+"""What the keys of sessions, and of the lists of a user's sessions, begin with."""
 
 
 class Vault:
@@ -26,8 +29,7 @@ class Vault:
         self._cache = cache
         self.label = f"The session store {cache.label}"
         prefix = cache.keys_of.key_prefix
-        self._session_head = f"%s:{prefix}:"
-        self._user_head = f"%u:{prefix}:"
+        self._session_head, self._user_head = (f"{head}{prefix}:" for head in RECORD_HEADS)
 
     def session_key(self, session_id: str) -> str:
         """Return the key of the record of *session_id*."""

@@ -9,7 +9,7 @@ from tornado.options import Error as OptionError
 
 from torngas_aio._project_errors import place_of, report
 from torngas_aio.exception import BaseError
-from torngas_aio.webserver.reloading import is_reloading, wait_if_reloading
+from torngas_aio.webserver.reloading import NOT_STARTED, is_reloading, wait_if_reloading
 from torngas_aio.webserver.server import Server
 
 __all__ = ["run", "run_server"]
@@ -37,12 +37,12 @@ def run_server(
         server.load_all(application, sockets, **kwargs)
         server.start()
     except (BaseError, OptionError) as exc:
-        sys.stderr.write(f"The server did not start. {exc}\n")
+        sys.stderr.write(f"{NOT_STARTED}{exc}\n")
         wait_if_reloading(exc)
         raise SystemExit(1) from None
     except Exception as exc:  # the project's own code runs in all steps
         if not place_of(exc) and not is_reloading():
             raise
-        sys.stderr.write(f"The server did not start. {report(exc)}")
+        sys.stderr.write(f"{NOT_STARTED}{report(exc)}")
         wait_if_reloading(exc)  # the next edit may mend it
         raise SystemExit(1) from None

@@ -1,28 +1,150 @@
 """Starting again when a file of the project changes, with DEBUG on.
 
-A start that fails after an edit waits for the next edit instead of ending the program.
+    a file changes ─► it compiles ─► a trial start in a process of its own ─► this program is replaced
+                          └────────────────┴─ fails: one line says why; the code that runs goes on serving
+
+A start that fails after that waits for the next edit instead of ending the program.
 Begin with `start_reloading`.
 """
 
+import asyncio
+import logging
 import os
 import sys
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from tornado import autoreload
+from tornado.ioloop import PeriodicCallback
 
-__all__ = ["is_reloading", "start_reloading", "wait_if_reloading"]
+from torngas_aio._project_errors import shortened
+from torngas_aio.webserver.handover import hand_over, take_over
+
+__all__ = ["end_trial", "is_reloading", "is_trial", "start_reloading", "wait_if_reloading"]
+
+logger = logging.getLogger("torngas_aio.server")
+
+CHECK_MILLISECONDS = 500
+TRIAL_SECONDS = 30.0
+"""How long a trial start may take; one that takes longer is believed to work."""
 
 MAX_FILES = 5_000
 SKIPPED = frozenset({"node_modules", "site-packages"})
 
 _MARK = "TORNGAS_RELOADING"
+_TRIAL = "TORNGAS_TRIAL_START"
+NOT_STARTED = "The server did not start. "
 
 
 def start_reloading() -> None:
-    """Watch every imported module, in the running loop; a changed one starts the program again."""
+    """Watch every imported module, in the running loop; a change that can be loaded starts the program again.
+
+    Files of `tornado.autoreload.watch` are watched too, and its reload hooks are run.
+    """
+    take_over()
     autoreload.add_reload_hook(_mark)
-    autoreload.start()
+    autoreload.add_reload_hook(hand_over)
+    PeriodicCallback(_Watcher().look, CHECK_MILLISECONDS).start()
+
+
+class _Watcher:
+    """Knows which files have changed since the program was started."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+        self._changed: set[str] = set()
+        self._since = time.strftime("%H:%M")
+
+    async def look(self) -> None:
+        """Start the program again if a file has changed and the project can still be loaded."""
+        if not self._find_changes():
+            return
+        fault = _syntax_fault(self._changed) or await _trial_fault()
+        if fault:
+            logger.error("%s; still serving the code of %s", fault, self._since)
+        else:
+            logger.info("%s modified; starting again.", ", ".join(sorted(map(_shown, self._changed))))
+            autoreload._reload()  # runs Tornado's reload hooks, and does not return
+
+    def _find_changes(self) -> bool:
+        """Whether a file has another time than at the last look; new files are only remembered."""
+        found = False
+        for path in _watched_files():
+            try:
+                modified = os.stat(path).st_mtime_ns  # noqa: PTH116  1,000 files, twice a second
+            except OSError:
+                continue
+            if self._times.setdefault(path, modified) != modified:
+                self._times[path] = modified
+                self._changed.add(path)
+                found = True
+        return found
+
+
+def _watched_files() -> Iterator[str]:
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str):
+            yield path
+    yield from list(autoreload._watched_files)
+
+
+def _syntax_fault(paths: Iterable[str]) -> str:
+    """The first of *paths* that does not compile, as `home/urls.py, line 17: expected ':'`; empty if all do."""
+    for path in sorted(paths):
+        try:
+            if path.endswith(".py"):
+                compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+        except SyntaxError as exc:
+            return f"{_shown(path)}, line {exc.lineno}: {exc.msg}"
+        except (OSError, ValueError):  # gone meanwhile; or null bytes, which the trial tells of
+            continue
+    return ""
+
+
+async def _trial_fault() -> str:
+    """Why the project cannot be loaded as it is on disk; empty if it can."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    words = sys.argv if spec is None or spec.name == "__main__" else ["-m", spec.name, *sys.argv[1:]]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *words,
+        env={**os.environ, _TRIAL: "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(TRIAL_SECONDS):
+            said = (await process.communicate())[1].decode(errors="replace")
+    except TimeoutError:
+        return ""
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode == 0:
+        return ""
+    _, is_ours, reason = said.partition(NOT_STARTED)
+    told = reason.partition("\nTraceback ")[0].strip() if is_ours else (said.strip().splitlines() or ["?"])[-1]
+    return told.removesuffix(".")
+
+
+def _shown(path: str) -> str:
+    return shortened(f"{path}:0").removesuffix(":0")
+
+
+def is_trial() -> bool:
+    """Whether this process only finds out whether the project can be loaded."""
+    return _TRIAL in os.environ
+
+
+def end_trial() -> None:
+    """End a trial start: everything before the sockets has worked."""
+    if is_trial():
+        raise SystemExit(0)
 
 
 def is_reloading() -> bool:
@@ -37,7 +159,7 @@ def wait_if_reloading(error: BaseException) -> None:
         error: Why the start failed; the files it went through are watched too, as are all Python files of the project,
             imported or not.
     """
-    if not is_reloading():
+    if not is_reloading() or is_trial():
         return
     for path in (*_files_of(error), *_project_files()):
         autoreload.watch(path)

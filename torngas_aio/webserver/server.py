@@ -29,7 +29,7 @@ from torngas_aio.webserver.building import build_application, merge_faults
 from torngas_aio.webserver.doors import FrontDoor, door_kind, make_door
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
 from torngas_aio.webserver.options import define_options, log_options, parse_options, refuse_words, workers_wanted
-from torngas_aio.webserver.reloading import start_reloading
+from torngas_aio.webserver.reloading import end_trial, is_trial, start_reloading
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving, settled_memory
 from torngas_aio.webserver.sockets import addresses_of, is_reachable, tls_context
@@ -158,6 +158,7 @@ class Server:
             ArgumentError: The HTTP server knows no such argument.
             ConfigError: The address cannot be listened on, or the certificate cannot be used.
         """
+        end_trial()
         if self.application is None:
             raise ArgumentError("load_httpserver() has nothing to serve. Call load_application() before it.")
         binding = {name: kwargs.pop(name) for name in BIND_ARGUMENTS if name in kwargs}
@@ -330,6 +331,8 @@ class Server:
             raise SystemExit(status)
 
     def _set_up_logging(self) -> None:
+        if is_trial():  # beside a server that writes the same files
+            return
         if options.logging_dir:
             settings.amend(LOGGING_DIR=options.logging_dir)
         if not options.disable_log:

@@ -118,6 +118,12 @@ class Location:
                 found = cls._by_name[name] = cls()
             return found
 
+    @classmethod
+    def all(cls) -> dict[str, "Location"]:
+        """Return every location that is in use, by its name."""
+        with cls._naming:
+            return dict(cls._by_name)
+
     def shelf(self, key: str) -> Shelf:
         """Return the shelf on which *key* belongs."""
         return self.reserved if is_reserved(key) else self.cached
