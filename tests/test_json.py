@@ -119,7 +119,7 @@ def test_a_value_nested_too_deeply_is_refused() -> None:
     st.recursive(
         st.none()
         | st.booleans()
-        | st.integers(-(2**63), 2**63)
+        | st.integers(-(10**40), 10**40)
         | st.floats(allow_nan=False, allow_infinity=False)
         | st.text(st.characters(exclude_categories=["Cs"])),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
@@ -147,9 +147,66 @@ def test_where_the_fault_lies_is_told() -> None:
         _json.parse_json(b'{"a":\nnope}')
 
 
-def test_numbers_beyond_64_bits_become_floats() -> None:
-    assert _json.loads(b"[18446744073709551616]") == [2.0**64]
-    assert _json.loads(b"[18446744073709551615, -9223372036854775808]") == [2**64 - 1, -(2**63)]
+EXACT = [
+    2**63,
+    2**64 - 1,
+    2**64,
+    -(2**63),
+    -(2**63) - 1,
+    10**29,
+    -(10**30) + 7,
+    10**100 + 1,
+    10**4300 - 1,
+    1 - 10**4300,
+]
+
+
+@pytest.mark.parametrize("number", EXACT, ids=lambda number: f"{number.bit_length()} bits")
+@pytest.mark.parametrize("form", ["%s", "[%s]", '{"a":[1.5,%s]}', '{"%s":1}', '["%s"]', "[0.%s]", "[1e5,[%s,null]]"])
+def test_integers_are_exact(number: int, form: str) -> None:
+    text = form % (abs(number) if "0.%" in form else number)
+    assert _json.loads(text) == _json.loads(text.encode()) == _json.parse_json(text.encode()) == json.loads(text)
+    assert _json.loads(_json.dumps({"a": [number, None]})) == {"a": [number, None]}
+    assert _json.dumps({number: number}) == b'{"%b":%b}' % (str(number).encode(), str(number).encode())
+
+
+@pytest.mark.parametrize("digits", [4301, 5000, 900_000])
+@pytest.mark.parametrize("form", ["%s", "-%s", "[%s]", '{"a":%s}'])
+def test_integers_that_take_too_long_are_refused(form: str, digits: int) -> None:
+    with pytest.raises(InvalidJson, match="more than 4300 digits") as caught:
+        _json.parse_json((form % ("7" * digits)).encode())
+    assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize("form", ['"%s"', '["%s"]', '{"%s":1}'])
+def test_texts_may_have_any_number_of_digits(form: str) -> None:
+    text = form % ("7" * 5000)
+    assert _json.parse_json(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "value", [10**4300, [-(10**4300)], {"a": 10**5000}, {10**4300: 1}], ids=lambda value: str(type(value))
+)
+def test_an_integer_of_too_many_digits_is_not_written(value: object) -> None:
+    with pytest.raises(SerializationError, match="more than 4300 digits"):
+        _json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "inner", [b'["x"]', b'"[", "]"', b'"\\\\", "\\""', b'"\\\\\\"[["', b"{}", b'{"":[]}', b'"","[[["', b"[[1],[2]]"]
+)
+def test_strings_are_no_brackets(inner: bytes) -> None:
+    body = b"[[%b], [%b]]" % (inner, inner)
+    value = json.loads(body)
+    depth = _depth_of(value)
+    assert _json.parse_json(body, max_depth=depth) == value
+    with pytest.raises(InvalidJson, match="deeper"):
+        _json.parse_json(body, max_depth=depth - 1)
+
+
+def _depth_of(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth_of, inner), default=0) if isinstance(value, dict | list) else 0
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:

@@ -1,7 +1,7 @@
 """JSON, written and read the same way whichever library is installed.
 
     dumps       orjson, else the standard library; the same value from both, to the byte but for huge floats
-    loads       orjson, else the standard library; both refuse NaN and lone surrogates
+    loads       orjson, else the standard library; both refuse NaN and lone surrogates, integers are exact
     parse_json  loads for what a stranger sent: bounded in size and depth
     jsonp       a script that hands the value to a named function
 
@@ -18,6 +18,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Mapping, Set
+from itertools import accumulate
 from typing import Any
 
 from torngas_aio.exception import ArgumentError, InvalidJson, SerializationError
@@ -47,7 +48,8 @@ def dumps(value: Any, *, ensure_ascii: bool = True) -> bytes:
         ensure_ascii: Write other characters as `\\uXXXX`.
 
     Raises:
-        SerializationError: A part cannot be written; the message says which, as `$.user.tags[3]`.
+        SerializationError: A part cannot be written, such as an integer of more than 4,300 digits; the message says
+            which, as `$.user.tags[3]`.
     """
     body = _write(value)
     return _NON_ASCII.sub(_escaped, body.decode()).encode() if ensure_ascii and not body.isascii() else body
@@ -57,12 +59,15 @@ def loads(body: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        InvalidJson: It is none; line and column are in the message.
+        InvalidJson: It is none, line and column are in the message; or an integer has more than 4,300 digits.
     """
     try:
-        return orjson.loads(body) if orjson is not None else _standard_loads(body)
+        has_huge = _has_digits(body, _HUGE_DIGITS)  # orjson makes a float of what 64 bits do not hold
+        return _standard_loads(body) if has_huge or orjson is None else orjson.loads(body)
     except RecursionError:
         raise InvalidJson("The JSON is nested too deeply.") from None
+    except InvalidJson:
+        raise
     except ValueError as exc:
         where = f" at line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
         raise InvalidJson(f"This is not valid JSON{where}.") from exc
@@ -106,17 +111,17 @@ def check_callback(callback: str) -> str:
     Raises:
         ArgumentError: It is anything else, or longer than 128 characters. The message may be shown.
     """
-    parts = _INDEX.sub("", callback).split(".")
-    if len(callback) > _MAX_CALLBACK or not all(map(_is_identifier, parts)):
+    if len(callback) > _MAX_CALLBACK or not all(map(_is_identifier, _INDEX.sub("", callback).split("."))):
         raise ArgumentError("The callback must be a path of JavaScript identifiers, such as 'app.on_data'.")
     return callback
 
 
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _INDEX = re.compile(r"(?<=[\w$\]])\[\d{1,9}\](?=[.\[]|$)")
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"]*"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_UP_AND_DOWN = bytes.maketrans(b"[]", b"\x01\xff")
+_NOT_BRACKETS_OR_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
 _RESERVED = frozenset(
     {
         "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else",
@@ -143,13 +148,12 @@ def _is_deeper(body: bytes, depth: int) -> bool:
     """Whether brackets lie deeper than *depth* in one another; true as well for some texts that are no JSON."""
     if body.count(b"[") + body.count(b"{") <= depth:
         return False
-    brackets = _STRINGS.sub(b"", body).translate(_ONE_KIND, _NOT_BRACKETS)
-    for _ in range(depth):  # each round takes the innermost pairs away; the parser sees whether they match
-        peeled = brackets.replace(b"[]", b"")
-        if len(peeled) == len(brackets):
-            return False
-        brackets = peeled
-    return b"[]" in brackets
+    # Without escapes each quote ends the string that the one before it began. Strings side by side become one.
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_BRACKETS_OR_QUOTES)
+    brackets = _STRINGS.sub(b"", plain.replace(b'""', b"")).translate(_ONE_KIND, b'"')
+    # Each innermost pair is one level. A text that closes what it has not opened ends for the parser right there.
+    steps = memoryview(brackets.replace(b"[]", b"").translate(_UP_AND_DOWN)).cast("b")
+    return max(accumulate(steps), default=0) >= depth
 
 
 def _write(value: Any) -> bytes:
@@ -217,8 +221,10 @@ def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
     """Return *value* in JSON's own types; *path* leads to it, *above* are the values it lies in."""
     if isinstance(value, enum.Enum):
         value = value.value
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, str):
         return value
+    if isinstance(value, int):
+        return _writable(value, path)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if id(value) in above or len(above) > _MAX_NESTING:
@@ -241,10 +247,18 @@ def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
 _MAX_NESTING = 200
 
 
+def _writable(number: int, path: str) -> int:
+    if abs(number) >= _TOO_LONG:
+        raise SerializationError(f"{path} is an integer of more than {_MAX_DIGITS} digits; write it as text.")
+    return number
+
+
 def _key(key: Any, path: str) -> str | int | float | bool | None:
     if isinstance(key, enum.Enum):
         key = key.value
-    if key is None or isinstance(key, str | int | float):
+    if isinstance(key, int):
+        return _writable(key, path)
+    if key is None or isinstance(key, str | float):
         return key
     if isinstance(key, dt.date | dt.time | uuid.UUID):
         return str(_default(key))
@@ -253,21 +267,29 @@ def _key(key: Any, path: str) -> str | int | float | bool | None:
 
 def _standard_loads(body: bytes | str) -> Any:
     text = body if isinstance(body, str) else body.decode()
-    whole = _huge if _HUGE.search(text) else None
+    whole = _whole if _has_digits(text, _MAX_DIGITS) else None
     value = json.loads(text, parse_constant=_refuse_constant, parse_int=whole, parse_float=_finite)
     if "\\ud" in text or "\\uD" in text:
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate fails here rather than in the answer
     return value
 
 
-_HUGE = re.compile(r"\d{19}")
+_HUGE_DIGITS = 18  # as many as 64 bits hold, whatever they are
+_MAX_DIGITS = 4300  # the interpreter's own default: reading and writing more takes quadratic time
+_TOO_LONG = 10**_MAX_DIGITS
+_ONLY_DIGITS = bytes(48 if 48 <= code <= 57 else 32 for code in range(256))
 
 
-def _huge(digits: str) -> int | float:
-    """A whole number; as a float where 64 bits do not hold it, as orjson has it."""
-    if len(digits) <= 20 and -(2**63) <= (value := int(digits)) < 2**64:
-        return value
-    return _finite(digits)
+def _has_digits(text: bytes | str, count: int) -> bool:
+    """Whether there are more than *count* digits in a row, in strings and fractions too."""
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+    return b"0" * (count + 1) in raw.translate(_ONLY_DIGITS)
+
+
+def _whole(digits: str) -> int:
+    if len(digits.removeprefix("-")) > _MAX_DIGITS:
+        raise InvalidJson(f"An integer has more than {_MAX_DIGITS} digits.")
+    return int(digits)
 
 
 def _finite(digits: str) -> float:
