@@ -4,6 +4,7 @@
     bounded           one step of a start, bounded in time
     cancel_tasks      tasks that may swallow their cancellation
     close_with_loop   a room that opens a pool says so; `close_all` closes what this loop holds
+    is_imposed        tells a cancellation from an error that code has raised itself
 
 Begin with `close_safely`.
 """
@@ -24,6 +25,7 @@ __all__ = [
     "close_safely",
     "close_with_loop",
     "forget",
+    "is_imposed",
 ]
 
 logger = logging.getLogger("torngas_aio.closing")
@@ -132,11 +134,29 @@ async def close_all(seconds: float = CLOSE_SECONDS) -> None:
         await close_safely(key, close, seconds)
 
 
+def is_imposed(exc: BaseException) -> bool:
+    """Return whether *exc* was put upon the running code from outside, and so must pass.
+
+    That is a cancellation of the current task, or the closing of a coroutine: nothing may be awaited after that. A
+    CancelledError or GeneratorExit that code raised itself is an error like any other. To be called by the frame that
+    caught *exc*.
+    """
+    if isinstance(exc, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    # A coroutine that is closed gets a GeneratorExit of its own at its own await: no deeper frame has raised it.
+    return isinstance(exc, GeneratorExit) and (exc.__traceback__ is None or exc.__traceback__.tb_next is None)
+
+
 async def _closed(key: object, close: Close) -> None:
     try:
         await close()
-    except Exception:  # the other resources must still be closed
+    except BaseException as exc:  # the other resources must still be closed
+        if is_imposed(exc):
+            raise
         logger.exception("Closing %r failed.", key)
+        if isinstance(exc, KeyboardInterrupt):
+            raise
 
 
 async def _awaited(work: Close) -> None:

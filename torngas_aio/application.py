@@ -24,7 +24,7 @@ from tornado.log import access_log
 from tornado.routing import AnyMatches, Rule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
-from torngas_aio._closing import close_all
+from torngas_aio._closing import close_all, is_imposed
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio.context import enter_request, scope_of
@@ -136,7 +136,8 @@ class Application(web.Application):
         return await broadcast(handlers, message, binary=binary)
 
     def serve_request(self, request: Request) -> Coroutine[Any, Any, None]:
-        """Return the coroutine that answers *request* through its connection; it raises only `CancelledError`.
+        """Return the coroutine that answers *request* through its connection; it raises only `CancelledError`
+        and, after the answer, a `KeyboardInterrupt` of the request's code.
 
         To be called, and awaited, in a task of its own, in the request's own copy of the context.
         """
@@ -190,10 +191,11 @@ class Application(web.Application):
             if not self.lifespan.is_open:
                 await self.lifespan.open()
             await run.call(self.pipeline.call, request)
-        except asyncio.CancelledError:
-            await _give_up(request)
-            raise
-        except Exception as exc:  # noqa: BLE001  the request's frontier: answered by a handler
+        except BaseException as exc:  # the request's frontier: answered by a handler
+            if is_imposed(exc):
+                if isinstance(exc, asyncio.CancelledError):
+                    await _give_up(request)
+                raise
             await self._serve_unrouted(request, run, exc)
         else:
             await self._served(request, run)
@@ -203,7 +205,7 @@ class Application(web.Application):
         try:
             resolved = self.default_router.resolve(request)
             handler = None if resolved is None else self._made_handler(request, run, resolved)
-        except Exception as exc:  # noqa: BLE001  the request's frontier: answered by a handler
+        except BaseException as exc:  # noqa: BLE001  the request's frontier: answered by a handler
             return self._serve_unrouted(request, run, exc)
         if resolved is None:
             return self._serve_unrouted(request, run, None)
@@ -222,7 +224,7 @@ class Application(web.Application):
             run.enter(stages or self.stages_of(route, request.path))
         return route.handler_class(self, request, **route.kwargs)
 
-    async def _serve_unrouted(self, request: Request, run: PipelineRun, error: Exception | None) -> None:
+    async def _serve_unrouted(self, request: Request, run: PipelineRun, error: BaseException | None) -> None:
         handler_class, kwargs = ErrorHandler, {"status_code": 404}
         if run is not IDLE and run.stages.has_any is False:
             run.enter(self.pipeline.unrouted)
@@ -257,7 +259,9 @@ class Application(web.Application):
         except ClientGone:
             delegate.on_connection_close()
             await scope_of(request).aclose()
-        except Exception as exc:
+        except BaseException as exc:
+            if is_imposed(exc):
+                raise
             status = exc.status if isinstance(exc, BodyError) else 400 if isinstance(exc, HTTPInputError) else 500
             if status == 500:
                 logger.exception("A request to a foreign handler failed: %r", request)
@@ -265,6 +269,8 @@ class Application(web.Application):
             if not connection.is_finished:
                 connection.respond(status, responses[status], (("Connection", "close"),), b"", False)
             await scope_of(request).aclose()
+            if isinstance(exc, KeyboardInterrupt):
+                raise
 
     def _add_lifespan_steps(self) -> None:
         hooks = [*self.pipeline.init, *self.pipeline.shutdown]
@@ -353,6 +359,12 @@ def _foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwarg
     async def execute_and_close(*args: Any, **kwargs: Any) -> None:
         try:
             await execute(*args, **kwargs)
+        except BaseException as exc:  # Tornado's own run answers errors that are an `Exception`
+            if is_imposed(exc):
+                raise
+            handler._handle_request_exception(exc)
+            if isinstance(exc, KeyboardInterrupt):
+                raise
         finally:
             await scope_of(handler.request).aclose()
 

@@ -8,6 +8,7 @@ A scope is made when something first asks for it; a request that opens nothing h
 Begin with `current_request` and `RequestScope.add`.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ __all__ = [
     "leave_request",
     "scope_of",
 ]
+
+logger = logging.getLogger("torngas_aio.context")
 
 ORDER_TRANSACTION = 10
 ORDER_COOKIE = 15
@@ -136,6 +139,17 @@ class RequestScope:
             settle, entry.settle = entry.settle, None
             if settle is not None:
                 await settle(outcome)
+
+    def abandon(self) -> None:
+        """Close what can be closed without waiting and forget the rest, where nothing can be awaited any more."""
+        self._is_closed = True
+        while self._entries:
+            key, entry = self._entries.popitem()
+            try:
+                if entry.close_now is None or not entry.close_now():
+                    logger.warning("%r was left open: its request was given up where nothing can be awaited.", key)
+            except Exception:  # a frontier: the other resources must still be closed
+                logger.exception("Closing %r failed.", key)
 
     async def aclose(self) -> None:
         """Close every resource, the last opened first; an error is logged and the rest go on."""

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from torngas_aio._closing import CLOSE_SECONDS, bounded, cancel_tasks, close_safely
+from torngas_aio._closing import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.utils.text import escape_controls
 
@@ -182,5 +182,9 @@ def _called(task: asyncio.Task[Any], arguments: tuple[Any, ...]) -> str:
 async def _run(title: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
     try:
         await function(*args)
-    except Exception:  # nobody awaits a background task's result
+    except BaseException as exc:  # a frontier: nobody awaits a background task's result
+        if is_imposed(exc):
+            raise
         logger.exception("The background task %s failed.", title)
+        if isinstance(exc, KeyboardInterrupt):
+            raise

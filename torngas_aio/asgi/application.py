@@ -23,6 +23,7 @@ from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError
 from torngas_aio.http.contract import answer
 from torngas_aio.http.proxies import TrustedProxies
+from torngas_aio.http.request import Request
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver import Server
 
@@ -122,13 +123,24 @@ class AsgiApplication:
         context = self._context.copy() if context_for is None else context_for(request)
         loop = asyncio.get_running_loop()
         # Owned here: awaited, and cancelled with the server's own task.
-        task = loop.create_task(answer(self.application, request), context=context)
+        task = loop.create_task(_answered(self.application, request), context=context)
         try:
-            await exchange.run(task)
+            interrupt = await exchange.run(task)
+            if interrupt is not None:
+                raise interrupt
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+
+
+async def _answered(application: Application, request: Request) -> KeyboardInterrupt | None:
+    """Answer *request*; return the interrupt that is to be raised once the answer is sent, None for none."""
+    try:
+        await answer(application, request)
+    except KeyboardInterrupt as exc:
+        return exc
+    return None
 
 
 def _is_subclass(candidate: object) -> bool:

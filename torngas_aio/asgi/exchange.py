@@ -9,7 +9,7 @@ What the answer says about its length is held, as by our own server. Begin with 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine
 from tornado.iostream import StreamClosedError
@@ -18,12 +18,15 @@ from torngas_aio.asgi.body import MAX_BODY_BYTES, IncomingBody
 from torngas_aio.asgi.outbox import Message, Outbox
 from torngas_aio.asgi.request import client_of, start_line_of
 from torngas_aio.http.contract import SERVER_NAME
+from torngas_aio.http.response import allows_body, check_length
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["HTTPExchange", "Receive", "Send"]
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+_T = TypeVar("_T")
 
 _SWITCHING = 101
 _SERVERS_OWN = frozenset({"keep-alive", "transfer-encoding"})
@@ -41,6 +44,7 @@ class HTTPExchange(HTTPConnection):
         self.body = IncomingBody(scope, receive, self._leave, max_body_size)
         self.is_finished = False
         self.is_gone = False
+        self._has_begun = False
         self._receive = receive
         self._send = send
         self._outbox = Outbox()
@@ -50,8 +54,8 @@ class HTTPExchange(HTTPConnection):
 
     # The server's side
 
-    async def run(self, task: asyncio.Task[None]) -> None:
-        """Send what the application answers, until *task* has ended and everything is sent.
+    async def run(self, task: asyncio.Task[_T]) -> _T:
+        """Send what the application answers, until *task* has ended and everything is sent; return its result.
 
         An answer that was broken off is left incomplete: the server sees that and cuts the connection.
         """
@@ -67,7 +71,7 @@ class HTTPExchange(HTTPConnection):
                 stirred.clear()
         finally:
             await self._stop_listening()
-        task.result()
+        return task.result()
 
     async def _stop_listening(self) -> None:
         if self._listening is not None:
@@ -127,36 +131,41 @@ class HTTPExchange(HTTPConnection):
         """Send one complete response; see `contract.Exchange.respond`.
 
         Raises:
-            HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; the
-                connection is closed.
+            HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; nothing was
+                sent, and another answer may be.
         """
         self._refuse_late()
         fields = list(headers)
         names = {name for name, _ in fields}
         if "Server" not in names:
             fields.append(("Server", SERVER_NAME))
-        if "Content-Length" not in names and _allows_body(status):
+        if "Content-Length" not in names and allows_body(status):
             fields.append(("Content-Length", str(len(body))))
-        start = self._start(status, fields)
-        if not is_head:
-            self._count(body)
-            self._end_count()
-        self._post(start)
+        length = next((value for name, value in fields if name == "Content-Length"), None)
+        check_length(status, length, body, is_head=is_head)
+        self._post(self._start(status, fields))
         self._post({"type": "http.response.body", "body": b"" if is_head else body})
-        self.is_finished = True
+        self.is_finished = self._has_begun = True
         return not (self._outbox.is_full or self.is_gone)
 
     def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
         if start_line.code < 200 and start_line.code != _SWITCHING:
             return self._outbox.room()  # ASGI has no word for 103 and the like; the answer is still to come
-        posted = self._post(self._start(start_line.code, headers.get_all()))
-        return self.write(chunk) if chunk else posted
+        start = self._start(start_line.code, headers.get_all())
+        if chunk:
+            self._count(chunk)
+        self._has_begun = True
+        posted = self._post(start)
+        return self._post(_part(chunk)) if chunk else posted
 
     def write(self, chunk: bytes) -> Any:
         self._refuse_late()
+        if not self._has_begun:
+            self.abort()
+            raise HTTPOutputError("The head of this answer has not been sent: nothing may come before it.")
         self._count(chunk)
-        return self._post({"type": "http.response.body", "body": bytes(chunk), "more_body": True})
+        return self._post(_part(chunk))
 
     def finish(self) -> None:
         self._refuse_late()
@@ -205,10 +214,10 @@ class HTTPExchange(HTTPConnection):
         headers = []
         if self.body.is_refused:  # what is left of it must not be taken for the next request
             fields = [*((name, value) for name, value in fields if name != "Connection"), ("Connection", "close")]
-        self._left = None if _allows_body(status) else 0
+        self._left = None if allows_body(status) else 0
         for name, value in fields:
             lowered = name.lower()
-            if lowered == "content-length" and _allows_body(status):
+            if lowered == "content-length" and allows_body(status):
                 self._left = self._promised(value)
             if lowered not in _SERVERS_OWN and (lowered != "connection" or self._may_close(value)):
                 headers.append((lowered.encode("latin-1"), value.encode("latin-1")))
@@ -237,7 +246,8 @@ class HTTPExchange(HTTPConnection):
             self._fail(f"The body is {self._left} bytes shorter than its Content-Length says.")
 
     def _fail(self, reason: str) -> NoReturn:
-        self.abort()
+        if self._has_begun:  # else another answer may be given
+            self.abort()
         raise HTTPOutputError(reason)
 
     def _refuse_late(self) -> None:
@@ -245,9 +255,9 @@ class HTTPExchange(HTTPConnection):
             raise RuntimeError("This response was finished; nothing more can be written to it.")
 
 
-def _allows_body(status: int) -> bool:
-    return status >= 200 and status not in (204, 304)
+def _part(chunk: bytes) -> Message:
+    return {"type": "http.response.body", "body": bytes(chunk), "more_body": True}
 
 
-def _has_failed(task: asyncio.Task[None]) -> bool:
+def _has_failed(task: asyncio.Task[Any]) -> bool:
     return task.cancelled() or task.exception() is not None

@@ -16,6 +16,7 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
+from torngas_aio._closing import is_imposed
 from torngas_aio.context import Outcome, RequestScope, scope_of
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.sending import BODILESS, SendingHandler
@@ -35,6 +36,7 @@ class CompletingHandler(SendingHandler):
     path_args: list[str]
     path_kwargs: dict[str, str]
     _error: BaseException | None = None
+    _failed_sends = 0
     _has_returned = False  # the method has ended, one way or the other
     _is_pending = False  # something of the response is still to be completed
     _is_watched = False  # whoever awaits the method sees it suspend
@@ -111,7 +113,10 @@ class CompletingHandler(SendingHandler):
         """The request's resources, made on first use."""
         return scope_of(self.request)
 
-    async def _answer_error(self, exc: Exception, *, may_replace: bool = False) -> None:
+    async def _answer_error(self, exc: BaseException, *, may_replace: bool = False) -> None:
+        raise NotImplementedError  # ExecutingHandler's
+
+    async def _answer_unsent(self, exc: BaseException) -> None:
         raise NotImplementedError  # ExecutingHandler's
 
     def _has_work(self) -> bool:
@@ -203,10 +208,10 @@ class CompletingHandler(SendingHandler):
                 await self._run.response(self, self._write_buffer)
             else:
                 await self._prepare_answer()
-        except asyncio.CancelledError:
-            self._was_interrupted = True
-            raise
-        except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+        except BaseException as exc:  # the request's frontier: answered and logged
+            if is_imposed(exc):
+                self._was_interrupted = True
+                raise
             self._hook_task = None
             self._has_open_hooks = False
             await self._answer_error(exc, may_replace=True)
@@ -218,8 +223,8 @@ class CompletingHandler(SendingHandler):
             self._is_pending = False
             try:
                 is_drained = self._send_last()
-            except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
-                await self._answer_error(exc, may_replace=True)
+            except BaseException as exc:  # noqa: BLE001  the request's frontier: answered and logged
+                await self._answer_unsent(exc)
             if self._is_sent and not self._was_afterwards:
                 cls = type(self)
                 if cls.on_finish is _ON_FINISH and cls.complete_finish is _COMPLETE_FINISH:
@@ -252,10 +257,10 @@ class CompletingHandler(SendingHandler):
             outer, self._hook_task = self._hook_task, asyncio.current_task()
             try:
                 await self._prepare_answer()
-            except asyncio.CancelledError:
-                self._was_interrupted = True
-                raise
-            except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+            except BaseException as exc:  # the request's frontier: answered and logged
+                if is_imposed(exc):
+                    self._was_interrupted = True
+                    raise
                 self._hook_task = outer
                 await self._answer_error(exc, may_replace=True)
             finally:
@@ -279,8 +284,8 @@ class CompletingHandler(SendingHandler):
     async def _send_or_replace(self) -> None:
         try:
             self._send_last()
-        except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
-            await self._answer_error(exc, may_replace=True)
+        except BaseException as exc:  # noqa: BLE001  the request's frontier: answered and logged
+            await self._answer_unsent(exc)
 
     async def _afterwards(self) -> None:
         """Run once, after the response was sent or given up."""
@@ -295,7 +300,10 @@ class CompletingHandler(SendingHandler):
                 result = self.complete_finish()
                 if result is not None:
                     await result
-        except Exception:  # a frontier: the response has left, there is nobody to answer
+        except BaseException as exc:  # a frontier: the response has left, there is nobody to answer
+            if is_imposed(exc):
+                raise
+            self._note_interrupt(exc)
             logger.exception("complete_finish() or on_finish() of %s failed.", type(self).__qualname__)
 
 

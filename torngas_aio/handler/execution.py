@@ -4,6 +4,7 @@
     complete   see `completing`
     on error   exception hooks > error page > complete
     cancelled  a bare 503 where nothing was sent yet > endcall hooks
+    closed     the connection is cut; nothing is awaited any more
     always     the request's resources are closed
 
 Begin with `ExecutingHandler.serve`.
@@ -12,14 +13,15 @@ Begin with `ExecutingHandler.serve`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Generator
+from contextlib import suppress
 from typing import Any
 
 from tornado import httputil
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from torngas_aio._closing import close_safely
-from torngas_aio.context import error_sink
+from torngas_aio._closing import close_safely, is_imposed
+from torngas_aio.context import RequestScope, error_sink
 from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.body import NO_BODY
@@ -52,14 +54,20 @@ class ExecutingHandler(CompletingHandler):
 
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
 
-    async def serve(self, run: PipelineRun, args: Any, kwargs: Any, error: Exception | None = None) -> None:
-        """Answer the request; raises nothing but `CancelledError`.
+    async def serve(  # noqa: C901  PERF: one coroutine for the whole run
+        self, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
+    ) -> None:
+        """Answer the request, whatever its code raises: BaseExceptions too.
 
         Args:
             run: The request's walk through the pipeline.
             args: The route's unnamed groups, as bytes.
             kwargs: The route's named groups.
             error: What a call hook raised: answered instead of running the method.
+
+        Raises:
+            CancelledError: The request's task was cancelled.
+            KeyboardInterrupt: The request's code raised it; it was answered before.
         """
         self._run = run
         try:
@@ -74,15 +82,14 @@ class ExecutingHandler(CompletingHandler):
                 self._has_returned = True
                 if not self._finished or self._was_interrupted:
                     self._finish_at_end()
-            except Exception as exc:  # noqa: BLE001  the request's frontier: answered and logged
+            except BaseException as exc:  # the request's frontier: answered and logged
+                if is_imposed(exc):
+                    raise
                 self._has_returned = True
                 await self._answer_error(exc, may_replace=self._was_interrupted)
             if self._is_pending or self._completion is not None:
-                if not self._has_company():
-                    await self._complete_straight(None)
-                else:
-                    await self._complete_all()
-        except asyncio.CancelledError as exc:
+                await (self._complete_all() if self._has_company() else self._complete_straight(None))
+        except (asyncio.CancelledError, GeneratorExit) as exc:
             await self._give_up(exc)
             raise
         finally:
@@ -90,6 +97,8 @@ class ExecutingHandler(CompletingHandler):
             if request._scope is not None:
                 await request._scope.aclose()
             del request._handler  # a cycle less for the collector
+        if self._interrupt is not None:
+            raise self._interrupt
 
     def _finish_at_end(self) -> None:
         """Finish what the method has not; one that was interrupted in its `await self.finish()` is no success."""
@@ -213,7 +222,7 @@ class ExecutingHandler(CompletingHandler):
         self._finish_waiter = asyncio.get_running_loop().create_future()
         await self._finish_waiter
 
-    async def _answer_error(self, exc: Exception, *, may_replace: bool = False) -> None:
+    async def _answer_error(self, exc: BaseException, *, may_replace: bool = False) -> None:
         """Run the exception hooks for *exc* and answer it, unless an answer is settled already.
 
         Args:
@@ -238,8 +247,21 @@ class ExecutingHandler(CompletingHandler):
             else:
                 self._send_error_page(exc)
 
+    async def _answer_unsent(self, exc: BaseException) -> None:
+        """Answer in place of a response whose head could not be made: an error page, else a plain text."""
+        self._failed_sends += 1
+        self._new_cookie = None  # part of what could not be sent
+        if self._failed_sends == 1 or self._headers_written:
+            await self._answer_error(exc, may_replace=True)
+        elif self._failed_sends == 2:
+            logger.error("The error page of %s could not be sent.", type(self).__qualname__, exc_info=exc)
+            self._answer_plainly(500)
+        else:
+            await self._end_without_answer()
+
     async def _tell(self, exc: BaseException) -> None:
         """Tell the exception hooks, or the log where there are none."""
+        self._note_interrupt(exc)
         if not self._finished and not self._headers_written:
             self._write_buffer = []
             self._deferred = None
@@ -249,7 +271,7 @@ class ExecutingHandler(CompletingHandler):
         if self._run.stages.exception:
             await self._run.exception(self, (type(exc), exc, exc.__traceback__))
         else:
-            self.log_exception(type(exc), exc, exc.__traceback__)
+            self._log_error(exc)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log an uncaught error; a store that is down or overloaded is one line a second, without a traceback."""
@@ -258,7 +280,14 @@ class ExecutingHandler(CompletingHandler):
         else:
             super().log_exception(typ, value, tb)
 
-    def _send_error_page(self, exc: Exception) -> None:
+    def _log_error(self, exc: BaseException) -> None:
+        try:
+            self.log_exception(type(exc), exc, exc.__traceback__)
+        except BaseException as failure:  # a frontier: the client is still to be answered
+            self._note_interrupt(failure)
+            logger.exception("log_exception() of %s failed.", type(self).__qualname__)
+
+    def _send_error_page(self, exc: BaseException) -> None:
         if self._makes_error_page:  # this error is the error page's own
             logger.error("The error page of %s failed.", type(self).__qualname__)
             self._answer_plainly(500)
@@ -266,7 +295,8 @@ class ExecutingHandler(CompletingHandler):
         try:
             self.send_error(_status_of(exc), exc_info=(type(exc), exc, exc.__traceback__))
             self._makes_error_page = self._deferred is not None
-        except Exception:  # a frontier: an error page that fails itself must not leave the client without answer
+        except BaseException as failure:  # a frontier: the client is still to be answered
+            self._note_interrupt(failure)
             logger.exception("The error page of %s failed.", type(self).__qualname__)
             self._answer_plainly(_status_of(exc))
 
@@ -293,8 +323,21 @@ class ExecutingHandler(CompletingHandler):
         if not connection.is_finished:
             connection.abort()
 
+    def _abandon(self) -> None:
+        """The request's coroutine is closed from outside: nothing can be awaited, so nothing is answered."""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+        with suppress(RuntimeError):  # the loop has been closed
+            self._cut()
+        scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
+        if scope is not None:
+            scope.abandon()
+
     async def _give_up(self, exc: BaseException) -> None:
         """The request's task was cancelled: no hook may hold it up, nothing may stay open."""
+        if isinstance(exc, GeneratorExit):
+            self._abandon()
+            return
         if self._next_turn is not None:
             self._next_turn.cancel()
         completion = self._completion
@@ -304,11 +347,13 @@ class ExecutingHandler(CompletingHandler):
         self._error = self._error or exc
         connection: Any = self.request.connection
         if not self._headers_written and not connection.is_finished:
+            self._status_code, self._reason = 503, "Service Unavailable"
             self._finished = self._is_sent = self._headers_written = True
             fields = [("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close")]
             connection.respond(
                 503, "Service Unavailable", fields, b"503 Service Unavailable\n", self.request.method == "HEAD"
             )
+            self._log()
         elif not self._is_sent:
             self._cut()
         if not self._was_afterwards:
@@ -318,7 +363,8 @@ class ExecutingHandler(CompletingHandler):
         """The front door says that the client has gone before the response was finished."""
         try:
             self.on_connection_close()
-        except Exception:  # a frontier: called from the front door
+        except BaseException as exc:  # a frontier: called from the front door
+            self._note_interrupt(exc)
             logger.exception("on_connection_close() of %s failed.", type(self).__qualname__)
         if self._finish_waiter is not None and not self._finish_waiter.done():
             self._finish_waiter.set_exception(ClientGone("The client closed the connection."))
@@ -373,7 +419,7 @@ async def _settled(result: Any) -> Any:
     return result if result is None else await result
 
 
-def _as_http_error(exc: Exception) -> Exception:
+def _as_http_error(exc: BaseException) -> BaseException:
     """Turn what the request itself caused into the status it deserves."""
     if isinstance(exc, httputil.HTTPInputError):
         error = HTTPError(400, "%s", exc)

@@ -20,6 +20,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 from tornado import httputil
+from tornado.escape import to_unicode
 from tornado.web import RequestHandler
 
 from torngas_aio import _json
@@ -34,6 +35,7 @@ _JSON = "application/json; charset=UTF-8"
 _SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _SET_DEFAULT_HEADERS = RequestHandler.set_default_headers
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 _ADDED_BY_THE_DOOR = frozenset({"Server", "Date"})
 
 
@@ -89,8 +91,8 @@ class ResponseHandler(RequestHandler):
             raise _wrong_chunk(chunk)
 
     def set_status(self, status_code: int, reason: str | None = None) -> None:
-        """Set the status; *reason* defaults to the standard's phrase for it."""
-        if self._finished and not self._may_change():
+        """Set the status; *reason* defaults to the standard's phrase for it. Nothing changes once it was sent."""
+        if self._headers_written or (self._finished and not self._may_change()):
             return
         if reason is not None:
             super().set_status(status_code, reason)
@@ -156,7 +158,11 @@ class ResponseHandler(RequestHandler):
         samesite: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Set a cookie, with Tornado's arguments."""
+        """Set a cookie, with Tornado's arguments; `max_age=0` and `expires=0` delete it.
+
+        Raises:
+            ValueError: A part of it cannot stand in a header: a control character, or one beyond Latin-1.
+        """
         if self._finished and not self._may_change():
             return
         options: dict[str, Any] = {"max_age": max_age, "httponly": httponly, "secure": secure, "samesite": samesite}
@@ -172,7 +178,18 @@ class ResponseHandler(RequestHandler):
                 return
         if self._new_cookie is None:
             self._new_cookie = SimpleCookie()
+        if expires == 0 and type(expires) is not str:
+            expires = _EPOCH  # Tornado takes 0 for "not given"
         super().set_cookie(name, value, domain, expires, path, expires_days, **options, **kwargs)
+        morsel = self._new_cookie[to_unicode(name)]
+        if max_age is not None:
+            morsel["max-age"] = str(int(max_age))  # 0, too
+        if not _is_latin(morsel.OutputString()):
+            del self._new_cookie[morsel.key]
+            raise ValueError(
+                f"The cookie {morsel.key!r} holds a character that no header can (only Latin-1 can be sent). "
+                "Use set_signed_cookie, or quote its value with tornado.escape.url_escape."
+            )
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return the value of the request's cookie *name*, else *default*."""
@@ -181,8 +198,7 @@ class ResponseHandler(RequestHandler):
             known = request.plain_cookies()
             if known is not None:  # PERF: neither headers nor the standard library's cookies are built
                 return known.get(name, default)
-            header = request.raw_header(b"cookie")
-            if header is None or name.encode("latin-1", "replace") not in header:
+            if name.encode("latin-1", "replace") not in request.cookie_header():
                 return default
         return super().get_cookie(name, default)
 
@@ -234,9 +250,9 @@ class ResponseHandler(RequestHandler):
 
 def _expiry(expires: Any, days: float | None) -> str | None:
     """The time at which a cookie ends, as Tornado writes it."""
-    if days is not None and not expires:
+    if expires is None and days is not None:
         expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
-    return httputil.format_timestamp(expires) if expires else None
+    return None if expires is None else httputil.format_timestamp(expires)
 
 
 @functools.lru_cache(1024)
@@ -251,7 +267,18 @@ def _value(handler: RequestHandler, value: Any) -> str:
         return value
     if type(value) is int:
         return str(value)
-    return handler._convert_header_value(value)
+    text = handler._convert_header_value(value)
+    if not _is_latin(text):
+        raise ValueError(f"The header value {text[:80]!r} cannot be sent: it holds a character beyond Latin-1.")
+    return text
+
+
+def _is_latin(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wrong_chunk(chunk: object) -> TypeError:

@@ -7,6 +7,7 @@
 Both send the same bytes for the same response. Begin with `SendingHandler._send_last`.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,12 @@ from tornado import httputil
 from tornado.web import RequestHandler
 
 from torngas_aio.handler.response import ResponseHandler
+from torngas_aio.http.response import check_length
 from torngas_aio.pipeline import IDLE, PipelineRun
 
 __all__ = ["BODILESS", "SendingHandler"]
+
+logger = logging.getLogger("torngas_aio.handler")
 
 _COMPUTE_ETAG = RequestHandler.compute_etag
 _HASHED_METHODS = ("GET", "HEAD")
@@ -32,6 +36,7 @@ class SendingHandler(ResponseHandler):
     """Whether to hash each body into an ETag; None: as the application says (off by default)."""
 
     _run: PipelineRun = IDLE
+    _interrupt: KeyboardInterrupt | None = None  # raised again at the end
     _is_sent = False  # the response's last byte was handed over
 
     def _send_last(self) -> bool:
@@ -50,12 +55,13 @@ class SendingHandler(ResponseHandler):
             self._send_part(include_footers=True)
             request.connection.finish()
         else:
-            self._headers_written = True
             body = b"".join(self._write_buffer)
-            self._write_buffer = []
             is_drained = request.connection.respond(
                 self._status_code, self._reason, self._lean_fields(), body, request.method == "HEAD"
             )
+            # Not before: a head that cannot be made leaves the answer open, for an error page.
+            self._headers_written = True
+            self._write_buffer = []
         self._is_sent = True
         self._log()
         return is_drained
@@ -105,19 +111,37 @@ class SendingHandler(ResponseHandler):
         """Send the buffer the general way: through Tornado's transforms and `HTTPConnection` methods."""
         connection: Any = self.request.connection
         chunk = b"".join(self._write_buffer)
-        self._write_buffer = []
         is_head = self.request.method == "HEAD"
         if self._headers_written:
+            self._write_buffer = []
             for transform in self._transforms:
                 chunk = transform.transform_chunk(chunk, include_footers)
             if chunk and not is_head:
                 connection.write(chunk)
             return
-        self._headers_written = True
-        status, headers = self._status_code, self._headers
-        for transform in self._transforms:
-            status, headers, chunk = transform.transform_first_chunk(status, headers, chunk, include_footers)
-        for cookie in (self._new_cookie or {}).values():
-            headers.add("Set-Cookie", cookie.OutputString(None))
+        status = self._status_code
+        try:
+            headers = self._headers
+            for transform in self._transforms:
+                status, headers, chunk = transform.transform_first_chunk(status, headers, chunk, include_footers)
+            for cookie in (self._new_cookie or {}).values():
+                headers.add("Set-Cookie", cookie.OutputString(None))
+        except httputil.HTTPInputError as exc:  # HTTPHeaders takes them for a client's
+            raise httputil.HTTPOutputError(str(exc)) from exc
+        check_length(status, headers.get("Content-Length"), chunk, is_head=is_head, is_whole=include_footers)
         start_line = httputil.ResponseStartLine("", status, self._reason)
         connection.write_headers(start_line, headers, b"" if is_head else chunk)
+        self._headers_written = True
+        self._write_buffer = []
+
+    def _log(self) -> None:
+        try:
+            self.application.log_request(self)
+        except BaseException as exc:  # a frontier: the project's `log_function`; the response has left
+            self._note_interrupt(exc)
+            logger.exception("log_request() failed.")
+
+    def _note_interrupt(self, exc: BaseException) -> None:
+        """Have a KeyboardInterrupt raised again once the request is answered."""
+        if isinstance(exc, KeyboardInterrupt):
+            self._interrupt = exc

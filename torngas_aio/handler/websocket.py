@@ -15,9 +15,10 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
+from torngas_aio._closing import is_imposed
 from torngas_aio.handler.web import WebHandler
 from torngas_aio.http.deflate import negotiate_deflate
-from torngas_aio.http.websocket import WebSocketConnection, accept_value, is_from_outside, payload_of
+from torngas_aio.http.websocket import WebSocketConnection, accept_value, payload_of
 
 __all__ = ["GOING_AWAY", "SERVICE_RESTART", "WebSocketHandler", "broadcast"]
 
@@ -136,7 +137,7 @@ class _Handshake:
             if opening is not None:
                 await opening
         except BaseException as exc:
-            if is_from_outside(exc):
+            if is_imposed(exc):
                 connection.abort()
                 raise
             await connection.fail_with(exc)

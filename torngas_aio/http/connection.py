@@ -21,7 +21,7 @@ from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
 from torngas_aio.http.contract import Successor
 from torngas_aio.http.head import Head
 from torngas_aio.http.proxies import Peer
-from torngas_aio.http.response import MANAGED, allows_body, check_head, opening, status_line
+from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
 from torngas_aio.http.stream import StreamProtocol
 from torngas_aio.utils.numbers import parse_whole
 
@@ -51,6 +51,7 @@ class HTTPExchange(HTTPConnection):
     _is_chunking = False
     _left: int | None = None
     _is_modern = True
+    _is_head_missing = False  # `write_headers` was called, and sent nothing
     keeps_alive = True
     is_detached = False
     status = 0
@@ -82,8 +83,8 @@ class HTTPExchange(HTTPConnection):
             headers: Names in Http-Header-Case, as `HTTPHeaders` holds them.
 
         Raises:
-            HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; the
-                connection is closed.
+            HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; nothing was
+                sent, and another answer may be.
         """
         if self._stage:
             raise RuntimeError("The answer to this request has been given; respond() came too late.")
@@ -134,14 +135,9 @@ class HTTPExchange(HTTPConnection):
 
     def _describe(self, status: int, body: bytes, length: str | None, is_head: bool) -> str:
         """Return the line for the length, once it is sure that it will be true."""
-        if not allows_body(status):
-            if body:
-                self._fail(f"A response with status {status} has no body; {len(body)} bytes were given.")
-            return f"Content-Length: {length}\r\n" if status == 304 and length is not None else ""
-        assert length is not None
-        if self._number_of(length) != len(body) and not (is_head and not body):
-            self._fail(f"The body has {len(body)} bytes, its Content-Length says {length}.")
-        return f"Content-Length: {length}\r\n"
+        check_length(status, length, body, is_head=is_head)
+        is_told = length is not None and (status == 304 or allows_body(status))
+        return f"Content-Length: {length}\r\n" if is_told else ""
 
     def _number_of(self, length: str) -> int:
         number = parse_whole(length)
@@ -169,12 +165,14 @@ class HTTPExchange(HTTPConnection):
 
         Raises:
             ValueError: A name or value would break out of its line.
-            HTTPOutputError: *chunk* is longer than the answer may be; the connection is closed.
+            HTTPOutputError: *chunk* is longer than the answer may be.
+                Nothing was sent then, and another head may be.
         """
         assert isinstance(start_line, ResponseStartLine)
         status = start_line.code
         if self._stage != _OPEN:
             raise RuntimeError("The head of this answer has been sent; write_headers() came too late.")
+        self._is_head_missing = True  # until it is sent
         text = status_line(status, start_line.reason)
         check_head(headers.get_all())
         if self._protocol.is_gone:
@@ -182,18 +180,22 @@ class HTTPExchange(HTTPConnection):
         if status < 200 and status != _SWITCHING:
             if self._is_modern:
                 self._protocol.send(f"{text}{_lines(headers)}\r\n".encode("latin-1"))
+            self._is_head_missing = False
             return self._protocol.drain()
-        self.status = status
         self._frame(status, headers)
         data = f"{text}{_lines(headers)}\r\n".encode("latin-1")
+        if chunk:
+            data += self._framed(chunk)
+        self.status = status
         self._stage = _HEADED
-        self._protocol.send(data + self._framed(chunk) if chunk else data)
+        self._protocol.send(data)
         return self._protocol.drain()
 
     def _frame(self, status: int, headers: HTTPHeaders) -> None:
         """Decide how the end of the body will be known, and say so in *headers*."""
         is_head = self._head.method == "HEAD"
         length = headers.get("Content-Length")
+        self._left = None
         if "close" in headers.get("Connection", "").lower():
             self.keeps_alive = False
         self._is_chunking = self._is_modern and allows_body(status) and not is_head and length is None
@@ -221,6 +223,7 @@ class HTTPExchange(HTTPConnection):
         """
         if self._stage == _FINISHED:
             raise RuntimeError("The answer to this request is finished; write() came too late.")
+        self._refuse_headless()
         self._stage = _HEADED
         if self._protocol.is_gone:
             return self._protocol.failed()
@@ -247,6 +250,7 @@ class HTTPExchange(HTTPConnection):
             raise RuntimeError("The answer to this request is finished; finish() was called again.")
         protocol = self._protocol
         if not protocol.is_gone:
+            self._refuse_headless()
             if self._stage == _OPEN:
                 self._fail("finish() was called before anything was sent.")
             if self._left:
@@ -273,8 +277,15 @@ class HTTPExchange(HTTPConnection):
             self._callback = None
             self._protocol.abandon(self)
 
+    def _refuse_headless(self) -> None:
+        """Break off an answer that goes on although its head could not be sent."""
+        if self._is_head_missing and self._stage == _OPEN:
+            self.abort()
+            raise HTTPOutputError("The head of this answer could not be sent: nothing may follow it.")
+
     def _fail(self, message: str) -> NoReturn:
-        self.abort()
+        if self._stage != _OPEN:  # else another answer may be given
+            self.abort()
         raise HTTPOutputError(message)
 
     def _finish(self) -> None:

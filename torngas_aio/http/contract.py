@@ -140,7 +140,8 @@ class DirectApplication(Protocol):
     """An application that takes requests from a front door without Tornado's delegates."""
 
     def serve_request(self, request: Request) -> Awaitable[None]:
-        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`.
+        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`, and a
+        `KeyboardInterrupt` that was answered before.
 
         Called and awaited within the request's task: what it does at the call sees the request's context.
         """

@@ -1,10 +1,11 @@
 """Cookies, read and written without `http.cookies` where nothing about them is out of the ordinary.
 
     Cookie: theme=dark; visitor=7      plain_cookies ──►  {"theme": "dark", "visitor": "7"}
+    Cookie: odd="a\\073b"               parsed_cookies ─►  {"odd": "a;b"}
     set_cookie("seen", "1", ...)       plain_cookie  ──►  seen=1; Path=/
 
 What is out of the ordinary (escapes, control characters, odd names) is left to Tornado and the standard library:
-both functions then answer None. The results are theirs to the byte. Begin with `plain_cookies`.
+`plain_cookies` and `plain_cookie` then answer None. The results are theirs to the byte. Begin with `plain_cookies`.
 """
 
 import re
@@ -13,13 +14,14 @@ from typing import Any
 
 from torngas_aio.utils.bounded import BoundedCache
 
-__all__ = ["PlainCookie", "plain_cookie", "plain_cookies"]
+__all__ = ["PlainCookie", "parsed_cookies", "plain_cookie", "plain_cookies"]
 
 _LEGAL = r"A-Za-z0-9!#$%&'*+\-.^_`|~:"
 _is_name = re.compile(rf"[{_LEGAL}]+").fullmatch
 _is_quotable = re.compile(rf"[{_LEGAL}()/<=>?@\[\]{{}}]*").fullmatch
 _is_attribute = re.compile(r"[\x21-\x3a\x3c-\x7e]*").fullmatch
 _is_plain_header = re.compile(rb"[\x20-\x5b\x5d-\x7e]*").fullmatch  # no control character, no escape
+_escaped = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))").sub
 _RESERVED = frozenset(Morsel._reserved)  # type: ignore[attr-defined]  # names that the standard library refuses
 
 _known_names: BoundedCache[str, bool] = BoundedCache(max_bytes=256 * 1024, max_key=64)
@@ -57,6 +59,20 @@ def plain_cookies(header: bytes) -> dict[str, str] | None:
     return found
 
 
+def parsed_cookies(header: str) -> dict[str, str]:
+    """Return the cookies of any Cookie *header*, unquoted, the last of each name.
+
+    As Tornado reads them, but that names and values lose spaces and tabs around them, and nothing else: other
+    characters that Python counts as white space would let a cookie pass for another, such as `__Host-id`.
+    """
+    found: dict[str, str] = {}
+    for chunk in header.split(";"):
+        name, separator, value = chunk.partition("=")
+        if separator:
+            found[name.strip(" \t")] = _unquoted(value.strip(" \t"))
+    return found
+
+
 def plain_cookie(
     name: str,
     value: str,
@@ -81,7 +97,7 @@ def plain_cookie(
         text += f"; expires={expires}"
     if httponly:
         text += "; HttpOnly"
-    if max_age:
+    if max_age is not None:
         text += f"; Max-Age={int(max_age)}"
     if path:
         text += f"; Path={path}"
@@ -90,6 +106,12 @@ def plain_cookie(
     if secure:
         text += "; Secure"
     return PlainCookie(name, value, text)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    return _escaped(lambda found: chr(int(found[1], 8)) if found[1] else found[2], value[1:-1])
 
 
 def _is_usable(name: str) -> bool:

@@ -38,7 +38,8 @@ class Road(Protocol):
     """How requests reach an application."""
 
     def travel(self, request: Request) -> Coroutine[Any, Any, None]:
-        """Return the coroutine that answers one request; it raises nothing but `CancelledError`."""
+        """Return the coroutine that answers one request; it raises nothing but `CancelledError`
+        and `KeyboardInterrupt`."""
 
     def connection_closed(self, protocol: "HTTPProtocol") -> None:
         """Note that a connection has ended."""
@@ -112,10 +113,13 @@ class Hub:
     async def _answer(self, request: Request, exchange: HTTPExchange) -> None:
         try:
             await self._travel(request)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             exchange.abort()
             raise
-        except Exception:  # a frontier: an application's error must not reach the loop
+        except KeyboardInterrupt:
+            exchange.refuse(500, "The application failed.")
+            raise
+        except BaseException:  # a frontier: an application's error must not reach the loop
             logger.exception("The application failed to answer a request.")
             exchange.refuse(500, "The application failed.")
         finally:

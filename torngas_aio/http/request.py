@@ -11,6 +11,8 @@ import functools
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from tornado.escape import parse_qs_bytes
@@ -23,7 +25,7 @@ from tornado.httputil import (
     parse_body_arguments,
 )
 
-from torngas_aio.http.cookies import plain_cookies
+from torngas_aio.http.cookies import parsed_cookies, plain_cookies
 from torngas_aio.http.fields import RawFields, headers_of, pairs_of
 from torngas_aio.utils.numbers import parse_whole
 
@@ -109,18 +111,33 @@ class Request(HTTPServerRequest):
         return not isinstance(raw, bytes) or "headers" in self.__dict__ or text in raw.lower()
 
     def plain_cookies(self) -> dict[str, str] | None:
-        """Return the cookies by name, as text; None where `cookies` has to be asked. Made once.
-
-        Several Cookie headers are for `cookies` too, which joins them.
-        """
+        """Return the cookies by name, as text; None where `cookies` has to be asked. Made once."""
         known: dict[str, str] | None = self.__dict__.get("_plain_cookies")
         if known is None and "_cookies" not in self.__dict__:
-            raw = self._raw_headers
-            lines = _cookie_lines(raw) if isinstance(raw, bytes) else ()
-            if not isinstance(raw, bytes) or len(lines) > 1:
-                return None
-            known = self._plain_cookies = plain_cookies(lines[0]) if lines else {}
+            known = self._plain_cookies = plain_cookies(self.cookie_header())
         return known
+
+    def cookie_header(self) -> bytes:
+        """Return all Cookie fields as one, joined by "; "; b"" where there is none. SPEC: RFC 9113 8.2.3"""
+        raw = self._raw_headers
+        if isinstance(raw, bytes):
+            lines = _cookie_lines(raw)
+        elif isinstance(raw, HTTPHeaders):
+            lines = [value.encode("latin-1", "replace") for value in raw.get_list("Cookie")]
+        else:
+            lines = [value for name, value in raw if name == b"cookie"]
+        return lines[0] if len(lines) == 1 else b"; ".join(lines)
+
+    @property
+    def cookies(self) -> SimpleCookie:
+        """The cookies, as `http.cookies.Morsel` objects by name."""
+        jar: SimpleCookie | None = self.__dict__.get("_cookies")
+        if jar is None:
+            jar = self._cookies = SimpleCookie()
+            for name, value in parsed_cookies(self.cookie_header().decode("latin-1")).items():
+                with suppress(CookieError):  # a name that the standard library refuses
+                    jar[name] = value
+        return jar
 
     def drop_header(self, name: bytes) -> None:
         """Remove the header *name* (lower case) before anybody has looked at `headers`."""
@@ -159,9 +176,10 @@ class Request(HTTPServerRequest):
 
 def _headers(request: Request) -> HTTPHeaders:
     raw = request._raw_headers
-    if isinstance(raw, HTTPHeaders):
-        return raw
-    return headers_of(raw)
+    headers = raw if isinstance(raw, HTTPHeaders) else headers_of(raw)
+    if len(headers.get_list("Cookie")) > 1:
+        headers["Cookie"] = "; ".join(headers.get_list("Cookie"))  # HTTPHeaders joins by a comma
+    return headers
 
 
 def _host(request: Request) -> str:

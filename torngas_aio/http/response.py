@@ -2,6 +2,7 @@
 
     opening(status, reason)   "HTTP/1.1 200 OK\\r\\nServer: ...\\r\\nDate: ...\\r\\n", made once a second
     check_head                no CR, LF or NUL in a value, every name a token
+    check_length              the body is as long as Content-Length says
 
 Begin with `opening`.
 """
@@ -11,10 +12,13 @@ import time
 from collections.abc import Iterable
 from email.utils import formatdate
 
+from tornado.httputil import HTTPOutputError
+
 from torngas_aio.http.contract import SERVER_NAME
 from torngas_aio.utils.bounded import BoundedCache
+from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["MANAGED", "allows_body", "check_head", "opening", "status_line"]
+__all__ = ["MANAGED", "allows_body", "check_head", "check_length", "opening", "status_line"]
 
 MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer-Encoding"})
 """Headers that decide something or are added where missing, in the case of `HTTPHeaders`."""
@@ -69,3 +73,21 @@ def check_head(headers: Iterable[tuple[str, str]]) -> None:
             _known_names.keep(name, True)
         if _breaks_line(value):
             raise ValueError(f"The value of the header {name} would end its line: CR, LF or NUL in {value[:80]!r}.")
+
+
+def check_length(status: int, length: str | None, body: bytes, *, is_head: bool, is_whole: bool = True) -> None:
+    """Raise `HTTPOutputError` where *body* is not what *status* and the Content-Length *length* say of it.
+
+    Args:
+        is_head: An answer to HEAD, whose length may stand for a body that is not there.
+        is_whole: Nothing of the body follows; else *body* is its beginning.
+    """
+    if not allows_body(status):
+        if body:
+            raise HTTPOutputError(f"A response with status {status} has no body; {len(body)} bytes were given.")
+    elif length is not None:
+        promised = parse_whole(length)
+        if promised is None:
+            raise HTTPOutputError(f"Content-Length {length!r} is not a number of bytes.")
+        if len(body) > promised or (is_whole and len(body) < promised and (body or not is_head)):
+            raise HTTPOutputError(f"The body has {len(body)} bytes, its Content-Length says {length}.")

@@ -7,7 +7,6 @@
 Begin with `road_to`.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +87,7 @@ class DelegateRoad:
             delegate.on_connection_close()
         except ClientGone:
             delegate.on_connection_close()
-        except (Exception, asyncio.CancelledError):
-            exchange.abort()
+        except BaseException:  # answered, or cut, by the hub
             delegate.on_connection_close()
             raise
 

@@ -21,7 +21,9 @@ from typing import Any
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
+    HTTPInputError,
     HTTPMessageDelegate,
+    HTTPOutputError,
     HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
@@ -32,6 +34,7 @@ from tornado.iostream import IOStream, SSLIOStream
 from torngas_aio.http.contract import SERVER_NAME, BodyError, ClientGone, DirectApplication, Successor, answer
 from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
 from torngas_aio.http.request import Request
+from torngas_aio.http.response import allows_body, check_length
 
 __all__ = ["TornadoDoor", "TornadoExchange"]
 
@@ -103,6 +106,7 @@ class TornadoDoor(HTTPMessageDelegate):
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("A request's task failed.", exc_info=task.exception())
+            self._exchange.fail()
 
 
 def _take_over_unpacking(connection: Any) -> bool:
@@ -190,14 +194,18 @@ class TornadoExchange(HTTPConnection):
 
     def respond(self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, is_head: bool) -> bool:
         fields = HTTPHeaders()
-        for name, value in headers:
-            fields.add(name, value)
+        try:
+            for name, value in headers:
+                fields.add(name, value)
+        except HTTPInputError as exc:  # HTTPHeaders takes them for a client's
+            raise HTTPOutputError(str(exc)) from exc
         if "Server" not in fields:
             fields["Server"] = SERVER_NAME
         if "Date" not in fields:
             fields["Date"] = format_timestamp(time.time())
-        if "Content-Length" not in fields and status >= 200 and status not in (204, 304):
+        if "Content-Length" not in fields and allows_body(status):
             fields["Content-Length"] = str(len(body))
+        check_length(status, fields.get("Content-Length"), body, is_head=is_head)
         self.write_headers(ResponseStartLine("", status, reason), fields, b"" if is_head else body)
         self.finish()
         return False
@@ -227,6 +235,16 @@ class TornadoExchange(HTTPConnection):
         """Close the connection at once; what was promised and not sent is seen as missing."""
         self.is_finished = True
         self.stream.close()
+
+    def fail(self) -> None:
+        """Answer 500 for an application that cannot, or cut an answer that has begun."""
+        if self.is_finished:
+            return
+        if self._written is not None:
+            self.abort()
+            return
+        fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
+        self.respond(500, "Internal Server Error", fields, b"500 Internal Server Error\n", self.method == "HEAD")
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         self._close_callback = callback

@@ -21,12 +21,13 @@ from tornado import gen
 from tornado.escape import json_encode
 from tornado.websocket import WebSocketClosedError
 
+from torngas_aio._closing import is_imposed
 from torngas_aio.http.contract import Successor
 from torngas_aio.http.deflate import Deflate, ProtocolError
 from torngas_aio.http.frames import BINARY, CLOSE, PING, PONG, TEXT, MessageReader, close_frame, frame_of
 from torngas_aio.http.queues import queued_bytes
 
-__all__ = ["WebSocketConnection", "WebSocketEvents", "accept_value", "is_from_outside", "payload_of"]
+__all__ = ["WebSocketConnection", "WebSocketEvents", "accept_value", "payload_of"]
 
 HIGH_WATER = 64 * 1024
 """Bytes from the client that wait for the handler before the socket is no longer read."""
@@ -218,7 +219,7 @@ class WebSocketConnection(Successor):
                 if waits_for is not None:
                     await (waits_for if hasattr(waits_for, "__await__") else gen.convert_yielded(waits_for))
             except BaseException as exc:
-                if is_from_outside(exc):
+                if is_imposed(exc):
                     raise
                 await self.fail_with(exc)
             frames += 1
@@ -434,11 +435,3 @@ class WebSocketConnection(Successor):
 
     def _is_closed(self) -> bool:
         return self._is_lost or self._transport is None or self._transport.is_closing()
-
-
-def is_from_outside(exc: BaseException) -> bool:
-    """Return whether *exc* ends this task from outside, rather than being raised by the handler's own code."""
-    task = asyncio.current_task()
-    if isinstance(exc, asyncio.CancelledError):
-        return task is None or task.cancelling() > 0
-    return isinstance(exc, GeneratorExit)

@@ -18,6 +18,7 @@ from tornado.httputil import HTTPServerRequest
 from torngas_aio.context import ORDER_SESSION, Outcome, scope_of
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.handler.web import WebHandler
+from torngas_aio.http.request import Request
 from torngas_aio.middleware.base import BaseMiddleware
 from torngas_aio.session.registry import session_store
 from torngas_aio.session.session import Session
@@ -61,11 +62,9 @@ class SessionMiddleware(BaseMiddleware):
 
 
 def _cookie_header(request: HTTPServerRequest) -> str:
-    raw = getattr(request, "raw_header", None)
-    if raw is None:
-        return request.headers.get("Cookie", "")
-    header: bytes | None = raw(b"cookie")
-    return "" if header is None else header.decode("latin-1")
+    if isinstance(request, Request):
+        return request.cookie_header().decode("latin-1")
+    return "; ".join(request.headers.get_list("Cookie"))
 
 
 def _register(handler: Any, store: SessionStore, session: Session) -> None:

@@ -4,11 +4,12 @@ Begin with `PipelineRun`.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from operator import length_hint
 from types import TracebackType
 from typing import Any
 
+from torngas_aio._closing import is_imposed
 from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
 
 __all__ = ["IDLE", "NOTHING", "PipelineRun", "RouteStages"]
@@ -102,31 +103,29 @@ class PipelineRun:
         hooks = self._response_hooks
         return bool(self.stages.response) if hooks is None else length_hint(hooks) > 0
 
-    async def endcall(self, handler: Any) -> None:
+    def endcall(self, handler: Any) -> Coroutine[Any, Any, None]:
         """Run the endcall hooks; an error is logged and the remaining hooks still run."""
-        clear = self.clear
-        for hook in self.stages.endcall:
-            try:
-                if await hook(handler, clear):
-                    return
-            except Exception:  # a frontier: the other hooks must have their turn
-                logger.exception("The hook %s failed.", getattr(hook, "__qualname__", hook))
-            if self.is_cleared:
-                return
+        return self._each(self.stages.endcall, handler)
 
-    async def exception(
+    def exception(
         self,
         handler: Any,
         error: tuple[type[BaseException], BaseException, TracebackType | None],
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Run the exception hooks; an error of their own is logged and the rest run."""
+        return self._each(self.stages.exception, handler, *error)
+
+    async def _each(self, hooks: tuple[HookCall, ...], handler: Any, *error: Any) -> None:
         clear = self.clear
-        for hook in self.stages.exception:
+        for hook in hooks:
             try:
                 if await hook(handler, clear, *error):
                     return
-            except Exception:  # a frontier: the other hooks must have their turn
+            except BaseException as exc:  # a frontier: the other hooks must have their turn
+                if is_imposed(exc):
+                    raise
                 logger.exception("The hook %s failed.", getattr(hook, "__qualname__", hook))
+                handler._note_interrupt(exc)
             if self.is_cleared:
                 return
 

@@ -24,7 +24,7 @@ class SessionCookie:
         opening = self._opening
         if opening not in header:
             return []
-        parts = (part.strip() for part in header.split(";"))
+        parts = (part.strip(" \t") for part in header.split(";"))
         return [part[len(opening) :].strip('"') for part in parts if part.startswith(opening)]
 
     def line(self, value: str, life: int) -> str:
