@@ -235,6 +235,7 @@ class Application(web.Application):
                 await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request)
                 return
         handler = handler_class(self, request, **kwargs)
+        handler._reads_body = handler_class is default
         await handler.serve(run, (), {}, error)
 
     async def _serve_foreign(self, request: Request, resolved: Resolved) -> None:

@@ -10,7 +10,9 @@ from tornado.web import stream_request_body
 
 from tests.asgi.server import Server, http_scope
 from torngas_aio.application import Application
+from torngas_aio.asgi.body import IncomingBody
 from torngas_aio.handler import WebHandler
+from torngas_aio.http.limits import Limits
 
 GONE = {"type": "http.disconnect"}
 LENGTH = [(b"host", b"test"), (b"content-length", b"10")]
@@ -27,6 +29,8 @@ class Site:
         class Echo(WebHandler):
             def post(self) -> None:
                 self.write(self.request.body)
+
+            put = patch = post
 
             def get(self) -> None:
                 self.write({"ip": self.request.remote_ip, "path": self.request.path})
@@ -126,6 +130,67 @@ async def test_the_end_of_the_body_may_be_said_again_and_again(site: Site) -> No
 async def test_a_body_over_http_2_has_no_length_beforehand(site: Site) -> None:
     scope = http_scope("/echo", "POST", http_version="2")
     assert whole(await Server(site.application, scope, [body(b"a", True), body(b"b")]).ended()) == b"ab"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2", "3"])
+async def test_a_body_that_the_head_does_not_announce_is_read(site: Site, version: str, method: str) -> None:
+    scope = http_scope("/echo", method, http_version=version)
+    assert whole(await Server(site.application, scope, [body(b"a", True), body(b"b")]).ended()) == b"ab"
+    assert whole(await Server(site.application, scope, [body()]).ended()) == b""
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"body_rate_timeout": 0.05}, [b"x"]),
+        ({"body_rate_timeout": 0.05}, []),
+        ({"body_timeout": 0.05}, [b"x" * 100_000]),
+    ],
+)
+async def test_a_body_that_comes_too_slowly_is_answered_408(site: Site, options: Any, parts: list[bytes]) -> None:
+    scope = http_scope("/echo", "POST")
+    server = Server(site.application, scope, [body(part, True) for part in parts], **options)
+    sent = await server.ended()
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+async def test_a_body_at_a_good_pace_has_all_the_time() -> None:
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    limits = Limits(body_rate_timeout=0.02, min_rate=10)
+    incoming = IncomingBody(http_scope("/", "POST"), messages.get, lambda: None, limits)
+    reading = asyncio.ensure_future(incoming.read_all())
+    for _ in range(10):
+        messages.put_nowait(body(b"x", True))
+        await asyncio.sleep(0.01)
+    messages.put_nowait(body())
+    assert await reading == b"x" * 10
+
+
+async def test_the_time_that_the_handler_takes_is_not_the_clients() -> None:
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    incoming = IncomingBody(http_scope("/", "POST"), messages.get, lambda: None, Limits(body_rate_timeout=0.02))
+    messages.put_nowait(body(b"x", True))
+    assert await incoming.read_chunk() == b"x"
+    await asyncio.sleep(0.05)
+    messages.put_nowait(body(b"y"))
+    assert await incoming.read_chunk() == b"y"
+
+
+@pytest.mark.parametrize("how", ["read_all", "read_chunk"])
+async def test_a_reader_that_was_cancelled_loses_nothing(how: str) -> None:
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    incoming = IncomingBody(http_scope("/", "POST"), messages.get, lambda: None, Limits())
+    if how == "read_all":
+        messages.put_nowait(body(b"a", True))
+    reading = asyncio.ensure_future(getattr(incoming, how)())
+    await asyncio.sleep(0.01)
+    reading.cancel()
+    messages.put_nowait(body(b"b"))  # taken by the receive that is under way
+    await asyncio.wait([reading])
+    assert await incoming.read_all() == (b"ab" if how == "read_all" else b"b")
+    await incoming.aclose()
 
 
 async def test_an_empty_length_is_no_body(site: Site) -> None:

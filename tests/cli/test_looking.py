@@ -111,6 +111,18 @@ class TestPipeline:
         assert main(["pipeline", "/things/1?page=2"]) == 0
         assert capsys.readouterr().out == by_name
 
+    def test_the_request_stage_is_shown_in_its_halves(self, many: Path, capsys: Capture) -> None:
+        """What runs before the body stands first, in a list of its own."""
+        (many / "middlewares/early.py").write_text(WATCH.replace("Watch:", "Early:\n    before_body = True"))
+        edit(many / "settings/setting.py", '"middlewares.timing', '"middlewares.early.Early",\n    "middlewares.timing')
+        assert main(["pipeline", "/things/1"]) == 0
+        shown = capsys.readouterr().out
+        first, then = (
+            shown.index("request    (before the body is read)"),
+            shown.index("request    (once the body is read)"),
+        )
+        assert first < shown.index("Early.process_request") < then < shown.index("Watch.process_request")
+
     def test_what_has_no_route_or_no_pipeline_says_so(self, many: Path, capsys: Capture) -> None:
         """A 404 runs the middlewares, a plain Tornado handler the call hooks only."""
         assert main(["pipeline", "/NOWHERE"]) == 0

@@ -16,12 +16,12 @@ from typing import Any
 from tornado.httputil import HTTPInputError, HTTPServerRequest
 
 from torngas_aio.application import Application
-from torngas_aio.asgi.body import MAX_BODY_BYTES
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.request import client_of, made_request
 from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError
 from torngas_aio.http.contract import answer
+from torngas_aio.http.limits import MAX_BODY_BYTES, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request
 from torngas_aio.settings_manager import settings
@@ -33,28 +33,34 @@ logger = logging.getLogger("torngas_aio.asgi")
 
 
 def get_asgi_application(
-    application: Application | type[Application] | None = None, *, max_body_size: int = MAX_BODY_BYTES
+    application: Application | type[Application] | None = None,
+    *,
+    max_body_size: int = MAX_BODY_BYTES,
+    body_timeout: float = 0.0,
+    body_rate_timeout: float = 10.0,
 ) -> "AsgiApplication":
     """Return *application* for an ASGI server.
 
     Args:
         application: An `Application` or a subclass; None builds the project's from its settings, as
             `runserver.py` does, without reading the command line.
-        max_body_size: The largest request body in bytes; larger ones are answered 413. A handler may change it for
-            itself with `request.connection.set_max_body_size`.
+        max_body_size: The largest request body in bytes; larger ones are answered 413. A handler's class may set
+            its own, and a handler may call `request.connection.set_max_body_size`.
+        body_timeout: Seconds for a whole body, then 408; 0 for no limit.
+        body_rate_timeout: Seconds over which a body must bring 240 bytes a second, then 408; 0 for no limit.
 
     Raises:
         ArgumentError: Something else was given.
         ConfigError: The settings cannot work; every fault is listed.
     """
     if isinstance(application, Application):
-        return AsgiApplication(application, max_body_size)
+        return AsgiApplication(application, max_body_size, body_timeout, body_rate_timeout)
     if application is not None and not _is_subclass(application):
         raise ArgumentError(f"get_asgi_application({application!r}): an Application or a subclass of it was wanted.")
     server = Server()
     server.parse_command([], final=True)
     server.load_urls()
-    return AsgiApplication(server.load_application(application), max_body_size)
+    return AsgiApplication(server.load_application(application), max_body_size, body_timeout, body_rate_timeout)
 
 
 class AsgiApplication:
@@ -64,12 +70,20 @@ class AsgiApplication:
 
     Attributes:
         application: The application behind the door.
-        max_body_size: The largest request body in bytes.
+        limits: Of request bodies.
     """
 
-    def __init__(self, application: Application, max_body_size: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        application: Application,
+        max_body_size: int = MAX_BODY_BYTES,
+        body_timeout: float = 0.0,
+        body_rate_timeout: float = 10.0,
+    ) -> None:
         self.application = application
-        self.max_body_size = max_body_size
+        self.limits = Limits(
+            max_body_size=max_body_size, body_timeout=body_timeout, body_rate_timeout=body_rate_timeout
+        )
         self._context: contextvars.Context | None = None
         self._proxies: TrustedProxies | None = None
         if settings.XHEADERS:
@@ -87,7 +101,7 @@ class AsgiApplication:
         if kind == "lifespan":
             await self._live(receive, send)
         elif kind == "http":
-            await self._serve(HTTPExchange(scope, receive, send, self.max_body_size), scope)
+            await self._serve(HTTPExchange(scope, receive, send, self.limits), scope)
         elif kind == "websocket":
             await self._serve(SocketExchange(scope, receive, send), scope)
         else:

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.http.limits import NEVER, Limits
+from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["MAX_BODY_BYTES", "IncomingBody"]
+__all__ = ["IncomingBody"]
 
-MAX_BODY_BYTES = 100 * 1024 * 1024
-"""The largest body that is taken unless told otherwise; our own server's limit too."""
+_Message = MutableMapping[str, Any]
+_BODILESS = frozenset({"GET", "HEAD"})
 
 
 class IncomingBody:
@@ -22,30 +24,49 @@ class IncomingBody:
         scope: Tells whether there is a body at all.
         receive: Gives the server's next message.
         leave: Called when that says that the client has gone.
-        limit: The largest body in bytes; more raises `BodyError` 413.
+        limits: `max_body_size`, `min_rate`, `body_timeout` and `body_rate_timeout` hold.
 
     Attributes:
+        deadline: When the whole body must be there, by the loop's clock.
         ended: Set when no further message of the body will be received.
-        is_refused: Whether the body was larger than the limit.
+        is_refused: Whether the body was too large or too slow.
+        limit: The largest body in bytes; more raises `BodyError` 413.
     """
 
     def __init__(
         self,
         scope: Mapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        receive: Callable[[], Awaitable[_Message]],
         leave: Callable[[], None],
-        limit: int,
+        limits: Limits,
     ) -> None:
-        self.data = b""
-        self.limit = limit
+        self.deadline = NEVER
+        self.limit = limits.max_body_size
         self.ended = asyncio.Event()
         self.is_refused = False
+        self._limits = limits
         self._receive = receive
         self._leave = leave
+        self._parts: list[bytes] = []  # of a body that is read as a whole
         self._size = 0
         self._is_cut = False
-        if not _has_body(scope):
+        self._receiving: asyncio.Future[_Message] | None = None
+        self._waited = 0.0  # seconds for the client, since `_seen` bytes had come
+        self._seen = 0
+        self._length = _length_of(scope)
+        if self._length == 0:
             self.ended.set()
+        elif limits.body_timeout:
+            self.set_timeout(limits.body_timeout)
+
+    def set_timeout(self, seconds: float) -> None:
+        """Give the whole body *seconds* from now."""
+        self.deadline = asyncio.get_running_loop().time() + seconds
+
+    @property
+    def data(self) -> bytes:
+        """What has been read by `read_all`."""
+        return b"".join(self._parts)
 
     @property
     def is_complete(self) -> bool:
@@ -53,22 +74,21 @@ class IncomingBody:
         return self.ended.is_set() and not self._is_cut
 
     async def read_all(self) -> bytes:
-        """Return the whole body; raises as `read_chunk`."""
-        chunks = []
+        """Return the whole body; raises as `read_chunk`. What was read goes to the next call if this is cancelled."""
         while chunk := await self.read_chunk():
-            chunks.append(chunk)
-        self.data = b"".join(chunks)
+            self._parts.append(chunk)
         return self.data
 
     async def read_chunk(self) -> bytes:
         """Return the next part, as it arrives; b"" at the end.
 
         Raises:
-            BodyError: The body is larger than the limit.
+            BodyError: The body is larger than the limit, or too slow.
             ClientGone: The client left before its end.
         """
+        self._check_size(max(self._length or 0, self._size))
         while not self.ended.is_set():
-            message = await self._receive()
+            message = await self._next()
             if message["type"] == "http.disconnect":
                 self.cut()
                 self._leave()
@@ -77,14 +97,44 @@ class IncomingBody:
                 self.ended.set()
             chunk: bytes = message.get("body", b"")
             self._size += len(chunk)
-            if self._size > self.limit:
-                self.is_refused = True
-                raise BodyError(413, f"The body is larger than {self.limit} bytes.")
+            self._check_size(self._size)
             if chunk:
                 return chunk
         if self._is_cut:
             raise ClientGone("The client closed the connection.")
         return b""
+
+    async def _next(self) -> _Message:
+        """Return the next message, for which the client has its time; that of the handler is not counted."""
+        if self._receiving is None:
+            self._receiving = asyncio.ensure_future(self._receive())
+        loop = asyncio.get_running_loop()
+        rate_seconds = self._limits.body_rate_timeout or NEVER
+        while True:
+            began = loop.time()
+            seconds = min(rate_seconds - self._waited, self.deadline - began)
+            done, _ = await asyncio.wait({self._receiving}, timeout=None if seconds == NEVER else max(seconds, 0))
+            now = loop.time()
+            self._waited += now - began
+            if done:
+                break
+            self._check_pace(now)
+        received, self._receiving = self._receiving, None
+        return received.result()
+
+    def _check_pace(self, now: float) -> None:
+        limits = self._limits
+        if now >= self.deadline or self._size - self._seen < limits.min_rate * limits.body_rate_timeout:
+            self._refuse(408, "The body did not arrive in time.")
+        self._waited, self._seen = 0.0, self._size
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limit:
+            self._refuse(413, f"The body is larger than {self.limit} bytes.")
+
+    def _refuse(self, status: int, reason: str) -> None:
+        self.is_refused = True
+        raise BodyError(status, reason)
 
     def cut(self) -> None:
         """Note that the rest of the body will never come."""
@@ -92,12 +142,25 @@ class IncomingBody:
             self._is_cut = True
             self.ended.set()
 
+    async def aclose(self) -> None:
+        """Wait for no further message."""
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.wait([self._receiving])
 
-def _has_body(scope: Mapping[str, Any]) -> bool:
-    """Return whether a body may follow; HTTP/2 and later tell only with the first message."""
+
+def _length_of(scope: Mapping[str, Any]) -> int | None:
+    """Return the length of the body, None where only its messages tell.
+
+    HTTP/2 needs no length, and some servers leave it out; but a GET over HTTP/1 without one has no body.
+    """
     if scope["type"] == "websocket":
-        return False
-    if not str(scope.get("http_version", "1.1")).startswith("1"):
-        return True
+        return 0
     fields = {bytes(name).lower(): bytes(value).strip() for name, value in scope["headers"]}
-    return b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+    length = fields.get(b"content-length", b"")
+    if b"transfer-encoding" in fields:
+        return None
+    if length:
+        return parse_whole(length)
+    is_old = str(scope.get("http_version", "1.1")).startswith("1")
+    return 0 if is_old and scope.get("method") in _BODILESS else None

@@ -14,10 +14,11 @@ from typing import Any, NoReturn, TypeVar
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine
 from tornado.iostream import StreamClosedError
 
-from torngas_aio.asgi.body import MAX_BODY_BYTES, IncomingBody
+from torngas_aio.asgi.body import IncomingBody
 from torngas_aio.asgi.outbox import Message, Outbox
 from torngas_aio.asgi.request import client_of, start_line_of
 from torngas_aio.http.contract import SERVER_NAME
+from torngas_aio.http.limits import Limits
 from torngas_aio.http.response import allows_body, check_length
 from torngas_aio.utils.numbers import parse_whole
 
@@ -36,12 +37,12 @@ class HTTPExchange(HTTPConnection):
     """A `torngas_aio.http.contract.Exchange` over an ASGI server's receive and send."""
 
     def __init__(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, max_body_size: int = MAX_BODY_BYTES
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limits: Limits | None = None
     ) -> None:
         self.context = client_of(scope)
         self.scope = scope
         self.start_line: RequestStartLine = start_line_of(scope)
-        self.body = IncomingBody(scope, receive, self._leave, max_body_size)
+        self.body = IncomingBody(scope, receive, self._leave, limits or Limits())
         self.is_finished = False
         self.is_gone = False
         self._has_begun = False
@@ -71,6 +72,7 @@ class HTTPExchange(HTTPConnection):
                 stirred.clear()
         finally:
             await self._stop_listening()
+            await self.body.aclose()
         return task.result()
 
     async def _stop_listening(self) -> None:
@@ -194,7 +196,8 @@ class HTTPExchange(HTTPConnection):
         self.body.limit = size
 
     def set_body_timeout(self, seconds: float) -> None:
-        """Nothing: the ASGI server's own deadlines hold."""
+        """Give this request's body *seconds* from now; it is answered 408 otherwise."""
+        self.body.set_timeout(seconds)
 
     async def drained(self) -> None:
         """Return when the server has taken what was written, but for 64 KiB.

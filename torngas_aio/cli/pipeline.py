@@ -39,7 +39,9 @@ def _lines(application: Application, route: Route | None, path: str) -> Iterator
     yield from _stage("call", pipeline.call_hooks)
     if route is not None:
         yield f"route      {route.pattern}" + (f"  name {route.name}" if route.name else "")
-    yield from _stage("request", stages.hooks["request"])
+    early = len(stages.before_body)
+    yield from _stage("request", stages.hooks["request"][:early], "before the body is read")
+    yield from _stage("request", stages.hooks["request"][early:], "once the body is read" if early else "")
     if route is not None:
         yield f"handler    {handler_name(route)}  {place_of(route.handler_class)}"
     yield from _rest(stages)

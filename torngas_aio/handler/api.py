@@ -32,8 +32,8 @@ class ApiHandler(WebHandler):
         request: Any = self.request
         # PERF: most requests have neither query nor body, and no header that names JavaScript: nothing is built then
         has_own = type(self).get_argument is not RequestHandler.get_argument
-        if has_own or request.query or request.body:
-            wanted: str | None = self.get_argument("format", None)
+        if has_own or request.query or (not request.is_body_ahead and request.body):
+            wanted: str | None = self._asked("format", None)
             if wanted:
                 return wanted
         if not request.may_mention(b"javascript"):
@@ -59,7 +59,7 @@ class ApiHandler(WebHandler):
         body = _json.dumps({} if obj is None else obj, ensure_ascii=ensure_ascii)
         if wanted == "jsonp":
             try:
-                body = _json.jsonp(self.get_argument("callback", "callback"), body)
+                body = _json.jsonp(self._asked("callback", "callback"), body)
             except ArgumentError as exc:
                 raise HTTPError(400, "%s", exc, reason="Invalid callback") from exc
             self.set_header("Content-Type", "application/javascript; charset=UTF-8")
@@ -69,6 +69,12 @@ class ApiHandler(WebHandler):
             raise HTTPError(400, "Unknown response format requested: %r", wanted, reason="Unknown format")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.write(body)
+
+    def _asked(self, name: str, default: str | None) -> Any:
+        """Return an argument of the request; of its query alone while the body is still to be read."""
+        request: Any = self.request
+        ask = self.get_query_argument if request.is_body_ahead else self.get_argument
+        return ask(name, default)
 
     def get_json_body(self) -> Any:
         """Return the value of the request's JSON body.

@@ -25,5 +25,5 @@ class ErrorHandler(WebHandler):
     def check_xsrf_cookie(self) -> None:
         """An error page changes nothing, so it asks for no token."""
 
-    def _cross_origin_protection(self) -> None:
+    def _check_origin(self) -> None:
         """An error page changes nothing, so any origin may see it."""

@@ -1,6 +1,6 @@
 """One request through its handler: hooks, method, response, whatever happens on the way.
 
-    perform    body > xsrf > request hooks > prepare, on_prepare > get/post/...
+    perform    origin > hooks before the body > body > xsrf > other request hooks > prepare, on_prepare > get/post/...
     complete   see `completing`
     on error   exception hooks > error page > complete
     cancelled  a bare 503 where nothing was sent yet > endcall hooks
@@ -27,7 +27,7 @@ from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.logger import OutageLog
-from torngas_aio.pipeline import PipelineRun
+from torngas_aio.pipeline import HookCall, PipelineRun
 
 __all__ = ["ExecutingHandler"]
 
@@ -52,6 +52,10 @@ class ExecutingHandler(CompletingHandler):
     request_timeout: float | None = None
     """Seconds for body, request hooks and method together; None: the application's, 0: none."""
 
+    max_body_size: int | None = None
+    """The largest body in bytes, larger ones are answered 413; None: the server's, 10 MiB by default."""
+
+    _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
 
     async def serve(  # noqa: C901  PERF: one coroutine for the whole run
@@ -131,7 +135,7 @@ class ExecutingHandler(CompletingHandler):
         cls = type(self)
         request: Any = self.request
         if (
-            self._run.stages.request
+            self._run.stages.awaits_before_method
             or request.connection.body is not NO_BODY
             or cls.prepare is not _PREPARE
             or cls.on_prepare is not _ON_PREPARE
@@ -141,6 +145,9 @@ class ExecutingHandler(CompletingHandler):
             return self._perform(args, kwargs)
         if args or kwargs or request.method != "GET":
             self._take_arguments(args, kwargs)
+            if request.method not in _SAFE_METHODS:
+                self._check_origin()
+                self._check_xsrf()
         else:
             self.path_args, self.path_kwargs = [], {}
         return self._begin_method()
@@ -149,17 +156,10 @@ class ExecutingHandler(CompletingHandler):
         request = self.request
         if request.method not in self.SUPPORTED_METHODS:
             raise HTTPError(405)
-        body = request.connection.body  # type: ignore[union-attr]  # an Exchange
-        if body is not NO_BODY and not self._stream_request_body:
-            await self._take_body(body)
         self._take_arguments(args, kwargs)
-        stages = self._run.stages
-        if stages.request:
-            forgetful = await self._run.request(self)
-            if self._finished:
-                _remind(forgetful)
-                return
-            stages = self._run.stages
+        await self._pass_guards()
+        if self._finished:
+            return
         if type(self).prepare is not _PREPARE:
             await _settled(self.prepare())
         if type(self).on_prepare is not _ON_PREPARE:
@@ -171,6 +171,35 @@ class ExecutingHandler(CompletingHandler):
         waits_for = self._begin_method()
         if waits_for is not None:
             await waits_for
+
+    async def _pass_guards(self) -> None:
+        """Run what may refuse the request, the body's arrival in between."""
+        is_unsafe = self.request.method not in _SAFE_METHODS
+        if is_unsafe:
+            self._check_origin()
+        stages = self._run.stages
+        has_ended = bool(stages.before_body) and await self._run_hooks(stages.before_body, is_body_ahead=True)
+        if self._finished:
+            return
+        body = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
+        if body is not NO_BODY and self._reads_body:
+            await self._take_body(body)
+        if is_unsafe:
+            self._check_xsrf()
+        if stages.request and not has_ended:
+            await self._run_hooks(stages.request)
+
+    async def _run_hooks(self, hooks: tuple[HookCall, ...], *, is_body_ahead: bool = False) -> bool:
+        """Run one half of the request stage; return whether it has ended the stage."""
+        request: Any = self.request
+        request.is_body_ahead = is_body_ahead
+        try:
+            has_ended, forgetful = await self._run.request(self, hooks)
+        finally:
+            request.is_body_ahead = False
+        if self._finished:
+            _remind(forgetful)
+        return has_ended
 
     def _begin_method(self) -> Awaitable[None] | None:
         """Call the method and return what is still to be awaited of it."""
@@ -198,8 +227,18 @@ class ExecutingHandler(CompletingHandler):
     def _take_arguments(self, args: Any, kwargs: Any) -> None:
         self.path_args = self._decoded(args) if args else []
         self.path_kwargs = {key: self.decode_argument(arg, key) for key, arg in kwargs.items()} if kwargs else {}
-        if self.request.method not in _SAFE_METHODS:
-            self._cross_origin_protection()
+
+    def _check_origin(self) -> None:
+        """Refuse what another site's page sends, as `cross_origin_protection` asks for; needs no body."""
+        if self.application.settings.get("cross_origin_protection"):
+            error = self._check_cross_origin(self.check_trusted_origin)
+            if error is not None:
+                raise HTTPError(403, "%s", error)
+
+    def _check_xsrf(self) -> None:
+        """Check the token, which may be a field of the body."""
+        if self.application.settings.get("xsrf_cookies"):
+            self.check_xsrf_cookie()
 
     def _decoded(self, args: Any) -> list[Any]:
         if type(self).decode_argument is _DECODE_ARGUMENT:  # PERF: Tornado's, without a call for each
@@ -210,7 +249,10 @@ class ExecutingHandler(CompletingHandler):
         return [self.decode_argument(arg) for arg in args]
 
     async def _take_body(self, body: Any) -> None:
-        self.request.body = body.data if body.is_complete else await body.read_all()
+        if self.max_body_size is not None:
+            self.request.connection.set_max_body_size(self.max_body_size)  # type: ignore[union-attr]  # an Exchange
+        if not self._stream_request_body:
+            self.request.body = body.data if body.is_complete else await body.read_all()
 
     async def _receive(self) -> None:
         body: Any = self.request.connection.body  # type: ignore[union-attr]  # an Exchange

@@ -5,7 +5,13 @@ Begin with `Limits`.
 
 from dataclasses import dataclass
 
-__all__ = ["NEVER", "Limits"]
+__all__ = ["MAX_BODY_BYTES", "MAX_DRAINED", "NEVER", "Limits"]
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""The largest request body that every server takes unless told otherwise."""
+
+MAX_DRAINED = 64 * 1024
+"""The largest unread body in bytes that is read and dropped, to keep the connection."""
 
 NEVER = float("inf")
 """A deadline that does not come."""
@@ -36,7 +42,7 @@ class Limits:
     max_line_size: int = 16 * 1024
     max_header_size: int = 64 * 1024
     max_header_count: int = 100
-    max_body_size: int = 100 * 1024 * 1024
+    max_body_size: int = MAX_BODY_BYTES
     max_keep_alive_requests: int = 0
     header_timeout: float = 10.0
     idle_connection_timeout: float = 60.0

@@ -23,7 +23,7 @@ from torngas_aio.http.connection import HTTPExchange
 from torngas_aio.http.contract import BodyError, ClientGone, Successor
 from torngas_aio.http.head import CHUNKED, Head, Refusal
 from torngas_aio.http.hub import Hub, logger
-from torngas_aio.http.limits import NEVER
+from torngas_aio.http.limits import MAX_DRAINED, NEVER
 from torngas_aio.http.response import opening
 from torngas_aio.http.stream import TransportStream
 
@@ -33,7 +33,6 @@ _READY, _BODY, _BUSY, _DRAINING, _SWITCHING, _CLOSING, _GONE = range(7)
 
 _MAX_AHEAD = 64 * 1024  # bytes of later requests that are held while one is being answered
 _TURN_BYTES = 16 * 1024  # of a chunked body, decoded in one turn of the loop: at most 3,000 chunks, about 2 ms
-_MAX_DRAINED = 64 * 1024  # an unread body up to this size is read and dropped, to keep the connection
 
 _empty_lines: Any = re.compile(rb"(?:\r\n)*").match
 
@@ -263,7 +262,7 @@ class HTTPProtocol(Channel):
             return True
         if not isinstance(body, IncomingBody) or (body.is_ended and not body.has_failed):
             return False
-        return body.has_failed or body.is_held_back or body.missing > _MAX_DRAINED
+        return body.has_failed or body.is_held_back or body.missing > MAX_DRAINED
 
     def end_exchange(self, exchange: HTTPExchange) -> None:
         """Go on after *exchange*, which is answered."""

@@ -31,6 +31,12 @@ from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
 
+_OF_THE_BODY = ("arguments", "body_arguments", "files")
+_AHEAD = (
+    "A request hook with `before_body = True` asked for the body, or for an argument that may stand in it. "
+    "Use get_query_argument(), or set `before_body = False` on the hook's class: it then runs once the body is read."
+)
+
 MAX_QUERY_FIELDS = 1000
 """How many fields a query string may hold; more are refused with 400, as in Tornado 6.6."""
 
@@ -60,6 +66,7 @@ class Request(HTTPServerRequest):
     # Class attributes stand in until something changes them.
     _scope: Any = None
     _body = b""
+    _is_body_ahead = False
     _finish_time = None
     _is_body_parsed = False
     _plain_cookies: dict[str, str] | None
@@ -81,16 +88,34 @@ class Request(HTTPServerRequest):
 
     @property
     def body(self) -> bytes:
-        """The body, once it has been read."""
+        """The body, once it has been read.
+
+        Raises:
+            RuntimeError: A hook with `before_body` asks.
+        """
+        if self._is_body_ahead:
+            raise RuntimeError(_AHEAD)
         return self._body
 
     @body.setter
     def body(self, body: bytes) -> None:
         self._body = body
         # What was looked at before the body was there is built again, with the body's arguments.
-        for name in ("arguments", "body_arguments", "files"):
+        for name in _OF_THE_BODY:
             self.__dict__.pop(name, None)
         self._is_body_parsed = False
+
+    @property
+    def is_body_ahead(self) -> bool:
+        """Whether hooks run that come before the body: asking for it, or for arguments that it may hold, raises."""
+        return self._is_body_ahead
+
+    @is_body_ahead.setter
+    def is_body_ahead(self, is_ahead: bool) -> None:
+        self._is_body_ahead = is_ahead
+        if is_ahead:
+            for name in _OF_THE_BODY:  # a call hook may have looked at them
+                self.__dict__.pop(name, None)
 
     def raw_header(self, name: bytes) -> bytes | None:
         """Return the first value of the header *name* (lower case) without building the header dict."""
@@ -162,6 +187,8 @@ class Request(HTTPServerRequest):
         """
         if self._is_body_parsed:
             return
+        if self._is_body_ahead:
+            raise RuntimeError(_AHEAD)
         self._is_body_parsed = True
         body_arguments: _Arguments = {}
         files: dict[str, list[HTTPFile]] = {}
@@ -204,7 +231,7 @@ def _query(request: Request) -> _Arguments:
 
 def _arguments(request: Request) -> _Arguments:
     arguments = {key: list(values) for key, values in request.query_arguments.items()}
-    if request._body:
+    if request._body or request._is_body_ahead:
         _merge(arguments, request.body_arguments)
     return arguments
 

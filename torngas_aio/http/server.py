@@ -48,7 +48,7 @@ class HTTPServer:
         max_header_size: 64 KiB, request line included; 431 beyond.
         idle_connection_timeout: Between requests; 60 s.
         body_timeout: A whole body; none by default, see *body_rate_timeout*.
-        max_body_size: 100 MiB, or `max_buffer_size` where only that is given; 413 beyond.
+        max_body_size: 10 MiB, or `max_buffer_size` where only that is given; 413 beyond.
         trusted_downstream: Addresses and networks of proxies, "unix" for unix sockets; this machine.
         trusted_headers: The forwarded headers that these set; X-Forwarded-For and X-Forwarded-Proto.
         max_header_count: 100; 431 beyond.

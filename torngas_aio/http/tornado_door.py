@@ -33,12 +33,15 @@ from tornado.iostream import IOStream, SSLIOStream
 
 from torngas_aio.http.contract import SERVER_NAME, BodyError, ClientGone, DirectApplication, Successor, answer
 from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
+from torngas_aio.http.limits import MAX_BODY_BYTES, MAX_DRAINED
 from torngas_aio.http.request import Request
 from torngas_aio.http.response import allows_body, check_length
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["TornadoDoor", "TornadoExchange"]
 
-_BODILESS = ("GET", "HEAD", "OPTIONS", "DELETE")
+_NO_LIMIT = 1 << 60
+_TORNADOS_BUFFER = 100 * 1024 * 1024  # Tornado's `max_buffer_size` where none was given
 
 logger = logging.getLogger("torngas_aio.http")
 
@@ -79,11 +82,12 @@ class TornadoDoor(HTTPMessageDelegate):
         # Tornado's `xheaders` lends the client's address to the connection only while it reads the request.
         request.remote_ip, request.protocol = request.remote_ip, request.protocol
         exchange.method = line.method
+        exchange.body.expect(headers)
         context = contextvars.copy_context() if self._context_for is None else self._context_for(request)
         task = asyncio.get_running_loop().create_task(answer(self._application, request), context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        if start_line.method in _BODILESS and "Content-Length" not in headers and "Transfer-Encoding" not in headers:
+        if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
             return None
         # Tornado reads the body, and looks at its limits, when this is done: `prepare` may change them before.
         task.add_done_callback(self._exchange.body.discard)
@@ -154,9 +158,7 @@ class _Unpacker:
     def _count(self, size: int) -> None:
         self._worked += size
         self._size += size
-        limit = self._exchange.max_body_size
-        if self._size > limit:
-            raise BodyError(413, f"The body is larger than {limit} bytes.")
+        self._exchange.body.check_size(self._size)
 
     def end(self) -> None:
         """Fail the body when its last member is not complete."""
@@ -168,7 +170,6 @@ class _Unpacker:
     def _fail(self, error: BodyError) -> None:
         if not self._exchange.body.has_failed:
             self._exchange.body.feed_error(error)
-            self._exchange.close_after()
 
 
 class TornadoExchange(HTTPConnection):
@@ -182,7 +183,12 @@ class TornadoExchange(HTTPConnection):
         self.is_finished = False
         params = getattr(connection, "params", None)
         self.chunk_size: int = getattr(params, "chunk_size", 65536)
-        self.max_body_size: int = getattr(params, "max_body_size", None) or self.stream.max_buffer_size
+        buffer = self.stream.max_buffer_size
+        self.body.limit = getattr(params, "max_body_size", None) or (
+            MAX_BODY_BYTES if buffer == _TORNADOS_BUFFER else buffer
+        )
+        connection.set_max_body_size(_NO_LIMIT)  # type: ignore[attr-defined]  # the body counts: a 413, not Tornado's 400
+        self._is_framed = False  # whether the answer's end is seen before `finish`
         self._written: Awaitable[None] | None = None
         self._close_callback: Callable[[], Any] | None = None
         connection.set_close_callback(self.client_left)  # type: ignore[attr-defined]  # as Tornado's handlers do
@@ -212,6 +218,10 @@ class TornadoExchange(HTTPConnection):
 
     def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
+        body = self.body
+        if body.has_failed or (body.is_unread and not body.may_drain):
+            self.close_after()
+        self._is_framed = "Content-Length" in headers
         self._written = self._connection.write_headers(start_line, headers, chunk)
         return self._written
 
@@ -225,7 +235,10 @@ class TornadoExchange(HTTPConnection):
         self.is_finished = True
         self._close_callback = None
         self._connection.set_close_callback(None)
-        self._connection.finish()
+        if self._is_framed and self.body.may_drain:
+            self.body.drain(self._connection.finish)  # Tornado closes the connection where it is called earlier
+        else:
+            self._connection.finish()
 
     def close_after(self) -> None:
         """Have the answer say `Connection: close`, and close after it."""
@@ -250,8 +263,7 @@ class TornadoExchange(HTTPConnection):
         self._close_callback = callback
 
     def set_max_body_size(self, size: int) -> None:
-        self.max_body_size = size
-        self._connection.set_max_body_size(size)
+        self.body.limit = size
 
     def set_body_timeout(self, seconds: float) -> None:
         self._connection.set_body_timeout(seconds)
@@ -281,9 +293,19 @@ class TornadoExchange(HTTPConnection):
 
 
 class _Body:
-    """The request's body, between Tornado's reader and the application."""
+    """The request's body, between Tornado's reader and the application.
+
+    Attributes:
+        limit: The largest size that is handed on.
+        wanted: Done when Tornado may read the body.
+    """
 
     def __init__(self) -> None:
+        self.limit = MAX_BODY_BYTES
+        self._length: int | None = None
+        self._size = 0
+        self._expects_continue = False
+        self._after_end: Callable[[], None] | None = None
         self._chunks: deque[bytes] = deque()
         self._has_ended = False
         self._error: Exception | None = None
@@ -292,6 +314,33 @@ class _Body:
         self._is_discarded = False
         self._is_streaming = False
         self.wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def expect(self, headers: HTTPHeaders) -> None:
+        """Note what the request's head says about the body."""
+        if "Transfer-Encoding" not in headers:
+            self._length = parse_whole(headers.get("Content-Length", ""))
+        self._expects_continue = "Expect" in headers
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether a body is to come that has not been asked for."""
+        return not (self._has_ended or self.wanted.done())
+
+    @property
+    def may_drain(self) -> bool:
+        """Whether the body can be read and dropped, to keep the connection: it is unread, small and on its way."""
+        is_small = self._length is not None and self._length <= MAX_DRAINED
+        return self.is_unread and is_small and not self._expects_continue
+
+    def drain(self, after: Callable[[], None]) -> None:
+        """Drop the body, and call *after* at its end."""
+        self._after_end = after
+        self.discard()
+
+    def check_size(self, size: int) -> None:
+        """Raise BodyError where the body is larger than it may be."""
+        if size > self.limit:
+            raise BodyError(413, f"The body is larger than {self.limit} bytes.")
 
     def discard(self, *_: object) -> None:
         """Drop what is here and what still arrives: this body is not read any more."""
@@ -313,12 +362,18 @@ class _Body:
         return b"".join(self._chunks)
 
     def feed(self, chunk: bytes) -> Awaitable[None] | None:
-        if self._is_discarded:
+        if self._is_discarded or self._error is not None:
+            return None
+        self._size += len(chunk)
+        try:
+            self.check_size(self._size)
+        except BodyError as exc:
+            self.feed_error(exc)
             return None
         self._chunks.append(bytes(chunk))
         self._wake()
         if not self._is_streaming:
-            return None  # Tornado bounds the body by max_body_size
+            return None  # bounded by the limit
         self._taken = asyncio.get_running_loop().create_future()
         return self._taken
 
@@ -329,6 +384,8 @@ class _Body:
     def feed_end(self) -> None:
         self._has_ended = self._error is None
         self._wake()
+        if self._after_end is not None:
+            self._after_end()
 
     def feed_error(self, error: Exception) -> None:
         if not self._has_ended:
@@ -337,6 +394,7 @@ class _Body:
         self._let_go()
 
     async def read_all(self) -> bytes:
+        self._check_length()
         self._is_streaming = False  # a chunk that waits to be taken must not hold back the rest
         self._want()
         self._let_go()
@@ -347,6 +405,7 @@ class _Body:
         return body
 
     async def read_chunk(self) -> bytes:
+        self._check_length()
         self._is_streaming = True
         self._want()
         while not self._chunks:
@@ -355,6 +414,13 @@ class _Body:
             self._let_go()
             await self._wait()
         return self._chunks.popleft()
+
+    def _check_length(self) -> None:
+        if self._error is None and not self._has_ended:
+            try:
+                self.check_size(self._length or 0)
+            except BodyError as exc:
+                self.feed_error(exc)
 
     async def _wait(self) -> None:
         if self._error is not None:

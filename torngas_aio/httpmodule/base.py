@@ -28,6 +28,12 @@ class BaseHttpModule:
     the order in which they are declared, common modules before those of the route.
     """
 
+    before_body = False
+    """Whether `begin_request` runs before the request's body is read; asking for the body there raises."""
+
+    depends_on: tuple[Any, ...] = ()
+    """Classes, or dotted paths of such, whose request hooks must run before this one's; checked at start."""
+
     @no_hook
     async def begin_request(self, handler: Any, clear: Clear) -> Any:
         """Before the handler's method. Finish the response and return a true value to keep it from running."""

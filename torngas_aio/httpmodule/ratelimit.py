@@ -66,6 +66,8 @@ class RateLimit(BaseHttpModule):
         ConfigError: A limit, storage or strategy that does not exist.
     """
 
+    before_body = True
+
     limit: str | None = None
     """Such as `"5/minute"` or `"5/minute;50/day"`; None: the setting's default."""
 

@@ -21,6 +21,12 @@ class BaseMiddleware:
     Errors go to process_exception; process_shutdown is the last word.
     """
 
+    before_body = False
+    """Whether `process_request` runs before the request's body is read; asking for the body there raises."""
+
+    depends_on: tuple[Any, ...] = ()
+    """Classes, or dotted paths of such, whose request hooks must run before this one's; checked at start."""
+
     @no_hook
     async def process_init(self, application: Any) -> Any:
         """Run once in the running loop, before the first request; in declared order."""

@@ -51,6 +51,8 @@ class CORSMiddleware:
         ConfigError: With every fault of the options; `*` together with credentials is one.
     """
 
+    before_body = True
+
     def __init__(self, **options: Any) -> None:
         given: Mapping[str, Any] = options or settings.CORS
         chosen = {**CORS_DEFAULTS, **given}

@@ -37,6 +37,8 @@ _KEY = "torngas_aio.session"
 class SessionMiddleware(BaseMiddleware):
     """Gives each handler its visitor's session, as SESSION in the settings describes it."""
 
+    before_body = True
+
     async def process_init(self, application: Any) -> None:
         session_store()  # a fault of SESSION or CACHES is found now, not at the first visitor
 

@@ -14,7 +14,7 @@ Begin with `Pipeline`.
 """
 
 from torngas_aio.pipeline.compiled import Pipeline, RouteAware
-from torngas_aio.pipeline.hooks import FAILED, ROUTE_STAGES, STAGES, Hook, hooks_of, imported, made, no_hook
+from torngas_aio.pipeline.hooks import FAILED, ROUTE_STAGES, STAGES, Hook, HookCall, hooks_of, imported, made, no_hook
 from torngas_aio.pipeline.run import IDLE, NOTHING, PipelineRun, RouteStages
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ROUTE_STAGES",
     "STAGES",
     "Hook",
+    "HookCall",
     "Pipeline",
     "PipelineRun",
     "RouteAware",

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from torngas_aio.exception import ConfigError
-from torngas_aio.pipeline.hooks import FAILED, REVERSED, ROUTE_STAGES, STAGES, Hook, hooks_of, imported, made
+from torngas_aio.pipeline.hooks import (
+    FAILED,
+    REVERSED,
+    ROUTE_STAGES,
+    STAGES,
+    Hook,
+    hooks_of,
+    imported,
+    made,
+    order_faults,
+)
 from torngas_aio.pipeline.run import RouteStages
 
 __all__ = ["Pipeline", "RouteAware"]
@@ -71,6 +81,7 @@ class Pipeline:
         self.call = tuple(hook.call for hook in self.call_hooks)
         self._compiled: dict[tuple[str | None, int], RouteStages] = {}
         self.unrouted = RouteStages({stage: self._plain(stage) for stage in ROUTE_STAGES})
+        ConfigError.gather(order_faults(self.unrouted.hooks["request"]))
         self.is_idle = not self.call and not self.unrouted.has_any and not self._route_aware
 
     def attach(self, route_names: Iterable[str]) -> None:
@@ -88,6 +99,14 @@ class Pipeline:
         self._patterns = tuple(patterns)
         self.has_patterns = bool(patterns)
         self._compiled.clear()
+        if self._route_aware:
+            ConfigError.gather(self._order_faults(names))
+
+    def _order_faults(self, names: Iterable[str]) -> dict[str, None]:
+        """Return the faults in the order of request hooks on any route, each once."""
+        every_pattern = (1 << len(self._patterns)) - 1
+        folded = (self._folded(name, every_pattern) for name in (None, *names))
+        return dict.fromkeys(fault for hooks in folded for fault in order_faults(RouteStages(hooks).hooks["request"]))
 
     def mask_of(self, path: str) -> int:
         """Return which path patterns match *path*, as a bit mask; 0 where there are none to match."""

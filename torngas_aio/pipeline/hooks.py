@@ -4,7 +4,7 @@ Begin with `hooks_of`.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ __all__ = [
     "imported",
     "made",
     "no_hook",
+    "order_faults",
 ]
 
 STAGES = ("init", "call", "request", "render", "response", "endcall", "exception", "shutdown")
@@ -48,12 +49,16 @@ class Hook:
         owner: The class that was declared; the function may be inherited from another.
         name: The method's name, such as "process_request" or "begin_request".
         call: The bound coroutine function.
+        before_body: Of a request hook: it runs before the request's body is read.
+        depends_on: Classes whose request hooks must have run before this one.
     """
 
     stage: str
     owner: type
     name: str
     call: HookCall
+    before_body: bool = False
+    depends_on: tuple[type, ...] = ()
 
     @property
     def location(self) -> str:
@@ -95,8 +100,37 @@ def hooks_of(instance: Any, names: Mapping[str, str], faults: list[str]) -> dict
                 f"write `async def {name}(self, {', '.join(_ARGUMENTS[stage])})`."
             )
             continue
-        hooks[stage] = [Hook(stage, owner, name, function)]
+        hooks[stage] = [_hook(stage, owner, name, function, faults)]
     return hooks
+
+
+def _hook(stage: str, owner: type, name: str, function: Any, faults: list[str]) -> Hook:
+    if stage != "request":
+        return Hook(stage, owner, name, function)
+    instance = getattr(function, "__self__", owner)
+    before_body = bool(getattr(function, "before_body", getattr(instance, "before_body", False)))
+    place = f"{owner.__module__}.{owner.__qualname__}.depends_on"
+    found = [imported(declared, place, faults) for declared in getattr(instance, "depends_on", ())]
+    classes = tuple(cls for cls in found if isinstance(cls, type))
+    faults += [f"{place}: {cls!r} is not a class." for cls in found if cls is not FAILED and cls not in classes]
+    return Hook(stage, owner, name, function, before_body, classes)
+
+
+def order_faults(hooks: Sequence[Hook]) -> Iterator[str]:
+    """Yield a sentence for each request hook that would run before one that it depends on.
+
+    Args:
+        hooks: Request hooks in the order in which they run.
+    """
+    for index, hook in enumerate(hooks):
+        for other in hooks[index + 1 :]:
+            if other.owner is not hook.owner and issubclass(other.owner, hook.depends_on):
+                yield f"{hook} depends on {other}, which runs after it. " + (
+                    f"{hook.name} runs before the body is read: set `before_body = True` on {other.owner.__qualname__} "
+                    f"too, or `before_body = False` on {hook.owner.__qualname__}."
+                    if hook.before_body and not other.before_body
+                    else f"Declare {other.owner.__qualname__} before {hook.owner.__qualname__}."
+                )
 
 
 _ARGUMENTS = {

@@ -18,19 +18,36 @@ logger = logging.getLogger("torngas_aio.pipeline")
 
 
 class RouteStages:
-    """What runs for one route: a flat tuple of bound coroutine functions for each stage."""
+    """What runs for one route: a flat tuple of bound coroutine functions for each stage.
 
-    __slots__ = ("awaits_after_method", "endcall", "exception", "has_any", "hooks", "render", "request", "response")
+    The request stage has two halves, `before_body` and `request`, each in declared order.
+    """
+
+    __slots__ = (
+        "awaits_after_method",
+        "awaits_before_method",
+        "before_body",
+        "endcall",
+        "exception",
+        "has_any",
+        "hooks",
+        "render",
+        "request",
+        "response",
+    )
 
     def __init__(self, hooks: Mapping[str, Sequence[Hook]]) -> None:
         self.hooks: dict[str, tuple[Hook, ...]] = {stage: tuple(hooks.get(stage, ())) for stage in ROUTE_STAGES}
+        self.hooks["request"] = tuple(sorted(self.hooks["request"], key=lambda hook: not hook.before_body))
         calls = {stage: tuple(hook.call for hook in found) for stage, found in self.hooks.items()}
-        self.request = calls["request"]
+        self.before_body = tuple(hook.call for hook in self.hooks["request"] if hook.before_body)
+        self.request = calls["request"][len(self.before_body) :]
         self.render = calls["render"]
         self.response = calls["response"]
         self.endcall = calls["endcall"]
         self.exception = calls["exception"]
         self.has_any = any(self.hooks.values())
+        self.awaits_before_method = bool(calls["request"])
         self.awaits_after_method = bool(self.response or self.endcall)
 
 
@@ -68,16 +85,20 @@ class PipelineRun:
             if await hook(request, clear) or self.is_cleared:
                 return
 
-    async def request(self, handler: Any) -> HookCall | None:
-        """Run the request hooks; return the one that finished the response without saying so, if any."""
+    async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
+        """Run *hooks*, one half of the request stage.
+
+        Returns:
+            Whether the stage has ended, and the hook that finished the response without saying so, if any.
+        """
         clear = self.clear
-        for hook in self.stages.request:
+        for hook in hooks:
             is_last = await hook(handler, clear)
             if handler._finished:
-                return None if is_last else hook
+                return True, None if is_last else hook
             if is_last or self.is_cleared:
-                return None
-        return None
+                return True, None
+        return False, None
 
     async def render(self, handler: Any, template_name: str, kwargs: dict[str, Any]) -> None:
         """Run the render hooks; `kwargs` are the template's, given to each hook as keywords."""
