@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,19 @@ async def test_background_tasks_are_cancelled_at_the_end_and_their_errors_logged
         await asyncio.sleep(0)
     assert TOLD == ["cancelled"]
     assert "The background task the sum failed." in caplog.text
+
+
+async def send() -> None: ...
+
+
+@pytest.mark.parametrize("make", [send, lambda: asyncio.sleep(0), lambda: None, lambda: "send"])
+async def test_start_soon_wants_a_function_not_a_coroutine(make: Callable[[], Any]) -> None:
+    application = Application([])
+    async with TestClient(application):
+        given = make()
+        with pytest.raises(TypeError, match=r"write start_soon\(send, x\), not start_soon\(send\(x\)\)"):
+            application.background.start_soon(given)
+        assert len(application.background) == 0
 
 
 async def test_sockets_close_with_1001_when_the_application_stops(door: str) -> None:

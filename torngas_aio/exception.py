@@ -12,7 +12,7 @@
     ├── Unavailable           (ConnectionError)  a store did not answer in time
     │   ├── CacheUnavailable
     │   └── DatabaseUnavailable
-    ├── PoolExhausted         (TimeoutError)   every connection stayed in use until the deadline
+    ├── PoolExhausted         (TimeoutError)   every connection or thread stayed in use
     ├── ConcurrentUse         (RuntimeError)   one database session was used from two tasks at once
     ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
     ├── SerializationError    (ValueError)     a value that the serializer cannot write or read
@@ -159,7 +159,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class PoolExhausted(BaseError, TimeoutError):
-    """Every pooled connection stayed in use for the whole of the allowed wait.
+    """Every pooled connection stayed in use for the whole of the allowed wait, or too many calls wait for a thread.
 
     Attributes:
         status_code: What a request is answered that does not catch it.

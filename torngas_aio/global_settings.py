@@ -51,6 +51,9 @@ TORNADO_CONF: dict[str, Any] = {
 THREADS_NUM: int = os.cpu_count() or 1
 """How many threads `async_execute` keeps for plain functions."""
 
+THREADS_MAX_WAITING: int = 1000
+"""How many calls of `async_execute` may wait for a thread; a further one is answered with 503."""
+
 WHITELIST: tuple[str, ...] | bool = False
 """Addresses and networks that `whitelisted` lets pass; False: none are listed."""
 

@@ -11,12 +11,14 @@ Begin with `Lifespan`.
 
 import asyncio
 import contextvars
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from torngas_aio._closing import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed
 from torngas_aio.errorpage.masking import Showing
+from torngas_aio.exception import NotCallableError
 from torngas_aio.utils.text import escape_controls
 
 __all__ = ["Background", "Lifespan", "StopEvent"]
@@ -128,7 +130,17 @@ class Background:
         Args:
             name: What the log calls the task; the function's own name.
             daemon: It runs for as long as the application does: a stop cancels it without waiting for its end.
+
+        Raises:
+            NotCallableError: *function* is a coroutine, as for `create_task`, or cannot be called for another reason.
         """
+        if not callable(function):
+            if inspect.iscoroutine(function):
+                function.close()  # else Python warns that it was never awaited
+            raise NotCallableError(
+                f"start_soon() takes a function and its arguments, not {function!r}: "
+                "write start_soon(send, x), not start_soon(send(x))."
+            )
         title = name or str(getattr(function, "__qualname__", function))
         task = asyncio.get_running_loop().create_task(_run(title, function, *args), name=title)
         if daemon:

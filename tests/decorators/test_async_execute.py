@@ -11,7 +11,7 @@ from tornado import gen
 
 from torngas_aio._closing import close_all
 from torngas_aio.decorators.async_execute import _threads_of, async_execute
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, PoolExhausted
 from torngas_aio.settings_manager import settings
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
@@ -159,6 +159,20 @@ async def test_no_more_run_at_a_time_than_there_are_threads(gate: Gate) -> None:
     gate.open()
     await asyncio.gather(*held)
     assert (gate.most, gate.finished) == (3, 9)
+
+
+@pytest.mark.parametrize(("threads", "waiting"), [(1, 0), (1, 2), (3, 4)])
+async def test_only_so_many_calls_wait_for_a_thread(gate: Gate, threads: int, waiting: int) -> None:
+    with settings.override(THREADS_NUM=threads, THREADS_MAX_WAITING=waiting):
+        held = [async_execute(gate)() for _ in range(threads + waiting)]  # all in one turn of the loop
+        with pytest.raises(PoolExhausted, match=f"all {threads} threads .* and {waiting} calls"):
+            async_execute(gate)()
+    await gate.wait_for(threads)
+    with pytest.raises(PoolExhausted):
+        async_execute(gate)()
+    gate.open()
+    await asyncio.gather(*held)
+    assert await async_execute(len)("ab") == 2
 
 
 async def test_a_caller_cancelled_in_the_queue_means_it_never_runs(gate: Gate) -> None:

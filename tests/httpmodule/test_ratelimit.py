@@ -1,6 +1,7 @@
 """So many requests in such a time, for each client, over real sockets."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,10 +63,13 @@ def served(*modules: type[RateLimit], **options: Any) -> Application:
         return Application([("/", Main), ("/other", Main)], middlewares=[middleware])
 
 
-async def test_the_requests_that_are_too_many_are_answered_429() -> None:
+async def test_the_requests_that_are_too_many_are_answered_429_without_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with TestClient(served(Three)) as client:
         answers = [await client.get("/") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0", "0"]
     assert {answer.headers["RateLimit-Limit"] for answer in answers} == {"3"}
     assert all(0 <= int(answer.headers["RateLimit-Reset"]) <= 3600 for answer in answers)

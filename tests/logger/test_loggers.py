@@ -8,7 +8,7 @@ from tornado.web import RequestHandler
 
 from torngas_aio.application import Application
 from torngas_aio.handler import WebHandler
-from torngas_aio.logger import request_summary
+from torngas_aio.logger import level_of, request_summary
 from torngas_aio.middleware.accesslog import AccessLogMiddleware
 from torngas_aio.utils.text import quote_field
 
@@ -62,3 +62,18 @@ def test_tornado_s_line_and_the_access_log_s_are_quoted(
 class _Connection:
     def set_close_callback(self, callback: object) -> None:
         """Tornado's handlers register themselves."""
+
+
+@pytest.mark.parametrize(
+    ("status", "level"),
+    [
+        (200, logging.INFO),
+        (404, logging.WARNING),
+        (428, logging.WARNING),
+        (429, logging.INFO),
+        (430, logging.WARNING),
+        (500, logging.ERROR),
+    ],
+)
+def test_the_level_of_a_status(status: int, level: int) -> None:
+    assert level_of(status) == level

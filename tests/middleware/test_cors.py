@@ -13,7 +13,7 @@ from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
 
 OPTIONS: dict[str, Any] = {
-    "allow_origins": ["https://app.example.com", "https://*.shop.example:8443", "null"],
+    "allow_origins": ["https://app.example.com", "https://*.shop.example:8443"],
     "allow_methods": ["GET", "PUT"],
     "allow_headers": ["X-Token"],
     "expose_headers": ["X-Total"],
@@ -107,7 +107,6 @@ async def test_other_options_requests_reach_their_handler(client: TestClient, he
         "HTTPS://APP.example.com",
         "https://a.shop.example:8443",
         "https://a.b.shop.example:8443",
-        "null",
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/fails", "/nothing"])
@@ -187,6 +186,16 @@ def test_every_fault_of_the_options_is_in_one_list() -> None:
     assert len(caught.value.faults) == 11
 
 
-def test_a_star_with_credentials_is_refused() -> None:
+@pytest.mark.parametrize("origins", ["*", "null", ["https://a.example", "null"], ("null", "https://*.a.example")])
+def test_a_star_or_null_with_credentials_is_refused(origins: Any) -> None:
     with pytest.raises(ConfigError, match="every site act as the visitor"):
-        CORSMiddleware(allow_origins="*", allow_credentials=True)
+        CORSMiddleware(allow_origins=origins, allow_credentials=True)
+    CORSMiddleware(allow_origins=origins)
+
+
+async def test_null_is_allowed_without_credentials() -> None:
+    application = Application([("/", Main)], middlewares=[CORSMiddleware(allow_origins="null")])
+    async with TestClient(application) as client:
+        answer = await client.get("/", headers={"Origin": "null"})
+    assert answer.headers["Access-Control-Allow-Origin"] == "null"
+    assert "Access-Control-Allow-Credentials" not in answer.headers

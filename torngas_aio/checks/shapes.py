@@ -152,6 +152,7 @@ SHAPES: dict[str, Check] = {
         },
     ),
     "THREADS_NUM": whole(1),
+    "THREADS_MAX_WAITING": whole(0),
     "WHITELIST": either(False, sequence_of(address)),
     "ALLOWED_HOSTS": sequence_of(text),
     "SECURITY_HEADERS": mapping_of(either(None, text)),

@@ -1,6 +1,6 @@
 """Plain functions, run in threads and awaited like coroutines.
 
-    call ──> future for the caller
+    call ──> future for the caller; PoolExhausted where THREADS_MAX_WAITING wait already
          └─> task of this loop: wait for one of THREADS_NUM places ─> thread ─> result ─> future, callback
 
     the caller is cancelled …            the function
@@ -24,7 +24,7 @@ import anyio
 import anyio.to_thread
 
 from torngas_aio._closing import close_with_loop
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, PoolExhausted
 from torngas_aio.settings_manager import settings
 
 __all__ = ["async_execute"]
@@ -50,6 +50,7 @@ def async_execute(function: Callable[_Parameters, _Result]) -> Callable[..., asy
 
     Raises:
         ArgumentError: *function* is a coroutine function, which needs no thread.
+        PoolExhausted: It was called while THREADS_MAX_WAITING calls were waiting for a thread; answered with 503.
         RuntimeError: It was called where no loop runs, such as in another such function.
     """
     if isinstance(function, (staticmethod, classmethod)):
@@ -77,7 +78,8 @@ def async_execute(function: Callable[_Parameters, _Result]) -> Callable[..., asy
 class _Threads:
     """The threads of one loop, and the tasks that wait for them."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
         self._limiter = anyio.CapacityLimiter(places)
         self._unlimited = anyio.CapacityLimiter(math.inf)
         self._waiting: set[asyncio.Task[None]] = set()
@@ -86,6 +88,11 @@ class _Threads:
     def start(
         self, call: Callable[[], _Result], callback: Callable[[_Result], object] | None, name: str
     ) -> asyncio.Future[_Result]:
+        if len(self._waiting) >= self._max_waiting + self._limiter.available_tokens:  # new tasks wait for a moment
+            raise PoolExhausted(
+                f"{name}: all {self._limiter.total_tokens:g} threads (THREADS_NUM) are in use and "
+                f"{self._max_waiting} calls (THREADS_MAX_WAITING) wait for one."
+            )
         if not self._waiting and not self._running:
             close_with_loop("the threads of async_execute", self.drain)
         result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
@@ -154,5 +161,5 @@ _by_loop: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads]" = WeakKeyDict
 def _threads_of(loop: asyncio.AbstractEventLoop) -> _Threads:
     threads = _by_loop.get(loop)
     if threads is None:
-        threads = _by_loop[loop] = _Threads(int(settings.THREADS_NUM))
+        threads = _by_loop[loop] = _Threads(int(settings.THREADS_NUM), int(settings.THREADS_MAX_WAITING))
     return threads

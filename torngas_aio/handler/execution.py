@@ -319,6 +319,8 @@ class ExecutingHandler(CompletingHandler):
         """Log an uncaught error; a store that is down or overloaded is one line a second, without a traceback."""
         if isinstance(value, Unavailable | PoolExhausted):
             _outages.report((typ, str(value)), "%s failed: %s", self._request_summary(), value)
+        elif isinstance(value, HTTPError) and value.status_code == 429:
+            logger.debug("%s: %s", self._request_summary(), value)  # the access log has the line
         else:
             super().log_exception(typ, value, tb)
 

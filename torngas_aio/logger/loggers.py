@@ -39,8 +39,11 @@ syslogger = SysLogger = _SysLogger()
 
 
 def level_of(status: int) -> int:
-    """Return the level at which an answer with *status* is logged, in Tornado's line and in the middleware's."""
-    return logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+    """Return the level at which an answer with *status* is logged, in Tornado's line and in the middleware's.
+
+    429 counts as information: a limit that works is no warning, and its lines would come by the thousand.
+    """
+    return logging.INFO if status < 400 or status == 429 else logging.WARNING if status < 500 else logging.ERROR
 
 
 def request_summary(request: HTTPServerRequest) -> str:

@@ -28,7 +28,7 @@ CORS_DEFAULTS: dict[str, Any] = {
     "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (),  # besides those that are always allowed; '*' for all
     "expose_headers": (),  # that scripts may read besides the usual ones
-    "allow_credentials": False,  # whether cookies are sent along; not together with '*'
+    "allow_credentials": False,  # whether cookies are sent along; not together with '*' or 'null'
     "max_age": 600,  # seconds that a browser may keep a preflight's answer
     "paths": None,  # a regular expression searched in the path; None: everywhere
 }
@@ -48,7 +48,7 @@ class CORSMiddleware:
         options: Over the defaults above; without any, settings.CORS.
 
     Raises:
-        ConfigError: With every fault of the options; `*` together with credentials is one.
+        ConfigError: With every fault of the options; `*` or `null` together with credentials is one.
     """
 
     before_body = True
@@ -164,6 +164,11 @@ def _faults(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
     if "*" in origins and chosen["allow_credentials"]:
         faults.append(
             "CORS: 'allow_credentials' with '*' would let every site act as the visitor. Name the origins you trust."
+        )
+    if "null" in origins and chosen["allow_credentials"]:
+        faults.append(
+            "CORS: 'allow_credentials' with 'null' would let every site act as the visitor, from a sandboxed frame. "
+            "Leave 'null' out, or the credentials."
         )
     for key in ("allow_methods", "allow_headers", "expose_headers"):
         names = _listed(chosen[key])
