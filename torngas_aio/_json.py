@@ -172,9 +172,13 @@ _OPTIONS = 0 if orjson is None else orjson.OPT_UTC_Z
 
 def _standard_dumps(value: Any) -> bytes:
     try:
-        return _encoded(value)
+        body = _encoded(value)
     except (TypeError, ValueError, RecursionError):  # NaN, keys, or a value that cannot be written: look closer
         plain = _plain(value, "$", ())
+    else:
+        if _is_deeper(body, _MAX_NESTING):  # how deep the library itself goes depends on the Python it runs on
+            raise SerializationError(f"$ lies too deep for JSON: at most {_MAX_NESTING} levels are written.")
+        return body
     try:
         return _encoded(plain)
     except UnicodeEncodeError as exc:
@@ -227,7 +231,7 @@ def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
         return _writable(value, path)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if id(value) in above or len(above) > _MAX_NESTING:
+    if id(value) in above or len(above) >= _MAX_NESTING:
         raise SerializationError(f"{path} refers to what it lies in, or lies too deep for JSON.")
     above = (*above, id(value))
     if isinstance(value, dict):
@@ -244,7 +248,7 @@ def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
     return _plain(step, path, above)
 
 
-_MAX_NESTING = 200
+_MAX_NESTING = 254  # orjson's own limit
 
 
 def _writable(number: int, path: str) -> int:

@@ -24,6 +24,7 @@ from torngas_aio.http.proxies import Peer
 from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
 from torngas_aio.http.stream import StreamProtocol
 from torngas_aio.utils.numbers import parse_whole
+from torngas_aio.utils.writing import write_parts
 
 if TYPE_CHECKING:
     from torngas_aio.http.protocol import HTTPProtocol
@@ -112,7 +113,7 @@ class HTTPExchange(HTTPConnection):
         if is_head or not body:
             protocol.write(text)
         elif len(body) > _JOINED_BODY:
-            protocol.transport.writelines((text, body))
+            write_parts(protocol.transport, (text, body))
         else:
             protocol.write(text + body)
         self._stage = _FINISHED

@@ -11,6 +11,7 @@ It has the names and options of `tornado.httpserver.HTTPServer`, and more deadli
 
 import asyncio
 import contextvars
+import inspect
 import socket
 import ssl
 from collections.abc import Iterable
@@ -327,7 +328,11 @@ class _Listener:
             self._server.start()
             return
         make = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
-        self._server = await make(self._accept, sock=self._socket, backlog=self._backlog, **self._options)
+        options = self._options
+        if "cleanup_socket" in inspect.signature(make).parameters:
+            # From Python 3.13 on the file would go with the first worker that ends. Listeners remove what they bound.
+            options = {**options, "cleanup_socket": False}
+        self._server = await make(self._accept, sock=self._socket, backlog=self._backlog, **options)
 
     def _accept(self) -> HTTPProtocol:
         protocol = HTTPProtocol(self._hub)

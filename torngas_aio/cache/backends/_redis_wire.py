@@ -19,6 +19,8 @@ from typing import Any, Protocol, Self, cast
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
+from torngas_aio.utils.writing import write_parts
+
 __all__ = ["RedisWire", "Replies", "ReplyError", "Slot", "WireLost", "pack"]
 
 NOTHING = object()
@@ -152,7 +154,7 @@ class RedisWire(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._check, context=self._context)
         self._in_flight.extend([(slot, deadline) for _, slot in commands])
-        transport.writelines([packed for packed, _ in commands])
+        write_parts(transport, [packed for packed, _ in commands])
 
     def close(self, reason: WireLost) -> None:
         """End the connection now; what is in flight gets *reason*. Twice is harmless."""
