@@ -30,12 +30,14 @@ class Channel(asyncio.Protocol):
         is_gone: Nothing can be sent any more.
         is_lost: Nor can what the transport still holds arrive.
         is_writing_paused: The transport holds more than its high-water mark.
+        sent: Bytes given to the transport.
     """
 
     __slots__ = (
         "__weakref__",
         "_is_reading_paused",
-        "_sent",
+        "_taken",
+        "_taken_at",
         "_waiters",
         "_write_deadline",
         "_write_mark",
@@ -44,6 +46,7 @@ class Channel(asyncio.Protocol):
         "is_gone",
         "is_lost",
         "is_writing_paused",
+        "sent",
         "transport",
         "write",
     )
@@ -60,7 +63,9 @@ class Channel(asyncio.Protocol):
         self._waiters: list[asyncio.Future[None]] | None = None
         self._write_deadline = NEVER
         self._write_mark = 0
-        self._sent = 0
+        self.sent = 0
+        self._taken = 0
+        self._taken_at = 0.0
 
     # The transport speaks
 
@@ -85,12 +90,12 @@ class Channel(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Note that the client reads slower than we write."""
         self.is_writing_paused = True
-        self._watch_writing()
+        if self._write_deadline is NEVER:  # else it is watched since an earlier pause
+            self._watch_writing()
 
     def resume_writing(self) -> None:
         """Let writers go on."""
         self.is_writing_paused = False
-        self._write_deadline = NEVER
         self._release_writers()
 
     # Out
@@ -100,7 +105,7 @@ class Channel(asyncio.Protocol):
         if self.transport.is_closing():  # broken, which the loop will tell us in its next turn
             self.is_gone = True
             return
-        self._sent += len(data)
+        self.sent += len(data)
         self.write(data)
 
     def drain(self) -> "asyncio.Future[None]":
@@ -152,26 +157,36 @@ class Channel(asyncio.Protocol):
     # Clients that do not read
 
     def check_writing(self, now: float) -> None:
-        """Cut off a client that took next to nothing of what waits for it, when its time is up."""
+        """Cut off a client that has taken nothing, or next to nothing, of what waits for it for `write_timeout`.
+
+        Once there was more than the system takes at once, this goes on until all of it has arrived.
+        """
         if self._write_deadline is NEVER:
             if self.transport.get_write_buffer_size():
                 self._watch_writing()
-        elif now >= self._write_deadline:
-            self._judge_writing()
+            return
+        waiting = self._waiting()
+        if not waiting:
+            self._write_deadline = NEVER
+            return
+        taken = self.sent - waiting
+        if taken > self._taken:
+            self._taken, self._taken_at = taken, now
+        timeout = self.hub.limits.write_timeout
+        if now >= self._taken_at + timeout or now >= self._write_deadline:
+            self._judge_writing(now, timeout)
+
+    def _judge_writing(self, now: float, timeout: float) -> None:
+        if now < self._taken_at + timeout and self._taken - self._write_mark >= self.hub.limits.min_rate * timeout:
+            self._write_deadline, self._write_mark = now + timeout, self._taken
+        else:
+            logger.info("Cut off %s: it did not read for %.0f s.", self.context, timeout)
+            self.cut()
 
     def _watch_writing(self) -> None:
         self._write_deadline = self._in(self.hub.limits.write_timeout)
-        self._write_mark = self._sent - self._waiting()
-
-    def _judge_writing(self) -> None:
-        limits = self.hub.limits
-        if not self.transport.get_write_buffer_size():
-            self._write_deadline = NEVER
-        elif self._sent - self._waiting() - self._write_mark >= limits.min_rate * limits.write_timeout:
-            self._watch_writing()
-        else:
-            logger.info("Cut off %s: it did not read for %.0f s.", self.context, limits.write_timeout)
-            self.cut()
+        self._write_mark = self._taken = self.sent - self._waiting()
+        self._taken_at = self.hub.loop.time()
 
     def _waiting(self) -> int:
         """Bytes that the client has not taken: those in the transport, and those in the system's queue.
