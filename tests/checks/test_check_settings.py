@@ -307,6 +307,29 @@ class TestSecrets:
         assert SEED_NAME not in os.environ
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "k7Jq2mZx9Lw4Rt6Yb1Nc8Vd3Fg5Hs0P",  # 31 characters
+        b"short",
+        "a" * 64,
+        b"\0" * 64,
+        {1: "k7Jq2mZx9Lw4Rt6Yb1Nc8Vd3Fg5Hs0Pa", 2: "short"},
+        {1: "b" * 40},
+    ],
+)
+@pytest.mark.parametrize("name", ["TORNADO_CONF", "SESSION"])
+def test_a_weak_secret_is_a_fault_while_debug_is_off(name: str, secret: Any) -> None:
+    if name == "SESSION" and not isinstance(secret, str):
+        return
+    key = {"TORNADO_CONF": "cookie_secret", "SESSION": "secret_key"}[name]
+    values = {name: {key: secret}, "MIDDLEWARE_CLASSES": [SessionMiddleware]}
+    path = f"{name}[{key!r}]"
+    message = f"{path} is shorter than 32 characters or one character repeated, and DEBUG is off"
+    assert [fault for fault in faults_of(**values) if fault.startswith(message)]
+    assert not [fault for fault in faults_of(**values, DEBUG=True) if fault.startswith(path)]
+
+
 class TestCautions:
     def test_sessions_in_one_process_and_several_workers(self) -> None:
         """Only with the middleware, a local store and more than one worker."""

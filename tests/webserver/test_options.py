@@ -143,3 +143,20 @@ def test_no_workers_mean_one_per_core(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workers_wanted() == 6
     parse_options([PROGRAM, "--workers=3"])
     assert workers_wanted() == 3
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "--port=-1",
+        "--port=65536",
+        "--graceful_timeout=-1",
+        "--graceful_timeout=nan",
+        "--drain_seconds=-0.5",
+        "--drain_seconds=inf",
+    ],
+)
+def test_a_value_that_no_server_can_work_with_is_refused(word: str) -> None:
+    with pytest.raises(Error, match=f"{word.partition('=')[0]}=.*: give a number"):
+        parse_options([PROGRAM, word])
+    parse_options([PROGRAM])

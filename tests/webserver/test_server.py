@@ -21,9 +21,10 @@ from tornado.options import options
 
 from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio.application import Application
+from torngas_aio.asgi import get_asgi_application
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.settings_manager import settings
-from torngas_aio.webserver import Server
+from torngas_aio.webserver import Server, serve
 from torngas_aio.webserver.options import parse_options
 
 pytestmark = pytest.mark.timeout(90)  # each test starts processes, on machines that may be busy
@@ -419,10 +420,29 @@ class TestEmbedded:
 
     def test_an_application_without_a_secret_gets_the_settings(self) -> None:
         """Its signed cookies work, and are the project's."""
-        settings.configure(MIDDLEWARE_CLASSES=(), TORNADO_CONF={"cookie_secret": "of-the-settings-and-long"})
+        settings.configure(
+            MIDDLEWARE_CLASSES=(), TORNADO_CONF={"cookie_secret": "of-the-settings-and-long-enough-to-sign"}
+        )
         application = Application()
         assert Server().load_application(application) is application
-        assert application.settings["cookie_secret"] == "of-the-settings-and-long"
+        assert application.settings["cookie_secret"] == "of-the-settings-and-long-enough-to-sign"
+
+    @pytest.mark.parametrize(
+        "secret", ["short", "a" * 50, {1: "k7Jq2mZx9Lw4Rt6Yb1Nc8Vd3Fg5Hs0Pa", 2: "x"}, "secret" * 1]
+    )
+    async def test_an_application_with_a_weak_secret_is_refused_at_the_start(self, secret: Any) -> None:
+        """Not when it is made: tests and scripts make applications, too."""
+        application = Application(cookie_secret=secret)
+        message = r"Application\(cookie_secret=\.\.\.\) is"
+        with settings.override(MIDDLEWARE_CLASSES=(), TORNADO_CONF={"cookie_secret": SECRET}):
+            with pytest.raises(ConfigError, match=message):
+                await asyncio.to_thread(Server().load_application, application)
+            with pytest.raises(ConfigError, match=message):
+                await serve(application, port=0)
+            with pytest.raises(ConfigError, match=message):
+                get_asgi_application(application)
+            with settings.override(DEBUG=True):
+                assert get_asgi_application(application).application is application
 
     async def test_loading_errors_pass_and_leave_no_socket(self) -> None:
         """A fault of the settings is raised to the program."""

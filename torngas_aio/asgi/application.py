@@ -19,13 +19,15 @@ from torngas_aio.application import Application
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.request import client_of, made_request
 from torngas_aio.asgi.socket import SocketExchange
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.contract import answer
 from torngas_aio.http.limits import MAX_BODY_BYTES, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver import Server
+from torngas_aio.webserver.building import application_secret_faults
+from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
 __all__ = ["AsgiApplication", "get_asgi_application"]
 
@@ -54,6 +56,7 @@ def get_asgi_application(
         ConfigError: The settings cannot work; every fault is listed.
     """
     if isinstance(application, Application):
+        ConfigError.gather(application_secret_faults(application))
         return AsgiApplication(application, max_body_size, body_timeout, body_rate_timeout)
     if application is not None and not _is_subclass(application):
         raise ArgumentError(f"get_asgi_application({application!r}): an Application or a subclass of it was wanted.")
@@ -119,6 +122,8 @@ class AsgiApplication:
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:
+                self.application.is_stopping.set()
+                await self.application.background.drain(GRACEFUL_SECONDS)
                 await self.application.shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -19,10 +19,10 @@ from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.paths import path_faults
 from torngas_aio.checks.references import cautions_of, reference_faults
 from torngas_aio.checks.shapes import shape_faults
-from torngas_aio.checks.signing import fill_secrets, missing_secrets, secret_faults
+from torngas_aio.checks.signing import fill_secrets, missing_secrets, secret_faults, weak_secret_faults
 from torngas_aio.settings_manager import Settings
 
-__all__ = ["cautions", "check_settings", "deploy_cautions", "fill_secrets", "missing_secrets"]
+__all__ = ["cautions", "check_settings", "deploy_cautions", "fill_secrets", "missing_secrets", "weak_secret_faults"]
 
 
 def check_settings(settings: Settings) -> list[str]:

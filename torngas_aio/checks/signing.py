@@ -1,6 +1,6 @@
 """Secrets that sign cookies and session ids: set, and not known to the world.
 
-    DEBUG off   missing or well known: a fault
+    DEBUG off   missing, well known, short or one character repeated: a fault
     DEBUG on    missing: a random one for the run, kept across autoreload and shared with workers
 
 Begin with `secret_faults` and `fill_secrets`.
@@ -17,7 +17,14 @@ from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 from torngas_aio.settings_manager import Settings
 
-__all__ = ["fill_secrets", "is_well_known", "missing_secrets", "project_secrets", "secret_faults"]
+__all__ = [
+    "fill_secrets",
+    "is_well_known",
+    "missing_secrets",
+    "project_secrets",
+    "secret_faults",
+    "weak_secret_faults",
+]
 
 SEED_NAME = "TORNGAS_RUN_SECRET"
 """Environment variable that hands the random secret of this run to the processes it starts."""
@@ -38,6 +45,9 @@ WELL_KNOWN = frozenset({
 })  # fmt: skip
 """Secrets of examples and documentation, torngas 1.8's and Tornado's among them."""
 
+MIN_SECRET_LENGTH = 32
+"""Shorter secrets are refused when a server starts with DEBUG off."""
+
 MIN_SECRET_BYTES = 16
 """Shorter secrets are not used to sign cached values."""
 
@@ -50,7 +60,7 @@ MEND = (
 
 
 def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each secret that is missing or well known while DEBUG is off."""
+    """Yield one sentence for each secret that is missing or weak while DEBUG is off."""
     if values.get("DEBUG", True):
         return
     for path, value in _secrets_of(values):
@@ -58,8 +68,19 @@ def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
             continue
         if _is_missing(value):
             yield f"{path} is missing, and DEBUG is off. {MEND}"
-        elif any(is_well_known(version) for version in _versions(value)):
-            yield f"{path} is one that everybody knows, and DEBUG is off. {MEND}"
+        else:
+            yield from weak_secret_faults(path, value)
+
+
+def weak_secret_faults(path: str, value: Any) -> Iterator[str]:
+    """Yield a sentence where the secret at *path*, or one of its versions, is well known or can be guessed."""
+    versions = _versions(value)
+    if any(is_well_known(version) for version in versions):
+        yield f"{path} is one that everybody knows, and DEBUG is off. {MEND}"
+    elif any(len(version) < MIN_SECRET_LENGTH or len(set(version)) == 1 for version in versions):
+        yield (
+            f"{path} is shorter than {MIN_SECRET_LENGTH} characters or one character repeated, and DEBUG is off. {MEND}"
+        )
 
 
 def is_well_known(secret: str | bytes) -> bool:

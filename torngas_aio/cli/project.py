@@ -17,6 +17,7 @@ from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.webserver import Server
 from torngas_aio.webserver.runner import LoopRunner
+from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
 __all__ = ["add_settings_option", "choose_settings", "load_project", "load_server", "run_async"]
 
@@ -78,6 +79,7 @@ def run_async(application: Application, function: Callable[[], Awaitable[_T]]) -
         try:
             return await function()
         finally:
+            await application.background.drain(GRACEFUL_SECONDS)
             await application.shutdown()
 
     with LoopRunner() as runner:

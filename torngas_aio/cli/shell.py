@@ -13,6 +13,7 @@ from torngas_aio import _importing
 from torngas_aio.cli.project import add_settings_option, load_project
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.runner import LoopRunner
+from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
 __all__ = ["Console", "Shell"]
 
@@ -47,6 +48,7 @@ class Shell:
                 console.interact(banner=BANNER.format(names=", ".join(names)), exitmsg="")
                 return 0
             finally:
+                runner.run(application.background.drain(GRACEFUL_SECONDS))
                 runner.run(application.shutdown())
 
 

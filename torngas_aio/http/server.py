@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Any
 
-from tornado.netutil import bind_sockets, bind_unix_socket, ssl_options_to_context
+from tornado.netutil import bind_sockets
 from tornado.process import fork_processes
 
 from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
@@ -26,6 +26,8 @@ from torngas_aio.http.limits import Limits
 from torngas_aio.http.protocol import HTTPProtocol
 from torngas_aio.http.proxies import DEFAULT_TRUSTED, TrustedProxies
 from torngas_aio.http.roads import road_to
+from torngas_aio.http.tls import server_context
+from torngas_aio.http.unix_sockets import UnixListener
 
 __all__ = ["BACKLOG", "HTTPServer"]
 
@@ -66,6 +68,7 @@ class HTTPServer:
     Raises:
         TypeError: *request_callback* cannot be served.
         ValueError: A trusted proxy is no address.
+        ConfigError: *ssl_options* without a certificate, or one that cannot be used.
     """
 
     def __init__(  # noqa: PLR0917  Tornado's signature
@@ -119,9 +122,7 @@ class HTTPServer:
         if xheaders:
             trusted = DEFAULT_TRUSTED if trusted_downstream is None else trusted_downstream
             self._proxies = TrustedProxies(trusted, trusted_headers)
-        self._tls = (
-            ssl_options_to_context(ssl_options, server_side=True) if isinstance(ssl_options, dict) else ssl_options
-        )
+        self._tls = None if ssl_options is None else server_context(ssl_options)
         self._context_for = context_for
         self._hub: Hub | None = None
         self._pending: list[socket.socket] = []
@@ -182,8 +183,12 @@ class HTTPServer:
         self.add_sockets(sockets)
 
     def listen_unix(self, path: str, mode: int = 0o600) -> socket.socket:
-        """Listen on a unix socket at *path*; a stale one is replaced."""
-        sock = bind_unix_socket(path, mode, self.backlog)
+        """Listen on a unix socket at *path*; that of a dead server is replaced.
+
+        Raises:
+            ConfigError: A live server listens there, or the path cannot be used.
+        """
+        sock = UnixListener(path, backlog=self.backlog, mode=mode).socket
         self.add_socket(sock)
         return sock
 

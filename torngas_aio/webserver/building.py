@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torngas_aio.application import Application
+from torngas_aio.checks import weak_secret_faults
 from torngas_aio.exception import ArgumentError
 from torngas_aio.settings_manager import settings
 
-__all__ = ["build_application", "merge_faults"]
+__all__ = ["application_secret_faults", "build_application", "merge_faults"]
 
 _dotted_paths = re.compile(r"'!?([A-Za-z_]\w*(?:\.\w+)+)'").findall
 
@@ -39,6 +40,14 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
     middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
     return kind(handlers=list(urls), middlewares=middlewares, **given)
+
+
+def application_secret_faults(application: Application) -> list[str]:
+    """Return what is wrong with the secret that *application* was made with, while DEBUG is off; [] without one."""
+    secret = application.settings.get("cookie_secret")
+    if not secret or settings.DEBUG or application.settings.get("debug"):
+        return []
+    return list(weak_secret_faults("Application(cookie_secret=...)", secret))
 
 
 def merge_faults(faults: Iterable[str], more: Iterable[str], *, without_urls: bool = False) -> list[str]:

@@ -32,6 +32,7 @@ from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
 from torngas_aio.http.contract import DirectApplication
 from torngas_aio.http.proxies import Peer, TrustedProxies
+from torngas_aio.http.tls import server_context
 from torngas_aio.http.tornado_door import TornadoDoor
 from torngas_aio.utils.addresses import FORWARDED_HEADERS
 
@@ -95,6 +96,8 @@ def make_door(
     wrong = sorted(set(arguments) - set(known))
     if wrong:
         raise ArgumentError(f"The {kind} server takes no argument {', '.join(map(repr, wrong))}.")
+    if kind == "tornado" and arguments.get("ssl_options") is not None:  # our own server looks itself
+        arguments["ssl_options"] = server_context(arguments["ssl_options"])
     arguments["trusted_downstream"] = list(trusted_proxies)
     arguments["trusted_headers"] = None if trusted_headers is None else list(trusted_headers)
     door: FrontDoor = server(application, xheaders=xheaders, **arguments)

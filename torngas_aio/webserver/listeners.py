@@ -6,14 +6,21 @@ Begin with `Listeners.open`.
 import itertools
 import socket
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from tornado.options import options
 
+from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.options import was_given, workers_wanted
-from torngas_aio.webserver.sockets import LOOPBACK, addresses_of, bind, bind_for_workers, bind_unix, is_loopback
+from torngas_aio.webserver.sockets import (
+    DEFAULT_BACKLOG,
+    LOOPBACK,
+    addresses_of,
+    bind,
+    bind_for_workers,
+    is_loopback,
+)
 
 __all__ = ["BIND_ARGUMENTS", "Listeners"]
 
@@ -32,7 +39,7 @@ class Listeners:
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
         self.sockets = list(sockets)
         self.by_worker: list[list[socket.socket]] = []
-        self._unix_path: Path | None = None
+        self._unix: UnixListener | None = None
 
     @classmethod
     def open(cls, **arguments: Any) -> "Listeners":
@@ -47,8 +54,9 @@ class Listeners:
         listeners = cls()
         if options.unix_socket:
             arguments.pop("reuse_port", None)
-            listeners.sockets = [bind_unix(options.unix_socket, **arguments)]
-            listeners._unix_path = Path(options.unix_socket)
+            arguments.setdefault("backlog", DEFAULT_BACKLOG)
+            listeners._unix = UnixListener(options.unix_socket, **arguments)
+            listeners.sockets = [listeners._unix.socket]
             return listeners
         address, workers = _address(), workers_wanted()
         arguments["ipv4_only"] = settings.IPV4_ONLY
@@ -65,13 +73,13 @@ class Listeners:
         return addresses_of(self.sockets, is_tls=is_tls)
 
     def close(self) -> None:
-        """Close every socket; the file of a unix socket that was bound here goes too."""
+        """Close every socket; the file of a unix socket goes too, unless another server has the path now."""
         for each in (*self.sockets, *itertools.chain.from_iterable(self.by_worker)):
             each.close()
         self.sockets, self.by_worker = [], []
-        if self._unix_path is not None:
-            self._unix_path.unlink(missing_ok=True)
-            self._unix_path = None
+        if self._unix is not None:
+            self._unix.remove()
+            self._unix = None
 
 
 def _address() -> str | None:

@@ -7,6 +7,7 @@ Begin with `define_options` and `parse_options`.
 """
 
 import difflib
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -71,6 +72,7 @@ def parse_options(arguments: list[str] | None = None) -> list[str]:
         raise Error(f"Command line: {exc}. See --help for each option's type.") from exc
     finally:
         _remember(before)
+    _refuse_impossible()
     if options.disable_log:
         _left_over["logging"] = ("none", options.logging)
         options.logging = "none"  # Tornado's own set-up, a parse callback, does nothing then
@@ -114,6 +116,20 @@ def was_given(name: str) -> bool:
     return name in _given
 
 
+def _refuse_impossible() -> None:
+    """Raise for values that no server can work with.
+
+    Raises:
+        tornado.options.Error: With the option, its value and what it must be.
+    """
+    if not 0 <= options.port <= 65535:
+        raise Error(f"--port={options.port}: give a number from 0 to 65535; 0 takes a free one.")
+    for name in ("graceful_timeout", "drain_seconds"):
+        value = getattr(options, name)
+        if not 0 <= value < math.inf:
+            raise Error(f"--{name}={value}: give a number of seconds, 0 or more.")
+
+
 def _normalized(arguments: Sequence[str]) -> list[str]:
     """*arguments* with `--name value` as `--name=value`, up to the first word that is neither.
 
@@ -151,7 +167,8 @@ def _nearest(word: str) -> str | None:
 
 def _take_back() -> None:
     for name, (parsed, before) in _left_over.items():
-        if getattr(options, name) == parsed:
+        current = getattr(options, name)
+        if current is parsed or current == parsed:  # nan is not equal to itself
             setattr(options, name, before)
     _left_over.clear()
     _given.clear()

@@ -34,6 +34,7 @@ MAX_FILES = 5_000
 SKIPPED = frozenset({"node_modules", "site-packages"})
 
 _MARK = "TORNGAS_RELOADING"
+_is_reloading = False
 _TRIAL = "TORNGAS_TRIAL_START"
 NOT_STARTED = "The server did not start. "
 
@@ -148,8 +149,13 @@ def end_trial() -> None:
 
 
 def is_reloading() -> bool:
-    """Whether this program was started by a change of its files."""
-    return _MARK in os.environ
+    """Whether this program was started by a change of its files.
+
+    The mark is taken out of the environment when it is first looked for: programs that this one starts are no reloads.
+    """
+    global _is_reloading  # noqa: PLW0603  # what the environment said at the start of this process
+    _is_reloading = os.environ.pop(_MARK, None) is not None or _is_reloading
+    return _is_reloading
 
 
 def wait_if_reloading(error: BaseException) -> None:
@@ -163,6 +169,7 @@ def wait_if_reloading(error: BaseException) -> None:
         return
     for path in (*_files_of(error), *_project_files()):
         autoreload.watch(path)
+    _mark()  # the next start, which follows a change, is a reload too
     sys.stderr.write("Waiting for a change of the project's files.\n")
     autoreload.wait()
 

@@ -25,11 +25,11 @@ from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.banner import settings_info
-from torngas_aio.webserver.building import build_application, merge_faults
+from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
 from torngas_aio.webserver.doors import FrontDoor, door_kind, make_door
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
 from torngas_aio.webserver.options import define_options, log_options, parse_options, refuse_words, workers_wanted
-from torngas_aio.webserver.reloading import end_trial, is_trial, start_reloading
+from torngas_aio.webserver.reloading import end_trial, is_reloading, is_trial, start_reloading
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving, settled_memory
 from torngas_aio.webserver.sockets import addresses_of, is_reachable, tls_context
@@ -73,6 +73,7 @@ class Server:
         self._listeners = Listeners()
         self._is_tls = False
         self._faults: list[str] | None = None  # gathered by load_all instead of raised one step at a time
+        is_reloading()  # takes the mark away before anything is imported that may start a program
         _use_project(project_path)
         self.define()
 
@@ -129,6 +130,7 @@ class Server:
         faults = check_settings(settings)
         if isinstance(application, Application) and application.settings.get("cookie_secret"):
             faults = [fault for fault in faults if not fault.startswith("TORNADO_CONF['cookie_secret'] is")]
+            faults += application_secret_faults(application)
         if settings.TRANSLATIONS:
             try:
                 load_translations(settings.TRANSLATIONS_CONF)
@@ -171,7 +173,7 @@ class Server:
         kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
         kwargs.setdefault("trusted_headers", settings.TRUSTED_PROXY_HEADERS)
         self.http_server = make_door(self.application, options.http_server, **kwargs)
-        self._is_tls = bool(kwargs.get("ssl_options"))
+        self._is_tls = kwargs.get("ssl_options") is not None
         self._listeners = Listeners.open(**binding) if sockets is None else Listeners(sockets)
         if settings.DEBUG and is_reachable(self.sockets):
             logger.warning(EXPOSED, " ".join(self.addresses))

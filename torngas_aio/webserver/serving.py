@@ -26,10 +26,14 @@ import anyio.to_thread
 from tornado.httputil import HTTPServerConnectionDelegate
 
 from torngas_aio._closing import CLOSE_SECONDS, cancel_tasks, close_safely
+from torngas_aio.application import Application
+from torngas_aio.exception import ConfigError
 from torngas_aio.handler.websocket import SERVICE_RESTART
+from torngas_aio.http.unix_sockets import UnixListener
+from torngas_aio.webserver.building import application_secret_faults
 from torngas_aio.webserver.doors import FrontDoor, make_door
 from torngas_aio.webserver.runner import Watchdog
-from torngas_aio.webserver.sockets import LOOPBACK, bind, bind_unix
+from torngas_aio.webserver.sockets import DEFAULT_BACKLOG, LOOPBACK, bind
 
 __all__ = ["GRACEFUL_SECONDS", "Stopping", "run_until_stopped", "serve", "serving", "settled_memory"]
 
@@ -210,16 +214,27 @@ async def serve(
         graceful_timeout: Seconds for requests in flight and background tasks at the end.
         drain_seconds: How long to go on once the call is cancelled, for proxies to notice.
         on_ready: Called when the first request can be answered.
+
+    Raises:
+        ConfigError: The application's `cookie_secret` is weak, the address cannot be listened on, or TLS cannot work.
     """
+    if isinstance(application, Application):
+        ConfigError.gather(application_secret_faults(application))
+    unix: UnixListener | None = None
     if sockets is None and unix_socket:
-        sockets = [await anyio.to_thread.run_sync(bind_unix, unix_socket)]
+        unix = await anyio.to_thread.run_sync(functools.partial(UnixListener, unix_socket, backlog=DEFAULT_BACKLOG))
+        sockets = [unix.socket]
     elif sockets is None:  # a name server that does not answer must not hold a cancellation up
         sockets = await anyio.to_thread.run_sync(bind, port, address, abandon_on_cancel=True)
-    door = make_door(application, http_server, **arguments)
-    async with serving(application, door, sockets, stopping=Stopping(graceful_timeout, drain_seconds)):
-        if on_ready is not None:
-            on_ready()
-        await asyncio.get_running_loop().create_future()
+    try:
+        door = make_door(application, http_server, **arguments)
+        async with serving(application, door, sockets, stopping=Stopping(graceful_timeout, drain_seconds)):
+            if on_ready is not None:
+                on_ready()
+            await asyncio.get_running_loop().create_future()
+    finally:
+        if unix is not None:
+            unix.remove()
 
 
 def _plan(stopping: Stopping) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.http.unix_sockets import UNIX_MODE, UnixListener
 
 __all__ = [
     "LOOPBACK",
@@ -27,7 +28,6 @@ __all__ = [
 ]
 
 LOOPBACK = "127.0.0.1"
-UNIX_MODE = 0o660
 DEFAULT_BACKLOG = 1024
 
 
@@ -83,24 +83,7 @@ def bind_unix(path: str, *, backlog: int = DEFAULT_BACKLOG, mode: int = UNIX_MOD
     Raises:
         ConfigError: A live server listens there, or the path cannot be used.
     """
-    if Path(path).is_socket():
-        if _answers(path):
-            raise ConfigError(f"--unix_socket={path}: another server listens there. Stop it, or choose another path.")
-        Path(path).unlink()
-    with contextlib.ExitStack() as opened:
-        found = opened.enter_context(socket.socket(socket.AF_UNIX))
-        try:
-            found.bind(path)
-            Path(path).chmod(mode)
-            found.listen(backlog)
-        except OSError as exc:
-            raise ConfigError(
-                f"--unix_socket={path}: {exc.strerror or exc}. Choose a path that is free, short, "
-                "and in a directory that exists."
-            ) from exc
-        found.setblocking(False)
-        opened.pop_all()
-    return found
+    return UnixListener(path, backlog=backlog, mode=mode).socket
 
 
 def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
@@ -171,16 +154,6 @@ def _bind_all(port: int, places: Iterable[Any], backlog: int, reuse_port: bool) 
             sockets.append(each)
         opened.pop_all()
     return sockets
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-        return True
 
 
 def _reason(error: OSError) -> str:

@@ -1,0 +1,68 @@
+"""The path of a unix socket belongs to the server that made it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from torngas_aio.exception import ConfigError
+from torngas_aio.http.unix_sockets import UnixListener
+
+
+def test_a_server_that_stops_leaves_its_successor_s_path_alone(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    first = UnixListener(str(path), backlog=1)
+    path.unlink()
+    second = UnixListener(str(path), backlog=1)
+    first.socket.close()
+    first.remove()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    second.socket.close()
+    second.remove()
+    second.remove()
+    assert not path.exists()
+
+
+def test_another_kind_of_file_that_took_its_place_stays(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listener = UnixListener(str(path), backlog=1)
+    listener.socket.close()
+    path.unlink()
+    path.write_text("precious")
+    listener.remove()
+    assert path.read_text() == "precious"
+
+
+def test_a_server_whose_backlog_is_full_is_alive(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    first = UnixListener(path, backlog=0)
+    clients = []
+    try:
+        for _ in range(8):
+            client = socket.socket(socket.AF_UNIX)
+            clients.append(client)
+            client.setblocking(False)
+            client.connect(path)
+    except BlockingIOError:
+        pass
+    with pytest.raises(ConfigError, match="a server may be listening there"):
+        UnixListener(path, backlog=1)
+    for each in (*clients, first.socket):
+        each.close()
+    UnixListener(path, backlog=1).socket.close()
+
+
+def test_a_socket_of_another_kind_is_not_taken_over(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(path)
+        with pytest.raises(ConfigError, match="a server may be listening there"):
+            UnixListener(path, backlog=1)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+def test_its_mode_is_the_one_asked_for(tmp_path: Path, mode: int) -> None:
+    listener = UnixListener(str(tmp_path / "s"), backlog=1, mode=mode)
+    assert (tmp_path / "s").stat().st_mode & 0o777 == mode
+    listener.socket.close()

@@ -1,0 +1,80 @@
+"""Listening on a unix socket: whose the path is, and who may remove it.
+
+    path absent, or its server dead (connections are refused)   bound
+    a server answers, or cannot be asked                         refused
+    at the end                                                   removed, if it is still the file that was made here
+
+Begin with `UnixListener`.
+"""
+
+import contextlib
+import socket
+from pathlib import Path
+
+from torngas_aio.exception import ConfigError
+
+__all__ = ["UNIX_MODE", "UnixListener"]
+
+UNIX_MODE = 0o660
+
+
+class UnixListener:
+    """A listening unix socket and the file that it is reached by.
+
+    Attributes:
+        socket: Bound, listening and non-blocking.
+
+    Raises:
+        ConfigError: A live server listens there, or the path cannot be used.
+    """
+
+    def __init__(self, path: str, *, backlog: int, mode: int = UNIX_MODE) -> None:
+        self._path = Path(path)
+        if self._path.is_socket():
+            _refuse_live(path)
+            self._path.unlink(missing_ok=True)
+        with contextlib.ExitStack() as opened:
+            self.socket = opened.enter_context(socket.socket(socket.AF_UNIX))
+            try:
+                self.socket.bind(path)
+                self._path.chmod(mode)
+                self.socket.listen(backlog)
+                self._identity = _identity_of(self._path)
+            except OSError as exc:
+                raise ConfigError(
+                    f"Cannot listen on the unix socket {path}: {exc.strerror or exc}. "
+                    "Choose a path that is free, short, and in a directory that exists."
+                ) from exc
+            self.socket.setblocking(False)
+            opened.pop_all()
+
+    def remove(self) -> None:
+        """Remove the file, unless another server has put its own there meanwhile."""
+        with contextlib.suppress(FileNotFoundError):
+            if _identity_of(self._path) == self._identity:
+                self._path.unlink()
+
+
+def _identity_of(path: Path) -> tuple[int, int, int]:
+    """What tells this file from another one of the same name, which may have got its inode."""
+    found = path.lstat()
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def _refuse_live(path: str) -> None:
+    """Raise unless connections to *path* are refused: all else, a full backlog too, is no proof of a dead server.
+
+    Raises:
+        ConfigError: A server is, or may be, alive.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+        except OSError as exc:
+            reason = f"a server may be listening there ({exc.strerror or exc})"
+        else:
+            reason = "another server listens there"
+    raise ConfigError(f"Cannot listen on the unix socket {path}: {reason}. Stop it, or choose another path.")
