@@ -18,10 +18,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+from torngas_aio.cache.attempts import Attempts
 from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, MISSING, BaseCache
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.registry import caches
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, CacheUnavailable
 
 __all__ = ["Cached", "cached"]
 
@@ -95,11 +96,23 @@ class Cached(Generic[P, R]):
         self._plan = plan
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return the function's result for these arguments, kept or computed."""
+        """Return the function's result for these arguments, kept or computed.
+
+        With the cache down it is computed, by one of the concurrent callers, and not kept.
+
+        Raises:
+            CacheUnavailable: The cache is down, and the functions that run in its place are too many.
+        """
         cache, key = caches[self._plan.alias], self.key_for(*args, **kwargs)
-        kept = await self._kept(cache, key)
+        began, error = time.monotonic(), None
+        try:
+            kept = await self._kept(cache, key)
+        except CacheUnavailable as exc:
+            kept, error = None, exc
         if kept is None:
-            return await cache.compute_once(self._made(cache, key), lambda: self._compute(cache, key, args, kwargs))
+            made = self._made(cache, key)
+            attempts = Attempts(cache, made, began, error)
+            return await cache.compute_once(made, lambda: self._compute(cache, key, args, kwargs, attempts))
         fresh_until, value = kept
         if fresh_until is not None and self._plan.clock() >= fresh_until - self._plan.ahead:
             made = self._made(cache, key)
@@ -151,19 +164,28 @@ class Cached(Generic[P, R]):
             return found[0], found[1]
         return None  # nothing, or something that somebody else keeps under this key
 
-    async def _compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any) -> R:
+    async def _compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts | None = None) -> R:
         """The part of the one who computes: looks once more, under the lock of all processes if asked to."""
-        if not self._plan.lease or not cache.can_swap:
-            return await self._kept_or_stored(cache, key, args, kwargs)
-        # Not free within the lease: whoever holds it is slow or dead, so compute all the same.
+        if attempts is None:
+            attempts = Attempts(cache, self._made(cache, key), time.monotonic(), None)
+        if not self._plan.lease or not cache.can_swap or attempts.is_down:
+            return await self._kept_or_stored(cache, key, args, kwargs, attempts)
+        # Not free within the lease: its holder is slow or dead, so compute all the same.
         lock = self._lock(cache, key, self._plan.lease)
-        await lock.acquire()
+        try:
+            await lock.acquire()
+        except CacheUnavailable as exc:
+            attempts.failed(str(exc))
         async with lock.holding():
-            return await self._kept_or_stored(cache, key, args, kwargs)
+            return await self._kept_or_stored(cache, key, args, kwargs, attempts)
 
-    async def _kept_or_stored(self, cache: BaseCache, key: str, args: Any, kwargs: Any) -> R:
-        kept = await self._kept(cache, key)
-        return await self._store(cache, key, args, kwargs) if kept is None else cast(R, kept[1])
+    async def _kept_or_stored(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts) -> R:
+        kept = await attempts.run(lambda: self._kept(cache, key), None)
+        if kept is not None:
+            return cast(R, kept[1])
+        value = await attempts.load(lambda: self._function(*args, **kwargs))
+        await attempts.run(lambda: self._keep(cache, key, value), None)
+        return value
 
     async def _compute_behind(self, cache: BaseCache, key: str, args: Any, kwargs: Any, fresh_until: float) -> None:
         if not self._plan.lease or not cache.can_swap:
@@ -178,13 +200,16 @@ class Cached(Generic[P, R]):
 
     async def _store(self, cache: BaseCache, key: str, args: Any, kwargs: Any) -> R:
         value = await self._function(*args, **kwargs)
+        await self._keep(cache, key, value)
+        return value
+
+    async def _keep(self, cache: BaseCache, key: str, value: R) -> None:
         life = cache.life(self._plan.timeout)
         fresh_until = None if life is None else self._plan.clock() + life
         if life != 0:
             await cache.set(
                 key, [fresh_until, value], None if life is None else life + self._plan.stale, self._plan.version
             )
-        return value
 
 
 def _lock_name(key: str) -> str:

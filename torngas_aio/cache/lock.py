@@ -10,7 +10,7 @@ Begin with `CacheLock`.
 import random
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,7 @@ import anyio
 
 from torngas_aio._closing import close_safely
 from torngas_aio.cache.backends.store import Store
+from torngas_aio.exception import CacheUnavailable
 
 __all__ = ["CacheLock"]
 
@@ -84,7 +85,7 @@ class CacheLock:
         try:
             yield
         finally:
-            await close_safely(self._key, self.release)
+            await close_safely(self._key, self._let_go)
 
     async def __aenter__(self) -> Self:
         if not await self.acquire():
@@ -94,7 +95,11 @@ class CacheLock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await close_safely(self._key, self.release)
+        await close_safely(self._key, self._let_go)
+
+    async def _let_go(self) -> None:
+        with suppress(CacheUnavailable):  # a store that is down lets it go when the lease is over
+            await self.release()
 
     async def _take(self, token: bytes) -> None:
         # Another process's release is no event of this loop, so the store is asked again, ever more rarely.
@@ -112,7 +117,8 @@ class CacheLock:
         """Undo an `add` whose answer a cancelled caller never saw."""
 
         async def drop() -> None:
-            await self._drop(token)
+            with suppress(CacheUnavailable):  # a store that is down lets it go when the lease is over
+                await self._drop(token)
 
         self._token = None
         await close_safely(self._key, drop)

@@ -147,7 +147,9 @@ async def test_a_file_system_that_fails_is_an_error_with_alias_and_folder(tmp_pa
     assert await cache.get("key") is None
 
 
-async def test_a_full_disk_leaves_the_old_value(cache: FileBasedCache, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_leaves_neither_the_old_value_nor_a_draft(
+    cache: FileBasedCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await cache.set("key", "old")
 
     def full(*args: object, **kwargs: object) -> None:
@@ -156,8 +158,10 @@ async def test_a_full_disk_leaves_the_old_value(cache: FileBasedCache, monkeypat
     monkeypatch.setattr("torngas_aio.cache.backends.folder.os.utime", full)
     with pytest.raises(CacheUnavailable, match="No space left"):
         await cache.set("key", "new")
+    with pytest.raises(CacheUnavailable, match="No space left"):
+        await cache.add("new", 1)
     monkeypatch.undo()
-    assert await cache.get("key") == "old"
+    assert await cache.get("key") is None, "the caller believes it replaced"
     assert list(Path(cache.location, "locks").glob("*.new")) == []
 
 

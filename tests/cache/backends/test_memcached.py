@@ -249,7 +249,7 @@ def test_every_form_of_address() -> None:
 
 def test_options_and_their_defaults() -> None:
     found = read("a")
-    assert (found.deadline, found.pool_size, found.longest_pause, found.rehashes) == (2.0, 16, 5.0, False)
+    assert (found.deadline, found.pool_size, found.longest_pause, found.rehashes) == (2.0, 16, 0.4, False)
     found = read("a", DEADLINE=1, POOL_SIZE=3, RETRY_SECONDS=9, MAX_VALUE_BYTES=10, REHASH=True)
     assert (found.deadline, found.pool_size, found.longest_pause, found.rehashes) == (1, 3, 9, True)
     assert found.max_value_bytes == 10

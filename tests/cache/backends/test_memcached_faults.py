@@ -203,6 +203,28 @@ async def test_a_killed_server_reads_as_misses_and_refuses_writes(make: Make, lo
     assert await cache.get("key") == 2
 
 
+@pytest.mark.parametrize("way", ["killed", "frozen"])
+async def test_an_idle_worker_does_not_fail_its_next_call_after_an_outage(
+    make: Make, lone_memcached: MemcachedServer, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    cache = make(lone_memcached.address, RETRY_SECONDS=0.4)
+    await cache.set("key", 1)
+    lone_memcached.process.kill() if way == "killed" else lone_memcached.process.pause()
+    for _ in range(5):
+        with pytest.raises(CacheUnavailable):
+            await cache.set("key", 1)
+    await asyncio.to_thread(lone_memcached.process.start if way == "killed" else lone_memcached.process.resume)
+    pool = cache._node("any").pool
+    async with asyncio.timeout(10):
+        while pool.is_down:
+            await asyncio.sleep(0.01)  # nobody asks
+    await cache.set("key", 1)
+    told = [message for message in caplog.messages if lone_memcached.address in message]
+    assert len(told) == 2
+    assert " is down: " in told[0]
+    assert told[1] == f"memcached at {lone_memcached.address} is back."
+
+
 async def test_a_restarted_server_is_found_again_without_an_error(make: Make, lone_memcached: MemcachedServer) -> None:
     cache = make(lone_memcached.address)
     await asyncio.gather(*(cache.set(f"key{number}", number) for number in range(10)))

@@ -131,6 +131,28 @@ async def test_while_a_server_is_down_it_is_not_asked(make: Make) -> None:
     assert asked == []
 
 
+@pytest.mark.parametrize("way", ["killed", "frozen"])
+async def test_an_idle_worker_does_not_fail_its_next_call_after_an_outage(
+    make: Make, lone_redis: RedisServer, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    cache = make(lone_redis.address, RETRY_SECONDS=0.4)
+    await cache.set("key", 1)
+    lone_redis.process.kill() if way == "killed" else lone_redis.process.pause()
+    for _ in range(5):
+        with pytest.raises(CacheUnavailable):
+            await cache.get("key")
+    await asyncio.to_thread(lone_redis.process.start if way == "killed" else lone_redis.process.resume)
+    link = cache._connected()
+    async with asyncio.timeout(10):
+        while getattr(link, "is_down"):  # noqa: B009 - mypy narrows the property otherwise
+            await asyncio.sleep(0.01)  # nobody asks
+    assert await cache.get("key", 1) == 1
+    told = [message for message in caplog.messages if lone_redis.address in message]
+    assert len(told) == 2
+    assert told[0].startswith(f"Redis at {lone_redis.address} is down: ")
+    assert told[1] == f"Redis at {lone_redis.address} is back."
+
+
 # Frozen
 
 

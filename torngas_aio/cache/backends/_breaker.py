@@ -4,8 +4,8 @@
                            ▲                                              │
                            └──────────── failed(): the pause doubles ◄────┘
 
-It knows nothing of caches and does no I/O: a backend asks `allows` before it goes to the wire, and says afterwards
-what came of it. Begin with `Breaker`.
+It knows nothing of caches and does no I/O: a backend looks at `is_open` before it goes to the wire and says afterwards
+what came of it; while it is open, `Prober` asks `allows` before each probe. Begin with `Breaker`.
 """
 
 import time
@@ -16,7 +16,7 @@ __all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "Breaker"]
 FIRST_PAUSE = 0.1
 """Seconds between the first failure and the first probe."""
 
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 0.4
 """Seconds between two probes of a store that stays down."""
 
 

@@ -1,6 +1,6 @@
 """The connections to one memcached: lent to one caller at a time, each call within a deadline.
 
-    run(call) ── breaker open? refused at once
+    run(call) ── breaker open? refused at once, until a probe in the background has had an answer
               ── wait for a place, connect or take an idle link, call(link)
               ── it returned: the link is idle again;  anything else: the link is closed, the place is free
 
@@ -11,7 +11,6 @@ Begin with `MemcachedPool.run`.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import TypeVar
@@ -20,10 +19,9 @@ from aiomcache import ClientException
 
 from torngas_aio.cache.backends._breaker import Breaker
 from torngas_aio.cache.backends._memcached_link import MemcachedLink, ServerAnswer
+from torngas_aio.cache.backends._prober import Prober
 
 __all__ = ["MemcachedPool", "NodeDown"]
-
-logger = logging.getLogger("torngas_aio.cache")
 
 T = TypeVar("T")
 
@@ -51,6 +49,7 @@ class MemcachedPool:
         self._address = address
         self._seconds = seconds
         self._breaker = breaker
+        self._prober = Prober(f"memcached at {name}", breaker, self._probe)
         self._places = asyncio.Semaphore(size)
         self._size = size
         self._idle: list[MemcachedLink] = []
@@ -62,8 +61,8 @@ class MemcachedPool:
 
     @property
     def is_down(self) -> bool:
-        """True while the server is known to be down and no probe is due."""
-        return self._breaker.is_open and self._breaker.pause > 0
+        """True while the server is known to be down."""
+        return self._breaker.is_open
 
     async def run(self, call: Callable[[MemcachedLink], Awaitable[T]]) -> T:
         """Return what *call* returns, given a connection of its own until it ends.
@@ -72,17 +71,16 @@ class MemcachedPool:
             NodeDown: The server is down, or did not answer in time.
             ServerAnswer, aiomcache.ClientException: It answered with an error.
         """
-        is_probe = self._breaker.is_open
-        if is_probe and not self._breaker.allows():
+        if self._breaker.is_open:
             raise NodeDown(self._breaker.reason)
         deadline = self._loop.time() + self._seconds
         await self._place(deadline)
         try:
-            if self._breaker.is_open and not is_probe:
+            if self.is_down:
                 raise NodeDown(self._breaker.reason)  # found down while we waited
             found = await self._lent(call, deadline)
         except (ServerAnswer, ClientException):
-            self._up()
+            self._prober.succeeded()
             raise
         except TimeoutError:
             raise self._down(f"no answer within {self._seconds:g} s") from None
@@ -92,12 +90,13 @@ class MemcachedPool:
             raise self._down(f"the answer is not memcached's protocol ({exc})") from exc
         finally:
             self._places.release()
-        self._up()
+        self._prober.succeeded()
         return found
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use follow when their calls end. Twice is harmless."""
         self._is_closed = True
+        await self._prober.aclose()
         idle, self._idle = self._idle, []
         for link in idle:
             link.abort()
@@ -184,13 +183,16 @@ class MemcachedPool:
         else:
             self._idle.append(link)
 
-    def _up(self) -> None:
-        if self._breaker.is_open:
-            self._breaker.succeeded()
-            logger.warning("memcached at %s answers again.", self.name)
-
     def _down(self, reason: str) -> NodeDown:
-        if not self._breaker.is_open:
-            logger.warning("memcached at %s is down: %s.", self.name, reason)
-        self._breaker.failed(reason)
+        self._prober.failed(reason)
         return NodeDown(reason)
+
+    async def _probe(self) -> None:
+        """Connect to a server that was down, and keep the connection once it has answered."""
+        link = await MemcachedLink.open(self._address)
+        try:
+            await link.version()
+        except BaseException:
+            link.abort()
+            raise
+        self._give_back(link)

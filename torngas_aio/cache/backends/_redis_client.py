@@ -36,7 +36,7 @@ class RedisClient:
         params: The rest of the alias's settings; of its OPTIONS it takes DB, USERNAME, PASSWORD, POOL_KWARGS
             (redis-py's keyword arguments for connections, and `max_connections`), PARSER_CLASS, PING_INTERVAL
             (seconds), DEADLINE (seconds for each answer, 2.0), RETRY_SECONDS (the longest pause between two
-            probes of a server that is down, 5.0), SENTINEL_KWARGS.
+            probes of a server that is down, 0.4), SENTINEL_KWARGS.
 
     Raises:
         ConfigError: LOCATION or OPTIONS cannot be understood.
@@ -110,7 +110,12 @@ class RedisClient:
             where = self._where
             if where.kind == "cluster":
                 self._route = ClusterLink(
-                    where.nodes, lambda nodes: discover(where, nodes), self._link_to, where.deadline, self._breaker()
+                    where.nodes,
+                    lambda nodes, seconds: discover(where, nodes, seconds),
+                    self._link_to,
+                    where.deadline,
+                    self._breaker(),
+                    name=where.name,
                 )
             else:
                 self._route = self._link_to(None)
@@ -120,7 +125,8 @@ class RedisClient:
     def _link_to(self, node: Node | None) -> RedisLink:
         make, stack = maker(self._where, node)
         self._exits.push_async_callback(stack.aclose)
-        return RedisLink(make, self._where.deadline, self._breaker(), self._where.ping_interval)
+        name = self._where.name if node is None else f"{node[0]}:{node[1]}"
+        return RedisLink(make, self._where.deadline, self._breaker(), name, self._where.ping_interval)
 
     def _breaker(self) -> Breaker:
         return Breaker(min(FIRST_PAUSE, self._longest_pause), self._longest_pause)

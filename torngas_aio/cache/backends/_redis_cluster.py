@@ -17,6 +17,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from torngas_aio.cache.backends._breaker import Breaker
+from torngas_aio.cache.backends._prober import PROBE_SECONDS, Prober
 from torngas_aio.cache.backends._redis_link import RedisLink
 from torngas_aio.cache.backends._redis_native import Node
 from torngas_aio.cache.backends._redis_wire import ReplyError, WireLost, pack
@@ -40,25 +41,29 @@ class ClusterLink:
 
     Args:
         nodes: The first nodes to ask for the map.
-        learn: Returns the node of each slot, having asked the given nodes in turn.
+        learn: Returns the node of each slot, having asked the given nodes in turn, within the given seconds.
         open_link: Returns the link to a node; called once a node.
         seconds: How long learning the map may take.
         breaker: Remembers that no node tells the map.
+        name: The cluster, for the log.
     """
 
     def __init__(
         self,
         nodes: Sequence[Node],
-        learn: Callable[[Sequence[Node]], Awaitable[list[Node | None]]],
+        learn: Callable[[Sequence[Node], float], Awaitable[list[Node | None]]],
         open_link: Callable[[Node], RedisLink],
         seconds: float,
         breaker: Breaker,
+        *,
+        name: str,
     ) -> None:
         self._first_nodes = tuple(nodes)
         self._learn = learn
         self._open_link = open_link
         self._seconds = seconds
         self._breaker = breaker
+        self._prober = Prober(f"The Redis Cluster at {name}", breaker, lambda: self._fetch(PROBE_SECONDS))
         self._loop = asyncio.get_running_loop()
         self._links: dict[Node, RedisLink] = {}
         self._map: list[RedisLink | None] = []
@@ -102,6 +107,7 @@ class ClusterLink:
 
     async def aclose(self) -> None:
         """Close every node's link; the map is learned anew when next used. Twice is harmless."""
+        await self._prober.aclose()
         if self._learning is not None:
             self._learning.cancel()
             await asyncio.wait([self._learning])
@@ -137,10 +143,10 @@ class ClusterLink:
     async def _learned(self) -> str:
         """Learn the map, once for all who wait; return why it could not be, "" when it was."""
         learning = self._learning
-        if learning is None and self._breaker.allows():
-            learning = self._start_learning()
-        elif learning is None or self._breaker.is_open:
+        if self._breaker.is_open:
             return self._breaker.reason
+        if learning is None:
+            learning = self._start_learning()
         await asyncio.wait([learning])  # not the task itself: neither may cancel the other
         return "the cache was closed" if learning.cancelled() else learning.result()
 
@@ -156,10 +162,7 @@ class ClusterLink:
     async def _learn_map(self) -> str:
         fault = ""
         try:
-            async with asyncio.timeout(self._seconds):
-                nodes = await self._learn(list(dict.fromkeys([*self._links, *self._first_nodes])))
-            self._map = [None if node is None else self._link_to(node) for node in nodes]
-            self._breaker.succeeded()
+            await self._fetch(self._seconds)
         except (RedisError, OSError, TimeoutError) as exc:
             fault = str(exc) or f"no node told the cluster's map within {self._seconds:g} s"
         except Exception as exc:  # a frontier: whatever it is, those who wait must hear of it
@@ -169,8 +172,19 @@ class ClusterLink:
             self._learning = None
             self._learn_at = self._loop.time() + RELEARN_PAUSE
             if fault:
-                self._breaker.failed(fault)
+                self._prober.failed(fault)
         return fault
+
+    async def _fetch(self, seconds: float) -> None:
+        """Ask for the map, within *seconds*, and take it over."""
+        async with asyncio.timeout(seconds):
+            nodes = await self._learn(list(dict.fromkeys([*self._links, *self._first_nodes])), seconds)
+        self._map = [None if node is None else self._link_to(node) for node in nodes]
+        self._prober.succeeded()
+        for node, link in list(self._links.items()):
+            if link.is_down and link not in self._map:  # another took its slots over: it is probed no longer
+                del self._links[node]
+                await link.aclose()
 
 
 def _target(message: str, link: RedisLink, links: dict[Node, RedisLink]) -> Node | None:

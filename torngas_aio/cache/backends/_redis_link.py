@@ -2,7 +2,7 @@
 
     execute ──► queue ──(end of this turn)──► one RedisWire, one write
                   │ no wire?   connect; the queue waits with it, and fails with it
-                  │ known to be down?   refused at once, until the breaker lets a probe through
+                  │ known to be down?   refused at once, until a probe in the background has connected
 
 Nothing is retried: a command whose connection ended may have happened or not, and only its caller knows whether
 asking twice is harm. What was not yet sent when a connection ended goes out on the next.
@@ -19,6 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 
 from torngas_aio.cache.backends._breaker import Breaker
+from torngas_aio.cache.backends._prober import Prober
 from torngas_aio.cache.backends._redis_wire import RedisWire, Replies, Slot, WireLost, pack
 
 __all__ = ["RedisLink"]
@@ -35,6 +36,7 @@ class RedisLink:
         make: Returns a fresh, unconnected connection of redis-py.
         seconds: How long connecting may take, and how long the answer to a command may.
         breaker: Remembers that the address is down.
+        name: The address, for the log.
         ping_interval: Seconds of silence after which a PING keeps the connection alive; 0 for never.
     """
 
@@ -43,11 +45,13 @@ class RedisLink:
         make: Callable[[], AbstractConnection],
         seconds: float,
         breaker: Breaker,
+        name: str,
         ping_interval: float = 0.0,
     ) -> None:
         self._make = make
         self._seconds = seconds
         self._breaker = breaker
+        self._prober = Prober(f"Redis at {name}", breaker, self._reopen)
         self._loop = asyncio.get_running_loop()
         self._wire: RedisWire | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -60,6 +64,11 @@ class RedisLink:
     def is_open(self) -> bool:
         """True if a connection stands."""
         return self._wire is not None
+
+    @property
+    def is_down(self) -> bool:
+        """True while commands are refused, because the server did not answer."""
+        return self._breaker.is_open
 
     def execute(self, packed: bytes) -> "asyncio.Future[Any]":
         """Issue one command; the future's result is the reply, or a `ReplyError` or `WireLost` as a value.
@@ -95,6 +104,7 @@ class RedisLink:
         if self._ping_timer is not None:
             self._ping_timer.cancel()
             self._ping_timer = None
+        await self._prober.aclose()
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -107,11 +117,11 @@ class RedisLink:
         if self._wire is not None:
             self._is_scheduled = True
             self._loop.call_soon(self._flush)
-        elif self._connecting is None and self._breaker.allows():
+        elif self._breaker.is_open:
+            self._fail(WireLost(self._breaker.reason))
+        elif self._connecting is None:
             # A context of its own: the connection outlives the request that happened to need it first.
             self._connecting = self._loop.create_task(self._connect(), context=Context())
-        elif self._connecting is None or self._breaker.is_open:
-            self._fail(WireLost(self._breaker.reason))
 
     def _flush(self) -> None:
         self._is_scheduled = False
@@ -136,26 +146,34 @@ class RedisLink:
     async def _connect(self) -> None:
         lost = WireLost("connecting was given up")
         try:
-            self._wire = await self._open()
-            self._breaker.succeeded()
-            if self._ping_interval:
-                self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)
+            self._adopt(await self._open())
         except AuthenticationError as exc:
             lost = WireLost(f"WRONGPASS {exc}")
-            self._breaker.failed(str(lost))
+            self._prober.failed(str(lost))
         except (RedisError, OSError, TimeoutError) as exc:
             lost = WireLost(str(exc) or f"no connection within {self._seconds:g} s")
-            self._breaker.failed(str(lost))
+            self._prober.failed(str(lost))
         except Exception as exc:  # a frontier: whatever it is, those who wait must hear of it
             logger.exception("Connecting to Redis failed.")
             lost = WireLost(repr(exc))
-            self._breaker.failed(str(lost))
+            self._prober.failed(str(lost))
         finally:
             self._connecting = None
             if self._wire is None:
                 self._fail(lost)
             else:
                 self._flush()
+
+    async def _reopen(self) -> None:
+        """Connect to a server that was down: the probe."""
+        self._adopt(await self._open())
+        self._flush()
+
+    def _adopt(self, wire: RedisWire) -> None:
+        self._wire = wire
+        self._prober.succeeded()
+        if self._ping_interval:
+            self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)
 
     async def _open(self) -> RedisWire:
         async with asyncio.timeout(self._seconds):
@@ -188,7 +206,7 @@ class RedisLink:
             self._ping_timer.cancel()
             self._ping_timer = None
         if lost.was_late:
-            self._breaker.failed(str(lost))
+            self._prober.failed(str(lost))
             self._fail(lost)
         elif self._queue and not self._is_scheduled:
             self._schedule()

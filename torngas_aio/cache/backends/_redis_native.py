@@ -75,18 +75,19 @@ def maker(location: RedisLocation, node: Node | None = None) -> tuple[Callable[[
     return cast("Callable[[], AbstractConnection]", pool.make_connection), stack
 
 
-async def discover(location: RedisLocation, nodes: Sequence[Node]) -> list[Node | None]:
+async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> list[Node | None]:
     """Return, for each of the 16,384 slots, the master that holds it; None where nobody does.
 
     Args:
-        nodes: Asked in turn until one answers; a frozen one costs its share of the deadline.
+        nodes: Asked in turn until one answers; a frozen one costs its share of the time.
+        seconds: For all of them together.
 
     Raises:
         redis.exceptions.RedisError, OSError, TimeoutError: None of them answered.
     """
     # Its nodes manager alone: the client's own initialize() goes on to ask one node for its commands, and that
     # node may be the frozen one.
-    manager = _cluster(location, nodes, location.deadline / (len(nodes) + 1)).nodes_manager
+    manager = _cluster(location, nodes, seconds / (len(nodes) + 1)).nodes_manager
     try:
         await manager.initialize()
         slots = manager.slots_cache

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
+from torngas_aio.cache.attempts import Attempts, Loaders
 from torngas_aio.cache.backends.store import Store
 from torngas_aio.cache.flight import SingleFlight
 from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
@@ -26,10 +27,12 @@ from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.serializers import Serializer, make_serializer
 from torngas_aio.context import enter_request
 from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature
+from torngas_aio.logger import OutageLog
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "Tokened"]
 
 logger = logging.getLogger("torngas_aio.cache")
+_outages = OutageLog(logger)
 
 T = TypeVar("T")
 
@@ -81,11 +84,15 @@ class BaseCache(Store):
             signed unless OPTIONS says otherwise.
 
     Attributes:
+        loaders: Bounds the loaders of `get_or_set` and `cached` while the store is down.
         alias: The name in CACHES, "" for a cache made by hand; messages name it.
         clock: Tells the time in seconds; replaced in tests of expiry.
     """
 
     refuses_spaces = False
+
+    deadline = 2.0
+    """Seconds within which an operation is answered or fails; each backend sets its own."""
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
@@ -103,8 +110,13 @@ class BaseCache(Store):
         self.serializer = self._make_serializer(params)
         self.clock: Callable[[], float] = time.time
         self._has_met_forgery = False
+        self._set_deadline(self.deadline)
         self._flights = SingleFlight()
         self._refreshes: dict[str, asyncio.Task[None]] = {}
+
+    def _set_deadline(self, seconds: float) -> None:
+        self.deadline = seconds
+        self.loaders = Loaders(self.label, seconds)
 
     @property
     def label(self) -> str:
@@ -276,26 +288,38 @@ class BaseCache(Store):
 
         Any number of concurrent callers in this process compute once. The loader's error reaches all who
         waited for it and nothing is kept; a caller that is cancelled while it computes hands over to
-        another. Where another process was first, its value is returned.
+        another. Where another process was first, its value is returned. With the cache down, the value is
+        computed and not kept; the cache's own operations take its deadline at most, all together.
 
         Args:
             default: The value, or a callable without arguments that returns it or an awaitable of it.
+
+        Raises:
+            CacheUnavailable: The cache is down, and the loaders that run in its place are too many.
         """
-        made = self.keys_of.make(key, version)
-        value = await self.get(key, MISSING, version)
+        made, began, error = self.keys_of.make(key, version), time.monotonic(), None
+        try:
+            value = await self.get(key, MISSING, version)
+        except CacheUnavailable as exc:
+            value, error = MISSING, exc
         if value is not MISSING:
             return value
+        attempts = Attempts(self, made, began, error)
 
         async def load() -> Any:
-            again = await self.get(key, MISSING, version)  # another flight may have landed meanwhile
+            again = await attempts.run(lambda: self.get(key, MISSING, version), MISSING)  # another flight's, maybe
             if again is not MISSING:
                 return again
-            fresh = await _value_of(default)
-            if await self.add(key, fresh, timeout, version):
+            fresh = await attempts.load(lambda: _value_of(default))
+            if await attempts.run(lambda: self.add(key, fresh, timeout, version), True):
                 return fresh
-            return await self.get(key, fresh, version)
+            return await attempts.run(lambda: self.get(key, fresh, version), fresh)
 
         return await self._flights.run(made, load)
+
+    def is_down_for(self, made: str) -> bool:
+        """Tell whether the server of the finished key *made* is known to be down, though reading it is a miss."""
+        return False
 
     async def compute_once(self, name: str, compute: Callable[[], Awaitable[T]]) -> T:
         """Return what *compute* returns; concurrent callers with *name* wait for the one that computes."""
@@ -315,6 +339,8 @@ class BaseCache(Store):
     async def _refresh(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
+        except CacheUnavailable as exc:
+            _outages.report(self.label, "Kept values are not refreshed: %s", exc)
         except Exception:  # a frontier: nobody waits for it
             logger.exception("%s: refreshing %r failed; what is kept stays until it expires.", self.label, name)
         finally:

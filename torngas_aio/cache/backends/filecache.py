@@ -47,7 +47,8 @@ class FileBasedCache(BaseCache):
         if not location:
             raise ConfigError(f"{self.label}['LOCATION'] is empty: name the folder to keep the cache in.")
         self.clock = time.time
-        self._folder = Folder(location, self._now, number_option(self.options, "LOCK_TIMEOUT", 5.0, self.label))
+        self._set_deadline(number_option(self.options, "LOCK_TIMEOUT", 5.0, self.label))
+        self._folder = Folder(location, self._now, self.deadline)
         self._max_entries = whole_option(self.options, "MAX_ENTRIES", 300, self.label)
         self._max_reserved = whole_option(self.options, "MAX_RESERVED", 100_000, self.label)
         self._max_reserved = max(self._max_reserved, self._max_entries)

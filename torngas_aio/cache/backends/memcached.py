@@ -48,7 +48,7 @@ class MemcachedCache(BaseCache):
     """The cache contract on memcached.
 
     OPTIONS: DEADLINE (seconds for each call, 2.0), POOL_SIZE (connections to each server, 16), REHASH (False),
-    RETRY_SECONDS (the longest pause between two probes of a server that is down, 5.0), MAX_VALUE_BYTES (1 MB; raise it
+    RETRY_SECONDS (the longest pause between two probes of a server that is down, 0.4), MAX_VALUE_BYTES (1 MB; raise it
     with the server's -I), SERIALIZER.
 
     Raises:
@@ -61,10 +61,14 @@ class MemcachedCache(BaseCache):
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
         self._where = read_location(location, self.options, self.label)
+        self._set_deadline(self._where.deadline)
         self._ring = Ring(tuple(self._where.servers))
         self._nodes: dict[str, MemcachedNode] = {}
         self._counting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def is_down_for(self, made: str) -> bool:
+        return self._node(made).pool.is_down
 
     # One key
 

@@ -72,6 +72,7 @@ class RedisCache(RedisClient, BaseCache):
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         BaseCache.__init__(self, location, params)
         RedisClient.__init__(self, location, params)
+        self._set_deadline(self._where.deadline)
 
     async def ping(self) -> None:
         await RedisClient.ping(self)

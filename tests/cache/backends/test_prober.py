@@ -1,0 +1,104 @@
+"""A store that is down is probed in the background; callers are refused meanwhile and never wait."""
+
+import asyncio
+import contextvars
+import logging
+
+import pytest
+
+from torngas_aio.cache.backends import _prober
+from torngas_aio.cache.backends._breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from torngas_aio.cache.backends._prober import PROBE_SECONDS, Prober
+
+request_id = contextvars.ContextVar("request_id", default="none")
+
+
+class Store:
+    def __init__(self) -> None:
+        self.probes = 0
+        self.seen: list[str] = []
+        self.is_back = False
+        self.hangs = False
+        self.breaker = Breaker(0.001, 0.002)
+        self.prober = Prober("The store at 10.0.0.1:1", self.breaker, self.probe)
+
+    async def probe(self) -> None:
+        self.probes += 1
+        self.seen.append(request_id.get())
+        if self.hangs:
+            await asyncio.Event().wait()
+        if not self.is_back:
+            raise ConnectionError("refused")
+
+    async def until_back(self) -> None:
+        async with asyncio.timeout(5):
+            while self.breaker.is_open:
+                await asyncio.sleep(0.001)
+
+
+def test_a_store_that_returns_is_noticed_within_a_second() -> None:
+    assert PROBE_SECONDS <= 0.4
+    assert FIRST_PAUSE <= LONGEST_PAUSE <= 0.5
+    assert PROBE_SECONDS + LONGEST_PAUSE < 1
+
+
+async def test_it_probes_until_the_store_is_back_and_logs_both_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    request_id.set("of a request")
+    for _ in range(20):
+        store.prober.failed("no answer within 2 s.")
+    async with asyncio.timeout(5):
+        while store.probes < 5:
+            await asyncio.sleep(0.001)
+    assert store.breaker.is_open
+    assert store.breaker.reason == "refused"
+    store.is_back = True
+    await store.until_back()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert caplog.messages == [
+        "The store at 10.0.0.1:1 is down: no answer within 2 s.",
+        "The store at 10.0.0.1:1 is back.",
+    ]
+    assert set(store.seen) == {"none"}, "the task outlives the request that met the outage"
+    probes = store.probes
+    await asyncio.sleep(0.02)
+    assert store.probes == probes, "a store that is up is not probed"
+    store.prober.failed("again")
+    await store.until_back()
+    assert store.probes == probes + 1
+
+
+async def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_prober, "PROBE_SECONDS", 0.005)
+    store = Store()
+    store.hangs = True
+    store.prober.failed("down")
+    async with asyncio.timeout(5):
+        while store.probes < 3:
+            await asyncio.sleep(0.001)
+    assert "no answer within" in store.breaker.reason
+    store.hangs, store.is_back = False, True
+    await store.until_back()
+
+
+async def test_an_answer_to_a_caller_ends_the_probing(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store.prober.failed("down")
+    store.prober.succeeded()
+    store.prober.succeeded()
+    await asyncio.sleep(0.01)
+    assert store.probes == 0
+    assert caplog.messages == ["The store at 10.0.0.1:1 is down: down.", "The store at 10.0.0.1:1 is back."]
+
+
+async def test_closing_ends_it_whatever_it_is_doing() -> None:
+    store = Store()
+    await store.prober.aclose()
+    store.hangs = True
+    store.prober.failed("down")
+    async with asyncio.timeout(5):
+        while not store.probes:
+            await asyncio.sleep(0.001)
+    await store.prober.aclose()
+    await store.prober.aclose()
+    assert store.prober._task is None

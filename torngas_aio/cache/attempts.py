@@ -1,0 +1,113 @@
+"""The cache's part in computing one value: one deadline for all its operations, and none after one that failed.
+
+    first look    miss ──► Attempts: look once more, load, store
+    cache down    counts as a miss ──► a place among the loaders ──► load; nothing is stored
+
+Begin with `Attempts.run`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from torngas_aio.exception import CacheUnavailable
+from torngas_aio.logger import OutageLog
+
+if TYPE_CHECKING:
+    from torngas_aio.cache.backends.base import BaseCache
+
+__all__ = ["LOADERS_AT_ONCE", "Attempts", "Loaders"]
+
+T = TypeVar("T")
+
+LOADERS_AT_ONCE = 32
+"""How many loaders of one cache run at once while it is down: the database behind them must bear the load."""
+
+_outages = OutageLog(logging.getLogger("torngas_aio.cache"))
+
+
+class Loaders:
+    """The places for loaders that run because the cache is down; those beyond them wait.
+
+    Args:
+        seconds: How long a loader may wait for a place.
+    """
+
+    def __init__(self, label: str, seconds: float) -> None:
+        self._label = label
+        self._seconds = seconds
+        self._places = asyncio.Semaphore(LOADERS_AT_ONCE)
+
+    async def run(self, load: Callable[[], Awaitable[T]]) -> T:
+        """Return what *load* returns, once there is a place.
+
+        Raises:
+            CacheUnavailable: There was none in time.
+        """
+        if self._places.locked():
+            await self._wait()
+        else:
+            await self._places.acquire()
+        try:
+            return await load()
+        finally:
+            self._places.release()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise CacheUnavailable(
+                f"{self._label} is down, and the {LOADERS_AT_ONCE} loaders that may run in its place were busy for "
+                f"{self._seconds:g} s."
+            ) from None
+
+
+class Attempts:
+    """The operations of one computation on *cache*, after a first look at it.
+
+    Args:
+        made: The finished key of the value.
+        began: When the first look began, by `time.monotonic`; the cache's deadline counts from there.
+        error: Why the first look failed, if it did.
+
+    Attributes:
+        is_down: The cache does not answer; no further operation is tried.
+    """
+
+    __slots__ = ("_cache", "_left", "is_down")
+
+    def __init__(self, cache: "BaseCache", made: str, began: float, error: CacheUnavailable | None) -> None:
+        self._cache = cache
+        self._left = cache.deadline - (time.monotonic() - began)
+        self.is_down = cache.is_down_for(made)
+        if error is not None:
+            self.failed(str(error))
+
+    async def run(self, call: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        """Return what *call* returns, *otherwise* when the cache is down or the time is over."""
+        if self.is_down:
+            return otherwise
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._left):
+                return await call()
+        except CacheUnavailable as exc:
+            self.failed(str(exc))
+        except TimeoutError:
+            self.failed(f"{self._cache.label}: its answers took more than the deadline together")
+        finally:
+            self._left = max(self._left - (time.monotonic() - began), 0.0)
+        return otherwise
+
+    async def load(self, load: Callable[[], Awaitable[T]]) -> T:
+        """Return what the loader returns; with the cache down it needs a place."""
+        return await (self._cache.loaders.run(load) if self.is_down else load())
+
+    def failed(self, reason: str) -> None:
+        """Try no further operation: the cache did not answer, for *reason*."""
+        self.is_down = True
+        _outages.report(self._cache.label, "Values are computed without the cache: %s", reason)
