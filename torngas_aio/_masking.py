@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["MASK", "is_secret", "mask_text", "mask_url", "show_setting"]
+__all__ = ["MASK", "is_secret", "mask_text", "mask_url", "mask_urls", "show_setting"]
 
 MASK = "••••••••"
 
@@ -45,8 +45,12 @@ def is_secret(name: object) -> bool:
 
 def mask_text(text: str) -> str:
     """Return *text* with passwords in URLs and values behind secret-sounding names masked."""
-    text = _IN_URL.sub(rf"\g<start>{MASK}", text)
-    return _IN_TEXT.sub(rf"\g<name>{MASK}", text)
+    return _IN_TEXT.sub(rf"\g<name>{MASK}", mask_urls(text))
+
+
+def mask_urls(text: str) -> str:
+    """Return *text* with passwords in URLs masked, and nothing else: "using password: YES" stays."""
+    return _IN_URL.sub(rf"\g<start>{MASK}", text)
 
 
 def mask_url(url: str) -> str:

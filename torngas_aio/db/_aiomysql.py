@@ -4,7 +4,7 @@
     negative intervals              PyMySQL 1.1 writes -1 h 30 min as -2:30
     values shown as text, as UUID   escaped with backslashes, also where the server takes none (NO_BACKSLASH_ESCAPES)
 
-Both database layers connect here; private names of aiomysql are met in this module and `dbalchemy/dialects.py` only.
+Both database layers connect here, and ask here for the private parts of a connection.
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ from typing import Any
 
 import aiomysql
 
-__all__ = ["connect"]
+__all__ = ["connect", "is_ended", "transport_of"]
 
 _BYTES = (bytes, bytearray, memoryview)
 _BY_PYMYSQL = (int, float, decimal.Decimal, dt.date, dt.time, dt.timedelta, time.struct_time, list, tuple, set, dict)
@@ -30,6 +30,17 @@ class _Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unt
             escaped: str = super().escape(obj)
             return escaped
         return self.escape(str(obj))
+
+
+def transport_of(connection: Any) -> Any:
+    """Return the asyncio transport of a connection, None after it was closed here."""
+    return None if connection._writer is None else connection._writer.transport
+
+
+def is_ended(connection: Any) -> bool:
+    """Whether the connection is known to be dead without asking the server."""
+    reader, transport = connection._reader, transport_of(connection)
+    return reader is None or transport is None or reader.eof_received or transport.is_closing()
 
 
 async def connect(**options: Any) -> Any:

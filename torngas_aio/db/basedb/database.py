@@ -22,8 +22,8 @@ from torngas_aio.db.basedb.interpolation import reparam
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.db.basedb.rows import Rows, Statement
 from torngas_aio.db.basedb.sql import SQLParam, SQLQuery
-from torngas_aio.db.basedb.statements import Tables
-from torngas_aio.db.basedb.transaction import Transaction, run_within
+from torngas_aio.db.basedb.statements import Tables, columns_of, merged
+from torngas_aio.db.basedb.transaction import Transaction, is_broken, run_within
 from torngas_aio.exception import ConfigError, DatabaseUnavailable
 from torngas_aio.storage import Storage
 
@@ -41,6 +41,7 @@ _RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 _READS = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 
 _Variables = Mapping[str, Any] | None
+_Columns = Mapping[str, Any] | None
 
 
 class Database:
@@ -53,22 +54,26 @@ class Database:
         DatabaseUnavailable: From any statement: out of reach, or no answer within `timeout`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the pool's settings, given by name
         self,
         driver: Driver,
         pool_size: int = POOL_SIZE,
         pool_timeout: float = WAIT_SECONDS,
         pool_recycle: float = 0,
         timeout: float = STATEMENT_SECONDS,
+        pooling: bool = True,
     ) -> None:
-        if int(pool_size) < 1:
+        size = int(_number("pool_size", pool_size))
+        if size < 1:
             raise ConfigError(f"pool_size={pool_size!r}: at least one connection is needed.")
         self._driver = driver
         self._dialect = driver.dialect
-        self._pool_size = min(int(pool_size), driver.max_size or int(pool_size))
-        self._pool_timeout = float(pool_timeout)
-        self._pool_recycle = float(pool_recycle)
-        self._timeout = float(timeout)
+        self._pool_size = min(size, driver.max_size or size)
+        self._pool_timeout = _number("pool_timeout", pool_timeout)
+        self._pool_recycle = _number("pool_recycle", pool_recycle)
+        self._timeout = _number("timeout", timeout)
+        # Without a pool each statement opens a connection; that of a database in memory is the database.
+        self._keeps_idle = str(pooling).lower() not in {"false", "0", "off", "no"} or driver.max_size is not None
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
         self._current: ContextVar[Transaction | None] = ContextVar("torngas_aio_transaction", default=None)
 
@@ -86,7 +91,7 @@ class Database:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            pool = Pool(self._driver, self._pool_size, self._pool_timeout, self._pool_recycle)
+            pool = Pool(self._driver, self._pool_size, self._pool_timeout, self._pool_recycle, self._keeps_idle)
             self._pools[loop] = pool
             close_with_loop(self, self.aclose)
         return pool
@@ -99,7 +104,7 @@ class Database:
 
     def transaction(self) -> Transaction:
         """Return a transaction to use with `async with`; inside another one of this task, a savepoint."""
-        return Transaction(self._driver, self._timeout, self._lease(), self._current)
+        return Transaction(self._driver, self._timeout, self.pool, self._current)
 
     @overload
     def query(
@@ -136,6 +141,7 @@ class Database:
         limit: int | None = ...,
         offset: int | None = ...,
         *,
+        filters: _Columns = ...,
         _test: Literal[True],
     ) -> SQLQuery: ...
     @overload
@@ -150,6 +156,8 @@ class Database:
         limit: int | None = ...,
         offset: int | None = ...,
         _test: Literal[False] = ...,
+        *,
+        filters: _Columns = ...,
     ) -> Statement: ...
     def select(  # noqa: PLR0917  # web.py's signature
         self,
@@ -162,6 +170,8 @@ class Database:
         limit: int | None = None,
         offset: int | None = None,
         _test: bool = False,
+        *,
+        filters: _Columns = None,
     ) -> Statement | SQLQuery:
         """Select rows; awaited it gives `Rows`, iterated over it fetches some at a time.
 
@@ -172,7 +182,9 @@ class Database:
             where: SQL text, a dict of columns and values, or an id.
             order: Columns, with ASC or DESC; an expression is an `SQLLiteral`.
             group: Columns; an expression is an `SQLLiteral`.
+            filters: Columns and the values they must have, beside *where*; may come from a client.
         """
+        where = self._dialect.condition(where, filters, vars)
         statement = self._dialect.select(
             tables, vars, what=what, where=where, order=order, group=group, limit=limit, offset=offset
         )
@@ -187,24 +199,40 @@ class Database:
         limit: int | None = None,
         offset: int | None = None,
         _test: bool = False,
+        *,
+        filters: _Columns = None,
         **kwargs: Any,
     ) -> Any:
-        """Select the rows of *table* whose columns have the values of *kwargs*; without any, all rows."""
+        """Select the rows of *table* whose columns have certain values; without any, all rows.
+
+        Args:
+            filters: Columns and their values; may come from a client: no name in it is an option, no value SQL.
+            kwargs: Further columns; unsafe with `**` and a client's data, which could name *what* or *order*.
+        """
+        where = self._dialect.condition(kwargs or None, filters, None)
         statement = self._dialect.select(
-            table, what=what, where=kwargs or None, order=order, group=group, limit=limit, offset=offset
+            table, what=what, where=where, order=order, group=group, limit=limit, offset=offset
         )
         return self._statement(statement, _test)
 
     def insert(
-        self, tablename: Any, seqname: str | Literal[False] | None = None, _test: bool = False, **values: Any
+        self,
+        tablename: Any,
+        seqname: str | Literal[False] | None = None,
+        _test: bool = False,
+        *,
+        values: _Columns = None,
+        **kwargs: Any,
     ) -> Any:
         """Insert one row; awaited, it gives the id that the database made, None when it made none.
 
         Args:
             seqname: PostgreSQL only: the sequence of the id; None: the column `id`; False: no id is wanted.
-            values: Columns and their values; none: all defaults.
+            values: Columns and their values; may come from a client: no name in it is an option, no value SQL.
+            kwargs: Further columns, whose values may be `SQLLiteral`; unsafe with `**` and a client's data. No columns
+                at all: every default.
         """
-        statement = self._dialect.insert(tablename, [values])
+        statement = self._dialect.insert(tablename, [merged(values, kwargs)])
         return statement if _test else self._insert(statement, seqname)
 
     def multiple_insert(
@@ -218,29 +246,53 @@ class Database:
 
         Awaited, it gives their ids in order; empty where the database made none.
         """
-        if not values:
+        rows = [columns_of(row, "values", is_client=False) for row in values]
+        if not rows:
             return SQLQuery() if _test else _nothing()
         if _test:
-            return self._dialect.insert(tablename, values)
-        size = max(1, self._dialect.max_params // max(1, len(values[0])))
-        parts = [self._dialect.insert(tablename, values[start : start + size]) for start in range(0, len(values), size)]
-        return self._insert_many(parts, [dict(row) for row in values], size, seqname)
+            return self._dialect.insert(tablename, rows)
+        size = max(1, self._dialect.max_params // max(1, len(rows[0])))
+        parts = [self._dialect.insert(tablename, rows[start : start + size]) for start in range(0, len(rows), size)]
+        return self._insert_many(parts, rows, size, seqname)
 
-    def update(self, tables: Tables, where: Any, vars: _Variables = None, _test: bool = False, **values: Any) -> Any:  # noqa: A002  # web.py's name
-        """Set *values* in the rows that *where* means; awaited, it gives how many they were."""
-        statement = self._dialect.update(tables, where, vars, values)
+    def update(
+        self,
+        tables: Tables,
+        where: Any = None,
+        vars: _Variables = None,  # noqa: A002  # web.py's name
+        _test: bool = False,
+        *,
+        values: _Columns = None,
+        filters: _Columns = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Set columns in the rows that *where* and *filters* mean; awaited, it gives how many they were.
+
+        Args:
+            values: Columns and what to set; may come from a client: no name in it is an option, no value SQL.
+            filters: Columns and the values they must have, in the same manner.
+            kwargs: Further columns to set, whose values may be `SQLLiteral`; unsafe with `**` and a client's data.
+        """
+        where = self._dialect.condition(where, filters, vars)
+        statement = self._dialect.update(tables, where, vars, merged(values, kwargs))
         return statement if _test else self._counted(statement)
 
     def delete(
         self,
         table: Any,
-        where: Any,
+        where: Any = None,
         using: Any | None = None,
         vars: _Variables = None,  # noqa: A002  # web.py's name
         _test: bool = False,
+        *,
+        filters: _Columns = None,
     ) -> Any:
-        """Delete the rows that *where* means; awaited, it gives how many they were."""
-        statement = self._dialect.delete(table, where, using, vars)
+        """Delete the rows that *where* and *filters* mean; awaited, it gives how many they were.
+
+        Args:
+            filters: Columns and the values they must have; may come from a client.
+        """
+        statement = self._dialect.delete(table, self._dialect.condition(where, filters, vars), using, vars)
         return statement if _test else self._counted(statement)
 
     def _statement(self, sql: SQLQuery, is_test: bool) -> Statement | SQLQuery:
@@ -258,7 +310,7 @@ class Database:
             for row in await self._fetched(sql):
                 yield row
             return
-        async with self._lease() as connection:
+        async with self.pool.lease() as connection:
             batches = self._driver.stream(connection, sql.query(self._dialect.paramstyle), sql.values())
             try:
                 while (rows := await self._next_batch(batches)) is not None:
@@ -330,18 +382,21 @@ class Database:
         try:
             return await self._run_once(text, values, returns_rows)
         except DatabaseUnavailable as exc:
-            # A connection that broke while it was idle says so at its next use: what only reads is asked again.
-            if exc.__cause__ is None or isinstance(exc.__cause__, TimeoutError) or not _READS.match(text):
+            if not is_broken(exc) or not _READS.match(text):  # what only reads is asked again
                 raise
         await self.pool.drop_idle()
         return await self._run_once(text, values, returns_rows)
 
     async def _run_once(self, text: str, values: list[Any], returns_rows: bool) -> Result:
-        async with self._lease() as connection:
+        async with self.pool.lease() as connection:
             return await run_within(self._driver, self._timeout, connection, text, values, returns_rows)
 
-    def _lease(self) -> Any:
-        return self.pool.lease()
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"database({name}={value!r}): write a number.") from None
 
 
 def _nothing() -> Awaitable[list[Any]]:

@@ -16,7 +16,10 @@ from torngas_aio.exception import ConfigError
 
 __all__ = ["database"]
 
-_POOL_PARAMS = ("pool_size", "pool_timeout", "pool_recycle", "timeout")
+_POOL_PARAMS = ("pooling", "pool_size", "pool_timeout", "pool_recycle", "timeout")
+
+
+_QUOTE = "User and password must be quoted: '/' as %2F, '@' as %40, ':' as %3A, '#' as %23 (urllib.parse.quote)."
 
 
 def database(dburl: str | None = None, **params: Any) -> Database:
@@ -30,8 +33,9 @@ def database(dburl: str | None = None, **params: Any) -> Database:
         dburl: Without it, and without `dbn`, the environment variable `DATABASE_URL`.
         params: `dbn` (sqlite, mysql, postgres), `db`, `user`, `pw`, `host`, `port`; `pool_size` (10),
             `pool_timeout` (5 s of waiting for a connection), `timeout` (30 s for one statement),
-            `pool_recycle` (seconds after which a connection is replaced, 0: never); whatever else the driver
-            takes. They go over what the URL says.
+            `pool_recycle` (seconds after which a connection is replaced, 0: never), `pooling` (True; False closes a
+            connection after its statement or transaction); `driver`, a library's name as web.py takes it; whatever
+            else the driver takes. They go over what the URL says.
 
     Raises:
         ConfigError: No such kind of database, a library that is not installed, a wrong parameter.
@@ -46,7 +50,10 @@ def database(dburl: str | None = None, **params: Any) -> Database:
 
 
 def _url_params(dburl: str) -> dict[str, Any]:
-    parts = urlsplit(dburl)
+    try:
+        parts = urlsplit(dburl)
+    except ValueError:
+        raise ConfigError(f"database(): the URL cannot be read. {_QUOTE}") from None
     scheme = parts.scheme.partition("+")[0]
     if not scheme or "://" not in dburl:
         raise ConfigError("database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.")
@@ -56,10 +63,12 @@ def _url_params(dburl: str) -> dict[str, Any]:
         place = dburl.partition("://")[2].partition("?")[0]
         found["db"] = unquote(place.removeprefix("/")) or ":memory:"
         return found
+    if "@" not in parts.netloc and "@" in dburl.partition("?")[0]:
+        raise ConfigError(f"database(): the URL's host cannot be read: it has an '@' behind its first '/'. {_QUOTE}")
     try:
         port = parts.port
-    except ValueError as exc:
-        raise ConfigError(f"database(): the URL's port cannot be read: {exc}.") from None
+    except ValueError:  # its text holds what stands after the ':', which may be a password
+        raise ConfigError(f"database(): the URL's port cannot be read. {_QUOTE}") from None
     wanted = {
         "db": unquote(parts.path.removeprefix("/")) or None,
         "user": parts.username and unquote(parts.username),

@@ -1,6 +1,6 @@
 """A small bounded pool of connections of one loop.
 
-    lease ──> an idle one (asked whether it lives, if it lay long), else a new one, else wait for one
+    lease ──> an idle one (pinged if it was idle for long or has unread bytes), else a new one, else wait for one
           <── whole: idle again      broken, cancelled or timed out: abandoned, its place is free
 
 Begin with `Pool.lease`.
@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any
 
 from torngas_aio._closing import close_safely
+from torngas_aio.db._diagnosis import advice_on
 from torngas_aio.db.basedb.drivers import Driver
-from torngas_aio.exception import PoolExhausted
+from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 
 __all__ = ["Pool"]
 
@@ -31,16 +32,19 @@ class Pool:
     Args:
         wait_seconds: How long a caller waits for a connection when all are in use.
         recycle_seconds: An idle connection older than this is replaced; 0: never.
+        keeps_idle: Whether a connection that comes back is kept, rather than closed.
     """
 
-    def __init__(self, driver: Driver, size: int, wait_seconds: float, recycle_seconds: float = 0) -> None:
+    def __init__(
+        self, driver: Driver, size: int, wait_seconds: float, recycle_seconds: float = 0, keeps_idle: bool = True
+    ) -> None:
         self._driver = driver
         self._size = size
         self._wait_seconds = wait_seconds
         self._recycle_seconds = recycle_seconds
         self._places = asyncio.Semaphore(size)
         self._idle: list[tuple[Any, float, float]] = []  # connection, when it was made, when it was last used
-        self._is_closed = False
+        self._keeps_idle = keeps_idle
         self.in_use = 0
 
     @property
@@ -86,7 +90,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed when they come back. Harmless when called twice."""
-        self._is_closed = True
+        self._keeps_idle = False
         idle, self._idle = self._idle, []
         for connection, _, _ in idle:
             await close_safely(self._driver.address, partial(self._driver.close, connection))
@@ -109,13 +113,15 @@ class Pool:
             connection, made_at, used_at = self._idle.pop()
             now = time.monotonic()
             is_old = self._recycle_seconds and now - made_at > self._recycle_seconds
-            if not is_old and (now - used_at <= PING_AFTER_SECONDS or await self._lives(connection)):
+            is_trusted = now - used_at <= PING_AFTER_SECONDS and not self._driver.is_doubtful(connection)
+            if not is_old and (is_trusted or await self._lives(connection)):
                 return connection, made_at
             await close_safely(self._driver.address, partial(self._driver.abandon, connection))
         try:
             return await self._driver.connect(), time.monotonic()
         except Exception as exc:
-            raise self._driver.unavailable("no connection could be made", exc) from exc
+            error = self._driver.unavailable("no connection could be made", exc)
+            raise DatabaseUnavailable(f"{error} {advice_on(exc)}") from exc
 
     async def _lives(self, connection: Any) -> bool:
         try:
@@ -129,7 +135,7 @@ class Pool:
         return True
 
     async def _put_back(self, connection: Any, made_at: float) -> None:
-        if self._is_closed:
+        if not self._keeps_idle:
             await close_safely(self._driver.address, partial(self._driver.close, connection))
         else:
             self._idle.append((connection, made_at, time.monotonic()))

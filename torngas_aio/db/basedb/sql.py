@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from torngas_aio.exception import ArgumentError
 
-__all__ = ["SQLLiteral", "SQLParam", "SQLQuery", "sqlify", "sqllist", "sqlors", "sqlquote", "sqlwhere"]
+__all__ = ["LISTS", "SQLLiteral", "SQLParam", "SQLQuery", "sqlify", "sqllist", "sqlors", "sqlquote", "sqlwhere"]
 
-_LISTS = (list, tuple, set, frozenset)
+LISTS = (list, tuple, set, frozenset)
+"""Types whose values stand for several: `IN (1, 2)`."""
 
 
 class SQLLiteral:
@@ -74,7 +75,7 @@ class SQLQuery:
 
     def __init__(self, items: Any = ()) -> None:
         self.items: list[str | SQLParam] = []
-        for item in items if isinstance(items, _LISTS) else (items,):
+        for item in items if isinstance(items, LISTS) else (items,):
             self.append(item)
 
     def append(self, item: Any) -> None:
@@ -184,7 +185,7 @@ def sqlquote(value: Any) -> SQLQuery:
     Raises:
         ArgumentError: The list is empty: SQL has no `IN ()`.
     """
-    if isinstance(value, _LISTS):
+    if isinstance(value, LISTS):
         if not value:
             raise ArgumentError(
                 "An empty list cannot stand in SQL: there is no `IN ()`. Ask whether it is empty beforehand, "
@@ -208,7 +209,7 @@ def sqlors(left: str, values: Any) -> SQLQuery:
 
     `sqlors("id = ", [1, 2])`; a single value gives `id = 1`.
     """
-    found = list(values) if isinstance(values, _LISTS) else [values]
+    found = list(values) if isinstance(values, LISTS) else [values]
     if not found:
         return SQLQuery("1=2")
     parts = [left + sqlquote(value) for value in found]
@@ -227,6 +228,6 @@ def sqlwhere(values: Mapping[str, Any], grouping: str = " AND ") -> SQLQuery:
 def _condition(left: str, value: Any) -> SQLQuery:
     if value is None:
         return SQLQuery(f"{left} IS NULL")
-    if isinstance(value, _LISTS):
+    if isinstance(value, LISTS):
         return f"{left} IN " + sqlquote(value) if value else SQLQuery("1=2")
     return f"{left} = " + sqlquote(value)

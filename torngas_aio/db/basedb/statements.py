@@ -5,6 +5,7 @@
     what, where                   SQL text with `$name`; `where` also a dict of columns, or an id
     order, group                  names, with ASC or DESC, or an `SQLLiteral`
     limit, offset                 whole numbers
+    values, filters               mappings of columns that a client may have written: only names and bound values
 
 Begin with `Dialect`.
 """
@@ -15,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torngas_aio.db.basedb.interpolation import reparam
-from torngas_aio.db.basedb.sql import SQLLiteral, SQLParam, SQLQuery, sqlquote, sqlwhere
+from torngas_aio.db.basedb.sql import LISTS, SQLLiteral, SQLParam, SQLQuery, sqlquote, sqlwhere
 from torngas_aio.exception import ArgumentError
 
-__all__ = ["MYSQL", "POSTGRES", "SQLITE", "Dialect"]
+__all__ = ["MYSQL", "POSTGRES", "SQLITE", "Dialect", "columns_of", "merged"]
 
 _WORD = r"[^\W\d]\w*"
 _TABLE = re.compile(rf"({_WORD}(?:\.{_WORD})*)(?:\s+(?:AS\s+)?({_WORD}))?", re.IGNORECASE)
@@ -127,6 +128,20 @@ class Dialect:
             parts += ["USING", self._tables(using)]
         return SQLQuery.join([*parts, "WHERE", self.where(where, variables)])
 
+    def condition(self, where: Any, filters: Mapping[str, Any] | None, variables: Mapping[str, Any] | None) -> Any:
+        """Return *where* and *filters* as one condition; None where neither restricts anything.
+
+        Raises:
+            ArgumentError: *filters* is no mapping of columns, or holds SQL text.
+        """
+        if filters is None:
+            return where
+        columns = columns_of(filters, "filters")
+        narrowed = self.where(columns, None) if columns else None
+        if where is None or narrowed is None:
+            return where if narrowed is None else narrowed
+        return "(" + self.where(where, variables) + ") AND " + narrowed
+
     def where(self, where: Any, variables: Mapping[str, Any] | None) -> SQLQuery:
         """A condition: SQL text with `$name`, a dict of columns and values, an id, or a statement.
 
@@ -184,6 +199,44 @@ class Dialect:
 SQLITE = Dialect("sqlite", '"', "qmark", "DEFAULT VALUES", "-1", 32_766)
 MYSQL = Dialect("mysql", "`", "format", "() VALUES ()", "18446744073709551615", 65_535)
 POSTGRES = Dialect("postgres", '"', "dollar", "DEFAULT VALUES", None, 32_767)
+
+
+def columns_of(columns: Any, argument: str, *, is_client: bool = True) -> dict[str, Any]:
+    """Return a mapping of columns and their values as a dict.
+
+    Args:
+        is_client: It may come from a client: no value may be SQL text.
+
+    Raises:
+        ArgumentError: It is not a mapping, or holds SQL text.
+    """
+    if not isinstance(columns, Mapping):
+        raise ArgumentError(
+            f"{argument}={columns!r:.80}: write a dict of columns and their values. "
+            f"A column of the name {argument!r} goes into such a dict, too."
+        )
+    if is_client:
+        for name, value in columns.items():
+            if any(isinstance(each, _SQL) for each in (value if isinstance(value, LISTS) else [value])):
+                raise ArgumentError(
+                    f"{argument}: {name!r} holds SQL text, where values are bound. Give it as a keyword."
+                )
+    return dict(columns)
+
+
+def merged(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of *values*, which may come from a client, and of a call's *keywords*.
+
+    Raises:
+        ArgumentError: A column stands in both; see also `columns_of`.
+    """
+    found = {} if values is None else columns_of(values, "values")
+    for name in found.keys() & keywords.keys():
+        raise ArgumentError(f"The column {name!r} stands in values= and as a keyword.")
+    return {**found, **keywords}
+
+
+_SQL = (SQLLiteral, SQLQuery, SQLParam)
 
 
 def _tuple(values: Iterable[Any]) -> SQLQuery:

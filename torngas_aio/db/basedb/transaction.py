@@ -9,7 +9,6 @@ Begin with `Transaction`.
 
 import asyncio
 from collections.abc import Generator
-from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
@@ -17,9 +16,10 @@ from typing import Any, Self
 from torngas_aio._closing import CLOSE_SECONDS
 from torngas_aio.context import current_scope
 from torngas_aio.db.basedb.drivers import Driver, Result
+from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.exception import ArgumentError, DatabaseUnavailable
 
-__all__ = ["Current", "Transaction", "run_within"]
+__all__ = ["Current", "Transaction", "is_broken", "run_within"]
 
 Current = ContextVar["Transaction | None"]
 
@@ -27,10 +27,10 @@ Current = ContextVar["Transaction | None"]
 class _Session:
     """The connection that a transaction and the savepoints in it share; one statement at a time."""
 
-    def __init__(self, driver: Driver, seconds: float, lease: AbstractAsyncContextManager[Any]) -> None:
+    def __init__(self, driver: Driver, seconds: float, pool: Pool) -> None:
         self.driver = driver
         self.seconds = seconds
-        self.lease = lease
+        self.lease = pool.lease()
         self.connection: Any = None
         self.lock = asyncio.Lock()
         self.savepoints = 0
@@ -59,14 +59,12 @@ class Transaction:
     their own, whose order would be anybody's guess.
     """
 
-    def __init__(
-        self, driver: Driver, seconds: float, lease: AbstractAsyncContextManager[Any], current: Current
-    ) -> None:
+    def __init__(self, driver: Driver, seconds: float, pool: Pool, current: Current) -> None:
         self._driver = driver
         self._current = current
         self._outer: Transaction | None = None
         self._seconds = seconds
-        self._lease = lease
+        self._pool = pool
         self._session: _Session | None = None
         self._savepoint = ""
         self._owner: asyncio.Task[Any] | None = None
@@ -87,7 +85,7 @@ class Transaction:
         if error is None:
             await self.commit()
         else:
-            await self._undo(error)
+            await self._undo()
 
     async def run(self, sql: str, values: list[Any], returns_rows: bool) -> Result:
         """Run one statement in this transaction."""
@@ -115,15 +113,15 @@ class Transaction:
             raise ArgumentError("This transaction has ended already: commit() once, or leave it to `async with`.")
         try:
             await self._session.run(f"RELEASE SAVEPOINT {self._savepoint}" if self._savepoint else "COMMIT")
-        except BaseException as exc:
-            await self._undo(exc)
+        except BaseException:
+            await self._undo()
             raise
-        await self._end(None)
+        await self._end()
 
     async def rollback(self) -> None:
         """Undo what was done since it began; harmless when it has ended."""
         if self.is_open:
-            await self._undo(None)
+            await self._undo()
 
     async def _begin_by_hand(self) -> Self:
         await self._begin()
@@ -160,15 +158,20 @@ class Transaction:
         return outer
 
     async def _begin_outermost(self) -> None:
-        session = self._session = _Session(self._driver, self._seconds, self._lease)
-        session.connection = await self._lease.__aenter__()
-        try:
-            await session.run(self._driver.begin)
-        except BaseException as exc:
-            await self._give_back(exc)
-            raise
+        for is_last in (False, True):
+            session = self._session = _Session(self._driver, self._seconds, self._pool)
+            session.connection = await session.lease.__aenter__()
+            try:
+                await session.run(self._driver.begin)
+            except BaseException as exc:
+                await self._give_back()
+                if is_last or not is_broken(exc):
+                    raise
+            else:
+                return
+            await self._pool.drop_idle()  # BEGIN changes nothing: it is sent again on a new connection
 
-    async def _undo(self, error: BaseException | None) -> None:
+    async def _undo(self) -> None:
         """Roll back, to the end even when the task is being cancelled; a connection that cannot is abandoned."""
         session = self._session
         assert session is not None
@@ -176,12 +179,12 @@ class Transaction:
             undoing = asyncio.ensure_future(self._rolled_back(session))  # owned here: awaited in every case
             try:
                 fault = await asyncio.shield(undoing)
-            except asyncio.CancelledError as exc:
+            except asyncio.CancelledError:
                 session.fault = await undoing
-                await self._end(exc)
+                await self._end()
                 raise
             session.fault = fault
-        await self._end(error)
+        await self._end()
 
     async def _rolled_back(self, session: _Session) -> BaseException | None:
         try:
@@ -195,13 +198,13 @@ class Transaction:
             return exc
         return None
 
-    async def _end(self, error: BaseException | None) -> None:
+    async def _end(self) -> None:
         self.is_open = False
         self._current.set(self._outer)
         if self._outer is None:
-            await self._give_back(error)
+            await self._give_back()
 
-    async def _give_back(self, error: BaseException | None) -> None:
+    async def _give_back(self) -> None:
         """End the lease: with the fault of the connection, if it has one, so that it is not used again."""
         session = self._session
         assert session is not None
@@ -211,6 +214,12 @@ class Transaction:
             return
         broken = DatabaseUnavailable(str(fault))
         await session.lease.__aexit__(DatabaseUnavailable, broken, None)  # returns; the caller hears of the cause
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether *error* of a statement tells of a connection that broke, rather than of an answer that took too long."""
+    cause = error.__cause__
+    return isinstance(error, DatabaseUnavailable) and cause is not None and not isinstance(cause, TimeoutError)
 
 
 async def run_within(  # noqa: PLR0917  # one call site's worth of context

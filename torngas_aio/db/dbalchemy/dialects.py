@@ -60,6 +60,11 @@ class Guard:
         """Whether the connection is known to be dead without asking the server."""
         raise NotImplementedError
 
+    @property
+    def transport(self) -> Any:
+        """The asyncio transport, None after the connection was closed here."""
+        return self._connection._transport
+
     def _terminate_force_close(self) -> None:
         raise NotImplementedError
 
@@ -207,8 +212,15 @@ class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
     _ss_cursor_cls = _AiomysqlStream
 
     def is_lost(self) -> bool:
-        reader, writer = self._connection._reader, self._connection._writer
-        return reader is None or writer is None or reader.eof_received or writer.transport.is_closing()
+        from torngas_aio.db._aiomysql import is_ended
+
+        return is_ended(self._connection)
+
+    @property
+    def transport(self) -> Any:
+        from torngas_aio.db._aiomysql import transport_of
+
+        return transport_of(self._connection)
 
 
 class _AiomysqlModule(_ModuleMixin, AsyncAdapt_aiomysql_dbapi):
@@ -293,7 +305,10 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
 
     def ping(self) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
-        await_(self.bounded(self._async_ping(), PING_SECONDS))  # type: ignore[no-untyped-call]  # as above
+        try:
+            await_(self.bounded(self._async_ping(), PING_SECONDS))  # type: ignore[no-untyped-call]  # as above
+        except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
+            self._handle_exception(error)
 
     def _terminate_force_close(self) -> None:
         self._connection.terminate()

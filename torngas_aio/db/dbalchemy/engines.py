@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 
 from torngas_aio._importing import import_object
+from torngas_aio.db._diagnosis import advice_on, said_by
 from torngas_aio.db.dbalchemy.dialects import register_dialects
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
@@ -147,7 +148,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     except (sa_exc.SQLAlchemyError, ImportError, TypeError, ValueError) as exc:
         raise ConfigError(*_unusable(spec, label, exc)) from exc
     _set_limits(engine, spec, label)
-    event.listen(engine.sync_engine, "handle_error", _translator(label))
+    event.listen(engine.sync_engine, "handle_error", _translator(label, spec.account))
     if spec.is_sqlite:
         _make_sqlite_usual(engine.sync_engine, is_slave=spec.role == "slave")
     return engine
@@ -213,7 +214,7 @@ def _set_limits(engine: AsyncEngine, spec: ServerSpec, label: str) -> None:
         module.connect_seconds = spec.connect_seconds
     pool = engine.sync_engine.pool
     if isinstance(pool, NamedPool):
-        pool.label = f"database {label}"
+        pool.label, pool.account = f"database {label}", spec.account
     if not spec.is_sqlite:
         watch_idle(pool, _pinger(engine.sync_engine), IDLE_SECONDS)
 
@@ -230,7 +231,7 @@ def _pinger(engine: Engine) -> Callable[[Any], bool]:
     return ping
 
 
-def _translator(label: str) -> Callable[[ExceptionContext], BaseException | None]:
+def _translator(label: str, account: str) -> Callable[[ExceptionContext], BaseException | None]:
     """What gives lost connections and refused ones our name; every other error stays SQLAlchemy's."""
 
     def translate(context: ExceptionContext) -> BaseException | None:
@@ -239,18 +240,13 @@ def _translator(label: str) -> Callable[[ExceptionContext], BaseException | None
             return None
         if context.connection is None:
             return DatabaseUnavailable(
-                f"database {label}: no connection ({_said(error)}). Is the server running and in reach?"
+                f"database {label}: no connection{account} ({said_by(error)}). {advice_on(error)}"
             )
         if context.is_disconnect:
-            return DatabaseUnavailable(f"database {label}: the connection was lost ({_said(error)}).")
+            return DatabaseUnavailable(f"database {label}: the connection was lost ({said_by(error)}).")
         return None
 
     return translate
-
-
-def _said(error: BaseException) -> str:
-    """What the driver said, without the statement and its parameters."""
-    return f"{type(error).__name__}: {' '.join(str(arg) for arg in error.args)}"
 
 
 def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The connection pool: first come, first served; a bounded wait; dead connections replaced before they are used.
 
-    checkout ── idle connection? ── dead or idle for long: ping ── lost: replaced, nobody notices
+    checkout ── idle connection? ── idle for long, or unread bytes: ping ── lost: replaced, nobody notices
              └─ all in use: wait in line ── deadline ─► PoolExhausted (answered 503), with a line in the log
 
 SQLAlchemy's asyncio pool lets a newcomer take a connection from under those who wait, and those who wait sit
@@ -19,6 +19,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, StaticPool
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
 
+from torngas_aio.db._diagnosis import advice_on, said_by
+from torngas_aio.db._transports import has_unread
 from torngas_aio.db.dbalchemy.dialects import Guard
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 
@@ -127,13 +129,15 @@ class NamedPool(Pool):
 
     Attributes:
         label: The server as messages name it.
+        account: User and database, for messages about connecting.
     """
 
     label = "database"
+    account = ""
 
     def recreate(self) -> Any:
         made: Any = super().recreate()
-        made.label = self.label
+        made.label, made.account = self.label, self.account
         return made
 
     def connect(self) -> Any:
@@ -141,7 +145,7 @@ class NamedPool(Pool):
             return super().connect()
         except OSError as exc:  # asyncpg lets them through; the other drivers have errors of their own
             raise DatabaseUnavailable(
-                f"{self.label}: no connection ({type(exc).__name__}: {exc}). Is the server running and in reach?"
+                f"{self.label}: no connection{self.account} ({said_by(exc)}). {advice_on(exc)}"
             ) from exc
 
 
@@ -232,7 +236,8 @@ def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> Non
             return
         if isinstance(connection, Guard) and connection.is_lost():
             raise sa_exc.DisconnectionError("the server has closed it")
-        if monotonic() - since > idle_seconds and not ping(connection):
+        is_doubtful = isinstance(connection, Guard) and has_unread(connection.transport)
+        if (is_doubtful or monotonic() - since > idle_seconds) and not ping(connection):
             raise sa_exc.InvalidatePoolError("no answer to a ping")
 
     event.listen(pool, "checkin", note)

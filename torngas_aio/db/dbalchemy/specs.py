@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from torngas_aio._masking import mask_url
 from torngas_aio.db.dbalchemy.drivers import Driver, async_driver
 from torngas_aio.exception import ConfigError, UnknownAlias
 
@@ -61,10 +62,18 @@ class ServerSpec:
 
     @property
     def label(self) -> str:
-        """The server as messages name it: role and address, never user or password."""
+        """The server as messages name it: role and address."""
         if self.is_sqlite:
-            return f"{self.role} {self.url.database or ':memory:'}"
-        return f"{self.role} {self.url.host or 'localhost'}:{self.url.port or 'default port'}"
+            return f"{self.role} {mask_url(self.url.database or ':memory:')}"
+        return f"{self.role} {mask_url(self.url.host or 'localhost')}:{self.url.port or 'default port'}"
+
+    @property
+    def account(self) -> str:
+        """User and database as messages about connecting name them, as in " as 'app' to 'shop'"; not the password."""
+        if self.is_sqlite:
+            return ""
+        user, database = self.url.username, self.url.database
+        return (f" as {user!r}" if user else "") + (f" to {database!r}" if database else "")
 
     @property
     def is_sqlite(self) -> bool:

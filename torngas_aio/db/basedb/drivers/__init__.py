@@ -3,6 +3,7 @@
 Begin with `make_driver`.
 """
 
+import logging
 from typing import Any
 
 from torngas_aio._importing import import_object
@@ -10,6 +11,8 @@ from torngas_aio.db.basedb.drivers.base import Driver, Result
 from torngas_aio.exception import ConfigError
 
 __all__ = ["Driver", "Result", "make_driver"]
+
+logger = logging.getLogger("torngas_aio.db.basedb")
 
 _DRIVERS = {
     "sqlite": ("torngas_aio.db.basedb.drivers.sqlite.SQLiteDriver", "aiosqlite", "sqlite"),
@@ -19,8 +22,19 @@ _DRIVERS = {
 _ALIASES = {"postgresql": "postgres", "mariadb": "mysql", "sqlite3": "sqlite"}
 
 
-def make_driver(dbn: str, **params: Any) -> Driver:
+_SYNCHRONOUS = {
+    "sqlite": frozenset({"sqlite3", "sqlite", "pysqlite2", "pysqlite2.dbapi2"}),
+    "mysql": frozenset({"MySQLdb", "pymysql", "mysql.connector", "mysqldb", "mysqlclient"}),
+    "postgres": frozenset({"psycopg2", "psycopg", "pgdb", "pg8000"}),
+}
+"""What web.py's `driver` may name; each has an asyncio library that serves it here."""
+
+
+def make_driver(dbn: str, driver: str | None = None, **params: Any) -> Driver:
     """Return the driver of *dbn* for the database that *params* name.
+
+    Args:
+        driver: web.py's name of a library; a synchronous one is served by its asyncio counterpart, with a warning.
 
     Raises:
         ConfigError: There is none of that name, its library is not installed, or a parameter is not its own.
@@ -29,6 +43,7 @@ def make_driver(dbn: str, **params: Any) -> Driver:
     if found is None:
         raise ConfigError(f"dbn={dbn!r}: no such database. Write one of {', '.join(map(repr, _DRIVERS))}.")
     path, library, extra = found
+    _check_library(dbn, driver, library)
     try:
         driver_class: type[Driver] = import_object(path)
     except ModuleNotFoundError as exc:
@@ -37,5 +52,15 @@ def make_driver(dbn: str, **params: Any) -> Driver:
         raise ConfigError(f"dbn={dbn!r} needs {library}: pip install 'torngas-aio[{extra}]'.") from exc
     try:
         return driver_class(**params)
-    except TypeError as exc:
+    except (TypeError, ValueError) as exc:
         raise ConfigError(f"database(dbn={dbn!r}, …): {str(exc).partition('() ')[2] or exc}.") from exc
+
+
+def _check_library(dbn: str, named: str | None, library: str) -> None:
+    if named is None or named == library:
+        return
+    if named not in _SYNCHRONOUS[_ALIASES.get(dbn, dbn)]:
+        raise ConfigError(f"driver={named!r}: this layer speaks to {dbn} through {library!r}. Leave driver away.")
+    logger.warning(
+        "database(driver=%r): a synchronous library; %r serves the database. Leave driver away.", named, library
+    )

@@ -1,18 +1,36 @@
 """The contract of a driver: what a pool and a transaction need to know of a database. Begin with `Driver`."""
 
+import difflib
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from torngas_aio.db._diagnosis import said_by
 from torngas_aio.db.basedb.statements import Dialect
 from torngas_aio.exception import DatabaseUnavailable
 from torngas_aio.storage import Storage
 
-__all__ = ["BATCH_ROWS", "Driver", "Result"]
+__all__ = ["BATCH_ROWS", "Driver", "Result", "known_options"]
 
 BATCH_ROWS = 100
 """How many rows of a stream are fetched at a time."""
+
+
+def known_options(connect: Callable[..., Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *options* of the library's own *connect*.
+
+    Raises:
+        TypeError: It has no such parameter; found before the first connection is opened.
+    """
+    known = inspect.signature(connect).parameters
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint}")
+    return options
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,10 @@ class Driver(ABC):
     async def ping(self, connection: Any) -> None:
         """Raise anything when *connection* is dead."""
 
+    def is_doubtful(self, connection: Any) -> bool:
+        """Whether an idle *connection* must be pinged before it is used: it has ended, or has unread bytes."""
+        return False
+
     @abstractmethod
     async def close(self, connection: Any) -> None:
         """Say goodbye and close."""
@@ -89,7 +111,7 @@ class Driver(ABC):
 
     def unavailable(self, what: str, error: BaseException) -> DatabaseUnavailable:
         """Return what to raise from *error*."""
-        return DatabaseUnavailable(f"{self.address}: {what}: {str(error) or repr(error)}")
+        return DatabaseUnavailable(f"{self.address}: {what} ({said_by(error)}).")
 
     def ends_transaction(self, error: BaseException) -> bool:
         """Whether the database rolled the whole transaction back because of *error*."""

@@ -9,8 +9,10 @@ import aiomysql
 from pymysql import err
 from pymysql.constants import CLIENT
 
-from torngas_aio.db._aiomysql import connect
-from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
+from torngas_aio._masking import mask_url
+from torngas_aio.db._aiomysql import connect, is_ended, transport_of
+from torngas_aio.db._transports import has_unread
+from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options
 from torngas_aio.db.basedb.statements import MYSQL
 from torngas_aio.storage import Storage
 
@@ -66,7 +68,7 @@ class MySQLDriver(Driver):
         **options: Any,
     ) -> None:
         self._options = {
-            **options,
+            **known_options(aiomysql.connect, options),
             "db": db,
             "user": user,
             "password": pw,
@@ -86,7 +88,7 @@ class MySQLDriver(Driver):
     def address(self) -> str:
         options = self._options
         place = options["unix_socket"] or f"{options['host']}:{options['port']}"
-        return f"mysql://{options['user']}@{place}/{options['db']}"
+        return mask_url(f"mysql://{options['user']}@{place}/{options['db']}")
 
     @property
     def integrity_errors(self) -> tuple[type[Exception], ...]:
@@ -122,6 +124,9 @@ class MySQLDriver(Driver):
 
     async def ping(self, connection: Any) -> None:
         await connection.ping(reconnect=False)
+
+    def is_doubtful(self, connection: Any) -> bool:
+        return is_ended(connection) or has_unread(transport_of(connection))
 
     async def close(self, connection: Any) -> None:
         await connection.ensure_closed()

@@ -6,7 +6,9 @@ from typing import Any
 
 import asyncpg
 
-from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
+from torngas_aio._masking import mask_url
+from torngas_aio.db._transports import has_unread
+from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options
 from torngas_aio.db.basedb.statements import POSTGRES
 from torngas_aio.storage import Storage
 
@@ -39,7 +41,7 @@ class PostgresDriver(Driver):
         **options: Any,
     ) -> None:
         self._options = {
-            **options,
+            **known_options(asyncpg.connect, options),
             "database": db,
             "user": user,
             "password": pw,
@@ -51,7 +53,7 @@ class PostgresDriver(Driver):
     @property
     def address(self) -> str:
         options = self._options
-        return f"postgres://{options['user']}@{options['host']}:{options['port']}/{options['database']}"
+        return mask_url(f"postgres://{options['user']}@{options['host']}:{options['port']}/{options['database']}")
 
     @property
     def integrity_errors(self) -> tuple[type[Exception], ...]:
@@ -87,6 +89,9 @@ class PostgresDriver(Driver):
 
     async def ping(self, connection: Any) -> None:
         await connection.execute("")
+
+    def is_doubtful(self, connection: Any) -> bool:
+        return connection.is_closed() or has_unread(connection._transport)
 
     async def close(self, connection: Any) -> None:
         await connection.close()
