@@ -29,7 +29,7 @@ from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
-from torngas_aio.handler import ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
+from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.request import Request
@@ -162,7 +162,7 @@ class Application(web.Application):
     ) -> Any:
         """Tornado's: return what runs a handler; what a foreign one's request opened is closed at its end."""
         delegate = super().get_handler_delegate(request, target_class, target_kwargs, path_args, path_kwargs)
-        if not issubclass(target_class, WebHandler):
+        if not issubclass(target_class, BaseHandler):
             delegate.handler_class = partial(_foreign_handler, target_class)  # type: ignore[assignment]  # makes one
         return delegate
 
@@ -213,10 +213,10 @@ class Application(web.Application):
             return self._serve_foreign(request, resolved)
         return handler.serve(run, resolved.path_args, resolved.path_kwargs)
 
-    def _made_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> WebHandler | None:
+    def _made_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> BaseHandler | None:
         """Return the handler of the route, None for a foreign one."""
         route = resolved.route
-        if route is None or not issubclass(route.handler_class, WebHandler):
+        if route is None or not issubclass(route.handler_class, BaseHandler):
             return None
         if run is not IDLE:
             # PERF: the usual case is one look-up; `stages_of` compiles, and matches path expressions
@@ -231,7 +231,7 @@ class Application(web.Application):
         default = self.settings.get("default_handler_class")
         if error is None and default is not None:
             handler_class, kwargs = default, self.settings.get("default_handler_args", {})
-            if not issubclass(handler_class, WebHandler):
+            if not issubclass(handler_class, BaseHandler):
                 await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request)
                 return
         handler = handler_class(self, request, **kwargs)

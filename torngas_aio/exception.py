@@ -24,15 +24,16 @@
     └── TemplateSyntaxError   (SyntaxError)    a template that does not parse; has its file and line
 
     tornado.web.HTTPError
-    └── Http404 400 403 405 500                the seed's short names for answers
+    └── HTTPError                              with headers; its text is shown to the client below 500
+        └── Http404 400 403 405 500            the seed's short names for answers
 
 Each class is also the builtin it is, so `except ConnectionError` catches an unreachable store.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tornado.web import HTTPError
+import tornado.web
 
 __all__ = [
     "ArgumentError",
@@ -42,6 +43,7 @@ __all__ = [
     "ConfigError",
     "DatabaseUnavailable",
     "Fault",
+    "HTTPError",
     "Http404",
     "Http500",
     "HttpBadRequestError",
@@ -218,6 +220,60 @@ class TemplateSyntaxError(BaseError, SyntaxError):
 
     def __init__(self, message: str, filename: str | None, lineno: int, text: str | None = None) -> None:
         super().__init__(message, (filename, lineno, None, text))
+
+
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+_MAX_TEXT = 200
+
+
+class HTTPError(tornado.web.HTTPError):
+    """An answer with an error status: Tornado's, with headers.
+
+    Below 500 the text is shown to the client: on the page, and as `detail` of problem details.
+
+    Args:
+        status_code: The status to answer.
+        log_message: The text, with `%` places for *args*; logged, and shown below 500.
+        headers: Sent with the answer; pairs where a name comes twice.
+        kwargs: `reason`: the status line's phrase.
+
+    Attributes:
+        headers: Names and values, in order.
+        shows_text: Whether the client gets to see the text.
+    """
+
+    shows_text = True
+
+    def __init__(
+        self,
+        status_code: int = 500,
+        log_message: str | None = None,
+        *args: Any,
+        headers: Headers | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(status_code, log_message, *args, **kwargs)
+        self.headers: tuple[tuple[str, str], ...] = tuple(
+            headers.items() if isinstance(headers, Mapping) else headers or ()
+        )
+
+    @property
+    def public_text(self) -> str:
+        """The text for the client, formatted, at most 200 characters; "" where there is none to be shown."""
+        if not self.shows_text or self.status_code >= 500:
+            return ""
+        try:
+            text = self.get_message() or ""
+        except (TypeError, ValueError):  # arguments that do not fit
+            return ""
+        text = text.encode("utf-8", "replace").decode()
+        return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
+
+
+def error_headers(exc: BaseException | None) -> tuple[tuple[str, str], ...]:
+    """Return the headers that go with the answer to *exc*."""
+    return exc.headers if isinstance(exc, HTTPError) else ()
 
 
 class _StatusError(HTTPError):

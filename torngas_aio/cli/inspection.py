@@ -11,7 +11,7 @@ from tornado.web import StaticFileHandler
 
 from torngas_aio.application import Application
 from torngas_aio.exception import UrlError
-from torngas_aio.handler import WebHandler
+from torngas_aio.handler import BaseHandler
 from torngas_aio.http.request import Request
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
 from torngas_aio.pipeline import RouteStages
@@ -52,7 +52,7 @@ def sample_path(route: Route) -> str | None:
 
 def is_foreign(route: Route) -> bool:
     """Whether the handler is plain Tornado's: it gets the call hooks only."""
-    return not issubclass(route.handler_class, WebHandler)
+    return not issubclass(route.handler_class, BaseHandler)
 
 
 def stages_of(application: Application, route: Route | None, path: str | None) -> RouteStages:

@@ -102,7 +102,9 @@ def _check_settings(handler: RequestHandler) -> None:
 def _check(handler: RequestHandler, networks: Networks) -> None:
     address = handler.request.remote_ip
     if address not in networks:
-        raise HttpForbiddenError("%s is not on the whitelist of %s", address, type(handler).__name__)
+        refusal = HttpForbiddenError("%s is not on the whitelist of %s", address, type(handler).__name__)
+        refusal.shows_text = False
+        raise refusal
 
 
 @functools.lru_cache(maxsize=32)

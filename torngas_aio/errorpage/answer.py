@@ -19,10 +19,10 @@ from torngas_aio.errorpage.report import report_of
 from torngas_aio.errorpage.short import problem, short_html, short_text
 from torngas_aio.errorpage.style import CONTENT_SECURITY_POLICY
 from torngas_aio.errorpage.text import debug_problem, debug_text
-from torngas_aio.exception import InvalidJson, TemplateNotFound
+from torngas_aio.exception import HTTPError, InvalidJson, TemplateNotFound
 from torngas_aio.logger.requestid import request_id_of
 
-__all__ = ["ErrorAnswer", "render_error", "render_error_template", "wants_html"]
+__all__ = ["ErrorAnswer", "public_detail", "render_error", "render_error_template", "wants_html"]
 
 logger = logging.getLogger("torngas_aio.errorpage")
 
@@ -102,16 +102,17 @@ async def render_error_template(
     status: int,
     reason: str,
     reference: str = "",
+    detail: str = "",
 ) -> ErrorAnswer | None:
     """Return the project's own page for *status*, None when it has none or the page itself fails.
 
     `404.html` is looked for before `error.html`, both in the template directory; they are given `status`,
-    `status_code`, `reason` and `request_id`.
+    `status_code`, `reason`, `detail` (what the error says to the visitor, or "") and `request_id`.
 
     Args:
         render: Renders a template with values; raises `TemplateNotFound` for one that is not there.
     """
-    values = {"status": status, "status_code": status, "reason": reason, "request_id": reference}
+    values = {"status": status, "status_code": status, "reason": reason, "request_id": reference, "detail": detail}
     for name in (f"{status}.html", "error.html"):
         try:
             return ErrorAnswer("text/html; charset=UTF-8", await render(name, values))
@@ -137,20 +138,23 @@ def _debug_answer(wanted: str, **details: Any) -> ErrorAnswer:
 
 def _short_answer(wanted: str, handler: Any, status: int, reason: str, exc_info: Any) -> ErrorAnswer:
     reference = _reference(handler, status)
+    detail = public_detail(exc_info)
     if wanted == _TEXT:
-        return ErrorAnswer("text/plain; charset=UTF-8", short_text(status, reason, reference).encode())
+        return ErrorAnswer("text/plain; charset=UTF-8", short_text(status, reason, reference, detail).encode())
     if wanted in {_PROBLEM, _JSON}:
-        found = problem(status, reason, _public_detail(exc_info), reference)
+        found = problem(status, reason, detail, reference)
         return ErrorAnswer(_PROBLEM, _json.dumps(found))
-    return ErrorAnswer("text/html; charset=UTF-8", short_html(status, reason, reference).encode())
+    return ErrorAnswer("text/html; charset=UTF-8", short_html(status, reason, reference, detail).encode())
 
 
-def _public_detail(exc_info: Any) -> str:
-    """What may be told of an error: the message of those that are made to be shown."""
+def public_detail(exc_info: Any) -> str:
+    """Return what may be told of an error, not escaped: the message of those that are made to be shown."""
     error = exc_info[1] if exc_info else None
     for found in (error, getattr(error, "__cause__", None)):
         if isinstance(found, InvalidJson):
             return str(found)
+        if isinstance(found, HTTPError):
+            return found.public_text
     return ""
 
 

@@ -32,9 +32,14 @@ _WORDS = {
 }
 
 
-def short_html(status: int, reason: str, reference: str) -> str:
-    """Return a short page; *reference* (a request id) helps to find the error in the log, may be empty."""
-    words = _WORDS.get(status, _WORDS[500] if status >= 500 else "")
+def short_html(status: int, reason: str, reference: str, detail: str = "") -> str:
+    """Return a short page.
+
+    Args:
+        reference: A request id, which helps to find the error in the log; may be empty.
+        detail: What the error says to the visitor; "" for a sentence that fits the status.
+    """
+    words = detail or _WORDS.get(status, _WORDS[500] if status >= 500 else "")
     found = f"<p>Reference: <code>{escape(reference)}</code></p>" if reference else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -44,9 +49,10 @@ def short_html(status: int, reason: str, reference: str) -> str:
     )
 
 
-def short_text(status: int, reason: str, reference: str) -> str:
-    """Return the same in one line of text."""
-    return f"{status} {reason}{f' (reference: {reference})' if reference else ''}\n"
+def short_text(status: int, reason: str, reference: str, detail: str = "") -> str:
+    """Return the same as text."""
+    told = f": {detail}" if detail else ""
+    return f"{status} {reason}{told}{f' (reference: {reference})' if reference else ''}\n"
 
 
 def problem(status: int, reason: str, detail: str, reference: str) -> dict[str, Any]:

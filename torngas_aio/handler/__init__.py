@@ -2,7 +2,7 @@
 
     WebHandler         pages, redirects, errors        ApiHandler         JSON, JSONP, problem details
     WebSocketHandler   sockets behind the same guards  StaticFileHandler  files of a directory
-    ErrorHandler       addresses that lead nowhere
+    ErrorHandler       addresses that lead nowhere   BaseHandler        what all of them have in common
 
 Inside, one noun a file: `response` (what is answered) < `sending` < `completing` (when) < `execution` (the walk)
 < `web`.
@@ -12,7 +12,15 @@ from torngas_aio.handler.api import ApiHandler
 from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.error import ErrorHandler
 from torngas_aio.handler.static import StaticFileHandler
-from torngas_aio.handler.web import WebHandler
+from torngas_aio.handler.web import BaseHandler, WebHandler
 from torngas_aio.handler.websocket import WebSocketHandler
 
-__all__ = ["ApiHandler", "Completion", "ErrorHandler", "StaticFileHandler", "WebHandler", "WebSocketHandler"]
+__all__ = [
+    "ApiHandler",
+    "BaseHandler",
+    "Completion",
+    "ErrorHandler",
+    "StaticFileHandler",
+    "WebHandler",
+    "WebSocketHandler",
+]

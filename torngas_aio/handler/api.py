@@ -13,13 +13,16 @@ from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError
-from torngas_aio.handler.web import WebHandler
+from torngas_aio.handler.web import BaseHandler
 
 __all__ = ["ApiHandler"]
 
 
-class ApiHandler(WebHandler):
-    """A handler for programs. A class may inherit from `ApiHandler` and `WebHandler`."""
+class ApiHandler(BaseHandler):
+    """A handler for programs. A class may inherit from `ApiHandler` and `WebHandler`, in either order.
+
+    A method that returns a value answers with it, as `write_api` does: `return {"id": 7}`.
+    """
 
     max_json_bytes = _json.MAX_BODY_BYTES
     """The largest body that `get_json_body` takes."""
@@ -83,6 +86,12 @@ class ApiHandler(WebHandler):
             InvalidJson: 400: no JSON, or nested too deeply; 413: larger than `max_json_bytes`.
         """
         return _json.parse_json(self.request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)
+
+    def _use_result(self, value: Any) -> None:
+        if self._finished or self._headers_written or self._write_buffer:
+            super()._use_result(value)  # there is an answer already
+        else:
+            self.write_api(value)
 
     def _error_accept(self) -> str:
         return "application/problem+json"

@@ -104,9 +104,11 @@ class CompletingHandler(SendingHandler):
 
     def on_prepare(self) -> Any:
         """Called after the request hooks and `prepare()`, before the method; plain or `async def`."""
+        return COMPLETED
 
     def complete_finish(self) -> Any:
         """Called after the response was sent and `on_finish()`; plain or `async def`."""
+        return COMPLETED
 
     @property
     def scope(self) -> RequestScope:
@@ -267,8 +269,7 @@ class CompletingHandler(SendingHandler):
                 self._hook_task = outer
 
     async def _prepare_answer(self) -> None:
-        deferred = self._deferred
-        if deferred is not None:
+        while (deferred := self._deferred) is not None:  # an override may leave it to the base class
             self._deferred = None
             await deferred()
             self._makes_error_page = False

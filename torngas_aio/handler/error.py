@@ -19,6 +19,9 @@ class ErrorHandler(WebHandler):
     def initialize(self, status_code: int = 404) -> None:
         self._error_status = status_code
 
+    def _not_allowed(self) -> HTTPError:
+        return HTTPError(self._error_status)
+
     def prepare(self) -> Any:
         raise HTTPError(self._error_status)
 

@@ -14,6 +14,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
+from inspect import isawaitable, unwrap
+from types import CoroutineType
 from typing import Any
 
 from tornado import httputil
@@ -24,6 +26,7 @@ from torngas_aio._closing import close_safely, is_imposed
 from torngas_aio.context import RequestScope, error_sink
 from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
+from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.logger import OutageLog
@@ -37,7 +40,6 @@ _outages = OutageLog(logger)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
 _DECODE_ARGUMENT = RequestHandler.decode_argument
-_PREPARE = RequestHandler.prepare
 _ON_PREPARE = CompletingHandler.on_prepare
 _AFTERWARDS_SECONDS = 5.0
 """How long the endcall hooks of a cancelled request may take."""
@@ -57,6 +59,16 @@ class ExecutingHandler(CompletingHandler):
 
     _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
+    _prepares = False  # `prepare` is overridden, by the class or a mixin
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._prepares = any("prepare" in vars(base) for base in cls.__mro__ if base not in _OWN_PREPARE)
+
+    def prepare(self) -> Any:
+        """Called after the request hooks, before `on_prepare`; plain or `async def`."""
+        result = super().prepare()
+        return COMPLETED if result is None else result
 
     async def serve(  # noqa: C901  PERF: one coroutine for the whole run
         self, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
@@ -80,7 +92,9 @@ class ExecutingHandler(CompletingHandler):
                     raise error
                 waits_for = self._performed(args, kwargs)
                 if waits_for is not None:
-                    await waits_for
+                    value = await waits_for
+                    if value is not None:
+                        self._take_result(value)
                 if not self._auto_finish and not self._finished:
                     await self._until_finished()
                 self._has_returned = True
@@ -110,11 +124,11 @@ class ExecutingHandler(CompletingHandler):
             raise RuntimeError("The response's completion was cancelled: what it promises may not have been kept.")
         self.finish()
 
-    async def _perform_bounded(self, args: Any, kwargs: Any, seconds: float | None) -> None:
+    async def _perform_bounded(self, args: Any, kwargs: Any, seconds: float | None) -> Any:
         self._task = asyncio.current_task()
         try:
             async with asyncio.timeout(seconds or None) as deadline:
-                await self._perform(args, kwargs)
+                return await self._perform(args, kwargs)
         except TimeoutError as exc:
             if deadline.expired():
                 raise HTTPError(503, "The request took more than %g s.", seconds) from exc
@@ -122,7 +136,7 @@ class ExecutingHandler(CompletingHandler):
         finally:
             self._task = None
 
-    def _performed(self, args: Any, kwargs: Any) -> Awaitable[None] | None:
+    def _performed(self, args: Any, kwargs: Any) -> Awaitable[Any] | None:
         """Do what `_perform` does, or leave it to that; return what is still to be awaited.
 
         PERF: where nothing comes before the method, it is awaited without a coroutine around it: -0.3 us a request.
@@ -137,7 +151,7 @@ class ExecutingHandler(CompletingHandler):
         if (
             self._run.stages.awaits_before_method
             or request.connection.body is not NO_BODY
-            or cls.prepare is not _PREPARE
+            or cls._prepares
             or cls.on_prepare is not _ON_PREPARE
             or self._stream_request_body
             or request.method not in self.SUPPORTED_METHODS
@@ -152,25 +166,24 @@ class ExecutingHandler(CompletingHandler):
             self.path_args, self.path_kwargs = [], {}
         return self._begin_method()
 
-    async def _perform(self, args: Any, kwargs: Any) -> None:
+    async def _perform(self, args: Any, kwargs: Any) -> Any:
         request = self.request
         if request.method not in self.SUPPORTED_METHODS:
-            raise HTTPError(405)
+            raise self._not_allowed()
         self._take_arguments(args, kwargs)
         await self._pass_guards()
         if self._finished:
-            return
-        if type(self).prepare is not _PREPARE:
+            return None
+        if self._prepares:
             await _settled(self.prepare())
         if type(self).on_prepare is not _ON_PREPARE:
             await _settled(self.on_prepare())
         if self._finished:
-            return
+            return None
         if self._stream_request_body:
             await self._receive()
         waits_for = self._begin_method()
-        if waits_for is not None:
-            await waits_for
+        return None if waits_for is None else await waits_for
 
     async def _pass_guards(self) -> None:
         """Run what may refuse the request, the body's arrival in between."""
@@ -201,23 +214,49 @@ class ExecutingHandler(CompletingHandler):
             _remind(forgetful)
         return has_ended
 
-    def _begin_method(self) -> Awaitable[None] | None:
+    def _not_allowed(self) -> HTTPError:
+        return HTTPError(405)
+
+    def _begin_method(self) -> Awaitable[Any] | None:
         """Call the method and return what is still to be awaited of it."""
         name: Any = self.request.method
         method = getattr(self, _METHOD_NAMES.get(name) or name.lower())
         path_args, path_kwargs = self.path_args, self.path_kwargs
-        result: Awaitable[None] | None = method(*path_args, **path_kwargs) if path_kwargs else method(*path_args)
+        result: Any = method(*path_args, **path_kwargs) if path_kwargs else method(*path_args)
         if self._run.stages.awaits_after_method and hasattr(result, "send"):
             return self._stepped(result)
-        return result
+        if result is not None and type(result) is not CoroutineType and not isawaitable(result):
+            self._take_result(result)
+            return None
+        waits_for: Awaitable[Any] | None = result
+        return waits_for
+
+    def _take_result(self, value: Any) -> None:
+        """Deal with what the method returned; a `Completion` was only to be awaited, if at all."""
+        if not isinstance(value, Completion):
+            self._use_result(value)
+
+    def _use_result(self, value: Any) -> None:
+        if not self.application.settings.get("debug"):
+            return
+        method = getattr(self, str(self.request.method).lower())
+        code = getattr(unwrap(method), "__code__", None)
+        place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
+        logger.warning(
+            "%s%s returned %.80r, which is dropped. Answer with self.write() or self.finish(); a method of an "
+            "ApiHandler that has written nothing answers with what it returns.",
+            method.__qualname__, place, value,
+        )  # fmt: skip
 
     def _stepped(self, method: Any) -> "_Watched | None":
         """Run *method* up to where it first waits, and return what waits on; None when it has returned."""
         self._is_watched = True
         try:
             waits_for = method.send(None)
-        except StopIteration:
+        except StopIteration as stop:
             self._is_watched = False
+            if stop.value is not None:
+                self._take_result(stop.value)
             return None
         except BaseException:
             self._is_watched = False
@@ -419,6 +458,9 @@ class ExecutingHandler(CompletingHandler):
         """Called when the client goes away before the response is finished; override it to clean up."""
 
 
+_OWN_PREPARE = (ExecutingHandler, RequestHandler)
+
+
 class _Watched:
     """Awaits a method that waits; when its response is finished but not completed, has it completed meanwhile.
 
@@ -432,7 +474,7 @@ class _Watched:
         self._waits_for = waits_for
         self._handler = handler
 
-    def __await__(self) -> Generator[Any, Any, None]:
+    def __await__(self) -> Generator[Any, Any, Any]:
         handler, method, waits_for = self._handler, self._method, self._waits_for
         try:
             while True:
@@ -447,8 +489,8 @@ class _Watched:
                     waits_for = method.throw(exc)
                 else:
                     waits_for = method.send(sent)
-        except StopIteration:
-            return
+        except StopIteration as stop:
+            return stop.value
         finally:
             handler._is_watched = False
 
@@ -479,7 +521,7 @@ def _as_http_error(exc: BaseException) -> BaseException:
 
 def _status_of(exc: BaseException) -> int:
     if isinstance(exc, HTTPError):
-        return exc.status_code
+        return exc.status_code if exc.status_code >= 200 else 500  # 1xx is no answer
     if isinstance(exc, BaseError):
         return int(getattr(exc, "status_code", 500))
     return 500

@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from torngas_aio.errorpage import ErrorAnswer, render_error, render_error_template, wants_html
+from torngas_aio.errorpage import ErrorAnswer, public_detail, render_error, render_error_template, wants_html
 from torngas_aio.exception import TemplateNotFound
 from torngas_aio.pipeline import Hook
 from torngas_aio.settings_manager import settings
@@ -33,7 +33,8 @@ async def error_answer(handler: Any, status: int, exc_info: Any, accept: str) ->
         return await anyio.to_thread.run_sync(_debug_answer, handler, status, exc_info, accept)
     if wants_html(accept):
         render = functools.partial(_render, handler)
-        own_page = await render_error_template(render, status=status, reason=handler._reason)
+        detail = public_detail(exc_info)
+        own_page = await render_error_template(render, status=status, reason=handler._reason, detail=detail)
         if own_page is not None:
             return own_page
     return render_error(handler=handler, status=status, reason=handler._reason, exc_info=exc_info, accept=accept)

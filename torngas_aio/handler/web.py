@@ -1,9 +1,9 @@
-"""`WebHandler`: pages, redirects and errors on top of a handler that owns its run.
+"""`BaseHandler`: pages, redirects and errors on top of a handler that owns its run.
 
     render        render hooks > template > finish
     send_error    write_error > exception_response, a page of one's own, or the built-in one
 
-Begin with `WebHandler`.
+Begin with `BaseHandler`.
 """
 
 import functools
@@ -20,10 +20,11 @@ from tornado.locale import Locale
 from tornado.util import ObjectDict
 from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
 
-from torngas_aio.exception import CacheUnavailable
-from torngas_aio.handler.completion import Completion
+from torngas_aio.exception import CacheUnavailable, error_headers
+from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
+from torngas_aio.handler.sending import BODILESS
 from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import request_summary
 from torngas_aio.settings_manager import settings
@@ -32,7 +33,7 @@ from torngas_aio.template import Template, TemplateLoader, adapted, create_loade
 if TYPE_CHECKING:
     from torngas_aio.session.session import Session
 
-__all__ = ["WebHandler"]
+__all__ = ["BaseHandler", "WebHandler"]
 
 _INITIALIZE = RequestHandler.initialize
 
@@ -45,7 +46,7 @@ class _SessionPart:
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, handler: "WebHandler | None", owner: type) -> Any:
+    def __get__(self, handler: "BaseHandler | None", owner: type) -> Any:
         if handler is None:
             return self
         error = handler._session_error
@@ -59,8 +60,27 @@ class _SessionPart:
         )
 
 
-class WebHandler(ExecutingHandler):
-    """A `tornado.web.RequestHandler` under the pipeline.
+class _FlashPart:
+    """Stands on the class where `FlashMessageMixIn` is no base of it, and says so; else finds the mixin's method."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, handler: "BaseHandler | None", owner: type) -> Any:
+        for base in owner.__mro__:  # the mixin may stand behind the handler
+            found = vars(base).get(self._name, self)
+            if found is not self:
+                return found.__get__(handler, owner)
+        if handler is None:
+            return self
+        raise AttributeError(
+            f"{owner.__qualname__}.{self._name}: there are no flash messages. Derive the class from "
+            "'torngas_aio.mixins.flash_message.FlashMessageMixIn' as well, before its handler class."
+        )
+
+
+class BaseHandler(ExecutingHandler):
+    """A `tornado.web.RequestHandler` under the pipeline; the base of all our handlers.
 
     Write `async def get(self)` and its siblings; a plain `def` that only writes works too. `finish`, `render`,
     `redirect`, `flush` and `send_error` may be awaited.
@@ -76,6 +96,9 @@ class WebHandler(ExecutingHandler):
     """
 
     set_expire: Callable[[float], None] = cast(Any, _SessionPart())
+
+    flash: Callable[..., None] = cast(Any, _FlashPart())
+    get_flashed_messages: Callable[..., list[Any]] = cast(Any, _FlashPart())
 
     uses_session = True
     """Whether requests open the visitor's session; without it they cost no round trip to its store."""
@@ -186,8 +209,11 @@ class WebHandler(ExecutingHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> Completion:  # type: ignore[override]  # None in Tornado
         """Finish the response with the error page of *status_code*; what was written so far is dropped.
 
+        A status that has no body, such as 204, gets none. A 405 without an `Allow` header gets one.
+
         Args:
-            kwargs: Handed to `write_error`; `exc_info` is the error, `reason` the status line's phrase.
+            kwargs: Handed to `write_error`; `exc_info` is the error, whose `headers` are sent where it is one of
+                ours, `reason` the status line's phrase.
         """
         if self._headers_written:
             logger.error("Cannot send an error page after the header has left: the connection is cut.")
@@ -196,8 +222,11 @@ class WebHandler(ExecutingHandler):
         self.clear()
         self._deferred = None
         self.set_status(status_code, _reason_of(kwargs))
+        self._set_error_headers(status_code, kwargs.get("exc_info"))
+        if status_code in BODILESS:
+            return self.finish()
         result = self.write_error(status_code, **kwargs)
-        if result is not None:
+        if result is not None and result is not COMPLETED:
             return self._finish_with(lambda: result)
         return Completion(self) if self._finished else self.finish()
 
@@ -206,17 +235,27 @@ class WebHandler(ExecutingHandler):
 
         With DEBUG off, `exception_response` answers if the handler defines it.
         """
-        if not self._is_debug and type(self).exception_response is not WebHandler.exception_response:
+        if not self._is_debug and type(self).exception_response is not BaseHandler.exception_response:
             return self.exception_response(status_code, **kwargs)
         # Made when the response is completed, so that an override may simply call this one.
         self._deferred = functools.partial(self._write_error_page, status_code, kwargs.get("exc_info"))
-        return None
+        return COMPLETED
 
     def _request_summary(self) -> str:
         return request_summary(self.request)
 
     def exception_response(self, status_code: int, **kwargs: Any) -> Any:
         """Answer an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""
+        return COMPLETED
+
+    def _set_error_headers(self, status_code: int, exc_info: Any) -> None:
+        seen = set()
+        for name, value in error_headers(exc_info[1] if exc_info else None):
+            (self.add_header if name.lower() in seen else self.set_header)(name, value)
+            seen.add(name.lower())
+        if status_code == 405 and not self._has_header("Allow"):
+            owner: Any = type(self)
+            self.set_header("Allow", _allowed(owner))  # SPEC: RFC 9110 15.5.6
 
     async def _write_error_page(self, status_code: int, exc_info: Any) -> None:
         answer = await error_answer(self, status_code, exc_info, self._error_accept())
@@ -313,6 +352,10 @@ class WebHandler(ExecutingHandler):
         return embedded
 
 
+class WebHandler(BaseHandler):
+    """A handler for pages. A class may inherit from `WebHandler` and `ApiHandler`, in either order."""
+
+
 class _Html(str):
     """What a UI module has made: markup, which no engine escapes again."""
 
@@ -330,7 +373,7 @@ class _Embedding:
 
     _finished = False
 
-    def __init__(self, handler: WebHandler, page: bytes) -> None:
+    def __init__(self, handler: BaseHandler, page: bytes) -> None:
         self._handler = handler
         self._page = page
 
@@ -344,11 +387,20 @@ class _Embedding:
         return page
 
 
-def _ui_of(handler: WebHandler) -> Any:
+def _ui_of(handler: BaseHandler) -> Any:
     application = handler.application
     ui = ObjectDict((name, handler._ui_method(method)) for name, method in application.ui_methods.items())
     ui["_tt_modules"] = ui["modules"] = _UIModuleNamespace(handler, application.ui_modules)
     return ui
+
+
+@functools.lru_cache(1024)
+def _allowed(handler_class: Any) -> str:
+    """The methods that *handler_class* answers, as an `Allow` header."""
+    names = handler_class.SUPPORTED_METHODS
+    return ", ".join(
+        name for name in names if getattr(handler_class, name.lower()) is not RequestHandler._unimplemented_method
+    )
 
 
 @functools.lru_cache(None)

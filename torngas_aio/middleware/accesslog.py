@@ -15,7 +15,7 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
-from torngas_aio.handler import WebHandler
+from torngas_aio.handler import BaseHandler
 from torngas_aio.logger import REQUEST_ID_HEADER, access_logger, level_of, request_id_of
 from torngas_aio.utils.text import escape_controls, quote_field
 
@@ -50,7 +50,7 @@ class AccessLogMiddleware:
 
     def log_foreign(self, handler: RequestHandler) -> None:
         """Tornado's `log_function`: our own handlers have an endcall hook for it."""
-        if not isinstance(handler, WebHandler):
+        if not isinstance(handler, BaseHandler):
             self.log(handler)
 
     def line(self, handler: RequestHandler) -> str:

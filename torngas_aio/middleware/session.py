@@ -17,7 +17,7 @@ from tornado.httputil import HTTPServerRequest
 
 from torngas_aio.context import ORDER_SESSION, Outcome, scope_of
 from torngas_aio.exception import CacheUnavailable
-from torngas_aio.handler.web import WebHandler
+from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.request import Request
 from torngas_aio.middleware.base import BaseMiddleware
 from torngas_aio.session.registry import session_store
@@ -53,7 +53,7 @@ class SessionMiddleware(BaseMiddleware):
             try:
                 session = await store.open(cookies, address, on_change)
             except CacheUnavailable as exc:
-                if not isinstance(handler, WebHandler):  # Tornado's own cannot raise when `session` is used
+                if not isinstance(handler, BaseHandler):  # Tornado's own cannot raise when `session` is used
                     raise
                 handler._session_error = exc
                 return
