@@ -398,9 +398,8 @@ async def test_an_init_hook_that_hangs_is_given_up_and_its_elders_shut_down() ->
 
     application = Application([], middlewares=[Elder, Hung])
     application.lifespan.step_seconds = 0.05
-    with pytest.raises(TimeoutError) as told_of:
+    with pytest.raises(TimeoutError, match="Hung"):
         await application.startup()
-    assert "Hung" in told_of.value.__notes__[0]
     assert TOLD == ["elder open", "elder closed"]
 
 
