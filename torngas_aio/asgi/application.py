@@ -24,6 +24,7 @@ from torngas_aio.http.contract import answer
 from torngas_aio.http.limits import MAX_BODY_BYTES, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request
+from torngas_aio.http.target import checked_line
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver import Server
 from torngas_aio.webserver.building import application_secret_faults
@@ -133,6 +134,7 @@ class AsgiApplication:
             exchange.context = client_of(scope, self._proxies)
         request = made_request(scope, exchange)
         try:
+            checked_line(exchange.start_line, request.headers)
             HTTPServerRequest(start_line=exchange.start_line, headers=request.headers)  # Tornado's checks of the head
         except HTTPInputError as exc:
             await exchange.refuse(400, str(exc))

@@ -21,6 +21,7 @@ from typing import ClassVar
 import httptools
 
 from torngas_aio.http.limits import Limits
+from torngas_aio.http.target import is_host, path_of
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.numbers import parse_whole
 
@@ -103,13 +104,8 @@ _deciding = re.compile(
 ).findall
 _is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
-_absolute = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE).fullmatch
 _bare_lf = re.compile(rb"(?<!\r)\n").search
-# SPEC: RFC 9110 7.2, RFC 3986 3.2.2: a name or IPv4 address, or an IPv6 literal; no user, no comma
-_is_host = re.compile(
-    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+\])"
-    rb"(?::[0-9]{0,5})?"
-).fullmatch
+_upgrade = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
 
 
 class _NoCallbacks:
@@ -251,6 +247,8 @@ class HeadParser:
         """Draw the conclusions from the fields that decide about host, framing and connection."""
         is_modern = head.version == "HTTP/1.1"
         head.keeps_alive = is_modern
+        if not is_modern:  # SPEC: RFC 9110 7.8: an Upgrade in HTTP/1.0 is ignored
+            head.raw = _upgrade.sub(b"", head.raw)
         hosts: list[bytes] = []
         lengths: list[bytes] = []
         options: set[bytes] = set()
@@ -275,11 +273,10 @@ class HeadParser:
 
     def _frame(self, head: SpokenHead, field: bytes, value: bytes) -> None:
         if field == b"transfer-encoding":
-            # SPEC: RFC 9112 6.1: an HTTP/1.0 message with a transfer coding has faulty framing
-            if head.version != "HTTP/1.1" or value.lower() != b"chunked":
-                raise Refusal(
-                    400 if head.version != "HTTP/1.1" else 501, "Only the transfer coding 'chunked' is known."
-                )
+            if head.version != "HTTP/1.1":  # SPEC: RFC 9112 6.1: faulty framing
+                raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
+            if value.lower() != b"chunked":
+                raise Refusal(501, "Only the transfer coding 'chunked' is known.")
             head.length = CHUNKED
             return
         length = parse_whole(value)
@@ -291,24 +288,17 @@ class HeadParser:
         if len(hosts) > 1 or (is_required and not hosts):
             raise Refusal(400, "A request has exactly one Host field.")
         if hosts and hosts[0] not in self._hosts:
-            if not _is_host(hosts[0]):
+            if not is_host(hosts[0]):
                 raise Refusal(400, "The Host field holds no host.")
             self._hosts.keep(hosts[0], True)
 
     def _aim(self, head: SpokenHead, target: bytes, found: list[tuple[bytes, bytes]]) -> None:
         """Accept a target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
-        if target == b"*" and head.method == "OPTIONS":
-            return
-        whole = None if b"#" in target else _absolute(target)
-        if whole is None:
-            raise Refusal(400, "The target is neither a path nor a URL.")
-        # SPEC: RFC 9112 3.2.2: the authority of the target stands in for Host. Where the two differ, some
-        # reader before or after us has gone by the other one: refused.
         host = next((value.rstrip(b" \t") for name, value in found if name.lower() == b"host"), None)
-        if host is None or host.lower() != whole[1].lower():
-            raise Refusal(400, "The target and the Host field name different hosts.")
-        path = (whole[2] or b"/").decode("latin-1")
-        head.target = path if path.startswith("/") else f"/{path}"
+        try:
+            head.target = path_of(head.method, target, host)
+        except ValueError as exc:
+            raise Refusal(400, str(exc)) from None
 
 
 def _new_llhttp() -> httptools.HttpRequestParser:

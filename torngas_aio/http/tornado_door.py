@@ -36,6 +36,7 @@ from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
 from torngas_aio.http.limits import MAX_BODY_BYTES, MAX_DRAINED
 from torngas_aio.http.request import Request
 from torngas_aio.http.response import allows_body, check_length
+from torngas_aio.http.target import checked_line
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["TornadoDoor", "TornadoExchange"]
@@ -73,7 +74,7 @@ class TornadoDoor(HTTPMessageDelegate):
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
         exchange = self._exchange
-        line = RequestStartLine(*start_line)
+        line = checked_line(RequestStartLine(*start_line), headers)
         if self._may_unpack and headers.get("Content-Encoding", "").lower() in {"gzip", "x-gzip"}:
             headers["X-Consumed-Content-Encoding"] = headers.pop("Content-Encoding")  # as Tornado does
             self._unpacker = _Unpacker(exchange)

@@ -1,0 +1,70 @@
+"""Request target and Host, judged alike by every server. SPEC: RFC 9112 3.2 and 3.3, RFC 3986 3.2.2 and 3.3.
+
+    /path?query               ASCII only: other characters come percent-encoded
+    http://host/path?query    of the host that Host names; `*` for OPTIONS
+    Host                      name, IPv4 or [IPv6], port; may be empty; no encoded control characters
+
+Begin with `path_of`.
+"""
+
+import re
+
+from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
+
+__all__ = ["checked_line", "is_host", "path_of"]
+
+# SPEC: RFC 3986 7.3: no %00, nor another control character, where a name is expected
+_ENCODED = rb"%(?:[2-689A-Fa-f][0-9A-Fa-f]|7[0-9A-Ea-e])"
+is_host = re.compile(
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|" + _ENCODED + rb")*"
+    rb"|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+\])(?::[0-9]{0,5})?"
+).fullmatch
+_absolute = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE).fullmatch
+
+
+def path_of(method: str, target: bytes, host: bytes | None) -> str:
+    """Return the path and query that *target* asks for.
+
+    Args:
+        host: The Host field.
+
+    Raises:
+        ValueError: It is malformed, or names another host.
+    """
+    if not target.isascii():
+        raise ValueError("The target holds bytes beyond ASCII; send them percent-encoded.")
+    if target.startswith(b"/") and b"#" not in target:
+        return target.decode()
+    if target == b"*" and method == "OPTIONS":
+        return "*"
+    whole = None if b"#" in target else _absolute(target)
+    if whole is None:
+        raise ValueError("The target is neither a path nor a URL.")
+    # SPEC: RFC 9112 3.2.2: the authority of the target stands in for Host. Where the two differ, some
+    # reader before or after us has gone by the other one: refused.
+    if host is None or host.lower() != whole[1].lower():
+        raise ValueError("The target and the Host field name different hosts.")
+    path = (whole[2] or b"/").decode()
+    return path if path.startswith("/") else f"/{path}"
+
+
+def checked_line(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
+    """Return the start line with a target that is a path, as our own server does; for heads that others have read.
+
+    An `Upgrade` in HTTP/1.0 is removed from *headers*. SPEC: RFC 9110 7.8
+
+    Raises:
+        HTTPInputError: Target or Host are malformed, or HTTP/1.0 comes with a transfer coding.
+    """
+    host = headers.get("Host")
+    raw_host = None if host is None else host.encode("latin-1", "replace")
+    if raw_host is not None and not is_host(raw_host):
+        raise HTTPInputError("The Host field holds no host.")
+    if line.version == "HTTP/1.0":
+        headers.pop("Upgrade", None)
+        if "Transfer-Encoding" in headers:  # SPEC: RFC 9112 6.1
+            raise HTTPInputError("HTTP/1.0 has no Transfer-Encoding.")
+    try:
+        return line._replace(path=path_of(line.method, line.path.encode("utf-8"), raw_host))
+    except ValueError as exc:
+        raise HTTPInputError(str(exc)) from exc
