@@ -1,0 +1,1 @@
+"""The application that visitors check: counters in sessions, posts in a database."""

@@ -1,0 +1,6 @@
+"""Serve the laboratory's site."""
+
+from torngas_aio.webserver import run
+
+if __name__ == "__main__":
+    run()
