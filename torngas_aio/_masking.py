@@ -12,40 +12,88 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["MASK", "is_secret", "mask_text", "mask_url", "mask_urls", "show_setting"]
+__all__ = ["MASK", "is_secret", "mask_text", "mask_url", "mask_urls", "names_secret", "show_setting"]
 
 MASK = "••••••••"
 
-_WORDS = (
-    r"pass(?:phrase)?|pwd?|api[_-]?key|auth(?:orization)?|credential|cookie|csrf|xsrf|sess(?:ion)?[_-]?(?:id|key)"
-    r"|signature|private[_-]?key|access[_-]?key|salt|dsn|otp|cvv|cvc|card[_-]?(?:no|number)|iban|ssn"
+_WORDS = frozenset(
+    "apikey auth authorization bearer cookie cred csrf cvc cvv dsn hmac iban jwt otp pass passcode passphrase "  # noqa: SIM905
+    "pepper pin psk psw pw pwd salt sid sig signature ssn totp xsrf".split()
 )
-_ANYWHERE = r"password|passwd|secret|token|api_?key"
-_SECRET = re.compile(rf"(?:^|[^a-z])(?:{_WORDS})s?(?:$|[^a-z])|{_ANYWHERE}", re.IGNORECASE)
-# The look-behind keeps the search linear: a long word is tried from its start only.
-_IN_TEXT = re.compile(
-    rf"(?P<name>(?<![\w.-])[\w.-]*(?:{_ANYWHERE}|authorization|credential|csrf|xsrf|private_key)[\w.-]*[\"']?"
-    r"(?:\s*:[\w.\[\]|, ]+?(?=\s*=[^=]))?\s*[=:]\s*)"
-    r"(?:[bru]?\"[^\"]*\"|[bru]?'[^']*'|(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+)",
+_ANYWHERE = re.compile(
+    r"passw|secret|token|api_?key|credential|sess(?:ion)?id|(?:^|[^a-z])(?:user|db|root|admin)(?:pass|pwd?)(?:$|[^a-z])",
     re.IGNORECASE,
+)
+_PAIRS = frozenset({("card", "no"), ("card", "number"), ("sess", "id"), ("session", "id")})
+# A key is a secret unless it is a column's, a mapping's or one that everyone may have.
+_OPEN_KEYS = frozenset(
+    "cache candidate composite dict duplicate field foreign group has idempotency index item lookup map message "  # noqa: SIM905
+    "missing natural object order partition primary public sort unique unknown".split()
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+# A name and what stands before its value: `name=`, `name: `, `name: str = `, `"name": `, `("name", `. The look-behind
+# keeps the search linear: a long word is tried from its start only.
+_NAME = re.compile(
+    r"(?<![\w.-])(?P<name>[\w.-]+)[\"']?(?:\s*:[\w.\[\]|, ]+?(?=\s*=[^=]))?\s*[=:]\s*"
+    r"|[(\[][bru]?[\"'](?P<first>[\w.-]+)[\"']\s*,\s*(?=[bru]?[\"'])"
+)
+_VALUE = re.compile(
+    r"[bru]{0,2}\"(?:[^\"\\]|\\.)*\"|[bru]{0,2}'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+",
+    re.IGNORECASE | re.DOTALL,
 )
 # A password may hold '@', and '/' although it should be quoted; digits before a '/' are a port. The bound keeps the
 # search linear.
 _IN_URL = re.compile(
     r"(?P<start>\b[a-z][a-z0-9+.-]*://[^\s/:@\[]*:)(?:[^\s/]{1,512}|(?!\d*/)[^\s\"',]{1,512})(?=@)", re.IGNORECASE
 )
+_POSITIONAL = re.compile(r"(?P<sql>\[SQL: (?:(?!\[SQL: ).)*?\]\s*)\[parameters: [(\[](?!\{)[^\n]*", re.DOTALL)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+_SQL_NAME = re.compile(r"\w+")
 _IN_QUERY = re.compile(r"(?P<name>[?&;](?P<key>[^=&;#]*)=)[^&;#]*")
 
 
 def is_secret(name: object) -> bool:
-    """Whether what goes by *name* should not be seen."""
-    return isinstance(name, str) and _SECRET.search(name) is not None
+    """Whether what goes by *name* should not be seen: one of its words, in any position, names a secret.
+
+    Words end at capitals and at whatever is not a letter: `dbPassword`, `STRIPE_KEY`, `x-jwt-old`.
+    """
+    if isinstance(name, bytes):
+        name = name.decode("latin-1")
+    if not isinstance(name, str):
+        return False
+    if _ANYWHERE.search(name):
+        return True
+    last = ""
+    for found in _WORD.findall(name):
+        word = found.lower()
+        single = word.removesuffix("s")
+        if word in _WORDS or single in _WORDS or (last, single) in _PAIRS:
+            return True
+        if single == "key" and last and last not in _OPEN_KEYS:
+            return True
+        last = word
+    return False
 
 
 def mask_text(text: str) -> str:
-    """Return *text* with passwords in URLs and values behind secret-sounding names masked."""
-    return _IN_TEXT.sub(rf"\g<name>{MASK}", mask_urls(text))
+    """Return *text* with passwords in URLs and values behind secret-sounding names masked.
+
+    The positional parameters of SQLAlchemy's messages are masked where the statement names a secret column.
+    """
+    text = mask_urls(text)
+    parts: list[str] = []
+    done = at = 0
+    while found := _NAME.search(text, at):
+        group = "name" if found["name"] else "first"
+        value = _VALUE.match(text, found.end()) if is_secret(found[group]) else None
+        if value is None:
+            at = found.end(group)
+        else:
+            parts += [text[done : found.end()], MASK]
+            done = at = value.end()
+    masked = "".join([*parts, text[done:]])
+    return _POSITIONAL.sub(_without_parameters, masked) if "[parameters: " in masked else masked
 
 
 def mask_urls(text: str) -> str:
@@ -84,3 +132,12 @@ def show_setting(value: Any, name: object = None) -> str:
         inside = ", ".join(show_setting(each) for each in value)
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
     return mask_text(repr(value))
+
+
+def names_secret(sql: str) -> bool:
+    """Whether a name in *sql* sounds secret."""
+    return any(map(is_secret, _SQL_NAME.findall(sql[:10_000])))
+
+
+def _without_parameters(found: re.Match[str]) -> str:
+    return f"{found['sql']}[parameters: {MASK}]" if names_secret(found["sql"]) else found[0]

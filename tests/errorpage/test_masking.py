@@ -2,6 +2,7 @@
 
 import collections
 import re
+import types
 from typing import Any
 
 import pytest
@@ -13,14 +14,46 @@ from torngas_aio.errorpage.masking import MASK, Showing, is_secret, mask_text
     "name",
     ["password", "PASSWD", "db_password", "secret_key", "cookie_secret", "api_key", "apiKey", "X-Api-Key",
      "access_token", "Authorization", "auth", "session_id", "sessionid", "_xsrf", "csrf_token", "Set-Cookie",
-     "private_key", "dsn", "credentials", "passphrase", "salt", "card_number", "PWD"],
+     "private_key", "dsn", "credentials", "passphrase", "salt", "card_number", "PWD", "pw", "jwt", "bearer", "sid",
+     "creds", "encryption_key", "aws_key", "STRIPE_KEY", "stripeKey", "STRIPE_KEY_LIVE", "old_pw", "pw2", "dbPw",
+     "x-jwt-old", "jwts", "userpw", "PHPSESSID", "ssh_keys", "otp", "connect.sid", b"pw", b"Authorization"],
 )  # fmt: skip
 def test_names_that_sound_secret(name: str) -> None:
     assert is_secret(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["author", "name", "compass", "session_name", "SESSION", "page", "passenger", "expires", "host", "dosnt", 3]
+    "name",
+    [
+        "author",
+        "name",
+        "compass",
+        "session_name",
+        "SESSION",
+        "page",
+        "passenger",
+        "expires",
+        "host",
+        "dosnt",
+        3,
+        "key",
+        "keys",
+        "KEY_FUNCTION",
+        "primary_key",
+        "cache_key",
+        "cacheKey",
+        "public_key",
+        "sidebar",
+        "monkey",
+        "keyboard",
+        "spin",
+        "bearing",
+        "passes",
+        "creditor",
+        None,
+        ("pw",),
+        "",
+    ],
 )
 def test_names_that_do_not(name: object) -> None:
     assert not is_secret(name)
@@ -35,6 +68,25 @@ def test_names_that_do_not(name: object) -> None:
         ('{"token": "abc", "page": 1}', f'{{"token": {MASK}, "page": 1}}'),
         ("Authorization: Bearer abc.def", f"Authorization: {MASK}"),
         ('def f(secret: str | None = "abc")', f"def f(secret: str | None = {MASK})"),
+        ("error: password=abc", f"error: password={MASK}"),
+        ("pw=abc&page=2", f"pw={MASK}&page=2"),
+        ("STRIPE_KEY: 'a b', page: 2", f"STRIPE_KEY: {MASK}, page: 2"),
+        ("('pw', 'x y'), [\"jwt\", 'z']", f"('pw', {MASK}), [\"jwt\", {MASK}]"),
+        ("[(b'authorization', b'Bearer x')]", f"[(b'authorization', {MASK})]"),
+        ("password='it\\'s' page=1", f"password={MASK} page=1"),
+        (
+            "boom\n[SQL: INSERT INTO u (name, pw) VALUES (%s, %s)]\n[parameters: ('ann', 'x')]\n(Background)",
+            f"boom\n[SQL: INSERT INTO u (name, pw) VALUES (%s, %s)]\n[parameters: {MASK}]\n(Background)",
+        ),
+        (
+            "[SQL: INSERT INTO u (pw, id) VALUES (:pw, :id)]\n[parameters: {'pw': 'x', 'id': 3}]",
+            f"[SQL: INSERT INTO u (pw, id) VALUES (:pw, :id)]\n[parameters: {{'pw': {MASK}, 'id': 3}}]",
+        ),
+        (
+            "[SQL: SELECT name FROM u WHERE id=%s]\n[parameters: (3,)]",
+            "[SQL: SELECT name FROM u WHERE id=%s]\n[parameters: (3,)]",
+        ),
+        ("the key: 3, page: 4", "the key: 3, page: 4"),
         ("https://example.org/a?b=c", "https://example.org/a?b=c"),
         ("the password is wrong", "the password is wrong"),
     ],
@@ -44,7 +96,12 @@ def test_secrets_within_text_are_masked(text: str, masked: str) -> None:
 
 
 def test_masking_takes_its_time_by_length_only() -> None:
-    mask_text("a" * 1_000_000 + "." * 1_000_000)  # quadratic work would run into the test's time limit
+    # quadratic work would run into the test's time limit
+    mask_text("a" * 1_000_000 + "." * 1_000_000)
+    mask_text("a: b " * 100_000)
+    mask_text("password='" + "\\a" * 500_000)
+    mask_text("('a', " * 100_000)
+    mask_text("[SQL: " * 100_000 + "[parameters: (" * 100_000)
 
 
 def test_values_behind_secret_names_are_masked_at_any_depth() -> None:
@@ -58,6 +115,31 @@ def test_values_behind_secret_names_are_masked_at_any_depth() -> None:
     assert Showing().text("pw", "password") == MASK
     assert Showing().text(None, "password") == "None"
     assert Showing().text(True, "use_token") == "True"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [("pw", "hunter2")],
+        (("page", 1), ["jwt", "hunter2"]),
+        {"fields": [[b"authorization", b"hunter2"]]},
+        {b"pw": "hunter2"},
+        {"a": [{"aws_key": "hunter2"}]},
+        types.MappingProxyType({"sid": "hunter2"}),
+        collections.UserDict(STRIPE_KEY="hunter2"),
+    ],
+)
+def test_pairs_and_nested_values_are_masked(value: object) -> None:
+    shown = Showing().text(value, "value")
+    assert "hunter2" not in shown
+    assert MASK in shown
+
+
+def test_parameters_beside_a_statement_that_names_a_secret_are_masked() -> None:
+    values = {"statement": "INSERT INTO u (name, pw) VALUES (?, ?)", "parameters": ("ann", "hunter2"), "page": [1]}
+    assert Showing().items(values)[1:] == [("parameters", MASK), ("page", "[1]")]
+    values = {"sql": "SELECT 1 WHERE name = ?", "params": ["ann"]}
+    assert Showing().items(values)[1] == ("params", "['ann']")
 
 
 class Raises:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from torngas_aio.application import Application
 from torngas_aio.exception import Http404, HttpForbiddenError
 from torngas_aio.handler import ApiHandler, WebHandler
+from torngas_aio.handler.failure import _may_see_inside
 from torngas_aio.middleware.base import BaseMiddleware
+from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
 
 
@@ -105,8 +108,8 @@ async def test_with_debug_off_the_page_is_short() -> None:
 
 
 async def test_api_handlers_answer_problem_details_whatever_is_accepted() -> None:
-    for settings in ({}, {"debug": True}):
-        response = await get("/api", "text/html", **settings)
+    for given in ({}, {"debug": True}):
+        response = await get("/api", "text/html", **given)
         assert response.status_code == 403
         assert response.headers["Content-Type"] == "application/problem+json"
         assert response.json()["title"] == "Forbidden"
@@ -163,3 +166,53 @@ async def test_an_error_page_that_fails_itself_gives_way_to_the_built_in_one(
     assert response.status_code == 403
     assert "You may not see this page." in response.text
     assert "'403.html' failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "is_shown"),
+    [
+        ("127.0.0.1", (), True),
+        ("localhost:8000", (), True),
+        ("app.localhost", (), True),
+        ("[::1]:80", (), True),
+        ("rebound.example", (), False),
+        ("rebound.example", ("*",), False),
+        ("rebound.example", ("dev.example",), False),
+        ("dev.example", ("dev.example",), True),
+        ("a.dev.example:8000", (".dev.example", "*"), True),
+        ("localhost", ("dev.example",), True),
+        ("127.0.0.1.evil.example", (), False),
+        ("localhost.", (), True),
+    ],
+)
+async def test_the_debug_page_is_for_this_machine_and_named_hosts(
+    host: str, allowed: tuple[str, ...], is_shown: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with settings.override(ALLOWED_HOSTS=allowed):
+        async with TestClient(application(debug=True)) as client:
+            answer = await client.get("/fails", headers={"Host": host, "Accept": "text/html"})
+    assert answer.status_code == 500
+    assert ("Traceback" in answer.text) is is_shown
+    assert ("ALLOWED_HOSTS" in caplog.text) is not is_shown
+
+
+@pytest.mark.parametrize(
+    ("remote_ip", "host", "allowed", "is_shown"),
+    [
+        ("127.0.0.1", "localhost", (), True),
+        ("127.8.0.1", "localhost", (), True),
+        ("::1", "localhost", (), True),
+        ("::ffff:127.0.0.1", "localhost", (), True),
+        ("10.0.0.7", "localhost", (), False),
+        ("10.0.0.7", "localhost", ("localhost",), True),
+        ("0.0.0.0", "localhost", (), False),
+        ("127.0.0.1", "local host", (), False),
+        ("127.0.0.1", "", (), False),
+        ("", "localhost", (), False),
+    ],
+)
+def test_a_host_header_alone_does_not_make_another_machine_this_one(
+    remote_ip: str, host: str, allowed: tuple[str, ...], is_shown: bool
+) -> None:
+    with settings.override(ALLOWED_HOSTS=allowed):
+        assert _may_see_inside(SimpleNamespace(remote_ip=remote_ip, host=host)) is is_shown

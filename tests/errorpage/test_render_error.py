@@ -1,6 +1,7 @@
 """The answer to a failed request, from its parts alone."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from html.parser import HTMLParser
@@ -27,6 +28,11 @@ def handler(uri: str = "/posts/12?page=2", **headers: str) -> Any:
         connection=SimpleNamespace(context=context),  # type: ignore[arg-type]  # all that is asked of it
     )
     return SimpleNamespace(request=request, path_args=["12"], path_kwargs={})
+
+
+class HostileNote:
+    def __str__(self) -> str:
+        raise SystemExit
 
 
 def fails(secret_token: str = "s3cret", name: str = EVIL) -> None:
@@ -176,6 +182,27 @@ def test_an_http_error_is_titled_by_its_status() -> None:
     page = "".join(read(debug(status=404, reason="Not Found", exc_info=raised(missing))).text)
     assert "404 Not Found" in page
     assert "no post 12" in page
+
+
+@pytest.mark.parametrize(
+    "notes", [["pw=hunter2", "at work"], ["{'jwt': 'hunter2'}"], [HostileNote()], "pw=hunter2", None, ("pw=hunter2",)]
+)
+def test_notes_are_masked_and_cannot_break_the_page(notes: Any) -> None:
+    def fail() -> None:
+        error = RuntimeError("no")
+        error.__notes__ = notes
+        raise error
+
+    page = debug(exc_info=raised(fail), accept="text/html").body.decode()
+    assert "Traceback" in page
+    assert "hunter2" not in page.split("def fail")[0]
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_the_short_page_needs_no_style_and_no_script(status: int) -> None:
+    page = render_error(handler=handler(), status=status, reason="R & R", accept="text/html").body.decode()
+    assert not re.search(r"<(style|script|link|img)|style=|\son\w+=", page)
+    assert "R &amp; R" in page
 
 
 def test_groups_notes_and_contexts_are_shown() -> None:

@@ -1,6 +1,7 @@
 """What must not be seen on an error page, and how the rest is turned to text safely.
 
-    names that sound secret      their values are masked, at any depth (`torngas_aio._masking` knows them)
+    names that sound secret      their values are masked, at any depth (`torngas_aio._masking` knows them): of mappings,
+                                 of pairs, of parameters beside a SQL statement
     text that holds `key=...`    masked within the text; passwords in URLs too
     values with a hostile repr   raising, huge, endless: each costs a bounded time and length
 
@@ -8,13 +9,14 @@ Begin with `Showing`.
 """
 
 import itertools
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from torngas_aio._masking import MASK, is_secret, mask_text
+from torngas_aio._masking import MASK, is_secret, mask_text, names_secret
 
 __all__ = ["MASK", "Showing", "is_secret", "mask_text", "printable"]
 
@@ -47,13 +49,21 @@ class Showing:
         shown = self._any(value, 0)
         return mask_text(shown if len(shown) <= self._max_chars else f"{shown[: self._max_chars]}… (cut)")
 
-    def message(self, error: BaseException) -> str:
+    def message(self, error: object) -> str:
         """Return what `str(error)` says, masked. Raises nothing."""
         return mask_text(self._bounded(lambda: str(error), error, "str"))
 
     def items(self, values: Mapping[Any, Any]) -> list[tuple[str, str]]:
-        """Return names and texts of a mapping's values, in its order."""
-        return [(str(name), self.text(value, name)) for name, value in values.items()]
+        """Return names and texts of a mapping's values, in its order.
+
+        Lists and tuples that go by such a name as `parameters` are masked where a text beside them is a SQL
+        statement that names a secret: they hold the values of its columns.
+        """
+        hides = any(type(value) is str and _SQL.match(value) and names_secret(value) for value in values.values())
+        return [
+            (str(name), MASK if hides and name in _PARAMETERS and _is_list(value) else self.text(value, name))
+            for name, value in values.items()
+        ]
 
     def _any(self, value: Any, depth: int) -> str:
         kind = type(value)
@@ -74,6 +84,8 @@ class Showing:
         if depth >= _MAX_DEPTH and size:
             return f"{opening}…{closing}"
         is_dict = base is dict
+        if size == 2 and base in {list, tuple} and is_secret(first := next(base.__iter__(value))):
+            return f"{opening}{self._any(first, depth + 1)}, {MASK}{closing}"
         parts: list[str] = []
         length = 0
         for item in itertools.islice(dict.items(value) if is_dict else base.__iter__(value), _MAX_ITEMS):
@@ -111,6 +123,14 @@ class Showing:
             _wake()
         # A subclass of str could answer any of its methods wrongly; a slice by str itself is a plain one.
         return str.__getitem__(made, slice(0, self._max_chars + 1))
+
+
+_SQL = re.compile(r"\s*(?:select|insert|update|delete|replace|with|merge|call|exec)\b", re.IGNORECASE)
+_PARAMETERS = frozenset({"args", "arguments", "parameters", "params", "multiparams", "values", "bind", "binds"})
+
+
+def _is_list(value: object) -> bool:
+    return type(value) in {list, tuple}
 
 
 _BRACKETS: dict[type, tuple[str, str]] = {

@@ -130,8 +130,9 @@ def _exception(error: BaseException, relation: str, showing: Showing) -> Excepti
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         is_template = isinstance(error, TemplateSyntaxError)
         frames.insert(0, frame_of_place(error.filename, error.lineno, "template" if is_template else ""))
-    notes = [str(note)[:2000] for note in getattr(error, "__notes__", ())][:10]
-    return ExceptionReport(name, showing.message(error), relation, frames, notes)
+    notes = getattr(error, "__notes__", None)
+    shown = [showing.message(note) for note in notes[:10]] if isinstance(notes, list) else []
+    return ExceptionReport(name, showing.message(error), relation, frames, shown)
 
 
 def _request(handler: Any, showing: Showing) -> dict[str, Items]:

@@ -1,5 +1,6 @@
 """What a visitor is told with DEBUG off: the status, its phrase, and nothing of the inside.
 
+The page is laid out by attributes of HTML, without any style: a site's Content-Security-Policy would forbid that.
 Begin with `short_html`.
 """
 
@@ -8,13 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 __all__ = ["problem", "short_html", "short_text"]
-
-_STYLE = (
-    "body{margin:0;min-height:100vh;display:grid;place-items:center;color-scheme:light dark;"
-    "font:17px/1.6 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;background:Canvas;color:CanvasText}"
-    "main{padding:2rem;max-width:34rem}b{font-size:3.2rem;line-height:1;font-weight:680;letter-spacing:-.03em}"
-    "h1{font-size:1.35rem;margin:.6rem 0 .3rem}p{margin:0;opacity:.75}code{font-size:.9em}"
-)
 
 _WORDS = {
     400: "The request could not be understood.",
@@ -44,8 +38,11 @@ def short_html(status: int, reason: str, reference: str, detail: str = "") -> st
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{status} {escape(reason)}</title><style>{_STYLE}</style></head>"
-        f"<body><main><b>{status}</b><h1>{escape(reason)}</h1><p>{escape(words)}</p>{found}</main></body></html>\n"
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{status} {escape(reason)}</title></head>"
+        '<body><table align="center" width="90%"><tr><td align="center" valign="middle">'
+        f'<font face="system-ui, sans-serif"><h1><font size="7">{status}</font><br>{escape(reason)}</h1>'
+        f"<p>{escape(words)}</p>{found}</font></td></tr></table></body></html>\n"
     )
 
 

@@ -1,6 +1,7 @@
 """The built-in answer to a failed request, made from what the handler knows.
 
-    DEBUG on    source, locals, request, pipeline, routes tried     read in a worker thread
+    DEBUG on    source, locals, request, pipeline, routes tried     read in a worker thread; on this machine or by
+                                                                    a name in ALLOWED_HOSTS, else as without DEBUG
     DEBUG off   404.html, error.html of the template directory, else a short page, problem details or text
 
 Begin with `error_answer`.
@@ -8,6 +9,7 @@ Begin with `error_answer`.
 
 import functools
 import inspect
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, TracebackType
 from typing import Any
@@ -18,8 +20,14 @@ from torngas_aio.errorpage import ErrorAnswer, public_detail, render_error, rend
 from torngas_aio.exception import TemplateNotFound
 from torngas_aio.pipeline import Hook
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.addresses import Networks
+from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
 
 __all__ = ["error_answer"]
+
+logger = logging.getLogger("torngas_aio.handler")
+
+_LOOPBACK = Networks(["127.0.0.0/8", "::1"])
 
 
 async def error_answer(handler: Any, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
@@ -29,7 +37,7 @@ async def error_answer(handler: Any, status: int, exc_info: Any, accept: str) ->
         exc_info: The error as `sys.exc_info()` gives it, None when nobody raised any.
         accept: The media types to choose from.
     """
-    if handler._is_debug:
+    if handler._is_debug and _may_see_inside(handler.request):
         return await anyio.to_thread.run_sync(_debug_answer, handler, status, exc_info, accept)
     if wants_html(accept):
         render = functools.partial(_render, handler)
@@ -38,6 +46,27 @@ async def error_answer(handler: Any, status: int, exc_info: Any, accept: str) ->
         if own_page is not None:
             return own_page
     return render_error(handler=handler, status=status, reason=handler._reason, exc_info=exc_info, accept=accept)
+
+
+def _may_see_inside(request: Any) -> bool:
+    """Whether the debug page may be shown: to this machine by a name of its own, or by a name in ALLOWED_HOSTS.
+
+    Other machines could reach a server that listens on all addresses, and any page that is open in a browser could
+    reach this one by a name that its owner has pointed at it (DNS rebinding).
+    """
+    host = parse_host(request.host or "")
+    if host is None:
+        return False
+    if is_host_allowed(host, (name for name in settings.ALLOWED_HOSTS if name.strip() != "*")):
+        return True
+    if request.remote_ip in _LOOPBACK and is_host_allowed(host, LOCAL_HOSTS):
+        return True
+    logger.warning(
+        "The debug page is shown to this machine and to hosts named in ALLOWED_HOSTS only, not at %r to %s.",
+        host.name,
+        request.remote_ip,
+    )
+    return False
 
 
 async def _render(handler: Any, name: str, values: Mapping[str, Any]) -> bytes:

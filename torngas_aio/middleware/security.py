@@ -16,7 +16,7 @@ from tornado.web import HTTPError, RequestHandler
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.bounded import BoundedCache
-from torngas_aio.utils.hosts import is_host_allowed, parse_host
+from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
 
 __all__ = ["SECURITY_HEADERS", "AllowedHostsMiddleware", "SecurityHeadersMiddleware", "csp_nonce"]
 
@@ -34,9 +34,6 @@ SECURITY_HEADERS: dict[str, str | None] = {
     "Content-Security-Policy": None,
 }
 """What is sent where `settings.SECURITY_HEADERS` does not say otherwise; None: not sent."""
-
-LOCAL_HOSTS = ("localhost", ".localhost", "127.0.0.1", "[::1]")
-"""The hosts allowed when DEBUG is on and ALLOWED_HOSTS is empty."""
 
 
 class SecurityHeadersMiddleware:

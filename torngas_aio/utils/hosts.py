@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["Host", "is_host_allowed", "parse_host"]
+__all__ = ["LOCAL_HOSTS", "Host", "is_host_allowed", "parse_host"]
+
+LOCAL_HOSTS = ("localhost", ".localhost", "127.0.0.1", "[::1]")
+"""Names of this machine: allowed when DEBUG is on and ALLOWED_HOSTS is empty."""
 
 MAX_HOST_LENGTH = 253
 
