@@ -15,7 +15,7 @@ from types import TracebackType
 
 from torngas_aio.exception import Fault
 
-__all__ = ["cause_of", "headline", "import_fault", "install_hint", "place_of", "report", "shortened"]
+__all__ = ["cause_of", "code_of", "headline", "import_fault", "install_hint", "place_of", "report", "shortened"]
 
 PACKAGE = str(Path(__file__).parent)
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
@@ -47,17 +47,25 @@ def import_fault(error: BaseException, title: str, path: str, hint: str) -> Faul
     """
     place = place_of(error)
     if not isinstance(error, ImportError):
-        return Fault(f"{headline(error)} ({title}: importing {path!r} ran this.)", cause=cause_of(error, path))
+        text = f"{headline(error)} ({title}: importing {path!r} ran this.)"
+        return Fault(text, code=code_of(error, path), cause=cause_of(error, path))
     said = str(error).removeprefix(f"{path!r}: ").removesuffix(".")
     mend = install_hint(error, path) or hint
     text = f"{title}: {path!r} cannot be imported: {said}. {mend}"
-    return Fault(f"{place}: {text}" if place else text, cause=cause_of(error, path))
+    return Fault(f"{place}: {text}" if place else text, code=code_of(error, path), cause=cause_of(error, path))
 
 
 def cause_of(error: BaseException, path: str) -> str:
     """Return what faults with the same origin have in common, empty where *path* itself is the origin."""
     library = missing_library(error, path)
     return f"missing {library}" if library else headline(error) if place_of(error) else ""
+
+
+def code_of(error: BaseException, path: str) -> str:
+    """Return the code of a fault that importing *path* has brought to light."""
+    if missing_library(error, path):
+        return "TGA105"
+    return "TGA104" if isinstance(error, ImportError) and not place_of(error) else "TGA108"
 
 
 def missing_library(error: BaseException, path: str) -> str:

@@ -297,10 +297,13 @@ def _with_classes(settings: dict[str, Any]) -> dict[str, Any]:
             try:
                 settings[name] = import_object(path)
             except Exception as exc:  # the project's own code runs here, and may raise anything
-                raise ConfigError(import_fault(exc, f"TORNADO_CONF[{name!r}]", path, "Check the spelling.")) from exc
+                raise ConfigError(
+                    import_fault(exc, f"TORNADO_CONF[{name!r}]", path, "Check the spelling."), code="TGA104"
+                ) from exc
         if path is not None and not (isclass(settings[name]) and issubclass(settings[name], web.RequestHandler)):
             raise ConfigError(
-                f"TORNADO_CONF[{name!r}] = {path!r}: no handler class. Name a tornado.web.RequestHandler."
+                f"TORNADO_CONF[{name!r}] = {path!r}: no handler class. Name a tornado.web.RequestHandler.",
+                code="TGA104",
             )
     return settings
 

@@ -27,10 +27,11 @@
     └── HTTPError                              with headers; its text is shown to the client below 500
         └── Http404 400 403 405 500            the seed's short names for answers
 
+Errors of configuration and misuse have a `code`, which `torngas_aio.codes` lists and docs/reference/codes.md explains.
 Each class is also the builtin it is, so `except ConnectionError` catches an unreachable store.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import tornado.web
@@ -65,15 +66,25 @@ __all__ = [
     "UnknownSetting",
     "UrlError",
     "ValueTooLarge",
+    "coded",
+    "coded_fault",
 ]
 
 
 class BaseError(Exception):
-    """The root of the tree: `except BaseError` catches whatever torngas_aio raises by name."""
+    """The root of the tree: `except BaseError` catches whatever torngas_aio raises by name.
+
+    Attributes:
+        code: The entry of `torngas_aio.codes` that explains it; empty for what is neither configuration nor misuse.
+    """
+
+    code = ""
 
 
 class ArgumentError(BaseError, TypeError):
     """A call was given an argument that it cannot use."""
+
+    code = "TGA701"
 
 
 class InvalidCursor(ArgumentError):
@@ -83,63 +94,92 @@ class InvalidCursor(ArgumentError):
         status_code: What a request is answered that does not catch it.
     """
 
+    code = ""
     status_code = 400
 
 
 class NotCallableError(BaseError, TypeError):
     """A callable was wanted and something else was given."""
 
+    code = "TGA702"
+
 
 class Fault(str):
     """One fault of settings, hooks or URL tables, as a sentence.
 
     Attributes:
+        code: The entry of `torngas_aio.codes` that explains it.
         cause: What faults of one origin have in common, such as a library that is missing; such are listed once.
     """
 
-    __slots__ = ("cause",)
+    __slots__ = ("cause", "code")
 
     cause: str
+    code: str
 
-    def __new__(cls, sentence: str, *, cause: str = "") -> "Fault":
+    def __new__(cls, sentence: str, *, code: str = "", cause: str = "") -> "Fault":
         fault = super().__new__(cls, sentence)
+        fault.code = code
         fault.cause = cause
         return fault
+
+    @classmethod
+    def each(cls, sentences: Iterable[str], code: str) -> Iterator["Fault"]:
+        """Yield *sentences* as faults; those that have a code keep it."""
+        for sentence in sentences:
+            given = getattr(sentence, "code", "")
+            yield cls(sentence, code=given or code, cause=getattr(sentence, "cause", ""))
 
 
 class ConfigError(BaseError, ValueError):
     """Settings, hooks or URL tables that cannot work, found before the first request.
 
+    Args:
+        faults: Sentences, or faults with codes of their own.
+        code: For those without.
+
     Attributes:
         faults: One sentence a fault, in the order found; a single message is one fault.
+        code: That of the first fault.
     """
 
-    def __init__(self, *faults: str) -> None:
-        self.faults: tuple[str, ...] = _distinct(faults)
+    code = "TGA100"
+
+    def __init__(self, *faults: str, code: str = "") -> None:
+        self.faults: tuple[Fault, ...] = _distinct(Fault.each(faults, code or self.code))
+        self.code = self.faults[0].code if self.faults else self.code
         super().__init__(_listed(self.faults))
 
     @classmethod
-    def gather(cls, faults: Iterable[str]) -> None:
+    def gather(cls, faults: Iterable[str], *, code: str = "") -> None:
         """Raise one error that lists all of *faults*; do nothing when there is none."""
         found = tuple(faults)
         if found:
-            raise cls(*found)
+            raise cls(*found, code=code)
 
 
 class UrlError(ConfigError):
     """The URL tables cannot work: a missing table, a duplicate name, a bad pattern."""
 
+    code = "TGA201"
+
 
 class OutsideRequest(BaseError, LookupError):
     """The current request was asked for by code that runs for none."""
+
+    code = "TGA703"
 
 
 class UnknownSetting(ConfigError, AttributeError):
     """No setting has this name; an AttributeError too, so `getattr` with a default and `hasattr` work."""
 
+    code = "TGA102"
+
 
 class UnknownAlias(BaseError, LookupError):
     """No cache, database or connection is configured under this name."""
+
+    code = "TGA706"
 
 
 class Unavailable(BaseError, ConnectionError):
@@ -173,13 +213,19 @@ class PoolExhausted(BaseError, TimeoutError):
 class ConcurrentUse(BaseError, RuntimeError):
     """One database session was used from two tasks at the same time; each task wants its own."""
 
+    code = "TGA705"
+
 
 class InvalidKey(BaseError, ValueError):
     """A cache key that is too long or holds characters which the store could misread."""
 
+    code = "TGA707"
+
 
 class SerializationError(BaseError, ValueError):
     """A value that the chosen serializer cannot write, or stored bytes that it will not read."""
+
+    code = "TGA708"
 
 
 class InvalidSignature(SerializationError):
@@ -188,6 +234,8 @@ class InvalidSignature(SerializationError):
 
 class ValueTooLarge(BaseError, ValueError):
     """A serialized value beyond the size that the store accepts."""
+
+    code = "TGA709"
 
 
 class InvalidJson(BaseError, ValueError):
@@ -205,9 +253,13 @@ class InvalidJson(BaseError, ValueError):
 class SessionError(BaseError, RuntimeError):
     """A visitor's session was used in a way it cannot honour, such as after the response left."""
 
+    code = "TGA704"
+
 
 class TemplateNotFound(BaseError, FileNotFoundError):
     """No template of this name lies below the template directory."""
+
+    code = "TGA604"
 
 
 class TemplateSyntaxError(BaseError, SyntaxError):
@@ -217,6 +269,8 @@ class TemplateSyntaxError(BaseError, SyntaxError):
         filename: The file it is in.
         lineno: The line, counted from 1.
     """
+
+    code = "TGA605"
 
     def __init__(self, message: str, filename: str | None, lineno: int, text: str | None = None) -> None:
         super().__init__(message, (filename, lineno, None, text))
@@ -315,11 +369,27 @@ class Http500(_StatusError):
     status = 500
 
 
-def _distinct(faults: tuple[str, ...]) -> tuple[str, ...]:
+def coded(error: BaseException) -> str:
+    """Return what *error* says, with the code behind each fault: as programs show it.
+
+    The code of faults that have none of their own tells nothing, and is left out.
+    """
+    if isinstance(error, ConfigError):
+        return _listed(tuple(map(coded_fault, error.faults)))
+    code = getattr(error, "code", "")
+    return f"{error} [{code}]" if isinstance(error, BaseError) and code else str(error)
+
+
+def coded_fault(fault: Fault) -> str:
+    """Return *fault* with its code, as `coded`."""
+    return fault if fault.code in ("", ConfigError.code) else f"{fault} [{fault.code}]"
+
+
+def _distinct(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """*faults* less those whose cause an earlier one has told."""
-    kept: dict[str, str] = {}
+    kept: dict[str, Fault] = {}
     for fault in faults:
-        kept.setdefault(getattr(fault, "cause", "") or fault, fault)
+        kept.setdefault(fault.cause or fault, fault)
     return tuple(kept.values())
 
 

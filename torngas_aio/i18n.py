@@ -63,7 +63,8 @@ def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
     if not conf.get("translations_dir") or not directory.is_dir():
         raise ConfigError(
             f"TRANSLATIONS_CONF['translations_dir'] = {conf.get('translations_dir')!r}: no such directory. "
-            "Make it, or set TRANSLATIONS = False."
+            "Make it, or set TRANSLATIONS = False.",
+            code="TGA602",
         )
     kind = _format_of(directory, conf)
     locale.set_default_locale(str(conf.get("locale_default") or "en_US"))
@@ -120,11 +121,13 @@ def remember_locale(handler: Any, code: str, conf: Mapping[str, Any]) -> None:
     """
     name = conf.get("cookie_name")
     if not name:
-        raise ConfigError("TRANSLATIONS_CONF['cookie_name'] is not set: name the cookie that holds the language.")
+        raise ConfigError(
+            "TRANSLATIONS_CONF['cookie_name'] is not set: name the cookie that holds the language.", code="TGA602"
+        )
     found = find_locale(code)
     if found is None:
         known = ", ".join(sorted(locale.get_supported_locales()))
-        raise ConfigError(f"There is no language {code!r}; there are: {known}.")
+        raise ConfigError(f"There is no language {code!r}; there are: {known}.", code="TGA602")
     handler.set_cookie(name, found.code, expires_days=365, path="/", samesite="Lax")
 
 
@@ -291,15 +294,18 @@ def _chosen_codes(handler: Any, conf: Mapping[str, Any]) -> Iterator[str | None]
 def _format_of(directory: Path, conf: Mapping[str, Any]) -> str:
     kind = conf.get("format")
     if kind is not None and kind not in _FORMATS:
-        raise ConfigError(f"TRANSLATIONS_CONF['format'] = {kind!r}: write 'csv' or 'gettext'.")
+        raise ConfigError(f"TRANSLATIONS_CONF['format'] = {kind!r}: write 'csv' or 'gettext'.", code="TGA602")
     is_there = {"csv": any(directory.glob("*.csv")), "gettext": any(directory.glob("*/LC_MESSAGES/*.mo"))}
     if kind is None and all(is_there.values()):
-        raise ConfigError(f"{directory} holds CSV and gettext catalogues: set TRANSLATIONS_CONF['format'].")
+        raise ConfigError(
+            f"{directory} holds CSV and gettext catalogues: set TRANSLATIONS_CONF['format'].", code="TGA602"
+        )
     found = kind or next((name for name, there in is_there.items() if there), None)
     if found is None or not is_there[found]:
         raise ConfigError(
             f"{directory} holds no {found or 'CSV or gettext'} catalogue. "
-            "CSV: `zh_CN.csv`; gettext: `zh_CN/LC_MESSAGES/messages.mo`, compiled from its .po."
+            "CSV: `zh_CN.csv`; gettext: `zh_CN/LC_MESSAGES/messages.mo`, compiled from its .po.",
+            code="TGA602",
         )
     return str(found)
 
@@ -309,4 +315,6 @@ def _domain_of(directory: Path, conf: Mapping[str, Any]) -> str:
     wanted = conf.get("gettext_domain")
     if wanted in domains or (wanted is None and len(domains) == 1):
         return str(wanted or domains[0])
-    raise ConfigError(f"TRANSLATIONS_CONF['gettext_domain'] = {wanted!r}: {directory} holds {', '.join(domains)}.")
+    raise ConfigError(
+        f"TRANSLATIONS_CONF['gettext_domain'] = {wanted!r}: {directory} holds {', '.join(domains)}.", code="TGA602"
+    )

@@ -208,7 +208,7 @@ class SettingsOverride:
     def __init__(self, owner: Settings, values: Mapping[str, Any]) -> None:
         for name in values:
             if not name.isupper() or name.startswith("_"):
-                raise ConfigError(f"settings.override({name}=...): settings are upper-case names.")
+                raise ConfigError(f"settings.override({name}=...): settings are upper-case names.", code="TGA101")
         self._settings = owner
         self._wanted = dict(values)
         self._token: Token[tuple[SettingsOverride, ...]] | None = None
@@ -260,7 +260,8 @@ def load_settings(module: str | None) -> dict[str, Any]:
         if exc.name and (module == exc.name or module.startswith(f"{exc.name}.")):
             raise ConfigError(
                 f"Settings module {module!r}: no module {exc.name!r} on sys.path. "
-                f"Check --settings or {ENVIRONMENT_NAME}, and start from the project's directory."
+                f"Check --settings or {ENVIRONMENT_NAME}, and start from the project's directory.",
+                code="TGA101",
             ) from exc
         raise _not_imported(module, exc, f"{exc}. {install_hint(exc, module)}".rstrip()) from exc
     except Exception as exc:  # the project's own code runs here
@@ -271,7 +272,7 @@ def load_settings(module: str | None) -> dict[str, Any]:
 def _not_imported(module: str, error: BaseException, reason: str) -> ConfigError:
     place = place_of(error)
     told = f"Settings module {module!r} could not be imported: {reason}"
-    return ConfigError(f"{place}: {told}" if place else told)
+    return ConfigError(f"{place}: {told}" if place else told, code="TGA101")
 
 
 def _defaults() -> dict[str, Any]:

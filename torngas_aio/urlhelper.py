@@ -24,7 +24,7 @@ from tornado.routing import Matcher, PathMatches, Rule, URLSpec
 
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
-from torngas_aio.exception import UrlError
+from torngas_aio.exception import Fault, UrlError
 from torngas_aio.routing.route import reverse_with_slash
 from torngas_aio.routing.shape import begins_with_word
 
@@ -233,13 +233,15 @@ def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rul
 def _joined(opening: str, regex: re.Pattern[str], place: str) -> tuple[str, Sequence[str]]:
     """*opening* and the pattern of *regex* as one pattern; and a sentence if a slash was put between them."""
     if opening.endswith("$") and not opening.endswith(r"\$"):
-        raise UrlError(f"{place}: include({opening!r}, ...): nothing can follow a `$`. Leave it out.")
+        raise UrlError(f"{place}: include({opening!r}, ...): nothing can follow a `$`. Leave it out.", code="TGA202")
     text = _GLOBAL_FLAGS.sub("", regex.pattern, count=1) if regex.pattern.startswith("(?") else regex.pattern
     text = text.removeprefix("^")
     if opening.endswith("/") and text.startswith("/"):
         text = text[1:]
     if "(" in opening and _NUMBERED_REFERENCE.search(text):
-        raise UrlError(f"{place}: {text!r} under {opening!r}: numbered references shift. Name the group: (?P=name).")
+        raise UrlError(
+            f"{place}: {text!r} under {opening!r}: numbered references shift. Name the group: (?P=name).", code="TGA202"
+        )
     notes: Sequence[str] = ()
     slash = ""
     if not _ENDS_WITH_SLASH(opening) and begins_with_word(text, regex.flags):
@@ -268,9 +270,10 @@ def _pattern_faults(pattern: str | re.Pattern[str], place: str) -> list[str]:
     try:
         PathMatches(pattern)
     except re.error as exc:
-        return [f"{place}: pattern {pattern!r} is no regular expression: {exc}."]
+        return [Fault(f"{place}: pattern {pattern!r} is no regular expression: {exc}.", code="TGA202")]
     except AssertionError:
-        return [f"{place}: pattern {pattern!r} mixes named and unnamed groups. Name all of them, or none."]
+        mixed = f"{place}: pattern {pattern!r} mixes named and unnamed groups. Name all of them, or none."
+        return [Fault(mixed, code="TGA202")]
     return []
 
 
@@ -284,7 +287,7 @@ def _duplicate_names(rules: Iterable[Rule]) -> list[str]:
                 f"URL name {rule.name!r} is used twice: for {_located(other)} and for {_located(rule)}. "
                 "Rename one, or include its group with another prefix_name."
             )
-    return faults
+    return list(Fault.each(faults, "TGA203"))
 
 
 def _located(rule: Rule) -> str:

@@ -93,7 +93,8 @@ class KeyMaker:
     ) -> None:
         if key_prefix.startswith("%"):
             raise ConfigError(
-                f"{owner}: KEY_PREFIX = {key_prefix!r}: what begins with '%' is reserved. Choose another."
+                f"{owner}: KEY_PREFIX = {key_prefix!r}: what begins with '%' is reserved. Choose another.",
+                code="TGA401",
             )
         self.key_prefix = key_prefix
         self.version = version
@@ -193,9 +194,11 @@ def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
     try:
         function: KeyFunction = import_object(given)
     except ImportError as exc:
-        raise ConfigError(f"{owner}: KEY_FUNCTION = {given!r}: {exc}") from exc
+        raise ConfigError(f"{owner}: KEY_FUNCTION = {given!r}: {exc}", code="TGA401") from exc
     if not callable(function):
-        raise ConfigError(f"{owner}: KEY_FUNCTION = {given!r} is no function (key, key_prefix, version).")
+        raise ConfigError(
+            f"{owner}: KEY_FUNCTION = {given!r} is no function (key, key_prefix, version).", code="TGA401"
+        )
     return function
 
 

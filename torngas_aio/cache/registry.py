@@ -104,10 +104,13 @@ def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:
         except ImportError as exc:
             raise ConfigError(
                 f"{where}: {exc} Write a full dotted path, such as "
-                "'torngas_aio.cache.backends.rediscache.RedisCache', and install what it needs."
+                "'torngas_aio.cache.backends.rediscache.RedisCache', and install what it needs.",
+                code="TGA401",
             ) from exc
     if not (isinstance(kind, type) and hasattr(kind, "close")):
-        raise ConfigError(f"{where} is no cache. Name a subclass of torngas_aio.cache.backends.base.BaseCache.")
+        raise ConfigError(
+            f"{where} is no cache. Name a subclass of torngas_aio.cache.backends.base.BaseCache.", code="TGA401"
+        )
     secrets, is_lasting = project_secrets(settings.as_dict())
     secret = {"SECRET_KEY" if is_lasting else "RUN_SECRET": secrets}
     made: BaseCache = kind(config.get("LOCATION", ""), {**config, **secret, "ALIAS": alias})

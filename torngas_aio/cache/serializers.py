@@ -146,7 +146,8 @@ class SignedPickleSerializer(PickleSerializer):
         if shortest < MIN_SECRET_BYTES:
             raise ConfigError(
                 f"OPTIONS['SECRET_KEY'] of a signed-pickle cache has {shortest} bytes; "
-                f"give it {MIN_SECRET_BYTES} or more random ones."
+                f"give it {MIN_SECRET_BYTES} or more random ones.",
+                code="TGA401",
             )
         self._keys = [hmac.digest(secret, b"torngas_aio.cache", "sha256") for secret in self._secrets]
 
@@ -223,7 +224,9 @@ class MsgpackSerializer(Serializer):
         try:
             import msgspec.msgpack
         except ImportError as exc:
-            raise ConfigError("SERIALIZER 'msgpack' needs msgspec: install 'torngas-aio[msgpack]'.") from exc
+            raise ConfigError(
+                "SERIALIZER 'msgpack' needs msgspec: install 'torngas-aio[msgpack]'.", code="TGA401"
+            ) from exc
         self._write = msgspec.msgpack.Encoder().encode
         self._read = msgspec.msgpack.Decoder().decode
 
@@ -250,9 +253,13 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
             found = import_object(found)
         except ImportError as exc:
             names = ", ".join(map(repr, _NAMED))
-            raise ConfigError(f"SERIALIZER = {spec!r}: {exc} Write one of {names}, or a dotted path.") from exc
+            raise ConfigError(
+                f"SERIALIZER = {spec!r}: {exc} Write one of {names}, or a dotted path.", code="TGA401"
+            ) from exc
     if not (isinstance(found, type) and issubclass(found, Serializer)):
-        raise ConfigError(f"SERIALIZER = {spec!r} is no subclass of torngas_aio.cache.serializers.Serializer.")
+        raise ConfigError(
+            f"SERIALIZER = {spec!r} is no subclass of torngas_aio.cache.serializers.Serializer.", code="TGA401"
+        )
     return found(options)
 
 

@@ -20,6 +20,7 @@ from torngas_aio.checks.paths import path_faults
 from torngas_aio.checks.references import cautions_of, reference_faults
 from torngas_aio.checks.shapes import shape_faults
 from torngas_aio.checks.signing import fill_secrets, missing_secrets, secret_faults, weak_secret_faults
+from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import Settings
 
 __all__ = ["cautions", "check_settings", "deploy_cautions", "fill_secrets", "missing_secrets", "weak_secret_faults"]
@@ -31,9 +32,12 @@ def check_settings(settings: Settings) -> list[str]:
     An entry of the wrong type is reported once; what depends on it is looked at as if it were absent.
     """
     values = settings.as_dict()
-    faults = list(shape_faults(values))
+    faults: list[str] = list(Fault.each(shape_faults(values), "TGA103"))
     sound = _without_blamed(values, faults)
-    return [*faults, *reference_faults(sound), *path_faults(sound), *secret_faults(sound)]
+    faults += Fault.each(reference_faults(sound), "TGA107")
+    faults += Fault.each(path_faults(sound), "TGA104")
+    faults += Fault.each(secret_faults(sound), "TGA106")
+    return faults
 
 
 def cautions(settings: Settings, workers: int = 1) -> list[str]:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from torngas_aio.exception import Fault
+
 __all__ = [
     "BLAMED",
     "Check",
@@ -183,9 +185,11 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
             if name in known:
                 yield from known[name](f"{path}[{name!r}]", item)
             elif is_closed:
-                yield f"{path}[{name!r}]: no such key.{_hint(name, known, 0.6) or _listed(known)}"
+                hint = _hint(name, known, 0.6) or _listed(known)
+                yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102")
         if not is_closed:
-            yield from (f"{path}[{name!r}]: no such key.{hint}" for name, hint in misspelt(value, known))
+            for name, hint in misspelt(value, known):
+                yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102")
 
     return combined
 

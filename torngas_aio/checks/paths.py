@@ -10,7 +10,7 @@ from typing import Any
 
 from torngas_aio import global_settings
 from torngas_aio._importing import import_object
-from torngas_aio._project_errors import cause_of, install_hint, place_of
+from torngas_aio._project_errors import cause_of, code_of, install_hint, place_of
 from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 from torngas_aio.exception import Fault
@@ -59,10 +59,11 @@ def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[str]:
     except ImportError as exc:
         reason = str(exc).removeprefix(f"{target!r}: ").removesuffix(".")
         mend = install_hint(exc, target) or "Check the spelling, and that the project's directory is on sys.path."
-        yield Fault(f"{path} = {target!r}: {reason}. {mend}{_from(exc)}", cause=cause_of(exc, target))
+        text = f"{path} = {target!r}: {reason}. {mend}{_from(exc)}"
+        yield Fault(text, code=code_of(exc, target), cause=cause_of(exc, target))
     except Exception as exc:  # noqa: BLE001  # the project's own code runs here
         raised = f"importing it raised {type(exc).__name__}: {exc}{_from(exc)}"
-        yield Fault(f"{path} = {target!r}: {raised}", cause=cause_of(exc, target))
+        yield Fault(f"{path} = {target!r}: {raised}", code=code_of(exc, target), cause=cause_of(exc, target))
     else:
         if wants_class and not inspect.isclass(found):
             yield f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted."

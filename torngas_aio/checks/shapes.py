@@ -27,6 +27,7 @@ from torngas_aio.checks.kinds import (
     text,
     whole,
 )
+from torngas_aio.exception import Fault
 from torngas_aio.utils.addresses import FORWARDED_HEADERS
 
 __all__ = ["SHAPES", "shape_faults"]
@@ -36,7 +37,7 @@ def shape_faults(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence for each value of the wrong shape and each name that looks misspelt."""
     known = [name for name in vars(global_settings) if name.isupper()]
     for name, hint in misspelt(values, known):
-        yield f"{name}: no such setting.{hint}"
+        yield Fault(f"{name}: no such setting.{hint}", code="TGA102")
     for name, check in SHAPES.items():
         if name in values:
             yield from check(name, values[name])

@@ -19,7 +19,7 @@ from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.cli.inspection import handler_name, is_foreign
 from torngas_aio.cli.project import add_settings_option, load_server
-from torngas_aio.exception import BaseError, ConfigError
+from torngas_aio.exception import BaseError, ConfigError, coded_fault
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.runner import LoopRunner
@@ -49,7 +49,7 @@ class Check:
             server = load_server(arguments.settings)
         except ConfigError as exc:
             for fault in exc.faults:
-                sys.stderr.write(f"fault: {fault}\n")
+                sys.stderr.write(f"fault: {coded_fault(fault)}\n")
             sys.stderr.write(f"{_counted(len(exc.faults), 'fault')}.\n")
             return 1
         application = server.application

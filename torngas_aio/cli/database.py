@@ -80,7 +80,7 @@ def _each(arguments: argparse.Namespace, function: Callable[[str], Awaitable[Non
     """Await *function* for every connection that *arguments* mean, models imported before and pools closed after."""
     choose_settings(arguments.settings)
     if not settings.DATABASE_CONNECTION:
-        raise ConfigError("DATABASE_CONNECTION is empty: there is no database to work on.")
+        raise ConfigError("DATABASE_CONNECTION is empty: there is no database to work on.", code="TGA501")
     _import_models()
 
     async def each() -> None:

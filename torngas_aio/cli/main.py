@@ -10,7 +10,7 @@ from typing import NoReturn
 from torngas_aio._project_errors import place_of, report
 from torngas_aio._version import __version__
 from torngas_aio.cli.registry import Command, command_names, load_command
-from torngas_aio.exception import BaseError
+from torngas_aio.exception import BaseError, coded
 
 __all__ = ["main"]
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except BaseError as exc:
-        sys.stderr.write(f"{exc}\n")
+        sys.stderr.write(f"{coded(exc)}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -45,7 +45,8 @@ def choose_settings(module: str | None = None) -> str:
     if chosen is None:
         raise ConfigError(
             "No settings module. Run this in the project's directory, or name one with --settings=package.module "
-            f"or {ENVIRONMENT_NAME}."
+            f"or {ENVIRONMENT_NAME}.",
+            code="TGA101",
         )
     settings.load(chosen)
     os.environ[ENVIRONMENT_NAME] = chosen
@@ -93,7 +94,7 @@ def _named_in_pyproject() -> str | None:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{path.resolve()}: {exc}.") from exc
+        raise ConfigError(f"{path.resolve()}: {exc}.", code="TGA101") from exc
     named = tables.get("tool", {}).get("torngas-aio", {}).get("settings")
     return str(named) if named else None
 

@@ -75,6 +75,7 @@ def load_command(name: str) -> Command:
     if not isinstance(command, Command):
         raise ConfigError(
             f"The command {name!r} ({made!r}) lacks `help`, `add_arguments` or `run`. "
-            "See torngas_aio.cli.registry.Command."
+            "See torngas_aio.cli.registry.Command.",
+            code="TGA803",
         )
     return command

@@ -36,7 +36,7 @@ class StartProject:
             raise ArgumentError(f"startproject {name!r}: use letters, digits, underscores and hyphens only.")
         target = Path(arguments.directory or name)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise ConfigError(f"{target}: exists and is not empty. Choose another name, or empty it.")
+            raise ConfigError(f"{target}: exists and is not empty. Choose another name, or empty it.", code="TGA803")
         copy_templates("project", target, {"project": name, "secret": secrets.token_urlsafe(32)})
         is_here = target.resolve() == Path.cwd()
         steps = [*([] if is_here else [f"cd {target}"]), "python runserver.py", "python -m pytest"]
@@ -58,7 +58,9 @@ class StartApp:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ArgumentError(f"startapp {name!r}: a package's name is letters, digits and underscores.")
         if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
-            raise ConfigError(f"startapp {name!r}: a module of this name exists already. Choose another name.")
+            raise ConfigError(
+                f"startapp {name!r}: a module of this name exists already. Choose another name.", code="TGA803"
+            )
         copy_templates("app", Path(name), {"app": name})
         print(f"Made {name}/. Add {name!r} to INSTALLED_APPS, then look at /{name}/.")
         return 0
@@ -82,7 +84,7 @@ def copy_templates(kind: str, target: Path, words: Mapping[str, str]) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(_filled(path.read_text(encoding="utf-8"), words), encoding="utf-8")
     except OSError as exc:
-        raise ConfigError(f"{exc.filename}: {exc.strerror}.") from exc
+        raise ConfigError(f"{exc.filename}: {exc.strerror}.", code="TGA803") from exc
     importlib.invalidate_caches()
 
 

@@ -26,15 +26,18 @@ def server_context(ssl_options: dict[str, Any] | ssl.SSLContext) -> ssl.SSLConte
             a client's.
     """
     if isinstance(ssl_options, dict) and not ssl_options.get("certfile"):
-        raise ConfigError(f"ssl_options={ssl_options!r}: there is no certificate. Give 'certfile' and 'keyfile'.")
+        raise ConfigError(
+            f"ssl_options={ssl_options!r}: there is no certificate. Give 'certfile' and 'keyfile'.", code="TGA801"
+        )
     try:
         context = ssl_options_to_context(ssl_options, server_side=True)
     except (OSError, ValueError, TypeError) as exc:  # ssl.SSLError is an OSError
         raise ConfigError(
-            f"ssl_options={ssl_options!r}: {exc}. Give the paths of a certificate chain and its key, both PEM."
+            f"ssl_options={ssl_options!r}: {exc}. Give the paths of a certificate chain and its key, both PEM.",
+            code="TGA801",
         ) from exc
     if (reason := _fault_of(context)) is not None:
-        raise ConfigError(f"ssl_options: {reason}")
+        raise ConfigError(f"ssl_options: {reason}", code="TGA801")
     return context
 
 

@@ -43,7 +43,8 @@ class UnixListener:
             except OSError as exc:
                 raise ConfigError(
                     f"Cannot listen on the unix socket {path}: {exc.strerror or exc}. "
-                    "Choose a path that is free, short, and in a directory that exists."
+                    "Choose a path that is free, short, and in a directory that exists.",
+                    code="TGA801",
                 ) from exc
             self.socket.setblocking(False)
             opened.pop_all()
@@ -77,4 +78,6 @@ def _refuse_live(path: str) -> None:
             reason = f"a server may be listening there ({exc.strerror or exc})"
         else:
             reason = "another server listens there"
-    raise ConfigError(f"Cannot listen on the unix socket {path}: {reason}. Stop it, or choose another path.")
+    raise ConfigError(
+        f"Cannot listen on the unix socket {path}: {reason}. Stop it, or choose another path.", code="TGA801"
+    )

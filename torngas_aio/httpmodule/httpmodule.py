@@ -61,7 +61,7 @@ class HttpModuleMiddleware:
                 self._check(key, module, faults)
         expressions = [key for key in self._by_route if key not in self._names]
         compiled = [_compiled(key, faults) for key in expressions]
-        ConfigError.gather(faults)
+        ConfigError.gather(faults, code="TGA303")
         self._pattern_keys = tuple(expressions)
         self.path_patterns = tuple(pattern for pattern in compiled if pattern is not None)
 

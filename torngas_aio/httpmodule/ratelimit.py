@@ -33,7 +33,7 @@ try:
     from limits.aio.strategies import STRATEGIES, RateLimiter
     from limits.storage import storage_from_string
 except ModuleNotFoundError as exc:  # pragma: no cover  # the extra is not installed
-    raise ConfigError("Rate limits need the library limits: pip install 'torngas-aio[limits]'.") from exc
+    raise ConfigError("Rate limits need the library limits: pip install 'torngas-aio[limits]'.", code="TGA304") from exc
 
 from torngas_aio.httpmodule.ratelimit_memory import BoundedMemoryStorage
 
@@ -73,13 +73,14 @@ class RateLimit(BaseHttpModule):
 
     def __init__(self) -> None:
         chosen = {**RATE_LIMIT_DEFAULTS, **settings.RATE_LIMIT}
-        ConfigError.gather(_faults(chosen))
+        ConfigError.gather(_faults(chosen), code="TGA304")
         text = self.limit or chosen["default"]
         try:
             self._limits = sorted(limits.parse_many(text), key=lambda item: item.get_expiry())
         except ValueError as exc:
             raise ConfigError(
-                f"{type(self).__qualname__}: {text!r} is no rate limit. Write such as '5/minute' or '5/minute;50/day'."
+                f"{type(self).__qualname__}: {text!r} is no rate limit. Write such as '5/minute' or '5/minute;50/day'.",
+                code="TGA304",
             ) from exc
         self._options = chosen
         self._scope = f"{type(self).__module__}.{type(self).__qualname__}"

@@ -104,7 +104,7 @@ class LogEntry:
         except ConfigError as exc:
             faults.append(f"{at}['when'], ['interval']: {exc}")
         faults += _format_faults(at, entry.get("formatter"))
-        ConfigError.gather(faults)
+        ConfigError.gather(faults, code="TGA603")
         return cls(**entry)
 
 
@@ -175,7 +175,7 @@ def _checked(entries: Iterable[Mapping[str, Any]]) -> list[LogEntry]:
             found.append(LogEntry.of(place, entry))
         except ConfigError as exc:
             faults += exc.faults
-    ConfigError.gather(faults)
+    ConfigError.gather(faults, code="TGA603")
     return found
 
 

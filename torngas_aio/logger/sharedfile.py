@@ -56,9 +56,13 @@ class Period:
         self.when = when.upper()
         self.interval = interval
         if self.when not in _SECONDS:
-            raise ConfigError(f"{when!r} is no time to rotate a log file. Write S, M, H, D, midnight or W0 to W6.")
+            raise ConfigError(
+                f"{when!r} is no time to rotate a log file. Write S, M, H, D, midnight or W0 to W6.", code="TGA603"
+            )
         if type(interval) is not int or interval < 1:
-            raise ConfigError(f"A log file cannot rotate every {interval!r} periods. Write a whole number from 1.")
+            raise ConfigError(
+                f"A log file cannot rotate every {interval!r} periods. Write a whole number from 1.", code="TGA603"
+            )
         self._length = _SECONDS[self.when] * interval
         self._anchor = 0 if self.when in _STAMPS else _FIRST_DAY * 86400
         if self.when[0] == "W":

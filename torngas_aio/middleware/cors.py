@@ -56,7 +56,7 @@ class CORSMiddleware:
     def __init__(self, **options: Any) -> None:
         given: Mapping[str, Any] = options or settings.CORS
         chosen = {**CORS_DEFAULTS, **given}
-        ConfigError.gather(_faults(given, chosen))
+        ConfigError.gather(_faults(given, chosen), code="TGA304")
         origins = [origin.lower() for origin in _listed(chosen["allow_origins"])]
         self._any_origin = "*" in origins
         self._origins = frozenset(origin for origin in origins if "*" not in origin)

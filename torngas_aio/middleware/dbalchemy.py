@@ -49,7 +49,7 @@ class DBAlchemyMiddleware(BaseMiddleware):
         self._is_atomic = bool(settings.ATOMIC_REQUESTS)
         self._stick_seconds = float(settings.STICK_TO_MASTER or 0)
         if self._stick_seconds > 0 and not application.settings.get("cookie_secret"):
-            raise ConfigError("STICK_TO_MASTER signs a cookie: set TORNADO_CONF['cookie_secret'].")
+            raise ConfigError("STICK_TO_MASTER signs a cookie: set TORNADO_CONF['cookie_secret'].", code="TGA501")
         if settings.PING_DB and specs:
             names = [spec.name for spec in specs]
             self._keep_alive = KeepAlive(

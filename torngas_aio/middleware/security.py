@@ -52,9 +52,12 @@ class SecurityHeadersMiddleware:
     def __init__(self, headers: Mapping[str, str | None] | None = None) -> None:
         chosen = {**SECURITY_HEADERS, **(settings.SECURITY_HEADERS if headers is None else headers)}
         ConfigError.gather(
-            f"SECURITY_HEADERS[{name!r}] = {value!r}: write text of one line, or None to leave it out."
-            for name, value in chosen.items()
-            if value is not None and not (isinstance(value, str) and value.isprintable())
+            (
+                f"SECURITY_HEADERS[{name!r}] = {value!r}: write text of one line, or None to leave it out."
+                for name, value in chosen.items()
+                if value is not None and not (isinstance(value, str) and value.isprintable())
+            ),
+            code="TGA304",
         )
         self._headers = {name: value for name, value in chosen.items() if value is not None}
 
@@ -84,12 +87,16 @@ class AllowedHostsMiddleware:
         if not chosen and not settings.DEBUG:
             raise ConfigError(
                 "ALLOWED_HOSTS is empty, so that AllowedHostsMiddleware would refuse every request. "
-                "Write the names this site is reached by, such as ('example.com', '.example.com')."
+                "Write the names this site is reached by, such as ('example.com', '.example.com').",
+                code="TGA304",
             )
         ConfigError.gather(
-            f"ALLOWED_HOSTS: {pattern!r} is no host. Write 'example.com', 'example.com:8443' or '.example.com'."
-            for pattern in chosen
-            if not _is_pattern(pattern)
+            (
+                f"ALLOWED_HOSTS: {pattern!r} is no host. Write 'example.com', 'example.com:8443' or '.example.com'."
+                for pattern in chosen
+                if not _is_pattern(pattern)
+            ),
+            code="TGA304",
         )
         self._hosts = chosen or LOCAL_HOSTS
         self._known: BoundedCache[str, bool] = BoundedCache(max_bytes=64 * 1024, max_key=261)

@@ -70,7 +70,7 @@ class Pipeline:
         faults: list[str] = []
         self.middlewares: tuple[Any, ...] = tuple(_instances(middlewares, faults))
         self._hooks = [_middleware_hooks(middleware, faults) for middleware in self.middlewares]
-        ConfigError.gather(faults)
+        ConfigError.gather(faults, code="TGA301")
         self._route_aware = [found for found in self.middlewares if isinstance(found, RouteAware)]
         self._patterns: tuple[re.Pattern[str], ...] = ()
         self._first_pattern: dict[int, int] = {}
@@ -81,7 +81,7 @@ class Pipeline:
         self.call = tuple(hook.call for hook in self.call_hooks)
         self._compiled: dict[tuple[str | None, int], RouteStages] = {}
         self.unrouted = RouteStages({stage: self._plain(stage) for stage in ROUTE_STAGES})
-        ConfigError.gather(order_faults(self.unrouted.hooks["request"]))
+        ConfigError.gather(order_faults(self.unrouted.hooks["request"]), code="TGA301")
         self.is_idle = not self.call and not self.unrouted.has_any and not self._route_aware
 
     def attach(self, route_names: Iterable[str]) -> None:
@@ -100,7 +100,7 @@ class Pipeline:
         self.has_patterns = bool(patterns)
         self._compiled.clear()
         if self._route_aware:
-            ConfigError.gather(self._order_faults(names))
+            ConfigError.gather(self._order_faults(names), code="TGA301")
 
     def _order_faults(self, names: Iterable[str]) -> dict[str, None]:
         """Return the faults in the order of request hooks on any route, each once."""

@@ -73,12 +73,13 @@ class ApplicationRouter(web._ApplicationRouter):
         Raises:
             UrlError: Its name is taken, or its table was refused.
         """
-        UrlError.gather(getattr(rule, "faults", ()))
+        UrlError.gather(getattr(rule, "faults", ()), code="TGA203")
         known = self.named_rules.get(rule.name) if rule.name else None
         if known is not None and known is not rule:
             raise UrlError(
                 f"{pattern_of(rule.matcher)!r} and {pattern_of(known.matcher)!r} are both named {rule.name!r}. "
-                "Give one of them another name."
+                "Give one of them another name.",
+                code="TGA203",
             )
         if known is None:
             rule = ReversibleRuleRouter.process_rule(self, rule)

@@ -16,6 +16,7 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from torngas_aio._project_errors import PACKAGE, shortened
+from torngas_aio.exception import Fault
 from torngas_aio.routing.route import Route
 
 __all__ = ["signature_findings"]
@@ -35,7 +36,7 @@ def signature_findings(routes: Iterable[Route]) -> tuple[list[str], list[str]]:
         methods = dict(_methods_of(route.handler_class))
         misfits = [_sentence(route, verb, method) for verb, method in methods.items() if not _fits(route, method)]
         (faults if len(misfits) == len(methods) else cautions).extend(misfits)
-    return faults, cautions
+    return list(Fault.each(faults, "TGA204")), cautions
 
 
 def _methods_of(handler_class: type[RequestHandler]) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -55,7 +55,7 @@ class SessionConfig:
         Raises:
             ConfigError: It has faults; all of them are listed.
         """
-        ConfigError.gather(_faults(values))
+        ConfigError.gather(_faults(values), code="TGA402")
         known = {name: values[name] for name in _PLAIN if name in values}
         secret = values["secret_key"]
         return cls(

@@ -185,4 +185,6 @@ def object_of(option: str, value: Any) -> Any:
     try:
         return import_object(value)
     except ImportError as exc:
-        raise ConfigError(f"TEMPLATE_CONFIG: {option} = {value!r}: {exc}. Write a full dotted path.") from exc
+        raise ConfigError(
+            f"TEMPLATE_CONFIG: {option} = {value!r}: {exc}. Write a full dotted path.", code="TGA601"
+        ) from exc

@@ -35,6 +35,7 @@ def private_directory(path: str | None) -> str | None:
     if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
         raise ConfigError(
             f"TEMPLATE_CONFIG['cache_directory'] = {path!r}: others may write to it, and what lies in it is run as "
-            "code. Give it to the server's user and take the others' rights: chmod go-w."
+            "code. Give it to the server's user and take the others' rights: chmod go-w.",
+            code="TGA601",
         )
     return str(where)

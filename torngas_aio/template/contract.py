@@ -193,6 +193,7 @@ def take_offload_bytes(options: dict[str, Any]) -> int:
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ConfigError(
             f"TEMPLATE_CONFIG['offload_bytes'] = {size!r}: a number of bytes was wanted, "
-            f"such as {DEFAULT_OFFLOAD_BYTES}."
+            f"such as {DEFAULT_OFFLOAD_BYTES}.",
+            code="TGA601",
         )
     return size

@@ -33,4 +33,4 @@ def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], engine: str
             near = difflib.get_close_matches(name, sorted(allowed), 1)
             hint = f" Did you mean {near[0]!r}?" if near else f" It knows {', '.join(sorted(allowed))}."
             faults.append(f"TEMPLATE_CONFIG[{name!r}]: the {engine} engine has no such option.{hint}")
-    ConfigError.gather(faults)
+    ConfigError.gather(faults, code="TGA102")

@@ -33,7 +33,7 @@ def create_loader(config: Mapping[str, Any], template_path: str, *, debug: bool 
         options["filesystem_checks"] = True
     kind = _engine(path) if isinstance(path, str) else path
     if not isinstance(kind, type):
-        raise ConfigError(f"TEMPLATE_CONFIG['template_engine'] = {path!r}: a loader class was wanted.")
+        raise ConfigError(f"TEMPLATE_CONFIG['template_engine'] = {path!r}: a loader class was wanted.", code="TGA601")
     loader: TemplateLoader = kind(template_path, **options)
     if debug:
         loader.check_seconds = 0.0
@@ -52,5 +52,6 @@ def _engine(path: str) -> Any:
         raise ConfigError(
             f"TEMPLATE_CONFIG['template_engine'] = {path!r}: {exc}.{extra} Write None for Tornado's engine, "
             "'torngas_aio.template.jinja2_loader.Jinja2TemplateLoader' or "
-            "'torngas_aio.template.mako_loader.MakoTemplateLoader'."
+            "'torngas_aio.template.mako_loader.MakoTemplateLoader'.",
+            code="TGA601",
         ) from exc

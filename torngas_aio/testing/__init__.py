@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
         from torngas_aio.testing.client import TestClient
     except ModuleNotFoundError as exc:
         if exc.name in LIBRARIES:
-            raise ConfigError(HOW_TO_INSTALL) from exc
+            raise ConfigError(HOW_TO_INSTALL, code="TGA105") from exc
         raise
     globals()[name] = TestClient
     return TestClient

@@ -41,7 +41,7 @@ class Networks:
                 found.append(_unmapped(ipaddress.ip_network(entry)))
             except ValueError as exc:
                 faults.append(f"{entry!r} is no address or network: {exc}. Write such as '10.1.2.3' or '10.0.0.0/8'.")
-        ConfigError.gather(faults)
+        ConfigError.gather(faults, code="TGA103")
         self._networks = tuple(found)
 
     def __contains__(self, address: object) -> bool:

@@ -91,7 +91,7 @@ def make_door(
     elif kind == "tornado":
         server = TornadoServer
     else:
-        raise ConfigError(f"--http_server={kind}: no such server. Known are {', '.join(DOORS)}.")
+        raise ConfigError(f"--http_server={kind}: no such server. Known are {', '.join(DOORS)}.", code="TGA801")
     known = inspect.signature(TornadoHTTPServer.initialize if kind == "tornado" else server).parameters
     wrong = sorted(set(arguments) - set(known))
     if wrong:
@@ -111,7 +111,9 @@ def door_kind(kind: str = "") -> str:
 
 def _our_server() -> Any:
     if importlib.util.find_spec("httptools") is None:
-        raise ConfigError("--http_server=torngas_aio needs httptools. Install it, or give --http_server=tornado.")
+        raise ConfigError(
+            "--http_server=torngas_aio needs httptools. Install it, or give --http_server=tornado.", code="TGA801"
+        )
     from torngas_aio.http.server import HTTPServer
 
     return HTTPServer

@@ -8,7 +8,7 @@ from typing import Any
 from tornado.options import Error as OptionError
 
 from torngas_aio._project_errors import place_of, report
-from torngas_aio.exception import BaseError
+from torngas_aio.exception import BaseError, coded
 from torngas_aio.webserver.reloading import NOT_STARTED, is_reloading, wait_if_reloading
 from torngas_aio.webserver.server import Server
 
@@ -37,7 +37,8 @@ def run_server(
         server.load_all(application, sockets, **kwargs)
         server.start()
     except (BaseError, OptionError) as exc:
-        sys.stderr.write(f"{NOT_STARTED}{exc}\n")
+        told = coded(exc) if isinstance(exc, BaseError) else f"{exc} [TGA802]"
+        sys.stderr.write(f"{NOT_STARTED}{told}\n")
         wait_if_reloading(exc)
         raise SystemExit(1) from None
     except Exception as exc:  # the project's own code runs in all steps

@@ -167,7 +167,7 @@ class Server:
         self._listeners.close()
         if options.certfile or options.keyfile:
             if not options.certfile:
-                raise ConfigError(f"--keyfile={options.keyfile} wants a --certfile too.")
+                raise ConfigError(f"--keyfile={options.keyfile} wants a --certfile too.", code="TGA801")
             kwargs.setdefault("ssl_options", tls_context(options.certfile, options.keyfile))
         kwargs.setdefault("xheaders", settings.XHEADERS)
         kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
@@ -314,7 +314,9 @@ class Server:
     def _supervise(self, workers: int) -> None:
         """Keep *workers* processes serving until SIGTERM or SIGINT; they share what was loaded here."""
         if not hasattr(os, "fork"):
-            raise ConfigError(f"--workers={workers}: this system cannot fork. Start one process a port instead.")
+            raise ConfigError(
+                f"--workers={workers}: this system cannot fork. Start one process a port instead.", code="TGA801"
+            )
         if settings.DEBUG:
             logger.warning("With --workers=%d there is no autoreload.", workers)
         from torngas_aio.http.supervisor import Supervisor  # knows signals that Windows lacks

@@ -49,13 +49,15 @@ def bind(
         ConfigError: The port is in use, forbidden, no port at all, or no address of this machine.
     """
     if not 0 <= port <= 65535:
-        raise ConfigError(f"Cannot listen on port {port}: give --port a number from 0 to 65535; 0 takes a free one.")
+        raise ConfigError(
+            f"Cannot listen on port {port}: give --port a number from 0 to 65535; 0 takes a free one.", code="TGA801"
+        )
     family = socket.AF_INET if ipv4_only and ":" not in (address or "") else socket.AF_UNSPEC
     try:
         found = socket.getaddrinfo(address or None, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
         return _bind_all(port, dict.fromkeys(found), backlog, reuse_port)
     except OSError as exc:
-        raise ConfigError(f"Cannot listen on {address or '*'}:{port}: {_reason(exc)}") from exc
+        raise ConfigError(f"Cannot listen on {address or '*'}:{port}: {_reason(exc)}", code="TGA801") from exc
 
 
 def bind_for_workers(
@@ -96,12 +98,13 @@ def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     for option, path in (("certfile", certfile), ("keyfile", keyfile)):
         if path and not Path(path).is_file():
-            raise ConfigError(f"--{option}={path}: no such file.")
+            raise ConfigError(f"--{option}={path}: no such file.", code="TGA801")
     try:
         context.load_cert_chain(certfile, keyfile)
     except OSError as exc:  # ssl.SSLError is one
         raise ConfigError(
-            f"--certfile={certfile} --keyfile={keyfile}: {exc}. Both must be PEM, and the key that of the certificate."
+            f"--certfile={certfile} --keyfile={keyfile}: {exc}. Both must be PEM, and the key that of the certificate.",
+            code="TGA801",
         ) from exc
     return context
 

@@ -63,7 +63,9 @@ def _try_databases(settings: Settings) -> list[str]:
     try:
         from torngas_aio.db.dbalchemy.registry import validate_databases
     except ImportError as exc:
-        raise ConfigError(import_fault(exc, "DATABASE_CONNECTION", "torngas_aio.db.dbalchemy", "")) from exc
+        raise ConfigError(
+            import_fault(exc, "DATABASE_CONNECTION", "torngas_aio.db.dbalchemy", ""), code="TGA401"
+        ) from exc
     return validate_databases()
 
 
@@ -93,12 +95,13 @@ def _try_cache(settings: Settings, alias: str) -> list[str]:
         raise ConfigError(
             f"CACHES[{alias!r}]['BACKEND'] = {path!r}: {wanting} needs a cache, and this is none (it does not inherit "
             "from torngas_aio.cache.backends.base.BaseCache). Name a cache, such as "
-            "'torngas_aio.cache.backends.rediscache.RedisCache', and give this one an alias of its own."
+            "'torngas_aio.cache.backends.rediscache.RedisCache', and give this one an alias of its own.",
+            code="TGA401",
         )
     if kind.__module__.startswith(BACKENDS):  # a project's own class may connect when it is made
         asked = _AskedFor(entry.get("OPTIONS") or {})
         make_cache(alias, {**entry, "OPTIONS": asked})
-        ConfigError.gather(asked.unknown(f"CACHES[{alias!r}]['OPTIONS']"))
+        ConfigError.gather(asked.unknown(f"CACHES[{alias!r}]['OPTIONS']"), code="TGA102")
     return []
 
 

@@ -95,12 +95,15 @@ def _address(name: str, owner: str) -> Address:
 def _no_location(location: object, owner: str) -> ConfigError:
     return ConfigError(
         f"{owner}['LOCATION'] = {location!r}: no address of a memcached. Write 'host:port', '/path/memcached.sock', "
-        "or a list of them."
+        "or a list of them.",
+        code="TGA401",
     )
 
 
 def _positive(options: Mapping[str, Any], name: str, default: float, owner: str) -> float:
     given = options.get(name, default)
     if not isinstance(given, int | float) or given <= 0:
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write a number above 0, such as {default}.")
+        raise ConfigError(
+            f"{owner}['OPTIONS'][{name!r}] = {given!r}: write a number above 0, such as {default}.", code="TGA401"
+        )
     return float(given)

@@ -95,23 +95,23 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         ConfigError: It cannot be understood; the message holds no password.
     """
     if not isinstance(location, str) or not location.strip():
-        raise ConfigError(f"{owner}['LOCATION'] = {location!r}: no address of a Redis. {_EXAMPLES}")
+        raise ConfigError(f"{owner}['LOCATION'] = {location!r}: no address of a Redis. {_EXAMPLES}", code="TGA401")
     url = _as_url(location.strip())
     scheme = url.partition(":")[0].lower()
     if scheme not in _SINGLE | _MANY:
-        raise ConfigError(f"{owner}['LOCATION']: {scheme + '://'!r} leads to no Redis. {_EXAMPLES}")
+        raise ConfigError(f"{owner}['LOCATION']: {scheme + '://'!r} leads to no Redis. {_EXAMPLES}", code="TGA401")
     pool = dict(options.get("POOL_KWARGS") or {})
     arguments = {**_driver(), **_login(options), **_parser(options, owner)}
     try:
         address = _read_single(url) if scheme in _SINGLE else _read_many(url, scheme)
     except ValueError as exc:
-        raise ConfigError(f"{owner}['LOCATION']: {exc}. {_EXAMPLES}") from None
+        raise ConfigError(f"{owner}['LOCATION']: {exc}. {_EXAMPLES}", code="TGA401") from None
     deadline = _seconds(options.get("DEADLINE", pool.pop("socket_timeout", None)), DEFAULT_DEADLINE, owner, "DEADLINE")
     pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
     max_connections = int(pool.pop("max_connections", 50))
     arguments |= pool | address.arguments
     if address.kind == "cluster" and arguments.pop("db", 0):
-        raise ConfigError(f"{owner}['OPTIONS']['DB']: a cluster has the one database 0. Leave it out.")
+        raise ConfigError(f"{owner}['OPTIONS']['DB']: a cluster has the one database 0. Leave it out.", code="TGA401")
     found = RedisLocation(
         kind=address.kind,
         nodes=address.nodes,
@@ -226,7 +226,9 @@ def _parser(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
             return {"parser_class": import_object(given)}
         except ImportError as exc:
             names = "'redis.connection.DefaultParser', 'HiredisParser' or 'PythonParser'"
-            raise ConfigError(f"{owner}['OPTIONS']['PARSER_CLASS'] = {given!r}: {exc}. Write {names}.") from exc
+            raise ConfigError(
+                f"{owner}['OPTIONS']['PARSER_CLASS'] = {given!r}: {exc}. Write {names}.", code="TGA401"
+            ) from exc
     return {"parser_class": given}
 
 
@@ -234,7 +236,7 @@ def _seconds(given: object, default: float, owner: str, name: str) -> float:
     if given is None:
         return default
     if not isinstance(given, int | float) or given <= 0:
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write seconds above 0.")
+        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write seconds above 0.", code="TGA401")
     return float(given)
 
 
@@ -243,4 +245,6 @@ def _try_arguments(found: RedisLocation, owner: str) -> None:
     try:
         found.connection_class(**found.arguments)
     except (TypeError, ValueError) as exc:
-        raise ConfigError(f"{owner}['OPTIONS']['POOL_KWARGS']: redis-py does not take them: {exc}.") from exc
+        raise ConfigError(
+            f"{owner}['OPTIONS']['POOL_KWARGS']: redis-py does not take them: {exc}.", code="TGA401"
+        ) from exc

@@ -471,7 +471,7 @@ def _version(given: Any, owner: str) -> int:
     try:
         return 1 if given is None else int(given)
     except (TypeError, ValueError):
-        raise ConfigError(f"{owner}['VERSION'] = {given!r}: write a whole number.") from None
+        raise ConfigError(f"{owner}['VERSION'] = {given!r}: write a whole number.", code="TGA401") from None
 
 
 def _seconds(timeout: Any, owner: str) -> float | None:
@@ -480,4 +480,6 @@ def _seconds(timeout: Any, owner: str) -> float | None:
     try:
         return max(float(timeout), 0.0)
     except (TypeError, ValueError):
-        raise ConfigError(f"{owner}['TIMEOUT'] = {timeout!r}: write seconds, or None for ever.") from None
+        raise ConfigError(
+            f"{owner}['TIMEOUT'] = {timeout!r}: write seconds, or None for ever.", code="TGA401"
+        ) from None

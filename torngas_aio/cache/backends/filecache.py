@@ -45,7 +45,9 @@ class FileBasedCache(BaseCache):
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
         if not location:
-            raise ConfigError(f"{self.label}['LOCATION'] is empty: name the folder to keep the cache in.")
+            raise ConfigError(
+                f"{self.label}['LOCATION'] is empty: name the folder to keep the cache in.", code="TGA401"
+            )
         self.clock = time.time
         self._set_deadline(number_option(self.options, "LOCK_TIMEOUT", 5.0, self.label))
         self._folder = Folder(location, self._now, self.deadline)

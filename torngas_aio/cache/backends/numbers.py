@@ -34,7 +34,7 @@ def whole_option(options: Mapping[str, Any], name: str, default: int, owner: str
     """Return OPTIONS[*name*], a whole number from 0 up."""
     number = number_option(options, name, default, owner)
     if number != int(number):
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {options[name]!r}: write a whole number.")
+        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {options[name]!r}: write a whole number.", code="TGA401")
     return int(number)
 
 
@@ -46,5 +46,5 @@ def number_option(options: Mapping[str, Any], name: str, default: float, owner: 
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write a number from 0 up.")
+        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write a number from 0 up.", code="TGA401")
     return number

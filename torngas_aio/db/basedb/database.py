@@ -65,7 +65,7 @@ class Database:
     ) -> None:
         size = int(_number("pool_size", pool_size))
         if size < 1:
-            raise ConfigError(f"pool_size={pool_size!r}: at least one connection is needed.")
+            raise ConfigError(f"pool_size={pool_size!r}: at least one connection is needed.", code="TGA503")
         self._driver = driver
         self._dialect = driver.dialect
         self._pool_size = min(size, driver.max_size or size)
@@ -396,7 +396,7 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise ConfigError(f"database({name}={value!r}): write a number.") from None
+        raise ConfigError(f"database({name}={value!r}): write a number.", code="TGA503") from None
 
 
 def _nothing() -> Awaitable[list[Any]]:

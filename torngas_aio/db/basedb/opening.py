@@ -44,7 +44,7 @@ def database(dburl: str | None = None, **params: Any) -> Database:
         dburl = os.environ.get("DATABASE_URL")
     chosen = {**(_url_params(dburl) if dburl else {}), **params}
     if "dbn" not in chosen:
-        raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.")
+        raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.", code="TGA503")
     pool = {name: chosen.pop(name) for name in _POOL_PARAMS if name in chosen}
     return Database(make_driver(chosen.pop("dbn"), **chosen), **pool)
 
@@ -53,10 +53,12 @@ def _url_params(dburl: str) -> dict[str, Any]:
     try:
         parts = urlsplit(dburl)
     except ValueError:
-        raise ConfigError(f"database(): the URL cannot be read. {_QUOTE}") from None
+        raise ConfigError(f"database(): the URL cannot be read. {_QUOTE}", code="TGA503") from None
     scheme = parts.scheme.partition("+")[0]
     if not scheme or "://" not in dburl:
-        raise ConfigError("database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.")
+        raise ConfigError(
+            "database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.", code="TGA503"
+        )
     found: dict[str, Any] = dict(parse_qsl(parts.query))
     found["dbn"] = scheme
     if scheme.startswith("sqlite"):
@@ -64,11 +66,13 @@ def _url_params(dburl: str) -> dict[str, Any]:
         found["db"] = unquote(place.removeprefix("/")) or ":memory:"
         return found
     if "@" not in parts.netloc and "@" in dburl.partition("?")[0]:
-        raise ConfigError(f"database(): the URL's host cannot be read: it has an '@' behind its first '/'. {_QUOTE}")
+        raise ConfigError(
+            f"database(): the URL's host cannot be read: it has an '@' behind its first '/'. {_QUOTE}", code="TGA503"
+        )
     try:
         port = parts.port
     except ValueError:  # its text holds what stands after the ':', which may be a password
-        raise ConfigError(f"database(): the URL's port cannot be read. {_QUOTE}") from None
+        raise ConfigError(f"database(): the URL's port cannot be read. {_QUOTE}", code="TGA503") from None
     wanted = {
         "db": unquote(parts.path.removeprefix("/")) or None,
         "user": parts.username and unquote(parts.username),

@@ -146,7 +146,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     try:
         engine = create_async_engine(spec.url, **_coerced(spec.url, options))
     except (sa_exc.SQLAlchemyError, ImportError, TypeError, ValueError) as exc:
-        raise ConfigError(*_unusable(spec, label, exc)) from exc
+        raise ConfigError(*_unusable(spec, label, exc), code="TGA501") from exc
     _set_limits(engine, spec, label)
     event.listen(engine.sync_engine, "handle_error", _translator(label, spec.account))
     if spec.is_sqlite:
@@ -195,7 +195,8 @@ def _pool_class(spec: ServerSpec, named: Any) -> type[Pool]:
         except ImportError as exc:
             raise ConfigError(
                 f"SQLALCHEMY_CONFIGURATION['sqlalchemy.poolclass'] = {named!r}: no such pool. "
-                f"Write one of {', '.join(sorted(POOL_CLASSES))}, or a full dotted path."
+                f"Write one of {', '.join(sorted(POOL_CLASSES))}, or a full dotted path.",
+                code="TGA501",
             ) from exc
     found: type[Pool] = POOL_CLASSES.get(getattr(named, "__name__", ""), named)
     return found
@@ -253,7 +254,7 @@ def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:
     if isinstance(error, ImportError):
         extra = spec.driver.install if spec.driver else "db"
         text = f"its driver is not installed ({error}). Install it with `pip install 'torngas-aio[{extra}]'`."
-        yield Fault(f"database {label}: {text}", cause=f"missing {(error.name or str(error)).partition('.')[0]}")
+        yield Fault(f"database {label}: {text}", code="TGA105", cause=f"missing {_library_of(error)}")
     elif isinstance(error, sa_exc.NoSuchModuleError):
         yield f"database {label}: {error}. Write a driver such as 'mysql+aiomysql', 'sqlite+aiosqlite'."
     elif isinstance(error, TypeError) and (unknown := _UNKNOWN_OPTIONS(str(error))):
@@ -261,9 +262,13 @@ def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:
             near = difflib.get_close_matches(name, ENGINE_OPTIONS, n=1)
             hint = f"Did you mean 'sqlalchemy.{near[0]}'?" if near else "Take it out."
             text = f"'sqlalchemy.{name}': SQLAlchemy has no such option for this database. {hint}"
-            yield Fault(f"SQLALCHEMY_CONFIGURATION or 'kwargs' of database {label}: {text}", cause=text)
+            yield Fault(f"SQLALCHEMY_CONFIGURATION or 'kwargs' of database {label}: {text}", code="TGA502", cause=text)
     else:
         yield f"database {label}: {type(error).__name__}: {error}"
+
+
+def _library_of(error: ImportError) -> str:
+    return (error.name or str(error)).partition(".")[0]
 
 
 def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:

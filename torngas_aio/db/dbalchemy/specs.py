@@ -102,7 +102,9 @@ def parse_databases(
         ConfigError: One list of all faults.
     """
     if not isinstance(connections, Mapping):
-        raise ConfigError(f"DATABASE_CONNECTION = {type(connections).__name__}: write a dict of connection names.")
+        raise ConfigError(
+            f"DATABASE_CONNECTION = {type(connections).__name__}: write a dict of connection names.", code="TGA501"
+        )
     found: list[DatabaseSpec] = []
     faults: list[str] = []
     for name in connections:
@@ -110,7 +112,7 @@ def parse_databases(
             found.append(parse_database(name, connections, configuration, tell))
         except ConfigError as exc:
             faults += exc.faults
-    ConfigError.gather(dict.fromkeys(faults))
+    ConfigError.gather(dict.fromkeys(faults), code="TGA501")
     return tuple(found)
 
 
@@ -155,6 +157,7 @@ class _Parser:
                 *self.faults,
                 f"{self.path}['connections'] must be a list of servers, such as "
                 "[{'ROLE': 'master', 'DRIVER': 'sqlite+aiosqlite', 'DATABASE': 'app.db'}].",
+                code="TGA501",
             )
         assert isinstance(raw, Mapping)
         self.common |= self.engine_options(f"{self.path}['kwargs']", raw.get("kwargs") or _EMPTY)
@@ -163,7 +166,7 @@ class _Parser:
         masters = [spec for spec in specs if spec.role == "master"]
         if len(masters) != 1 and len(specs) == len(servers):
             self.faults.append(f"{self.path} has {len(masters)} servers with 'ROLE': 'master'; it needs exactly one.")
-        ConfigError.gather(self.faults)
+        ConfigError.gather(self.faults, code="TGA501")
         return DatabaseSpec(self.name, masters[0], tuple(spec for spec in specs if spec.role == "slave"))
 
     def server(self, path: str, raw: Any) -> ServerSpec | None:

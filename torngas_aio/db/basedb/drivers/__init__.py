@@ -41,7 +41,9 @@ def make_driver(dbn: str, driver: str | None = None, **params: Any) -> Driver:
     """
     found = _DRIVERS.get(_ALIASES.get(dbn, dbn))
     if found is None:
-        raise ConfigError(f"dbn={dbn!r}: no such database. Write one of {', '.join(map(repr, _DRIVERS))}.")
+        raise ConfigError(
+            f"dbn={dbn!r}: no such database. Write one of {', '.join(map(repr, _DRIVERS))}.", code="TGA503"
+        )
     path, library, extra = found
     _check_library(dbn, driver, library)
     try:
@@ -49,18 +51,20 @@ def make_driver(dbn: str, driver: str | None = None, **params: Any) -> Driver:
     except ModuleNotFoundError as exc:
         if exc.name != library:
             raise
-        raise ConfigError(f"dbn={dbn!r} needs {library}: pip install 'torngas-aio[{extra}]'.") from exc
+        raise ConfigError(f"dbn={dbn!r} needs {library}: pip install 'torngas-aio[{extra}]'.", code="TGA503") from exc
     try:
         return driver_class(**params)
     except (TypeError, ValueError) as exc:
-        raise ConfigError(f"database(dbn={dbn!r}, …): {str(exc).partition('() ')[2] or exc}.") from exc
+        raise ConfigError(f"database(dbn={dbn!r}, …): {str(exc).partition('() ')[2] or exc}.", code="TGA503") from exc
 
 
 def _check_library(dbn: str, named: str | None, library: str) -> None:
     if named is None or named == library:
         return
     if named not in _SYNCHRONOUS[_ALIASES.get(dbn, dbn)]:
-        raise ConfigError(f"driver={named!r}: this layer speaks to {dbn} through {library!r}. Leave driver away.")
+        raise ConfigError(
+            f"driver={named!r}: this layer speaks to {dbn} through {library!r}. Leave driver away.", code="TGA503"
+        )
     logger.warning(
         "database(driver=%r): a synchronous library; %r serves the database. Leave driver away.", named, library
     )

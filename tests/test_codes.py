@@ -1,0 +1,80 @@
+"""One list of codes: what the code uses, what the list has and what the documentation explains are the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from torngas_aio import exception
+from torngas_aio.checks import check_settings
+from torngas_aio.codes import CODES
+from torngas_aio.exception import BaseError, ConfigError, Fault, UnknownSetting, UrlError, coded
+from torngas_aio.settings_manager import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/reference/codes.md").read_text(encoding="utf-8")
+
+
+def test_every_code_in_the_code_is_in_the_list_and_the_other_way_round() -> None:
+    used: set[str] = set()
+    for path in (ROOT / "torngas_aio").rglob("*.py"):
+        if path.name != "codes.py":
+            used.update(re.findall(r"\bTGA\d{3}\b", path.read_text(encoding="utf-8")))
+    assert used == set(CODES)
+
+
+def test_every_code_is_explained_on_the_page_and_the_other_way_round() -> None:
+    assert re.findall(r"^### (TGA\d{3}): (.+)$", PAGE, re.MULTILINE) == list(CODES.items())
+    assert set(re.findall(r"TGA\d{3}", PAGE)) == set(CODES)
+
+
+@pytest.mark.parametrize("section", re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:], ids=lambda text: text[:6])
+def test_each_section_has_cause_fix_and_example(section: str) -> None:
+    """In this order, none of them empty."""
+    parts = r"\*\*Cause\.\*\* \S.+\n\n\*\*Fix\.\*\* \S.+\n\n\*\*Example\.\*\*\n\n```text\n\S.+\n```"
+    assert re.search(parts, section, re.DOTALL)
+
+
+def test_the_page_is_in_the_documentation_s_menu() -> None:
+    assert "reference/codes.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
+def test_every_class_of_errors_has_a_code_of_the_list_or_none() -> None:
+    """None: what is neither configuration nor misuse, but an outage or a client's fault."""
+    kinds = [kind for kind in vars(exception).values() if isinstance(kind, type) and issubclass(kind, BaseError)]
+    without = {kind.__name__ for kind in kinds if not kind.code}
+    assert {kind.code for kind in kinds if kind.code} <= set(CODES)
+    assert without <= {"BaseError", "InvalidCursor", "InvalidJson", "PoolExhausted", "Unavailable", "CacheUnavailable",
+                       "DatabaseUnavailable", "InvalidSignature"}  # fmt: skip
+
+
+def test_a_fault_keeps_its_code_and_others_get_that_of_their_error() -> None:
+    error = ConfigError("plain", Fault("own", code="TGA105"), code="TGA401")
+    assert [fault.code for fault in error.faults] == ["TGA401", "TGA105"]
+    assert error.code == "TGA401"
+    assert str(error) == "2 faults:\n  1. plain\n  2. own"
+    assert coded(error) == "2 faults:\n  1. plain [TGA401]\n  2. own [TGA105]"
+    assert ConfigError("x").code == "TGA100"
+    assert UrlError("x").code == "TGA201"
+    assert coded(UnknownSetting("x")) == "x [TGA102]"
+    assert coded(ValueError("x")) == coded(ConfigError("x")) == "x"
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"THREADS_NUM": 0}, "TGA103"),
+        ({"INSTALLED_APPS": "home"}, "TGA103"),
+        ({"CACHE": {}}, "TGA102"),
+        ({"SESSION": {"expire": 1}}, "TGA102"),
+        ({"TORNADO_CONF": {"static_pth": "x"}}, "TGA102"),
+        ({"MIDDLEWARE_CLASSES": ["no.such.Middleware"]}, "TGA104"),
+        ({"CACHES": {}}, "TGA107"),
+        ({"DEBUG": False, "TORNADO_CONF": {}}, "TGA106"),
+    ],
+)
+def test_faults_of_the_settings_have_codes(values: dict[str, object], code: str) -> None:
+    settings = Settings()
+    settings.configure(**{"DEBUG": True, "MIDDLEWARE_CLASSES": (), **values})
+    (fault,) = ConfigError(*check_settings(settings)).faults
+    assert fault.code == code
