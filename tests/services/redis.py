@@ -202,6 +202,10 @@ class RedisSentinels:
         words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
         return command(self.ports[number], *words, host=self.hosts[number]).split()
 
+    def switch(self) -> None:
+        """Have the sentinels replace the master by its replica, as before maintenance, and return at once."""
+        command(self.ports[0], "SENTINEL", "FAILOVER", self.service)
+
     def _is_replaced(self, number: int) -> bool:
         return str(self.second.port) in self._master(number)
 

@@ -10,7 +10,7 @@ Begin with `RedisClient`.
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from redis.asyncio import Redis, RedisCluster
 
@@ -20,6 +20,7 @@ from torngas_aio.cache.backends._redis_cluster import ClusterLink
 from torngas_aio.cache.backends._redis_link import RedisLink
 from torngas_aio.cache.backends._redis_location import read_location
 from torngas_aio.cache.backends._redis_native import Node, discover, maker, native_client
+from torngas_aio.cache.backends._redis_sentinel import SentinelWatch
 from torngas_aio.cache.backends._redis_wire import ReplyError, WireLost, pack
 from torngas_aio.exception import CacheUnavailable, SerializationError
 
@@ -53,6 +54,7 @@ class RedisClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._native: Redis | RedisCluster | None = None
         self._route: RedisLink | ClusterLink | None = None
+        self._watch: SentinelWatch | None = None
         self._exits = AsyncExitStack()
 
     @property
@@ -70,7 +72,7 @@ class RedisClient:
         """redis-py's client of this loop: a `redis.asyncio.Redis`, or a `RedisCluster`."""
         self._bind()
         if self._native is None:
-            self._native, stack = native_client(self._where)
+            self._native, stack = native_client(self._where, self._watched())
             self._exits.push_async_callback(stack.aclose)
         return self._native
 
@@ -91,7 +93,7 @@ class RedisClient:
         if self._loop is not asyncio.get_running_loop():
             return
         exits, self._exits = self._exits, AsyncExitStack()
-        self._native = self._route = self._loop = None
+        self._native = self._route = self._watch = self._loop = None
         forget(self)
         await exits.aclose()
 
@@ -99,7 +101,7 @@ class RedisClient:
         """Belong to the running loop; what another loop had is left to it, for that loop has ended."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._native, self._route = loop, None, None
+            self._loop, self._native, self._route, self._watch = loop, None, None, None
             self._exits = AsyncExitStack()
             close_with_loop(self, self.close)
 
@@ -123,10 +125,25 @@ class RedisClient:
         return self._route
 
     def _link_to(self, node: Node | None) -> RedisLink:
-        make, stack = maker(self._where, node)
-        self._exits.push_async_callback(stack.aclose)
+        make = maker(self._where, self._watched(), node)
         name = self._where.name if node is None else f"{node[0]}:{node[1]}"
         return RedisLink(make, self._where.deadline, self._breaker(), name, self._where.ping_interval)
+
+    def _watched(self) -> SentinelWatch | None:
+        """The watch of the sentinels, made when first needed; None where there are none."""
+        if self._watch is None and self._where.kind == "sentinel":
+            self._watch = SentinelWatch(self._where)
+            self._watch.on_move(self._leave)
+            self._exits.push_async_callback(self._watch.aclose)
+        return self._watch
+
+    async def _leave(self, master: Node | None, reason: str) -> None:
+        """Drop what leads to another server than *master*."""
+        if isinstance(self._route, RedisLink) and self._route.peer != master:
+            self._route.drop(reason)
+        pool = None if self._native is None else cast(Any, self._native).connection_pool
+        if pool is not None and (master is None or pool.master_address != master):
+            await pool.disconnect()
 
     def _breaker(self) -> Breaker:
         return Breaker(min(FIRST_PAUSE, self._longest_pause), self._longest_pause)

@@ -40,6 +40,9 @@ class RedisLink:
         ping_interval: Seconds of silence after which a PING keeps the connection alive; 0 for never.
     """
 
+    peer: tuple[str, int] | None = None
+    """Host and port of the open connection, as they were named; None for a unix socket."""
+
     def __init__(
         self,
         make: Callable[[], AbstractConnection],
@@ -180,11 +183,13 @@ class RedisLink:
             connection = self._make()
             try:
                 await cast(Any, connection).connect()
+                peer = (getattr(connection, "host", ""), getattr(connection, "port", 0))
                 wire = RedisWire.adopt(connection, self._seconds, self._lost, self._flush)
             except BaseException:
                 await connection.disconnect(nowait=True)
                 raise
             await self._try(wire)
+        self.peer = peer
         return wire
 
     async def _try(self, wire: RedisWire) -> None:

@@ -15,35 +15,31 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import (
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
 from redis.backoff import NoBackoff
 
 from torngas_aio.cache.backends._redis_location import RedisLocation
+from torngas_aio.cache.backends._redis_sentinel import SentinelPool, SentinelWatch
 
 __all__ = ["discover", "maker", "native_client"]
 
 Node = tuple[str, int]
 
 
-class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """A sentinels' pool that makes callers wait when full."""
+def native_client(
+    location: RedisLocation, watch: SentinelWatch | None
+) -> tuple["Redis | RedisCluster", AsyncExitStack]:
+    """Return redis-py's client for *location* and what closes it, with all that belongs to it.
 
-
-def native_client(location: RedisLocation) -> tuple["Redis | RedisCluster", AsyncExitStack]:
-    """Return redis-py's client for *location* and what closes it, with all that belongs to it."""
+    Args:
+        watch: Of the location's sentinels, None where there are none.
+    """
     stack = AsyncExitStack()
     client: Redis | RedisCluster
     if location.kind == "cluster":
         client = _cluster(location, location.nodes, location.deadline)
-    elif location.kind == "sentinel":
-        sentinel, pool = _sentinel_pool(location, max_connections=location.max_connections, timeout=location.deadline)
-        stack.push_async_callback(sentinel.aclose)
-        client = _redis(location, pool)
+    elif watch is not None:
+        limits = {"max_connections": location.max_connections, "timeout": location.deadline}
+        client = _redis(location, SentinelPool(location, watch, **limits, **_arguments(location, None)))
     else:
         blocking = BlockingConnectionPool(
             connection_class=location.connection_class,
@@ -56,23 +52,24 @@ def native_client(location: RedisLocation) -> tuple["Redis | RedisCluster", Asyn
     return client, stack
 
 
-def maker(location: RedisLocation, node: Node | None = None) -> tuple[Callable[[], AbstractConnection], AsyncExitStack]:
-    """Return a function that makes unconnected connections, and what closes whatever stands behind it.
+def maker(
+    location: RedisLocation, watch: SentinelWatch | None, node: Node | None = None
+) -> Callable[[], AbstractConnection]:
+    """Return a function that makes unconnected connections.
 
     Args:
+        watch: Of the location's sentinels, None where there are none.
         node: The cluster's node to lead to; else the location's own server or master.
 
     They speak RESP2: no message ever comes unasked, so replies can be matched by order alone.
     """
-    stack = AsyncExitStack()
-    if location.kind == "sentinel":
-        sentinel, sentinel_pool = _sentinel_pool(location, protocol=2)
-        stack.push_async_callback(sentinel.aclose)
-        return cast("Callable[[], AbstractConnection]", sentinel_pool.make_connection), stack
+    if watch is not None:
+        sentinel_pool = SentinelPool(location, watch, **{**_arguments(location, None), "protocol": 2})
+        return cast("Callable[[], AbstractConnection]", sentinel_pool.make_connection)
     if node is None and location.nodes:
         node = location.nodes[0]
     pool = ConnectionPool(connection_class=location.connection_class, **{**_arguments(location, node), "protocol": 2})
-    return cast("Callable[[], AbstractConnection]", pool.make_connection), stack
+    return cast("Callable[[], AbstractConnection]", pool.make_connection)
 
 
 async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> list[Node | None]:
@@ -127,12 +124,3 @@ def _cluster(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> 
         ssl=location.is_tls,
         **arguments,
     )
-
-
-def _sentinel_pool(location: RedisLocation, **pool_arguments: Any) -> tuple[Sentinel, _BlockingSentinelPool]:
-    share = location.deadline / (len(location.nodes) + 1)  # a frozen sentinel leaves time to ask the others
-    asking = {"socket_timeout": share, "socket_connect_timeout": share, "retry": Retry(NoBackoff(), 0)}
-    kind = SentinelManagedSSLConnection if location.is_tls else SentinelManagedConnection
-    sentinel = cast(Any, Sentinel)(location.nodes, sentinel_kwargs={**asking, **location.sentinel_arguments})
-    arguments = {**_arguments(location, None), "connection_class": kind, "is_master": True, **pool_arguments}
-    return sentinel, cast(Any, _BlockingSentinelPool)(location.service, sentinel, **arguments)

@@ -1,0 +1,129 @@
+"""A master that sentinels replace is left at once: by whatever the cache sends and by the native client."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from redis.exceptions import RedisError
+
+from tests.services.process import HOST
+from tests.services.redis import RedisSentinels, command
+from torngas_aio.cache.backends.rediscache import RedisCache
+from torngas_aio.exception import CacheUnavailable
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def watched() -> Iterator[RedisSentinels]:
+    with RedisSentinels() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def calm() -> Iterator[RedisSentinels]:
+    """Servers for tests that change nothing about them."""
+    with RedisSentinels() as servers:
+        yield servers
+
+
+def opened(servers: RedisSentinels, **options: object) -> RedisCache:
+    return RedisCache(servers.url, {"ALIAS": "watched", "OPTIONS": {"DEADLINE": 2, **options}})
+
+
+async def until_new_master(servers: RedisSentinels) -> None:
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(servers.master_port) != servers.second.port:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_planned_failover_loses_no_acknowledged_write(
+    watched: RedisSentinels, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = opened(watched)
+    native = cache.client
+    acknowledged: list[str] = []
+    is_over = False
+
+    async def write(number: int) -> None:
+        count = 0
+        while not is_over:
+            count += 1
+            key = f"{number}:{count}"
+            try:
+                if number % 4:
+                    await cache.set(key, count)
+                else:
+                    await native.set(cache.keys_of.make(key), count)
+            except (CacheUnavailable, RedisError, OSError):  # refused: nothing was promised
+                await asyncio.sleep(0.02)
+            else:
+                acknowledged.append(key)
+            await asyncio.sleep(0.01)
+
+    writers = [asyncio.ensure_future(write(number)) for number in range(8)]
+    async with asyncio.timeout(10):
+        while len(acknowledged) < 200:
+            await asyncio.sleep(0.01)
+    before = len(acknowledged)
+    await asyncio.to_thread(watched.switch)
+    await until_new_master(watched)
+    after = len(acknowledged)
+    async with asyncio.timeout(10):
+        while len(acknowledged) < after + 200:  # goes on by itself
+            await asyncio.sleep(0.01)
+    is_over = True
+    await asyncio.gather(*writers)
+    assert len(acknowledged) > before
+    await asyncio.to_thread(command, watched.first.port, "REPLICAOF", HOST, str(watched.second.port))
+    found = await cache.get_many(acknowledged)
+    assert sorted(set(acknowledged) - {str(key) for key in found}) == []
+    assert cache._connected().peer == (HOST, watched.second.port)  # type: ignore[union-attr]  # no cluster
+    told = [message for message in caplog.messages if "the master is now" in message]
+    assert told == [f"Redis at {cache.address}: the master is now {HOST}:{watched.second.port}."]
+    await cache.close()
+
+
+async def test_a_replica_that_the_sentinels_still_name_is_refused(watched: RedisSentinels) -> None:
+    for process in watched.sentinels:
+        process.pause()
+    for process in watched.sentinels[:2]:
+        process.resume()
+    command(watched.first.port, "REPLICAOF", HOST, str(watched.second.port))
+    cache = opened(watched, DEADLINE=1)
+    with pytest.raises(CacheUnavailable, match="is a replica, not the master"):
+        await cache.get("key")
+    with pytest.raises(Exception, match="is a replica, not the master"):
+        await cache.client.get("key")
+    await cache.close()
+
+
+async def test_a_switch_that_was_not_heard_is_seen_when_the_sentinel_is_back(calm: RedisSentinels) -> None:
+    cache = opened(calm)
+    await cache.set("key", 1)
+    async with asyncio.timeout(10):
+        while cache._watch is None or cache._watch.master is None:
+            await asyncio.sleep(0.01)
+    await cache._watch._move((HOST, 1))  # as if another had been heard of
+    await cache._watch._compare()
+    assert cache._watch.master == (HOST, calm.first.port)
+    assert await cache.get("key") == 1
+    await cache.close()
+
+
+async def test_a_failover_that_is_given_up_lets_calls_go_on(calm: RedisSentinels) -> None:
+    cache = opened(calm)
+    await cache.set("key", 1)
+    watch = cache._watch
+    assert watch is not None
+    await watch._hear("+try-failover", ["master", "another", HOST, "1"])
+    assert watch.is_settled
+    await watch._hear("+try-failover", ["master", calm.service, HOST, str(calm.first.port)])
+    assert not watch.is_settled
+    waiting = asyncio.ensure_future(cache.get("key"))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await watch._hear("-failover-abort-not-elected", ["master", calm.service, HOST, str(calm.first.port)])
+    assert await waiting == 1
+    await cache.close()
+    await cache.close()
