@@ -35,7 +35,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # A name and what stands before its value: `name=`, `name: `, `name: str = `, `"name": `, `("name", `. The look-behind
 # keeps the search linear: a long word is tried from its start only.
 _NAME = re.compile(
-    r"(?<![\w.-])(?P<name>[\w.-]+)[\"']?(?:\s*:[\w.\[\]|, ]+?(?=\s*=[^=]))?\s*[=:]\s*"
+    r"(?<![\w.-])(?P<name>[\w.-]++)[\"']?(?:\s*:[\w.\[\]|, ]{1,100}?(?=\s*=[^=]))?\s*[=:]\s*"
     r"|[(\[][bru]?[\"'](?P<first>[\w.-]+)[\"']\s*,\s*(?=[bru]?[\"'])"
 )
 _VALUE = re.compile(
@@ -45,12 +45,13 @@ _VALUE = re.compile(
 # A password may hold '@', and '/' although it should be quoted; digits before a '/' are a port. The bound keeps the
 # search linear.
 _IN_URL = re.compile(
-    r"(?P<start>\b[a-z][a-z0-9+.-]*://[^\s/:@\[]*:)(?:[^\s/]{1,512}|(?!\d*/)[^\s\"',]{1,512})(?=@)", re.IGNORECASE
+    r"(?P<start>(?<![a-z0-9+.-])[a-z0-9+.-]++://[^\s/:@\[]*:)(?:[^\s/]{1,512}|(?!\d*/)[^\s\"',]{1,512})(?=@)",
+    re.IGNORECASE,
 )
 _POSITIONAL = re.compile(r"(?P<sql>\[SQL: (?:(?!\[SQL: ).)*?\]\s*)\[parameters: [(\[](?!\{)[^\n]*", re.DOTALL)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _SQL_NAME = re.compile(r"\w+")
-_IN_QUERY = re.compile(r"(?P<name>[?&;](?P<key>[^=&;#]*)=)[^&;#]*")
+_IN_QUERY = re.compile(r"(?P<name>[?&;](?P<key>[^?=&;#]*)=)[^&;#]*")
 
 
 def is_secret(name: object) -> bool:
