@@ -9,6 +9,7 @@ Begin with `BaseHandler`.
 import functools
 import inspect
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,7 @@ from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import request_summary
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
+from torngas_aio.template.position import Callers, add_callers, callers
 
 if TYPE_CHECKING:
     from torngas_aio.session.session import Session
@@ -138,16 +140,16 @@ class BaseHandler(ExecutingHandler):
         """
         if self._finished and not self._may_change():
             raise RuntimeError("Cannot render() after finish()")
-        if self._run.stages.render:
-            return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
-        loader = self._known_loader()
+        loader = None if self._run.stages.render else self._known_loader()
         template = None if loader is None else loader.find(template_name)
         if template is None:
-            return self._finish_with(functools.partial(self._render_page, template_name, kwargs))
+            make_page = functools.partial(self._render_hooked, template_name, kwargs)
+            return self._finish_with(functools.partial(self._render_later, make_page, callers(sys._getframe(1))))
         values = self._values_for(template, kwargs)
         page = template.render_now(values)
         if page is None:  # it has to wait for something, or is long
-            return self._finish_with(functools.partial(self._render_loaded, template, values))
+            make_page = functools.partial(template.render, values)
+            return self._finish_with(functools.partial(self._render_later, make_page, callers(sys._getframe(1))))
         return self.finish(self._with_embeds(page))
 
     def render_string(self, template_name: str, **kwargs: Any) -> Any:
@@ -287,12 +289,13 @@ class BaseHandler(ExecutingHandler):
         self._finished = True
         return Completion(self)
 
-    async def _render_page(self, template_name: str, kwargs: dict[str, Any]) -> None:
-        page = await self._render_hooked(template_name, kwargs)
+    async def _render_later(self, make_page: Callable[[], Awaitable[bytes]], ordered_by: Callers) -> None:
+        try:
+            page = await make_page()
+        except Exception as exc:
+            add_callers(exc, ordered_by)
+            raise
         self.write(self._with_embeds(page))
-
-    async def _render_loaded(self, template: Template, values: dict[str, Any]) -> None:
-        self.write(self._with_embeds(await template.render(values)))
 
     async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         if self._run.stages.render:

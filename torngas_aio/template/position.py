@@ -1,22 +1,30 @@
-"""Where in a template an error happened: its file and line, not those of the Python made from it.
+"""Where in a template an error happened: its file and line, not those of the Python made from it; and who rendered it.
 
     Tornado   every generated line ends in a comment with template and line
     Mako      its modules carry a table of lines
     Jinja2    has put the template's own lines into the traceback already
 
-Begin with `place_of_frame`.
+A page that is made after its handler has returned fails without the handler's line in the traceback: `callers` is
+asked when the page is ordered, `add_callers` when it fails. Begin with `place_of_frame`.
 """
 
 import linecache
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from torngas_aio.template._tornado_code import template_line
 
-__all__ = ["TemplatePlace", "place_of_frame"]
+__all__ = ["Callers", "TemplatePlace", "add_callers", "callers", "place_of_frame"]
+
+Callers = list[tuple[CodeType, int]]
+"""Code and line of calls, innermost first."""
+
+_MAX_CALLERS = 5
+_PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,26 @@ def place_of_frame(frame: FrameType, line: int) -> TemplatePlace | None:
     if "_template_filename" in names and "_magic_number" in names:
         return _mako_place(names, line)
     return None
+
+
+def callers(frame: FrameType | None) -> Callers:
+    """Return the project's calls that led to *frame*, up to the one that torngas_aio made."""
+    found: Callers = []
+    while frame is not None and len(found) < _MAX_CALLERS and not frame.f_code.co_filename.startswith(_PACKAGE):
+        found.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    return found
+
+
+def add_callers(error: BaseException, found: Callers) -> None:
+    """Note on *error*, for tracebacks and the debug page, from which lines the template was rendered."""
+    lines = ["The template was rendered from:"]
+    for code, number in reversed(found):
+        lines.append(f'  File "{code.co_filename}", line {number}, in {code.co_name}')
+        if text := linecache.getline(code.co_filename, number).strip():
+            lines.append(f"    {text}")
+    if found:
+        error.add_note("\n".join(lines))
 
 
 def _tornado_place(names: dict[str, Any], line: int) -> TemplatePlace | None:
