@@ -1,5 +1,6 @@
 """One list of codes: what the code uses, what the list has and what the documentation explains are the same."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -21,6 +22,22 @@ def test_every_code_in_the_code_is_in_the_list_and_the_other_way_round() -> None
         if path.name != "codes.py":
             used.update(re.findall(r"\bTGA\d{3}\b", path.read_text(encoding="utf-8")))
     assert used == set(CODES)
+
+
+MIXED = {"webserver/server.py", "asgi/application.py"}  # they gather faults that have codes already
+
+
+def test_every_config_error_is_made_with_a_code() -> None:
+    """Of its own, or of the fault that it is made of; the class's own code tells nothing."""
+    without = []
+    for path in sorted((ROOT / "torngas_aio").rglob("*.py")):
+        place = path.relative_to(ROOT / "torngas_aio").as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if "cli/templates" not in place else ():
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"ConfigError", "ConfigError.gather"}:
+                is_coded = any(keyword.arg == "code" for keyword in node.keywords)
+                if not is_coded and not ("gather" in ast.unparse(node.func) and place in MIXED):
+                    without.append(f"{place}:{node.lineno}")
+    assert without == []
 
 
 def test_every_code_is_explained_on_the_page_and_the_other_way_round() -> None:

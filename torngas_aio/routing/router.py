@@ -73,7 +73,7 @@ class ApplicationRouter(web._ApplicationRouter):
         Raises:
             UrlError: Its name is taken, or its table was refused.
         """
-        UrlError.gather(getattr(rule, "faults", ()), code="TGA203")
+        UrlError.gather(getattr(rule, "faults", ()))
         known = self.named_rules.get(rule.name) if rule.name else None
         if known is not None and known is not rule:
             raise UrlError(

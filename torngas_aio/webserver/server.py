@@ -18,7 +18,7 @@ from tornado.options import options
 
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, check_settings, fill_secrets
-from torngas_aio.exception import ArgumentError, ConfigError, UrlError
+from torngas_aio.exception import ArgumentError, ConfigError, Fault, UrlError
 from torngas_aio.i18n import load_translations
 from torngas_aio.logger import init_logging, shutdown_logging
 from torngas_aio.routing.signatures import signature_findings
@@ -130,7 +130,7 @@ class Server:
         faults = check_settings(settings)
         if isinstance(application, Application) and application.settings.get("cookie_secret"):
             faults = [fault for fault in faults if not fault.startswith("TORNADO_CONF['cookie_secret'] is")]
-            faults += application_secret_faults(application)
+            faults += Fault.each(application_secret_faults(application), "TGA106")
         if settings.TRANSLATIONS:
             try:
                 load_translations(settings.TRANSLATIONS_CONF)

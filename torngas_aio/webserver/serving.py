@@ -219,7 +219,7 @@ async def serve(
         ConfigError: The application's `cookie_secret` is weak, the address cannot be listened on, or TLS cannot work.
     """
     if isinstance(application, Application):
-        ConfigError.gather(application_secret_faults(application))
+        ConfigError.gather(application_secret_faults(application), code="TGA106")
     unix: UnixListener | None = None
     if sockets is None and unix_socket:
         unix = await anyio.to_thread.run_sync(functools.partial(UnixListener, unix_socket, backlog=DEFAULT_BACKLOG))

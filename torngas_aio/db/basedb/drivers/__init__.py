@@ -51,7 +51,7 @@ def make_driver(dbn: str, driver: str | None = None, **params: Any) -> Driver:
     except ModuleNotFoundError as exc:
         if exc.name != library:
             raise
-        raise ConfigError(f"dbn={dbn!r} needs {library}: pip install 'torngas-aio[{extra}]'.", code="TGA503") from exc
+        raise ConfigError(f"dbn={dbn!r} needs {library}: pip install 'torngas-aio[{extra}]'.", code="TGA105") from exc
     try:
         return driver_class(**params)
     except (TypeError, ValueError) as exc:
