@@ -30,6 +30,7 @@ from torngas_aio._project_errors import import_fault
 from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
+from torngas_aio.handler.compression import GZipContentEncoding
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.request import Request
@@ -81,6 +82,7 @@ class Application(web.Application):
         settings.setdefault("static_handler_class", StaticFileHandler)
         super().__init__(None, default_host, transforms, **{**settings, "static_path": None})
         self.settings = _with_classes(_completed(self.settings, settings))
+        self.transforms = [GZipContentEncoding if each is web.GZipContentEncoding else each for each in self.transforms]
         self.pipeline = Pipeline(middlewares)
         self.background = Background()
         self.lifespan = Lifespan()
@@ -151,6 +153,16 @@ class Application(web.Application):
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's server asks for a delegate: the request takes the same way as from our own."""
         return TornadoDoor(self, server_conn, request_conn, self._door_tasks, self.context_for)
+
+    def find_handler(self, request: Any, **kwargs: Any) -> Any:
+        """Tornado's routers ask for a delegate: the request takes the same way as any other, pipeline and all.
+
+        Args:
+            request: As the router has it; a path that the router has rewritten counts.
+            kwargs: What the router's rule found; not used, as in Tornado.
+        """
+        connection, tasks = request.connection, self._door_tasks
+        return TornadoDoor(self, request.server_connection, connection, tasks, self.context_for, routed=request)
 
     def get_handler_delegate(
         self,

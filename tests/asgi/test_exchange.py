@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tornado.iostream import StreamClosedError
+from tornado.template import Template
 from tornado.web import stream_request_body
 
 from tests.asgi.server import Server, http_scope
@@ -275,3 +277,38 @@ async def test_cancelling_the_server_cancels_the_request(site: Site) -> None:
     with pytest.raises(asyncio.CancelledError):
         await server.task
     assert len(asyncio.all_tasks()) == 1
+
+
+class Links(WebHandler):
+    async def get(self) -> None:
+        files = [await asyncio.to_thread(self.static_url, "a.txt", include_host) for include_host in (None, True)]
+        urls = [self.reverse_url("named", "7"), *files]
+        page = Template("{{ reverse_url('named', '8') }}").generate(**self.get_template_namespace())
+        self.write({"urls": urls, "full": self.request.full_url(), "path": self.request.path, "page": page.decode()})
+
+
+class Named(WebHandler):
+    async def get(self, number: str) -> None:
+        self.redirect(self.reverse_url("named", number))
+
+
+MOUNTS = [("", "/links", ""), ("/app", "/app/links", "/app"), ("/app/", "/app/links", "/app"),
+          ("/app", "/links", "/app")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("root_path", "path", "mount"), MOUNTS)
+@pytest.mark.parametrize("prefix", ["/static/", "https://cdn.example/"])
+async def test_urls_begin_with_the_root_path(
+    tmp_path: Path, root_path: str, path: str, mount: str, prefix: str
+) -> None:
+    settings = {"static_path": str(tmp_path), "static_url_prefix": prefix}
+    application = Application([("/links", Links), ("/n/(.*)", Named, {}, "named")], **settings)
+    scope = http_scope(path, root_path=root_path, headers=[(b"host", b"h.example")], query_string=b"q=1")
+    answer = json.loads(whole(await Server(application, scope).ended()))
+    if prefix == "/static/":
+        file = f"{mount}/static/a.txt"
+        assert answer["urls"] == [f"{mount}/n/7", file, f"http://h.example{file}"]
+    else:
+        assert answer["urls"][:2] == [f"{mount}/n/7", "https://cdn.example/a.txt"]
+    assert answer["page"] == f"{mount}/n/8"
+    assert (answer["full"], answer["path"]) == (f"http://h.example{mount}/links?q=1", "/links")

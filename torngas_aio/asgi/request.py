@@ -33,7 +33,16 @@ def made_request(scope: Mapping[str, Any], connection: Any) -> Request:
     headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
     if scope["type"] == "websocket":
         headers = _handshake(headers)
-    return Request(start_line_of(scope), headers, connection, connection)
+    request = Request(start_line_of(scope), headers, connection, connection)
+    root = _root_of(scope)
+    if root:
+        request.root_path = root
+        request.uri = root + request.uri
+    return request
+
+
+def _root_of(scope: Mapping[str, Any]) -> str:
+    return quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE)
 
 
 def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -> Peer:
@@ -70,7 +79,7 @@ def start_line_of(scope: Mapping[str, Any]) -> RequestStartLine:
     """Return method, target and version; the target is relative to the scope's root path."""
     raw = scope.get("raw_path")
     path = bytes(raw).decode("latin-1").partition("?")[0] if raw else quote(scope["path"], safe=_SAFE)
-    root = quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE)
+    root = _root_of(scope)
     if root and (path == root or path.startswith(root + "/")):
         path = path[len(root) :] or "/"
     query = bytes(scope.get("query_string", b"")).decode("latin-1")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torngas_aio.utils.numbers import parse_quality
 
-__all__ = ["preferred"]
+__all__ = ["preferred", "weight_of"]
 
 
 def preferred(accept: str, offers: Sequence[str]) -> str:
@@ -15,7 +15,7 @@ def preferred(accept: str, offers: Sequence[str]) -> str:
 
     The most specific range that fits an offer gives its weight. SPEC: RFC 9110 12.5.1.
     """
-    ranges = [_range(part) for part in accept[:4096].split(",") if part.strip()]
+    ranges = [weight_of(part) for part in accept[:4096].split(",") if part.strip()]
     best, weight = offers[0], 0.0
     for offer in offers:
         found = max((one for one in ranges if _fits(one[0], offer)), key=lambda one: _specificity(one[0]), default=None)
@@ -24,7 +24,8 @@ def preferred(accept: str, offers: Sequence[str]) -> str:
     return best
 
 
-def _range(part: str) -> tuple[str, float]:
+def weight_of(part: str) -> tuple[str, float]:
+    """Return name and weight of one part of an Accept or Accept-Encoding field; 1.0 where it says none."""
     name, _, parameters = part.partition(";")
     weight = 1.0
     for parameter in parameters.split(";"):

@@ -3,11 +3,14 @@
 Begin with `StaticFileHandler.get`.
 """
 
+import os
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio.to_thread
 from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
 from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
 from torngas_aio.handler.web import WebHandler
@@ -25,7 +28,8 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     Takes the route keywords of Tornado's: `path`, `default_filename`, `allowed_symlink_directory`.
     """
 
-    _versions: ClassVar[dict[tuple[str, str], str]] = {}
+    _paths: ClassVar[dict[tuple[str, str], str]] = {}
+    _versions: ClassVar[dict[str, tuple[tuple[int, int, int], str]]] = {}
 
     async def get(self, path: str, include_body: bool = True) -> None:
         """Answer with the file *path*, or the part of it that the request asks for."""
@@ -43,27 +47,78 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     @classmethod
     def get_version(cls, settings: dict[str, Any], path: str) -> str | None:
-        """Return the version that `static_url` adds to *path*: a hash of the file, read once unless `debug` is on.
+        """Return the version that `static_url` adds to *path*: a hash of the file, None where there is none.
 
-        The first call for a file reads it, where the caller is; warm it up in a thread where that matters.
+        The file is read at the first call, where the caller is, and again once it has changed; warm it up in a thread
+        where that matters. Other calls cost one look at its size and time.
         """
-        if settings.get("debug"):
-            return super().get_version(settings, path)
-        key = (settings["static_path"], path)
-        version = cls._versions.get(key)
-        if version is None:
-            version = super().get_version(settings, path)
-            if version is not None and len(cls._versions) < _MOST_VERSIONS:
-                cls._versions[key] = version
-        return version
+        key = settings["static_path"], path
+        absolute_path = cls._paths.get(key)
+        if absolute_path is None:
+            try:
+                absolute_path = cls.get_absolute_path(*key)
+            except HTTPError:
+                return None
+            if len(cls._paths) < _MOST_VERSIONS:
+                cls._paths[key] = absolute_path
+        return cls._version_of(absolute_path)
 
     @classmethod
     def reset(cls) -> None:
         super().reset()
         cls._versions.clear()
+        cls._paths.clear()
+
+    @classmethod
+    def get_absolute_path(cls, root: str, path: str) -> str:
+        try:
+            return super().get_absolute_path(root, path)
+        except (OSError, ValueError) as exc:  # NUL, a name that is too long, ...
+            raise HTTPError(404, "%r names no file", path) from exc
+
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        try:
+            if self.path.rpartition(os.sep)[2] in {"", ".", ".."} and Path(absolute_path).is_file():
+                raise HTTPError(404, "%r is a file, not a folder", self.path)
+            return super().validate_absolute_path(root, absolute_path)
+        except (OSError, ValueError) as exc:
+            raise HTTPError(404, "%r names no file", self.path) from exc
+
+    def should_return_304(self) -> bool:
+        is_unchanged = super().should_return_304()
+        if not is_unchanged and not self._is_range_current():
+            self.request.headers.pop("Range", None)  # the whole file is answered
+        return is_unchanged
 
     def compute_etag(self) -> str | None:
-        return _TornadoStaticFileHandler.compute_etag(self)
+        assert self.absolute_path is not None
+        version = self._version_of(self.absolute_path)
+        return f'"{version}"' if version else None
+
+    def _is_range_current(self) -> bool:
+        """Whether If-Range, where given, names the file as it is. SPEC: RFC 9110 13.1.5"""
+        validator = self.request.headers.get("If-Range")
+        if validator is None:
+            return True
+        fields = self.header_fields()
+        return validator.strip() == fields.get(
+            "Etag" if validator.lstrip().startswith(('"', "W/")) else "Last-Modified"
+        )
+
+    @classmethod
+    def _version_of(cls, absolute_path: str) -> str | None:
+        """The hash of the file, kept until its time, size or inode change."""
+        try:
+            stat = Path(absolute_path).stat()
+            mark = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            known = cls._versions.get(absolute_path)
+            if known is None or known[0] != mark:
+                known = mark, cls.get_content_version(absolute_path)
+                if len(cls._versions) < _MOST_VERSIONS or absolute_path in cls._versions:
+                    cls._versions[absolute_path] = known
+        except (OSError, ValueError):  # not there, too large to be hashed, no name of a file
+            return None
+        return known[1]
 
     def _decide(self, path: str, include_body: bool) -> tuple[Iterator[bytes], Callable[[], Any] | None]:
         """Let Tornado's `get` decide on status and headers, in this thread; the file is read afterwards."""
@@ -77,7 +132,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
             return ()
 
         def remember_redirect(*args: Any, **kwargs: Any) -> None:
-            redirections.append(lambda: self.redirect(*args, **kwargs))
+            redirections.append(lambda: self.redirect(self.request.root_path + args[0], *args[1:], **kwargs))  # type: ignore[attr-defined]  # ours
 
         self.__dict__.update(get_content=remember_content, redirect=remember_redirect)
         try:

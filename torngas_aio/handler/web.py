@@ -206,6 +206,21 @@ class BaseHandler(ExecutingHandler):
         self.set_header("Location", utf8(url))
         return self.finish()
 
+    def reverse_url(self, name: str, *args: Any) -> str:
+        """Return the URL of the route *name*, below the path where an ASGI server has mounted the application."""
+        return self.request.root_path + super().reverse_url(name, *args)  # type: ignore[attr-defined,no-any-return]  # ours
+
+    def static_url(self, path: str, include_host: bool | None = None, **kwargs: Any) -> str:
+        """Return the URL of the static file *path*, with its version; mounted as `reverse_url`."""
+        root: str = self.request.root_path  # type: ignore[attr-defined]  # ours
+        if not root:
+            return super().static_url(path, include_host, **kwargs)
+        url = super().static_url(path, include_host=False, **kwargs)
+        is_local = url.startswith("/") and not url.startswith("//")
+        wants_host = getattr(self, "include_host", False) if include_host is None else include_host
+        host = f"{self.request.protocol}://{self.request.host}" if wants_host else ""
+        return f"{host}{root}{url}" if is_local else url
+
     # ---------------------------------------------------------------- errors
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> Completion:  # type: ignore[override]  # None in Tornado

@@ -64,6 +64,9 @@ class Request(HTTPServerRequest):
     """
 
     # Class attributes stand in until something changes them.
+    root_path = ""
+    """Where the application is mounted (ASGI's `root_path`), quoted: `uri` begins with it, `path` is below it."""
+
     _scope: Any = None
     _body = b""
     _is_body_ahead = False

@@ -54,6 +54,7 @@ class TornadoDoor(HTTPMessageDelegate):
         application: Answers the request.
         tasks: Owns the request's task until it has ended.
         context_for: Gives the context to run a request in; else a copy of the one the server was started in.
+        routed: The request as a router has it, whose target counts.
     """
 
     def __init__(
@@ -63,8 +64,11 @@ class TornadoDoor(HTTPMessageDelegate):
         connection: HTTPConnection,
         tasks: set[asyncio.Task[None]],
         context_for: Callable[[Request], contextvars.Context] | None = None,
+        *,
+        routed: HTTPServerRequest | None = None,
     ) -> None:
         self._application = application
+        self._routed = routed
         self._server_connection = server_connection
         self._exchange = TornadoExchange(connection)
         self._tasks = tasks
@@ -80,6 +84,11 @@ class TornadoDoor(HTTPMessageDelegate):
             self._unpacker = _Unpacker(exchange)
         HTTPServerRequest(start_line=line, headers=headers)  # Tornado's checks of host and query: raises HTTPInputError
         request = Request(line, headers, exchange, self._server_connection)
+        routed = self._routed
+        if routed is not None:
+            request.uri, request.path, request.query = routed.uri or "", routed.path, routed.query
+            request.root_path = getattr(routed, "root_path", "")
+            self._routed = None
         # Tornado's `xheaders` lends the client's address to the connection only while it reads the request.
         request.remote_ip, request.protocol = request.remote_ip, request.protocol
         exchange.method = line.method
@@ -248,7 +257,7 @@ class TornadoExchange(HTTPConnection):
     def abort(self) -> None:
         """Close the connection at once; what was promised and not sent is seen as missing."""
         self.is_finished = True
-        self.stream.close()
+        getattr(self._connection, "abort", self.stream.close)()
 
     def fail(self) -> None:
         """Answer 500 for an application that cannot, or cut an answer that has begun."""

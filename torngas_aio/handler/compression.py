@@ -1,0 +1,51 @@
+"""`GZipContentEncoding`: Tornado's, for `compress_response`, which looks closer at what may be compressed.
+
+    206               left alone: its Content-Range counts the bytes of the file as it is
+    HEAD              the head that GET would get
+    gzip;q=0          a refusal
+    Etag              weak once the body is compressed: it is no longer the same bytes
+
+Begin with `GZipContentEncoding.transform_first_chunk`.
+"""
+
+from typing import Any
+
+from tornado.httputil import HTTPHeaders
+from tornado.web import GZipContentEncoding as _TornadoGZip
+
+from torngas_aio.errorpage.accept import weight_of
+from torngas_aio.utils.numbers import parse_whole
+
+__all__ = ["GZipContentEncoding"]
+
+_PARTIAL = 206
+
+
+class GZipContentEncoding(_TornadoGZip):
+    """Compresses a response's body with gzip where the client takes it and it is worth it."""
+
+    def __init__(self, request: Any) -> None:
+        self._gzipping = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        self._is_head = request.method == "HEAD"
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        if status_code == _PARTIAL:
+            self._gzipping = False
+        length = parse_whole(headers.get("Content-Length", ""))
+        is_promise = self._is_head and not chunk and bool(length)  # of what GET would get
+        if is_promise and (length or 0) < self.MIN_LENGTH:
+            self._gzipping = False
+        status_code, headers, chunk = super().transform_first_chunk(
+            status_code, headers, chunk, finishing and not is_promise
+        )
+        if self._gzipping and headers.get("Etag", "").startswith('"'):
+            headers["Etag"] = f"W/{headers['Etag']}"
+        return status_code, headers, b"" if is_promise else chunk
+
+
+def _accepts_gzip(field: str) -> bool:
+    """Whether the Accept-Encoding *field* allows gzip. SPEC: RFC 9110 12.5.3"""
+    weights = dict(weight_of(part) for part in field.split(",", 32)[:32])
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
