@@ -14,6 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError
 from torngas_aio.handler.web import BaseHandler
+from torngas_aio.http.forms import check_coding
 
 __all__ = ["ApiHandler"]
 
@@ -85,6 +86,7 @@ class ApiHandler(BaseHandler):
         Raises:
             InvalidJson: 400: no JSON, or nested too deeply; 413: larger than `max_json_bytes`.
         """
+        check_coding(self.request.headers)
         return _json.parse_json(self.request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)
 
     def _use_result(self, value: Any) -> None:

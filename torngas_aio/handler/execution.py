@@ -23,12 +23,13 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
 from torngas_aio._closing import close_safely, is_imposed
-from torngas_aio.context import RequestScope, error_sink
+from torngas_aio.context import RequestScope, error_sink, scope_of
 from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.http.spool import Spool
 from torngas_aio.logger import OutageLog
 from torngas_aio.pipeline import HookCall, PipelineRun
 
@@ -56,6 +57,9 @@ class ExecutingHandler(CompletingHandler):
 
     max_body_size: int | None = None
     """The largest body in bytes, larger ones are answered 413; None: the server's, 10 MiB by default."""
+
+    spool_body = False
+    """Keep bodies above 1 MiB in a temporary file: `request.spool`, and a `SpooledFile` for each file of a form."""
 
     _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
@@ -290,8 +294,18 @@ class ExecutingHandler(CompletingHandler):
     async def _take_body(self, body: Any) -> None:
         if self.max_body_size is not None:
             self.request.connection.set_max_body_size(self.max_body_size)  # type: ignore[union-attr]  # an Exchange
-        if not self._stream_request_body:
+        if self.spool_body and not self._stream_request_body:
+            await self._spool(body)
+        elif not self._stream_request_body:
             self.request.body = body.data if body.is_complete else await body.read_all()
+
+    async def _spool(self, body: Any) -> None:
+        request: Any = self.request
+        spool = Spool()
+        scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
+        while chunk := await body.read_chunk():
+            await spool.write(chunk)
+        await request.take_spool(spool)
 
     async def _receive(self) -> None:
         body: Any = self.request.connection.body  # type: ignore[union-attr]  # an Exchange

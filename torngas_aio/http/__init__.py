@@ -5,6 +5,8 @@
     channel.py     its transport: what goes out, back-pressure, clients that do not read
       head.py        a request head, checked and taken apart      fields.py   its header fields
       body.py        a request body on its way in                 chunks.py, inflate.py
+      forms.py       a form's arguments and files                 spool.py    a body in a temporary file
+      target.py      request target and Host, judged alike by every server
     connection.py  the exchange: one request's answer, its framing, its back-pressure
       response.py    status lines, Date, header safety
     roads.py       how a request reaches an application: directly, or through Tornado's delegates

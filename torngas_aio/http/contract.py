@@ -16,28 +16,13 @@ from typing import Any, Protocol
 
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 
+from torngas_aio.http.errors import BodyError, ClientGone
 from torngas_aio.http.request import Request
 
 __all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange", "Successor", "answer"]
 
 SERVER_NAME = "torngas_aio"
 """The `Server` header of a response that sets none; it names no version."""
-
-
-class BodyError(Exception):
-    """A request's body cannot be read to its end; the connection closes after the answer.
-
-    Attributes:
-        status: What to answer: 400 malformed, 408 too slow, 413 too large.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-class ClientGone(ConnectionError):
-    """The client closed the connection before its request, or our answer, was complete."""
 
 
 class Body(Protocol):

@@ -22,11 +22,12 @@ from tornado.httputil import (
     HTTPInputError,
     HTTPServerRequest,
     RequestStartLine,
-    parse_body_arguments,
 )
 
 from torngas_aio.http.cookies import parsed_cookies, plain_cookies
 from torngas_aio.http.fields import RawFields, headers_of, pairs_of
+from torngas_aio.http.forms import boundary_of, parse_form
+from torngas_aio.http.spool import Spool
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
@@ -70,6 +71,9 @@ class Request(HTTPServerRequest):
     _scope: Any = None
     _body = b""
     _is_body_ahead = False
+    spool: Spool | None = None
+    """The body of a class with `spool_body`."""
+
     _finish_time = None
     _is_body_parsed = False
     _plain_cookies: dict[str, str] | None
@@ -94,11 +98,11 @@ class Request(HTTPServerRequest):
         """The body, once it has been read.
 
         Raises:
-            RuntimeError: A hook with `before_body` asks.
+            RuntimeError: A hook with `before_body` asks; or it is spooled and larger than 1 MiB.
         """
         if self._is_body_ahead:
             raise RuntimeError(_AHEAD)
-        return self._body
+        return self._body if self.spool is None else self.spool.body
 
     @body.setter
     def body(self, body: bytes) -> None:
@@ -107,6 +111,16 @@ class Request(HTTPServerRequest):
         for name in _OF_THE_BODY:
             self.__dict__.pop(name, None)
         self._is_body_parsed = False
+
+    async def take_spool(self, spool: Spool) -> None:
+        """Have *spool* be the body; the parts of a multipart form stay in it. Raises as `Spool.take_apart`."""
+        self.body = b""
+        self.spool = spool
+        boundary = boundary_of(self.headers)
+        if boundary is not None and spool.size:
+            arguments, files = await spool.take_apart(boundary)
+            self.__dict__.update(body_arguments=arguments, files=files)
+            self._is_body_parsed = True
 
     @property
     def is_body_ahead(self) -> bool:
@@ -192,12 +206,13 @@ class Request(HTTPServerRequest):
             return
         if self._is_body_ahead:
             raise RuntimeError(_AHEAD)
-        self._is_body_parsed = True
         body_arguments: _Arguments = {}
         files: dict[str, list[HTTPFile]] = {}
+        if self.spool is not None:
+            self._body = self.spool.body  # raises where it is in a file: no form of 1 MiB is taken apart at once
         if self._body:
-            content_type = self.headers.get("Content-Type", "")
-            parse_body_arguments(content_type, self._body, body_arguments, files, self.headers)
+            parse_form(self.headers, self._body, body_arguments, files)
+        self._is_body_parsed = True
         self.__dict__["body_arguments"] = body_arguments
         self.__dict__["files"] = files
         if "arguments" in self.__dict__:
@@ -234,7 +249,7 @@ def _query(request: Request) -> _Arguments:
 
 def _arguments(request: Request) -> _Arguments:
     arguments = {key: list(values) for key, values in request.query_arguments.items()}
-    if request._body or request._is_body_ahead:
+    if request._body or request._is_body_ahead or request.spool is not None:
         _merge(arguments, request.body_arguments)
     return arguments
 

@@ -1,0 +1,171 @@
+"""Form bodies taken apart: `application/x-www-form-urlencoded` and `multipart/form-data`. SPEC: RFC 7578, RFC 2046 5.1
+
+    parse_form    a body in memory ──► arguments and files, as Tornado's handlers hand them out
+    parts_of      bytes or a mapped file ──► where the content of each part lies
+
+Media types and parameter names are case-insensitive. Begin with `parse_form`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from tornado.escape import parse_qs_bytes
+from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError
+
+from torngas_aio.http.errors import BodyError
+
+__all__ = ["MAX_FIELDS", "Part", "boundary_of", "check_coding", "parse_form", "parts_of"]
+
+MAX_FIELDS = 1000
+_MAX_PARTS = 100
+_MAX_PART_HEADER = 10 * 1024
+_STEP = 1024 * 1024  # bytes searched at a time: `find` holds the interpreter's lock
+
+Arguments = dict[str, list[bytes]]
+_parameters = re.compile(r';[ \t]*([^\s;="]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;"]*)').findall
+_tail = re.compile(rb"--|[ \t]{0,64}\r\n").match
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a multipart body, whose content lies between *start* and *end*."""
+
+    name: str
+    filename: str | None
+    content_type: str
+    start: int
+    end: int
+
+
+def check_coding(headers: HTTPHeaders) -> None:
+    """Raise BodyError 415 where the body has a Content-Encoding that was not taken off; `identity` is none."""
+    for coding in headers.get("Content-Encoding", "").split(","):
+        if coding.strip().lower() not in {"", "identity"}:
+            raise BodyError(415, f"The Content-Encoding {coding.strip()[:40]!r} is not supported here.")
+
+
+def parse_form(headers: HTTPHeaders, body: bytes, arguments: Arguments, files: dict[str, list[Any]]) -> None:
+    """Add the fields of the form that *body* is to *arguments* and *files*; other media types add nothing.
+
+    Raises:
+        HTTPInputError: The body is not what its Content-Type says.
+        BodyError: 415: it has a Content-Encoding.
+    """
+    if _media_type(headers) == "application/x-www-form-urlencoded":
+        check_coding(headers)
+        try:
+            found = parse_qs_bytes(body, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        except ValueError as exc:
+            raise HTTPInputError(f"Invalid x-www-form-urlencoded body: {exc}") from exc
+        for name, values in found.items():
+            arguments.setdefault(name, []).extend(values)
+    elif (boundary := boundary_of(headers)) is not None:
+        for part in parts_of(body, boundary):
+            content = body[part.start : part.end]
+            if part.filename:
+                file = HTTPFile(filename=part.filename, body=content, content_type=part.content_type)
+                files.setdefault(part.name, []).append(file)
+            else:
+                arguments.setdefault(part.name, []).append(content)
+
+
+def boundary_of(headers: HTTPHeaders) -> bytes | None:
+    """Return the boundary of a multipart form; None for a body of another type.
+
+    Raises:
+        HTTPInputError: There is none.
+        BodyError: 415: the body has a Content-Encoding.
+    """
+    if _media_type(headers) != "multipart/form-data":
+        return None
+    check_coding(headers)
+    boundary = _parameters_of(headers["Content-Type"]).get("boundary", "").rstrip()
+    if not boundary:
+        raise HTTPInputError("Invalid multipart/form-data: multipart boundary not found")
+    return boundary.encode("latin-1", "replace")
+
+
+def parts_of(data: Any, boundary: bytes) -> Iterator[Part]:
+    """Yield the parts of *data*, bytes or a memory map; what stands before the first boundary is skipped.
+
+    Raises:
+        HTTPInputError: It is no multipart form, or has more than 100 parts, or a part's header is over 10 KiB.
+    """
+    delimiter = b"--" + boundary
+    at = 0 if data[: len(delimiter)] == delimiter and _tail(data, len(delimiter)) else _next(data, delimiter, 0)
+    for _ in range(_MAX_PARTS + 1):
+        at += len(delimiter)
+        if data[at : at + 2] == b"--":
+            return
+        at = data.find(b"\r\n", at)
+        end_of_header = data.find(b"\r\n\r\n", at, at + _MAX_PART_HEADER + 4)
+        if end_of_header < 0:
+            raise HTTPInputError("Invalid multipart/form-data: a part's header does not end, or is over 10 KiB")
+        following = _next(data, delimiter, end_of_header + 2)
+        start = end_of_header + 4
+        yield _part(data[at + 2 : end_of_header], start, max(start, following - 2))
+        at = following
+    raise HTTPInputError("Invalid multipart/form-data: too many parts")
+
+
+def _next(data: Any, delimiter: bytes, start: int) -> int:
+    """Return where the next line that is *delimiter* begins."""
+    line = b"\r\n" + delimiter
+    size = len(data)
+    while start < size:
+        stop = start + _STEP
+        found = data.find(line, start, stop + len(line))
+        if found < 0:
+            start = stop
+        elif _tail(data, found + len(line)):
+            return int(found + 2)
+        else:  # a longer word
+            start = found + 1
+    raise HTTPInputError("Invalid multipart/form-data: no final boundary found")
+
+
+def _part(header: bytes, start: int, end: int) -> Part:
+    fields = _fields_of(header)
+    disposition = fields.get("content-disposition", "")
+    parameters = _parameters_of(disposition)
+    if disposition.partition(";")[0].strip().lower() != "form-data":
+        raise HTTPInputError("Invalid multipart/form-data: a part that is no form-data")
+    if not parameters.get("name"):
+        raise HTTPInputError("Invalid multipart/form-data: multipart/form-data missing name")
+    return Part(
+        parameters["name"], parameters.get("filename"), fields.get("content-type", "application/unknown"), start, end
+    )
+
+
+def _fields_of(header: bytes) -> dict[str, str]:
+    try:
+        lines = re.sub(r"\r\n[ \t]+", " ", header.decode("utf-8")).split("\r\n")
+    except UnicodeDecodeError as exc:
+        raise HTTPInputError(f"Invalid multipart/form-data: {exc}") from exc
+    pairs = (line.partition(":") for line in lines if line)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _media_type(headers: HTTPHeaders) -> str:
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _parameters_of(value: str) -> dict[str, str]:
+    """Return the parameters of a header value by lower-case name; `name*=UTF-8''...` goes before `name=`."""
+    found = {name.lower(): _unquoted(text) for name, text in _parameters(value)}
+    for name in [name for name in found if name.endswith("*")]:
+        charset, _, rest = found.pop(name).partition("'")
+        try:
+            found[name[:-1]] = unquote(rest.partition("'")[2], charset or "utf-8", "strict")
+        except (LookupError, UnicodeDecodeError) as exc:
+            raise HTTPInputError(f"Invalid multipart/form-data: {exc}") from exc
+    return found
+
+
+def _unquoted(text: str) -> str:
+    if text.startswith('"'):
+        return text[1:-1].replace("\\\\", "\\").replace('\\"', '"')
+    return text.strip()

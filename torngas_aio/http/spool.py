@@ -1,0 +1,191 @@
+"""A request's body in a temporary file, for classes with `spool_body = True`.
+
+    chunks ──► Spool.write ──► memory up to 1 MiB, then a file without a name, written in threads
+    form   ──► SpooledFile: a section of the spool for each file; nothing is copied
+
+The request's scope closes the spool. Begin with `Spool.write`.
+"""
+
+import contextlib
+import mmap
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+from torngas_aio.http.errors import BodyError
+from torngas_aio.http.forms import Arguments, parts_of
+
+__all__ = ["IN_MEMORY", "Spool", "SpooledFile"]
+
+IN_MEMORY = 1024 * 1024
+"""Bytes of a body, a file, or of all fields of a form together, that are kept in memory."""
+
+
+class Spool:
+    """What has been read of a body.
+
+    Attributes:
+        size: Bytes so far.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._memory = bytearray()
+        self._file: Any = None
+        self._is_spilled = False
+        self._is_closed = False
+        self._lock = threading.Lock()  # no file is closed while a thread of a cancelled request works on it
+
+    @property
+    def body(self) -> bytes:
+        """The whole of it.
+
+        Raises:
+            RuntimeError: It is larger than 1 MiB.
+        """
+        if self._is_spilled:
+            raise RuntimeError(f"The body has {self.size} bytes and lies in a file: use `await request.spool.read()`.")
+        return bytes(self._memory)
+
+    async def write(self, chunk: bytes) -> None:
+        """Append *chunk*."""
+        self.size += len(chunk)
+        if self.size > IN_MEMORY:
+            self._is_spilled = True
+            await run_sync(self._write, chunk)
+        else:
+            self._memory += chunk
+
+    def _write(self, chunk: bytes) -> None:
+        with self._lock:
+            if self._is_closed:
+                return
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed by the request's scope
+                self._file.write(self._memory)
+                self._memory = bytearray()
+            self._file.write(chunk)
+
+    async def read(self, size: int = -1, start: int = 0) -> bytes:
+        """Return *size* bytes from *start*; -1 for all that follow.
+
+        Raises:
+            ValueError: The request has ended.
+        """
+        stop = self.size if size < 0 else min(start + size, self.size)
+        return await run_sync(self._read, start, stop) if self._is_spilled else bytes(self._memory[start:stop])
+
+    def _read(self, start: int, stop: int) -> bytes:
+        with self._lock:
+            if self._is_closed:
+                raise ValueError("The file of a request's body is closed: its request has ended.")
+            self._file.seek(start)
+            data: bytes = self._file.read(max(stop - start, 0))
+            return data
+
+    async def take_apart(self, boundary: bytes) -> tuple[Arguments, dict[str, list[Any]]]:
+        """Return the arguments and the files, as `SpooledFile`, of the multipart form that this is.
+
+        Raises:
+            HTTPInputError: It is none.
+            BodyError: 413: the fields that are no files take more than 1 MiB.
+        """
+        if self._is_spilled:
+            return await run_sync(self._take_apart, boundary)
+        return self._take_apart(boundary)
+
+    def _take_apart(self, boundary: bytes) -> tuple[Arguments, dict[str, list[Any]]]:
+        arguments: Arguments = {}
+        files: dict[str, list[Any]] = {}
+        left = IN_MEMORY
+        with self._lock, self._mapped() as data:
+            for part in parts_of(data, boundary):
+                if part.filename:
+                    files.setdefault(part.name, []).append(
+                        SpooledFile(self, part.filename, part.content_type, part.start, part.end)
+                    )
+                    continue
+                left -= part.end - part.start
+                if left < 0:
+                    raise BodyError(413, f"The fields of the form take more than {IN_MEMORY} bytes.")
+                arguments.setdefault(part.name, []).append(data[part.start : part.end])
+        return arguments, files
+
+    @contextlib.contextmanager
+    def _mapped(self) -> Iterator[Any]:
+        if self._file is None:
+            yield bytes(self._memory)
+            return
+        self._file.flush()
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+
+    def close_now(self) -> bool:
+        """Close what has no file; return whether that was all."""
+        if not self._is_spilled:
+            self._is_closed = True
+        return self._is_closed
+
+    async def aclose(self) -> None:
+        """Close and remove the file, in a thread."""
+        await run_sync(self._close)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            if self._file is not None:
+                self._file.close()
+
+
+class SpooledFile:
+    """An uploaded file; the names of Tornado's `HTTPFile`, as attributes and as keys.
+
+    Attributes:
+        filename: As the client sent it: never a path to trust.
+        content_type: As the client sent it.
+        size: In bytes.
+    """
+
+    def __init__(self, spool: Spool, filename: str, content_type: str, start: int, end: int) -> None:
+        self.filename = filename
+        self.content_type = content_type
+        self.size = end - start
+        self._spool = spool
+        self._start = start
+        self._at = 0
+
+    @property
+    def body(self) -> bytes:
+        """The content.
+
+        Raises:
+            RuntimeError: It is larger than 1 MiB, or its request has ended.
+        """
+        if self.size > IN_MEMORY:
+            raise RuntimeError(f"The file {self.filename!r} has {self.size} bytes: use `await file.read()`.")
+        spool = self._spool
+        stop = self._start + self.size
+        return spool._read(self._start, stop) if spool._is_spilled else spool.body[self._start : stop]
+
+    async def read(self, size: int = -1) -> bytes:
+        """Return the next *size* bytes, b"" at the end; -1 for all that follow. Raises as `Spool.read`."""
+        left = self.size - self._at
+        size = left if size < 0 else min(size, left)
+        data = await self._spool.read(size, self._start + self._at)
+        self._at += size
+        return data
+
+    def seek(self, position: int) -> None:
+        """Go on reading at *position*."""
+        self._at = min(max(position, 0), self.size)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in {"filename", "content_type", "body"}:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __repr__(self) -> str:
+        return f"SpooledFile({self.filename!r}, {self.content_type!r}, {self.size} bytes)"
