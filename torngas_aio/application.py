@@ -64,6 +64,7 @@ class Application(web.Application):
         lifespan: What is opened before the first request and closed after the last.
         background: Owns tasks that outlive their request: `application.background.start_soon(function, ...)`.
         open_sockets: The WebSocket handlers whose sockets are open.
+        takes_sockets: Whether WebSocket handshakes are answered; not any more once `close_sockets` was called.
         is_stopping: Whether the server has begun to stop; `await application.is_stopping.wait()` waits for it.
         context_for: Gives the context to run a request in; None: a copy of the one the server was started in.
 

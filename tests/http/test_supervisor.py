@@ -52,6 +52,12 @@ class Program:
     async def client(self) -> Client:
         return await Client.connect(("127.0.0.1", self.port))
 
+    async def connect_for_long(self) -> None:
+        """Connect again and again until the program has ended."""
+        while self.process.returncode is None:
+            async with await self.client():
+                await asyncio.sleep(0.05)
+
     async def ask(self, path: str = "/") -> int:
         async with await self.client() as client:
             return int((await client.ask(get(path))).body)
@@ -148,7 +154,8 @@ async def test_a_stop_ends_the_listening_of_every_worker(run: Run, sockets: str)
         program.process.send_signal(signal.SIGTERM)
         await program.said("has ended", 2)
         with pytest.raises(ConnectionRefusedError):
-            await program.client()
+            await program.connect_for_long()
+        assert sum("has ended" in line for line in program.lines) == 2
 
 
 async def test_what_a_dead_worker_has_not_accepted_its_successor_does(run: Run) -> None:

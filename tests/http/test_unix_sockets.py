@@ -24,6 +24,31 @@ def test_a_server_that_stops_leaves_its_successor_s_path_alone(tmp_path: Path) -
     assert not path.exists()
 
 
+@pytest.mark.parametrize("first_closes", [True, False])
+def test_a_successor_that_got_the_same_inode_is_told_apart(tmp_path: Path, first_closes: bool) -> None:
+    """A file system may give the number of a file that was removed to the next one."""
+    path = tmp_path / "s"
+    first = UnixListener(str(path), backlog=1)
+    if first_closes:
+        first.socket.close()
+    path.unlink()
+    if not first_closes:
+        first.socket.close()
+    second = UnixListener(str(path), backlog=1)
+    first.remove()
+    assert path.is_socket()
+    second.socket.close()
+
+
+def test_a_change_of_owner_or_mode_makes_no_other_file_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listener = UnixListener(str(path), backlog=1)
+    path.chmod(0o600)
+    listener.socket.close()
+    listener.remove()
+    assert not path.exists()
+
+
 def test_another_kind_of_file_that_took_its_place_stays(tmp_path: Path) -> None:
     path = tmp_path / "s"
     listener = UnixListener(str(path), backlog=1)

@@ -24,6 +24,7 @@ from torngas_aio.http.connection import HTTPExchange
 from torngas_aio.http.contract import BodyError, ClientGone, DirectApplication
 from torngas_aio.http.hub import Road, logger
 from torngas_aio.http.request import Request
+from torngas_aio.utils.text import escape_controls
 
 if TYPE_CHECKING:
     from torngas_aio.http.protocol import HTTPProtocol
@@ -78,11 +79,11 @@ class DelegateRoad:
             if await self._show(delegate, request, exchange):
                 delegate.finish()
         except BodyError as exc:
-            logger.info("A body from %s cannot be read: %s", exchange.context, exc)
+            logger.info("A body from %s cannot be read: %s", exchange.context, escape_controls(str(exc)))
             exchange.refuse(exc.status, str(exc))
             delegate.on_connection_close()
         except HTTPInputError as exc:
-            logger.info("A request from %s cannot be understood: %s", exchange.context, exc)
+            logger.info("A request from %s cannot be understood: %s", exchange.context, escape_controls(str(exc)))
             exchange.refuse(400, str(exc))
             delegate.on_connection_close()
         except ClientGone:

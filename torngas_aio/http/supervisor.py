@@ -36,7 +36,7 @@ logger = logging.getLogger("torngas_aio.supervisor")
 _STEADY_SECONDS = 10.0  # a worker that lived this long did not die of what killed those before it
 # Before the first, second, ... restart of a worker that is not steady. Never longer: its sockets wait for it.
 _PAUSES = (0.0, 0.1, 0.4, 1.0)
-_KILL_SECONDS = 5.0  # on top of the graceful timeout, for what a worker does after its drain
+_KILL_SECONDS = 15.0  # on top of the graceful timeout, for shutdown hooks and what has to be left behind
 _RENEWED = 1
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _HANDLED = (*_STOPPING, signal.SIGHUP, signal.SIGCHLD)

@@ -8,7 +8,10 @@ Begin with `UnixListener`.
 """
 
 import contextlib
+import os
 import socket
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 from torngas_aio.exception import ConfigError
@@ -39,7 +42,7 @@ class UnixListener:
                 self.socket.bind(path)
                 self._path.chmod(mode)
                 self.socket.listen(backlog)
-                self._identity = _identity_of(self._path)
+                self._file = _held(self._path)
             except OSError as exc:
                 raise ConfigError(
                     f"Cannot listen on the unix socket {path}: {exc.strerror or exc}. "
@@ -52,14 +55,25 @@ class UnixListener:
     def remove(self) -> None:
         """Remove the file, unless another server has put its own there meanwhile."""
         with contextlib.suppress(FileNotFoundError):
-            if _identity_of(self._path) == self._identity:
+            if os.path.samestat(self._path.lstat(), self._file()):
                 self._path.unlink()
 
 
-def _identity_of(path: Path) -> tuple[int, int, int]:
-    """What tells this file from another one of the same name, which may have got its inode."""
-    found = path.lstat()
-    return found.st_dev, found.st_ino, found.st_ctime_ns
+def _held(path: Path) -> Callable[[], os.stat_result]:
+    """Return what tells the inode of *path*, which no other file gets meanwhile: a file of its name might, after it."""
+    if not hasattr(os, "O_PATH"):
+        found = path.lstat()
+        return lambda: found
+    file = _Descriptor(os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW))
+    return lambda: os.fstat(file.number)
+
+
+class _Descriptor:
+    """A file descriptor that is closed with its last reference."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        weakref.finalize(self, os.close, number)
 
 
 def _refuse_live(path: str) -> None:

@@ -27,6 +27,7 @@ from torngas_aio._closing import close_with_loop
 from torngas_aio.exception import ConfigError
 from torngas_aio.httpmodule.base import BaseHttpModule
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.text import quote_field
 
 try:
     import limits
@@ -111,7 +112,7 @@ class RateLimit(BaseHttpModule):
             _note_state(handler, item.amount, remaining, seconds)
         if not is_allowed:
             _headers_of(handler)["Retry-After"] = str(max(1, seconds))
-            raise HTTPError(429, "%s has no requests left of %s", key, item)
+            raise HTTPError(429, "%s has no requests left of %s", quote_field(str(key)), item)
 
     async def begin_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
         """Put the headers onto whatever answer it has become, an error page too."""
