@@ -267,3 +267,19 @@ def test_other_callbacks_are_refused(name: str) -> None:
 def test_a_script_holds_nothing_that_ends_a_string_or_an_element() -> None:
     body = _json.dumps("\u2028\u2029</script>", ensure_ascii=False)
     assert _json.jsonp("a.b", body) == b'/**/a.b("\\u2028\\u2029<\\/script>");'
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"[[]],", b'{"a":[]},', b"[" * 99 + b"]" * 99 + b","])
+def test_containers_are_bounded_in_number(unit: bytes) -> None:
+    count = 1_048_576 // 10 // (unit.count(b"[") + unit.count(b"{"))
+    few, many = (b"[" + unit * number + b"1]" for number in (count - 1, count + 2))
+    if len(few) <= 1_048_576:
+        assert len(_json.parse_json(few)) == count
+    with pytest.raises(InvalidJson, match=r"more arrays and objects|larger than") as caught:
+        _json.parse_json(many)
+    assert caught.value.status_code == 413
+    assert _json.parse_json(many, max_bytes=10_485_760) is not None
+
+
+def test_brackets_in_strings_are_not_counted() -> None:
+    assert len(_json.parse_json(b'["' + b"[]{}" * 200_000 + b'"]')[0]) == 800_000

@@ -34,6 +34,7 @@ __all__ = ["check_callback", "dumps", "jsonp", "loads", "parse_json"]
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 100
+_BYTES_A_BRACKET = 5
 _MAX_CALLBACK = 128
 
 
@@ -77,7 +78,8 @@ def parse_json(body: bytes, *, max_bytes: int = MAX_BODY_BYTES, max_depth: int =
     """Return the value of a JSON text from outside.
 
     Args:
-        max_bytes: Larger bodies are refused (413) before they are parsed.
+        max_bytes: Larger bodies are refused (413) before they are parsed, and so are bodies with more arrays and
+            objects than a tenth of it: each takes 60 bytes and more.
         max_depth: How many arrays and objects may lie in one another; `[[1]]` is 2 deep.
 
     Raises:
@@ -88,7 +90,10 @@ def parse_json(body: bytes, *, max_bytes: int = MAX_BODY_BYTES, max_depth: int =
     body = body.removeprefix(b"\xef\xbb\xbf")  # SPEC: RFC 8259 8.1, a byte order mark may be ignored
     if not body.strip(b" \t\r\n"):
         raise InvalidJson("The body is empty; JSON was expected.")
-    if _is_deeper(body, max_depth):
+    brackets = _brackets_of(body, max_depth)
+    if len(brackets) > max_bytes // _BYTES_A_BRACKET:
+        raise InvalidJson("The JSON holds more arrays and objects than are allowed.", 413)
+    if _is_deeper(brackets, max_depth):
         raise InvalidJson(f"The JSON is nested deeper than the {max_depth} levels allowed.")
     return loads(body)
 
@@ -144,13 +149,19 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
 
 
-def _is_deeper(body: bytes, depth: int) -> bool:
-    """Whether brackets lie deeper than *depth* in one another; true as well for some texts that are no JSON."""
-    if body.count(b"[") + body.count(b"{") <= depth:
-        return False
+def _brackets_of(body: bytes, enough: int) -> bytes:
+    """Return the brackets outside of strings, all of them square; b"" where no more than *enough* of them open."""
+    if body.count(b"[") + body.count(b"{") <= enough:
+        return b""
     # Without escapes each quote ends the string that the one before it began. Strings side by side become one.
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_BRACKETS_OR_QUOTES)
-    brackets = _STRINGS.sub(b"", plain.replace(b'""', b"")).translate(_ONE_KIND, b'"')
+    return _STRINGS.sub(b"", plain.replace(b'""', b"")).translate(_ONE_KIND, b'"')
+
+
+def _is_deeper(brackets: bytes, depth: int) -> bool:
+    """Whether *brackets* lie deeper than *depth* in one another; true as well for some texts that are no JSON."""
+    if not brackets:
+        return False
     # Each innermost pair is one level. A text that closes what it has not opened ends for the parser right there.
     steps = memoryview(brackets.replace(b"[]", b"").translate(_UP_AND_DOWN)).cast("b")
     return max(accumulate(steps), default=0) >= depth
@@ -176,7 +187,9 @@ def _standard_dumps(value: Any) -> bytes:
     except (TypeError, ValueError, RecursionError):  # NaN, keys, or a value that cannot be written: look closer
         plain = _plain(value, "$", ())
     else:
-        if _is_deeper(body, _MAX_NESTING):  # how deep the library itself goes depends on the Python it runs on
+        if _is_deeper(
+            _brackets_of(body, _MAX_NESTING), _MAX_NESTING
+        ):  # how deep the library itself goes depends on the Python it runs on
             raise SerializationError(f"$ lies too deep for JSON: at most {_MAX_NESTING} levels are written.")
         return body
     try:

@@ -14,7 +14,10 @@ from typing import Any
 
 from torngas_aio.utils.bounded import BoundedCache
 
-__all__ = ["PlainCookie", "parsed_cookies", "plain_cookie", "plain_cookies"]
+__all__ = ["MAX_COOKIES", "PlainCookie", "parsed_cookies", "plain_cookie", "plain_cookies"]
+
+MAX_COOKIES = 300
+"""Cookies of one request that are read, the first ones; browsers keep 180 for a domain at most."""
 
 _LEGAL = r"A-Za-z0-9!#$%&'*+\-.^_`|~:"
 _is_name = re.compile(rf"[{_LEGAL}]+").fullmatch
@@ -47,7 +50,7 @@ def plain_cookies(header: bytes) -> dict[str, str] | None:
     if not _is_plain_header(header):
         return None
     found: dict[str, str] = {}
-    for chunk in header.decode("ascii").split(";"):
+    for chunk in header.decode("ascii").split(";", MAX_COOKIES)[:MAX_COOKIES]:
         name, separator, value = chunk.partition("=")
         if not separator:
             continue  # a value without a name: no handler can ask for it
@@ -66,7 +69,7 @@ def parsed_cookies(header: str) -> dict[str, str]:
     characters that Python counts as white space would let a cookie pass for another, such as `__Host-id`.
     """
     found: dict[str, str] = {}
-    for chunk in header.split(";"):
+    for chunk in header.split(";", MAX_COOKIES)[:MAX_COOKIES]:
         name, separator, value = chunk.partition("=")
         if separator:
             found[name.strip(" \t")] = _unquoted(value.strip(" \t"))
