@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from torngas_aio._masking import show_setting
 from torngas_aio.exception import Fault
 
 __all__ = [
@@ -49,7 +50,7 @@ def fault(path: str, value: object, problem: str) -> str:
     """Return one sentence about the setting at *path*; a secret's value is left out, a long one cut."""
     if any(f"[{key!r}]" in path for key in SECRET_KEYS):
         return f"{path}: {problem}"
-    shown = repr(value)
+    shown = show_setting(value)
     return f"{path} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}"
 
 

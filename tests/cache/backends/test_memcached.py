@@ -261,7 +261,34 @@ def test_no_address_is_said_with_a_mend(location: object) -> None:
         read(location)
 
 
-@pytest.mark.parametrize("name", ["DEADLINE", "POOL_SIZE", "RETRY_SECONDS", "MAX_VALUE_BYTES"])
+SECRETS = ["u:s3cret@a:1", ":s3cret@a", "u:s3cret@", "memcached://u:s3cret@a:1", "u:s3/cret@a:1", "a:1,u:s3cret@b:1"]
+
+
+@pytest.mark.parametrize("location", [*SECRETS, SECRETS[:1], [*SECRETS, 5], ("a", SECRETS[3])], ids=str)
+def test_an_address_that_is_refused_shows_no_password(location: object) -> None:
+    with pytest.raises(ConfigError, match=r"CACHES\['main'\]\['LOCATION'\]") as caught:
+        read(location)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.memcached
+async def test_connections_that_nobody_uses_are_closed(memcached_servers: list[MemcachedServer]) -> None:
+    cache = MemcachedCache(memcached_servers[0].address, {"OPTIONS": {"IDLE_SECONDS": 0.1, "POOL_SIZE": 8}})
+    await asyncio.gather(*(cache.set(f"key{number}", number) for number in range(50)))
+    pool = cache._node("any").pool
+    most = len(pool._idle)
+    assert most > 1
+    async with asyncio.timeout(5):
+        while pool._idle:
+            await asyncio.sleep(0.01)
+    assert pool._idle_timer is None
+    assert await cache.get("key7") == 7
+    assert len(pool._idle) == 1, "a connection in use stays"
+    await cache.close()
+    assert pool._idle_timer is None
+
+
+@pytest.mark.parametrize("name", ["DEADLINE", "POOL_SIZE", "RETRY_SECONDS", "MAX_VALUE_BYTES", "IDLE_SECONDS"])
 def test_options_that_cannot_work(name: str) -> None:
     for value in (0, -1, "much"):
         with pytest.raises(ConfigError, match=name):

@@ -126,6 +126,42 @@ def test_what_cannot_be_read_is_said_with_a_mend_and_no_secret(location: object,
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        ["redis://:s3cret@a", "redis://:s3cret@b"],
+        ("redis://u:s3cret@a",),
+        {"url": "redis://u:s3cret@a"},
+        "redis://u:s3cret/x@a/0",
+        "redis://u:12/s3cret@a/0",
+        "redis://u:s3#cret@a/0",
+        "redis://u:s3?cret@a/0",
+        "redis://u:s3cret@/zero",
+        "redis://u:s3cret@a:port",
+        "redis://u:s3cret@[a",
+        "redis://a?password=s3cret&db=x",
+        "memcached://u:s3cret@",
+        "redis+cluster://u:s3cret@",
+        "redis+cluster://u:s3/cret@a:1",
+        "redis+sentinel://u:s3cret@a:1",
+        "redis+sentinel://u:s3cret/x@a:1/mymaster",
+        "u:s3cret@a/zero",
+        "u:s3/cret@a",
+    ],
+    ids=str,
+)
+def test_no_form_of_a_refused_location_shows_its_password(location: object) -> None:
+    with pytest.raises(ConfigError, match=r"CACHES\['main'\]\['LOCATION'\]") as caught:
+        read(location)
+    assert "cret" not in str(caught.value)
+    assert "Write 'host:port'" in str(caught.value)
+
+
+def test_a_socket_may_have_an_at_sign_in_its_path() -> None:
+    assert read("/run/redis@2.sock").name == "/run/redis@2.sock"
+    assert read("redis://a%40b:p%2Fw%23@host/1").arguments["password"] == "p/w#"
+
+
 def test_options_that_cannot_work() -> None:
     with pytest.raises(ConfigError, match=r"POOL_KWARGS.*nonsense"):
         read("a", POOL_KWARGS={"nonsense": 1})

@@ -44,10 +44,12 @@ class MemcachedLink(FlagClient[bytes]):
     Attributes:
         is_overdue: Its deadline has passed, seen once.
         is_late: It was closed because its deadline had passed.
+        idle_since: When it was last given back, in the loop's time.
     """
 
     is_overdue = False
     is_late = False
+    idle_since = 0.0
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         super().__init__("", get_flag_handler=_as_it_is)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torngas_aio._masking import show_setting
 from torngas_aio.cache.backends._breaker import LONGEST_PAUSE
 from torngas_aio.exception import ConfigError
 
@@ -22,6 +23,9 @@ DEFAULT_DEADLINE = 2.0
 
 DEFAULT_POOL_SIZE = 16
 """Connections to each server."""
+
+DEFAULT_IDLE_SECONDS = 60.0
+"""Seconds after which a connection that nobody used is closed."""
 
 MAX_VALUE_BYTES = 1024 * 1024 - 512
 """What memcached's default of 1 MB (-I) leaves for the value."""
@@ -40,6 +44,7 @@ class MemcachedLocation:
         pool_size: The most connections to each server.
         longest_pause: Seconds between two probes of a server that stays down.
         max_value_bytes: The largest value.
+        idle_seconds: After which an unused connection is closed.
         rehashes: Whether the keys of a server that is down move to the others.
     """
 
@@ -48,6 +53,7 @@ class MemcachedLocation:
     pool_size: int
     longest_pause: float
     max_value_bytes: int
+    idle_seconds: float
     rehashes: bool
 
 
@@ -56,7 +62,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> M
 
     Args:
         location: LOCATION.
-        options: OPTIONS: DEADLINE, POOL_SIZE, RETRY_SECONDS, MAX_VALUE_BYTES, REHASH.
+        options: OPTIONS: DEADLINE, POOL_SIZE, RETRY_SECONDS, MAX_VALUE_BYTES, IDLE_SECONDS, REHASH.
         owner: Who it is for, in messages.
 
     Raises:
@@ -76,6 +82,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> M
         pool_size=max(int(_positive(options, "POOL_SIZE", DEFAULT_POOL_SIZE, owner)), 1),
         longest_pause=_positive(options, "RETRY_SECONDS", LONGEST_PAUSE, owner),
         max_value_bytes=int(_positive(options, "MAX_VALUE_BYTES", MAX_VALUE_BYTES, owner)),
+        idle_seconds=_positive(options, "IDLE_SECONDS", DEFAULT_IDLE_SECONDS, owner),
         rehashes=bool(options.get("REHASH", False)),
     )
 
@@ -85,17 +92,17 @@ def _address(name: str, owner: str) -> Address:
     if path.startswith("/"):
         return path
     host, separator, port = name.rpartition(":")
-    if not separator or name.endswith("]"):
+    if "@" not in name and (not separator or name.endswith("]")):
         return name.strip("[]"), DEFAULT_PORT
-    if not host or not port.isdigit() or "/" in host:
+    if not host or not port.isdigit() or "/" in host or "@" in host:
         raise _no_location(name, owner)
     return host.strip("[]"), int(port)
 
 
 def _no_location(location: object, owner: str) -> ConfigError:
     return ConfigError(
-        f"{owner}['LOCATION'] = {location!r}: no address of a memcached. Write 'host:port', '/path/memcached.sock', "
-        "or a list of them.",
+        f"{owner}['LOCATION'] = {show_setting(location)}: no address of a memcached. "
+        "Write 'host:port', '/path/memcached.sock', or a list of them.",
         code="TGA401",
     )
 

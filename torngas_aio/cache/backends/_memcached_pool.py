@@ -19,6 +19,7 @@ from aiomcache import ClientException
 
 from torngas_aio.cache.backends._breaker import Breaker
 from torngas_aio.cache.backends._memcached_link import MemcachedLink, ServerAnswer
+from torngas_aio.cache.backends._memcached_location import DEFAULT_IDLE_SECONDS
 from torngas_aio.cache.backends._prober import Prober
 
 __all__ = ["MemcachedPool", "NodeDown"]
@@ -42,9 +43,19 @@ class MemcachedPool:
         size: The most connections; callers beyond it wait for their turn.
         seconds: How long a call may take: waiting, connecting and the answer together.
         breaker: Remembers that the server is down.
+        idle_seconds: After which an unused connection is closed.
     """
 
-    def __init__(self, name: str, address: tuple[str, int] | str, size: int, seconds: float, breaker: Breaker) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: tuple[str, int] | str,
+        size: int,
+        seconds: float,
+        breaker: Breaker,
+        *,
+        idle_seconds: float = DEFAULT_IDLE_SECONDS,
+    ) -> None:
         self.name = name
         self._address = address
         self._seconds = seconds
@@ -52,7 +63,9 @@ class MemcachedPool:
         self._prober = Prober(f"memcached at {name}", breaker, self._probe)
         self._places = asyncio.Semaphore(size)
         self._size = size
-        self._idle: list[MemcachedLink] = []
+        self._idle: list[MemcachedLink] = []  # the last used at the end, where it is taken from
+        self._idle_seconds = idle_seconds
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._in_use: dict[MemcachedLink, float] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -100,6 +113,9 @@ class MemcachedPool:
         idle, self._idle = self._idle, []
         for link in idle:
             link.abort()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
         if self._timer is not None and not self._in_use:
             self._timer.cancel()
             self._timer = None
@@ -180,8 +196,23 @@ class MemcachedPool:
     def _give_back(self, link: MemcachedLink) -> None:
         if self._is_closed:
             link.abort()
-        else:
-            self._idle.append(link)
+            return
+        link.idle_since = self._loop.time()
+        self._idle.append(link)
+        if self._idle_timer is None:
+            self._close_idle_at(link.idle_since + self._idle_seconds)
+
+    def _close_idle(self) -> None:
+        """Close the connections that nobody has used for a while: bursts leave as many as the pool has places."""
+        self._idle_timer = None
+        ends_at = self._loop.time() - self._idle_seconds
+        while self._idle and self._idle[0].idle_since <= ends_at:
+            self._idle.pop(0).abort()
+        if self._idle:
+            self._close_idle_at(self._idle[0].idle_since + self._idle_seconds)
+
+    def _close_idle_at(self, at: float) -> None:
+        self._idle_timer = self._loop.call_at(at, self._close_idle, context=Context())
 
     def _down(self, reason: str) -> NodeDown:
         self._prober.failed(reason)

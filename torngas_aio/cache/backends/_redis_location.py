@@ -8,6 +8,7 @@
 Reads text, opens nothing. Begin with `read_location`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from redis.asyncio import connection as redis_connection
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 
 from torngas_aio._importing import import_object
+from torngas_aio._masking import mask_text, show_setting
 from torngas_aio.exception import ConfigError
 
 __all__ = ["DEFAULT_DEADLINE", "DEFAULT_PORT", "RedisLocation", "read_location"]
@@ -95,17 +97,21 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         ConfigError: It cannot be understood; the message holds no password.
     """
     if not isinstance(location, str) or not location.strip():
-        raise ConfigError(f"{owner}['LOCATION'] = {location!r}: no address of a Redis. {_EXAMPLES}", code="TGA401")
+        raise _no_location(location, owner, "no address of a Redis")
     url = _as_url(location.strip())
     scheme = url.partition(":")[0].lower()
     if scheme not in _SINGLE | _MANY:
-        raise ConfigError(f"{owner}['LOCATION']: {scheme + '://'!r} leads to no Redis. {_EXAMPLES}", code="TGA401")
+        raise _no_location(location, owner, "its scheme leads to no Redis")
     pool = dict(options.get("POOL_KWARGS") or {})
     arguments = {**_driver(), **_login(options), **_parser(options, owner)}
     try:
+        _refuse_unquoted(url)
         address = _read_single(url) if scheme in _SINGLE else _read_many(url, scheme)
-    except ValueError as exc:
-        raise ConfigError(f"{owner}['LOCATION']: {exc}. {_EXAMPLES}", code="TGA401") from None
+    except _Unreadable as exc:
+        raise _no_location(location, owner, str(exc)) from None
+    except ValueError as exc:  # urlsplit's and redis-py's: most of them quote what may be a part of a password
+        told = str(exc).rstrip(".") if str(exc).startswith("Invalid value for '") else "its host or port cannot be read"
+        raise _no_location(location, owner, told) from None
     deadline = _seconds(options.get("DEADLINE", pool.pop("socket_timeout", None)), DEFAULT_DEADLINE, owner, "DEADLINE")
     pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
     max_connections = int(pool.pop("max_connections", 50))
@@ -126,6 +132,21 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
     )
     _try_arguments(found, owner)
     return found
+
+
+class _Unreadable(ValueError):
+    """What is wrong with a LOCATION; quotes nothing that could be a part of a password."""
+
+
+def _no_location(location: object, owner: str, problem: str) -> ConfigError:
+    return ConfigError(f"{owner}['LOCATION'] = {show_setting(location)}: {problem}. {_EXAMPLES}", code="TGA401")
+
+
+def _refuse_unquoted(url: str) -> None:
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if scheme != "unix" and "@" in rest[len(authority) :].partition("?")[0]:
+        raise _Unreadable("a '/', '?' or '#' stands in the password; write them as %2F, %3F and %23")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +171,7 @@ def _as_url(location: str) -> str:
 
 def _read_single(url: str) -> _Address:
     if "," in url.partition("?")[0]:
-        raise ValueError("several servers that are neither a cluster nor watched by sentinels")
+        raise _Unreadable("several servers that are neither a cluster nor watched by sentinels")
     arguments: dict[str, Any] = dict(redis_connection.parse_url(url))
     kind = arguments.pop("connection_class", Connection)
     if kind is UnixDomainSocketConnection:
@@ -159,7 +180,7 @@ def _read_single(url: str) -> _Address:
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if database and not database.isdigit():
-        raise ValueError(f"{database!r} is no database number")
+        raise _Unreadable(f"{database!r} is no database number")
     host, port = arguments.pop("host", "localhost"), arguments.pop("port", DEFAULT_PORT)
     return _Address("single", ((host, port),), kind, arguments, "", _shown(((host, port),)))
 
@@ -179,13 +200,13 @@ def _read_many(url: str, scheme: str) -> _Address:
     arguments |= {"password": unquote(password)} if password else {}
     service, _, database = path.partition("/")
     if is_sentinel and not service:
-        raise ValueError("the name of the watched master is missing after the last address")
+        raise _Unreadable("the name of the watched master is missing after the last address")
     if database and not database.isdigit():
-        raise ValueError(f"{database!r} is no database number")
+        raise _Unreadable(f"{database!r} is no database number")
     if database:
         arguments["db"] = int(database)
     if not is_sentinel and service not in {"", "0"}:
-        raise ValueError("a cluster has the one database 0")
+        raise _Unreadable("a cluster has the one database 0")
     kind = SSLConnection if scheme.startswith("rediss") else Connection
     name = _shown(nodes) + (f"/{service}" if is_sentinel else "")
     return _Address("sentinel" if is_sentinel else "cluster", nodes, kind, arguments, service, name)
@@ -194,7 +215,7 @@ def _read_many(url: str, scheme: str) -> _Address:
 def _node(text: str, default_port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text.strip()}")
     if not parts.hostname:
-        raise ValueError("an address has no host")
+        raise _Unreadable("an address has no host")
     return parts.hostname, parts.port or default_port
 
 
@@ -246,5 +267,5 @@ def _try_arguments(found: RedisLocation, owner: str) -> None:
         found.connection_class(**found.arguments)
     except (TypeError, ValueError) as exc:
         raise ConfigError(
-            f"{owner}['OPTIONS']['POOL_KWARGS']: redis-py does not take them: {exc}.", code="TGA401"
+            f"{owner}['OPTIONS']['POOL_KWARGS']: redis-py does not take them: {mask_text(str(exc))}.", code="TGA401"
         ) from exc

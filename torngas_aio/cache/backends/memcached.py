@@ -49,7 +49,7 @@ class MemcachedCache(BaseCache):
 
     OPTIONS: DEADLINE (seconds for each call, 2.0), POOL_SIZE (connections to each server, 16), REHASH (False),
     RETRY_SECONDS (the longest pause between two probes of a server that is down, 0.4), MAX_VALUE_BYTES (1 MB; raise it
-    with the server's -I), SERIALIZER.
+    with the server's -I), IDLE_SECONDS (after which an unused connection is closed, 60), SERIALIZER.
 
     Raises:
         ConfigError: LOCATION or OPTIONS cannot be understood.
@@ -257,7 +257,8 @@ class MemcachedCache(BaseCache):
     def _open(self, name: str, address: Address) -> MemcachedNode:
         where = self._where
         breaker = Breaker(min(FIRST_PAUSE, where.longest_pause), where.longest_pause)
-        return MemcachedNode(MemcachedPool(name, address, where.pool_size, where.deadline, breaker), self.keys_of.head)
+        pool = MemcachedPool(name, address, where.pool_size, where.deadline, breaker, idle_seconds=where.idle_seconds)
+        return MemcachedNode(pool, self.keys_of.head)
 
     def _node(self, key: str) -> MemcachedNode:
         nodes = self._opened()
