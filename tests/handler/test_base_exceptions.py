@@ -8,15 +8,17 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from tornado.web import RequestHandler
 
 from tests.handler.conftest import OpenClient
+from tests.http.wire import Client
 from torngas_aio.application import Application
 from torngas_aio.asgi import get_asgi_application
 from torngas_aio.context import current_scope
-from torngas_aio.handler import ApiHandler, WebHandler
+from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.middleware import BaseMiddleware
 
 TOLD: list[str] = []
@@ -389,3 +391,51 @@ def test_behind_asgi(error: BaseException) -> None:
         asyncio.run(asgi(scope, receive, send))
     assert sent[0]["status"] == 500
     assert TOLD == [f"exception {type(error).__name__}", "response", "endcall 500"]
+
+
+class Socket(WebSocketHandler):
+    """Raises in the method that the query names."""
+
+    async def fails_in(self, place: str) -> None:
+        if self.get_argument("in") == place:
+            await RAISED[self.get_argument("raise")]()
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        await self.fails_in("open")
+
+    async def on_message(self, message: str | bytes) -> None:
+        await self.fails_in("on_message")
+
+    async def on_ping(self, data: bytes) -> None:  # type: ignore[override]  # plain in Tornado
+        await self.fails_in("on_ping")
+
+
+class SocketHooks(BaseMiddleware):
+    async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
+        TOLD.append(f"exception {typ.__name__}")
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        TOLD.append("endcall")
+
+
+@pytest.mark.parametrize("place", ["open", "on_message", "on_ping"])
+async def test_a_sockets_methods_close_it_with_1011(open_client: OpenClient, place: str, raised: str) -> None:
+    client = await open_client([("/socket", Socket), ("/page", Api)], (SocketHooks,))
+    query = urlencode({"in": place, "raise": raised})
+    handshake = (
+        f"GET /socket?{query} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    opcode = 0x9 if place == "on_ping" else 0x1
+    async with await Client.connect(("127.0.0.1", client.port)) as wire:
+        assert (await wire.ask(handshake.encode())).status == 101
+        wire.send(bytes([0x80 | opcode, 0x80, 0, 0, 0, 0]))
+        frame = await wire.reader.readexactly(2)
+        if frame[0] == 0x8A:  # the pong
+            frame = await wire.reader.readexactly(2)
+        code = await wire.reader.readexactly(2)
+    assert (frame[0], int.from_bytes(code, "big")) == (0x88, 1011)
+    while "endcall" not in TOLD:
+        await asyncio.sleep(0)
+    assert len(TOLD) == 2
+    assert (await client.get("/page")).status_code == 500  # the server goes on
