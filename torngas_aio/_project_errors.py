@@ -70,9 +70,9 @@ def code_of(error: BaseException, path: str) -> str:
 
 def missing_library(error: BaseException, path: str) -> str:
     """Return the library whose absence *error* tells; empty where it is something else, such as a part of *path*."""
-    name = (getattr(error, "name", None) or "").partition(".")[0]
-    if not isinstance(error, ImportError) or (name not in EXTRAS and not isinstance(error, ModuleNotFoundError)):
+    if not isinstance(error, ModuleNotFoundError):
         return ""
+    name = (error.name or "").partition(".")[0]
     return "" if name == path.partition(".")[0] and name not in EXTRAS else name
 
 

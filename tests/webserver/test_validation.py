@@ -148,7 +148,12 @@ sys.exit(main(["check", "--settings=conf"]))
 """
 CONF = f"""
 DEBUG = True
-MIDDLEWARE_CLASSES = ("torngas_aio.middleware.dbalchemy.DBAlchemyMiddleware",)
+MIDDLEWARE_CLASSES = (
+    "torngas_aio.middleware.dbalchemy.DBAlchemyMiddleware",
+    "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",
+)
+COMMON_MODULES = ("torngas_aio.httpmodule.ratelimit.RateLimit",)
+ROUTE_MODULES = {{"^/x": COMMON_MODULES}}
 CACHES = {{alias: {{"BACKEND": {REDIS!r}, "LOCATION": "127.0.0.1:1"}} for alias in ("default", "other")}}
 server = {{"ROLE": "master", "DRIVER": "mysql+aiomysql", "HOST": "127.0.0.1"}}
 entry = {{"connections": [server, {{**server, "ROLE": "slave"}}]}}
@@ -157,7 +162,9 @@ DATABASE_CONNECTION = {{"default": entry, "other": entry}}
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(("library", "extra"), [("redis", "redis"), ("aiomysql", "mysql"), ("sqlalchemy", "db")])
+@pytest.mark.parametrize(
+    ("library", "extra"), [("redis", "redis"), ("aiomysql", "mysql"), ("sqlalchemy", "db"), ("limits", "limits")]
+)
 def test_a_missing_library_is_one_fault(tmp_path: Path, library: str, extra: str) -> None:
     """However many settings need it, with what installs it."""
     project = Project(tmp_path)

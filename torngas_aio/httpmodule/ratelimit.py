@@ -34,7 +34,8 @@ try:
     from limits.aio.strategies import STRATEGIES, RateLimiter
     from limits.storage import storage_from_string
 except ModuleNotFoundError as exc:  # pragma: no cover  # the extra is not installed
-    raise ConfigError("Rate limits need the library limits: pip install 'torngas-aio[limits]'.", code="TGA304") from exc
+    exc.add_note("torngas_aio.httpmodule.ratelimit needs an extra: pip install 'torngas-aio[limits]'.")
+    raise
 
 from torngas_aio.httpmodule.ratelimit_memory import BoundedMemoryStorage
 
