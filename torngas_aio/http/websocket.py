@@ -102,7 +102,7 @@ class WebSocketConnection(Successor):
     __slots__ = (
         "_close_timer", "_done", "_events", "_has_heard", "_is_cut", "_is_lost", "_is_reading_paused",
         "_is_writing_paused", "_loop", "_ping_timer", "_pong", "_reader", "_received_close", "_report", "_sent",
-        "_sent_close", "_transport", "_waiter", "_write_mark", "_write_timer", "_writers", "close_code",
+        "_sent_close", "_transport", "_waiter", "_write_mark", "_write_time", "_write_timer", "_writers", "close_code",
         "close_reason", "deflate", "ping_interval", "ping_timeout", "selected_subprotocol",
     )  # fmt: skip
 
@@ -130,6 +130,7 @@ class WebSocketConnection(Successor):
         self._has_heard = False
         self._pong: bytes | None = None
         self._sent = self._write_mark = 0
+        self._write_time = 0.0
         self._close_timer: asyncio.TimerHandle | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -342,11 +343,15 @@ class WebSocketConnection(Successor):
 
     def _watch_writing(self) -> None:
         self._write_mark = self._sent - self._unread()
-        self._write_timer = self._loop.call_later(WRITE_SECONDS, self._judge_writing)
+        self._write_time = self._loop.time()
+        self._write_timer = self._loop.call_later(WRITE_SECONDS / 3, self._judge_writing)
 
     def _judge_writing(self) -> None:
+        """Cut a client off between two thirds of `WRITE_SECONDS` and the whole after the last byte it acknowledged."""
         if self._sent - self._unread() > self._write_mark:
             self._watch_writing()
+        elif self._loop.time() - self._write_time < WRITE_SECONDS / 2:
+            self._write_timer = self._loop.call_later(WRITE_SECONDS / 3, self._judge_writing)
         else:
             logger.info("A WebSocket was cut: its client did not read for %.0f s.", WRITE_SECONDS)
             self.abort()
