@@ -109,9 +109,9 @@ def test_warnings_may_have_an_entry_of_their_own(tmp_path: Path) -> None:
 
 
 def test_taking_down_has_one_deadline_for_all_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start(tmp_path, [{"name": name, "filename": f"{name}.log"} for name in ("a", "b", "c")])
     stuck = threading.Event()
     monkeypatch.setattr(ProcessLogTimedFileHandler, "write_lines", lambda *_: stuck.wait(10))
+    start(tmp_path, [{"name": name, "filename": f"{name}.log"} for name in ("a", "b", "c")])
     seconds: list[float] = []
     join = threading.Thread.join
 
@@ -127,6 +127,27 @@ def test_taking_down_has_one_deadline_for_all_logs(tmp_path: Path, monkeypatch: 
     assert all(0 <= each <= 0.1 for each in seconds)
     assert shutdown_logging()
     monkeypatch.undo()
+    stuck.set()
+
+
+def test_a_stuck_log_does_not_keep_the_others_from_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = threading.Event()
+    write = ProcessLogTimedFileHandler.write_lines
+
+    def write_lines(self: ProcessLogTimedFileHandler, data: bytes) -> None:
+        if self.baseFilename.endswith("c.log"):
+            stuck.wait(10)
+        write(self, data)
+
+    monkeypatch.setattr(ProcessLogTimedFileHandler, "write_lines", write_lines)
+    start(tmp_path, [{"name": name, "filename": f"{name}.log"} for name in ("a", "b", "c")])
+    for name in "abc":
+        logging.getLogger(name).info("from %s", name)
+    assert not shutdown_logging(0.5)
+    assert "from a" in (tmp_path / "a.log").read_text()
+    assert "from b" in (tmp_path / "b.log").read_text()
     stuck.set()
 
 

@@ -109,7 +109,7 @@ class BackgroundWriter:
             return self._written.wait_for(lambda: self._bytes_out >= target, seconds if self._thread else 0)
 
     def close(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Write what waits and end the thread; return False when it was still writing after *seconds*."""
+        """Write what waits and end the thread; return False when not all was written after *seconds*."""
         with self._lock:
             self._is_closed = True
             thread, self._thread = self._thread, None
@@ -118,7 +118,7 @@ class BackgroundWriter:
         if thread is None:
             return True
         thread.join(seconds)
-        return not thread.is_alive()
+        return self._bytes_out == self._bytes_in
 
     def _has_room(self, size: int, level: int) -> bool:
         """Wait for room, as long as the calling thread may; called with the lock held."""

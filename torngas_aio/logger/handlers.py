@@ -75,9 +75,9 @@ class BackgroundHandler(logging.Handler):
         """Write *data*, whole lines in UTF-8; called by the thread, may block."""
         raise NotImplementedError
 
-    def flush(self) -> None:
+    def flush(self, seconds: float = FLUSH_SECONDS) -> None:
         if self._writer:
-            self._writer.flush()
+            self._writer.flush(seconds)
 
     def close(self) -> None:
         self.stop()

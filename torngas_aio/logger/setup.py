@@ -6,7 +6,7 @@
     log_port_prefix      put the port before each file name: 8000.access.log                  False
     log_patch            files that several processes share; False: `logging`'s own handler   True
     log_rotate_mode      'time' or 'size'                                                     'time'
-    log_rotate_when      when files turn, instead of each entry's `when`
+    log_rotate_when      when files are rotated, instead of each entry's `when`
     log_rotate_interval  how many of those, instead of each entry's `interval`
     log_to_stderr        all lines on stderr, or none, instead of each entry's choice
 
@@ -32,7 +32,7 @@ from torngas_aio.logger.sharedfile import Period
 __all__ = ["LogEntry", "LogOptions", "init_logging", "shutdown_logging"]
 
 MAX_FILE_BYTES = 100 * 1000 * 1000
-"""At which size a file turns with `--log_rotate_mode=size`, as in Tornado."""
+"""At which size a file is rotated with `--log_rotate_mode=size`, as in Tornado."""
 
 PACKAGE = "torngas_aio"
 TRACE = "torngas_aio.tracelog"
@@ -159,6 +159,9 @@ def shutdown_logging(seconds: float = STOP_SECONDS) -> bool:
         while _before:
             logger, level, logger.propagate = _before.pop()
             logger.setLevel(level)
+        for handler in handlers:
+            if isinstance(handler, BackgroundHandler):
+                handler.flush(0)  # all begin to write before any is waited for
         for handler in handlers:
             if isinstance(handler, BackgroundHandler):
                 is_written &= handler.stop(max(deadline - time.monotonic(), 0))
