@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tornado.httputil import HTTPHeaders, parse_body_arguments
+from tornado.httputil import HTTPHeaders
 from tornado.web import RequestHandler
 
 from torngas_aio import _json, _masking
@@ -21,7 +21,9 @@ from torngas_aio.handler import static
 from torngas_aio.http import cookies, fields
 from torngas_aio.http.body import IncomingBody
 from torngas_aio.http.chunks import ChunkDecoder
+from torngas_aio.http.contract import BodyError
 from torngas_aio.http.deflate import negotiate_deflate
+from torngas_aio.http.forms import parse_form
 from torngas_aio.http.frames import MessageReader
 from torngas_aio.http.head import CHUNKED, HeadParser
 from torngas_aio.http.inflate import Inflater
@@ -84,9 +86,13 @@ def etag_matches(value: str) -> bool:
     return bool(handler.check_etag_header())
 
 
+def form(kind: str, body: bytes) -> None:
+    parse_form(HTTPHeaders({"Content-Type": kind}), body, {}, {})
+
+
 def multipart(part: bytes) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n%b\r\n--b--\r\n' % part
-    parse_body_arguments("multipart/form-data; boundary=b", body, {}, {})
+    form("multipart/form-data; boundary=b", body)
 
 
 def chunked(data: bytes, step: int) -> None:
@@ -165,8 +171,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "query": lambda text: request_of("a", "", f"/?{text}").arguments,
     "query: value": lambda text: request_of("a", "", f"/?a={text}").arguments,
     "Host name": lambda text: request_of("host", text).host_name,
-    "form": lambda text: parse_body_arguments("application/x-www-form-urlencoded", text.encode(), {}, {}),
-    "Content-Type": lambda text: parse_body_arguments(f"multipart/form-data; {text}", b"x", {}, {}),
+    "form": lambda text: form("application/x-www-form-urlencoded", text.encode()),
+    "Content-Type": lambda text: form(f"multipart/form-data; {text}", b"x"),
     "multipart: preamble": lambda text: multipart(text.encode()),
     "multipart: part header": lambda text: multipart(b"--b\r\n" + text.encode() + b": x\r\n\r\n1"),
     "multipart: disposition": lambda text: multipart(
@@ -243,6 +249,14 @@ def test_time_grows_as_the_text_does(name: str) -> None:
             if not is_linear(reader, small, large):
                 found.append((before, unit, after))
     assert not found
+
+
+@pytest.mark.parametrize("unit", [b"%41", b"x", b"+"])
+def test_an_urlencoded_form_is_bounded(unit: bytes) -> None:
+    kind = "application/x-www-form-urlencoded"
+    form(kind, b"a=" + unit * 1_000_000)
+    with pytest.raises(BodyError, match="at most 4194304 bytes"):
+        form(kind, b"a=" + unit * 5_000_000)
 
 
 def test_a_quadratic_reader_is_found() -> None:
