@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -154,7 +155,7 @@ class TestBackground:
         assert told == ["job 1", "job 2", "job 3"]
         assert not len(background)
 
-    async def test_a_daemon_is_not_waited_for_and_not_mourned(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_daemon_is_not_waited_for_and_not_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         background = Background()
         background.start_soon(asyncio.Event().wait, daemon=True)
         await background.drain(60)
@@ -188,6 +189,22 @@ class TestBackground:
         assert re.search(r"The background task \S*send_mail\(", caplog.text)
         assert "hunter2" not in caplog.text
         assert shown in caplog.messages[0]
+
+    async def test_what_a_parameter_s_name_or_a_partial_hides_is_masked(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def log_in(user: str, password: str, *more: str, token: str = "") -> None:
+            await asyncio.Event().wait()
+
+        background = Background()
+        background.start_soon(log_in, "me", "hunter2", "more")
+        background.start_soon(functools.partial(log_in, "you", token="hunter2"), "hunter2")
+        await asyncio.sleep(0)
+        await background.close()
+        await background.close()
+        assert "hunter2" not in caplog.text
+        assert [message.partition("log_in")[2] for message in caplog.messages] == [
+            "('me', ••••••••, 'more') was dropped at the stop.",
+            "('you', ••••••••, token=••••••••) was dropped at the stop.",
+        ]
 
     async def test_a_stop_finishes_the_work_before_the_hooks_that_close_what_it_uses(self) -> None:
         told: list[str] = []

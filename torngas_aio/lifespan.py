@@ -11,9 +11,11 @@ Begin with `Lifespan`.
 
 import asyncio
 import contextvars
+import functools
 import inspect
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from torngas_aio._closing import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed
@@ -119,7 +121,7 @@ class Background:
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[Any], tuple[Any, ...]] = {}  # with the arguments of its function
+        self._tasks: dict[asyncio.Task[Any], functools.partial[Any]] = {}  # with the call that each runs
         self._services: set[asyncio.Task[Any]] = set()
 
     def start_soon(
@@ -141,13 +143,14 @@ class Background:
                 f"start_soon() takes a function and its arguments, not {function!r}: "
                 "write start_soon(send, x), not start_soon(send(x))."
             )
-        title = name or str(getattr(function, "__qualname__", function))
+        call = functools.partial(function, *args)  # of a partial, it is one with the arguments of both
+        title = name or str(getattr(call.func, "__qualname__", type(call.func).__qualname__))
         task = asyncio.get_running_loop().create_task(_run(title, function, *args), name=title)
         if daemon:
             self._services.add(task)
             task.add_done_callback(self._services.discard)
         else:
-            self._tasks[task] = args
+            self._tasks[task] = call
             task.add_done_callback(self._forget)
 
     def __len__(self) -> int:
@@ -173,9 +176,11 @@ class Background:
             seconds: How long the tasks may take to end.
         """
         loop = asyncio.get_running_loop()
-        for task in _running(self._tasks, loop):
-            logger.error("The background task %s was dropped at the stop.", _called(task, self._tasks[task]))
-        await cancel_tasks({*_running(self._tasks, loop), *_running(self._services, loop)}, seconds)
+        dropped = _running(self._tasks, loop)
+        for task in dropped:
+            call = f"{task.get_name()}({_shown_arguments(self._tasks.pop(task))})"
+            logger.error("The background task %s was dropped at the stop.", call)
+        await cancel_tasks({*dropped, *_running(self._services, loop)}, seconds)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
@@ -185,10 +190,22 @@ def _running(tasks: Iterable[asyncio.Task[Any]], loop: asyncio.AbstractEventLoop
     return [task for task in tasks if task.get_loop() is loop and not task.done()]
 
 
-def _called(task: asyncio.Task[Any], arguments: tuple[Any, ...]) -> str:
-    """The call that *task* runs, with what sounds secret in its arguments masked."""
+def _shown_arguments(call: "functools.partial[Any]") -> str:
+    """The arguments of *call*, masked where the value or the parameter's name sounds secret."""
     showing = Showing(max_chars=200)
-    return f"{task.get_name()}({', '.join(escape_controls(showing.text(argument)) for argument in arguments)})"
+    shown = [showing.text(value, name) for value, name in zip(call.args, _names_of(call.func), strict=False)]
+    shown += [f"{name}={showing.text(value, name)}" for name, value in call.keywords.items()]
+    return escape_controls(", ".join(shown))
+
+
+def _names_of(function: Callable[..., Any]) -> Iterator[str | None]:
+    """The names of the positional parameters of *function*, then None without end."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # written in C, or no function
+        parameters = []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return itertools.chain((each.name for each in parameters if each.kind in positional), itertools.repeat(None))
 
 
 async def _run(title: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:

@@ -1,6 +1,7 @@
 """The HTTP/1.1 server and the request object that every front door yields.
 
     server.py      HTTPServer: options, listening sockets, graceful stop
+      accepting.py   taking connections   unix_sockets.py  whose a path is      tls.py  a context that can work
     protocol.py    one connection: bytes in, request heads out, deadlines, keep-alive
     channel.py     its transport: what goes out, back-pressure, clients that do not read
       head.py        a request head, checked and taken apart      fields.py   its header fields

@@ -117,7 +117,7 @@ def _place_of(thread: threading.Thread) -> str:
 class Watchdog:
     """Ends this process when it has not ended within a deadline, whatever its loop is doing.
 
-    A thread waits on a socket, so that `bite_in` may be called by a signal handler.
+    A thread waits on a socket, so that `set_deadline` may be called by a signal handler.
     """
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Watchdog:
         self._telling.setblocking(False)
         threading.Thread(target=self._watch, name="torngas_aio stop watchdog", daemon=True).start()
 
-    def bite_in(self, seconds: float) -> None:
+    def set_deadline(self, seconds: float) -> None:
         """Give the process *seconds* from now; a later call sets the deadline again."""
         self._telling.send(_seconds.pack(time.monotonic() + seconds))
 

@@ -251,7 +251,7 @@ async def _unless_stopped(start: Callable[[], Awaitable[Any]], stop: asyncio.Eve
     Raises:
         StoppedEarly: *stop* was set first.
     """
-    starting, stopped = asyncio.ensure_future(_started(start)), asyncio.ensure_future(stop.wait())
+    starting, stopped = asyncio.ensure_future(start()), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -260,10 +260,6 @@ async def _unless_stopped(start: Callable[[], Awaitable[Any]], stop: asyncio.Eve
     if is_late:
         raise StoppedEarly
     starting.result()
-
-
-async def _started(start: Callable[[], Awaitable[Any]]) -> None:
-    await start()
 
 
 async def _end(application: Any, door: FrontDoor, stopping: Stopping) -> None:
@@ -319,7 +315,7 @@ def _on_signals(handle: Callable[[int], None], deadline: Callable[[int], float])
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         # Not `loop.add_signal_handler`: a loop that is blocked calls no handlers, and could not be stopped.
-        watchdog.bite_in(deadline(next(signals)))
+        watchdog.set_deadline(deadline(next(signals)))
         loop.call_soon_threadsafe(handle, number)
 
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
