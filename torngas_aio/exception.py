@@ -12,6 +12,7 @@
     ├── Unavailable           (ConnectionError)  a store did not answer in time
     │   ├── CacheUnavailable
     │   └── DatabaseUnavailable
+    │       └── OutcomeUnknown              a COMMIT had no answer: kept or not, only the server knows
     ├── PoolExhausted         (TimeoutError)   every connection or thread stayed in use
     ├── ConcurrentUse         (RuntimeError)   one database session was used from two tasks at once
     ├── InvalidKey            (ValueError)     a cache key that the store could not hold safely
@@ -55,6 +56,7 @@ __all__ = [
     "InvalidKey",
     "InvalidSignature",
     "NotCallableError",
+    "OutcomeUnknown",
     "OutsideRequest",
     "PoolExhausted",
     "SerializationError",
@@ -198,6 +200,13 @@ class CacheUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """A database server is down, out of reach or too slow; the message never holds a password."""
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """A COMMIT that had no answer in time, or whose connection broke: the server may or may not have kept the work.
+
+    It is never retried by the framework, since that could do the work twice.
+    """
 
 
 class PoolExhausted(BaseError, TimeoutError):

@@ -46,5 +46,9 @@ def is_ended(connection: Any) -> bool:
 async def connect(**options: Any) -> Any:
     """Return an open connection; takes the arguments of `aiomysql.connect`, and raises what it raises."""
     connection = _Connection(**options)
-    await connection._connect()
+    try:
+        await connection._connect()
+    except BaseException:  # it closes itself after an Exception only: not when it is cancelled
+        connection.close()
+        raise
     return connection

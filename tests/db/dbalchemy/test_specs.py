@@ -92,7 +92,7 @@ def test_without_settings_connections_are_bounded_and_no_file_can_be_asked_for()
     assert spec.connect_seconds == 5
     assert spec.options["connect_args"]["local_infile"] is False
     assert spec.url.query == {"charset": "utf8mb4"}
-    assert spec.read_seconds is None
+    assert spec.read_seconds == 30.0
 
 
 def test_a_slave_has_a_weight_and_a_deadline() -> None:

@@ -104,7 +104,7 @@ class Database:
 
     def transaction(self) -> Transaction:
         """Return a transaction to use with `async with`; inside another one of this task, a savepoint."""
-        return Transaction(self._driver, self._timeout, self.pool, self._current)
+        return Transaction(self.pool, self._timeout, self._current)
 
     @overload
     def query(
@@ -389,7 +389,7 @@ class Database:
 
     async def _run_once(self, text: str, values: list[Any], returns_rows: bool) -> Result:
         async with self.pool.lease() as connection:
-            return await run_within(self._driver, self._timeout, connection, text, values, returns_rows)
+            return await run_within(self.pool, self._timeout, connection, text, values, returns_rows)
 
 
 def _number(name: str, value: Any) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 from torngas_aio._closing import close_safely
 from torngas_aio.db._diagnosis import advice_on
+from torngas_aio.db._outage import Outage
 from torngas_aio.db.basedb.drivers import Driver
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 
@@ -33,18 +34,24 @@ class Pool:
         wait_seconds: How long a caller waits for a connection when all are in use.
         recycle_seconds: An idle connection older than this is replaced; 0: never.
         keeps_idle: Whether a connection that comes back is kept, rather than closed.
+
+    Attributes:
+        driver: Opens the connections.
+        outage: Whether the server answers; None for SQLite.
+        in_use: How many connections are lent.
     """
 
     def __init__(
         self, driver: Driver, size: int, wait_seconds: float, recycle_seconds: float = 0, keeps_idle: bool = True
     ) -> None:
-        self._driver = driver
+        self.driver = driver
         self._size = size
         self._wait_seconds = wait_seconds
         self._recycle_seconds = recycle_seconds
         self._places = asyncio.Semaphore(size)
         self._idle: list[tuple[Any, float, float]] = []  # connection, when it was made, when it was last used
         self._keeps_idle = keeps_idle
+        self.outage = Outage(f"Database {driver.address}", self._probe) if driver.is_remote else None
         self.in_use = 0
 
     @property
@@ -61,8 +68,10 @@ class Pool:
 
         Raises:
             PoolExhausted: None came free in time.
-            DatabaseUnavailable: No connection could be made.
+            DatabaseUnavailable: No connection could be made, or the server is known to be down.
         """
+        if self.outage is not None:
+            self.outage.check()
         await self._take_place()
         try:
             connection, made_at = await self._idle_or_new()
@@ -70,7 +79,7 @@ class Pool:
             try:
                 yield connection
             except BaseException as exc:
-                if isinstance(exc, self._driver.statement_errors) and not self._driver.is_lost(exc):
+                if isinstance(exc, self.driver.statement_errors) and not self.driver.is_lost(exc):
                     await self._put_back(connection, made_at)
                 else:
                     await self._abandon(connection, made_at)
@@ -86,14 +95,16 @@ class Pool:
         """Abandon what lies idle: one connection broke, so the others are likely to be dead too."""
         idle, self._idle = self._idle, []
         for connection, _, _ in idle:
-            await close_safely(self._driver.address, partial(self._driver.abandon, connection))
+            await close_safely(self.driver.address, partial(self.driver.abandon, connection))
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed when they come back. Harmless when called twice."""
         self._keeps_idle = False
+        if self.outage is not None:
+            await self.outage.aclose()
         idle, self._idle = self._idle, []
         for connection, _, _ in idle:
-            await close_safely(self._driver.address, partial(self._driver.close, connection))
+            await close_safely(self.driver.address, partial(self.driver.close, connection))
 
     async def _take_place(self) -> None:
         if not self._places.locked():
@@ -104,7 +115,7 @@ class Pool:
                 await self._places.acquire()
         except TimeoutError:
             raise PoolExhausted(
-                f"{self._driver.address}: all {self._size} connections stayed in use for {self._wait_seconds:g} s. "
+                f"{self.driver.address}: all {self._size} connections stayed in use for {self._wait_seconds:g} s. "
                 "Raise pool_size, or look for what holds them: a transaction that waits, a slow statement."
             ) from None
 
@@ -113,30 +124,38 @@ class Pool:
             connection, made_at, used_at = self._idle.pop()
             now = time.monotonic()
             is_old = self._recycle_seconds and now - made_at > self._recycle_seconds
-            is_trusted = now - used_at <= PING_AFTER_SECONDS and not self._driver.is_doubtful(connection)
+            is_old = is_old or (self.outage is not None and used_at < self.outage.began_at)
+            is_trusted = now - used_at <= PING_AFTER_SECONDS and not self.driver.is_doubtful(connection)
             if not is_old and (is_trusted or await self._lives(connection)):
                 return connection, made_at
-            await close_safely(self._driver.address, partial(self._driver.abandon, connection))
+            await close_safely(self.driver.address, partial(self.driver.abandon, connection))
         try:
-            return await self._driver.connect(), time.monotonic()
+            return await self._connect(), time.monotonic()
         except Exception as exc:
-            error = self._driver.unavailable("no connection could be made", exc)
+            error = self.driver.unavailable("no connection could be made", exc)
             raise DatabaseUnavailable(f"{error} {advice_on(exc)}") from exc
+
+    async def _connect(self) -> Any:
+        connecting = self.driver.connect()
+        return await (connecting if self.outage is None else self.outage.watched(connecting))
+
+    async def _probe(self) -> None:
+        await self.driver.close(await self.driver.connect())
 
     async def _lives(self, connection: Any) -> bool:
         try:
             async with asyncio.timeout(PING_SECONDS):
-                await self._driver.ping(connection)
+                await self.driver.ping(connection)
         except Exception:  # noqa: BLE001  # a frontier: whatever a dead connection raises, it is replaced
             return False
         except BaseException:
-            await close_safely(self._driver.address, partial(self._driver.abandon, connection))
+            await close_safely(self.driver.address, partial(self.driver.abandon, connection))
             raise
         return True
 
     async def _put_back(self, connection: Any, made_at: float) -> None:
         if not self._keeps_idle:
-            await close_safely(self._driver.address, partial(self._driver.close, connection))
+            await close_safely(self.driver.address, partial(self.driver.close, connection))
         else:
             self._idle.append((connection, made_at, time.monotonic()))
 
@@ -145,8 +164,8 @@ class Pool:
 
         async def abandon() -> None:
             nonlocal is_whole
-            is_whole = await self._driver.abandon(connection)
+            is_whole = await self.driver.abandon(connection)
 
-        await close_safely(self._driver.address, abandon)
+        await close_safely(self.driver.address, abandon)
         if is_whole:
             await self._put_back(connection, made_at)

@@ -15,9 +15,10 @@ from typing import Any, Self
 
 from torngas_aio._closing import CLOSE_SECONDS
 from torngas_aio.context import current_scope
-from torngas_aio.db.basedb.drivers import Driver, Result
+from torngas_aio.db._deadlines import deadline_of
+from torngas_aio.db.basedb.drivers import Result
 from torngas_aio.db.basedb.pool import Pool
-from torngas_aio.exception import ArgumentError, DatabaseUnavailable
+from torngas_aio.exception import ArgumentError, DatabaseUnavailable, OutcomeUnknown
 
 __all__ = ["Current", "Transaction", "is_broken", "run_within"]
 
@@ -27,8 +28,9 @@ Current = ContextVar["Transaction | None"]
 class _Session:
     """The connection that a transaction and the savepoints in it share; one statement at a time."""
 
-    def __init__(self, driver: Driver, seconds: float, pool: Pool) -> None:
-        self.driver = driver
+    def __init__(self, pool: Pool, seconds: float) -> None:
+        self.pool = pool
+        self.driver = pool.driver
         self.seconds = seconds
         self.lease = pool.lease()
         self.connection: Any = None
@@ -44,7 +46,7 @@ class _Session:
             )
         async with self.lock:
             try:
-                return await run_within(self.driver, self.seconds, self.connection, sql, values, returns_rows)
+                return await run_within(self.pool, self.seconds, self.connection, sql, values, returns_rows)
             except BaseException as exc:
                 is_statements = isinstance(exc, self.driver.statement_errors) and not self.driver.is_lost(exc)
                 if not is_statements or self.driver.ends_transaction(exc):
@@ -59,8 +61,8 @@ class Transaction:
     their own, whose order would be anybody's guess.
     """
 
-    def __init__(self, driver: Driver, seconds: float, pool: Pool, current: Current) -> None:
-        self._driver = driver
+    def __init__(self, pool: Pool, seconds: float, current: Current) -> None:
+        self._driver = pool.driver
         self._current = current
         self._outer: Transaction | None = None
         self._seconds = seconds
@@ -108,14 +110,19 @@ class Transaction:
 
         Raises:
             ArgumentError: The transaction has ended already.
+            OutcomeUnknown: The COMMIT had no answer.
         """
         if not self.is_open or self._session is None:
             raise ArgumentError("This transaction has ended already: commit() once, or leave it to `async with`.")
         try:
             await self._session.run(f"RELEASE SAVEPOINT {self._savepoint}" if self._savepoint else "COMMIT")
-        except BaseException:
+        except BaseException as exc:
             await self._undo()
-            raise
+            if self._savepoint or not isinstance(exc, DatabaseUnavailable) or exc.__cause__ is None:
+                raise
+            raise OutcomeUnknown(
+                f"The outcome of a COMMIT is unknown: {exc} Read what was written before doing it again."
+            ) from exc
         await self._end()
 
     async def rollback(self) -> None:
@@ -159,7 +166,7 @@ class Transaction:
 
     async def _begin_outermost(self) -> None:
         for is_last in (False, True):
-            session = self._session = _Session(self._driver, self._seconds, self._pool)
+            session = self._session = _Session(self._pool, self._seconds)
             session.connection = await session.lease.__aenter__()
             try:
                 await session.run(self._driver.begin)
@@ -223,15 +230,17 @@ def is_broken(error: BaseException) -> bool:
 
 
 async def run_within(  # noqa: PLR0917  # one call site's worth of context
-    driver: Driver, seconds: float, connection: Any, sql: str, values: Any, returns_rows: bool
+    pool: Pool, seconds: float, connection: Any, sql: str, values: Any, returns_rows: bool
 ) -> Result:
-    """Run one statement within *seconds*.
+    """Run one statement within *seconds*; DDL has no deadline.
 
     Raises:
         DatabaseUnavailable: It took longer, or the connection broke.
     """
+    driver, outage = pool.driver, pool.outage
+    number = -1 if outage is None else outage.begin()
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(deadline_of(sql, seconds)):
             return await driver.execute(connection, sql, values, returns_rows)
     except TimeoutError as exc:
         raise DatabaseUnavailable(f"{driver.address}: no answer within {seconds:g} s to {sql[:200]!r}.") from exc
@@ -239,3 +248,6 @@ async def run_within(  # noqa: PLR0917  # one call site's worth of context
         if driver.is_lost(exc):
             raise driver.unavailable("the connection broke", exc) from exc
         raise
+    finally:
+        if outage is not None:
+            outage.end(number)

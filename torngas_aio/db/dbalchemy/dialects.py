@@ -9,7 +9,8 @@ Only what passes through an engine of ours is changed. Begin with `Guard`.
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.aiomysql import (
@@ -30,9 +31,13 @@ from sqlalchemy.dialects.postgresql.asyncpg import (
     AsyncAdapt_asyncpg_connection,
     AsyncAdapt_asyncpg_cursor,
     AsyncAdapt_asyncpg_dbapi,
+    AsyncAdapt_asyncpg_ss_cursor,
     PGDialect_asyncpg,
 )
 from sqlalchemy.util.concurrency import await_
+
+from torngas_aio.db._deadlines import deadline_of
+from torngas_aio.db._outage import Outage
 
 __all__ = ["AiomysqlDialect", "AsyncmyDialect", "AsyncpgDialect", "Guard", "register_dialects"]
 
@@ -68,9 +73,17 @@ class Guard:
     def _terminate_force_close(self) -> None:
         raise NotImplementedError
 
-    async def bounded(self, awaitable: Awaitable[_T], seconds: float | None = None) -> _T:
-        """Await *awaitable*, at most *seconds* or the engine's deadline; a lost connection is an OperationalError."""
-        deadline = seconds or self.dbapi.read_seconds
+    async def bounded(self, awaitable: Awaitable[_T], statement: str = "", seconds: float | None = None) -> _T:
+        """Await *awaitable*; a lost connection, or no answer in time, is an OperationalError.
+
+        Args:
+            statement: What is executed: DDL has no deadline.
+            seconds: Instead of the block's or the engine's deadline.
+        """
+        module = self.dbapi
+        deadline = seconds or deadline_of(statement, module.read_seconds)
+        outage: Outage | None = module.outage
+        number = -1 if outage is None else outage.begin()
         try:
             if deadline is None:
                 return await awaitable
@@ -83,6 +96,9 @@ class Guard:
             if not self.is_lost():
                 raise
             raise self._lost(f"the connection is closed ({exc})") from exc
+        finally:
+            if outage is not None:
+                outage.end(number)
 
     def _lost(self, why: str) -> Exception:
         error: Exception = self.dbapi.OperationalError(_LOST, f"Lost connection to MySQL server: {why}")
@@ -90,22 +106,38 @@ class Guard:
 
 
 class _ModuleMixin:
-    """The limits of one engine, kept where its connections find them."""
+    """The limits of one engine, and its server's state, kept where its connections find them."""
 
+    outage: Outage | None = None
     read_seconds: float | None = None
     connect_seconds: float = 10.0
     OperationalError: Any
 
+    async def watched(self, connecting: Awaitable[_T]) -> _T:
+        if self.outage is None:
+            return await connecting
+        return cast("_T", await self.outage.watched(connecting))
+
     async def greeted(self, connecting: Awaitable[_T]) -> _T:
         try:
             async with asyncio.timeout(self.connect_seconds):
-                return await connecting
+                return await self.watched(connecting)
         except TimeoutError as exc:
             raise self.OperationalError(
                 2003, f"Can't connect: no greeting within {self.connect_seconds:g} seconds"
             ) from exc
         except (RuntimeError, AttributeError) as exc:  # uvloop, when the server closes what it has just accepted
             raise self.OperationalError(2003, f"Can't connect: the server closed the connection ({exc})") from exc
+
+
+@contextmanager
+def _committing() -> Iterator[None]:
+    """Mark what is raised as an error of a COMMIT: whether it was kept is not known."""
+    try:
+        yield
+    except Exception as error:
+        error.is_of_commit = True  # type: ignore[attr-defined]  # read where errors are translated
+        raise
 
 
 # ------------------------------------------------------------------ the two MySQL drivers
@@ -127,13 +159,14 @@ class _MySQLGuard(Guard):
 
     def ping(self, reconnect: bool = False) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
-        await_(self.bounded(self._connection.ping(reconnect=False), PING_SECONDS))
+        await_(self.bounded(self._connection.ping(reconnect=False), seconds=PING_SECONDS))
 
     def autocommit(self, value: Any) -> None:
         await_(self.bounded(self._connection.autocommit(value)))
 
     def commit(self) -> None:
-        await_(self.bounded(self._connection.commit()))
+        with _committing():
+            await_(self.bounded(self._connection.commit()))
         self.is_clean = not self.is_shared
 
     def rollback(self) -> None:
@@ -172,11 +205,11 @@ class _GuardedCursor:
 
     async def _execute_async(self, operation: Any, parameters: Any) -> Any:
         self._adapt_connection.is_clean = False
-        return await self._adapt_connection.bounded(super()._execute_async(operation, parameters))  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
+        return await self._adapt_connection.bounded(super()._execute_async(operation, parameters), operation)  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
 
     async def _executemany_async(self, operation: Any, seq_of_parameters: Any) -> Any:
         self._adapt_connection.is_clean = False
-        return await self._adapt_connection.bounded(super()._executemany_async(operation, seq_of_parameters))  # type: ignore[misc]  # as above
+        return await self._adapt_connection.bounded(super()._executemany_async(operation, seq_of_parameters), operation)  # type: ignore[misc]  # as above
 
 
 class _GuardedStream(_GuardedCursor):
@@ -283,22 +316,66 @@ class AsyncmyDialect(_MySQLDialect, MySQLDialect_asyncmy):
 # ------------------------------------------------------------------ PostgreSQL
 
 
-class _AsyncpgCursor(AsyncAdapt_asyncpg_cursor):
+class _AsyncpgGuarded:
+    """Statements of one connection, each within the deadline."""
+
     __slots__ = ()
 
     _adapt_connection: Any
 
     async def _prepare_and_execute(self, operation: Any, parameters: Any) -> Any:
-        return await self._adapt_connection.bounded(super()._prepare_and_execute(operation, parameters))  # type: ignore[no-untyped-call]  # SQLAlchemy's is untyped
+        return await self._adapt_connection.bounded(super()._prepare_and_execute(operation, parameters), operation)  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
 
     async def _executemany(self, operation: Any, seq_of_parameters: Any) -> Any:
-        return await self._adapt_connection.bounded(super()._executemany(operation, seq_of_parameters))  # type: ignore[no-untyped-call]  # as above
+        return await self._adapt_connection.bounded(super()._executemany(operation, seq_of_parameters), operation)  # type: ignore[misc]  # as above
+
+
+class _AsyncpgCursor(_AsyncpgGuarded, AsyncAdapt_asyncpg_cursor):
+    __slots__ = ()
+
+
+class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
+    """A server-side cursor: each fetch crosses the wire."""
+
+    __slots__ = ()
+
+    async def _prepare_and_execute(self, operation: Any, parameters: Any) -> Any:
+        await super()._prepare_and_execute(operation, parameters)
+        self._cursor = _BoundedFetches(self._adapt_connection, self._cursor)
+
+
+class _BoundedFetches:
+    """asyncpg's cursor, whose fetches have the connection's deadline."""
+
+    def __init__(self, connection: Any, cursor: Any) -> None:
+        self._connection = connection
+        self._cursor = cursor
+
+    async def fetch(self, count: int) -> Any:
+        """Return the next rows, *count* at most."""
+        return await self._connection.bounded(self._cursor.fetch(count))
 
 
 class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
     __slots__ = ()
 
     _cursor_cls = _AsyncpgCursor
+    _ss_cursor_cls = _AsyncpgStream
+
+    def commit(self) -> None:
+        if self._transaction is not None:
+            with _committing():
+                self._settle(self._transaction.commit)
+
+    def rollback(self) -> None:
+        if self._transaction is not None:
+            self._settle(self._transaction.rollback)
+
+    def _settle(self, end: Any) -> None:
+        try:
+            await_(self.bounded(self._call_and_discard(end)))
+        except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
+            self._handle_exception(error)
 
     def is_lost(self) -> bool:
         return bool(self._connection.is_closed())
@@ -306,7 +383,7 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
     def ping(self) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
         try:
-            await_(self.bounded(self._async_ping(), PING_SECONDS))  # type: ignore[no-untyped-call]  # as above
+            await_(self.bounded(self._async_ping(), seconds=PING_SECONDS))  # type: ignore[no-untyped-call]  # as above
         except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
             self._handle_exception(error)
 
@@ -323,7 +400,7 @@ class _AsyncpgModule(_ModuleMixin, AsyncAdapt_asyncpg_dbapi):
     def connect(self, *args: Any, **kwargs: Any) -> _AsyncpgConnection:
         creator = kwargs.pop("async_creator_fn", self.asyncpg.connect)
         adapted = {name: kwargs.pop(name) for name in _ADAPTED if name in kwargs}
-        return await_(_AsyncpgConnection.create(self, creator(*args, **kwargs), **adapted))
+        return await_(_AsyncpgConnection.create(self, self.watched(creator(*args, **kwargs)), **adapted))
 
 
 class AsyncpgDialect(PGDialect_asyncpg):

@@ -22,13 +22,15 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 from torngas_aio._importing import import_object
 from torngas_aio.db._diagnosis import advice_on, said_by
+from torngas_aio.db._outage import Outage
 from torngas_aio.db.dbalchemy.dialects import register_dialects
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
-from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault
+from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault, OutcomeUnknown
 
 __all__ = ["Cluster", "Node", "begins_with_change", "make_engine"]
 
@@ -60,14 +62,16 @@ class Node:
         engine: Opens connections on first use, none before.
         weight: Share of the reads among the slaves.
         label: The server as messages name it.
+        outage: Whether the server answers; None for SQLite.
     """
 
-    __slots__ = ("_retry_at", "engine", "label", "sync_engine", "weight")
+    __slots__ = ("_retry_at", "engine", "label", "outage", "sync_engine", "weight")
 
     def __init__(self, name: str, spec: ServerSpec) -> None:
         self.label = f"{name!r}, {spec.label}"
         self.engine = make_engine(spec, self.label)
         self.sync_engine: Engine = self.engine.sync_engine
+        self.outage = None if spec.is_sqlite else _watch(self.engine, spec, self.label)
         self.weight = spec.weight
         self._retry_at = 0.0
 
@@ -132,6 +136,8 @@ class Cluster:
     async def aclose(self) -> None:
         """Close every pooled connection; the cluster can be used again afterwards."""
         for node in self.nodes:
+            if node.outage is not None:
+                await node.outage.aclose()
             await node.engine.dispose()
 
 
@@ -244,10 +250,37 @@ def _translator(label: str, account: str) -> Callable[[ExceptionContext], BaseEx
                 f"database {label}: no connection{account} ({said_by(error)}). {advice_on(error)}"
             )
         if context.is_disconnect:
+            if getattr(error, "is_of_commit", False):
+                return OutcomeUnknown(
+                    f"database {label}: the connection was lost ({said_by(error)}) during a COMMIT, whose outcome is "
+                    "unknown: read what was written before doing it again."
+                )
             return DatabaseUnavailable(f"database {label}: the connection was lost ({said_by(error)}).")
         return None
 
     return translate
+
+
+def _watch(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
+    """Have the engine's statements and connections watched; the probe is a connection beside the pool."""
+    dialect = engine.sync_engine.dialect
+    module: Any = engine.dialect.loaded_dbapi
+    if not hasattr(module, "outage"):  # not one of our dialects
+        return None
+
+    def open_and_close() -> None:
+        arguments, options = dialect.create_connect_args(spec.url)
+        connection = dialect.connect(*arguments, **{**options, **spec.options.get("connect_args", {})})
+        dialect.do_close(connection)
+
+    async def probe() -> None:
+        await greenlet_spawn(open_and_close)
+
+    module.outage = Outage(f"Database {label}", probe)
+    pool = engine.sync_engine.pool
+    if isinstance(pool, NamedPool):
+        pool.outage = module.outage
+    return module.outage  # type: ignore[no-any-return]  # set just above
 
 
 def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:

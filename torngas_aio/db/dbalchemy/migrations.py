@@ -20,6 +20,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData
 
+from torngas_aio.db._deadlines import limited
 from torngas_aio.db.dbalchemy.model import metadata_of, metadatas
 from torngas_aio.db.dbalchemy.registry import cluster_of
 from torngas_aio.exception import ArgumentError
@@ -131,8 +132,9 @@ class Migrations:
             return function(self._config)
 
         try:
-            async with cluster_of(self.name).master.engine.connect() as connection:
-                return await connection.run_sync(on)
+            with limited(None):  # a migration takes as long as its tables need
+                async with cluster_of(self.name).master.engine.connect() as connection:
+                    return await connection.run_sync(on)
         except CommandError as exc:
             raise ArgumentError(f"{self.name}: {exc}") from exc
 

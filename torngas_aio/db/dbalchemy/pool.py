@@ -1,6 +1,7 @@
 """The connection pool: first come, first served; a bounded wait; dead connections replaced before they are used.
 
-    checkout ── idle connection? ── idle for long, or unread bytes: ping ── lost: replaced, nobody notices
+    checkout ── server down: DatabaseUnavailable at once
+             ├─ idle connection? ── idle for long, or unread bytes: ping ── lost: replaced, nobody notices
              └─ all in use: wait in line ── deadline ─► PoolExhausted (answered 503), with a line in the log
 
 SQLAlchemy's asyncio pool lets a newcomer take a connection from under those who wait, and those who wait sit
@@ -20,6 +21,7 @@ from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
 
 from torngas_aio.db._diagnosis import advice_on, said_by
+from torngas_aio.db._outage import Outage
 from torngas_aio.db._transports import has_unread
 from torngas_aio.db.dbalchemy.dialects import Guard
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
@@ -130,17 +132,21 @@ class NamedPool(Pool):
     Attributes:
         label: The server as messages name it.
         account: User and database, for messages about connecting.
+        outage: Whether the server answers, where that is watched.
     """
 
     label = "database"
     account = ""
+    outage: Outage | None = None
 
     def recreate(self) -> Any:
         made: Any = super().recreate()
-        made.label, made.account = self.label, self.account
+        made.label, made.account, made.outage = self.label, self.account, self.outage
         return made
 
     def connect(self) -> Any:
+        if self.outage is not None:
+            self.outage.check()
         try:
             return super().connect()
         except OSError as exc:  # asyncpg lets them through; the other drivers have errors of their own
@@ -236,6 +242,8 @@ def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> Non
             return
         if isinstance(connection, Guard) and connection.is_lost():
             raise sa_exc.DisconnectionError("the server has closed it")
+        if isinstance(pool, NamedPool) and pool.outage is not None and since < pool.outage.began_at:
+            raise sa_exc.InvalidatePoolError("idle since before an outage")
         is_doubtful = isinstance(connection, Guard) and has_unread(connection.transport)
         if (is_doubtful or monotonic() - since > idle_seconds) and not ping(connection):
             raise sa_exc.InvalidatePoolError("no answer to a ping")

@@ -10,7 +10,7 @@ The only module of the layer that reads settings. Begin with `current_session`.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from torngas_aio._closing import Close, close_with_loop
 from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
+from torngas_aio.db._deadlines import limited
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.session import DbSession
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases
@@ -146,23 +147,31 @@ def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> D
     return session
 
 
+_SERVERS: Any = object()
+
+
 @asynccontextmanager
-async def session_scope(name: str = "default", **options: Any) -> AsyncIterator[DbSession]:
+async def session_scope(
+    name: str = "default", *, timeout: float | None = _SERVERS, **options: Any
+) -> AsyncIterator[DbSession]:
     """Give a session of the connection *name* to this block, and to `Model.session` and `Model.Q` within it.
 
     What was not committed is rolled back at the end. Inside a request it stands beside the request's session, with
     a transaction of its own; so each of several tasks can have one.
 
     Args:
+        timeout: Seconds that each statement of this block may go unanswered, None for ever; by default the server's
+            READ_TIMEOUT.
         options: Of SQLAlchemy's `AsyncSession`, such as `autoflush=False`.
     """
     session = open_session(name, **options)
     token = _scoped.set({**_scoped.get(_NONE), name: session})
-    try:
-        yield session
-    finally:
-        _leave(token, name, session)
-        await session.aclose()
+    with nullcontext() if timeout is _SERVERS else limited(timeout):
+        try:
+            yield session
+        finally:
+            _leave(token, name, session)
+            await session.aclose()
 
 
 def _leave(token: Any, name: str, session: DbSession) -> None:

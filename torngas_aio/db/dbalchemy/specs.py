@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from torngas_aio._masking import mask_url
+from torngas_aio.db._deadlines import STATEMENT_SECONDS
 from torngas_aio.db.dbalchemy.drivers import Driver, async_driver
 from torngas_aio.exception import ConfigError, UnknownAlias
 
@@ -26,9 +27,6 @@ logger = logging.getLogger("torngas_aio.db")
 PREFIX = "sqlalchemy."
 CONNECT_SECONDS = 5.0
 """How long opening one connection may take, where `connect_timeout` does not say."""
-
-SLAVE_READ_SECONDS = 30.0
-"""How long a slave may keep a statement waiting, where its READ_TIMEOUT does not say."""
 
 _SERVER_KEYS = (
     "ROLE", "DRIVER", "UID", "PASSWD", "HOST", "PORT", "DATABASE", "QUERY", "WEIGHT", "READ_TIMEOUT", "kwargs",
@@ -180,7 +178,7 @@ class _Parser:
             self.faults.append(f"{path}['ROLE'] = {raw['ROLE']!r}: write 'master' or 'slave'.")
         driver, drivername = self._driver(path, raw.get("DRIVER") or "sqlite+aiosqlite")
         weight = self._number(path, raw, "WEIGHT", 1.0)
-        read_seconds = self._number(path, raw, "READ_TIMEOUT", SLAVE_READ_SECONDS if role == "slave" else None)
+        read_seconds = self._number(path, raw, "READ_TIMEOUT", STATEMENT_SECONDS)
         url = self._url(path, raw, driver, drivername)
         options = self.common | self.engine_options(f"{path}['kwargs']", raw.get("kwargs") or _EMPTY)
         connect_seconds = self._connect_args(driver, options)

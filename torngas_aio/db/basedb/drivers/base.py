@@ -56,6 +56,8 @@ class Driver(ABC):
 
     dialect: ClassVar[Dialect]
     begin: ClassVar[str] = "BEGIN"
+    is_remote: ClassVar[bool] = True
+    """Whether connections cross a network, whose other end may fall silent."""
     max_size: int | None = None
     """The most connections that make sense, None for any number."""
 

@@ -34,6 +34,7 @@ class SQLiteDriver(Driver):
     """
 
     dialect = SQLITE
+    is_remote = False
     begin = "BEGIN IMMEDIATE"
 
     def __init__(self, db: str = ":memory:", busy_timeout: float = 5.0, uri: bool = False) -> None:
