@@ -112,18 +112,15 @@ class KeyMaker:
                 cannot take them), begins with a reserved `%b:`, KEY_FUNCTION puts it among the reserved keys,
                 or *version* is no integer.
         """
-        is_bytes = False
-        if type(key) is not str:
-            is_bytes = isinstance(key, bytes)
-            key = _text_of(key)
-        if not is_bytes and key.startswith(_BYTES):
+        text = key if type(key) is str else _text_of(key)
+        if text.startswith("%b:") and text is key:
             raise InvalidKey(f"{key!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
         if self._is_default and version is None:
-            made = self._opening + key
+            made = self._opening + text
         else:
-            made = self.function(key, self.key_prefix, self.version if version is None else _number(version))
+            made = self.function(text, self.key_prefix, self.version if version is None else _number(version))
             if made[:1] == "%":
-                self._refuse_reserved(made, is_bytes)
+                self._refuse_reserved(made, isinstance(key, bytes))
         # PERF: one look decides for nearly every key; only odd or long ones are looked at closely.
         if len(made) <= _SURE_LENGTH and made.isprintable() and not (self._refuses_spaces and " " in made):
             return made
@@ -176,7 +173,10 @@ def _text_of(key: Key) -> str:
     if isinstance(key, bytes):
         return f"%b:{key.hex()}"
     if isinstance(key, str):
-        return str.__str__(key)
+        text = str.__str__(key)
+        if text.startswith(_BYTES):
+            raise InvalidKey(f"{key!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
+        return text
     raise InvalidKey(f"{key!r} is of type {type(key).__name__}; a key is a str or bytes.")
 
 

@@ -134,7 +134,13 @@ class BaseCache(Store):
         """Return the value under *key*, *default* when there is none; a cached None is a value."""
         made = self.keys_of.make(key, version)
         data = await self.raw_get(made)
-        return default if data is None else await self._loaded(made, data, default)
+        if data is None:
+            return default
+        try:  # PERF: as `_loaded`, without a coroutine for each hit
+            return self.serializer.loads_for(made, data)
+        except InvalidSignature as exc:
+            await self._refuse_forged(made, data, exc)
+            return default
 
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
@@ -409,20 +415,20 @@ class BaseCache(Store):
         try:
             return self.serializer.loads_for(made, data)
         except InvalidSignature as exc:
-            if not self._has_met_forgery:
-                self._has_met_forgery = True
-                logger.error(
-                    "%s: %s It counts as absent and is removed, as all such values will be, without a further line. "
-                    "Its secret is another process's or a former one, it was stored before values were signed, or "
-                    "somebody else writes to the store.",
-                    self.label,
-                    exc,
-                )
-            await self._remove_forged(made, data)
+            await self._refuse_forged(made, data, exc)
             return default
 
-    async def _remove_forged(self, made: str, data: bytes) -> None:
-        """Remove *data*, so that `add`, `has_key` and the rest see the key as absent, too."""
+    async def _refuse_forged(self, made: str, data: bytes, error: InvalidSignature) -> None:
+        """Remove *data*, so that `add`, `has_key` and the rest see the key as absent, too; say so once."""
+        if not self._has_met_forgery:
+            self._has_met_forgery = True
+            logger.error(
+                "%s: %s It counts as absent and is removed, as all such values will be, without a further line. Its "
+                "secret is another process's or a former one, it was stored before values were signed, or somebody "
+                "else writes to the store.",
+                self.label,
+                error,
+            )
         with suppress(CacheUnavailable):  # it stays a miss
             if not self.can_swap:
                 await self.raw_delete(made)
