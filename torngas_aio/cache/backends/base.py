@@ -10,10 +10,7 @@ keys, versions, timeouts, serializing and single flight come from here. Begin wi
 """
 
 import asyncio
-import contextvars
 import inspect
-import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
@@ -22,17 +19,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 from torngas_aio.cache.attempts import Attempts, Loaders
 from torngas_aio.cache.backends.store import Store
 from torngas_aio.cache.flight import SingleFlight
+from torngas_aio.cache.forgeries import Forgeries, serializer_of
 from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
-from torngas_aio.cache.serializers import Serializer, make_serializer
-from torngas_aio.context import enter_request
+from torngas_aio.cache.refreshes import Refreshes
 from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature
-from torngas_aio.logger import OutageLog
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "Tokened"]
-
-logger = logging.getLogger("torngas_aio.cache")
-_outages = OutageLog(logger)
 
 T = TypeVar("T")
 
@@ -58,7 +51,6 @@ MISSING: Final = _Missing()
 
 _DEFAULT_SECONDS = 300.0
 _REMOVAL_SECONDS = 0.5
-_RUN_SECRET = secrets.token_bytes(32)
 
 
 class Tokened(NamedTuple):
@@ -107,12 +99,12 @@ class BaseCache(Store):
             refuses_spaces=self.refuses_spaces,
             owner=self.label,
         )
-        self.serializer = self._make_serializer(params)
+        self.serializer = serializer_of(params, is_shared=self.is_shared, owner=self.label)
         self.clock: Callable[[], float] = time.time
-        self._has_met_forgery = False
+        self._forgeries = Forgeries(self, self.label)
         self._set_deadline(self.deadline)
         self._flights = SingleFlight()
-        self._refreshes: dict[str, asyncio.Task[None]] = {}
+        self._refreshes = Refreshes(self.label)
 
     def _set_deadline(self, seconds: float) -> None:
         self.deadline = seconds
@@ -139,7 +131,7 @@ class BaseCache(Store):
         try:  # PERF: as `_loaded`, without a coroutine for each hit
             return self.serializer.loads_for(made, data)
         except InvalidSignature as exc:
-            await self._refuse_forged(made, data, exc)
+            await self._forgeries.remove(made, data, exc)
             return default
 
     async def set(
@@ -336,21 +328,7 @@ class BaseCache(Store):
 
         It runs outside the caller's request. Its error is logged.
         """
-        if name not in self._refreshes:
-            context = contextvars.copy_context()
-            context.run(enter_request, None)
-            task = asyncio.get_running_loop().create_task(self._refresh(name, work), context=context)
-            self._refreshes[name] = task  # owned here: it leaves by itself, or close() awaits it
-
-    async def _refresh(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except CacheUnavailable as exc:
-            _outages.report(self.label, "Kept values are not refreshed: %s", exc)
-        except Exception:  # a frontier: nobody waits for it
-            logger.exception("%s: refreshing %r failed; what is kept stays until it expires.", self.label, name)
-        finally:
-            self._refreshes.pop(name, None)
+        self._refreshes.soon(name, work)
 
     async def gets(self, key: Key, version: int | None = None) -> Tokened | None:
         """Return the value under *key* with its token for `cas`, None when there is none.
@@ -395,47 +373,13 @@ class BaseCache(Store):
 
     # Bytes and values
 
-    def _make_serializer(self, params: Mapping[str, Any]) -> Serializer:
-        spec = self.options.get("SERIALIZER", params.get("SERIALIZER"))
-        if spec is None:
-            spec = "signed-pickle" if self.is_shared else "pickle"
-        if spec != "signed-pickle" or "SECRET_KEY" in self.options or not self.is_shared:
-            return make_serializer(spec, self.options)
-        secret = params.get("SECRET_KEY")
-        if secret is None:
-            logger.warning(
-                "%s signs its values with a random secret, made for this run: no other process and no later run can "
-                "read them. Set TORNADO_CONF['cookie_secret'], or OPTIONS['SECRET_KEY'].",
-                self.label,
-            )
-        return make_serializer(spec, {"SECRET_KEY": secret or params.get("RUN_SECRET") or _RUN_SECRET})
-
     async def _loaded(self, made: str, data: bytes, default: Any) -> Any:
         """Return the value of *data*, found under *made*; *default* where its signature is none of ours."""
         try:
             return self.serializer.loads_for(made, data)
         except InvalidSignature as exc:
-            await self._refuse_forged(made, data, exc)
+            await self._forgeries.remove(made, data, exc)
             return default
-
-    async def _refuse_forged(self, made: str, data: bytes, error: InvalidSignature) -> None:
-        """Remove *data*, so that `add`, `has_key` and the rest see the key as absent, too; say so once."""
-        if not self._has_met_forgery:
-            self._has_met_forgery = True
-            logger.error(
-                "%s: %s It counts as absent and is removed, as all such values will be, without a further line. Its "
-                "secret is another process's or a former one, it was stored before values were signed, or somebody "
-                "else writes to the store.",
-                self.label,
-                error,
-            )
-        with suppress(CacheUnavailable):  # it stays a miss
-            if not self.can_swap:
-                await self.raw_delete(made)
-                return
-            found = await self.raw_read(made)
-            if found is not None and found.data == data:
-                await self.raw_drop(made, found.token)
 
     async def _remove_stale(self, keys: Iterable[str]) -> None:
         """Remove values that a failed `set` was to replace, as far as the store can be reached."""
@@ -451,11 +395,7 @@ class BaseCache(Store):
 
     async def close(self) -> None:
         """Close what is open; the next operation opens it again. Harmless when called twice."""
-        refreshes = list(self._refreshes.values())
-        for task in refreshes:
-            task.cancel()
-        if refreshes:
-            await asyncio.wait(refreshes)
+        await self._refreshes.aclose()
         await self.raw_close()
 
     def life(self, timeout: float | None) -> float | None:
