@@ -4,7 +4,7 @@ import pytest
 
 from tests.contracts.cache.subject import Subject
 from torngas_aio.cache.backends.base import MISSING, BaseCache
-from torngas_aio.exception import CacheUnavailable, SerializationError
+from torngas_aio.exception import CacheUnavailable
 
 
 async def test_a_value_comes_back_as_it_went(cache: BaseCache) -> None:
@@ -64,22 +64,6 @@ async def test_an_expired_key_counts_as_absent(subject: Subject) -> None:
     assert not await cache.has_key("short")
     assert await cache.add("short", "again")
     assert await cache.get_many(["long", "ever"]) == {"long": "v", "ever": "v"}
-
-
-class Unwritable:
-    def __reduce__(self) -> str:
-        raise RuntimeError("not to be kept")
-
-
-@pytest.mark.parametrize("serializer", ["signed-pickle", "pickle", "json"])
-async def test_a_set_that_fails_leaves_no_old_value(subject: Subject, serializer: str) -> None:
-    options = {"SERIALIZER": serializer, "SECRET_KEY": "sixteen bytes at least"}
-    cache = subject.make(OPTIONS=options)
-    await cache.set_many({"a": 1, "b": 1, "c": 1, "d": 1, "e": 1})
-    for call in (cache.set("a", Unwritable()), cache.set_many({"b": 2, "c": Unwritable()})):
-        with pytest.raises(SerializationError):
-            await call
-    assert await cache.get_many(["a", "b", "c", "d", "e"]) == {"d": 1, "e": 1}
 
 
 async def test_a_set_that_the_store_refuses_leaves_no_old_value(

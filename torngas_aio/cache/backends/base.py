@@ -137,10 +137,10 @@ class BaseCache(Store):
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
-        """Put *value* under *key*, whatever was there; what was there is removed when that fails."""
+        """Put *value* under *key*, whatever was there; what was there is removed when the store fails to."""
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
+        data = self.serializer.dumps_for(made, value)
         try:
-            data = self.serializer.dumps_for(made, value)
             if seconds == 0:
                 await self.raw_delete(made)
             else:
@@ -237,8 +237,8 @@ class BaseCache(Store):
         """
         seconds = self.life(timeout)
         made = {self.keys_of.make(key, version): key for key in data}
+        items = {finished: self.serializer.dumps_for(finished, data[key]) for finished, key in made.items()}
         try:
-            items = {finished: self.serializer.dumps_for(finished, data[key]) for finished, key in made.items()}
             if seconds == 0:
                 await self.raw_delete_many(items)
                 return []

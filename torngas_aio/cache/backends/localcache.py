@@ -21,7 +21,6 @@ from torngas_aio.cache.backends.shelf import FOREVER, Entry, Kind, Location, kin
 from torngas_aio.cache.backends.store import Swap, Versioned
 from torngas_aio.cache.keys import Key
 from torngas_aio.cache.serializers import PickleSerializer
-from torngas_aio.exception import SerializationError
 
 __all__ = ["LocMemCache"]
 
@@ -77,11 +76,7 @@ class LocMemCache(BaseCache):
         made = self.keys_of.make(key, version)
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else self.life(timeout)
         now = self.clock()
-        try:
-            entry = self._entry(made, value, FOREVER if seconds is None else now + seconds)
-        except SerializationError:
-            self._entries.pop(made, None)  # a failed `set` leaves no old value behind
-            raise
+        entry = self._entry(made, value, FOREVER if seconds is None else now + seconds)
         if seconds == 0:
             self._entries.pop(made, None)
             return
