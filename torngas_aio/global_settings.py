@@ -31,9 +31,9 @@ contradict them, the proxy's own address counts, and a warning asks for this set
 IPV4_ONLY: bool = True
 """Listen on IPv4 only, also where the address has IPv6 names."""
 
-REQUEST_TIMEOUT: float | None = None
-"""Seconds for a request's body, request hooks and method together; then it is cancelled and answered 503. None: no
-limit."""
+REQUEST_TIMEOUT: float | None = 60.0
+"""Seconds for a request's hooks and method until the first byte of the answer; then it is cancelled and answered 503.
+The time that its body needs to arrive is not counted. None or 0: no limit."""
 
 ETAG: bool = False
 """Hash each body into an `Etag` header and answer `If-None-Match` with 304, as plain Tornado does. A handler

@@ -12,6 +12,7 @@ Begin with `ExecutingHandler.serve`.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
 from inspect import isawaitable, unwrap
@@ -53,7 +54,7 @@ class ExecutingHandler(CompletingHandler):
     """Cancel the method, and roll back, when the client goes away; else it runs to its end."""
 
     request_timeout: float | None = None
-    """Seconds for body, request hooks and method together; None: the application's, 0: none."""
+    """Seconds until the first byte of the answer, the body's arrival not counted; None: the application's, 0: none."""
 
     max_body_size: int | None = None
     """The largest body in bytes, larger ones are answered 413; None: the server's, 10 MiB by default."""
@@ -63,6 +64,10 @@ class ExecutingHandler(CompletingHandler):
 
     _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
+    _timer: asyncio.TimerHandle | None = None
+    _counted_from = 0.0  # when the body had arrived, by the loop's clock; 0: the request's start
+    _is_receiving = False
+    _is_late = False  # its time is used up, and its task was cancelled for that
     _prepares = False  # `prepare` is overridden, by the class or a mixin
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -74,7 +79,7 @@ class ExecutingHandler(CompletingHandler):
         result = super().prepare()
         return COMPLETED if result is None else result
 
-    async def serve(  # noqa: C901  PERF: one coroutine for the whole run
+    async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
         self, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
     ) -> None:
         """Answer the request, whatever its code raises: BaseExceptions too.
@@ -102,19 +107,24 @@ class ExecutingHandler(CompletingHandler):
                 if not self._auto_finish and not self._finished:
                     await self._until_finished()
                 self._has_returned = True
+                if self._is_late:  # and has not minded
+                    self._uncancel()
                 if not self._finished or self._was_interrupted:
                     self._finish_at_end()
             except BaseException as exc:  # the request's frontier: answered and logged
-                if is_imposed(exc):
+                failure = exc if not self._is_late else self._as_late(exc)
+                if is_imposed(failure):
                     raise
                 self._has_returned = True
-                await self._answer_error(exc, may_replace=self._was_interrupted)
+                await self._answer_error(failure, may_replace=self._was_interrupted)
             if self._is_pending or self._completion is not None:
                 await (self._complete_all() if self._has_company() else self._complete_straight(None))
         except (asyncio.CancelledError, GeneratorExit) as exc:
             await self._give_up(exc)
             raise
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             request: Any = self.request
             if request._scope is not None:
                 await request._scope.aclose()
@@ -128,17 +138,55 @@ class ExecutingHandler(CompletingHandler):
             raise RuntimeError("The response's completion was cancelled: what it promises may not have been kept.")
         self.finish()
 
-    async def _perform_bounded(self, args: Any, kwargs: Any, seconds: float | None) -> Any:
+    async def _perform_cancellable(self, args: Any, kwargs: Any) -> Any:
         self._task = asyncio.current_task()
         try:
-            async with asyncio.timeout(seconds or None) as deadline:
-                return await self._perform(args, kwargs)
-        except TimeoutError as exc:
-            if deadline.expired():
-                raise HTTPError(503, "The request took more than %g s.", seconds) from exc
-            raise
+            return await self._perform(args, kwargs)
         finally:
             self._task = None
+
+    def _limit_time(self, seconds: float) -> None:
+        """Have `_look` called when *seconds* are over: by the connection's sweep, where that is exact enough."""
+        watch: Any = getattr(self.request.connection, "watch", None)
+        if watch is None or not watch(self._look, seconds):
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._look_by_timer, asyncio.current_task())
+
+    def _look_by_timer(self, task: asyncio.Task[Any] | None) -> None:
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        again = self._look(task, loop.time())
+        self._timer = loop.call_at(again, self._look_by_timer, task) if again < math.inf else None
+
+    def _look(self, task: asyncio.Task[Any], now: float) -> float:
+        """Cancel *task* if the request's time is over and nothing was sent; return when to look again."""
+        seconds = self._time_limit()
+        if self._has_returned or self._headers_written or not seconds:
+            return math.inf
+        if self._is_receiving:
+            self._counted_from = now
+        if now < self._counted_from + seconds:
+            return self._counted_from + seconds
+        self._is_late = True
+        task.cancel()
+        return math.inf
+
+    def _time_limit(self) -> float | None:
+        seconds = self.request_timeout
+        if seconds is None:
+            seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
+        return seconds
+
+    def _uncancel(self) -> int:
+        task = asyncio.current_task()
+        return 0 if task is None else task.uncancel()
+
+    def _as_late(self, exc: BaseException) -> BaseException:
+        """Return the 503 that the cancellation of `_look` stands for; any other exception as it is."""
+        if self._uncancel() or not isinstance(exc, asyncio.CancelledError):
+            return exc
+        error = HTTPError(503, "The request took more than %g s.", self._time_limit())
+        error.__cause__ = exc
+        return error
 
     def _performed(self, args: Any, kwargs: Any) -> Awaitable[Any] | None:
         """Do what `_perform` does, or leave it to that; return what is still to be awaited.
@@ -146,10 +194,12 @@ class ExecutingHandler(CompletingHandler):
         PERF: where nothing comes before the method, it is awaited without a coroutine around it: -0.3 us a request.
         """
         seconds = self.request_timeout
-        if seconds is None:
+        if seconds is None:  # PERF: `_time_limit`, without the call
             seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
-        if seconds or self.cancel_on_disconnect:
-            return self._perform_bounded(args, kwargs, seconds)
+        if seconds:
+            self._limit_time(seconds)
+        if self.cancel_on_disconnect:
+            return self._perform_cancellable(args, kwargs)
         cls = type(self)
         request: Any = self.request
         if (
@@ -297,20 +347,29 @@ class ExecutingHandler(CompletingHandler):
         if self.spool_body and not self._stream_request_body:
             await self._spool(body)
         elif not self._stream_request_body:
-            self.request.body = body.data if body.is_complete else await body.read_all()
+            self.request.body = body.data if body.is_complete else await self._arrived(body.read_all())
 
     async def _spool(self, body: Any) -> None:
         request: Any = self.request
         spool = Spool()
         scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
-        while chunk := await body.read_chunk():
+        while chunk := await self._arrived(body.read_chunk()):
             await spool.write(chunk)
         await request.take_spool(spool)
 
     async def _receive(self) -> None:
         body: Any = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
-        while chunk := await body.read_chunk():
+        while chunk := await self._arrived(body.read_chunk()):
             await _settled(self.data_received(chunk))
+
+    async def _arrived(self, reading: Awaitable[bytes]) -> bytes:
+        """Return what *reading* gives; the time until then is the client's, and does not count."""
+        self._is_receiving = True
+        try:
+            return await reading
+        finally:
+            self._is_receiving = False
+            self._counted_from = asyncio.get_running_loop().time()
 
     async def _until_finished(self) -> None:
         """Wait for a `finish()` that comes later, from elsewhere; or for the client to go."""

@@ -20,6 +20,7 @@ from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, Reque
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
 from torngas_aio.http.contract import Successor
 from torngas_aio.http.head import Head
+from torngas_aio.http.limits import NEVER
 from torngas_aio.http.proxies import Peer
 from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
 from torngas_aio.http.stream import StreamProtocol
@@ -56,6 +57,8 @@ class HTTPExchange(HTTPConnection):
     keeps_alive = True
     is_detached = False
     status = 0
+    look_at = NEVER  # when the sweep is to ask `look`
+    look: Callable[[asyncio.Task[Any], float], float]
 
     def __init__(self, protocol: "HTTPProtocol", head: Head, body: IncomingBody | NoBody, context: Peer) -> None:
         self._protocol = protocol
@@ -65,6 +68,18 @@ class HTTPExchange(HTTPConnection):
         if type(head) is not Head:
             self._is_modern = head.version == "HTTP/1.1"
             self.keeps_alive = head.keeps_alive
+
+    def watch(self, look: Callable[[asyncio.Task[Any], float], float], seconds: float) -> bool:
+        """Have the sweep call *look* with the request's task and the time when *seconds* are over.
+
+        It returns when to be called again, infinity for never. False: the sweep is too coarse for so few seconds.
+        """
+        hub = self._protocol.hub
+        if seconds < 5 * hub.tick:
+            return False
+        self.look_at = hub.soon + seconds
+        self.look = look
+        return True
 
     # The whole answer at once
 

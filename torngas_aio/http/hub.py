@@ -2,7 +2,7 @@
 
     arriving      accepted, but not ready yet (TLS)     waited for a moment when the server stops
     connections   every open HTTP connection          swept for deadlines, once a tick
-    running       the task of every request           awaited, or cancelled, when the server stops
+    running       the task of every request           swept too; awaited, or cancelled, when the server stops
     successors    protocols of connections that left HTTP    cut when the server stops
 
 Begin with `Hub.start`.
@@ -145,8 +145,11 @@ class Hub:
         now = self._look_at_clock()
         for connection in list(self.connections):
             connection.check(now)
-        # Without connections there is nothing to watch: the next one starts the clock again.
-        self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections else None
+        for exchange, task in list(self.running.items()):
+            if now >= exchange.look_at:
+                exchange.look_at = exchange.look(task, now)
+        # Without any there is nothing to watch: the next connection starts the clock again.
+        self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections or self.running else None
 
     def close(self) -> None:
         """Stop the clock, and take no more connections."""
