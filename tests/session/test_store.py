@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -24,6 +25,7 @@ class RemoteCache(LocMemCache):
         super().__init__(location)
         self.trips: list[str] = []
         self.is_down = False
+        self.fails_after = 10**9
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
@@ -33,7 +35,7 @@ class RemoteCache(LocMemCache):
         async def travel(*args: Any) -> Any:
             self.trips.append(name)
             await asyncio.sleep(0)
-            if self.is_down:
+            if self.is_down or len(self.trips) > self.fails_after:
                 raise CacheUnavailable("CACHES['far'] at 10.9.9.9:6379: no answer within 2 s.")
             answer = await operation(*args)
             await asyncio.sleep(0)
@@ -307,6 +309,24 @@ async def test_a_login_costs_the_same_however_many_sessions_the_user_has(
     assert [await visitor.data() for visitor in visitors[::100]] == [{}] * 15
     assert await store.revoke_user(7) == 0
     assert not [key for key in cache._location.reserved.entries if key.startswith("%u:")]
+
+
+@pytest.mark.parametrize("sessions", [3, 200])
+@pytest.mark.parametrize("trips", range(8))
+async def test_a_revoking_that_failed_is_done_by_the_next(cache: RemoteCache, sessions: int, trips: int) -> None:
+    store = opened(cache).store
+    visitors = [Visitor(store) for _ in range(sessions)]
+    for visitor in visitors:
+        async with visitor.request() as session:
+            session.bind_user(7)
+            session["n"] = 1
+    cache.fails_after = len(cache.trips) + trips
+    with suppress(CacheUnavailable):
+        await store.revoke_user(7)
+    cache.fails_after = 10**9
+    await store.revoke_user(7)
+    assert [await visitor.data() for visitor in visitors] == [{}] * sessions
+    assert not [key for key in cache._location.reserved.entries if key.startswith("%s:")]
 
 
 async def test_a_list_of_sessions_that_an_earlier_version_wrote_goes_on(cache: RemoteCache) -> None:

@@ -130,17 +130,25 @@ class SessionStore:
 
         Args:
             keep: The id of one that goes on, such as the caller's own.
+
+        Raises:
+            CacheUnavailable: The store does not answer; another call ends what this one has not.
         """
-        ids = await self._users.take(str(user))
-        if keep is not None and keep in ids:
-            ids.remove(keep)
+        ended, is_kept = 0, False
+
+        async def end(ids: list[str]) -> None:
+            nonlocal ended, is_kept
+            is_kept = is_kept or keep in ids
+            keys = [self._vault.session_key(session_id) for session_id in ids if session_id != keep]
+            for start in range(0, len(keys), _REVOKED_AT_ONCE):
+                share = keys[start : start + _REVOKED_AT_ONCE]
+                found = await self._vault.get_many(share)
+                ended += sum(Record.load(data, self.config.serializer) is not None for data in found.values())
+                await self._vault.delete(*share)
+
+        await self._users.forget(str(user), end)
+        if keep is not None and is_kept:
             await self._users.add(str(user), keep)
-        ended = 0
-        for start in range(0, len(ids), _REVOKED_AT_ONCE):
-            keys = [self._vault.session_key(session_id) for session_id in ids[start : start + _REVOKED_AT_ONCE]]
-            found = await self._vault.get_many(keys)
-            ended += sum(Record.load(data, self.config.serializer) is not None for data in found.values())
-            await self._vault.delete(*keys)
         return ended
 
     # Opening

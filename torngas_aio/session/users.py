@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from torngas_aio.cache.backends.store import Versioned
@@ -69,13 +69,21 @@ class UserIndex:
         """Tell whether *session_id* is noted for *user*."""
         return session_id in (await self._leaf(user, session_id)).ids
 
-    async def take(self, user: str) -> list[str]:
-        """Return the ids noted for *user*, ended ones among them, and forget them in one step."""
-        key = self._root(user)
-        while (seen := await self._vault.read(key)) is not None:
-            if await self._vault.drop(key, seen.token):
-                return await self._collected(key, [seen.data])
-        return []
+    async def forget(self, user: str, end: Callable[[list[str]], Awaitable[None]]) -> None:
+        """Have *end* awaited with the ids noted for *user*, ended ones among them, and forget them then.
+
+        What is noted meanwhile is given to *end* as well, or its login finds itself forgotten. When *end* or the
+        store fails, another call finds everything again.
+        """
+        root = self._root(user)
+        while (seen := await self._vault.read(root)) is not None:
+            ids, lists = await self._collected(root, seen.data)
+            await end(ids)
+            if await self._vault.drop(root, seen.token):
+                late, lists = await self._collected(root, seen.data) if lists else ([], lists)
+                await end(sorted(set(late) - set(ids)))
+                await self._vault.delete(*lists)
+                return
 
     async def _leaf(self, user: str, session_id: str) -> _Leaf:
         """Return the list to which *session_id* belongs."""
@@ -118,16 +126,20 @@ class UserIndex:
         found = {keys[key] for key in await self._vault.get_many(keys)}
         return [*(each for each in ids[:-_UNDER_WAY] if each in found), *ids[-_UNDER_WAY:]]
 
-    async def _collected(self, root: str, stored: list[bytes]) -> list[str]:
-        """Return the ids in *stored* and in all lists below, which are removed."""
+    async def _collected(self, root: str, data: bytes) -> tuple[list[str], list[str]]:
+        """Return the ids in *data* and in all lists below, and the keys of these lists."""
         ids: list[str] = []
+        lists: dict[str, None] = {}
+        stored = [data]
         while stored:
-            nodes = [_ids(data) for data in stored]
+            nodes = [_ids(each) for each in stored]
             ids += [each for node in nodes if isinstance(node, list) for each in node]
-            keys = [_below(root, node, letter) for node in nodes if isinstance(node, str) for letter in _ALPHABET]
-            stored = list((await self._vault.get_many(keys)).values()) if keys else []
-            await self._vault.delete(*keys)
-        return ids
+            nonces = dict.fromkeys(node for node in nodes if isinstance(node, str))
+            keys = [key for nonce in nonces for key in _all_below(root, nonce) if key not in lists]
+            found = await self._vault.get_many(keys) if keys else {}
+            lists |= dict.fromkeys(found)
+            stored = list(found.values())
+        return ids, list(lists)
 
     def _root(self, user: str) -> str:
         digest = hashlib.blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16)
@@ -136,6 +148,10 @@ class UserIndex:
 
 def _below(root: str, nonce: str, letter: str) -> str:
     return f"{root}:{nonce}:{letter}"
+
+
+def _all_below(root: str, nonce: str) -> list[str]:
+    return [_below(root, nonce, letter) for letter in _ALPHABET]
 
 
 def _ids(data: bytes) -> list[str] | str:

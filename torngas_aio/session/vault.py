@@ -68,7 +68,12 @@ class Vault:
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Return what stands under those of *keys* that are there; one round trip."""
-        return await self._cache.raw_get_many(keys)
+        listed = list(keys)
+        found = await self._cache.raw_get_many(listed)
+        for key in listed:
+            if key not in found and self._cache.is_down_for(key):
+                await self.read(key)  # a miss because its server is down is none: this raises
+        return found
 
 
 class LockedVault(Vault):

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from tests.cache.backends.storm import storm
+from tests.contracts.session.visitor import Visitor
 from tests.services.memcached import MemcachedServer
 from tests.services.process import HOST
 from tests.services.proxy import Proxy
@@ -20,6 +21,7 @@ from torngas_aio.cache.backends._memcached_link import MemcachedLink
 from torngas_aio.cache.backends.base import MISSING
 from torngas_aio.cache.backends.memcached import MemcachedCache
 from torngas_aio.exception import CacheUnavailable, ValueTooLarge
+from torngas_aio.session import SessionConfig, SessionStore
 
 pytestmark = pytest.mark.memcached
 
@@ -271,6 +273,27 @@ async def test_keys_of_a_dead_server_move_only_when_told(make: Make, three: list
         await cache.set(key, 1)
     with pytest.raises(CacheUnavailable):
         await cache.set(key, 1)
+
+
+async def test_a_session_whose_server_is_down_is_no_dead_one(make: Make, three: list[MemcachedServer]) -> None:
+    cache = make([server.address for server in three])
+    store = SessionStore(cache, SessionConfig.of({"secret_key": "a long random text for these tests"}))
+    visitors: list[Visitor] = []
+    while len({cache._node(visitor_key(store, each)).pool.name for each in visitors}) < 2:
+        visitors.append(Visitor(store))
+        async with visitors[-1].request() as session:
+            session["user"] = len(visitors)
+    dead, live = visitors[0], visitors[-1]
+    await store.revoke(str(dead.cookie).split(".")[0])
+    name = cache._node(visitor_key(store, live)).pool.name
+    next(server for server in three if server.address == name).process.kill()
+    for _ in range(3):
+        with pytest.raises(CacheUnavailable):
+            await store.open([str(dead.cookie), str(live.cookie)], "10.0.0.1")
+
+
+def visitor_key(store: SessionStore, visitor: Visitor) -> str:
+    return store._vault.session_key(str(visitor.cookie).split(".")[0])
 
 
 # Frozen, cut, cancelled
