@@ -64,8 +64,8 @@ class Forgeries:
             self._was_told = True
             logger.error(
                 "%s: %s It counts as absent and is removed, as all such values will be, without a further line. Its "
-                "secret is another process's or a former one, it was stored before values were signed, or somebody "
-                "else writes to the store.",
+                "secret is another process's or a former one, it was stored before values were signed, or another "
+                "program writes to the store.",
                 self._owner,
                 error,
             )

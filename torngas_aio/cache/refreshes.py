@@ -49,7 +49,7 @@ class Refreshes:
             await work()
         except CacheUnavailable as exc:
             _outages.report(self._owner, "Kept values are not refreshed: %s", exc)
-        except Exception:  # a frontier: nobody waits for it
+        except Exception:  # the task ends here, and no caller awaits it
             logger.exception("%s: refreshing %r failed; what is kept stays until it expires.", self._owner, name)
         finally:
             self._tasks.pop(name, None)

@@ -2,7 +2,7 @@
 
     'signed-pickle'  any Python object, signed (keyed BLAKE2b) and bound to its key; a forged value is a miss.
                      The default of shared stores. OPTIONS['SECRET_KEY'], else the project's cookie_secret
-    'pickle'         any Python object, unsigned: whoever can write to the store can run code here.
+    'pickle'         any Python object, unsigned: a program that can write to the store can run code here.
                      The default in this process's memory
     'safe-pickle'    the bytes of 'pickle'; plain data types only, no code of any kind is loaded
     'json'           plain data, readable by other programs

@@ -266,7 +266,7 @@ class SessionStore:
             if renewed is not None and seen is not None:
                 swap = await self._vault.swap(old_key, renewed, seen.token, _RENEWED_SECONDS)
                 is_moved, now = swap.is_done, swap.current
-            else:  # gone or renewed: so it must still be, or somebody has revoked it meanwhile
+            else:  # gone or renewed: so it must still be, or the user was revoked meanwhile
                 now = await self._vault.read(old_key)
                 is_moved = (now and now.data) == (seen and seen.data)
             if not is_moved:  # another request was faster: take its changes along

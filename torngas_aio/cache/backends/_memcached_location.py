@@ -25,7 +25,7 @@ DEFAULT_POOL_SIZE = 16
 """Connections to each server."""
 
 DEFAULT_IDLE_SECONDS = 60.0
-"""Seconds after which a connection that nobody used is closed."""
+"""Seconds after which an unused connection is closed."""
 
 MAX_VALUE_BYTES = 1024 * 1024 - 512
 """What memcached's default of 1 MB (-I) leaves for the value."""

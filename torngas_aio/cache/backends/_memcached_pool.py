@@ -203,7 +203,7 @@ class MemcachedPool:
             self._close_idle_at(link.idle_since + self._idle_seconds)
 
     def _close_idle(self) -> None:
-        """Close the connections that nobody has used for a while: bursts leave as many as the pool has places."""
+        """Close the connections that were unused for a while: bursts leave as many as the pool has places."""
         self._idle_timer = None
         ends_at = self._loop.time() - self._idle_seconds
         while self._idle and self._idle[0].idle_since <= ends_at:

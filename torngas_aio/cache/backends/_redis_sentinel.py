@@ -114,7 +114,7 @@ class SentinelWatch:
                 await self._listen(node)
             except (RedisError, OSError, TimeoutError) as exc:
                 logger.debug("The sentinel at %s:%d is not heard: %s", *node, exc)
-            except Exception:  # a frontier: the next try may succeed
+            except Exception:  # the task goes on: the next try may succeed
                 logger.exception("Listening to the sentinel at %s:%d failed.", *node)
             await asyncio.sleep(AGAIN_SECONDS)
 
