@@ -1,9 +1,11 @@
 """Static files: names that are none, If-Range, files that change; and compression."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.handler.conftest import OpenClient
@@ -111,6 +113,23 @@ async def test_head_is_answered_as_get(open_client: OpenClient, folder: Path, na
     assert pairs[0] == pairs[1]
     assert head.headers.get("content-length") in {None, got.headers["content-length"]}
     assert ("content-encoding" in head.headers) == (accepted == "gzip" and name == "a.txt")
+
+
+async def test_a_compressed_answer_that_never_ends_leaves_no_error(open_client: OpenClient) -> None:
+    """Python 3.12 and later write the end of an abandoned gzip file when it is collected, and may not any more."""
+
+    class Endless(WebHandler):
+        async def get(self) -> None:
+            self.set_header("Content-Type", "text/plain")
+            self.write("x" * 5000)
+            await self.flush()
+            self.circle = self  # found by the collector, in any order
+            raise RuntimeError("cut")
+
+    client = await open_client([("/", Endless)], compress_response=True)
+    with pytest.raises(httpx2.TransportError):
+        await client.get("/", headers={"Accept-Encoding": "gzip"})
+    gc.collect()  # an error there would fail this test
 
 
 ACCEPTED = [

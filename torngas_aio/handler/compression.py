@@ -8,6 +8,7 @@
 Begin with `GZipContentEncoding.transform_first_chunk`.
 """
 
+import gzip
 from typing import Any
 
 from tornado.httputil import HTTPHeaders
@@ -40,9 +41,18 @@ class GZipContentEncoding(_TornadoGZip):
         status_code, headers, chunk = super().transform_first_chunk(
             status_code, headers, chunk, finishing and not is_promise
         )
+        if self._gzipping and not self._gzip_file.closed:
+            self._gzip_file.__class__ = _Abandonable  # a HEAD, or a client that leaves, may never finish it
         if self._gzipping and headers.get("Etag", "").startswith('"'):
             headers["Etag"] = f"W/{headers['Etag']}"
         return status_code, headers, b"" if is_promise else chunk
+
+
+class _Abandonable(gzip.GzipFile):
+    """A compressor into memory that need not be closed; Python's would write its end when it is collected."""
+
+    def __del__(self) -> None:
+        pass
 
 
 def _accepts_gzip(field: str) -> bool:
