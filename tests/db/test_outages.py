@@ -184,9 +184,10 @@ async def test_a_slow_statement_is_asked_about_ever_more_rarely(monkeypatch: pyt
     monkeypatch.setattr(_outage, "SUSPECT_SECONDS", 0.02)
     probes = 0
 
-    async def probe() -> None:
+    async def probe() -> bool:
         nonlocal probes
         probes += 1
+        return True
 
     outage = Outage("it", probe)
     await outage.watched(asyncio.sleep(0.3))

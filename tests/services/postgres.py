@@ -1,4 +1,4 @@
-"""PostgreSQL as the tests need it: one server on a free port, which never runs as root.
+"""PostgreSQL as the tests need it: one server on a free port, which never runs as root, and standbys of it.
 
 Begin with `PostgresServer`.
 """
@@ -15,7 +15,7 @@ from typing import Self
 
 from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
 
-__all__ = ["DATABASE", "PASSWORD", "USER", "PostgresServer", "close_shared", "shared_postgres"]
+__all__ = ["DATABASE", "PASSWORD", "USER", "PostgresServer", "PostgresStandby", "close_shared", "shared_postgres"]
 
 USER = "torngas"
 PASSWORD = "s3cret-&-p@ss/word"
@@ -58,9 +58,7 @@ class PostgresServer:
         return [binary(name, folders=_FOLDERS), "-h", str(self.process.folder), "-p", str(self.port), "-U", "postgres"]
 
     def _install(self, folder: Path) -> None:
-        if os.getuid() == 0:
-            owner = pwd.getpwnam("postgres")
-            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        _give_to_postgres(folder)
         command = [
             binary("initdb", folders=_FOLDERS),
             "-D",
@@ -105,6 +103,23 @@ class PostgresServer:
         return done.returncode == 0
 
 
+class PostgresStandby(PostgresServer):
+    """A hot standby that replicates *primary*, until it is promoted by `SELECT pg_promote()`."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        super().__init__()
+        self._primary = primary
+
+    def __enter__(self) -> Self:
+        self.process.start()
+        return self
+
+    def _install(self, folder: Path) -> None:
+        _give_to_postgres(folder)
+        command = [*self._primary._client("pg_basebackup"), "-D", str(folder / "data"), "-R", "-c", "fast", "--no-sync"]
+        subprocess.run([*_as_postgres(), *command], check=True, capture_output=True, timeout=60, cwd=folder)
+
+
 @cache
 def shared_postgres() -> PostgresServer:
     """Return the one that all tests of this run share, started when first asked for; see `close_shared`."""
@@ -116,6 +131,12 @@ def close_shared() -> None:
     if shared_postgres.cache_info().currsize:
         shared_postgres().__exit__(None, None, None)
         shared_postgres.cache_clear()
+
+
+def _give_to_postgres(folder: Path) -> None:
+    if os.getuid() == 0:
+        owner = pwd.getpwnam("postgres")
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
 
 
 def _as_postgres() -> Sequence[str]:

@@ -67,6 +67,10 @@ class Proxy:
         """Host and port, as `LOCATION` takes them."""
         return f"{HOST}:{self.port}"
 
+    def move_to(self, port: int, host: str = HOST) -> None:
+        """Pass new connections on to another server; those that are open stay where they are."""
+        self._target = (host, port)
+
     def cut(self) -> None:
         """Reset every connection now; new ones are served."""
         for writer in list(self._writers):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from torngas_aio._masking import mask_urls
 
-__all__ = ["advice_on", "said_by"]
+__all__ = ["advice_on", "codes_of", "said_by"]
 
 _OUT_OF_REACH = "Is the server running and in reach?"
 _CREDENTIALS = "The server refuses this user or password: correct them in the settings, or create the user."
@@ -44,7 +44,7 @@ _ADVICE: dict[int | str, str] = {
 
 def advice_on(error: BaseException) -> str:
     """Return a sentence on what *error* of opening a connection means and how to mend it."""
-    for code in _codes_of(error):
+    for code in codes_of(error):
         if code in _ADVICE:
             return _ADVICE[code]
     return _OUT_OF_REACH
@@ -55,8 +55,8 @@ def said_by(error: BaseException) -> str:
     return mask_urls(f"{type(error).__name__}: {' '.join(str(arg) for arg in error.args)}")
 
 
-def _codes_of(error: BaseException) -> Iterator[int | str]:
-    """The codes of *error* and its causes: MySQL's number is the first argument, PostgreSQL's an attribute."""
+def codes_of(error: BaseException) -> Iterator[int | str]:
+    """Yield the codes of *error* and its causes: MySQL's number is the first argument, PostgreSQL's an attribute."""
     cause: BaseException | None = error
     while cause is not None:
         yield from (code for code in (*cause.args[:1], getattr(cause, "sqlstate", None)) if isinstance(code, int | str))

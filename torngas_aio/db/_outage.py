@@ -1,21 +1,26 @@
-"""Whether one server answers: an outage is found while statements wait, and ends as soon as the server is back.
+"""Whether one server answers, and a master takes writes: found by a probe, which goes on until the server is back.
 
     a statement, or opening a connection,
     has waited for SUSPECT_SECONDS ──► probe ── no answer within PROBE_SECONDS ──► is_down: callers are refused at once
-                                         │  ▲                                        │
+    a write was refused ─────────────►   │  ▲─ takes no writes ──────────────────► is_read_only: writes are 503
+                                         │  │                                        │
                      answers, or refuses ┘  └──────────── again every PROBE_SECONDS ─┘
 
-A server that refuses connections at once is not an outage of this kind: each caller hears of that by itself, and of the
-server's return, too. Callers never wait for a probe. Begin with `Outage`.
+A probe is a connection of its own, for which the host's name is resolved again. A server that refuses connections at
+once is not an outage of this kind: each caller hears of that by itself, and of the server's return, too. Callers wait
+for a probe after a refused write only, which they must tell from a fault of their own. Begin with `Outage`.
 """
 
 import asyncio
+import enum
 import itertools
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context
 from time import monotonic
 
+from torngas_aio._closing import close_safely
 from torngas_aio.exception import DatabaseUnavailable
 
 __all__ = ["PROBE_SECONDS", "SUSPECT_SECONDS", "Outage"]
@@ -29,28 +34,53 @@ PROBE_SECONDS = 0.4
 """How long one probe may take; also the pause between two probes of a server that is down."""
 
 
+class _State(enum.Enum):
+    """A server's, and what the log says when it has come to it."""
+
+    UP = "is back."
+    DOWN = f"is down: no answer within {PROBE_SECONDS:g} s."
+    READ_ONLY = "is now read-only: writes are answered 503 until it, or the server that takes its name, takes them."
+
+
 class Outage:
     """The state of one server, within one loop.
 
     Args:
         label: The server, for messages.
-        probe: Opens a connection of its own and closes it; raises, or is cancelled after `PROBE_SECONDS`.
+        probe: Opens a connection of its own and closes it; returns whether the server takes the writes that it is
+            there for; raises, or is cancelled after `PROBE_SECONDS`.
+        drop: Closes the pool's idle connections.
 
     Attributes:
-        is_down: The last probe had no answer.
-        began_at: When the last outage was found, by the monotonic clock; connections idle since before are replaced.
+        stale_before: Connections that were opened before, by the monotonic clock, are replaced: there was an outage, or
+            another server has the name now.
     """
 
-    def __init__(self, label: str, probe: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self, label: str, probe: Callable[[], Awaitable[bool]], drop: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
         self.label = label
-        self.is_down = False
-        self.began_at = 0.0
+        self.stale_before = 0.0
+        self._state = _State.UP
+        self._began_at = 0.0
         self._probe = probe
+        self._drop = drop
         self._task: asyncio.Task[None] | None = None
+        self._asked = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._numbers = itertools.count()
         self._waiting: dict[int, float] = {}
         self._trusted_until = 0.0
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the last probe had no answer."""
+        return self._state is _State.DOWN
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this is a master that took no writes when it was last asked."""
+        return self._state is _State.READ_ONLY
 
     def check(self) -> None:
         """Do nothing while the server is up.
@@ -59,9 +89,10 @@ class Outage:
             DatabaseUnavailable: It is down.
         """
         if self.is_down:
+            seconds = monotonic() - self._began_at
             raise DatabaseUnavailable(
-                f"{self.label} is down: it has not answered for {monotonic() - self.began_at:.1f} s. It is tried again "
-                "by itself. Is the server running and in reach?"
+                f"{self.label} is down: it has not answered for {seconds:.1f} s. It is tried again by itself. "
+                "Is the server running and in reach?"
             )
 
     async def watched(self, awaitable: Awaitable[object]) -> object:
@@ -87,8 +118,36 @@ class Outage:
     def suspect(self) -> None:
         """Have the server probed now; nothing happens while a probe is under way."""
         if self._task is None:
+            self._asked = asyncio.Event()
             # A context of its own: it outlives the request that met the outage first.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+
+    async def refuses_writes(self, own: Callable[[], Awaitable[bool]]) -> bool:
+        """Return whether a write was refused because the master is lost, rather than by a fault of the statement.
+
+        A new connection is asked; those who come meanwhile wait for the same answer.
+
+        Args:
+            own: Asks the server of the connection on which the write was refused, which may be another one.
+        """
+        if not self.is_read_only:
+            self.suspect()
+            await self._asked.wait()
+        if self._state is not _State.UP:
+            return True
+        with suppress(Exception):  # it is lost, too
+            if await own():
+                return False
+        logger.warning("%s is now another server: connections to the one before are replaced.", self.label)
+        await self._replace_connections()
+        return True
+
+    def unavailable(self) -> DatabaseUnavailable:
+        """Return what to raise for a write that was refused because the master is lost."""
+        return DatabaseUnavailable(
+            f"{self.label} is read-only; nothing was written. It is asked again by itself, and so is the server that "
+            "its name then stands for: writes go on with the first that takes them."
+        )
 
     async def aclose(self) -> None:
         """End the probing. Twice is harmless."""
@@ -99,7 +158,7 @@ class Outage:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-        self.is_down = False
+        self._state = _State.UP
 
     def _look(self) -> None:
         """Suspect the server if the exchange that began first has waited for long."""
@@ -115,21 +174,36 @@ class Outage:
 
     async def _run(self) -> None:
         try:
-            while not await self._answers():
-                if not self.is_down:
-                    self.is_down, self.began_at = True, monotonic()
-                    logger.warning("%s is down: no answer within %g s.", self.label, PROBE_SECONDS)
+            while True:
+                await self._enter(await self._asked_state())
+                self._asked.set()
+                if self._state is _State.UP:
+                    return
                 await asyncio.sleep(PROBE_SECONDS)
-            if self.is_down:
-                self.is_down = False
-                logger.warning("%s is back.", self.label)
         finally:
+            self._asked.set()
             self._task = None
 
-    async def _answers(self) -> bool:
+    async def _asked_state(self) -> _State:
         try:
             async with asyncio.timeout(PROBE_SECONDS) as limit:
-                await self._probe()
+                return _State.UP if await self._probe() else _State.READ_ONLY
         except Exception:  # noqa: BLE001  # a refusal is an answer: callers hear of it by themselves
-            return not limit.expired()
-        return True
+            if limit.expired():
+                return _State.DOWN
+        return _State.READ_ONLY if self.is_read_only else _State.UP  # a master is back when it takes writes
+
+    async def _enter(self, state: _State) -> None:
+        before, self._state = self._state, state
+        if state is before:
+            return
+        logger.warning("%s %s", self.label, state.value)
+        if _State.READ_ONLY in {before, state}:
+            await self._replace_connections()
+        elif state is _State.DOWN:
+            self._began_at = self.stale_before = monotonic()
+
+    async def _replace_connections(self) -> None:
+        self.stale_before = monotonic()
+        if self._drop is not None:
+            await close_safely(self.label, self._drop)

@@ -37,7 +37,7 @@ class Pool:
 
     Attributes:
         driver: Opens the connections.
-        outage: Whether the server answers; None for SQLite.
+        outage: Whether the server answers and takes writes; None for SQLite.
         in_use: How many connections are lent.
     """
 
@@ -51,7 +51,7 @@ class Pool:
         self._places = asyncio.Semaphore(size)
         self._idle: list[tuple[Any, float, float]] = []  # connection, when it was made, when it was last used
         self._keeps_idle = keeps_idle
-        self.outage = Outage(f"Database {driver.address}", self._probe) if driver.is_remote else None
+        self.outage = Outage(f"Database {driver.address}", self._probe, self.drop_idle) if driver.is_remote else None
         self.in_use = 0
 
     @property
@@ -123,8 +123,7 @@ class Pool:
         while self._idle:
             connection, made_at, used_at = self._idle.pop()
             now = time.monotonic()
-            is_old = self._recycle_seconds and now - made_at > self._recycle_seconds
-            is_old = is_old or (self.outage is not None and used_at < self.outage.began_at)
+            is_old = self._is_stale(made_at) or (self._recycle_seconds and now - made_at > self._recycle_seconds)
             is_trusted = now - used_at <= PING_AFTER_SECONDS and not self.driver.is_doubtful(connection)
             if not is_old and (is_trusted or await self._lives(connection)):
                 return connection, made_at
@@ -139,8 +138,15 @@ class Pool:
         connecting = self.driver.connect()
         return await (connecting if self.outage is None else self.outage.watched(connecting))
 
-    async def _probe(self) -> None:
-        await self.driver.close(await self.driver.connect())
+    async def _probe(self) -> bool:
+        connection = await self.driver.connect()
+        try:
+            return await self.driver.takes_writes(connection)
+        finally:
+            await self.driver.close(connection)
+
+    def _is_stale(self, made_at: float) -> bool:
+        return self.outage is not None and made_at < self.outage.stale_before
 
     async def _lives(self, connection: Any) -> bool:
         try:
@@ -154,7 +160,7 @@ class Pool:
         return True
 
     async def _put_back(self, connection: Any, made_at: float) -> None:
-        if not self._keeps_idle:
+        if not self._keeps_idle or self._is_stale(made_at):
             await close_safely(self.driver.address, partial(self.driver.close, connection))
         else:
             self._idle.append((connection, made_at, time.monotonic()))

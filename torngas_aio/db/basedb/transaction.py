@@ -10,12 +10,14 @@ Begin with `Transaction`.
 import asyncio
 from collections.abc import Generator
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from torngas_aio._closing import CLOSE_SECONDS
 from torngas_aio.context import current_scope
 from torngas_aio.db._deadlines import deadline_of
+from torngas_aio.db._read_only import is_refusal
 from torngas_aio.db.basedb.drivers import Result
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.exception import ArgumentError, DatabaseUnavailable, OutcomeUnknown
@@ -118,7 +120,8 @@ class Transaction:
             await self._session.run(f"RELEASE SAVEPOINT {self._savepoint}" if self._savepoint else "COMMIT")
         except BaseException as exc:
             await self._undo()
-            if self._savepoint or not isinstance(exc, DatabaseUnavailable) or exc.__cause__ is None:
+            is_unknown = isinstance(exc, DatabaseUnavailable) and exc.__cause__ and not is_refusal(exc.__cause__)
+            if self._savepoint or not is_unknown:
                 raise
             raise OutcomeUnknown(
                 f"The outcome of a COMMIT is unknown: {exc} Read what was written before doing it again."
@@ -235,7 +238,7 @@ async def run_within(  # noqa: PLR0917  # one call site's worth of context
     """Run one statement within *seconds*; DDL has no deadline.
 
     Raises:
-        DatabaseUnavailable: It took longer, or the connection broke.
+        DatabaseUnavailable: It took longer, the connection broke, or the server takes no writes any more.
     """
     driver, outage = pool.driver, pool.outage
     number = -1 if outage is None else outage.begin()
@@ -247,7 +250,11 @@ async def run_within(  # noqa: PLR0917  # one call site's worth of context
     except Exception as exc:
         if driver.is_lost(exc):
             raise driver.unavailable("the connection broke", exc) from exc
-        raise
+        if outage is None or not is_refusal(exc):
+            raise
+        if not await outage.refuses_writes(partial(driver.takes_writes, connection)):
+            raise
+        raise outage.unavailable() from exc
     finally:
         if outage is not None:
             outage.end(number)

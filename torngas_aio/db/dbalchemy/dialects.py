@@ -38,6 +38,7 @@ from sqlalchemy.util.concurrency import await_
 
 from torngas_aio.db._deadlines import deadline_of
 from torngas_aio.db._outage import Outage
+from torngas_aio.db._read_only import MYSQL_QUESTION, mysql_takes_writes, postgres_takes_writes
 
 __all__ = ["AiomysqlDialect", "AsyncmyDialect", "AsyncpgDialect", "Guard", "register_dialects"]
 
@@ -63,6 +64,10 @@ class Guard:
 
     def is_lost(self) -> bool:
         """Whether the connection is known to be dead without asking the server."""
+        raise NotImplementedError
+
+    def takes_writes(self) -> bool:
+        """Ask the server whether it takes writes: False of a replica, and of one that was set read-only."""
         raise NotImplementedError
 
     @property
@@ -160,6 +165,11 @@ class _MySQLGuard(Guard):
     def ping(self, reconnect: bool = False) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
         await_(self.bounded(self._connection.ping(reconnect=False), seconds=PING_SECONDS))
+
+    def takes_writes(self) -> bool:
+        cursor = self.cursor()  # type: ignore[attr-defined]  # a mixin: SQLAlchemy's connection stands behind it
+        cursor.execute(MYSQL_QUESTION)
+        return mysql_takes_writes(cursor.fetchone())
 
     def autocommit(self, value: Any) -> None:
         await_(self.bounded(self._connection.autocommit(value)))
@@ -379,6 +389,9 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
 
     def is_lost(self) -> bool:
         return bool(self._connection.is_closed())
+
+    def takes_writes(self) -> bool:
+        return await_(self.bounded(postgres_takes_writes(self._connection)))
 
     def ping(self) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -22,11 +23,12 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
-from sqlalchemy.util.concurrency import greenlet_spawn
+from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from torngas_aio._importing import import_object
 from torngas_aio.db._diagnosis import advice_on, said_by
 from torngas_aio.db._outage import Outage
+from torngas_aio.db._read_only import is_refusal
 from torngas_aio.db.dbalchemy.dialects import register_dialects
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
@@ -154,7 +156,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     except (sa_exc.SQLAlchemyError, ImportError, TypeError, ValueError) as exc:
         raise ConfigError(*_unusable(spec, label, exc), code="TGA501") from exc
     _set_limits(engine, spec, label)
-    event.listen(engine.sync_engine, "handle_error", _translator(label, spec.account))
+    event.listen(engine.sync_engine, "handle_error", _translator(engine.sync_engine, spec, label))
     if spec.is_sqlite:
         _make_sqlite_usual(engine.sync_engine, is_slave=spec.role == "slave")
     return engine
@@ -238,8 +240,10 @@ def _pinger(engine: Engine) -> Callable[[Any], bool]:
     return ping
 
 
-def _translator(label: str, account: str) -> Callable[[ExceptionContext], BaseException | None]:
-    """What gives lost connections and refused ones our name; every other error stays SQLAlchemy's."""
+def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[ExceptionContext], BaseException | None]:
+    """What gives lost connections, refused ones and lost masters our name; every other error stays SQLAlchemy's."""
+    module: Any = engine.dialect.loaded_dbapi
+    account = spec.account
 
     def translate(context: ExceptionContext) -> BaseException | None:
         error = context.original_exception
@@ -256,9 +260,22 @@ def _translator(label: str, account: str) -> Callable[[ExceptionContext], BaseEx
                     "unknown: read what was written before doing it again."
                 )
             return DatabaseUnavailable(f"database {label}: the connection was lost ({said_by(error)}).")
+        outage: Outage | None = getattr(module, "outage", None)
+        if spec.role == "master" and outage is not None and is_refusal(error):
+            return _refused(context, outage)
         return None
 
     return translate
+
+
+def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
+    """What to raise for a write that was refused; None where that is the statement's own fault."""
+    assert context.connection is not None
+    connection: Any = context.connection.connection.dbapi_connection
+    if not await_(outage.refuses_writes(partial(greenlet_spawn, connection.takes_writes))):
+        return None
+    context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+    return outage.unavailable()
 
 
 def _watch(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
@@ -268,15 +285,21 @@ def _watch(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
     if not hasattr(module, "outage"):  # not one of our dialects
         return None
 
-    def open_and_close() -> None:
+    def takes_its_writes() -> bool:
         arguments, options = dialect.create_connect_args(spec.url)
-        connection = dialect.connect(*arguments, **{**options, **spec.options.get("connect_args", {})})
-        dialect.do_close(connection)
+        connection: Any = dialect.connect(*arguments, **{**options, **spec.options.get("connect_args", {})})
+        try:
+            return spec.role == "slave" or bool(connection.takes_writes())
+        finally:
+            connection.close()
 
-    async def probe() -> None:
-        await greenlet_spawn(open_and_close)
+    def drop_idle() -> None:
+        if isinstance(pool := engine.sync_engine.pool, WaitingPool):
+            pool.drop_idle()
 
-    module.outage = Outage(f"Database {label}", probe)
+    module.outage = Outage(
+        f"Database {label}", partial(greenlet_spawn, takes_its_writes), partial(greenlet_spawn, drop_idle)
+    )
     pool = engine.sync_engine.pool
     if isinstance(pool, NamedPool):
         pool.outage = module.outage

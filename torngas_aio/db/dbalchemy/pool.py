@@ -86,6 +86,11 @@ class FairQueue(QueueCommon[Any]):
     def get_nowait(self) -> Any:
         return self.get(False)
 
+    def take_all(self) -> list[Any]:
+        """Return every idle connection; none is left."""
+        items, self._items = list(self._items), deque()
+        return items
+
     def wake(self) -> None:
         """Let the first in line go without a connection, to open one itself."""
         self._give(None)
@@ -132,7 +137,7 @@ class NamedPool(Pool):
     Attributes:
         label: The server as messages name it.
         account: User and database, for messages about connecting.
-        outage: Whether the server answers, where that is watched.
+        outage: Whether the server answers and takes writes, where that is watched.
     """
 
     label = "database"
@@ -174,6 +179,17 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         except sa_exc.TimeoutError as exc:
             raise self._exhausted(monotonic() - started) from exc
 
+    def drop_idle(self) -> None:
+        """Close the idle connections; others are opened when they are wanted."""
+        assert isinstance(self._pool, FairQueue)
+        records = self._pool.take_all()
+        try:
+            for record in records:
+                record.invalidate()
+        finally:  # also when cancelled: each has its place in the pool
+            for record in records:
+                super()._do_return_conn(record)
+
     @property
     def has_room(self) -> bool:
         """Whether a connection that comes back is kept, rather than closed."""
@@ -187,8 +203,10 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
     def _do_return_conn(self, record: Any) -> None:
         if self._is_disposed:
             record.close()
-        else:
-            super()._do_return_conn(record)
+            return
+        if _is_stale(self, record):
+            record.invalidate()
+        super()._do_return_conn(record)
 
     def _exhausted(self, waited: float) -> PoolExhausted:
         limit = "no limit" if self._max_overflow == -1 else str(self.size() + self._max_overflow)
@@ -233,7 +251,10 @@ def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> Non
         idle_seconds: One that was idle for longer is pinged.
     """
 
-    def note(connection: Any, record: Any) -> None:
+    def note_opened(connection: Any, record: Any) -> None:
+        record.info["opened_at"] = monotonic()
+
+    def note_idle(connection: Any, record: Any) -> None:
         record.info["idle_since"] = monotonic()
 
     def check(connection: Any, record: Any, proxy: Any) -> None:
@@ -242,11 +263,19 @@ def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> Non
             return
         if isinstance(connection, Guard) and connection.is_lost():
             raise sa_exc.DisconnectionError("the server has closed it")
-        if isinstance(pool, NamedPool) and pool.outage is not None and since < pool.outage.began_at:
-            raise sa_exc.InvalidatePoolError("idle since before an outage")
+        if _is_stale(pool, record):
+            raise sa_exc.DisconnectionError("opened before an outage, or to another server")
         is_doubtful = isinstance(connection, Guard) and has_unread(connection.transport)
         if (is_doubtful or monotonic() - since > idle_seconds) and not ping(connection):
             raise sa_exc.InvalidatePoolError("no answer to a ping")
 
-    event.listen(pool, "checkin", note)
+    event.listen(pool, "connect", note_opened)
+    event.listen(pool, "checkin", note_idle)
     event.listen(pool, "checkout", check)
+
+
+def _is_stale(pool: Pool, record: Any) -> bool:
+    """Whether a connection was opened before an outage, or to the server that was the master before."""
+    if not isinstance(pool, NamedPool) or pool.outage is None or record.dbapi_connection is None:
+        return False
+    return bool(record.info.get("opened_at", 0.0) < pool.outage.stale_before)

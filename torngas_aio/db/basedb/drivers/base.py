@@ -92,6 +92,10 @@ class Driver(ABC):
     async def ping(self, connection: Any) -> None:
         """Raise anything when *connection* is dead."""
 
+    async def takes_writes(self, connection: Any) -> bool:
+        """Whether the server of *connection* takes writes: False of a replica, and of one that was set read-only."""
+        return True
+
     def is_doubtful(self, connection: Any) -> bool:
         """Whether an idle *connection* must be pinged before it is used: it has ended, or has unread bytes."""
         return False

@@ -11,6 +11,7 @@ from pymysql.constants import CLIENT
 
 from torngas_aio._masking import mask_url
 from torngas_aio.db._aiomysql import connect, is_ended, transport_of
+from torngas_aio.db._read_only import MYSQL_QUESTION, mysql_takes_writes
 from torngas_aio.db._transports import has_unread
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options
 from torngas_aio.db.basedb.statements import MYSQL
@@ -124,6 +125,10 @@ class MySQLDriver(Driver):
 
     async def ping(self, connection: Any) -> None:
         await connection.ping(reconnect=False)
+
+    async def takes_writes(self, connection: Any) -> bool:
+        result = await self.execute(connection, MYSQL_QUESTION, (), True)
+        return mysql_takes_writes((result.rows or [])[0].values())
 
     def is_doubtful(self, connection: Any) -> bool:
         return is_ended(connection) or has_unread(transport_of(connection))

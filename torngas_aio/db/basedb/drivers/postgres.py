@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from torngas_aio._masking import mask_url
+from torngas_aio.db._read_only import postgres_takes_writes
 from torngas_aio.db._transports import has_unread
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options
 from torngas_aio.db.basedb.statements import POSTGRES
@@ -89,6 +90,9 @@ class PostgresDriver(Driver):
 
     async def ping(self, connection: Any) -> None:
         await connection.execute("")
+
+    async def takes_writes(self, connection: Any) -> bool:
+        return await postgres_takes_writes(connection)
 
     def is_doubtful(self, connection: Any) -> bool:
         return connection.is_closed() or has_unread(connection._transport)
