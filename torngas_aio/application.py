@@ -31,6 +31,7 @@ from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
 from torngas_aio.handler.compression import GZipContentEncoding
+from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.request import Request
@@ -245,30 +246,37 @@ class Application(web.Application):
         if error is None and default is not None:
             handler_class, kwargs = default, self.settings.get("default_handler_args", {})
             if not issubclass(handler_class, BaseHandler):
-                await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request)
+                await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request, handler_class)
                 return
         handler = handler_class(self, request, **kwargs)
         handler._reads_body = handler_class is default
         await handler.serve(run, (), {}, error)
 
     async def _serve_foreign(self, request: Request, resolved: Resolved) -> None:
-        delegate = resolved.delegate
+        delegate, route = resolved.delegate, resolved.route
         if delegate is None:
-            route = resolved.route
             assert route is not None
             delegate = self.get_handler_delegate(
                 request, route.handler_class, route.kwargs, list(resolved.path_args), dict(resolved.path_kwargs)
             )
-        await self._feed(delegate, request)
+        await self._feed(delegate, request, None if route is None else route.handler_class)
 
-    async def _feed(self, delegate: HTTPMessageDelegate, request: Request) -> None:
-        """Hand the request to a delegate of Tornado's interface, body and all."""
+    async def _feed(self, delegate: HTTPMessageDelegate, request: Request, handler_class: Any) -> None:
+        """Hand the request to a delegate of Tornado's interface, body and all.
+
+        Args:
+            handler_class: The handler behind the delegate: its `max_body_size` counts; None where it is unknown.
+        """
         connection: Any = request.connection
+        limit = getattr(handler_class, "max_body_size", None)
+        if limit is not None:
+            connection.set_max_body_size(limit)
         try:
             line = RequestStartLine(request.method or "", request.uri or "", request.version)
             await _awaited(delegate.headers_received(line, request.headers))
-            while chunk := await connection.body.read_chunk():
-                await _awaited(delegate.data_received(chunk))
+            if not _refuses(handler_class, line.method):
+                while chunk := await connection.body.read_chunk():
+                    await _awaited(delegate.data_received(chunk))
             delegate.finish()
         except ClientGone:
             delegate.on_connection_close()
@@ -369,9 +377,14 @@ async def _give_up(request: Any) -> None:
 
 
 def _foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwargs: Any) -> web.RequestHandler:
-    """Make a handler of plain Tornado, whose request's resources are closed when its method has returned."""
+    """Make a handler of plain Tornado, with our `Allow`; its request's resources close when its method has returned."""
     handler = target_class(*args, **kwargs)
-    execute = handler._execute
+    execute, set_status = handler._execute, handler.set_status
+
+    def set_status_and_allow(status_code: int, reason: str | None = None) -> None:
+        set_status(status_code, reason)
+        if status_code == 405 and "Allow" not in handler._headers:
+            handler.set_header("Allow", ", ".join(allowed_methods(target_class)))
 
     async def execute_and_close(*args: Any, **kwargs: Any) -> None:
         try:
@@ -386,7 +399,17 @@ def _foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwarg
             await scope_of(handler.request).aclose()
 
     handler._execute = execute_and_close  # type: ignore[method-assign]
+    handler.set_status = set_status_and_allow  # type: ignore[method-assign]
     return handler
+
+
+def _refuses(handler_class: type[web.RequestHandler] | None, method: str) -> bool:
+    """Whether a handler of plain Tornado answers 405 whatever the body is."""
+    return (
+        handler_class is not None
+        and handler_class.prepare is web.RequestHandler.prepare
+        and method not in allowed_methods(handler_class)
+    )
 
 
 async def _awaited(result: Any) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import tornado.httpserver
 from tornado.netutil import bind_sockets
-from tornado.web import stream_request_body, url
+from tornado.web import RedirectHandler, RequestHandler, stream_request_body, url
 
 from tests.contracts.front_doors.conftest import HTTPServerOf, Uvicorn
 from tests.http.wire import Answer, Client, get
 from torngas_aio import ApiHandler, Application, BaseHttpModule, BaseMiddleware, WebHandler
 from torngas_aio.exception import ConfigError
-from torngas_aio.handler import ErrorHandler
+from torngas_aio.handler import ErrorHandler, StaticFileHandler, WebSocketHandler
 from torngas_aio.http.limits import MAX_BODY_BYTES
 from torngas_aio.http.server import HTTPServer
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
@@ -89,6 +89,51 @@ async def test_a_small_body_without_a_route_is_dropped_and_the_connection_kept(c
     assert (await client.answer()).status == 404
     client.send(b"x" * length + head("/echo", 6, FORM) + b"name=a")
     assert (await client.answer()).body == b"6 a"
+
+
+class ForeignEcho(RequestHandler):
+    max_body_size = 10
+
+    def post(self) -> None:
+        self.write(f"{len(self.request.body)} -")
+
+
+@stream_request_body
+class OnlyGets(WebHandler):
+    received = 0
+
+    async def get(self) -> None: ...
+
+    def data_received(self, chunk: bytes) -> None:
+        raise AssertionError("a body that was not to be read")
+
+
+class Prepares(WebHandler):
+    async def prepare(self) -> None:
+        self.finish(f"{len(self.request.body)} -")
+
+
+ANSWERLESS: list[Any] = [
+    ("/web", type("Web", (WebHandler,), {"get": Echo.post, "put": Echo.post})),
+    ("/api", type("Api", (ApiHandler,), {"get": Echo.post})),
+    ("/streamed", OnlyGets),
+    ("/socket", WebSocketHandler),
+    ("/files/(.*)", StaticFileHandler, {"path": "."}),
+    ("/foreign", type("Foreign", (RequestHandler,), {"get": Echo.post})),
+    ("/redirect", RedirectHandler, {"url": "/"}),
+]
+
+
+@pytest.mark.parametrize("path", ["/web", "/api", "/streamed", "/socket", "/files/a.txt", "/foreign", "/redirect"])
+async def test_a_missing_method_is_405_before_the_body_comes(connect: Connect, path: str) -> None:
+    client = await connect(Application(ANSWERLESS, xsrf_cookies=path == "/web"))
+    answer = await refused_early(client, path)
+    assert (answer.status, "GET" in answer.headers["allow"]) == (405, True)
+
+
+async def test_a_handler_that_prepares_may_want_the_body_of_any_method(connect: Connect) -> None:
+    client = await connect(Application([("/", Prepares)]))
+    assert (await client.ask(head("/", 5) + b"hello")).body == b"5 -"
 
 
 async def test_an_own_default_handler_gets_the_body(connect: Connect) -> None:
@@ -373,8 +418,20 @@ class Streamed(Small):
         self.write(f"{self.size} -")
 
 
-SIZES = [("/small", 10), ("/streamed", 10), ("/echo", MAX_BODY_BYTES), ("/large", MAX_BODY_BYTES + 10)]
-ROUTES: list[Any] = [("/small", Small), ("/large", Large), ("/streamed", Streamed), ("/echo", Echo)]
+SIZES = [
+    ("/small", 10),
+    ("/streamed", 10),
+    ("/foreign", 10),
+    ("/echo", MAX_BODY_BYTES),
+    ("/large", MAX_BODY_BYTES + 10),
+]
+ROUTES: list[Any] = [
+    ("/foreign", ForeignEcho),
+    ("/small", Small),
+    ("/large", Large),
+    ("/streamed", Streamed),
+    ("/echo", Echo),
+]
 
 
 def chunked(path: str, size: int) -> bytes:
@@ -391,7 +448,7 @@ async def test_a_class_sets_the_largest_body(connect: Connect, path: str, limit:
     assert answer.headers["connection"] == "close"
 
 
-@pytest.mark.parametrize(("path", "limit"), SIZES[:2])
+@pytest.mark.parametrize(("path", "limit"), SIZES[:3])
 async def test_a_body_of_unknown_length_is_stopped_at_the_limit(connect: Connect, path: str, limit: int) -> None:
     client = await connect(Application(ROUTES))
     client.send(chunked(path, limit) + b"x" * limit + b"\r\n0\r\n\r\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import tornado.web
+import tornado.websocket
 
 from tests.handler.conftest import OpenClient
 from torngas_aio import exception
@@ -78,7 +79,31 @@ class OwnPage(Reads):
 class Socket(WebSocketHandler): ...
 
 
+class Foreign(tornado.web.RequestHandler):
+    def get(self) -> None: ...
+
+    def patch(self) -> None:
+        self.set_status(405)
+
+    def put(self) -> None:
+        self.set_header("Allow", "BREW")
+        self.send_error(405)
+
+
+class OwnStatus(WebHandler):
+    async def get(self) -> None:
+        self.set_status(405)
+        self.write("not now")
+
+
 ALLOWED = [
+    ("DELETE", "/foreign", "GET, PATCH, PUT"),
+    ("BREW", "/foreign", "GET, PATCH, PUT"),
+    ("PATCH", "/foreign", "GET, PATCH, PUT"),
+    ("HEAD", "/redirect", "GET"),
+    ("POST", "/foreign-files/a.txt", "GET, HEAD"),
+    ("POST", "/foreign-socket", "GET"),
+    ("GET", "/status", "GET"),
     ("DELETE", "/page", "GET, POST, PUT"),
     ("OPTIONS", "/page", "GET, POST, PUT"),
     ("HEAD", "/page", "GET, POST, PUT"),
@@ -98,7 +123,16 @@ ALLOWED = [
 async def test_405_says_what_is_allowed(
     open_client: OpenClient, tmp_path: Any, method: str, path: str, allowed: str
 ) -> None:
-    routes = [("/page", Reads), ("/own", OwnPage), ("/api", Api), ("/socket", Socket)]
+    routes: list[Any] = [
+        ("/page", Reads),
+        ("/own", OwnPage),
+        ("/api", Api),
+        ("/socket", Socket),
+        ("/status", OwnStatus),
+    ]
+    routes += [("/foreign", Foreign), ("/redirect", tornado.web.RedirectHandler, {"url": "/"})]
+    routes += [("/foreign-files/(.*)", tornado.web.StaticFileHandler, {"path": str(tmp_path)})]
+    routes += [("/foreign-socket", tornado.websocket.WebSocketHandler)]
     client = await open_client([*routes, ("/static/(.*)", StaticFileHandler, {"path": str(tmp_path)})])
     response = await client.request(method, path)
     assert response.status_code == 405

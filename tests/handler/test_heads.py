@@ -1,7 +1,9 @@
 """A head that cannot be made is a 500, on a connection that goes on; nothing counts as sent before it is."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable
+from http.cookies import CookieError
 from typing import Any
 
 import pytest
@@ -27,6 +29,11 @@ BAD_HEADS: dict[str, Deed] = {
     "length too long": lambda handler: handler.set_header("Content-Length", 300),
     "length that is none": lambda handler: handler.set_header("Content-Length", "many"),
     "negative length": lambda handler: handler.set_header("Content-Length", "-1"),
+    "status of four digits": lambda handler: handler.set_status(1000),
+    "status of two digits": lambda handler: handler.set_status(99),
+    "status that is no number": lambda handler: handler.set_status(200.5),
+    "status that is a word": lambda handler: handler.set_status("200"),
+    "a line in the headers": lambda handler: handler._headers._as_list.__setitem__("X-Word", ["a\r\nb"]),
 }
 
 
@@ -105,6 +112,34 @@ async def test_compressed_answers_too(open_client: OpenClient, name: str) -> Non
     client = await open_client([("/", Page, {"deed": BAD_HEADS[name]})], compress_response=True)
     response = await client.get("/", headers={"Accept-Encoding": "gzip"})
     assert response.status_code == 500
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+async def test_a_status_that_is_not_final_ends_no_response(open_client: OpenClient, status: int) -> None:
+    class Informs(WebHandler):
+        async def get(self) -> None:
+            if self.get_argument("error", None):
+                self.send_error(status)
+            else:
+                self.set_status(status)
+
+    client = await open_client([("/", Informs)])
+    for path in ("/", "/?error=1"):
+        async with await Client.connect(("127.0.0.1", client.port)) as wire:
+            assert (await wire.ask(get(path))).status == 500
+
+
+async def test_a_framing_of_the_handlers_own_is_not_sent(open_client: OpenClient) -> None:
+    class Frames(WebHandler):
+        async def get(self) -> None:
+            self.set_header("Transfer-Encoding", "chunked")
+            self.write("two")
+
+    client = await open_client([("/", Frames)])
+    async with await Client.connect(("127.0.0.1", client.port)) as wire:
+        for _ in range(2):
+            answer = await wire.ask(get("/"))
+            assert (answer.body, answer.headers.get("transfer-encoding")) == (b"two", None)
 
 
 class BadDefaults(WebHandler):
@@ -190,6 +225,42 @@ async def test_zero_deletes_a_cookie(open_client: OpenClient, options: dict[str,
 
     client = await open_client([("/", Deletes)])
     assert wanted in (await client.get("/")).headers["set-cookie"]
+
+
+NO_AGES: list[Any] = ["1_0", "abc", "", " 5", "+5", float("nan"), float("inf"), [], dt.timedelta(1)]
+AGES: list[tuple[dict[str, Any], str | None]] = [
+    *(({"max_age": age}, "Max-Age=60;") for age in (60, 60.9, "60")),
+    ({"max_age": -1}, "Max-Age=-1;"),
+    *(({"max_age": age}, None) for age in NO_AGES),
+    *(({"expires": time}, None) for time in ("", "tomorrow", 1e30, float("nan"), dt.date(2030, 1, 1))),
+    *(({"expires_days": days}, None) for days in (1e10, float("nan"), "1")),
+    *(({name: value}, None) for name, value in (("samesite", "a;b"), ("no_such", 1), ("path", "/a\nb"))),
+]
+
+
+@pytest.mark.parametrize("value", ["1", "é"])
+@pytest.mark.parametrize(("options", "wanted"), AGES, ids=str)
+async def test_a_cookie_is_set_whole_or_not_at_all(
+    door: str, open_client: OpenClient, options: dict[str, Any], wanted: str | None, value: str
+) -> None:
+    class Sets(WebHandler):
+        async def get(self) -> None:
+            self.set_cookie("kept", "1")
+            self.set_cookie("a", "before")
+            if wanted is not None:
+                self.set_cookie("a", value, **options)
+                return
+            with pytest.raises((ValueError, CookieError)) as caught:
+                self.set_cookie("a", value, **options)
+            if isinstance(caught.value, ValueError):
+                assert f"{next(iter(options))}={next(iter(options.values()))!r}" in str(caught.value)
+
+    client = await open_client([("/", Sets)])
+    response = await client.get("/")
+    assert response.status_code == 200, client.errors
+    first, second = response.headers.get_list("set-cookie")
+    assert first.startswith("kept=1;")
+    assert second.startswith("a=before;") if wanted is None else wanted in second
 
 
 class Cookies(FlashMessageMixIn, WebHandler):

@@ -100,6 +100,11 @@ def test_what_is_like_a_boundary_belongs_to_the_content(content: str) -> None:
         multipart(f'Content-Disposition: form-data; name="{"a" * 11_000}"\r\n\r\n1'),
         multipart("Content-Disposition: form-data; name=\"f\"; filename*=UTF-8''%ff\r\n\r\n1"),
         b"--b\r\nContent-Disposition: form-data; name=\xff\r\n\r\n1\r\n--b--\r\n",
+        *(
+            multipart(f"Content-Disposition: form-data; name=\"f\"; filename*={charset}''{text}\r\n\r\n1")
+            for charset in ("undefined", "utf-8\0", "punycode", "idna", "hex", "rot13", "unicode_escape", "x" * 500)
+            for text in ("a", "%ff")
+        ),
     ],
 )
 def test_what_is_no_form_is_refused(body: bytes) -> None:

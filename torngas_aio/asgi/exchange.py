@@ -19,7 +19,7 @@ from torngas_aio.asgi.outbox import Message, Outbox
 from torngas_aio.asgi.request import client_of, start_line_of
 from torngas_aio.http.contract import SERVER_NAME
 from torngas_aio.http.limits import Limits
-from torngas_aio.http.response import allows_body, check_length
+from torngas_aio.http.response import allows_body, check_head, check_length, status_line
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["HTTPExchange", "Receive", "Send"]
@@ -214,6 +214,11 @@ class HTTPExchange(HTTPConnection):
     # The answer's length
 
     def _start(self, status: int, fields: Iterable[tuple[str, str]]) -> Message:
+        fields = list(fields)
+        status_line(status, "")  # checks it
+        check_head(fields)
+        if status >= 600:
+            raise HTTPOutputError(f"Status {status} cannot be sent: ASGI servers know those up to 599.")
         headers = []
         if self.body.is_refused:  # what is left of it must not be taken for the next request
             fields = [*((name, value) for name, value in fields if name != "Connection"), ("Connection", "close")]

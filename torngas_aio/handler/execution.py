@@ -28,6 +28,7 @@ from torngas_aio.context import RequestScope, error_sink, scope_of
 from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.completion import COMPLETED, Completion
+from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.spool import Spool
@@ -225,6 +226,10 @@ class ExecutingHandler(CompletingHandler):
         if request.method not in self.SUPPORTED_METHODS:
             raise self._not_allowed()
         self._take_arguments(args, kwargs)
+        cls = type(self)
+        has_answer = self._prepares or cls.on_prepare is not _ON_PREPARE or request.method in allowed_methods(cls)
+        if not has_answer:
+            self._reads_body = self._stream_request_body = False  # a 405 will follow, whatever the body is
         await self._pass_guards()
         if self._finished:
             return None
@@ -251,7 +256,7 @@ class ExecutingHandler(CompletingHandler):
         body = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
         if body is not NO_BODY and self._reads_body:
             await self._take_body(body)
-        if is_unsafe:
+        if is_unsafe and self._reads_body:
             self._check_xsrf()
         if stages.request and not has_ended:
             await self._run_hooks(stages.request)
@@ -594,7 +599,7 @@ def _as_http_error(exc: BaseException) -> BaseException:
 
 def _status_of(exc: BaseException) -> int:
     if isinstance(exc, HTTPError):
-        return exc.status_code if exc.status_code >= 200 else 500  # 1xx is no answer
+        return exc.status_code if 200 <= exc.status_code <= 999 else 500  # 1xx is no answer
     if isinstance(exc, BaseError):
         return int(getattr(exc, "status_code", 500))
     return 500

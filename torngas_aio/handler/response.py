@@ -12,6 +12,7 @@ import asyncio
 import datetime as dt
 import functools
 import inspect
+import math
 import re
 import time
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ from torngas_aio import _json
 from torngas_aio.http.contract import SERVER_NAME
 from torngas_aio.http.cookies import plain_cookie
 from torngas_aio.http.request import Request
+from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["ResponseHandler"]
 
@@ -35,7 +37,6 @@ _JSON = "application/json; charset=UTF-8"
 _SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _SET_DEFAULT_HEADERS = RequestHandler.set_default_headers
-_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 _ADDED_BY_THE_DOOR = frozenset({"Server", "Date"})
 
 
@@ -161,14 +162,15 @@ class ResponseHandler(RequestHandler):
         """Set a cookie, with Tornado's arguments; `max_age=0` and `expires=0` delete it.
 
         Raises:
-            ValueError: A part of it cannot stand in a header: a control character, or one beyond Latin-1.
+            ValueError: A part of it cannot stand in a header: a control character, or one beyond Latin-1; or *max_age*
+                is no number of seconds, *expires* no time.
         """
         if self._finished and not self._may_change():
             return
-        options: dict[str, Any] = {"max_age": max_age, "httponly": httponly, "secure": secure, "samesite": samesite}
+        options: dict[str, Any] = {"httponly": httponly, "secure": secure, "samesite": samesite}
+        until, age = _expiry(expires, expires_days), None if max_age is None else _whole_seconds(max_age)
         if not kwargs and type(name) is str and type(value) is str:
-            until = _expiry(expires, expires_days)
-            cookie = plain_cookie(name, value, domain, until, path, **options)
+            cookie = plain_cookie(name, value, domain, until, path, max_age=age, **options)
             if cookie is not None:  # PERF: the standard library's cookie costs five times as much
                 jar = self._new_cookie
                 if jar is None:
@@ -176,20 +178,25 @@ class ResponseHandler(RequestHandler):
                 jar.pop(name, None)
                 dict.__setitem__(jar, name, cookie)
                 return
-        if self._new_cookie is None:
-            self._new_cookie = SimpleCookie()
-        if expires == 0 and type(expires) is not str:
-            expires = _EPOCH  # Tornado takes 0 for "not given"
-        super().set_cookie(name, value, domain, expires, path, expires_days, **options, **kwargs)
-        morsel = self._new_cookie[to_unicode(name)]
-        if max_age is not None:
-            morsel["max-age"] = str(int(max_age))  # 0, too
+        jar, self._new_cookie = self._new_cookie, SimpleCookie()
+        try:
+            super().set_cookie(name, value, domain, None, path, None, **options, **kwargs)
+            morsel = self._new_cookie[to_unicode(name)]
+        finally:  # a cookie of which a part is refused is not sent without that part
+            self._new_cookie = jar
+        if until is not None:  # Tornado takes 0 for "not given", here and below
+            morsel["expires"] = until
+        if age is not None:
+            morsel["max-age"] = str(age)
         if not _is_latin(morsel.OutputString()):
-            del self._new_cookie[morsel.key]
             raise ValueError(
                 f"The cookie {morsel.key!r} holds a character that no header can (only Latin-1 can be sent). "
                 "Use set_signed_cookie, or quote its value with tornado.escape.url_escape."
             )
+        if self._new_cookie is None:
+            self._new_cookie = SimpleCookie()
+        self._new_cookie.pop(morsel.key, None)
+        dict.__setitem__(self._new_cookie, morsel.key, morsel)
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return the value of the request's cookie *name*, else *default*."""
@@ -250,9 +257,27 @@ class ResponseHandler(RequestHandler):
 
 def _expiry(expires: Any, days: float | None) -> str | None:
     """The time at which a cookie ends, as Tornado writes it."""
-    if expires is None and days is not None:
-        expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
-    return None if expires is None else httputil.format_timestamp(expires)
+    try:
+        if expires is None and days is not None:
+            expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+        return None if expires is None else httputil.format_timestamp(expires)
+    except (TypeError, ValueError, OverflowError, OSError) as exc:
+        raise ValueError(
+            f"set_cookie(expires={expires!r}, expires_days={days!r}): {exc}. Give a datetime, a struct_time or seconds "
+            "since 1970 for `expires`, or a number of days."
+        ) from exc
+
+
+def _whole_seconds(max_age: Any) -> int:
+    """The `max_age` of a cookie as a number; fractions of a second are dropped."""
+    if isinstance(max_age, int):
+        return int(max_age)
+    if isinstance(max_age, float) and math.isfinite(max_age):
+        return int(max_age)
+    number = parse_integer(max_age) if isinstance(max_age, str) else None
+    if number is None:
+        raise ValueError(f"set_cookie(max_age={max_age!r}): give a whole number of seconds; 0 deletes the cookie.")
+    return number
 
 
 @functools.lru_cache(1024)

@@ -7,6 +7,7 @@
 Both send the same bytes for the same response. Begin with `SendingHandler._send_last`.
 """
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.response import check_length
 from torngas_aio.pipeline import IDLE, PipelineRun
 
-__all__ = ["BODILESS", "SendingHandler"]
+__all__ = ["BODILESS", "SendingHandler", "allowed_methods"]
 
 logger = logging.getLogger("torngas_aio.handler")
 
@@ -27,6 +28,22 @@ _HASHED_METHODS = ("GET", "HEAD")
 
 BODILESS = frozenset({100, 101, 102, 103, 204, 304})
 """Statuses whose responses have no body. SPEC: RFC 9110 6.4.1"""
+
+
+_NOT_ALLOWED = 405
+
+
+def allowed_methods(handler_class: type[RequestHandler]) -> tuple[str, ...]:
+    """Return the methods that *handler_class* answers; to others Tornado's base class answers 405."""
+    return _allowed_methods(handler_class)  # type: ignore[arg-type]  # classes are hashable
+
+
+@functools.lru_cache(1024)
+def _allowed_methods(handler_class: type[RequestHandler]) -> tuple[str, ...]:
+    unimplemented = RequestHandler._unimplemented_method
+    return tuple(
+        name for name in handler_class.SUPPORTED_METHODS if getattr(handler_class, name.lower()) is not unimplemented
+    )
 
 
 class SendingHandler(ResponseHandler):
@@ -72,6 +89,9 @@ class SendingHandler(ResponseHandler):
         if wants_etag or type(self).compute_etag is not _COMPUTE_ETAG:
             self._add_etag()
         hooked = self._run.stages.response
+        # SPEC: RFC 9110 15.5.6
+        if self._status_code == _NOT_ALLOWED and not self._has_header("Allow"):
+            self._while_changing(lambda: self.set_header("Allow", ", ".join(allowed_methods(type(self)))))
         if self._status_code in BODILESS:
             if hooked:
                 self._write_buffer = []  # what hooks add to every body has no place here

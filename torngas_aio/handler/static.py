@@ -44,6 +44,11 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
                     await self.flush()
         except StreamClosedError:
             return
+        except (FileNotFoundError, PermissionError) as exc:
+            if self._headers_written:
+                raise
+            status = 404 if isinstance(exc, FileNotFoundError) else 403
+            raise HTTPError(status, "%r cannot be read: %s", path, exc) from exc
 
     @classmethod
     def get_version(cls, settings: dict[str, Any], path: str) -> str | None:
@@ -68,6 +73,12 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         super().reset()
         cls._versions.clear()
         cls._paths.clear()
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        try:
+            return super().decode_argument(value, name)
+        except HTTPError as exc:
+            raise HTTPError(404, "%r names no file: it is no UTF-8", value[:40]) from exc
 
     @classmethod
     def get_absolute_path(cls, root: str, path: str) -> str:

@@ -226,7 +226,7 @@ class BaseHandler(ExecutingHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> Completion:  # type: ignore[override]  # None in Tornado
         """Finish the response with the error page of *status_code*; what was written so far is dropped.
 
-        A status that has no body, such as 204, gets none. A 405 without an `Allow` header gets one.
+        A status that has no body, such as 204, gets none.
 
         Args:
             kwargs: Handed to `write_error`; `exc_info` is the error, whose `headers` are sent where it is one of
@@ -239,7 +239,7 @@ class BaseHandler(ExecutingHandler):
         self.clear()
         self._deferred = None
         self.set_status(status_code, _reason_of(kwargs))
-        self._set_error_headers(status_code, kwargs.get("exc_info"))
+        self._set_error_headers(kwargs.get("exc_info"))
         if status_code in BODILESS:
             return self.finish()
         result = self.write_error(status_code, **kwargs)
@@ -265,14 +265,11 @@ class BaseHandler(ExecutingHandler):
         """Answer an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""
         return COMPLETED
 
-    def _set_error_headers(self, status_code: int, exc_info: Any) -> None:
+    def _set_error_headers(self, exc_info: Any) -> None:
         seen = set()
         for name, value in error_headers(exc_info[1] if exc_info else None):
             (self.add_header if name.lower() in seen else self.set_header)(name, value)
             seen.add(name.lower())
-        if status_code == 405 and not self._has_header("Allow"):
-            owner: Any = type(self)
-            self.set_header("Allow", _allowed(owner))  # SPEC: RFC 9110 15.5.6
 
     async def _write_error_page(self, status_code: int, exc_info: Any) -> None:
         answer = await error_answer(self, status_code, exc_info, self._error_accept())
@@ -410,15 +407,6 @@ def _ui_of(handler: BaseHandler) -> Any:
     ui = ObjectDict((name, handler._ui_method(method)) for name, method in application.ui_methods.items())
     ui["_tt_modules"] = ui["modules"] = _UIModuleNamespace(handler, application.ui_modules)
     return ui
-
-
-@functools.lru_cache(1024)
-def _allowed(handler_class: Any) -> str:
-    """The methods that *handler_class* answers, as an `Allow` header."""
-    names = handler_class.SUPPORTED_METHODS
-    return ", ".join(
-        name for name in names if getattr(handler_class, name.lower()) is not RequestHandler._unimplemented_method
-    )
 
 
 @functools.lru_cache(None)

@@ -101,7 +101,7 @@ def plain_cookie(
     if httponly:
         text += "; HttpOnly"
     if max_age is not None:
-        text += f"; Max-Age={int(max_age)}"
+        text += f"; Max-Age={max_age}"
     if path:
         text += f"; Path={path}"
     if samesite:

@@ -22,6 +22,8 @@ __all__ = ["MAX_FIELDS", "Part", "boundary_of", "check_coding", "parse_form", "p
 MAX_FIELDS = 1000
 MAX_FORM_BYTES = 4 * 1024 * 1024  # of x-www-form-urlencoded, which is decoded on the loop: about 40 ms
 _MAX_PARTS = 100
+# SPEC: RFC 8187 3.2.1, RFC 5987; Python's other codecs may be no text encodings, or quadratic as punycode is
+_CHARSETS = frozenset({"", "utf-8", "utf8", "iso-8859-1", "latin1", "latin-1", "us-ascii"})
 _MAX_PART_HEADER = 10 * 1024
 _STEP = 1024 * 1024  # bytes searched at a time: `find` holds the interpreter's lock
 
@@ -161,9 +163,11 @@ def _parameters_of(value: str) -> dict[str, str]:
     found = {name.lower(): _unquoted(text) for name, text in _parameters(value)}
     for name in [name for name in found if name.endswith("*")]:
         charset, _, rest = found.pop(name).partition("'")
+        if charset.lower() not in _CHARSETS:
+            raise HTTPInputError(f"Invalid multipart/form-data: the charset {charset[:40]!r} is not supported")
         try:
             found[name[:-1]] = unquote(rest.partition("'")[2], charset or "utf-8", "strict")
-        except (LookupError, UnicodeDecodeError) as exc:
+        except UnicodeDecodeError as exc:
             raise HTTPInputError(f"Invalid multipart/form-data: {exc}") from exc
     return found
 

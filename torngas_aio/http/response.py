@@ -24,6 +24,7 @@ MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer
 """Headers that decide something or are added where missing, in the case of `HTTPHeaders`."""
 
 _MAX_OPENINGS = 256
+_SWITCHING = 101
 
 _openings: dict[tuple[int, str], str] = {}
 _known_names: BoundedCache[str, bool] = BoundedCache(max_bytes=128 * 1024, max_key=64)
@@ -52,11 +53,11 @@ def status_line(status: int, reason: str) -> str:
     """Return the first line of a response, ended.
 
     Raises:
-        ValueError: *reason* would end the line.
+        ValueError: *reason* would end the line, or *status* is no number of three digits.
     """
     if _breaks_line(reason) or not 100 <= status <= 999:
         raise ValueError(f"The status line {status!r} {reason!r} cannot be sent: three digits and one line of text.")
-    return f"HTTP/1.1 {status} {reason}\r\n"
+    return f"HTTP/1.1 {status:d} {reason}\r\n"
 
 
 def allows_body(status: int) -> bool:
@@ -83,6 +84,8 @@ def check_length(status: int, length: str | None, body: bytes, *, is_head: bool,
         is_whole: Nothing of the body follows; else *body* is its beginning.
     """
     if not allows_body(status):
+        if is_whole and status < 200 and status != _SWITCHING:
+            raise HTTPOutputError(f"Status {status} is not final: a client would wait for another response.")
         if body:
             raise HTTPOutputError(f"A response with status {status} has no body; {len(body)} bytes were given.")
     elif length is not None:

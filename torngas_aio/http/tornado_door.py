@@ -35,7 +35,7 @@ from torngas_aio.http.contract import SERVER_NAME, BodyError, ClientGone, Direct
 from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
 from torngas_aio.http.limits import MAX_BODY_BYTES, MAX_DRAINED
 from torngas_aio.http.request import Request
-from torngas_aio.http.response import allows_body, check_length
+from torngas_aio.http.response import allows_body, check_length, status_line
 from torngas_aio.http.target import checked_line
 from torngas_aio.utils.numbers import parse_whole
 
@@ -219,6 +219,7 @@ class TornadoExchange(HTTPConnection):
             fields["Server"] = SERVER_NAME
         if "Date" not in fields:
             fields["Date"] = format_timestamp(time.time())
+        fields.pop("Transfer-Encoding", None)  # the framing is decided here
         if "Content-Length" not in fields and allows_body(status):
             fields["Content-Length"] = str(len(body))
         check_length(status, fields.get("Content-Length"), body, is_head=is_head)
@@ -228,6 +229,7 @@ class TornadoExchange(HTTPConnection):
 
     def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
+        status_line(start_line.code, start_line.reason)  # checks them
         body = self.body
         if body.has_failed or (body.is_unread and not body.may_drain):
             self.close_after()
