@@ -28,6 +28,7 @@ SERVERS = {
     "memcached": "memcached",
     "mariadbd": "mariadb-server",
     "postgres": "postgresql",
+    "pgbouncer": "pgbouncer",
     "nginx": "nginx",
     "ip": "iproute2",
 }

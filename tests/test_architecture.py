@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "torngas_aio"
 # Floor, room: a room is a folder or a module of the top level. Rooms of one floor have no doors between
 # them, except on the floors named in OPEN_FLOORS, where a later room may use an earlier one.
 FLOORS: dict[str, int] = {
-    "_importing": 0, "_json": 0, "_masking": 0, "_version": 0, "_closing": 0, "_project_errors": 0, "codes": 0,
-    "context": 0, "exception": 0, "storage": 0, "utils": 0,
+    "_importing": 0, "_json": 0, "_masking": 0, "_node": 0, "_version": 0, "_closing": 0, "_project_errors": 0,
+    "codes": 0, "context": 0, "exception": 0, "storage": 0, "utils": 0,
     "global_settings": 1, "i18n": 1, "settings_manager": 1, "checks": 1, "signal": 1, "dispatch": 1, "logger": 1,
     "cache": 2, "db": 2, "template": 2, "http": 2,
     "session": 3,

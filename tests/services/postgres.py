@@ -15,7 +15,16 @@ from typing import Self
 
 from tests.services.process import HOST, ServerProcess, accepts, binary, free_port
 
-__all__ = ["DATABASE", "PASSWORD", "USER", "PostgresServer", "PostgresStandby", "close_shared", "shared_postgres"]
+__all__ = [
+    "DATABASE",
+    "PASSWORD",
+    "USER",
+    "PostgresServer",
+    "PostgresStandby",
+    "as_postgres",
+    "close_shared",
+    "shared_postgres",
+]
 
 USER = "torngas"
 PASSWORD = "s3cret-&-p@ss/word"
@@ -76,7 +85,7 @@ class PostgresServer:
             "--locale=C",
             f"--pwfile={self._password_file(folder)}",
         ]
-        subprocess.run([*_as_postgres(), *command], check=True, capture_output=True, timeout=60, cwd=folder)
+        subprocess.run([*as_postgres(), *command], check=True, capture_output=True, timeout=60, cwd=folder)
 
     def _password_file(self, folder: Path) -> Path:
         path = folder / "password"
@@ -86,7 +95,7 @@ class PostgresServer:
 
     def _command(self, folder: Path) -> list[str]:
         words = [
-            *_as_postgres(),
+            *as_postgres(),
             binary("postgres", folders=_FOLDERS),
             "-D",
             str(folder / "data"),
@@ -117,7 +126,7 @@ class PostgresStandby(PostgresServer):
     def _install(self, folder: Path) -> None:
         _give_to_postgres(folder)
         command = [*self._primary._client("pg_basebackup"), "-D", str(folder / "data"), "-R", "-c", "fast", "--no-sync"]
-        subprocess.run([*_as_postgres(), *command], check=True, capture_output=True, timeout=60, cwd=folder)
+        subprocess.run([*as_postgres(), *command], check=True, capture_output=True, timeout=60, cwd=folder)
 
 
 @cache
@@ -139,8 +148,8 @@ def _give_to_postgres(folder: Path) -> None:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
 
 
-def _as_postgres() -> Sequence[str]:
-    """What starts a command as another user; as an ordinary user PostgreSQL starts by itself."""
+def as_postgres() -> Sequence[str]:
+    """Return what starts a command as another user; as an ordinary user PostgreSQL starts by itself."""
     if os.getuid() != 0:
         return ()
     # setpriv replaces itself with the command, so signals reach the server and not a parent that waits for it.

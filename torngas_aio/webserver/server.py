@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio.to_thread
 from tornado.options import options
 
+from torngas_aio._node import set_processes
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, check_settings, fill_secrets
 from torngas_aio.exception import ArgumentError, ConfigError, Fault, UrlError
@@ -321,6 +322,7 @@ class Server:
             logger.warning("With --workers=%d there is no autoreload.", workers)
         from torngas_aio.http.supervisor import Supervisor  # knows signals that Windows lacks
 
+        set_processes(workers)
         supervisor = Supervisor(
             lambda worker: self._serve(worker.sockets, worker),
             self._listeners.by_worker or self.sockets,

@@ -17,6 +17,7 @@ from typing import Any, Literal, overload
 from weakref import WeakKeyDictionary
 
 from torngas_aio._closing import close_safely, close_with_loop
+from torngas_aio._node import share_of
 from torngas_aio.db.basedb.drivers import Driver, Result
 from torngas_aio.db.basedb.interpolation import reparam
 from torngas_aio.db.basedb.pool import Pool
@@ -62,10 +63,13 @@ class Database:
         pool_recycle: float = 0,
         timeout: float = STATEMENT_SECONDS,
         pooling: bool = True,
+        node_connections: int | None = None,
     ) -> None:
-        size = int(_number("pool_size", pool_size))
+        self._is_per_node = node_connections is not None
+        name, wanted = ("node_connections", node_connections) if self._is_per_node else ("pool_size", pool_size)
+        size = int(_number(name, wanted))
         if size < 1:
-            raise ConfigError(f"pool_size={pool_size!r}: at least one connection is needed.", code="TGA503")
+            raise ConfigError(f"{name}={wanted!r}: at least one connection is needed.", code="TGA503")
         self._driver = driver
         self._dialect = driver.dialect
         self._pool_size = min(size, driver.max_size or size)
@@ -91,7 +95,8 @@ class Database:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            pool = Pool(self._driver, self._pool_size, self._pool_timeout, self._pool_recycle, self._keeps_idle)
+            size = share_of(self._pool_size) if self._is_per_node else self._pool_size
+            pool = Pool(self._driver, size, self._pool_timeout, self._pool_recycle, self._keeps_idle)
             self._pools[loop] = pool
             close_with_loop(self, self.aclose)
         return pool

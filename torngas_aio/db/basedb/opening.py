@@ -16,7 +16,7 @@ from torngas_aio.exception import ConfigError
 
 __all__ = ["database"]
 
-_POOL_PARAMS = ("pooling", "pool_size", "pool_timeout", "pool_recycle", "timeout")
+_POOL_PARAMS = ("pooling", "node_connections", "pool_size", "pool_timeout", "pool_recycle", "timeout")
 
 
 _QUOTE = "User and password must be quoted: '/' as %2F, '@' as %40, ':' as %3A, '#' as %23 (urllib.parse.quote)."
@@ -33,9 +33,10 @@ def database(dburl: str | None = None, **params: Any) -> Database:
         dburl: Without it, and without `dbn`, the environment variable `DATABASE_URL`.
         params: `dbn` (sqlite, mysql, postgres), `db`, `user`, `pw`, `host`, `port`; `pool_size` (10),
             `pool_timeout` (5 s of waiting for a connection), `timeout` (30 s for one statement),
-            `pool_recycle` (seconds after which a connection is replaced, 0: never), `pooling` (True; False closes a
-            connection after its statement or transaction); `driver`, a library's name as web.py takes it; whatever
-            else the driver takes. They go over what the URL says.
+            `pool_recycle` (seconds after which a connection is replaced, 0: never), `node_connections` (instead of
+            `pool_size`: for all processes of this node together), `pooling` (True; False closes a connection after
+            its statement or transaction); `driver`, a library's name as web.py takes it; whatever else the driver
+            takes. They go over what the URL says.
 
     Raises:
         ConfigError: No such kind of database, a library that is not installed, a wrong parameter.

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from torngas_aio._masking import mask_url
+from torngas_aio._node import share_of
 from torngas_aio.db._deadlines import STATEMENT_SECONDS
 from torngas_aio.db.dbalchemy.drivers import Driver, async_driver
 from torngas_aio.exception import ConfigError, UnknownAlias
@@ -29,7 +30,8 @@ CONNECT_SECONDS = 5.0
 """How long opening one connection may take, where `connect_timeout` does not say."""
 
 _SERVER_KEYS = (
-    "ROLE", "DRIVER", "UID", "PASSWD", "HOST", "PORT", "DATABASE", "QUERY", "WEIGHT", "READ_TIMEOUT", "kwargs",
+    "ROLE", "DRIVER", "UID", "PASSWD", "HOST", "PORT", "DATABASE", "QUERY", "WEIGHT", "READ_TIMEOUT",
+    "NODE_CONNECTIONS", "kwargs",
 )  # fmt: skip
 _REMOVED = (
     "encoding", "convert_unicode", "strategy", "threadlocal", "implicit_returning", "case_sensitive",
@@ -181,6 +183,8 @@ class _Parser:
         read_seconds = self._number(path, raw, "READ_TIMEOUT", STATEMENT_SECONDS)
         url = self._url(path, raw, driver, drivername)
         options = self.common | self.engine_options(f"{path}['kwargs']", raw.get("kwargs") or _EMPTY)
+        if raw.get("NODE_CONNECTIONS") is not None:
+            options |= self._pool_bounds(path, raw["NODE_CONNECTIONS"])
         connect_seconds = self._connect_args(driver, options)
         if len(self.faults) > before or url is None:
             return None
@@ -233,6 +237,13 @@ class _Parser:
             self.faults.append(f"{path}[{key!r}] = {value!r}: write a number above 0.")
             return default
         return float(value)
+
+    def _pool_bounds(self, path: str, total: Any) -> dict[str, int]:
+        """This process's share of the connections that its node may have to the server."""
+        if isinstance(total, bool) or not isinstance(total, int) or total < 1:
+            self.faults.append(f"{path}['NODE_CONNECTIONS'] = {total!r}: write a whole number from 1.")
+            return {}
+        return {"pool_size": share_of(total), "max_overflow": 0}
 
     def _url(self, path: str, raw: Mapping[str, Any], driver: Driver | None, drivername: str) -> URL | None:
         port = raw.get("PORT")

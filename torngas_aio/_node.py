@@ -1,0 +1,32 @@
+"""How many processes of this node serve the same application: what is bound per node is divided by it.
+
+    --workers=4            the parent says so before it forks: `set_processes(4)`
+    WEB_CONCURRENCY=4      how gunicorn, uvicorn and others are told; read where nothing was said
+
+Begin with `share_of`.
+"""
+
+import os
+
+__all__ = ["processes", "set_processes", "share_of"]
+
+_said: int | None = None
+
+
+def set_processes(count: int) -> None:
+    """Say how many processes serve; those that are forked afterwards know it, too."""
+    global _said  # noqa: PLW0603  # one number for the process and its children
+    _said = count
+
+
+def processes() -> int:
+    """Return how many processes serve on this node, as far as is known; at least 1."""
+    if _said is not None:
+        return _said
+    text = os.environ.get("WEB_CONCURRENCY", "")
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 5 else 1
+
+
+def share_of(total: int) -> int:
+    """Return this process's part of *total*, what the node may have in all; at least 1."""
+    return max(1, total // processes())
