@@ -29,7 +29,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     """
 
     _paths: ClassVar[dict[tuple[str, str], str]] = {}
-    _versions: ClassVar[dict[str, tuple[tuple[int, int, int], str]]] = {}
+    _versions: ClassVar[dict[str, tuple[tuple[int, int, int] | None, str]]] = {}
 
     async def get(self, path: str, include_body: bool = True) -> None:
         """Answer with the file *path*, or the part of it that the request asks for."""
@@ -54,8 +54,8 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     def get_version(cls, settings: dict[str, Any], path: str) -> str | None:
         """Return the version that `static_url` adds to *path*: a hash of the file, None where there is none.
 
-        The file is read at the first call, where the caller is, and again once it has changed; warm it up in a thread
-        where that matters. Other calls cost one look at its size and time.
+        The file is read at the first call, where the caller is; warm it up in a thread where that matters. Later
+        calls touch no disk: a file that was replaced has its new version as soon as it has been served once.
         """
         key = settings["static_path"], path
         absolute_path = cls._paths.get(key)
@@ -66,7 +66,8 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
                 return None
             if len(cls._paths) < _MOST_VERSIONS:
                 cls._paths[key] = absolute_path
-        return cls._version_of(absolute_path)
+        known = cls._versions.get(absolute_path)
+        return known[1] if known is not None else cls._hash(absolute_path, None)
 
     @classmethod
     def reset(cls) -> None:
@@ -118,18 +119,24 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     @classmethod
     def _version_of(cls, absolute_path: str) -> str | None:
-        """The hash of the file, kept until its time, size or inode change."""
+        """Return the hash of the file, kept until its time, size or inode change."""
         try:
             stat = Path(absolute_path).stat()
-            mark = stat.st_mtime_ns, stat.st_size, stat.st_ino
-            known = cls._versions.get(absolute_path)
-            if known is None or known[0] != mark:
-                known = mark, cls.get_content_version(absolute_path)
-                if len(cls._versions) < _MOST_VERSIONS or absolute_path in cls._versions:
-                    cls._versions[absolute_path] = known
+        except (OSError, ValueError):
+            return None
+        mark = stat.st_mtime_ns, stat.st_size, stat.st_ino
+        known = cls._versions.get(absolute_path)
+        return known[1] if known is not None and known[0] == mark else cls._hash(absolute_path, mark)
+
+    @classmethod
+    def _hash(cls, absolute_path: str, mark: tuple[int, int, int] | None) -> str | None:
+        try:
+            version = cls.get_content_version(absolute_path)
         except (OSError, ValueError):  # not there, too large to be hashed, no name of a file
             return None
-        return known[1]
+        if len(cls._versions) < _MOST_VERSIONS or absolute_path in cls._versions:
+            cls._versions[absolute_path] = mark, version
+        return version
 
     def _decide(self, path: str, include_body: bool) -> tuple[Iterator[bytes], Callable[[], Any] | None]:
         """Let Tornado's `get` decide on status and headers, in this thread; the file is read afterwards."""
