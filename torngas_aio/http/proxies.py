@@ -17,6 +17,7 @@ import re
 import socket
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from itertools import islice
 from typing import Any
 
 from torngas_aio.utils.addresses import FORWARDED_HEADERS, MAX_ADDRESS_LENGTH, parse_address
@@ -43,6 +44,8 @@ _SCHEME_HEADERS = frozenset({b"x-forwarded-proto", b"x-scheme", b"forwarded"})
 _forwarding = re.compile(
     rb"\r\n(x-forwarded-for|x-real-ip|x-forwarded-proto|x-scheme|forwarded):[ \t]*([^\r]*)", re.IGNORECASE
 ).findall
+_marks_backwards = re.compile(r'"\\*|[,;]').finditer  # a quotation mark with the backslashes before it
+_quoted_pair = re.compile(r"\\(.)").sub
 _with_port = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}").fullmatch
 
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104  what Tornado says of peers on unix sockets; nothing is bound to it
@@ -239,18 +242,31 @@ def _elements(values: list[str]) -> Iterator[dict[str, str]]:
     From the right, because a client's quotation mark that is not closed must not reach into a proxy's element.
     SPEC: RFC 7239 4
     """
-    parts: list[str] = []
-    quotes = 0
-    for part in reversed(",".join(values).rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
-        parts.append(part)
-        quotes += part.count('"')
-        if quotes % 2 == 0:
-            element = ",".join(reversed(parts))
-            parts.clear()
-            yield {
-                name.strip().lower(): value.strip().strip('"')
-                for name, _, value in (pair.partition("=") for pair in element.split(";"))
-            }
+    elements = (element for element in _split(",".join(values), ",") if element.strip())
+    for element in islice(elements, MAX_HOPS):
+        pairs = [pair.partition("=") for pair in _split(element, ";") if pair.strip()]
+        found = {name.strip().lower(): _unquote(value.strip()) for name, _, value in pairs}
+        # SPEC: RFC 7239 4: no parameter occurs twice in an element; which of them the proxy wrote is not known
+        yield found if len(found) == len(pairs) else {}
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """Yield the parts of *text* from the right, split where *separator* is not in a quoted string."""
+    backwards = text[::-1]
+    start, is_quoted = 0, False
+    for mark in _marks_backwards(backwards):
+        if mark[0] == separator and not is_quoted:
+            yield backwards[start : mark.start()][::-1]
+            start = mark.end()
+        elif mark[0][0] == '"':
+            is_quoted ^= len(mark[0]) % 2 == 1  # an odd number of backslashes escapes it
+    if not is_quoted:
+        yield backwards[start:][::-1]
+
+
+def _unquote(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return _quoted_pair(r"\1", value[1:-1]) if is_quoted else value
 
 
 def _address_in(hop: str) -> str | None:
