@@ -1,11 +1,16 @@
 """The path of a unix socket belongs to the server that made it."""
 
+import fcntl
+import os
 import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.http import unix_sockets
 from torngas_aio.http.unix_sockets import UnixListener
 
 
@@ -91,3 +96,62 @@ def test_its_mode_is_the_one_asked_for(tmp_path: Path, mode: int) -> None:
     listener = UnixListener(str(tmp_path / "s"), backlog=1, mode=mode)
     assert (tmp_path / "s").stat().st_mode & 0o777 == mode
     listener.socket.close()
+
+
+@pytest.mark.parametrize("has_dead_one", [False, True])
+@pytest.mark.parametrize(("owner", "step"), [(unix_sockets, "_refuse_live"), (Path, "chmod")])
+def test_of_two_servers_that_start_at_the_same_time_one_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, step: str, has_dead_one: bool
+) -> None:
+    """A second one that starts while the first is at *step* is refused, and the first one is reached."""
+    path = tmp_path / "s"
+    if has_dead_one:
+        UnixListener(str(path), backlog=1).socket.close()
+    original: Callable[..., object] = getattr(owner, step)
+    others: list[threading.Thread] = []
+    second: list[object] = []
+
+    def start_second() -> None:
+        try:
+            second.append(UnixListener(str(path), backlog=8))
+        except ConfigError as exc:
+            second.append(exc)
+
+    def pause(*arguments: object) -> object:
+        result = original(*arguments)
+        if not others:
+            others.append(threading.Thread(target=start_second))
+            others[0].start()
+            others[0].join(0.3)
+        return result
+
+    monkeypatch.setattr(owner, step, pause)
+    first = UnixListener(str(path), backlog=8)
+    for thread in others:
+        thread.join()
+    assert not others or "another server listens there" in str(second[0])
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        first.socket.accept()[0].close()
+    first.socket.close()
+
+
+def test_a_foreign_lock_holds_nothing_up_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unix_sockets, "_LOCK_SECONDS", 0.05)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    listener = UnixListener(str(tmp_path / "s"), backlog=1)
+    os.close(folder)
+    listener.socket.close()
+    listener.remove()
+
+
+def test_the_path_is_removed_from_whatever_folder_the_program_has_gone_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listener = UnixListener("s", backlog=1)
+    monkeypatch.chdir("/")
+    listener.socket.close()
+    listener.remove()
+    assert not (tmp_path / "s").exists()

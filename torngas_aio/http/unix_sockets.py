@@ -4,14 +4,17 @@
     a server answers, or cannot be asked                         refused
     at the end                                                   removed, if it is still the file that was made here
 
+The folder is locked meanwhile: a server that is between `bind` and `listen` refuses connections, too, and of two that
+find a dead one's path each would remove what the other has made.
 Begin with `UnixListener`.
 """
 
 import contextlib
 import os
 import socket
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from torngas_aio.exception import ConfigError
@@ -19,6 +22,9 @@ from torngas_aio.exception import ConfigError
 __all__ = ["UNIX_MODE", "UnixListener"]
 
 UNIX_MODE = 0o660
+
+_LOCK_SECONDS = 5.0
+"""How long another server may hold the folder; a foreign program that holds it for longer is not waited for."""
 
 
 class UnixListener:
@@ -32,16 +38,20 @@ class UnixListener:
     """
 
     def __init__(self, path: str, *, backlog: int, mode: int = UNIX_MODE) -> None:
-        self._path = Path(path)
-        if self._path.is_socket():
-            _refuse_live(path)
-            self._path.unlink(missing_ok=True)
+        self._path = Path(path).absolute()
+        with _locked(self._path.parent):
+            if self._path.is_socket():
+                _refuse_live(path)
+                self._path.unlink(missing_ok=True)
+            self.socket = self._bind(path, backlog, mode)
+
+    def _bind(self, path: str, backlog: int, mode: int) -> socket.socket:
         with contextlib.ExitStack() as opened:
-            self.socket = opened.enter_context(socket.socket(socket.AF_UNIX))
+            sock = opened.enter_context(socket.socket(socket.AF_UNIX))
             try:
-                self.socket.bind(path)
+                sock.bind(path)
                 self._path.chmod(mode)
-                self.socket.listen(backlog)
+                sock.listen(backlog)
                 self._file = _held(self._path)
             except OSError as exc:
                 raise ConfigError(
@@ -49,14 +59,33 @@ class UnixListener:
                     "Choose a path that is free, short, and in a directory that exists.",
                     code="TGA801",
                 ) from exc
-            self.socket.setblocking(False)
+            sock.setblocking(False)
             opened.pop_all()
+        return sock
 
     def remove(self) -> None:
         """Remove the file, unless another server has put its own there meanwhile."""
-        with contextlib.suppress(FileNotFoundError):
+        with _locked(self._path.parent), contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self._path.lstat(), self._file()):
                 self._path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other servers from taking or removing a path in *folder*, if it is readable and the system knows `flock`."""
+    with contextlib.ExitStack() as opened:
+        with contextlib.suppress(ImportError, OSError):  # no lock is no reason not to serve
+            import fcntl  # not on Windows
+
+            number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, number)
+            until = time.monotonic() + _LOCK_SECONDS
+            while time.monotonic() < until:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.01)
+        yield
 
 
 def _held(path: Path) -> Callable[[], os.stat_result]:
