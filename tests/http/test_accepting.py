@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import math
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,16 +15,17 @@ from torngas_aio.http.accepting import Acceptor
 
 
 class Exhausted:
-    """A listening socket whose `accept` fails with *code* as often as it is told to."""
+    """A listening socket whose `accept` fails with *code*, at most *times* times, while `is_exhausted`."""
 
-    def __init__(self, sock: socket.socket, code: int) -> None:
+    def __init__(self, sock: socket.socket, code: int, times: float = math.inf) -> None:
         self._socket = sock
+        self._times = times
         self._code = code
         self.failures = 0
         self.is_exhausted = True
 
     def accept(self) -> Any:
-        if self.is_exhausted:
+        if self.is_exhausted and self.failures < self._times:
             self.failures += 1
             raise OSError(self._code, "as told")
         return self._socket.accept()
@@ -98,6 +100,18 @@ async def test_the_rest_is_accepted_before_the_end(taken: Taken) -> None:
     assert len(taken.connections) == 150
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("code", [errno.ECONNABORTED, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EPROTO])
+async def test_the_error_of_one_connection_does_not_cost_the_next(taken: Taken, code: int) -> None:
+    """A stop, that accepts the rest, does not end with it either."""
+    sock: Any = Exhausted(listening(), code, times=3)
+    acceptor = Acceptor(asyncio.get_running_loop(), sock, taken)
+    with socket.create_connection(sock.getsockname()):
+        acceptor.accept_rest()
+    acceptor.close()
+    assert sock.failures == 3
+    assert len(taken.connections) == 1
 
 
 async def test_another_error_passes(taken: Taken) -> None:

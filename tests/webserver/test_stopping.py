@@ -1,6 +1,7 @@
 """A process that is told to stop stops, whatever hangs in it."""
 
 import asyncio
+import resource
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from tests.webserver.conftest import Client, Recorder
 from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio.webserver.doors import make_door
 from torngas_aio.webserver.runner import LoopRunner
-from torngas_aio.webserver.serving import Stopping, serving
+from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving
 
 pytestmark = pytest.mark.timeout(120)  # each test starts processes, on machines that may be busy
 
@@ -195,6 +196,24 @@ def test_a_signal_ends_what_hangs(project: Project, what: str) -> None:
         assert "the process ends without it" in server.log
 
 
+@pytest.mark.parametrize("http_server", ["torngas_aio", "tornado"])
+def test_a_stop_without_file_descriptors_cuts_nothing_off(project: Project, http_server: str) -> None:
+    with (
+        project.serve("--port=0", "--address=127.0.0.1", f"--http_server={http_server}") as server,
+        _connection(server) as client,
+    ):
+        client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for(lambda: server.log, "in flight", server.process)
+        number = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (number, number))
+        server.terminate()
+        received = b""
+        while part := client.recv(4096):
+            received += part
+        assert b"data: over\n\n" in received
+        assert server.wait() == 0, server.log
+
+
 def test_three_signals_end_a_loop_that_is_blocked(project: Project) -> None:
     """With a dump of what its threads do."""
     with project.serve("--port=0", "--address=127.0.0.1") as server, _connection(server) as client:
@@ -240,6 +259,38 @@ def test_background_work_gets_the_graceful_time(project: Project, workers: int) 
         server.terminate()
         assert server.wait() == 0
     assert "The background task Jobs.job({'password': ••••••••, 'seconds': 600.0}) was dropped" in server.log
+
+
+def test_a_hangup_is_a_stop_in_order_and_no_second_signal(project: Project) -> None:
+    """With one process there is no worker to renew; a terminal that closes cuts nothing off."""
+    with project.serve("--port=0", "--address=127.0.0.1", "--graceful_timeout=20") as server:
+        _ask(server, "/jobs?s=1")
+        wait_for(lambda: server.log, "in flight", server.process)
+        server.terminate(signal.SIGHUP)
+        wait_for(lambda: server.log, "SIGHUP: accepting no more", server.process)
+        for _ in range(3):
+            server.terminate(signal.SIGHUP)
+        assert server.wait() == 0
+    assert "the job is done" in server.log
+    assert "shutdown hook" in server.log
+
+
+async def test_a_hangup_that_is_ignored_stays_ignored(
+    recorder: Recorder, http_server: str, listener: list[socket.socket]
+) -> None:
+    """`nohup` and the supervisor ignore it for the server."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ready = asyncio.Event()
+        door = make_door(recorder, http_server)
+        serve = run_until_stopped(recorder, door, listener, on_ready=ready.set)
+        task = asyncio.create_task(serve)
+        await ready.wait()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        signal.raise_signal(signal.SIGTERM)
+        await task
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_command_of_the_shell_ends_what_it_has_started(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ _PER_TURN = 64
 
 _PAUSE_SECONDS = 1.0
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Of the one connection that was to be accepted, as accept(2) says; the next one may do.
+_LOST = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+         errno.ENETUNREACH, errno.ENOPROTOOPT, errno.EOPNOTSUPP)  # fmt: skip
 
 
 class Acceptor:
@@ -70,9 +73,9 @@ class Acceptor:
                 accepted, address = self._socket.accept()
             except (BlockingIOError, InterruptedError):
                 return False
-            except ConnectionAbortedError:  # it left before it was accepted
-                continue
             except OSError as exc:
+                if exc.errno in _LOST:
+                    continue
                 self._rest(exc)
                 return False
             if self._is_exhausted:

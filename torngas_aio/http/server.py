@@ -377,7 +377,11 @@ class _Listener:
             self._server.accept_rest()
             self.close()
             return
-        spare = Acceptor(self._hub.loop, self._socket.dup(), self._take)
+        try:
+            spare = Acceptor(self._hub.loop, self._socket.dup(), self._take)
+        except OSError:  # without a file descriptor nothing could be accepted; what is in flight must not be lost too
+            self.close()
+            return
         self.close()
         # RACE: no await between these two lines, or what arrives meanwhile is reset
         spare.accept_rest()

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import functools
 import gc
-import itertools
 import logging
 import signal
 import socket
@@ -46,7 +45,8 @@ SHUTDOWN_SECONDS = 60.0
 HURRY_SECONDS = 10.0
 """How long a start that is given up, or a stop that was asked for twice, may take."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *(() if HANGUP is None else (HANGUP,)))
 
 
 class StoppedEarly(Exception):
@@ -131,9 +131,10 @@ async def run_until_stopped(
     on_ready: Callable[[], None] | None = None,
     is_renewal: Callable[[], bool] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; return when everything has been ended in order.
+    """Serve until SIGTERM, SIGINT or SIGHUP; return when everything has been ended in order.
 
-    A signal during the start ends that, too. A second one does not wait for what is in flight, a third one for nothing.
+    A signal during the start ends that, too. A second one does not wait for what is in flight, a third one for nothing;
+    SIGHUP (a terminal that closes) never counts as one of these. Where it is ignored (`nohup`, workers) it stays so.
 
     Args:
         drain_seconds: How long to go on after the signal, answering as before but with `Connection: close`.
@@ -311,14 +312,19 @@ def _on_signals(handle: Callable[[int], None], deadline: Callable[[int], float])
         yield
         return
     loop = asyncio.get_running_loop()
-    watchdog, signals = Watchdog(), itertools.count(1)
+    watchdog = Watchdog()
+    received: list[int] = []
+    signals = [each for each in SIGNALS if each != HANGUP or signal.getsignal(each) != signal.SIG_IGN]
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        if number == HANGUP and received:
+            return
+        received.append(number)
         # Not `loop.add_signal_handler`: a loop that is blocked calls no handlers, and could not be stopped.
-        watchdog.set_deadline(deadline(next(signals)))
+        watchdog.set_deadline(deadline(len(received)))
         loop.call_soon_threadsafe(handle, number)
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    before = {number: signal.signal(number, on_signal) for number in signals}
     try:
         yield
     finally:
