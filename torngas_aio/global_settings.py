@@ -200,6 +200,10 @@ and more."""
 STICK_TO_MASTER: float = 0
 """Seconds for which a visitor who has written reads from the master, by a signed cookie; 0: off."""
 
+MAX_LAG: float = 10
+"""Seconds that a slave may lag behind its master before reads go elsewhere until it has caught up; sampled once a
+second; 0: not watched."""
+
 # ------------------------------------------------------------------ logging
 
 LOGGING_DIR: str = "logs/"

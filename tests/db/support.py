@@ -75,12 +75,15 @@ def pg(running: postgres.PostgresServer, *, has_slave: bool = False) -> dict[str
 
 @contextmanager
 def configured(connections: dict[str, Any], **more: Any) -> Iterator[None]:
-    """Settings with these connections; options of SQLALCHEMY_CONFIGURATION without their prefix."""
+    """Settings with these connections; options of SQLALCHEMY_CONFIGURATION without their prefix.
+
+    The lag of slaves is not watched by default: its questions would be among the statements that tests count.
+    """
     options = {f"sqlalchemy.{key}": value for key, value in more.items() if key.islower()}
     settings.configure(
         DATABASE_CONNECTION=connections,
         SQLALCHEMY_CONFIGURATION={"sqlalchemy.pool_timeout": 5, **options},
-        **{key: value for key, value in more.items() if key.isupper()},
+        **{"MAX_LAG": 0, **{key: value for key, value in more.items() if key.isupper()}},
     )
     try:
         yield

@@ -178,6 +178,7 @@ SHAPES: dict[str, Check] = {
     "PING_CONN_COUNT": whole(0),
     "ATOMIC_REQUESTS": boolean,
     "STICK_TO_MASTER": _number,
+    "MAX_LAG": _number,
     "LOGGING_DIR": text,
     "LOGGING": sequence_of(_logger),
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from torngas_aio._masking import mask_urls
 
-__all__ = ["advice_on", "codes_of", "said_by"]
+__all__ = ["advice_on", "codes_of", "is_forbidden", "said_by"]
 
 _OUT_OF_REACH = "Is the server running and in reach?"
 _CREDENTIALS = "The server refuses this user or password: correct them in the settings, or create the user."
@@ -42,12 +42,20 @@ _ADVICE: dict[int | str, str] = {
 }
 
 
+_FORBIDDEN = frozenset({1142, 1143, 1193, 1227, 1305, 1370, "42501", "42883"})
+
+
 def advice_on(error: BaseException) -> str:
     """Return a sentence on what *error* of opening a connection means and how to mend it."""
     for code in codes_of(error):
         if code in _ADVICE:
             return _ADVICE[code]
     return _OUT_OF_REACH
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Whether *error* says that the user lacks a privilege, or that the server does not know what was asked."""
+    return any(code in _FORBIDDEN for code in codes_of(error))
 
 
 def said_by(error: BaseException) -> str:

@@ -3,6 +3,7 @@
     specs > drivers             what the settings say
     engines > pool, dialects    one engine a server, a fair pool, lost connections noticed
     routing > statements        which server answers
+    lag > positions             which replicas have fallen behind
     session, registry           one session a request and connection name
     model > query > pagination  what users write; cursors: what a client may say of a page
 

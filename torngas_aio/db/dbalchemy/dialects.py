@@ -39,11 +39,17 @@ from sqlalchemy.util.concurrency import await_
 from torngas_aio.db._deadlines import deadline_of
 from torngas_aio.db._outage import Outage
 from torngas_aio.db._read_only import MYSQL_QUESTION, mysql_takes_writes, postgres_takes_writes
+from torngas_aio.db.dbalchemy.positions import Gtids, GtidSet, Lsn, Position
 
 __all__ = ["AiomysqlDialect", "AsyncmyDialect", "AsyncpgDialect", "Guard", "register_dialects"]
 
 PING_SECONDS = 2.0
 """How long a ping of a pooled connection may take before the connection counts as lost."""
+
+_POSTGRES_POSITION = (
+    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text,"
+    " pg_is_in_recovery()"
+)
 
 _LOST = 2013  # MySQL's CR_SERVER_LOST, which both drivers and SQLAlchemy know as a disconnect
 _SHUTTING_DOWN = 1053
@@ -68,6 +74,13 @@ class Guard:
 
     def takes_writes(self) -> bool:
         """Ask the server whether it takes writes: False of a replica, and of one that was set read-only."""
+        raise NotImplementedError
+
+    def position(self) -> tuple[Position | None, bool]:
+        """Ask the server how far it is in its master's changes, or its own, and whether it is a replica.
+
+        None for a position that it does not tell: GTIDs are off.
+        """
         raise NotImplementedError
 
     @property
@@ -161,15 +174,33 @@ class _MySQLGuard(Guard):
         super().__init__(*args, **kwargs)
         self.is_clean = False
         self.is_shared = False
+        self._is_mariadb: bool | None = None
 
     def ping(self, reconnect: bool = False) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
         await_(self.bounded(self._connection.ping(reconnect=False), seconds=PING_SECONDS))
 
     def takes_writes(self) -> bool:
+        return mysql_takes_writes(self._row_of(MYSQL_QUESTION))
+
+    def position(self) -> tuple[Position | None, bool]:
+        if self.is_mariadb:
+            place, applied = self._row_of("SELECT @@global.gtid_current_pos, @@global.gtid_slave_pos")
+            return (Gtids(place) if place else None), bool(applied)
+        place = self._row_of("SELECT @@global.gtid_executed")[0]
+        return (GtidSet(place) if place else None), True
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether the server is MariaDB rather than MySQL; asked once."""
+        if self._is_mariadb is None:
+            self._is_mariadb = "mariadb" in str(self._row_of("SELECT VERSION()")[0]).lower()
+        return self._is_mariadb
+
+    def _row_of(self, question: str) -> Any:
         cursor = self.cursor()  # type: ignore[attr-defined]  # a mixin: SQLAlchemy's connection stands behind it
-        cursor.execute(MYSQL_QUESTION)
-        return mysql_takes_writes(cursor.fetchone())
+        cursor.execute(question)
+        return cursor.fetchone()
 
     def autocommit(self, value: Any) -> None:
         await_(self.bounded(self._connection.autocommit(value)))
@@ -392,6 +423,10 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
 
     def takes_writes(self) -> bool:
         return await_(self.bounded(postgres_takes_writes(self._connection)))
+
+    def position(self) -> tuple[Position | None, bool]:
+        place, is_replica = await_(self.bounded(self._connection.fetchrow(_POSTGRES_POSITION)))
+        return Lsn(place), is_replica
 
     def ping(self) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""

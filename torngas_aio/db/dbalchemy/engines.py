@@ -31,6 +31,7 @@ from torngas_aio.db._outage import Outage
 from torngas_aio.db._read_only import is_refusal
 from torngas_aio.db.dbalchemy.dialects import register_dialects
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
+from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault, OutcomeUnknown
 
@@ -64,10 +65,15 @@ class Node:
         engine: Opens connections on first use, none before.
         weight: Share of the reads among the slaves.
         label: The server as messages name it.
-        outage: Whether the server answers; None for SQLite.
+        outage: Whether the server answers, and a master takes writes; None for SQLite and drivers unknown here.
+        is_master: Whether it is configured as the master.
+        position: Where it was in its master's changes, or its own, when `LagWatch` asked last; None: not known.
+        is_late: It lags too much for reads.
     """
 
-    __slots__ = ("_retry_at", "engine", "label", "outage", "sync_engine", "weight")
+    __slots__ = (
+        "_retry_at", "_spec", "engine", "is_late", "is_master", "label", "outage", "position", "sync_engine", "weight",
+    )  # fmt: skip
 
     def __init__(self, name: str, spec: ServerSpec) -> None:
         self.label = f"{name!r}, {spec.label}"
@@ -75,7 +81,11 @@ class Node:
         self.sync_engine: Engine = self.engine.sync_engine
         self.outage = None if spec.is_sqlite else _watch(self.engine, spec, self.label)
         self.weight = spec.weight
+        self.is_master = spec.role == "master"
+        self.is_late = False
+        self.position: Position | None = None
         self._retry_at = 0.0
+        self._spec = spec
 
     @property
     def is_down(self) -> bool:
@@ -93,6 +103,18 @@ class Node:
         if self.is_down:
             logger.warning("Database %s is back.", self.label)
             self._retry_at = 0.0
+
+    def mark_late(self, lag: float) -> None:
+        """Leave it out until it has caught up, or use it again; *lag* is in seconds."""
+        self.is_late = not self.is_late
+        if self.is_late:
+            logger.warning("Database %s lags %.0f s: left out until it has caught up.", self.label, lag)
+        else:
+            logger.warning("Database %s has caught up: it is used again.", self.label)
+
+    def open_connection(self) -> Any:
+        """Return a new connection beside the pool, one of our dialects'; in a greenlet of SQLAlchemy's."""
+        return _open(self.sync_engine, self._spec)
 
     def may_be_tried(self) -> bool:
         """Whether a request may use it; of a server that was down, one request in `RETRY_SECONDS`."""
@@ -126,8 +148,8 @@ class Cluster:
         """Return a slave for one request's reads, by weight; None when none may be tried."""
         slaves = self.slaves
         if len(slaves) == 1:
-            return slaves[0] if slaves[0].may_be_tried() else None
-        up = [slave for slave in slaves if not slave.is_down]
+            return slaves[0] if not slaves[0].is_late and slaves[0].may_be_tried() else None
+        up = [slave for slave in slaves if not slave.is_down and not slave.is_late]
         tried = next((slave for slave in slaves if slave.is_down and slave.may_be_tried()), None)
         if tried is not None:
             return tried
@@ -280,14 +302,12 @@ def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
 
 def _watch(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
     """Have the engine's statements and connections watched; the probe is a connection beside the pool."""
-    dialect = engine.sync_engine.dialect
     module: Any = engine.dialect.loaded_dbapi
     if not hasattr(module, "outage"):  # not one of our dialects
         return None
 
     def takes_its_writes() -> bool:
-        arguments, options = dialect.create_connect_args(spec.url)
-        connection: Any = dialect.connect(*arguments, **{**options, **spec.options.get("connect_args", {})})
+        connection = _open(engine.sync_engine, spec)
         try:
             return spec.role == "slave" or bool(connection.takes_writes())
         finally:
@@ -304,6 +324,12 @@ def _watch(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
     if isinstance(pool, NamedPool):
         pool.outage = module.outage
     return module.outage  # type: ignore[no-any-return]  # set just above
+
+
+def _open(engine: Engine, spec: ServerSpec) -> Any:
+    """Return a connection beside the pool, in a greenlet of SQLAlchemy's."""
+    arguments, options = engine.dialect.create_connect_args(spec.url)
+    return engine.dialect.connect(*arguments, **{**options, **spec.options.get("connect_args", {})})
 
 
 def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:

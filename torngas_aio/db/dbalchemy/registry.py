@@ -21,6 +21,7 @@ from torngas_aio._closing import Close, close_with_loop
 from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
 from torngas_aio.db._deadlines import limited
 from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.lag import LagWatch
 from torngas_aio.db.dbalchemy.session import DbSession
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases
 from torngas_aio.db.dbalchemy.stickiness import STICKINESS, Stickiness
@@ -94,14 +95,26 @@ def cluster_of(name: str = "default") -> Cluster:
     if entry is None:
         cluster = Cluster(parse_database(name, connections, configuration, _tell_once))
         held[key] = cluster, connections, configuration  # the dicts are kept, so that their ids stay their own
-        close_with_loop(("database", *key), _closer(held, key, cluster))
+        close_with_loop(("database", *key), _closer(held, key, cluster, _watch_lag(cluster)))
         return cluster
     return entry[0]
 
 
-def _closer(held: _Held, key: tuple[str, int, int], cluster: Cluster) -> Close:
+def _watch_lag(cluster: Cluster) -> LagWatch | None:
+    max_seconds = float(settings.MAX_LAG or 0)
+    slaves = [slave for slave in cluster.slaves if slave.outage is not None]
+    if not slaves or cluster.master.outage is None or max_seconds <= 0:
+        return None
+    watch = LagWatch(cluster.master, slaves, max_seconds)
+    watch.start()
+    return watch
+
+
+def _closer(held: _Held, key: tuple[str, int, int], cluster: Cluster, watch: LagWatch | None) -> Close:
     async def aclose() -> None:
         held.pop(key, None)
+        if watch is not None:
+            await watch.aclose()
         await cluster.aclose()
 
     return aclose

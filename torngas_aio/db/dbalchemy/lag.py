@@ -1,0 +1,174 @@
+"""Replicas that lag: how far each is behind its master is sampled once a second, beside all requests.
+
+    master   ─► position, and since when it has been there ┐
+    replica  ─► position ─────────────────────────────────┴─► lag: since when the master has had what this one has not
+                                                              above MAX_LAG: left out      below: used again
+
+Positions are compared, not clocks: while nothing is written nothing lags, and a replica that was cut off from its
+master, or whose replication has stopped, lags from the first change that it misses. Begin with `LagWatch`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from contextvars import Context
+from time import monotonic
+from typing import Any
+
+from sqlalchemy.util.concurrency import await_, greenlet_spawn
+
+from torngas_aio.db._diagnosis import is_forbidden, said_by
+from torngas_aio.db.dbalchemy.dialects import Guard
+from torngas_aio.db.dbalchemy.engines import Node
+from torngas_aio.db.dbalchemy.positions import Position
+
+__all__ = ["SAMPLE_SECONDS", "LagWatch"]
+
+logger = logging.getLogger("torngas_aio.db")
+
+SAMPLE_SECONDS = 1.0
+"""Between two samples; also how long one may take."""
+
+_MAX_SAMPLES = 3600
+
+
+class LagWatch:
+    """The lag of one cluster's replicas, within one loop; it ends with `aclose`.
+
+    Args:
+        max_seconds: A replica that lags more is left out.
+    """
+
+    def __init__(self, master: Node, slaves: Sequence[Node], max_seconds: float) -> None:
+        self._master = _Sampler(master)
+        self._slaves = [_Sampler(slave) for slave in slaves]
+        self._max_seconds = max_seconds
+        self._history: deque[tuple[float, Position]] = deque(maxlen=_MAX_SAMPLES)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, in the running loop; the first sample comes after `SAMPLE_SECONDS`."""
+        if self._task is None:
+            # A context of its own: it outlives the request that has used the cluster first.
+            self._task = asyncio.get_running_loop().create_task(
+                self._run(), name="torngas_aio.db.lag", context=Context()
+            )
+
+    async def aclose(self) -> None:
+        """End the watching. Twice is harmless."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await asyncio.gather(*(sampler.aclose() for sampler in (self._master, *self._slaves)))
+
+    async def sample(self) -> None:
+        """Ask every server once, all at the same time, and judge."""
+        now = monotonic()
+        _, *replies = await asyncio.gather(*(sampler.ask() for sampler in (self._master, *self._slaves)))
+        if self._master.node.position is not None:
+            self._note(self._master.node.position, now)
+        if self._history:
+            for sampler, has_answered in zip(self._slaves, replies, strict=True):
+                if has_answered:
+                    self._judge(sampler)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            try:
+                await self.sample()
+            except Exception:  # the next sample may fare better
+                logger.exception("Sampling the replicas' lag failed.")
+
+    def _note(self, position: Position, now: float) -> None:
+        if self._history:
+            last = self._history[-1][1]
+            if last == position:
+                return
+            if not position.has_reached(last):  # another history: restored, or of another server
+                self._history.clear()
+        self._history.append((now, position))
+
+    def _judge(self, sampler: "_Sampler") -> None:
+        node, position = sampler.node, sampler.node.position
+        missed = next((since for since, each in self._history if not _is_past(node, each)), None)
+        if missed is not None and (position is None or not sampler.is_replica):
+            sampler.warn("it is not a replica that tells its position (GTID, LSN)")
+            return
+        lag = 0.0 if missed is None else monotonic() - missed
+        if (lag > self._max_seconds) is not node.is_late:
+            node.mark_late(lag)
+        while len(self._history) > 1 and all(_is_past(each.node, self._history[1][1]) for each in self._slaves):
+            self._history.popleft()  # only what a replica may still miss is kept
+
+
+def _is_past(node: Node, position: Position) -> bool:
+    return node.position is not None and node.position.has_reached(position)
+
+
+class _Sampler:
+    """Asks one server for its position, on a connection of its own."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.is_replica = False
+        self._connection: Guard | None = None
+        self._opened_at = 0.0
+        self._has_warned = False
+
+    async def ask(self) -> bool:
+        """Note where the server is; return whether it has answered in time."""
+        try:
+            async with asyncio.timeout(SAMPLE_SECONDS):
+                await greenlet_spawn(self._ask)
+        except Exception as error:  # noqa: BLE001  # whatever a driver raises: the next sample opens another connection
+            if self._connection is not None and is_forbidden(error):
+                self.warn(f"{said_by(error)}: GRANT the user what that takes")
+            self._drop()
+            return False
+        except BaseException:
+            self._drop()
+            raise
+        return True
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SAMPLE_SECONDS):
+                await greenlet_spawn(self._close)
+
+    def warn(self, why: str) -> None:
+        """Say once why this server is not watched."""
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning("Database %s: its lag is not watched: %s.", self.node.label, why)
+
+    def _ask(self) -> None:
+        outage = self.node.outage
+        assert outage is not None
+        if self._opened_at < outage.stale_before:
+            self._close()
+        if self._connection is None:
+            self._opened_at = monotonic()
+            self._connection = self.node.open_connection()
+        if self.node.is_master and not self._connection.takes_writes():
+            await_(outage.refuses_writes(_is_writable))
+        self.node.position, self.is_replica = self._connection.position()
+
+    def _close(self) -> None:
+        connection: Any = self._connection
+        self._connection = None
+        if connection is not None:
+            connection.terminate()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection._terminate_force_close()
+
+
+async def _is_writable() -> bool:
+    return False  # it was asked just now

@@ -1,0 +1,151 @@
+"""How far a server is in the history of its master's changes: GTIDs of MariaDB and MySQL, PostgreSQL's LSN.
+
+    the master says where it is, or where a commit has ended ─► Position ◄─ a replica says how far it has come
+                                                     replica.has_reached(master)
+
+Positions of different kinds, or of servers that do not replicate each other, cannot be compared: not reached.
+Begin with `Position`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+__all__ = ["GtidSet", "Gtids", "Lsn", "Position", "parse_position"]
+
+MAX_TEXT = 1000
+"""Characters of a position that is kept in a cookie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One place in the history of changes; the subclass says of which kind of server.
+
+    Attributes:
+        text: As the server writes it.
+    """
+
+    text: str
+    kind = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.text}"
+
+    def has_reached(self, other: "Position") -> bool:
+        """Whether a server that stands here has made all changes up to *other*."""
+        return isinstance(other, type(self)) and self._includes(other)
+
+    def merged(self, other: "Position | None") -> "Position":
+        """Return the place up to which both have been reached; this one where they cannot be compared."""
+        return self._union(other) if isinstance(other, type(self)) else self
+
+    def _includes(self, other: Any) -> bool:
+        raise NotImplementedError
+
+    def _union(self, other: Any) -> Self:
+        raise NotImplementedError
+
+
+class Gtids(Position):
+    """MariaDB's: the last change of each domain, as in '0-1-100,1-1-7'."""
+
+    __slots__ = ()
+    kind = "mariadb"
+
+    def _numbers(self) -> dict[str, tuple[int, str]]:
+        parts = (part.strip().split("-") for part in self.text.split(",") if part.strip())
+        return {domain: (int(number), f"{domain}-{server}-{number}") for domain, server, number in parts}
+
+    def _includes(self, other: "Gtids") -> bool:
+        mine = self._numbers()
+        return all(domain in mine and mine[domain][0] >= number for domain, (number, _) in other._numbers().items())
+
+    def _union(self, other: "Gtids") -> "Gtids":
+        found = self._numbers()
+        for domain, each in other._numbers().items():
+            found[domain] = max(each, found.get(domain, each))
+        return Gtids(",".join(text for _, text in found.values()))
+
+
+class GtidSet(Position):
+    """MySQL's: every change that was made, as in '3e11fa47-...:1-5:8,...'."""
+
+    __slots__ = ()
+    kind = "mysql"
+
+    def _intervals(self) -> dict[str, list[tuple[int, int]]]:
+        found: dict[str, list[tuple[int, int]]] = {}
+        for part in filter(None, re.sub(r"\s", "", self.text).split(",")):
+            source, *ranges = part.lower().split(":")
+            for each in ranges:
+                if each[0].isalpha() or each[0] == "_":  # MySQL 8.3: a tag, for the ranges behind it
+                    source = f"{source.partition(':')[0]}:{each}"
+                    continue
+                first, _, last = each.partition("-")
+                found.setdefault(source, []).append((int(first), int(last or first)))
+        return {source: list(_joined(ranges)) for source, ranges in found.items()}
+
+    def _includes(self, other: "GtidSet") -> bool:
+        mine = self._intervals()
+        return all(
+            any(first <= low and high <= last for first, last in mine.get(source, ()))
+            for source, ranges in other._intervals().items()
+            for low, high in ranges
+        )
+
+    def _union(self, other: "GtidSet") -> "GtidSet":
+        return GtidSet(f"{self.text},{other.text}")._shortened()
+
+    def _shortened(self) -> "GtidSet":
+        parts = (
+            f"{source}:" + ":".join(f"{first}-{last}" for first, last in ranges)
+            for source, ranges in self._intervals().items()
+        )
+        return GtidSet(",".join(parts))
+
+
+class Lsn(Position):
+    """PostgreSQL's: a place in the write-ahead log, as in '16/B374D848'."""
+
+    __slots__ = ()
+    kind = "postgresql"
+
+    def _number(self) -> int:
+        high, _, low = self.text.partition("/")
+        return (int(high, 16) << 32) | int(low, 16)
+
+    def _includes(self, other: "Lsn") -> bool:
+        return self._number() >= other._number()
+
+    def _union(self, other: "Lsn") -> "Lsn":
+        return self if self._includes(other) else other
+
+
+_SHAPES: dict[str, tuple[type[Position], re.Pattern[str]]] = {
+    "mariadb": (Gtids, re.compile(r"\d{1,10}-\d{1,10}-\d{1,20}(?:,\d{1,10}-\d{1,10}-\d{1,20})*", re.ASCII)),
+    "mysql": (GtidSet, re.compile(r"[0-9a-f][0-9a-zA-Z_:,\-]{36,}", re.ASCII)),
+    "postgresql": (Lsn, re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}", re.ASCII)),
+}
+
+
+def parse_position(text: str) -> Position | None:
+    """Return what `str` of a position has made; None for any other text."""
+    kind, _, place = text.partition(" ")
+    shape = _SHAPES.get(kind)
+    if shape is None or len(text) > MAX_TEXT or not shape[1].fullmatch(place):
+        return None
+    return shape[0](place)
+
+
+def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The same numbers in as few ranges as possible, in order."""
+    first, last = 1, 0
+    for low, high in sorted(ranges):
+        if low > last + 1:
+            if last >= first:
+                yield first, last
+            first = low
+        last = max(last, high)
+    if last >= first:
+        yield first, last
