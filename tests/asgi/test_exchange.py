@@ -59,6 +59,18 @@ class Site:
                 except StreamClosedError:
                     notes.append("closed")
 
+        @stream_request_body
+        class Answers(Upload):
+            async def prepare(self) -> None:
+                self.write("begun")
+                await self.flush()
+                if self.get_argument("waits", None):
+                    await went_on.wait()
+
+            def on_connection_close(self) -> None:
+                super().on_connection_close()
+                went_on.set()
+
         class Waits(WebHandler):
             def on_connection_close(self) -> None:
                 super().on_connection_close()
@@ -88,7 +100,7 @@ class Site:
         self.application = Application(
             [
                 (r"/echo", Echo), (r"/upload", Upload), (r"/large", Large), (r"/waits", Waits), (r"/breaks", Breaks),
-                (r"/lengths/(\w+)/(\d+)", Lengths), (r"/hints", Hints),
+                (r"/lengths/(\w+)/(\d+)", Lengths), (r"/hints", Hints), (r"/answers", Answers),
             ]
         )  # fmt: skip
 
@@ -120,6 +132,47 @@ async def test_a_client_that_goes_midway_through_its_body_is_told_of_once(site: 
     scope = http_scope("/upload", "POST", headers=LENGTH)
     assert await Server(site.application, scope, [body(b"half", True), GONE]).ended() == []
     assert site.notes == ["half", "left"]
+
+
+@pytest.mark.parametrize(
+    "messages", [[GONE], [body(b"half", True), GONE], [body(b"a", True), body(b"b"), GONE], [body(b"0123456789"), GONE]]
+)
+@pytest.mark.parametrize("headers", [LENGTH, LENGTH[:1]], ids=["length", "none"])
+async def test_a_client_that_goes_while_it_is_answered_and_its_body_is_not_read(
+    site: Site, headers: Any, messages: list[Any]
+) -> None:
+    scope = http_scope("/answers", "POST", headers=headers, query_string=b"waits=1")
+    async with asyncio.timeout(5):
+        await Server(site.application, scope, messages).ended()
+    assert site.notes.count("left") == 1
+
+
+async def test_what_was_received_ahead_is_read_in_order(site: Site) -> None:
+    server = Server(site.application, http_scope("/answers", "POST"), [body(b"a", True), body(b"b", True), body(b"c")])
+    await server.ended()
+    assert site.notes == ["a", "b", "c", "posted"]
+
+
+async def test_little_is_received_ahead() -> None:
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    for _ in range(10):
+        messages.put_nowait(body(b"x" * 40_000, True))
+    messages.put_nowait(body(b"end"))
+    incoming = IncomingBody(http_scope("/", "POST"), messages.get, lambda: None, Limits())
+    await incoming.receive_ahead()
+    assert messages.qsize() == 9
+    assert len(await incoming.read_all()) == 400_003
+
+
+async def test_a_reader_and_the_one_ahead_share_what_comes() -> None:
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    incoming = IncomingBody(http_scope("/", "POST"), messages.get, lambda: None, Limits())
+    reading, ahead = asyncio.ensure_future(incoming.read_all()), asyncio.ensure_future(incoming.receive_ahead())
+    for text in (b"a", b"b", b"c"):
+        messages.put_nowait(body(text, text != b"c"))
+        await asyncio.sleep(0.01)
+    assert await reading == b"abc"
+    await ahead
 
 
 async def test_the_end_of_the_body_may_be_said_again_and_again(site: Site) -> None:
@@ -277,6 +330,19 @@ async def test_cancelling_the_server_cancels_the_request(site: Site) -> None:
     with pytest.raises(asyncio.CancelledError):
         await server.task
     assert len(asyncio.all_tasks()) == 1
+
+
+TARGETS = [("http://test/echo", 200), ("HTTP://TEST/echo", 200), ("http://other/echo", 400), ("ftp://test/echo", 400)]
+
+
+@pytest.mark.parametrize("root", ["", "/app"])
+@pytest.mark.parametrize(("target", "status"), TARGETS)
+async def test_a_target_may_be_a_whole_url(site: Site, target: str, status: int, root: str) -> None:
+    raw = target.replace("/echo", f"{root}/echo").encode()
+    sent = await Server(site.application, http_scope(target, raw_path=raw, root_path=root)).ended()
+    assert sent[0]["status"] == status
+    if status == 200:
+        assert json.loads(whole(sent))["path"] == "/echo"
 
 
 class Links(WebHandler):

@@ -17,7 +17,7 @@ from tornado.httputil import HTTPInputError, HTTPServerRequest
 
 from torngas_aio.application import Application
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
-from torngas_aio.asgi.request import client_of, made_request
+from torngas_aio.asgi.request import aim, client_of, made_request
 from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.contract import answer
@@ -134,8 +134,10 @@ class AsgiApplication:
             exchange.context = client_of(scope, self._proxies)
         request = made_request(scope, exchange)
         try:
-            checked_line(exchange.start_line, request.headers)
-            HTTPServerRequest(start_line=exchange.start_line, headers=request.headers)  # Tornado's checks of the head
+            line = checked_line(exchange.start_line, request.headers)
+            HTTPServerRequest(start_line=line, headers=request.headers)  # Tornado's checks of the head
+            if line.path != exchange.start_line.path:  # it was a whole URL
+                aim(request, line.path)
         except HTTPInputError as exc:
             await exchange.refuse(400, str(exc))
             return

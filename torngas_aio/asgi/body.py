@@ -1,9 +1,11 @@
 """A request's body over ASGI: a message is received when somebody reads, never before.
 
+Once the response has begun, as much as 64 KiB is received ahead, so that a client's end is noticed: `receive_ahead`.
 Begin with `IncomingBody.read_chunk`.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -14,6 +16,7 @@ from torngas_aio.utils.numbers import parse_whole
 __all__ = ["IncomingBody"]
 
 _Message = MutableMapping[str, Any]
+_MOST_AHEAD = 64 * 1024
 _BODILESS = frozenset({"GET", "HEAD"})
 
 
@@ -51,6 +54,7 @@ class IncomingBody:
         self._size = 0
         self._is_cut = False
         self._receiving: asyncio.Future[_Message] | None = None
+        self._ahead: deque[_Message] = deque()  # received before somebody read
         self._waited = 0.0  # seconds for the client, since `_seen` bytes had come
         self._seen = 0
         self._length = _length_of(scope)
@@ -71,7 +75,7 @@ class IncomingBody:
     @property
     def is_complete(self) -> bool:
         """Whether every byte has arrived."""
-        return self.ended.is_set() and not self._is_cut
+        return self.ended.is_set() and not self._is_cut and not self._ahead
 
     async def read_all(self) -> bytes:
         """Return the whole body; raises as `read_chunk`. What was read goes to the next call if this is cancelled."""
@@ -87,7 +91,7 @@ class IncomingBody:
             ClientGone: The client left before its end.
         """
         self._check_size(max(self._length or 0, self._size))
-        while not self.ended.is_set():
+        while self._ahead or not self.ended.is_set():
             message = await self._next()
             if message["type"] == "http.disconnect":
                 self.cut()
@@ -106,21 +110,46 @@ class IncomingBody:
 
     async def _next(self) -> _Message:
         """Return the next message, for which the client has its time; that of the handler is not counted."""
-        if self._receiving is None:
-            self._receiving = asyncio.ensure_future(self._receive())
         loop = asyncio.get_running_loop()
         rate_seconds = self._limits.body_rate_timeout or NEVER
-        while True:
+        while not self._ahead:
+            if self._receiving is None:
+                self._receiving = asyncio.ensure_future(self._receive())
+            receiving = self._receiving
             began = loop.time()
             seconds = min(rate_seconds - self._waited, self.deadline - began)
-            done, _ = await asyncio.wait({self._receiving}, timeout=None if seconds == NEVER else max(seconds, 0))
+            done, _ = await asyncio.wait({receiving}, timeout=None if seconds == NEVER else max(seconds, 0))
             now = loop.time()
             self._waited += now - began
-            if done:
-                break
-            self._check_pace(now)
-        received, self._receiving = self._receiving, None
-        return received.result()
+            if not done:
+                self._check_pace(now)
+            elif self._receiving is receiving:
+                self._receiving = None
+                return receiving.result()
+        return self._ahead.popleft()
+
+    async def receive_ahead(self) -> None:
+        """Receive up to 64 KiB that nobody has asked for yet, or until the body or the client's connection ends."""
+        size = 0
+        while not self.ended.is_set() and size <= _MOST_AHEAD:
+            if self._receiving is None:
+                self._receiving = asyncio.ensure_future(self._receive())
+            receiving = self._receiving
+            await asyncio.wait({receiving})
+            if self._receiving is not receiving:  # a reader has it
+                continue
+            if receiving.exception() is not None:  # the next reader's
+                return
+            self._receiving = None
+            message = receiving.result()
+            if message["type"] == "http.disconnect":
+                self.cut()
+                self._leave()
+                return
+            size += len(message.get("body", b""))
+            self._ahead.append(message)
+            if not message.get("more_body", False):
+                self.ended.set()
 
     def _check_pace(self, now: float) -> None:
         limits = self._limits

@@ -52,6 +52,7 @@ class HTTPExchange(HTTPConnection):
         self._left: int | None = None  # bytes of the body that the header promised and that are still to come
         self._close_callback: Callable[[], Any] | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._hearing: asyncio.Task[None] | None = None  # for the client's end, while its body is not read
 
     # The server's side
 
@@ -76,9 +77,10 @@ class HTTPExchange(HTTPConnection):
         return task.result()
 
     async def _stop_listening(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        for task in (self._listening, self._hearing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
 
     @property
     def _is_over(self) -> bool:
@@ -158,6 +160,8 @@ class HTTPExchange(HTTPConnection):
         if chunk:
             self._count(chunk)
         self._has_begun = True
+        if not self.body.ended.is_set():
+            self._hearing = asyncio.ensure_future(self.body.receive_ahead())
         posted = self._post(start)
         return self._post(_part(chunk)) if chunk else posted
 

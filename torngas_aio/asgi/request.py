@@ -14,7 +14,7 @@ from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
 from torngas_aio.utils.addresses import parse_address
 
-__all__ = ["client_of", "made_request", "start_line_of"]
+__all__ = ["aim", "client_of", "made_request", "start_line_of"]
 
 _SAFE = "/!$&'()*+,;=:@~-._"  # SPEC: RFC 3986 3.3, what a path may hold unescaped
 
@@ -39,6 +39,17 @@ def made_request(scope: Mapping[str, Any], connection: Any) -> Request:
         request.root_path = root
         request.uri = root + request.uri
     return request
+
+
+def aim(request: Request, target: str) -> None:
+    """Have *request* ask for *target*, a path and query as the server has it: with the root path or without."""
+    target = _below(request.root_path, target)
+    request.uri = request.root_path + target
+    request.path, _, request.query = target.partition("?")
+
+
+def _below(root: str, path: str) -> str:
+    return path[len(root) :] or "/" if root and (path == root or path.startswith(root + "/")) else path
 
 
 def _root_of(scope: Mapping[str, Any]) -> str:
@@ -79,9 +90,7 @@ def start_line_of(scope: Mapping[str, Any]) -> RequestStartLine:
     """Return method, target and version; the target is relative to the scope's root path."""
     raw = scope.get("raw_path")
     path = bytes(raw).decode("latin-1").partition("?")[0] if raw else quote(scope["path"], safe=_SAFE)
-    root = _root_of(scope)
-    if root and (path == root or path.startswith(root + "/")):
-        path = path[len(root) :] or "/"
+    path = _below(_root_of(scope), path)
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     target = f"{path}?{query}" if query else path
     version = "HTTP/1.0" if scope.get("http_version") == "1.0" else "HTTP/1.1"
