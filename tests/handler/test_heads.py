@@ -208,6 +208,24 @@ async def test_the_log_tells_the_status_that_was_sent(
     assert [record.getMessage()[:3] for record in caplog.records if record.name == "tornado.access"] == ["200"]
 
 
+class BreaksAfterwards(WebHandler):
+    async def get(self) -> None:
+        self.set_status(201)
+        await self.flush()
+        raise LookupError("broken")
+
+
+async def test_the_log_has_a_line_for_a_response_that_was_cut(
+    open_client: OpenClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await open_client([("/", BreaksAfterwards)])
+    with caplog.at_level("INFO"):
+        async with await Client.connect(("127.0.0.1", client.port)) as wire:
+            wire.send(get("/"))
+            assert b" 201 " in await wire.rest()
+    assert [record.getMessage()[:3] for record in caplog.records if record.name == "tornado.access"] == ["201"]
+
+
 DELETES: list[tuple[dict[str, Any], str]] = [
     ({"max_age": 0}, "Max-Age=0"),
     ({"max_age": 0, "value": "é"}, "Max-Age=0"),

@@ -402,6 +402,7 @@ class ExecutingHandler(CompletingHandler):
                 return
             if self._headers_written:
                 logger.error("%s failed after its header had left: the connection is cut.", self._request_summary())
+                self._log()
                 await self._end_without_answer()
             else:
                 self._send_error_page(exc)

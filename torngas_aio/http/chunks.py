@@ -8,7 +8,10 @@ otherwise than in CRLF, and a body that is mostly framing. Begin with `ChunkDeco
 
 import re
 
-__all__ = ["ChunkDecoder", "ChunkError"]
+__all__ = ["MIN_FRAMING", "ChunkDecoder", "ChunkError", "FramingBudget"]
+
+MIN_FRAMING = 5
+"""Bytes of framing that a chunk has at least: its size, and two line ends."""
 
 _MAX_LINE = 4096
 _MAX_EXTRA = 16 * 1024  # extensions and trailers of one body, taken together
@@ -40,6 +43,25 @@ class ChunkError(ValueError):
     """The bytes are not a chunked body."""
 
 
+class FramingBudget:
+    """Counts what the framing of one body costs beyond its allowance."""
+
+    __slots__ = ("_excess",)
+
+    def __init__(self) -> None:
+        self._excess = 0
+
+    def spend(self, payload: int, framing: int) -> None:
+        """Count one read from the socket that held *payload* and *framing* bytes.
+
+        Raises:
+            ChunkError: The body is mostly framing.
+        """
+        self._excess = max(self._excess + framing - payload // _PAYLOAD_SHARE - _FRAMING_PER_READ, 0)
+        if self._excess > _MAX_EXCESS:
+            raise ChunkError("the chunks are too small")
+
+
 class ChunkDecoder:
     """Takes the bytes of one chunked body in any pieces, gives its payload.
 
@@ -47,7 +69,7 @@ class ChunkDecoder:
         rest: What followed the end of the body; None until the end has come.
     """
 
-    __slots__ = ("_excess", "_extra", "_left", "_step", "_tail", "rest")
+    __slots__ = ("_budget", "_extra", "_left", "_step", "_tail", "rest")
 
     def __init__(self) -> None:
         self.rest: bytes | None = None
@@ -55,7 +77,7 @@ class ChunkDecoder:
         self._left = 0
         self._tail = b""
         self._extra = 0
-        self._excess = 0
+        self._budget = FramingBudget()
 
     def feed(self, data: bytes) -> bytes:
         """Return the payload that *data* completes, b"" when there is none.
@@ -75,13 +97,8 @@ class ChunkDecoder:
             position = reached
         payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         unused = self._tail if self.rest is None else self.rest
-        self._weigh(len(payload), len(data) - len(unused) - len(payload))
+        self._budget.spend(len(payload), len(data) - len(unused) - len(payload))
         return payload
-
-    def _weigh(self, payload: int, framing: int) -> None:
-        self._excess = max(self._excess + framing - payload // _PAYLOAD_SHARE - _FRAMING_PER_READ, 0)
-        if self._excess > _MAX_EXCESS:
-            raise ChunkError("the chunks are too small")
 
     def _wait(self, data: bytes, position: int) -> int:
         self._tail = data[position:]

@@ -31,6 +31,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream, SSLIOStream
 
+from torngas_aio.http.chunks import MIN_FRAMING, ChunkError, FramingBudget
 from torngas_aio.http.contract import SERVER_NAME, BodyError, ClientGone, DirectApplication, Successor, answer
 from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
 from torngas_aio.http.limits import MAX_BODY_BYTES, MAX_DRAINED
@@ -74,6 +75,7 @@ class TornadoDoor(HTTPMessageDelegate):
         self._tasks = tasks
         self._context_for = context_for
         self._unpacker: _Unpacker | None = None
+        self._chunks: _ChunkCounter | None = None
         self._may_unpack = _take_over_unpacking(connection)
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
@@ -99,22 +101,36 @@ class TornadoDoor(HTTPMessageDelegate):
         task.add_done_callback(self._ended)
         if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
             return None
+        if "Transfer-Encoding" in headers:
+            self._chunks = _ChunkCounter(exchange.stream)
         # Tornado reads the body, and looks at its limits, when this is done: `prepare` may change them before.
         task.add_done_callback(self._exchange.body.discard)
         return self._exchange.body.wanted
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self._chunks is not None and not self._exchange.body.has_failed:
+            try:
+                self._chunks.weigh(len(chunk))
+            except ChunkError as exc:
+                self._exchange.body.feed_error(BodyError(400, f"The chunked body is broken: {exc}."))
         if self._unpacker is not None:
             return self._unpacker.feed(chunk)
         return self._exchange.body.feed(chunk)
 
     def finish(self) -> None:
+        self._stop_counting()
         if self._unpacker is not None:
             self._unpacker.end()
         self._exchange.body.feed_end()
 
     def on_connection_close(self) -> None:
+        self._stop_counting()
         self._exchange.client_left()
+
+    def _stop_counting(self) -> None:
+        if self._chunks is not None:
+            self._chunks.stop()
+            self._chunks = None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -134,6 +150,30 @@ def _take_over_unpacking(connection: Any) -> bool:
     connection.params = copy.copy(params)
     connection.params.decompress = False
     return True
+
+
+class _ChunkCounter:
+    """Counts the chunks that Tornado's server reads from *stream*: it asks once for the size of each."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._read_until = stream.read_until
+        self._budget = FramingBudget()
+        self._count = 0
+        stream.read_until = self._count_and_read
+
+    def _count_and_read(self, *args: Any, **kwargs: Any) -> Any:
+        self._count += 1
+        return self._read_until(*args, **kwargs)
+
+    def weigh(self, payload: int) -> None:
+        """Weigh the chunks since the last call, which brought *payload* bytes; raises as `FramingBudget.spend`."""
+        count, self._count = self._count, 0
+        self._budget.spend(payload, count * MIN_FRAMING)
+
+    def stop(self) -> None:
+        """Leave the stream as it was."""
+        del self._stream.read_until
 
 
 class _Unpacker:

@@ -286,6 +286,28 @@ async def test_a_gzip_body_that_costs_too_much_is_refused(
     assert b"Hello, world!" not in data
 
 
+@pytest.mark.parametrize("path", ["/echo", "/upload"])
+@pytest.mark.parametrize(
+    ("size", "count", "status"),
+    [(1, 150_000, 400), (3, 100_000, 400), (40, 60_000, 400), (1, 5000, 200), (120, 20_000, 200)],
+)
+async def test_a_body_that_is_mostly_framing_is_refused(
+    open_house: OpenHouse, pair: tuple[str, str], path: str, size: int, count: int, status: int
+) -> None:
+    house = await open_house(wants="raw bytes")
+    if pair == ("tornado's", "tornado"):
+        pytest.skip("Tornado's own server and application know none of this")
+    async with await house.client() as client:
+        chunks = b"%x\r\n%b\r\n" % (size, b"x" * size) * count
+        client.send(
+            b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % path.encode() + chunks + b"0\r\n\r\n"
+        )
+        answer = await client.answer()
+        assert answer.status == status
+        if status == 200:
+            assert (await client.ask(get())).status == 200  # the connection goes on
+
+
 async def test_a_body_beyond_the_limit_is_refused(open_house: OpenHouse) -> None:
     house = await open_house(max_body_size=1000)
     async with await house.client() as client:
