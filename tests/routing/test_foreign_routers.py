@@ -110,6 +110,11 @@ def post(path: str, body: bytes) -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def chunked(path: str, *chunks: bytes) -> bytes:
+    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + body + b"0\r\n\r\n"
+
+
 async def told(count: int = 1) -> None:
     async with asyncio.timeout(5):
         while TOLD.count("endcall") < count:
@@ -153,16 +158,18 @@ async def test_in_a_plain_tornado_application_and_in_one_of_ours(serve: Serve) -
     ask = await serve(TornadoApplication([("/x/.*|/fails", inner), ("/f", Foreign)]), inner)
     assert (await ask(get("/x/1"))).body.startswith(b"inner")
     assert (await ask(post("/x/1", b"abc"))).body == b"inner 3"
+    assert (await ask(chunked("/x/1", b"ab", b"c"))).body == b"inner 3"
     assert (await ask(get("/fails"))).status == 500
-    await told(3)
+    await told(4)
     TOLD.clear()
     outer = Application([("/x/.*|/fails", inner), ("/f", Foreign)])
     ask = await serve(outer, outer)
     assert (await ask(get("/x/1"))).body.startswith(b"inner")
     assert (await ask(post("/x/1", b"abc"))).body == b"inner 3"
+    assert (await ask(chunked("/x/1", b"ab", b"c"))).body == b"inner 3"
     assert (await ask(get("/fails"))).status == 500
-    await told(3)
-    assert TOLD.count("request") == 3
+    await told(4)
+    assert TOLD.count("request") == 4
 
 
 async def test_routers_and_hosts_within(serve: Serve) -> None:

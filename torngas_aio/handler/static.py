@@ -132,7 +132,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     def _hash(cls, absolute_path: str, mark: tuple[int, int, int] | None) -> str | None:
         try:
             version = cls.get_content_version(absolute_path)
-        except (OSError, ValueError):  # not there, too large to be hashed, no name of a file
+        except (OSError, ValueError, HTTPError):  # not there, too large to be hashed, no name of a file
             return None
         if len(cls._versions) < _MOST_VERSIONS or absolute_path in cls._versions:
             cls._versions[absolute_path] = mark, version

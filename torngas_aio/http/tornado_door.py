@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -76,6 +77,7 @@ class TornadoDoor(HTTPMessageDelegate):
         self._context_for = context_for
         self._unpacker: _Unpacker | None = None
         self._chunks: _ChunkCounter | None = None
+        self._counts_chunks = isinstance(connection, HTTP1Connection)  # else another door has counted
         self._may_unpack = _take_over_unpacking(connection)
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
@@ -101,7 +103,7 @@ class TornadoDoor(HTTPMessageDelegate):
         task.add_done_callback(self._ended)
         if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
             return None
-        if "Transfer-Encoding" in headers:
+        if "Transfer-Encoding" in headers and self._counts_chunks:
             self._chunks = _ChunkCounter(exchange.stream)
         # Tornado reads the body, and looks at its limits, when this is done: `prepare` may change them before.
         task.add_done_callback(self._exchange.body.discard)
