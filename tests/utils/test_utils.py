@@ -88,6 +88,7 @@ def test_text_comes_out_of_everything() -> None:
         ("a\nb\r\tc", "a\\nb\\r\\tc"),
         ("\x1b[2J\x00\x7f\x9b", "\\x1b[2J\\x00\\x7f\\x9b"),
         ("a\u2028b\u2029\u202e\u0085", "a\\u2028b\\u2029\\u202e\\x85"),
+        ("a\u061cb\u200e", "a\\u061cb\\u200e"),
         ("\ud800", "\\ud800"),
     ],
     ids=ascii,

@@ -16,7 +16,7 @@ import logging
 import re
 import socket
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
 from typing import Any
 
@@ -47,6 +47,9 @@ _forwarding = re.compile(
 _marks_backwards = re.compile(r'"\\*|[,;]').finditer  # a quotation mark with the backslashes before it
 _quoted_pair = re.compile(r"\\(.)").sub
 _with_port = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}").fullmatch
+
+_SPACE = " \t"
+"""What may stand around a value; all else, such as a no-break space, is part of it."""
 
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104  what Tornado says of peers on unix sockets; nothing is bound to it
 
@@ -136,8 +139,6 @@ class TrustedProxies:
             address = parse_address(ip)
             if address is None:
                 return False
-            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-                address = address.ipv4_mapped
             verdict = any(address in network for network in self._networks if network.version == address.version)
             self._verdicts.keep(ip, verdict)
         return verdict
@@ -183,7 +184,7 @@ class TrustedProxies:
         if name == b"forwarded":
             scheme = self._forwarded_scheme(said[name])
         else:
-            scheme = said[name][-1].rpartition(",")[2].strip().lower()
+            scheme = said[name][-1].rpartition(",")[2].strip(_SPACE).lower()
         return scheme if scheme in ("http", "https") else None
 
     def _forwarded_scheme(self, values: list[str]) -> str:
@@ -218,21 +219,21 @@ def _header_name(name: str) -> bytes:
 def _contradicts(said: _Said, chain: list[str], protocol: str) -> bool:
     """Whether X-Real-IP names none of *chain*, or X-Scheme another scheme."""
     real_ip, scheme = said.get(b"x-real-ip"), said.get(b"x-scheme")
-    if real_ip is not None and _address_in(real_ip[-1].strip()) not in chain:
+    if real_ip is not None and _address_in(real_ip[-1].strip(_SPACE)) not in chain:
         return True
-    return scheme is not None and scheme[-1].rpartition(",")[2].strip().lower() != protocol
+    return scheme is not None and scheme[-1].rpartition(",")[2].strip(_SPACE).lower() != protocol
 
 
 def _hops(name: bytes, values: list[str]) -> Iterator[str]:
     """Yield the entries of a header from the right, each as its proxy wrote it."""
     if name == b"x-real-ip":
-        yield values[-1].strip()
+        yield values[-1].strip(_SPACE)
     elif name == b"forwarded":
         for element in _elements(values):
             yield element.get("for", "")
     else:
         for part in reversed(",".join(values).rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
-            if hop := part.strip():
+            if hop := part.strip(_SPACE):
                 yield hop
 
 
@@ -242,10 +243,10 @@ def _elements(values: list[str]) -> Iterator[dict[str, str]]:
     From the right, because a client's quotation mark that is not closed must not reach into a proxy's element.
     SPEC: RFC 7239 4
     """
-    elements = (element for element in _split(",".join(values), ",") if element.strip())
+    elements = (element for element in _split(",".join(values), ",") if element.strip(_SPACE))
     for element in islice(elements, MAX_HOPS):
-        pairs = [pair.partition("=") for pair in _split(element, ";") if pair.strip()]
-        found = {name.strip().lower(): _unquote(value.strip()) for name, _, value in pairs}
+        pairs = [pair.partition("=") for pair in _split(element, ";") if pair.strip(_SPACE)]
+        found = {name.strip(_SPACE).lower(): _unquote(value.strip(_SPACE)) for name, _, value in pairs}
         # SPEC: RFC 7239 4: no parameter occurs twice in an element; which of them the proxy wrote is not known
         yield found if len(found) == len(pairs) else {}
 

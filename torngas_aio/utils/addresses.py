@@ -46,7 +46,7 @@ class Networks:
 
     def __contains__(self, address: object) -> bool:
         """Whether *address*, as text, is listed; what is no address is not."""
-        read = _address(address)
+        read = parse_address(address) if isinstance(address, str) else None
         return read is not None and any(read in network for network in self._networks)
 
     def __repr__(self) -> str:
@@ -58,13 +58,9 @@ def parse_address(text: str) -> _Address | None:
     if len(text) > MAX_ADDRESS_LENGTH or "%" in text:
         return None
     try:
-        return ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
-
-
-def _address(text: object) -> _Address | None:
-    address = parse_address(text) if isinstance(text, str) else None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 

@@ -10,7 +10,7 @@ __all__ = ["escape_controls", "quote_field", "safestr", "safeunicode"]
 
 # C0, DEL and C1 controls, the separators that end a line for `str.splitlines`, the marks that reorder
 # what a terminal shows, and lone surrogates, which no encoder takes.
-_CONTROL_SET = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROL_SET = "\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROLS = re.compile(f"[{_CONTROL_SET}]")
 # What could end a field of a log line: these, every kind of space, quotation marks, and the escape itself.
 _FIELD_ENDS = re.compile(rf"""[\s"'\\{_CONTROL_SET}]""")
