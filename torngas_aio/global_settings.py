@@ -198,7 +198,8 @@ ATOMIC_REQUESTS: bool = False
 and more."""
 
 STICK_TO_MASTER: float = 0
-"""Seconds for which a visitor who has written reads from the master, by a signed cookie; 0: off."""
+"""Above 0, visitors read what they have written, by a signed cookie: from a slave that has reached the position of the
+commit, else from the master; for so many seconds from the master where the server tells no position. 0: off."""
 
 MAX_LAG: float = 10
 """Seconds that a slave may lag behind its master before reads go elsewhere until it has caught up; sampled once a

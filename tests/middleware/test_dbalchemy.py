@@ -1,6 +1,7 @@
 """The database layer in requests over a socket: commits before the answer, visitors who read what they wrote."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ from sqlalchemy import select, text
 from tornado.web import create_signed_value
 
 from tests.db.models import User
-from tests.db.support import configured, maria, prepared
-from tests.services import mariadb
+from tests.db.support import configured, maria, prepared, server
+from tests.services import mariadb, postgres
 from tests.services.mariadb import DATABASE, MariaCluster
+from tests.services.postgres import PostgresStandby
 from torngas_aio.application import Application
-from torngas_aio.db.dbalchemy import session_scope
+from torngas_aio.db.dbalchemy import dialects, session_scope
 from torngas_aio.db.dbalchemy.keepalive import KeepAlive
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ApiHandler, WebHandler
@@ -66,6 +68,14 @@ class Server(WebHandler):
         self.write("ok")
 
 
+class Where(WebHandler):
+    """Whether the master answers, and how many users it sees."""
+
+    async def get(self) -> None:
+        count = await User.Q.count()
+        self.write(f"{'master' if User.session.is_on_master else 'slave'}, {count}")
+
+
 class Busy(WebHandler):
     """Needs two connections of a pool of one."""
 
@@ -76,7 +86,7 @@ class Busy(WebHandler):
 
 
 def app(**more: Any) -> Application:
-    handlers = [("/users", Users), ("/server", Server), ("/busy", Busy)]
+    handlers = [("/users", Users), ("/server", Server), ("/busy", Busy), ("/where", Where)]
     return Application(handlers, middlewares=[DBAlchemyMiddleware], cookie_secret=SECRET, **more)
 
 
@@ -175,27 +185,83 @@ def _earlier(seconds: float) -> float:
 
 
 @pytest.mark.mariadb
-async def test_a_visitor_reads_from_the_master_for_a_while_after_a_write() -> None:
+@pytest.mark.parametrize("driver", ["mysql+aiomysql", "mysql+asyncmy"])
+async def test_a_visitor_reads_from_slaves_that_have_what_he_wrote(driver: str) -> None:
     cluster: MariaCluster = mariadb.shared_cluster()
-    with configured(maria(cluster), STICK_TO_MASTER=30):
+    with configured(maria(cluster, driver), STICK_TO_MASTER=0.001):
         async with prepared(cluster):
             async with TestClient(app()) as writer, TestClient(app()) as other:
                 assert (await writer.get("/server")).text in {"2", "3"}
                 assert COOKIE not in writer.cookies
-                wrote = await writer.post("/server")
-                cookie = wrote.headers["set-cookie"]
-                assert "max-age=30" in cookie.lower()
-                assert "httponly" in cookie.lower()
-                assert "samesite=lax" in cookie.lower()
-                assert [(await writer.get("/server")).text for _ in range(3)] == ["1"] * 3
+                cluster.stop_replication()
+                for _ in range(2):
+                    wrote = await writer.post("/server")
+                    cookie = wrote.headers["set-cookie"].lower()
+                    assert all(part in cookie for part in ("max-age=600", "httponly", "samesite=lax"))
+                    assert [(await writer.get("/server")).text for _ in range(3)] == ["1"] * 3
                 assert (await other.get("/server")).text in {"2", "3"}
-                other.cookies.set(COOKIE, "default")
-                assert (await other.get("/server")).text in {"2", "3"}
-                for age, servers in [(10, {"1"}), (60, {"2", "3"})]:
-                    signed = create_signed_value(SECRET, COOKIE, "default", clock=partial(_earlier, age))
-                    other.cookies.set(COOKIE, signed.decode())
-                    assert (await other.get("/server")).text in servers
-            assert cluster.master.execute("SELECT COUNT(*) AS n FROM users", DATABASE) == [{"n": 1}]
+                cluster.start_replication()
+                cluster.wait_for_slaves()
+                assert {(await writer.get("/server")).text for _ in range(5)} <= {"2", "3"}
+            assert cluster.master.execute("SELECT COUNT(*) AS n FROM users", DATABASE) == [{"n": 2}]
+
+
+@pytest.mark.mariadb
+async def test_without_a_position_reads_go_to_the_master_for_seconds() -> None:
+    cluster: MariaCluster = mariadb.shared_cluster()
+    pinned, far = json.dumps({"default": ["", time() + 60]}), json.dumps({"default": ["mariadb 0-1-999999", 0]})
+    with configured(maria(cluster), STICK_TO_MASTER=30):
+        async with prepared(cluster), TestClient(app()) as client:
+            for value, age, servers in [
+                (pinned, 10, {"1"}),
+                (pinned, 700, {"2", "3"}),
+                (json.dumps({"default": ["", time() - 1]}), 0, {"2", "3"}),
+                (far, 10, {"1"}),
+                (far, 700, {"2", "3"}),
+                (json.dumps({"other": ["mariadb 0-1-999999", time() + 60]}), 0, {"2", "3"}),
+                ("default", 0, {"2", "3"}),
+                ('{"default": 3}', 0, {"2", "3"}),
+                ("[]", 0, {"2", "3"}),
+            ]:
+                signed = create_signed_value(SECRET, COOKIE, value, clock=partial(_earlier, age))
+                client.cookies.set(COOKIE, signed.decode())
+                assert (await client.get("/server")).text in servers
+            client.cookies.set(COOKIE, pinned)  # not signed
+            assert (await client.get("/server")).text in {"2", "3"}
+
+
+@pytest.mark.mariadb
+async def test_a_commit_whose_position_cannot_be_asked_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The visitor then reads from the master for STICK_TO_MASTER seconds."""
+    cluster: MariaCluster = mariadb.shared_cluster()
+
+    def fail(self: object) -> None:
+        raise OSError("no answer")
+
+    monkeypatch.setattr(dialects._AiomysqlConnection, "committed_position", fail)
+    with configured(maria(cluster), STICK_TO_MASTER=30):
+        async with prepared(cluster), TestClient(app()) as client:
+            assert (await client.post("/server")).status_code == 200
+            cluster.wait_for_slaves()
+            assert [(await client.get("/server")).text for _ in range(3)] == ["1"] * 3
+
+
+@pytest.mark.postgres
+async def test_positions_of_postgresql_are_followed_too() -> None:
+    primary = postgres.shared_postgres()
+    with PostgresStandby(primary) as standby:
+        servers = [server("master", primary.port, "postgresql+asyncpg")]
+        servers.append(server("slave", standby.port, "postgresql+asyncpg"))
+        with configured({"default": {"connections": servers}}, STICK_TO_MASTER=0.001):
+            async with prepared(), TestClient(app()) as client:
+                for number in range(1, 4):
+                    standby.execute("SELECT pg_wal_replay_pause()")
+                    assert (await client.post("/users", data={"name": "a", "how": "commit"})).status_code == 200
+                    assert (await client.get("/where")).text == f"master, {number}"
+                    standby.execute("SELECT pg_wal_replay_resume()")
+                    async with asyncio.timeout(10):
+                        while (await client.get("/where")).text != f"slave, {number}":
+                            await asyncio.sleep(0.05)
 
 
 @pytest.mark.mariadb

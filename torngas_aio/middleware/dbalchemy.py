@@ -2,13 +2,14 @@
 
     init      every database's settings are checked, engines made (nothing is connected), pings begin
     call      ATOMIC_REQUESTS: the answer waits for the method, then for the commit
-    request   STICK_TO_MASTER: the visitor's signed cookie says which connections to read from their master
+    request   STICK_TO_MASTER: the visitor's signed cookie says what a slave must have to answer
     shutdown  pings end; the pools are closed with the application
 
 Sessions open on first use, and are rolled back and given back at the end of the request by its scope, whatever
 happened. Begin with `DBAlchemyMiddleware`.
 """
 
+import time
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
@@ -16,7 +17,7 @@ from tornado.httputil import HTTPServerRequest
 from torngas_aio.context import ORDER_COOKIE, Outcome, scope_of
 from torngas_aio.db.dbalchemy.keepalive import KeepAlive
 from torngas_aio.db.dbalchemy.registry import cluster_of, database_specs
-from torngas_aio.db.dbalchemy.stickiness import STICKINESS, Stickiness
+from torngas_aio.db.dbalchemy.stickiness import POSITION_SECONDS, STICKINESS, Stickiness
 from torngas_aio.exception import ConfigError
 from torngas_aio.middleware.base import BaseMiddleware, Clear
 from torngas_aio.settings_manager import settings
@@ -24,7 +25,7 @@ from torngas_aio.settings_manager import settings
 __all__ = ["COOKIE", "DBAlchemyMiddleware"]
 
 COOKIE = "__TORNGAS_DB"
-"""Name of the cookie that keeps a visitor's reads on the master; signed, and no older than STICK_TO_MASTER."""
+"""Name of the signed cookie with what a visitor has written; see `torngas_aio.db.dbalchemy.stickiness`."""
 
 _DAY = 86400.0
 
@@ -36,6 +37,10 @@ class DBAlchemyMiddleware(BaseMiddleware):
         self._keep_alive: KeepAlive | None = None
         self._is_atomic = False
         self._stick_seconds = 0.0
+
+    @property
+    def _cookie_seconds(self) -> float:
+        return max(self._stick_seconds, POSITION_SECONDS)
 
     async def process_init(self, application: Any) -> None:
         """Check the settings and begin to ping.
@@ -63,12 +68,12 @@ class DBAlchemyMiddleware(BaseMiddleware):
             scope_of(request).waits_for_method = True
 
     async def process_request(self, handler: Any, clear: Clear) -> Any:
-        """Send the visitor's reads where their last write went."""
+        """Send the visitor's reads where their last write is."""
         if self._stick_seconds <= 0:
             return
-        given = handler.get_signed_cookie(COOKIE, max_age_days=self._stick_seconds / _DAY)
-        names = frozenset(given.decode("utf-8", "replace").split(",")) if given else frozenset()
-        handler.scope.add(STICKINESS, Stickiness(names), order=ORDER_COOKIE, settle=self._remember)
+        given = handler.get_signed_cookie(COOKIE, max_age_days=self._cookie_seconds / _DAY)
+        stickiness = Stickiness(given.decode("utf-8", "replace") if given else "", time.time())
+        handler.scope.add(STICKINESS, stickiness, order=ORDER_COOKIE, settle=self._remember)
 
     async def process_shutdown(self, application: Any) -> None:
         """End the pings."""
@@ -78,12 +83,13 @@ class DBAlchemyMiddleware(BaseMiddleware):
     async def _remember(self, outcome: Outcome) -> None:
         handler = outcome.handler
         stickiness: Stickiness = handler.scope.get(STICKINESS)
-        if stickiness.written:
+        text = stickiness.remember(time.time() + self._stick_seconds)
+        if text is not None:
             handler.set_signed_cookie(
                 COOKIE,
-                ",".join(stickiness.written),
+                text,
                 expires_days=None,
-                max_age=max(1, round(self._stick_seconds)),
+                max_age=round(self._cookie_seconds),
                 httponly=True,
                 samesite="Lax",
                 secure=handler.request.protocol == "https",

@@ -8,8 +8,9 @@ Only what passes through an engine of ours is changed. Begin with `Guard`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from sqlalchemy.dialects import registry
@@ -41,7 +42,10 @@ from torngas_aio.db._outage import Outage
 from torngas_aio.db._read_only import MYSQL_QUESTION, mysql_takes_writes, postgres_takes_writes
 from torngas_aio.db.dbalchemy.positions import Gtids, GtidSet, Lsn, Position
 
-__all__ = ["AiomysqlDialect", "AsyncmyDialect", "AsyncpgDialect", "Guard", "register_dialects"]
+__all__ = ["AiomysqlDialect", "AsyncmyDialect", "AsyncpgDialect", "Guard", "commit_noted", "register_dialects"]
+
+commit_noted: ContextVar[Callable[[Position | None], None] | None] = ContextVar("torngas_aio_db_commit_noted")
+"""Gets the position after a commit of this context, while a session that wants it commits."""
 
 PING_SECONDS = 2.0
 """How long a ping of a pooled connection may take before the connection counts as lost."""
@@ -82,6 +86,17 @@ class Guard:
         None for a position that it does not tell: GTIDs are off.
         """
         raise NotImplementedError
+
+    def committed_position(self) -> Position | None:
+        """Ask the server where what this connection has committed last ends, or a later place; None: not told."""
+        raise NotImplementedError
+
+    def note_commit(self) -> None:
+        """Tell the session that has committed where that ended; without an answer the commit stands all the same."""
+        note = commit_noted.get(None)
+        if note is not None:
+            with suppress(Exception):
+                note(self.committed_position())
 
     @property
     def transport(self) -> Any:
@@ -190,6 +205,10 @@ class _MySQLGuard(Guard):
         place = self._row_of("SELECT @@global.gtid_executed")[0]
         return (GtidSet(place) if place else None), True
 
+    def committed_position(self) -> Position | None:
+        place = self._row_of("SELECT @@last_gtid" if self.is_mariadb else "SELECT @@global.gtid_executed")[0]
+        return (Gtids if self.is_mariadb else GtidSet)(place) if place else None
+
     @property
     def is_mariadb(self) -> bool:
         """Whether the server is MariaDB rather than MySQL; asked once."""
@@ -208,6 +227,7 @@ class _MySQLGuard(Guard):
     def commit(self) -> None:
         with _committing():
             await_(self.bounded(self._connection.commit()))
+        self.note_commit()
         self.is_clean = not self.is_shared
 
     def rollback(self) -> None:
@@ -407,6 +427,7 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
         if self._transaction is not None:
             with _committing():
                 self._settle(self._transaction.commit)
+            self.note_commit()
 
     def rollback(self) -> None:
         if self._transaction is not None:
@@ -427,6 +448,9 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
     def position(self) -> tuple[Position | None, bool]:
         place, is_replica = await_(self.bounded(self._connection.fetchrow(_POSTGRES_POSITION)))
         return Lsn(place), is_replica
+
+    def committed_position(self) -> Position | None:
+        return Lsn(await_(self.bounded(self._connection.fetchval("SELECT pg_current_wal_insert_lsn()::text"))))
 
     def ping(self) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""

@@ -127,7 +127,8 @@ def open_session(name: str = "default", **options: Any) -> DbSession:
     stickiness: Stickiness | None = None if scope is None else scope.get(STICKINESS)
     if stickiness is None:
         return DbSession(cluster_of(name), connection=connection, **options)
-    options.setdefault("is_pinned", name in stickiness.names)
+    options = {"is_pinned": stickiness.is_pinned(name), "wanted": stickiness.wanted(name), **options}
+    options["notes_commits"] = connection is None
     session = DbSession(cluster_of(name), connection=connection, **options)
     stickiness.watch(name, session)
     return session

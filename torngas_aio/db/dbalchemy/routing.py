@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from torngas_aio.db.dbalchemy.dialects import Guard, commit_noted
 from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
 from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.pool import WaitingPool
+from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.statements import Effect, effect_of
 from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
 
@@ -32,6 +34,8 @@ class RoutedSession(Session):
     Args:
         cluster: Where the servers are.
         is_pinned: Send everything to the master from the start.
+        wanted: Read only from a slave that has reached this position; where the chosen one has not, from the master.
+        notes_commits: Ask the master for the position after each commit.
 
     Attributes:
         is_pinned: Reads go to the master as well.
@@ -41,7 +45,16 @@ class RoutedSession(Session):
         is_finished: Closed for good; whatever is asked of it now is refused.
     """
 
-    def __init__(self, bind: Any = None, *, cluster: Cluster, is_pinned: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        bind: Any = None,
+        *,
+        cluster: Cluster,
+        is_pinned: bool = False,
+        wanted: Position | None = None,
+        notes_commits: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(bind=bind or cluster.master.sync_engine, **options)
         self.cluster = cluster
         self.is_pinned = is_pinned or not cluster.slaves or isinstance(bind, Connection)
@@ -54,6 +67,15 @@ class RoutedSession(Session):
         self._node: Node | None = None
         self._reader: Connection | None = None
         self._may_be_stale = False
+        self._wanted = wanted
+        self._arrived: Node | None = None
+        self._notes_commits = notes_commits
+        self._committed: Position | None = None
+
+    @property
+    def committed(self) -> Position | None:
+        """The position after the last commit; None where a change is not committed, or the server has not said."""
+        return None if self.has_uncommitted else self._committed
 
     # -------------------------------------------------------------- what SQLAlchemy asks
 
@@ -73,6 +95,9 @@ class RoutedSession(Session):
                 self.is_pinned = True
             if role == "master" or self.is_pinned or effect is not Effect.READ:
                 return self._master(is_change=effect is Effect.CHANGE or effect is Effect.LOCK)
+            if self._wanted is not None and not self._has_arrived(self._wanted):
+                self.is_pinned = True
+                return self._master(is_change=False)
         node = self._slave()
         return self._master(is_change=False) if node is None else node.sync_engine
 
@@ -119,11 +144,27 @@ class RoutedSession(Session):
     def commit(self) -> None:
         is_first = self._enter()
         try:
-            super().commit()
+            if self._notes_commits and (self.has_uncommitted or self._is_dirty()):
+                self._commit_and_note()
+            else:
+                super().commit()
             self.has_uncommitted = False
             self._close_reader()
         finally:
             self._leave(is_first)
+
+    def _commit_and_note(self) -> None:
+        self._committed, before = None, self._committed
+        token = commit_noted.set(self._note_commit)
+        try:
+            super().commit()
+        finally:
+            commit_noted.reset(token)
+        if self._committed is not None:
+            self._committed = self._committed.merged(before)
+
+    def _note_commit(self, position: Position | None) -> None:
+        self._committed = position
 
     def rollback(self) -> None:
         is_first = self._enter()
@@ -158,6 +199,23 @@ class RoutedSession(Session):
         if self._node is None:
             self._node = self.cluster.choose()
         return self._node
+
+    def _has_arrived(self, wanted: Position) -> bool:
+        """Whether this session's slave has made all changes up to *wanted*; asked once, unless it was seen before."""
+        node = self._slave()
+        if node is None or node is self._arrived:
+            return True
+        if node.position is None or not node.position.has_reached(wanted):
+            try:
+                connection: Any = self._open_reader().connection.dbapi_connection
+                position = connection.position()[0] if isinstance(connection, Guard) else None
+            except Exception:  # noqa: BLE001  # whatever a driver raises: what is not known has not arrived
+                return False
+            if position is None or not position.has_reached(wanted):
+                self._close_reader()
+                return False
+        self._arrived = self._node
+        return True
 
     def _open_reader(self) -> Connection:
         """Return the connection to this session's slave; to another one, else the master, if it is out of reach."""
@@ -213,9 +271,11 @@ class RoutedSession(Session):
 
         What is still to be flushed is flushed first, unless autoflush is off.
         """
-        if not (self._new or self._deleted or self.identity_map._modified):
-            return self.is_pinned
-        return self.autoflush
+        return self.autoflush if self._is_dirty() else self.is_pinned
+
+    def _is_dirty(self) -> bool:
+        """Whether there is something to flush."""
+        return bool(self._new or self._deleted or self.identity_map._modified)
 
     def _may_be_tried_again(self, statement: Any, is_fresh: bool) -> bool:
         """Whether what has failed was a read that nothing stands on: of a slave, or the first of the master's."""

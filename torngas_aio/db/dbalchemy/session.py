@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from torngas_aio.context import Outcome
 from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.routing import RoutedSession
 
@@ -47,6 +48,11 @@ class DbSession(AsyncSession):
     def has_written(self) -> bool:
         """Whether anything was sent to the master that may have changed it."""
         return self.sync_session.has_written
+
+    @property
+    def committed(self) -> Position | None:
+        """The position after the last commit, in a request with STICK_TO_MASTER; None: not known."""
+        return self.sync_session.committed
 
     @property
     def is_on_master(self) -> bool:
