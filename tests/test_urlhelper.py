@@ -162,7 +162,7 @@ def line() -> int:
             lambda: Url("shop.views")("/", "main.Index"),
             r"'shop\.views\.main\.Index' cannot be imported",
         ),
-        (lambda: Url()("/(", Plain), r"pattern '/\(' is no regular expression: missing \)"),
+        (lambda: Url()("/(", Plain), r"pattern '/\(' is not a regular expression: missing \)"),
         (lambda: Url()(r"/(\d)/(?P<x>\d)", Plain), "mixes named and unnamed groups"),
         (lambda: Url()("/", "json"), "handler 'json' is the module 'json'. Name a class"),
         (lambda: include("/a", "no.such.URLS"), r"include\('no\.such\.URLS'\): .* cannot be imported"),

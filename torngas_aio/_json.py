@@ -159,7 +159,7 @@ def _brackets_of(body: bytes, enough: int) -> bytes:
 
 
 def _is_deeper(brackets: bytes, depth: int) -> bool:
-    """Whether *brackets* lie deeper than *depth* in one another; true as well for some texts that are no JSON."""
+    """Whether *brackets* lie deeper than *depth* in one another; true as well for some texts that are not JSON."""
     if not brackets:
         return False
     # Each innermost pair is one level. A text that closes what it has not opened ends for the parser right there.

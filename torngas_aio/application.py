@@ -205,7 +205,7 @@ class Application(web.Application):
             if not self.lifespan.is_open:
                 await self.lifespan.open()
             await run.call(self.pipeline.call, request)
-        except BaseException as exc:  # the request's frontier: answered by a handler
+        except BaseException as exc:  # the request's boundary: answered by a handler
             if is_imposed(exc):
                 if isinstance(exc, asyncio.CancelledError):
                     await _give_up(request)
@@ -219,7 +219,7 @@ class Application(web.Application):
         try:
             resolved = self.default_router.resolve(request)
             handler = None if resolved is None else self._made_handler(request, run, resolved)
-        except BaseException as exc:  # noqa: BLE001  the request's frontier: answered by a handler
+        except BaseException as exc:  # noqa: BLE001  the request's boundary: answered by a handler
             return self._serve_unrouted(request, run, exc)
         if resolved is None:
             return self._serve_unrouted(request, run, None)

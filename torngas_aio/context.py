@@ -148,7 +148,7 @@ class RequestScope:
             try:
                 if entry.close_now is None or not entry.close_now():
                     logger.warning("%r was left open: its request was given up where nothing can be awaited.", key)
-            except Exception:  # a frontier: the other resources must still be closed
+            except Exception:  # a boundary: the other resources must still be closed
                 logger.exception("Closing %r failed.", key)
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
     BaseError
     ├── ArgumentError         (TypeError)      a call was given what it cannot use
-    │   └── InvalidCursor                      a page was asked for after what is no cursor
+    │   └── InvalidCursor                      a page was asked for after an invalid cursor
     ├── NotCallableError      (TypeError)      a callable was wanted
     ├── ConfigError           (ValueError)     settings or hooks that cannot work; lists every fault
     │   ├── UrlError                           the URL tables cannot work
@@ -26,7 +26,7 @@
 
     tornado.web.HTTPError
     └── HTTPError                              with headers; its text is shown to the client below 500
-        └── Http404 400 403 405 500            the seed's short names for answers
+        └── Http404 400 403 405 500            short names of 1.8 for answers
 
 Errors of configuration and misuse have a `code`, which `torngas_aio.codes` lists and docs/reference/codes.md explains.
 Each class is also the builtin it is, so `except ConnectionError` catches an unreachable store.

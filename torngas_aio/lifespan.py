@@ -157,7 +157,7 @@ class Background:
         return len(self._tasks) + len(self._services)
 
     async def drain(self, seconds: float) -> None:
-        """Wait until the tasks of this loop that are no daemons have ended, those that they start included.
+        """Wait until the tasks of this loop that are not daemons have ended, those that they start included.
 
         Args:
             seconds: For all of them together; what runs longer goes on running.
@@ -211,7 +211,7 @@ def _names_of(function: Callable[..., Any]) -> Iterator[str | None]:
 async def _run(title: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
     try:
         await function(*args)
-    except BaseException as exc:  # a frontier: nobody awaits a background task's result
+    except BaseException as exc:  # a boundary: a background task's result is not awaited
         if is_imposed(exc):
             raise
         logger.exception("The background task %s failed.", title)

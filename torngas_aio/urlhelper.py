@@ -270,7 +270,7 @@ def _pattern_faults(pattern: str | re.Pattern[str], place: str) -> list[str]:
     try:
         PathMatches(pattern)
     except re.error as exc:
-        return [Fault(f"{place}: pattern {pattern!r} is no regular expression: {exc}.", code="TGA202")]
+        return [Fault(f"{place}: pattern {pattern!r} is not a regular expression: {exc}.", code="TGA202")]
     except AssertionError:
         mixed = f"{place}: pattern {pattern!r} mixes named and unnamed groups. Name all of them, or none."
         return [Fault(mixed, code="TGA202")]

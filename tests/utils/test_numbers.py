@@ -91,7 +91,7 @@ def test_pages_that_are_numbers() -> None:
 
 @pytest.mark.parametrize("text", [text for text in NO_NUMBERS if text != "0" * 19], ids=ascii)
 def test_a_stored_counter_is_a_number(text: str) -> None:
-    with pytest.raises(ValueError, match="no integer"):
+    with pytest.raises(ValueError, match="not an integer"):
         counted(text.encode(), 1)
 
 

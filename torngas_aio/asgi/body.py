@@ -69,7 +69,7 @@ class IncomingBody:
 
     @property
     def data(self) -> bytes:
-        """What has been read by `read_all`."""
+        """The bytes that `read_all` has read."""
         return b"".join(self._parts)
 
     @property

@@ -110,7 +110,7 @@ class KeyMaker:
         Raises:
             InvalidKey: It is longer than 250 bytes, holds control characters (or spaces, where the store
                 cannot take them), begins with a reserved `%b:`, KEY_FUNCTION puts it among the reserved keys,
-                or *version* is no integer.
+                or *version* is not an integer.
         """
         text = key if type(key) is str else _text_of(key)
         if text.startswith("%b:") and text is key:
@@ -197,7 +197,7 @@ def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
         raise ConfigError(f"{owner}: KEY_FUNCTION = {given!r}: {exc}", code="TGA401") from exc
     if not callable(function):
         raise ConfigError(
-            f"{owner}: KEY_FUNCTION = {given!r} is no function (key, key_prefix, version).", code="TGA401"
+            f"{owner}: KEY_FUNCTION = {given!r} is not a function (key, key_prefix, version).", code="TGA401"
         )
     return function
 

@@ -109,7 +109,7 @@ def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:
             ) from exc
     if not (isinstance(kind, type) and hasattr(kind, "close")):
         raise ConfigError(
-            f"{where} is no cache. Name a subclass of torngas_aio.cache.backends.base.BaseCache.", code="TGA401"
+            f"{where} is not a cache. Name a subclass of torngas_aio.cache.backends.base.BaseCache.", code="TGA401"
         )
     secrets, is_lasting = project_secrets(settings.as_dict())
     secret = {"SECRET_KEY" if is_lasting else "RUN_SECRET": secrets}

@@ -62,7 +62,7 @@ class Serializer(ABC):
             return b"%d" % value
         try:
             return self.write(value)
-        except Exception as exc:  # a frontier: a value's own __reduce__ may raise anything
+        except Exception as exc:  # a boundary: a value's own __reduce__ may raise anything
             raise SerializationError(f"A value of type {type(value).__name__} cannot be written: {exc}") from exc
 
     def loads(self, data: bytes) -> Any:
@@ -78,7 +78,7 @@ class Serializer(ABC):
             return self.read(data) if number is None else number
         except SerializationError:
             raise
-        except Exception as exc:  # a frontier: hostile bytes may raise anything
+        except Exception as exc:  # a boundary: hostile bytes may raise anything
             raise SerializationError(f"{len(data)} stored bytes cannot be read: {exc}") from exc
 
     def dumps_for(self, key: str, value: Any) -> bytes:
@@ -259,7 +259,7 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
             ) from exc
     if not (isinstance(found, type) and issubclass(found, Serializer)):
         raise ConfigError(
-            f"SERIALIZER = {spec!r} is no subclass of torngas_aio.cache.serializers.Serializer.", code="TGA401"
+            f"SERIALIZER = {spec!r} is not a subclass of torngas_aio.cache.serializers.Serializer.", code="TGA401"
         )
     return found(options)
 

@@ -1,4 +1,4 @@
-"""What should be otherwise on a site that other machines reach: `torngas-aio check --deploy`.
+"""Settings that a site which other machines reach should change: `torngas-aio check --deploy`.
 
 Each is a caution: a proxy in front may do what the settings do not. Begin with `deploy_cautions_of`.
 """

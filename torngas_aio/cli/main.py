@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 def _summary(name: str) -> str:
     try:
         return load_command(name).help
-    except Exception as exc:  # noqa: BLE001  a frontier: another package's command must not break the help
+    except Exception as exc:  # noqa: BLE001  a boundary: another package's command must not break the help
         return f"(cannot be loaded: {exc})"
 
 

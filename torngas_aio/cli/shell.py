@@ -85,7 +85,7 @@ class Console(code.InteractiveConsole):
                 self._wait(result)
         except SystemExit:
             raise
-        except BaseException:  # noqa: BLE001  a frontier: what was typed may raise anything, Ctrl-C included
+        except BaseException:  # noqa: BLE001  a boundary: what was typed may raise anything, Ctrl-C included
             self._failed = True
             self.showtraceback()
         sys.stdout.flush()

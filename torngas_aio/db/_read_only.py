@@ -1,4 +1,4 @@
-"""Whether a server takes writes: a master that was made a replica, or set read-only, is no master any more.
+"""Whether a server takes writes: a master that was made a replica, or set read-only, has stopped being a master.
 
     a write is refused (1290, 1836, 25006) ──► is_refusal: perhaps by the server, perhaps by the statement itself
     a connection is asked                  ──► mysql_takes_writes, postgres_takes_writes

@@ -1,6 +1,6 @@
 """Signs that the server has ended an idle connection, seen without asking the server.
 
-A server says goodbye, or closes, while nobody reads. Until the loop has read that, the driver takes the connection for
+A server says goodbye, or closes, while no task reads. Until the loop has read that, the driver takes the connection for
 a good one, and the next statement fails although it was never sent. Begin with `has_unread`.
 """
 

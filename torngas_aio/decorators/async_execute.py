@@ -131,7 +131,7 @@ class _Threads:
             try:
                 # The place is held here and not by `run_sync`, whatever becomes of the caller.
                 value = await anyio.to_thread.run_sync(call, limiter=self._unlimited)
-            except Exception as exc:  # a frontier: the error is the caller's, or the log's when it has left
+            except Exception as exc:  # a boundary: the error is the caller's, or the log's when it has left
                 if result.cancelled() or callback is not None:
                     logger.exception("%s failed in its thread.", name)
                 if not result.done():
@@ -151,7 +151,7 @@ async def _call_back(callback: Callable[[_Result], object], value: _Result, name
         answer = callback(value)
         if inspect.isawaitable(answer):
             await answer
-    except Exception:  # a frontier: nobody awaits a callback
+    except Exception:  # a boundary: nobody awaits a callback
         logger.exception("The callback of %s failed.", name)
 
 

@@ -142,7 +142,7 @@ async def _told(receiver: Receiver, arguments: dict[str, Any]) -> Any:
     try:
         answer = receiver(**arguments)
         return await answer if inspect.isawaitable(answer) else answer
-    except Exception as exc:  # a frontier: one receiver's fault is not the others'
+    except Exception as exc:  # a boundary: one receiver's fault is not the others'
         logger.exception("A receiver of %r failed: %s", arguments["signal"], _named(receiver))
         return exc
 

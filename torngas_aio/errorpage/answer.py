@@ -86,7 +86,7 @@ def render_error(
                 routes_tried=routes_tried,
                 settings_view=settings_view or {},
             )
-        except Exception:  # a frontier: an error page that fails must not hide the error
+        except Exception:  # a boundary: an error page that fails must not hide the error
             logger.exception("The debug page could not be made; the short page is answered.")
     return _short_answer(wanted, handler, status, reason, exc_info)
 
@@ -120,7 +120,7 @@ async def render_error_template(
             if repr(name) not in str(exc):  # the page is there; something that it includes is not
                 logger.exception("Error page %r failed; the built-in page is answered.", name)
                 return None
-        except Exception:  # a frontier: the visitor gets an answer, the log gets the error
+        except Exception:  # a boundary: the visitor gets an answer, the log gets the error
             logger.exception("Error page %r failed; the built-in page is answered.", name)
             return None
     return None

@@ -210,7 +210,7 @@ class CompletingHandler(SendingHandler):
                 await self._run.response(self, self._write_buffer)
             else:
                 await self._prepare_answer()
-        except BaseException as exc:  # the request's frontier: answered and logged
+        except BaseException as exc:  # the request's boundary: answered and logged
             if is_imposed(exc):
                 self._was_interrupted = True
                 raise
@@ -225,7 +225,7 @@ class CompletingHandler(SendingHandler):
             self._is_pending = False
             try:
                 is_drained = self._send_last()
-            except BaseException as exc:  # noqa: BLE001  the request's frontier: answered and logged
+            except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
                 await self._answer_unsent(exc)
             if self._is_sent and not self._was_afterwards:
                 cls = type(self)
@@ -259,7 +259,7 @@ class CompletingHandler(SendingHandler):
             outer, self._hook_task = self._hook_task, asyncio.current_task()
             try:
                 await self._prepare_answer()
-            except BaseException as exc:  # the request's frontier: answered and logged
+            except BaseException as exc:  # the request's boundary: answered and logged
                 if is_imposed(exc):
                     self._was_interrupted = True
                     raise
@@ -285,7 +285,7 @@ class CompletingHandler(SendingHandler):
     async def _send_or_replace(self) -> None:
         try:
             self._send_last()
-        except BaseException as exc:  # noqa: BLE001  the request's frontier: answered and logged
+        except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
             await self._answer_unsent(exc)
 
     async def _afterwards(self) -> None:
@@ -301,7 +301,7 @@ class CompletingHandler(SendingHandler):
                 result = self.complete_finish()
                 if result is not None:
                     await result
-        except BaseException as exc:  # a frontier: the response has left, there is nobody to answer
+        except BaseException as exc:  # a boundary: the response has left, an answer is impossible
             if is_imposed(exc):
                 raise
             self._note_interrupt(exc)

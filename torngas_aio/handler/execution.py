@@ -112,7 +112,7 @@ class ExecutingHandler(CompletingHandler):
                     self._uncancel()
                 if not self._finished or self._was_interrupted:
                     self._finish_at_end()
-            except BaseException as exc:  # the request's frontier: answered and logged
+            except BaseException as exc:  # the request's boundary: answered and logged
                 failure = exc if not self._is_late else self._as_late(exc)
                 if is_imposed(failure):
                     raise
@@ -445,7 +445,7 @@ class ExecutingHandler(CompletingHandler):
     def _log_error(self, exc: BaseException) -> None:
         try:
             self.log_exception(type(exc), exc, exc.__traceback__)
-        except BaseException as failure:  # a frontier: the client is still to be answered
+        except BaseException as failure:  # a boundary: the client is still to be answered
             self._note_interrupt(failure)
             logger.exception("log_exception() of %s failed.", type(self).__qualname__)
 
@@ -457,7 +457,7 @@ class ExecutingHandler(CompletingHandler):
         try:
             self.send_error(_status_of(exc), exc_info=(type(exc), exc, exc.__traceback__))
             self._makes_error_page = self._deferred is not None
-        except BaseException as failure:  # a frontier: the client is still to be answered
+        except BaseException as failure:  # a boundary: the client is still to be answered
             self._note_interrupt(failure)
             logger.exception("The error page of %s failed.", type(self).__qualname__)
             self._answer_plainly(_status_of(exc))
@@ -525,7 +525,7 @@ class ExecutingHandler(CompletingHandler):
         """The front door says that the client has gone before the response was finished."""
         try:
             self.on_connection_close()
-        except BaseException as exc:  # a frontier: called from the front door
+        except BaseException as exc:  # a boundary: called from the server
             self._note_interrupt(exc)
             logger.exception("on_connection_close() of %s failed.", type(self).__qualname__)
         if self._finish_waiter is not None and not self._finish_waiter.done():
@@ -600,7 +600,7 @@ def _as_http_error(exc: BaseException) -> BaseException:
 
 def _status_of(exc: BaseException) -> int:
     if isinstance(exc, HTTPError):
-        return exc.status_code if 200 <= exc.status_code <= 999 else 500  # 1xx is no answer
+        return exc.status_code if 200 <= exc.status_code <= 999 else 500  # 1xx is not an answer
     if isinstance(exc, BaseError):
         return int(getattr(exc, "status_code", 500))
     return 500

@@ -163,7 +163,7 @@ class ResponseHandler(RequestHandler):
 
         Raises:
             ValueError: A part of it cannot stand in a header: a control character, or one beyond Latin-1; or *max_age*
-                is no number of seconds, *expires* no time.
+                is not a number of seconds, or *expires* not a time.
         """
         if self._finished and not self._may_change():
             return

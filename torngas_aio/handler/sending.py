@@ -157,7 +157,7 @@ class SendingHandler(ResponseHandler):
     def _log(self) -> None:
         try:
             self.application.log_request(self)
-        except BaseException as exc:  # a frontier: the project's `log_function`; the response has left
+        except BaseException as exc:  # a boundary: the project's `log_function`; the response has left
             self._note_interrupt(exc)
             logger.exception("log_request() failed.")
 

@@ -79,7 +79,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         try:
             return super().decode_argument(value, name)
         except HTTPError as exc:
-            raise HTTPError(404, "%r names no file: it is no UTF-8", value[:40]) from exc
+            raise HTTPError(404, "%r names no file: it is not UTF-8", value[:40]) from exc
 
     @classmethod
     def get_absolute_path(cls, root: str, path: str) -> str:

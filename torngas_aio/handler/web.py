@@ -63,7 +63,7 @@ class _SessionPart:
 
 
 class _FlashPart:
-    """Stands on the class where `FlashMessageMixIn` is no base of it, and says so; else finds the mixin's method."""
+    """Stands on the class where `FlashMessageMixIn` is not a base of it, and says so; else finds the mixin's method."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

@@ -46,7 +46,7 @@ class Deflate:
 
     @property
     def shared_settings(self) -> tuple[int, int, int] | None:
-        """What makes the same bytes of a message for every connection that has it; None while state is kept."""
+        """Level, memory level and window, which decide a frame's bytes; None while state is kept between messages."""
         return self._settings if self.resets_sent else None
 
     def compress(self, payload: bytes) -> bytes:

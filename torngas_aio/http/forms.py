@@ -97,7 +97,7 @@ def parts_of(data: Any, boundary: bytes) -> Iterator[Part]:
     """Yield the parts of *data*, bytes or a memory map; what stands before the first boundary is skipped.
 
     Raises:
-        HTTPInputError: It is no multipart form, or has more than 100 parts, or a part's header is over 10 KiB.
+        HTTPInputError: It is not a multipart form, or has more than 100 parts, or a part's header is over 10 KiB.
     """
     delimiter = b"--" + boundary
     at = 0 if data[: len(delimiter)] == delimiter and _tail(data, len(delimiter)) else _next(data, delimiter, 0)
@@ -137,7 +137,7 @@ def _part(header: bytes, start: int, end: int) -> Part:
     disposition = fields.get("content-disposition", "")
     parameters = _parameters_of(disposition)
     if disposition.partition(";")[0].strip().lower() != "form-data":
-        raise HTTPInputError("Invalid multipart/form-data: a part that is no form-data")
+        raise HTTPInputError("Invalid multipart/form-data: a part that is not form-data")
     if not parameters.get("name"):
         raise HTTPInputError("Invalid multipart/form-data: multipart/form-data missing name")
     return Part(

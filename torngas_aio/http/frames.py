@@ -34,7 +34,7 @@ __all__ = [
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 UNFINISHED: tuple[int, Any] = (0x0, None)
-"""What a fragment gives that does not end its message."""
+"""The result for a fragment that does not end its message."""
 
 _CONTINUATION = 0x0
 _FINAL = 0x80

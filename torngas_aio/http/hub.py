@@ -119,7 +119,7 @@ class Hub:
         except KeyboardInterrupt:
             exchange.refuse(500, "The application failed.")
             raise
-        except BaseException:  # a frontier: an application's error must not reach the loop
+        except BaseException:  # a boundary: an application's error must not reach the loop
             logger.exception("The application failed to answer a request.")
             exchange.refuse(500, "The application failed.")
         finally:

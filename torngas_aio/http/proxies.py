@@ -98,7 +98,7 @@ class TrustedProxies:
             X-Scheme do not contradict them.
 
     Raises:
-        ValueError: An entry of *trusted* is no address, or one of *headers* is not known.
+        ValueError: An entry of *trusted* is not an address, or one of *headers* is not known.
     """
 
     def __init__(self, trusted: Iterable[str] = DEFAULT_TRUSTED, headers: Iterable[str] | None = None) -> None:

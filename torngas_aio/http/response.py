@@ -53,7 +53,7 @@ def status_line(status: int, reason: str) -> str:
     """Return the first line of a response, ended.
 
     Raises:
-        ValueError: *reason* would end the line, or *status* is no number of three digits.
+        ValueError: *reason* would end the line, or *status* is not a number of three digits.
     """
     if _breaks_line(reason) or not 100 <= status <= 999:
         raise ValueError(f"The status line {status!r} {reason!r} cannot be sent: three digits and one line of text.")

@@ -25,7 +25,7 @@ IN_MEMORY = 1024 * 1024
 
 
 class Spool:
-    """What has been read of a body.
+    """The part of a body that has been read.
 
     Attributes:
         size: Bytes so far.
@@ -91,7 +91,7 @@ class Spool:
 
         Raises:
             HTTPInputError: It is none.
-            BodyError: 413: the fields that are no files take more than 1 MiB.
+            BodyError: 413: the fields that are not files take more than 1 MiB.
         """
         if self._is_spilled:
             return await run_sync(self._take_apart, boundary)

@@ -494,7 +494,7 @@ class _Body:
 
 
 class StreamTransport:
-    """What a `Successor` needs of a transport, over Tornado's stream."""
+    """The methods of a transport that a `Successor` needs, over Tornado's stream."""
 
     _READ_BYTES = 64 * 1024
     _HIGH_WATER = 64 * 1024

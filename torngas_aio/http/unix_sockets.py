@@ -74,7 +74,7 @@ class UnixListener:
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other servers from taking or removing a path in *folder*, if it is readable and the system knows `flock`."""
     with contextlib.ExitStack() as opened:
-        with contextlib.suppress(ImportError, OSError):  # no lock is no reason not to serve
+        with contextlib.suppress(ImportError, OSError):  # serve without the lock all the same
             import fcntl  # not on Windows
 
             number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -106,7 +106,7 @@ class _Descriptor:
 
 
 def _refuse_live(path: str) -> None:
-    """Raise unless connections to *path* are refused: all else, a full backlog too, is no proof of a dead server.
+    """Raise unless connections to *path* are refused: all else, a full backlog too, may be a live server.
 
     Raises:
         ConfigError: A server is, or may be, alive.

@@ -44,7 +44,7 @@ logger = logging.getLogger("torngas_aio.http")
 
 
 class WebSocketEvents(Protocol):
-    """What a connection calls: methods of Tornado's `WebSocketHandler`. The next one waits for what one returns."""
+    """Methods of Tornado's `WebSocketHandler` that a connection calls. The next one waits for what one returns."""
 
     def on_message(self, message: Any) -> Any:
         """Take a message."""

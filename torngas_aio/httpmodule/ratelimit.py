@@ -81,7 +81,7 @@ class RateLimit(BaseHttpModule):
             self._limits = sorted(limits.parse_many(text), key=lambda item: item.get_expiry())
         except ValueError as exc:
             raise ConfigError(
-                f"{type(self).__qualname__}: {text!r} is no rate limit. Write such as '5/minute' or '5/minute;50/day'.",
+                f"{type(self).__qualname__}: {text!r} is not a rate limit. Write '5/minute' or '5/minute;50/day'.",
                 code="TGA304",
             ) from exc
         self._options = chosen
@@ -102,7 +102,7 @@ class RateLimit(BaseHttpModule):
             limiter = await self._limiter()
             async with asyncio.timeout(self._options["timeout"]):
                 verdict = await self._hit(limiter, _short(key))
-        except Exception as exc:  # a frontier: a storage may raise anything
+        except Exception as exc:  # a boundary: a storage may raise anything
             self._complain(exc)
             if self._options["when_unavailable"] == "refuse":
                 raise HTTPError(503, "The rate limit's storage does not answer") from exc

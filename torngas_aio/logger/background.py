@@ -38,7 +38,7 @@ class BackgroundWriter:
     A forked child starts with an empty buffer and a thread of its own. After `close` the caller writes.
 
     Attributes:
-        dropped: Lines that were dropped for want of room, since the start.
+        dropped: Lines that were dropped because the buffer was full, since the start.
         failed: Lines that *write* raised on, since the start.
 
     Args:
@@ -79,7 +79,7 @@ class BackgroundWriter:
     def put(self, line: str, level: int = logging.INFO) -> bool:
         """Append *line*; return whether it was taken.
 
-        When the buffer is full, a thread waits for room without limit. A thread that runs an event loop waits at
+        When the buffer is full, a thread waits for space without limit. A thread that runs an event loop waits at
         most 10 ms, and 100 ms in a second.
         """
         data = line.encode("utf-8", "backslashreplace") + b"\n"
@@ -121,7 +121,7 @@ class BackgroundWriter:
         return self._bytes_out == self._bytes_in
 
     def _has_room(self, size: int, level: int) -> bool:
-        """Wait for room, as long as the calling thread may; called with the lock held."""
+        """Wait for space, as long as the calling thread may; called with the lock held."""
         if self._thread is threading.current_thread():  # it would wait for itself
             return False
         limit = self._max_bytes if level < logging.ERROR else 2 * self._max_bytes

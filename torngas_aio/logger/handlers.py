@@ -55,7 +55,7 @@ class BackgroundHandler(logging.Handler):
         return self._writer.failed if self._writer else 0
 
     def handle(self, record: logging.LogRecord) -> bool:
-        # Without `logging`'s lock: a thread that waits for room must not hold up the loop.
+        # Without `logging`'s lock: a thread that waits for space must not hold up the loop.
         found: Any = self.filter(record)  # from Python 3.12 on perhaps another record
         if found:
             self.emit(found if isinstance(found, logging.LogRecord) else record)

@@ -41,7 +41,7 @@ syslogger = SysLogger = _SysLogger()
 def level_of(status: int) -> int:
     """Return the level at which an answer with *status* is logged, in Tornado's line and in the middleware's.
 
-    429 counts as information: a limit that works is no warning, and its lines would come by the thousand.
+    429 counts as information: a limit that works is not a warning, and its lines would come by the thousand.
     """
     return logging.INFO if status < 400 or status == 429 else logging.WARNING if status < 500 else logging.ERROR
 

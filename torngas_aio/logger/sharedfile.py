@@ -57,7 +57,7 @@ class Period:
         self.interval = interval
         if self.when not in _SECONDS:
             raise ConfigError(
-                f"{when!r} is no time to rotate a log file. Write S, M, H, D, midnight or W0 to W6.", code="TGA603"
+                f"{when!r} is not a time to rotate a log file. Write S, M, H, D, midnight or W0 to W6.", code="TGA603"
             )
         if type(interval) is not int or interval < 1:
             raise ConfigError(

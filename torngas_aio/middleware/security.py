@@ -92,7 +92,7 @@ class AllowedHostsMiddleware:
             )
         ConfigError.gather(
             (
-                f"ALLOWED_HOSTS: {pattern!r} is no host. Write 'example.com', 'example.com:8443' or '.example.com'."
+                f"ALLOWED_HOSTS: {pattern!r} is not a host. Write 'example.com', 'example.com:8443' or '.example.com'."
                 for pattern in chosen
                 if not _is_pattern(pattern)
             ),

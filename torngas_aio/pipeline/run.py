@@ -18,7 +18,7 @@ logger = logging.getLogger("torngas_aio.pipeline")
 
 
 class RouteStages:
-    """What runs for one route: a flat tuple of bound coroutine functions for each stage.
+    """The hooks of one route: a flat tuple of bound coroutine functions for each stage.
 
     The request stage has two halves, `before_body` and `request`, each in declared order.
     """
@@ -142,7 +142,7 @@ class PipelineRun:
             try:
                 if await hook(handler, clear, *error):
                     return
-            except BaseException as exc:  # a frontier: the other hooks must have their turn
+            except BaseException as exc:  # a boundary: the other hooks must have their turn
                 if is_imposed(exc):
                     raise
                 logger.exception("The hook %s failed.", getattr(hook, "__qualname__", hook))

@@ -85,7 +85,7 @@ def _sentence(route: Route, verb: str, method: Callable[..., Any]) -> str:
     return (
         f"{place + ': ' if place else ''}{route.pattern!r} gives {_given(route)}, which {owner}.{verb}"
         f"{_signature_of(method)}{where} does not take. Give the method a parameter for each group, or write a group "
-        "that is no argument as `(?:...)`."
+        "that is not an argument as `(?:...)`."
     )
 
 

@@ -83,7 +83,7 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"SESSION[{key!r}] = {given!r}: write seconds from 0 up."
     most = values.get("max_bytes", MAX_BYTES)
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-        yield f"SESSION['max_bytes'] = {most!r}: write bytes from 0 up; 0 is no limit."
+        yield f"SESSION['max_bytes'] = {most!r}: write bytes from 0 up; 0 means without a limit."
     if values.get("when_unavailable", "fail") not in {"fail", "empty"}:
         yield f"SESSION['when_unavailable'] = {values['when_unavailable']!r}: write 'fail' or 'empty'."
     for key in ("cookie_domain", "cookie_path"):

@@ -68,7 +68,7 @@ class Record:
 
     @classmethod
     def load(cls, data: bytes, serializer: Serializer) -> "Record | None":
-        """Return the record of *data*, None when it is no live one, or not written by `dump`."""
+        """Return the record of *data*, None when it is not live, or not written by `dump`."""
         return cls._loaded(data, serializer, _LIVE)
 
     @classmethod
@@ -195,7 +195,7 @@ class Changes:
             puts = serializer.read(serializer.write(self.puts)) if self.puts else {}
         except SerializationError:
             raise
-        except Exception as exc:  # a frontier: a value's own code may have run
+        except Exception as exc:  # a boundary: a value's own code may have run
             raise SerializationError(f"{self._culprit(serializer)} cannot be kept: {exc}") from exc
         return Changes(self.is_cleared, puts, set(self.drops), dict(self.counts), self.life, self.user)
 

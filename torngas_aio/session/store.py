@@ -276,7 +276,7 @@ class SessionStore:
         self._note(record, changes)
 
     def _renewed(self, seen: Versioned | None) -> Record | None:
-        """What another login has left of the session under the old id, a short while ago."""
+        """Return the record that another login has left under the old id, a short while ago; else None."""
         record = None if seen is None else Record.load_renewed(seen.data, self.config.serializer)
         return record if record is not None and self.clock() - record.began < _RENEWED_SECONDS else None
 

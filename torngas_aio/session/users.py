@@ -155,7 +155,7 @@ def _all_below(root: str, nonce: str) -> list[str]:
 
 
 def _ids(data: bytes) -> list[str] | str:
-    """The ids in *data*, or the nonce of what was split; whatever else somebody put there is no id."""
+    """The ids in *data*, or the nonce of what was split; anything else there is not an id."""
     try:
         found = json.loads(data)
     except ValueError:

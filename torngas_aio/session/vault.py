@@ -19,7 +19,7 @@ __all__ = ["RECORD_HEADS", "LockedVault", "Vault", "open_vault"]
 logger = logging.getLogger("torngas_aio.session")
 
 RECORD_HEADS = ("%s:", "%u:")
-"""What the keys of sessions, and of the lists of a user's sessions, begin with."""
+"""The first characters of the keys of sessions, and of the lists of a user's sessions."""
 
 
 class Vault:

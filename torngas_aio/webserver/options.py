@@ -84,7 +84,7 @@ def refuse_words(words: Sequence[str]) -> None:
     """Raise for what `parse_options` has left, in a program that has no use for it.
 
     Raises:
-        tornado.options.Error: There are words that are no options; the message names the first.
+        tornado.options.Error: There are words that are not options; the message names the first.
     """
     if words:
         near = _nearest(words[0])

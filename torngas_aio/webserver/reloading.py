@@ -151,7 +151,7 @@ def end_trial() -> None:
 def is_reloading() -> bool:
     """Whether this program was started by a change of its files.
 
-    The mark is taken out of the environment when it is first looked for: programs that this one starts are no reloads.
+    The mark is taken out of the environment when it is first looked for: programs that this one starts are not reloads.
     """
     global _is_reloading  # noqa: PLW0603  # what the environment said at the start of this process
     _is_reloading = os.environ.pop(_MARK, None) is not None or _is_reloading

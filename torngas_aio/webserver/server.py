@@ -184,7 +184,7 @@ class Server:
         """Do everything up to `start`: command line, settings, URLs, application, HTTP server.
 
         Raises:
-            tornado.options.Error: The command line cannot be read, or holds words that are no options.
+            tornado.options.Error: The command line cannot be read, or holds words that are not options.
             ConfigError: All faults of settings, URLs, middlewares and modules together.
         """
         self._faults = []

@@ -141,7 +141,7 @@ NEVER = [
 def test_nothing_takes_what_no_column_can_hold(text: str) -> None:
     for dialect in DIALECTS.values():
         for kind, _ in GOOD:
-            with pytest.raises(InvalidCursor, match="no cursor of this query"):
+            with pytest.raises(InvalidCursor, match="not a cursor of this query"):
                 read_cursor(cursor(f"[{text}]"), [kind], dialect)
 
 

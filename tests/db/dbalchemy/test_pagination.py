@@ -116,7 +116,7 @@ NO_CURSORS: list[Any] = [
 
 async def test_a_cursor_that_is_none_is_refused(session: DbSession) -> None:
     for cursor in NO_CURSORS:
-        with pytest.raises(InvalidCursor, match="no cursor of this query"):
+        with pytest.raises(InvalidCursor, match="not a cursor of this query"):
             await User.Q.paginate_after(cursor, 5)
 
 

@@ -165,7 +165,7 @@ class ClusterLink:
             await self._fetch(self._seconds)
         except (RedisError, OSError, TimeoutError) as exc:
             fault = str(exc) or f"no node told the cluster's map within {self._seconds:g} s"
-        except Exception as exc:  # a frontier: whatever it is, those who wait must hear of it
+        except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
             logger.exception("Learning the map of a Redis Cluster failed.")
             fault = repr(exc)
         finally:

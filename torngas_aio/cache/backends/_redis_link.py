@@ -156,7 +156,7 @@ class RedisLink:
         except (RedisError, OSError, TimeoutError) as exc:
             lost = WireLost(str(exc) or f"no connection within {self._seconds:g} s")
             self._prober.failed(str(lost))
-        except Exception as exc:  # a frontier: whatever it is, those who wait must hear of it
+        except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
             logger.exception("Connecting to Redis failed.")
             lost = WireLost(repr(exc))
             self._prober.failed(str(lost))

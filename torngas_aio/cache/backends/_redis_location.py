@@ -135,7 +135,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
 
 
 class _Unreadable(ValueError):
-    """What is wrong with a LOCATION; quotes nothing that could be a part of a password."""
+    """A fault of a LOCATION; quotes nothing that could be a part of a password."""
 
 
 def _no_location(location: object, owner: str, problem: str) -> ConfigError:
@@ -180,7 +180,7 @@ def _read_single(url: str) -> _Address:
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if database and not database.isdigit():
-        raise _Unreadable(f"{database!r} is no database number")
+        raise _Unreadable(f"{database!r} is not a database number")
     host, port = arguments.pop("host", "localhost"), arguments.pop("port", DEFAULT_PORT)
     return _Address("single", ((host, port),), kind, arguments, "", _shown(((host, port),)))
 
@@ -202,7 +202,7 @@ def _read_many(url: str, scheme: str) -> _Address:
     if is_sentinel and not service:
         raise _Unreadable("the name of the watched master is missing after the last address")
     if database and not database.isdigit():
-        raise _Unreadable(f"{database!r} is no database number")
+        raise _Unreadable(f"{database!r} is not a database number")
     if database:
         arguments["db"] = int(database)
     if not is_sentinel and service not in {"", "0"}:

@@ -223,7 +223,7 @@ class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
 
 
 class _AsksForRole:
-    """Refuses a server that is no master when it has been connected to."""
+    """Mixin of a connection that refuses servers which are not masters."""
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         connection = cast(Any, self)

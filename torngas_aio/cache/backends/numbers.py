@@ -23,7 +23,7 @@ def counted(data: bytes, delta: int) -> int:
     """
     found = parse_integer(data, _MAX_DIGITS)
     if found is None:
-        raise ValueError(f"The value is no integer, so {delta} cannot be added to it.")
+        raise ValueError(f"The value is not an integer, so {delta} cannot be added to it.")
     number = found + delta
     if not -_COUNTED <= number < _COUNTED:
         raise ValueError(f"{number} is beyond 64 bits, the most that a counter holds as an integer.")

@@ -152,7 +152,7 @@ class Pool:
         try:
             async with asyncio.timeout(PING_SECONDS):
                 await self.driver.ping(connection)
-        except Exception:  # noqa: BLE001  # a frontier: whatever a dead connection raises, it is replaced
+        except Exception:  # noqa: BLE001  # a boundary: whatever a dead connection raises, it is replaced
             return False
         except BaseException:
             await close_safely(self.driver.address, partial(self.driver.abandon, connection))

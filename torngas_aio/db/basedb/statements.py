@@ -132,7 +132,7 @@ class Dialect:
         """Return *where* and *filters* as one condition; None where neither restricts anything.
 
         Raises:
-            ArgumentError: *filters* is no mapping of columns, or holds SQL text.
+            ArgumentError: *filters* is not a mapping of columns, or holds SQL text.
         """
         if filters is None:
             return where

@@ -204,7 +204,7 @@ class Transaction:
                     await session.run(f"RELEASE SAVEPOINT {self._savepoint}")
                 else:
                     await session.run("ROLLBACK")
-        except Exception as exc:  # noqa: BLE001  # a frontier: what cannot be rolled back is abandoned with its connection
+        except Exception as exc:  # noqa: BLE001  # a boundary: what cannot be rolled back is abandoned with its connection
             return exc
         return None
 

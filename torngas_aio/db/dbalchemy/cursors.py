@@ -57,7 +57,7 @@ def read_cursor(cursor: Any, column_types: Sequence[Any], dialect: Dialect) -> l
             raise ValueError("another number of columns")
         return [_fitted(each, kind, dialect) for each, kind in zip(read, column_types, strict=True)]
     except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as exc:
-        raise InvalidCursor(f"paginate_after(): {repr(cursor)[:40]} is no cursor of this query ({exc}).") from exc
+        raise InvalidCursor(f"paginate_after(): {repr(cursor)[:40]} is not a cursor of this query ({exc}).") from exc
 
 
 def _written(value: Any) -> Any:
@@ -82,7 +82,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no value of a column")
+    raise ValueError(f"{constant} is not a value of a column")
 
 
 # ------------------------------------------------------------------ values by their column's type

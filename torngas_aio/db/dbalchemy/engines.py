@@ -52,7 +52,7 @@ ENGINE_OPTIONS = (
     "pool_pre_ping", "pool_recycle", "pool_reset_on_return", "pool_size", "pool_timeout", "pool_use_lifo",
     "poolclass", "query_cache_size", "use_insertmanyvalues",
 )  # fmt: skip
-"""What SQLAlchemy's engines take, for a hint when a name is misspelt."""
+"""Options of SQLAlchemy's engines, for a hint when a name is misspelt."""
 
 _UNKNOWN_OPTIONS = re.compile(r"Invalid argument\(s\) (.+?) sent to create_engine").search
 _POOL_ONLY = ("pool_size", "max_overflow", "pool_timeout", "pool_use_lifo")
@@ -263,7 +263,7 @@ def _pinger(engine: Engine) -> Callable[[Any], bool]:
 
 
 def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[ExceptionContext], BaseException | None]:
-    """What gives lost connections, refused ones and lost masters our name; every other error stays SQLAlchemy's."""
+    """Return a listener that turns lost and refused connections into our errors; all others stay SQLAlchemy's."""
     module: Any = engine.dialect.loaded_dbapi
     account = spec.account
 
@@ -291,7 +291,7 @@ def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[Excep
 
 
 def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
-    """What to raise for a write that was refused; None where that is the statement's own fault."""
+    """Return the error to raise for a write that was refused; None where that is the statement's own fault."""
     assert context.connection is not None
     connection: Any = context.connection.connection.dbapi_connection
     if not await_(outage.refuses_writes(partial(greenlet_spawn, connection.takes_writes))):

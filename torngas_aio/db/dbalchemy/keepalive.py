@@ -58,7 +58,7 @@ class KeepAlive:
             await asyncio.sleep(self._seconds)
             try:
                 await self.ping()
-            except Exception:  # a frontier: the next round may fare better
+            except Exception:  # a boundary: the next round may fare better
                 logger.exception("Pinging the databases failed.")
 
     async def _ping(self, node: Node) -> None:

@@ -1,7 +1,7 @@
 """The connection pool: first come, first served; a bounded wait; dead connections replaced before they are used.
 
     checkout ── server down: DatabaseUnavailable at once
-             ├─ idle connection? ── idle for long, or unread bytes: ping ── lost: replaced, nobody notices
+             ├─ idle connection? ── idle for long, or unread bytes: ping ── lost: replaced, unnoticed
              └─ all in use: wait in line ── deadline ─► PoolExhausted (answered 503), with a line in the log
 
 SQLAlchemy's asyncio pool lets a newcomer take a connection from under those who wait, and those who wait sit

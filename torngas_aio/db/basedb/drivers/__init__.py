@@ -27,7 +27,7 @@ _SYNCHRONOUS = {
     "mysql": frozenset({"MySQLdb", "pymysql", "mysql.connector", "mysqldb", "mysqlclient"}),
     "postgres": frozenset({"psycopg2", "psycopg", "pgdb", "pg8000"}),
 }
-"""What web.py's `driver` may name; each has an asyncio library that serves it here."""
+"""Libraries that web.py's `driver` may name; each has an asyncio library that serves it here."""
 
 
 def make_driver(dbn: str, driver: str | None = None, **params: Any) -> Driver:
