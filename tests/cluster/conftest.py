@@ -1,25 +1,27 @@
 """The laboratory's fixtures: a network, and on it whatever a test wants.
 
     network      a fresh network; the test is skipped, with the reason, where none can be made
-    laboratory   `lab = await laboratory(nodes=2)`: Redis, MariaDB with two replicas, nodes, nginx in front
+    laboratory   `lab = await laboratory(nodes=2)`: a store, MariaDB with two replicas, nodes, nginx in front
 
 Servers are started and stopped in threads, so that visitors go on meanwhile.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from tests.cluster.network import Network, NoNetworkError
+from tests.cluster.network import Host, Network, NoNetworkError
 from tests.cluster.node import Node
 from tests.cluster.services import Nginx, place_on
 from tests.cluster.visitors import Crowd
 from tests.services.mariadb import DATABASE, PASSWORD, USER, MariaCluster
-from tests.services.redis import RedisServer
+from tests.services.memcached import MemcachedServer
+from tests.services.process import Place
+from tests.services.redis import RedisCluster, RedisSentinels, RedisServer
 
 
 @pytest.fixture
@@ -36,11 +38,12 @@ class Lab:
     """What a test has on its network.
 
     Attributes:
+        store: The server, or servers, of the cache and the sessions: of the kind that the test asked for.
         settings: What every node is started with.
     """
 
     network: Network
-    redis: RedisServer
+    store: Any
     database: MariaCluster
     settings: dict[str, Any]
     nodes: list[Node] = field(default_factory=list)
@@ -51,6 +54,10 @@ class Lab:
         """Where visitors go."""
         assert self.nginx is not None
         return self.nginx.url
+
+    def host(self, name: str) -> Host:
+        """Return the host called *name*: "store1", "master", "replica1", "node1", "nginx" and so on."""
+        return next(host for host in self.network.hosts if host.name == name)
 
     def stored(self) -> set[int]:
         """Return the ids of all posts in the database."""
@@ -72,21 +79,40 @@ def connection(role: str, host: str, port: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _redis(places: Sequence[Place]) -> RedisServer:
+    return RedisServer(place=places[0], appendonly="yes")  # killed, it keeps what it has acknowledged
+
+
+def _memcached(places: Sequence[Place]) -> MemcachedServer:
+    return MemcachedServer(place=places[0])
+
+
+_STORES: dict[str, tuple[int, Callable[[Sequence[Place]], Any], str]] = {
+    "redis": (1, _redis, "rediscache.RedisCache"),
+    "cluster": (3, RedisCluster, "rediscache.RedisCache"),
+    "sentinel": (5, RedisSentinels, "rediscache.RedisCache"),
+    "memcached": (1, _memcached, "memcached.MemcachedCache"),
+}
+"""Kind of the store: how many hosts it has, what starts it there, and the backend."""
+
 Laboratory = Callable[..., Awaitable[Lab]]
 
 
 @pytest.fixture
 async def laboratory(network: Network) -> AsyncIterator[Laboratory]:
-    """Build a laboratory: nodes, workers a node, and settings of the site can be given."""
+    """Build a laboratory: nodes, workers a node, the kind of store and settings of the site can be given."""
     with ExitStack() as stack:
 
         async def enter(server: AbstractContextManager[Any]) -> Any:
             return await asyncio.to_thread(stack.enter_context, server)
 
-        async def made(nodes: int = 2, *, workers: int = 2, options: tuple[str, ...] = (), **settings: Any) -> Lab:
-            places = [place_on(network.add(name)) for name in ("redis", "master", "replica1", "replica2")]
-            redis = await enter(RedisServer(place=places[0]))
-            database = await enter(MariaCluster(places[1:]))
+        async def made(
+            nodes: int = 2, *, workers: int = 2, store: str = "redis", options: tuple[str, ...] = (), **settings: Any
+        ) -> Lab:
+            hosts, start, backend = _STORES[store]
+            stores = await enter(start([place_on(network.add(f"store{number + 1}")) for number in range(hosts)]))
+            places = [place_on(network.add(name)) for name in ("master", "replica1", "replica2")]
+            database = await enter(MariaCluster(places))
             database.master.execute(
                 "CREATE TABLE posts (id BIGINT PRIMARY KEY, visitor VARCHAR(40) NOT NULL, KEY (visitor))", DATABASE
             )
@@ -95,13 +121,14 @@ async def laboratory(network: Network) -> AsyncIterator[Laboratory]:
                        for server in database.servers]  # fmt: skip
             everything = {
                 "CACHES": {"default": {
-                    "BACKEND": "torngas_aio.cache.backends.rediscache.RedisCache", "LOCATION": redis.url,
+                    "BACKEND": f"torngas_aio.cache.backends.{backend}",
+                    "LOCATION": stores.address if store == "memcached" else stores.url,
                 }},
                 "DATABASE_CONNECTION": {"default": {"connections": servers}},
                 "STICK_TO_MASTER": 5,
                 **settings,
             }  # fmt: skip
-            lab = Lab(network, redis, database, everything)
+            lab = Lab(network, stores, database, everything)
             for number in range(nodes):
                 host = network.add(f"node{number + 1}")
                 lab.nodes.append(await enter(Node(host, everything, workers=workers, options=options)))

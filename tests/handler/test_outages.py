@@ -46,3 +46,19 @@ async def test_an_outage_is_503_and_one_line(
     told = [record for record in caplog.records if "is down" in record.getMessage()]
     assert 1 <= len(told) <= 3
     assert [record.exc_info for record in told] == [None] * len(told)
+
+
+async def test_an_outage_whose_message_tells_seconds_is_one_line(
+    open_client: OpenClient, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> None:
+    name = f"database of {request.node.name}"
+
+    class Silent(WebHandler):
+        async def get(self) -> None:
+            raise DatabaseUnavailable(f"{name}: no answer for {self.get_argument('n')} s.")
+
+    client = await open_client([("/", Silent)], ())
+    with caplog.at_level(logging.ERROR):
+        for number in range(20):
+            assert (await client.get(f"/?n={number}")).status_code == 503
+    assert 1 <= sum(name in message for message in caplog.messages) <= 3

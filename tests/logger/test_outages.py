@@ -27,6 +27,25 @@ def test_the_first_report_is_written_and_the_rest_of_the_second_counted(caplog: 
     assert caplog.messages[2:] == ["Redis is down: 101."]
 
 
+def test_a_long_outage_is_told_ever_less_often_and_the_next_one_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    outages = OutageLog(logger, clock=clock)
+    began = clock.now
+    written: list[float] = []
+    for tenth in range(400):
+        clock.now = began + tenth / 10
+        seen = len(caplog.messages)
+        outages.report("redis", "down")
+        written += [tenth / 10] * (len(caplog.messages) - seen)
+    assert written == [0, 1, 2, 4, 8, 16, 24, 32]
+    assert caplog.messages[3] == "down (19 more like it within the last 2 s)"
+    clock.now += 30
+    outages.report("redis", "down again")
+    clock.now += 1
+    outages.report("redis", "down again")
+    assert [message.partition(" (")[0] for message in caplog.messages[-2:]] == ["down again"] * 2
+
+
 def test_outages_are_told_apart_by_their_key(caplog: pytest.LogCaptureFixture) -> None:
     outages = OutageLog(logger, clock=Clock())
     for _ in range(3):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.services.process import HOST, ServerProcess, binary, free_port
+from tests.services.process import HERE, Place, ServerProcess, binary, free_port
 
 __all__ = ["MemcachedServer", "command"]
 
@@ -33,11 +33,13 @@ class MemcachedServer:
     Args:
         arguments: Further arguments of the program, such as "-m", "8".
         unix_socket: Listen on a unix socket, `socket_path`, instead of a port.
+        place: Where it runs.
     """
 
-    def __init__(self, *arguments: str, unix_socket: bool = False) -> None:
+    def __init__(self, *arguments: str, unix_socket: bool = False, place: Place = HERE) -> None:
+        self.host = place.address
         self.port = free_port()
-        self.process = ServerProcess("memcached", self._command, self._answers)
+        self.process = ServerProcess("memcached", self._command, self._answers, place=place)
         self._arguments = arguments
         self._unix_socket = unix_socket
 
@@ -51,7 +53,7 @@ class MemcachedServer:
     @property
     def address(self) -> str:
         """Host and port, as `LOCATION` takes them."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def socket_path(self) -> str:
@@ -60,10 +62,10 @@ class MemcachedServer:
 
     def command(self, line: str) -> str:
         """Send one line and return the first line of the answer."""
-        return command(self.socket_path if self._unix_socket else (HOST, self.port), line)
+        return command(self.socket_path if self._unix_socket else (self.host, self.port), line)
 
     def _command(self, folder: Path) -> list[str]:
-        where = ["-s", str(folder / "memcached.sock")] if self._unix_socket else ["-l", HOST, "-p", str(self.port)]
+        where = ["-s", str(folder / "memcached.sock")] if self._unix_socket else ["-l", self.host, "-p", str(self.port)]
         user = ["-u", "root"] if os.geteuid() == 0 else []
         return [binary("memcached"), *where, *user, "-U", "0", *self._arguments]
 

@@ -115,12 +115,18 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Three masters of one cluster, without replicas."""
+    """Three masters of one cluster, without replicas.
 
-    def __init__(self) -> None:
+    Args:
+        places: Where each of them runs.
+    """
+
+    def __init__(self, places: Sequence[Place] = (HERE,) * 3) -> None:
         self.nodes = [
-            RedisServer(cluster_enabled="yes", cluster_node_timeout="1000", cluster_require_full_coverage="no")
-            for _ in range(3)
+            RedisServer(
+                place=place, cluster_enabled="yes", cluster_node_timeout="1000", cluster_require_full_coverage="no"
+            )
+            for place in places
         ]
 
     def __enter__(self) -> Self:

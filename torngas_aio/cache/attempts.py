@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from torngas_aio.exception import CacheUnavailable
-from torngas_aio.logger import OutageLog
+from torngas_aio.logger import DEGRADED_SECONDS, OutageLog
 
 if TYPE_CHECKING:
     from torngas_aio.cache.backends.base import BaseCache
@@ -25,7 +25,7 @@ T = TypeVar("T")
 LOADERS_AT_ONCE = 32
 """How many loaders of one cache run at once while it is down: the database behind them must bear the load."""
 
-_outages = OutageLog(logging.getLogger("torngas_aio.cache"))
+_outages = OutageLog(logging.getLogger("torngas_aio.cache"), seconds=DEGRADED_SECONDS)
 
 
 class Loaders:

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable
 
 from torngas_aio.context import enter_request
 from torngas_aio.exception import CacheUnavailable
-from torngas_aio.logger import OutageLog
+from torngas_aio.logger import DEGRADED_SECONDS, OutageLog
 
 __all__ = ["Refreshes"]
 
 logger = logging.getLogger("torngas_aio.cache")
-_outages = OutageLog(logger)
+_outages = OutageLog(logger, seconds=DEGRADED_SECONDS)
 
 
 class Refreshes:

@@ -436,7 +436,8 @@ class ExecutingHandler(CompletingHandler):
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log an uncaught error; a store that is down or overloaded is one line a second, without a traceback."""
         if isinstance(value, Unavailable | PoolExhausted):
-            _outages.report((typ, str(value)), "%s failed: %s", self._request_summary(), value)
+            # What is down comes first in the message; the rest may tell seconds, which differ each time.
+            _outages.report((typ, str(value).partition(": ")[0]), "%s failed: %s", self._request_summary(), value)
         elif isinstance(value, HTTPError) and value.status_code == 429:
             logger.debug("%s: %s", self._request_summary(), value)  # the access log has the line
         else:

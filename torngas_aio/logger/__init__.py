@@ -24,11 +24,12 @@ from torngas_aio.logger.loggers import (
     syslogger,
     trace_logger,
 )
-from torngas_aio.logger.outages import OutageLog
+from torngas_aio.logger.outages import DEGRADED_SECONDS, OutageLog
 from torngas_aio.logger.requestid import REQUEST_ID_HEADER, current_request_id, request_id_of
 from torngas_aio.logger.setup import init_logging, shutdown_logging
 
 __all__ = [
+    "DEGRADED_SECONDS",
     "REQUEST_ID_HEADER",
     "BackgroundStreamHandler",
     "JsonFormatter",

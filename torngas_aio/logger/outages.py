@@ -2,7 +2,9 @@
 
     report(key, message)    first of its key   ──► written
                             within the second  ──► counted
-                            after it           ──► "message (857 more in the last second)"
+                            after it           ──► "message (857 more like it within the last 1 s)"
+
+From the third line of an outage on the pause doubles, up to eight seconds. Nothing for so long ends the outage.
 
 Begin with `OutageLog.report`.
 """
@@ -15,27 +17,52 @@ from collections.abc import Callable, Hashable
 from contextvars import Context
 from dataclasses import dataclass
 
-__all__ = ["OutageLog"]
+__all__ = ["DEGRADED_SECONDS", "OutageLog"]
+
+DEGRADED_SECONDS = 10.0
+"""The pause between lines about requests that are answered in spite of an outage."""
 
 _MOST_KEYS = 256  # reports under further keys share one, so that keys made of messages cannot fill the memory
 
 
+_LONGEST_PAUSE = 8  # times the first one
+
+
 @dataclass(slots=True)
 class _Report:
+    """The outage of one key.
+
+    Attributes:
+        written_at: When its last line was written.
+        message: The last one that was reported.
+        pause: Seconds from that line to the next.
+        count: Reports since that line.
+        lines: How many were written.
+    """
+
     written_at: float
     message: str
+    pause: float
     count: int = 0
+    lines: int = 1
+
+    def written(self, now: float, message: str, longest: float) -> None:
+        """Note that a line was written; its pause is the one that was kept before, twice that from the third on."""
+        self.written_at, self.message, self.count = now, message, 0
+        self.lines += 1
+        if self.lines > 2:
+            self.pause = min(self.pause * 2, longest)
 
 
 class OutageLog:
-    """Reports of outages, limited to one line a key and second. May be used from several threads.
+    """Reports of outages, limited to one line a key and second, fewer when it lasts. May be used from several threads.
 
-    What was counted is written with the next report, or, in a running loop, when the second is over.
+    What was counted is written with the next report, or, in a running loop, when the pause is over.
 
     Args:
         logger: Gets the lines.
         level: Their level; ERROR by default.
-        seconds: The pause between two lines of one key; 1 by default.
+        seconds: The pause after the first and the second line of one key; 1 by default.
         clock: Monotonic seconds.
     """
 
@@ -54,7 +81,7 @@ class OutageLog:
         self._lock = threading.Lock()
 
     def report(self, key: Hashable, message: str, *args: object) -> None:
-        """Log *message*, or count it when a line of *key* was written within the last second.
+        """Log *message*, or count it when the last line of *key* was written a short while ago.
 
         Args:
             key: Tells outages apart, such as the alias and the address of what is down.
@@ -67,17 +94,21 @@ class OutageLog:
                 self._forget_ended(now)
                 key = key if len(self._reports) < _MOST_KEYS else None
             known = self._reports.get(key)
-            if known is not None and now - known.written_at < self._seconds:
+            if known is not None and now - known.written_at < known.pause:
                 known.count += 1
                 known.message = text
                 if known.count == 1:
-                    self._write_later(key, known.written_at + self._seconds - now)
+                    self._write_later(key, known.written_at + known.pause - now)
                 return
-            self._reports[key] = _Report(now, text)
-        self._write(text, 0 if known is None else known.count)
+            count, pause = (0, 0.0) if known is None else (known.count, known.pause)
+            if known is None or now - known.written_at >= 2 * pause:  # another outage
+                self._reports[key] = _Report(now, text, self._seconds)
+            else:
+                known.written(now, text, self._seconds * _LONGEST_PAUSE)
+        self._write(text, count, pause)
 
-    def _write(self, text: str, count: int) -> None:
-        more = f" ({count} more like it within the last {self._seconds:g} s)" if count else ""
+    def _write(self, text: str, count: int, pause: float) -> None:
+        more = f" ({count} more like it within the last {pause:g} s)" if count else ""
         self._logger.log(self._level, "%s%s", text, more)
 
     def _write_later(self, key: Hashable, seconds: float) -> None:
@@ -92,10 +123,11 @@ class OutageLog:
             known = self._reports.get(key)
             if known is None or not known.count:
                 return
-            count, known.count, known.written_at = known.count - 1, 0, self._clock()
-        self._write(known.message, count)
+            text, count, pause = known.message, known.count - 1, known.pause
+            known.written(self._clock(), text, self._seconds * _LONGEST_PAUSE)
+        self._write(text, count, pause)
 
     def _forget_ended(self, now: float) -> None:
         for key, known in list(self._reports.items()):
-            if now - known.written_at >= self._seconds and not known.count:
+            if now - known.written_at >= known.pause and not known.count:
                 del self._reports[key]

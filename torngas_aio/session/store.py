@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.store import Versioned
 from torngas_aio.exception import CacheUnavailable
-from torngas_aio.logger import OutageLog
+from torngas_aio.logger import DEGRADED_SECONDS, OutageLog
 from torngas_aio.session.config import SessionConfig
 from torngas_aio.session.cookie import SessionCookie
 from torngas_aio.session.record import Changes, Record
@@ -28,7 +28,7 @@ from torngas_aio.session.writers import Writers
 __all__ = ["SessionStore"]
 
 logger = logging.getLogger("torngas_aio.session")
-_outages = OutageLog(logger)
+_outages = OutageLog(logger, seconds=DEGRADED_SECONDS)
 
 _RENEWED_AFTER = 0.1
 """A lasting cookie is sent again when this share of its life has passed."""

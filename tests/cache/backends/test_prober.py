@@ -8,7 +8,7 @@ import pytest
 
 from torngas_aio.cache.backends import _prober
 from torngas_aio.cache.backends._breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
-from torngas_aio.cache.backends._prober import PROBE_SECONDS, Prober
+from torngas_aio.cache.backends._prober import PROBE_SECONDS, Prober, patience_of
 
 request_id = contextvars.ContextVar("request_id", default="none")
 
@@ -102,3 +102,52 @@ async def test_closing_ends_it_whatever_it_is_doing() -> None:
     await store.prober.aclose()
     await store.prober.aclose()
     assert store.prober._task is None
+
+
+@pytest.mark.parametrize(("waits", "downs"), [(True, 1), (False, 0)])
+async def test_a_store_that_answers_nobody_is_down_while_a_call_waits(waits: bool, downs: int) -> None:
+    store = Store()
+    reasons: list[str] = []
+
+    def silent(reason: str) -> None:
+        reasons.append(reason)
+        if waits:
+            store.prober.failed(reason)
+
+    store.hangs = True
+    for _ in range(3):
+        store.prober.suspect(store.probe, silent, 0.02)
+    async with asyncio.timeout(5):
+        while not reasons:
+            await asyncio.sleep(0.001)
+    assert reasons == ["no answer within 0.04 s"]
+    assert store.breaker.is_open is bool(downs)
+    if waits:
+        store.prober.suspect(store.probe, silent, 0.02)
+        assert reasons[1:] == [store.breaker.reason], "what is known to be down is not examined"
+    await store.prober.aclose()
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_slow_store_that_answers_or_refuses_is_not_down(refuses: bool) -> None:
+    store = Store()
+    store.is_back = not refuses
+    store.prober.suspect(store.probe, pytest.fail, 5)
+    async with asyncio.timeout(5):
+        while store.probes < 1 or store.prober._examination is not None:
+            await asyncio.sleep(0.001)
+    assert not store.breaker.is_open
+
+
+async def test_closing_ends_an_examination() -> None:
+    store = Store()
+    store.hangs = True
+    store.prober.suspect(store.probe, pytest.fail, 5)
+    await asyncio.sleep(0)
+    await store.prober.aclose()
+    assert store.prober._examination is None
+
+
+@pytest.mark.parametrize(("deadline", "patience"), [(0.1, 0.4), (2.0, 0.4), (5.0, 1.0)])
+def test_patience_grows_with_long_deadlines(deadline: float, patience: float) -> None:
+    assert patience_of(deadline) == patience

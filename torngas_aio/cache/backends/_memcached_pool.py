@@ -20,7 +20,7 @@ from aiomcache import ClientException
 from torngas_aio.cache.backends._breaker import Breaker
 from torngas_aio.cache.backends._memcached_link import MemcachedLink, ServerAnswer
 from torngas_aio.cache.backends._memcached_location import DEFAULT_IDLE_SECONDS
-from torngas_aio.cache.backends._prober import Prober
+from torngas_aio.cache.backends._prober import DOUBTFUL_SECONDS, Prober, patience_of
 
 __all__ = ["MemcachedPool", "NodeDown"]
 
@@ -59,6 +59,7 @@ class MemcachedPool:
         self.name = name
         self._address = address
         self._seconds = seconds
+        self._patience = min(patience_of(seconds), seconds)
         self._breaker = breaker
         self._prober = Prober(f"memcached at {name}", breaker, self._probe)
         self._places = asyncio.Semaphore(size)
@@ -96,7 +97,7 @@ class MemcachedPool:
             self._prober.succeeded()
             raise
         except TimeoutError:
-            raise self._down(f"no answer within {self._seconds:g} s") from None
+            raise self._down(self._breaker.reason or f"no answer within {self._seconds:g} s") from None
         except (OSError, EOFError) as exc:
             raise self._down(str(exc) or "the server closed the connection") from exc
         except (ValueError, LookupError) as exc:
@@ -110,9 +111,7 @@ class MemcachedPool:
         """Close the idle connections; those in use follow when their calls end. Twice is harmless."""
         self._is_closed = True
         await self._prober.aclose()
-        idle, self._idle = self._idle, []
-        for link in idle:
-            link.abort()
+        self._abort_idle()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
@@ -134,9 +133,10 @@ class MemcachedPool:
 
     async def _lent(self, call: Callable[[MemcachedLink], Awaitable[T]], deadline: float) -> T:
         link = self._take()
+        while link is not None and self._is_doubtful(link) and not await self._answers(link):
+            link = self._take()
         if link is None:
-            async with asyncio.timeout_at(deadline):
-                link = await MemcachedLink.open(self._address)
+            link = await self._open(deadline)
         self._watch(link, deadline)
         try:
             found = await call(link)
@@ -159,25 +159,77 @@ class MemcachedPool:
         self._give_back(link)
         return found
 
+    def _is_doubtful(self, link: MemcachedLink) -> bool:
+        return self._loop.time() - link.idle_since > DOUBTFUL_SECONDS
+
+    async def _answers(self, link: MemcachedLink) -> bool:
+        """Whether the server answers on a connection that was idle for long; closes it where it does not."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await link.version()
+        except (ClientException, OSError, EOFError, TimeoutError):
+            link.abort()
+            return False
+        except BaseException:
+            link.abort()
+            raise
+        return True
+
+    async def _open(self, deadline: float) -> MemcachedLink:
+        """Return a new connection; it may take as long as the silence of an open one would be borne."""
+        seconds = 2 * self._patience
+        try:
+            async with asyncio.timeout_at(min(deadline, self._loop.time() + seconds)):
+                return await MemcachedLink.open(self._address)
+        except TimeoutError:
+            raise self._down(f"no connection within {min(seconds, self._seconds):g} s") from None
+
     def _watch(self, link: MemcachedLink, deadline: float) -> None:
         # PERF: asyncio.timeout() for each call costs some 8 us; this, a look at a number.
         self._in_use[link] = deadline
-        if self._timer is None or deadline < self._timer_at:
-            self._set_timer(deadline)
+        suspect_at = deadline - self._seconds + self._patience
+        if self._timer is None or suspect_at < self._timer_at:
+            self._set_timer(suspect_at)
 
     def _sweep(self) -> None:
         """Close the links that are late; each is looked at twice, in case the loop stood still meanwhile."""
         self._timer = None
         now = self._loop.time()
+        if any(self._has_waited(link, now) for link in self._in_use):
+            self._prober.suspect(self._examine, self._silent, self._patience)
         for link, deadline in self._in_use.items():
             if link.is_overdue and now >= deadline:
                 link.is_late = True
                 link.abort()
             elif now >= deadline:
                 link.is_overdue = True
-        waiting = [max(deadline, now + GRACE_SECONDS) for link, deadline in self._in_use.items() if not link.is_late]
+        waiting = [deadline for link, deadline in self._in_use.items() if not link.is_late]
         if waiting:
-            self._set_timer(min(waiting))
+            first = min(waiting)
+            suspect_at = max(first - self._seconds + self._patience, now + self._patience)
+            self._set_timer(min(max(first, now + GRACE_SECONDS), suspect_at))
+
+    def _has_waited(self, link: MemcachedLink, now: float) -> bool:
+        """Whether the call of *link* has taken longer than the pool's patience."""
+        return self._in_use[link] - self._seconds + self._patience <= now
+
+    async def _examine(self) -> None:
+        """Connect once more, to see whether the server answers at all."""
+        link = await MemcachedLink.open(self._address)
+        try:
+            await link.version()
+        finally:
+            link.abort()
+
+    def _silent(self, reason: str) -> None:
+        """End the calls that wait for a server that answers nobody."""
+        now = self._loop.time()
+        silent = [link for link in self._in_use if self._has_waited(link, now)]
+        if silent:
+            self._down(reason)
+        for link in silent:
+            link.is_late = True
+            link.abort()
 
     def _set_timer(self, at: float) -> None:
         if self._timer is not None:
@@ -215,8 +267,15 @@ class MemcachedPool:
         self._idle_timer = self._loop.call_at(at, self._close_idle, context=Context())
 
     def _down(self, reason: str) -> NodeDown:
+        """Count the server as down; connections that are idle since before are used no more."""
         self._prober.failed(reason)
+        self._abort_idle()
         return NodeDown(reason)
+
+    def _abort_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for link in idle:
+            link.abort()
 
     async def _probe(self) -> None:
         """Connect to a server that was down, and keep the connection once it has answered."""

@@ -4,6 +4,9 @@
                                       ▲        │
                                       └ pause ─┘ 0.1 s, doubling to LONGEST_PAUSE; a probe takes PROBE_SECONDS at most
 
+    a call has waited for some time ──► suspect(): a probe beside it ──► no answer for as long: down
+
+A store that is cut off sends nothing: suspicion finds that out within a second, whatever the deadline of the calls.
 Begin with `Prober.failed`.
 """
 
@@ -14,12 +17,24 @@ from contextvars import Context
 
 from torngas_aio.cache.backends._breaker import Breaker
 
-__all__ = ["PROBE_SECONDS", "Prober"]
+__all__ = ["DOUBTFUL_SECONDS", "PROBE_SECONDS", "Prober", "patience_of"]
 
 logger = logging.getLogger("torngas_aio.cache")
 
 PROBE_SECONDS = 0.4
 """How long one probe may take."""
+
+
+DOUBTFUL_SECONDS = 5.0
+"""A connection that was idle for longer is asked for an answer before it is used: its server may be another one now."""
+
+_GRACE_SECONDS = 0.01
+"""How long a store that seems silent has, for answers that came while the loop stood still to be read."""
+
+
+def patience_of(deadline: float) -> float:
+    """Return how long a call may wait before its store is suspected: 0.4 s, a fifth of a deadline above 2 s."""
+    return max(PROBE_SECONDS, deadline / 5)
 
 
 class Prober:
@@ -36,6 +51,7 @@ class Prober:
         self._breaker = breaker
         self._probe = probe
         self._task: asyncio.Task[None] | None = None
+        self._examination: asyncio.Task[None] | None = None
 
     def failed(self, reason: str) -> None:
         """The store did not answer a caller, for *reason*."""
@@ -52,13 +68,43 @@ class Prober:
             self._breaker.succeeded()
             logger.warning("%s is back.", self._name)
 
+    def suspect(self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float) -> None:
+        """A call has had no answer for *patience* seconds: find out whether the store is silent.
+
+        Args:
+            examine: Returns when the store has answered on another connection than that of the call.
+            silent: Called with the reason when it has not either, *patience* seconds later; counts the store as
+                down if the call is still waiting.
+        """
+        if self._breaker.is_open:
+            silent(self._breaker.reason)
+        elif self._examination is None:
+            examination = self._examine(examine, silent, patience)
+            self._examination = asyncio.get_running_loop().create_task(examination, context=Context())
+
     async def aclose(self) -> None:
-        """End the task. Twice is harmless."""
-        task = self._task
-        if task is not None:
+        """End the tasks. Twice is harmless."""
+        tasks = [task for task in (self._task, self._examination) if task is not None]
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
-            self._task = None
+        if tasks:
+            await asyncio.wait(tasks)
+        self._task = self._examination = None
+
+    async def _examine(
+        self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float
+    ) -> None:
+        try:
+            async with asyncio.timeout(patience) as limit:
+                await examine()
+        except Exception as exc:  # noqa: BLE001  a refusal is an answer
+            if limit.expired():
+                await asyncio.sleep(_GRACE_SECONDS)
+                silent(f"no answer within {2 * patience:g} s")
+            else:
+                logger.debug("%s is slow, and refuses another connection: %s", self._name, exc)
+        finally:
+            self._examination = None
 
     async def _run(self) -> None:
         try:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from torngas_aio._closing import close_with_loop, forget
 from torngas_aio.cache.backends._breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from torngas_aio.cache.backends._prober import patience_of
 from torngas_aio.cache.backends._redis_cluster import ClusterLink
 from torngas_aio.cache.backends._redis_link import RedisLink
 from torngas_aio.cache.backends._redis_location import read_location
@@ -127,7 +128,11 @@ class RedisClient:
     def _link_to(self, node: Node | None) -> RedisLink:
         make = maker(self._where, self._watched(), node)
         name = self._where.name if node is None else f"{node[0]}:{node[1]}"
-        return RedisLink(make, self._where.deadline, self._breaker(), name, self._where.ping_interval)
+        deadline = self._where.deadline
+        # As fast as the silence of an open connection is noticed; with sentinels a failover is waited for.
+        connecting = deadline if self._where.kind == "sentinel" else min(deadline, 2 * patience_of(deadline))
+        interval = self._where.ping_interval
+        return RedisLink(make, deadline, self._breaker(), name, ping_interval=interval, connect_seconds=connecting)
 
     def _watched(self) -> SentinelWatch | None:
         """The watch of the sentinels, made when first needed; None where there are none."""

@@ -2,6 +2,7 @@
 
     execute ──► queue ──(end of this turn)──► one RedisWire, one write
                   │ no wire?   connect; the queue waits with it, and fails with it
+                  │ idle for long?   a PING first; without an answer, as if there were no wire
                   │ known to be down?   refused at once, until a probe in the background has connected
 
 Nothing is retried: a command whose connection ended may have happened or not, and only its caller knows whether
@@ -19,7 +20,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 
 from torngas_aio.cache.backends._breaker import Breaker
-from torngas_aio.cache.backends._prober import Prober
+from torngas_aio.cache.backends._prober import DOUBTFUL_SECONDS, Prober, patience_of
 from torngas_aio.cache.backends._redis_wire import RedisWire, Replies, Slot, WireLost, pack
 
 __all__ = ["RedisLink"]
@@ -38,6 +39,7 @@ class RedisLink:
         breaker: Remembers that the address is down.
         name: The address, for the log.
         ping_interval: Seconds of silence after which a PING keeps the connection alive; 0 for never.
+        connect_seconds: How long connecting may take, where that is not *seconds*.
     """
 
     peer: tuple[str, int] | None = None
@@ -49,15 +51,20 @@ class RedisLink:
         seconds: float,
         breaker: Breaker,
         name: str,
+        *,
         ping_interval: float = 0.0,
+        connect_seconds: float | None = None,
     ) -> None:
         self._make = make
         self._seconds = seconds
+        self._connect_seconds = seconds if connect_seconds is None else connect_seconds
+        self._patience = patience_of(seconds)
         self._breaker = breaker
         self._prober = Prober(f"Redis at {name}", breaker, self._reopen)
         self._loop = asyncio.get_running_loop()
         self._wire: RedisWire | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._doubting: asyncio.Task[None] | None = None
         self._queue: list[tuple[bytes, Slot]] = []
         self._is_scheduled = False
         self._ping_interval = ping_interval
@@ -108,7 +115,10 @@ class RedisLink:
             self._ping_timer.cancel()
             self._ping_timer = None
         await self._prober.aclose()
-        if self._connecting is not None:
+        if self._doubting is not None:
+            self._doubting.cancel()
+            await asyncio.wait([self._doubting])
+        if self._connecting is not None:  # perhaps because of the doubt that has just ended
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
         closed = WireLost("the cache was closed")
@@ -133,6 +143,11 @@ class RedisLink:
             if self._queue:
                 self._schedule()
             return
+        if self._doubting is not None:
+            return  # which calls `_flush`
+        if wire.idle_seconds > DOUBTFUL_SECONDS and self._queue:
+            self._doubting = self._loop.create_task(self._doubt(wire), context=Context())
+            return
         if wire.is_congested:
             return  # `_flush` is called again when the server has caught up, or the deadline ends the wire
         queue, self._queue = self._queue, []
@@ -144,17 +159,29 @@ class RedisLink:
             if not slot.done():
                 slot.set_result(lost)
 
+    async def _doubt(self, wire: RedisWire) -> None:
+        """Ask for an answer on a connection that was idle for long, and give it up where there is none."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._try(wire)
+        except (OSError, TimeoutError):
+            pass  # `_try` has closed it, and the queue goes out on another
+        finally:
+            self._doubting = None
+            if self._wire is wire:
+                self._flush()
+
     # Connecting
 
     async def _connect(self) -> None:
         lost = WireLost("connecting was given up")
         try:
-            self._adopt(await self._open())
+            self._adopt(*await self._open())
         except AuthenticationError as exc:
             lost = WireLost(f"WRONGPASS {exc}")
             self._prober.failed(str(lost))
         except (RedisError, OSError, TimeoutError) as exc:
-            lost = WireLost(str(exc) or f"no connection within {self._seconds:g} s")
+            lost = WireLost(str(exc) or f"no connection within {self._connect_seconds:g} s")
             self._prober.failed(str(lost))
         except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
             logger.exception("Connecting to Redis failed.")
@@ -169,28 +196,35 @@ class RedisLink:
 
     async def _reopen(self) -> None:
         """Connect to a server that was down: the probe."""
-        self._adopt(await self._open())
+        self._adopt(*await self._open())
         self._flush()
 
-    def _adopt(self, wire: RedisWire) -> None:
-        self._wire = wire
+    def _adopt(self, wire: RedisWire, peer: tuple[str, int]) -> None:
+        self._wire, self.peer = wire, peer
         self._prober.succeeded()
         if self._ping_interval:
             self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)
 
-    async def _open(self) -> RedisWire:
-        async with asyncio.timeout(self._seconds):
+    async def _open(self) -> tuple[RedisWire, tuple[str, int]]:
+        """Return an open connection and its peer."""
+        async with asyncio.timeout(self._connect_seconds):
             connection = self._make()
             try:
                 await cast(Any, connection).connect()
                 peer = (getattr(connection, "host", ""), getattr(connection, "port", 0))
-                wire = RedisWire.adopt(connection, self._seconds, self._lost, self._flush)
+                wire = RedisWire.adopt(
+                    connection,
+                    self._seconds,
+                    self._lost,
+                    self._flush,
+                    on_silence=self._suspect,
+                    patience=self._patience,
+                )
             except BaseException:
                 await connection.disconnect(nowait=True)
                 raise
             await self._try(wire)
-        self.peer = peer
-        return wire
+        return wire, peer
 
     async def _try(self, wire: RedisWire) -> None:
         """A frozen server accepts connections, too: only one that answers counts."""
@@ -205,7 +239,21 @@ class RedisLink:
             wire.close(WireLost(str(reply)))
             raise ConnectionError(str(reply))
 
-    def _lost(self, lost: WireLost) -> None:
+    def _suspect(self) -> None:
+        self._prober.suspect(self._examine, self._silent, self._patience)
+
+    async def _examine(self) -> None:
+        """Connect once more, to see whether the server answers at all."""
+        wire, _ = await self._open()
+        wire.close(WireLost("another connection was tried, and is not needed"))
+
+    def _silent(self, reason: str) -> None:
+        if self._wire is not None and self._wire.waited > self._patience:
+            self._wire.close(WireLost(reason, was_late=True))
+
+    def _lost(self, wire: RedisWire, lost: WireLost) -> None:
+        if wire is not self._wire:
+            return
         self._wire = None
         if self._ping_timer is not None:
             self._ping_timer.cancel()

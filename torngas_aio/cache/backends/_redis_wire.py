@@ -90,22 +90,35 @@ class RedisWire(asyncio.Protocol):
 
     Args:
         seconds: How long the server may take to answer what one `send` sent; then the connection is given up.
-        on_lost: Called once when the connection ended, with the reason, after every slot got it.
+        on_lost: Called once when the connection ended, with the wire and the reason, after every slot got it.
         on_writable: Called when the transport takes more bytes, after `is_congested` was true.
+        on_silence: Called while the oldest command has waited for longer than *patience*, each so many seconds.
+        patience: Seconds that are no reason to suspect the server.
 
     Attributes:
         is_congested: More bytes wait in the transport than it likes; hold further commands back.
     """
 
-    def __init__(self, seconds: float, on_lost: Callable[[WireLost], None], on_writable: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        on_lost: Callable[["RedisWire", WireLost], None],
+        on_writable: Callable[[], None],
+        *,
+        on_silence: Callable[[], None],
+        patience: float,
+    ) -> None:
         self.is_congested = False
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._on_lost = on_lost
         self._on_writable = on_writable
+        self._on_silence = on_silence
+        self._patience = min(patience, seconds)
         self._in_flight: deque[tuple[Slot, float]] = deque()
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=NOTHING)
         self._overdue: tuple[Slot, float] | None = None
+        self._sent_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._keep: object = None
@@ -116,8 +129,11 @@ class RedisWire(asyncio.Protocol):
         cls,
         connection: AbstractConnection,
         seconds: float,
-        on_lost: Callable[[WireLost], None],
+        on_lost: Callable[["RedisWire", WireLost], None],
         on_writable: Callable[[], None],
+        *,
+        on_silence: Callable[[], None],
+        patience: float,
     ) -> Self:
         """Take over a connection that redis-py has opened and authenticated; redis-py forgets it.
 
@@ -127,7 +143,7 @@ class RedisWire(asyncio.Protocol):
         writer, reader = cast(Any, connection)._writer, cast(Any, connection)._reader
         if writer is None or writer.transport.is_closing() or reader.at_eof() or reader._buffer:
             raise ConnectionError("the connection ended right after it was made")
-        wire = cls(seconds, on_lost, on_writable)
+        wire = cls(seconds, on_lost, on_writable, on_silence=on_silence, patience=patience)
         transport = writer.transport
         transport.set_protocol(wire)
         wire._transport = transport
@@ -142,6 +158,16 @@ class RedisWire(asyncio.Protocol):
         """True if no answer is awaited."""
         return not self._in_flight
 
+    @property
+    def idle_seconds(self) -> float:
+        """For how many seconds nothing was sent, 0 while an answer is awaited."""
+        return 0.0 if self._in_flight else self._loop.time() - self._sent_at
+
+    @property
+    def waited(self) -> float:
+        """For how many seconds the oldest command has been waiting, 0 without one."""
+        return self._loop.time() - self._in_flight[0][1] + self._seconds if self._in_flight else 0.0
+
     def send(self, commands: Sequence[tuple[bytes, Slot]]) -> None:
         """Write *commands* at once; their slots get the replies in order, within the wire's seconds."""
         transport = self._transport
@@ -150,9 +176,11 @@ class RedisWire(asyncio.Protocol):
             for _, slot in commands:
                 _fill(slot, lost)
             return
-        deadline = self._loop.time() + self._seconds
+        now = self._loop.time()
+        deadline = now + self._seconds
+        self._sent_at = now
         if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._check, context=self._context)
+            self._timer = self._loop.call_at(now + self._patience, self._check, context=self._context)
         self._in_flight.extend([(slot, deadline) for _, slot in commands])
         write_parts(transport, [packed for packed, _ in commands])
 
@@ -168,7 +196,7 @@ class RedisWire(asyncio.Protocol):
         in_flight, self._in_flight = self._in_flight, deque()
         for slot, _ in in_flight:
             _fill(slot, reason)
-        self._on_lost(reason)
+        self._on_lost(self, reason)
 
     # What the transport calls.
 
@@ -216,7 +244,11 @@ class RedisWire(asyncio.Protocol):
         late = self._loop.time() - oldest[1]
         if late < 0:
             self._overdue = None
-            self._timer = self._loop.call_later(-late, self._check, context=self._context)
+            rest = self._patience - self.waited
+            if rest <= 0:
+                self._on_silence()
+                rest = self._patience
+            self._timer = self._loop.call_later(min(rest, -late), self._check, context=self._context)
         elif oldest is self._overdue or (self._overdue is not None and late > self._seconds):
             self.close(WireLost(f"no answer within {self._seconds:g} s", was_late=True))
         else:

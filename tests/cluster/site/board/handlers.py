@@ -6,6 +6,7 @@ from pathlib import Path
 
 from board.models import Post
 from torngas_aio import ApiHandler, WebSocketHandler
+from torngas_aio.cache import cached, caches
 
 NODE = os.environ.get("LAB_NODE", "")
 
@@ -47,6 +48,52 @@ class Posts(ApiHandler):
         newest = Post.Q.filter_by(visitor=self.get_argument("visitor")).order_by(Post.id.desc())
         post = await newest.first()
         self.write_api({"id": post.id if post else None})
+
+
+class Kept(ApiHandler):
+    """Answers with a value that the cache keeps."""
+
+    async def get(self) -> None:
+        self.write_api({"kept": await _kept(), "again": await caches["default"].get_or_set("again", _compute, 1)})
+
+
+@cached(timeout=1)
+async def _kept() -> int:
+    return await _compute()
+
+
+async def _compute() -> int:
+    await asyncio.sleep(0.01)
+    return 42
+
+
+class Sessionless(ApiHandler):
+    """Never meets the store of the sessions."""
+
+    uses_session = False
+
+    async def get(self) -> None:
+        self.write_api({"node": NODE})
+
+
+class Login(ApiHandler):
+    """Begins a user's session, and tells who is logged in."""
+
+    async def get(self) -> None:
+        self.write_api({"user": self.session["user"]})
+
+    async def post(self) -> None:
+        self.session.cycle_id()
+        self.session["user"] = self.get_argument("user")
+        self.write_api({"user": self.session["user"]})
+
+
+class Logout(ApiHandler):
+    """Ends the session."""
+
+    async def post(self) -> None:
+        self.session.expired()
+        self.write_api({"out": True})
 
 
 class Slow(ApiHandler):

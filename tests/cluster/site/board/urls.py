@@ -12,5 +12,9 @@ urls = route(
     board(name="Slow", pattern=r"/slow", handler="Slow"),
     board(name="Stream", pattern=r"/stream", handler="Stream"),
     board(name="Echo", pattern=r"/echo", handler="Echo"),
+    board(name="Kept", pattern=r"/kept", handler="Kept"),
+    board(name="Sessionless", pattern=r"/sessionless", handler="Sessionless"),
+    board(name="Login", pattern=r"/login", handler="Login"),
+    board(name="Logout", pattern=r"/logout", handler="Logout"),
     board(name="Later", pattern=r"/later", handler="Later"),
 )
