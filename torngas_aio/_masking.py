@@ -18,10 +18,10 @@ MASK = "••••••••"
 
 _WORDS = frozenset(
     "apikey auth authorization bearer cookie cred csrf cvc cvv dsn hmac iban jwt otp pass passcode passphrase "  # noqa: SIM905
-    "pepper pin psk psw pw pwd salt sid sig signature ssn totp xsrf".split()
+    "pepper pin psk pswd psw pw pwd salt sid sig signature ssn totp xsrf".split()
 )
 _ANYWHERE = re.compile(
-    r"passw|secret|token|api_?key|credential|sess(?:ion)?id|(?:^|[^a-z])(?:user|db|root|admin)(?:pass|pwd?)(?:$|[^a-z])",
+    r"passw|secret|token|api_?key|credential|(?:access|encryption|master|private|signing|ssh)_?key|sess(?:ion)?id|(?:^|[^a-z])(?:user|db|root|admin)(?:pass|pwd?)(?:$|[^a-z])",
     re.IGNORECASE,
 )
 _PAIRS = frozenset({("card", "no"), ("card", "number"), ("sess", "id"), ("session", "id")})
@@ -30,18 +30,42 @@ _OPEN_KEYS = frozenset(
     "cache candidate composite dict duplicate field foreign group has idempotency index item lookup map message "  # noqa: SIM905
     "missing natural object order partition primary public sort unique unknown".split()
 )
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_WORD = re.compile(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z]+")
 
-# A name and what stands before its value: `name=`, `name: `, `name: str = `, `"name": `, `("name", `. The look-behind
-# keeps the search linear: a long word is tried from its start only.
+# A name and what stands before its value: `name=`, `name: `, `name: str = `, `"name": `, `\"name\": `, `["name"] = `,
+# `name == `, `name LIKE `, `("name", `, `--name `, `PASSWORD '`. The look-behind keeps the search linear: a long word
+# is tried from its start only.
 _NAME = re.compile(
-    r"(?<![\w.-])(?P<name>[\w.-]++)[\"']?(?:\s*:[\w.\[\]|, ]{1,100}?(?=\s*=[^=]))?\s*[=:]\s*"
+    r"(?<![\w.-])(?P<name>[\w.-]++)\\*[\"'`]?\]?"
+    r"(?:(?:(?<!cookie)(?<!authorization)\s*:[\w.\[\]|, ]{1,100}?(?=\s*=[^=]))?\s*(?:[=!<>:]=|=>|<>|[=:]|%3D)\s*"
+    r"|\s{1,9}(?:not\s{1,9})?(?:i?like|in)\s{0,9}(?=[\"'(]))"
     r"|[(\[][bru]?[\"'](?P<first>[\w.-]+)[\"']\s*,\s*(?=[bru]?[\"'])"
+    r"|(?<![\w-])--(?P<flag>[\w-]++)(?:[\"']\s*,\s*|\s+)(?=[^\s-])"
+    r"|\b(?P<clause>passw\w*|identified\s{1,9}(?:with\s{1,9}\w+\s{1,9})?(?:by|as))\s{1,9}(?=')",
+    re.IGNORECASE,
 )
-_VALUE = re.compile(
-    r"[bru]{0,2}\"(?:[^\"\\]|\\.)*\"|[bru]{0,2}'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+",
-    re.IGNORECASE | re.DOTALL,
+_STRING_PATTERN = (
+    r"[bruf]{0,2}(?:(?P<triple>\"\"\"|''\').*?(?:(?P=triple)|\Z)"
+    r"|\"(?:[^\"\\\n]|\\.)*+(?:\"|$)|'(?:[^'\\\n]|\\.|'')*+(?:'|$))"
+    r"|(?P<escaped>\\+[\"']).*?(?:(?P=escaped)|\Z)"
 )
+_FLAGS = re.IGNORECASE | re.DOTALL | re.MULTILINE
+_STRING = re.compile(_STRING_PATTERN, _FLAGS)
+_FURTHER = re.compile(rf"(?:[^\S\n]+|\s*\+\s*)(?:{_STRING_PATTERN})", _FLAGS)
+_OPENING = re.compile(r"[\w.]*[\[({]")
+_INSIDE = re.compile(rf"{_STRING_PATTERN}|(?P<open>[\[({{])|(?P<close>[\])}}])|[^\[\](){{}}\"'\\]+|.", _FLAGS)
+_PLAIN = re.compile(r"(?:(?:Bearer|Basic|Token) )?[^\s,;&)\]}<>\"']+", re.IGNORECASE)
+_LINE = re.compile(r"[^\r\n\"']+")
+_LINE_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+# Secrets that show by their own form; a Basic login is one only behind its header's name.
+_BARE = re.compile(
+    r"(?P<start>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----).*?(?=-----END |\Z)"
+    r"|(?P<scheme>\bBearer )[\w.~+/=-]{16,}|\beyJ[\w-]{8,}+\.[\w-]++\.[\w-]*+",
+    re.DOTALL,
+)
+_INSERTED = re.compile(r"\((?P<columns>[^()']{1,5000}+)\)\s*VALUES\s*(?=\()", re.IGNORECASE)
+_NEXT_ROW = re.compile(r"\s*,\s*(?=\()")
+_LITERAL = re.compile(r"['\"]|(?<![\w$:])\d")
 # A password may hold '@', and '/' although it should be quoted; digits before a '/' are a port. The bound keeps the
 # search linear.
 _IN_URL = re.compile(
@@ -82,18 +106,18 @@ def mask_text(text: str) -> str:
 
     The positional parameters of SQLAlchemy's messages are masked where the statement names a secret column.
     """
-    text = mask_urls(text)
+    text = _BARE.sub(_without_bare, mask_urls(text))
     parts: list[str] = []
     done = at = 0
     while found := _NAME.search(text, at):
-        group = "name" if found["name"] else "first"
-        value = _VALUE.match(text, found.end()) if is_secret(found[group]) else None
-        if value is None:
+        group = found.lastgroup or "name"
+        end = _end_of_value(text, found) if group == "clause" or is_secret(found[group]) else found.end()
+        if end == found.end():
             at = found.end(group)
         else:
-            parts += [text[done : found.end()], MASK]
-            done = at = value.end()
-    masked = "".join([*parts, text[done:]])
+            parts += [text[done : found.end()], MASK, "\n" * text.count("\n", found.end(), end)]
+            done = at = end
+    masked = _without_inserted("".join([*parts, text[done:]]))
     return _POSITIONAL.sub(_without_parameters, masked) if "[parameters: " in masked else masked
 
 
@@ -138,6 +162,52 @@ def show_setting(value: Any, name: object = None) -> str:
 def names_secret(sql: str) -> bool:
     """Whether a name in *sql* sounds secret."""
     return any(map(is_secret, _SQL_NAME.findall(sql[:10_000])))
+
+
+def _end_of_value(text: str, found: re.Match[str]) -> int:
+    """The index after the value that follows the name *found*: strings, a bracket with all in it, a line or a word."""
+    start = found.end()
+    if string := _STRING.match(text, start):
+        end = string.end()
+        while further := _FURTHER.match(text, end):
+            end = further.end()
+        return end
+    if _OPENING.match(text, start):
+        return _end_of_bracket(text, start)
+    is_header = ":" in found[0] and (found["name"] or "").lower() in _LINE_HEADERS
+    value = (_LINE if is_header else _PLAIN).match(text, start)
+    return value.end() if value else start
+
+
+def _end_of_bracket(text: str, start: int) -> int:
+    """The index after the bracket that opens first; the text's end where nothing closes it."""
+    depth = 0
+    for found in _INSIDE.finditer(text, start):
+        depth += (found["open"] is not None) - (found["close"] is not None)
+        if found["close"] and depth <= 0:
+            return found.end()
+    return len(text)
+
+
+def _without_bare(found: re.Match[str]) -> str:
+    return f"{found['start'] or found['scheme'] or ''}{MASK}" + "\n" * found[0].count("\n")
+
+
+def _without_inserted(text: str) -> str:
+    """Mask the rows of an INSERT that names a secret column."""
+    parts: list[str] = []
+    done = at = 0
+    while found := _INSERTED.search(text, at):
+        start = at = found.end()
+        if not names_secret(found["columns"]):
+            continue
+        at = _end_of_bracket(text, start)
+        while row := _NEXT_ROW.match(text, at):
+            at = _end_of_bracket(text, row.end())
+        if _LITERAL.search(text, start, at):  # not placeholders only
+            parts += [text[done:start], f"({MASK})", "\n" * text.count("\n", start, at)]
+            done = at
+    return "".join([*parts, text[done:]])
 
 
 def _without_parameters(found: re.Match[str]) -> str:

@@ -16,7 +16,8 @@ from torngas_aio.errorpage.masking import MASK, Showing, is_secret, mask_text
      "access_token", "Authorization", "auth", "session_id", "sessionid", "_xsrf", "csrf_token", "Set-Cookie",
      "private_key", "dsn", "credentials", "passphrase", "salt", "card_number", "PWD", "pw", "jwt", "bearer", "sid",
      "creds", "encryption_key", "aws_key", "STRIPE_KEY", "stripeKey", "STRIPE_KEY_LIVE", "old_pw", "pw2", "dbPw",
-     "x-jwt-old", "jwts", "userpw", "PHPSESSID", "ssh_keys", "otp", "connect.sid", b"pw", b"Authorization"],
+     "x-jwt-old", "jwts", "userpw", "PHPSESSID", "ssh_keys", "otp", "connect.sid", "appJWTs",
+     "PRIVATEKEY", "encryptionkey", "pswd", b"pw", b"Authorization"],
 )  # fmt: skip
 def test_names_that_sound_secret(name: str) -> None:
     assert is_secret(name)
@@ -86,7 +87,39 @@ def test_names_that_do_not(name: object) -> None:
             "[SQL: SELECT name FROM u WHERE id=%s]\n[parameters: (3,)]",
             "[SQL: SELECT name FROM u WHERE id=%s]\n[parameters: (3,)]",
         ),
+        ("L(passwords=['a', 'x'], page=1)", f"L(passwords={MASK}, page=1)"),
+        ("N(creds=I(user='u', value='x)'), page=1)", f"N(creds={MASK}, page=1)"),
+        ('{"tokens": {"a": ["x", "}"]}, "page": 1}', f'{{"tokens": {MASK}, "page": 1}}'),
+        ('{"creds": {\n "a": "x"\n}}', f'{{"creds": {MASK}\n\n}}'),
+        (r'"{\"sid\": \"x\", \"page\": 1}"', rf'"{{\"sid\": {MASK}, \"page\": 1}}"'),
+        ("passwords=['a', 'cut off", f"passwords={MASK}"),
+        ("password='cut off", f"password={MASK}"),
+        ('password = """a"b', f"password = {MASK}"),
+        ("if password == 'x':", f"if password == {MASK}:"),
+        ("os.environ['DB_PW'] = 'x' + \"y\"", f"os.environ['DB_PW'] = {MASK}"),
+        ("password = f'x' 'y', 1", f"password = {MASK}, 1"),
+        ("Cookie: a=b; c=x\nHost: h", f"Cookie: {MASK}\nHost: h"),
+        ("Authorization: Negotiate abc def\r\nHost: h", f"Authorization: {MASK}\r\nHost: h"),
+        ("sent Bearer abcdef0123456789 to it", f"sent Bearer {MASK} to it"),
+        ("got eyJhbGciOiJI.eyJzdWIi.c2ln, sent", f"got {MASK}, sent"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END x", f"-----BEGIN RSA PRIVATE KEY-----{MASK}\n\n-----END x"),
+        ("UPDATE u SET `pw`='it''s' WHERE id=1", f"UPDATE u SET `pw`={MASK} WHERE id=1"),
+        ("WHERE u.pw <> 'x' AND id=1", f"WHERE u.pw <> {MASK} AND id=1"),
+        ("WHERE token IN ('a', 'x') AND id=1", f"WHERE token IN {MASK} AND id=1"),
+        ("WHERE jwt NOT LIKE 'x'", f"WHERE jwt NOT LIKE {MASK}"),
+        ("ALTER USER u IDENTIFIED BY 'x'", f"ALTER USER u IDENTIFIED BY {MASK}"),
+        ("CREATE ROLE u WITH PASSWORD 'x'", f"CREATE ROLE u WITH PASSWORD {MASK}"),
+        (
+            "INSERT INTO u (id, pw) VALUES (1, 'a'), (2, 'b') RETURNING id",
+            f"INSERT INTO u (id, pw) VALUES ({MASK}) RETURNING id",
+        ),
+        ("INSERT INTO u (id, name) VALUES (1, 'a')", "INSERT INTO u (id, name) VALUES (1, 'a')"),
+        ("mysql --password x --port 3", f"mysql --password {MASK} --port 3"),
+        ("['mysql', '--password', 'x', '--port']", f"['mysql', '--password', {MASK}, '--port']"),
+        ("next=a%3Db%26token%3Dx&page=1", f"next=a%3Db%26token%3D{MASK}&page=1"),
+        ("DRIVER={x};PWD={a;b};SERVER=h", f"DRIVER={{x}};PWD={MASK};SERVER=h"),
         ("the key: 3, page: 4", "the key: 3, page: 4"),
+        ("expected token 'end of print statement'", "expected token 'end of print statement'"),
         ("https://example.org/a?b=c", "https://example.org/a?b=c"),
         ("the password is wrong", "the password is wrong"),
     ],
@@ -102,6 +135,24 @@ def test_masking_takes_its_time_by_length_only() -> None:
     mask_text("password='" + "\\a" * 500_000)
     mask_text("('a', " * 100_000)
     mask_text("[SQL: " * 100_000 + "[parameters: (" * 100_000)
+    for unit in (
+        "password=(",
+        "pw='",
+        'pw="',
+        "pw=\\'",
+        "pw='''",
+        "(pw)VALUES(",
+        "(a)VALUES(",
+        "--pw ",
+        "pw not ",
+        "identified with a ",
+        "eyJaaaaaaaa.",
+        "-----BEGIN PRIVATE KEY-----",
+        "pw='a'+",
+        "pw=a(",
+        "cookie: a ",
+    ):
+        mask_text(unit * 20_000)
 
 
 def test_values_behind_secret_names_are_masked_at_any_depth() -> None:

@@ -106,14 +106,13 @@ def _place(entry: TracebackType) -> TemplatePlace | None:
 
 def _source(lines: list[str], line: int, span: tuple[int, int] | None) -> list[SourceLine]:
     first = max(1, line - _AROUND)
-    found = lines[first - 1 : line + _AROUND]
-    return [_source_line(number, text.rstrip("\r\n")[:500], line, span) for number, text in enumerate(found, first)]
-
-
-def _source_line(number: int, text: str, current: int, span: tuple[int, int] | None) -> SourceLine:
-    masked = mask_text(text)
-    is_marked = number == current and masked == text  # masking moves the characters that the span counts
-    return SourceLine(number, masked, number == current, span if is_marked else None)
+    found = [text.rstrip("\r\n")[:500] for text in lines[first - 1 : line + _AROUND]]
+    masked = mask_text("\n".join(found)).split("\n")  # together: a value may go on over several lines
+    source = []
+    for number, (text, shown) in enumerate(zip(found, masked, strict=True), first):
+        is_marked = number == line and shown == text  # masking moves the characters that the span counts
+        source.append(SourceLine(number, shown, number == line, span if is_marked else None))
+    return source
 
 
 def _span(entry: TracebackType, lines: list[str]) -> tuple[int, int] | None:
