@@ -32,6 +32,7 @@ Errors of configuration and misuse have a `code`, which `torngas_aio.codes` list
 Each class is also the builtin it is, so `except ConnectionError` catches an unreachable store.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -288,6 +289,8 @@ class TemplateSyntaxError(BaseError, SyntaxError):
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 _MAX_TEXT = 200
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of the text around them."""
 
 
 class HTTPError(tornado.web.HTTPError):
@@ -297,7 +300,7 @@ class HTTPError(tornado.web.HTTPError):
 
     Args:
         status_code: The status to answer.
-        log_message: The text, with `%` places for *args*; logged, and shown below 500.
+        log_message: The text, or what `str` makes it of, with `%` places for *args*; logged, and shown below 500.
         headers: Sent with the answer; pairs where a name comes twice.
         kwargs: `reason`: the status line's phrase.
 
@@ -311,26 +314,30 @@ class HTTPError(tornado.web.HTTPError):
     def __init__(
         self,
         status_code: int = 500,
-        log_message: str | None = None,
+        log_message: object = None,
         *args: Any,
         headers: Headers | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(status_code, log_message, *args, **kwargs)
+        super().__init__(status_code, None if log_message is None else str(log_message), *args, **kwargs)
         self.headers: tuple[tuple[str, str], ...] = tuple(
             headers.items() if isinstance(headers, Mapping) else headers or ()
         )
 
     @property
     def public_text(self) -> str:
-        """The text for the client, formatted, at most 200 characters; "" where there is none to be shown."""
+        """The text for the client, formatted, at most 200 characters; "" where there is none to be shown.
+
+        Control characters are replaced.
+        """
         if not self.shows_text or self.status_code >= 500:
             return ""
         try:
             text = self.get_message() or ""
         except (TypeError, ValueError):  # arguments that do not fit
             return ""
-        text = text.encode("utf-8", "replace").decode()
+        text = text[: _MAX_TEXT + 1].encode("utf-8", "replace").decode()
+        text = _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text).strip()
         return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
 
@@ -344,7 +351,7 @@ class _StatusError(HTTPError):
 
     status = 500
 
-    def __init__(self, log_message: str | None = None, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, log_message: object = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(self.status, log_message, *args, **kwargs)
 
 

@@ -1,5 +1,6 @@
 """What an error answers: status, headers, Allow, and the text that is for the visitor."""
 
+import html
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -185,6 +186,12 @@ SHOWN: list[tuple[BaseException, str]] = [
     (exception.HTTPError(409, "Taken by %s", "you"), "Taken by you"),
     (HttpBadRequestError("x" * 300), "x" * 199 + "…"),
     (HttpBadRequestError("a lone \ud800 surrogate"), "a lone ? surrogate"),
+    (HttpBadRequestError("\x00a \x1b[1m\x85\u202e\u2028b \tc"), "\ufffda \ufffd[1m\ufffd\ufffd\ufffdb \tc"),
+    (HttpBadRequestError(5), "5"),
+    (HttpBadRequestError(["a", 1]), "['a', 1]"),
+    (HttpBadRequestError({"a": 1}), "{'a': 1}"),
+    (HttpBadRequestError(ValueError("too long")), "too long"),
+    (HttpForbiddenError(False), "False"),
 ]
 HIDDEN: list[BaseException] = [
     tornado.web.HTTPError(400, "secret"),
@@ -211,9 +218,16 @@ async def test_the_text_of_an_error_is_shown(open_client: OpenClient, error: Bas
     client = await open_client([("/page", Raises, {"error": error}), ("/api", ApiRaises, {"error": error})])
     assert (await client.get("/api")).json()["detail"] == text
     page = (await client.get("/page", headers={"Accept": "text/html"})).text
-    assert text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in page
+    assert html.escape(text) in page
     assert "<b>such" not in page
     assert text in (await client.get("/page", headers={"Accept": "text/plain"})).text
+
+
+@pytest.mark.parametrize("text", ["", " \n", None])
+async def test_without_a_text_the_status_is_explained(open_client: OpenClient, text: str | None) -> None:
+    client = await open_client([("/page", Raises, {"error": HttpBadRequestError(text)})])
+    page = (await client.get("/page", headers={"Accept": "text/html"})).text
+    assert "The request could not be understood." in page
 
 
 @pytest.mark.parametrize("error", HIDDEN, ids=repr)
