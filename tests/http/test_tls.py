@@ -1,5 +1,6 @@
 """A TLS context with which no client could connect is refused before the first one tries."""
 
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.http.server import HTTPServer
 from torngas_aio.http.tls import server_context
 from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.sockets import tls_context
 
 
 @pytest.fixture
@@ -45,6 +48,9 @@ IMPOSSIBLE: list[tuple[Callable[[], Any], str]] = [
     (lambda: {"keyfile": "key.pem"}, "there is no certificate"),
     (lambda: {"certfile": ""}, "there is no certificate"),
     (lambda: {"certfile": "/no/such/file"}, "No such file"),
+    (lambda: {"certfile": str(Path(__file__).parent)}, "No such file"),
+    (lambda: {"certfile": __file__, "keyfile": "/no/such/file"}, "No such file"),
+    (lambda: {"certfile": __file__, "key": "x"}, "'key' is not known"),
     (lambda: {"certfile": __file__}, "Give the paths of a certificate chain"),
     (lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "the context has no certificate"),
     (lambda: _old(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)), "the context has no certificate"),
@@ -70,6 +76,33 @@ def test_what_works_is_taken(pems: tuple[str, str], verify: ssl.VerifyMode, olde
         _old(context)
     assert server_context(context) is context
     assert isinstance(server_context({"certfile": pems[0], "keyfile": pems[1]}), ssl.SSLContext)
+
+
+@pytest.mark.parametrize("password", [None, "", "wrong", "hunter2"])
+def test_the_password_of_a_key_is_never_asked_for(authority: trustme.CA, tmp_path: Path, password: str | None) -> None:
+    """A server has nobody at its terminal; nor does its message show a password."""
+    issued = authority.issue_cert("localhost")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(chain)
+    private = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"hunter2")
+    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    options = {"certfile": str(chain), "keyfile": str(key), "password": password}
+    if password == "hunter2":
+        assert isinstance(server_context(options), ssl.SSLContext)
+        return
+    with pytest.raises(ConfigError, match="the key is encrypted" if password is None else "ssl_options=") as caught:
+        server_context(options)
+    assert "wrong" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"--keyfile=.*the key is encrypted"):
+        tls_context(str(chain), str(key))
+
+
+@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"])
+def test_a_pipe_is_not_waited_for(pems: tuple[str, str], tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="No such file"):
+        make_door(Application(), kind, ssl_options={"certfile": pems[0], "keyfile": str(tmp_path / "pipe")})
 
 
 def test_a_context_that_chooses_by_host_is_taken() -> None:

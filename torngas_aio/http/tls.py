@@ -3,41 +3,78 @@
 Begin with `server_context`.
 """
 
+import errno
+import os
 import ssl
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from tornado.netutil import ssl_options_to_context
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["server_context"]
+__all__ = ["load_certificate", "server_context"]
 
 _NO_CERTIFICATE = frozenset({"NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM", "NO_CERTIFICATE_SET"})
+
+_KEYS = ("certfile", "keyfile", "password", "ssl_version", "cert_reqs", "ca_certs", "ciphers")
 
 
 def server_context(ssl_options: dict[str, Any] | ssl.SSLContext) -> ssl.SSLContext:
     """Return the context that *ssl_options* means.
 
     Args:
-        ssl_options: A context, or the keywords for one, as in Tornado: `certfile`, `keyfile` and more.
+        ssl_options: A context, or the keywords for one, as in Tornado: `certfile`, `keyfile` and more; `password` is
+            the key's.
 
     Raises:
         ConfigError: No client could ever connect: there is no certificate, its files cannot be used, or the context is
             a client's.
     """
-    if isinstance(ssl_options, dict) and not ssl_options.get("certfile"):
-        raise ConfigError(
-            f"ssl_options={ssl_options!r}: there is no certificate. Give 'certfile' and 'keyfile'.", code="TGA801"
-        )
-    try:
-        context = ssl_options_to_context(ssl_options, server_side=True)
-    except (OSError, ValueError, TypeError) as exc:  # ssl.SSLError is an OSError
-        raise ConfigError(
-            f"ssl_options={ssl_options!r}: {exc}. Give the paths of a certificate chain and its key, both PEM.",
-            code="TGA801",
-        ) from exc
+    context = ssl_options if isinstance(ssl_options, ssl.SSLContext) else _context_of(dict(ssl_options))
     if (reason := _fault_of(context)) is not None:
         raise ConfigError(f"ssl_options: {reason}", code="TGA801")
+    return context
+
+
+def load_certificate(
+    context: ssl.SSLContext, certfile: str, keyfile: str | None = None, password: str | None = None
+) -> None:
+    """Load the PEM files into *context*, without ever asking for a password on the terminal or waiting for a pipe.
+
+    Raises:
+        OSError: A file is missing or cannot be used, the key does not fit, or the password is wrong.
+        ValueError: The key is encrypted, and there is no password.
+    """
+    for path in filter(None, (certfile, keyfile)):
+        if not Path(path).is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    context.load_cert_chain(certfile, keyfile, _refuse_to_ask if password is None else password)
+
+
+def _refuse_to_ask() -> NoReturn:
+    raise ValueError("the key is encrypted. Give ssl_options a 'password', or decrypt the key with `openssl pkey`")
+
+
+def _context_of(options: dict[str, Any]) -> ssl.SSLContext:
+    shown = {name: "..." if name == "password" else value for name, value in options.items()}
+    if unknown := sorted(map(str, set(options) - set(_KEYS))):
+        raise ConfigError(
+            f"ssl_options: {', '.join(map(repr, unknown))} is not known. Known are {', '.join(_KEYS)}.", code="TGA801"
+        )
+    files = {name: options.pop(name, None) for name in ("certfile", "keyfile", "password")}
+    if not files["certfile"]:
+        raise ConfigError(
+            f"ssl_options={shown!r}: there is no certificate. Give 'certfile' and 'keyfile'.", code="TGA801"
+        )
+    try:
+        context = ssl_options_to_context(options, server_side=True)
+        load_certificate(context, **files)
+    except (OSError, ValueError, TypeError) as exc:  # ssl.SSLError is an OSError
+        raise ConfigError(
+            f"ssl_options={shown!r}: {exc}. Give the paths of a certificate chain and its key, both PEM.",
+            code="TGA801",
+        ) from exc
     return context
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.http.tls import load_certificate
 from torngas_aio.http.unix_sockets import UNIX_MODE, UnixListener
 
 __all__ = [
@@ -92,7 +93,7 @@ def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
     """Return a server's TLS context for the PEM files.
 
     Raises:
-        ConfigError: A file is missing, is no PEM, or the key does not fit the certificate.
+        ConfigError: A file is missing, is no PEM, or the key does not fit the certificate or is encrypted.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
@@ -100,10 +101,11 @@ def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
         if path and not Path(path).is_file():
             raise ConfigError(f"--{option}={path}: no such file.", code="TGA801")
     try:
-        context.load_cert_chain(certfile, keyfile)
-    except OSError as exc:  # ssl.SSLError is one
+        load_certificate(context, certfile, keyfile)
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        given = f"--certfile={certfile}" + (f" --keyfile={keyfile}" if keyfile else "")
         raise ConfigError(
-            f"--certfile={certfile} --keyfile={keyfile}: {exc}. Both must be PEM, and the key that of the certificate.",
+            f"{given}: {exc}. Both must be PEM, and the key that of the certificate.",
             code="TGA801",
         ) from exc
     return context
