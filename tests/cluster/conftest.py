@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,12 +41,14 @@ class Lab:
     Attributes:
         store: The server, or servers, of the cache and the sessions: of the kind that the test asked for.
         settings: What every node is started with.
+        names: The nodes' /etc/hosts: the database's master is `master.lab`.
     """
 
     network: Network
     store: Any
     database: MariaCluster
     settings: dict[str, Any]
+    names: Path
     nodes: list[Node] = field(default_factory=list)
     nginx: Nginx | None = None
 
@@ -58,6 +61,10 @@ class Lab:
     def host(self, name: str) -> Host:
         """Return the host called *name*: "store1", "master", "replica1", "node1", "nginx" and so on."""
         return next(host for host in self.network.hosts if host.name == name)
+
+    def name_master(self) -> None:
+        """Let the name of the master stand for the server that is the master now."""
+        self.names.write_text(f"127.0.0.1 localhost\n{self.database.master.host} master.lab\n", encoding="ascii")
 
     def stored(self) -> set[int]:
         """Return the ids of all posts in the database."""
@@ -99,7 +106,7 @@ Laboratory = Callable[..., Awaitable[Lab]]
 
 
 @pytest.fixture
-async def laboratory(network: Network) -> AsyncIterator[Laboratory]:
+async def laboratory(network: Network, tmp_path: Path) -> AsyncIterator[Laboratory]:
     """Build a laboratory: nodes, workers a node, the kind of store and settings of the site can be given."""
     with ExitStack() as stack:
 
@@ -112,13 +119,13 @@ async def laboratory(network: Network) -> AsyncIterator[Laboratory]:
             hosts, start, backend = _STORES[store]
             stores = await enter(start([place_on(network.add(f"store{number + 1}")) for number in range(hosts)]))
             places = [place_on(network.add(name)) for name in ("master", "replica1", "replica2")]
-            database = await enter(MariaCluster(places))
+            database = await enter(MariaCluster(places, ("--log-bin=binlog", "--log-slave-updates")))
             database.master.execute(
                 "CREATE TABLE posts (id BIGINT PRIMARY KEY, visitor VARCHAR(40) NOT NULL, KEY (visitor))", DATABASE
             )
             await asyncio.to_thread(database.wait_for_slaves)
-            servers = [connection("master" if server is database.master else "slave", server.host, server.port)
-                       for server in database.servers]  # fmt: skip
+            servers = [connection("master", "master.lab", database.master.port)]
+            servers += [connection("slave", slave.host, slave.port) for slave in database.slaves]
             everything = {
                 "CACHES": {"default": {
                     "BACKEND": f"torngas_aio.cache.backends.{backend}",
@@ -128,9 +135,11 @@ async def laboratory(network: Network) -> AsyncIterator[Laboratory]:
                 "STICK_TO_MASTER": 5,
                 **settings,
             }  # fmt: skip
-            lab = Lab(network, stores, database, everything)
+            lab = Lab(network, stores, database, everything, tmp_path / "hosts")
+            lab.name_master()
             for number in range(nodes):
                 host = network.add(f"node{number + 1}")
+                host.read_names_from(lab.names)
                 lab.nodes.append(await enter(Node(host, everything, workers=workers, options=options)))
             lab.nginx = await enter(Nginx(network.add("nginx"), [node.address for node in lab.nodes]))
             return lab

@@ -11,6 +11,7 @@ import itertools
 import os
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -44,10 +45,14 @@ class Host:
         self.name = name
         self.address = network.address_of(number)
         self.namespace = f"{network.name}-{number}"
-        self.prefix = ("nsenter", f"--net=/run/netns/{self.namespace}")
+        self.prefix: tuple[str, ...] = ("nsenter", f"--net=/run/netns/{self.namespace}")
         self.port = f"p{number}"
         self.mac = f"02:00:00:00:00:{number:02x}"
         self._network = network
+
+    def read_names_from(self, path: Path) -> None:
+        """Let what is started on this host from now on see *path* as /etc/hosts; writing to it moves names."""
+        self.prefix += ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(path))
 
     def cut_off(self) -> None:
         """Let nothing in or out any more; what is sent is lost without a word."""

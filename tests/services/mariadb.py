@@ -53,7 +53,7 @@ class MariaServer:
     ) -> None:
         self.number = number
         self.host = place.address
-        self.port = free_port()
+        self.port = free_port() if place == HERE else 3306
         self._read_only = read_only
         self._options = list(options)
         self.process = ServerProcess(
@@ -138,12 +138,14 @@ class MariaCluster:
 
     Args:
         places: Where the master and each slave run.
+        options: Further arguments of mariadbd, for every server.
     """
 
-    def __init__(self, places: Sequence[Place] = (HERE,) * 3) -> None:
-        self.master = MariaServer(1, place=places[0])
+    def __init__(self, places: Sequence[Place] = (HERE,) * 3, options: Sequence[str] = ()) -> None:
+        self.master = MariaServer(1, options=options, place=places[0])
         self.slaves = [
-            MariaServer(number, read_only=True, place=place) for number, place in enumerate(places[1:], start=2)
+            MariaServer(number, read_only=True, options=options, place=place)
+            for number, place in enumerate(places[1:], start=2)
         ]
         self._lags = False
 
@@ -197,6 +199,28 @@ class MariaCluster:
         for slave in self.slaves:
             _wait_until(lambda slave=slave: _has_reached(slave, position), seconds, slave)  # type: ignore[misc]
 
+    def delay(self, seconds: int) -> None:
+        """Let the slaves lag: each makes a change so many seconds after the master."""
+        for slave in self.slaves:
+            slave.execute("STOP SLAVE")
+            slave.execute(f"CHANGE MASTER TO MASTER_DELAY={seconds}")
+            slave.execute("START SLAVE")
+
+    def switch_over(self) -> None:
+        """Make the first slave the master, as an operator does who kills no connection.
+
+        The servers need the options `--log-bin=binlog` and `--log-slave-updates`.
+        """
+        old, new = self.master, self.slaves[0]
+        old.execute("SET GLOBAL read_only = ON")
+        self.wait_for_slaves()
+        for statement in ("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF"):
+            new.execute(statement)
+        self.master, self.slaves = new, [*self.slaves[1:], old]
+        for slave in self.slaves:
+            slave.execute("STOP SLAVE")
+            self._replicate(slave, "current_pos")
+
     def _set_up(self) -> None:
         for statement in (
             f"CREATE DATABASE {DATABASE}",
@@ -207,12 +231,15 @@ class MariaCluster:
         ):
             self.master.execute(statement)
         for slave in self.slaves:
-            slave.execute(
-                f"CHANGE MASTER TO MASTER_HOST='{self.master.host}', MASTER_PORT={self.master.port}, "
-                "MASTER_USER='replica', MASTER_PASSWORD='replica', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1"
-            )
-            slave.execute("START SLAVE")
+            self._replicate(slave, "slave_pos")
         self.wait_for_slaves()
+
+    def _replicate(self, slave: MariaServer, position: str) -> None:
+        slave.execute(
+            f"CHANGE MASTER TO MASTER_HOST='{self.master.host}', MASTER_PORT={self.master.port}, "
+            f"MASTER_USER='replica', MASTER_PASSWORD='replica', MASTER_USE_GTID={position}, MASTER_CONNECT_RETRY=1"
+        )
+        slave.execute("START SLAVE")
 
 
 @cache
