@@ -17,7 +17,9 @@ from tornado.web import HTTPError
 
 from torngas_aio import _json
 from torngas_aio.http.chunks import ChunkDecoder
+from torngas_aio.http.errors import BodyError
 from torngas_aio.http.fields import headers_of
+from torngas_aio.http.forms import MAX_FORM_BYTES
 from torngas_aio.http.head import HeadParser
 from torngas_aio.http.inflate import TURN_BYTES, Inflater
 from torngas_aio.http.limits import Limits
@@ -74,8 +76,8 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
         "query": (lambda: request({}, target="/?" + "a=%41&" * 999).arguments, 6000),
         "query of one value": (lambda: request({}, target="/?a=" + "%41" * 5000).arguments, 15_000),
         "form of 1,000 fields": form(FORM, b"&".join(b"a%d=b" % number for number in range(1000))),
-        "form of escapes, 1 MiB": form(FORM, b"a=" + b"%41" * (MIB // 3)),
-        "form of one value": form(FORM, b"a=" + b"x" * 10 * MIB),
+        "form of escapes": form(FORM, b"a=" + b"%41" * ((MAX_FORM_BYTES - 2) // 3)),
+        "form of one value": form(FORM, b"a=" + b"x" * (MAX_FORM_BYTES - 2)),
         "multipart of 90 parts": form(MULTIPART, PART % (b"", b"", b"x") * 90 + b"--b--\r\n"),
         "multipart of long headers": form(MULTIPART, PART % (b"", b"\r\n" + lines[:6000], b"x") * 90 + b"--b--\r\n"),
         "multipart of one file": form(MULTIPART, PART % (b'; filename="a"', b"", b"x" * 10 * MIB) + b"--b--\r\n"),
@@ -83,7 +85,7 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
         "JSON of depth": parsed(b"[" + (b"[" * 98 + b"]" * 98 + b",") * 1060 + b"1]"),
         "JSON of long integers": parsed(b"[" + (b"7" * 4300 + b",") * 240 + b"1]"),
         "JSON of integers": parsed(b"[" + b"1," * (MIB // 2 - 2) + b"1]"),
-        "chunks of one byte, refused": chunked(120_000, small),
+        "chunks of one byte": chunked(120_000, small),
         "chunks of one byte, a turn": chunked(TURN_OF_CHUNKS, small),
         "chunks of 100 bytes": chunked(10 * MIB, lined * 100_000),
         "gzip of zeros": unpacked(bytes(10 * MIB)),
@@ -99,7 +101,7 @@ def main() -> None:
     for name, (run, size) in cases().items():
         try:
             spent, taken = min(cpu_ms(run) for _ in range(runs)), peak(run)
-        except (ValueError, HTTPError) as exc:
+        except (ValueError, HTTPError, BodyError) as exc:
             print(f"{name:30} refused: {exc}")
             continue
         print(f"{name:30} {size / 1024:9.1f} {spent:8.2f} {taken / 1024:10.1f} {taken / size:6.1f}")

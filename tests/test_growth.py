@@ -7,17 +7,20 @@ or a new hostile text, is one line.
 
 import contextlib
 import gzip
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from tornado.httputil import HTTPHeaders
-from tornado.web import RequestHandler
+from tornado.web import RequestHandler, decode_signed_value
 
 from torngas_aio import _json, _masking
+from torngas_aio.application import Application
 from torngas_aio.errorpage.accept import preferred
-from torngas_aio.handler import static
+from torngas_aio.handler import WebHandler, static
+from torngas_aio.handler.compression import _accepts_gzip
 from torngas_aio.http import cookies, fields
 from torngas_aio.http.body import IncomingBody
 from torngas_aio.http.chunks import ChunkDecoder
@@ -32,8 +35,12 @@ from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
 from torngas_aio.i18n import _ranked
 from torngas_aio.logger.formatters import _coloured
+from torngas_aio.logger.requestid import _WELL_FORMED
+from torngas_aio.middleware.accesslog import _quoted, _word
 from torngas_aio.middleware.cors import _pattern, _wanted_headers
-from torngas_aio.utils.addresses import FORWARDED_HEADERS
+from torngas_aio.mixins.flash_message import _parsed
+from torngas_aio.session.ticket import TicketOffice
+from torngas_aio.utils.addresses import FORWARDED_HEADERS, parse_address
 from torngas_aio.utils.hosts import parse_host
 from torngas_aio.utils.redirects import is_safe_redirect
 from torngas_aio.utils.text import escape_controls, quote_field
@@ -52,6 +59,7 @@ UNITS = [
     "token", "a;q=0.", ";q=", "; ;", ", ,", "en-", "en,", "a*1=", "; a*0=b", "\x1b[", "] [", "for=", "{}", '{"a":',
     "1\r\na\r\n", "1;\r\na\r\n", "a: b\r\n", "\r\n\r\na", "--b\r\n", "--b", "\xe2\x80\xa8", ";a=b",
 ]  # fmt: skip
+UNITS += ["/b/", "/a/b", "-a", "1:", "1|", "[SQL: ", "]\n[parameters: (", "gzip,", "::", "127."]
 UNITS_OF_FEEDS = ["a", '"', "1\r\na\r\n"]
 AROUND = [("", ""), ("[" * 101 + '"', ""), ("a", "\0 !")]
 
@@ -138,6 +146,17 @@ PROXIES = TrustedProxies(["127.0.0.0/8"], FORWARDED_HEADERS)
 PEER = Peer(("127.0.0.1", 1), 2, "127.0.0.1", "http")
 ORIGIN = _pattern("https://*.example.com")
 
+ROUTES = Application(
+    [
+        (pattern, WebHandler)
+        for pattern in (
+            r"/user/(\w+)/(\d+)", r"/a/(.*)/b/(.*)/c", r"/(?P<x>[^/]+)/(?P<y>[^/]+)/z", r"/s/(\w+)-(\w+)",
+            r"/u/([a-z]+)(?:/([a-z]+))?/?", r".*\.php",
+        )
+    ]
+)  # fmt: skip
+OFFICE = TicketOffice("k" * 40, "1")
+
 READERS: dict[str, Callable[[str], object]] = {
     "JSON": lambda text: _json.parse_json(text.encode()),
     "JSON in a string": lambda text: _json.parse_json(b'["' + text.encode() + b'"]'),
@@ -192,6 +211,27 @@ READERS: dict[str, Callable[[str], object]] = {
     "Origin": lambda text: ORIGIN.fullmatch(f"https://{text}".lower()),
     "Access-Control-Request-Headers": _wanted_headers,
     "host pattern": parse_host,
+    "route": lambda text: ROUTES.default_router.resolve(request_of("host", "a", f"/{text}")),
+    "route: groups": lambda text: ROUTES.default_router.resolve(request_of("host", "a", f"/a/{text}/b/{text}")),
+    "route: names": lambda text: ROUTES.default_router.resolve(request_of("host", "a", f"/user/{text}")),
+    "routes tried": lambda text: ROUTES.wildcard_router.candidates(f"/{text}"),
+    "static path": lambda text: static.StaticFileHandler.get_absolute_path(tempfile.gettempdir(), text),
+    "signed cookie": lambda text: decode_signed_value("k" * 40, "a", text),
+    "signed cookie: fields": lambda text: decode_signed_value("k" * 40, "a", f"2|1:0|10:1|{text}"),
+    "session cookie": OFFICE.read,
+    "flash cookie": lambda text: _parsed(text.encode()),
+    "Accept-Encoding": _accepts_gzip,
+    "Accept-Encoding: weight": lambda text: _accepts_gzip(f"gzip;{text}"),
+    "address": parse_address,
+    "request id": _WELL_FORMED.fullmatch,
+    "access log": lambda text: (_word(text), _quoted(text)),
+    "multipart: file name": lambda text: multipart(
+        b"--b\r\nContent-Disposition: form-data; name=x; filename*=utf-8''" + text.encode() + b"\r\n\r\n1"
+    ),
+    "multipart: charset": lambda text: multipart(
+        b"--b\r\nContent-Disposition: form-data; name=x; filename*=punycode''" + text.encode() + b"\r\n\r\n1"
+    ),
+    "URL": lambda text: request_of("host", text, f"/{text}").full_url(),
     "redirect": is_safe_redirect,
     "log: controls": escape_controls,
     "log: field": quote_field,

@@ -580,5 +580,7 @@ class StreamTransport:
             end()
 
     def _shut_down(self) -> None:
+        if self._stream.closed():  # the client went while the last bytes left; there is no socket any more
+            return
         with contextlib.suppress(OSError):  # the client has gone
             self._stream.socket.shutdown(socket.SHUT_WR)
