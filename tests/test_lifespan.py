@@ -5,6 +5,7 @@ import contextvars
 import functools
 import logging
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -64,6 +65,26 @@ async def test_a_step_gives_what_it_raises() -> None:
 
     with pytest.raises(KeyError, match="on purpose"):
         await bounded("the step", fails, 5)
+
+
+@pytest.mark.parametrize("code", [None, 0, 3, "no database"])
+async def test_a_step_that_exits_fails_like_any_other(code: object) -> None:
+    """A SystemExit would leave the loop at once; the steps before it are closed."""
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("first")
+
+    async def leave() -> None:
+        sys.exit(code)  # type: ignore[arg-type]
+
+    lifespan = Lifespan()
+    lifespan.add("the first", close=close)
+    lifespan.add("Hook", leave)
+    with pytest.raises(RuntimeError, match=re.escape(f"Hook called sys.exit({code!r}).")):
+        await lifespan.open()
+    assert closed == ["first"]
+    assert not lifespan.is_open
 
 
 async def test_a_step_that_is_cancelled_ends_before_its_caller() -> None:

@@ -74,9 +74,10 @@ async def bounded(name: object, work: Close, seconds: float, context: contextvar
 
     Raises:
         TimeoutError: It took longer; it was cancelled and, if need be, left behind.
+        RuntimeError: *work* raised SystemExit.
         Exception: What *work* raised.
     """
-    task = asyncio.get_running_loop().create_task(_awaited(work), name=f"of {name}", context=context)
+    task = asyncio.get_running_loop().create_task(_awaited(name, work), name=f"of {name}", context=context)
     try:
         await asyncio.wait((task,), timeout=seconds)
     finally:
@@ -159,5 +160,8 @@ async def _closed(key: object, close: Close) -> None:
             raise
 
 
-async def _awaited(work: Close) -> None:
-    await work()
+async def _awaited(name: object, work: Close) -> None:
+    try:
+        await work()
+    except SystemExit as exc:  # it would leave the loop at once, and nothing that is open be closed
+        raise RuntimeError(f"{name} called sys.exit({exc.code!r}).") from exc
