@@ -54,7 +54,7 @@ class IncomingBody:
         self._size = 0
         self._is_cut = False
         self._receiving: asyncio.Future[_Message] | None = None
-        self._ahead: deque[_Message] = deque()  # received before somebody read
+        self._ahead: deque[_Message] = deque()  # received before they were read
         self._waited = 0.0  # seconds for the client, since `_seen` bytes had come
         self._seen = 0
         self._length = _length_of(scope)
@@ -129,7 +129,7 @@ class IncomingBody:
         return self._ahead.popleft()
 
     async def receive_ahead(self) -> None:
-        """Receive up to 64 KiB that nobody has asked for yet, or until the body or the client's connection ends."""
+        """Receive up to 64 KiB that were not asked for yet, or until the body or the client's connection ends."""
         size = 0
         while not self.ended.is_set() and size <= _MOST_AHEAD:
             if self._receiving is None:

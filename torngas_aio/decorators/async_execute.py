@@ -151,7 +151,7 @@ async def _call_back(callback: Callable[[_Result], object], value: _Result, name
         answer = callback(value)
         if inspect.isawaitable(answer):
             await answer
-    except Exception:  # a boundary: nobody awaits a callback
+    except Exception:  # a boundary: a callback is not awaited
         logger.exception("The callback of %s failed.", name)
 
 

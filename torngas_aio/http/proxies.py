@@ -49,7 +49,7 @@ _quoted_pair = re.compile(r"\\(.)").sub
 _with_port = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}").fullmatch
 
 _SPACE = " \t"
-"""What may stand around a value; all else, such as a no-break space, is part of it."""
+"""Characters that may stand around a value; all others, such as a no-break space, are part of it."""
 
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104  what Tornado says of peers on unix sockets; nothing is bound to it
 

@@ -77,7 +77,7 @@ class TornadoDoor(HTTPMessageDelegate):
         self._context_for = context_for
         self._unpacker: _Unpacker | None = None
         self._chunks: _ChunkCounter | None = None
-        self._counts_chunks = isinstance(connection, HTTP1Connection)  # else another door has counted
+        self._counts_chunks = isinstance(connection, HTTP1Connection)  # else another server has counted
         self._may_unpack = _take_over_unpacking(connection)
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:

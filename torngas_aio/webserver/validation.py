@@ -1,4 +1,4 @@
-"""What the services find in their settings: each configured one is made once, and nothing is connected.
+"""Faults that the services find in their settings: each configured one is made once, and nothing is connected.
 
     CACHES                  the backend's constructor, and OPTIONS that it has not asked for
     TEMPLATE_CONFIG         the engine's loader

@@ -222,7 +222,7 @@ class MemcachedPool:
             link.abort()
 
     def _silent(self, reason: str) -> None:
-        """End the calls that wait for a server that answers nobody."""
+        """End the calls that wait for a server that does not answer."""
         now = self._loop.time()
         silent = [link for link in self._in_use if self._has_waited(link, now)]
         if silent:

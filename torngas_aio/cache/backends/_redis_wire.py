@@ -93,7 +93,7 @@ class RedisWire(asyncio.Protocol):
         on_lost: Called once when the connection ended, with the wire and the reason, after every slot got it.
         on_writable: Called when the transport takes more bytes, after `is_congested` was true.
         on_silence: Called while the oldest command has waited for longer than *patience*, each so many seconds.
-        patience: Seconds that are no reason to suspect the server.
+        patience: Seconds that a command may wait before the server is suspected.
 
     Attributes:
         is_congested: More bytes wait in the transport than it likes; hold further commands back.
