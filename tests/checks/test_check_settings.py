@@ -147,9 +147,6 @@ def test_one_fault_is_one_sentence(values: dict[str, Any], fault: str) -> None:
         ("plugin_absent.Part", "No module named 'plugin_absent'. Check the spelling"),
         ("plugin_parts", "write the full dotted path, such as 'package.module.plugin_parts'."),
         ("plugin_parts.function", "this is a builtin_function_or_method, a class is wanted."),
-        ("plugin_broken.Part", "importing it raised ZeroDivisionError: division by zero"),
-        ("plugin_needy.Part", "No module named 'aiomcache_that_is_absent'."),
-        ("plugin_redis.Part", "No module named 'redis.asyncio'. Install it with `pip install 'torngas-aio[redis]'`."),
     ],
 )
 def test_dotted_paths_must_name_a_class(path: str, fault: str) -> None:
@@ -165,6 +162,30 @@ def test_dotted_paths_must_name_a_class(path: str, fault: str) -> None:
         found = faults_of(**values)
         assert len(found) == 1, found
         assert found[0].startswith(f"{place} = {path!r}: {fault}")
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("plugin_broken.Part", "ZeroDivisionError: division by zero (MIDDLEWARE_CLASSES[0]: importing "),
+        ("plugin_needy.Part", "MIDDLEWARE_CLASSES[0]: 'plugin_needy.Part' cannot be imported: No module named "),
+        ("plugin_redis.Part", "MIDDLEWARE_CLASSES[0]: 'plugin_redis.Part' cannot be imported: No module named "),
+        ("plugin_syntax.Part", "SyntaxError: '(' was never closed (MIDDLEWARE_CLASSES[0]: importing "),
+        ("plugin_name.Part", "NameError: name 'nowhere' is not defined (MIDDLEWARE_CLASSES[0]: importing "),
+    ],
+)
+def test_errors_of_the_project_s_code_show_its_line_first(
+    path: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a missing library how to install it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "plugin_syntax.py").write_text("class Part(\n")
+    (tmp_path / "plugin_name.py").write_text("nowhere\n")
+    (found,) = faults_of(MIDDLEWARE_CLASSES=[path])
+    file = path.partition(".")[0]
+    assert f"{file}.py:1: {fault}" in found
+    assert ("pip install" in found) == (file in {"plugin_needy", "plugin_redis"})
 
 
 @pytest.mark.usefixtures("plugins")

@@ -88,7 +88,11 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     [
         (["check", "--setings=x"], "'--setings=x' is not an option. Did you mean --settings?"),
         (["check", "deploy"], "'deploy' is not an option."),
-        (["db", "upgrade", "head", "--conection=x"], "'--conection=x' is not an option."),
+        (["check", "--deplo"], "'--deplo' is not an option. Did you mean --deploy?"),
+        (["syncdb", "--dro"], "'--dro' is not an option. Did you mean --drop?"),
+        (["db", "upgrade", "head", "--conection=x"], "'--conection=x' is not an option. Did you mean --connection?"),
+        (["db", "revision", "-m", "x", "--emty"], "'--emty' is not an option. Did you mean --empty?"),
+        (["db", "upgarde"], "'upgarde' is not one of revision, upgrade, downgrade, history. Did you mean upgrade?"),
     ],
 )
 def test_an_unknown_option_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

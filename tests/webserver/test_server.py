@@ -296,7 +296,7 @@ class TestRefusals:
             ("--http_server=iis", "--http_server=iis: no such server."),
             ("--address=192.0.2.1", "Cannot listen on 192.0.2.1:0:"),
             ("--nonsense=1", "Unrecognized command line option: 'nonsense'"),
-            ("--port=many", "Command line: invalid literal for int() with base 10: 'many'."),
+            ("--port=many", "--port=many: invalid literal for int() with base 10: 'many'."),
         ],
     )
     def test_a_start_that_cannot_be_says_why(self, project: Project, argument: str, message: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torngas_aio import global_settings
 from torngas_aio._importing import import_object
-from torngas_aio._project_errors import cause_of, code_of, install_hint, place_of
+from torngas_aio._project_errors import cause_of, code_of, import_fault, install_hint, place_of
 from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 from torngas_aio.exception import Fault
@@ -56,19 +56,21 @@ def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[str]:
         return
     try:
         found = import_object(target)
-    except ImportError as exc:
-        reason = str(exc).removeprefix(f"{target!r}: ").removesuffix(".")
-        mend = install_hint(exc, target) or "Check the spelling, and that the project's directory is on sys.path."
-        text = f"{path} = {target!r}: {reason}. {mend}{_from(exc)}"
-        yield Fault(text, code=code_of(exc, target), cause=cause_of(exc, target))
     except Exception as exc:  # noqa: BLE001  # the project's own code runs here
-        raised = f"importing it raised {type(exc).__name__}: {exc}{_from(exc)}"
-        yield Fault(f"{path} = {target!r}: {raised}", code=code_of(exc, target), cause=cause_of(exc, target))
+        yield _fault_of(exc, path, target)
     else:
         if wants_class and not inspect.isclass(found):
             yield f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted."
 
 
-def _from(error: BaseException) -> str:
-    place = place_of(error)
-    return f" ({place})" if place else ""
+def _fault_of(error: Exception, path: str, target: str) -> Fault:
+    """The fault for *error* of an import: the project's line first, where the project's code raised it."""
+    hint = "Check the spelling, and that the project's directory is on sys.path."
+    if place_of(error):
+        return import_fault(error, path, target, hint)
+    if isinstance(error, ImportError):
+        reason = str(error).removeprefix(f"{target!r}: ").removesuffix(".")
+        text = f"{reason}. {install_hint(error, target) or hint}"
+    else:
+        text = f"importing it raised {type(error).__name__}: {error}"
+    return Fault(f"{path} = {target!r}: {text}", code=code_of(error, target), cause=cause_of(error, target))

@@ -4,8 +4,8 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 from torngas_aio._project_errors import place_of, report
 from torngas_aio._version import __version__
@@ -55,7 +55,7 @@ def _run(words: list[str]) -> int:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         parser.error(f"{words[0]!r} is not a command.{hint} There are {', '.join(command_names())}.")
     command = load_command(words[0])
-    own = argparse.ArgumentParser(prog=f"torngas-aio {words[0]}", description=_described(command))
+    own = _Parser(prog=f"torngas-aio {words[0]}", description=_described(command))
     command.add_arguments(own)
     if getattr(command, "takes_rest", False):
         known, rest = own, words[1:]
@@ -64,15 +64,37 @@ def _run(words: list[str]) -> int:
     else:
         namespace, unknown = own.parse_known_args(words[1:])
         if unknown:
-            _refuse(own, unknown[0])
+            _refuse(own, namespace, unknown[0])
     return int(command.run(namespace) or 0)
 
 
-def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
+class _Parser(argparse.ArgumentParser):
+    """Takes the names of options in full only, and tells the nearest of what it does not know."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = list(action.choices)
+            told = f"{value!r} is not one of {', '.join(known)}.{_meant(value, known)}"
+            raise argparse.ArgumentError(action, told)
+
+
+def _refuse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, word: str) -> NoReturn:
     """End with status 2 for a word that the command does not take, naming the option that was perhaps meant."""
-    known = [name for action in parser._actions for name in action.option_strings]
-    near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    parser.error(f"{word!r} is not an option." + (f" Did you mean {near[0]}?" if near else ""))
+    known: list[str] = []
+    for action in parser._actions:
+        known += action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            chosen = action.choices[getattr(namespace, action.dest)]
+            known += [name for inner in chosen._actions for name in inner.option_strings]
+    parser.error(f"{word!r} is not an option.{_meant(word.partition('=')[0], known)}")
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _parser() -> argparse.ArgumentParser:

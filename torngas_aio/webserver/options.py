@@ -69,7 +69,7 @@ def parse_options(arguments: list[str] | None = None) -> list[str]:
     try:
         rest = options.parse_command_line(arguments, final=False)
     except ValueError as exc:  # Tornado's own wording names neither option nor value
-        raise Error(f"Command line: {exc}. See --help for each option's type.") from exc
+        raise Error(f"{_culprit(arguments)}: {exc}. See --help for each option's type.") from exc
     finally:
         _remember(before)
     _refuse_impossible()
@@ -154,6 +154,16 @@ def _is_value(name: str, word: str) -> bool:
     if name in _SWITCHES or isinstance(options.as_dict().get(name), bool):
         return word.lower() in _BOOLEANS  # else the option alone means true
     return not word.startswith("-") or word[1:2].isdecimal()
+
+
+def _culprit(arguments: Sequence[str]) -> str:
+    """The first of *arguments* whose value Tornado cannot read."""
+    for word in arguments[1:]:
+        try:
+            options.parse_command_line([arguments[0], word], final=False)
+        except ValueError:
+            return word
+    return "Command line"
 
 
 def _name_of(word: str) -> str:
