@@ -288,6 +288,15 @@ class TestSecrets:
         assert len(faults_of(TORNADO_CONF={"cookie_secret": {0: SECRET, 1: "secret"}})) == 1
         assert "is missing" in faults_of(TORNADO_CONF={"cookie_secret": {}})[0]
 
+    @pytest.mark.parametrize("debug", [False, True])
+    @pytest.mark.parametrize("version", [2, "1", [], -1])
+    def test_the_version_that_signs_must_be_there(self, version: object, debug: bool) -> None:
+        """Every login would fail; with DEBUG on, too."""
+        secrets = {0: SECRET, 1: SECRET}
+        found = faults_of(TORNADO_CONF={"cookie_secret": secrets, "key_version": version}, DEBUG=debug)
+        assert found == ["TORNADO_CONF['key_version']: cookie_secret has no such version. Known are 0, 1."]
+        assert faults_of(TORNADO_CONF={"cookie_secret": secrets, "key_version": 1}, DEBUG=debug) == []
+
     def test_no_secret_is_ever_shown(self) -> None:
         """Not even one of the wrong type."""
         hidden = 918_273_645

@@ -60,7 +60,8 @@ MEND = (
 
 
 def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each secret that is missing or weak while DEBUG is off."""
+    """Yield a sentence for a missing version, and for each secret that is missing or weak while DEBUG is off."""
+    yield from _version_faults(values.get("TORNADO_CONF") or {})
     if values.get("DEBUG", True):
         return
     for path, value in _secrets_of(values):
@@ -70,6 +71,13 @@ def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{path} is missing, and DEBUG is off. {MEND}"
         else:
             yield from weak_secret_faults(path, value)
+
+
+def _version_faults(conf: Mapping[str, Any]) -> Iterator[str]:
+    versions, newest = conf.get("cookie_secret"), conf.get("key_version")
+    if isinstance(versions, dict) and versions and newest is not None and newest not in list(versions):
+        known = ", ".join(map(repr, versions))
+        yield f"TORNADO_CONF['key_version']: cookie_secret has no such version. Known are {known}."
 
 
 def weak_secret_faults(path: str, value: Any) -> Iterator[str]:
