@@ -10,6 +10,7 @@ master, or whose replication has stopped, lags from the first change that it mis
 
 import asyncio
 import logging
+from bisect import bisect
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -94,7 +95,9 @@ class LagWatch:
 
     def _judge(self, sampler: "_Sampler") -> None:
         node, position = sampler.node, sampler.node.position
-        missed = next((since for since, each in self._history if not _is_past(node, each)), None)
+        # What is past one entry is past all before it; of a slave that was stopped for hours there are many.
+        reached = bisect(self._history, False, key=lambda entry: not _is_past(node, entry[1]))
+        missed = self._history[reached][0] if reached < len(self._history) else None
         if missed is not None and (position is None or not sampler.is_replica):
             sampler.warn("it is not a replica that tells its position (GTID, LSN)")
             return
