@@ -308,6 +308,11 @@ def test_a_slash_that_an_inner_include_put_is_still_told() -> None:
         (URLSpec("/x/*", Plain, {}, "n"), (), "/x/"),
         (URLSpec(r"/x/(\d+)/?", Plain, {}, "n"), (7,), "/x/7/"),
         (URLSpec(r"/x/\?", Plain, {}, "n"), (), "/x/?"),
+        (URLSpec(r"/x/(\d+)?", Plain, {}, "n"), (7,), "/x/7"),
+        (URLSpec(r"/(\w+)?/x/?", Plain, {}, "n"), ("a",), "/a/x/"),
+        (URLSpec(r"/x/?(\d+)", Plain, {}, "n"), (7,), "/x/7"),
+        (URLSpec(r"/x(\.json)?", Plain, {}, "n"), (".json",), "/x.json"),
+        (URLSpec(r"/x(\d+)", Plain, {}, "n"), ("?",), "/x%3F"),
         (URLSpec("/x", Plain, {}, "n"), (), "/x"),
     ],
 )

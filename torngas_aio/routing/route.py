@@ -100,7 +100,14 @@ def host_of(matcher: Matcher) -> str | None:
 
 
 def reverse_with_slash(matcher: Matcher) -> None:
-    """Have *matcher* reverse a pattern that ends with `/?` to an address that ends with `/`; Tornado's has `/?`."""
+    """Have *matcher* reverse a pattern's optional parts to addresses that hold them; Tornado's hold the `?` as well.
+
+    `/a/?` is `/a/`, and `/a/(\\d+)?` with 7 is `/a/7`. A `?` that the pattern escapes stays.
+    """
     path: str | None = getattr(matcher, "_path", None)
-    if path and isinstance(matcher, PathMatches) and _ENDS_WITH_OPTIONAL_SLASH(str(matcher.regex.pattern)):
-        matcher._path = path.rstrip("?*")
+    if not path or not isinstance(matcher, PathMatches):
+        return
+    pattern = str(matcher.regex.pattern)
+    if _ENDS_WITH_OPTIONAL_SLASH(pattern):
+        path = path.rstrip("?*")
+    matcher._path = path if r"\?" in pattern else path.replace("?", "")
