@@ -74,6 +74,12 @@ def loads(body: bytes | str) -> Any:
         raise InvalidJson(f"This is not valid JSON{where}.") from exc
 
 
+def check_size(size: int, max_bytes: int) -> None:
+    """Raise InvalidJson 413 where a body of *size* bytes is larger than *max_bytes*."""
+    if size > max_bytes:
+        raise InvalidJson(f"The body is larger than the {max_bytes} bytes allowed.", 413)
+
+
 def parse_json(body: bytes, *, max_bytes: int = MAX_BODY_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """Return the value of a JSON text from outside.
 
@@ -85,8 +91,7 @@ def parse_json(body: bytes, *, max_bytes: int = MAX_BODY_BYTES, max_depth: int =
     Raises:
         InvalidJson: It is no JSON, empty, too large or too deep. The message may be shown to anyone.
     """
-    if len(body) > max_bytes:
-        raise InvalidJson(f"The body is larger than the {max_bytes} bytes allowed.", 413)
+    check_size(len(body), max_bytes)
     body = body.removeprefix(b"\xef\xbb\xbf")  # SPEC: RFC 8259 8.1, a byte order mark may be ignored
     if not body.strip(b" \t\r\n"):
         raise InvalidJson("The body is empty; JSON was expected.")

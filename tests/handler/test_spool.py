@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.http.wire import Client
-from torngas_aio import Application, WebHandler
+from torngas_aio import ApiHandler, Application, WebHandler
 from torngas_aio.http.spool import IN_MEMORY, Spool
 from torngas_aio.testing import TestClient
 
@@ -63,6 +63,19 @@ class Body(Upload):
         self.write({"errors": errors, "size": len(await request.spool.read())})
 
 
+class Api(ApiHandler):
+    spool_body = True
+
+    async def post(self) -> Any:
+        return {"size": len(self.get_query_argument("q", ""))}
+
+    async def put(self) -> Any:
+        return self.get_json_body()
+
+    async def patch(self) -> Any:
+        return self.get_argument("a")
+
+
 class Waits(Upload):
     arrived = asyncio.Event()
 
@@ -82,7 +95,7 @@ class Plain(WebHandler):
 
 
 ROUTES: list[Any] = [
-    ("/upload", Upload), ("/body", Body), ("/waits", Waits), ("/fails", Fails),
+    ("/api", Api), ("/upload", Upload), ("/body", Body), ("/waits", Waits), ("/fails", Fails),
     ("/plain", type("Plain", (Plain,), {"max_body_size": 100 * IN_MEMORY})),
 ]  # fmt: skip
 
@@ -108,12 +121,22 @@ async def test_a_body_in_a_file_is_not_had_as_bytes(client: TestClient) -> None:
     raw = (await client.post("/body", content=LARGE)).json()
     assert raw["size"] == len(LARGE)
     assert "await request.spool.read()" in raw["errors"][0]
+    assert raw["errors"][1:] == ["MissingArgumentError", "MissingArgumentError", "KeyError", "KeyError"]
     form = (await client.post("/body", data={"a": "1"}, files={"file": LARGE})).json()
     assert "await request.spool.read()" in form["errors"][0]
     assert all("await file.read()" in error for error in form["errors"][1:])
     assert len(form["errors"]) == 3
     coded = (await client.post("/body", data={"a": "x" * 2 * IN_MEMORY})).json()
-    assert all("await request.spool.read()" in error for error in coded["errors"][:3])
+    assert "await request.spool.read()" in coded["errors"][0]
+    assert coded["errors"][1:] == ["BodyError"] * 4  # 413
+
+
+async def test_an_api_answers_whatever_size_the_body_has(client: TestClient) -> None:
+    assert (await client.post("/api", content=LARGE)).json() == {"size": 0}
+    assert (await client.put("/api", content=b" " * 2 * IN_MEMORY + b"1")).status_code == 413
+    assert (await client.put("/api", content=b"[1]")).json() == [1]
+    assert (await client.patch("/api", data={"a": "x" * 2 * IN_MEMORY})).status_code == 413
+    assert (await client.patch("/api", content=LARGE)).status_code == 400
 
 
 async def test_a_small_body_is_had_as_bytes(client: TestClient) -> None:

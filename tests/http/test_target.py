@@ -48,6 +48,10 @@ REFUSED = {
     "a coding and a length in HTTP/1.0": CODED.replace(b"Transfer", b"Content-Length: 5\r\nTransfer"),
     "another coding in HTTP/1.0": CODED.replace(b"chunked", b"gzip"),
     "a coding without a body in HTTP/1.0": CODED.replace(b"POST", b"GET"),
+    "a list of lengths": b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3, 3\r\n\r\nabc",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+    "a signed length": b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: +3\r\n\r\nabc",
+    "an empty length": b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length:\r\n\r\n",
     "a WebSocket in HTTP/1.0": get("/ws", *HANDSHAKE, version="1.0"),
 }
 

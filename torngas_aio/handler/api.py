@@ -36,7 +36,7 @@ class ApiHandler(BaseHandler):
         request: Any = self.request
         # PERF: most requests have neither query nor body, and no header that names JavaScript: nothing is built then
         has_own = type(self).get_argument is not RequestHandler.get_argument
-        if has_own or request.query or (not request.is_body_ahead and request.body):
+        if has_own or request.query or request.has_body:
             wanted: str | None = self._asked("format", None)
             if wanted:
                 return wanted
@@ -86,8 +86,11 @@ class ApiHandler(BaseHandler):
         Raises:
             InvalidJson: 400: no JSON, or nested too deeply; 413: larger than `max_json_bytes`.
         """
-        check_coding(self.request.headers)
-        return _json.parse_json(self.request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)
+        request: Any = self.request
+        check_coding(request.headers)
+        if request.spool is not None:
+            _json.check_size(request.spool.size, self.max_json_bytes)
+        return _json.parse_json(request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)
 
     def _use_result(self, value: Any) -> None:
         if self._finished or self._headers_written or self._write_buffer:

@@ -17,10 +17,11 @@ from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError
 
 from torngas_aio.http.errors import BodyError
 
-__all__ = ["MAX_FIELDS", "Part", "boundary_of", "check_coding", "parse_form", "parts_of"]
+__all__ = ["MAX_FIELDS", "Part", "boundary_of", "check_coding", "parse_form", "parts_of", "refuse_urlencoded"]
 
 MAX_FIELDS = 1000
 MAX_FORM_BYTES = 4 * 1024 * 1024  # of x-www-form-urlencoded, which is decoded on the loop: about 40 ms
+_URLENCODED = "application/x-www-form-urlencoded"
 _MAX_PARTS = 100
 # SPEC: RFC 8187 3.2.1, RFC 5987; Python's other codecs may be no text encodings, or quadratic as punycode is
 _CHARSETS = frozenset({"", "utf-8", "utf8", "iso-8859-1", "latin1", "latin-1", "us-ascii"})
@@ -57,10 +58,10 @@ def parse_form(headers: HTTPHeaders, body: bytes, arguments: Arguments, files: d
         HTTPInputError: The body is not what its Content-Type says.
         BodyError: 415: it has a Content-Encoding. 413: it is urlencoded and larger than `MAX_FORM_BYTES`.
     """
-    if _media_type(headers) == "application/x-www-form-urlencoded":
+    if _media_type(headers) == _URLENCODED:
         check_coding(headers)
         if len(body) > MAX_FORM_BYTES:
-            raise BodyError(413, f"A form without files has at most {MAX_FORM_BYTES} bytes.")
+            refuse_urlencoded(headers, MAX_FORM_BYTES)
         try:
             found = parse_qs_bytes(body, keep_blank_values=True, max_num_fields=MAX_FIELDS)
         except ValueError as exc:
@@ -75,6 +76,12 @@ def parse_form(headers: HTTPHeaders, body: bytes, arguments: Arguments, files: d
                 files.setdefault(part.name, []).append(file)
             else:
                 arguments.setdefault(part.name, []).append(content)
+
+
+def refuse_urlencoded(headers: HTTPHeaders, limit: int) -> None:
+    """Raise BodyError 413 where the body, which is larger than *limit* bytes, is an urlencoded form."""
+    if _media_type(headers) == _URLENCODED:
+        raise BodyError(413, f"A form without files has at most {limit} bytes.")
 
 
 def boundary_of(headers: HTTPHeaders) -> bytes | None:

@@ -26,8 +26,8 @@ from tornado.httputil import (
 
 from torngas_aio.http.cookies import parsed_cookies, plain_cookies
 from torngas_aio.http.fields import RawFields, headers_of, pairs_of
-from torngas_aio.http.forms import boundary_of, parse_form
-from torngas_aio.http.spool import Spool
+from torngas_aio.http.forms import boundary_of, parse_form, refuse_urlencoded
+from torngas_aio.http.spool import IN_MEMORY, Spool
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
@@ -123,6 +123,11 @@ class Request(HTTPServerRequest):
             self._is_body_parsed = True
 
     @property
+    def has_body(self) -> bool:
+        """Whether a body has been read, and is not empty."""
+        return bool(self._body) or (self.spool is not None and self.spool.size > 0)
+
+    @property
     def is_body_ahead(self) -> bool:
         """Whether hooks run that come before the body: asking for it, or for arguments that it may hold, raises."""
         return self._is_body_ahead
@@ -201,6 +206,7 @@ class Request(HTTPServerRequest):
 
         Raises:
             HTTPInputError: The body is not what its Content-Type says.
+            BodyError: 413: it is an urlencoded form too large to be taken apart; 415: it has a Content-Encoding.
         """
         if self._is_body_parsed:
             return
@@ -208,8 +214,10 @@ class Request(HTTPServerRequest):
             raise RuntimeError(_AHEAD)
         body_arguments: _Arguments = {}
         files: dict[str, list[HTTPFile]] = {}
-        if self.spool is not None:
-            self._body = self.spool.body  # raises where it is in a file: no form of 1 MiB is taken apart at once
+        if self.spool is not None and self.spool.size <= IN_MEMORY:
+            self._body = self.spool.body
+        elif self.spool is not None:  # a multipart form has been taken apart before
+            refuse_urlencoded(self.headers, IN_MEMORY)
         if self._body:
             parse_form(self.headers, self._body, body_arguments, files)
         self._is_body_parsed = True

@@ -11,6 +11,8 @@ import re
 
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 
+from torngas_aio.utils.numbers import parse_whole
+
 __all__ = ["checked_line", "is_host", "path_of"]
 
 # SPEC: RFC 3986 7.3: no %00, nor another control character, where a name is expected
@@ -51,11 +53,14 @@ def path_of(method: str, target: bytes, host: bytes | None) -> str:
 def checked_line(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
     """Return the start line with a target that is a path, as our own server does; for heads that others have read.
 
+    Content-Length is one number here too, where others take "3, 3".
     An `Upgrade` in HTTP/1.0 is removed from *headers*. SPEC: RFC 9110 7.8
 
     Raises:
-        HTTPInputError: Target or Host are malformed, or HTTP/1.0 comes with a transfer coding.
+        HTTPInputError: Target, Host or Content-Length are malformed, or HTTP/1.0 comes with a transfer coding.
     """
+    if "Content-Length" in headers and parse_whole(headers["Content-Length"]) is None:
+        raise HTTPInputError("Content-Length is not a number of bytes.")
     host = headers.get("Host")
     raw_host = None if host is None else host.encode("latin-1", "replace")
     if raw_host is not None and not is_host(raw_host):
