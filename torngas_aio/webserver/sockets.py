@@ -93,7 +93,7 @@ def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
     """Return a server's TLS context for the PEM files.
 
     Raises:
-        ConfigError: A file is missing, is no PEM, or the key does not fit the certificate or is encrypted.
+        ConfigError: A file is missing, is not PEM, or the key does not fit the certificate or is encrypted.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
