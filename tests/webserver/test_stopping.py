@@ -214,6 +214,20 @@ def test_a_stop_without_file_descriptors_cuts_nothing_off(project: Project, http
         assert server.wait() == 0, server.log
 
 
+@pytest.mark.slow
+def test_one_signal_ends_a_loop_that_is_blocked_after_the_graceful_time(project: Project) -> None:
+    """And ten seconds: what shutdown hooks may take is for loops that run."""
+    with (
+        project.serve("--port=0", "--address=127.0.0.1", "--graceful_timeout=0.5") as server,
+        _connection(server) as client,
+    ):
+        client.sendall(b"GET /does/block HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for(lambda: server.log, "in flight", server.process)
+        server.terminate()
+        assert server.wait() == 1
+    assert "The process does not stop: its loop is blocked" in server.log
+
+
 def test_three_signals_end_a_loop_that_is_blocked(project: Project) -> None:
     """With a dump of what its threads do."""
     with project.serve("--port=0", "--address=127.0.0.1") as server, _connection(server) as client:

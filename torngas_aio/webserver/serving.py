@@ -161,7 +161,7 @@ async def run_until_stopped(
             return HURRY_SECONDS
         return drain_seconds + graceful_seconds + 2 * SHUTDOWN_SECONDS
 
-    with _on_signals(on_signal, deadline):
+    with _on_signals(on_signal, deadline, drain_seconds + graceful_seconds + HURRY_SECONDS):
         try:
             async with serving(application, door, sockets, stopping=stopping):
                 is_ready = True
@@ -301,12 +301,15 @@ async def _end_in_order(application: Any, door: FrontDoor, stopping: Stopping) -
 
 
 @contextlib.contextmanager
-def _on_signals(handle: Callable[[int], None], deadline: Callable[[int], float]) -> Iterator[None]:
+def _on_signals(
+    handle: Callable[[int], None], deadline: Callable[[int], float], blocked_seconds: float
+) -> Iterator[None]:
     """Call *handle* in the loop for each of SIGNALS while the block runs; only the main thread can.
 
     Args:
         deadline: Asked at each signal, with the number of signals so far: seconds after which the process is ended if
             the block has not.
+        blocked_seconds: The same while the loop does not even hear of the signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -321,8 +324,14 @@ def _on_signals(handle: Callable[[int], None], deadline: Callable[[int], float])
             return
         received.append(number)
         # Not `loop.add_signal_handler`: a loop that is blocked calls no handlers, and could not be stopped.
-        watchdog.set_deadline(deadline(len(received)))
-        loop.call_soon_threadsafe(handle, number)
+        seconds = deadline(len(received))
+        watchdog.set_deadline(min(seconds, blocked_seconds))
+        loop.call_soon_threadsafe(hear, number, seconds)
+
+    def hear(number: int, seconds: float) -> None:
+        with contextlib.suppress(OSError):  # the block, and with it the watchdog, may have ended meanwhile
+            watchdog.set_deadline(seconds)
+        handle(number)
 
     before = {number: signal.signal(number, on_signal) for number in signals}
     try:
