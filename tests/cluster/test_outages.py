@@ -24,7 +24,7 @@ SECONDS = 10.0
 KNOWN_AFTER = 1.0
 """From this second of an outage on it is known, and answered within `SLOW_SECONDS`."""
 
-MAY_BE_LATE = 0.005
+MAY_BE_LATE = 0.01
 """The share of all requests that a busy machine may hold up for longer."""
 
 
@@ -156,7 +156,11 @@ async def test_an_outage_of_the_store(laboratory: Laboratory, store: str, way: s
 @pytest.mark.slow
 async def test_an_outage_with_empty_sessions(laboratory: Laboratory) -> None:
     """No login or logout is acknowledged that was not stored."""
-    session = {"session_cache_alias": "default", "secret_key": "k" * 40, "when_unavailable": "empty"}
+    session = {
+        "session_cache_alias": "default",
+        "secret_key": "the-laboratory's-own-secret-of-sessions",
+        "when_unavailable": "empty",
+    }
     lab = await laboratory(SESSION=session)
     host = lab.host("store1")
     crowd = Crowd(lab.url, kept=True, logins=True, is_empty_allowed=True)
@@ -173,7 +177,12 @@ async def test_an_outage_of_a_cluster_s_node(laboratory: Laboratory) -> None:
     lab = await laboratory(store="cluster")
     host = lab.host("store1")
     crowd = Crowd(lab.url, kept=True, logins=True)
-    outage = await suffer(lab, crowd, begin=host.cut_off, end=host.heal)
+
+    def end() -> None:
+        host.heal()
+        lab.store.wait_until_whole()
+
+    outage = await suffer(lab, crowd, begin=host.cut_off, end=end)
     await crowd.check_ended()
     outage.told(f"one node of a Redis Cluster cut off for {SECONDS:g} s")
     lab.check(crowd)

@@ -92,6 +92,45 @@ async def test_a_block_chooses_its_own_deadline(driver: str) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_master_that_refuses_connections_is_told_once(driver: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Callers try by themselves: they are refused at once, and served as soon as it is back."""
+    with configured({"default": {"connections": [server("master", free_port(), driver)]}}):
+        outage = servers_of().master.outage
+        assert outage is not None
+        for _ in range(5):
+            with pytest.raises(DatabaseUnavailable, match="no connection"):
+                async with session_scope() as session:
+                    await session.execute(text("SELECT 1"))
+            assert not outage.is_down
+        await until(lambda: "refuses connections" in caplog.text)
+        await close_all()
+    assert caplog.text.count(" is down: ") == 1
+
+
+async def test_a_server_that_refused_connections_is_told_to_be_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_outage, "PROBE_SECONDS", 0.2)
+    port = free_port()
+
+    async def connect() -> bool:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        return True
+
+    outage = Outage("Database x", connect)
+    with pytest.raises(ConnectionRefusedError):
+        await outage.watched(connect())
+    await until(lambda: "is down" in caplog.text)
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port):
+        await until(lambda: "is back" in caplog.text)
+    await outage.aclose()
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "Database x is down", "Database x is back."
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_silent_master_is_refused_at_once_until_it_is_back(
     driver: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -138,12 +138,16 @@ class RedisCluster:
             capture_output=True,
             timeout=30,
         )
-        _wait_for(self._is_whole, "the cluster to cover every slot")
+        self.wait_until_whole()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for node in self.nodes:
             node.process.close()
+
+    def wait_until_whole(self) -> None:
+        """Return once every node says that all slots are covered: one that was cut off refuses keys for a second."""
+        _wait_for(self._is_whole, "the cluster to cover every slot")
 
     @property
     def url(self) -> str:
@@ -209,8 +213,9 @@ class RedisSentinels:
         return command(self.ports[number], *words, host=self.hosts[number]).split()
 
     def switch(self) -> None:
-        """Have the sentinels replace the master by its replica, as before maintenance, and return at once."""
-        command(self.ports[0], "SENTINEL", "FAILOVER", self.service)
+        """Have the sentinels replace the master by its replica, as before maintenance, and return when they begin."""
+        words = ("SENTINEL", "FAILOVER", self.service)
+        _wait_for(lambda: command(self.ports[0], *words, host=self.hosts[0]) == "OK", "the sentinels to agree")
 
     def _is_replaced(self, number: int) -> bool:
         return str(self.second.port) in self._master(number)

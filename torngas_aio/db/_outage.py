@@ -7,7 +7,7 @@
                      answers, or refuses ┘  └──────────── again every PROBE_SECONDS ─┘
 
 A probe is a connection of its own, for which the host's name is resolved again. A server that refuses connections at
-once is not an outage of this kind: each caller hears of that by itself, and of the server's return, too. Callers wait
+once is only told in the log: each caller hears of that by itself, and of the server's return, too. Callers wait
 for a probe after a refused write only, which they must tell from a fault of their own. Begin with `Outage`.
 """
 
@@ -39,6 +39,7 @@ class _State(enum.Enum):
 
     UP = "is back."
     DOWN = f"is down: no answer within {PROBE_SECONDS:g} s."
+    REFUSED = "is down: it refuses connections, or its host cannot be reached."
     READ_ONLY = "is now read-only: writes are answered 503 until it, or the server that takes its name, takes them."
 
 
@@ -100,6 +101,10 @@ class Outage:
         number = self.begin()
         try:
             return await awaitable
+        except Exception as exc:
+            if _is_refusal(exc):
+                self.suspect()
+            raise
         finally:
             self.end(number)
 
@@ -188,9 +193,11 @@ class Outage:
         try:
             async with asyncio.timeout(PROBE_SECONDS) as limit:
                 return _State.UP if await self._probe() else _State.READ_ONLY
-        except Exception:  # noqa: BLE001  # a refusal is an answer: callers hear of it by themselves
+        except Exception as exc:  # noqa: BLE001  # callers hear of it by themselves
             if limit.expired():
                 return _State.DOWN
+            if _is_refusal(exc) and not self.is_read_only:
+                return _State.REFUSED
         return _State.READ_ONLY if self.is_read_only else _State.UP  # a master is back when it takes writes
 
     async def _enter(self, state: _State) -> None:
@@ -207,3 +214,8 @@ class Outage:
         self.stale_before = monotonic()
         if self._drop is not None:
             await close_safely(self.label, self._drop)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether nothing listens at the server's address, as opposed to a server that turned the client away."""
+    return any(isinstance(each, OSError) for each in (error, error.__cause__, error.__context__))
