@@ -173,3 +173,20 @@ def test_options_that_cannot_work() -> None:
         read("a", PING_INTERVAL="often")
     with pytest.raises(ConfigError, match="one database 0"):
         read("redis+cluster://a", DB=2)
+
+
+@pytest.mark.parametrize(
+    ("location", "options"),
+    [
+        ("redis://u:s3cret@host:6379/0", {}),
+        ("redis://host/0?password=s3cret", {}),
+        ("redis+cluster://u:s3cret@h1,h2", {}),
+        ("redis+sentinel://u:s3cret@h1,h2/mymaster", {}),
+        ("redis://host", {"PASSWORD": "s3cret"}),
+        ("redis+sentinel://h1/mymaster", {"SENTINEL_KWARGS": {"password": "s3cret"}}),
+    ],
+)
+def test_the_repr_of_a_location_shows_no_password(location: str, options: dict[str, Any]) -> None:
+    found = read_location(location, options, "CACHES['a']")
+    assert "s3cret" not in repr(found)
+    assert "s3cret" in str([found.arguments, found.sentinel_arguments])

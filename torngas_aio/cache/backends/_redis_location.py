@@ -10,7 +10,7 @@ Reads text, opens nothing. Begin with `read_location`.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -71,9 +71,9 @@ class RedisLocation:
     kind: Literal["single", "cluster", "sentinel"]
     nodes: tuple[tuple[str, int], ...]
     connection_class: type[AbstractConnection]
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(repr=False)
     service: str
-    sentinel_arguments: Mapping[str, Any]
+    sentinel_arguments: Mapping[str, Any] = field(repr=False)
     max_connections: int
     deadline: float
     ping_interval: float
@@ -154,7 +154,7 @@ class _Address:
     kind: Literal["single", "cluster", "sentinel"]
     nodes: tuple[tuple[str, int], ...]
     connection_class: type[AbstractConnection]
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] = field(repr=False)
     service: str
     name: str
 
