@@ -457,6 +457,12 @@ async def test_a_body_of_unknown_length_is_stopped_at_the_limit(connect: Connect
     assert (await client.answer()).status == 413
 
 
+@pytest.mark.parametrize(("path", "status"), [("/small", 413), ("/foreign", 413), ("/nowhere", 404), ("/get", 405)])
+async def test_a_body_that_is_refused_is_not_asked_for(connect: Connect, path: str, status: int) -> None:
+    client = await connect(Application([*ROUTES, ("/get", type("Gets", (WebHandler,), {"get": Echo.post}))]))
+    assert (await client.ask(head(path, 9_000_000, "Expect: 100-continue"))).status == status
+
+
 async def test_the_servers_own_limit_holds_where_no_class_sets_one(connect: Connect) -> None:
     client = await connect(Application(ROUTES), max_body_size=100)
     assert (await client.ask(head("/echo", 100) + b"x" * 100)).status == 200

@@ -470,11 +470,13 @@ class _Body:
         return self._chunks.popleft()
 
     def _check_length(self) -> None:
+        """Raise BodyError where the announced length is too large, before Tornado tells the client to send it."""
         if self._error is None and not self._has_ended:
             try:
                 self.check_size(self._length or 0)
             except BodyError as exc:
                 self.feed_error(exc)
+                raise
 
     async def _wait(self) -> None:
         if self._error is not None:
