@@ -320,7 +320,8 @@ class Supervisor:
         if pid in self._leaving:
             slot = self._leaving.pop(pid)
             self._forget_pipe(slot)
-            was_starting = code == -signal.SIGTERM and not slot.is_ready  # the signal ended it before it could hear it
+            # A signal ended it before it could hear it: ours, or the terminal's, which the whole group gets.
+            was_starting = -code in _STOPPING and not slot.is_ready
             if code and self._is_stopping and not was_starting:
                 self._status = 1
             logger.info("Worker %d has ended (process %d, %s).", slot.number, pid, how)
