@@ -127,3 +127,23 @@ async def test_a_failover_that_is_given_up_lets_calls_go_on(calm: RedisSentinels
     assert await waiting == 1
     await cache.close()
     await cache.close()
+
+
+async def test_a_failover_that_began_before_it_was_listened_for_is_noticed(
+    calm: RedisSentinels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = opened(calm)
+    await cache.set("a", 1)
+    watch = cache._watch
+    assert watch is not None
+    states: list[dict[str, dict[str, object]]] = await watch.sentinels._ask()
+    for state in states:
+        state[calm.service]["flags"] = "master,failover_in_progress"
+
+    async def ask() -> list[dict[str, dict[str, object]]]:
+        return states
+
+    monkeypatch.setattr(watch.sentinels, "_ask", ask)
+    await watch._compare()
+    assert not watch.is_settled
+    await cache.close()

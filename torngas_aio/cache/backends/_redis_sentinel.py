@@ -137,7 +137,8 @@ class SentinelWatch:
 
     async def _compare(self) -> None:
         with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await self._move(await self.sentinels.discover_master(self._location.service))
+            master = await self.sentinels.discover_master(self._location.service)
+            await (self._begin() if self.sentinels.is_failing_over else self._move(master))
 
     async def _hear(self, channel: str, words: list[str]) -> None:
         service = self._location.service
@@ -175,8 +176,12 @@ class SentinelWatch:
 class _Sentinels(Sentinel):
     """redis-py's sentinels, all of which are asked for the master: a single one may not know of a failover yet."""
 
+    is_failing_over = False
+    """Whether one of them was replacing the master when they were last asked."""
+
     async def discover_master(self, service_name: str) -> Node:
         states = [each[service_name] for each in await self._ask() if service_name in each]
+        self.is_failing_over = any("failover_in_progress" in str(state.get("flags", "")) for state in states)
         newest = max((_epoch(state) for state in states), default=0)
         for state in states:
             if _epoch(state) == newest and self.check_master_state(state, service_name):
