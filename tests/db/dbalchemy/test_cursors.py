@@ -31,17 +31,20 @@ from sqlalchemy import (
     Uuid,
 )  # fmt: skip
 from sqlalchemy import types as sql_types
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.orm import Mapped, mapped_column
 
 from tests.db.models import User
+from tests.db.support import configured, prepared
 from torngas_aio import Application, WebHandler
-from torngas_aio.db.dbalchemy import dialects, session_scope
+from torngas_aio.db.dbalchemy import Connector, Model, dialects, session_scope
 from torngas_aio.db.dbalchemy.cursors import read_cursor, write_cursor
 from torngas_aio.exception import ArgumentError, InvalidCursor
 from torngas_aio.testing import TestClient
 
 DIALECTS: dict[str, Any] = {
-    "sqlite": sqlite.dialect(),
+    "sqlite": sqlite_dialect.dialect(),
     "mysql": dialects.AiomysqlDialect(),
     "postgresql": dialects.AsyncpgDialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy's is untyped
 }
@@ -202,3 +205,31 @@ async def test_a_request_with_a_forged_cursor_is_answered_400(backend: str, text
     async with TestClient(Application([(r"/users", Users)])) as client:
         answer = await client.get("/users", params={"after": cursor(text)})
     assert answer.status_code == (400 if "u0000" not in text or backend == "asyncpg" else 200)
+
+
+class Raw(sql_types.UserDefinedType[Any]):
+    """A type that only the database knows."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **kwargs: Any) -> str:
+        return "TEXT"
+
+
+class Thing(Model):
+    __tablename__ = "things"
+    __connection_name__ = "raw"
+
+    id: Mapped[str] = mapped_column(Raw(), primary_key=True)
+
+
+async def test_a_value_that_only_the_database_can_refuse_is_a_bad_cursor_too(sqlite: dict[str, Any]) -> None:
+    with configured({**sqlite, "raw": sqlite["other"]}):
+        async with prepared():
+            connection = Connector.get_conn("raw")
+            async with connection.engine.begin() as opened:
+                await opened.run_sync(connection.metadata.create_all)
+            async with session_scope("raw"):
+                assert not (await Thing.Q.order_by(Thing.id).paginate_after(cursor('["a"]'))).items
+                with pytest.raises(InvalidCursor, match="takes no such value"):
+                    await Thing.Q.order_by(Thing.id).paginate_after(cursor('[{"decimal": "1"}]'))

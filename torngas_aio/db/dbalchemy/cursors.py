@@ -22,7 +22,7 @@ from sqlalchemy.engine import Dialect
 
 from torngas_aio.exception import ArgumentError, InvalidCursor
 
-__all__ = ["read_cursor", "write_cursor"]
+__all__ = ["is_checked", "read_cursor", "write_cursor"]
 
 MAX_CURSOR = 4096
 """Characters of a cursor; a longer one is refused unread."""
@@ -58,6 +58,12 @@ def read_cursor(cursor: Any, column_types: Sequence[Any], dialect: Dialect) -> l
         return [_fitted(each, kind, dialect) for each, kind in zip(read, column_types, strict=True)]
     except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as exc:
         raise InvalidCursor(f"paginate_after(): {repr(cursor)[:40]} is not a cursor of this query ({exc}).") from exc
+
+
+def is_checked(column_type: Any, dialect: Dialect) -> bool:
+    """Whether `read_cursor` knows what fits *column_type*; of other types, such as INET, only the database does."""
+    kind = column_type.dialect_impl(dialect)
+    return isinstance(kind, tuple(base for base, _ in _READERS)) and not isinstance(kind, types.TypeDecorator)
 
 
 def _written(value: Any) -> Any:

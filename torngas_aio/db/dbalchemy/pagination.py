@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from sqlalchemy import Select, and_, func, inspect, or_, select
+from sqlalchemy.exc import StatementError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
-from torngas_aio.db.dbalchemy.cursors import read_cursor, write_cursor
-from torngas_aio.exception import ArgumentError
+from torngas_aio.db.dbalchemy.cursors import is_checked, read_cursor, write_cursor
+from torngas_aio.exception import ArgumentError, InvalidCursor
 from torngas_aio.utils.numbers import parse_whole
 
 if TYPE_CHECKING:
@@ -191,11 +192,19 @@ async def keyset_page(query: "Query[T]", after: str | None, per_page: int) -> Ke
     model = query._model("paginate_after")
     keys = _keys(model, query.statement)
     wanted = query.order_by(None).order_by(*(k.attribute.desc() if k.is_descending else k.attribute for k in keys))
+    types = [key.attribute.type for key in keys]
+    is_trusted = True
     if after is not None:
         dialect = query._session().sync_session.cluster.master.sync_engine.dialect
-        values = read_cursor(after, [key.attribute.type for key in keys], dialect)
+        values = read_cursor(after, types, dialect)
+        is_trusted = all(is_checked(each, dialect) for each in types)
         wanted = wanted.filter(_follows(keys, values))
-    rows = await wanted.limit(size + 1)
+    try:
+        rows = await wanted.limit(size + 1)
+    except StatementError as exc:
+        if is_trusted or getattr(exc, "connection_invalidated", False):
+            raise
+        raise InvalidCursor("paginate_after(): the database takes no such value for these columns.") from exc
     items = rows[:size]
     cursor = write_cursor([getattr(items[-1], key.name) for key in keys]) if len(rows) > size else None
     return KeysetPage(items, cursor)
