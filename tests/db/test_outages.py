@@ -219,6 +219,27 @@ async def test_a_server_that_refuses_at_once_is_not_probed() -> None:
         await close_all()
 
 
+async def test_a_server_that_is_silent_and_then_refuses_is_down_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_outage, "PROBE_SECONDS", 0.02)
+    answers = iter(["silence", "refusal", "silence", "refusal", ""])
+
+    async def probe() -> bool:
+        answer = next(answers)
+        if answer == "silence":
+            await asyncio.sleep(5)
+        if answer == "refusal":
+            raise ConnectionRefusedError
+        return True
+
+    outage = Outage("it", probe)
+    outage.suspect()
+    await until(lambda: "is back." in caplog.text)
+    assert caplog.text.count("is down: ") == caplog.text.count("is back.") == 1
+    await outage.aclose()
+
+
 async def test_a_slow_statement_is_asked_about_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_outage, "SUSPECT_SECONDS", 0.02)
     probes = 0

@@ -43,6 +43,9 @@ class _State(enum.Enum):
     READ_ONLY = "is now read-only: writes are answered 503 until it, or the server that takes its name, takes them."
 
 
+_OUT_OF_REACH = {_State.DOWN, _State.REFUSED}
+
+
 class Outage:
     """The state of one server, within one loop.
 
@@ -204,7 +207,8 @@ class Outage:
         before, self._state = self._state, state
         if state is before:
             return
-        logger.warning("%s %s", self.label, state.value)
+        if not {before, state} <= _OUT_OF_REACH:  # down one way or the other is told once
+            logger.warning("%s %s", self.label, state.value)
         if _State.READ_ONLY in {before, state}:
             await self._replace_connections()
         elif state is _State.DOWN:
