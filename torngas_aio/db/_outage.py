@@ -163,9 +163,9 @@ class Outage:
             self._timer.cancel()
             self._timer = None
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        while task is not None and not task.done():
+            task.cancel()  # again, where a driver (aiomysql) has made an error of its own of the first
+            await asyncio.wait([task], timeout=PROBE_SECONDS / 4)
         self._state = _State.UP
 
     def _look(self) -> None:

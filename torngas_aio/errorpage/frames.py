@@ -109,7 +109,7 @@ def _source(lines: list[str], line: int, span: tuple[int, int] | None) -> list[S
     found = [text.rstrip("\r\n")[:500] for text in lines[first - 1 : line + _AROUND]]
     masked = mask_text("\n".join(found)).split("\n")  # together: a value may go on over several lines
     source = []
-    for number, (text, shown) in enumerate(zip(found, masked, strict=True), first):
+    for number, (text, shown) in enumerate(zip(found, masked, strict=False), first):  # found may be empty
         is_marked = number == line and shown == text  # masking moves the characters that the span counts
         source.append(SourceLine(number, shown, number == line, span if is_marked else None))
     return source

@@ -6,7 +6,7 @@ Begin with `server_context`.
 import errno
 import os
 import ssl
-from pathlib import Path
+import stat
 from typing import Any, NoReturn
 
 from tornado.netutil import ssl_options_to_context
@@ -47,7 +47,10 @@ def load_certificate(
         ValueError: The key is encrypted, and there is no password.
     """
     for path in filter(None, (certfile, keyfile)):
-        if not Path(path).is_file():
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        is_file = stat.S_ISREG(os.fstat(file).st_mode)
+        os.close(file)
+        if not is_file:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     context.load_cert_chain(certfile, keyfile, _refuse_to_ask if password is None else password)
 

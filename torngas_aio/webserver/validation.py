@@ -89,7 +89,10 @@ def _try_cache(settings: Settings, alias: str) -> list[str]:
 
     entry = settings.CACHES[alias]
     path = entry["BACKEND"]
-    kind = import_object(path) if isinstance(path, str) else path
+    try:
+        kind = import_object(path) if isinstance(path, str) else path
+    except ImportError as exc:
+        raise ConfigError(import_fault(exc, f"CACHES[{alias!r}]['BACKEND']", path, ""), code="TGA401") from exc
     wanting = _wants_cache(settings, alias)
     if wanting and not issubclass(kind, BaseCache):
         raise ConfigError(

@@ -44,7 +44,8 @@ _Held = dict[tuple[str, int, int], tuple[Cluster, Any, Any]]
 _clusters: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Held]" = WeakKeyDictionary()
 _NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
-_told: set[str] = set()  # what this process has been told about its settings
+_told: set[str] = set()  # the notes on the settings below that have been logged
+_told_of: tuple[object, object] = (None, None)
 _outer: ContextVar[Mapping[str, AsyncConnection]] = ContextVar("torngas_aio_db_connections")
 
 
@@ -71,11 +72,21 @@ def validate_databases() -> list[str]:
         except ConfigError as exc:
             faults += exc.faults
     ConfigError.gather(faults, code="TGA501")
+    _forget_other_settings()
     _told.update(notes)
     return list(notes)
 
 
+def _forget_other_settings() -> None:
+    global _told_of  # noqa: PLW0603
+    current = settings.DATABASE_CONNECTION, settings.SQLALCHEMY_CONFIGURATION
+    if any(one is not other for one, other in zip(current, _told_of, strict=True)):
+        _told.clear()
+        _told_of = current
+
+
 def _tell_once(note: str) -> None:
+    _forget_other_settings()
     if note not in _told:
         _told.add(note)
         logger.warning("%s", note)
