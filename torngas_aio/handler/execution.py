@@ -198,7 +198,12 @@ class ExecutingHandler(CompletingHandler):
         if seconds is None:  # PERF: `_time_limit`, without the call
             seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
         if seconds:
-            self._limit_time(seconds)
+            connection: Any = self.request.connection
+            if seconds >= getattr(connection, "swept_from", math.inf):  # PERF: without a call of ours
+                connection.look_after = seconds
+                connection.look = self._look
+            else:
+                self._limit_time(seconds)
         if self.cancel_on_disconnect:
             return self._perform_cancellable(args, kwargs)
         cls = type(self)

@@ -57,8 +57,10 @@ class HTTPExchange(HTTPConnection):
     keeps_alive = True
     is_detached = False
     status = 0
+    swept_from = 30.0  # time limits from so many seconds on may be left to the sweep: set `look_after` and `look`
+    look_after = 0.0  # seconds, from the next sweep on
     look_at = NEVER  # when the sweep is to ask `look`
-    look: Callable[[asyncio.Task[Any], float], float]
+    look: Callable[[asyncio.Task[Any], float], float] | None = None
 
     def __init__(self, protocol: "HTTPProtocol", head: Head, body: IncomingBody | NoBody, context: Peer) -> None:
         self._protocol = protocol

@@ -124,6 +124,7 @@ class Hub:
             exchange.refuse(500, "The application failed.")
         finally:
             self.running.pop(exchange, None)
+            exchange.look = None  # a cycle less for the collector: exchange, handler, request, exchange
             if self._idle is not None:
                 self._notice_rest()
 
@@ -146,7 +147,9 @@ class Hub:
         for connection in list(self.connections):
             connection.check(now)
         for exchange, task in list(self.running.items()):
-            if now >= exchange.look_at:
+            if exchange.look_after:
+                exchange.look_at, exchange.look_after = now + exchange.look_after, 0
+            elif now >= exchange.look_at and exchange.look is not None:
                 exchange.look_at = exchange.look(task, now)
         # Without any there is nothing to watch: the next connection starts the clock again.
         self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections or self.running else None
