@@ -3,12 +3,14 @@
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import zlib
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +290,26 @@ def test_a_forked_child_locks_for_itself(tmp_path: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     file.write(b"parent\n")
     assert b"".join(each.read_bytes() for each in files_of(path)).count(b"\n") == 3
+    file.close()
+
+
+@pytest.mark.parametrize("act", [SharedLogFile.close, lambda file: file.write(b"child\n")])
+def test_a_forked_child_needs_no_lock_of_a_thread_it_does_not_have(
+    tmp_path: Path, act: Callable[[SharedLogFile], None]
+) -> None:
+    """The worker that wrote no line closes its logs at its end: a writing thread of the parent held the lock."""
+    file = SharedLogFile(tmp_path / "a.log")
+    file.write(b"parent\n")
+    with file._mutex:  # as a writing thread would at the moment of the fork
+        child = os.fork()
+        if child == 0:  # pragma: no cover  # another process
+            try:
+                signal.alarm(10)
+                act(file)
+                os._exit(0)
+            finally:
+                os._exit(4)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     file.close()
 
 

@@ -18,14 +18,27 @@ __all__ = ["BackgroundHandler", "BackgroundStreamHandler", "ProcessLogTimedFileH
 _stream_lock = threading.Lock()  # several handlers, each with its thread, share stderr
 
 
-def _renew_lock() -> None:
-    """In a forked child no thread is left that could release a lock held at the fork."""
-    global _stream_lock  # noqa: PLW0603  # one stderr, one lock
-    _stream_lock = threading.Lock()
+FORK_WAIT_SECONDS = 0.5
+
+
+class _Fork:
+    """Lets no thread be inside `stream.write` at a fork: the child's copy of the stream would stay locked forever."""
+
+    def before(self) -> None:
+        self._is_held = _stream_lock.acquire(timeout=FORK_WAIT_SECONDS)  # a pipe may be stuck
+
+    def after_in_parent(self) -> None:
+        if self._is_held:
+            _stream_lock.release()
+
+    def after_in_child(self) -> None:
+        global _stream_lock  # noqa: PLW0603  # one stderr, one lock
+        _stream_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    _fork = _Fork()
+    os.register_at_fork(before=_fork.before, after_in_parent=_fork.after_in_parent, after_in_child=_fork.after_in_child)
 
 
 class BackgroundHandler(logging.Handler):

@@ -123,11 +123,7 @@ class SharedLogFile:
         Raises:
             OSError: It could not be written; nothing of it is in the file then.
         """
-        if self._pid != os.getpid():  # flock belongs to the open file, which a fork shares: open our own
-            self._mutex = threading.Lock()
-            self._close()
-            self._pid = os.getpid()
-        with self._mutex, self._locked():
+        with self._own_mutex(), self._locked():
             self._follow()
             now = self._clock()
             size = os.fstat(self._file).st_size
@@ -138,14 +134,23 @@ class SharedLogFile:
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
-        with self._mutex:
+        with self._own_mutex():
             self._close()
 
+    def _own_mutex(self) -> threading.Lock:
+        """Return the lock between threads; after a fork a new one: a thread of the parent may hold the copy forever."""
+        if self._pid != os.getpid():
+            self._mutex = threading.Lock()
+            self._close()  # flock belongs to the open file, which a fork shares
+            self._pid = os.getpid()
+        return self._mutex
+
     def _close(self) -> None:
-        for descriptor in (self._file, self._lock):
+        descriptors = self._file, self._lock
+        self._file = self._lock = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
-        self._file = self._lock = -1
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -168,14 +173,14 @@ class SharedLogFile:
 
     def _follow(self) -> None:
         """Hold the file that is at the path now; the one before may have been rotated, moved or removed."""
-        if self._file >= 0 and _is_at(self._file, self.path):
-            return
-        if self._file >= 0:
-            os.close(self._file)
-        self._open()
+        if self._file < 0 or not _is_at(self._file, self.path):
+            self._open()
 
     def _open(self) -> None:
-        self._file = -1
+        """Open the file at the path in place of the one that is held."""
+        before, self._file = self._file, -1  # a child forked between the two must not close the number
+        if before >= 0:
+            os.close(before)
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if self._period is not None and os.fstat(self._file).st_size == 0:
             os.ftruncate(self._lock, 0)
@@ -198,7 +203,6 @@ class SharedLogFile:
         while (free := target.with_name(f"{target.name}.{number}") if number else target).exists():
             number += 1
         self.path.rename(free)
-        os.close(self._file)
         self._open()
         if self._backups:
             for old in self._rotated()[: -self._backups]:
