@@ -16,14 +16,13 @@ from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError
 
 from torngas_aio import _json
-from torngas_aio.http.chunks import ChunkDecoder
+from torngas_aio.http.codings import TURN_BYTES, ChunkDecoder, Inflater
 from torngas_aio.http.errors import BodyError
-from torngas_aio.http.fields import headers_of
 from torngas_aio.http.forms import MAX_FORM_BYTES
-from torngas_aio.http.head import HeadParser
-from torngas_aio.http.inflate import TURN_BYTES, Inflater
+from torngas_aio.http.headers import headers_of
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.request import Request
+from torngas_aio.http.request_parser import HeadParser
 
 LIMITS = Limits()
 MIB = 1024 * 1024

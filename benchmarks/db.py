@@ -169,7 +169,7 @@ async def _compared(model: Any) -> str:
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
     from tests.db.support import in_request
-    from torngas_aio._closing import close_all
+    from torngas_aio._cleanup import close_all
     from torngas_aio.db.dbalchemy import session_scope
     from torngas_aio.db.dbalchemy.registry import cluster_of
 

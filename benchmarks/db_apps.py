@@ -40,7 +40,7 @@ def torngas(port: int) -> None:
     from torngas_aio.handler import ApiHandler, WebHandler
     from torngas_aio.middleware.dbalchemy import DBAlchemyMiddleware
     from torngas_aio.settings_manager import settings
-    from torngas_aio.webserver.doors import make_door
+    from torngas_aio.webserver.backends import make_backend
     from torngas_aio.webserver.serving import run_until_stopped
     from torngas_aio.webserver.sockets import bind
 
@@ -75,7 +75,7 @@ def torngas(port: int) -> None:
     async def serve(templates: str) -> None:
         handlers: list[Any] = [(r"/one/(\d+)", One), ("/page", Page), ("/insert", Insert)]
         application = Application(handlers, middlewares=[DBAlchemyMiddleware], template_path=templates)
-        await run_until_stopped(application, make_door(application), bind(port, HOST))
+        await run_until_stopped(application, make_backend(application), bind(port, HOST))
 
     settings.configure(
         DATABASE_CONNECTION={"default": {"connections": [server("master"), server("slave")]}},

@@ -16,7 +16,7 @@ def torngas(port: int, redis_port: int) -> None:
     from torngas_aio.handler import WebHandler
     from torngas_aio.middleware.session import SessionMiddleware
     from torngas_aio.settings_manager import settings
-    from torngas_aio.webserver.doors import make_door
+    from torngas_aio.webserver.backends import make_backend
     from torngas_aio.webserver.serving import run_until_stopped
     from torngas_aio.webserver.sockets import bind
 
@@ -36,7 +36,7 @@ def torngas(port: int, redis_port: int) -> None:
 
     async def main() -> None:
         application = Application([("/", Count), ("/read", Read)], middlewares=[SessionMiddleware])
-        await run_until_stopped(application, make_door(application), bind(port, "127.0.0.1"))
+        await run_until_stopped(application, make_backend(application), bind(port, "127.0.0.1"))
 
     uvloop.run(main())
 

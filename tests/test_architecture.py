@@ -1,4 +1,4 @@
-"""The floors of the house: a module imports its own room and lower floors only.
+"""The layers: a module imports its own package and lower layers only.
 
 Typing-only and function-level imports count: they are read from the source, nothing is run.
 """
@@ -11,11 +11,11 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "torngas_aio"
 
-# Floor, room: a room is a folder or a module of the top level. Rooms of one floor have no doors between
-# them, except on the floors named in OPEN_FLOORS, where a later room may use an earlier one.
-FLOORS: dict[str, int] = {
-    "_importing": 0, "_json": 0, "_masking": 0, "_node": 0, "_version": 0, "_closing": 0, "_project_errors": 0,
-    "codes": 0, "context": 0, "exception": 0, "storage": 0, "utils": 0,
+# The layer of each package, which is a folder or a module of the top level. Packages of one layer do not import each
+# other, except in OPEN_LAYERS, where that must form no cycle.
+LAYERS: dict[str, int] = {
+    "_importing": 0, "_json": 0, "_masking": 0, "_node": 0, "_version": 0, "_cleanup": 0, "_single_flight": 0,
+    "_project_errors": 0, "codes": 0, "context": 0, "exception": 0, "storage": 0, "utils": 0,
     "global_settings": 1, "i18n": 1, "settings_manager": 1, "checks": 1, "signal": 1, "dispatch": 1, "logger": 1,
     "cache": 2, "db": 2, "template": 2, "http": 2,
     "session": 3,
@@ -23,16 +23,16 @@ FLOORS: dict[str, int] = {
     "middleware": 5, "httpmodule": 5, "mixins": 5, "decorators": 5,
     "webserver": 6, "cli": 6, "testing": 6, "asgi": 6, "__main__": 6,
 }  # fmt: skip
-OPEN_FLOORS = {0, 1, 4, 5, 6}
+OPEN_LAYERS = {0, 1, 4, 5, 6}
 
 # Each third-party library lives in the modules named here; what is not named may be used nowhere.
 EVERYWHERE = {"tornado", "anyio"}
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "httptools": ("http",),
     "uvloop": ("http", "webserver", "testing", "cli"),
-    "redis": ("cache/backends",),
-    "hiredis": ("cache/backends",),
-    "aiomcache": ("cache/backends",),
+    "redis": ("cache/backends", "cache/redis"),
+    "hiredis": ("cache/redis",),
+    "aiomcache": ("cache/backends", "cache/memcached"),
     "msgspec": ("cache/serializers", "handler", "_json"),
     "orjson": ("handler", "_json"),
     "sqlalchemy": ("db", "middleware/dbalchemy", "testing"),
@@ -78,27 +78,27 @@ def imports_of(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, base
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_a_module_imports_its_own_room_and_lower_floors_only(path: Path) -> None:
-    room = room_of(name_of(path))
-    if not room:  # the package's own front: it hands on names of every floor, lazily
+def test_a_module_imports_its_own_package_and_lower_layers_only(path: Path) -> None:
+    package = package_of(name_of(path))
+    if not package:  # `torngas_aio/__init__.py` exports names of every layer, lazily
         return
-    assert room in FLOORS, f"{room!r} stands on no floor"
+    assert package in LAYERS, f"{package!r} belongs to no layer"
     faults = []
     for line, target in imports_of(path):
-        other = room_of(target)
-        if not target.startswith("torngas_aio") or other == room:
+        other = package_of(target)
+        if not target.startswith("torngas_aio") or other == package:
             continue
-        if not other or other not in FLOORS:
-            faults.append(f"{path.name}:{line} imports {target}, which stands on no floor")
-        elif FLOORS[other] > FLOORS[room]:
-            faults.append(f"{path.name}:{line} imports {target}, {FLOORS[other]} above {FLOORS[room]}")
-        elif FLOORS[other] == FLOORS[room] and FLOORS[room] not in OPEN_FLOORS:
-            faults.append(f"{path.name}:{line} imports {target}: no door on floor {FLOORS[room]}")
+        if not other or other not in LAYERS:
+            faults.append(f"{path.name}:{line} imports {target}, which belongs to no layer")
+        elif LAYERS[other] > LAYERS[package]:
+            faults.append(f"{path.name}:{line} imports {target}, {LAYERS[other]} above {LAYERS[package]}")
+        elif LAYERS[other] == LAYERS[package] and LAYERS[package] not in OPEN_LAYERS:
+            faults.append(f"{path.name}:{line} imports {target}, of the same layer {LAYERS[package]}")
     assert not faults, "\n".join(faults)
 
 
@@ -106,33 +106,33 @@ def test_a_module_imports_its_own_room_and_lower_floors_only(path: Path) -> None
 def test_a_third_party_library_lives_in_its_own_modules(path: Path) -> None:
     import sys
 
-    place = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    module = path.relative_to(PACKAGE).with_suffix("").as_posix()
     faults = []
     for line, target in imports_of(path):
         library = target.split(".")[0]
         if library in sys.stdlib_module_names or library in EVERYWHERE or library in {"torngas_aio", ""}:
             continue
-        if not any(place == home or place.startswith(f"{home}/") for home in LIBRARIES.get(library, ())):
-            faults.append(f"{path.name}:{line} imports {library}; its home is {LIBRARIES.get(library, 'nowhere')}")
+        if not any(module == place or module.startswith(f"{place}/") for place in LIBRARIES.get(library, ())):
+            faults.append(f"{path.name}:{line} imports {library}; its place is {LIBRARIES.get(library, 'nowhere')}")
     assert not faults, "\n".join(faults)
 
 
-def test_rooms_of_an_open_floor_have_no_cycles() -> None:
+def test_packages_of_an_open_layer_form_no_cycle() -> None:
     edges: dict[str, set[str]] = {}
     for path in modules():
-        room = room_of(name_of(path))
+        package = package_of(name_of(path))
         for _, target in imports_of(path):
-            other = room_of(target)
-            if room and other in FLOORS and other != room and target.startswith("torngas_aio"):
-                edges.setdefault(room, set()).add(other)
+            other = package_of(target)
+            if package and other in LAYERS and other != package and target.startswith("torngas_aio"):
+                edges.setdefault(package, set()).add(other)
     done: set[str] = set()
 
-    def walk(room: str, trail: tuple[str, ...]) -> None:
-        assert room not in trail, " -> ".join([*trail[trail.index(room) :], room])
-        if room not in done:
-            for other in sorted(edges.get(room, ())):
-                walk(other, (*trail, room))
-            done.add(room)
+    def walk(package: str, trail: tuple[str, ...]) -> None:
+        assert package not in trail, " -> ".join([*trail[trail.index(package) :], package])
+        if package not in done:
+            for other in sorted(edges.get(package, ())):
+                walk(other, (*trail, package))
+            done.add(package)
 
-    for room in sorted(edges):
-        walk(room, ())
+    for package in sorted(edges):
+        walk(package, ())

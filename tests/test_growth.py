@@ -18,28 +18,27 @@ from tornado.web import RequestHandler, decode_signed_value
 
 from torngas_aio import _json, _masking
 from torngas_aio.application import Application
-from torngas_aio.errorpage.accept import preferred
+from torngas_aio.errorpage.render import preferred
 from torngas_aio.handler import WebHandler, static
 from torngas_aio.handler.compression import _accepts_gzip
-from torngas_aio.http import cookies, fields
+from torngas_aio.http import headers
+from torngas_aio.http.base import BodyError
 from torngas_aio.http.body import IncomingBody
-from torngas_aio.http.chunks import ChunkDecoder
-from torngas_aio.http.contract import BodyError
+from torngas_aio.http.codings import ChunkDecoder, Inflater
 from torngas_aio.http.deflate import negotiate_deflate
 from torngas_aio.http.forms import parse_form
 from torngas_aio.http.frames import MessageReader
-from torngas_aio.http.head import CHUNKED, HeadParser
-from torngas_aio.http.inflate import Inflater
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
+from torngas_aio.http.request_parser import CHUNKED, HeadParser
 from torngas_aio.i18n import _ranked
 from torngas_aio.logger.formatters import _coloured
 from torngas_aio.logger.requestid import _WELL_FORMED
 from torngas_aio.middleware.accesslog import _quoted, _word
 from torngas_aio.middleware.cors import _pattern, _wanted_headers
 from torngas_aio.mixins.flash_message import _parsed
-from torngas_aio.session.ticket import TicketOffice
+from torngas_aio.session.token import TokenSigner
 from torngas_aio.utils.addresses import FORWARDED_HEADERS, parse_address
 from torngas_aio.utils.hosts import parse_host
 from torngas_aio.utils.redirects import is_safe_redirect
@@ -155,7 +154,7 @@ ROUTES = Application(
         )
     ]
 )  # fmt: skip
-OFFICE = TicketOffice("k" * 40, "1")
+OFFICE = TokenSigner("k" * 40, "1")
 
 READERS: dict[str, Callable[[str], object]] = {
     "JSON": lambda text: _json.parse_json(text.encode()),
@@ -176,8 +175,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "head: Transfer-Encoding": lambda text: parse_head(head_of(f"Transfer-Encoding: {text}")),
     "head: name": lambda text: parse_head(head_of(f"{text}: a")),
     "head: value": lambda text: parse_head(head_of(f"a: {text}")),
-    "fields": lambda text: fields.headers_of(head_of(f"a: {text}")),
-    "fields: names": lambda text: fields.headers_of([(part.encode(), b"x") for part in text.split(",")]),
+    "fields": lambda text: headers.headers_of(head_of(f"a: {text}")),
+    "fields: names": lambda text: headers.headers_of([(part.encode(), b"x") for part in text.split(",")]),
     "chunks": lambda text: chunked(text.encode("latin-1", "replace"), 1 << 20),
     "chunks: extension": lambda text: chunked(b"1;" + text.encode("latin-1", "replace"), 1 << 20),
     "chunks: quoted extension": lambda text: chunked(b'1;a="' + text.encode("latin-1", "replace"), 1 << 20),
@@ -185,7 +184,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "gzip": lambda text: inflated(gzip.compress(text.encode())),
     "gzip: noise": lambda text: inflated(text.encode()),
     "cookies": lambda text: request_of("cookie", text).cookies,
-    "cookies: plain": lambda text: cookies.plain_cookies(text.encode("latin-1", "replace")),
+    "cookies: plain": lambda text: headers.plain_cookies(text.encode("latin-1", "replace")),
     "cookies: value": lambda text: request_of("cookie", f'a="{text}"').cookies,
     "query": lambda text: request_of("a", "", f"/?{text}").arguments,
     "query: value": lambda text: request_of("a", "", f"/?a={text}").arguments,

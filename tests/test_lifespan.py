@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from torngas_aio import _closing
-from torngas_aio._closing import bounded, cancel_tasks, close_safely
+from torngas_aio._cleanup import bounded, cancel_tasks, close_safely
 from torngas_aio.application import Application
 from torngas_aio.lifespan import Background, Lifespan, StopEvent
 

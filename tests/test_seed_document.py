@@ -20,7 +20,7 @@ from tests.services import mariadb
 from tests.services.process import HOST, free_port
 from tests.services.redis import RedisServer
 from tests.webserver.project import SECRET, Project
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.cache import caches
 from torngas_aio.cache.backends.rediscache import RedisClient

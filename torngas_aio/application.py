@@ -24,7 +24,7 @@ from tornado.log import access_log
 from tornado.routing import AnyMatches, Rule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
-from torngas_aio._closing import close_all, is_imposed
+from torngas_aio._cleanup import close_all, is_imposed
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio.context import enter_request, scope_of
@@ -33,9 +33,9 @@ from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, We
 from torngas_aio.handler.compression import GZipContentEncoding
 from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
-from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.request import Request
-from torngas_aio.http.tornado_door import TornadoDoor
+from torngas_aio.http.tornado_adapter import TornadoAdapter
 from torngas_aio.lifespan import Background, Lifespan, StopEvent
 from torngas_aio.logger import level_of, request_summary
 from torngas_aio.pipeline import IDLE, Pipeline, PipelineRun, RouteStages
@@ -101,7 +101,7 @@ class Application(web.Application):
         self.default_router: ApplicationRouter = ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
         self.pipeline.attach(route.name for route in self.wildcard_router.routes() if route.name)
         self.context_for: Callable[[Request], Context] | None = None
-        self._door_tasks: set[asyncio.Task[None]] = set()
+        self._server_tasks: set[asyncio.Task[None]] = set()
         self._add_lifespan_steps()
 
     async def startup(self) -> None:
@@ -154,7 +154,7 @@ class Application(web.Application):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's server asks for a delegate: the request takes the same way as from our own."""
-        return TornadoDoor(self, server_conn, request_conn, self._door_tasks, self.context_for)
+        return TornadoAdapter(self, server_conn, request_conn, self._server_tasks, self.context_for)
 
     def find_handler(self, request: Any, **kwargs: Any) -> Any:
         """Tornado's routers ask for a delegate: the request takes the same way as any other, pipeline and all.
@@ -163,8 +163,8 @@ class Application(web.Application):
             request: As the router has it; a path that the router has rewritten counts.
             kwargs: What the router's rule found; not used, as in Tornado.
         """
-        connection, tasks = request.connection, self._door_tasks
-        return TornadoDoor(self, request.server_connection, connection, tasks, self.context_for, routed=request)
+        connection, tasks = request.connection, self._server_tasks
+        return TornadoAdapter(self, request.server_connection, connection, tasks, self.context_for, routed=request)
 
     def get_handler_delegate(
         self,

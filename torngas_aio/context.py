@@ -16,7 +16,7 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from torngas_aio._closing import Close, close_safely
+from torngas_aio._cleanup import Close, close_safely
 
 __all__ = [
     "ORDER_COOKIE",
@@ -110,7 +110,7 @@ class RequestScope:
             settle: Awaited once, after the response hooks and before the first byte. What it raises
                 becomes the answer (500), so nothing is promised that was not kept.
             close: Awaited once at the end, whatever happened, shielded from cancellation and bounded in
-                time (`torngas_aio._closing.close_safely`).
+                time (`torngas_aio._cleanup.close_safely`).
             close_now: Called first at the end; true when everything is closed and nothing has to be awaited.
 
         Raises:

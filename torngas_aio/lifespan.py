@@ -18,7 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from torngas_aio._closing import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed
+from torngas_aio._cleanup import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.exception import NotCallableError
 from torngas_aio.utils.text import escape_controls

@@ -25,8 +25,8 @@ from tornado.routing import Matcher, PathMatches, Rule, URLSpec
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio.exception import Fault, UrlError
+from torngas_aio.routing.pattern import begins_with_word
 from torngas_aio.routing.route import reverse_with_slash
-from torngas_aio.routing.shape import begins_with_word
 
 __all__ = ["Url", "UrlSpec", "include", "load_app_urls", "route"]
 

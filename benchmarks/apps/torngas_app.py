@@ -14,7 +14,7 @@ from torngas_aio.handler import ApiHandler, WebHandler
 from torngas_aio.logger import init_logging
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
-from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.serving import run_until_stopped
 from torngas_aio.webserver.sockets import bind
 
@@ -103,4 +103,4 @@ def serve(variant: Variant, port: int, door: str) -> None:
 
 
 async def main(application: Application, port: int, door: str) -> None:
-    await run_until_stopped(application, make_door(application, door, max_body_size=2**31), bind(port, "127.0.0.1"))
+    await run_until_stopped(application, make_backend(application, door, max_body_size=2**31), bind(port, "127.0.0.1"))

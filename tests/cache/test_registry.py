@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.cache import cache, caches
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.localcache import LocMemCache

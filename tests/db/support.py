@@ -11,7 +11,7 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from tests.services import mariadb, postgres
 from tests.services.process import HOST
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.context import RequestScope, enter_request, leave_request, scope_of
 from torngas_aio.db.dbalchemy import Connector, DbConnection
 from torngas_aio.db.dbalchemy.engines import Cluster, Node

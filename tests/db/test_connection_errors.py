@@ -10,7 +10,7 @@ from tests.db.basedb.conftest import asyncpg_may_look_for_its_files, params_of
 from tests.db.support import configured, maria, pg
 from tests.services import mariadb, postgres
 from tests.services.process import free_port
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio._masking import MASK
 from torngas_aio.db._diagnosis import advice_on
 from torngas_aio.db.basedb import database

@@ -15,7 +15,7 @@ from tests.db.support import configured, prepared, server, servers_of
 from tests.services import mariadb, postgres
 from tests.services.process import free_port
 from tests.services.proxy import Proxy
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.db import _outage
 from torngas_aio.db._deadlines import deadline_of, limited
 from torngas_aio.db._outage import Outage

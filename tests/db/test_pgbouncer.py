@@ -12,7 +12,7 @@ from tests.db.models import User
 from tests.db.support import configured, prepared, server
 from tests.services.pgbouncer import PgBouncer
 from tests.services.postgres import DATABASE, PASSWORD, USER, shared_postgres
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import session_scope
 from torngas_aio.exception import DatabaseUnavailable

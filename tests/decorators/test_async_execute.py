@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado import gen
 
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.decorators.async_execute import _threads_of, async_execute
 from torngas_aio.exception import ArgumentError, PoolExhausted
 from torngas_aio.settings_manager import settings

@@ -12,9 +12,9 @@ import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from torngas_aio.errorpage import ErrorAnswer, render_error, render_error_template, wants_html
-from torngas_aio.errorpage.accept import preferred
+from torngas_aio.errorpage.html import SCRIPT, STYLE
 from torngas_aio.errorpage.masking import MASK
-from torngas_aio.errorpage.style import SCRIPT, STYLE
+from torngas_aio.errorpage.render import preferred
 from torngas_aio.exception import Http404, InvalidJson, TemplateNotFound
 
 EVIL = "<script>alert(1)</script>\"'&"

@@ -34,5 +34,5 @@ async def start() -> AsyncIterator[Start]:
     for server in servers:
         server.stop()
         await server.stop_gracefully(0.2)
-        assert not server.hub.running
-        assert not server.hub.connections
+        assert not server.server_state.running
+        assert not server.server_state.connections

@@ -9,7 +9,7 @@ from tornado.web import Application, RequestHandler
 
 from torngas_aio.application import Application as OurApplication
 from torngas_aio.handler import WebHandler
-from torngas_aio.http.cookies import MAX_COOKIES, parsed_cookies, plain_cookie, plain_cookies
+from torngas_aio.http.headers import MAX_COOKIES, parsed_cookies, plain_cookie, plain_cookies
 from torngas_aio.http.request import Request
 from torngas_aio.testing import TestClient
 

@@ -10,7 +10,7 @@ from tests.http.conftest import Start
 from tests.http.test_protocol import chunked, hello, post
 from tests.http.test_refusals import check_refusal, obey
 from tests.http.wire import Client, Direct, Served, get
-from torngas_aio.http.contract import Exchange
+from torngas_aio.http.base import Exchange
 from torngas_aio.http.request import Request
 
 SHORT = 0.2
@@ -37,7 +37,7 @@ async def test_a_header_that_trickles_is_408(start: Start) -> None:
         trickling = asyncio.create_task(trickle(client, get("/", "X: " + "y" * 1000)))
         check_refusal(await client.rest(), 408)
         await trickling
-    assert served.server.hub.refused == {408: 1}
+    assert served.server.server_state.refused == {408: 1}
 
 
 async def test_a_second_header_that_trickles_is_408(start: Start) -> None:
@@ -162,9 +162,9 @@ def deaf_socket(served: Served) -> socket.socket:
 
 async def closed(served: Served) -> None:
     """Return when the server has had a connection and has none left."""
-    while not served.server.hub.connections:
+    while not served.server.server_state.connections:
         await asyncio.sleep(0)
-    while served.server.hub.connections:
+    while served.server.server_state.connections:
         await asyncio.sleep(0.01)
 
 
@@ -291,7 +291,7 @@ async def test_two_hundred_slow_clients_are_cut_off_within_fifteen_seconds(start
             sock.sendall(post(b"x" * 2_000_000, "/", "Expect: 100-continue").partition(b"\r\n\r\n")[0][:50])
         async with asyncio.timeout(15):
             await asyncio.gather(*await attackers(served, 200))
-            while len(served.server.hub.connections) > 1:
+            while len(served.server.server_state.connections) > 1:
                 await asyncio.sleep(0.1)
     finally:
         is_over.set()

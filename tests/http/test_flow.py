@@ -16,14 +16,14 @@ from torngas_aio.http import body as incoming
 from torngas_aio.http import protocol as protocols
 from torngas_aio.http import stream as streams
 from torngas_aio.http import websocket as websockets
-from torngas_aio.http.contract import Exchange
-from torngas_aio.http.hub import Hub
+from torngas_aio.http.adapters import adapter_for
+from torngas_aio.http.base import Exchange
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.protocol import HTTPProtocol
 from torngas_aio.http.request import Request
-from torngas_aio.http.roads import road_to
+from torngas_aio.http.server_state import ServerState
 from torngas_aio.http.stream import StreamProtocol, TransportStream
-from torngas_aio.http.tornado_door import _Body as TornadoBody
+from torngas_aio.http.tornado_adapter import _Body as TornadoBody
 from torngas_aio.http.websocket import WebSocketConnection
 
 READERS = ("all", "chunks", "cancelled", "some", "none")
@@ -171,8 +171,10 @@ async def test_every_request_of_a_random_schedule_is_answered(seed: int) -> None
         bodies.append(body)
     wire = Wire(b"".join(requests))
     limits = Limits(chunk_size=rng.choice((7, 64, 1000)))
-    hub = Hub(asyncio.get_running_loop(), road_to(Direct(serve)), limits, contextvars.copy_context())
-    wire.protocol = HTTPProtocol(hub)
+    server_state = ServerState(
+        asyncio.get_running_loop(), adapter_for(Direct(serve)), limits, contextvars.copy_context()
+    )
+    wire.protocol = HTTPProtocol(server_state)
     wire.protocol.connection_made(wire)
     is_full = False
     for _ in range(100_000):
@@ -192,7 +194,7 @@ async def test_every_request_of_a_random_schedule_is_answered(seed: int) -> None
     assert b"<closed>" not in wire.written
     assert [part for _, part in got if part is not None] == [whole for whole, part in got if part is not None]
     wire.protocol.connection_lost(None)
-    hub.close()
+    server_state.close()
 
 
 @pytest.mark.parametrize("seed", range(40))

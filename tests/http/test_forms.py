@@ -6,7 +6,7 @@ import pytest
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine, parse_multipart_form_data
 
 from torngas_aio import ApiHandler, Application
-from torngas_aio.http.contract import BodyError
+from torngas_aio.http.base import BodyError
 from torngas_aio.http.forms import parse_form
 from torngas_aio.http.request import Request
 from torngas_aio.testing import TestClient

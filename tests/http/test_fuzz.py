@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.http.test_refusals import MALFORMED, obey
 from tests.http.wire import Direct, get
-from torngas_aio.http.hub import Hub
+from torngas_aio.http.adapters import adapter_for
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.protocol import HTTPProtocol
-from torngas_aio.http.roads import road_to
+from torngas_aio.http.server_state import ServerState
 
 SMALL = Limits(max_line_size=200, max_header_size=600, max_header_count=8, max_body_size=2000)
 GOOD = [
@@ -74,8 +74,8 @@ class Transport:
 async def answers_to(data: bytes, cuts: list[int]) -> tuple[bytes, bool]:
     """What the server says to *data* when it arrives cut at *cuts*, and whether it closes."""
     application = Direct(obey)
-    hub = Hub(asyncio.get_running_loop(), road_to(application), SMALL, contextvars.copy_context())
-    protocol = HTTPProtocol(hub)
+    server_state = ServerState(asyncio.get_running_loop(), adapter_for(application), SMALL, contextvars.copy_context())
+    protocol = HTTPProtocol(server_state)
     transport = Transport()
     protocol.connection_made(transport)  # type: ignore[arg-type]
     edges = [0, *sorted(cuts), len(data)]
@@ -90,9 +90,9 @@ async def answers_to(data: bytes, cuts: list[int]) -> tuple[bytes, bool]:
     protocol.connection_lost(None)
     for _ in range(3):
         await asyncio.sleep(0)
-    assert not hub.running
-    assert not hub.connections
-    hub.close()
+    assert not server_state.running
+    assert not server_state.connections
+    server_state.close()
     return _without_words(transport.written), was_closed
 
 

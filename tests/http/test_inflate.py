@@ -10,8 +10,8 @@ import pytest
 from tests.http.conftest import Start
 from tests.http.test_protocol import post
 from tests.http.wire import Direct
-from torngas_aio.http.contract import BodyError
-from torngas_aio.http.inflate import MAX_MEMBERS, InflateError, Inflater
+from torngas_aio.http.base import BodyError
+from torngas_aio.http.codings import MAX_MEMBERS, InflateError, Inflater
 from torngas_aio.http.request import Request
 
 NOISE = random.Random(3).randbytes(200_000)

@@ -1,4 +1,4 @@
-"""Requests in order on one connection, on the direct road."""
+"""Requests in order on one connection, on the direct adapter."""
 
 import asyncio
 from contextvars import ContextVar
@@ -7,7 +7,7 @@ import pytest
 
 from tests.http.conftest import Start
 from tests.http.wire import Direct, get
-from torngas_aio.http.contract import Exchange
+from torngas_aio.http.base import Exchange
 from torngas_aio.http.request import Request
 
 
@@ -46,7 +46,7 @@ async def test_a_connection_is_kept_for_the_next_request(start: Start) -> None:
     async with await served.client() as client:
         for _ in range(3):
             assert (await client.ask(get())).body == b"Hello!"
-        assert len(served.server.hub.connections) == 1
+        assert len(served.server.server_state.connections) == 1
 
 
 async def test_pipelined_requests_are_answered_in_their_order(start: Start) -> None:

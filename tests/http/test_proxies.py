@@ -6,7 +6,7 @@ import pytest
 
 from tests.http.conftest import Start
 from tests.http.wire import Direct, get
-from torngas_aio.http.contract import Exchange
+from torngas_aio.http.base import Exchange
 from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
 

@@ -5,8 +5,8 @@ import pytest
 from tests.http.conftest import Start
 from tests.http.test_protocol import chunked, echo, hello
 from tests.http.wire import Direct, get
-from torngas_aio.http.connection import HTTPExchange
-from torngas_aio.http.contract import BodyError, Exchange
+from torngas_aio.http.base import BodyError, Exchange
+from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.http.request import Request
 
 HOST = b"Host: test\r\n"
@@ -162,7 +162,7 @@ async def test_refusals_are_counted_by_status(start: Start) -> None:
     await served.all(b"GET / HTTP/1.1\r\n\r\n")
     await served.all(b"GET / HTTP/1.1\r\nHost: test\r\nHost: test\r\n\r\n")
     await served.all(b"GET / HTTP/3.0\r\n\r\n")
-    assert served.server.hub.refused == {400: 2, 505: 1}
+    assert served.server.server_state.refused == {400: 2, 505: 1}
 
 
 async def test_a_refused_head_request_gets_no_body(start: Start) -> None:

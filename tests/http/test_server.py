@@ -15,7 +15,7 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from tests.http.conftest import Start
 from tests.http.test_protocol import hello, post
 from tests.http.wire import Client, Direct, Served, get
-from torngas_aio.http.contract import Exchange
+from torngas_aio.http.base import Exchange
 from torngas_aio.http.request import Request
 from torngas_aio.http.server import HTTPServer
 
@@ -86,7 +86,7 @@ async def test_a_unix_socket(start: Start, tmp_path: Path) -> None:
 async def test_bind_then_start() -> None:
     server = HTTPServer(Direct(hello))
     with pytest.raises(RuntimeError, match="no sockets yet"):
-        _ = server.hub
+        _ = server.server_state
     server.bind(0, "127.0.0.1")
     server.start()
     await server.started()
@@ -261,7 +261,7 @@ async def test_what_does_not_end_in_time_is_cancelled(start: Start, caplog: pyte
     served = await start(Direct(stuck))
     async with await served.client() as client:
         client.send(get())
-        while not served.server.hub.running:
+        while not served.server.server_state.running:
             await asyncio.sleep(0)
         assert not await served.server.stop_gracefully(0.1)
         assert await client.rest() == b""
@@ -295,7 +295,7 @@ async def test_the_end_may_be_cancelled(start: Start) -> None:
         stopping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stopping
-        assert not served.server.hub.running
+        assert not served.server.server_state.running
         assert await client.rest() == b""
 
 
@@ -315,8 +315,8 @@ async def test_close_all_connections(start: Start) -> None:
 async def test_the_clock_stands_still_without_connections(start: Start) -> None:
     served = await start(Direct(hello), header_timeout=0.1)
     await served.ask(get())
-    hub = served.server.hub
-    while hub._timer is not None:
+    server_state = served.server.server_state
+    while server_state._timer is not None:
         await asyncio.sleep(0.01)
     assert (await served.ask(get())).status == 200
-    assert hub._timer is not None
+    assert server_state._timer is not None

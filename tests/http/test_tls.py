@@ -14,7 +14,7 @@ from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.http.server import HTTPServer
 from torngas_aio.http.tls import server_context
-from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.sockets import tls_context
 
 
@@ -63,7 +63,7 @@ IMPOSSIBLE: list[tuple[Callable[[], Any], str]] = [
 @pytest.mark.parametrize("kind", ["torngas_aio", "tornado"])
 def test_what_cannot_work_is_refused(make: Callable[[], Any], message: str, kind: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        make_door(Application(), kind, ssl_options=make())
+        make_backend(Application(), kind, ssl_options=make())
 
 
 @pytest.mark.parametrize("older", [False, True])
@@ -102,7 +102,7 @@ def test_the_password_of_a_key_is_never_asked_for(authority: trustme.CA, tmp_pat
 def test_a_pipe_is_not_waited_for(pems: tuple[str, str], tmp_path: Path, kind: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError, match="No such file"):
-        make_door(Application(), kind, ssl_options={"certfile": pems[0], "keyfile": str(tmp_path / "pipe")})
+        make_backend(Application(), kind, ssl_options={"certfile": pems[0], "keyfile": str(tmp_path / "pipe")})
 
 
 def test_a_context_that_chooses_by_host_is_taken() -> None:

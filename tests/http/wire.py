@@ -102,7 +102,7 @@ Serve = Callable[[Request, Any], Awaitable[None]]
 
 
 class Direct:
-    """An application on the direct road: a coroutine function that gets a request and its exchange."""
+    """An application on the direct adapter: a coroutine function that gets a request and its exchange."""
 
     def __init__(self, serve: Serve) -> None:
         self.serve = serve

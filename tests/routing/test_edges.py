@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from torngas_aio.routing.edges import Edges, Inner
+from torngas_aio.routing.trie import Edges, Inner
 
 
 def text(rand: random.Random, longest: int) -> str:

@@ -12,7 +12,7 @@ from tornado.routing import AnyMatches, HostMatches, Matcher, PathMatches, Route
 from tests.routing.conftest import Answer, RecordingApplication, answer, handler, request_for
 from torngas_aio.exception import UrlError
 from torngas_aio.routing import ApplicationRouter, Resolved, Route
-from torngas_aio.routing.steps import MAX_RECENT, MAX_RECENT_LENGTH, PathStep
+from torngas_aio.routing.matchers import MAX_RECENT, MAX_RECENT_LENGTH, PathStep
 
 A, B, C, D = (handler(name) for name in "ABCD")
 

@@ -14,7 +14,7 @@ from tests.contracts.cache.subject import Clock
 from tests.contracts.session.visitor import SECRET, Visitor
 from torngas_aio.cache.backends.localcache import LocMemCache
 from torngas_aio.session import SessionConfig, SessionStore
-from torngas_aio.session.ticket import Ticket, TicketOffice, new_id
+from torngas_aio.session.token import Token, TokenSigner, new_id
 
 
 class WatchedCache(LocMemCache):
@@ -110,7 +110,7 @@ async def test_another_secret_s_cookies_are_forgeries(visitor: Visitor, cache: W
 
 
 async def test_an_id_that_was_not_given_out_is_never_adopted(visitor: Visitor, store: SessionStore) -> None:
-    planted = TicketOffice(SECRET, "1").write(Ticket(new_id()))  # even well signed, as after a record expired
+    planted = TokenSigner(SECRET, "1").write(Token(new_id()))  # even well signed, as after a record expired
     visitor.cookie = planted
     async with visitor.request() as session:
         assert session.is_new

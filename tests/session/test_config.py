@@ -7,7 +7,7 @@ import pytest
 from torngas_aio.exception import ConfigError
 from torngas_aio.global_settings import SESSION
 from torngas_aio.session import SessionConfig
-from torngas_aio.session.cookie import SessionCookie
+from torngas_aio.session.token import SessionCookie
 
 GOOD: dict[str, Any] = {"secret_key": "a long random text"}
 

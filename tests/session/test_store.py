@@ -11,8 +11,7 @@ import pytest
 from tests.contracts.session.visitor import SECRET, Visitor
 from torngas_aio.cache.backends.localcache import LocMemCache
 from torngas_aio.exception import CacheUnavailable, SessionError, ValueTooLarge
-from torngas_aio.session import SessionConfig, SessionStore
-from torngas_aio.session import writers as writers_module
+from torngas_aio.session import SessionConfig, SessionStore, write_queue
 
 NETWORK = ("raw_get", "raw_set", "raw_add", "raw_touch", "raw_delete", "raw_read", "raw_swap", "raw_drop",
            "raw_get_many", "raw_delete_many")  # fmt: skip
@@ -32,7 +31,7 @@ class RemoteCache(LocMemCache):
         return self._trip(name, found) if name in NETWORK else found
 
     def _trip(self, name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
-        async def travel(*args: Any) -> Any:
+        async def serve(*args: Any) -> Any:
             self.trips.append(name)
             await asyncio.sleep(0)
             if self.is_down or len(self.trips) > self.fails_after:
@@ -41,7 +40,7 @@ class RemoteCache(LocMemCache):
             await asyncio.sleep(0)
             return answer
 
-        return travel
+        return serve
 
 
 class PlainCache(RemoteCache):
@@ -389,7 +388,7 @@ async def test_a_writer_cancelled_at_any_turn_leaves_the_others_whole(
 async def test_compare_and_sets_lost_without_end_are_an_error(
     cache: RemoteCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writers_module, "MAX_TRIES", 5)
+    monkeypatch.setattr(write_queue, "MAX_TRIES", 5)
     visitor = opened(cache)
     async with visitor.request() as session:
         session["a"] = 1

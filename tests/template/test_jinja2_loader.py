@@ -11,7 +11,7 @@ import jinja2
 import pytest
 
 from torngas_aio.exception import ArgumentError, ConfigError, TemplateNotFound
-from torngas_aio.template._jinja2_analysis import PURE_FUNCTIONS, PURE_METHODS
+from torngas_aio.template.jinja2.analysis import PURE_FUNCTIONS, PURE_METHODS
 from torngas_aio.template.jinja2_loader import Jinja2Template, Jinja2TemplateLoader
 
 

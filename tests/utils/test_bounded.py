@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from torngas_aio.http import cookies, fields, response
-from torngas_aio.http.head import HeadParser
+from torngas_aio.http import headers, response
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.proxies import TrustedProxies
+from torngas_aio.http.request_parser import HeadParser
 from torngas_aio.middleware.security import AllowedHostsMiddleware
 from torngas_aio.utils.bounded import BoundedCache
 
@@ -33,7 +33,7 @@ class Cases:
         self.hosts = AllowedHostsMiddleware(hosts=["*"])
 
     def titles(self, text: str) -> None:
-        fields.headers_of([(text.encode(), b"x")])
+        headers.headers_of([(text.encode(), b"x")])
 
     def fields(self, text: str) -> None:
         self.parser.parse(f"GET / HTTP/1.1\r\nHost: a\r\nX: {text}\r\n\r\n".encode())
@@ -48,7 +48,7 @@ class Cases:
         self.parser.parse(f"GET /{text[:15000]} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
 
     def cookie_names(self, text: str) -> None:
-        cookies.plain_cookies(f"{text}=1".encode())
+        headers.plain_cookies(f"{text}=1".encode())
 
     def answer_names(self, text: str) -> None:
         response.check_head([(text, "x")])
@@ -80,12 +80,12 @@ def test_no_cache_grows_with_what_clients_send(name: str, length: int) -> None:
 
 def test_junk_does_not_lock_out() -> None:
     for number in range(5000):
-        fields.headers_of([(f"x-{number}".encode(), b"1")])
-        cookies.plain_cookies(f"c{number}=1".encode())
-    fields.headers_of([(b"x-real-name", b"1")])
-    cookies.plain_cookies(b"real_name=1")
-    assert b"x-real-name" in fields._titles
-    assert "real_name" in cookies._known_names
+        headers.headers_of([(f"x-{number}".encode(), b"1")])
+        headers.plain_cookies(f"c{number}=1".encode())
+    headers.headers_of([(b"x-real-name", b"1")])
+    headers.plain_cookies(b"real_name=1")
+    assert b"x-real-name" in headers._titles
+    assert "real_name" in headers._known_names
 
 
 def test_what_does_not_fit_is_not_kept() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from torngas_aio.application import Application
-from torngas_aio.cache.backends._memcached_link import MemcachedLink
-from torngas_aio.cache.backends._redis_cluster import _target
-from torngas_aio.cache.backends.numbers import counted
+from torngas_aio.cache.memcached.connection import MemcachedLink
+from torngas_aio.cache.numbers import counted
+from torngas_aio.cache.redis.cluster import _target
 from torngas_aio.cache.serializers import JsonSerializer
 from torngas_aio.db.dbalchemy.pagination import _number
-from torngas_aio.errorpage.accept import preferred
+from torngas_aio.errorpage.render import preferred
 from torngas_aio.http.request import Request
 from torngas_aio.i18n import _ranked
 from torngas_aio.testing import TestClient

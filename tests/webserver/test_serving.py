@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.webserver.conftest import Client, Recorder
-from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.runner import new_event_loop
 from torngas_aio.webserver.serving import run_until_stopped, serve, serving
 
@@ -42,7 +42,7 @@ async def test_requests_are_answered_while_the_block_runs(
     recorder: Recorder, listener: Sockets, http_server: str
 ) -> None:
     """Startup comes before the first request, shutdown after the last; the port is free at the end."""
-    async with serving(recorder, make_door(recorder, http_server), listener):
+    async with serving(recorder, make_backend(recorder, http_server), listener):
         assert recorder.events == ["startup"]
         async with client_of(listener) as client:
             assert (await client.ask()).endswith("\r\n\r\nhello")
@@ -61,7 +61,7 @@ async def test_a_request_in_flight_is_answered_after_the_stop(
     left = asyncio.Event()
 
     async def serve_once() -> None:
-        async with serving(recorder, make_door(recorder, http_server), listener):
+        async with serving(recorder, make_backend(recorder, http_server), listener):
             assert (await idle.ask()).endswith("hello")
             busy.send("/slow")
             await recorder.arrived.wait()
@@ -86,7 +86,7 @@ async def test_a_request_in_flight_is_answered_after_the_stop(
 async def test_a_request_beyond_the_grace_is_cut_off(recorder: Recorder, listener: Sockets, http_server: str) -> None:
     """The end does not wait for ever, and shutdown still runs."""
     client = await Client.connect(listener)
-    async with serving(recorder, make_door(recorder, http_server), listener, graceful_seconds=0.01):
+    async with serving(recorder, make_backend(recorder, http_server), listener, graceful_seconds=0.01):
         client.send("/slow")
         await recorder.arrived.wait()
     assert await client.is_closed()
@@ -122,7 +122,7 @@ async def test_a_failed_startup_leaves_nothing_open(recorder: Recorder, listener
 
     recorder.startup = startup  # type: ignore[method-assign]
     with pytest.raises(OSError, match="no database"):
-        async with serving(recorder, make_door(recorder, http_server), listener):
+        async with serving(recorder, make_backend(recorder, http_server), listener):
             pytest.fail("The block must not run.")
     assert recorder.events == ["shutdown"]
     assert listener[0].fileno() == -1
@@ -133,7 +133,7 @@ async def test_an_error_in_the_block_passes_after_the_end(
 ) -> None:
     """Shutdown has run by then."""
     with pytest.raises(KeyError):
-        async with serving(recorder, make_door(recorder, http_server), listener):
+        async with serving(recorder, make_backend(recorder, http_server), listener):
             raise KeyError("on purpose")
     assert recorder.events == ["startup", "shutdown"]
 
@@ -146,7 +146,7 @@ async def test_a_signal_ends_the_run(
     before = signal.getsignal(number)
     ready = asyncio.Event()
     task = asyncio.create_task(
-        run_until_stopped(recorder, make_door(recorder, http_server), listener, on_ready=ready.set)
+        run_until_stopped(recorder, make_backend(recorder, http_server), listener, on_ready=ready.set)
     )
     await started(task, ready)
     async with client_of(listener) as client:
@@ -172,7 +172,7 @@ async def test_what_the_start_has_made_is_not_collected(
     del garbage
     ready = asyncio.Event()
     task = asyncio.create_task(
-        run_until_stopped(recorder, make_door(recorder, http_server), listener, on_ready=ready.set)
+        run_until_stopped(recorder, make_backend(recorder, http_server), listener, on_ready=ready.set)
     )
     await started(task, ready)
     assert gc.get_freeze_count() > before + 1000
@@ -191,7 +191,7 @@ async def test_a_second_signal_does_not_wait(
     caplog.set_level("INFO", "torngas_aio.server")
     ready = asyncio.Event()
     task = asyncio.create_task(
-        run_until_stopped(recorder, make_door(recorder, http_server), listener, on_ready=ready.set)
+        run_until_stopped(recorder, make_backend(recorder, http_server), listener, on_ready=ready.set)
     )
     await started(task, ready)
     async with client_of(listener) as client:
@@ -229,7 +229,7 @@ async def test_what_has_no_lifespan_is_served_too(listener: Sockets, http_server
     from tests.webserver.conftest import Hello
 
     application = web.Application([("/", Hello)])
-    async with serving(application, make_door(application, http_server), listener), client_of(listener) as client:
+    async with serving(application, make_backend(application, http_server), listener), client_of(listener) as client:
         assert (await client.ask()).endswith("hello")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.webserver.conftest import Client, Recorder
 from tests.webserver.project import SECRET, Project, RunningServer
-from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving
 
@@ -296,7 +296,7 @@ async def test_a_hangup_that_is_ignored_stays_ignored(
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         ready = asyncio.Event()
-        door = make_door(recorder, http_server)
+        door = make_backend(recorder, http_server)
         serve = run_until_stopped(recorder, door, listener, on_ready=ready.set)
         task = asyncio.create_task(serve)
         await ready.wait()
@@ -372,7 +372,7 @@ async def test_a_connection_that_was_idle_for_long_may_still_bring_a_request(
 
 
 async def _serve(recorder: Recorder, http_server: str, listener: list[socket.socket], stopping: Stopping) -> None:
-    async with serving(recorder, make_door(recorder, http_server), listener, stopping=stopping):
+    async with serving(recorder, make_backend(recorder, http_server), listener, stopping=stopping):
         await asyncio.Event().wait()
 
 

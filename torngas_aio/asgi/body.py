@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from torngas_aio.http.contract import BodyError, ClientGone
+from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.limits import NEVER, Limits
 from torngas_aio.utils.numbers import parse_whole
 
@@ -21,7 +21,7 @@ _BODILESS = frozenset({"GET", "HEAD"})
 
 
 class IncomingBody:
-    """A `torngas_aio.http.contract.Body`.
+    """A `torngas_aio.http.base.Body`.
 
     Args:
         scope: Tells whether there is a body at all.

@@ -17,7 +17,7 @@ from tornado.iostream import StreamClosedError
 from torngas_aio.asgi.body import IncomingBody
 from torngas_aio.asgi.outbox import Message, Outbox
 from torngas_aio.asgi.request import client_of, start_line_of
-from torngas_aio.http.contract import SERVER_NAME
+from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.response import allows_body, check_head, check_length, status_line
 from torngas_aio.utils.numbers import parse_whole
@@ -34,7 +34,7 @@ _SERVERS_OWN = frozenset({"keep-alive", "transfer-encoding"})
 
 
 class HTTPExchange(HTTPConnection):
-    """A `torngas_aio.http.contract.Exchange` over an ASGI server's receive and send."""
+    """A `torngas_aio.http.base.Exchange` over an ASGI server's receive and send."""
 
     def __init__(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limits: Limits | None = None

@@ -19,7 +19,7 @@ from tornado.util import _websocket_mask
 
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.outbox import Message
-from torngas_aio.http.contract import Successor
+from torngas_aio.http.base import Successor
 from torngas_aio.http.stream import StreamProtocol, TransportStream
 
 __all__ = ["SocketExchange"]

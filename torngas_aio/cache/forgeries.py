@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from torngas_aio.cache.backends.store import Store
 from torngas_aio.cache.serializers import Serializer, make_serializer
+from torngas_aio.cache.store import Store
 from torngas_aio.exception import CacheUnavailable, InvalidSignature
 
 __all__ = ["Forgeries", "serializer_of"]

@@ -16,8 +16,8 @@ from typing import Self
 
 import anyio
 
-from torngas_aio._closing import close_safely
-from torngas_aio.cache.backends.store import Store
+from torngas_aio._cleanup import close_safely
+from torngas_aio.cache.store import Store
 from torngas_aio.exception import CacheUnavailable
 
 __all__ = ["CacheLock"]

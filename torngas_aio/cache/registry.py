@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from torngas_aio._closing import close_with_loop
+from torngas_aio._cleanup import close_with_loop
 from torngas_aio._importing import import_object
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.checks.signing import project_secrets

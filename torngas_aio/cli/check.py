@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.cli.inspection import handler_name, is_foreign

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from torngas_aio import _importing
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.cli.project import add_settings_option, choose_settings
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.settings_manager import settings

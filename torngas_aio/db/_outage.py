@@ -20,7 +20,7 @@ from contextlib import suppress
 from contextvars import Context
 from time import monotonic
 
-from torngas_aio._closing import close_safely
+from torngas_aio._cleanup import close_safely
 from torngas_aio.exception import DatabaseUnavailable
 
 __all__ = ["PROBE_SECONDS", "SUSPECT_SECONDS", "Outage"]

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 import anyio
 import anyio.to_thread
 
-from torngas_aio._closing import close_with_loop
+from torngas_aio._cleanup import close_with_loop
 from torngas_aio.exception import ArgumentError, PoolExhausted
 from torngas_aio.settings_manager import settings
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from torngas_aio._closing import is_imposed
+from torngas_aio._cleanup import is_imposed
 from torngas_aio.context import Outcome, RequestScope, scope_of
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.sending import BODILESS, SendingHandler
@@ -156,7 +156,7 @@ class CompletingHandler(SendingHandler):
             logger.error("Completing a response failed.", exc_info=completion.exception())
 
     def _complete_and_drain(self) -> Coroutine[Any, Any, None]:
-        if self._finished and self._is_pending and not self._has_company():
+        if self._finished and self._is_pending and not self._is_being_completed():
             return self._complete_straight(asyncio.current_task())
         return self._complete_all_and_drain()
 
@@ -184,7 +184,7 @@ class CompletingHandler(SendingHandler):
         while self._is_pending:
             await self._complete()
 
-    def _has_company(self) -> bool:
+    def _is_being_completed(self) -> bool:
         """Whether the response is on its way already: a part has left, or somebody else completes it."""
         return (
             self._headers_written

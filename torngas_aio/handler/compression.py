@@ -14,7 +14,7 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 from tornado.web import GZipContentEncoding as _TornadoGZip
 
-from torngas_aio.errorpage.accept import weight_of
+from torngas_aio.errorpage.render import weight_of
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["GZipContentEncoding"]

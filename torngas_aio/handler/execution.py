@@ -23,14 +23,14 @@ from tornado import httputil
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from torngas_aio._closing import close_safely, is_imposed
+from torngas_aio._cleanup import close_safely, is_imposed
 from torngas_aio.context import RequestScope, error_sink, scope_of
 from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.sending import allowed_methods
+from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.body import NO_BODY
-from torngas_aio.http.contract import BodyError, ClientGone
 from torngas_aio.http.spool import Spool
 from torngas_aio.logger import OutageLog
 from torngas_aio.pipeline import HookCall, PipelineRun
@@ -119,7 +119,7 @@ class ExecutingHandler(CompletingHandler):
                 self._has_returned = True
                 await self._answer_error(failure, may_replace=self._was_interrupted)
             if self._is_pending or self._completion is not None:
-                await (self._complete_all() if self._has_company() else self._complete_straight(None))
+                await (self._complete_all() if self._is_being_completed() else self._complete_straight(None))
         except (asyncio.CancelledError, GeneratorExit) as exc:
             await self._give_up(exc)
             raise

@@ -25,8 +25,8 @@ from tornado.escape import to_unicode
 from tornado.web import RequestHandler
 
 from torngas_aio import _json
-from torngas_aio.http.contract import SERVER_NAME
-from torngas_aio.http.cookies import plain_cookie
+from torngas_aio.http.base import SERVER_NAME
+from torngas_aio.http.headers import plain_cookie
 from torngas_aio.http.request import Request
 from torngas_aio.utils.numbers import parse_integer
 
@@ -37,7 +37,7 @@ _JSON = "application/json; charset=UTF-8"
 _SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _SET_DEFAULT_HEADERS = RequestHandler.set_default_headers
-_ADDED_BY_THE_DOOR = frozenset({"Server", "Date"})
+_ADDED_BY_THE_SERVER = frozenset({"Server", "Date"})
 
 
 class ResponseHandler(RequestHandler):
@@ -137,7 +137,7 @@ class ResponseHandler(RequestHandler):
         if self._finished and not self._may_change():
             return
         name = _name(name)
-        if self._full_headers is None and name not in _ADDED_BY_THE_DOOR:
+        if self._full_headers is None and name not in _ADDED_BY_THE_SERVER:
             self._fields.pop(name, None)
             if self._added:
                 self._added = [pair for pair in self._added if pair[0] != name]

@@ -15,7 +15,7 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
-from torngas_aio._closing import is_imposed
+from torngas_aio._cleanup import is_imposed
 from torngas_aio.handler.web import WebHandler
 from torngas_aio.http.deflate import negotiate_deflate
 from torngas_aio.http.websocket import WebSocketConnection, accept_value, payload_of

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
-from torngas_aio.http.chunks import ChunkDecoder, ChunkError
-from torngas_aio.http.contract import BodyError
-from torngas_aio.http.head import CHUNKED
-from torngas_aio.http.inflate import TURN_BYTES, InflateError, Inflater
+from torngas_aio.http.base import BodyError
+from torngas_aio.http.codings import TURN_BYTES, ChunkDecoder, ChunkError, InflateError, Inflater
 from torngas_aio.http.limits import NEVER
+from torngas_aio.http.request_parser import CHUNKED
 
 __all__ = ["HIGH_WATER", "NO_BODY", "IncomingBody", "NoBody", "Source"]
 

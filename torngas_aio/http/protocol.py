@@ -7,8 +7,8 @@
     answered 101 ──► SWITCHING ──detach──► (a stream has the transport)
     refused, Connection: close, a body that failed ──► CLOSING: what still comes is read and dropped
 
-Deadlines are attributes, looked at by the hub's sweep: a request sets no timer. The transport, back-pressure and
-clients that do not read are `channel`'s. Begin with `HTTPProtocol.data_received`.
+Deadlines are attributes, looked at by the sweep of `ServerState`: a request sets no timer. The transport and its
+back-pressure are in `flow_control`. Begin with `HTTPProtocol.data_received`.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from typing import Any
 
 from tornado.iostream import StreamClosedError
 
+from torngas_aio.http.base import BodyError, ClientGone, Successor
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
-from torngas_aio.http.channel import Channel
-from torngas_aio.http.connection import HTTPExchange
-from torngas_aio.http.contract import BodyError, ClientGone, Successor
-from torngas_aio.http.head import CHUNKED, Head, Refusal
-from torngas_aio.http.hub import Hub, logger
+from torngas_aio.http.exchange import HTTPExchange
+from torngas_aio.http.flow_control import FlowControlledProtocol
 from torngas_aio.http.limits import MAX_DRAINED, NEVER
+from torngas_aio.http.request_parser import CHUNKED, PlainHead, Refusal
 from torngas_aio.http.response import opening
+from torngas_aio.http.server_state import ServerState, logger
 from torngas_aio.http.stream import TransportStream
 
 __all__ = ["HTTPProtocol"]
@@ -49,7 +49,7 @@ _REASONS = {
 }
 
 
-class HTTPProtocol(Channel):
+class HTTPProtocol(FlowControlledProtocol):
     """The server's side of one connection."""
 
     __slots__ = (
@@ -64,8 +64,8 @@ class HTTPProtocol(Channel):
         "_stream",
     )
 
-    def __init__(self, hub: Hub) -> None:
-        super().__init__(hub)
+    def __init__(self, server_state: ServerState) -> None:
+        super().__init__(server_state)
         self._state = _READY
         self._buffer = b""
         self._at = 0
@@ -73,7 +73,7 @@ class HTTPProtocol(Channel):
         self._exchange: HTTPExchange | None = None
         self._body: IncomingBody | None = None
         self._stream: TransportStream | None = None
-        self._left_to_serve = hub.requests_per_connection
+        self._left_to_serve = server_state.requests_per_connection
         self._deadline = NEVER
 
     # The transport speaks
@@ -81,18 +81,18 @@ class HTTPProtocol(Channel):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take up the connection."""
         super().connection_made(transport)
-        if self.hub.is_closed:  # its handshake took longer than the server's end
+        if self.server_state.is_closed:  # its handshake took longer than the server's end
             self.cut()
             return
-        self.hub.add(self)
-        self._deadline = self._in(self.hub.limits.header_timeout)
+        self.server_state.add(self)
+        self._deadline = self._in(self.server_state.limits.header_timeout)
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived."""
         state = self._state
         if state == _READY:
             if not (self._buffer or self.is_writing_paused):
-                head = self.hub.parser.recognize(data)  # PERF: -0.4 us a request (benchmarks, plain)
+                head = self.server_state.parser.recognize(data)  # PERF: -0.4 us a request (benchmarks, plain)
                 if head is not None:
                     self._begin(head)
                     return
@@ -127,7 +127,7 @@ class HTTPProtocol(Channel):
         self._state = _GONE
         self._deadline = NEVER
         self._buffer = b""
-        self.hub.remove(self)
+        self.server_state.remove(self)
         body, self._body = self._body, None
         if body is not None:
             body.fail(ClientGone("The client closed the connection before the end of its request."))
@@ -136,7 +136,7 @@ class HTTPProtocol(Channel):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_left()
-        self.hub.road.connection_closed(self)
+        self.server_state.adapter.connection_closed(self)
 
     def resume_writing(self) -> None:
         """Let writers, and the next request, go on."""
@@ -151,7 +151,7 @@ class HTTPProtocol(Channel):
         data, at = self._buffer, self._at
         if data.startswith(b"\r\n", at):  # SPEC: RFC 9112 2.2: empty lines before a request are skipped
             at = _empty_lines(data, at).end()
-        parser = self.hub.parser
+        parser = self.server_state.parser
         try:
             end = parser.scan(data, at, self._seen)
             if end < 0:
@@ -172,13 +172,13 @@ class HTTPProtocol(Channel):
         self._buffer, self._at = self._buffer[at:], 0
         is_beginning = self._buffer not in (b"", b"\r")
         if is_beginning and not self._seen and not self.is_fresh:  # a new connection's time runs since accept
-            self._deadline = self._in(self.hub.limits.header_timeout)
+            self._deadline = self._in(self.server_state.limits.header_timeout)
         self._seen = len(self._buffer) if is_beginning else 0
 
-    def _begin(self, head: Head) -> None:
+    def _begin(self, head: PlainHead) -> None:
         """Start the exchange for *head*, with as much of its body as is there."""
-        hub = self.hub
-        peer = self.context if hub.proxies is None else hub.proxies.client_of(self.context, head.raw)
+        server_state = self.server_state
+        peer = self.context if server_state.proxies is None else server_state.proxies.client_of(self.context, head.raw)
         if head.length:
             body = self._open_body(head)
             self._exchange = exchange = HTTPExchange(self, head, body, peer)
@@ -195,10 +195,10 @@ class HTTPProtocol(Channel):
         self._left_to_serve -= 1
         if not self._left_to_serve:
             exchange.keeps_alive = False
-        hub.start(self, exchange, head)
+        server_state.start(self, exchange, head)
 
-    def _open_body(self, head: Head) -> IncomingBody:
-        limits = self.hub.limits
+    def _open_body(self, head: PlainHead) -> IncomingBody:
+        limits = self.server_state.limits
         self._body = body = IncomingBody(self, head.length, limits.max_body_size, limits.chunk_size)
         if limits.decompress_request and head.is_gzipped:
             body.unpack()
@@ -233,7 +233,7 @@ class HTTPProtocol(Channel):
         """Keep *data*, and read no more, until the loop has served others."""
         self._buffer = data
         self._pause_reading()
-        self.hub.loop.call_soon(self._feed_kept)
+        self.server_state.loop.call_soon(self._feed_kept)
 
     def _feed_kept(self) -> None:
         if self._state not in (_BODY, _DRAINING) or not self._buffer:
@@ -258,7 +258,7 @@ class HTTPProtocol(Channel):
 
     def must_close(self, body: IncomingBody | NoBody) -> bool:
         """Whether the connection cannot serve another request after the one with *body*."""
-        if self.hub.is_stopping and self._at >= len(self._buffer):  # what has been received is still answered
+        if self.server_state.is_stopping and self._at >= len(self._buffer):  # what has been received is still answered
             return True
         if not isinstance(body, IncomingBody) or (body.is_ended and not body.has_failed):
             return False
@@ -272,7 +272,7 @@ class HTTPProtocol(Channel):
         if exchange.status == 101:
             self._exchange = exchange
             self._state = _SWITCHING
-            self._deadline = self._in(self.hub.limits.header_timeout)
+            self._deadline = self._in(self.server_state.limits.header_timeout)
         elif not exchange.keeps_alive or self.is_gone:
             self._close(lingers=self._state != _BUSY or self._at < len(self._buffer))
         elif exchange.body is NO_BODY:
@@ -293,17 +293,17 @@ class HTTPProtocol(Channel):
 
     def _read_next(self) -> None:
         """Read the next request, or wait for it."""
-        hub = self.hub
+        server_state = self.server_state
         self._state = _READY
         if self._buffer and self._at < len(self._buffer):
             if not self.is_writing_paused:  # a client that does not read gets no further answers
                 self._read_head()
-        elif hub.is_stopping:
+        elif server_state.is_stopping:
             self._close()
         else:
             if self._is_reading_paused:
                 self._resume_reading()
-            self._deadline = hub.idle_until
+            self._deadline = server_state.idle_until
 
     def abandon(self, exchange: HTTPExchange) -> None:
         """Break off the answer of *exchange*: the client must not take what it has for all of it."""
@@ -320,7 +320,7 @@ class HTTPProtocol(Channel):
 
     def send_refusal(self, status: int, reason: str, *, is_head: bool) -> None:
         """Send the server's own answer, after which the connection is to be closed."""
-        self.hub.refused[status] += 1
+        self.server_state.refused[status] += 1
         logger.info("Refused a request from %s with %d: %s", self.context, status, reason)
         body = f"{status}: {reason}\n".encode()
         head = (
@@ -342,7 +342,7 @@ class HTTPProtocol(Channel):
             self._resume_reading()
             if self.transport.can_write_eof():
                 self.transport.write_eof()
-            self._deadline = self._in(self.hub.limits.linger_timeout)
+            self._deadline = self._in(self.server_state.limits.linger_timeout)
         else:
             self._deadline = NEVER
             self.transport.close()
@@ -370,7 +370,7 @@ class HTTPProtocol(Channel):
         """Fail a body that comes too slowly; one that we keep waiting has all the time."""
         body = self._body
         assert body is not None
-        limits = self.hub.limits
+        limits = self.server_state.limits
         enough = limits.min_rate * limits.body_rate_timeout
         is_slow = now >= body.window_deadline and body.received - body.window_received < enough
         if now < body.deadline and not (is_slow and body.is_awaited):
@@ -386,7 +386,7 @@ class HTTPProtocol(Channel):
 
     def _restart_window(self, body: IncomingBody) -> None:
         body.window_received = body.received
-        body.window_deadline = self._in(self.hub.limits.body_rate_timeout)
+        body.window_deadline = self._in(self.server_state.limits.body_rate_timeout)
         self._deadline = min(body.window_deadline, body.deadline)
 
     def limit_body_time(self, body: IncomingBody, seconds: float) -> None:
@@ -432,21 +432,21 @@ class HTTPProtocol(Channel):
         self.is_gone = self.is_lost = True
         self._deadline = self._write_deadline = NEVER
         self._resume_reading()
-        self.hub.successors.add(successor)
+        self.server_state.successors.add(successor)
         self.transport.set_protocol(successor)
         successor.connection_made(self.transport)
         if self.is_writing_paused:
             successor.pause_writing()
         if unread:
             successor.data_received(unread)
-        self.hub.remove(self)
+        self.server_state.remove(self)
 
     # Stopping
 
     @property
     def is_fresh(self) -> bool:
         """Whether nothing has been asked on this connection yet."""
-        return self._state == _READY and self._left_to_serve == self.hub.requests_per_connection
+        return self._state == _READY and self._left_to_serve == self.server_state.requests_per_connection
 
     @property
     def is_idle(self) -> bool:

@@ -24,9 +24,8 @@ from tornado.httputil import (
     RequestStartLine,
 )
 
-from torngas_aio.http.cookies import parsed_cookies, plain_cookies
-from torngas_aio.http.fields import RawFields, headers_of, pairs_of
 from torngas_aio.http.forms import boundary_of, parse_form, refuse_urlencoded
+from torngas_aio.http.headers import RawFields, headers_of, pairs_of, parsed_cookies, plain_cookies
 from torngas_aio.http.spool import IN_MEMORY, Spool
 from torngas_aio.utils.numbers import parse_whole
 

@@ -14,7 +14,7 @@ from email.utils import formatdate
 
 from tornado.httputil import HTTPOutputError
 
-from torngas_aio.http.contract import SERVER_NAME
+from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.numbers import parse_whole
 

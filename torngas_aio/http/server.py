@@ -21,11 +21,11 @@ from tornado.netutil import bind_sockets
 from tornado.process import fork_processes
 
 from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
-from torngas_aio.http.hub import ContextFor, Hub, logger
+from torngas_aio.http.adapters import adapter_for
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.protocol import HTTPProtocol
 from torngas_aio.http.proxies import DEFAULT_TRUSTED, TrustedProxies
-from torngas_aio.http.roads import road_to
+from torngas_aio.http.server_state import ContextFor, ServerState, logger
 from torngas_aio.http.tls import server_context
 from torngas_aio.http.unix_sockets import UnixListener
 
@@ -41,7 +41,7 @@ class HTTPServer:
     """An HTTP/1.1 server for an `Application`, any delegate of Tornado's, or a function that takes a request.
 
     Args:
-        request_callback: What has `serve_request` takes the direct road, everything else Tornado's.
+        request_callback: What has `serve_request` takes the direct adapter, everything else Tornado's.
         no_keep_alive: Close each connection after one request.
         xheaders: Believe forwarded addresses and schemes, from *trusted_downstream* only.
         ssl_options: An `SSLContext`, or the keywords for one, as in Tornado; serve TLS.
@@ -117,27 +117,27 @@ class HTTPServer:
         self.xheaders = xheaders
         self.protocol = protocol
         self.backlog = backlog
-        self._road = road_to(request_callback)
+        self._adapter = adapter_for(request_callback)
         self._proxies = None
         if xheaders:
             trusted = DEFAULT_TRUSTED if trusted_downstream is None else trusted_downstream
             self._proxies = TrustedProxies(trusted, trusted_headers)
         self._tls = None if ssl_options is None else server_context(ssl_options)
         self._context_for = context_for
-        self._hub: Hub | None = None
+        self._server_state: ServerState | None = None
         self._pending: list[socket.socket] = []
         self._listeners: list[_Listener] = []
 
     @property
-    def hub(self) -> Hub:
+    def server_state(self) -> ServerState:
         """What the connections share; made on the loop on which the first socket was added.
 
         Raises:
             RuntimeError: There is none yet.
         """
-        if self._hub is None:
+        if self._server_state is None:
             raise RuntimeError("The server has no sockets yet: call listen(), or bind() and start().")
-        return self._hub
+        return self._server_state
 
     # Listening
 
@@ -210,10 +210,10 @@ class HTTPServer:
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Serve *sockets*, which are bound and listening; each request gets a copy of this call's context."""
         loop = _loop()
-        if self._hub is None:
-            self._hub = Hub(
+        if self._server_state is None:
+            self._server_state = ServerState(
                 loop,
-                self._road,
+                self._adapter,
                 self.limits,
                 contextvars.copy_context(),
                 context_for=self._context_for or getattr(self.request_callback, "context_for", None),
@@ -221,7 +221,7 @@ class HTTPServer:
                 scheme=self.protocol,
             )
         for sock in sockets:
-            self._listeners.append(_Listener(self._hub, sock, self._tls, self.backlog))
+            self._listeners.append(_Listener(self._server_state, sock, self._tls, self.backlog))
 
     async def started(self) -> None:
         """Return when every socket that was added accepts connections."""
@@ -241,8 +241,8 @@ class HTTPServer:
 
     def start_draining(self) -> None:
         """Go on as before, but close each connection after its next answer, which says so."""
-        if self._hub is not None:
-            self._hub.is_stopping = True
+        if self._server_state is not None:
+            self._server_state.is_stopping = True
 
     async def stop_gracefully(self, seconds: float = 30.0) -> bool:
         """Accept no more connections, answer what was received, and close.
@@ -254,54 +254,54 @@ class HTTPServer:
         Returns:
             Whether everything ended in time.
         """
-        hub = self._hub
-        if hub is None:
+        server_state = self._server_state
+        if server_state is None:
             self.stop()
             return True
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
             await listener.close_softly()
-        hub.is_stopping = True
-        deadline = hub.loop.time() + seconds
+        server_state.is_stopping = True
+        deadline = server_state.loop.time() + seconds
         in_time = True
         try:
             async with asyncio.timeout_at(deadline):
-                await _close_idle(hub, min(LAST_SECONDS, seconds / 2))
-                await hub.rest()
+                await _close_idle(server_state, min(LAST_SECONDS, seconds / 2))
+                await server_state.rest()
         except TimeoutError:
             in_time = False
             logger.warning(
                 "%d requests and %d connections did not end within %.1f s; they are cut off.",
-                len(hub.running), len(hub.connections), seconds,
+                len(server_state.running), len(server_state.connections), seconds,
             )  # fmt: skip
         finally:
-            await self._cut(hub)
+            await self._cut(server_state)
         return in_time
 
     async def close_all_connections(self) -> None:
         """Close every connection at once, and wait until that is done; WebSockets stay, as in Tornado."""
-        hub = self._hub
-        if hub is None:
+        server_state = self._server_state
+        if server_state is None:
             return
-        while hub.connections:
-            for connection in list(hub.connections):
+        while server_state.connections:
+            for connection in list(server_state.connections):
                 connection.cut()
             await asyncio.sleep(0)
         for listener in self._listeners:
             await listener.started()
 
-    async def _cut(self, hub: Hub) -> None:
+    async def _cut(self, server_state: ServerState) -> None:
         """End whatever is left."""
-        tasks = list(hub.running.values())
+        tasks = list(server_state.running.values())
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_TLS_CLOSE_SECONDS)
-        hub.running.clear()
-        for successor in list(hub.successors):
+        server_state.running.clear()
+        for successor in list(server_state.successors):
             successor.cut()
         await self.close_all_connections()
-        hub.close()
+        server_state.close()
 
 
 class _Listener:
@@ -311,23 +311,25 @@ class _Listener:
     makes it in the loop's next turn. Until then the system holds the connections.
     """
 
-    def __init__(self, hub: Hub, sock: socket.socket, tls: ssl.SSLContext | None, backlog: int) -> None:
-        self._hub = hub
+    def __init__(
+        self, server_state: ServerState, sock: socket.socket, tls: ssl.SSLContext | None, backlog: int
+    ) -> None:
+        self._server_state = server_state
         self._socket = sock
         self._options: dict[str, Any] = {}
         if tls is not None:
             self._options = {
                 "ssl": tls,
-                "ssl_handshake_timeout": hub.limits.header_timeout or None,
+                "ssl_handshake_timeout": server_state.limits.header_timeout or None,
                 "ssl_shutdown_timeout": _TLS_CLOSE_SECONDS,
             }
         self._backlog = backlog
         self._server: asyncio.Server | Acceptor | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
-        self._starting = hub.loop.create_task(self._start())
+        self._starting = server_state.loop.create_task(self._start())
 
     async def _start(self) -> None:
-        loop = self._hub.loop
+        loop = self._server_state.loop
         if isinstance(loop, asyncio.SelectorEventLoop):
             self._server = Acceptor(loop, self._socket, self._take)
             self._server.start()
@@ -340,22 +342,22 @@ class _Listener:
         self._server = await make(self._accept, sock=self._socket, backlog=self._backlog, **options)
 
     def _accept(self) -> HTTPProtocol:
-        protocol = HTTPProtocol(self._hub)
-        self._hub.arriving.add(protocol)
+        protocol = HTTPProtocol(self._server_state)
+        self._server_state.arriving.add(protocol)
         return protocol
 
     def _take(self, accepted: socket.socket, address: Any) -> None:
         """Connect one that the system held for us."""
         protocol = self._accept()  # at once: a stop waits for those that arrive
-        connecting = self._hub.loop.create_task(self._connect(protocol, accepted))
+        connecting = self._server_state.loop.create_task(self._connect(protocol, accepted))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
 
     async def _connect(self, protocol: HTTPProtocol, accepted: socket.socket) -> None:
         try:
-            await self._hub.loop.connect_accepted_socket(lambda: protocol, accepted, **self._options)
+            await self._server_state.loop.connect_accepted_socket(lambda: protocol, accepted, **self._options)
         except OSError as exc:
-            self._hub.arriving.discard(protocol)
+            self._server_state.arriving.discard(protocol)
             logger.debug("A client left during its handshake: %s", exc)
 
     async def started(self) -> None:
@@ -378,7 +380,7 @@ class _Listener:
             self.close()
             return
         try:
-            spare = Acceptor(self._hub.loop, self._socket.dup(), self._take)
+            spare = Acceptor(self._server_state.loop, self._socket.dup(), self._take)
         except OSError:  # without a file descriptor nothing could be accepted; what is in flight must not be lost too
             self.close()
             return
@@ -388,7 +390,7 @@ class _Listener:
         spare.close()
 
 
-async def _close_idle(hub: Hub, last_seconds: float) -> None:
+async def _close_idle(server_state: ServerState, last_seconds: float) -> None:
     """Close connections on which nothing is going on, once what they have sent has been read.
 
     A request may be on its way on any of them: they stay open for *last_seconds*, in which it is answered with
@@ -396,9 +398,9 @@ async def _close_idle(hub: Hub, last_seconds: float) -> None:
     """
     for _ in range(8):  # turns of the loop, in which it accepts and reads what had arrived before the stop
         await asyncio.sleep(0)
-    if hub.arriving or any(connection.is_idle for connection in hub.connections):
+    if server_state.arriving or any(connection.is_idle for connection in server_state.connections):
         await asyncio.sleep(last_seconds)
-    for connection in list(hub.connections):
+    for connection in list(server_state.connections):
         if connection.is_idle:
             connection.close()
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from tornado.iostream import BaseIOStream, IOStream, StreamBufferFullError, UnsatisfiableReadError
 from tornado.netutil import ssl_options_to_context
 
-from torngas_aio.http.contract import Successor
+from torngas_aio.http.base import Successor
 
 __all__ = ["SocketView", "StreamProtocol", "TransportStream"]
 

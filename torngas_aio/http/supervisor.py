@@ -168,12 +168,12 @@ class Supervisor:
 
     def _turn(self, wake: socket.socket) -> None:
         """Wait for the next thing to happen, and deal with it."""
-        for key, _ in self._selector.select(self._patience()):
+        for key, _ in self._selector.select(self._next_timeout()):
             if key.data is None:
                 with suppress(BlockingIOError):
                     wake.recv(4096)
             else:
-                self._hear(key.data)
+                self._on_ready(key.data)
         signals, self._signals = self._signals, []
         for number in signals:
             if number in _STOPPING:
@@ -197,14 +197,14 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         pid = os.fork()
         if not pid:
-            self._be_worker(slot, told, ready)
+            self._run_worker(slot, told, ready)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         os.close(told)
         slot.pid, slot.ready_pipe, slot.started = pid, ready, time.monotonic()
         slot.is_ready, slot.restart_at, slot.kill_at = False, None, None
         self._selector.register(ready, selectors.EVENT_READ, slot)
 
-    def _be_worker(self, slot: _Slot, told: int, ready: int) -> NoReturn:
+    def _run_worker(self, slot: _Slot, told: int, ready: int) -> NoReturn:
         """Serve, in the child, and never return into the parent's code."""
         status = 1
         try:
@@ -240,7 +240,7 @@ class Supervisor:
         for end in (ready, self._alive_pipe[1], *pipes):
             os.close(end)
 
-    def _hear(self, slot: _Slot) -> None:
+    def _on_ready(self, slot: _Slot) -> None:
         """Take a worker's word that it is ready; an end without a word is its death, which `_reap` sees."""
         said = os.read(slot.ready_pipe, 1)
         self._forget_pipe(slot)
@@ -313,9 +313,9 @@ class Supervisor:
                 return
             if not pid:
                 return
-            self._bury(pid, os.waitstatus_to_exitcode(status))
+            self._on_exit(pid, os.waitstatus_to_exitcode(status))
 
-    def _bury(self, pid: int, code: int) -> None:
+    def _on_exit(self, pid: int, code: int) -> None:
         how = f"status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         if pid in self._leaving:
             slot = self._leaving.pop(pid)
@@ -347,9 +347,9 @@ class Supervisor:
             self._status = 1
             self._stop("A worker cannot start")
             return
-        self._revive(slot, pid, how)
+        self._schedule_restart(slot, pid, how)
 
-    def _revive(self, slot: _Slot, pid: int, how: str) -> None:
+    def _schedule_restart(self, slot: _Slot, pid: int, how: str) -> None:
         """Plan the restart of a worker that died."""
         now = time.monotonic()
         slot.deaths = 1 if now - slot.started >= _STEADY_SECONDS else slot.deaths + 1
@@ -359,7 +359,7 @@ class Supervisor:
 
     # The clock
 
-    def _patience(self) -> float | None:
+    def _next_timeout(self) -> float | None:
         """Seconds until something is due; None when nothing is."""
         times = [slot.restart_at for slot in self._slots]
         times += [slot.kill_at for slot in self._leaving.values()]

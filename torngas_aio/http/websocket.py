@@ -21,11 +21,11 @@ from tornado import gen
 from tornado.escape import json_encode
 from tornado.websocket import WebSocketClosedError
 
-from torngas_aio._closing import is_imposed
-from torngas_aio.http.contract import Successor
+from torngas_aio._cleanup import is_imposed
+from torngas_aio.http.base import Successor
 from torngas_aio.http.deflate import Deflate, ProtocolError
+from torngas_aio.http.flow_control import queued_bytes
 from torngas_aio.http.frames import BINARY, CLOSE, PING, PONG, TEXT, MessageReader, close_frame, frame_of
-from torngas_aio.http.queues import queued_bytes
 
 __all__ = ["WebSocketConnection", "WebSocketEvents", "accept_value", "payload_of"]
 

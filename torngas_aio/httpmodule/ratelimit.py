@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 import anyio.to_thread
 from tornado.web import HTTPError, RequestHandler
 
-from torngas_aio._closing import close_with_loop
+from torngas_aio._cleanup import close_with_loop
 from torngas_aio.exception import ConfigError
 from torngas_aio.httpmodule.base import BaseHttpModule
 from torngas_aio.settings_manager import settings

@@ -134,8 +134,8 @@ class BackgroundWriter:
         if not _runs_loop():
             return self._written.wait_for(fits)
         started = time.monotonic()
-        found = self._written.wait_for(fits, _patience.left(started))
-        _patience.spent += time.monotonic() - started
+        found = self._written.wait_for(fits, _next_timeout.left(started))
+        _next_timeout.spent += time.monotonic() - started
         return found
 
     def _wake(self, *, is_urgent: bool = True) -> None:
@@ -225,7 +225,7 @@ def _reset_in_child() -> None:
         writer._reset()
 
 
-_patience = _LoopPatience()
+_next_timeout = _LoopPatience()
 _writers: "weakref.WeakSet[BackgroundWriter]" = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_in_child)

@@ -1,6 +1,6 @@
 """Flash messages: said in one request, shown once in the next, or later in the same one.
 
-They travel in one signed cookie, read once, bounded in size.
+They serve in one signed cookie, read once, bounded in size.
 Begin with `FlashMessageMixIn`.
 """
 
@@ -69,7 +69,7 @@ class FlashMessageMixIn(_Base):
 
     def _keep(self, waiting: list[Message]) -> None:
         if self._headers_written:
-            raise RuntimeError("Flash messages travel in a cookie, and the response's header has left already.")
+            raise RuntimeError("Flash messages serve in a cookie, and the response's header has left already.")
         self._flash_said = waiting
         is_secure = self.request.protocol == "https"
         if waiting:

@@ -9,7 +9,7 @@ from operator import length_hint
 from types import TracebackType
 from typing import Any
 
-from torngas_aio._closing import is_imposed
+from torngas_aio._cleanup import is_imposed
 from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
 
 __all__ = ["IDLE", "NOTHING", "PipelineRun", "RouteStages"]

@@ -3,7 +3,7 @@
     router.py   ApplicationRouter: rules in, `Resolved` out; hosts, nesting, foreign targets
     index.py    PathIndex: the routes that could match a path, whatever their number
     shape.py    what a pattern must look like: its literal parts and the gaps between
-    route.py    Route and Resolved, the values that travel
+    route.py    Route and Resolved, the values that serve
 
 Begin with `ApplicationRouter.resolve`.
 """

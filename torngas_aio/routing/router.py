@@ -24,8 +24,8 @@ from tornado.routing import AnyMatches, PathMatches, ReversibleRuleRouter, Rule
 from tornado.web import RequestHandler
 
 from torngas_aio.exception import UrlError
+from torngas_aio.routing.matchers import ForeignLeaf, HandlerLeaf, MatcherStep, PathStep, Resolver, Step
 from torngas_aio.routing.route import NO_KWARGS, Resolved, Route, host_of, pattern_of, reverse_with_slash
-from torngas_aio.routing.steps import ForeignLeaf, HandlerLeaf, MatcherStep, PathStep, Resolver, Step
 
 __all__ = ["ApplicationRouter"]
 

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from torngas_aio.cache.backends.store import Versioned
+from torngas_aio.cache.store import Versioned
 from torngas_aio.exception import CacheUnavailable, SessionError
-from torngas_aio.session.record import Changes, Record
-from torngas_aio.session.ticket import Ticket, new_id
+from torngas_aio.session.changes import Changes, Record
+from torngas_aio.session.token import Token, new_id
 
 if TYPE_CHECKING:
     from torngas_aio.session.store import SessionStore
@@ -34,7 +34,7 @@ class Session(MutableMapping[str, Any]):
 
     __slots__ = (
         "_address", "_changes", "_data", "_ended", "_error", "_is_settled", "_is_unkept", "_old_id", "_on_change",
-        "_record", "_saving", "_seen", "_session_id", "_store", "_ticket", "_was_ended", "_watched",
+        "_record", "_saving", "_seen", "_session_id", "_store", "_token", "_was_ended", "_watched",
     )  # fmt: skip
 
     def __init__(
@@ -43,7 +43,7 @@ class Session(MutableMapping[str, Any]):
         self._store = store
         self._address = address
         self._on_change = on_change
-        self._ticket: Ticket | None = None
+        self._token: Token | None = None
         self._ended: list[tuple[str, str]] = []
         self._error: CacheUnavailable | None = None  # the store was down when the session was opened
         self._is_unkept = False  # something was changed that can never be saved, because it was down
@@ -187,7 +187,7 @@ class Session(MutableMapping[str, Any]):
         if self._record is not None and ended_id is not None:
             self._ended.append((ended_id, self._record.user))
         self._forget()
-        if self._ticket is not None:
+        if self._token is not None:
             self._changed()
 
     def cycle_id(self) -> None:
@@ -233,11 +233,11 @@ class Session(MutableMapping[str, Any]):
 
     # For the store
 
-    def _adopt(self, ticket: Ticket, seen: Versioned, record: Record) -> None:
-        self._session_id = ticket.session_id
+    def _adopt(self, token: Token, seen: Versioned, record: Record) -> None:
+        self._session_id = token.session_id
         self._seen = seen
         self._record = record
-        self._data = dict(record.data)  # the record stays as it was read, for `Writers` to apply changes to
+        self._data = dict(record.data)  # the record stays as it was read, for `WriteQueue` to apply changes to
 
     def _take_changes(self) -> Changes:
         """Return what is to be written, apart from the application's objects, and start a new list.

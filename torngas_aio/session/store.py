@@ -13,17 +13,16 @@ import time
 from collections.abc import Callable, Iterable
 
 from torngas_aio.cache.backends.base import BaseCache
-from torngas_aio.cache.backends.store import Versioned
+from torngas_aio.cache.store import Versioned
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.logger import DEGRADED_SECONDS, OutageLog
+from torngas_aio.session.changes import Changes, Record
 from torngas_aio.session.config import SessionConfig
-from torngas_aio.session.cookie import SessionCookie
-from torngas_aio.session.record import Changes, Record
+from torngas_aio.session.record_store import open_record_store
 from torngas_aio.session.session import Session
-from torngas_aio.session.ticket import Ticket, TicketOffice
+from torngas_aio.session.token import SessionCookie, Token, TokenSigner
 from torngas_aio.session.users import UserIndex
-from torngas_aio.session.vault import open_vault
-from torngas_aio.session.writers import Writers
+from torngas_aio.session.write_queue import WriteQueue
 
 __all__ = ["SessionStore"]
 
@@ -50,11 +49,11 @@ class SessionStore:
     def __init__(self, cache: BaseCache, config: SessionConfig) -> None:
         self.config = config
         self.clock: Callable[[], float] = time.time
-        self._vault = open_vault(cache)
-        self._writers = Writers(self._vault, config.serializer, config.max_bytes)
-        self._users = UserIndex(self._vault)
+        self._record_store = open_record_store(cache)
+        self._writers = WriteQueue(self._record_store, config.serializer, config.max_bytes)
+        self._users = UserIndex(self._record_store)
         self._cookie = SessionCookie(config)
-        self._office = TicketOffice(config.secret_key, config.session_version)
+        self._office = TokenSigner(config.secret_key, config.session_version)
 
     async def open(
         self, cookies: Iterable[str], address: str = "", on_change: Callable[[Session], None] | None = None
@@ -73,19 +72,19 @@ class SessionStore:
             CacheUnavailable: The store does not answer and SESSION['when_unavailable'] is 'fail'.
         """
         session = Session(self, address, on_change)
-        tickets = self._tickets(cookies)
-        if not tickets:
+        tokens = self._tickets(cookies)
+        if not tokens:
             return session
-        session._ticket = tickets[0]
+        session._token = tokens[0]
         try:
-            if len(tickets) > 1:
-                session._ticket = await self._first_alive(tickets, address)
-            await self._load(session, session._ticket)
+            if len(tokens) > 1:
+                session._token = await self._first_alive(tokens, address)
+            await self._load(session, session._token)
         except CacheUnavailable as exc:
             if self.config.fails_when_down:
                 raise
             session._error = exc
-            _outages.report(self._vault.label, "Requests go on with empty sessions: %s", exc)
+            _outages.report(self._record_store.label, "Requests go on with empty sessions: %s", exc)
         return session
 
     async def save(self, session: Session) -> None:
@@ -105,25 +104,25 @@ class SessionStore:
 
     def set_cookie(self, session: Session) -> str | None:
         """Return the Set-Cookie header that the response to *session*'s request needs, None for none."""
-        record, ticket, session_id = session._record, session._ticket, session._session_id
+        record, token, session_id = session._record, session._token, session._session_id
         if record is None or session_id is None:
             return self.end_cookie(session)
         now = int(self.clock())
-        is_same = ticket is not None and ticket.session_id == session_id and ticket.life == record.life
-        if ticket is not None and is_same and not self._is_ageing(ticket, now):
+        is_same = token is not None and token.session_id == session_id and token.life == record.life
+        if token is not None and is_same and not self._is_ageing(token, now):
             return None
         return self._cookie.line(
-            self._office.write(Ticket(session_id, record.life, now if record.life else 0)), record.life
+            self._office.write(Token(session_id, record.life, now if record.life else 0)), record.life
         )
 
     def end_cookie(self, session: Session) -> str | None:
         """Return the Set-Cookie header that takes the cookie of *session* back, None unless `expired` was called."""
         # A cookie that merely leads nowhere stays: a newer one may be on its way in another response.
-        return self._cookie.taken_back if session._ticket is not None and session._was_ended else None
+        return self._cookie.taken_back if session._token is not None and session._was_ended else None
 
     async def revoke(self, session_id: str) -> None:
         """End the session *session_id* wherever it is in use; requests that are under way cannot bring it back."""
-        await self._vault.delete(self._vault.session_key(session_id))
+        await self._record_store.delete(self._record_store.session_key(session_id))
 
     async def revoke_user(self, user: object, keep: str | None = None) -> int:
         """End every session that `bind_user` gave to *user*; return how many were alive.
@@ -139,12 +138,12 @@ class SessionStore:
         async def end(ids: list[str]) -> None:
             nonlocal ended, is_kept
             is_kept = is_kept or keep in ids
-            keys = [self._vault.session_key(session_id) for session_id in ids if session_id != keep]
+            keys = [self._record_store.session_key(session_id) for session_id in ids if session_id != keep]
             for start in range(0, len(keys), _REVOKED_AT_ONCE):
                 share = keys[start : start + _REVOKED_AT_ONCE]
-                found = await self._vault.get_many(share)
+                found = await self._record_store.get_many(share)
                 ended += sum(Record.load(data, self.config.serializer) is not None for data in found.values())
-                await self._vault.delete(*share)
+                await self._record_store.delete(*share)
 
         await self._users.forget(str(user), end)
         if keep is not None and is_kept:
@@ -153,45 +152,45 @@ class SessionStore:
 
     # Opening
 
-    def _tickets(self, cookies: Iterable[str]) -> list[Ticket]:
+    def _tickets(self, cookies: Iterable[str]) -> list[Token]:
         """Return what the first validly signed of *cookies* say, one of each session."""
-        found: dict[str, Ticket] = {}
+        found: dict[str, Token] = {}
         for cookie in cookies:
-            ticket = self._office.read(cookie)
-            if ticket is not None:
-                found.setdefault(ticket.session_id, ticket)
+            token = self._office.read(cookie)
+            if token is not None:
+                found.setdefault(token.session_id, token)
                 if len(found) == _COOKIES_LOOKED_AT:
                     break
         return list(found.values())
 
-    async def _first_alive(self, tickets: list[Ticket], address: str) -> Ticket:
-        """Return the first of *tickets* whose session is alive, the first of all when none is; one round trip."""
-        keys = [self._vault.session_key(ticket.session_id) for ticket in tickets]
-        found = await self._vault.get_many(keys)
-        for key, ticket in zip(keys, tickets, strict=True):
+    async def _first_alive(self, tokens: list[Token], address: str) -> Token:
+        """Return the first of *tokens* whose session is alive, the first of all when none is; one round trip."""
+        keys = [self._record_store.session_key(token.session_id) for token in tokens]
+        found = await self._record_store.get_many(keys)
+        for key, token in zip(keys, tokens, strict=True):
             record = Record.load(found[key], self.config.serializer) if key in found else None
             if record is not None and self._is_valid(record, address):
-                return ticket
-        return tickets[0]
+                return token
+        return tokens[0]
 
-    async def _load(self, session: Session, ticket: Ticket) -> None:
-        key = self._vault.session_key(ticket.session_id)
-        life = ticket.life or Record(0, 0).idle_seconds
-        seen = await self._vault.read(key, life)
+    async def _load(self, session: Session, token: Token) -> None:
+        key = self._record_store.session_key(token.session_id)
+        life = token.life or Record(0, 0).idle_seconds
+        seen = await self._record_store.read(key, life)
         record = None if seen is None else Record.load(seen.data, self.config.serializer)
         if seen is None or record is None:
             return
         if not self._is_valid(record, session._address):
-            await self._vault.delete(key)
+            await self._record_store.delete(key)
             return
-        if record.life != ticket.life:  # the answer that brought the newer cookie was lost
-            await self._vault.touch(key, record.idle_seconds)
-        session._adopt(ticket, seen, record)
-        if self._is_ageing(ticket, self.clock()):
+        if record.life != token.life:  # the answer that brought the newer cookie was lost
+            await self._record_store.touch(key, record.idle_seconds)
+        session._adopt(token, seen, record)
+        if self._is_ageing(token, self.clock()):
             session._changed()
 
-    def _is_ageing(self, ticket: Ticket, now: float) -> bool:
-        return bool(ticket.life) and now - ticket.issued >= ticket.life * _RENEWED_AFTER
+    def _is_ageing(self, token: Token, now: float) -> bool:
+        return bool(token.life) and now - token.issued >= token.life * _RENEWED_AFTER
 
     def _is_valid(self, record: Record, address: str) -> bool:
         limit = self.config.absolute_expires
@@ -234,7 +233,7 @@ class SessionStore:
         if user:
             await self._users.add(user, session_id)
         former, seen, session._seen = record.user, session._seen, None
-        is_kept = await self._writers.write(self._vault.session_key(session_id), seen, changes, record)
+        is_kept = await self._writers.write(self._record_store.session_key(session_id), seen, changes, record)
         if is_kept and user:
             is_kept = await self._is_still_noted(user, session_id)
         if not is_kept:
@@ -250,9 +249,9 @@ class SessionStore:
         Cut off in between, the old id still holds what it held: nothing of this request. Another login of the
         same session, under way at the same time, finds the data under the old id and gets an id of its own.
         """
-        new_id, old_key = session._session_id, self._vault.session_key(old_id)
+        new_id, old_key = session._session_id, self._record_store.session_key(old_id)
         assert new_id is not None
-        seen = session._seen if session._seen is not None else await self._vault.read(old_key)
+        seen = session._seen if session._seen is not None else await self._record_store.read(old_key)
         session._seen = None
         is_moved = False
         while not is_moved:
@@ -264,13 +263,13 @@ class SessionStore:
                 return
             await self._insert(new_id, moved)
             if renewed is not None and seen is not None:
-                swap = await self._vault.swap(old_key, renewed, seen.token, _RENEWED_SECONDS)
+                swap = await self._record_store.swap(old_key, renewed, seen.token, _RENEWED_SECONDS)
                 is_moved, now = swap.is_done, swap.current
             else:  # gone or renewed: so it must still be, or the user was revoked meanwhile
-                now = await self._vault.read(old_key)
+                now = await self._record_store.read(old_key)
                 is_moved = (now and now.data) == (seen and seen.data)
             if not is_moved:  # another request was faster: take its changes along
-                await self._vault.delete(self._vault.session_key(new_id))
+                await self._record_store.delete(self._record_store.session_key(new_id))
                 seen = now
         session._old_id = None
         self._note(record, changes)
@@ -290,24 +289,24 @@ class SessionStore:
 
     async def _insert(self, session_id: str, record: Record) -> None:
         """Put a new record; that of a user who was revoked meanwhile does not stay."""
-        key = self._vault.session_key(session_id)
+        key = self._record_store.session_key(session_id)
         data = record.dump(self.config.serializer, self.config.max_bytes)
         if record.user:
             await self._users.add(record.user, session_id)
-        if not await self._vault.add(key, data, record.idle_seconds):  # left by a save whose answer was lost
-            await self._vault.delete(key)
-            await self._vault.add(key, data, record.idle_seconds)
+        if not await self._record_store.add(key, data, record.idle_seconds):  # left by a save whose answer was lost
+            await self._record_store.delete(key)
+            await self._record_store.add(key, data, record.idle_seconds)
         if record.user and not await self._is_still_noted(record.user, session_id):
             logger.warning("All sessions of a user were revoked while one of them began; it was ended too.")
 
     async def _is_still_noted(self, user: str, session_id: str) -> bool:
         if await self._users.has(user, session_id):
             return True
-        await self._vault.delete(self._vault.session_key(session_id))
+        await self._record_store.delete(self._record_store.session_key(session_id))
         return False
 
     async def _end(self, session_id: str, user: str) -> None:
-        await self._vault.delete(self._vault.session_key(session_id))
+        await self._record_store.delete(self._record_store.session_key(session_id))
         if user:
             await self._users.remove(user, session_id)
 

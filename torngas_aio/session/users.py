@@ -16,8 +16,8 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from torngas_aio.cache.backends.store import Versioned
-from torngas_aio.session.vault import Vault
+from torngas_aio.cache.store import Versioned
+from torngas_aio.session.record_store import RecordStore
 
 __all__ = ["UserIndex"]
 
@@ -42,8 +42,8 @@ class _Leaf:
 class UserIndex:
     """The session ids by user key."""
 
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+    def __init__(self, record_store: RecordStore) -> None:
+        self._record_store = record_store
 
     async def add(self, user: str, session_id: str) -> None:
         """Note *session_id* as one of *user*'s."""
@@ -76,13 +76,13 @@ class UserIndex:
         store fails, another call finds everything again.
         """
         root = self._root(user)
-        while (seen := await self._vault.read(root)) is not None:
+        while (seen := await self._record_store.read(root)) is not None:
             ids, lists = await self._collected(root, seen.data)
             await end(ids)
-            if await self._vault.drop(root, seen.token):
+            if await self._record_store.drop(root, seen.token):
                 late, lists = await self._collected(root, seen.data) if lists else ([], lists)
                 await end(sorted(set(late) - set(ids)))
-                await self._vault.delete(*lists)
+                await self._record_store.delete(*lists)
                 return
 
     async def _leaf(self, user: str, session_id: str) -> _Leaf:
@@ -90,7 +90,7 @@ class UserIndex:
         root = key = self._root(user)
         depth = 0
         while True:
-            seen = await self._vault.read(key)
+            seen = await self._record_store.read(key)
             ids = [] if seen is None else _ids(seen.data)
             if isinstance(ids, list) or depth >= _DEEPEST:  # deeper than that nothing of ours stands
                 return _Leaf(key, depth, seen, ids if isinstance(ids, list) else [])
@@ -101,10 +101,10 @@ class UserIndex:
         """Write *ids* unless the list has changed since it was read; tell whether they stand there."""
         data = json.dumps(ids).encode()
         if leaf.seen is None:
-            return not ids or await self._vault.add(leaf.key, data, None)
+            return not ids or await self._record_store.add(leaf.key, data, None)
         if not ids:
-            return await self._vault.drop(leaf.key, leaf.seen.token)
-        return ids == leaf.ids or (await self._vault.swap(leaf.key, data, leaf.seen.token, None)).is_done
+            return await self._record_store.drop(leaf.key, leaf.seen.token)
+        return ids == leaf.ids or (await self._record_store.swap(leaf.key, data, leaf.seen.token, None)).is_done
 
     async def _split(self, user: str, leaf: _Leaf, ids: list[str]) -> bool:
         """Put *ids* into lists below *leaf*, unless it has changed since it was read; tell whether that was done."""
@@ -113,17 +113,17 @@ class UserIndex:
         shares: dict[str, list[str]] = {}
         for each in ids:
             shares.setdefault(_below(self._root(user), nonce, each[leaf.depth : leaf.depth + 1]), []).append(each)
-        await _all(self._vault.add(key, json.dumps(share).encode(), None) for key, share in shares.items())
+        await _all(self._record_store.add(key, json.dumps(share).encode(), None) for key, share in shares.items())
         data = json.dumps(nonce).encode()
-        is_done = (await self._vault.swap(leaf.key, data, leaf.seen.token, None)).is_done
+        is_done = (await self._record_store.swap(leaf.key, data, leaf.seen.token, None)).is_done
         if not is_done:
-            await self._vault.delete(*shares)
+            await self._record_store.delete(*shares)
         return is_done
 
     async def _alive(self, ids: list[str]) -> list[str]:
         """Return *ids* without those whose sessions have ended; the newest stay in any case."""
-        keys = {self._vault.session_key(each): each for each in ids[:-_UNDER_WAY]}
-        found = {keys[key] for key in await self._vault.get_many(keys)}
+        keys = {self._record_store.session_key(each): each for each in ids[:-_UNDER_WAY]}
+        found = {keys[key] for key in await self._record_store.get_many(keys)}
         return [*(each for each in ids[:-_UNDER_WAY] if each in found), *ids[-_UNDER_WAY:]]
 
     async def _collected(self, root: str, data: bytes) -> tuple[list[str], list[str]]:
@@ -136,14 +136,14 @@ class UserIndex:
             ids += [each for node in nodes if isinstance(node, list) for each in node]
             nonces = dict.fromkeys(node for node in nodes if isinstance(node, str))
             keys = [key for nonce in nonces for key in _all_below(root, nonce) if key not in lists]
-            found = await self._vault.get_many(keys) if keys else {}
+            found = await self._record_store.get_many(keys) if keys else {}
             lists |= dict.fromkeys(found)
             stored = list(found.values())
         return ids, list(lists)
 
     def _root(self, user: str) -> str:
         digest = hashlib.blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16)
-        return self._vault.user_key(digest.hexdigest())
+        return self._record_store.user_key(digest.hexdigest())
 
 
 def _below(root: str, nonce: str, letter: str) -> str:

@@ -1,4 +1,4 @@
-"""Jinja2 behind the house's contract.
+"""Jinja2 behind the house's base.
 
                     ┌─ nothing in it can await ─► environment without enable_async   (a quarter less time)
     file ─ analysis ┤
@@ -23,25 +23,25 @@ from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
 
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
-from torngas_aio.template import contract
-from torngas_aio.template._jinja2_analysis import Shipped, analyse
-from torngas_aio.template._jinja2_environment import (
+from torngas_aio.template import base
+from torngas_aio.template.base import STREAM_BYTES
+from torngas_aio.template.cooperative import CooperativeTemplate, MustAwait, slices_of
+from torngas_aio.template.jinja2.analysis import Shipped, analyse
+from torngas_aio.template.jinja2.environment import (
     ENGINE_OPTIONS,
     OUR_OPTIONS,
     WatchedFiles,
     environments,
     object_of,
 )
-from torngas_aio.template.contract import STREAM_BYTES
+from torngas_aio.template.loading import safe_name
 from torngas_aio.template.options import refuse_unknown
-from torngas_aio.template.paths import safe_name
-from torngas_aio.template.sliced import MustAwait, SlicedTemplate, slices_of
 from torngas_aio.template.values import Shape, awaited, driven, shape_of
 
 __all__ = ["Jinja2Template", "Jinja2TemplateLoader"]
 
 
-class Jinja2Template(SlicedTemplate):
+class Jinja2Template(CooperativeTemplate):
     """A compiled Jinja2 template, in one environment or in both."""
 
     def __init__(self, loader: "Jinja2TemplateLoader", name: str) -> None:
@@ -162,7 +162,7 @@ class Jinja2Template(SlicedTemplate):
         return context.blocks[name][0](context)
 
 
-class Jinja2TemplateLoader(contract.TemplateLoader):
+class Jinja2TemplateLoader(base.TemplateLoader):
     """Loads Jinja2 templates from one directory.
 
     Args:
@@ -181,7 +181,7 @@ class Jinja2TemplateLoader(contract.TemplateLoader):
     def __init__(self, template_path: str, **options: Any) -> None:
         refuse_unknown(options, (*ENGINE_OPTIONS, *OUR_OPTIONS), "Jinja2")
         self.root = Path(template_path)
-        self.offload_bytes = contract.take_offload_bytes(options)
+        self.offload_bytes = base.take_offload_bytes(options)
         self.may_await = bool(options.get("enable_async", True))
         is_checking = bool(options.get("auto_reload", options.get("filesystem_checks", False)))
         self._most = options.get("cache_size", 400)

@@ -1,4 +1,4 @@
-"""Mako behind the house's contract.
+"""Mako behind the house's base.
 
     file ─► mako.lookup.TemplateLookup (compiles, keeps, checks) ─► render function ─► buffer
 
@@ -23,12 +23,10 @@ from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
 from mako.runtime import Context
 
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
-from torngas_aio.template import contract
-from torngas_aio.template.cachedir import private_directory
-from torngas_aio.template.files import FileWatch
+from torngas_aio.template import base
+from torngas_aio.template.cooperative import SLICE_PARTS
+from torngas_aio.template.loading import FileWatch, private_directory, safe_name
 from torngas_aio.template.options import refuse_unknown
-from torngas_aio.template.paths import safe_name
-from torngas_aio.template.sliced import SLICE_PARTS
 from torngas_aio.template.values import awaited
 
 __all__ = ["MakoTemplate", "MakoTemplateLoader"]
@@ -40,7 +38,7 @@ _ENGINE_OPTIONS = tuple(
 )
 
 
-class MakoTemplate(contract.Template):
+class MakoTemplate(base.Template):
     """A compiled Mako template.
 
     Its `names` are not known: `<%include>` and `<%inherit>` may choose their file when the page is made.
@@ -74,7 +72,7 @@ class MakoTemplate(contract.Template):
 
     async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
         page = await anyio.to_thread.run_sync(partial(self._make, await awaited(values)))
-        for part in contract.parts_of(page):
+        for part in base.parts_of(page):
             yield part
 
     def _make(self, values: Mapping[str, Any]) -> bytes:
@@ -105,7 +103,7 @@ class MakoTemplate(contract.Template):
         return None if is_dynamic else frozenset(parts)
 
 
-class MakoTemplateLoader(contract.TemplateLoader):
+class MakoTemplateLoader(base.TemplateLoader):
     """Loads Mako templates from one directory.
 
     Args:
@@ -122,7 +120,7 @@ class MakoTemplateLoader(contract.TemplateLoader):
     def __init__(self, template_path: str, **options: Any) -> None:
         refuse_unknown(options, (*_ENGINE_OPTIONS, "module_directory"), "Mako")
         self.root = Path(template_path)
-        self.offload_bytes = contract.take_offload_bytes(options)
+        self.offload_bytes = base.take_offload_bytes(options)
         self._given = {name: options[name] for name in _ENGINE_OPTIONS if name in options}
         if self._given.get("default_filters") is None:
             self._given["default_filters"] = ["h"] if options.get("autoescape", True) else ["str"]

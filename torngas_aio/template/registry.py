@@ -9,7 +9,7 @@ from typing import Any
 
 from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError
-from torngas_aio.template.contract import TemplateLoader
+from torngas_aio.template.base import TemplateLoader
 
 __all__ = ["create_loader"]
 

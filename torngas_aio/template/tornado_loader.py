@@ -1,4 +1,4 @@
-"""Tornado's own engine behind the house's contract.
+"""Tornado's own engine behind the house's base.
 
     file ─► tornado.template (parses, generates Python) ─► one function ─► called with its values as globals
 
@@ -21,19 +21,18 @@ from tornado import escape, template
 from tornado.util import ObjectDict
 
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
-from torngas_aio.template import contract
+from torngas_aio.template import base
 from torngas_aio.template._tornado_code import as_parts, in_short, template_line, with_await
-from torngas_aio.template.contract import STREAM_BYTES
-from torngas_aio.template.files import FileWatch
+from torngas_aio.template.base import STREAM_BYTES
+from torngas_aio.template.cooperative import CooperativeTemplate
+from torngas_aio.template.loading import FileWatch, safe_name
 from torngas_aio.template.options import refuse_unknown
-from torngas_aio.template.paths import safe_name
-from torngas_aio.template.sliced import SlicedTemplate
 from torngas_aio.template.values import Shape, awaited, driven
 
 __all__ = ["TornadoTemplate", "TornadoTemplateLoader"]
 
 
-class TornadoTemplate(SlicedTemplate, template.Template):
+class TornadoTemplate(CooperativeTemplate, template.Template):
     """A compiled template of Tornado's language."""
 
     _may_begin_anew = False  # what stands in it is Python, and may do anything
@@ -150,7 +149,7 @@ class TornadoTemplate(SlicedTemplate, template.Template):
         }
 
 
-class TornadoTemplateLoader(template.Loader, contract.TemplateLoader):
+class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
     """Loads templates of Tornado's language from one directory.
 
     Args:
@@ -164,7 +163,7 @@ class TornadoTemplateLoader(template.Loader, contract.TemplateLoader):
 
     def __init__(self, template_path: str, **options: Any) -> None:
         refuse_unknown(options, ("whitespace", "namespace"), "Tornado")
-        self.offload_bytes = contract.take_offload_bytes(options)
+        self.offload_bytes = base.take_offload_bytes(options)
         self._is_checking = bool(options.get("filesystem_checks", False))
         self._watches: dict[str, FileWatch] = {}
         self._open: list[set[str]] = []

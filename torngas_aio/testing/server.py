@@ -15,7 +15,7 @@ from torngas_aio.checks import missing_secrets
 from torngas_aio.i18n import load_translations
 from torngas_aio.settings_manager import load_settings, settings
 from torngas_aio.urlhelper import load_app_urls
-from torngas_aio.webserver.doors import make_door
+from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.serving import serving
 
 __all__ = ["listen", "made_application"]
@@ -59,7 +59,7 @@ async def listen(application: Application, http_server: str, options: Mapping[st
     if settings.TRANSLATIONS:
         await anyio.to_thread.run_sync(load_translations, settings.TRANSLATIONS_CONF)
     trusted = {"trusted_proxies": settings.TRUSTED_PROXIES, "trusted_headers": settings.TRUSTED_PROXY_HEADERS}
-    door = make_door(application, http_server, **{**trusted, **options})
+    door = make_backend(application, http_server, **{**trusted, **options})
     sockets = bind_sockets(0, "127.0.0.1")
     port: int = sockets[0].getsockname()[1]
     async with serving(application, door, sockets, graceful_seconds=GRACEFUL_SECONDS):

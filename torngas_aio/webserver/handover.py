@@ -13,8 +13,8 @@ import tempfile
 import time
 from typing import Any
 
-from torngas_aio.cache.backends.shelf import Entry, Kind, Location
-from torngas_aio.session.vault import RECORD_HEADS
+from torngas_aio.cache.lru import Entry, Kind, Location
+from torngas_aio.session.record_store import RECORD_HEADS
 
 __all__ = ["hand_over", "take_over"]
 

@@ -22,7 +22,7 @@ from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
-from torngas_aio._closing import CLOSE_SECONDS, cancel_tasks, close_safely
+from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely
 
 __all__ = ["LoopRunner", "Watchdog", "new_event_loop"]
 

@@ -25,14 +25,14 @@ from torngas_aio.logger import init_logging, shutdown_logging
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.urlhelper import load_app_urls
+from torngas_aio.webserver.backends import ServerBackend, backend_kind, make_backend
 from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
-from torngas_aio.webserver.doors import FrontDoor, door_kind, make_door
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
 from torngas_aio.webserver.options import define_options, log_options, parse_options, refuse_words, workers_wanted
 from torngas_aio.webserver.reloading import end_trial, is_reloading, is_trial, start_reloading
 from torngas_aio.webserver.runner import LoopRunner
-from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving, settled_memory
+from torngas_aio.webserver.serving import Stopping, frozen_gc, run_until_stopped, serving
 from torngas_aio.webserver.sockets import addresses_of, is_reachable, tls_context
 from torngas_aio.webserver.validation import service_findings
 
@@ -69,7 +69,7 @@ class Server:
         self._arguments = arguments
         self.urls: list[Any] | None = None
         self.application: Application | None = None
-        self.http_server: FrontDoor | None = None
+        self.http_server: ServerBackend | None = None
         self.cautions: list[str] = []
         self._listeners = Listeners()
         self._is_tls = False
@@ -150,7 +150,7 @@ class Server:
             logger.warning("%s", caution)
         return self.application
 
-    def load_httpserver(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> FrontDoor:
+    def load_httpserver(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> ServerBackend:
         """Make the HTTP server and bind the sockets that the options ask for; return the server.
 
         Args:
@@ -173,7 +173,7 @@ class Server:
         kwargs.setdefault("xheaders", settings.XHEADERS)
         kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
         kwargs.setdefault("trusted_headers", settings.TRUSTED_PROXY_HEADERS)
-        self.http_server = make_door(self.application, options.http_server, **kwargs)
+        self.http_server = make_backend(self.application, options.http_server, **kwargs)
         self._is_tls = kwargs.get("ssl_options") is not None
         self._listeners = Listeners.open(**binding) if sockets is None else Listeners(sockets)
         if settings.DEBUG and is_reachable(self.sockets):
@@ -267,7 +267,7 @@ class Server:
     def print_settings_info(self) -> None:
         """Write the start banner to stdout: versions, locale, apps, template engine, URL."""
         loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
-        kind = door_kind(options.http_server)
+        kind = backend_kind(options.http_server)
         sys.stdout.write(settings_info(settings, self.addresses, loop=loop, http_server=kind) + "\n")
         sys.stdout.flush()
 
@@ -331,7 +331,7 @@ class Server:
             drain_seconds=options.drain_seconds,
             code=f"the code that process {os.getpid()} loaded at {time.strftime('%Y-%m-%d %H:%M:%S')}",
         )
-        with settled_memory():  # before they are forked: what no collection touches, they share
+        with frozen_gc():  # before they are forked: what no collection touches, they share
             status = supervisor.run()
         if status:
             raise SystemExit(status)

@@ -24,17 +24,17 @@ from typing import Any
 import anyio.to_thread
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from torngas_aio._closing import CLOSE_SECONDS, cancel_tasks, close_safely
+from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler.websocket import SERVICE_RESTART
 from torngas_aio.http.unix_sockets import UnixListener
+from torngas_aio.webserver.backends import ServerBackend, make_backend
 from torngas_aio.webserver.building import application_secret_faults
-from torngas_aio.webserver.doors import FrontDoor, make_door
 from torngas_aio.webserver.runner import Watchdog
 from torngas_aio.webserver.sockets import DEFAULT_BACKLOG, LOOPBACK, bind
 
-__all__ = ["GRACEFUL_SECONDS", "Stopping", "run_until_stopped", "serve", "serving", "settled_memory"]
+__all__ = ["GRACEFUL_SECONDS", "Stopping", "frozen_gc", "run_until_stopped", "serve", "serving"]
 
 logger = logging.getLogger("torngas_aio.server")
 
@@ -75,7 +75,7 @@ class Stopping:
 @contextlib.asynccontextmanager
 async def serving(
     application: Any,
-    door: FrontDoor,
+    door: ServerBackend,
     sockets: Iterable[socket.socket],
     *,
     graceful_seconds: float = GRACEFUL_SECONDS,
@@ -123,7 +123,7 @@ async def serving(
 
 async def run_until_stopped(
     application: Any,
-    door: FrontDoor,
+    door: ServerBackend,
     sockets: Iterable[socket.socket],
     *,
     graceful_seconds: float = GRACEFUL_SECONDS,
@@ -165,7 +165,7 @@ async def run_until_stopped(
         try:
             async with serving(application, door, sockets, stopping=stopping):
                 is_ready = True
-                with settled_memory():
+                with frozen_gc():
                     if on_ready is not None:
                         on_ready()
                     await stop.wait()
@@ -176,7 +176,7 @@ async def run_until_stopped(
 
 
 @contextlib.contextmanager
-def settled_memory() -> Iterator[None]:
+def frozen_gc() -> Iterator[None]:
     """Leave all that is in memory now out of every garbage collection while the block runs.
 
     Modules, settings and mappers stay for as long as the process does. Without this the collector goes through all of
@@ -228,7 +228,7 @@ async def serve(
     elif sockets is None:  # a name server that does not answer must not hold a cancellation up
         sockets = await anyio.to_thread.run_sync(bind, port, address, abandon_on_cancel=True)
     try:
-        door = make_door(application, http_server, **arguments)
+        door = make_backend(application, http_server, **arguments)
         async with serving(application, door, sockets, stopping=Stopping(graceful_timeout, drain_seconds)):
             if on_ready is not None:
                 on_ready()
@@ -263,7 +263,7 @@ async def _unless_stopped(start: Callable[[], Awaitable[Any]], stop: asyncio.Eve
     starting.result()
 
 
-async def _end(application: Any, door: FrontDoor, stopping: Stopping) -> None:
+async def _end(application: Any, door: ServerBackend, stopping: Stopping) -> None:
     """End in order, or at once when told to hurry."""
     ending = asyncio.ensure_future(_end_in_order(application, door, stopping))  # owned: awaited below in every case
     hurried = asyncio.ensure_future(stopping.hurry.wait())
@@ -280,7 +280,7 @@ async def _end(application: Any, door: FrontDoor, stopping: Stopping) -> None:
         ending.result()
 
 
-async def _end_in_order(application: Any, door: FrontDoor, stopping: Stopping) -> None:
+async def _end_in_order(application: Any, door: ServerBackend, stopping: Stopping) -> None:
     """Tell streams and sockets, let the proxies notice, then finish requests and after them background tasks."""
     loop = asyncio.get_running_loop()
     if (is_stopping := getattr(application, "is_stopping", None)) is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from torngas_aio.cache.backends.filecache import FileBasedCache
-from torngas_aio.cache.backends.folder import Folder, FolderBusy
+from torngas_aio.cache.file_store import FileStore, FileStoreBusy
 from torngas_aio.exception import CacheUnavailable, ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +34,7 @@ def files(cache: FileBasedCache) -> list[Path]:
 @asynccontextmanager
 async def held(folder: Path, key: str) -> AsyncIterator[Path]:
     """Somebody else's lock on *key*; gives the path of its draft."""
-    lock = Folder(folder, time.time, 5)._locked(key)
+    lock = FileStore(folder, time.time, 5)._locked(key)
     yield await asyncio.to_thread(lock.__enter__)
     await asyncio.to_thread(lock.__exit__, None, None, None)
 
@@ -155,7 +155,7 @@ async def test_a_full_disk_leaves_neither_the_old_value_nor_a_draft(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("torngas_aio.cache.backends.folder.os.utime", full)
+    monkeypatch.setattr("torngas_aio.cache.file_store.os.utime", full)
     with pytest.raises(CacheUnavailable, match="No space left"):
         await cache.set("key", "new")
     with pytest.raises(CacheUnavailable, match="No space left"):
@@ -171,7 +171,7 @@ async def test_reading_that_fails_is_an_error(cache: FileBasedCache, monkeypatch
     def failing(*args: object, **kwargs: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("torngas_aio.cache.backends.folder.os.open", failing)
+    monkeypatch.setattr("torngas_aio.cache.file_store.os.open", failing)
     with pytest.raises(CacheUnavailable, match="Too many open files"):
         await cache.get("key")
 
@@ -280,8 +280,8 @@ async def test_a_cancelled_call_has_happened_or_not_and_disturbs_nobody(cache: F
 
 WRITER = """
 import sys, time
-from torngas_aio.cache.backends.folder import Folder
-folder = Folder(sys.argv[1], time.time, 5)
+from torngas_aio.cache.file_store import FileStore
+folder = FileStore(sys.argv[1], time.time, 5)
 print("ready", flush=True)
 number = 0
 while True:
@@ -291,8 +291,8 @@ while True:
 
 COUNTER = """
 import sys, time
-from torngas_aio.cache.backends.folder import Folder
-folder = Folder(sys.argv[1], time.time, 10)
+from torngas_aio.cache.file_store import FileStore
+folder = FileStore(sys.argv[1], time.time, 10)
 for number in range(int(sys.argv[2])):
     folder.change(":1:n", lambda old: b"%d" % (int(old) + 1))
     is_done = False
@@ -320,7 +320,7 @@ async def test_writers_killed_in_the_middle_leave_no_torn_value_and_no_orphan(ca
                 writer.wait()
                 assert writer.stdout is not None
                 writer.stdout.close()
-            folder = Folder(cache.location, time.time, 1)
+            folder = FileStore(cache.location, time.time, 1)
             for number in range(7):
                 record = folder.find(f":1:k{number}")
                 if record is not None:
@@ -350,6 +350,6 @@ async def test_processes_count_and_swap_without_loss(cache: FileBasedCache) -> N
 
 
 def test_a_lock_without_patience_is_tried_once(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, time.time, 0)
-    with folder._locked("a"), pytest.raises(FolderBusy):
+    folder = FileStore(tmp_path, time.time, 0)
+    with folder._locked("a"), pytest.raises(FileStoreBusy):
         folder.put("a", b"x", 1)

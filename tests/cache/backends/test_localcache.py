@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts.cache.subject import Clock
 from torngas_aio.cache.backends.localcache import LocMemCache
-from torngas_aio.cache.backends.shelf import Kind, kind_of
+from torngas_aio.cache.lru import Kind, kind_of
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.services.memcached import MemcachedServer
-from torngas_aio.cache.backends import _memcached_node
-from torngas_aio.cache.backends._memcached_location import MemcachedLocation, read_location
-from torngas_aio.cache.backends._memcached_node import spelled
-from torngas_aio.cache.backends._memcached_ring import Ring
 from torngas_aio.cache.backends.memcached import MONTH_SECONDS, MemcachedCache, _exptime
+from torngas_aio.cache.memcached import node as nodes
+from torngas_aio.cache.memcached.location import MemcachedLocation, read_location
+from torngas_aio.cache.memcached.node import spelled
+from torngas_aio.cache.memcached.ring import Ring
 from torngas_aio.exception import ConfigError
 
 Make = Callable[..., MemcachedCache]
@@ -120,22 +120,22 @@ async def test_another_process_sees_a_clear_within_a_second(make: Make, monkeypa
     assert await there.get_many(data) == data
     await here.clear()
     assert await here.get_many(data) == {}
-    monkeypatch.setattr(_memcached_node, "FRESH_SECONDS", 0.0)
-    assert _memcached_node.FRESH_SECONDS < 1
+    monkeypatch.setattr(nodes, "FRESH_SECONDS", 0.0)
+    assert nodes.FRESH_SECONDS < 1
     assert await there.get_many(data) == {}
     assert await other.get_many(data) == data
     assert await there.raw_get("%session:1") == b"kept"
 
 
 def test_generations_are_asked_for_again_within_a_second() -> None:
-    assert 0 < _memcached_node.FRESH_SECONDS < 1
+    assert 0 < nodes.FRESH_SECONDS < 1
 
 
 @pytest.mark.memcached
 async def test_a_clear_is_not_undone_by_a_question_under_way(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make(KEY_PREFIX="race")
     await cache.set("key", "old")
-    monkeypatch.setattr(_memcached_node, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(nodes, "FRESH_SECONDS", 0.0)
     answers = await asyncio.gather(*(cache.get("key") for _ in range(20)), cache.clear())
     assert set(answers) <= {"old", None}
     assert await cache.get("key") is None

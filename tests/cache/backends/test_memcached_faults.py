@@ -17,9 +17,9 @@ from tests.contracts.session.visitor import Visitor
 from tests.services.memcached import MemcachedServer
 from tests.services.process import HOST
 from tests.services.proxy import Proxy
-from torngas_aio.cache.backends._memcached_link import MemcachedLink
 from torngas_aio.cache.backends.base import MISSING
 from torngas_aio.cache.backends.memcached import MemcachedCache
+from torngas_aio.cache.memcached.connection import MemcachedLink
 from torngas_aio.exception import CacheUnavailable, ValueTooLarge
 from torngas_aio.session import SessionConfig, SessionStore
 
@@ -293,7 +293,7 @@ async def test_a_session_whose_server_is_down_is_no_dead_one(make: Make, three: 
 
 
 def visitor_key(store: SessionStore, visitor: Visitor) -> str:
-    return store._vault.session_key(str(visitor.cookie).split(".")[0])
+    return store._record_store.session_key(str(visitor.cookie).split(".")[0])
 
 
 # Frozen, cut, cancelled

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis.asyncio.connection import Connection, DefaultParser, SSLConnection, UnixDomainSocketConnection
 
-from torngas_aio.cache.backends._redis_location import RedisLocation, read_location
+from torngas_aio.cache.redis.location import RedisLocation, read_location
 from torngas_aio.exception import ConfigError
 
 

@@ -116,14 +116,14 @@ async def test_a_failover_that_is_given_up_lets_calls_go_on(calm: RedisSentinels
     await cache.set("key", 1)
     watch = cache._watch
     assert watch is not None
-    await watch._hear("+try-failover", ["master", "another", HOST, "1"])
+    await watch._on_ready("+try-failover", ["master", "another", HOST, "1"])
     assert watch.is_settled
-    await watch._hear("+try-failover", ["master", calm.service, HOST, str(calm.first.port)])
+    await watch._on_ready("+try-failover", ["master", calm.service, HOST, str(calm.first.port)])
     assert not watch.is_settled
     waiting = asyncio.ensure_future(cache.get("key"))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    await watch._hear("-failover-abort-not-elected", ["master", calm.service, HOST, str(calm.first.port)])
+    await watch._on_ready("-failover-abort-not-elected", ["master", calm.service, HOST, str(calm.first.port)])
     assert await waiting == 1
     await cache.close()
     await cache.close()

@@ -35,7 +35,7 @@ from tests.db.basedb.conftest import asyncpg_may_look_for_its_files, params_of
 from tests.db.conftest import cluster, postgres, servers, sqlite
 from tests.db.support import configured, maria, pg
 from tests.services.mariadb import shared_cluster
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import Connector, session_scope
 

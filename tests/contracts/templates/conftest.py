@@ -91,7 +91,7 @@ def language(request: pytest.FixtureRequest) -> Language:
     return found
 
 
-class Folder:
+class FileStore:
     """A template directory and the loader on it."""
 
     def __init__(self, path: Path, language: Language) -> None:
@@ -127,5 +127,5 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, language: Language) -> Folder:
-    return Folder(tmp_path / "templates", language)
+def folder(tmp_path: Path, language: Language) -> FileStore:
+    return FileStore(tmp_path / "templates", language)

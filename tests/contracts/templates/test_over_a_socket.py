@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.templates.conftest import Folder, Language
+from tests.contracts.templates.conftest import FileStore, Language
 from torngas_aio.application import Application
 from torngas_aio.handler import StaticFileHandler, WebHandler
 from torngas_aio.i18n import load_translations
@@ -30,7 +30,7 @@ class Page(FlashMessageMixIn, WebHandler):
 class Client:
     """Starts applications on the folder's templates, and stops them at the end."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: FileStore) -> None:
         self.folder = folder
         self.values: dict[str, Any] = {}
 
@@ -63,7 +63,7 @@ class Client:
 
 
 @pytest.fixture
-def client(folder: Folder) -> Client:
+def client(folder: FileStore) -> Client:
     folder.path.mkdir()
     return Client(folder)
 

@@ -12,46 +12,46 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
-from tests.contracts.templates.conftest import Folder, Language
+from tests.contracts.templates.conftest import FileStore, Language
 from torngas_aio.exception import ArgumentError, ConfigError, TemplateNotFound, TemplateSyntaxError
-from torngas_aio.template.contract import STREAM_BYTES
+from torngas_aio.template.base import STREAM_BYTES
 from torngas_aio.template.position import place_of_frame
 
 
-async def test_values_are_escaped_unless_they_say_otherwise(folder: Folder) -> None:
+async def test_values_are_escaped_unless_they_say_otherwise(folder: FileStore) -> None:
     assert await folder.render("value", value="<b>&\"'") == "&lt;b&gt;&amp;&#34;&#39;"
     folder.loader.reset()
     assert await folder.render("raw", value="<b>") == "<b>"
 
 
-async def test_what_knows_its_own_html_is_not_escaped_again(folder: Folder) -> None:
+async def test_what_knows_its_own_html_is_not_escaped_again(folder: FileStore) -> None:
     assert await folder.render("value", value=Markup("<b>")) == "<b>"
 
 
-async def test_without_autoescape_values_stand_as_they_are(folder: Folder) -> None:
+async def test_without_autoescape_values_stand_as_they_are(folder: FileStore) -> None:
     folder.options = {"autoescape": False}
     assert await folder.render("value", value="<b>") == "<b>"
 
 
-async def test_other_alphabets_come_out_as_utf_8(folder: Folder) -> None:
+async def test_other_alphabets_come_out_as_utf_8(folder: FileStore) -> None:
     assert (
         await folder.render("<p>中文</p>value".replace("value", folder.language["value"]), value="é😀")
         == "<p>中文</p>é😀"
     )
 
 
-async def test_a_child_fills_the_blocks_of_its_parent(folder: Folder) -> None:
+async def test_a_child_fills_the_blocks_of_its_parent(folder: FileStore) -> None:
     folder.write("base.html", "base")
     page = await folder.render("child", items=[1, "<"])
     assert page.strip() == "<title>child</title>\n<body><li>1</li><li>&lt;</li></body>"
 
 
-async def test_an_included_part_sees_the_page_s_values(folder: Folder) -> None:
+async def test_an_included_part_sees_the_page_s_values(folder: FileStore) -> None:
     folder.write("part.html", "value")
     assert await folder.render("include", value="x") == "<p>x</p>"
 
 
-async def test_one_block_can_be_had_without_its_page(folder: Folder) -> None:
+async def test_one_block_can_be_had_without_its_page(folder: FileStore) -> None:
     folder.write("base.html", "base")
     template = await folder.load(folder.write("page.html", "child"))
     assert await template.render_block("content", {"items": ["<"]}) == b"<li>&lt;</li>"
@@ -59,19 +59,19 @@ async def test_one_block_can_be_had_without_its_page(folder: Folder) -> None:
     assert await (await folder.load("base.html")).render_block("title", {}) == b"base"
 
 
-async def test_a_block_of_the_parent_can_be_had_through_the_child(folder: Folder) -> None:
+async def test_a_block_of_the_parent_can_be_had_through_the_child(folder: FileStore) -> None:
     folder.write("base.html", folder.language["base"].replace("content", "other"))
     template = await folder.load(folder.write("page.html", "child"))
     assert await template.render_block("other", {"items": []}) == b""
 
 
-async def test_an_unknown_block_is_named_with_those_there_are(folder: Folder) -> None:
+async def test_an_unknown_block_is_named_with_those_there_are(folder: FileStore) -> None:
     template = await folder.load(folder.write("base.html", "base"))
     with pytest.raises(ArgumentError, match=r"'nope'.*content.*title"):
         await template.render_block("nope", {})
 
 
-async def test_values_that_can_be_awaited_are_awaited(folder: Folder) -> None:
+async def test_values_that_can_be_awaited_are_awaited(folder: FileStore) -> None:
     async def value() -> str:
         await asyncio.sleep(0)
         return "<later>"
@@ -82,7 +82,7 @@ async def test_values_that_can_be_awaited_are_awaited(folder: Folder) -> None:
     assert await (await folder.load("page.html")).render({"value": done}) == b"done"
 
 
-async def test_when_one_value_fails_the_others_are_not_left_behind(folder: Folder) -> None:
+async def test_when_one_value_fails_the_others_are_not_left_behind(folder: FileStore) -> None:
     async def fails() -> str:
         raise LookupError("gone")
 
@@ -94,7 +94,7 @@ async def test_when_one_value_fails_the_others_are_not_left_behind(folder: Folde
     gc.collect()  # a coroutine never awaited would warn here, and a warning is an error
 
 
-async def test_a_call_in_a_template_may_be_awaited(folder: Folder, language: Language) -> None:
+async def test_a_call_in_a_template_may_be_awaited(folder: FileStore, language: Language) -> None:
     async def call() -> str:
         await asyncio.sleep(0)
         return "<called>"
@@ -106,7 +106,7 @@ async def test_a_call_in_a_template_may_be_awaited(folder: Folder, language: Lan
     assert b"".join([part async for part in template.stream({"call": call})]) == b"&lt;called&gt;"
 
 
-async def test_generate_gives_the_same_page_without_a_loop(folder: Folder) -> None:
+async def test_generate_gives_the_same_page_without_a_loop(folder: FileStore) -> None:
     folder.write("base.html", "base")
     template = await folder.load(folder.write("page.html", "child"))
     values: dict[str, Any] = {"items": [1, 2]}
@@ -115,13 +115,13 @@ async def test_generate_gives_the_same_page_without_a_loop(folder: Folder) -> No
     assert template.render_now(values) == await template.render(values)
 
 
-async def test_generate_walks_what_can_be_walked_once(folder: Folder) -> None:
+async def test_generate_walks_what_can_be_walked_once(folder: FileStore) -> None:
     template = await folder.load(folder.write("page.html", "loop"))
     page = await asyncio.to_thread(lambda: template.generate(items=iter([1, 2])))
     assert page.strip() == b"<li>1</li><li>2</li>"
 
 
-async def test_generate_refuses_values_that_must_be_awaited(folder: Folder) -> None:
+async def test_generate_refuses_values_that_must_be_awaited(folder: FileStore) -> None:
     template = await folder.load(folder.write("page.html", "value"))
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with pytest.raises(ArgumentError, match=r"'page.html'.*'value'"):
@@ -129,7 +129,7 @@ async def test_generate_refuses_values_that_must_be_awaited(folder: Folder) -> N
     assert template.render_now({"value": done}) is None
 
 
-async def test_a_page_is_streamed_in_parts(folder: Folder) -> None:
+async def test_a_page_is_streamed_in_parts(folder: FileStore) -> None:
     template = await folder.load(folder.write("page.html", "loop"))
     values = {"items": ["x" * 100] * 2000}
     parts = [part async for part in template.stream(values)]
@@ -138,14 +138,14 @@ async def test_a_page_is_streamed_in_parts(folder: Folder) -> None:
     assert b"".join(parts) == await template.render(values)
 
 
-async def test_a_stream_left_early_leaves_nothing_behind(folder: Folder) -> None:
+async def test_a_stream_left_early_leaves_nothing_behind(folder: FileStore) -> None:
     template = await folder.load(folder.write("page.html", "loop"))
     stream = template.stream({"items": ["x" * 1000] * 1000})
     assert (await anext(aiter(stream))).startswith(b"<li>")
     await stream.aclose()  # type: ignore[attr-defined]  # an async generator
 
 
-async def test_an_error_in_a_stream_comes_after_what_was_made(folder: Folder) -> None:
+async def test_an_error_in_a_stream_comes_after_what_was_made(folder: FileStore) -> None:
     def items() -> Iterator[str]:
         yield from ["x" * 1000] * 100
         raise LookupError("lost")
@@ -172,7 +172,7 @@ class SlowItem:
     __html__ = __str__
 
 
-async def test_large_pages_that_take_long_are_made_in_a_worker_thread(folder: Folder) -> None:
+async def test_large_pages_that_take_long_are_made_in_a_worker_thread(folder: FileStore) -> None:
     folder.options = {"offload_bytes": 1000}
     threads: list[threading.Thread] = []
     template = await folder.load(folder.write("page.html", "loop"))
@@ -187,7 +187,7 @@ async def test_large_pages_that_take_long_are_made_in_a_worker_thread(folder: Fo
     assert template.render_now({"items": [1]}) is not None, "the last one was small again"
 
 
-async def test_a_page_of_a_million_bytes_comes_out_whole(folder: Folder) -> None:
+async def test_a_page_of_a_million_bytes_comes_out_whole(folder: FileStore) -> None:
     template = await folder.load(folder.write("page.html", "loop"))
     values = {"items": ["<" * 20] * 10_000}
     pages = {await template.render(values) for _ in range(3)}
@@ -195,7 +195,7 @@ async def test_a_page_of_a_million_bytes_comes_out_whole(folder: Folder) -> None
     assert pages.pop().count(b"&lt;") == 200_000
 
 
-async def test_the_worker_thread_sees_the_caller_s_context(folder: Folder) -> None:
+async def test_the_worker_thread_sees_the_caller_s_context(folder: FileStore) -> None:
     from contextvars import ContextVar
 
     name: ContextVar[str] = ContextVar("name")
@@ -215,14 +215,14 @@ async def test_the_worker_thread_sees_the_caller_s_context(folder: Folder) -> No
 @pytest.mark.parametrize(
     "name", ["../secret.txt", "/etc/passwd", "a/../../secret.txt", "..", "", "a\\..\\b", "a\0b", "C:/x.html", "."]
 )
-async def test_names_that_lead_out_of_the_directory_are_refused(folder: Folder, name: str) -> None:
+async def test_names_that_lead_out_of_the_directory_are_refused(folder: FileStore, name: str) -> None:
     folder.write("page.html", "value")
     (folder.path.parent / "secret.txt").write_text("secret")
     with pytest.raises(TemplateNotFound, match="below the template directory"):
         await folder.load(name)
 
 
-async def test_an_include_cannot_lead_out_of_the_directory(folder: Folder) -> None:
+async def test_an_include_cannot_lead_out_of_the_directory(folder: FileStore) -> None:
     (folder.path.parent / "part.html").write_text("secret")
     source = folder.language["include"].replace("part.html", "../part.html")
     with pytest.raises(Exception) as caught:  # noqa: PT011 - each engine has its own moment and words
@@ -230,7 +230,7 @@ async def test_an_include_cannot_lead_out_of_the_directory(folder: Folder) -> No
     assert "secret" not in str(caught.value)
 
 
-async def test_a_missing_template_names_the_directory(folder: Folder) -> None:
+async def test_a_missing_template_names_the_directory(folder: FileStore) -> None:
     folder.write("page.html", "value")
     with pytest.raises(TemplateNotFound, match=r"'nope.html' in .*templates"):
         await folder.load("nope.html")
@@ -238,14 +238,14 @@ async def test_a_missing_template_names_the_directory(folder: Folder) -> None:
         await folder.loader.fetch("nope.html")
 
 
-async def test_a_template_that_does_not_parse_tells_file_and_line(folder: Folder) -> None:
+async def test_a_template_that_does_not_parse_tells_file_and_line(folder: FileStore) -> None:
     with pytest.raises(TemplateSyntaxError) as caught:
         await folder.load(folder.write("sub/page.html", "syntax"))
     assert caught.value.lineno == 3
     assert Path(caught.value.filename or "") == folder.path / "sub" / "page.html"
 
 
-async def test_an_error_in_a_page_leads_to_the_template_s_line(folder: Folder) -> None:
+async def test_an_error_in_a_page_leads_to_the_template_s_line(folder: FileStore) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         await folder.render("fault", items=[1])
     places = [
@@ -257,7 +257,7 @@ async def test_an_error_in_a_page_leads_to_the_template_s_line(folder: Folder) -
     assert "item / 0" in found[-1].source[2]
 
 
-async def test_changed_files_are_seen_where_that_is_asked_for(folder: Folder) -> None:
+async def test_changed_files_are_seen_where_that_is_asked_for(folder: FileStore) -> None:
     folder.write("part.html", "one")
     checking, keeping = folder.make(filesystem_checks=True), folder.make(filesystem_checks=False)
     folder.write("page.html", "include")
@@ -272,21 +272,21 @@ async def test_changed_files_are_seen_where_that_is_asked_for(folder: Folder) ->
     assert await (await asyncio.to_thread(keeping.load, "page.html")).render({}) == b"<p>second</p>"
 
 
-async def test_templates_are_found_beside_each_other_below_a_folder(folder: Folder) -> None:
+async def test_templates_are_found_beside_each_other_below_a_folder(folder: FileStore) -> None:
     folder.write("user/part.html", "value")
     template = await folder.load("part.html", "user/login.html")
     assert template.name.endswith("user/part.html")
     assert await template.render({"value": 1}) == b"1"
 
 
-async def test_the_same_template_is_compiled_once(folder: Folder) -> None:
+async def test_the_same_template_is_compiled_once(folder: FileStore) -> None:
     folder.write("page.html", "value")
     assert await folder.load("page.html") is await folder.load("page.html")
     fetched = await folder.loader.fetch("page.html")
     assert folder.loader.find("page.html") is fetched
 
 
-async def test_when_its_time_is_up_one_looks_after_a_template_and_the_others_go_on(folder: Folder) -> None:
+async def test_when_its_time_is_up_one_looks_after_a_template_and_the_others_go_on(folder: FileStore) -> None:
     loader = folder.make(filesystem_checks=True)
     loader.check_seconds = 1000.0
     old = await loader.fetch(folder.write("page.html", "one"))
@@ -301,7 +301,7 @@ async def test_when_its_time_is_up_one_looks_after_a_template_and_the_others_go_
     assert await loader.fetch("page.html") is fresh
 
 
-async def test_many_threads_may_load_at_once(folder: Folder) -> None:
+async def test_many_threads_may_load_at_once(folder: FileStore) -> None:
     folder.write("base.html", "base")
     folder.write("page.html", "child")
     loaded = await asyncio.gather(*(asyncio.to_thread(folder.loader.load, "page.html") for _ in range(20)))
@@ -309,7 +309,7 @@ async def test_many_threads_may_load_at_once(folder: Folder) -> None:
     assert len(pages) == 1
 
 
-async def test_the_seed_s_options_are_taken_by_every_engine(folder: Folder, tmp_path: Path) -> None:
+async def test_the_seed_s_options_are_taken_by_every_engine(folder: FileStore, tmp_path: Path) -> None:
     folder.options = {
         "filesystem_checks": True,
         "cache_directory": str(tmp_path / "cache"),
@@ -321,7 +321,7 @@ async def test_the_seed_s_options_are_taken_by_every_engine(folder: Folder, tmp_
     assert await folder.render("value", value="<") == "&lt;"
 
 
-async def test_an_unknown_option_is_refused_with_the_nearest(folder: Folder) -> None:
+async def test_an_unknown_option_is_refused_with_the_nearest(folder: FileStore) -> None:
     with pytest.raises(ConfigError, match=r"'autoescpae'.*Did you mean 'autoescape'"):
         folder.make(autoescpae=True)
     with pytest.raises(ConfigError, match="It knows"):
@@ -329,18 +329,18 @@ async def test_an_unknown_option_is_refused_with_the_nearest(folder: Folder) -> 
 
 
 @pytest.mark.parametrize("size", [-1, "1k", True, 1.5])
-async def test_offload_bytes_must_be_a_size(folder: Folder, size: object) -> None:
+async def test_offload_bytes_must_be_a_size(folder: FileStore, size: object) -> None:
     with pytest.raises(ConfigError, match="offload_bytes"):
         folder.make(offload_bytes=size)
 
 
-async def test_names_hold_whatever_the_template_looks_up(folder: Folder) -> None:
+async def test_names_hold_whatever_the_template_looks_up(folder: FileStore) -> None:
     folder.write("part.html", "value")
     names = (await folder.load(folder.write("page.html", "include"))).names
     assert names is None or "value" in names
 
 
-async def test_an_async_iterable_can_be_walked(folder: Folder, language: Language) -> None:
+async def test_an_async_iterable_can_be_walked(folder: FileStore, language: Language) -> None:
     async def items() -> AsyncIterator[int]:
         for number in range(3):
             await asyncio.sleep(0)

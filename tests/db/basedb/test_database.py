@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.db.basedb import Database, Rows, SQLLiteral, SQLQuery, Statement, database
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.storage import Storage

@@ -11,7 +11,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from tests.db.models import User
 from tests.db.support import configured, prepared
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.db.dbalchemy import engines, session_scope
 from torngas_aio.db.dbalchemy.engines import Cluster, make_engine
 from torngas_aio.db.dbalchemy.pool import WaitingPool

@@ -11,7 +11,7 @@ from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from tests.db.support import configured
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.db.dbalchemy import DbSession, Model, session_scope
 from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.registry import cluster_of
@@ -21,7 +21,7 @@ class Base(DeclarativeBase):
     pass
 
 
-class Shelf(Base):
+class LRUStore(Base):
     __tablename__ = "shelves"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -61,7 +61,7 @@ async def session(sqlite: dict[str, Any]) -> AsyncIterator[DbSession]:
         async with cluster_of().master.engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
         async with session_scope() as filling:
-            filling.add_all([Shelf(id=1, books=[Book(isbn="a"), Book(isbn="b")]), Seat(row=3, place="c"), Dog(id=1)])
+            filling.add_all([LRUStore(id=1, books=[Book(isbn="a"), Book(isbn="b")]), Seat(row=3, place="c"), Dog(id=1)])
             await filling.commit()
         async with session_scope() as fresh:
             yield fresh
@@ -86,18 +86,18 @@ async def sent(session: DbSession) -> AsyncIterator[list[str]]:
 
 async def test_an_object_is_loaded_once(session: DbSession, sent: list[str]) -> None:
     """The second time it is the same object, and the database is not asked."""
-    shelf = await session.get(Shelf, 1)
-    assert shelf is not None
-    assert await session.get(Shelf, 1) is shelf
-    assert await session.get(Shelf, (1,)) is shelf
+    lru = await session.get(LRUStore, 1)
+    assert lru is not None
+    assert await session.get(LRUStore, 1) is lru
+    assert await session.get(LRUStore, (1,)) is lru
     assert len(sent) == 1
 
 
 async def test_a_joined_collection_comes_with_it(session: DbSession) -> None:
     """Two rows of a JOIN are one object."""
-    shelf = await session.get(Shelf, 1)
-    assert shelf is not None
-    assert sorted(book.isbn for book in shelf.books) == ["a", "b"]
+    lru = await session.get(LRUStore, 1)
+    assert lru is not None
+    assert sorted(book.isbn for book in lru.books) == ["a", "b"]
 
 
 @pytest.mark.parametrize("ident", [(3, "c"), [3, "c"], {"row": 3, "place": "c"}])
@@ -127,7 +127,7 @@ async def test_what_is_no_model_is_refused(session: DbSession) -> None:
     """As SQLAlchemy says it."""
     with pytest.raises(SQLAlchemyError, match=r"No inspection system|Expected mapped class"):
         await session.get(object, 1)
-    assert lookup_of(Shelf) is lookup_of(Shelf)
+    assert lookup_of(LRUStore) is lookup_of(LRUStore)
 
 
 async def test_what_is_to_be_flushed_is_found(session: DbSession) -> None:
@@ -150,7 +150,7 @@ async def test_an_expired_object_is_loaded_again(session: DbSession, sent: list[
 
 async def test_an_empty_dict_asks_for_a_lock(session: DbSession, sent: list[str]) -> None:
     """As SQLAlchemy has it: only None and False ask for none. A lock sends what follows to the master."""
-    assert await session.get(Shelf, 1, with_for_update={}) is not None
+    assert await session.get(LRUStore, 1, with_for_update={}) is not None
     assert session.is_on_master
     assert await session.get(Seat, (3, "c"), with_for_update=False) is not None
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.db.models import Elsewhere, User
 from tests.db.support import configured, in_request, in_use, prepared, servers_of
-from torngas_aio._closing import close_all
+from torngas_aio._cleanup import close_all
 from torngas_aio.context import current_scope
 from torngas_aio.db.dbalchemy import Connector, DbSession, current_session, rolled_back, session_scope
 from torngas_aio.db.dbalchemy.registry import cluster_of

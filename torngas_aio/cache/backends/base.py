@@ -5,7 +5,7 @@
     await cache.get_many(["a", "b"])             set_many delete_many; one round trip where the store can
     await cache.gets("a"), cache.cas(...)        compare-and-set where the store can; lock, ttl, keys
 
-A backend of one's own is a subclass with the `raw_*` operations of `torngas_aio.cache.backends.store.Store`;
+A backend of one's own is a subclass with the `raw_*` operations of `torngas_aio.cache.store.Store`;
 keys, versions, timeouts, serializing and single flight come from here. Begin with `BaseCache`.
 """
 
@@ -16,13 +16,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
+from torngas_aio._single_flight import SingleFlight
 from torngas_aio.cache.attempts import Attempts, Loaders
-from torngas_aio.cache.backends.store import Store
-from torngas_aio.cache.flight import SingleFlight
 from torngas_aio.cache.forgeries import Forgeries, serializer_of
 from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.refreshes import Refreshes
+from torngas_aio.cache.store import Store
 from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "Tokened"]

@@ -1,6 +1,6 @@
 """A cache in a folder: shared by the processes of one machine, kept over restarts.
 
-    caller ── a thread of this cache's limiter ── Folder (locks, atomic rename, checksums)
+    caller ── a thread of this cache's limiter ── FileStore (locks, atomic rename, checksums)
     sweeper: a task of the cache, every SWEEP_INTERVAL seconds while it is in use
 
 Begin with `FileBasedCache`.
@@ -18,10 +18,10 @@ import anyio
 import anyio.to_thread
 
 from torngas_aio.cache.backends.base import BaseCache
-from torngas_aio.cache.backends.folder import FOREVER, LAST_CERTAIN, Folder, Record
-from torngas_aio.cache.backends.numbers import counted, number_option, whole_option
-from torngas_aio.cache.backends.store import Swap, Versioned
+from torngas_aio.cache.file_store import FOREVER, LAST_CERTAIN, FileStore, Record
 from torngas_aio.cache.keys import is_reserved
+from torngas_aio.cache.numbers import counted, number_option, whole_option
+from torngas_aio.cache.store import Swap, Versioned
 from torngas_aio.exception import CacheUnavailable, ConfigError
 
 __all__ = ["FileBasedCache"]
@@ -50,7 +50,7 @@ class FileBasedCache(BaseCache):
             )
         self.clock = time.time
         self._set_deadline(number_option(self.options, "LOCK_TIMEOUT", 5.0, self.label))
-        self._folder = Folder(location, self._now, self.deadline)
+        self._folder = FileStore(location, self._now, self.deadline)
         self._max_entries = whole_option(self.options, "MAX_ENTRIES", 300, self.label)
         self._max_reserved = whole_option(self.options, "MAX_RESERVED", 100_000, self.label)
         self._max_reserved = max(self._max_reserved, self._max_entries)

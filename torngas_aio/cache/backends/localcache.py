@@ -1,7 +1,7 @@
 """A cache in this process: a dict with lives and a least-recently-used end.
 
-    LOCATION ── shelf of the cache's own keys     at most MAX_ENTRIES (300), culled by 1/CULL_FREQUENCY (3)
-             └─ shelf of reserved keys            sessions and locks; at most MAX_RESERVED (100,000)
+    LOCATION ── lru of the cache's own keys     at most MAX_ENTRIES (300), culled by 1/CULL_FREQUENCY (3)
+             └─ lru of reserved keys            sessions and locks; at most MAX_RESERVED (100,000)
 
 Caches with one LOCATION share both, whatever their alias. Callers never share an object with the cache:
 immutable values are kept as they are, flat lists, dicts and sets are copied, the rest is pickled.
@@ -16,11 +16,11 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
-from torngas_aio.cache.backends.numbers import counted, number_option, whole_option
-from torngas_aio.cache.backends.shelf import FOREVER, Entry, Kind, Location, kind_of
-from torngas_aio.cache.backends.store import Swap, Versioned
 from torngas_aio.cache.keys import Key
+from torngas_aio.cache.lru import FOREVER, Entry, Kind, Location, kind_of
+from torngas_aio.cache.numbers import counted, number_option, whole_option
 from torngas_aio.cache.serializers import PickleSerializer
+from torngas_aio.cache.store import Swap, Versioned
 
 __all__ = ["LocMemCache"]
 
@@ -115,7 +115,7 @@ class LocMemCache(BaseCache):
         return True
 
     async def raw_delete(self, key: str) -> bool:
-        entry = self._location.shelf(key).entries.pop(key, None)
+        entry = self._location.lru(key).entries.pop(key, None)
         return entry is not None and entry.expires_at > self.clock()
 
     async def raw_incr(self, key: str, delta: int) -> int | None:
@@ -124,11 +124,11 @@ class LocMemCache(BaseCache):
             if entry is None:
                 return None
             number = counted(self._packed(key, entry), delta)
-            self._location.shelf(key).entries[key] = Entry(number, Kind.AS_IS, entry.expires_at)
+            self._location.lru(key).entries[key] = Entry(number, Kind.AS_IS, entry.expires_at)
         return number
 
     async def raw_clear(self, head: str) -> None:
-        entries = self._location.shelf(head).entries
+        entries = self._location.lru(head).entries
         for key in list(entries):
             if key.startswith(head):
                 entries.pop(key, None)
@@ -149,7 +149,7 @@ class LocMemCache(BaseCache):
             entry = self._find(key)
             if entry is token and entry is not None:
                 fresh = Entry(data, Kind.PACKED, self._end(timeout))
-                self._location.shelf(key).entries[key] = fresh
+                self._location.lru(key).entries[key] = fresh
                 return Swap(True, Versioned(data, fresh))
         return Swap(False, None if entry is None else Versioned(self._packed(key, entry), entry))
 
@@ -158,7 +158,7 @@ class LocMemCache(BaseCache):
             entry = self._find(key)
             if entry is None or entry is not token:
                 return False
-            del self._location.shelf(key).entries[key]
+            del self._location.lru(key).entries[key]
         return True
 
     async def raw_ttl(self, key: str) -> float | None:
@@ -169,7 +169,7 @@ class LocMemCache(BaseCache):
 
     async def raw_keys(self, head: str, pattern: str) -> list[str]:
         now = self.clock()
-        found = [key for key, entry in list(self._location.shelf(head).entries.items()) if entry.expires_at > now]
+        found = [key for key, entry in list(self._location.lru(head).entries.items()) if entry.expires_at > now]
         return [key for key in found if key.startswith(head) and fnmatchcase(key[len(head) :], pattern)]
 
     async def raw_ping(self) -> None:
@@ -183,24 +183,24 @@ class LocMemCache(BaseCache):
     # Entries
 
     def _find(self, key: str) -> Entry | None:
-        return self._location.shelf(key).find(key, self.clock())
+        return self._location.lru(key).find(key, self.clock())
 
     def _keep(self, key: str, entry: Entry) -> None:
-        shelf = self._location.shelf(key)
-        limit = self._max_entries if shelf is self._location.cached else self._max_reserved
+        lru = self._location.lru(key)
+        limit = self._max_entries if lru is self._location.cached else self._max_reserved
         with self._writing:
-            shelf.put(key, entry, limit, self._cull_frequency, self.clock())
+            lru.put(key, entry, limit, self._cull_frequency, self.clock())
         if self._timer is None and entry.expires_at != FOREVER:
             self._purge_later()
 
     def _add(self, key: str, entry: Entry, seconds: float | None) -> bool:
-        shelf = self._location.shelf(key)
+        lru = self._location.lru(key)
         with self._writing:
             if self._find(key) is not None:
                 return False
             if seconds != 0:
-                limit = self._max_entries if shelf is self._location.cached else self._max_reserved
-                shelf.put(key, entry, limit, self._cull_frequency, self.clock())
+                limit = self._max_entries if lru is self._location.cached else self._max_reserved
+                lru.put(key, entry, limit, self._cull_frequency, self.clock())
         return True
 
     def _entry(self, key: str, value: Any, expires_at: float) -> Entry:

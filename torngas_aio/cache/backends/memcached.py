@@ -22,15 +22,15 @@ from weakref import WeakValueDictionary
 
 from aiomcache import ClientException
 
-from torngas_aio._closing import close_with_loop, forget
-from torngas_aio.cache.backends._breaker import FIRST_PAUSE, Breaker
-from torngas_aio.cache.backends._memcached_link import MemcachedLink, ServerAnswer
-from torngas_aio.cache.backends._memcached_location import Address, read_location
-from torngas_aio.cache.backends._memcached_node import MemcachedNode
-from torngas_aio.cache.backends._memcached_pool import MemcachedPool, NodeDown
-from torngas_aio.cache.backends._memcached_ring import Ring
+from torngas_aio._cleanup import close_with_loop, forget
 from torngas_aio.cache.backends.base import BaseCache
-from torngas_aio.cache.backends.store import Swap, Versioned
+from torngas_aio.cache.circuit_breaker import FIRST_PAUSE, CircuitBreaker
+from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
+from torngas_aio.cache.memcached.location import Address, read_location
+from torngas_aio.cache.memcached.node import MemcachedNode
+from torngas_aio.cache.memcached.pool import MemcachedPool, NodeDown
+from torngas_aio.cache.memcached.ring import Ring
+from torngas_aio.cache.store import Swap, Versioned
 from torngas_aio.exception import CacheUnavailable, ValueTooLarge
 from torngas_aio.utils.numbers import parse_integer, parse_whole
 
@@ -256,7 +256,7 @@ class MemcachedCache(BaseCache):
 
     def _open(self, name: str, address: Address) -> MemcachedNode:
         where = self._where
-        breaker = Breaker(min(FIRST_PAUSE, where.longest_pause), where.longest_pause)
+        breaker = CircuitBreaker(min(FIRST_PAUSE, where.longest_pause), where.longest_pause)
         pool = MemcachedPool(name, address, where.pool_size, where.deadline, breaker, idle_seconds=where.idle_seconds)
         return MemcachedNode(pool, self.keys_of.head)
 

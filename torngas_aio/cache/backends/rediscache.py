@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
 from typing import Any
 
-from torngas_aio.cache.backends._redis_client import RedisClient
-from torngas_aio.cache.backends._redis_link import RedisLink
-from torngas_aio.cache.backends._redis_wire import ReplyError, pack
 from torngas_aio.cache.backends.base import BaseCache
-from torngas_aio.cache.backends.store import Swap, Versioned
+from torngas_aio.cache.redis.client import RedisClient
+from torngas_aio.cache.redis.connection import ReplyError, pack
+from torngas_aio.cache.redis.pipelining import RedisLink
+from torngas_aio.cache.store import Swap, Versioned
 from torngas_aio.exception import ValueTooLarge
 
 __all__ = ["MAX_VALUE_BYTES", "RedisCache", "RedisClient"]

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any, Literal, overload
 from weakref import WeakKeyDictionary
 
-from torngas_aio._closing import close_safely, close_with_loop
+from torngas_aio._cleanup import close_safely, close_with_loop
 from torngas_aio._node import share_of
 from torngas_aio.db.basedb.drivers import Driver, Result
 from torngas_aio.db.basedb.interpolation import reparam

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from torngas_aio._closing import close_safely
+from torngas_aio._cleanup import close_safely
 from torngas_aio.db._diagnosis import advice_on
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.basedb.drivers import Driver

@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from torngas_aio._closing import CLOSE_SECONDS
+from torngas_aio._cleanup import CLOSE_SECONDS
 from torngas_aio.context import current_scope
 from torngas_aio.db._deadlines import deadline_of
 from torngas_aio.db._read_only import is_refusal

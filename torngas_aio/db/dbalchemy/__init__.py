@@ -17,11 +17,11 @@ except ModuleNotFoundError as exc:
     raise
 
 from torngas_aio.db.dbalchemy.connector import Connector, DbConnection
+from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.model import Model, metadata_of
 from torngas_aio.db.dbalchemy.pagination import KeysetPage, Pagination
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.registry import current_session, rolled_back, session_scope
-from torngas_aio.db.dbalchemy.session import DbSession
 
 __all__ = [
     "Connector",

@@ -13,10 +13,10 @@ from contextlib import AbstractAsyncContextManager
 from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.model import metadata_of
 from torngas_aio.db.dbalchemy.registry import cluster_of, current_session, database_specs, session_scope
-from torngas_aio.db.dbalchemy.session import DbSession
 
 __all__ = ["Connector", "DbConnection"]
 

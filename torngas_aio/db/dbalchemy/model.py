@@ -16,9 +16,9 @@ from sqlalchemy import MetaData, Select, select
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase
 
+from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.registry import current_session
-from torngas_aio.db.dbalchemy.session import DbSession
 
 __all__ = ["Model", "metadata_of", "metadatas"]
 

@@ -20,8 +20,8 @@ from torngas_aio.exception import ArgumentError, InvalidCursor
 from torngas_aio.utils.numbers import parse_whole
 
 if TYPE_CHECKING:
+    from torngas_aio.db.dbalchemy.db_session import DbSession
     from torngas_aio.db.dbalchemy.query import Query
-    from torngas_aio.db.dbalchemy.session import DbSession
 
 __all__ = ["KeysetPage", "Pagination", "count_of", "keyset_page", "page_of"]
 

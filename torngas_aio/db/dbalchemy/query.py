@@ -19,7 +19,7 @@ from torngas_aio.db.dbalchemy.pagination import KeysetPage, Pagination, count_of
 from torngas_aio.exception import ArgumentError
 
 if TYPE_CHECKING:
-    from torngas_aio.db.dbalchemy.session import DbSession
+    from torngas_aio.db.dbalchemy.db_session import DbSession
 
 __all__ = ["Query"]
 

@@ -17,12 +17,12 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from torngas_aio._closing import Close, close_with_loop
+from torngas_aio._cleanup import Close, close_with_loop
 from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
 from torngas_aio.db._deadlines import limited
+from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.lag import LagWatch
-from torngas_aio.db.dbalchemy.session import DbSession
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases
 from torngas_aio.db.dbalchemy.stickiness import STICKINESS, Stickiness
 from torngas_aio.exception import ConfigError

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from torngas_aio.db.dbalchemy.classification import Effect, effect_of
 from torngas_aio.db.dbalchemy.dialects import Guard, commit_noted
 from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
 from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.positions import Position
-from torngas_aio.db.dbalchemy.statements import Effect, effect_of
 from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
 
 __all__ = ["RoutedSession"]

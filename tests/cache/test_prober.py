@@ -1,0 +1,153 @@
+"""A store that is down is probed in the background; callers are refused meanwhile and never wait."""
+
+import asyncio
+import contextvars
+import logging
+
+import pytest
+
+from torngas_aio.cache import prober
+from torngas_aio.cache.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
+from torngas_aio.cache.prober import PROBE_SECONDS, Prober, patience_of
+
+request_id = contextvars.ContextVar("request_id", default="none")
+
+
+class Store:
+    def __init__(self) -> None:
+        self.probes = 0
+        self.seen: list[str] = []
+        self.is_back = False
+        self.hangs = False
+        self.breaker = CircuitBreaker(0.001, 0.002)
+        self.prober = Prober("The store at 10.0.0.1:1", self.breaker, self.probe)
+
+    async def probe(self) -> None:
+        self.probes += 1
+        self.seen.append(request_id.get())
+        if self.hangs:
+            await asyncio.Event().wait()
+        if not self.is_back:
+            raise ConnectionError("refused")
+
+    async def until_back(self) -> None:
+        async with asyncio.timeout(5):
+            while self.breaker.is_open:
+                await asyncio.sleep(0.001)
+
+
+def test_a_store_that_returns_is_noticed_within_a_second() -> None:
+    assert PROBE_SECONDS <= 0.4
+    assert FIRST_PAUSE <= LONGEST_PAUSE <= 0.5
+    assert PROBE_SECONDS + LONGEST_PAUSE < 1
+
+
+async def test_it_probes_until_the_store_is_back_and_logs_both_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    request_id.set("of a request")
+    for _ in range(20):
+        store.prober.failed("no answer within 2 s.")
+    async with asyncio.timeout(5):
+        while store.probes < 5:
+            await asyncio.sleep(0.001)
+    assert store.breaker.is_open
+    assert store.breaker.reason == "refused"
+    store.is_back = True
+    await store.until_back()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert caplog.messages == [
+        "The store at 10.0.0.1:1 is down: no answer within 2 s.",
+        "The store at 10.0.0.1:1 is back.",
+    ]
+    assert set(store.seen) == {"none"}, "the task outlives the request that met the outage"
+    probes = store.probes
+    await asyncio.sleep(0.02)
+    assert store.probes == probes, "a store that is up is not probed"
+    store.prober.failed("again")
+    await store.until_back()
+    assert store.probes == probes + 1
+
+
+async def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prober, "PROBE_SECONDS", 0.005)
+    store = Store()
+    store.hangs = True
+    store.prober.failed("down")
+    async with asyncio.timeout(5):
+        while store.probes < 3:
+            await asyncio.sleep(0.001)
+    assert "no answer within" in store.breaker.reason
+    store.hangs, store.is_back = False, True
+    await store.until_back()
+
+
+async def test_an_answer_to_a_caller_ends_the_probing(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store.prober.failed("down")
+    store.prober.succeeded()
+    store.prober.succeeded()
+    await asyncio.sleep(0.01)
+    assert store.probes == 0
+    assert caplog.messages == ["The store at 10.0.0.1:1 is down: down.", "The store at 10.0.0.1:1 is back."]
+
+
+async def test_closing_ends_it_whatever_it_is_doing() -> None:
+    store = Store()
+    await store.prober.aclose()
+    store.hangs = True
+    store.prober.failed("down")
+    async with asyncio.timeout(5):
+        while not store.probes:
+            await asyncio.sleep(0.001)
+    await store.prober.aclose()
+    await store.prober.aclose()
+    assert store.prober._task is None
+
+
+@pytest.mark.parametrize(("waits", "downs"), [(True, 1), (False, 0)])
+async def test_a_store_that_answers_nobody_is_down_while_a_call_waits(waits: bool, downs: int) -> None:
+    store = Store()
+    reasons: list[str] = []
+
+    def silent(reason: str) -> None:
+        reasons.append(reason)
+        if waits:
+            store.prober.failed(reason)
+
+    store.hangs = True
+    for _ in range(3):
+        store.prober.suspect(store.probe, silent, 0.02)
+    async with asyncio.timeout(5):
+        while not reasons:
+            await asyncio.sleep(0.001)
+    assert reasons == ["no answer within 0.04 s"]
+    assert store.breaker.is_open is bool(downs)
+    if waits:
+        store.prober.suspect(store.probe, silent, 0.02)
+        assert reasons[1:] == [store.breaker.reason], "what is known to be down is not examined"
+    await store.prober.aclose()
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_slow_store_that_answers_or_refuses_is_not_down(refuses: bool) -> None:
+    store = Store()
+    store.is_back = not refuses
+    store.prober.suspect(store.probe, pytest.fail, 5)
+    async with asyncio.timeout(5):
+        while store.probes < 1 or store.prober._examination is not None:
+            await asyncio.sleep(0.001)
+    assert not store.breaker.is_open
+
+
+async def test_closing_ends_an_examination() -> None:
+    store = Store()
+    store.hangs = True
+    store.prober.suspect(store.probe, pytest.fail, 5)
+    await asyncio.sleep(0)
+    await store.prober.aclose()
+    assert store.prober._examination is None
+
+
+@pytest.mark.parametrize(("deadline", "patience"), [(0.1, 0.4), (2.0, 0.4), (5.0, 1.0)])
+def test_patience_grows_with_long_deadlines(deadline: float, patience: float) -> None:
+    assert patience_of(deadline) == patience

@@ -1,0 +1,166 @@
+"""What an answer may say, and what breaks it off."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tornado.httputil import HTTPHeaders, HTTPOutputError, ResponseStartLine
+
+from tests.http.conftest import Start
+from tests.http.wire import Direct, get
+from torngas_aio.http.exchange import HTTPExchange
+from torngas_aio.http.request import Request
+
+
+def head(status: int = 200) -> ResponseStartLine:
+    return ResponseStartLine("HTTP/1.1", status, "OK")
+
+
+async def outcome_of(
+    start: Start, serve: Callable[[HTTPExchange], Awaitable[None]]
+) -> tuple[list[BaseException], bytes]:
+    """What *serve* raised, and what its client got until the connection closed."""
+    raised: list[BaseException] = []
+
+    async def run(request: Request, exchange: HTTPExchange) -> None:
+        try:
+            await serve(exchange)
+        except (ValueError, HTTPOutputError, RuntimeError) as exc:
+            raised.append(exc)
+            if not exchange.is_finished:
+                exchange.refuse(500, "broken")
+
+    served = await start(Direct(run))
+    return raised, await served.all(get("/", "Connection: close"))
+
+
+@pytest.mark.parametrize(("name", "value"), [("X", "a\r\nSet-Cookie: b"), ("X", "a\nb"), ("X", "a\rb"), ("X", "a\0b")])
+async def test_a_value_cannot_begin_another_line(start: Start, name: str, value: str) -> None:
+    async def serve(exchange: HTTPExchange) -> None:
+        headers = HTTPHeaders()
+        headers[name] = value
+        exchange.write_headers(head(), headers)
+
+    raised, data = await outcome_of(start, serve)
+    assert "would end its line" in str(raised[0])
+    assert data.startswith(b"HTTP/1.1 500 ")
+    assert b"Set-Cookie" not in data
+
+
+@pytest.mark.parametrize("name", ["X Y", "X\r\nY", "", "X:", "\xe4"])
+async def test_a_name_must_be_a_token(start: Start, name: str) -> None:
+    async def serve(exchange: HTTPExchange) -> None:
+        headers = HTTPHeaders()
+        headers[name] = "value"
+        exchange.write_headers(head(), headers)
+
+    raised, data = await outcome_of(start, serve)
+    assert "is not the name of a header" in str(raised[0])
+    assert data.startswith(b"HTTP/1.1 500 ")
+
+
+async def test_a_reason_cannot_end_the_status_line(start: Start) -> None:
+    async def serve(exchange: HTTPExchange) -> None:
+        exchange.respond(200, "OK\r\nX: y", [], b"", is_head=False)
+
+    raised, data = await outcome_of(start, serve)
+    assert "cannot be sent" in str(raised[0])
+    assert data.startswith(b"HTTP/1.1 500 ")
+
+
+@pytest.mark.parametrize(("promised", "given"), [("5", b"123456"), ("6", b"12345"), ("-1", b"1"), ("1_0", b"1" * 10)])
+async def test_a_whole_answer_keeps_its_length(start: Start, promised: str, given: bytes) -> None:
+    async def serve(exchange: HTTPExchange) -> None:
+        exchange.respond(200, "OK", [("Content-Length", promised)], given, is_head=False)
+
+    raised, data = await outcome_of(start, serve)
+    assert isinstance(raised[0], HTTPOutputError)
+    assert data.startswith(b"HTTP/1.1 500 ")  # nothing had left: another answer was still possible
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_body_where_there_is_none_is_an_error(start: Start, status: int) -> None:
+    async def whole(exchange: HTTPExchange) -> None:
+        exchange.respond(status, "None", [], b"body", is_head=False)
+
+    raised, data = await outcome_of(start, whole)
+    assert isinstance(raised[0], HTTPOutputError)
+    assert data.startswith(b"HTTP/1.1 500 ")
+
+    async def parts(exchange: HTTPExchange) -> None:
+        exchange.write_headers(head(status), HTTPHeaders(), b"body")
+
+    raised, data = await outcome_of(start, parts)
+    assert isinstance(raised[0], HTTPOutputError)
+
+
+async def test_a_finished_exchange_touches_no_later_one(start: Start) -> None:
+    kept: list[HTTPExchange] = []
+
+    async def serve(request: Request, exchange: HTTPExchange) -> None:
+        kept.append(exchange)
+        exchange.respond(200, "OK", [], request.path.encode(), is_head=False)
+
+    served = await start(Direct(serve))
+    async with await served.client() as client:
+        assert (await client.ask(get("/1"))).body == b"/1"
+        for late in (
+            lambda: kept[0].respond(200, "OK", [], b"late", is_head=False),
+            lambda: kept[0].write_headers(head(), HTTPHeaders()),
+            lambda: kept[0].write(b"late"),
+            kept[0].finish,
+            kept[0].detach,
+        ):
+            with pytest.raises(RuntimeError):
+                late()
+        kept[0].abort()
+        assert (await client.ask(get("/2"))).body == b"/2"
+
+
+async def test_informational_answers_come_before_the_answer(start: Start) -> None:
+    async def serve(request: Request, exchange: HTTPExchange) -> None:
+        exchange.write_headers(ResponseStartLine("HTTP/1.1", 103, "Early Hints"), HTTPHeaders({"Link": "</a>"}))
+        exchange.respond(200, "OK", [], b"body", is_head=False)
+
+    served = await start(Direct(serve))
+    async with await served.client() as client:
+        first = await client.ask(get())
+        assert (first.status, first.headers["link"]) == (103, "</a>")
+        assert (await client.answer()).body == b"body"
+        old = await client.ask(get(version="1.0"))
+        assert old.status == 200
+
+
+async def test_headers_that_are_given_are_not_added(start: Start) -> None:
+    async def serve(request: Request, exchange: HTTPExchange) -> None:
+        exchange.respond(200, "OK", [("Server", "mine"), ("Date", "today")], b"", is_head=False)
+
+    served = await start(Direct(serve))
+    answer = await served.ask(get())
+    assert (answer.headers["server"], answer.headers["date"]) == ("mine", "today")
+
+
+async def test_a_slow_reader_does_not_make_the_server_buffer(start: Start) -> None:
+    progress = 0
+
+    async def serve(request: Request, exchange: HTTPExchange) -> None:
+        nonlocal progress
+        exchange.write_headers(head(), HTTPHeaders())
+        for _ in range(1000):
+            await exchange.write(b"x" * 65_536)
+            progress += 1
+        exchange.finish()
+
+    served = await start(Direct(serve))
+    async with await served.client() as client:
+        client.reader._limit = 1024  # type: ignore[attr-defined]  # read no further than this
+        client.send(get("/", "Connection: close"))
+        seen = -1
+        while progress != seen:  # until nothing moves any more
+            seen = progress
+            await asyncio.sleep(0.1)
+        assert 0 < progress < 900
+        got = 0
+        while data := await client.reader.read(1 << 20):
+            got += len(data)
+        assert got > 1000 * 65_536

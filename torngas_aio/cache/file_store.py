@@ -1,0 +1,318 @@
+"""A store of bytes in a folder, safe among threads and processes; plain blocking calls, no loop.
+
+    LOCATION/cached/3f/9c…e1     one value: header, key, data; its modification time is when it expires
+             reserved/…          the same for sessions and locks
+             locks/00 … 3f       one lock each for a 64th of the keys; whoever changes a value holds its lock
+             locks/00.new …      the value being written under that lock, then renamed into place
+
+A reader sees a whole value or none: a name changes hands in one rename, and a checksum refuses the rest. A
+writer that is killed leaves its lock (the system frees it) and at most its `.new`, which the next `sweep`, or the
+next writer under that lock, takes away. Begin with `FileStore.find`.
+"""
+
+import contextlib
+import errno
+import fcntl
+import math
+import os
+import secrets
+import shutil
+import stat
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from torngas_aio.cache.keys import is_reserved
+
+__all__ = ["FOREVER", "LAST_CERTAIN", "FileStore", "FileStoreBusy", "Record"]
+
+FOREVER = 15_000_000_000.0
+"""The expiry of what is kept for ever: in the year 2445, the last that file systems hold."""
+
+LAST_CERTAIN = 2**31 - 1.0
+"""Some file systems stop in 2038 and cut a later time to this one; what expires then is taken as kept for ever."""
+
+_HEADER = struct.Struct(">4s8sHQI")
+_MAGIC = b"TAF1"
+_STRIPES = 64
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe or link in a value's place is foreign
+_FOREIGN = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENXIO}
+_LONGEST_PAUSE = 0.02
+
+
+class FileStoreBusy(OSError):
+    """Another process kept a lock for longer than the caller may wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One value as it stands in its file.
+
+    Attributes:
+        nonce: Eight random bytes, new with each value: the compare-and-set token.
+        expires_at: In the seconds of the clock; FOREVER for ever.
+    """
+
+    key: str
+    data: bytes
+    nonce: bytes
+    expires_at: float
+
+
+class FileStore:
+    """The values in one folder. Every call may raise `OSError` when the file system fails.
+
+    Args:
+        path: Made when it does not exist, open to its owner only.
+        clock: Tells the time in seconds since the epoch, the same for all processes.
+        patience: Seconds to wait for a lock that another process holds.
+    """
+
+    def __init__(self, path: str | Path, clock: Callable[[], float], patience: float) -> None:
+        self.path = Path(path)
+        self.clock = clock
+        self._next_timeout = patience
+
+    def find(self, key: str) -> Record | None:
+        """Return the live record of *key*; a torn or foreign file is none."""
+        record = _read(self._place(key))
+        return record if record is not None and record.key == key and record.expires_at > self.clock() else None
+
+    def put(self, key: str, data: bytes, expires_at: float) -> bool:
+        """Write *data*, whatever was there; tell whether a file was added to the folder."""
+        with self._locked(key) as draft:
+            return self._write(draft, key, data, expires_at)
+
+    def add(self, key: str, data: bytes, expires_at: float) -> bool:
+        """Write *data* if nothing live is there; tell whether it was done."""
+        with self._locked(key) as draft:
+            if self.find(key) is not None:
+                return False
+            self._write(draft, key, data, expires_at)
+            return True
+
+    def swap(self, key: str, data: bytes, nonce: object, expires_at: float) -> tuple[bool, Record | None]:
+        """Write *data* if the record with *nonce* still stands; tell whether, and what stands there now."""
+        with self._locked(key) as draft:
+            record = self.find(key)
+            if record is None or record.nonce != nonce:
+                return False, record
+            self._write(draft, key, data, expires_at)
+            return True, None
+
+    def change(self, key: str, change: Callable[[bytes], bytes]) -> bytes | None:
+        """Write what *change* makes of the data, keeping its life; return it, None when there is none."""
+        with self._locked(key) as draft:
+            record = self.find(key)
+            if record is None:
+                return None
+            data = change(record.data)
+            self._write(draft, key, data, record.expires_at)
+            return data
+
+    def touch(self, key: str, expires_at: float) -> Record | None:
+        """Give the live record of *key* a new end; return it."""
+        with self._locked(key):
+            record = self.find(key)
+            if record is not None:
+                os.utime(self._place(key), (expires_at, expires_at))
+            return record
+
+    def remove(self, key: str, nonce: object = None) -> bool:
+        """Remove *key*, if given only while the record with *nonce* stands; tell whether it was there."""
+        with self._locked(key):
+            record = self.find(key)
+            if record is None or (nonce is not None and record.nonce != nonce):
+                return False
+            self._place(key).unlink(missing_ok=True)
+            return True
+
+    # The whole folder
+
+    def keys(self, head: str) -> list[str]:
+        """Return the keys of all live records that begin with *head*."""
+        now = self.clock()
+        found = (_read(path) for path in self._files(is_reserved(head)))
+        return [record.key for record in found if record and record.expires_at > now and record.key.startswith(head)]
+
+    def sweep(self) -> int:
+        """Remove expired records and what killed writers left; return how many cached records remain."""
+        for stripe in range(_STRIPES):
+            draft = self._draft(stripe)
+            if draft.exists():
+                with contextlib.suppress(FileStoreBusy), self._holding(stripe, 0):
+                    pass  # taking the lock removes the draft of whoever had it last
+        now, remaining = self.clock(), 0
+        for reserved in (True, False):
+            for path in self._files(reserved):
+                if _expiry(path) <= now:
+                    self._remove_expired(path)
+                elif not reserved:
+                    remaining += 1
+        return remaining
+
+    def cull(self, wanted: int, reserved: bool = False) -> None:
+        """Remove *wanted* records, those first that would expire first."""
+        files = sorted(self._files(reserved), key=_expiry)
+        for path in files[:wanted]:
+            path.unlink(missing_ok=True)
+
+    def count(self, reserved: bool = False) -> int:
+        """Return how many files there are, expired ones included."""
+        return sum(1 for _ in self._files(reserved))
+
+    # Files and locks
+
+    def _place(self, key: str) -> Path:
+        digest = blake2b(key.encode("utf-8"), digest_size=20).hexdigest()
+        return self.path / ("reserved" if is_reserved(key) else "cached") / digest[:2] / digest[2:]
+
+    def _files(self, reserved: bool) -> Iterator[Path]:
+        top = self.path / ("reserved" if reserved else "cached")
+        for folder in _listed(top):
+            yield from _listed(folder)
+
+    def _stripe(self, path: Path) -> int:
+        return int(path.parent.name, 16) % _STRIPES
+
+    def _draft(self, stripe: int) -> Path:
+        return self.path / "locks" / f"{stripe:02x}.new"
+
+    @contextlib.contextmanager
+    def _locked(self, key: str) -> Iterator[Path]:
+        with self._holding(self._stripe(self._place(key)), self._next_timeout) as draft:
+            yield draft
+
+    @contextlib.contextmanager
+    def _holding(self, stripe: int, patience: float) -> Iterator[Path]:
+        """Hold a lock; gives the path under which its holder may write a draft."""
+        draft = self._draft(stripe)
+        file = _open_lock(draft.with_suffix(""))
+        try:
+            _take(file, patience)
+            draft.unlink(missing_ok=True)
+            yield draft
+        finally:
+            os.close(file)  # frees the lock too
+
+    def _write(self, draft: Path, key: str, data: bytes, expires_at: float) -> bool:
+        place = self._place(key)
+        name = key.encode("utf-8")
+        head = _HEADER.pack(_MAGIC, secrets.token_bytes(8), len(name), len(data), zlib.crc32(data, zlib.crc32(name)))
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(file, "wb") as stream:
+                os.fchmod(file, 0o600)  # a umask may take from what open() was given
+                stream.writelines((head, name, data))
+            os.utime(draft, (expires_at, expires_at))
+            return self._rename(draft, place)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def _rename(self, draft: Path, place: Path) -> bool:
+        is_new = not place.exists()
+        try:
+            draft.replace(place)
+        except FileNotFoundError:
+            _make_private(place.parent)
+            draft.replace(place)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError):
+            if not place.is_dir():
+                raise
+            shutil.rmtree(place)  # somebody else's folder where a value belongs
+            draft.replace(place)
+        return is_new
+
+    def _remove_expired(self, path: Path) -> None:
+        try:
+            with self._holding(self._stripe(path), 0):
+                if _expiry(path) <= self.clock():
+                    path.unlink(missing_ok=True)
+        except (FileStoreBusy, IsADirectoryError, PermissionError, ValueError):
+            return  # in use, or somebody else's
+
+
+def _read(path: Path) -> Record | None:
+    """The record in the file *path*; None when there is no file, or a torn or foreign one."""
+    try:
+        file = os.open(path, _READING)
+    except OSError as exc:
+        if exc.errno in _FOREIGN:
+            return None
+        raise
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        with os.fdopen(file, "rb", closefd=False) as stream:
+            return _parsed(stream.read(), status.st_mtime)
+    finally:
+        os.close(file)
+
+
+def _parsed(content: bytes, expires_at: float) -> Record | None:
+    if len(content) < _HEADER.size:
+        return None
+    magic, nonce, key_bytes, data_bytes, checksum = _HEADER.unpack_from(content)
+    body = content[_HEADER.size :]
+    if (
+        magic != _MAGIC
+        or len(body) != key_bytes + data_bytes
+        or zlib.crc32(body[key_bytes:], zlib.crc32(body[:key_bytes])) != checksum
+    ):
+        return None
+    try:
+        return Record(body[:key_bytes].decode("utf-8"), body[key_bytes:], nonce, expires_at)
+    except UnicodeDecodeError:
+        return None
+
+
+def _expiry(path: Path) -> float:
+    """When the file *path* expires; long ago when it has gone."""
+    try:
+        return path.stat(follow_symlinks=False).st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return -math.inf
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _open_lock(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        _make_private(path.parent)
+        return os.open(path, flags, 0o600)
+
+
+def _make_private(folder: Path) -> None:
+    """Make *folder* and those of its parents that are missing, each open to its owner only, whatever the umask."""
+    if folder.is_dir():
+        return
+    _make_private(folder.parent)
+    with contextlib.suppress(FileExistsError):  # another process was first
+        folder.mkdir(0o700)
+        folder.chmod(0o700)
+
+
+def _take(file: int, patience: float) -> None:
+    pause, deadline = 0.0005, time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise FileStoreBusy(f"a lock was held by another process for {patience} s") from None
+        time.sleep(pause)  # in a worker thread; flock itself knows no time limit
+        pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,190 @@
+"""redis-py's client from settings, and the way of the cache's own commands beside it; one of each per loop.
+
+    .client         redis-py's, on a pool that makes callers wait when it is full
+    ._connected()   `RedisLink` or `ClusterLink`: one connection (a node), shared by all callers
+    ._raise()       what an answer that is none means to a caller
+
+Begin with `RedisClient`.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any, NoReturn, cast
+
+from redis.asyncio import Redis, RedisCluster
+
+from torngas_aio._cleanup import close_with_loop, forget
+from torngas_aio.cache.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
+from torngas_aio.cache.prober import patience_of
+from torngas_aio.cache.redis.cluster import ClusterLink
+from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
+from torngas_aio.cache.redis.location import read_location
+from torngas_aio.cache.redis.native import Node, discover, maker, native_client
+from torngas_aio.cache.redis.pipelining import RedisLink
+from torngas_aio.cache.redis.sentinel import SentinelWatch
+from torngas_aio.exception import CacheUnavailable, SerializationError
+
+__all__ = ["RedisClient"]
+
+
+class RedisClient:
+    """redis-py's asyncio client, configured from settings: `await client.client.lpush("queue", "job")`.
+
+    Its retries are off: an outage shows within the deadline instead of hiding behind seconds of sleep.
+
+    Args:
+        location: LOCATION, see `torngas_aio.cache.backends.rediscache`.
+        params: The rest of the alias's settings; of its OPTIONS it takes DB, USERNAME, PASSWORD, POOL_KWARGS
+            (redis-py's keyword arguments for connections, and `max_connections`), PARSER_CLASS, PING_INTERVAL
+            (seconds), DEADLINE (seconds for each answer, 2.0), RETRY_SECONDS (the longest pause between two
+            probes of a server that is down, 0.4), SENTINEL_KWARGS.
+
+    Raises:
+        ConfigError: LOCATION or OPTIONS cannot be understood.
+    """
+
+    alias: str
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        params = params or {}
+        options: Mapping[str, Any] = params.get("OPTIONS") or {}
+        self.alias = str(params.get("ALIAS", ""))
+        self._where = read_location(location, options, self.label)
+        self._longest_pause = float(options.get("RETRY_SECONDS", LONGEST_PAUSE))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._native: Redis | RedisCluster | None = None
+        self._route: RedisLink | ClusterLink | None = None
+        self._watch: SentinelWatch | None = None
+        self._exits = AsyncExitStack()
+
+    @property
+    def label(self) -> str:
+        """How messages name this cache: its alias, else its class."""
+        return f"CACHES[{self.alias!r}]" if self.alias else type(self).__name__
+
+    @property
+    def address(self) -> str:
+        """The addresses, without secrets."""
+        return self._where.name
+
+    @property
+    def client(self) -> Any:
+        """redis-py's client of this loop: a `redis.asyncio.Redis`, or a `RedisCluster`."""
+        self._bind()
+        if self._native is None:
+            self._native, stack = native_client(self._where, self._watched())
+            self._exits.push_async_callback(stack.aclose)
+        return self._native
+
+    @property
+    def _client(self) -> Any:
+        """The seed's name of `client`."""
+        return self.client
+
+    async def ping(self) -> None:
+        """Return when every node has answered. Raises `CacheUnavailable` when one does not in time."""
+        for link in await self._links():
+            reply = await link.execute(pack(("PING",)))
+            if isinstance(reply, Exception):
+                self._raise(reply)
+
+    async def close(self) -> None:
+        """Close every connection; the next use opens them again. Harmless when called twice."""
+        if self._loop is not asyncio.get_running_loop():
+            return
+        exits, self._exits = self._exits, AsyncExitStack()
+        self._native = self._route = self._watch = self._loop = None
+        forget(self)
+        await exits.aclose()
+
+    def _bind(self) -> None:
+        """Belong to the running loop; what another loop had is left to it, for that loop has ended."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._native, self._route, self._watch = loop, None, None, None
+            self._exits = AsyncExitStack()
+            close_with_loop(self, self.close)
+
+    def _connected(self) -> RedisLink | ClusterLink:
+        """The way to the server, made when first needed."""
+        self._bind()
+        if self._route is None:
+            where = self._where
+            if where.kind == "cluster":
+                self._route = ClusterLink(
+                    where.nodes,
+                    lambda nodes, seconds: discover(where, nodes, seconds),
+                    self._link_to,
+                    where.deadline,
+                    self._breaker(),
+                    name=where.name,
+                )
+            else:
+                self._route = self._link_to(None)
+            self._exits.push_async_callback(self._route.aclose)
+        return self._route
+
+    def _link_to(self, node: Node | None) -> RedisLink:
+        make = maker(self._where, self._watched(), node)
+        name = self._where.name if node is None else f"{node[0]}:{node[1]}"
+        deadline = self._where.deadline
+        # As fast as the silence of an open connection is noticed; with sentinels a failover is waited for.
+        connecting = deadline if self._where.kind == "sentinel" else min(deadline, 2 * patience_of(deadline))
+        interval = self._where.ping_interval
+        return RedisLink(make, deadline, self._breaker(), name, ping_interval=interval, connect_seconds=connecting)
+
+    def _watched(self) -> SentinelWatch | None:
+        """The watch of the sentinels, made when first needed; None where there are none."""
+        if self._watch is None and self._where.kind == "sentinel":
+            self._watch = SentinelWatch(self._where)
+            self._watch.on_move(self._leave)
+            self._exits.push_async_callback(self._watch.aclose)
+        return self._watch
+
+    async def _leave(self, master: Node | None, reason: str) -> None:
+        """Drop what leads to another server than *master*."""
+        if isinstance(self._route, RedisLink) and self._route.peer != master:
+            self._route.drop(reason)
+        pool = None if self._native is None else cast(Any, self._native).connection_pool
+        if pool is not None and (master is None or pool.master_address != master):
+            await pool.disconnect()
+
+    def _breaker(self) -> CircuitBreaker:
+        return CircuitBreaker(min(FIRST_PAUSE, self._longest_pause), self._longest_pause)
+
+    async def _links(self) -> list[RedisLink]:
+        """Every master."""
+        route = self._connected()
+        if isinstance(route, RedisLink):
+            return [route]
+        masters = await route.masters()
+        return self._raise(masters) if isinstance(masters, WireLost) else masters
+
+    def _raise(self, reply: Exception, key: str = "") -> NoReturn:
+        """Raise what *reply*, an answer that is none, means to a caller."""
+        code = reply.code if isinstance(reply, ReplyError) else ""
+        if code == "WRONGTYPE":
+            raise SerializationError(
+                f"{self.label}: {key!r} holds no cached value but another of Redis's types. Delete it there, or "
+                "give this cache a KEY_PREFIX of its own."
+            )
+        if code == "READONLY" and isinstance(self._route, RedisLink):
+            self._route.drop("the server turned into a replica")
+        said = str(reply).rstrip(".")
+        mend = _MENDS.get(code or said.partition(" ")[0], "" if code else "Is the server running, and reachable?")
+        fault = f"answered {said!r}" if code else said
+        raise CacheUnavailable(f"{self.label} at {self.address}: {fault}. {mend}".rstrip()) from reply
+
+
+_AUTH = "Set OPTIONS['PASSWORD'], and OPTIONS['USERNAME'] where the server knows users."
+_MENDS = {
+    "OOM": "It has no memory left: raise its maxmemory, or set its maxmemory-policy to allkeys-lru.",
+    "NOAUTH": _AUTH,
+    "WRONGPASS": _AUTH,
+    "NOPERM": "Give its user the right to this command and to these keys.",
+    "READONLY": "It is a replica: name the master in LOCATION, or use redis+sentinel://.",
+    "MISCONF": "It cannot write to its disk.",
+    "LOADING": "It is starting; try again in a moment.",
+    "CLUSTERDOWN": "Some of the cluster's slots have no node.",
+}

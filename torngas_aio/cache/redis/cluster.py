@@ -1,0 +1,196 @@
+"""A Redis Cluster: each key's commands go to the node that holds its slot, each node by a `RedisLink` of its own.
+
+    key ── CRC16 mod 16384 ── slot ── node ── RedisLink        commands of one turn share a round trip per node
+    MOVED    the slot lives elsewhere now: follow, and learn the map anew
+    ASK      the slot is on its way: ask there, this once
+
+Begin with `ClusterLink.on`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Any
+
+from redis.crc import key_slot
+from redis.exceptions import RedisError
+
+from torngas_aio.cache.circuit_breaker import CircuitBreaker
+from torngas_aio.cache.prober import PROBE_SECONDS, Prober
+from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
+from torngas_aio.cache.redis.native import Node
+from torngas_aio.cache.redis.pipelining import RedisLink
+from torngas_aio.utils.numbers import parse_whole
+
+__all__ = ["ClusterLink"]
+
+logger = logging.getLogger("torngas_aio.cache")
+
+ASKING = pack(("ASKING",))
+MOST_HOPS = 5
+RELEARN_PAUSE = 0.5
+"""Seconds between two looks at the map while nodes are lost."""
+
+_REDIRECTS = {"MOVED", "ASK"}
+_STALE = {"MOVED", "CLUSTERDOWN"}
+
+
+class ClusterLink:
+    """The links to all nodes of one cluster, and the map that says which key is where.
+
+    Args:
+        nodes: The first nodes to ask for the map.
+        learn: Returns the node of each slot, having asked the given nodes in turn, within the given seconds.
+        open_link: Returns the link to a node; called once a node.
+        seconds: How long learning the map may take.
+        breaker: Remembers that no node tells the map.
+        name: The cluster, for the log.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        learn: Callable[[Sequence[Node], float], Awaitable[list[Node | None]]],
+        open_link: Callable[[Node], RedisLink],
+        seconds: float,
+        breaker: CircuitBreaker,
+        *,
+        name: str,
+    ) -> None:
+        self._first_nodes = tuple(nodes)
+        self._learn = learn
+        self._open_link = open_link
+        self._seconds = seconds
+        self._breaker = breaker
+        self._prober = Prober(f"The Redis Cluster at {name}", breaker, lambda: self._fetch(PROBE_SECONDS))
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[Node, RedisLink] = {}
+        self._map: list[RedisLink | None] = []
+        self._learning: asyncio.Task[str] | None = None
+        self._learn_at = 0.0
+
+    async def on(self, key: str, packed: bytes) -> Any:
+        """Issue one command about *key*; return the reply, or a `ReplyError` or `WireLost` as a value."""
+        if not self._map and (fault := await self._learned()):
+            return WireLost(fault)
+        link = self._map[key_slot(key.encode())]
+        if link is None:
+            self._relearn()
+            return ReplyError("CLUSTERDOWN no node holds the key's slot")
+        reply = await link.execute(packed)
+        return await self._settled(packed, link, reply) if isinstance(reply, Exception) else reply
+
+    async def on_each(self, commands: Sequence[tuple[str, bytes]]) -> list[Any]:
+        """Issue all *commands*, each about its key; one round trip per node; return the replies in order."""
+        if not self._map and (fault := await self._learned()):
+            return [WireLost(fault)] * len(commands)
+        links = [self._map[key_slot(key.encode())] for key, _ in commands]
+        issued = [
+            None if link is None else link.execute(packed) for link, (_, packed) in zip(links, commands, strict=True)
+        ]
+        replies: list[Any] = []
+        for link, future, (_, packed) in zip(links, issued, commands, strict=True):
+            if link is None or future is None:
+                self._relearn()
+                replies.append(ReplyError("CLUSTERDOWN no node holds the key's slot"))
+                continue
+            reply = await future
+            replies.append(await self._settled(packed, link, reply) if isinstance(reply, Exception) else reply)
+        return replies
+
+    async def masters(self) -> "list[RedisLink] | WireLost":
+        """Return the link of every node that holds slots."""
+        if not self._map and (fault := await self._learned()):
+            return WireLost(fault)
+        return list(dict.fromkeys(link for link in self._map if link is not None))
+
+    async def aclose(self) -> None:
+        """Close every node's link; the map is learned anew when next used. Twice is harmless."""
+        await self._prober.aclose()
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.wait([self._learning])
+        links, self._links, self._map = self._links, {}, []
+        for link in links.values():
+            await link.aclose()
+
+    async def _settled(self, packed: bytes, link: RedisLink, reply: Exception) -> Any:
+        """Follow redirections; whatever tells that the map is old has it learned anew."""
+        for _ in range(MOST_HOPS):
+            if isinstance(reply, WireLost) or (isinstance(reply, ReplyError) and reply.code in _STALE):
+                self._relearn()
+            if not isinstance(reply, ReplyError) or reply.code not in _REDIRECTS:
+                return reply
+            node = _target(str(reply), link, self._links)
+            if node is None:
+                return reply
+            link, is_asking = self._link_to(node), reply.code == "ASK"
+            answer = (await link.execute_all([ASKING, packed]))[1] if is_asking else await link.execute(packed)
+            if not isinstance(answer, Exception):
+                return answer
+            reply = answer
+        return reply
+
+    def _link_to(self, node: Node) -> RedisLink:
+        link = self._links.get(node)
+        if link is None:
+            link = self._links[node] = self._open_link(node)
+        return link
+
+    # The map
+
+    async def _learned(self) -> str:
+        """Learn the map, once for all who wait; return why it could not be, "" when it was."""
+        learning = self._learning
+        if self._breaker.is_open:
+            return self._breaker.reason
+        if learning is None:
+            learning = self._start_learning()
+        await asyncio.wait([learning])  # not the task itself: neither may cancel the other
+        return "the cache was closed" if learning.cancelled() else learning.result()
+
+    def _relearn(self) -> None:
+        if self._learning is None and self._loop.time() >= self._learn_at:
+            self._start_learning()
+
+    def _start_learning(self) -> asyncio.Task[str]:
+        # A context of its own: what is learned outlives the request that happened to need it first.
+        self._learning = self._loop.create_task(self._learn_map(), context=Context())
+        return self._learning
+
+    async def _learn_map(self) -> str:
+        fault = ""
+        try:
+            await self._fetch(self._seconds)
+        except (RedisError, OSError, TimeoutError) as exc:
+            fault = str(exc) or f"no node told the cluster's map within {self._seconds:g} s"
+        except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
+            logger.exception("Learning the map of a Redis Cluster failed.")
+            fault = repr(exc)
+        finally:
+            self._learning = None
+            self._learn_at = self._loop.time() + RELEARN_PAUSE
+            if fault:
+                self._prober.failed(fault)
+        return fault
+
+    async def _fetch(self, seconds: float) -> None:
+        """Ask for the map, within *seconds*, and take it over."""
+        async with asyncio.timeout(seconds):
+            nodes = await self._learn(list(dict.fromkeys([*self._links, *self._first_nodes])), seconds)
+        self._map = [None if node is None else self._link_to(node) for node in nodes]
+        self._prober.succeeded()
+        for node, link in list(self._links.items()):
+            if link.is_down and link not in self._map:  # another took its slots over: it is probed no longer
+                del self._links[node]
+                await link.aclose()
+
+
+def _target(message: str, link: RedisLink, links: dict[Node, RedisLink]) -> Node | None:
+    """Read `MOVED 3999 host:port`; an absent host means the one that answered. None for any other text."""
+    host, _, port = message.rpartition(" ")[2].rpartition(":")
+    if not host:
+        host = next((node[0] for node, each in links.items() if each is link), "")
+    number = parse_whole(port, max_digits=5)
+    return None if number is None else (host.strip("[]"), number)

@@ -1,0 +1,126 @@
+"""redis-py's own clients and connections to a location, with its retries off: deadlines and the breaker are ours.
+
+    native_client    what users get as `.client`: Redis or RedisCluster, on a pool that makes callers wait when full
+    maker            a function that makes single connections, for `RedisLink`
+    discover         the cluster's slots and the nodes that hold them
+
+Begin with `native_client`.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from torngas_aio.cache.redis.location import RedisLocation
+from torngas_aio.cache.redis.sentinel import SentinelPool, SentinelWatch
+
+__all__ = ["discover", "maker", "native_client"]
+
+Node = tuple[str, int]
+
+
+def native_client(
+    location: RedisLocation, watch: SentinelWatch | None
+) -> tuple["Redis | RedisCluster", AsyncExitStack]:
+    """Return redis-py's client for *location* and what closes it, with all that belongs to it.
+
+    Args:
+        watch: Of the location's sentinels, None where there are none.
+    """
+    stack = AsyncExitStack()
+    client: Redis | RedisCluster
+    if location.kind == "cluster":
+        client = _cluster(location, location.nodes, location.deadline)
+    elif watch is not None:
+        limits = {"max_connections": location.max_connections, "timeout": location.deadline}
+        client = _redis(location, SentinelPool(location, watch, **limits, **_arguments(location, None)))
+    else:
+        blocking = BlockingConnectionPool(
+            connection_class=location.connection_class,
+            max_connections=location.max_connections,
+            timeout=location.deadline,
+            **_arguments(location, location.nodes[0] if location.nodes else None),
+        )
+        client = _redis(location, blocking)
+    stack.push_async_callback(client.aclose)
+    return client, stack
+
+
+def maker(
+    location: RedisLocation, watch: SentinelWatch | None, node: Node | None = None
+) -> Callable[[], AbstractConnection]:
+    """Return a function that makes unconnected connections.
+
+    Args:
+        watch: Of the location's sentinels, None where there are none.
+        node: The cluster's node to lead to; else the location's own server or master.
+
+    They speak RESP2: no message ever comes unasked, so replies can be matched by order alone.
+    """
+    if watch is not None:
+        sentinel_pool = SentinelPool(location, watch, **{**_arguments(location, None), "protocol": 2})
+        return cast("Callable[[], AbstractConnection]", sentinel_pool.make_connection)
+    if node is None and location.nodes:
+        node = location.nodes[0]
+    pool = ConnectionPool(connection_class=location.connection_class, **{**_arguments(location, node), "protocol": 2})
+    return cast("Callable[[], AbstractConnection]", pool.make_connection)
+
+
+async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> list[Node | None]:
+    """Return, for each of the 16,384 slots, the master that holds it; None where nobody does.
+
+    Args:
+        nodes: Asked in turn until one answers; a frozen one costs its share of the time.
+        seconds: For all of them together.
+
+    Raises:
+        redis.exceptions.RedisError, OSError, TimeoutError: None of them answered.
+    """
+    # Its nodes manager alone: the client's own initialize() goes on to ask one node for its commands, and that
+    # node may be the frozen one.
+    manager = _cluster(location, nodes, seconds / (len(nodes) + 1)).nodes_manager
+    try:
+        await manager.initialize()
+        slots = manager.slots_cache
+        return [(slots[slot][0].host, int(slots[slot][0].port)) if slots.get(slot) else None for slot in range(16384)]
+    finally:
+        await manager.aclose()
+        await manager.aclose("startup_nodes")
+
+
+def _redis(location: RedisLocation, pool: ConnectionPool) -> Redis:
+    """As `Redis.from_pool`, which reads redis-py's version from the disk."""
+    driver = {key: value for key, value in location.arguments.items() if key == "driver_info"}
+    client = Redis(connection_pool=pool, **driver)
+    client.auto_close_connection_pool = True
+    return client
+
+
+def _arguments(location: RedisLocation, node: Node | None) -> dict[str, Any]:
+    where = {"host": node[0], "port": node[1]} if node else {}
+    return {
+        "socket_timeout": location.deadline,
+        "socket_connect_timeout": location.deadline,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": location.ping_interval,
+        **location.arguments,
+        **where,
+    }
+
+
+def _cluster(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> RedisCluster:
+    arguments = {**_arguments(location, None), "socket_timeout": seconds, "socket_connect_timeout": seconds}
+    arguments.pop("parser_class", None)  # RedisCluster takes its own
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in nodes],
+        require_full_coverage=False,
+        max_connections=location.max_connections,
+        ssl=location.is_tls,
+        **arguments,
+    )

@@ -1,0 +1,273 @@
+"""The way to one Redis: connects when needed, gathers what one turn of the loop issues, keeps the deadline.
+
+    execute ──► queue ──(end of this turn)──► one RedisWire, one write
+                  │ no wire?   connect; the queue waits with it, and fails with it
+                  │ idle for long?   a PING first; without an answer, as if there were no wire
+                  │ known to be down?   refused at once, until a probe in the background has connected
+
+Nothing is retried: a command whose connection ended may have happened or not, and only its caller knows whether
+asking twice is harm. What was not yet sent when a connection ended goes out on the next.
+Begin with `RedisLink.execute`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from typing import Any, cast
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AuthenticationError, RedisError
+
+from torngas_aio.cache.circuit_breaker import CircuitBreaker
+from torngas_aio.cache.prober import DOUBTFUL_SECONDS, Prober, patience_of
+from torngas_aio.cache.redis.connection import RedisWire, Replies, Slot, WireLost, pack
+
+__all__ = ["RedisLink"]
+
+logger = logging.getLogger("torngas_aio.cache")
+
+PING = pack(("PING",))
+
+
+class RedisLink:
+    """One address, at most one open connection, any number of callers of one loop.
+
+    Args:
+        make: Returns a fresh, unconnected connection of redis-py.
+        seconds: How long connecting may take, and how long the answer to a command may.
+        breaker: Remembers that the address is down.
+        name: The address, for the log.
+        ping_interval: Seconds of silence after which a PING keeps the connection alive; 0 for never.
+        connect_seconds: How long connecting may take, where that is not *seconds*.
+    """
+
+    peer: tuple[str, int] | None = None
+    """Host and port of the open connection, as they were named; None for a unix socket."""
+
+    def __init__(
+        self,
+        make: Callable[[], AbstractConnection],
+        seconds: float,
+        breaker: CircuitBreaker,
+        name: str,
+        *,
+        ping_interval: float = 0.0,
+        connect_seconds: float | None = None,
+    ) -> None:
+        self._make = make
+        self._seconds = seconds
+        self._connect_seconds = seconds if connect_seconds is None else connect_seconds
+        self._next_timeout = patience_of(seconds)
+        self._breaker = breaker
+        self._prober = Prober(f"Redis at {name}", breaker, self._reopen)
+        self._loop = asyncio.get_running_loop()
+        self._wire: RedisWire | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._doubting: asyncio.Task[None] | None = None
+        self._queue: list[tuple[bytes, Slot]] = []
+        self._is_scheduled = False
+        self._ping_interval = ping_interval
+        self._ping_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True if a connection stands."""
+        return self._wire is not None
+
+    @property
+    def is_down(self) -> bool:
+        """True while commands are refused, because the server did not answer."""
+        return self._breaker.is_open
+
+    def execute(self, packed: bytes) -> "asyncio.Future[Any]":
+        """Issue one command; the future's result is the reply, or a `ReplyError` or `WireLost` as a value.
+
+        Cancelling the future, or the task that awaits it, detaches from the reply and disturbs nobody.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.append((packed, future))
+        if not self._is_scheduled:
+            self._schedule()
+        return future
+
+    def execute_all(self, commands: Iterable[bytes]) -> "asyncio.Future[list[Any]]":
+        """Issue several commands, adjacent and in order; the future's result is the list of their replies."""
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        listed = list(commands)
+        if not listed:
+            future.set_result([])
+            return future
+        replies = Replies(future, len(listed))
+        self._queue.extend([(packed, replies) for packed in listed])
+        if not self._is_scheduled:
+            self._schedule()
+        return future
+
+    def drop(self, reason: str) -> None:
+        """Give the connection up, because it leads to the wrong place; the next command makes another."""
+        if self._wire is not None:
+            self._wire.close(WireLost(reason))
+
+    async def aclose(self) -> None:
+        """Close the connection and end a connecting under way; what is in flight fails. Twice is harmless."""
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+            self._ping_timer = None
+        await self._prober.aclose()
+        if self._doubting is not None:
+            self._doubting.cancel()
+            await asyncio.wait([self._doubting])
+        if self._connecting is not None:  # perhaps because of the doubt that has just ended
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        closed = WireLost("the cache was closed")
+        if self._wire is not None:
+            self._wire.close(closed)
+        self._fail(closed)
+
+    def _schedule(self) -> None:
+        if self._wire is not None:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+        elif self._breaker.is_open:
+            self._fail(WireLost(self._breaker.reason))
+        elif self._connecting is None:
+            # A context of its own: the connection outlives the request that happened to need it first.
+            self._connecting = self._loop.create_task(self._connect(), context=Context())
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        wire = self._wire
+        if wire is None:
+            if self._queue:
+                self._schedule()
+            return
+        if self._doubting is not None:
+            return  # which calls `_flush`
+        if wire.idle_seconds > DOUBTFUL_SECONDS and self._queue:
+            self._doubting = self._loop.create_task(self._doubt(wire), context=Context())
+            return
+        if wire.is_congested:
+            return  # `_flush` is called again when the server has caught up, or the deadline ends the wire
+        queue, self._queue = self._queue, []
+        wire.send([entry for entry in queue if not entry[1].done()])
+
+    def _fail(self, lost: WireLost) -> None:
+        queue, self._queue = self._queue, []
+        for _, slot in queue:
+            if not slot.done():
+                slot.set_result(lost)
+
+    async def _doubt(self, wire: RedisWire) -> None:
+        """Ask for an answer on a connection that was idle for long, and give it up where there is none."""
+        try:
+            async with asyncio.timeout(self._next_timeout):
+                await self._try(wire)
+        except (OSError, TimeoutError):
+            pass  # `_try` has closed it, and the queue goes out on another
+        finally:
+            self._doubting = None
+            if self._wire is wire:
+                self._flush()
+
+    # Connecting
+
+    async def _connect(self) -> None:
+        lost = WireLost("connecting was given up")
+        try:
+            self._adopt(*await self._open())
+        except AuthenticationError as exc:
+            lost = WireLost(f"WRONGPASS {exc}")
+            self._prober.failed(str(lost))
+        except (RedisError, OSError, TimeoutError) as exc:
+            lost = WireLost(str(exc) or f"no connection within {self._connect_seconds:g} s")
+            self._prober.failed(str(lost))
+        except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
+            logger.exception("Connecting to Redis failed.")
+            lost = WireLost(repr(exc))
+            self._prober.failed(str(lost))
+        finally:
+            self._connecting = None
+            if self._wire is None:
+                self._fail(lost)
+            else:
+                self._flush()
+
+    async def _reopen(self) -> None:
+        """Connect to a server that was down: the probe."""
+        self._adopt(*await self._open())
+        self._flush()
+
+    def _adopt(self, wire: RedisWire, peer: tuple[str, int]) -> None:
+        self._wire, self.peer = wire, peer
+        self._prober.succeeded()
+        if self._ping_interval:
+            self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)
+
+    async def _open(self) -> tuple[RedisWire, tuple[str, int]]:
+        """Return an open connection and its peer."""
+        async with asyncio.timeout(self._connect_seconds):
+            connection = self._make()
+            try:
+                await cast(Any, connection).connect()
+                peer = (getattr(connection, "host", ""), getattr(connection, "port", 0))
+                wire = RedisWire.adopt(
+                    connection,
+                    self._seconds,
+                    self._lost,
+                    self._flush,
+                    on_silence=self._suspect,
+                    patience=self._next_timeout,
+                )
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+            await self._try(wire)
+        return wire, peer
+
+    async def _try(self, wire: RedisWire) -> None:
+        """A frozen server accepts connections, too: only one that answers counts."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        wire.send([(PING, future)])
+        try:
+            reply = await future
+        except BaseException:
+            wire.close(WireLost("connecting was given up"))
+            raise
+        if isinstance(reply, Exception):
+            wire.close(WireLost(str(reply)))
+            raise ConnectionError(str(reply))
+
+    def _suspect(self) -> None:
+        self._prober.suspect(self._examine, self._silent, self._next_timeout)
+
+    async def _examine(self) -> None:
+        """Connect once more, to see whether the server answers at all."""
+        wire, _ = await self._open()
+        wire.close(WireLost("another connection was tried, and is not needed"))
+
+    def _silent(self, reason: str) -> None:
+        if self._wire is not None and self._wire.waited > self._next_timeout:
+            self._wire.close(WireLost(reason, was_late=True))
+
+    def _lost(self, wire: RedisWire, lost: WireLost) -> None:
+        if wire is not self._wire:
+            return
+        self._wire = None
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+            self._ping_timer = None
+        if lost.was_late:
+            self._prober.failed(str(lost))
+            self._fail(lost)
+        elif self._queue and not self._is_scheduled:
+            self._schedule()
+
+    def _ping(self) -> None:
+        wire = self._wire
+        if wire is None:
+            return
+        if wire.is_idle:
+            wire.send([(PING, self._loop.create_future())])
+        self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)

@@ -1,0 +1,213 @@
+"""The answer to a request that failed: a page, a text or problem details, as the client wants it.
+
+    DEBUG on    everything the report holds              html  json  text
+    DEBUG off   404.html, 500.html, error.html if there  html
+                else the status and a sentence           html  json  text
+
+Begin with `render_error`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torngas_aio import _json
+from torngas_aio.errorpage.html import CONTENT_SECURITY_POLICY, debug_html
+from torngas_aio.errorpage.report import report_of
+from torngas_aio.errorpage.text import debug_problem, debug_text, problem, short_html, short_text
+from torngas_aio.exception import HTTPError, InvalidJson, TemplateNotFound
+from torngas_aio.logger.requestid import request_id_of
+from torngas_aio.utils.numbers import parse_quality
+
+__all__ = [
+    "ErrorAnswer",
+    "preferred",
+    "public_detail",
+    "render_error",
+    "render_error_template",
+    "wants_html",
+    "weight_of",
+]
+
+
+def preferred(accept: str, offers: Sequence[str]) -> str:
+    """Return the offer that *accept* weighs highest; the first offer where it wants none or says nothing.
+
+    The most specific range that fits an offer gives its weight. SPEC: RFC 9110 12.5.1.
+    """
+    ranges = [weight_of(part) for part in accept[:4096].split(",") if part.strip()]
+    best, weight = offers[0], 0.0
+    for offer in offers:
+        found = max((one for one in ranges if _fits(one[0], offer)), key=lambda one: _specificity(one[0]), default=None)
+        if found is not None and found[1] > weight:
+            best, weight = offer, found[1]
+    return best
+
+
+def weight_of(part: str) -> tuple[str, float]:
+    """Return name and weight of one part of an Accept or Accept-Encoding field; 1.0 where it says none."""
+    name, _, parameters = part.partition(";")
+    weight = 1.0
+    for parameter in parameters.split(";"):
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "q":
+            weight = parse_quality(value.strip()) or 0.0
+    return name.strip().lower(), weight
+
+
+def _fits(range_: str, offer: str) -> bool:
+    return range_ in {"*/*", offer} or (range_.endswith("/*") and offer.startswith(range_[:-1]))
+
+
+def _specificity(range_: str) -> int:
+    return 0 if range_ == "*/*" else 1 if range_.endswith("/*") else 2
+
+
+logger = logging.getLogger("torngas_aio.errorpage")
+
+_HTML = "text/html"
+_PROBLEM = "application/problem+json"
+_JSON = "application/json"
+_TEXT = "text/plain"
+_OFFERS = (_HTML, _PROBLEM, _JSON, _TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """The body of an error's answer, and the headers that belong to it.
+
+    Attributes:
+        content_type: Value of `Content-Type`.
+        headers: More headers, to be set with it.
+    """
+
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def render_error(
+    *,
+    handler: Any,
+    status: int,
+    reason: str,
+    exc_info: Any = None,
+    is_debug: bool = False,
+    accept: str = "",
+    failed_at: str | None = None,
+    pipeline_text: Sequence[str] = (),
+    routes_tried: Iterable[Any] | None = None,
+    settings_view: Mapping[str, Any] | None = None,
+) -> ErrorAnswer:
+    """Return the answer to a failed request. Looks at nothing but its arguments, and raises nothing.
+
+    Args:
+        handler: The handler; its request is shown.
+        exc_info: What `sys.exc_info()` gave, None for an error nobody raised.
+        is_debug: Show the inside.
+        accept: The client's `Accept`; `application/problem+json` for handlers that always answer JSON.
+        failed_at: The hook or stage that failed, as it stands in a line of *pipeline_text*.
+        pipeline_text: One line for each hook, in order.
+        routes_tried: For a 404: objects with `pattern`, `handler_class` and `name`, the nearest first.
+        settings_view: Settings by name; secrets are masked here.
+    """
+    wanted = preferred(accept, _OFFERS)
+    if is_debug:
+        try:
+            return _debug_answer(
+                wanted,
+                handler=handler,
+                status=status,
+                reason=reason,
+                exc_info=exc_info,
+                failed_at=failed_at,
+                pipeline_text=pipeline_text,
+                routes_tried=routes_tried,
+                settings_view=settings_view or {},
+            )
+        except Exception:  # a boundary: an error page that fails must not hide the error
+            logger.exception("The debug page could not be made; the short page is answered.")
+    return _short_answer(wanted, handler, status, reason, exc_info)
+
+
+def wants_html(accept: str) -> bool:
+    """Whether `render_error` would answer this `Accept` with a page."""
+    return preferred(accept, _OFFERS) == _HTML
+
+
+async def render_error_template(
+    render: Callable[[str, Mapping[str, Any]], Awaitable[bytes]],
+    *,
+    status: int,
+    reason: str,
+    reference: str = "",
+    detail: str = "",
+) -> ErrorAnswer | None:
+    """Return the project's own page for *status*, None when it has none or the page itself fails.
+
+    `404.html` is looked for before `error.html`, both in the template directory; they are given `status`,
+    `status_code`, `reason`, `detail` (what the error says to the visitor, or "") and `request_id`.
+
+    Args:
+        render: Renders a template with values; raises `TemplateNotFound` for one that is not there.
+    """
+    values = {"status": status, "status_code": status, "reason": reason, "request_id": reference, "detail": detail}
+    for name in (f"{status}.html", "error.html"):
+        try:
+            return ErrorAnswer("text/html; charset=UTF-8", await render(name, values))
+        except TemplateNotFound as exc:
+            if repr(name) not in str(exc):  # the page is there; something that it includes is not
+                logger.exception("Error page %r failed; the built-in page is answered.", name)
+                return None
+        except Exception:  # a boundary: the visitor gets an answer, the log gets the error
+            logger.exception("Error page %r failed; the built-in page is answered.", name)
+            return None
+    return None
+
+
+def _debug_answer(wanted: str, **details: Any) -> ErrorAnswer:
+    report = report_of(**details)
+    if wanted == _TEXT:
+        return ErrorAnswer("text/plain; charset=UTF-8", debug_text(report).encode())
+    if wanted in {_PROBLEM, _JSON}:
+        return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(debug_problem(report))))
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    return ErrorAnswer("text/html; charset=UTF-8", debug_html(report).encode(), headers)
+
+
+def _short_answer(wanted: str, handler: Any, status: int, reason: str, exc_info: Any) -> ErrorAnswer:
+    reference = _reference(handler, status)
+    detail = public_detail(exc_info)
+    if wanted == _TEXT:
+        return ErrorAnswer("text/plain; charset=UTF-8", short_text(status, reason, reference, detail).encode())
+    if wanted in {_PROBLEM, _JSON}:
+        found = problem(status, reason, detail, reference)
+        return ErrorAnswer(_PROBLEM, _json.dumps(found))
+    return ErrorAnswer("text/html; charset=UTF-8", short_html(status, reason, reference, detail).encode())
+
+
+def public_detail(exc_info: Any) -> str:
+    """Return what may be told of an error, not escaped: the message of those that are made to be shown."""
+    error = exc_info[1] if exc_info else None
+    for found in (error, getattr(error, "__cause__", None)):
+        if isinstance(found, InvalidJson):
+            return str(found)
+        if isinstance(found, HTTPError):
+            return found.public_text
+    return ""
+
+
+def _reference(handler: Any, status: int) -> str:
+    """What finds the error in the log; of no use to the visitor of a page that is merely not there."""
+    return request_id_of(handler.request) if status >= 500 else ""
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _without_surrogates(item) for name, item in value.items()}
+    return value

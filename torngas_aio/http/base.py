@@ -1,0 +1,137 @@
+"""What a front door and an application are to each other.
+
+    front door (our server, Tornado's, ASGI)            application
+        makes a Request and an Exchange   ──────►   serve_request(request)
+        feeds the Body                    ◄──────   awaits it, or reads it in chunks
+        sends, keeps alive, closes        ◄──────   exchange.respond / write_headers, write, finish
+
+The door starts `serve_request` as one task, owned by the connection, in the request's own copy of the
+context, as soon as the header is in; the body may still be on its way. The next request of the connection
+starts when the exchange is finished and the body consumed; the task may run on and is still owned.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from tornado.httputil import HTTPHeaders, ResponseStartLine
+
+from torngas_aio.http.errors import BodyError, ClientGone
+from torngas_aio.http.request import Request
+
+__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange", "Successor", "answer"]
+
+SERVER_NAME = "torngas_aio"
+"""The `Server` header of a response that sets none; it names no version."""
+
+
+class Body(Protocol):
+    """The body of one request, on its way in. Nothing is read from the socket beyond a small buffer
+    until one of these is awaited; a client that expects `100 Continue` is told so then."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte has arrived: `data` is then the whole body."""
+
+    @property
+    def data(self) -> bytes:
+        """The whole body once it is complete and was not read in chunks; b"" for a request without one."""
+
+    async def read_all(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            BodyError: It is malformed, too slow or larger than `max_body_size`.
+            ClientGone: The client left before its end.
+        """
+
+    async def read_chunk(self) -> bytes:
+        """Return the next part, as it arrives; b"" at the end. Raises as `read_all`."""
+
+
+class Exchange(Protocol):
+    """One request and its answer on a connection: a `tornado.httputil.HTTPConnection`, and a fast adapter.
+
+    After `finish` every other call is an error that touches no later exchange. Futures resolve when the
+    bytes have left for the transport below its high-water mark, and fail with
+    `tornado.iostream.StreamClosedError` when the client has gone.
+    """
+
+    @property
+    def body(self) -> Body:
+        """The request's body."""
+
+    def respond(
+        self,
+        status: int,
+        reason: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        is_head: bool,
+    ) -> bool:
+        """Send one complete response and finish the exchange, in one write to the transport.
+
+        `Date` (from the tick's cache) and `Server` are added unless given; `Content-Length` is added
+        from *body* unless given or forbidden by the status (1xx, 204, 304). For *is_head* the header
+        describes *body*, which is not sent. Names and values are trusted to be free of CR, LF and NUL:
+        handlers check them as they are set.
+
+        Returns:
+            Whether `drained` would return at once. False is always right, only slower.
+        """
+
+    def write_headers(
+        self, start_line: ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
+    ) -> Awaitable[None]: ...
+
+    def write(self, chunk: bytes) -> Awaitable[None]: ...
+
+    def finish(self) -> None: ...
+
+    def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
+        """Have *callback* called once if the client goes before the exchange is finished."""
+
+    def abort(self) -> None:
+        """Close the connection at once, so that a response that cannot be completed is seen as cut."""
+
+    def detach(self) -> Any:
+        """Leave HTTP: return an IOStream over the same transport, unread bytes included."""
+
+    def detach_to(self, successor: "Successor") -> None:
+        """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
+
+    @property
+    def is_finished(self) -> bool: ...
+
+    async def drained(self) -> None:
+        """Return when what was written is below the transport's high-water mark.
+
+        Raises:
+            tornado.iostream.StreamClosedError: The client has gone.
+        """
+
+
+class Successor(asyncio.Protocol):
+    """A protocol that takes a connection over from HTTP."""
+
+    __slots__ = ("__weakref__",)
+
+    def cut(self) -> None:
+        """Close the connection at once; what has not been sent is lost."""
+        raise NotImplementedError
+
+
+class DirectApplication(Protocol):
+    """An application that takes requests from a front door without Tornado's delegates."""
+
+    def serve_request(self, request: Request) -> Awaitable[None]:
+        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`, and a
+        `KeyboardInterrupt` that was answered before.
+
+        Called and awaited within the request's task: what it does at the call sees the request's context.
+        """
+
+
+async def answer(application: DirectApplication, request: Request) -> None:
+    """Have *application* answer *request*: the coroutine for a task of its own."""
+    await application.serve_request(request)

@@ -1,0 +1,393 @@
+"""The exchange: one request and its answer on a connection.
+
+    respond                          one complete answer, one write             (our handlers)
+    write_headers, write, finish     an answer in parts, framed here            (streams, Tornado's handlers)
+    refuse                           the server's own answer to a bad body
+    detach                           another protocol takes over
+
+        OPEN ──► HEADED ──► FINISHED        a finished exchange touches its connection no more
+
+What the answer says about its length is held: a byte too many or too few closes the connection, for
+whoever reads it would take the next answer for a part of this one. Begin with `HTTPExchange.respond`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
+
+from torngas_aio.http.base import Successor
+from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
+from torngas_aio.http.limits import NEVER
+from torngas_aio.http.proxies import Peer
+from torngas_aio.http.request_parser import PlainHead
+from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
+from torngas_aio.http.stream import StreamProtocol
+from torngas_aio.utils.numbers import parse_whole
+from torngas_aio.utils.writing import write_parts
+
+if TYPE_CHECKING:
+    from torngas_aio.http.protocol import HTTPProtocol
+
+__all__ = ["HTTPExchange"]
+
+_OPEN, _HEADED, _FINISHED = range(3)
+_SWITCHING = 101
+_JOINED_BODY = 64 * 1024  # a longer body is not copied behind its head, but given to the transport beside it
+
+
+class HTTPExchange(HTTPConnection):
+    """A `contract.Exchange` on our own server.
+
+    Attributes:
+        body: The request's body on its way in.
+        context: The client: `remote_ip`, `protocol`, `address`.
+        keeps_alive: Whether the connection stays open for another request after this answer.
+        status: Of the answer, once it has one; else 0.
+    """
+
+    # Class attributes stand in until something changes them: most exchanges never do.
+    _stage = _OPEN
+    _callback: Callable[[], Any] | None = None
+    _is_chunking = False
+    _left: int | None = None
+    _is_modern = True
+    _is_head_missing = False  # `write_headers` was called, and sent nothing
+    keeps_alive = True
+    is_detached = False
+    status = 0
+    swept_from = 30.0  # time limits from so many seconds on may be left to the sweep: set `look_after` and `look`
+    look_after = 0.0  # seconds, from the next sweep on
+    look_at = NEVER  # when the sweep is to ask `look`
+    look: Callable[[asyncio.Task[Any], float], float] | None = None
+
+    def __init__(self, protocol: "HTTPProtocol", head: PlainHead, body: IncomingBody | NoBody, context: Peer) -> None:
+        self._protocol = protocol
+        self._head = head
+        self.body = body
+        self.context = context
+        if type(head) is not PlainHead:
+            self._is_modern = head.version == "HTTP/1.1"
+            self.keeps_alive = head.keeps_alive
+
+    def watch(self, look: Callable[[asyncio.Task[Any], float], float], seconds: float) -> bool:
+        """Have the sweep call *look* with the request's task and the time when *seconds* are over.
+
+        It returns when to be called again, infinity for never. False: the sweep is too coarse for so few seconds.
+        """
+        server_state = self._protocol.server_state
+        if seconds < 5 * server_state.tick:
+            return False
+        self.look_at = server_state.soon + seconds
+        self.look = look
+        return True
+
+    # The whole answer at once
+
+    def respond(
+        self,
+        status: int,
+        reason: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        is_head: bool,
+    ) -> bool:
+        """Send one complete response and finish; see `contract.Exchange.respond`.
+
+        Where the client has gone, nothing is sent and nothing raised.
+
+        Args:
+            headers: Names in Http-Header-Case, as `HTTPHeaders` holds them.
+
+        Raises:
+            HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; nothing was
+                sent, and another answer may be.
+        """
+        if self._stage:
+            raise RuntimeError("The answer to this request has been given; respond() came too late.")
+        protocol = self._protocol
+        if protocol.is_gone:
+            self._finish()
+            return False
+        head = opening(status, reason)
+        length = None
+        for name, value in headers:
+            if name not in MANAGED:
+                head += f"{name}: {value}\r\n"
+            elif name == "Content-Length":
+                length = value
+            else:
+                head = self._manage(name, value, head)
+        if length is None and (status == 200 or allows_body(status)):
+            head += f"Content-Length: {len(body)}\r\n"
+        else:
+            head += self._describe(status, body, length, is_head)
+        if self.body is not NO_BODY or not (self.keeps_alive and self._is_modern) or protocol.server_state.is_stopping:
+            head += self._connection_line(status)
+        text = (head + "\r\n").encode("latin-1")
+        self.status = status
+        protocol.sent += len(text)
+        if is_head or not body:
+            protocol.write(text)
+        elif len(body) > _JOINED_BODY:
+            protocol.sent += len(body)
+            write_parts(protocol.transport, (text, body))
+        else:
+            protocol.sent += len(body)
+            protocol.write(text + body)
+        self._stage = _FINISHED
+        self._callback = None
+        protocol.end_exchange(self)
+        return not protocol.is_writing_paused
+
+    def _manage(self, name: str, value: str, head: str) -> str:
+        """Return *head* with what a header of `MANAGED` leads to."""
+        if name == "Connection":
+            if "close" in value.lower():
+                self.keeps_alive = False
+                return head
+            return head if value.lower() == "keep-alive" else f"{head}Connection: {value}\r\n"
+        if name == "Transfer-Encoding":
+            return head  # the framing is decided here
+        # Date or Server: the handler's own, in place of the door's
+        kept = [line for line in head.split("\r\n") if not line.startswith(f"{name}: ")]
+        return "\r\n".join(kept) + f"{name}: {value}\r\n"
+
+    def _describe(self, status: int, body: bytes, length: str | None, is_head: bool) -> str:
+        """Return the line for the length, once it is sure that it will be true."""
+        check_length(status, length, body, is_head=is_head)
+        is_told = length is not None and (status == 304 or allows_body(status))
+        return f"Content-Length: {length}\r\n" if is_told else ""
+
+    def _number_of(self, length: str) -> int:
+        number = parse_whole(length)
+        if number is None:
+            self._fail(f"Content-Length {length!r} is not a number of bytes.")
+        return number
+
+    def _connection_line(self, status: int) -> str:
+        if status == _SWITCHING:
+            return ""
+        if not self.keeps_alive or self._protocol.must_close(self.body):
+            self.keeps_alive = False
+            return "Connection: close\r\n"
+        return "" if self._is_modern else "Connection: keep-alive\r\n"
+
+    # The answer in parts
+
+    def write_headers(
+        self, start_line: ResponseStartLine | RequestStartLine, headers: HTTPHeaders, chunk: bytes | None = None
+    ) -> "asyncio.Future[None]":
+        """Send the head of an answer and, with it, its first *chunk*.
+
+        Without Content-Length the body is sent in chunks; to an HTTP/1.0 client it ends with the connection.
+        An informational status (1xx, save 101) is sent beside the answer, which is still to come.
+
+        Raises:
+            ValueError: A name or value would break out of its line.
+            HTTPOutputError: *chunk* is longer than the answer may be.
+                Nothing was sent then, and another head may be.
+        """
+        assert isinstance(start_line, ResponseStartLine)
+        status = start_line.code
+        if self._stage != _OPEN:
+            raise RuntimeError("The head of this answer has been sent; write_headers() came too late.")
+        self._is_head_missing = True  # until it is sent
+        text = status_line(status, start_line.reason)
+        check_head(headers.get_all())
+        if self._protocol.is_gone:
+            return self._protocol.failed()
+        if status < 200 and status != _SWITCHING:
+            if self._is_modern:
+                self._protocol.send(f"{text}{_lines(headers)}\r\n".encode("latin-1"))
+            self._is_head_missing = False
+            return self._protocol.drain()
+        self._frame(status, headers)
+        data = f"{text}{_lines(headers)}\r\n".encode("latin-1")
+        if chunk:
+            data += self._framed(chunk)
+        self.status = status
+        self._stage = _HEADED
+        self._protocol.send(data)
+        return self._protocol.drain()
+
+    def _frame(self, status: int, headers: HTTPHeaders) -> None:
+        """Decide how the end of the body will be known, and say so in *headers*."""
+        is_head = self._head.method == "HEAD"
+        length = headers.get("Content-Length")
+        self._left = None
+        if "close" in headers.get("Connection", "").lower():
+            self.keeps_alive = False
+        self._is_chunking = self._is_modern and allows_body(status) and not is_head and length is None
+        if self._is_chunking:
+            headers["Transfer-Encoding"] = "chunked"
+        elif "Transfer-Encoding" in headers:
+            del headers["Transfer-Encoding"]
+        if is_head or not allows_body(status):
+            self._left = 0
+        elif length is not None:
+            self._left = self._number_of(length)
+        elif not self._is_chunking:
+            self.keeps_alive = False
+        if self._connection_line(status):
+            headers["Connection"] = "keep-alive" if self.keeps_alive else "close"
+
+    def write(self, chunk: bytes) -> "asyncio.Future[None]":
+        """Send the next part of the body.
+
+        Before `write_headers` it is taken, as Tornado does, for a head that the caller wrote.
+
+        Raises:
+            HTTPOutputError: More than Content-Length allows, or a body where there is none; the connection is
+                closed.
+        """
+        if self._stage == _FINISHED:
+            raise RuntimeError("The answer to this request is finished; write() came too late.")
+        self._refuse_headless()
+        self._stage = _HEADED
+        if self._protocol.is_gone:
+            return self._protocol.failed()
+        if chunk:
+            self._protocol.send(self._framed(chunk))
+        return self._protocol.drain()
+
+    def _framed(self, chunk: bytes) -> bytes:
+        if self._is_chunking:
+            return b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        if self._left is not None:
+            self._left -= len(chunk)
+            if self._left < 0:
+                self._fail(f"The body is {-self._left} bytes longer than the answer may be.")
+        return chunk
+
+    def finish(self) -> None:
+        """End the answer.
+
+        Raises:
+            HTTPOutputError: Less was sent than Content-Length says, or nothing at all; the connection is closed.
+        """
+        if self._stage == _FINISHED:
+            raise RuntimeError("The answer to this request is finished; finish() was called again.")
+        protocol = self._protocol
+        if not protocol.is_gone:
+            self._refuse_headless()
+            if self._stage == _OPEN:
+                self._fail("finish() was called before anything was sent.")
+            if self._left:
+                self._fail(f"The body is {self._left} bytes shorter than its Content-Length says.")
+            if self._is_chunking:
+                protocol.send(b"0\r\n\r\n")
+        self._finish()
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answer for the application, which cannot: the request could not be read. The connection closes."""
+        if self._stage == _OPEN and not self._protocol.is_gone:
+            self.status = status
+            self._protocol.send_refusal(status, reason, is_head=self._head.method == "HEAD")
+            self.keeps_alive = False
+            self._finish()
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Break the answer off: the connection closes at once, so that what is missing is seen to be missing."""
+        self.keeps_alive = False
+        if self._stage != _FINISHED:
+            self._stage = _FINISHED
+            self._callback = None
+            self._protocol.abandon(self)
+
+    def _refuse_headless(self) -> None:
+        """Break off an answer that goes on although its head could not be sent."""
+        if self._is_head_missing and self._stage == _OPEN:
+            self.abort()
+            raise HTTPOutputError("The head of this answer could not be sent: nothing may follow it.")
+
+    def _fail(self, message: str) -> NoReturn:
+        if self._stage != _OPEN:  # else another answer may be given
+            self.abort()
+        raise HTTPOutputError(message)
+
+    def _finish(self) -> None:
+        self._stage = _FINISHED
+        self._callback = None
+        self._protocol.end_exchange(self)
+
+    # What is asked about it
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer is complete, broken off, or no longer wanted."""
+        return self._stage == _FINISHED
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether bytes of the answer have left."""
+        return self._stage != _OPEN
+
+    @property
+    def stream(self) -> Any:
+        """The connection as a Tornado stream: `socket`, `closed()`, `close()`, `set_nodelay()`."""
+        return self._protocol.stream
+
+    async def drained(self) -> None:
+        """Return when what was written is below the transport's high-water mark.
+
+        Raises:
+            StreamClosedError: The client has gone.
+        """
+        protocol = self._protocol
+        is_given = self._stage == _FINISHED and self.status > 0  # the connection may be closing, as it said then
+        if not is_given or protocol.is_writing_paused or protocol.is_lost:
+            await protocol.drain()
+
+    def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
+        """Have *callback* called once if the client goes before the exchange is finished."""
+        if self._stage == _FINISHED:
+            return
+        if callback is not None and self._protocol.is_gone:
+            self._protocol.server_state.loop.call_soon(callback)
+        else:
+            self._callback = callback
+
+    def client_left(self) -> None:
+        """Tell whoever wants to know that the client has gone; called once, by the connection."""
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
+    def set_max_body_size(self, max_body_size: int) -> None:
+        """Let this request's body be up to *max_body_size* bytes."""
+        if isinstance(self.body, IncomingBody):
+            self.body.limit = max_body_size
+
+    def set_body_timeout(self, timeout: float) -> None:
+        """Give this request's body *timeout* seconds from now."""
+        if isinstance(self.body, IncomingBody):
+            self._protocol.limit_body_time(self.body, timeout)
+
+    def detach(self) -> Any:
+        """Leave HTTP: return an IOStream over the same transport, unread bytes included.
+
+        Raises:
+            RuntimeError: The exchange is finished, and not with 101.
+            StreamClosedError: The client has gone.
+        """
+        stream = self.stream
+        self.detach_to(StreamProtocol(stream))
+        return stream
+
+    def detach_to(self, successor: Successor) -> None:
+        """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
+        if self._stage == _FINISHED and self.status != _SWITCHING:
+            raise RuntimeError("The exchange is finished; its connection serves another request.")
+        self._protocol.hand_over(self, successor)
+        self._stage = _FINISHED
+        self._callback = None
+        self.body = NO_BODY
+        self.is_detached = True
+
+
+def _lines(headers: HTTPHeaders) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.get_all()])

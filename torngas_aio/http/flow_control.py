@@ -1,0 +1,229 @@
+"""The transport of one connection: what goes out, back-pressure both ways, and clients that do not read.
+
+    send ──► transport ── full: pause_writing ──► `drain` waits, a deadline runs
+                       └─ lower: resume_writing ──► writers go on
+    pause_reading, resume_reading     how much comes in
+
+Begin with `FlowControlledProtocol.send`.
+"""
+
+import asyncio
+import struct
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+from torngas_aio.http.limits import NEVER
+from torngas_aio.http.proxies import Peer
+from torngas_aio.http.server_state import ServerState, logger
+
+__all__ = ["FlowControlledProtocol", "queued_bytes"]
+try:
+    import fcntl
+    import termios
+except ImportError:  # not on this system: progress is then seen later, when the system takes more
+    _ask = None
+else:
+    _ask = getattr(termios, "TIOCOUTQ", None)
+
+
+_int = struct.Struct("i")
+
+
+def queued_bytes(sock: Any) -> int:
+    """Return how many bytes the other side has not acknowledged; 0 where the system does not tell."""
+    if _ask is None or sock is None:
+        return 0
+    try:
+        size: int = _int.unpack(fcntl.ioctl(sock.fileno(), _ask, b"\0\0\0\0"))[0]
+    except (OSError, ValueError):  # closed meanwhile
+        return 0
+    return size
+
+
+class FlowControlledProtocol(asyncio.Protocol):
+    """What `HTTPProtocol` stands on.
+
+    Attributes:
+        server_state: What it shares with the server's other connections.
+        transport: The loop's; `write` is its method.
+        context: The peer; of a single request, behind a proxy, ask its exchange.
+        is_gone: Nothing can be sent any more.
+        is_lost: Nor can what the transport still holds arrive.
+        is_writing_paused: The transport holds more than its high-water mark.
+        sent: Bytes given to the transport.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_is_reading_paused",
+        "_taken",
+        "_taken_at",
+        "_waiters",
+        "_write_deadline",
+        "_write_mark",
+        "context",
+        "is_gone",
+        "is_lost",
+        "is_writing_paused",
+        "sent",
+        "server_state",
+        "transport",
+        "write",
+    )
+
+    transport: Any
+    context: Peer
+
+    def __init__(self, server_state: ServerState) -> None:
+        self.server_state = server_state
+        self.is_gone = False
+        self.is_lost = False
+        self.is_writing_paused = False
+        self._is_reading_paused = False
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._write_deadline = NEVER
+        self._write_mark = 0
+        self.sent = 0
+        self._taken = 0
+        self._taken_at = 0.0
+
+    # The transport speaks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take up the connection."""
+        self.transport = transport
+        self.write = self.transport.write
+        socket = transport.get_extra_info("socket")
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        self.context = Peer.of_socket(
+            transport.get_extra_info("peername"),
+            None if socket is None else socket.family,
+            self.server_state.scheme or ("https" if is_tls else "http"),
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let nobody wait any longer."""
+        self.is_gone = self.is_lost = True
+        self._write_deadline = NEVER
+        self._release_writers()
+
+    def pause_writing(self) -> None:
+        """Note that the client reads slower than we write."""
+        self.is_writing_paused = True
+        if self._write_deadline is NEVER:  # else it is watched since an earlier pause
+            self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self.is_writing_paused = False
+        self._release_writers()
+
+    # Out
+
+    def send(self, data: bytes) -> None:
+        """Write a part of an answer; `drain` tells whether it can arrive."""
+        if self.transport.is_closing():  # broken, which the loop will tell us in its next turn
+            self.is_gone = True
+            return
+        self.sent += len(data)
+        self.write(data)
+
+    def drain(self) -> "asyncio.Future[None]":
+        """Return a future that is done when the transport holds little enough."""
+        if self.is_gone:
+            return self.failed()
+        if not self.is_writing_paused:
+            return self.server_state.done
+        waiter: asyncio.Future[None] = self.server_state.loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        return waiter
+
+    def failed(self) -> "asyncio.Future[None]":
+        """Return a future that says that the client has gone; nobody needs to look at it."""
+        future: asyncio.Future[None] = self.server_state.loop.create_future()
+        _fail(future)
+        return future
+
+    def cut(self) -> None:
+        """Close at once, whatever is going on."""
+        self.is_gone = True
+        self.transport.abort()
+
+    def _release_writers(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if waiter.done():
+                continue
+            if self.is_lost:
+                _fail(waiter)
+            else:
+                waiter.set_result(None)
+
+    # In
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # Clients that do not read
+
+    def check_writing(self, now: float) -> None:
+        """Cut off a client that has taken nothing, or next to nothing, of what waits for it for `write_timeout`.
+
+        Once there was more than the system takes at once, this goes on until all of it has arrived.
+        """
+        if self._write_deadline is NEVER:
+            if self.transport.get_write_buffer_size():
+                self._watch_writing()
+            return
+        waiting = self._waiting()
+        if not waiting:
+            self._write_deadline = NEVER
+            return
+        taken = self.sent - waiting
+        if taken > self._taken:
+            self._taken, self._taken_at = taken, now
+        timeout = self.server_state.limits.write_timeout
+        if now >= self._taken_at + timeout or now >= self._write_deadline:
+            self._judge_writing(now, timeout)
+
+    def _judge_writing(self, now: float, timeout: float) -> None:
+        if (
+            now < self._taken_at + timeout
+            and self._taken - self._write_mark >= self.server_state.limits.min_rate * timeout
+        ):
+            self._write_deadline, self._write_mark = now + timeout, self._taken
+        else:
+            logger.info("Cut off %s: it did not read for %.0f s.", self.context, timeout)
+            self.cut()
+
+    def _watch_writing(self) -> None:
+        self._write_deadline = self._in(self.server_state.limits.write_timeout)
+        self._write_mark = self._taken = self.sent - self._waiting()
+        self._taken_at = self.server_state.loop.time()
+
+    def _waiting(self) -> int:
+        """Bytes that the client has not taken: those in the transport, and those in the system's queue.
+
+        The system takes more from us only when a third of its queue, easily a megabyte, is free again: a slow
+        but steady reader would look dead without it.
+        """
+        return int(self.transport.get_write_buffer_size()) + queued_bytes(self.transport.get_extra_info("socket"))
+
+    def _in(self, seconds: float) -> float:
+        return self.server_state.loop.time() + seconds if seconds else NEVER
+
+
+def _fail(future: "asyncio.Future[None]") -> None:
+    future.set_exception(StreamClosedError())
+    future.exception()  # looked at: nobody else has to

@@ -1,0 +1,329 @@
+"""A request head: from the bytes up to the empty line, checked and taken apart.
+
+    bytes ──► find its end ──► llhttp (every byte of it) ──► ours: sizes, Host, lengths, target, version
+              (`scan`)          (`HeadParser.parse`)              │
+                                                                  └─► PlainHead, or Refusal(status)
+
+llhttp, in its strict mode, refuses bare CR and LF, folded lines, white space before a colon, names that are no
+tokens, control characters, both lengths, doubled or signed lengths and every transfer coding that does not
+end in one `chunked`. It lets pass, and is stopped here: two spaces in the request line, versions other than
+1.0 and 1.1, no or two `Host`, a `Host` that is none, fragments, absurd lengths, any number and size of fields,
+a transfer coding besides `chunked` or in HTTP/1.0. Methods that it does not know are shown to it as GET.
+
+Fields that llhttp has passed before, and a plain request line, are not shown to it again. A head is given to it
+whole, so one parser serves every connection of a server, no connection holds one while it is idle, and how the bytes
+were split can make no difference. Begin with `HeadParser.parse`.
+"""
+
+import re
+from typing import ClassVar
+
+import httptools
+
+from torngas_aio.http.limits import Limits
+from torngas_aio.http.target import is_host, path_of
+from torngas_aio.utils.bounded import BoundedCache
+from torngas_aio.utils.numbers import parse_whole
+
+__all__ = ["CHUNKED", "Head", "HeadParser", "PlainHead", "Refusal"]
+
+CHUNKED = -1
+"""The `PlainHead.length` of a chunked body."""
+
+
+class Refusal(Exception):
+    """A request that is answered with *status* by the server itself, after which the connection closes."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class PlainHead:
+    """One request head that is good, and that says nothing but what goes without saying.
+
+    PERF: most are of this kind: three attributes are set for each, the rest is the class's (benchmarks, plain).
+
+    Attributes:
+        raw: The bytes, the empty line included.
+        length: Bytes of the body, 0 without one, `CHUNKED` when it tells its end itself.
+        keeps_alive: Whether version and `Connection` allow another request after this one.
+        expects_continue: The client waits for `100 Continue` before it sends the body.
+        is_gzipped: The body says that it is packed with gzip, and with nothing else.
+    """
+
+    __slots__ = ("method", "raw", "target")
+
+    version: ClassVar[str] = "HTTP/1.1"
+    length: ClassVar[int] = 0
+    keeps_alive: ClassVar[bool] = True
+    expects_continue: ClassVar[bool] = False
+    is_gzipped: ClassVar[bool] = False
+
+    def __init__(self, raw: bytes, method: str, target: str) -> None:
+        self.raw = raw
+        self.method = method
+        self.target = target
+
+
+class Head(PlainHead):
+    """A head whose version and fields may say anything."""
+
+    version: str  # type: ignore[misc]  # an attribute of each, where the usual ones share it
+    length: int  # type: ignore[misc]
+    keeps_alive: bool  # type: ignore[misc]
+    expects_continue: bool  # type: ignore[misc]
+    is_gzipped: bool  # type: ignore[misc]
+
+    def __init__(self, raw: bytes, method: str, target: str, version: str) -> None:
+        super().__init__(raw, method, target)
+        self.version = version
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether a plain `PlainHead` would say the same."""
+        is_plain = not self.length and self.keeps_alive and not self.expects_continue and not self.is_gzipped
+        return is_plain and self.version == "HTTP/1.1"
+
+
+_METHODS = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND")
+}
+_VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
+
+_MAX_KEPT_FIELDS = 2048
+_MAX_KEPT_LINE = 256
+_MAX_KEPT_HOST = 261  # a name of 253 characters, a colon, a port
+_MAX_KEPT_BYTES = 1024 * 1024  # of each of the parser's caches
+
+_plain_line = re.compile(
+    rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) (/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*) HTTP/1\.1"
+).fullmatch
+_deciding = re.compile(
+    rb"\r\n(host|connection|content-length|transfer-encoding|content-encoding|expect):[ \t]*([^\r]*)", re.IGNORECASE
+).findall
+_is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
+_bare_lf = re.compile(rb"(?<!\r)\n").search
+_upgrade = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
+
+
+class _NoCallbacks:
+    """What the parser reports to: nothing. It is asked for its verdict only."""
+
+
+_SILENCE = _NoCallbacks()
+
+
+class HeadParser:
+    """Finds, checks and takes apart request heads for all connections of one server."""
+
+    __slots__ = ("_good", "_hosts", "_lines", "_llhttp", "_max_count", "_max_line", "_max_size")
+
+    def __init__(self, limits: Limits) -> None:
+        self._max_line = limits.max_line_size
+        self._max_size = limits.max_header_size
+        self._max_count = limits.max_header_count
+        self._hosts: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_HOST)
+        # Fields that were checked, and decided nothing unusual
+        self._good: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_FIELDS)
+        # Plain request lines: method and target
+        self._lines: BoundedCache[bytes, tuple[str, str]] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_LINE)
+        self._llhttp = _new_llhttp()
+
+    def scan(self, data: bytes, start: int, seen: int) -> int:
+        """Return where the head that opens at *start* ends, or -1 when its end is still to come.
+
+        Args:
+            data: What has arrived.
+            seen: Up to where an earlier call has looked in vain.
+
+        Raises:
+            Refusal: What is there can no longer become a good head.
+        """
+        end = data.find(b"\r\n\r\n", max(start, seen - 3))
+        stop = len(data) if end < 0 else end + 4
+        if end < 0 or stop - start > self._max_size or data.find(b"\r\n", start) - start > self._max_line:
+            self._refuse_opening(data, start, stop, seen)
+        return end if end < 0 else stop
+
+    def _refuse_opening(self, data: bytes, start: int, stop: int, seen: int) -> None:
+        """Raise for the first fault that no further byte can mend.
+
+        What counts is where the fault stands, not what has arrived after it: so a head is refused for the
+        same reason however it was split.
+        """
+        opening = data[start : start + 1]
+        if opening == b"\r" and stop - start == 1:  # the first half of an empty line, perhaps
+            return
+        if opening and not _is_token(opening):
+            raise Refusal(400, "The request line does not begin with a method.")
+        is_in_line = data.find(b"\r\n", start, min(stop, start + self._max_line + 2)) < 0
+        limit = start + (min(self._max_line, self._max_size) if is_in_line else self._max_size)
+        if _bare_lf(data, max(start, seen - 1), min(stop, limit + 1)):
+            raise Refusal(400, "A line ends in LF without CR.")
+        if stop > limit + is_in_line:  # the CR of a line's end may be the byte after the limit
+            if is_in_line:
+                raise Refusal(414, f"The request line is longer than {self._max_line} bytes.")
+            raise Refusal(431, f"The header is larger than {self._max_size} bytes.")
+
+    def parse(self, raw: bytes) -> PlainHead:
+        """Return the head *raw*, which `scan` found to be complete.
+
+        Raises:
+            Refusal: It is malformed, ambiguous or beyond a limit.
+        """
+        known = self.recognize(raw)
+        if known is not None:
+            return known
+        head = self._parse_whole(raw)
+        fields = raw[raw.find(b"\r\n") :]
+        if head.is_usual:
+            self._good.keep(fields, True)
+        return head
+
+    def recognize(self, data: bytes) -> PlainHead | None:
+        """Return the head that *data* is, if it is one whole head whose fields were seen before.
+
+        PERF: clients send the same fields again and again. What was said of them holds, whatever the request line
+        is; a request line of the plain kind has nothing else to be checked: -3 us with ten fields (benchmarks,
+        headers).
+        """
+        at = data.find(b"\r\n")
+        if len(data) - at > _MAX_KEPT_FIELDS or at > self._max_line or len(data) > self._max_size:
+            return None
+        if data[at:] not in self._good:
+            return None
+        opening = data[:at]
+        line = self._lines.get(opening) or self._taken_apart(opening)
+        return None if line is None else PlainHead(data, line[0], line[1])
+
+    def _taken_apart(self, line: bytes) -> tuple[str, str] | None:
+        """Return method and target of a request line of the plain kind; short ones are remembered."""
+        found = _plain_line(line)
+        if found is None:
+            return None
+        pair = _METHODS[found[1]], found[2].decode("ascii")
+        self._lines.keep(line, pair)
+        return pair
+
+    def _parse_whole(self, raw: bytes) -> Head:
+        lines = raw.count(b"\r\n")
+        if lines != raw.count(b"\n"):
+            raise Refusal(400, "A line ends in LF without CR.")
+        try:
+            method, target, version = raw[: raw.find(b"\r\n")].split(b" ")
+        except ValueError:
+            raise Refusal(400, "The request line is not 'method target version'.") from None
+        name = _METHODS.get(method) or _other_method(method)
+        known_version = _VERSIONS.get(version) or _refuse_version(version)
+        if lines - 2 > self._max_count:
+            raise Refusal(431, f"The header has more than {self._max_count} fields.")
+        self._check(raw, method)
+        head = Head(raw, name, target.decode("latin-1"), known_version)
+        found = _deciding(raw)
+        # PERF: the usual case is one Host that was seen before, and nothing else that decides anything.
+        # (`Host` is the only name of four letters among those.)
+        if len(found) != 1 or known_version != "HTTP/1.1" or len(found[0][0]) != 4 or found[0][1] not in self._hosts:
+            # It may now wait for a body, which it will not be given: the next head must not be taken for one,
+            # whatever becomes of this one.
+            self._llhttp = _new_llhttp()
+            self._weigh(head, found)
+        if not target.startswith(b"/") or b"#" in target:
+            self._aim(head, target, found)
+        return head
+
+    def _check(self, raw: bytes, method: bytes) -> None:
+        """Have llhttp look at every byte."""
+        try:
+            self._llhttp.feed_data(raw if method in _METHODS else b"GET" + raw[len(method) :])
+        except httptools.HttpParserUpgrade:
+            return  # what it would skip as another protocol's bytes is ours to keep: they were not given to it
+        except httptools.HttpParserError as exc:
+            self._llhttp = _new_llhttp()
+            raise Refusal(400, f"{exc}.") from None
+
+    def _weigh(self, head: Head, found: list[tuple[bytes, bytes]]) -> None:
+        """Draw the conclusions from the fields that decide about host, framing and connection."""
+        is_modern = head.version == "HTTP/1.1"
+        head.keeps_alive = is_modern
+        if not is_modern:  # SPEC: RFC 9110 7.8: an Upgrade in HTTP/1.0 is ignored
+            head.raw = _upgrade.sub(b"", head.raw)
+        hosts: list[bytes] = []
+        lengths: list[bytes] = []
+        options: set[bytes] = set()
+        for name, padded in found:
+            field, value = name.lower(), padded.rstrip(b" \t")
+            if field == b"host":
+                hosts.append(value)
+            elif field == b"connection":
+                options.update(option.strip(b" \t") for option in value.lower().split(b","))
+            elif field == b"expect":
+                _expect(head, value)
+            elif field == b"content-encoding":
+                head.is_gzipped = value.lower() in (b"gzip", b"x-gzip")
+            else:
+                lengths.append(field)
+                self._frame(head, field, value)
+        if len(lengths) > 1:  # llhttp refuses these too
+            raise Refusal(400, "Two fields give the length of the body.")
+        self._check_host(hosts, is_modern)
+        if options:
+            head.keeps_alive = b"close" not in options and (is_modern or b"keep-alive" in options)
+
+    def _frame(self, head: Head, field: bytes, value: bytes) -> None:
+        if field == b"transfer-encoding":
+            if head.version != "HTTP/1.1":  # SPEC: RFC 9112 6.1: faulty framing
+                raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
+            if value.lower() != b"chunked":
+                raise Refusal(501, "Only the transfer coding 'chunked' is known.")
+            head.length = CHUNKED
+            return
+        length = parse_whole(value)
+        if length is None:
+            raise Refusal(400, "Content-Length is not a number of bytes.")
+        head.length = length
+
+    def _check_host(self, hosts: list[bytes], is_required: bool) -> None:
+        if len(hosts) > 1 or (is_required and not hosts):
+            raise Refusal(400, "A request has exactly one Host field.")
+        if hosts and hosts[0] not in self._hosts:
+            if not is_host(hosts[0]):
+                raise Refusal(400, "The Host field holds no host.")
+            self._hosts.keep(hosts[0], True)
+
+    def _aim(self, head: Head, target: bytes, found: list[tuple[bytes, bytes]]) -> None:
+        """Accept a target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
+        host = next((value.rstrip(b" \t") for name, value in found if name.lower() == b"host"), None)
+        try:
+            head.target = path_of(head.method, target, host)
+        except ValueError as exc:
+            raise Refusal(400, str(exc)) from None
+
+
+def _new_llhttp() -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(_SILENCE)
+    # Each head is shown to it by itself: whether another may follow is decided here.
+    parser.set_dangerous_leniencies(lenient_keep_alive=True)
+    return parser
+
+
+def _other_method(method: bytes) -> str:
+    if not _is_token(method):
+        raise Refusal(400, "The method is not a token.")
+    if len(method) > 32 or method == b"CONNECT":
+        raise Refusal(501, "The server does not do this method.")
+    return method.decode("ascii")
+
+
+def _refuse_version(version: bytes) -> str:
+    if _is_version(version):
+        raise Refusal(505, "This server speaks HTTP 1.0 and 1.1.")
+    raise Refusal(400, "The request line does not end in an HTTP version.")
+
+
+def _expect(head: Head, value: bytes) -> None:
+    if value.lower() != b"100-continue":
+        raise Refusal(417, "The only expectation that can be met is '100-continue'.")
+    # SPEC: RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored
+    head.expects_continue = head.version == "HTTP/1.1"

@@ -1,0 +1,180 @@
+"""What the connections of one server share: limits, parser, clock, and the list of who is here.
+
+    arriving      accepted, but not ready yet (TLS)     waited for a moment when the server stops
+    connections   every open HTTP connection          swept for deadlines, once a tick
+    running       the task of every request           swept too; awaited, or cancelled, when the server stops
+    successors    protocols of connections that left HTTP    cut when the server stops
+
+Begin with `ServerState.start`.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
+
+from torngas_aio.http.base import Successor
+from torngas_aio.http.exchange import HTTPExchange
+from torngas_aio.http.limits import NEVER, Limits
+from torngas_aio.http.proxies import TrustedProxies
+from torngas_aio.http.request import Request
+from torngas_aio.http.request_parser import HeadParser, PlainHead
+
+if TYPE_CHECKING:
+    from torngas_aio.http.protocol import HTTPProtocol
+
+__all__ = ["Adapter", "ContextFor", "ServerState", "logger"]
+
+logger = logging.getLogger("torngas_aio.http")
+
+ContextFor = Callable[[Request], Context]
+"""Gives the context in which a request runs."""
+
+
+class Adapter(Protocol):
+    """How requests reach an application."""
+
+    def serve(self, request: Request) -> Coroutine[Any, Any, None]:
+        """Return the coroutine that answers one request; it raises nothing but `CancelledError`
+        and `KeyboardInterrupt`."""
+
+    def connection_closed(self, protocol: "HTTPProtocol") -> None:
+        """Note that a connection has ended."""
+
+
+class ServerState:
+    """The shared state of one server on one event loop.
+
+    Args:
+        context: What every request's context is a copy of.
+        scheme: "http" or "https" for every client; None to go by the connection.
+
+    Attributes:
+        soon: The loop's time at the next sweep: at most one tick away.
+        idle_until: When a connection that is idle from now on has been so for too long.
+        tick: Seconds between two sweeps.
+        requests_per_connection: How many requests one connection serves; -1 for as many as come.
+        refused: How many requests the server itself has answered, by status.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        adapter: Adapter,
+        limits: Limits,
+        context: Context,
+        *,
+        context_for: ContextFor | None = None,
+        proxies: TrustedProxies | None = None,
+        scheme: str | None = None,
+    ) -> None:
+        self.loop = loop
+        self.adapter = adapter
+        self._serve = adapter.serve
+        self.limits = limits
+        self.context = context
+        self.context_for = context_for
+        self.proxies = proxies
+        self.scheme = scheme
+        self.parser = HeadParser(limits)
+        self.arriving: WeakSet[HTTPProtocol] = WeakSet()
+        self.connections: set[HTTPProtocol] = set()
+        self.running: dict[HTTPExchange, asyncio.Task[None]] = {}
+        self.successors: WeakSet[Successor] = WeakSet()
+        self.refused: Counter[int] = Counter()
+        self.is_stopping = False
+        self.is_closed = False
+        self.tick = limits.sweep_seconds
+        self.requests_per_connection = limits.requests_per_connection
+        self._idle_seconds = limits.idle_connection_timeout or NEVER
+        self._look_at_clock()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.done.set_result(None)
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Future[None] | None = None
+
+    def _look_at_clock(self) -> float:
+        now = self.loop.time()
+        self.soon = now + self.tick
+        self.idle_until = self.soon + self._idle_seconds
+        return now
+
+    def start(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: PlainHead) -> None:
+        """Start answering a request, in a task and a context of its own."""
+        request = Request((head.method, head.target, head.version), head.raw, exchange, protocol)
+        if exchange.body.unpacks:
+            request.note_unpacking()
+        context = self.context.copy() if self.context_for is None else self.context_for(request)
+        self.running[exchange] = self.loop.create_task(self._answer(request, exchange), context=context)
+
+    async def _answer(self, request: Request, exchange: HTTPExchange) -> None:
+        try:
+            await self._serve(request)
+        except (asyncio.CancelledError, GeneratorExit):
+            exchange.abort()
+            raise
+        except KeyboardInterrupt:
+            exchange.refuse(500, "The application failed.")
+            raise
+        except BaseException:  # a boundary: an application's error must not reach the loop
+            logger.exception("The application failed to answer a request.")
+            exchange.refuse(500, "The application failed.")
+        finally:
+            self.running.pop(exchange, None)
+            exchange.look = None  # a cycle less for the collector: exchange, handler, request, exchange
+            if self._idle is not None:
+                self._notice_rest()
+
+    def add(self, connection: "HTTPProtocol") -> None:
+        """Take *connection* under watch."""
+        self.arriving.discard(connection)
+        self.connections.add(connection)
+        if self._timer is None:
+            self._look_at_clock()
+            self._timer = self.loop.call_later(self.tick, self._sweep)
+
+    def remove(self, connection: "HTTPProtocol") -> None:
+        """Forget *connection*, which has ended or left HTTP."""
+        self.connections.discard(connection)
+        self._notice_rest()
+
+    def _sweep(self) -> None:
+        """Let every connection see what time it is."""
+        now = self._look_at_clock()
+        for connection in list(self.connections):
+            connection.check(now)
+        for exchange, task in list(self.running.items()):
+            if exchange.look_after:
+                exchange.look_at, exchange.look_after = now + exchange.look_after, 0
+            elif now >= exchange.look_at and exchange.look is not None:
+                exchange.look_at = exchange.look(task, now)
+        # Without any there is nothing to watch: the next connection starts the clock again.
+        self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections or self.running else None
+
+    def close(self) -> None:
+        """Stop the clock, and take no more connections."""
+        self.is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no connection is open and no request is being answered."""
+        return not (self.connections or self.running)
+
+    def _notice_rest(self) -> None:
+        if self._idle is not None and self.is_at_rest and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def rest(self) -> None:
+        """Return when every connection has closed and every request's task has ended."""
+        while not self.is_at_rest:
+            self._idle = self.loop.create_future()
+            try:
+                await self._idle
+            finally:
+                self._idle = None

@@ -1,0 +1,168 @@
+"""One session, many writers: their changes are merged, none is lost, none is counted twice.
+
+    request 1 ─ leads: read ► apply ► compare-and-set; changed meanwhile (another process)? apply again
+    request 2 ┐
+    request 3 ┴ wait; when the leader is done one of them leads and writes all that wait, in one go
+
+Begin with `WriteQueue.write`.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from torngas_aio.cache.serializers import Serializer
+from torngas_aio.cache.store import Versioned
+from torngas_aio.exception import CacheUnavailable
+from torngas_aio.session.changes import Changes, Record
+from torngas_aio.session.record_store import RecordStore
+
+__all__ = ["WriteQueue"]
+
+T = TypeVar("T")
+
+MAX_TRIES = 10_000
+"""After so many lost compare-and-sets in a row something other than writers is changing the record."""
+
+_YOU_LEAD = object()
+
+
+@dataclass(slots=True)
+class _Waiter:
+    changes: Changes
+    future: "asyncio.Future[Any]"
+
+
+@dataclass(slots=True)
+class _Line:
+    """Those who want to write one session.
+
+    Attributes:
+        seen: What the store held when last heard of; None when that must be asked.
+        record: What *seen* says, where somebody has read it already; used once.
+    """
+
+    seen: Versioned | None
+    record: Record | None = None
+    waiting: list[_Waiter] = field(default_factory=list)
+
+
+class WriteQueue:
+    """The writers of one process, queued by session."""
+
+    def __init__(self, record_store: RecordStore, serializer: Serializer, most_bytes: int) -> None:
+        self._record_store = record_store
+        self._most_bytes = most_bytes
+        self._serializer = serializer
+        self._lines: dict[str, _Line] = {}
+
+    async def write(self, key: str, seen: Versioned | None, changes: Changes, record: Record | None = None) -> bool:
+        """Apply *changes* to the record under *key*; False when it is gone, and stays gone.
+
+        Args:
+            seen: The record as the request read it, None when that is long ago.
+            record: What *seen* says; used up by the call.
+
+        Raises:
+            CacheUnavailable, ValueTooLarge: As the store says; whoever was written together gets the same.
+        """
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line(seen, record)
+            return await self._lead(key, line, [], [changes])
+        waiter = _Waiter(changes, asyncio.get_running_loop().create_future())
+        line.waiting.append(waiter)
+        outcome = await self._wait(key, line, waiter)
+        if outcome is not _YOU_LEAD:
+            return bool(outcome)
+        batch, line.waiting = line.waiting, []
+        followers = [other.future for other in batch if other is not waiter]
+        return await self._lead(key, line, followers, [member.changes for member in batch])
+
+    async def _wait(self, key: str, line: _Line, waiter: _Waiter) -> Any:
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            if waiter in line.waiting:
+                line.waiting.remove(waiter)
+            future = waiter.future
+            if not future.cancelled() and future.exception() is None and future.result() is _YOU_LEAD:
+                self._pass_on(key, line)  # cancelled in the very turn in which the lead came to it
+            raise
+
+    async def _lead(self, key: str, line: _Line, followers: "list[asyncio.Future[Any]]", batch: list[Changes]) -> bool:
+        seen, line.seen = line.seen, None  # unknown, should this try end in an error
+        try:
+            if not followers:
+                return await self._commit(key, line, seen, batch)
+            # A cancelled leader could not tell its followers whether their changes were written.
+            return await _to_its_end(self._commit_and_tell(key, line, seen, batch, followers))
+        finally:
+            self._pass_on(key, line)
+
+    async def _commit_and_tell(
+        self,
+        key: str,
+        line: _Line,
+        seen: Versioned | None,
+        batch: list[Changes],
+        followers: "list[asyncio.Future[Any]]",
+    ) -> bool:
+        try:
+            is_kept = await self._commit(key, line, seen, batch)
+        except Exception as exc:
+            for future in followers:
+                if not future.done():
+                    future.set_exception(exc)
+                    future.exception()  # seen, should its waiter be cancelled in this turn
+            raise
+        for future in followers:
+            if not future.done():
+                future.set_result(is_kept)
+        return is_kept
+
+    async def _commit(self, key: str, line: _Line, seen: Versioned | None, batch: list[Changes]) -> bool:
+        record, line.record = line.record, None
+        if seen is None:
+            seen, record = await self._record_store.read(key), None
+        for _ in range(MAX_TRIES):
+            if seen is not None and record is None:
+                record = Record.load(seen.data, self._serializer)
+            if seen is None or record is None:
+                return False
+            for changes in batch:
+                changes.apply(record)
+            data = record.dump(self._serializer, self._most_bytes, len(seen.data))
+            swap = await self._record_store.swap(key, data, seen.token, record.idle_seconds)
+            if swap.is_done:
+                line.seen = swap.current
+                return True
+            seen, record = swap.current, None
+        raise CacheUnavailable(
+            f"{self._record_store.label}: {MAX_TRIES} compare-and-sets of one session were lost in a row."
+        )
+
+    def _pass_on(self, key: str, line: _Line) -> None:
+        """Give the lead to one who waits; it stays in the line and takes the others along."""
+        for waiter in line.waiting:
+            if not waiter.future.done():
+                waiter.future.set_result(_YOU_LEAD)
+                return
+        del self._lines[key]
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await *work* to its end even when cancelled, then be cancelled; the store's deadline bounds it."""
+    task = asyncio.ensure_future(work)  # owned here: awaited in every case
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # seen
+        raise cancelled
+    return task.result()

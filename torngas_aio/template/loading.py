@@ -1,0 +1,93 @@
+"""The directory in which compiled templates are kept between two starts.
+
+What lies in it is run as code, so nobody else may write there. Begin with `private_directory`.
+"""
+
+import logging
+import os
+import posixpath
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from torngas_aio.exception import ConfigError, TemplateNotFound
+
+__all__ = ["FileWatch", "private_directory", "safe_name"]
+
+
+def safe_name(name: str, parent: str | None = None) -> str:
+    """Return *name* in the form a loader keeps it under, relative to *parent*'s folder when given.
+
+    Raises:
+        TemplateNotFound: The name is absolute, leads out of the template directory, or holds a backslash, a
+            drive or a NUL.
+    """
+    if not name or "\\" in name or "\0" in name or name.startswith("/") or name[1:2] == ":":
+        raise TemplateNotFound(_REFUSED.format(name=name))
+    whole = posixpath.join(posixpath.dirname(parent), name) if parent else name
+    whole = posixpath.normpath(whole)
+    if whole in {".", ".."} or whole.startswith("../"):
+        raise TemplateNotFound(_REFUSED.format(name=name))
+    return whole
+
+
+_REFUSED = "Template name {name!r}: write a path below the template directory, such as 'user/login.html'."
+
+
+class FileWatch:
+    """The state of some files at one moment.
+
+    Args:
+        paths: The template's own file, those it extends and those it includes.
+    """
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._seen = tuple((os.fspath(path), _stamp(os.fspath(path))) for path in paths)
+
+    def __add__(self, other: "FileWatch") -> "FileWatch":
+        both = FileWatch(())
+        both._seen = self._seen + other._seen
+        return both
+
+    def has_changed(self) -> bool:
+        """Whether any of the files was changed, replaced or removed since."""
+        return any(_stamp(path) != stamp for path, stamp in self._seen)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - PERF: a third of Path.stat(), at each load
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+logger = logging.getLogger("torngas_aio.template")
+
+
+def private_directory(path: str | None) -> str | None:
+    """Return *path*, made if need be and for the owner alone; None when nothing can be kept there.
+
+    Raises:
+        ConfigError: It belongs to another user, or others may write to it.
+    """
+    if not path:
+        return None
+    where = Path(path).absolute()
+    try:
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:  # a read-only file system is no reason not to serve
+        logger.warning(
+            "TEMPLATE_CONFIG['cache_directory'] = %r cannot be used (%s); templates stay in memory.", path, exc
+        )
+        return None
+    found = where.stat()
+    if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+        raise ConfigError(
+            f"TEMPLATE_CONFIG['cache_directory'] = {path!r}: others may write to it, and what lies in it is run as "
+            "code. Give it to the server's user and take the others' rights: chmod go-w.",
+            code="TGA601",
+        )
+    return str(where)
