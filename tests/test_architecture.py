@@ -20,6 +20,7 @@ LAYERS: dict[str, int] = {
     "cache": 2, "db": 2, "template": 2, "http": 2,
     "session": 3,
     "application": 4, "handler": 4, "pipeline": 4, "routing": 4, "urlhelper": 4, "errorpage": 4, "lifespan": 4,
+    "api": 4,
     "middleware": 5, "httpmodule": 5, "mixins": 5, "decorators": 5,
     "webserver": 6, "cli": 6, "testing": 6, "asgi": 6, "__main__": 6,
 }  # fmt: skip
@@ -33,7 +34,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "redis": ("cache/backends", "cache/redis"),
     "hiredis": ("cache/redis",),
     "aiomcache": ("cache/backends", "cache/memcached"),
-    "msgspec": ("cache/serializers", "handler", "_json"),
+    "msgspec": ("cache/serializers", "handler", "_json", "api"),
     "orjson": ("handler", "_json"),
     "sqlalchemy": ("db", "middleware/dbalchemy", "testing"),
     "alembic": ("db",),
@@ -48,6 +49,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "limits": ("httpmodule",),
     "httpcore2": ("testing",),
     "httpx2": ("testing",),
+    "pydantic": ("api",),
     "pytest": ("testing",),
     "pytest_asyncio": ("testing",),
 }

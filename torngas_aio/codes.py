@@ -27,6 +27,7 @@ CODES = MappingProxyType(
         "TGA202": "A pattern cannot be used",
         "TGA203": "A URL name is used twice",
         "TGA204": "No method of a handler fits its pattern",
+        "TGA205": "A marker of a parameter cannot work",
         "TGA301": "Hooks that cannot run",
         "TGA303": "HTTP modules that cannot run",
         "TGA304": "Options of a built-in middleware",

@@ -34,6 +34,7 @@ Each class is also the builtin it is, so `except ConnectionError` catches an unr
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import tornado.web
@@ -310,6 +311,9 @@ class HTTPError(tornado.web.HTTPError):
     """
 
     shows_text = True
+
+    problem_members: Mapping[str, Any] = MappingProxyType({})
+    """More members of problem details that are answered for it. SPEC: RFC 9457 3.2"""
 
     def __init__(
         self,

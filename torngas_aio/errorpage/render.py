@@ -166,12 +166,12 @@ async def render_error_template(
     return None
 
 
-def _debug_answer(wanted: str, **details: Any) -> ErrorAnswer:
-    report = report_of(**details)
+def _debug_answer(wanted: str, *, exc_info: Any, **details: Any) -> ErrorAnswer:
+    report = report_of(exc_info=exc_info, **details)
     if wanted == _TEXT:
         return ErrorAnswer("text/plain; charset=UTF-8", debug_text(report).encode())
     if wanted in {_PROBLEM, _JSON}:
-        return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(debug_problem(report))))
+        return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(debug_problem(report) | _members(exc_info))))
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     return ErrorAnswer("text/html; charset=UTF-8", debug_html(report).encode(), headers)
 
@@ -182,7 +182,7 @@ def _short_answer(wanted: str, handler: Any, status: int, reason: str, exc_info:
     if wanted == _TEXT:
         return ErrorAnswer("text/plain; charset=UTF-8", short_text(status, reason, reference, detail).encode())
     if wanted in {_PROBLEM, _JSON}:
-        found = problem(status, reason, detail, reference)
+        found = problem(status, reason, detail, reference) | _members(exc_info)
         return ErrorAnswer(_PROBLEM, _json.dumps(found))
     return ErrorAnswer("text/html; charset=UTF-8", short_html(status, reason, reference, detail).encode())
 
@@ -196,6 +196,10 @@ def public_detail(exc_info: Any) -> str:
         if isinstance(found, HTTPError):
             return found.public_text
     return ""
+
+
+def _members(exc_info: Any) -> dict[str, Any]:
+    return dict(getattr(exc_info[1] if exc_info else None, "problem_members", {}))
 
 
 def _reference(handler: Any, status: int) -> str:

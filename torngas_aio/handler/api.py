@@ -7,12 +7,14 @@
 Begin with `ApiHandler.write_api`.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError
+from torngas_aio.handler.replies import Reply
 from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.forms import check_coding
 
@@ -30,6 +32,17 @@ class ApiHandler(BaseHandler):
 
     max_json_depth = _json.MAX_DEPTH
     """How many arrays and objects may lie in one another."""
+
+    _output: Any = None
+
+    if TYPE_CHECKING:  # parameters and results are the method's own; Tornado's return None
+        get: Callable[..., Any]
+        head: Callable[..., Any]
+        post: Callable[..., Any]
+        put: Callable[..., Any]
+        patch: Callable[..., Any]
+        delete: Callable[..., Any]
+        options: Callable[..., Any]
 
     def get_format(self) -> str:
         """Return the format asked for: the argument `format`; else "jsonp" where Accept names JavaScript, "json"."""
@@ -59,8 +72,10 @@ class ApiHandler(BaseHandler):
             HTTPError: 400: an unknown format, or `callback` is no path of JavaScript identifiers.
             SerializationError: A part of *obj* cannot be written; the message says which.
         """
+        self._write_json(_json.dumps({} if obj is None else obj, ensure_ascii=ensure_ascii), nofail, fmt)
+
+    def _write_json(self, body: bytes, nofail: bool = False, fmt: str | None = None) -> None:
         wanted = fmt or self.get_format()
-        body = _json.dumps({} if obj is None else obj, ensure_ascii=ensure_ascii)
         if wanted == "jsonp":
             try:
                 body = _json.jsonp(self._asked("callback", "callback"), body)
@@ -96,7 +111,25 @@ class ApiHandler(BaseHandler):
         if self._finished or self._headers_written or self._write_buffer:
             super()._use_result(value)  # there is an answer already
         else:
+            self._respond_with(value)
+
+    def declare_output(self, output: Any) -> None:
+        """Have what the method returns written as *output* says, an `api.output.Output`."""
+        self._output = output
+        self.set_status(output.status)
+
+    def _respond_with(self, value: Any) -> None:
+        if isinstance(value, Reply):
+            self.set_status(value.status)
+            for name, text in value.headers.items():
+                self.set_header(name, text)
+            value = value.value
+        if self._status_code == 204:
+            return
+        if self._output is None:
             self.write_api(value)
+        else:
+            self._write_json(self._output.encode(value))
 
     def _error_accept(self) -> str:
         return "application/problem+json"

@@ -5,6 +5,7 @@ Begin with `Route`.
 
 import copy
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -45,6 +46,8 @@ class Route:
         self.kwargs: dict[str, Any] = rule.target_kwargs
         self.is_indexed = False
         self.pipelines: dict[int, Any] = {}
+        if binding := sys.modules.get("torngas_aio.api.binding"):  # else no marker was imported, and none declared
+            binding.bind_methods(self.handler_class)
 
     def with_kwargs(self, kwargs: dict[str, Any]) -> "Route":
         """Return this route, pipelines included, for one request whose matcher chose the handler's *kwargs*."""

@@ -1,0 +1,33 @@
+"""Typed requests and responses: parameters, bodies and outputs declared on a handler's methods. Extra `api`.
+
+markers.py      Path Query Header Cookie Form File Body, Param
+binding.py      methods that read their marked parameters from the request
+conversion.py   values to declared types, every fault at once     messages.py  what clients read about them
+output.py       a returned value as JSON of the declared type
+"""
+
+from torngas_aio.api.binding import bind_methods
+from torngas_aio.api.conversion import FieldError, InvalidRequest
+from torngas_aio.api.markers import Body, Cookie, File, Form, Header, Param, Path, Query
+from torngas_aio.api.output import Page, returns
+from torngas_aio.handler.replies import Accepted, Created, NoContent, Reply
+
+__all__ = [
+    "Accepted",
+    "Body",
+    "Cookie",
+    "Created",
+    "FieldError",
+    "File",
+    "Form",
+    "Header",
+    "InvalidRequest",
+    "NoContent",
+    "Page",
+    "Param",
+    "Path",
+    "Query",
+    "Reply",
+    "bind_methods",
+    "returns",
+]

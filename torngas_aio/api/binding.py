@@ -1,0 +1,280 @@
+"""A handler's method with marked parameters: reads them from the request, and calls it.
+
+The class gets, in place of the method, a function that takes what the route's pattern gives. It is made once, when the
+first application that routes to the class is built; a method without markers stays as it is. Begin with `bind_methods`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, fields_of, make_converter
+from torngas_aio.api.markers import Param, Source
+from torngas_aio.api.output import Output, output_of
+from torngas_aio.exception import UrlError
+from torngas_aio.http.forms import check_coding
+
+__all__ = ["Binding", "Parameter", "bind_methods"]
+
+_LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
+_REQUIRED = inspect.Parameter.empty
+_METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+
+
+class Parameter:
+    """One marked parameter.
+
+    Attributes:
+        name: As the method calls it.
+        key: As the request calls it.
+        place: path, query, header, cookie, form, file or body.
+        kind: The declared type, with its limits.
+        default: What the method takes where the request has none; `inspect.Parameter.empty` where it must have one.
+    """
+
+    def __init__(self, name: str, place: str, kind: Any, param: Param, default: Any) -> None:
+        self.name = name
+        self.place = place
+        self.param = param
+        self.key = param.name or (name.replace("_", "-") if place == "header" else name)
+        limits = {key: getattr(param, key) for key in _LIMITS if getattr(param, key) is not None}
+        self.kind = Annotated[kind, msgspec.Meta(**limits)] if limits else kind
+        self.default = default
+        plain = _without_none(kind)
+        self.is_list = (get_origin(plain) or plain) in {list, set, frozenset, tuple}
+        self.fields = fields_of(plain) if place in {"query", "form"} else ()
+        self.converter: Converter | None = None if place == "file" or kind is str else make_converter(self.kind)
+        if default is not _REQUIRED and default is not None and place != "file":
+            msgspec.convert(msgspec.to_builtins(default), self.kind, str_keys=True)
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is _REQUIRED
+
+
+class Binding:
+    """A method, what it takes from a request and what it responds with.
+
+    Attributes:
+        method: The project's function.
+        parameters: The marked ones.
+        output: How its value becomes a response; None: as any value.
+    """
+
+    def __init__(self, method: Callable[..., Any], parameters: Sequence[Parameter], output: Output | None) -> None:
+        self.method = method
+        self.parameters = tuple(parameters)
+        self.output = output
+        self._path_names = [each.name for each in parameters if each.place == "path"]
+        self._names_of_keys = {each.key: each.name for each in parameters if each.place == "path"}
+        self._readers = [(each, _READERS[each.place]) for each in parameters if each.place != "path"]
+        self._paths = {each.name: each for each in parameters if each.place == "path"}
+
+    def arguments(self, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the method's arguments from the request.
+
+        Raises:
+            InvalidRequest: Values are missing or do not fit; all are listed.
+        """
+        problems = Problems()
+        found: dict[str, Any] = {}
+        for name, text in zip(self._path_names, args, strict=False):
+            self._take(self._paths[name], text, problems, found)
+        for key, text in kwargs.items():
+            name = self._names_of_keys.get(key, key)
+            parameter = self._paths.get(name)
+            if parameter is None:
+                found[name] = text  # not marked: as the pattern gives it
+            else:
+                self._take(parameter, text, problems, found)
+        for parameter, read in self._readers:
+            value = read(handler, parameter, problems)
+            if parameter.place == "body":
+                if value is not _REQUIRED:
+                    found[parameter.name] = value
+            else:
+                self._take(parameter, value, problems, found)
+        if problems.errors:
+            raise InvalidRequest(problems.errors)
+        return found
+
+    def _take(self, parameter: Parameter, value: Any, problems: Problems, found: dict[str, Any]) -> None:
+        if value is _REQUIRED or value is None:
+            if parameter.is_required:
+                problems.add(parameter.place, parameter.key, "missing")
+            return  # the method's own default
+        if parameter.converter is not None:
+            path = "" if parameter.fields else parameter.key
+            value = parameter.converter.from_text(value, parameter.place, path, problems)
+        found[parameter.name] = value
+
+
+def bind_methods(handler_class: type) -> None:
+    """Replace the methods of *handler_class* that have marked parameters, or a declared output, by bound ones.
+
+    Raises:
+        UrlError: A marker cannot work; every fault of the class is listed.
+    """
+    faults: list[str] = []
+    for name in _METHODS:
+        owner = next((base for base in handler_class.__mro__ if name in vars(base)), None)
+        method = None if owner is None else vars(owner)[name]
+        if not inspect.isfunction(method) or hasattr(method, "binding"):
+            continue
+        if not _may_declare(method):
+            continue
+        try:
+            binding = _binding_of(method)
+        except (TypeError, NameError, ValueError, AttributeError) as exc:  # what annotations of the project raise
+            faults.append(f"{method.__module__}.{method.__qualname__}: {exc}")
+            continue
+        if binding is not None:
+            setattr(owner, name, _bound(method, binding))
+    UrlError.gather(faults, code="TGA205")
+
+
+def _may_declare(method: Callable[..., Any]) -> bool:
+    return bool(getattr(inspect.unwrap(method), "__annotations__", None)) or hasattr(method, "declared_output")
+
+
+def _binding_of(method: Callable[..., Any]) -> Binding | None:
+    inner = inspect.unwrap(method)
+    hints = get_type_hints(inner, include_extras=True)
+    parameters = list(_parameters(inspect.signature(method), hints))
+    if sum(each.place == "body" for each in parameters) > 1:
+        raise TypeError("one parameter only can be the Body. Declare one type that holds both.")
+    places = {each.place for each in parameters}
+    if "body" in places and places & {"form", "file"}:
+        raise TypeError("the body cannot be JSON (Body) and a form (Form, File) at once.")
+    output = output_of(method, hints.get("return"))
+    return Binding(method, parameters, output) if parameters or output is not None else None
+
+
+def _parameters(signature: inspect.Signature, hints: Mapping[str, Any]) -> Iterator[Parameter]:
+    for name, parameter in signature.parameters.items():
+        hint = hints.get(name)
+        source = _metadata(hint, Source)
+        if source is None:
+            continue
+        try:
+            yield Parameter(name, source.place, _kind_of(hint), _metadata(hint, Param) or Param(), parameter.default)
+        except (TypeError, msgspec.ValidationError) as exc:
+            raise TypeError(f"parameter {name!r}: {exc}") from exc
+
+
+def _metadata(hint: Any, kind: type[Any]) -> Any:
+    """The first mark of type *kind* in *hint*."""
+    marks = getattr(hint, "__metadata__", ())
+    return next((each for each in marks if isinstance(each, kind)), None)
+
+
+def _kind_of(hint: Any) -> Any:
+    """The type in *hint*, without our marks and with everybody else's."""
+    kind, *marks = get_args(hint)
+    kept = [each for each in marks if not isinstance(each, Source | Param)]
+    return Annotated[(kind, *kept)] if kept else kind
+
+
+def _without_none(kind: Any) -> Any:
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    rest = [each for each in get_args(kind) if each is not type(None)]
+    return rest[0] if type(None) in get_args(kind) and len(rest) == 1 else kind
+
+
+def _bound(method: Callable[..., Any], binding: Binding) -> Callable[..., Any]:
+    def call(handler: Any, /, *args: Any, **kwargs: Any) -> Any:
+        output = binding.output
+        if output is not None:
+            handler.declare_output(output)
+        return method(handler, **binding.arguments(handler, args, kwargs))
+
+    functools.update_wrapper(call, method)
+    vars(call).pop("__wrapped__")  # whose signature is not what the pattern has to fit
+    call.binding = binding  # type: ignore[attr-defined]
+    call.__signature__ = _pattern_signature(method, binding)  # type: ignore[attr-defined]
+    return call
+
+
+def _pattern_signature(method: Callable[..., Any], binding: Binding) -> inspect.Signature:
+    others = {each.name for each in binding.parameters if each.place != "path"}
+    keys = {each.name: each.key for each in binding.parameters}
+    signature = inspect.signature(method)
+    own = [each for each in signature.parameters.values() if each.name not in others]
+    return signature.replace(parameters=[each.replace(name=keys.get(each.name, each.name)) for each in own])
+
+
+def _read_query(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+    return _from_lists(handler.request.query_arguments, parameter, problems)
+
+
+def _read_form(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+    return _from_lists(handler.request.body_arguments, parameter, problems)
+
+
+def _from_lists(arguments: Mapping[str, list[bytes]], parameter: Parameter, problems: Problems) -> Any:
+    if parameter.fields:
+        names = {each.encode_name: _is_list_field(each) for each in parameter.fields}
+        present = {name: arguments[name] for name in names if arguments.get(name)}
+        return {name: _decoded(given, names[name], name, parameter, problems) for name, given in present.items()}
+    given = arguments.get(parameter.key)
+    return _decoded(given, parameter.is_list, parameter.key, parameter, problems) if given else _REQUIRED
+
+
+def _is_list_field(field: Any) -> bool:
+    kinds = getattr(field.type, "types", (field.type,))
+    return any(hasattr(kind, "item_type") for kind in kinds)
+
+
+def _decoded(given: list[bytes], is_list: bool, key: str, parameter: Parameter, problems: Problems) -> Any:
+    try:
+        return [each.decode() for each in given] if is_list else given[-1].decode()
+    except UnicodeDecodeError:
+        problems.add(parameter.place, key, "encoding")
+        return _REQUIRED
+
+
+def _read_header(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+    headers = handler.request.headers
+    if parameter.key not in headers:
+        return _REQUIRED
+    return headers.get_list(parameter.key) if parameter.is_list else headers[parameter.key]
+
+
+def _read_cookie(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+    found = handler.request.cookies.get(parameter.key)
+    return _REQUIRED if found is None else found.value
+
+
+def _read_file(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+    files = handler.request.files.get(parameter.key)
+    return (list(files) if parameter.is_list else files[0]) if files else _REQUIRED
+
+
+def _read_body(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+    request = handler.request
+    check_coding(request.headers)
+    body: bytes = request.body
+    if not body and not parameter.is_required:
+        return _REQUIRED
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type not in {"", "application/json"} and not media_type.endswith("+json"):
+        problems.add("body", "", "media_type")
+    else:
+        assert parameter.converter is not None
+        body = body if len(body) <= handler.max_json_bytes else b""  # `get_json_body` then refuses it
+        return parameter.converter.from_json(body, handler.get_json_body, problems)
+    return _REQUIRED
+
+
+_READERS: dict[str, Callable[[Any, Parameter, Problems], Any]] = {
+    "query": _read_query,
+    "header": _read_header,
+    "cookie": _read_cookie,
+    "form": _read_form,
+    "file": _read_file,
+    "body": _read_body,
+}

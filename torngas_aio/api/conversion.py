@@ -1,0 +1,318 @@
+"""Values from a request to declared types; every fault at once.
+
+    Converter.from_json(bytes)      the decoder of msgspec; only when it fails are all faults looked for
+    Converter.from_text(values)     "7" -> 7, for query, path, header, cookie and form
+    pydantic models                 through pydantic's own validation
+
+Begin with `make_converter`.
+"""
+
+import re
+import sys
+import time
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from torngas_aio.api.messages import code_of, message_of
+from torngas_aio.exception import HTTPError, InvalidJson
+
+__all__ = ["Converter", "FieldError", "InvalidRequest", "Problems", "fields_of", "hints_of", "make_converter"]
+
+MAX_ERRORS = 100
+MAX_SECONDS = 0.05
+"""How long faults are looked for; what was found until then is answered."""
+
+_REFUSALS = {"media_type": 415, "too_large": 413}
+_UNPARSED = frozenset({"body", "empty", "encoding", "depth"})
+_PATH_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One faulty value.
+
+    Attributes:
+        place: path, query, header, cookie, form, file or body.
+        path: Its name, with dots into objects and lists: `items.3.price`; "" for the whole body.
+        code: What is wrong, for programs.
+        message: The same for people, in the visitor's language.
+    """
+
+    place: str
+    path: str
+    code: str
+    message: str
+
+
+class InvalidRequest(HTTPError):
+    """A request whose values cannot be parsed (400), are too large (413), have another media type (415) or
+    do not fit (422).
+
+    Attributes:
+        errors: Every faulty value, at most 100.
+    """
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        codes = {error.code for error in errors}
+        refused = next((status for code, status in _REFUSALS.items() if code in codes), 422)
+        status = 400 if codes & _UNPARSED else refused
+        text = "; ".join(f"{each.path or each.place}: {each.message}" for each in errors[:3])
+        super().__init__(status, "%s", text)
+        self.errors = tuple(errors)
+
+        self.problem_members = {
+            "errors": [
+                {"in": each.place, "path": each.path, "message": each.message, "code": each.code} for each in errors
+            ]
+        }
+
+
+class Problems:
+    """The faults of one request, as they are found."""
+
+    def __init__(self) -> None:
+        self.errors: list[FieldError] = []
+
+    def add(self, place: str, path: str, code: str, message: str | None = None, **values: Any) -> None:
+        """Note a fault; the message is that of *code* where none is given."""
+        if len(self.errors) < MAX_ERRORS:
+            self.errors.append(FieldError(place, path, code, message or message_of(code, values)))
+
+
+class Converter:
+    """Converts to *kind* with msgspec.
+
+    Args:
+        kind: A type that msgspec knows: builtins, dates, enums, Structs, dataclasses, attrs classes, TypedDicts ...
+    """
+
+    def __init__(self, kind: Any) -> None:
+        if _holds_custom(msgspec.inspect.type_info(kind)):
+            raise TypeError(f"nothing converts to {kind!r}. Declare a Struct or a dataclass.")
+        self.kind = kind
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    def from_json(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
+        """Return the value of a JSON body; faults are added to *problems*.
+
+        Args:
+            parse: Gives the body as plain values, within the handler's limits; raises `InvalidJson`.
+        """
+        try:
+            return self._decode(body)
+        except RecursionError:
+            problems.add("body", "", "depth")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            value = self._parse(body, parse, problems)
+            if not problems.errors:
+                self._explain(value, "body", "", True, problems)
+        return None
+
+    def from_text(self, value: Any, place: str, path: str, problems: Problems) -> Any:
+        """Return the value of a text, a list of texts or a mapping of such; faults are added to *problems*."""
+        try:
+            return msgspec.convert(value, self.kind, strict=False, str_keys=True)
+        except msgspec.ValidationError:
+            self._explain(value, place, path, False, problems)
+        return None
+
+    def _parse(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
+        try:
+            return parse()
+        except InvalidJson as exc:
+            code = "too_large" if exc.status_code == 413 else "body" if body.strip() else "empty"
+            problems.add("body", "", code, str(exc) if body.strip() else None)
+        return None
+
+    def _explain(self, value: Any, place: str, path: str, is_strict: bool, problems: Problems) -> None:
+        _Explanation(place, is_strict, problems).walk(value, self.kind, (path,) if path else ())
+
+
+class _PydanticConverter(Converter):
+    """Converts to types that hold pydantic models."""
+
+    def __init__(self, kind: Any) -> None:
+        from pydantic import TypeAdapter
+
+        self.kind = kind
+        self._adapter: Any = TypeAdapter(kind)
+
+    def from_json(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
+        value = self._parse(body, parse, problems)
+        return None if problems.errors else self.from_text(value, "body", "", problems)
+
+    def from_text(self, value: Any, place: str, path: str, problems: Problems) -> Any:
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_python(value)
+        except ValidationError as exc:
+            for error in exc.errors(include_url=False, include_context=False, include_input=False):
+                steps = (*((path,) if path else ()), *map(str, error["loc"]))
+                problems.add(place, ".".join(steps), error["type"], error["msg"])
+        return None
+
+
+def make_converter(kind: Any) -> Converter:
+    """Return what converts to *kind*.
+
+    Raises:
+        TypeError: No library here converts to it.
+    """
+    return _PydanticConverter(kind) if _holds_pydantic(kind) else Converter(kind)
+
+
+def fields_of(kind: Any) -> tuple[Any, ...]:
+    """Return the fields of an object type, with `name`, `encode_name` and `required`; () for every other type."""
+    if not isinstance(get_origin(kind) or kind, type) or (get_origin(kind) or kind) in _BUILTINS:
+        return ()
+    try:
+        info = msgspec.inspect.type_info(kind)
+    except TypeError:
+        return ()
+    is_object = not getattr(info, "array_like", False) and not isinstance(info, msgspec.inspect.NamedTupleType)
+    return tuple(getattr(info, "fields", ())) if is_object else ()
+
+
+def hints_of(kind: Any) -> dict[str, Any]:
+    """Return the type of each field of the object type *kind*, limits included; those of a generic type filled in."""
+    origin, arguments = get_origin(kind) or kind, get_args(kind)
+    hints = typing.get_type_hints(origin, include_extras=True)
+    given: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
+    return {name: _filled(hint, given) for name, hint in hints.items()} if given else hints
+
+
+class _Explanation:
+    """Finds every fault of a value that msgspec has refused: it is asked again for each part."""
+
+    def __init__(self, place: str, is_strict: bool, problems: Problems) -> None:
+        self._place = place
+        self._is_strict = is_strict
+        self._problems = problems
+        self._ends_at = time.monotonic() + MAX_SECONDS
+
+    def walk(self, value: Any, kind: Any, path: tuple[str, ...]) -> None:
+        errors = self._problems.errors
+        try:
+            msgspec.convert(value, kind, strict=self._is_strict, str_keys=True)
+        except msgspec.ValidationError as exc:
+            before, sentence = len(errors), str(exc)
+        else:
+            return
+        kind = _plain(kind, value)
+        fields = fields_of(kind) if isinstance(value, Mapping) else ()
+        if fields:
+            self._check_names(value, kind, fields, path)
+        for child, child_kind, step in _parts(value, kind, fields):
+            if len(errors) >= MAX_ERRORS or time.monotonic() > self._ends_at:
+                break
+            self.walk(child, child_kind, (*path, step))
+        if len(errors) == before:
+            self._add(sentence, path)
+
+    def _check_names(self, value: Mapping[str, Any], kind: Any, fields: Sequence[Any], path: tuple[str, ...]) -> None:
+        for field in fields:
+            if field.required and field.encode_name not in value:
+                self._problems.add(self._place, ".".join((*path, field.encode_name)), "missing")
+        config = getattr(kind, "__struct_config__", None)
+        if config is not None and config.forbid_unknown_fields:
+            known = {field.encode_name for field in fields} | {config.tag_field}
+            for name in value.keys() - known:
+                self._problems.add(self._place, ".".join((*path, str(name)[:100])), "unknown")
+
+    def _add(self, sentence: str, path: tuple[str, ...]) -> None:
+        told, _, where = sentence.partition(" - at `$")
+        steps = [name or index for name, index in _PATH_STEP.findall(where.rstrip("`"))]
+        code, values = code_of(told)
+        if "field" in values:
+            steps.append(values["field"])
+        self._problems.add(self._place, ".".join((*path, *steps)), code, **values)
+
+
+_BUILTINS = frozenset({int, str, float, bool, bytes, list, dict, tuple, set, frozenset, type(None), Any})
+_LISTS = (list, set, frozenset, Sequence, tuple)
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    """The type in *kind* that *value* is meant for: aliases and limits taken off, one of a union chosen."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        elif hasattr(kind, "__supertype__"):
+            kind = kind.__supertype__
+        elif hasattr(kind, "__value__"):
+            kind = kind.__value__
+        elif get_origin(kind) in {Union, UnionType}:
+            choice = _choice(get_args(kind), value)
+            if choice is None:
+                return kind
+            kind = choice
+        else:
+            return kind
+
+
+def _choice(kinds: Sequence[Any], value: Any) -> Any:
+    """The one type of a union that a value of this shape can mean, None where it is not clear."""
+    plain = [_plain(kind, value) for kind in kinds]
+    if isinstance(value, Mapping):
+        fitting = [kind for kind in plain if fields_of(kind) or (get_origin(kind) or kind) is dict]
+        tagged = [kind for kind in fitting if _has_tag(kind, value)]
+        fitting = tagged or fitting
+    elif isinstance(value, list):
+        fitting = [kind for kind in plain if (get_origin(kind) or kind) in _LISTS]
+    else:
+        fitting = []
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _has_tag(kind: Any, value: Mapping[str, Any]) -> bool:
+    config = getattr(kind, "__struct_config__", None)
+    return config is not None and config.tag_field is not None and value.get(config.tag_field) == config.tag
+
+
+def _parts(value: Any, kind: Any, fields: Sequence[Any]) -> Iterator[tuple[Any, Any, str]]:
+    """The parts of *value*, the type of each, and its step in the path."""
+    origin, arguments = get_origin(kind) or kind, get_args(kind)
+    if fields:
+        hints = hints_of(kind)
+        for field in fields:
+            if field.encode_name in value:
+                yield value[field.encode_name], hints[field.name], field.encode_name
+    elif isinstance(value, Mapping) and origin is dict and arguments:
+        for key, item in value.items():
+            yield key, arguments[0], str(key)[:100]
+            yield item, arguments[1], str(key)[:100]
+    elif isinstance(value, list) and origin in _LISTS and arguments:
+        is_fixed = origin is tuple and arguments[-1] is not Ellipsis
+        kinds = arguments if is_fixed else (arguments[0],) * len(value)
+        for index, (item, item_kind) in enumerate(zip(value, kinds, strict=False)):
+            yield item, item_kind, str(index)
+
+
+def _filled(hint: Any, given: Mapping[Any, Any]) -> Any:
+    if isinstance(hint, TypeVar):
+        return given.get(hint, Any)
+    parameters = getattr(hint, "__parameters__", ())
+    return hint[tuple(given.get(each, Any) for each in parameters)] if parameters else hint
+
+
+def _holds_custom(info: Any) -> bool:
+    """Whether *info* is, or is a collection of, a class that msgspec cannot make (it says so at the first value)."""
+    names = ("item_type", "key_type", "value_type")
+    parts = [getattr(info, name) for name in names if hasattr(info, name)]
+    parts += [*getattr(info, "types", ()), *getattr(info, "item_types", ())]
+    return isinstance(info, msgspec.inspect.CustomType) or any(map(_holds_custom, parts))
+
+
+def _holds_pydantic(kind: Any) -> bool:
+    pydantic = sys.modules.get("pydantic")  # a type of it means that it was imported
+    if pydantic is None:
+        return False
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return True
+    return any(map(_holds_pydantic, get_args(kind)))

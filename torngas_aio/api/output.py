@@ -1,0 +1,134 @@
+"""What a method's value becomes: JSON of the type that it declares, and no field more.
+
+    async def get(self) -> list[TaskOut]               models, Structs, mappings; lists of them
+    async def post(self) -> Created[TaskOut]           201
+    @returns(TaskOut, status=201)                      where the body returns a model
+
+An attribute of a SQLAlchemy model that is not loaded is left out where its field has a default; else it is an error.
+Begin with `output_of`.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+
+import msgspec
+
+from torngas_aio.api.conversion import fields_of, hints_of
+from torngas_aio.exception import ArgumentError, SerializationError
+from torngas_aio.handler.replies import Reply
+
+__all__ = ["Output", "Page", "output_of", "returns"]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """One page of a query: what `Query.paginate` returns, as a client sees it.
+
+    Attributes:
+        items: The rows of this page.
+        page: Its number, from 1.
+        per_page: The most rows a page holds.
+        total: The rows of all pages.
+        pages: How many pages there are.
+    """
+
+    items: list[T]
+    page: int = 1
+    per_page: int = 0
+    total: int | None = None
+    pages: int | None = None
+
+
+class Output:
+    """The declared type of a response and its status.
+
+    Attributes:
+        kind: The type; None: the status has no body.
+        status: The status code of a plain value; that of a `Reply` comes first.
+    """
+
+    def __init__(self, kind: Any, status: int) -> None:
+        self.kind = kind
+        self.status = status
+
+    def encode(self, value: Any) -> bytes:
+        """Return *value* as JSON of the declared type.
+
+        Raises:
+            SerializationError: It does not fit the type, or an attribute that is needed is not loaded.
+        """
+        try:
+            plain = _shown(value, self.kind)
+            return msgspec.json.encode(msgspec.convert(plain, self.kind, from_attributes=True, str_keys=True))
+        except (msgspec.ValidationError, TypeError) as exc:
+            raise SerializationError(f"The value does not fit the declared output {self.kind!r}: {exc}") from exc
+
+
+def returns(kind: Any, *, status: int = 200) -> Callable[[F], F]:
+    """Declare the output of a method whose annotation cannot name it, such as one that returns a model."""
+
+    def declare(method: F) -> F:
+        method.declared_output = Output(kind, status)  # type: ignore[attr-defined]
+        return method
+
+    return declare
+
+
+def output_of(method: Any, annotation: Any) -> Output | None:
+    """Return the output that *method* declares; None where it declares none."""
+    declared: Output | None = getattr(method, "declared_output", None)
+    if declared is not None or annotation in {None, type(None), Any}:
+        return declared
+    origin = get_origin(annotation) or annotation
+    if isinstance(origin, type) and issubclass(origin, Reply):
+        kinds = get_args(annotation)
+        kind = kinds[0] if kinds else Any
+        return Output(None if origin.status_code == 204 else kind, origin.status_code)
+    return Output(annotation, 200) if _is_encodable(annotation) else None
+
+
+def _is_encodable(kind: Any) -> bool:
+    """Whether *kind* is a type to respond with; a method may also return an awaitable, or nothing."""
+    try:
+        found = msgspec.inspect.type_info(kind)
+    except TypeError:
+        return False
+    return not isinstance(found, msgspec.inspect.CustomType)
+
+
+def _shown(value: Any, kind: Any) -> Any:
+    """*value* with models as mappings of the fields that *kind* has."""
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if isinstance(value, list | tuple | set) or (isinstance(value, Iterable) and not isinstance(value, _WHOLE)):
+        arguments = get_args(kind)
+        return [_shown(each, arguments[0] if arguments else Any) for each in value]
+    fields = fields_of(kind)
+    if not fields or isinstance(value, Mapping | msgspec.Struct):
+        return value
+    missing = _unloaded(value)
+    shown, hints = {}, hints_of(kind)
+    for field in fields:
+        if field.name in missing:
+            if field.required:
+                raise ArgumentError(
+                    f"{type(value).__qualname__}.{field.name} is not loaded. Load it with the query: "
+                    f".options(selectinload({type(value).__qualname__}.{field.name})), or give the field of "
+                    f"{getattr(kind, '__qualname__', kind)} a default."
+                )
+            continue
+        if hasattr(value, field.name):
+            shown[field.encode_name] = _shown(getattr(value, field.name), hints.get(field.name, Any))
+    return shown
+
+
+_WHOLE = (str, bytes, Mapping, msgspec.Struct)
+
+
+def _unloaded(value: Any) -> set[str]:
+    """The attributes of a SQLAlchemy model that a look would have to load."""
+    sqlalchemy = sys.modules.get("sqlalchemy")
+    state = None if sqlalchemy is None else sqlalchemy.inspect(value, raiseerr=False)
+    return set(getattr(state, "unloaded", ()))
