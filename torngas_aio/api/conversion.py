@@ -21,7 +21,16 @@ import msgspec
 from torngas_aio.api.messages import code_of, message_of
 from torngas_aio.exception import HTTPError, InvalidJson
 
-__all__ = ["Converter", "FieldError", "InvalidRequest", "Problems", "fields_of", "hints_of", "make_converter"]
+__all__ = [
+    "Converter",
+    "FieldError",
+    "InvalidRequest",
+    "Problems",
+    "fields_of",
+    "hints_of",
+    "holds_pydantic",
+    "make_converter",
+]
 
 MAX_ERRORS = 100
 MAX_SECONDS = 0.05
@@ -164,7 +173,7 @@ def make_converter(kind: Any) -> Converter:
     Raises:
         TypeError: No library here converts to it.
     """
-    return _PydanticConverter(kind) if _holds_pydantic(kind) else Converter(kind)
+    return _PydanticConverter(kind) if holds_pydantic(kind) else Converter(kind)
 
 
 def fields_of(kind: Any) -> tuple[Any, ...]:
@@ -185,6 +194,16 @@ def hints_of(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(origin, include_extras=True)
     given: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
     return {name: _filled(hint, given) for name, hint in hints.items()} if given else hints
+
+
+def holds_pydantic(kind: Any) -> bool:
+    """Whether *kind* is a pydantic model, or holds one."""
+    pydantic = sys.modules.get("pydantic")  # a type of it means that it was imported
+    if pydantic is None:
+        return False
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return True
+    return any(map(holds_pydantic, get_args(kind)))
 
 
 class _Explanation:
@@ -307,12 +326,3 @@ def _holds_custom(info: Any) -> bool:
     parts = [getattr(info, name) for name in names if hasattr(info, name)]
     parts += [*getattr(info, "types", ()), *getattr(info, "item_types", ())]
     return isinstance(info, msgspec.inspect.CustomType) or any(map(_holds_custom, parts))
-
-
-def _holds_pydantic(kind: Any) -> bool:
-    pydantic = sys.modules.get("pydantic")  # a type of it means that it was imported
-    if pydantic is None:
-        return False
-    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
-        return True
-    return any(map(_holds_pydantic, get_args(kind)))

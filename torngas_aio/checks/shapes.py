@@ -159,6 +159,7 @@ SHAPES: dict[str, Check] = {
     "SECURITY_HEADERS": mapping_of(either(None, text)),
     "CORS": mapping,
     "RATE_LIMIT": mapping,
+    "OPENAPI": mapping,
     "INSTALLED_APPS": sequence_of(text),
     "MIDDLEWARE_CLASSES": sequence_of(dotted),
     "COMMON_MODULES": sequence_of(dotted),

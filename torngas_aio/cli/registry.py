@@ -25,6 +25,7 @@ BUILT_IN = {
     "runserver": "torngas_aio.cli.runserver.RunServer",
     "routes": "torngas_aio.cli.routes.Routes",
     "pipeline": "torngas_aio.cli.pipeline.ShowPipeline",
+    "openapi": "torngas_aio.cli.openapi.OpenAPI",
     "check": "torngas_aio.cli.check.Check",
     "shell": "torngas_aio.cli.shell.Shell",
     "syncdb": "torngas_aio.cli.database.SyncDb",

@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
@@ -69,6 +69,8 @@ class RateLimit(BaseHttpModule):
     """
 
     before_body = True
+
+    openapi_responses: ClassVar[Mapping[int, str]] = {429: "Too many requests; `Retry-After` says when to come back."}
 
     limit: str | None = None
     """Such as `"5/minute"` or `"5/minute;50/day"`; None: the setting's default."""

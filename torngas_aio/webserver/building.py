@@ -1,6 +1,7 @@
 """From settings to an application. Begin with `build_application`."""
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -39,7 +40,16 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     given = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
     middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
-    return kind(handlers=list(urls), middlewares=middlewares, **given)
+    return kind(handlers=[*urls, *_document_rules()], middlewares=middlewares, **given)
+
+
+def _document_rules() -> list[Any]:
+    """The route of the OpenAPI document, where the project declares types and the document may be seen."""
+    if "torngas_aio.api.binding" not in sys.modules or not (settings.DEBUG or settings.OPENAPI.get("public")):
+        return []
+    from torngas_aio.api.openapi import OpenAPIHandler
+
+    return [(re.escape(settings.OPENAPI.get("path", "/-/openapi.json")), OpenAPIHandler)]
 
 
 def application_secret_faults(application: Application) -> list[str]:

@@ -1,0 +1,148 @@
+"""The OpenAPI document: valid, complete, and answered to whom it may be."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any, ClassVar
+
+import httpx2
+import pytest
+from openapi_spec_validator import validate
+
+from tests.api.test_typed import ROUTES, TaskOut
+from tests.webserver.project import SECRET, Project
+from torngas_aio import ApiHandler, Application, WebHandler
+from torngas_aio.api import Path, Query, returns
+from torngas_aio.api.openapi import OpenAPIHandler, make_document
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+
+
+class Guard:
+    openapi_responses: ClassVar[Mapping[int, str]] = {401: "Log in first."}
+    openapi_security: ClassVar[Mapping[str, Any]] = {"bearer": {"type": "http", "scheme": "bearer"}}
+
+    async def process_request(self, handler: Any, clear: Any) -> None: ...
+
+
+class Plain(ApiHandler):
+    async def get(self, key: str) -> None:
+        """Show one.
+
+        With all of it.
+        """
+
+
+class Page(WebHandler):
+    async def get(self) -> None: ...
+
+
+class Search(ApiHandler):
+    @returns(list[TaskOut])
+    async def get(self, year: Path[int], q: Query[str], limit: Query[int] = 10) -> Any: ...
+
+
+def document(*routes: Any, **options: Any) -> dict[str, Any]:
+    return make_document(Application(list(routes), **options))
+
+
+def test_a_document_of_every_kind_of_declaration_is_valid() -> None:
+    made = document(*ROUTES, (r"/plain/(.*)", Plain), (r"/page", Page), (r"/y/([0-9]{4})/search/?", Search))
+    validate(json.loads(json.dumps(made)))
+    assert "/page" not in made["paths"]
+    assert set(made["paths"]) == {
+        "/p/{project}/tasks",
+        "/named/{date}/{key}",
+        "/outputs",
+        "/forms",
+        "/kinds",
+        "/plain/{value1}",
+        "/y/{year}/search",
+    }
+
+
+def test_parameters_and_outputs_are_described() -> None:
+    operation = document((r"/y/([0-9]{4})/search", Search))["paths"]["/y/{year}/search"]["get"]
+    assert operation["parameters"] == [
+        {"name": "year", "in": "path", "required": True, "schema": {"type": "integer"}},
+        {"name": "q", "in": "query", "required": True, "schema": {"type": "string"}},
+        {"name": "limit", "in": "query", "required": False, "schema": {"type": "integer", "default": 10}},
+    ]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"type": "array", "items": {"$ref": "#/components/schemas/TaskOut"}}
+    assert set(operation["responses"]) == {"200", "422"}
+
+
+def test_texts_come_from_docstrings_and_ids_are_stable() -> None:
+    first = document((r"/a/(.*)", Plain), (r"/b/(.*)", Plain))["paths"]
+    assert first["/a/{value1}"]["get"]["summary"] == "Show one."
+    assert first["/a/{value1}"]["get"]["description"] == "With all of it."
+    assert [each["get"]["operationId"] for each in first.values()] == ["Plain_get", "Plain_get_2"]
+
+
+def test_bodies_and_forms_are_described() -> None:
+    paths = document(*ROUTES)["paths"]
+    body = paths["/p/{project}/tasks"]["post"]["requestBody"]
+    assert body["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/NewTask"}
+    form = paths["/forms"]["put"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["required"] == ["avatar"]
+    assert set(form["properties"]) == {"avatar", "note"}
+    assert {"400", "413", "422"} <= set(paths["/p/{project}/tasks"]["post"]["responses"])
+
+
+def test_modules_and_middlewares_add_their_responses() -> None:
+    made = document((r"/y/(.*)", Search), middlewares=[Guard])
+    operation = made["paths"]["/y/{year}"]["get"]
+    assert operation["responses"]["401"]["description"] == "Log in first."
+    assert operation["security"] == [{"bearer": []}]
+    assert made["components"]["securitySchemes"] == Guard.openapi_security
+    hidden = make_document(Application([(r"/y/(.*)", Search)], middlewares=[Guard]), shows_guarded=False)
+    assert hidden["paths"] == {}
+
+
+async def allow_nobody(handler: Any) -> bool:
+    return False
+
+
+async def test_the_guard_says_who_sees_guarded_operations() -> None:
+    routes = [(r"/openapi.json", OpenAPIHandler), (r"/y/(.*)", Search)]
+    async with TestClient(Application(routes, middlewares=[Guard])) as client:
+        with settings.override(OPENAPI={"title": "Tasks", "version": "3"}):
+            seen = (await client.get("/openapi.json")).json()
+            assert seen["info"] == {"title": "Tasks", "version": "3"}
+            assert list(seen["paths"]) == ["/y/{year}"]
+        with settings.override(OPENAPI={"guard": f"{__name__}.allow_nobody"}):
+            assert (await client.get("/openapi.json")).json()["paths"] == {}
+
+
+PROJECT = {
+    "runserver.py": "import os\nos.environ.setdefault('TORNGAS_APP_SETTINGS', 'conf')\n"
+    "from torngas_aio.webserver import run\nrun()\n",
+    "blog/__init__.py": "",
+    "blog/urls.py": "from torngas_aio.urlhelper import Url, route\nurl = Url('blog.views')\n"
+    "urls = route(url(r'/posts/([0-9]+)', 'Post', name='post'))\n",
+    "blog/views.py": "from torngas_aio import ApiHandler\nfrom torngas_aio.api import Path\n"
+    "class Post(ApiHandler):\n    async def get(self, number: Path[int]):\n        return {'number': number}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "status"),
+    [
+        ("DEBUG = True", "/-/openapi.json", 200),
+        ("", "/-/openapi.json", 404),
+        ("OPENAPI = {'public': True, 'path': '/api.json', 'title': 'Blog'}", "/api.json", 200),
+    ],
+)
+def test_a_project_answers_it_in_debug_or_when_asked(tmp_path: FilePath, text: str, path: str, status: int) -> None:
+    project = Project(tmp_path)
+    for name, content in PROJECT.items():
+        project.write(name, content)
+    project.write("conf.py", f"INSTALLED_APPS = ('blog',)\nTORNADO_CONF = {{'cookie_secret': {SECRET!r}}}\n{text}\n")
+    with project.serve("--port=0", "--address=127.0.0.1") as server:
+        assert httpx2.get(f"{server.address}/posts/7", trust_env=False).json() == {"number": 7}
+        assert httpx2.get(server.address + path, trust_env=False).status_code == status
+    if status == 200:
+        done = project.run("-m", "torngas_aio", "openapi", "--settings=conf")
+        assert done.returncode == 0, done.stderr
+        assert "/posts/{number}" in json.loads(done.stdout)["paths"]

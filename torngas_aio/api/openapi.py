@@ -1,0 +1,285 @@
+"""The OpenAPI 3.1 document of an application, from its routes and what their methods declare.
+
+    paths, parameters     routes and markers         responses    outputs, and the modules of the route
+    tags                  the handler's package      texts        docstrings
+
+A module or middleware adds to the operations it runs for with two attributes:
+
+    openapi_responses = {429: "Too many requests."}
+    openapi_security = {"bearer": {"type": "http", "scheme": "bearer"}}
+
+Begin with `make_document`.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from torngas_aio._importing import import_object
+from torngas_aio.api.binding import Binding, Parameter
+from torngas_aio.api.conversion import holds_pydantic
+from torngas_aio.handler import ApiHandler
+from torngas_aio.routing import Route
+from torngas_aio.settings_manager import settings
+
+__all__ = ["OpenAPIHandler", "make_document"]
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_REF = "#/components/schemas/{name}"
+_GROUP = re.compile(r"\((?:\?P<(?P<name>\w+)>|(?P<other>\?[^)]))?(?:[^()]|\([^()]*\))*\)[*+?]?")
+_FIELD_ERROR = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("in", "path", "code", "message")},
+    "required": ["in", "path", "code", "message"],
+}
+_PROBLEM = {
+    "type": "object",
+    "description": "Problem details, RFC 9457.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {"type": "array", "items": {"$ref": _REF.format(name="FieldError")}},
+    },
+    "required": ["type", "title", "status"],
+}
+
+
+def make_document(
+    application: Any, *, title: str = "API", version: str = "1", description: str = "", shows_guarded: bool = True
+) -> dict[str, Any]:
+    """Return the document as plain values.
+
+    Args:
+        application: Its routes to `ApiHandler`s, and to handlers with markers, are described.
+        title: *version* and *description* likewise: the document's own.
+        shows_guarded: Whether operations that name a security scheme are included.
+    """
+    return _Document(application, shows_guarded).make(
+        {"title": title, "version": version} | ({"description": description} if description else {})
+    )
+
+
+class OpenAPIHandler(ApiHandler):
+    """Answers with the document of its application.
+
+    OPENAPI: `title`, `version`, `description`; `guard`, the dotted path of an `async def guard(handler) -> bool`
+    that says who sees guarded operations too (default: everyone).
+    """
+
+    uses_session = False
+
+    async def get(self) -> Any:
+        options = dict(settings.OPENAPI)
+        guard = options.get("guard")
+        sees_all = guard is None or bool(await import_object(guard)(self))
+        made = _documents.setdefault(self.application, {})
+        if sees_all not in made:
+            texts = {key: options[key] for key in ("title", "version", "description") if key in options}
+            made[sees_all] = make_document(self.application, shows_guarded=sees_all, **texts)
+        return made[sees_all]
+
+
+_documents: WeakKeyDictionary[Any, dict[bool, dict[str, Any]]] = WeakKeyDictionary()
+
+
+class _Document:
+    def __init__(self, application: Any, shows_guarded: bool) -> None:
+        self._application = application
+        self._shows_guarded = shows_guarded
+        self._schemas: dict[str, Any] = {"FieldError": _FIELD_ERROR, "Problem": _PROBLEM}
+        self._security: dict[str, Any] = {}
+        self._ids: set[str] = set()
+
+    def make(self, info: dict[str, Any]) -> dict[str, Any]:
+        paths: dict[str, Any] = {}
+        for route in self._application.wildcard_router.routes():
+            if not issubclass(route.handler_class, OpenAPIHandler):
+                for method, operation in self._operations(route):
+                    paths.setdefault(template_of(route), {}).setdefault(method, operation)
+        components = {"schemas": dict(sorted(self._schemas.items()))}
+        if self._security:
+            components["securitySchemes"] = self._security
+        return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+
+    def _operations(self, route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
+        owners = list(self._owners(route))
+        security = {name: scheme for each in owners for name, scheme in getattr(each, "openapi_security", {}).items()}
+        if security and not self._shows_guarded:
+            return
+        for name in _METHODS:
+            method = getattr(route.handler_class, name, None)
+            binding: Binding | None = getattr(method, "binding", None)
+            is_api = issubclass(route.handler_class, ApiHandler) and _is_implemented(route.handler_class, name)
+            if method is None or not (binding or is_api):
+                continue
+            self._security |= security
+            operation = self._operation(route, name, binding.method if binding else method, binding)
+            for each in owners:
+                for status, text in getattr(each, "openapi_responses", {}).items():
+                    operation["responses"].setdefault(str(status), _problem(text))
+            if security:
+                operation["security"] = [{scheme: []} for scheme in security]
+            yield name, operation
+
+    def _operation(self, route: Route, name: str, method: Any, binding: Binding | None) -> dict[str, Any]:
+        summary, _, rest = (inspect.getdoc(method) or "").partition("\n")
+        operation: dict[str, Any] = {
+            "operationId": self._id(f"{route.name or route.handler_class.__name__}_{name}"),
+            "tags": [route.handler_class.__module__.partition(".")[0]],
+        }
+        operation |= {"summary": summary} if summary else {}
+        operation |= {"description": rest.strip()} if rest.strip() else {}
+        declared = {each.key: each for each in binding.parameters} if binding else {}
+        parameters = [self._path_parameter(route, key, binding) for key in _keys_of(route, binding)]
+        parameters += [
+            found
+            for each in declared.values()
+            if each.place in {"query", "header", "cookie"}
+            for found in self._described(each)
+        ]
+        operation |= {"parameters": parameters} if parameters else {}
+        body = self._body(list(declared.values()))
+        operation |= {"requestBody": body} if body else {}
+        operation["responses"] = self._responses(binding, bool(declared), bool(body))
+        return operation
+
+    def _responses(self, binding: Binding | None, is_checked: bool, has_body: bool) -> dict[str, Any]:
+        output = None if binding is None else binding.output
+        status = 200 if output is None else output.status
+        success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if output is not None and output.kind is not None:
+            success["content"] = {"application/json": {"schema": self._schema(output.kind)}}
+        responses = {str(status): success}
+        if has_body:
+            responses |= {"400": _problem("It cannot be parsed."), "413": _problem("It is too large.")}
+        if is_checked:
+            responses |= {"422": _problem("Values are missing or do not fit.")}
+        return responses
+
+    def _path_parameter(self, route: Route, key: str, binding: Binding | None) -> dict[str, Any]:
+        marked = () if binding is None else binding.parameters
+        found = next((each for each in marked if each.place == "path" and each.key == key), None)
+        if found is None:
+            return {"name": key, "in": "path", "required": True, "schema": {"type": "string"}}
+        return next(self._described(found)) | {"required": True}
+
+    def _described(self, parameter: Parameter) -> Iterator[dict[str, Any]]:
+        if parameter.fields:  # one argument for each field
+            schema = self._schemas[self._schema(parameter.kind)["$ref"].rpartition("/")[2]]
+            for name, part in schema["properties"].items():
+                is_needed = parameter.is_required and name in schema.get("required", ())
+                yield {"name": name, "in": parameter.place, "required": is_needed, "schema": part}
+            return
+        described = {"name": parameter.key, "in": parameter.place, "required": parameter.is_required}
+        described |= {"description": parameter.param.description} if parameter.param.description else {}
+        schema = self._schema(parameter.kind)
+        if not parameter.is_required and parameter.default is not None:
+            schema = schema | {"default": msgspec.to_builtins(parameter.default)}
+        extra = {key: getattr(parameter.param, key) for key in ("title", "examples") if getattr(parameter.param, key)}
+        yield described | {"schema": schema | extra}
+
+    def _body(self, parameters: list[Parameter]) -> dict[str, Any] | None:
+        for each in parameters:
+            if each.place == "body":
+                content = {"application/json": {"schema": self._schema(each.kind)}}
+                return {"required": each.is_required, "content": content}
+        fields = [each for each in parameters if each.place in {"form", "file"}]
+        if not fields:
+            return None
+        has_files = any(each.place == "file" for each in fields)
+        media_type = "multipart/form-data" if has_files else "application/x-www-form-urlencoded"
+        return {"required": True, "content": {media_type: {"schema": self._form(fields)}}}
+
+    def _form(self, fields: list[Parameter]) -> dict[str, Any]:
+        properties: dict[str, Any] = {}
+        required: list[str] = []
+        for each in fields:
+            if each.place == "file":
+                one = {"type": "string", "contentMediaType": "application/octet-stream"}
+                properties[each.key] = {"type": "array", "items": one} if each.is_list else one
+                required += [each.key] if each.is_required else []
+                continue
+            for found in self._described(each):
+                properties[found["name"]] = found["schema"]
+                required += [found["name"]] if found["required"] else []
+        return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+
+    def _schema(self, kind: Any) -> dict[str, Any]:
+        if holds_pydantic(kind):
+            from pydantic import TypeAdapter
+
+            schema = TypeAdapter(kind).json_schema(ref_template=_REF.replace("{name}", "{model}"))
+            self._schemas |= schema.pop("$defs", {})
+            return schema
+        (schema,), found = msgspec.json.schema_components([kind], ref_template=_REF)
+        for each in found.values():
+            if "description" in each:
+                each["description"] = inspect.cleandoc(each["description"])
+        self._schemas |= found
+        return schema
+
+    def _owners(self, route: Route) -> Iterator[Any]:
+        """The middlewares and modules whose hooks run for *route*, whatever its path."""
+        hooks = self._application.pipeline.stages_for(route.name).hooks.values()
+        owners = (getattr(hook.call, "__self__", None) for each in hooks for hook in each)
+        yield from {id(owner): owner for owner in owners if owner is not None}.values()
+
+    def _id(self, wanted: str) -> str:
+        clean = re.sub(r"\W+", "_", wanted)
+        number, found = 1, clean
+        while found in self._ids:
+            number += 1
+            found = f"{clean}_{number}"
+        self._ids.add(found)
+        return found
+
+
+def template_of(route: Route) -> str:
+    """Return the path of *route* with `{name}` for each group; a part that may be absent is left out."""
+    keys = iter(_keys_of(route, _first_binding(route)))
+
+    def gap(match: re.Match[str]) -> str:
+        if match["other"] is not None:
+            return ""
+        return f"{{{next(keys, 'value')}}}"
+
+    text = _GROUP.sub(gap, route.pattern.removeprefix("^"))
+    return re.sub(r"\\(.)", r"\1", re.sub(r"/\?$", "", text)) or "/"
+
+
+def _first_binding(route: Route) -> Binding | None:
+    found = (getattr(getattr(route.handler_class, name, None), "binding", None) for name in _METHODS)
+    return next((each for each in found if each is not None), None)
+
+
+def _keys_of(route: Route, binding: Binding | None) -> list[str]:
+    """The names of the groups of *route*: their own, else those of the marked parameters."""
+    regex = getattr(route.rule.matcher, "regex", None)
+    if regex is None:
+        return []
+    if regex.groupindex:
+        return list(regex.groupindex)
+    declared = [each.key for each in (binding or _first_binding(route) or _NOTHING).parameters if each.place == "path"]
+    return [*declared, *(f"value{number + 1}" for number in range(len(declared), regex.groups))][: regex.groups]
+
+
+_NOTHING = Binding(lambda: None, (), None)
+
+
+def _is_implemented(handler_class: type, name: str) -> bool:
+    return any(name in vars(base) for base in handler_class.__mro__ if not base.__module__.startswith(_OWN))
+
+
+_OWN = ("torngas_aio.handler", "tornado.")
+
+
+def _problem(text: str) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name="Problem")}
+    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
