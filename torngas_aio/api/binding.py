@@ -17,7 +17,7 @@ from torngas_aio.api.output import Output, output_of
 from torngas_aio.exception import UrlError
 from torngas_aio.http.forms import check_coding
 
-__all__ = ["Binding", "Parameter", "bind_methods"]
+__all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
 
 _LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
 _REQUIRED = inspect.Parameter.empty
@@ -134,6 +134,11 @@ def bind_methods(handler_class: type) -> None:
         if binding is not None:
             setattr(owner, name, _bound(method, binding))
     UrlError.gather(faults, code="TGA205")
+
+
+def is_bound(handler_class: type) -> bool:
+    """Whether a method of *handler_class* has been bound."""
+    return any(hasattr(getattr(handler_class, name, None), "binding") for name in _METHODS)
 
 
 def _may_declare(method: Callable[..., Any]) -> bool:

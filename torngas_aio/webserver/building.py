@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from torngas_aio.application import Application
@@ -40,16 +40,24 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     given = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
     middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
-    return kind(handlers=[*urls, *_document_rules()], middlewares=middlewares, **given)
+    made = kind(handlers=list(urls), middlewares=middlewares, **given)
+    if settings.DEBUG or settings.OPENAPI.get("public"):
+        _add_document(made)
+    return made
 
 
-def _document_rules() -> list[Any]:
-    """The route of the OpenAPI document, where the project declares types and the document may be seen."""
-    if "torngas_aio.api.binding" not in sys.modules or not (settings.DEBUG or settings.OPENAPI.get("public")):
-        return []
-    from torngas_aio.api.openapi import OpenAPIHandler
+def _add_document(application: Application) -> None:
+    """Route to the OpenAPI document, where a handler declares types."""
+    binding = sys.modules.get("torngas_aio.api.binding")  # not imported: nothing is declared
+    if binding is not None and any(map(binding.is_bound, _handlers_of(application))):
+        from torngas_aio.api.openapi import OpenAPIHandler
 
-    return [(re.escape(settings.OPENAPI.get("path", "/-/openapi.json")), OpenAPIHandler)]
+        path = re.escape(settings.OPENAPI.get("path", "/-/openapi.json"))
+        application.wildcard_router.add_rules([(path, OpenAPIHandler)])
+
+
+def _handlers_of(application: Application) -> Iterator[type]:
+    return (route.handler_class for route in application.wildcard_router.routes())
 
 
 def application_secret_faults(application: Application) -> list[str]:
