@@ -6,6 +6,7 @@
     soak      the long tests, marked slow                   bench     the benchmarks and their rivals
     bounds    stores and servers, with the lowest and the newest versions of bounded libraries
     cluster   hosts in network namespaces, behind nginx, that are stopped, killed and cut off
+    autobahn  our WebSockets under Autobahn's test suite, which needs CPython 2.7
 
 Begin with `tests`.
 """
@@ -117,15 +118,27 @@ def docs(session: nox.Session) -> None:
         session.run("mkdocs", "build", "--strict")
 
 
-@nox.session
+@nox.session(python=["3.11", "3.13"])
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks beside their rivals; arguments after `--` choose which."""
-    _apt(session, {"wrk": "wrk"})
-    session.install("--quiet", ".[all]")
-    rivals = Path("benchmarks/requirements.txt")
-    if rivals.exists():
-        session.install("--quiet", "-r", str(rivals))
+    """Check that all applications answer the same, then measure; arguments after `--` choose what."""
+    _apt(session, {"wrk": "wrk", "openssl": "openssl"})
+    session.install("--quiet", "--editable", ".[dev]", "-r", "benchmarks/requirements.txt")
+    _run_pytest(session, "tests/benchmarks/test_applications.py")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def autobahn(session: nox.Session) -> None:
+    """Run all 517 cases of Autobahn's suite against our server; 25 minutes. PYTHON27 names the interpreter."""
+    _install(session, system=False)
+    old, folder = os.environ.get("PYTHON27", "python2.7"), Path(session.create_tmp()).resolve()
+    tools, suite = str(folder / "tools"), folder / "suite"
+    if not (suite / "bin" / "wstest").exists():
+        session.run(old, "-m", "pip", "install", "--quiet", "--target", tools, "virtualenv<20.22", external=True)
+        session.run(old, "-m", "virtualenv", str(suite), env={"PYTHONPATH": tools}, external=True)
+        session.run(f"{suite}/bin/pip", "install", "--quiet", "autobahntestsuite==25.10.1", external=True)
+    command = ["python", "-m", "pytest", "-s", "-m", "slow", "tests/http/test_autobahn.py", *session.posargs]
+    session.run(*command, env={"WSTEST": f"{suite}/bin/wstest"})
 
 
 def _install(session: nox.Session, *, system: bool = True) -> None:

@@ -4,6 +4,7 @@ Begin with `ask`.
 """
 
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,20 +21,29 @@ class Answer:
     body: bytes
 
 
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=ENOUGH)
+def connect(port: int, *, is_tls: bool = False) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=ENOUGH)
+    if not is_tls:
+        return connection
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the certificate is made for the run
+    return context.wrap_socket(connection)
 
 
-def request_bytes(path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> bytes:
+def request_bytes(
+    path: str, headers: Mapping[str, str] | None = None, method: str = "GET", body: bytes | None = None
+) -> bytes:
     fields = {"Host": "localhost", **(headers or {})}
+    if body is not None:
+        fields["Content-Length"] = str(len(body))
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + (body or b"")
 
 
-def ask(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return the answer to one GET request."""
-    with connect(port) as connection:
-        connection.sendall(request_bytes(path, {**(headers or {}), "Connection": "close"}))
+def ask(port: int, request: bytes, *, is_tls: bool = False) -> Answer:
+    """Return the answer to one request on a connection of its own."""
+    with connect(port, is_tls=is_tls) as connection:
+        connection.sendall(request)
         return read_answer(connection)
 
 
@@ -65,14 +75,17 @@ def read_answer(connection: socket.socket) -> Answer:
     head, _, body = data.partition(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if "content-length" in headers:
+    status = int(status_line.split(" ")[1])
+    if status == 304:
+        body = b""
+    elif "content-length" in headers:
         while len(body) < int(headers["content-length"]):
             body += _received(connection)
     elif headers.get("transfer-encoding") == "chunked":
         while not body.endswith(b"0\r\n\r\n"):
             body += _received(connection)
         body = b"".join(_chunks(body))
-    return Answer(int(status_line.split(" ")[1]), headers, body)
+    return Answer(status, headers, body)
 
 
 def _received(connection: socket.socket) -> bytes:

@@ -5,6 +5,7 @@ Begin with `running`.
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,12 +15,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.client import ask
+from benchmarks.apps.common import Variant
+from benchmarks.client import Answer, ask, request_bytes
+from benchmarks.files import made_files, made_project
 
 __all__ = ["AppProcess", "StartError", "running", "set_priority"]
 
 START_SECONDS = 120.0
 _TICK = os.sysconf("SC_CLK_TCK")
+_FILES, _SECRET = "TORNGAS_BENCH_FILES", secrets.token_urlsafe(32)
 _ROOT = Path(__file__).parent.parent
 
 
@@ -33,19 +37,25 @@ class AppProcess:
     Attributes:
         name: Framework and server, such as `starlette-uvicorn`.
         port: Where it listens on 127.0.0.1.
+        is_tls: Whether it speaks TLS there.
         start_seconds: From the start of the process to its first right answer.
     """
 
     def __init__(self, name: str, variant: str, core: int, nice: int = 0) -> None:
         self.name = name
         self.port = _free_port()
+        self.is_tls = Variant(variant).is_tls
         self._log = Path(tempfile.gettempdir(), f"torngas-bench-{os.getpid()}-{name}-{self.port}.log")
+        self._project = made_project() if (name, variant) == ("torngas", "delivered") else None
         command = [sys.executable, "-m", "benchmarks.apps.serve", name, str(self.port), variant]
+        if self._project is not None:
+            command = [sys.executable, "runserver.py", f"--port={self.port}", "--settings=settings.setting_online"]
         with self._log.open("wb") as log:
             started = time.perf_counter()
             self._process = subprocess.Popen(
                 ["taskset", "--cpu-list", str(core), *command],
-                cwd=_ROOT,
+                cwd=self._project or _ROOT,
+                env={**os.environ, "PYTHONPATH": str(_ROOT), "COOKIE_SECRET": _SECRET, _FILES: str(made_files())},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -59,13 +69,17 @@ class AppProcess:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(OSError):
-                if ask(self.port, "/plain").status == 200:
+                if self.ask(request_bytes("/plain", {"Connection": "close"})).status == 200:
                     return
                 break
             time.sleep(0.01)  # a process that starts gives no event to wait for
         message = self._log.read_text(errors="replace")[-2_000:]
         self.stop()
         raise StartError(f"{self.name} did not answer. It printed:\n{message}")
+
+    def ask(self, request: bytes) -> Answer:
+        """Return the answer to one request on a connection of its own."""
+        return ask(self.port, request, is_tls=self.is_tls)
 
     def pids(self) -> list[int]:
         """The process and all below it."""
@@ -97,14 +111,24 @@ class AppProcess:
                         total += int(line.split()[1]) * 1024
         return total
 
+    def private_bytes(self) -> int:
+        """Bytes in memory that no other process shares (USS)."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                    if line.startswith("Private_"):
+                        total += int(line.split()[1]) * 1024
+        return total
+
     def settled_lines(self) -> int:
-        """How many lines it has printed, once it prints no more."""
-        size = -1
-        while size != (now := self._log.stat().st_size):
-            size = now
+        """How many lines its access log has, once none is added; what it printed is its log, where it has no file."""
+        log = self._project / "logs" / "tornado.log" if self._project is not None else self._log
+        before, data = None, b""
+        while data != before:
             time.sleep(0.3)
-        with self._log.open("rb") as log:
-            return sum(chunk.count(b"\n") for chunk in iter(lambda: log.read(1 << 20), b""))
+            before, data = data, log.read_bytes() if log.exists() else b""
+        return data.count(b"\n")
 
     def reset_peak(self) -> None:
         """Have `VmHWM` count from now."""
@@ -122,6 +146,8 @@ class AppProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._log.unlink(missing_ok=True)
+        for log in self._project.glob("logs/*.log") if self._project is not None else ():
+            log.unlink()
 
 
 @contextlib.contextmanager

@@ -4,12 +4,15 @@ Begin with `Report`.
 """
 
 import json
+import os
 import platform
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from benchmarks.goals import GOALS, Goal
 
 __all__ = ["Report", "machine"]
 
@@ -37,7 +40,7 @@ class Report:
     def medians(self, workload: str) -> dict[str, dict[str, float]]:
         """The median of each figure, by application, fastest first."""
         found = {
-            app: {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+            app: {name: statistics.median(row[name] for row in rows if name in row) for name in _names(rows)}
             for app, rows in self.samples[workload].items()
         }
         return dict(sorted(found.items(), key=lambda item: -next(iter(item[1].values()))))
@@ -49,13 +52,33 @@ class Report:
         return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
     def markdown(self) -> str:
-        """Every workload: one table of rates over all, then one each."""
-        parts = [self._overview()]
+        """Every workload: ratios to the best rival and rates over all, then one table each."""
+        parts = [self.ratios(), self._overview()]
         for workload in self.samples:
             rows = self._rows(workload)
             body = "\n".join("| " + " | ".join(row) + " |" for row in rows[1:])
             parts.append(f"### {workload}\n\n| {' | '.join(rows[0])} |\n|{' --- |' * len(rows[0])}\n{body}")
         return "\n\n".join(parts) + "\n"
+
+    def ratios(self) -> str:
+        """How many times as much the best rival takes, for each workload that has a goal."""
+        head = "| workload | figure | ours | best rival | its | ratio | goal | p99 at half rate: ours, lowest rival |"
+        lines = [head, "| --- | --- | ---: | --- | ---: | ---: | ---: | --- |"]
+        for workload, goal in GOALS.items():
+            if self.first in self.samples.get(workload, {}):
+                lines.append(self._ratio_line(workload, goal))
+        return "\n".join(lines)
+
+    def _ratio_line(self, workload: str, goal: Goal) -> str:
+        found = {app: figures for app, figures in self.medians(workload).items() if not app.startswith("bare")}
+        ours = found.pop(self.first)
+        best = min(found, key=lambda app: found[app][goal.figure], default=None)
+        its = found[best][goal.figure] if best is not None else 0
+        tails = [figures["half_p99_ms"] for figures in found.values() if "half_p99_ms" in figures]
+        tail = f"{ours['half_p99_ms']:.2f}, {min(tails):.2f} ms" if tails and "half_p99_ms" in ours else ""
+        ratio = its / ours[goal.figure]
+        cells = (_shown(ours[goal.figure]), best or "", _shown(its), f"{ratio:.2f}", f"{goal.ratio:.2f}", tail)
+        return f"| {workload} | {goal.figure} | {' | '.join(cells)} |"
 
     def json(self) -> str:
         medians = {workload: self.medians(workload) for workload in self.samples}
@@ -64,7 +87,7 @@ class Report:
     def _overview(self) -> str:
         """Requests a second of every application under every load, by the first workload's order."""
         medians = {workload: self.medians(workload) for workload in self.samples}
-        loads = [name for name, found in medians.items() if "rps" in next(iter(found.values()))]
+        loads = [name for name, found in medians.items() if all("rps" in figures for figures in found.values())]
         if not loads:
             return ""
         apps = list(dict.fromkeys(app for name in loads for app in medians[name]))
@@ -77,14 +100,19 @@ class Report:
     def _rows(self, workload: str) -> list[list[str]]:
         """Header and lines; the last columns say how our figures compare with the line's."""
         medians = self.medians(workload)
-        names = list(next(iter(medians.values())))
+        names = _names(list(medians.values()))
         ours = medians.get(self.first, {})
         compared = [name for name in names if name in {"rps", "cpu_us"} or len(names) <= 3]
         rows = [[workload, *names, *(f"ours/its {name}" for name in compared)]]
         for app, found in medians.items():
-            ratios = [f"{ours[name] / found[name]:.2f}" if ours and found[name] else "" for name in compared]
-            rows.append([app, *(_shown(found[name]) for name in names), *ratios])
+            ratios = [f"{ours[name] / found[name]:.2f}" if ours and found.get(name) else "" for name in compared]
+            rows.append([app, *(_shown(found[name]) if name in found else "" for name in names), *ratios])
         return rows
+
+
+def _names(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the names of all figures; some are taken in one round only."""
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def machine() -> dict[str, Any]:
@@ -99,6 +127,7 @@ def machine() -> dict[str, Any]:
             continue
     return {
         "cpu": f"{len(model)} x {model[0] if model else 'unknown'}",
+        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": versions,

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from benchmarks.apps.common import Variant
+from benchmarks.apps.common import FILES, Variant
 
 ASGI_SERVERS = ("uvicorn", "granian")
 VARIANT, FRAMEWORK = "TORNGAS_BENCH_VARIANT", "TORNGAS_BENCH_FRAMEWORK"
@@ -21,7 +21,7 @@ def main() -> None:
     framework, _, server = name.partition("-")
     if server in ASGI_SERVERS:
         os.environ[VARIANT], os.environ[FRAMEWORK] = variant, framework
-        {"uvicorn": serve_uvicorn, "granian": serve_granian}[server](port, Variant(variant).logs_access)
+        {"uvicorn": serve_uvicorn, "granian": serve_granian}[server](port, Variant(variant))
     else:
         importlib.import_module(f"benchmarks.apps.{framework}_app").serve(Variant(variant), port, server)
 
@@ -32,17 +32,24 @@ def made() -> Any:
     return module.make(Variant(os.environ[VARIANT]))
 
 
-def serve_uvicorn(port: int, logs_access: bool) -> None:
+def serve_uvicorn(port: int, variant: Variant) -> None:
     import uvicorn
 
     # uvloop and httptools: https://www.uvicorn.org/settings/ (the server and date headers stay, as ours)
-    level = "info" if logs_access else "error"
     uvicorn.run(
-        made(), port=port, loop="uvloop", http="httptools", access_log=logs_access, log_level=level, lifespan="on"
+        made(),
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=variant.logs_access,
+        log_level="info" if variant.logs_access else "error",
+        lifespan="on",
+        ssl_certfile=FILES / "cert.pem" if variant.is_tls else None,
+        ssl_keyfile=FILES / "key.pem" if variant.is_tls else None,
     )
 
 
-def serve_granian(port: int, logs_access: bool) -> None:
+def serve_granian(port: int, variant: Variant) -> None:
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces, Loops
 
@@ -53,10 +60,11 @@ def serve_granian(port: int, logs_access: bool) -> None:
         interface=Interfaces.ASGI,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=logs_access,
-        log_access=logs_access,
+        log_enabled=variant.logs_access,
+        log_access=variant.logs_access,
         backlog=2048,
+        ssl_cert=FILES / "cert.pem" if variant.is_tls else None,
+        ssl_key=FILES / "key.pem" if variant.is_tls else None,
     ).serve()
 
 

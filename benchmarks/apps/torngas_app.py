@@ -8,17 +8,32 @@ from typing import Any
 import uvloop
 from tornado.web import stream_request_body
 
-from benchmarks.apps.common import NAME, PAGE, PLAIN, ROWS, Variant
+from benchmarks.apps.common import (
+    EVENTS,
+    FILES,
+    MEGABYTE,
+    NAME,
+    NEWS,
+    PAGE,
+    PLAIN,
+    ROWS,
+    Variant,
+    file_text,
+    form_text,
+    longest_hold,
+    order_total,
+)
 from torngas_aio.application import Application
-from torngas_aio.handler import ApiHandler, WebHandler
+from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.logger import init_logging
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.serving import run_until_stopped
-from torngas_aio.webserver.sockets import bind
+from torngas_aio.webserver.sockets import bind, tls_context
 
 ENGINE = "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"
+SOCKETS: set[WebSocketHandler] = set()
 
 
 class Text(WebHandler):
@@ -66,6 +81,59 @@ class Upload(Text):
         await self.finish(str(self.size))
 
 
+class Order(ApiHandler):
+    async def post(self) -> None:
+        self.write_api(order_total(self.get_json_body()))
+
+
+class Form(Text):
+    async def post(self) -> None:
+        fields = {name: values[-1].decode() for name, values in self.request.body_arguments.items()}
+        await self.finish(form_text(fields))
+
+
+class File(Text):
+    async def post(self) -> None:
+        (sent,) = self.request.files["file"]
+        await self.finish(file_text(self.get_body_argument("note"), sent.filename, sent.body))
+
+
+class Megabyte(WebHandler):
+    async def get(self) -> None:
+        self.set_header("Content-Type", "application/octet-stream")
+        await self.finish(MEGABYTE)
+
+
+class Events(WebHandler):
+    async def get(self) -> None:
+        self.set_header("Content-Type", "text/event-stream")
+        for event in EVENTS:
+            self.write(event)
+            await self.flush()
+
+
+class Echo(WebSocketHandler):
+    async def on_message(self, message: str | bytes) -> None:
+        await self.write_message(message)
+
+
+class News(WebSocketHandler):
+    def open(self, *_: str, **__: str) -> None:
+        SOCKETS.add(self)
+
+    def on_message(self, message: str | bytes) -> None:
+        pass
+
+    def on_close(self) -> None:
+        SOCKETS.discard(self)
+
+
+class Broadcast(Text):
+    async def get(self) -> None:
+        application: Any = self.application
+        await self.finish(await longest_hold(application.broadcast(SOCKETS, NEWS)))
+
+
 class NoOp(BaseMiddleware):
     """Hooks at request, response and after it."""
 
@@ -87,9 +155,22 @@ def made(variant: Variant, templates: str) -> Application:
         ("/cookie", CookieHandler),
         ("/page", Table),
         ("/upload", Upload),
+        ("/order", Order),
+        ("/form", Form),
+        ("/file", File),
+        ("/megabyte", Megabyte),
+        ("/events", Events),
+        ("/echo", Echo),
+        ("/news", News),
+        ("/broadcast", Broadcast),
         *((f"/api/v1/r{number}/([^/]+)", User) for number in variant.routes),
     ]
-    return Application(rules, middlewares=[NoOp() for _ in range(variant.middlewares)], template_path=templates)
+    return Application(
+        rules,
+        middlewares=[NoOp() for _ in range(variant.middlewares)],
+        template_path=templates,
+        static_path=str(FILES / "statics"),
+    )
 
 
 def serve(variant: Variant, port: int, door: str) -> None:
@@ -99,8 +180,11 @@ def serve(variant: Variant, port: int, door: str) -> None:
         if variant.logs_access:
             logging.getLogger().handlers.clear()
             init_logging()
-        uvloop.run(main(made(variant, templates), port, door))
+        uvloop.run(main(variant, templates, port, door))
 
 
-async def main(application: Application, port: int, door: str) -> None:
-    await run_until_stopped(application, make_backend(application, door, max_body_size=2**31), bind(port, "127.0.0.1"))
+async def main(variant: Variant, templates: str, port: int, door: str) -> None:
+    application = made(variant, templates)
+    tls = tls_context(str(FILES / "cert.pem"), str(FILES / "key.pem")) if variant.is_tls else None
+    server = make_backend(application, door, max_body_size=2**31, ssl_options=tls)
+    await run_until_stopped(application, server, bind(port, "127.0.0.1"))

@@ -1,57 +1,115 @@
-"""The benchmarks' own applications answer what the runner checks; rivals are installed by `nox -s bench` only."""
+"""Every application answers every workload with the same bytes; rivals take part where they are installed."""
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from benchmarks import sockets
+from benchmarks.__main__ import APPS, BARE_APPS, PROBES, _takes_part
 from benchmarks.apps.common import Variant
-from benchmarks.client import ask, upload_seconds
+from benchmarks.client import request_bytes, upload_seconds
+from benchmarks.goals import GOALS
+from benchmarks.load import at_half_rate, loaded, validators
 from benchmarks.process import AppProcess, running
 from benchmarks.report import Report
 from benchmarks.workloads import WORKLOADS, Workload
 
-pytestmark = pytest.mark.skipif(shutil.which("taskset") is None, reason="the runner pins processes with taskset")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("taskset") is None, reason="the runner pins processes with taskset"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="the runner makes a certificate with openssl"),
+]
 CORE = min(getattr(os, "sched_getaffinity", lambda _: {0})(0))
-OURS = ("torngas", "torngas-tornado", "tornado", "bare", "bare-task")
+EVERY = (*APPS, "torngas-tornado", *BARE_APPS)
+NOT_OFFERED = {"static-packed": {"torngas", "torngas-tornado", "tornado", "aiohttp"}}
+"""Workloads that some frameworks have nothing for: who may answer them."""
 
 
-@pytest.fixture(scope="module", params=OURS)
+def is_installed(app: str) -> bool:
+    if app.startswith(("torngas", "bare")):
+        return True
+    needed = [name for name in app.split("-") if importlib.util.find_spec(name) is None]
+    return not needed and (app != "starlette-uvicorn" or importlib.util.find_spec("python_multipart") is not None)
+
+
+@pytest.fixture(scope="module", params=[name for name in EVERY if is_installed(name)])
 def app(request: pytest.FixtureRequest) -> Iterator[AppProcess]:
     with running(request.param, "plain", CORE) as process:
         yield process
 
 
 def wrong(app: AppProcess, workload: Workload) -> str | None:
-    return workload.check(ask(app.port, workload.path, workload.headers))
+    return workload.check(app.ask(workload.sample({"Connection": "close", **validators(app, workload)})))
 
 
 def test_every_workload_is_answered_right(app: AppProcess) -> None:
-    is_bare = app.name.startswith("bare")
     for workload in WORKLOADS.values():
-        if workload.variant == "plain" and (workload.is_basic or not is_bare):
+        if workload.variant == "plain" and workload.name not in NOT_OFFERED and _takes_part(app.name, workload.scope):
             assert wrong(app, workload) is None, workload.name
 
 
 def test_uploads_are_counted_and_the_kernel_is_asked(app: AppProcess) -> None:
-    if not app.name.startswith("bare"):
+    if app.name not in BARE_APPS:
         assert upload_seconds(app.port, 3_000_000) > 0
-    assert app.memory() > 2**20
+    assert app.memory() > app.private_bytes() > 2**20
     assert app.cpu_seconds() > 0
 
 
-@pytest.mark.parametrize("name", ["middlewares", "routes-100"])
+def test_websockets_are_echoed_and_told(app: AppProcess) -> None:
+    if app.name in BARE_APPS:
+        pytest.skip("has no WebSockets")
+    figures = sockets.echo(app, seconds=0.2, connections=3)
+    assert 0 < figures["half_p50_ms"] <= figures["half_p99_ms"]
+    assert sockets.broadcast(app, count=20, times=2)["held_ms"] > 0
+
+
+@pytest.mark.parametrize("name", ["middlewares", "routes-10", "tls", "access-log", "delivered"])
 def test_variants_are_answered_right(name: str) -> None:
     workload = WORKLOADS[name]
     with running("torngas", workload.variant, CORE) as process:
+        before = process.settled_lines()
         assert wrong(process, workload) is None
+        assert process.settled_lines() - before == Variant(workload.variant).logs_access
 
 
 def test_a_wrong_answer_is_noticed() -> None:
     with running("bare", "plain", CORE) as process:
         problem = wrong(process, WORKLOADS["json"])
+        with pytest.raises(ConnectionError):
+            sockets.open_socket(process.port, "/echo")
     assert problem is not None
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_wrk_sends_what_is_checked() -> None:
+    """Requests differ, POST has its body, a 304 is a right answer, and waits hold the rate down."""
+    with running("tornado", "plain", CORE) as process:
+        for name in ("varied-parameter", "varied-json-post", "static-304"):
+            figures = loaded(process, WORKLOADS[name], 1, 2, CORE)
+            assert figures["rps"] > 0 < figures["cpu_us"], name
+        paced = at_half_rate(process, WORKLOADS["plain"], 1, 200, CORE)
+    assert paced["half_rps"] < 150
+
+
+def test_a_varied_request_has_no_placeholder_left() -> None:
+    for workload in WORKLOADS.values():
+        assert (b"{n}" in workload.template()) == workload.name.startswith("varied-")
+        assert b"{n}" not in workload.sample()
+    head, _, body = WORKLOADS["varied-json-post"].sample().partition(b"\r\n\r\n")
+    assert b"Content-Length: %d\r\n" % len(body) in head + b"\r\n"
+
+
+def test_goals_are_of_what_is_measured() -> None:
+    assert set(GOALS) <= {*WORKLOADS, *PROBES}
+
+
+def test_client_frames_are_masked() -> None:
+    frame = sockets.text_frame("m" * 128)
+    assert len(frame) == 4 + 4 + 128
+    assert bytes(byte ^ frame[4 + at % 4] for at, byte in enumerate(frame[8:])) == b"m" * 128
+    assert request_bytes("/", body=b"") == b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
 
 
 def test_variants_say_what_they_hold() -> None:
@@ -64,8 +122,12 @@ def test_a_report_gives_medians_and_ratios() -> None:
     for rps in (90.0, 100.0, 500.0):
         report.add("plain", "ours", {"rps": rps, "cpu_us": 10.0})
         report.add("plain", "theirs", {"rps": rps / 2, "cpu_us": 20.0})
-    assert report.medians("plain")["ours"] == {"rps": 100.0, "cpu_us": 10.0}
-    line = report.text("plain").splitlines()[2].split()
-    assert line == ["theirs", "50.0", "20.0", "2.00", "0.50"]
+        report.add("plain", "bare", {"rps": rps * 2, "cpu_us": 5.0})
+    for app, tail in (("ours", 1.5), ("theirs", 2.5)):
+        report.samples["plain"][app][0]["half_p99_ms"] = tail
+    assert report.medians("plain")["ours"] == {"rps": 100.0, "cpu_us": 10.0, "half_p99_ms": 1.5}
+    line = report.text("plain").splitlines()[3].split()
+    assert line[:6] == ["theirs", "50.0", "20.0", "2.50", "2.00", "0.50"]
     assert "| theirs | 50 |" in report.markdown()
+    assert "| plain | cpu_us | 10.0 | theirs | 20.0 | 2.00 | 1.80 | 1.50, 2.50 ms |" in report.ratios()
     assert '"medians"' in report.json()
