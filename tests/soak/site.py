@@ -7,18 +7,21 @@ import asyncio
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
+from tornado.websocket import WebSocketClosedError
 
 from torngas_aio.application import Application
 from torngas_aio.handler import WebHandler, WebSocketHandler
 
-__all__ = ["PARTS", "PART_BYTES", "Site"]
+__all__ = ["EVENTS", "NEWS", "PARTS", "PART_BYTES", "Site"]
 
 PARTS = 40  # of a streamed answer
 PART_BYTES = 16_384
+EVENTS = 100  # of a stream of small ones
+NEWS = "news"
 
 
 class Stats(WebHandler):
@@ -89,13 +92,55 @@ class Never(WebHandler):
         await asyncio.get_running_loop().create_future()
 
 
+class Events(WebHandler):
+    """Server-sent events, each flushed."""
+
+    async def get(self) -> None:
+        self.set_header("Content-Type", "text/event-stream")
+        try:
+            for number in range(EVENTS):
+                self.write(f"data: {number:04}\n\n")
+                await self.flush()
+        except StreamClosedError:
+            return
+
+
 class Echo(WebSocketHandler):
-    """Sends back what it gets; raises at the word `crash`."""
+    """Sends back what it gets, compressed for those who offer it; raises at the word `crash`."""
+
+    def get_compression_options(self) -> dict[str, Any]:
+        return {}
 
     async def on_message(self, message: str | bytes) -> None:
         if message == "crash":
             raise LookupError("broken on purpose")
         await self.write_message(message)
+
+
+class News(Echo):
+    """Gets what is broadcast, and has it broadcast by a message of its own."""
+
+    readers: ClassVar[set[WebSocketHandler]] = set()
+
+    def open(self, *_: str, **__: str) -> None:
+        self.readers.add(self)
+
+    async def on_message(self, message: str | bytes) -> None:
+        await cast("Application", self.application).broadcast(self.readers, NEWS)
+
+    def on_close(self) -> None:
+        self.readers.discard(self)
+
+
+class Flood(WebSocketHandler):
+    """Writes more than its client reads, until it has gone."""
+
+    async def on_message(self, message: str | bytes) -> None:
+        try:
+            while True:
+                await self.write_message(b"f" * 65_536, binary=True)
+        except WebSocketClosedError:
+            return
 
 
 class Site(Application):
@@ -109,6 +154,9 @@ class Site(Application):
             ("/upload", Upload),
             ("/crash", Crash),
             ("/never", Never),
+            ("/events", Events),
             ("/echo", Echo),
+            ("/news", News),
+            ("/flood", Flood),
         ]
         super().__init__([*rules, *(handlers or ())], **settings)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.http.wire import Client, get
-from tests.soak.visitors import VISITORS, Visitor, visit
+from tests.soak.visitors import LARGE_BYTES, VISITORS, Visitor, visit
 from tests.webserver.project import SECRET, Project
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -76,6 +76,7 @@ def project(tmp_path: Path) -> Project:
     made.write("setting.py", SETTING)
     made.write("templates/page.html", "<p>{{ visits }} visits</p>")
     made.write("statics/file.bin", "x" * 100_000)
+    made.write("statics/large.bin", "x" * LARGE_BYTES)
     return made
 
 

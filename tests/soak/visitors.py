@@ -7,14 +7,17 @@ from collections.abc import Awaitable, Callable
 from tests.http.test_protocol import post
 from tests.http.test_refusals import MALFORMED
 from tests.http.wire import Client, get
-from tests.soak.site import PART_BYTES, PARTS
+from tests.soak.site import EVENTS, NEWS, PART_BYTES, PARTS
 
-__all__ = ["VISITORS", "Visitor", "visit"]
+__all__ = ["LARGE_BYTES", "VISITORS", "Visitor", "visit"]
+
+LARGE_BYTES = 3_000_000  # of /static/large.bin
 
 UPGRADE = (
     "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )  # fmt: skip
+TAKEOVER = ("", "; server_no_context_takeover")
 FORM = "Content-Type: application/x-www-form-urlencoded"
 
 
@@ -58,6 +61,26 @@ async def leaves_a_stream(client: Client, visitor: Visitor) -> None:
     await client.reader.read(visitor.dice.randrange(1, 100_000))
 
 
+async def follows_events(client: Client, visitor: Visitor) -> None:
+    """To the end, or for a while."""
+    client.send(get("/events"))
+    if visitor.dice.random() < 0.3:
+        await client.reader.read(visitor.dice.randrange(1, 500))
+    else:
+        assert (await client.answer()).body.count(b"\n\n") == EVENTS
+
+
+async def downloads(client: Client, visitor: Visitor) -> None:
+    """A large file: all of it, a part, or until it leaves."""
+    start = visitor.dice.randrange(LARGE_BYTES)
+    lines, size = visitor.dice.choice((([], LARGE_BYTES), ([f"Range: bytes={start}-"], LARGE_BYTES - start)))
+    client.send(get("/static/large.bin", *lines))
+    if visitor.dice.random() < 0.4:
+        await client.reader.read(visitor.dice.randrange(1, 1_000_000))
+    else:
+        assert len((await client.answer()).body) == size
+
+
 async def uploads(client: Client, visitor: Visitor) -> None:
     size = visitor.dice.randrange(300_000)
     assert (await client.ask(post(b"x" * size, "/upload"))).body == str(size).encode()
@@ -99,6 +122,30 @@ async def opens_a_socket(client: Client, visitor: Visitor) -> None:
         await client.rest()
 
 
+async def hears_news(client: Client, visitor: Visitor) -> None:
+    """Waits for a message that is broadcast to all, compressed or not; then closes or leaves."""
+    is_packed = visitor.dice.random() < 0.5
+    offer = [f"Sec-WebSocket-Extensions: permessage-deflate{visitor.dice.choice(TAKEOVER)}"] if is_packed else []
+    answer = await client.ask(get("/news", *UPGRADE, *offer))
+    assert (answer.status, "sec-websocket-extensions" in answer.headers) == (101, is_packed)
+    for _ in range(3):
+        client.send(frame(b"tell"))
+        first, size = await client.reader.readexactly(2)
+        payload = await client.reader.readexactly(size)
+        assert first == (0xC1 if is_packed else 0x81)
+        assert is_packed or payload == NEWS.encode()
+    if visitor.dice.random() < 0.5:
+        client.send(frame(b"\x03\xe8", 0x88))
+        await client.rest()
+
+
+async def is_flooded(client: Client, visitor: Visitor) -> None:
+    """Reads a little of what is sent without end, and leaves."""
+    assert (await client.ask(get("/flood", *UPGRADE))).status == 101
+    client.send(frame(b"begin"))
+    await client.reader.read(visitor.dice.randrange(1, 200_000))
+
+
 def frame(payload: bytes, first: int = 0x81) -> bytes:
     """A short WebSocket frame of a client, masked with zeros."""
     return bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload
@@ -115,8 +162,12 @@ VISITORS: dict[Callable[[Client, Visitor], Awaitable[None]], int] = {
     meets_an_error: 1,
     sends_nonsense: 4,
     opens_a_socket: 3,
+    follows_events: 2,
+    downloads: 2,
+    hears_news: 3,
+    is_flooded: 1,
 }
-"""What visitors do, and how often of 28 times."""
+"""What visitors do, and how often of 36 times."""
 
 
 async def visit(address: tuple[str, int], visitor: Visitor) -> str:
