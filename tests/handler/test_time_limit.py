@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from torngas_aio import Application, WebHandler
+from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.middleware.base import BaseMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -14,14 +15,16 @@ from torngas_aio.testing import TestClient
 LIMIT = 0.15
 CLOCKS: dict[str, Any] = {
     "sweep": {"server_options": {"write_timeout": 0.1}},  # looks every 0.01 s
-    "timer": {},  # the sweep is too coarse for this limit
+    "timer": {},  # the sweep is not used for so short a limit
     "tornado": {"http_server": "tornado"},
 }
 
 
 @pytest.fixture(params=CLOCKS)
-def clock(request: pytest.FixtureRequest) -> dict[str, Any]:
+def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = CLOCKS[request.param]
+    if request.param == "sweep":
+        monkeypatch.setattr(HTTPExchange, "swept_from", 0.0)
     return found
 
 
@@ -174,3 +177,17 @@ async def test_a_client_that_left_does_not_stop_the_clock(clock: dict[str, Any])
         writer.close()
         await writer.wait_closed()
         await ended.wait()
+
+
+@pytest.mark.parametrize(("limit", "has_timer"), [(60.0, False), (5.0, False), (4.0, True), (0, False), (None, False)])
+async def test_only_a_short_limit_costs_a_timer(limit: float | None, has_timer: bool) -> None:
+    """Of others the server's sweep learns when it comes by: a request that is answered before tells it nothing."""
+    seen: list[Any] = []
+
+    class Looks(WebHandler):
+        async def get(self) -> None:
+            seen.append(self._timer)
+
+    async with client_of(Looks, {}, request_timeout=limit) as client:
+        assert (await client.get("/")).status_code == 200
+    assert [timer is not None for timer in seen] == [has_timer]

@@ -66,7 +66,8 @@ class ExecutingHandler(CompletingHandler):
     _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
     _timer: asyncio.TimerHandle | None = None
-    _counted_from = 0.0  # when the body had arrived, by the loop's clock; 0: the request's start
+    _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
+    _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
     _is_receiving = False
     _is_late = False  # its time is used up, and its task was cancelled for that
     _prepares = False  # `prepare` is overridden, by the class or a mixin
@@ -147,10 +148,9 @@ class ExecutingHandler(CompletingHandler):
             self._task = None
 
     def _limit_time(self, seconds: float) -> None:
-        """Have `_look` called when *seconds* are over: by the connection's sweep, where that is exact enough."""
-        watch: Any = getattr(self.request.connection, "watch", None)
-        if watch is None or not watch(self._look, seconds):
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._look_by_timer, asyncio.current_task())
+        """Have a timer call `_look` after *seconds*, instead of the server's sweep."""
+        self._look_at = math.inf
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look_by_timer, asyncio.current_task())
 
     def _look_by_timer(self, task: asyncio.Task[Any] | None) -> None:
         assert task is not None
@@ -159,11 +159,14 @@ class ExecutingHandler(CompletingHandler):
         self._timer = loop.call_at(again, self._look_by_timer, task) if again < math.inf else None
 
     def _look(self, task: asyncio.Task[Any], now: float) -> float:
-        """Cancel *task* if the request's time is over and nothing was sent; return when to look again."""
+        """Cancel *task* if the request's time is over and nothing was sent; return when to look again.
+
+        Called by the server's sweep of running requests, or by the request's own timer.
+        """
         seconds = self._time_limit()
         if self._has_returned or self._headers_written or not seconds:
             return math.inf
-        if self._is_receiving:
+        if self._is_receiving or not self._look_at:
             self._counted_from = now
         if now < self._counted_from + seconds:
             return self._counted_from + seconds
@@ -197,17 +200,12 @@ class ExecutingHandler(CompletingHandler):
         seconds = self.request_timeout
         if seconds is None:  # PERF: `_time_limit`, without the call
             seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
-        if seconds:
-            connection: Any = self.request.connection
-            if seconds >= getattr(connection, "swept_from", math.inf):  # PERF: without a call of ours
-                connection.look_after = seconds
-                connection.look = self._look
-            else:
-                self._limit_time(seconds)
+        request: Any = self.request
+        if seconds and seconds < getattr(request.connection, "swept_from", math.inf):
+            self._limit_time(seconds)
         if self.cancel_on_disconnect:
             return self._perform_cancellable(args, kwargs)
         cls = type(self)
-        request: Any = self.request
         if (
             self._run.stages.awaits_before_method
             or request.connection.body is not NO_BODY

@@ -19,7 +19,6 @@ from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, Reque
 
 from torngas_aio.http.base import Successor
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
-from torngas_aio.http.limits import NEVER
 from torngas_aio.http.proxies import Peer
 from torngas_aio.http.request_parser import PlainHead
 from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
@@ -57,10 +56,7 @@ class HTTPExchange(HTTPConnection):
     keeps_alive = True
     is_detached = False
     status = 0
-    swept_from = 30.0  # time limits from so many seconds on may be left to the sweep: set `look_after` and `look`
-    look_after = 0.0  # seconds, from the next sweep on
-    look_at = NEVER  # when the sweep is to ask `look`
-    look: Callable[[asyncio.Task[Any], float], float] | None = None
+    swept_from = 5.0  # seconds: time limits of so many or more are left to the server's sweep, one second apart
 
     def __init__(self, protocol: "HTTPProtocol", head: PlainHead, body: IncomingBody | NoBody, context: Peer) -> None:
         self._protocol = protocol
@@ -70,18 +66,6 @@ class HTTPExchange(HTTPConnection):
         if type(head) is not PlainHead:
             self._is_modern = head.version == "HTTP/1.1"
             self.keeps_alive = head.keeps_alive
-
-    def watch(self, look: Callable[[asyncio.Task[Any], float], float], seconds: float) -> bool:
-        """Have the sweep call *look* with the request's task and the time when *seconds* are over.
-
-        It returns when to be called again, infinity for never. False: the sweep is too coarse for so few seconds.
-        """
-        server_state = self._protocol.server_state
-        if seconds < 5 * server_state.tick:
-            return False
-        self.look_at = server_state.soon + seconds
-        self.look = look
-        return True
 
     # The whole answer at once
 

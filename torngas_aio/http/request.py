@@ -68,6 +68,7 @@ class Request(HTTPServerRequest):
     """Where the application is mounted (ASGI's `root_path`), quoted: `uri` begins with it, `path` is below it."""
 
     _scope: Any = None
+    _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
     _body = b""
     _is_body_ahead = False
     spool: Spool | None = None

@@ -82,7 +82,7 @@ class ServerState:
         self.parser = HeadParser(limits)
         self.arriving: WeakSet[HTTPProtocol] = WeakSet()
         self.connections: set[HTTPProtocol] = set()
-        self.running: dict[HTTPExchange, asyncio.Task[None]] = {}
+        self.running: dict[Request, asyncio.Task[None]] = {}
         self.successors: WeakSet[Successor] = WeakSet()
         self.refused: Counter[int] = Counter()
         self.is_stopping = False
@@ -108,7 +108,7 @@ class ServerState:
         if exchange.body.unpacks:
             request.note_unpacking()
         context = self.context.copy() if self.context_for is None else self.context_for(request)
-        self.running[exchange] = self.loop.create_task(self._answer(request, exchange), context=context)
+        self.running[request] = self.loop.create_task(self._answer(request, exchange), context=context)
 
     async def _answer(self, request: Request, exchange: HTTPExchange) -> None:
         try:
@@ -123,8 +123,7 @@ class ServerState:
             logger.exception("The application failed to answer a request.")
             exchange.refuse(500, "The application failed.")
         finally:
-            self.running.pop(exchange, None)
-            exchange.look = None  # a cycle less for the collector: exchange, handler, request, exchange
+            self.running.pop(request, None)
             if self._idle is not None:
                 self._notice_rest()
 
@@ -146,11 +145,10 @@ class ServerState:
         now = self._look_at_clock()
         for connection in list(self.connections):
             connection.check(now)
-        for exchange, task in list(self.running.items()):
-            if exchange.look_after:
-                exchange.look_at, exchange.look_after = now + exchange.look_after, 0
-            elif now >= exchange.look_at and exchange.look is not None:
-                exchange.look_at = exchange.look(task, now)
+        for request, task in list(self.running.items()):
+            handler = request._handler
+            if handler is not None and now >= handler._look_at:
+                handler._look_at = handler._look(task, now)
         # Without any there is nothing to watch: the next connection starts the clock again.
         self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections or self.running else None
 
