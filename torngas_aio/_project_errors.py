@@ -15,7 +15,17 @@ from types import TracebackType
 
 from torngas_aio.exception import Fault
 
-__all__ = ["cause_of", "code_of", "headline", "import_fault", "install_hint", "place_of", "report", "shortened"]
+__all__ = [
+    "cause_of",
+    "code_of",
+    "headline",
+    "import_fault",
+    "install_hint",
+    "is_project_file",
+    "place_of",
+    "report",
+    "shortened",
+]
 
 PACKAGE = str(Path(__file__).parent)
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
@@ -98,7 +108,7 @@ def report(error: BaseException) -> str:
     chained: traceback.TracebackException | None = summary
     while chained is not None:
         innermost = chained.stack[-1:]
-        kept = [frame for frame in chained.stack if _is_project(frame.filename) or frame in innermost]
+        kept = [frame for frame in chained.stack if is_project_file(frame.filename) or frame in innermost]
         chained.stack = traceback.StackSummary.from_list([each for each in kept if not _is_ours(each.filename)])
         chained = chained.__cause__ or chained.__context__
     return f"{headline(error)}\n{''.join(summary.format())}"
@@ -111,7 +121,7 @@ def place_of(error: BaseException) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return shortened(f"{error.filename}:{error.lineno}")
-    frames = [(file, line) for file, line in _frames(error.__traceback__) if _is_project(file)]
+    frames = [(file, line) for file, line in _frames(error.__traceback__) if is_project_file(file)]
     return shortened(f"{frames[-1][0]}:{frames[-1][1]}") if frames else ""
 
 
@@ -129,7 +139,8 @@ def _frames(chain: TracebackType | None) -> Iterator[tuple[str, int]]:
         chain = chain.tb_next
 
 
-def _is_project(file: str) -> bool:
+def is_project_file(file: str) -> bool:
+    """Return whether *file* is the project's own: neither ours nor a library's."""
     is_library = file.startswith((*LIBRARIES, "<")) or any(f"/{name}/" in file for name in PACKAGE_FOLDERS)
     return not is_library and not _is_ours(file)
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import ExitStack
 from contextvars import Context
 from functools import lru_cache, partial
 from http.client import responses
@@ -27,6 +28,7 @@ from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 from torngas_aio._cleanup import close_all, is_imposed
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
+from torngas_aio._unawaited import tracked_origins, watch_unawaited
 from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
@@ -94,6 +96,7 @@ class Application(web.Application):
         self.template_loaders: dict[Any, Any] = {}
         self.absent_pages: set[Any] = set()
         self.request_timeout: float | None = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)
+        self.is_debug: bool = bool(self.settings.get("debug"))
         self.use_etag: bool = bool(settings.get("etag", project_settings.ETAG))
         self.wildcard_router: ApplicationRouter = ApplicationRouter(
             self, [*_static_rules(self.settings), *(handlers or ())]
@@ -295,11 +298,23 @@ class Application(web.Application):
                 raise
 
     def _add_lifespan_steps(self) -> None:
+        watch_unawaited()
+        if self.is_debug:
+            origins = ExitStack()
+            self.lifespan.add("the origins of coroutines", partial(_enter_origins, origins), partial(_leave, origins))
         hooks = [*self.pipeline.init, *self.pipeline.shutdown]
         for middleware in self.pipeline.middlewares:
             own = {hook.stage: partial(hook.call, self) for hook in hooks if _owner(hook.call) is middleware}
             if own:
                 self.lifespan.add(type(middleware).__qualname__, own.get("init"), own.get("shutdown"))
+
+
+async def _enter_origins(stack: ExitStack) -> None:
+    stack.enter_context(tracked_origins())
+
+
+async def _leave(stack: ExitStack) -> None:
+    stack.close()
 
 
 def _completed(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ CODES = MappingProxyType(
         "TGA707": "A cache key that is refused",
         "TGA708": "A value that cannot be stored or written",
         "TGA709": "A value that is too large",
+        "TGA710": "A coroutine that was never awaited",
         "TGA801": "The server cannot listen",
         "TGA802": "The command line cannot be read",
         "TGA803": "A command cannot do its work",

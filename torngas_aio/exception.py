@@ -21,6 +21,7 @@
     ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
     ├── InvalidJson           (ValueError)     a request body that is no JSON, too large or too deep
     ├── SessionError          (RuntimeError)   a session was used in a way it cannot honour
+    ├── Unawaited             (RuntimeError)   a coroutine was made and never awaited
     ├── TemplateNotFound      (FileNotFoundError)  no such template below the template directory
     └── TemplateSyntaxError   (SyntaxError)    a template that does not parse; has its file and line
 
@@ -66,6 +67,7 @@ __all__ = [
     "TemplateNotFound",
     "TemplateSyntaxError",
     "Unavailable",
+    "Unawaited",
     "UnknownAlias",
     "UnknownSetting",
     "UrlError",
@@ -265,6 +267,12 @@ class SessionError(BaseError, RuntimeError):
     """A visitor's session was used in a way it cannot honour, such as after the response left."""
 
     code = "TGA704"
+
+
+class Unawaited(BaseError, RuntimeError):
+    """A coroutine or statement was made and never awaited, so what it stands for has not been done."""
+
+    code = "TGA710"
 
 
 class TemplateNotFound(BaseError, FileNotFoundError):

@@ -17,6 +17,7 @@ from typing import Self
 import anyio
 
 from torngas_aio._cleanup import close_safely
+from torngas_aio._unawaited import AsyncWithOnly
 from torngas_aio.cache.store import Store
 from torngas_aio.exception import CacheUnavailable
 
@@ -26,7 +27,7 @@ _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
 
 
-class CacheLock:
+class CacheLock(AsyncWithOnly):
     """A lock with a lease: `async with cache.lock("report") as lock: ...`.
 
     It guards against doing work twice, not against corruption: a holder that takes longer than *lease*

@@ -10,7 +10,7 @@ Begin with `Caches.__getitem__`.
 import asyncio
 import difflib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_with_loop
@@ -131,6 +131,9 @@ class _StandIn:
         if isinstance(found, _StandIn):
             raise RuntimeError(f"caches[{self._alias!r}].{name} was used outside a running event loop.")
         return getattr(found, name)
+
+    def __contains__(self, key: object) -> NoReturn:
+        BaseCache.__contains__(cast(BaseCache, self), key)
 
     def __repr__(self) -> str:
         return f"<cache {self._alias!r}>"

@@ -18,6 +18,7 @@ from tornado.web import RequestHandler
 
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.context import Outcome, RequestScope, scope_of
+from torngas_aio.exception import Unawaited
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.sending import BODILESS, SendingHandler
 
@@ -68,7 +69,9 @@ class CompletingHandler(SendingHandler):
         if self._hook_task is not None or self._has_open_hooks:
             return Completion(self)  # a hook replaced the response; its completion is under way
         is_complete = False
-        if not self._headers_written and (self._has_work() or self._completion is not None):
+        if not self._headers_written and (
+            self._has_work() or self._completion is not None or (not self._has_returned and self._answers_unawaited())
+        ):
             self._plan()
         else:
             try:
@@ -126,8 +129,37 @@ class CompletingHandler(SendingHandler):
         run = self._run
         if self._deferred is not None or (run.stages.response and run.has_response_hooks):
             return True
+        request: Any = self.request
+        scope: RequestScope | None = request._scope
+        return (scope is not None and scope.must_settle) or request._unawaited is not None
+
+    def take_unawaited(self, error: Unawaited) -> bool:
+        """Answer *error*, a coroutine that this request forgot, with 500; False: it is only to be logged.
+
+        It is answered in DEBUG and with ATOMIC_REQUESTS, unless the request has failed already or its answer has left.
+        """
+        request: Any = self.request
+        if self._error is not None or self._headers_written or not self._answers_unawaited():
+            return False
+        earlier = request._unawaited
+        if earlier is None:
+            request._unawaited = error
+        elif str(error) not in str(earlier):
+            earlier.args = (f"{earlier}\n{error}",)
+        return True
+
+    def _answers_unawaited(self) -> bool:
+        """Whether a forgotten coroutine is this request's error; an un-awaited finish then waits for the method."""
         scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
-        return scope is not None and scope.must_settle
+        return self.application.is_debug or (scope is not None and scope.waits_for_method)  # type: ignore[attr-defined]
+
+    def _raise_unawaited(self) -> None:
+        request: Any = self.request
+        error, request._unawaited = request._unawaited, None
+        if error is not None and self._error is None and self._answers_unawaited():
+            raise error
+        if error is not None:
+            logger.error("%s", error)
 
     def _plan(self) -> None:
         """Have the response completed at the next turn of the loop, unless somebody comes first."""
@@ -205,7 +237,9 @@ class CompletingHandler(SendingHandler):
         self._hook_task = task
         self._has_open_hooks = task is None
         try:
-            if self._run.stages.response and self._deferred is None and self.request._scope is None:  # type: ignore[attr-defined]  # ours
+            request: Any = self.request
+            is_plain = self._deferred is None and request._scope is None and request._unawaited is None
+            if self._run.stages.response and is_plain:
                 self._refuse_body()
                 await self._run.response(self, self._write_buffer)
             else:
@@ -269,6 +303,7 @@ class CompletingHandler(SendingHandler):
                 self._hook_task = outer
 
     async def _prepare_answer(self) -> None:
+        self._raise_unawaited()
         while (deferred := self._deferred) is not None:  # an override may leave it to the base class
             self._deferred = None
             await deferred()
@@ -278,6 +313,7 @@ class CompletingHandler(SendingHandler):
             if self._status_code in BODILESS:
                 self._refuse_body()
             await run.response(self, self._write_buffer)
+        self._raise_unawaited()  # of a template or a response hook
         scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
         if scope is not None and scope.must_settle:
             await scope.settle(Outcome(self, self._error, self._has_returned))

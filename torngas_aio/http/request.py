@@ -69,6 +69,7 @@ class Request(HTTPServerRequest):
 
     _scope: Any = None
     _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
+    _unawaited: BaseException | None = None  # a forgotten coroutine, for the handler to answer
     _body = b""
     _is_body_ahead = False
     spool: Spool | None = None

@@ -14,7 +14,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from torngas_aio._single_flight import SingleFlight
 from torngas_aio.cache.attempts import Attempts, Loaders
@@ -185,6 +185,9 @@ class BaseCache(Store):
     async def has_key(self, key: Key, version: int | None = None) -> bool:
         """Tell whether *key* is there."""
         return await self.raw_has(self.keys_of.make(key, version))
+
+    def __contains__(self, key: object) -> NoReturn:
+        raise TypeError(f"{key!r} in cache: the cache has to be asked. Write `await cache.has_key({key!r})`.")
 
     async def incr(self, key: Key, delta: int = 1, version: int | None = None) -> int:
         """Add *delta* to the integer under *key*, keeping its life, and return the sum; atomic.

@@ -7,9 +7,11 @@
 Begin with `Statement`.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
+from torngas_aio._unawaited import Operation
 from torngas_aio.db.basedb.sql import SQLQuery
 from torngas_aio.storage import Storage
 
@@ -28,8 +30,10 @@ class Rows(list[Storage]):
         return self[0] if self else default
 
 
-class Statement:
-    """A statement that runs when it is awaited or iterated over; each time anew.
+class Statement(Operation[Any]):
+    """A statement that runs when it is awaited or iterated over, each time again.
+
+    Awaited, it gives the `Rows`; a statement that returns none gives how many rows it changed.
 
     Attributes:
         sql: The statement with its values.
@@ -38,22 +42,20 @@ class Statement:
     def __init__(
         self,
         sql: SQLQuery,
-        run: Callable[[SQLQuery], Awaitable[Any]],
+        run: Callable[[SQLQuery], Coroutine[Any, Any, Any]],
         stream: Callable[[SQLQuery], AsyncGenerator[Storage, None]],
+        name: str = "Database.query",
     ) -> None:
+        super().__init__(partial(run, sql), name)
         self.sql = sql
-        self._run = run
         self._stream = stream
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        """Return the `Rows`; for a statement that returns none, how many rows it changed."""
-        return self._run(self.sql).__await__()
 
     def __aiter__(self) -> AsyncGenerator[Storage, None]:
         """Fetch some rows at a time; the connection is in use until the last one, or until the loop is left.
 
         In a transaction all rows are fetched first, so that the block may use the connection.
         """
+        self._leave()
         return self._stream(self.sql)
 
     async def list(self) -> Rows:
@@ -64,6 +66,8 @@ class Statement:
     async def first(self, default: Any = None) -> Any:
         """Return the first row, *default* when there is none."""
         return (await self.list()).first(default)
+
+    _mend = "Write `await db.select(...)`, or `async for row in db.select(...)`."
 
     def __repr__(self) -> str:
         return f"<Statement {self.sql!r}; await it>"

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from torngas_aio._cleanup import CLOSE_SECONDS
+from torngas_aio._unawaited import AsyncWithOnly
 from torngas_aio.context import current_scope
 from torngas_aio.db._deadlines import deadline_of
 from torngas_aio.db._read_only import is_refusal
@@ -56,7 +57,7 @@ class _Session:
                 raise
 
 
-class Transaction:
+class Transaction(AsyncWithOnly):
     """One transaction, or a savepoint in the transaction that is open where it begins.
 
     Tasks that the block starts use the same connection, one statement after the other; they open no savepoints of

@@ -15,6 +15,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Mapper
 
+from torngas_aio._unawaited import Operation
 from torngas_aio.db.dbalchemy.pagination import KeysetPage, Pagination, count_of, keyset_page, page_of
 from torngas_aio.exception import ArgumentError
 
@@ -117,9 +118,9 @@ class Query(Generic[T]):
         """Ask the master, whatever else the session does."""
         return self.execution_options(role="master")
 
-    def all(self) -> Self:
-        """Return the query itself: `await query.all()` gives the list, `query.all().paginate(...)` a page."""
-        return self
+    def all(self) -> "AllRows[T]":
+        """Ask for all rows: `await query.all()` gives the list, as `await query` does."""
+        return AllRows(self)
 
     # -------------------------------------------------------------- asking
 
@@ -293,6 +294,31 @@ class Query(Generic[T]):
     def _copy_options(self, statement: Any) -> Any:
         options = self.statement.get_execution_options()
         return statement.execution_options(**options) if options else statement
+
+
+class AllRows(Operation[list[T]]):
+    """What `Query.all()` gives: all rows, once it is awaited; `async for` has them one by one.
+
+    Its other methods are the query's own, so that `query.all().paginate(...)` is `query.paginate(...)`.
+    """
+
+    _mend = "Write `for row in await query.all()`, or `async for row in query`."
+
+    def __init__(self, query: Query[T]) -> None:
+        super().__init__(query._list, "Query.all")
+        self._query = query
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        self._leave()
+        return self._query.__aiter__()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._query, name)
+        self._leave()
+        return found
+
+    def __repr__(self) -> str:
+        return f"{self._query!r}; await it"
 
 
 def _criterion(given: Any) -> Any:

@@ -1,0 +1,174 @@
+"""Coroutines that were made and never awaited: whose error that is, and where it was made.
+
+    Python's "never awaited" report ─┬─ in a request    500 in DEBUG and with ATOMIC_REQUESTS, else the log
+                                     ├─ in a script     the log, and the script's exit status
+                                     └─ elsewhere       Python's warning, as without this module
+    while the collector runs         ── the log: which request made it is not known any more
+
+A coroutine that a task or `gather` was given counts as awaited. Nothing is done, and nothing costs, where none is
+forgotten. Begin with `watch_unawaited`.
+"""
+
+import gc
+import logging
+import sys
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+from torngas_aio._project_errors import is_project_file
+from torngas_aio.context import current_request, error_sink
+from torngas_aio.exception import Unawaited
+
+__all__ = ["AsyncWithOnly", "Operation", "collected_unawaited", "tracked_origins", "unawaited_count", "watch_unawaited"]
+
+logger = logging.getLogger("torngas_aio.unawaited")
+
+ORIGIN_FRAMES = 10
+"""How many frames Python keeps of where a coroutine was made, in DEBUG."""
+
+T_co = TypeVar("T_co", covariant=True)
+
+_warn: Callable[[Any], None] = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]  # Python's hook for this
+
+
+class _State:
+    count = 0
+    is_collecting = False
+    found: list[Unawaited] | None = None  # of the script that runs
+
+
+class Operation(Awaitable[T_co]):
+    """Something to be awaited, such as a statement: each `await` runs it; never awaited, it is an error.
+
+    Args:
+        run: Makes the coroutine.
+        name: What messages call it, such as "Query.all".
+    """
+
+    _mend: ClassVar[str] = "Write `await` before it."
+
+    def __init__(self, run: Callable[[], Coroutine[Any, Any, T_co]], name: str) -> None:
+        self._run = run
+        self._name = name
+        self._waiting: Coroutine[Any, Any, T_co] | None = run()  # Python tells when it dies without an await
+        self._waiting.__qualname__ = name  # type: ignore[attr-defined]
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        waiting, self._waiting = self._waiting, None
+        return (waiting or self._run()).__await__()
+
+    def _leave(self) -> None:
+        """Take back what was to be awaited: it is used in another way, or refused."""
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        self._leave()
+        raise TypeError(f"{self._name}() has not been awaited, so it has no value yet. {self._mend}")
+
+    __bool__ = __iter__ = __len__ = __contains__ = __getitem__ = __enter__ = __exit__ = _refuse
+
+
+class AsyncWithOnly:
+    """Base of what `async with` opens: a plain `with` says so."""
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(f"A {type(self).__name__} is opened with `async with`, in an `async def`; `with` cannot wait.")
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached; `with` looks for it first."""
+
+
+def watch_unawaited() -> None:
+    """Have requests and scripts told of their forgotten coroutines, in this process, from now on."""
+    if warnings._warn_unawaited_coroutine is not _on_unawaited:  # type: ignore[attr-defined]
+        warnings._warn_unawaited_coroutine = _on_unawaited  # type: ignore[attr-defined]
+        gc.callbacks.append(_on_collection)
+
+
+def unawaited_count() -> int:
+    """Return how many forgotten coroutines requests and scripts of this process have made."""
+    return _State.count
+
+
+@contextmanager
+def tracked_origins() -> Iterator[None]:
+    """Have Python remember where coroutines of this thread are made; it doubles the cost of making one."""
+    before = sys.get_coroutine_origin_tracking_depth()
+    sys.set_coroutine_origin_tracking_depth(max(before, ORIGIN_FRAMES))
+    try:
+        yield
+    finally:
+        sys.set_coroutine_origin_tracking_depth(before)
+
+
+@contextmanager
+def collected_unawaited() -> Iterator[list[Unawaited]]:
+    """Give the list of what code outside requests forgets while the block runs; each is logged as well.
+
+    It is complete when the block has been left: cycles are collected then.
+    """
+    watch_unawaited()
+    outer, _State.found = _State.found, []
+    found = _State.found
+    try:
+        yield found
+    finally:
+        gc.collect()
+        _State.found = outer
+        if outer is not None:
+            outer += found
+
+
+def _on_collection(phase: str, info: dict[str, int]) -> None:
+    _State.is_collecting = phase == "start"
+
+
+def _on_unawaited(coroutine: Any) -> None:
+    """Called by Python as *coroutine* is deallocated, in the context and thread of the code that drops it."""
+    request = current_request()
+    if request is None and _State.found is None:
+        _warn(coroutine)
+        return
+    _State.count += 1
+    error = Unawaited(_told(coroutine))
+    if request is not None and not _State.is_collecting:
+        handler: Any = getattr(request, "_handler", None)
+        if handler is None:  # a call hook's: the handler that follows looks for it
+            request._unawaited = error  # type: ignore[attr-defined]  # ours
+        elif handler.take_unawaited(error):
+            return
+        sink = error_sink.get()
+        if sink is not None:
+            sink.append(error)
+    elif _State.found is not None:
+        _State.found.append(error)
+    logger.error("%s", error)
+
+
+def _told(coroutine: Any) -> str:
+    name = getattr(coroutine, "__qualname__", repr(coroutine))
+    text = (
+        f"{name}() was called and never awaited, so it has done nothing, and any condition takes it for true. "
+        "Write `await` before it."
+    )
+    origin = coroutine.cr_origin
+    places = [] if origin is None else [(file, line) for file, line, _ in origin]
+    if not places and not _State.is_collecting:
+        places = list(_frames(sys._getframe(2)))
+    place = next((place for place in places if is_project_file(place[0])), None)
+    if place is None:
+        code = coroutine.cr_code
+        return f"{text} It is defined in {code.co_filename}:{code.co_firstlineno}."
+    near = "" if origin else "near "
+    return f"{near}{place[0]}:{place[1]}: {text}"
+
+
+def _frames(frame: FrameType | None) -> Iterator[tuple[str, int]]:
+    while frame is not None:
+        yield frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
