@@ -107,14 +107,21 @@ Laboratory = Callable[..., Awaitable[Lab]]
 
 @pytest.fixture
 async def laboratory(network: Network, tmp_path: Path) -> AsyncIterator[Laboratory]:
-    """Build a laboratory: nodes, workers a node, the kind of store and settings of the site can be given."""
+    """Build a laboratory: nodes, workers a node, the kind of store and settings of the site can be given;
+    `clocks` says by how many seconds each node's is fast."""
     with ExitStack() as stack:
 
         async def enter(server: AbstractContextManager[Any]) -> Any:
             return await asyncio.to_thread(stack.enter_context, server)
 
         async def made(
-            nodes: int = 2, *, workers: int = 2, store: str = "redis", options: tuple[str, ...] = (), **settings: Any
+            nodes: int = 2,
+            *,
+            workers: int = 2,
+            store: str = "redis",
+            options: tuple[str, ...] = (),
+            clocks: tuple[float, ...] = (),
+            **settings: Any,
         ) -> Lab:
             hosts, start, backend = _STORES[store]
             stores = await enter(start([place_on(network.add(f"store{number + 1}")) for number in range(hosts)]))
@@ -140,7 +147,8 @@ async def laboratory(network: Network, tmp_path: Path) -> AsyncIterator[Laborato
             for number in range(nodes):
                 host = network.add(f"node{number + 1}")
                 host.read_names_from(lab.names)
-                lab.nodes.append(await enter(Node(host, everything, workers=workers, options=options)))
+                clock = dict(enumerate(clocks)).get(number, 0.0)
+                lab.nodes.append(await enter(Node(host, everything, workers=workers, options=options, clock=clock)))
             lab.nginx = await enter(Nginx(network.add("nginx"), [node.address for node in lab.nodes]))
             return lab
 

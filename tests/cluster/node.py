@@ -31,9 +31,18 @@ class Node:
         lab: Settings of this site, such as CACHES and DATABASE_CONNECTION.
         workers: Worker processes.
         options: Further arguments of `runserver.py`.
+        clock: Seconds by which its clock is fast.
     """
 
-    def __init__(self, host: Host, lab: Mapping[str, Any], *, workers: int = 2, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        host: Host,
+        lab: Mapping[str, Any],
+        *,
+        workers: int = 2,
+        options: tuple[str, ...] = (),
+        clock: float = 0,
+    ) -> None:
         self.host = host
         self.address = f"{host.address}:{PORT}"
         self._workers = workers
@@ -47,6 +56,7 @@ class Node:
             environment={
                 "LAB": json.dumps({**trusted, **lab}),
                 "LAB_NODE": host.name,
+                "LAB_CLOCK": str(clock),
                 "TORNGAS_APP_SETTINGS": "setting",
                 "PYTHONPATH": str(_ROOT),
             },
