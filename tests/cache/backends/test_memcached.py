@@ -226,6 +226,19 @@ async def test_counting_stays_within_64_bits(cache: MemcachedCache) -> None:
 
 
 @pytest.mark.memcached
+async def test_a_counter_at_its_end_does_not_depend_on_what_its_memory_held(cache: MemcachedCache) -> None:
+    made = cache.keys_of.make("n")
+    for length in range(20, 60):  # memcached up to 1.6.18 takes a '-' behind the number for its sign
+        await cache.raw_set(made, b"-" * length, None)
+        await cache.delete("n")
+        await cache.set("n", 2**63 - 1)
+        with pytest.raises(ValueError, match="64 bits"):
+            await cache.incr("n")
+        assert await cache.get("n") == 2**63 - 1
+        await cache.delete("n")
+
+
+@pytest.mark.memcached
 async def test_many_count_down_at_once(cache: MemcachedCache) -> None:
     await cache.set("n", 100)
     numbers = await asyncio.gather(*(cache.decr("n") for _ in range(200)))

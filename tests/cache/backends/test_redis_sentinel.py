@@ -9,6 +9,8 @@ from redis.exceptions import RedisError
 from tests.services.process import HOST
 from tests.services.redis import RedisSentinels, command
 from torngas_aio.cache.backends.rediscache import RedisCache
+from torngas_aio.cache.redis.location import read_location
+from torngas_aio.cache.redis.sentinel import SentinelWatch
 from torngas_aio.exception import CacheUnavailable
 
 pytestmark = pytest.mark.redis
@@ -28,7 +30,7 @@ def calm() -> Iterator[RedisSentinels]:
 
 
 def opened(servers: RedisSentinels, **options: object) -> RedisCache:
-    return RedisCache(servers.url, {"ALIAS": "watched", "OPTIONS": {"DEADLINE": 2, **options}})
+    return RedisCache(servers.url, {"ALIAS": "watched", "OPTIONS": {"DEADLINE": 10, **options}})
 
 
 async def until_new_master(servers: RedisSentinels) -> None:
@@ -120,8 +122,12 @@ async def test_a_failover_that_is_given_up_lets_calls_go_on(calm: RedisSentinels
     assert watch.is_settled
     await watch._on_ready("+try-failover", ["master", calm.service, HOST, str(calm.first.port)])
     assert not watch.is_settled
+    await watch._compare()  # as a sentinel does that has not heard of the failover
+    assert not watch.is_settled
     waiting = asyncio.ensure_future(cache.get("key"))
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        while not watch._settled._waiters:  # an event does not tell who waits
+            await asyncio.sleep(0.01)
     assert not waiting.done()
     await watch._on_ready("-failover-abort-not-elected", ["master", calm.service, HOST, str(calm.first.port)])
     assert await waiting == 1
@@ -147,3 +153,29 @@ async def test_a_failover_that_began_before_it_was_listened_for_is_noticed(
     await watch._compare()
     assert not watch.is_settled
     await cache.close()
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_what_was_said_before_a_failover_does_not_end_it(
+    calm: RedisSentinels, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    watch = SentinelWatch(read_location(calm.url, {}, "watched"))
+    watch.master = (HOST, 1) if is_known else None
+    states: list[dict[str, dict[str, object]]] = await watch.sentinels._ask()
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def ask() -> list[dict[str, dict[str, object]]]:
+        is_asked.set()
+        await may_answer.wait()
+        return states
+
+    monkeypatch.setattr(watch.sentinels, "_ask", ask)
+    comparing = asyncio.ensure_future(watch._compare())
+    await is_asked.wait()
+    await watch._on_ready("+try-failover", ["master", calm.service, HOST, "1"])
+    may_answer.set()
+    await comparing
+    assert not watch.is_settled
+    await watch._on_ready("+switch-master", [calm.service, HOST, "1", HOST, "2"])
+    assert watch.is_settled
+    await watch.aclose()

@@ -36,6 +36,23 @@ async def test_counters_stop_at_64_bits(cache: BaseCache) -> None:
     assert await cache.get("n") == 2**63 - 1
 
 
+@pytest.mark.parametrize("delta", [2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**64)])
+async def test_a_step_beyond_64_bits_changes_nothing(cache: BaseCache, delta: int) -> None:
+    start = 7 if delta > 0 else -7
+    await cache.set("n", start)
+    with pytest.raises(ValueError, match="integer"):
+        await cache.incr("n", delta)
+    assert await cache.get("n") == start
+
+
+async def test_counters_stop_at_64_bits_for_all_callers(subject: Subject) -> None:
+    caches = [subject.make() for _ in range(3)]
+    await caches[0].set("n", 2**63 - 10)
+    sums = await asyncio.gather(*(caches[i % 3].incr("n") for i in range(CALLERS)), return_exceptions=True)
+    assert all(isinstance(each, int | ValueError) for each in sums)
+    assert await caches[0].get("n") == 2**63 - 10 + sum(isinstance(each, int) for each in sums)
+
+
 async def test_exactly_one_add_wins(subject: Subject) -> None:
     caches = [subject.make() for _ in range(3)]
     wins = await asyncio.gather(*(caches[i % 3].add("key", i) for i in range(CALLERS)))

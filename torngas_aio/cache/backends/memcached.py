@@ -96,7 +96,7 @@ class MemcachedCache(BaseCache):
         return None if found.left < 0 else max(found.left - 1.0, 0.5)  # what `_exptime` put on top, taken off
 
     async def raw_incr(self, key: str, delta: int) -> int | None:
-        if delta < 0:  # memcached stops at 0, without telling
+        if not 0 <= delta < _COUNTED:  # memcached stops at 0, and begins again after 64 bits, without telling
             return await self._count(key, delta)
         answer = await self._write(key, lambda link, wire: link.arithmetic(b"incr", wire, delta))
         if answer == b"NOT_FOUND":
@@ -105,7 +105,8 @@ class MemcachedCache(BaseCache):
         if number is None:  # a negative number, or none
             return await self._count(key, delta)
         if number >= _COUNTED:
-            await self._write(key, lambda link, wire: link.arithmetic(b"decr", wire, delta))
+            # Not `decr`: 1.6.18 refuses it from 2**63 on when a "-" lies behind the number in its memory.
+            await self._count(key, -delta, is_undo=True)
             raise self._no_number(key)
         return number
 
@@ -228,8 +229,12 @@ class MemcachedCache(BaseCache):
             tasks = [(node, group.create_task(_outcome(call(node, mine)))) for node, mine in shares.items()]
         return [(node, task.result()) for node, task in tasks]
 
-    async def _count(self, key: str, delta: int) -> int | None:
-        """Add where memcached itself cannot: by compare-and-set, the callers of this process one after the other."""
+    async def _count(self, key: str, delta: int, *, is_undo: bool = False) -> int | None:
+        """Add where memcached itself cannot: by compare-and-set, the callers of this process one after the other.
+
+        Args:
+            is_undo: Takes back what was too much: the sum may still be too much, by the callers beside this one.
+        """
         lock = self._counting.get(key)
         if lock is None:
             lock = self._counting[key] = asyncio.Lock()
@@ -239,7 +244,7 @@ class MemcachedCache(BaseCache):
                 if found is None:
                     return None
                 number = self._number(key, found.data) + delta
-                if not -_COUNTED <= number < _COUNTED:
+                if not (is_undo or -_COUNTED <= number < _COUNTED):
                     raise self._no_number(key)
                 data, token, left = b"%d" % number, found.cas, found.left
                 if await self._write(key, lambda link, wire: link.meta_set(wire, data, token, left)):  # noqa: B023 - awaited here

@@ -71,6 +71,7 @@ class SentinelWatch:
         self.sentinels = cast(Any, _Sentinels)(location.nodes, sentinel_kwargs=self._arguments)
         self.master: Node | None = None
         self._told: list[Moved] = []
+        self._begun = 0  # failovers
         self._settled = asyncio.Event()
         self._settled.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -136,14 +137,19 @@ class SentinelWatch:
                     await channel.ping()
 
     async def _compare(self) -> None:
+        """Ask for the master; what was said before a failover that has begun meanwhile counts no more."""
+        begun = self._begun
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             master = await self.sentinels.discover_master(self._location.service)
-            await (self._begin() if self.sentinels.is_failing_over else self._move(master))
+            if self.sentinels.is_failing_over:
+                await self._begin()
+            elif self._begun == begun:
+                await self._move(master)
 
     async def _on_ready(self, channel: str, words: list[str]) -> None:
         service = self._location.service
         if channel == _SWITCH and words[:1] == [service] and len(words) == 5:
-            await self._move((words[3], int(words[4])))
+            await self._switch((words[3], int(words[4])))
         elif words[:2] == ["master", service]:
             await (self._begin() if channel in _BEGINS else self._end())
 
@@ -152,6 +158,7 @@ class SentinelWatch:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(LONGEST_FAILOVER, self._settled.set)
+        self._begun += 1
         if self._settled.is_set():
             self._settled.clear()
             logger.warning("Redis at %s: the sentinels replace the master.", self._location.name)
@@ -160,12 +167,17 @@ class SentinelWatch:
     async def _end(self) -> None:
         self._settled.set()
 
+    async def _switch(self, master: Node) -> None:
+        if master != self.master:  # else a second sentinel's word
+            self._settled.set()
+        await self._move(master)
+
     async def _move(self, master: Node) -> None:
         former, self.master = self.master, master
         if former is not None and former != master:
             logger.warning("Redis at %s: the master is now %s:%d.", self._location.name, *master)
+            self._settled.set()  # the first master that is heard of ends no failover
         if former != master:
-            self._settled.set()
             await self._tell(master, "the sentinels have named another master")
 
     async def _tell(self, master: Node | None, reason: str) -> None:
