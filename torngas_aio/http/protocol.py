@@ -158,7 +158,11 @@ class HTTPProtocol(FlowControlledProtocol):
                 self._await_head(at)
                 return
             self._at, self._seen = end, 0
-            head = parser.parse(data if end - at == len(data) else data[at:end])
+            if end - at == len(data):
+                head = parser.parse(data)  # one that came whole is none that the parser recognized
+            else:
+                piece = data[at:end]
+                head = parser.recognize(piece) or parser.parse(piece)
         except Refusal as exc:
             self._refuse(exc.status, str(exc), is_head=data.startswith(b"HEAD ", at))
             return

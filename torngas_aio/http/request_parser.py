@@ -89,6 +89,7 @@ class Head(PlainHead):
 _METHODS = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND")
 }
+_KNOWN_METHODS = frozenset(_METHODS.values())
 _VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
 
 _MAX_KEPT_FIELDS = 2048
@@ -173,13 +174,28 @@ class HeadParser:
         Raises:
             Refusal: It is malformed, ambiguous or beyond a limit.
         """
-        known = self.recognize(raw)
-        if known is not None:
-            return known
-        head = self._parse_whole(raw)
-        fields = raw[raw.find(b"\r\n") :]
+        lines = raw.count(b"\n")
+        if lines != raw.count(b"\r"):  # llhttp refuses those, too; this knows which of the two
+            raise Refusal(400, "A line ends in LF without CR, or a CR stands alone.")
+        end_of_line = raw.find(b"\r\n")
+        opening = raw[:end_of_line]
+        line = self._lines.get(opening) or self._taken_apart(opening)
+        method, target, version = _parts_of(opening) if line is None else (*line, "HTTP/1.1")
+        if lines - 2 > self._max_count:
+            raise Refusal(431, f"The header has more than {self._max_count} fields.")
+        self._check(raw, method)
+        found = _deciding(raw)
+        # PERF: the usual case is one Host that was seen before, and nothing else that decides anything.
+        # (`Host` is the only name of four letters among those.)
+        if line is not None and len(found) == 1 and len(found[0][0]) == 4 and found[0][1] in self._hosts:
+            self._good.keep(raw[end_of_line:], True)
+            return PlainHead(raw, method, target)
+        head = Head(raw, method, target, version)
+        self._weigh(head, found)
+        if line is None and (not target.startswith("/") or "#" in target):
+            self._aim(head, found)
         if head.is_usual:
-            self._good.keep(fields, True)
+            self._good.keep(raw[end_of_line:], True)
         return head
 
     def recognize(self, data: bytes) -> PlainHead | None:
@@ -199,44 +215,19 @@ class HeadParser:
         return None if line is None else PlainHead(data, line[0], line[1])
 
     def _taken_apart(self, line: bytes) -> tuple[str, str] | None:
-        """Return method and target of a request line of the plain kind; short ones are remembered."""
+        """Return method and target of a request line of the plain kind; short ones without a query are remembered."""
         found = _plain_line(line)
         if found is None:
             return None
         pair = _METHODS[found[1]], found[2].decode("ascii")
-        self._lines.keep(line, pair)
+        if b"?" not in line:  # queries are seldom the same
+            self._lines.keep(line, pair)
         return pair
 
-    def _parse_whole(self, raw: bytes) -> Head:
-        lines = raw.count(b"\r\n")
-        if lines != raw.count(b"\n"):
-            raise Refusal(400, "A line ends in LF without CR.")
-        try:
-            method, target, version = raw[: raw.find(b"\r\n")].split(b" ")
-        except ValueError:
-            raise Refusal(400, "The request line is not 'method target version'.") from None
-        name = _METHODS.get(method) or _other_method(method)
-        known_version = _VERSIONS.get(version) or _refuse_version(version)
-        if lines - 2 > self._max_count:
-            raise Refusal(431, f"The header has more than {self._max_count} fields.")
-        self._check(raw, method)
-        head = Head(raw, name, target.decode("latin-1"), known_version)
-        found = _deciding(raw)
-        # PERF: the usual case is one Host that was seen before, and nothing else that decides anything.
-        # (`Host` is the only name of four letters among those.)
-        if len(found) != 1 or known_version != "HTTP/1.1" or len(found[0][0]) != 4 or found[0][1] not in self._hosts:
-            # It may now wait for a body, which it will not be given: the next head must not be taken for one,
-            # whatever becomes of this one.
-            self._llhttp = _new_llhttp()
-            self._weigh(head, found)
-        if not target.startswith(b"/") or b"#" in target:
-            self._aim(head, target, found)
-        return head
-
-    def _check(self, raw: bytes, method: bytes) -> None:
+    def _check(self, raw: bytes, method: str) -> None:
         """Have llhttp look at every byte."""
         try:
-            self._llhttp.feed_data(raw if method in _METHODS else b"GET" + raw[len(method) :])
+            self._llhttp.feed_data(raw if method in _KNOWN_METHODS else b"GET" + raw[len(method) :])
         except httptools.HttpParserUpgrade:
             return  # what it would skip as another protocol's bytes is ours to keep: they were not given to it
         except httptools.HttpParserError as exc:
@@ -245,6 +236,9 @@ class HeadParser:
 
     def _weigh(self, head: Head, found: list[tuple[bytes, bytes]]) -> None:
         """Draw the conclusions from the fields that decide about host, framing and connection."""
+        # llhttp may now wait for a body, which it will not be given: the next head must not be taken for one,
+        # whatever becomes of this one.
+        self._llhttp = _new_llhttp()
         is_modern = head.version == "HTTP/1.1"
         head.keeps_alive = is_modern
         if not is_modern:  # SPEC: RFC 9110 7.8: an Upgrade in HTTP/1.0 is ignored
@@ -292,11 +286,11 @@ class HeadParser:
                 raise Refusal(400, "The Host field holds no host.")
             self._hosts.keep(hosts[0], True)
 
-    def _aim(self, head: Head, target: bytes, found: list[tuple[bytes, bytes]]) -> None:
+    def _aim(self, head: Head, found: list[tuple[bytes, bytes]]) -> None:
         """Accept a target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
         host = next((value.rstrip(b" \t") for name, value in found if name.lower() == b"host"), None)
         try:
-            head.target = path_of(head.method, target, host)
+            head.target = path_of(head.method, head.target.encode("latin-1"), host)
         except ValueError as exc:
             raise Refusal(400, str(exc)) from None
 
@@ -306,6 +300,16 @@ def _new_llhttp() -> httptools.HttpRequestParser:
     # Each head is shown to it by itself: whether another may follow is decided here.
     parser.set_dangerous_leniencies(lenient_keep_alive=True)
     return parser
+
+
+def _parts_of(line: bytes) -> tuple[str, str, str]:
+    """Return method, target and version of a request line that is not of the plain kind."""
+    try:
+        method, target, version = line.split(b" ")
+    except ValueError:
+        raise Refusal(400, "The request line is not 'method target version'.") from None
+    name = _METHODS.get(method) or _other_method(method)
+    return name, target.decode("latin-1"), _VERSIONS.get(version) or _refuse_version(version)
 
 
 def _other_method(method: bytes) -> str:
