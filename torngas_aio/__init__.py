@@ -11,9 +11,11 @@ from torngas_aio._version import __version__
 
 if TYPE_CHECKING:
     from torngas_aio.application import Application
+    from torngas_aio.db.dbalchemy import session_scope
     from torngas_aio.handler import ApiHandler, ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
     from torngas_aio.httpmodule import BaseHttpModule
     from torngas_aio.middleware import BaseMiddleware
+    from torngas_aio.scripts import close, project
     from torngas_aio.settings_manager import settings
     from torngas_aio.urlhelper import Url, include, route
     from torngas_aio.webserver import Server, run, serve
@@ -30,10 +32,13 @@ __all__ = [
     "WebHandler",
     "WebSocketHandler",
     "__version__",
+    "close",
     "include",
+    "project",
     "route",
     "run",
     "serve",
+    "session_scope",
     "settings",
 ]
 
@@ -48,10 +53,13 @@ _HOMES = {
     "Url": "torngas_aio.urlhelper",
     "WebHandler": "torngas_aio.handler",
     "WebSocketHandler": "torngas_aio.handler",
+    "close": "torngas_aio.scripts",
     "include": "torngas_aio.urlhelper",
+    "project": "torngas_aio.scripts",
     "route": "torngas_aio.urlhelper",
     "run": "torngas_aio.webserver",
     "serve": "torngas_aio.webserver",
+    "session_scope": "torngas_aio.db.dbalchemy",
     "settings": "torngas_aio.settings_manager",
 }
 """Name: the module it is handed on from."""

@@ -16,7 +16,19 @@ from torngas_aio.cli import Command, main
 from torngas_aio.cli.registry import GROUP, _installed, command_names, load_command
 from torngas_aio.exception import ConfigError
 
-BUILT_IN = ["startproject", "startapp", "runserver", "routes", "pipeline", "openapi", "check", "shell", "syncdb", "db"]
+BUILT_IN = [
+    "startproject",
+    "startapp",
+    "runserver",
+    "routes",
+    "pipeline",
+    "openapi",
+    "check",
+    "shell",
+    "run",
+    "syncdb",
+    "db",
+]
 
 
 class Greet:

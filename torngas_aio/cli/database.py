@@ -9,11 +9,12 @@ Each works on every connection name, or on those named with `--connection`. Begi
 
 import argparse
 import importlib.util
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from torngas_aio import _importing
 from torngas_aio._cleanup import close_all
+from torngas_aio._unawaited import collected_unawaited
 from torngas_aio.cli.project import add_settings_option, choose_settings
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.settings_manager import settings
@@ -35,11 +36,11 @@ class SyncDb:
         parser.add_argument("--drop", action="store_true", help="drop the tables first, with all their rows")
         parser.add_argument("--yes", action="store_true", help="with --drop: that is meant")
 
-    def run(self, arguments: argparse.Namespace) -> None:
-        """Make them."""
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Make them; the status is 1 where code of the project has forgotten an `await`."""
         if arguments.drop and not arguments.yes:
             raise ArgumentError("syncdb --drop deletes every row of every table. Say --yes as well if that is meant.")
-        _each(arguments, lambda name: _sync(name, is_fresh=arguments.drop))
+        return _each(arguments, lambda name: _sync(name, is_fresh=arguments.drop))
 
 
 class Db:
@@ -64,9 +65,9 @@ class Db:
             _add_common(verb)
             verb.add_argument("--folder", default="migrations", help="where the versions live (default: migrations)")
 
-    def run(self, arguments: argparse.Namespace) -> None:
-        """Do what the verb says."""
-        _each(arguments, lambda name: _migrate(name, arguments))
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do what the verb says; the status is 1 where code of the project has forgotten an `await`."""
+        return _each(arguments, lambda name: _migrate(name, arguments))
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -76,16 +77,25 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _each(arguments: argparse.Namespace, function: Callable[[str], Awaitable[None]]) -> None:
-    """Await *function* for every connection that *arguments* mean, models imported before and pools closed after."""
+def _each(arguments: argparse.Namespace, function: Callable[[str], Awaitable[None]]) -> int:
+    """Await *function* for every connection that *arguments* mean, models imported before and pools closed after.
+
+    Returns:
+        The exit status: 1 where a coroutine was forgotten, by a receiver of an event or a migration.
+    """
     choose_settings(arguments.settings)
     if not settings.DATABASE_CONNECTION:
         raise ConfigError("DATABASE_CONNECTION is empty: there is no database to work on.", code="TGA501")
-    _import_models()
+    with collected_unawaited() as found:
+        _import_models()
+        _run_each(arguments.connection or settings.DATABASE_CONNECTION, function)
+    return 1 if found else 0
 
+
+def _run_each(names: Iterable[str], function: Callable[[str], Awaitable[None]]) -> None:
     async def each() -> None:
         try:
-            for name in arguments.connection or settings.DATABASE_CONNECTION:
+            for name in names:
                 await function(name)
         finally:
             await close_all()

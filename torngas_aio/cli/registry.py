@@ -28,6 +28,7 @@ BUILT_IN = {
     "openapi": "torngas_aio.cli.openapi.OpenAPI",
     "check": "torngas_aio.cli.check.Check",
     "shell": "torngas_aio.cli.shell.Shell",
+    "run": "torngas_aio.cli.run.Run",
     "syncdb": "torngas_aio.cli.database.SyncDb",
     "db": "torngas_aio.cli.database.Db",
 }

@@ -2,15 +2,21 @@
 
 import argparse
 import ast
+import builtins
 import code
+import contextvars
 import inspect
 import sys
 import types
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from torngas_aio import _importing
+from torngas_aio._unawaited import collected_unawaited
 from torngas_aio.cli.project import add_settings_option, load_project
+from torngas_aio.scripts import db_sessions
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import GRACEFUL_SECONDS
@@ -24,7 +30,8 @@ ALLOW_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 class Shell:
     """Open a Python prompt with `application`, `settings` and the caches; `await` may be written at the prompt.
 
-    The application is started as the server starts it, and shut down at the end.
+    The application is started as the server starts it, and shut down at the end. Every database has a session, whose
+    changes want a commit.
     """
 
     help = "a Python prompt that knows the project, with await"
@@ -39,17 +46,24 @@ class Shell:
         names = {"application": application, "settings": settings}
         names["cache"] = _importing.import_object("torngas_aio.cache.cache")
         names["caches"] = _importing.import_object("torngas_aio.cache.caches")
+        context, sessions = contextvars.copy_context(), AsyncExitStack()
         with LoopRunner() as runner:
-            runner.run(application.startup())
+            wait = partial(runner.run, context=context)
+            wait(application.startup())
             try:
-                console = Console(names, runner.run)
+                wait(sessions.enter_async_context(db_sessions()))
+                console = Console(names, wait, context)
                 if arguments.command is not None:
-                    return 0 if console.execute(arguments.command) else 1
+                    with collected_unawaited() as found:
+                        is_done = console.execute(arguments.command)
+                        console.locals.clear()
+                    return 0 if is_done and not found else 1
                 console.interact(banner=BANNER.format(names=", ".join(names)), exitmsg="")
                 return 0
             finally:
-                runner.run(application.background.drain(GRACEFUL_SECONDS))
-                runner.run(application.shutdown())
+                wait(sessions.aclose())
+                wait(application.background.drain(GRACEFUL_SECONDS))
+                wait(application.shutdown())
 
 
 class Console(code.InteractiveConsole):
@@ -58,11 +72,15 @@ class Console(code.InteractiveConsole):
     Args:
         names: What is defined at the prompt.
         wait: Runs a coroutine to its end and returns its result.
+        context: What everything else runs in; None: the caller's.
     """
 
-    def __init__(self, names: dict[str, Any], wait: Callable[[Any], Any]) -> None:
-        super().__init__({"__name__": "__console__", "__doc__": None, **names})
+    def __init__(
+        self, names: dict[str, Any], wait: Callable[[Any], Any], context: contextvars.Context | None = None
+    ) -> None:
+        super().__init__({"__name__": "__console__", "__doc__": None, "__builtins__": builtins, **names})
         self._wait = wait
+        self._context = context or contextvars.copy_context()
         self._failed = False
         self.compile.compiler.flags |= ALLOW_AWAIT
 
@@ -80,7 +98,7 @@ class Console(code.InteractiveConsole):
     def runcode(self, code: types.CodeType) -> None:
         """Run one compiled statement, awaiting it where it is a coroutine's."""
         try:
-            result = types.FunctionType(code, self.locals)()
+            result = self._context.run(types.FunctionType(code, self.locals))
             if inspect.iscoroutine(result):
                 self._wait(result)
         except SystemExit:

@@ -10,6 +10,7 @@ Begin with `LoopRunner`.
 """
 
 import asyncio
+import contextvars
 import faulthandler
 import logging
 import os
@@ -58,9 +59,13 @@ class LoopRunner:
             loop.close()
         end_threads((thread for thread in threading.enumerate() if thread not in self._threads), self._seconds)
 
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run *work* to its end and return its result; Ctrl-C cancels it, as in `asyncio.Runner`."""
-        return self._runner.run(work)
+    def run(self, work: Coroutine[Any, Any, _Result], context: contextvars.Context | None = None) -> _Result:
+        """Run *work* to its end and return its result; Ctrl-C cancels it, as in `asyncio.Runner`.
+
+        Args:
+            context: What it runs in; None: one that all calls share.
+        """
+        return self._runner.run(work, context=context)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

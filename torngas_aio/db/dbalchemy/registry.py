@@ -158,7 +158,8 @@ def current_session(name: str = "default") -> DbSession:
     if scope is None:
         raise RuntimeError(
             f"No database session of {name!r} here: this code runs outside any request. "
-            f"Open one with `async with session_scope({name!r}) as session:`."
+            f"Open one: `from torngas_aio import session_scope`, `async with session_scope({name!r}) as session:`. "
+            "A script has one in `async with torngas_aio.project():`, or when it is run by `torngas-aio run`."
         )
     key = ("db_session", name)
     session: DbSession | None = scope.get(key)

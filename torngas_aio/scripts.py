@@ -1,0 +1,191 @@
+"""A project outside its server: settings, logs, caches and databases for scripts, cron jobs and notebooks.
+
+    async with project("settings.setting"):    in a program of one's own
+    torngas-aio run report.py --day=1          a script that uses `await`, or `asyncio.run`, in the project
+
+What is opened meanwhile is closed at the end; a coroutine that was not awaited is an error. Begin with `project`.
+"""
+
+import asyncio
+import builtins
+import inspect
+import os
+import sys
+import tomllib
+import types
+from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from torngas_aio._cleanup import close_all
+from torngas_aio._unawaited import collected_unawaited, tracked_origins
+from torngas_aio.exception import ConfigError, Unawaited
+from torngas_aio.logger import init_logging, shutdown_logging
+from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
+from torngas_aio.webserver.runner import LoopRunner
+
+__all__ = ["choose_settings", "close", "db_sessions", "project", "run_script"]
+
+CONVENTIONAL = ("settings.setting", "settings.settings")
+
+_is_open: ContextVar[bool] = ContextVar("torngas_aio_project", default=False)
+
+
+@asynccontextmanager
+async def project(module: str | None = None) -> AsyncIterator[None]:
+    """Open the project for this block: its settings, logs, caches and databases, each database with a session.
+
+    `Model.Q`, `Model.session`, `cache` and the loggers work inside. What was not committed is rolled back at the end,
+    and every pool that was opened in this loop is closed. Within another such block it does nothing.
+
+    Args:
+        module: The settings module, such as "settings.setting"; None keeps the settings that are loaded, else finds
+            the project's as `torngas-aio` does: TORNGAS_APP_SETTINGS, pyproject.toml, `settings/setting.py`.
+
+    Raises:
+        ConfigError: The settings or LOGGING cannot be used.
+        Unawaited: The block has made coroutines and not awaited them; what they stand for was not done.
+    """
+    if _is_open.get():
+        yield
+        return
+    await anyio.to_thread.run_sync(_prepare, module)
+    _is_open.set(True)
+    try:
+        with _refused_unawaited():
+            try:
+                async with db_sessions():
+                    yield
+            finally:
+                await close()
+    finally:
+        _is_open.set(False)
+        await anyio.to_thread.run_sync(shutdown_logging)
+
+
+@asynccontextmanager
+async def db_sessions() -> AsyncIterator[None]:
+    """Give the block a session of every database of DATABASE_CONNECTION; nothing is connected before it is used."""
+    async with AsyncExitStack() as stack:
+        if settings.DATABASE_CONNECTION:
+            from torngas_aio.db.dbalchemy import session_scope
+
+            for name in settings.DATABASE_CONNECTION:
+                await stack.enter_async_context(session_scope(name))
+        yield
+
+
+async def close() -> None:
+    """Close what this loop holds open: the pools of caches and databases. What is used later is opened again."""
+    await close_all()
+
+
+def choose_settings(module: str | None = None) -> str:
+    """Load the project's settings and return the name of their module.
+
+    That is *module*, else the one that TORNGAS_APP_SETTINGS names, else `settings` under `[tool.torngas-aio]` in
+    pyproject.toml, else `settings.setting` or `settings.settings` where it exists.
+
+    The name is put into TORNGAS_APP_SETTINGS as well, for processes that are started from here.
+
+    Raises:
+        ConfigError: None is named or found, or it cannot be imported.
+    """
+    chosen = module or os.environ.get(ENVIRONMENT_NAME) or _named_in_pyproject() or _conventional()
+    if chosen is None:
+        raise ConfigError(
+            "No settings module. Run this in the project's directory, or name one with --settings=package.module "
+            f"or {ENVIRONMENT_NAME}.",
+            code="TGA101",
+        )
+    settings.load(chosen)
+    os.environ[ENVIRONMENT_NAME] = chosen
+    return chosen
+
+
+def run_script(path: str, arguments: Sequence[str] = ()) -> bool:
+    """Run the script *path* as `__main__` in the project, whose settings are loaded; return whether all was awaited.
+
+    It may use `await` outside of functions. In one that calls `asyncio.run`, that runs in the project.
+
+    Args:
+        arguments: For its `sys.argv`, without the script's name.
+    """
+    main = types.ModuleType("__main__")
+    vars(main).update(__file__=path, __builtins__=builtins)
+    before, sys.argv = (sys.argv, sys.modules["__main__"]), [path, *arguments]
+    sys.modules["__main__"] = main
+    sys.path.insert(0, str(Path(path).resolve().parent))
+    code = compile(Path(path).read_bytes(), path, "exec", flags=PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    try:
+        with collected_unawaited() as found, _asyncio_run_in_project():
+            if code.co_flags & inspect.CO_COROUTINE:
+                asyncio.run(types.FunctionType(code, vars(main))())
+            else:
+                exec(code, vars(main))  # noqa: S102  the user's own script
+            vars(main).clear()  # what it holds is not awaited any more
+    finally:
+        sys.argv, sys.modules["__main__"] = before
+    return not found
+
+
+@contextmanager
+def _asyncio_run_in_project() -> Iterator[None]:
+    original = asyncio.run
+    asyncio.run = _run_in_project
+    try:
+        yield
+    finally:
+        asyncio.run = original
+
+
+def _run_in_project(
+    main: Coroutine[Any, Any, Any], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
+) -> Any:
+    """Stand in for `asyncio.run`; the loop is ours, as in the server."""
+
+    async def run() -> Any:
+        async with project():
+            return await main
+
+    with LoopRunner() as runner:
+        return runner.run(run())
+
+
+@contextmanager
+def _refused_unawaited() -> Iterator[None]:
+    with collected_unawaited() as found:
+        if settings.DEBUG:
+            with tracked_origins():
+                yield
+        else:
+            yield
+    if found:
+        raise Unawaited("\n".join(map(str, found)))
+
+
+def _prepare(module: str | None) -> None:
+    if module is not None or not settings.is_loaded:
+        choose_settings(module)
+    init_logging(None, settings)
+
+
+def _named_in_pyproject() -> str | None:
+    path = Path("pyproject.toml")
+    if not path.is_file():
+        return None
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path.resolve()}: {exc}.", code="TGA101") from exc
+    named = tables.get("tool", {}).get("torngas-aio", {}).get("settings")
+    return str(named) if named else None
+
+
+def _conventional() -> str | None:
+    return next((name for name in CONVENTIONAL if Path(*name.split(".")).with_suffix(".py").is_file()), None)
