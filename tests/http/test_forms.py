@@ -1,13 +1,15 @@
 """Form bodies: names in any case, preambles, boundaries, codings."""
 
+import random
 from typing import Any
 
 import pytest
+from tornado.escape import parse_qs_bytes
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine, parse_multipart_form_data
 
 from torngas_aio import ApiHandler, Application
 from torngas_aio.http.base import BodyError
-from torngas_aio.http.forms import parse_form
+from torngas_aio.http.forms import parse_form, parse_urlencoded
 from torngas_aio.http.request import Request
 from torngas_aio.testing import TestClient
 
@@ -167,3 +169,87 @@ async def test_an_unsupported_coding_is_answered_415(door: str) -> None:
                 await client.put("/", content=b"a=1", headers={"Content-Type": URLENCODED, **coded}),
             ]
             assert [answer.status_code for answer in answers] == [status, status]
+
+
+def compare_with_tornado(seed: int, count: int) -> None:
+    """Take forms of random pieces apart, and compare with Tornado's parser."""
+    rng = random.Random(seed)
+    pieces = [
+        b"a",
+        b"field",
+        b"=",
+        b"&",
+        b"+",
+        b"%",
+        b"%2",
+        b"%26",
+        b"%3d",
+        b"%3D",
+        b"%25",
+        b"%2B",
+        b"%00",
+        b"%E4",
+        b"\xe4",
+    ]
+    pieces += [b"%zz", b"%2526", b";", b"\0", b"%61=", b"&&", b"x=y", b"%2541"]
+    for _ in range(count):
+        encoded = b"".join(rng.choices(pieces, k=rng.randrange(12)))
+        limit = rng.choice([1, 3, 100])
+        try:
+            expected = parse_qs_bytes(encoded, keep_blank_values=True, max_num_fields=limit) if encoded else {}
+        except ValueError:
+            with pytest.raises(ValueError, match="fields"):
+                parse_urlencoded(encoded, limit)
+        else:
+            assert list(parse_urlencoded(encoded, limit).items()) == list(expected.items())
+
+
+def test_thousands_of_forms_are_read_as_by_tornado() -> None:
+    compare_with_tornado(1, 5000)
+
+
+@pytest.mark.slow
+def test_many_more_forms() -> None:
+    compare_with_tornado(2, 300_000)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"text/plain", b"application/json", b"multipart/form-data; boundary=b", b"Application/X-WWW-Form-URLencoded"],
+)
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("name", [b"Content-Type", b"content-TYPE", b"CONTENT-ENCODING", b"X-Content-Type"])
+def test_a_field_is_found_as_in_the_whole_header(name: bytes, value: bytes, count: int) -> None:
+    raw = b"POST / HTTP/1.1\r\nHost: x\r\n" + (name + b": \t" + value + b" \r\n") * count + b"\r\n"
+    lazy, built = (Request(("POST", "/", "HTTP/1.1"), raw, None) for _ in range(2))
+    for field in ("Content-Type", "Content-Encoding"):
+        assert lazy.header_view.get(field, "-") == built.headers.get(field, "-")
+    assert "headers" not in vars(lazy)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("application/json", b'{"format": "x"}'), (URLENCODED, b"format=jsonp&callback=f")],
+)
+async def test_the_format_is_asked_of_forms_alone(content_type: str, body: bytes) -> None:
+    """A body of another type has no arguments: no header and no body is taken apart for them."""
+    seen: list[bool] = []
+
+    class Api(ApiHandler):
+        def post(self) -> None:
+            self.write_api({})
+            seen.append("body_arguments" in vars(self.request))
+
+    async with TestClient(Application([("/", Api)])) as client:
+        answer = await client.post("/", content=body, headers={"Content-Type": content_type})
+    assert answer.text == ("{}" if content_type == "application/json" else "/**/f({});")
+    assert seen == [content_type == URLENCODED]
+
+
+def test_headers_that_a_hook_has_changed_count() -> None:
+    raw = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n\r\n"
+    request = Request(("POST", "/", "HTTP/1.1"), raw, None)
+    request.headers["Content-Type"] = URLENCODED
+    request.body = b"a=1"
+    assert request.has_form
+    assert request.body_arguments == {"a": [b"1"]}

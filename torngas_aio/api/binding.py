@@ -261,11 +261,12 @@ def _read_file(handler: Any, parameter: Parameter, problems: Problems) -> Any:
 
 def _read_body(handler: Any, parameter: Parameter, problems: Problems) -> Any:
     request = handler.request
-    check_coding(request.headers)
+    headers = request.header_view
+    check_coding(headers)
     body: bytes = request.body
     if not body and not parameter.is_required:
         return _REQUIRED
-    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type not in {"", "application/json"} and not media_type.endswith("+json"):
         problems.add("body", "", "media_type")
     else:

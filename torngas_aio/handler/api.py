@@ -47,9 +47,9 @@ class ApiHandler(BaseHandler):
     def get_format(self) -> str:
         """Return the format asked for: the argument `format`; else "jsonp" where Accept names JavaScript, "json"."""
         request: Any = self.request
-        # PERF: most requests have neither query nor body, and no header that names JavaScript: nothing is built then
+        # PERF: most requests have neither query nor form, and no header that names JavaScript: nothing is built then
         has_own = type(self).get_argument is not RequestHandler.get_argument
-        if has_own or request.query or request.has_body:
+        if has_own or request.query or request.has_form:
             wanted: str | None = self._asked("format", None)
             if wanted:
                 return wanted
@@ -102,7 +102,7 @@ class ApiHandler(BaseHandler):
             InvalidJson: 400: no JSON, or nested too deeply; 413: larger than `max_json_bytes`.
         """
         request: Any = self.request
-        check_coding(request.headers)
+        check_coding(request.header_view)
         if request.spool is not None:
             _json.check_size(request.spool.size, self.max_json_bytes)
         return _json.parse_json(request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)

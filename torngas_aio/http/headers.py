@@ -2,12 +2,15 @@
 
     pairs_of     [(b"host", b"example.org"), ...]  in the order they came, names in lower case
     headers_of   tornado.httputil.HTTPHeaders
+    HeaderView   one field at a time, found when it is asked for
 
 Both take heads that `head.HeadParser` has accepted: every line ends in CRLF, every name is a token, no
 value holds a control character. Begin with `pairs_of`.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from http.cookies import Morsel
 from typing import Any
 
@@ -17,6 +20,7 @@ from torngas_aio.utils.bounded import BoundedCache
 
 __all__ = [
     "MAX_COOKIES",
+    "HeaderView",
     "PlainCookie",
     "RawFields",
     "headers_of",
@@ -163,6 +167,25 @@ def headers_of(raw: RawFields) -> HTTPHeaders:
         else:
             lists[title] = [text]
     return headers
+
+
+class HeaderView:
+    """The header fields of a checked head, of which only those that are asked for are taken apart."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def get(self, name: str, default: str) -> str:
+        """Return the field *name*, one of the program's own, as `HTTPHeaders.get` does."""
+        found = _find_all(name)(self._raw)
+        return ",".join([value.rstrip(b" \t").decode("latin-1") for value in found]) if found else default
+
+
+@functools.lru_cache(64)
+def _find_all(name: str) -> Callable[[bytes], list[bytes]]:
+    return re.compile(rb"\r\n" + re.escape(name.encode()) + rb":[ \t]*([^\r]*)", re.IGNORECASE).findall
 
 
 _titles: BoundedCache[bytes, str] = BoundedCache(max_bytes=256 * 1024, max_key=64)

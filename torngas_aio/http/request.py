@@ -15,7 +15,6 @@ from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from tornado.escape import parse_qs_bytes
 from tornado.httputil import (
     HTTPFile,
     HTTPHeaders,
@@ -24,8 +23,8 @@ from tornado.httputil import (
     RequestStartLine,
 )
 
-from torngas_aio.http.forms import boundary_of, parse_form, refuse_urlencoded
-from torngas_aio.http.headers import RawFields, headers_of, pairs_of, parsed_cookies, plain_cookies
+from torngas_aio.http.forms import boundary_of, is_form, parse_form, parse_urlencoded, refuse_urlencoded
+from torngas_aio.http.headers import HeaderView, RawFields, headers_of, pairs_of, parsed_cookies, plain_cookies
 from torngas_aio.http.spool import IN_MEMORY, Spool
 from torngas_aio.utils.numbers import parse_whole
 
@@ -117,7 +116,7 @@ class Request(HTTPServerRequest):
         """Have *spool* be the body; the parts of a multipart form stay in it. Raises as `Spool.take_apart`."""
         self.body = b""
         self.spool = spool
-        boundary = boundary_of(self.headers)
+        boundary = boundary_of(self.header_view)
         if boundary is not None and spool.size:
             arguments, files = await spool.take_apart(boundary)
             self.__dict__.update(body_arguments=arguments, files=files)
@@ -139,6 +138,17 @@ class Request(HTTPServerRequest):
         if is_ahead:
             for name in _OF_THE_BODY:  # a call hook may have looked at them
                 self.__dict__.pop(name, None)
+
+    @property
+    def header_view(self) -> HTTPHeaders | HeaderView:
+        """The headers, to look at a few by `get(name, default)`: not all of them are taken apart for that."""
+        raw = self._raw_headers
+        return HeaderView(raw) if isinstance(raw, bytes) and "headers" not in self.__dict__ else self.headers
+
+    @property
+    def has_form(self) -> bool:
+        """Whether a body has been read, and is a form."""
+        return self.has_body and is_form(self.header_view)
 
     def raw_header(self, name: bytes) -> bytes | None:
         """Return the first value of the header *name* (lower case) without building the header dict."""
@@ -218,9 +228,9 @@ class Request(HTTPServerRequest):
         if self.spool is not None and self.spool.size <= IN_MEMORY:
             self._body = self.spool.body
         elif self.spool is not None:  # a multipart form has been taken apart before
-            refuse_urlencoded(self.headers, IN_MEMORY)
+            refuse_urlencoded(self.header_view, IN_MEMORY)
         if self._body:
-            parse_form(self.headers, self._body, body_arguments, files)
+            parse_form(self.header_view, self._body, body_arguments, files)
         self._is_body_parsed = True
         self.__dict__["body_arguments"] = body_arguments
         self.__dict__["files"] = files
@@ -251,7 +261,7 @@ def _query(request: Request) -> _Arguments:
     if not request.query:
         return {}
     try:
-        return parse_qs_bytes(request.query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+        return parse_urlencoded(request.query.encode("latin-1"), MAX_QUERY_FIELDS)
     except ValueError as exc:
         raise HTTPInputError(f"Invalid query string: {exc}") from exc
 
