@@ -18,7 +18,7 @@ LAYERS: dict[str, int] = {
     "_project_errors": 0, "_unawaited": 0, "codes": 0, "context": 0, "exception": 0, "storage": 0, "utils": 0,
     "global_settings": 1, "i18n": 1, "settings_manager": 1, "checks": 1, "signal": 1, "dispatch": 1, "logger": 1,
     "cache": 2, "db": 2, "template": 2, "http": 2,
-    "session": 3,
+    "session": 3, "channels": 3,
     "application": 4, "handler": 4, "pipeline": 4, "routing": 4, "urlhelper": 4, "errorpage": 4, "lifespan": 4,
     "api": 4,
     "middleware": 5, "httpmodule": 5, "mixins": 5, "decorators": 5,
@@ -31,7 +31,7 @@ EVERYWHERE = {"tornado", "anyio"}
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "httptools": ("http",),
     "uvloop": ("http", "webserver", "testing", "cli"),
-    "redis": ("cache/backends", "cache/redis"),
+    "redis": ("cache/backends", "cache/redis", "channels/redis"),
     "hiredis": ("cache/redis",),
     "aiomcache": ("cache/backends", "cache/memcached"),
     "msgspec": ("cache/serializers", "handler", "_json", "api"),

@@ -91,6 +91,9 @@ RATE_LIMIT: dict[str, Any] = {}
 """Options of the HTTP module RateLimit over its own defaults
 (`torngas_aio.httpmodule.ratelimit.RATE_LIMIT_DEFAULTS`)."""
 
+CHANNELS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.channels.memory.MemoryChannels"}}
+"""Messages between processes, by alias: BACKEND, LOCATION, OPTIONS (`torngas_aio.channels.base.BaseChannels`)."""
+
 OPENAPI: dict[str, Any] = {}
 """The OpenAPI document: `title`, `version`, `description`; `path` (/-/openapi.json), where it is answered with DEBUG or
 `public` True; `guard`, the dotted path of an `async def` that gets the handler and says who sees guarded operations."""

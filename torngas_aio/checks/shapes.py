@@ -160,6 +160,7 @@ SHAPES: dict[str, Check] = {
     "CORS": mapping,
     "RATE_LIMIT": mapping,
     "OPENAPI": mapping,
+    "CHANNELS": mapping,
     "INSTALLED_APPS": sequence_of(text),
     "MIDDLEWARE_CLASSES": sequence_of(dotted),
     "COMMON_MODULES": sequence_of(dotted),

@@ -2,6 +2,7 @@
 
     WebHandler         pages, redirects, errors        ApiHandler         JSON, JSONP, problem details
     WebSocketHandler   sockets behind the same guards  StaticFileHandler  files of a directory
+    EventStreamHandler server-sent events
     ErrorHandler       addresses that lead nowhere   BaseHandler        what all of them have in common
 
 Inside, one noun a file: `response` (what is answered) < `sending` < `completing` (when) < `execution` (the walk)
@@ -11,6 +12,7 @@ Inside, one noun a file: `response` (what is answered) < `sending` < `completing
 from torngas_aio.handler.api import ApiHandler
 from torngas_aio.handler.completion import Completion
 from torngas_aio.handler.error import ErrorHandler
+from torngas_aio.handler.events import Event, EventStreamHandler
 from torngas_aio.handler.static import StaticFileHandler
 from torngas_aio.handler.web import BaseHandler, WebHandler
 from torngas_aio.handler.websocket import WebSocketHandler
@@ -20,6 +22,8 @@ __all__ = [
     "BaseHandler",
     "Completion",
     "ErrorHandler",
+    "Event",
+    "EventStreamHandler",
     "StaticFileHandler",
     "WebHandler",
     "WebSocketHandler",

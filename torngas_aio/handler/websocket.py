@@ -16,6 +16,8 @@ from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
 from torngas_aio._cleanup import is_imposed
+from torngas_aio.channels.registry import channels
+from torngas_aio.handler.joining import join_channel, leave_channel, leave_channels
 from torngas_aio.handler.web import WebHandler
 from torngas_aio.http.deflate import negotiate_deflate
 from torngas_aio.http.websocket import WebSocketConnection, accept_value, payload_of
@@ -59,10 +61,35 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
             await super().get(*args, **kwargs)
         finally:
             sockets.discard(self)
+            await leave_channels(self)
 
     def get_websocket_protocol(self) -> Any:
         """Return what Tornado's `get` has accept the connection; None for a version other than 13."""
         return _Handshake() if self.request.headers.get("Sec-WebSocket-Version") == "13" else None
+
+    async def join(self, *names: str, alias: str = "default") -> None:
+        """Have every message of these channels written to the socket, as JSON text, until it closes or leaves.
+
+        Args:
+            alias: The entry of CHANNELS.
+
+        Raises:
+            HTTPError: 403: `can_join` says no to a name.
+            Unavailable: The channels' store does not answer.
+        """
+        for name in names:
+            if not await self.can_join(name):
+                raise HTTPError(403, "%s may not join %r", self._request_summary(), name)
+            await join_channel(self, channels[alias], name)
+
+    async def leave(self, *names: str, alias: str = "default") -> None:
+        """Undo `join`; names that were not joined are passed over."""
+        for name in names:
+            await leave_channel(self, channels[alias], name)
+
+    async def can_join(self, name: str) -> bool:
+        """Return whether this socket may join the channel *name*; override it where clients choose the name."""
+        return True
 
     def on_connection_close(self) -> None:
         """Tornado's: ends the socket's protocol and calls `on_close`, once."""

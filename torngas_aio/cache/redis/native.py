@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from torngas_aio.cache.redis.location import RedisLocation
 from torngas_aio.cache.redis.sentinel import SentinelPool, SentinelWatch
 
-__all__ = ["discover", "maker", "native_client"]
+__all__ = ["discover", "maker", "native_client", "node_client"]
 
 Node = tuple[str, int]
 
@@ -50,6 +50,12 @@ def native_client(
         client = _redis(location, blocking)
     stack.push_async_callback(client.aclose)
     return client, stack
+
+
+def node_client(location: RedisLocation, node: Node) -> Redis:
+    """Return redis-py's client of one node of a cluster; the caller closes it."""
+    pool = ConnectionPool(connection_class=location.connection_class, **_arguments(location, node))
+    return _redis(location, pool)
 
 
 def maker(

@@ -7,7 +7,7 @@
 Begin with `DbSession`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -58,6 +58,19 @@ class DbSession(AsyncSession):
     def is_on_master(self) -> bool:
         """Whether reads go to the master too: after a write or a lock, or because `using_master` was called."""
         return self.sync_session.is_pinned
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether the transaction that is open has changes, those that are not yet flushed included."""
+        has_unflushed = bool(self.new or self.dirty or self.deleted)
+        return self.in_transaction() and (has_unflushed or self.sync_session.has_uncommitted)
+
+    def on_commit(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Have *function* awaited after the transaction's commit; a rollback, of a savepoint too, drops it.
+
+        An error of it is logged: the commit stands.
+        """
+        self.sync_session.after_commit.add(function)
 
     def using_master(self) -> Self:
         """Send everything to the master from now on; returns the session itself."""

@@ -33,6 +33,7 @@ __all__ = [
     "current_session",
     "database_specs",
     "open_session",
+    "open_sessions",
     "rolled_back",
     "session_scope",
     "validate_databases",
@@ -143,6 +144,13 @@ def open_session(name: str = "default", **options: Any) -> DbSession:
     session = DbSession(cluster_of(name), connection=connection, **options)
     stickiness.watch(name, session)
     return session
+
+
+def open_sessions() -> list[DbSession]:
+    """Return the sessions that are open here: those of `session_scope` blocks, and the request's."""
+    scope = current_scope()
+    held = [] if scope is None else [scope.get(("db_session", name)) for name in settings.DATABASE_CONNECTION]
+    return [*_scoped.get(_NONE).values(), *(each for each in held if each is not None)]
 
 
 def current_session(name: str = "default") -> DbSession:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from torngas_aio.db.dbalchemy.after_commit import AfterCommit
 from torngas_aio.db.dbalchemy.classification import Effect, effect_of
 from torngas_aio.db.dbalchemy.dialects import Guard, commit_noted
 from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
@@ -41,6 +42,7 @@ class RoutedSession(Session):
         is_pinned: Reads go to the master as well.
         has_written: Something was sent to the master that may have changed it; a rollback does not unset it.
         has_uncommitted: The same, since the last commit or rollback.
+        after_commit: What is to be awaited after the commit.
         has_streamed: A server-side cursor was used, which may still be open.
         is_finished: Closed for good; whatever is asked of it now is refused.
     """
@@ -60,6 +62,7 @@ class RoutedSession(Session):
         self.is_pinned = is_pinned or not cluster.slaves or isinstance(bind, Connection)
         self.has_written = False
         self.has_uncommitted = False
+        self.after_commit = AfterCommit(self)
         self.is_finished = False
         self.has_streamed = False
         self._user: asyncio.Task[Any] | None = None

@@ -1,0 +1,133 @@
+"""Channels whose Redis dies, is replaced, freezes or kills their connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.channels.test_channels import next_of
+from tests.services.redis import RedisSentinels, RedisServer, command
+from torngas_aio.channels.base import Subscription
+from torngas_aio.channels.redis import RedisChannels
+from torngas_aio.exception import Unavailable
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+async def until_published(channels: RedisChannels, name: str, data: object) -> None:
+    """Publish as soon as the server takes it."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await channels.publish(name, data)
+            except Unavailable:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+async def until_data(messages: Subscription, data: object) -> list[object]:
+    """The data that came up to *data*; "gap" for a gap."""
+    seen: list[object] = []
+    while data not in seen:
+        message = await next_of(messages)
+        seen.append("gap" if message.is_gap else message.data)
+    return seen
+
+
+async def test_a_lost_connection_shows_as_a_gap(server: RedisServer) -> None:
+    channels = RedisChannels(server.url)
+    async with channels.subscribe("x") as messages:
+        await channels.publish("x", 1)
+        assert (await next_of(messages)).data == 1
+        command(server.port, "CLIENT", "KILL", "TYPE", "pubsub")
+        async with asyncio.timeout(10):
+            assert (await anext(messages)).is_gap
+        await channels.publish("x", 2)
+        assert (await next_of(messages)).data == 2
+    await channels.aclose()
+
+
+async def test_with_a_history_nothing_is_missed(server: RedisServer) -> None:
+    here = RedisChannels(server.url, {"OPTIONS": {"HISTORY": 1000}})
+    there = RedisChannels(server.url, {"OPTIONS": {"HISTORY": 1000}})
+    async with here.subscribe("x") as messages:
+        for number in range(200):
+            if number % 20 == 10:
+                command(server.port, "CLIENT", "KILL", "TYPE", "pubsub")
+            await there.publish("x", number)
+        assert await until_data(messages, 199) == list(range(200))
+    await here.aclose()
+    await there.aclose()
+
+
+async def test_a_server_that_is_started_again_is_found_again(server: RedisServer) -> None:
+    channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 1}})
+    async with channels.subscribe("x", patterns=["y*"]) as messages:
+        server.process.kill()
+        with pytest.raises(Unavailable, match="CHANNELS"):
+            await channels.publish("x", 1)
+        with pytest.raises(Unavailable, match="cannot be subscribed"):
+            await channels.subscribe("z").__aenter__()
+        server.process.restart()
+        async with asyncio.timeout(20):
+            assert (await anext(messages)).is_gap
+        await until_published(channels, "yes", 2)
+        assert await until_data(messages, 2) == [2]
+    await channels.aclose()
+
+
+async def test_a_frozen_server_is_an_error_within_the_deadline(server: RedisServer) -> None:
+    channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 0.2}})
+    async with channels.subscribe("x") as messages:
+        server.process.pause()
+        with pytest.raises(Unavailable):
+            await channels.publish("x", 1)
+        server.process.resume()
+        await until_published(channels, "x", 2)
+        assert (await until_data(messages, 2))[-1] == 2
+    await channels.aclose()
+
+
+async def test_a_silent_connection_is_noticed(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half open: the server is gone without a word."""
+    monkeypatch.setattr("torngas_aio.channels.redis.PING_SECONDS", 0.1)
+    channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 5}})
+    async with channels.subscribe("x") as messages:
+        server.process.pause()
+        await asyncio.wait_for(channels._is_lost.wait(), 10)
+        server.process.resume()
+        async with asyncio.timeout(20):
+            assert (await anext(messages)).is_gap
+    await channels.aclose()
+
+
+async def test_a_failover_of_the_sentinels_is_followed() -> None:
+    with RedisSentinels() as servers:
+        channels = RedisChannels(servers.url, {"OPTIONS": {"HISTORY": 1000}})
+        async with channels.subscribe("x") as messages:
+            await channels.publish("x", "before")
+            assert (await next_of(messages)).data == "before"
+            await asyncio.to_thread(servers.switch)
+            await until_published(channels, "x", "after")
+            async with asyncio.timeout(30):
+                assert (await until_data(messages, "after"))[-1] == "after"
+        await channels.aclose()
+
+
+async def test_all_is_closed_at_the_end(server: RedisServer) -> None:
+    channels = RedisChannels(server.url)
+    async with channels.subscribe("x"):
+        pass
+    await channels.publish("x", 1)
+    await channels.aclose()
+    await channels.aclose()
+    async with asyncio.timeout(10):
+        while len(command(server.port, "CLIENT", "LIST").splitlines()) > 1:
+            await asyncio.sleep(0.02)

@@ -1,0 +1,323 @@
+"""What a channel backend does: publish to names, subscribe to names and patterns, tell what was missed.
+
+    publish ── JSON ──► store ──► deliver(name, text) ──► Subscription: a bounded queue ──► async for
+
+A subscriber that is too slow, and a connection that was lost, show as a gap: a message without data. With HISTORY the
+messages that a lost connection missed are read again instead. Begin with `BaseChannels.publish`.
+"""
+
+import asyncio
+import fnmatch
+import logging
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from torngas_aio import _json
+from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
+from torngas_aio.utils.numbers import parse_whole
+
+__all__ = ["MAX_MESSAGE_BYTES", "BaseChannels", "Message", "Subscription"]
+
+logger = logging.getLogger("torngas_aio.channels")
+
+MAX_MESSAGE_BYTES = 256 * 1024
+MAX_NAME_LENGTH = 200
+QUEUE_SIZE = 1000
+_OPTIONS = {"HISTORY": 0, "QUEUE_SIZE": QUEUE_SIZE}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a subscriber gets.
+
+    Attributes:
+        channel: The name it was published to; "" for a gap.
+        text: The data as JSON.
+        id: Its place in the history, in ascending order; "" without HISTORY.
+        is_gap: Messages may be missing here: the subscriber was too slow, or the connection was lost.
+    """
+
+    channel: str
+    text: str
+    id: str = ""
+    is_gap: bool = False
+
+    @property
+    def data(self) -> Any:
+        """The value that was published; None for a gap."""
+        return None if self.is_gap else _json.loads(self.text)
+
+
+GAP = Message("", "null", is_gap=True)
+
+
+class Subscription:
+    """The messages of some channels from now on; made by `BaseChannels.subscribe`, used with `async with`.
+
+    Args:
+        when_full: What happens to a subscriber that has QUEUE_SIZE messages waiting: "drop" loses the oldest, which
+            it sees as a gap; "close" ends the iteration.
+    """
+
+    def __init__(
+        self,
+        owner: "BaseChannels",
+        names: Iterable[str],
+        patterns: Iterable[str],
+        *,
+        after: str | None,
+        when_full: Literal["drop", "close"],
+    ) -> None:
+        self.names = frozenset(names)
+        self.patterns = tuple(sorted(set(patterns)))
+        self._owner = owner
+        self._after = after
+        self._when_full = when_full
+        self._queue: deque[Message] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        await self._owner.add(self)
+        if self._after is not None:
+            try:
+                await self._replay(self._after)
+            except BaseException:
+                await self.aclose()
+                raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._queue:
+            if self._is_closed:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._queue.popleft()
+
+    async def aclose(self) -> None:
+        """Leave the channels; what waits can still be read. Harmless when called twice."""
+        if not self._is_closed:
+            self._end()
+            await self._owner.remove(self)
+
+    def take(self, message: Message) -> None:
+        """Queue *message*; called by the backend."""
+        if self._is_closed:
+            return
+        if len(self._queue) >= self._owner.queue_size:
+            if self._when_full == "close":
+                self._end()
+                return
+            self._queue.popleft()
+            self._queue[0] = GAP
+        if not (message.is_gap and self._queue and self._queue[-1].is_gap):
+            self._queue.append(message)
+        self._wake()
+
+    def pattern_for(self, name: str) -> str | None:
+        """Return the first pattern that matches *name*."""
+        return next((each for each in self.patterns if fnmatch.fnmatchcase(name, each)), None)
+
+    async def _replay(self, after: str) -> None:
+        """Put what the history holds after *after* before what has come meanwhile."""
+        missed: list[Message] = []
+        for name in sorted(self.names):
+            found, is_complete = await self._owner.history(name, after)
+            missed += found if is_complete else [GAP, *found]
+        seen = {(each.channel, each.id) for each in missed}
+        missed.sort(key=lambda each: (not each.is_gap, id_key(each.id)))
+        live = [each for each in self._queue if (each.channel, each.id) not in seen]
+        self._queue = deque([*missed, *live])
+        self._wake()
+
+    def _end(self) -> None:
+        self._is_closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class BaseChannels(ABC):
+    """The base of all backends.
+
+    Args:
+        location: Where the store is.
+        params: The entry of CHANNELS: OPTIONS with HISTORY (how many messages of each channel are kept for those
+            who come back; 0: none) and QUEUE_SIZE (messages that may wait for one subscriber, 1000).
+
+    Raises:
+        ConfigError: An option that the backend does not have, or that is no positive number.
+    """
+
+    own_options: frozenset[str] = frozenset()
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        params = params or {}
+        options: Mapping[str, Any] = params.get("OPTIONS") or {}
+        self.alias = str(params.get("ALIAS", "default"))
+        unknown = [name for name in options if name not in _OPTIONS and name not in self.own_options]
+        faults = [f"CHANNELS[{self.alias!r}]['OPTIONS'][{name!r}]: there is no such option." for name in unknown]
+        chosen = {**_OPTIONS, **options}
+        wrong = [name for name in _OPTIONS if type(chosen[name]) is not int or chosen[name] < 0]
+        where = f"CHANNELS[{self.alias!r}]['OPTIONS']"
+        faults += [f"{where}[{name!r}] = {chosen[name]!r}: write a whole number." for name in wrong]
+        ConfigError.gather(faults, code="TGA401")
+        self.history_size: int = chosen["HISTORY"]
+        self.queue_size: int = max(chosen["QUEUE_SIZE"], 2)
+        self._by_name: dict[str, set[Subscription]] = {}
+        self._with_patterns: set[Subscription] = set()
+
+    async def publish(self, name: str, data: Any) -> None:
+        """Send *data* to everyone who subscribes to *name*, in every process.
+
+        Within a database transaction that has changes it is sent after the commit, and not at all when that fails.
+
+        Args:
+            data: What JSON can hold, at most 256 KB as JSON.
+
+        Raises:
+            Unavailable: The store did not take it in time.
+            ValueTooLarge, SerializationError: *data* cannot be sent.
+        """
+        check_name(name)
+        text = _json.dumps(data, ensure_ascii=False)
+        if len(text) > MAX_MESSAGE_BYTES:
+            raise ValueTooLarge(
+                f"The message for {name!r} has {len(text)} bytes, {MAX_MESSAGE_BYTES} are allowed. Publish an id."
+            )
+        send = partial(self.send, name, text.decode())
+        session = _session_with_changes()
+        if session is None:
+            await send()
+        else:
+            session.on_commit(send)
+
+    def subscribe(
+        self,
+        *names: str,
+        patterns: Iterable[str] = (),
+        after: str | None = None,
+        when_full: Literal["drop", "close"] = "drop",
+    ) -> Subscription:
+        """Return a subscription, which begins with `async with`.
+
+        Args:
+            names: Literal names.
+            patterns: Such as `user:*`; `*`, `?` and `[...]` as in file names. Not with HISTORY, nor on a Redis cluster.
+            after: The id of the last message that was seen: what came after it is read from the history first.
+            when_full: See `Subscription`.
+
+        Raises:
+            ArgumentError: There is no name, or what was asked for needs another setting.
+        """
+        patterns = tuple(patterns)
+        for name in names:
+            check_name(name)
+        if not names and not patterns:
+            raise ArgumentError("subscribe() needs a channel name or a pattern.")
+        if patterns and not self.takes_patterns:
+            raise ArgumentError(f"Channels {self.alias!r} take no patterns: not with HISTORY, nor on a Redis cluster.")
+        if after is not None and not self.history_size:
+            raise ArgumentError(f"subscribe(after=...) needs CHANNELS[{self.alias!r}]['OPTIONS']['HISTORY'].")
+        return Subscription(self, names, patterns, after=after, when_full=when_full)
+
+    @property
+    def takes_patterns(self) -> bool:
+        """Whether `subscribe(patterns=...)` works."""
+        return not self.history_size
+
+    @abstractmethod
+    async def send(self, name: str, text: str) -> None:
+        """Publish JSON *text*; deferred by nothing."""
+
+    @abstractmethod
+    async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
+        """Return the messages of *name* after the id *after*, and whether none is missing before them."""
+
+    async def add(self, subscription: Subscription) -> None:
+        """Deliver to *subscription* from now on."""
+        for name in subscription.names:
+            self._by_name.setdefault(name, set()).add(subscription)
+        if subscription.patterns:
+            self._with_patterns.add(subscription)
+
+    async def remove(self, subscription: Subscription) -> None:
+        """Deliver to *subscription* no more."""
+        for name in subscription.names:
+            subscribed = self._by_name.get(name, set())
+            subscribed.discard(subscription)
+            if not subscribed:
+                self._by_name.pop(name, None)
+        self._with_patterns.discard(subscription)
+
+    async def aclose(self) -> None:
+        """End every subscription and close what is open. Harmless when called twice."""
+        for subscription in self._subscriptions():
+            subscription._end()
+        self._by_name.clear()
+        self._with_patterns.clear()
+
+    def deliver(self, message: Message) -> None:
+        """Give *message* to the subscribers of this process."""
+        for subscription in tuple(self._by_name.get(message.channel, ())):
+            subscription.take(message)
+
+    def deliver_to_patterns(self, message: Message, pattern: str | None = None) -> None:
+        """Give *message* to the subscribers of this process whose patterns match; those of its name have it already.
+
+        Args:
+            pattern: The store tells of each pattern that matched, this is the one; None: it tells once.
+        """
+        for subscription in tuple(self._with_patterns):
+            if message.channel not in subscription.names:
+                found = subscription.pattern_for(message.channel)
+                if found is not None and pattern in {None, found}:
+                    subscription.take(message)
+
+    def deliver_gap(self) -> None:
+        """Tell every subscriber that messages may be missing."""
+        for subscription in self._subscriptions():
+            subscription.take(GAP)
+
+    def _subscriptions(self) -> set[Subscription]:
+        return self._with_patterns.union(*self._by_name.values())
+
+
+def check_name(name: str) -> None:
+    """Raise ArgumentError where *name* is no channel name: 1 to 200 characters, without control characters."""
+    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+        raise ArgumentError(f"{name!r:.250} is no channel name: write 1 to {MAX_NAME_LENGTH} printable characters.")
+
+
+def id_key(text: str) -> tuple[int, int]:
+    """Return what orders the ids of a history, such as "1764367-0"; (0, 0) for text that is none."""
+    first, _, second = text[:64].partition("-")
+    time, number = parse_whole(first, 20), parse_whole(second or "0", 20)
+    return (0, 0) if time is None or number is None else (time, number)
+
+
+def _session_with_changes() -> Any:
+    """The database session of this context whose transaction has changes; None where there is none."""
+    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there is no session
+    sessions = () if registry is None else registry.open_sessions()
+    return next((each for each in sessions if each.has_changes), None)

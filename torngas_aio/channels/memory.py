@@ -1,0 +1,41 @@
+"""Channels within one process: the default, for one worker and for tests."""
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from torngas_aio.channels.base import BaseChannels, Message, id_key
+
+__all__ = ["MemoryChannels"]
+
+MAX_CHANNELS = 10_000
+"""Channels whose history is kept; the one that was longest without a message goes first."""
+
+
+class MemoryChannels(BaseChannels):
+    """Channels that reach the subscribers of this process only."""
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        super().__init__(location, params)
+        self._kept: dict[str, deque[Message]] = {}
+        self._started = f"{time.time_ns() // 1_000_000}"
+        self._numbers = itertools.count(1)
+
+    async def send(self, name: str, text: str) -> None:
+        number = f"{self._started}-{next(self._numbers)}" if self.history_size else ""
+        message = Message(name, text, number)
+        if self.history_size:
+            kept = self._kept.pop(name, None) or deque(maxlen=self.history_size)
+            self._kept[name] = kept
+            kept.append(message)
+            if len(self._kept) > MAX_CHANNELS:
+                del self._kept[next(iter(self._kept))]
+        self.deliver(message)
+        self.deliver_to_patterns(message)
+
+    async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
+        kept = self._kept.get(name, ())
+        found = [each for each in kept if id_key(each.id) > id_key(after)]
+        return found, len(found) < self.history_size

@@ -1,0 +1,339 @@
+"""Channels through Redis: pub/sub between processes, streams for the history.
+
+    one server, or the master that sentinels name      one connection a process, SUBSCRIBE
+    a cluster                                           one connection for each shard in use, SSUBSCRIBE
+
+A lost connection is made again; without HISTORY subscribers see a gap, with it they get what they missed. Redis
+replicates asynchronously: what a master had accepted just before it died may be lost with it.
+Begin with `RedisChannels.send`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from torngas_aio.cache.redis.client import RedisClient
+from torngas_aio.cache.redis.native import node_client
+from torngas_aio.channels.base import BaseChannels, Message, Subscription, id_key
+from torngas_aio.exception import Unavailable
+from torngas_aio.logger import OutageLog
+
+__all__ = ["RedisChannels"]
+
+logger = logging.getLogger("torngas_aio.channels")
+_outages = OutageLog(logger)
+
+PING_SECONDS = 5.0
+"""An idle connection is asked after this, and is lost when it does not answer within as much."""
+
+_FAULTS = (RedisError, OSError, asyncio.TimeoutError)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_HISTORY_SECONDS = 24 * 3600
+"""After so long without a message a channel's history is dropped."""
+
+_PUBLISH_KEPT = """
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'd', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call(ARGV[4], ARGV[5], id .. ' ' .. ARGV[2])
+return id
+"""
+
+
+class RedisChannels(BaseChannels):
+    """Channels that reach every process with the same LOCATION.
+
+    LOCATION and OPTIONS as `torngas_aio.cache.backends.rediscache`, and KEY_PREFIX ("channel").
+    """
+
+    own_options = frozenset(
+        (
+            *("KEY_PREFIX", "DB", "USERNAME", "PASSWORD", "DEADLINE", "RETRY_SECONDS", "PING_INTERVAL"),
+            *("POOL_KWARGS", "PARSER_CLASS", "SENTINEL_KWARGS"),
+        )
+    )
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        super().__init__(location, params)
+        params = dict(params or {})
+        options = dict(params.get("OPTIONS") or {})
+        self._prefix = str(options.pop("KEY_PREFIX", "channel"))
+        self._redis = RedisClient(location, {**params, "OPTIONS": _without_own(options)})
+        self._deadline = float(options.get("DEADLINE", 2.0))
+        self._connections: dict[Any, _Connection] = {}
+        self._listener: asyncio.Task[None] | None = None
+        self._is_lost = asyncio.Event()
+        self._last_ids: dict[str, str] = {}
+        self._held: list[Message] | None = None
+
+    @property
+    def takes_patterns(self) -> bool:
+        return super().takes_patterns and not self._is_cluster
+
+    async def send(self, name: str, text: str) -> None:
+        client, channel = self._redis.client, self._channel(name)
+        verb = "SPUBLISH" if self._is_cluster else "PUBLISH"
+        try:
+            async with asyncio.timeout(self._deadline):
+                if self.history_size:
+                    arguments = (self.history_size, text, _HISTORY_SECONDS, verb, channel)
+                    await client.eval(_PUBLISH_KEPT, 1, f"{channel}:h", *arguments)
+                elif self._is_cluster:
+                    await client.spublish(channel, f" {text}")
+                else:
+                    await client.publish(channel, f" {text}")
+        except _FAULTS as exc:
+            raise self._unavailable("a message was not taken", exc) from exc
+
+    async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
+        key = f"{self._channel(name)}:h"
+        start = f"({after}" if id_key(after) > (0, 0) else "-"
+        try:
+            async with asyncio.timeout(self._deadline):
+                entries = await self._redis.client.xrange(key, start, "+")
+                first = await self._redis.client.xrange(key, "-", "+", count=1)
+        except _FAULTS as exc:
+            raise self._unavailable("the history was not read", exc) from exc
+        found = [Message(name, _text(fields[b"d"]), _text(number)) for number, fields in entries]
+        reaches_back = bool(first) and id_key(_text(first[0][0])) <= id_key(after)
+        return found, reaches_back or len(found) < self.history_size
+
+    async def add(self, subscription: Subscription) -> None:
+        await super().add(subscription)
+        if self._listener is None or self._listener.done():
+            self._listener = asyncio.create_task(self._listen(), name=f"channels {self.alias}")
+        try:
+            async with asyncio.timeout(self._deadline):
+                for name in subscription.names:
+                    await self._subscribed(name)
+                for pattern in subscription.patterns:
+                    await self._connection(None).subscribe(self._channel(pattern, is_pattern=True), is_pattern=True)
+        except _FAULTS as exc:
+            self._is_lost.set()
+            await self.remove(subscription)
+            raise self._unavailable("it cannot be subscribed to", exc) from exc
+        except BaseException:
+            await self.remove(subscription)
+            raise
+
+    async def remove(self, subscription: Subscription) -> None:
+        await super().remove(subscription)
+        for name in subscription.names - self._by_name.keys():
+            self._last_ids.pop(name, None)
+            for connection in self._connections.values():
+                await connection.leave(self._channel(name))
+        if not self._subscriptions():
+            await self._hang_up()
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._hang_up()
+        await self._redis.close()
+
+    async def _hang_up(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.cancel()
+            await asyncio.wait([listener])
+
+    @property
+    def _is_cluster(self) -> bool:
+        return self._redis._where.kind == "cluster"
+
+    def _channel(self, name: str, *, is_pattern: bool = False) -> str:
+        # The braces keep a channel and its history in one slot; a pattern's own characters stay what they are.
+        return f"{self._prefix}:{name}" if not self._is_cluster else f"{self._prefix}:{{{name}}}"
+
+    async def _listen(self) -> None:
+        """Keep the connections open for as long as there are subscribers."""
+        pause, is_first = 0.0, True
+        while True:
+            await asyncio.sleep(pause)
+            self._is_lost.clear()
+            try:
+                await self._resume(is_first=is_first)
+                pause, is_first = 0.0, False
+                await self._is_lost.wait()
+                _outages.report((self.alias,), "Channels %r lost their connection.", self.alias)
+            except _FAULTS as exc:
+                _outages.report((self.alias,), "Channels %r cannot connect: %s", self.alias, exc)
+            finally:
+                connections, self._connections = self._connections, {}
+                for connection in connections.values():
+                    await connection.aclose()
+            if self._is_cluster:
+                await self._redis.close()  # its map of the slots is old
+            is_first = False
+            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+
+    async def _resume(self, *, is_first: bool) -> None:
+        """Subscribe again to all there is, and make up for what was missed before anything new is delivered."""
+        before, self._held = dict(self._last_ids), []
+        try:
+            await self._subscribe_to_all()
+            if not is_first:
+                await self._make_up_from(before)
+        finally:
+            held, self._held = self._held, None
+        for message in held:
+            self._take(message)
+
+    async def _subscribe_to_all(self) -> None:
+        async with asyncio.timeout(self._deadline):
+            for name in tuple(self._by_name):
+                await self._subscribed(name)
+            for pattern in {pattern for each in self._with_patterns for pattern in each.patterns}:
+                await self._connection(None).subscribe(self._channel(pattern, is_pattern=True), is_pattern=True)
+
+    async def _make_up_from(self, last_ids: Mapping[str, str]) -> None:
+        if not self.history_size:
+            self.deliver_gap()
+            return
+        for name, last in last_ids.items():
+            missed, is_complete = await self.history(name, last)
+            if not is_complete:
+                self.deliver(Message(name, "null", is_gap=True))
+            for message in missed:
+                self._deliver_once(message)
+
+    async def _subscribed(self, name: str) -> None:
+        channel = self._channel(name)
+        node = None
+        if self._is_cluster:
+            await self._redis.client.initialize()
+            found = self._redis.client.get_node_from_key(channel)
+            node = found.host, int(found.port)
+        await self._connection(node).subscribe(channel)
+        if self.history_size and name not in self._last_ids:
+            last = await self._redis.client.xrevrange(f"{channel}:h", count=1)
+            self._last_ids.setdefault(name, _text(last[0][0]) if last else "0-0")
+
+    def _connection(self, node: Any) -> "_Connection":
+        found = self._connections.get(node)
+        if found is None:
+            client = self._redis.client if node is None else node_client(self._redis._where, node)
+            found = self._connections[node] = _Connection(client, node is not None, self._hear, self._is_lost.set)
+        return found
+
+    def _hear(self, channel: str, payload: str, pattern: str | None) -> None:
+        name = channel.removeprefix(f"{self._prefix}:")
+        if self._is_cluster:
+            name = name[1:-1]
+        number, _, text = payload.partition(" ")
+        if pattern is None:
+            self._take(Message(name, text, number))
+        else:
+            self.deliver_to_patterns(Message(name, text), pattern.removeprefix(f"{self._prefix}:"))
+
+    def _take(self, message: Message) -> None:
+        """Deliver *message*, or hold it until what was missed before it has been read."""
+        if self._held is None:
+            self._deliver_once(message)
+        else:
+            self._held.append(message)
+
+    def _deliver_once(self, message: Message) -> None:
+        """Deliver *message*; one that the history had too is passed over."""
+        if message.id:
+            if id_key(message.id) <= id_key(self._last_ids.get(message.channel, "")):
+                return
+            self._last_ids[message.channel] = message.id
+        self.deliver(message)
+
+    def _unavailable(self, what: str, exc: BaseException) -> Unavailable:
+        return Unavailable(
+            f"CHANNELS[{self.alias!r}] at {self._redis.address}: {what}: {str(exc) or 'no answer in time'}."
+        )
+
+
+class _Connection:
+    """One subscribed connection and the task that reads it."""
+
+    def __init__(self, client: Any, is_shard: bool, hear: Any, lose: Any) -> None:
+        self._client = client
+        self._is_shard = is_shard
+        self._pubsub = PubSub(client.connection_pool)
+        self._hear = hear
+        self._lose = lose
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._names: set[str] = set()
+        self._reader: asyncio.Task[None] | None = None
+
+    async def subscribe(self, name: str, *, is_pattern: bool = False) -> None:
+        """Return when the server has confirmed it."""
+        if name in self._names:
+            return
+        waiter = self._waiting.get(name)
+        if waiter is None:
+            waiter = self._waiting[name] = asyncio.get_running_loop().create_future()
+            pubsub = self._pubsub
+            send = pubsub.psubscribe if is_pattern else pubsub.ssubscribe if self._is_shard else pubsub.subscribe
+            await send(name)
+            if self._reader is None:
+                self._reader = asyncio.create_task(self._read(), name="channels reader")
+        await asyncio.shield(waiter)
+
+    async def leave(self, name: str) -> None:
+        if name in self._names:
+            self._names.discard(name)
+            try:
+                await (self._pubsub.sunsubscribe(name) if self._is_shard else self._pubsub.unsubscribe(name))
+            except _FAULTS:
+                self._lose()
+
+    async def aclose(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        for waiter in self._waiting.values():
+            waiter.cancel()
+        await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py's
+        if self._is_shard:
+            await self._client.aclose()
+
+    async def _read(self) -> None:
+        is_asked = False
+        try:
+            while True:
+                found = await self._pubsub.get_message(timeout=PING_SECONDS)
+                if found is not None:
+                    is_asked = False
+                    self._take(found["type"], found)
+                elif is_asked:
+                    raise TimeoutError("no answer to a PING")
+                else:
+                    await self._pubsub.ping()
+                    is_asked = True
+        except _FAULTS as exc:
+            logger.debug("A connection of channels is lost: %s", exc)
+            for waiter in self._waiting.values():
+                if not waiter.done():
+                    waiter.set_exception(exc)
+                    waiter.exception()  # it may have nobody who waits
+            self._lose()
+
+    def _take(self, kind: str, found: Mapping[str, Any]) -> None:
+        if kind in {"message", "smessage", "pmessage"}:
+            pattern = None if found["pattern"] is None else _text(found["pattern"])
+            self._hear(_text(found["channel"]), _text(found["data"]), pattern)
+        elif kind in {"subscribe", "ssubscribe", "psubscribe"}:
+            name = _text(found["channel"])
+            waiter = self._waiting.pop(name, None)
+            if waiter is None:  # redis-py has connected again by itself: what came meanwhile is missing
+                raise ConnectionError("the connection was made again")
+            self._names.add(name)
+            if not waiter.done():
+                waiter.set_result(None)
+        elif kind == "sunsubscribe" and _text(found["channel"]) in self._names:
+            raise ConnectionError("a slot has moved")
+
+
+def _without_own(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in {"HISTORY", "QUEUE_SIZE"}}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,92 @@
+"""Which WebSockets of this process have joined which channel.
+
+One subscription and one task for each channel, however many sockets have joined it: a message is framed once.
+Begin with `join_channel`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torngas_aio.channels.base import BaseChannels, Subscription
+
+__all__ = ["join_channel", "leave_channel", "leave_channels"]
+
+logger = logging.getLogger("torngas_aio.channels")
+
+_Rooms = dict[tuple[int, str], "_Room"]
+_rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, _Rooms] = WeakKeyDictionary()
+
+
+class _Room:
+    """The sockets that have joined one channel, and the task that sends to them."""
+
+    def __init__(self, channels: BaseChannels, name: str, broadcast: Callable[..., Awaitable[int]]) -> None:
+        self.sockets: set[Any] = set()
+        self._subscription: Subscription = channels.subscribe(name)
+        self._broadcast = broadcast
+        self._task: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Subscribe, once."""
+        async with self._lock:
+            if self._task is None:
+                await self._subscription.__aenter__()
+                self._task = asyncio.create_task(self._send_on(), name="channel to sockets")
+
+    async def aclose(self) -> None:
+        await self._subscription.aclose()
+        if self._task is not None and self._task is not asyncio.current_task():
+            await asyncio.wait([self._task])
+
+    async def _send_on(self) -> None:
+        async for message in self._subscription:
+            if not message.is_gap:
+                try:
+                    await self._broadcast(self.sockets, message.text)
+                except Exception:  # a boundary: one message that cannot be sent must not end the others
+                    logger.exception("A message of channel %r could not be sent to its sockets.", message.channel)
+
+
+async def join_channel(handler: Any, channels: BaseChannels, name: str) -> None:
+    """Have the messages of *name* sent to the socket of *handler*.
+
+    Raises:
+        Unavailable: The channels' store does not answer; the socket has not joined.
+    """
+    rooms = _rooms.setdefault(asyncio.get_running_loop(), {})
+    key = (id(channels), name)
+    room = rooms.get(key)
+    if room is None:
+        room = rooms[key] = _Room(channels, name, handler.application.broadcast)
+    room.sockets.add(handler)
+    try:
+        await room.open()
+    except BaseException:
+        await _take_out(rooms, key, handler)
+        raise
+
+
+async def leave_channel(handler: Any, channels: BaseChannels, name: str) -> None:
+    """Undo `join_channel`."""
+    await _take_out(_rooms.get(asyncio.get_running_loop(), {}), (id(channels), name), handler)
+
+
+async def leave_channels(handler: Any) -> None:
+    """Leave every channel; called when the socket has closed."""
+    rooms = _rooms.get(asyncio.get_running_loop())
+    if rooms:
+        for key in [key for key, room in rooms.items() if handler in room.sockets]:
+            await _take_out(rooms, key, handler)
+
+
+async def _take_out(rooms: _Rooms, key: tuple[int, str], handler: Any) -> None:
+    room = rooms.get(key)
+    if room is not None:
+        room.sockets.discard(handler)
+        if not room.sockets:
+            del rooms[key]
+            await room.aclose()
