@@ -101,13 +101,13 @@ def file_text(note: str, name: str | None, content: bytes) -> str:
 
 
 async def longest_hold(work: Awaitable[object]) -> str:
-    """Return the milliseconds for which the loop ran nothing else while *work* was done, at most."""
+    """Return the CPU milliseconds that the loop ran nothing else while *work* was done, at most."""
     loop = asyncio.get_running_loop()
-    longest, last = 0.0, time.perf_counter()  # uvloop's own clock counts milliseconds
+    longest, last = 0.0, time.thread_time()  # what other processes take in between is not counted
 
     def tick() -> None:
         nonlocal longest, last, timer
-        now = time.perf_counter()
+        now = time.thread_time()
         longest, last = max(longest, now - last), now
         timer = loop.call_later(0.0005, tick)
 

@@ -16,6 +16,7 @@ from tests.contracts.front_doors.conftest import SERVERS, HTTPServerOf, Uvicorn
 from tests.http.test_frames import client_frame
 from torngas_aio.application import Application
 from torngas_aio.handler import WebSocketHandler
+from torngas_aio.handler.websocket import broadcast
 from torngas_aio.http import websocket as connections
 from torngas_aio.http.frames import BINARY, CLOSE, PING, TEXT
 
@@ -419,6 +420,32 @@ async def test_broadcast(start: Start, message: Any) -> None:
                 assert await member.recv() == ('{"a": 1}' if isinstance(message, dict) else message)
     with pytest.raises(TypeError, match="not int"):
         await application.broadcast(members, 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "turns"), [(1, 10, 1), (5_000, 10, 15), (200, 100_000, 8), (30, 5_000_000, 30)]
+)
+async def test_a_broadcast_gives_others_a_turn_after_so_many_writes_and_bytes(
+    count: int, size: int, turns: int
+) -> None:
+    class Member:
+        ws_connection = None
+
+        def write_message(self, payload: bytes, binary: bool) -> None:
+            in_turn[-1] += 1
+
+    async def count_turns() -> None:
+        while True:
+            in_turn.append(0)
+            await asyncio.sleep(0)
+
+    in_turn = [0]
+    counting = asyncio.create_task(count_turns())
+    members: Any = [Member() for _ in range(count)]
+    assert await broadcast(members, b"x" * size) == count
+    counting.cancel()
+    assert sum(in_turn) == count
+    assert sum(map(bool, in_turn)) >= turns
 
 
 @pytest.mark.parametrize("kind", ["torngas_aio"], indirect=True)
