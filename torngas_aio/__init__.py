@@ -7,42 +7,68 @@ the others.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from torngas_aio._former_names import former_names
 from torngas_aio._version import __version__
 
 if TYPE_CHECKING:
     from torngas_aio.application import Application
     from torngas_aio.db.dbalchemy import session_scope
+    from torngas_aio.exception import ArgumentError, ConfigError, UrlError
     from torngas_aio.handler import ApiHandler, ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
     from torngas_aio.httpmodule import BaseHttpModule
     from torngas_aio.middleware import BaseMiddleware
     from torngas_aio.scripts import close, project
     from torngas_aio.settings_manager import settings
+    from torngas_aio.storage import storify
     from torngas_aio.urlhelper import Url, include, route
+    from torngas_aio.utils import Null, cached_property, iterbetter, request_context, safestr, safeunicode, sleep
     from torngas_aio.webserver import Server, run, serve
 
 __all__ = [
     "ApiHandler",
     "Application",
+    "ArgumentError",
     "BaseHttpModule",
     "BaseMiddleware",
+    "ConfigError",
     "ErrorHandler",
+    "Null",
     "Server",
     "StaticFileHandler",
     "Url",
+    "UrlError",
     "WebHandler",
     "WebSocketHandler",
     "__version__",
+    "cached_property",
     "close",
     "include",
+    "iterbetter",
     "project",
+    "request_context",
     "route",
     "run",
+    "safestr",
+    "safeunicode",
     "serve",
     "session_scope",
     "settings",
+    "sleep",
+    "storify",
 ]
 
 _HOMES = {
+    "storify": "torngas_aio.storage",
+    "request_context": "torngas_aio.utils",
+    "sleep": "torngas_aio.utils",
+    "iterbetter": "torngas_aio.utils",
+    "safeunicode": "torngas_aio.utils",
+    "safestr": "torngas_aio.utils",
+    "Null": "torngas_aio.utils",
+    "cached_property": "torngas_aio.utils",
+    "UrlError": "torngas_aio.exception",
+    "ArgumentError": "torngas_aio.exception",
+    "ConfigError": "torngas_aio.exception",
     "ApiHandler": "torngas_aio.handler",
     "Application": "torngas_aio.application",
     "BaseHttpModule": "torngas_aio.httpmodule",
@@ -66,9 +92,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "version":  # torngas 1.8's
+        return tuple(map(int, __version__.split("+")[0].split(".")[:3]))
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return former_names(__name__)(name)
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -195,6 +195,12 @@ class Application(web.Application):
                 route.pipelines[mask] = stages
         return stages
 
+    @property
+    def tmpl(self) -> Any:
+        """The class of `TEMPLATE_CONFIG['template_engine']`, None for Tornado's; by its name in torngas 1.8."""
+        engine = project_settings.TEMPLATE_CONFIG["template_engine"]
+        return import_object(engine) if engine else None
+
     def log_request(self, handler: web.RequestHandler) -> None:
         level = level_of(handler._status_code)
         if "log_function" in self.settings:

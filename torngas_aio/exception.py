@@ -40,6 +40,8 @@ from typing import Any
 
 import tornado.web
 
+from torngas_aio._former_names import former_names
+
 __all__ = [
     "ArgumentError",
     "BaseError",
@@ -426,3 +428,6 @@ def _listed(faults: tuple[str, ...]) -> str:
         return faults[0]
     lines = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, 1))
     return f"{len(faults)} faults:\n{lines}"
+
+
+__getattr__ = former_names(__name__)

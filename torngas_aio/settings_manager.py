@@ -26,6 +26,7 @@ from torngas_aio.exception import ConfigError, UnknownSetting
 __all__ = ["ENVIRONMENT_NAME", "Section", "Settings", "SettingsOverride", "load_settings", "settings"]
 
 ENVIRONMENT_NAME = "TORNGAS_APP_SETTINGS"
+SETTINGS_MODULE_ENVIRON = ENVIRONMENT_NAME
 """The environment variable that names the settings module when `--settings` does not."""
 
 COMPLETED_NAMES = frozenset({"SESSION", "TEMPLATE_CONFIG", "TRANSLATIONS_CONF", "TORNADO_CONF"})

@@ -5,8 +5,12 @@
 A key that is also a method of `dict`, such as `items`, is reached as a key only. Begin with `Storage`.
 """
 
+import sys
+import types
 from collections.abc import Mapping
 from typing import Any
+
+from torngas_aio._former_names import former_names
 
 __all__ = ["Storage", "storage", "storify"]
 
@@ -72,3 +76,15 @@ def _single(value: Any) -> Any:
     if isinstance(value, list):
         return value[-1] if value else None
     return value
+
+
+class _CallableModule(types.ModuleType):
+    """The type of this module: `from torngas_aio import storage` gave the class in torngas 1.8, so it can be called."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Storage:
+        return Storage(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule
+
+__getattr__ = former_names(__name__)

@@ -41,6 +41,7 @@ class UrlSpec(URLSpec):
     """A Tornado `URLSpec` that knows where it was written.
 
     Attributes:
+        repr_pattern: The pattern as it was written, what `include` put before it included.
         place: File and line, such as `myapp/urls.py:7`.
         faults: Why it cannot work; filled only while `load_app_urls` gathers, which then refuses the table.
         notes: What `torngas-aio check` says about it, one sentence each.
@@ -58,6 +59,7 @@ class UrlSpec(URLSpec):
         notes: Sequence[str] = (),
     ) -> None:
         super().__init__(pattern, handler, kwargs, name)
+        self.repr_pattern = pattern if isinstance(pattern, str) else pattern.pattern.removesuffix("$")
         self.place = place
         self.faults = tuple(faults)
         self.notes = tuple(notes)

@@ -20,7 +20,7 @@ from torngas_aio.checks.signing import project_secrets
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.settings_manager import settings
 
-__all__ = ["Caches", "cache", "caches", "make_cache"]
+__all__ = ["Caches", "cache", "caches", "close_caches", "make_cache"]
 
 _Opened = dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any], BaseCache]]]
 
@@ -85,6 +85,13 @@ class Caches:
             await made.close()
 
         return close
+
+
+async def close_caches(**_: Any) -> None:
+    """Close every cache that this loop has opened; what is used later is opened again."""
+    for entries in list(caches._opened.get(asyncio.get_running_loop(), {}).values()):
+        for _config, _conf, opened in list(entries):
+            await opened.close()
 
 
 def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:

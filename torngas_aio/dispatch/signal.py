@@ -43,9 +43,10 @@ class Signal:
 
     Args:
         providing_args: Names of what `send` passes along, for readers of the code.
+        use_caching: Taken for torngas 1.8's sake; looking receivers up needs no cache.
     """
 
-    def __init__(self, providing_args: Iterable[str] | None = None) -> None:
+    def __init__(self, providing_args: Iterable[str] | None = None, use_caching: bool = False) -> None:
         self.providing_args = frozenset(providing_args or ())
         self._entries: tuple[_Entry, ...] = ()
         self._lock = threading.RLock()  # a finalizer may disconnect while this thread connects

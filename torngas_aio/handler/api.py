@@ -44,15 +44,18 @@ class ApiHandler(BaseHandler):
         delete: Callable[..., Any]
         options: Callable[..., Any]
 
-    def get_format(self) -> str:
-        """Return the format asked for: the argument `format`; else "jsonp" where Accept names JavaScript, "json"."""
+    def get_format(self, params_name: str = "format") -> str:
+        """Return the format asked for, in small letters: the argument *params_name*, else what Accept asks for.
+
+        That is "jsonp" where it names JavaScript, else "json".
+        """
         request: Any = self.request
         # PERF: most requests have neither query nor form, and no header that names JavaScript: nothing is built then
         has_own = type(self).get_argument is not RequestHandler.get_argument
         if has_own or request.query or request.has_form:
-            wanted: str | None = self._asked("format", None)
+            wanted: str | None = self._asked(params_name, None)
             if wanted:
-                return wanted
+                return wanted.lower()
         if not request.may_mention(b"javascript"):
             return "json"
         return "jsonp" if "javascript" in request.headers.get("Accept", "") else "json"
@@ -75,7 +78,7 @@ class ApiHandler(BaseHandler):
         self._write_json(_json.dumps({} if obj is None else obj, ensure_ascii=ensure_ascii), nofail, fmt)
 
     def _write_json(self, body: bytes, nofail: bool = False, fmt: str | None = None) -> None:
-        wanted = fmt or self.get_format()
+        wanted = (fmt or self.get_format()).lower()
         if wanted == "jsonp":
             try:
                 body = _json.jsonp(self._asked("callback", "callback"), body)

@@ -254,9 +254,20 @@ class BaseHandler(ExecutingHandler):
         """
         if not self._is_debug and type(self).exception_response is not BaseHandler.exception_response:
             return self.exception_response(status_code, **kwargs)
+        if type(self).get_error_html is not BaseHandler.get_error_html:
+            error = (kwargs.get("exc_info") or (None, None))[1]
+            return self.finish(self.get_error_html(status_code, exception=error))
         # Made when the response is completed, so that an override may simply call this one.
         self._deferred = functools.partial(self._write_error_page, status_code, kwargs.get("exc_info"))
         return COMPLETED
+
+    def get_error_html(self, status_code: int, **kwargs: Any) -> str:
+        """Return a short page for an error; define it to replace the built-in page, as in torngas 1.8.
+
+        Args:
+            kwargs: `exception`: what was raised, None where nothing was.
+        """
+        return f"<html><title>{status_code}: {self._reason}</title><body>{status_code}: {self._reason}</body></html>"
 
     def _request_summary(self) -> str:
         return request_summary(self.request)

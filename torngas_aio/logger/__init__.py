@@ -13,6 +13,7 @@
 Begin with `init_logging`.
 """
 
+from torngas_aio._former_names import former_names
 from torngas_aio.logger.formatters import JsonFormatter, LineFormatter
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
 from torngas_aio.logger.loggers import (
@@ -48,3 +49,5 @@ __all__ = [
     "syslogger",
     "trace_logger",
 ]
+
+__getattr__ = former_names(__name__)

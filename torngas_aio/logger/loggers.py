@@ -27,6 +27,7 @@ class _SysLogger:
     """
 
     def __init__(self) -> None:
+        self.access_logger, self.info_logger, self.trace_logger = access_logger, info_logger, trace_logger
         self.debug = info_logger.debug
         self.info = info_logger.info
         self.warning = info_logger.warning

@@ -15,6 +15,7 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
+from torngas_aio._former_names import former_names
 from torngas_aio.handler import BaseHandler
 from torngas_aio.logger import REQUEST_ID_HEADER, access_logger, level_of, request_id_of
 from torngas_aio.utils.text import escape_controls, quote_field
@@ -127,3 +128,6 @@ def _record(level: int, line: str) -> logging.LogRecord:
         relativeCreated=sample["relativeCreated"] + (now - made) * 1000,
     )
     return record
+
+
+__getattr__ = former_names(__name__)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
+from torngas_aio._former_names import former_names
 from torngas_aio.context import ORDER_COOKIE, Outcome, scope_of
 from torngas_aio.db.dbalchemy.keepalive import KeepAlive
 from torngas_aio.db.dbalchemy.registry import cluster_of, database_specs
@@ -94,3 +95,6 @@ class DBAlchemyMiddleware(BaseMiddleware):
                 samesite="Lax",
                 secure=handler.request.protocol == "https",
             )
+
+
+__getattr__ = former_names(__name__)

@@ -27,6 +27,8 @@ from torngas_aio.session.store import SessionStore
 if TYPE_CHECKING:
     from torngas_aio.middleware.signal import SignalMiddleware
 
+from torngas_aio._former_names import former_names
+
 __all__ = ["SessionMiddleware", "SignalMiddleware"]
 
 logger = logging.getLogger("torngas_aio.session")
@@ -119,4 +121,4 @@ def __getattr__(name: str) -> Any:
         from torngas_aio.middleware.signal import SignalMiddleware
 
         return SignalMiddleware
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return former_names(__name__)(name)

@@ -62,6 +62,10 @@ class FlashMessageMixIn(_Base):
         chosen = [pair for pair in waiting if not category_filter or pair[0] in category_filter]
         return list(chosen) if with_categories else [message for _, message in chosen]
 
+    def messages(self) -> list[Message]:
+        """Return the waiting messages as (category, message), oldest first, and keep them."""
+        return list(self._waiting())
+
     def _waiting(self) -> list[Message]:
         if self._flash_said is None:
             self._flash_said = _parsed(self.get_signed_cookie(COOKIE_NAME))

@@ -14,6 +14,7 @@ What stands in `__all__` here is imported from `torngas_aio.utils`.
 
 from functools import cached_property
 
+from torngas_aio._former_names import former_names
 from torngas_aio.utils.iteration import IterBetter, iterbetter
 from torngas_aio.utils.null import Null
 from torngas_aio.utils.redirects import is_safe_redirect, safe_redirect_target
@@ -35,3 +36,5 @@ __all__ = [
     "safeunicode",
     "sleep",
 ]
+
+__getattr__ = former_names(__name__)

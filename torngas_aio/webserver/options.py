@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from tornado.options import Error, define, options
+from tornado.options import Error, OptionParser, options
 
 __all__ = ["define_options", "log_options", "parse_options", "refuse_words", "was_given", "workers_wanted"]
 
@@ -47,11 +47,11 @@ _left_over: dict[str, tuple[Any, Any]] = {}  # what the last command line change
 _given: set[str] = set()  # names that the last command line held
 
 
-def define_options() -> None:
+def define_options(parser: OptionParser = options) -> None:
     """Define every built-in option that is not defined yet, by an earlier server, the project or Tornado."""
     for name, default, kind, text in BUILT_IN:
-        if name not in options:
-            define(name, default=default, type=kind, help=text, group="torngas_aio")
+        if name not in parser:
+            parser.define(name, default=default, type=kind, help=text, group="torngas_aio")
 
 
 def parse_options(arguments: list[str] | None = None) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
-from tornado.options import options
+from tornado.options import OptionParser, options
 
 from torngas_aio._node import set_processes
 from torngas_aio.application import Application
@@ -78,9 +78,18 @@ class Server:
         _use_project(project_path)
         self.define()
 
-    def define(self) -> None:
-        """Define the built-in options, those that the project has defined under the same name excepted."""
-        define_options()
+    def define(self, options: OptionParser = options) -> None:
+        """Define the built-in options, those that the project has defined under the same name excepted.
+
+        Args:
+            options: Where; an override that defines more calls this one, or not.
+        """
+        define_options(options)
+
+    @property
+    def httpserver(self) -> ServerBackend | None:
+        """The HTTP server, by its name in torngas 1.8."""
+        return self.http_server
 
     def parse_command(self, args: list[str] | None = None, final: bool = False) -> list[str]:
         """Read the command line, load the settings it names, set logging up; return what is left of it.

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
+from torngas_aio._former_names import former_names
 from torngas_aio._single_flight import SingleFlight
 from torngas_aio.cache.attempts import Attempts, Loaders
 from torngas_aio.cache.forgeries import Forgeries, serializer_of
@@ -23,9 +24,11 @@ from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.refreshes import Refreshes
 from torngas_aio.cache.store import Store
-from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature
+from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature, UnknownAlias
 
-__all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "Tokened"]
+__all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "InvalidCacheBackendError", "Tokened"]
+
+InvalidCacheBackendError = UnknownAlias
 
 T = TypeVar("T")
 
@@ -432,3 +435,6 @@ def _seconds(timeout: Any, owner: str) -> float | None:
         raise ConfigError(
             f"{owner}['TIMEOUT'] = {timeout!r}: write seconds, or None for ever.", code="TGA401"
         ) from None
+
+
+__getattr__ = former_names(__name__)

@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 from aiomcache import ClientException
 
 from torngas_aio._cleanup import close_with_loop, forget
+from torngas_aio._former_names import former_names
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.circuit_breaker import FIRST_PAUSE, CircuitBreaker
 from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
@@ -329,3 +330,6 @@ def _exptime(timeout: float | None) -> int:
         return seconds
     at = int(time.time()) + seconds
     return at if at < _FOREVER_AT else 0
+
+
+__getattr__ = former_names(__name__)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
 from typing import Any
 
+from torngas_aio._former_names import former_names
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.redis.client import RedisClient
 from torngas_aio.cache.redis.connection import ReplyError, pack
@@ -266,3 +267,6 @@ def _as_bytes(token: object) -> bytes:
 def _bytes_or_none(reply: Any) -> bytes | None:
     assert reply is None or isinstance(reply, bytes)
     return reply
+
+
+__getattr__ = former_names(__name__)

@@ -11,28 +11,47 @@
 Begin with `database`.
 """
 
+from torngas_aio._former_names import former_names
 from torngas_aio.db.basedb.database import Database
 from torngas_aio.db.basedb.interpolation import reparam
-from torngas_aio.db.basedb.opening import database
+from torngas_aio.db.basedb.opening import MySQLDB, PostgresDB, SqliteDB, database, dburl2dict
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.db.basedb.rows import Rows, Statement
 from torngas_aio.db.basedb.sql import SQLLiteral, SQLParam, SQLQuery, sqlify, sqllist, sqlors, sqlquote, sqlwhere
 from torngas_aio.db.basedb.transaction import Transaction
+from torngas_aio.exception import ArgumentError, ConfigError
 
 __all__ = [
+    "DB",
     "Database",
+    "MySQLDB",
     "Pool",
+    "PostgresDB",
     "Rows",
     "SQLLiteral",
     "SQLParam",
     "SQLQuery",
+    "SqliteDB",
     "Statement",
     "Transaction",
+    "TransactionError",
+    "UnknownDB",
     "database",
+    "dburl2dict",
     "reparam",
     "sqlify",
     "sqllist",
+    "sqlliteral",
     "sqlors",
+    "sqlparam",
     "sqlquote",
     "sqlwhere",
 ]
+
+DB = Database
+TransactionError = ArgumentError
+UnknownDB = ConfigError
+sqlliteral = SQLLiteral
+sqlparam = SQLParam
+
+__getattr__ = former_names(__name__)

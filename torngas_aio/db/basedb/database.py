@@ -10,6 +10,7 @@ Begin with `Database.query`.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextvars import ContextVar
@@ -30,6 +31,8 @@ from torngas_aio.storage import Storage
 
 __all__ = ["Database"]
 
+logger = logging.getLogger("torngas_aio.db")
+
 POOL_SIZE = 10
 STATEMENT_SECONDS = 30.0
 WAIT_SECONDS = 5.0
@@ -49,6 +52,9 @@ class Database:
     """One database; each loop that uses it has a pool of its own, closed when its application shuts down.
 
     Errors of statements are those of the driver's library; `IntegrityError` names the one for broken constraints.
+
+    Attributes:
+        printing: Whether every statement is logged, at the level INFO.
 
     Raises:
         PoolExhausted: From any statement: no connection came free within `pool_timeout`.
@@ -78,6 +84,7 @@ class Database:
         self._timeout = _number("timeout", timeout)
         # Without a pool each statement opens a connection; that of a database in memory is the database.
         self._keeps_idle = str(pooling).lower() not in {"false", "0", "off", "no"} or driver.max_size is not None
+        self.printing = False
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
         self._current: ContextVar[Transaction | None] = ContextVar("torngas_aio_transaction", default=None)
 
@@ -380,6 +387,8 @@ class Database:
 
     async def _run(self, sql: SQLQuery) -> Result:
         text, values = sql.query(self._dialect.paramstyle), sql.values()
+        if self.printing:
+            logger.info("%s", sql)
         returns_rows = bool(_RETURNS_ROWS.match(text) or _RETURNING.search(text))
         transaction = self._current.get()
         if transaction is not None:

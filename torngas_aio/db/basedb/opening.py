@@ -7,6 +7,7 @@ Begin with `database`.
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,7 +15,7 @@ from torngas_aio.db.basedb.database import Database
 from torngas_aio.db.basedb.drivers import make_driver
 from torngas_aio.exception import ConfigError
 
-__all__ = ["database"]
+__all__ = ["MySQLDB", "PostgresDB", "SqliteDB", "database", "dburl2dict"]
 
 _POOL_PARAMS = ("pooling", "node_connections", "pool_size", "pool_timeout", "pool_recycle", "timeout")
 
@@ -48,6 +49,28 @@ def database(dburl: str | None = None, **params: Any) -> Database:
         raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.", code="TGA503")
     pool = {name: chosen.pop(name) for name in _POOL_PARAMS if name in chosen}
     return Database(make_driver(chosen.pop("dbn"), **chosen), **pool)
+
+
+def dburl2dict(url: str) -> dict[str, Any]:
+    """Return what a database's URL says, as parameters of `database`; absent parts are left out.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    return _url_params(url)
+
+
+def _kind(dbn: str) -> Callable[..., Database]:
+    def make(**params: Any) -> Database:
+        return database(dbn=dbn, **params)
+
+    make.__doc__ = f"Return a {dbn} database; see `database`."
+    return make
+
+
+MySQLDB = _kind("mysql")
+PostgresDB = _kind("postgres")
+SqliteDB = _kind("sqlite")
 
 
 def _url_params(dburl: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ except ModuleNotFoundError as exc:
     exc.add_note("torngas_aio.db.dbalchemy needs an extra: pip install 'torngas-aio[db]', or mysql, postgres, sqlite.")
     raise
 
+from torngas_aio._former_names import former_names
 from torngas_aio.db.dbalchemy.connector import Connector, DbConnection
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.model import Model, metadata_of
@@ -24,10 +25,12 @@ from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.registry import current_session, rolled_back, session_scope
 
 __all__ = [
+    "BaseQuery",
     "Connector",
     "DbConnection",
     "DbSession",
     "KeysetPage",
+    "MetaBaseModel",
     "Model",
     "Pagination",
     "Query",
@@ -36,3 +39,8 @@ __all__ = [
     "rolled_back",
     "session_scope",
 ]
+
+BaseQuery = Query
+MetaBaseModel = Model
+
+__getattr__ = former_names(__name__)

@@ -9,6 +9,7 @@ Begin with `Connector`.
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -39,6 +40,11 @@ class DbConnection:
     def engine(self) -> AsyncEngine:
         """The master's engine."""
         return self.cluster.master.engine
+
+    @property
+    def engines(self) -> dict[str, Any]:
+        """The master's engine under "master", the list of the slaves' under "slaves"."""
+        return {"master": self.engine, "slaves": [slave.engine for slave in self.cluster.slaves]}
 
     @property
     def metadata(self) -> MetaData:

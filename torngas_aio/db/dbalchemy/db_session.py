@@ -77,6 +77,16 @@ class DbSession(AsyncSession):
         self.sync_session.is_pinned = True
         return self
 
+    def __getitem__(self, role: str) -> Self:
+        """Return the session itself for "slave", and pinned to the master for "master", as torngas 1.8's scripts ask.
+
+        Raises:
+            KeyError: Another role.
+        """
+        if role not in ("master", "slave"):
+            raise KeyError(role)
+        return self.using_master() if role == "master" else self
+
     def query(self, *entities: Any) -> "Query[Any]":
         """Return a query for models or columns, in this session; see `Query`."""
         return Query(entities, lambda: self)

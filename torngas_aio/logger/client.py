@@ -1,0 +1,9 @@
+"""Where torngas 1.8 kept `SysLogger`, and the names of its loggers. Begin with `torngas_aio.logger`."""
+
+from torngas_aio.logger.loggers import SysLogger, access_logger, info_logger, syslogger, trace_logger
+
+__all__ = ["ACCESS_LOGNAME", "INFO_LOGNAME", "TRACE_LOGNAME", "SysLogger", "syslogger"]
+
+ACCESS_LOGNAME = access_logger.name
+INFO_LOGNAME = info_logger.name
+TRACE_LOGNAME = trace_logger.name
