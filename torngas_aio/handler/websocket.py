@@ -65,6 +65,12 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
             sockets.discard(self)
             await leave_channels(self)
 
+    def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> "asyncio.Future[None]":
+        """Send *message*; see `WebSocketConnection.write_message`."""
+        if self.ws_connection is None:
+            raise WebSocketClosedError
+        return self.ws_connection.write_message(message, binary)  # type: ignore[no-any-return]
+
     def get_websocket_protocol(self) -> Any:
         """Return what Tornado's `get` has accept the connection; None for a version other than 13."""
         return _Handshake() if self.request.headers.get("Sec-WebSocket-Version") == "13" else None

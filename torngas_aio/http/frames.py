@@ -42,6 +42,7 @@ _COMPRESSED = 0x40
 _RESERVED = 0x30
 _IS_CONTROL = 0x8
 _MAX_CONTROL = 125
+_WHOLE_MESSAGES = frozenset({0x81, 0x82})  # first bytes: final, not compressed, text or binary
 
 # SPEC: RFC 6455 7.4 and the IANA registry: what may stand in a close frame. 1004-1006 and 1015 never may.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
@@ -129,9 +130,12 @@ class MessageReader:
         Raises:
             ProtocolError: The client broke the protocol. The reader is of no further use.
         """
-        if not self._left:
-            return self._next_frame()
-        return self._end_frame(self._first) if self._take_part() else None
+        if self._left:
+            return self._end_frame(self._first) if self._take_part() else None
+        if self._at == len(self._buffer):
+            self._buffer, self._at = b"", 0  # an idle connection holds nothing
+            return None
+        return self._next_frame()
 
     def _next_frame(self) -> tuple[int, Any] | None:
         """Take the frame at the front of the buffer, as much of it as is there; None when that is too little."""
@@ -144,10 +148,10 @@ class MessageReader:
             return self._begin_part(first, start, size)
         payload = mask(buffer[start - 4 : start], buffer[start:end])
         self._at = end
+        if first in _WHOLE_MESSAGES and not self._opcode:  # PERF
+            return first & 0xF, _text_of(payload) if first & TEXT else payload
         if first & _IS_CONTROL:
             return _control(first & 0xF, payload)
-        if _is_plain_message(first) and not self._opcode:  # PERF
-            return first & 0xF, _text_of(payload) if first & TEXT else payload
         self._begin_frame(first)
         self._add(payload)
         return self._end_frame(first)
@@ -156,8 +160,6 @@ class MessageReader:
         """Return first byte, payload size and payload position of the frame at the front; None if bytes are missing."""
         buffer, at = self._buffer, self._at
         available = len(buffer) - at
-        if not available:
-            self._buffer, self._at = b"", 0  # an idle connection holds nothing
         if available < 2:
             return None
         first, second = buffer[at], buffer[at + 1]
@@ -170,7 +172,7 @@ class MessageReader:
             size = int.from_bytes(buffer[at + 2 : at + 2 + width], "big")
             start += width
         # PERF: a whole message in one frame needs none of the other checks
-        if self._opcode or not _is_plain_message(first) or second < 0x80 or size > self._max_bytes:
+        if self._opcode or first not in _WHOLE_MESSAGES or second < 0x80 or size > self._max_bytes:
             self._check_header(first, second, size)
         return first, size, start
 
@@ -260,10 +262,6 @@ class MessageReader:
             assert self._deflate is not None
             content = self._deflate.inflate(content, self._max_bytes)
         return opcode, _text_of(content) if opcode == TEXT else content
-
-
-def _is_plain_message(first: int) -> bool:
-    return first in (0x81, 0x82)  # final, not compressed, text or binary
 
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")

@@ -297,7 +297,8 @@ class WebSocketConnection(Successor):
         """Send a whole frame, as `write_message` does."""
         if self.is_closing():
             raise WebSocketClosedError
-        self._write(frame)
+        self._sent += len(frame)
+        self._transport.write(frame)
         if not self._is_writing_paused:
             if self._done is None:
                 self._done = self._loop.create_future()
