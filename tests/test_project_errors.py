@@ -49,6 +49,10 @@ def caught(path: str) -> Exception:
         ("\n\nimport json\njson.loads('{')\n", "faulty.py:4: JSONDecodeError: Expecting property name"),
         ("import faulty_too\n", "faulty.py:1: ModuleNotFoundError: No module named 'faulty_too'"),
         ("raise KeyError\n", "faulty.py:1: KeyError"),
+        ("import sys\nsys.exit()\n", "faulty.py:2: RuntimeError: sys.exit() was called."),
+        ("raise SystemExit('no licence')\n", "faulty.py:1: RuntimeError: sys.exit('no licence') was called."),
+        ("def stop():\n    exit(3)\nstop()\n", "faulty.py:2: RuntimeError: sys.exit(3) was called."),
+        ("import argparse\nargparse.ArgumentParser().parse_args(['--x'])\n", "faulty.py:2: RuntimeError: sys.exit(2)"),
         (
             "from torngas_aio import include\nurls = include('/a$', [('/b', None)])\n",
             "faulty.py:2: UrlError: faulty.py:2: include('/a$'",

@@ -5,10 +5,13 @@ Begin with `import_object`.
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["import_module", "import_object"]
+__all__ = ["import_module", "import_object", "without_exit"]
+
+T = TypeVar("T")
 
 
 def import_object(path: str) -> Any:
@@ -39,14 +42,28 @@ def import_module(name: str) -> ModuleType:
     Raises:
         ImportError: It does not exist (`error.name` is then the missing part), or it failed to import
             something itself.
+        RuntimeError: It called `sys.exit`.
     """
-    return importlib.import_module(name)
+    return without_exit(importlib.import_module, name)
+
+
+def without_exit(call: Callable[..., T], *arguments: Any) -> T:
+    """Return what *call* returns, the project's own code.
+
+    Raises:
+        RuntimeError: It called `sys.exit`, which would end the program without saying where and why.
+    """
+    try:
+        return call(*arguments)
+    except SystemExit as exc:
+        told = RuntimeError(f"sys.exit({'' if exc.code is None else repr(exc.code)}) was called.")
+        raise told.with_traceback(exc.__traceback__) from None
 
 
 def _nearest_module(name: str) -> ModuleType:
     """The longest importable opening of *name*: `pkg.mod` of `pkg.mod.Class`."""
     try:
-        return importlib.import_module(name)
+        return import_module(name)
     except ModuleNotFoundError as exc:
         parent, _, _ = name.rpartition(".")
         missing_here = exc.name == name or (exc.name or "") == parent

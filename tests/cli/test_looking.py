@@ -164,14 +164,26 @@ class TestCheck:
         for part in ("'shop'", "THREADS_NUM = 0", "!httpmodule.nostore", "middlewares/timing.py:12"):
             assert sum(part in line for line in lines) == 1, captured.err
 
-    def test_cautions_are_no_faults(self, many: Path, capsys: Capture) -> None:
-        """A foreign handler is named; modules that never run are, too."""
+    def test_cautions_are_no_faults(self, many: Path, capsys: Capture, caplog: pytest.LogCaptureFixture) -> None:
+        """A foreign handler is named; modules that never run are, too; each once, so not in the log as well."""
         edit(many / "settings/setting.py", '    "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",\n', "")
         assert main(["check", "--workers=4"]) == 0
         out = capsys.readouterr().out
         assert "caution: COMMON_MODULES and ROUTE_MODULES have no effect" in out
         assert "caution: /plain: home.urls.Plain is plain Tornado and gets the call hooks only." in out
         assert out.endswith("no faults, 2 cautions, 8 routes.\n")
+        assert "have no effect" not in caplog.text
+
+    def test_a_module_that_ends_the_program_is_a_fault(self, project: Path, capsys: Capture) -> None:
+        """Whatever its status; so is a middleware whose constructor does."""
+        (project / "home/urls.py").write_text("import sys\nsys.exit()\n")
+        timing = project / "middlewares/timing.py"
+        timing.write_text(timing.read_text() + "\n    def __init__(self):\n        exit(0)\n")
+        assert main(["check"]) == 1
+        told = capsys.readouterr().err
+        assert "fault: home/urls.py:2: RuntimeError: sys.exit() was called." in told
+        assert "RuntimeError('sys.exit(0) was called.')" in told
+        assert "2 faults." in told
 
     def test_routes_that_got_a_slash_are_listed(self, many: Path, capsys: Capture) -> None:
         """With the place of the include and both ways to write it."""

@@ -105,14 +105,21 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
         (["db", "upgrade", "head", "--conection=x"], "'--conection=x' is not an option. Did you mean --connection?"),
         (["db", "revision", "-m", "x", "--emty"], "'--emty' is not an option. Did you mean --empty?"),
         (["db", "upgarde"], "'upgarde' is not one of revision, upgrade, downgrade, history. Did you mean upgrade?"),
+        (["db"], "the following arguments are required: verb."),
+        (["startproject"], "the following arguments are required: name."),
+        (["check", "--workers=many"], "argument --workers: invalid int value: 'many'."),
+        (["routes", "--settings"], "argument --settings: expected one argument."),
+        (["rotues"], "'rotues' is not a command. Did you mean 'routes'? There are "),
     ],
 )
 def test_an_unknown_option_is_refused(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the nearest one, where one is near, and status 2."""
+    """With the nearest one, where one is near, and status 2; in one line."""
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert "--help` tells" in line
 
 
 @pytest.mark.usefixtures("installed")

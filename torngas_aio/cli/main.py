@@ -69,10 +69,15 @@ def _run(words: list[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes the names of options in full only, and tells the nearest of what it does not know."""
+    """Takes the names of options in full only, and refuses in one line that tells the nearest of what is known."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2; without the usage, which `--help` tells."""
+        sentence = message if message.endswith((".", "?")) else f"{message}."
+        self.exit(2, f"{self.prog}: {sentence} `{self.prog} --help` tells what it takes.\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -98,7 +103,7 @@ def _meant(word: str, known: Iterable[str]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="torngas-aio",
         description="The Django-like application layer for Tornado. Run it in the project's directory.",
         epilog="`torngas-aio COMMAND --help` tells a command's options.",

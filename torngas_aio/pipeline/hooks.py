@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from torngas_aio._importing import import_object
+from torngas_aio._importing import import_object, without_exit
 from torngas_aio._project_errors import import_fault
 
 __all__ = [
@@ -182,7 +182,7 @@ def made(owner: type, title: str, faults: list[str]) -> Any:
         faults: Gets a sentence when it cannot be made; `FAILED` is returned then.
     """
     try:
-        return owner()
+        return without_exit(owner)
     except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
         faults.append(f"{title} cannot be made without arguments: {exc!r}")
         return FAILED

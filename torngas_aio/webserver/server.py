@@ -155,12 +155,10 @@ class Server:
         except ConfigError as exc:
             faults = merge_faults(faults, exc.faults, without_urls=bool(self._faults))
         self._blame(faults)
-        for caution in self.cautions:
-            logger.warning("%s", caution)
         return self.application
 
     def load_httpserver(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> ServerBackend:
-        """Make the HTTP server and bind the sockets that the options ask for; return the server.
+        """Make the HTTP server and bind the sockets that the options ask for; return the server. Logs the cautions.
 
         Args:
             sockets: Bound and listening ones, in place of `--address`, `--port` and `--unix_socket`.
@@ -173,6 +171,8 @@ class Server:
         end_trial()
         if self.application is None:
             raise ArgumentError("load_httpserver() has nothing to serve. Call load_application() before it.")
+        for caution in self.cautions:
+            logger.warning("%s", caution)
         binding = {name: kwargs.pop(name) for name in BIND_ARGUMENTS if name in kwargs}
         self._listeners.close()
         if options.certfile or options.keyfile:

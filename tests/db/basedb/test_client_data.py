@@ -8,6 +8,7 @@ import pytest
 from torngas_aio.db.basedb import Database, SQLLiteral, database, sqlquote
 from torngas_aio.db.basedb.sql import SQLParam
 from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.storage import Storage
 
 OPTIONS = ["what", "order", "group", "limit", "offset", "_test", "vars", "where", "table", "tables", "tablename",
            "self", "seqname", "using", "values", "filters", "kwargs", "tables, users", 'id" = 1 --']  # fmt: skip
@@ -58,6 +59,23 @@ def test_no_value_of_a_mapping_is_sql_text(value: Any) -> None:
         lambda: db.select("posts", filters={"a": value}),
         lambda: db.insert("posts", values={"a": value}),
         lambda: db.update("posts", 1, values={"a": value}),
+        lambda: db.delete("posts", filters={"a": value}),
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{}, {"$ne": 1}, [[1]], [1, [2, 3]], [{"a": 1}], [()], ({1, 2}, 3), [[SQLLiteral("1")]], Storage(a=1)],
+    ids=repr,
+)
+def test_a_filter_is_a_value_or_a_list_of_values(value: Any) -> None:
+    """Of any database: no driver is asked what it makes of a dict."""
+    db = database("sqlite://:memory:")
+    assert_refused(
+        "filters: 'a' is compared with ",
+        lambda: db.where("posts", filters={"b": 1, "a": value}),
+        lambda: db.select("posts", filters={"a": value}),
+        lambda: db.update("posts", values={"b": 1}, filters={"a": value}),
         lambda: db.delete("posts", filters={"a": value}),
     )
 

@@ -132,11 +132,11 @@ class Dialect:
         """Return *where* and *filters* as one condition; None where neither restricts anything.
 
         Raises:
-            ArgumentError: *filters* is not a mapping of columns, or holds SQL text.
+            ArgumentError: *filters* is not a mapping of columns, or holds SQL text, dicts, or lists within lists.
         """
         if filters is None:
             return where
-        columns = columns_of(filters, "filters")
+        columns = _comparable(columns_of(filters, "filters"))
         narrowed = self.where(columns, None) if columns else None
         if where is None or narrowed is None:
             return where if narrowed is None else narrowed
@@ -234,6 +234,18 @@ def merged(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dic
     for name in found.keys() & keywords.keys():
         raise ArgumentError(f"The column {name!r} stands in values= and as a keyword.")
     return {**found, **keywords}
+
+
+def _comparable(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return *columns*, of which each is one value or a list of values: a client's JSON may hold others."""
+    for name, value in columns.items():
+        for each in value if isinstance(value, LISTS) else (value,):
+            if isinstance(each, (Mapping, *LISTS)):
+                raise ArgumentError(
+                    f"filters: {name!r} is compared with {each!r:.80}, a {type(each).__name__}. "
+                    "Write a value, or a list of values."
+                )
+    return columns
 
 
 _SQL = (SQLLiteral, SQLQuery, SQLParam)
