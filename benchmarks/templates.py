@@ -4,7 +4,7 @@
 
 Page: a heading and a table of rows with four cells, one of them escaped, one a condition. Times are of one page, the
 fastest of the rounds; the engines take turns, so that all see the same machine. *plain* is the engine's own call
-(`jinja2.Template.render`, as Starlette, FastAPI and the others make their pages), *ours* is `render_now`, as a handler
+(`jinja2.Template.render`, as Starlette, FastAPI and the others make their pages), *ours* is `begin`, as a handler
 uses it, *async* is Jinja2's with `enable_async`. Hold: the longest time between two turns of a loop that has one
 timer, while the big page is made; *first* is the first time, when its size is not known yet, *later* the median of five
 more.
@@ -97,14 +97,14 @@ def _pages(templates: dict[str, Template], count: int, rounds: int) -> dict[str,
     tornado_page, mako_page = TornadoPage(TORNADO_PAGE, "page.html"), MakoPage(MAKO_PAGE, default_filters=["h"])
     calls: dict[str, Callable[[], Any]] = {
         "jinja2 dicts, plain": lambda: plain.render(dicts).encode(),
-        "jinja2 dicts, ours": lambda: templates["jinja2"].render_now(dicts),
+        "jinja2 dicts, ours": lambda: templates["jinja2"].begin(dicts),
         "jinja2 dicts, async": lambda: _run(waiting.render_async(dicts)),
         "jinja2 objects, plain": lambda: plain.render(rows).encode(),
-        "jinja2 objects, ours": lambda: templates["jinja2"].render_now(rows),
+        "jinja2 objects, ours": lambda: templates["jinja2"].begin(rows),
         "tornado, plain": lambda: tornado_page.generate(**rows),
-        "tornado, ours": lambda: templates["tornado"].render_now(rows),
+        "tornado, ours": lambda: templates["tornado"].begin(rows),
         "mako, plain": lambda: mako_page.render_unicode(**rows).encode(),
-        "mako, ours": lambda: templates["mako"].render_now(rows),
+        "mako, ours": lambda: templates["mako"].begin(rows),
     }
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
@@ -133,7 +133,7 @@ async def _hold(template: Template, count: int) -> dict[str, Any]:
     held: dict[str, Any] = {}
     gc.collect()  # the rows have just been made; looking them over is not the page's doing
     for turn in ("first", "later"):
-        if template.render_now({"title": "", "rows": ()}) is None and turn == "first":
+        if not isinstance(template.begin({"title": "", "rows": ()}), bytes) and turn == "first":
             raise RuntimeError("a small page was to be made at once")
         if turn == "later":
             template._last_bytes = held["bytes"]  # what the first one left, before the small page above

@@ -1,9 +1,9 @@
-"""Jinja2: which environment makes a page, and that both make the same."""
+"""Jinja2: synchronous and asynchronous templates, options, files."""
 
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import jinja2
 import pytest
 
 from torngas_aio.exception import ArgumentError, ConfigError, TemplateNotFound
-from torngas_aio.template.jinja2.analysis import PURE_FUNCTIONS, PURE_METHODS
 from torngas_aio.template.jinja2_loader import Jinja2Template, Jinja2TemplateLoader
 
 
@@ -66,7 +65,7 @@ class Thing:
         return "UPPER"
 
 
-CANNOT_AWAIT = [
+SOURCES = [
     "{{ a }}",
     "{{ d.k.real }}{{ d['k'] }}{{ a[0].b }}",
     "{% for x in a %}{{ loop.index }}{{ loop.cycle('a', 'b') }}{% else %}none{% endfor %}",
@@ -87,28 +86,6 @@ CANNOT_AWAIT = [
     "{% autoescape false %}{{ a }}{% endautoescape %}",
 ]
 
-MIGHT_AWAIT = [
-    "{{ f() }}",
-    "{{ a.load() }}",
-    "{{ a.get('x') }}",
-    "{{ a|custom }}",
-    "{% if a is custom %}{% endif %}",
-    "{{ a['f']() }}",
-    "{{ f(*args) }}",
-    "{{ range(*args) }}",
-    "{{ _(**kwargs) }}",
-    "{% set _ = f %}{{ _('a') }}",
-    "{% for range in fs %}{{ range(3) }}{% endfor %}",
-    "{% macro m() %}{% endmacro %}{% set m = f %}{{ m() }}",
-    "{% set c = cycler('a') %}{% set c = a %}{{ c.next() }}",
-    "{% extends layout %}",
-    "{% include [a, 'b.html'] %}",
-    "{% include 'nope.html' ignore missing %}",
-    "{% include 'calls.html' %}",
-    "{% extends 'calls.html' %}",
-    "{% import 'macros.html' as m %}{% set m = a %}{{ m.shout(1) }}",
-]
-
 
 @pytest.fixture
 def parts(book: Book) -> Book:
@@ -124,10 +101,8 @@ def parts(book: Book) -> Book:
     return book
 
 
-@pytest.mark.parametrize("source", CANNOT_AWAIT)
-async def test_what_cannot_await_is_made_without_enable_async(parts: Book, source: str) -> None:
-    template = await parts.page(source)
-    assert template.is_sync
+@pytest.mark.parametrize("source", SOURCES)
+async def test_both_kinds_of_templates_make_the_same_page(parts: Book, source: str) -> None:
     values: dict[str, Any] = {
         "a": [{"b": "", "x": 1}],
         "b": [1],
@@ -137,17 +112,32 @@ async def test_what_cannot_await_is_made_without_enable_async(parts: Book, sourc
     values.update(
         dict.fromkeys(["_", "gettext", "static_url", "xsrf_form_html"], lambda *a: "said"), reverse_url="{}/{}".format
     )
+    template = await parts.page(source)
+    assert template.is_sync
     assert template.names is not None
-    first = await template.render(values)
-    assert template.is_sync, "nothing in it had to be awaited"
-    template.is_sync = False
-    assert await template.render(values) == first
-    assert b"".join([part async for part in template.stream(values)]) == first
+    page = await template.render(values)
+    assert b"".join([part async for part in template.stream(values)]) == page
+    parts.loader = Jinja2TemplateLoader(str(parts.path), extensions=["jinja2.ext.do"], enable_async=True)
+    template = await parts.load()
+    assert not template.is_sync
+    assert await template.render(values) == page
+    assert b"".join([part async for part in template.stream(values)]) == page
 
 
-@pytest.mark.parametrize("source", MIGHT_AWAIT)
-async def test_what_might_await_is_made_with_enable_async(parts: Book, source: str) -> None:
-    assert not (await parts.page(source)).is_sync
+@pytest.mark.parametrize(
+    ("source", "are_known"),
+    [
+        ("{% extends layout %}", False),
+        ("{% include [a, 'b.html'] %}", False),
+        ("{% include 'nope.html' ignore missing %}", False),
+        ("{% include 'calls.html' %}", True),
+        ("{% extends 'calls.html' %}", True),
+    ],
+)
+async def test_names_are_known_unless_a_part_is_chosen_at_run_time(parts: Book, source: str, are_known: bool) -> None:
+    names = (await parts.page(source)).names
+    assert (names is not None) is are_known
+    assert names is None or "f" in names
 
 
 @pytest.mark.parametrize(
@@ -162,6 +152,8 @@ async def test_what_might_await_is_made_with_enable_async(parts: Book, source: s
         ("{{ [thing.x]|first }}", lambda: {"thing": Thing(x=gives("later"))}, "later"),
         ("{{ thing.x|default('none') }}", lambda: {"thing": Thing(x=gives("later"))}, "later"),
         ("{{ [thing]|map(attribute='x')|join }}", lambda: {"thing": Thing(x=gives("later"))}, "later"),
+        ("{{ f() }}", lambda: {"f": lambda: gives("later")}, "later"),
+        ("{% filter custom %}{{ f() }}{% endfilter %}", lambda: {"f": lambda: gives("later")}, "<later"),
         ("{{ _('x') }}", lambda: {"_": lambda text: gives(text * 2)}, "xx"),
         ("{% for x in a %}{% for y in x.rows %}{{ y }}{% endfor %}{% endfor %}",
          lambda: {"a": [Thing(rows=[1]), Thing(rows=walks(2, 3))]}, "123"),
@@ -169,68 +161,62 @@ async def test_what_might_await_is_made_with_enable_async(parts: Book, source: s
          lambda: {"thing": Thing(rows=[Thing(n=1, rows=walks(Thing(n=2, rows=())))])}, "12"),
     ],
 )  # fmt: skip
-async def test_a_page_that_must_await_after_all_is_begun_anew(book: Book, source: str, values: Any, page: str) -> None:
+async def test_with_enable_async_whatever_a_template_meets_is_awaited(
+    book: Book, source: str, values: Any, page: str
+) -> None:
+    book.loader = Jinja2TemplateLoader(str(book.path), enable_async=True, filters={"custom": "<{}".format})
     template = await book.page(source)
-    assert template.is_sync
-    assert (await template.render(values())).decode() == page
-    assert not template.is_sync, "from now on it goes the right way at once"
-    assert (await template.render(values())).decode() == page
+    for _ in range(2):
+        assert (await template.render(values())).decode() == page
     gc.collect()  # a coroutine that was never awaited would warn
 
 
-async def test_a_page_that_must_await_says_so_before_anything_is_done(book: Book) -> None:
-    template = await book.page("{% for x in thing.rows %}{{ x }}{% endfor %}")
-    values = {"thing": Thing(rows=walks(1, 2))}
-    assert template.render_now(values) is None
-    assert (await template.render(values)).decode() == "12"
-
-
 @pytest.mark.parametrize(
-    "source",
-    [
-        "{% for x in one.rows %}{{ x }}{% endfor %}{% for x in two.rows %}{{ x }}{% endfor %}",
-        "{{ one.rows|join }}{{ two.rows|join }}",
-        "{% if 2 in one.rows %}{% endif %}{% for x in two.rows %}{{ x }}{% endfor %}12",
-        "{% set a, b = one.rows %}{{ a }}{{ b }}{% for x in two.rows %}{{ x }}{% endfor %}",
-    ],
+    "source", ["{{ f() }}", "{{ f()|upper }}", "{% for x in f() %}{% endfor %}", "{{ t.items() }}"]
 )
-async def test_what_can_be_walked_once_is_whole_when_a_page_is_begun_anew(book: Book, source: str) -> None:
+async def test_a_call_that_must_be_awaited_is_an_error_that_names_the_option(book: Book, source: str) -> None:
     template = await book.page(source)
-
-    def rows() -> Iterator[int]:
-        yield from (1, 2)
-
-    page = await template.render({"one": Thing(rows=rows()), "two": Thing(rows=walks(3, 4))})
-    assert sorted(page.decode()) == ["1", "2", "3", "4"]
+    with pytest.raises(ArgumentError, match=r"'page\.html' calls .*enable_async"):
+        await template.render({"f": lambda: gives(1), "t": Thing()})
+    gc.collect()  # a coroutine that was never awaited would warn
 
 
-async def test_a_generator_among_the_values_is_walked_once(book: Book) -> None:
+async def test_what_can_be_walked_once_is_walked_once(book: Book) -> None:
     template = await book.page("{% for x in rows %}{{ x }}{% endfor %}")
     assert await template.render({"rows": iter([1, 2])}) == b"12"
-    assert template.is_sync, "a plain list next time is made the fast way"
-    assert template.render_now({"rows": iter([1])}) is None
-    assert template.render_now({"rows": [1]}) == b"1"
+    assert template.begin({"rows": iter([1])}) == b"1"
+    rest = template.begin({"rows": map(str, range(10_000))})
+    assert not isinstance(rest, bytes), "too long to be made at once"
+    assert await rest() == "".join(map(str, range(10_000))).encode()
 
 
-async def test_flash_messages_are_read_once_when_a_page_is_begun_anew(book: Book) -> None:
-    from torngas_aio.template import handler_namespace
+async def test_calls_of_a_long_page_are_made_once(book: Book) -> None:
+    template = await book.page("{{ count() }}{% for x in rows %}{{ x }}{% endfor %}{{ count() }}")
+    numbers = iter("ab")
+    rest = template.begin({"count": lambda: next(numbers), "rows": ["-"] * 10_000})
+    assert not isinstance(rest, bytes)
+    page = await rest()
+    assert page == b"a" + b"-" * 10_000 + b"b"
 
-    class Handler:
-        def __init__(self) -> None:
-            self.ui: dict[str, Any] = {}
-            self.waiting = ["saved"]
 
-        def get_flashed_messages(self) -> list[str]:
-            waiting, self.waiting = self.waiting, []
-            return waiting
+async def test_a_long_page_that_fails_tells_the_template_s_line(book: Book) -> None:
+    from torngas_aio.template.position import place_of_frame
 
-    handler = Handler()
-    template = await book.page("{{ get_flashed_messages()|join }}{% for x in thing.rows %}{{ x }}{% endfor %}")
-    values = handler_namespace(handler, template.names, None)
-    assert await template.render({**values, "thing": Thing(rows=walks(1))}) == b"saved1"
+    template = await book.page("{% for x in rows %}\n{{ 1 / x }}\n{% endfor %}")
+    rest = template.begin({"rows": [1] * 2000 + [0]})
+    assert not isinstance(rest, bytes)
+    with pytest.raises(ZeroDivisionError) as caught:
+        await rest()
+    traceback = caught.value.__traceback__
+    found = []
+    while traceback is not None:
+        found.append(place_of_frame(traceback.tb_frame, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    assert [place.line for place in found if place is not None][-1] == 2
 
 
 async def test_generate_runs_what_does_not_really_wait(book: Book) -> None:
+    book.loader = Jinja2TemplateLoader(str(book.path), enable_async=True)
     template = await book.page("{{ f() }}")
     assert not template.is_sync
 
@@ -259,20 +245,22 @@ async def test_long_pages_let_the_loop_run(book: Book) -> None:
 
     counting = asyncio.create_task(count())
     await asyncio.sleep(0)
-    assert template.render_now(values) is None, "too long to be made in one go"
-    page = await template.render(values)
+    rest = template.begin(values)
+    assert not isinstance(rest, bytes), "too long to be made in one go"
+    page = await rest()
+    assert turns > 3
+    assert await template.render(values) == page
     counting.cancel()
     assert page.count(b"\n") == 100_000
-    assert turns > 3
 
 
 async def test_a_block_that_must_await_does(book: Book) -> None:
+    book.loader = Jinja2TemplateLoader(str(book.path), enable_async=True)
     book.write(base="{% block one %}base{% endblock %}")
     template = await book.page(
         "{% extends 'base.html' %}{% block one %}{{ super() }}{% for x in t.rows %}{{ x }}{% endfor %}{% endblock %}"
     )
     assert await template.render_block("one", {"t": Thing(rows=walks(1, 2))}) == b"base12"
-    assert not template.is_sync
     assert await template.render_block("one", {"t": Thing(rows=[3])}) == b"base3"
 
 
@@ -328,17 +316,17 @@ async def test_dictionaries_give_items_by_name_and_keep_their_methods(book: Book
     assert (await template.render({"d": {"a": 1, "items": 2}})).startswith(b"1&lt;built-in method items")
 
 
-async def test_bytecode_is_kept_between_starts_for_each_environment(book: Book, tmp_path: Path) -> None:
+async def test_bytecode_is_kept_between_starts_for_each_set_of_options(book: Book, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     book.write(page="{{ a }}{% for x in t.rows %}{{ x }}{% endfor %}")
 
     async def start(**options: Any) -> bytes:
         book.loader = Jinja2TemplateLoader(str(book.path), cache_directory=str(cache), **options)
         template = await book.load()
-        made = await template.render({"a": "<", "t": Thing(rows=[1])})
-        return made + await template.render({"a": "", "t": Thing(rows=walks(2))})
+        return await template.render({"a": "<", "t": Thing(rows=[1, 2])})
 
     assert await start() == b"&lt;12"
+    assert await start(enable_async=True) == b"&lt;12"
     kept = {path.name: path.read_bytes() for path in cache.iterdir()}
     assert len(kept) == 2
     assert cache.stat().st_mode & 0o777 == 0o700
@@ -395,14 +383,3 @@ async def test_a_part_chosen_at_run_time_is_read_anew_when_it_changes(book: Book
     os.utime(book.path / "part.html", ns=(1, 1))
     fresh = await book.load()
     assert await asyncio.to_thread(lambda: fresh.generate(name="part.html")) == b"two"
-
-
-def test_what_is_said_to_be_pure_exists_somewhere() -> None:
-    import datetime as dt
-
-    from jinja2.runtime import LoopContext
-
-    owners = [str, dict, list, dt.datetime, LoopContext, dt.time]
-    known = {name for owner in owners for name in dir(owner)} | {"translate", "pgettext"}
-    assert known >= PURE_METHODS
-    assert not PURE_FUNCTIONS & {"open", "eval", "print"}

@@ -146,10 +146,9 @@ class BaseHandler(ExecutingHandler):
             make_page = functools.partial(self._render_hooked, template_name, kwargs)
             return self._finish_with(functools.partial(self._render_later, make_page, callers(sys._getframe(1))))
         values = self._values_for(template, kwargs)
-        page = template.render_now(values)
-        if page is None:  # it has to wait for something, or is long
-            make_page = functools.partial(template.render, values)
-            return self._finish_with(functools.partial(self._render_later, make_page, callers(sys._getframe(1))))
+        page = template.begin(values)
+        if not isinstance(page, bytes):  # it has to wait for something, or is long
+            return self._finish_with(functools.partial(self._render_later, page, callers(sys._getframe(1))))
         return self.finish(self._with_embeds(page))
 
     def render_string(self, template_name: str, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ Begin with `Template.render`.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -21,9 +21,9 @@ from typing import Any
 import anyio.to_thread
 
 from torngas_aio.exception import ArgumentError, ConfigError
-from torngas_aio.template.values import Shape, awaited, shape_of
+from torngas_aio.template.values import await_values, awaitable_names, has_awaitables
 
-__all__ = ["DEFAULT_OFFLOAD_BYTES", "STREAM_BYTES", "Template", "TemplateLoader", "adapted", "parts_of"]
+__all__ = ["DEFAULT_OFFLOAD_BYTES", "STREAM_BYTES", "PageMaker", "Template", "TemplateLoader", "adapted", "parts_of"]
 
 
 DEFAULT_OFFLOAD_BYTES = 256 * 1024
@@ -31,6 +31,8 @@ DEFAULT_OFFLOAD_BYTES = 256 * 1024
 
 STREAM_BYTES = 16 * 1024
 """Size of one part of a streamed page, more or less."""
+
+PageMaker = Callable[[], Awaitable[bytes]]
 
 
 class Template(ABC):
@@ -63,20 +65,19 @@ class Template(ABC):
         Larger pages are made in a worker thread, in a copy of the caller's context; cancelling the caller
         waits for the thread. Errors of the template pass as they are.
         """
-        shape = shape_of(values)
-        if shape & Shape.AWAITABLE:
-            values = await awaited(values)
-        page = await self._render(values, shape)
+        if has_awaitables(values):
+            values = await await_values(values)
+        page = await self._render(values)
         self._last_bytes = len(page)
         return page
 
-    def render_now(self, values: Mapping[str, Any]) -> bytes | None:
-        """Return the page if it can be made here and now, without waiting and without holding the loop for long.
+    def begin(self, values: Mapping[str, Any]) -> bytes | PageMaker:
+        """Return the page if it can be made at once, without waiting and without holding the loop for long.
 
-        None when it cannot: nothing that matters was done then, and `render` is to be given the same *values*.
+        Otherwise return a function that makes the page, or what is left of it; call it once and await the result.
         """
-        if not self.is_sync or self.is_heavy or shape_of(values) & Shape.AWAITABLE:
-            return None
+        if not self.is_sync or self.is_heavy or has_awaitables(values):
+            return partial(self.render, values)
         page = self._make(values)
         self._last_bytes = len(page)
         return page
@@ -103,7 +104,7 @@ class Template(ABC):
         """Whether the page is so large that `render` makes it in a worker thread."""
         return self._last_bytes >= self.offload_bytes
 
-    async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
+    async def _render(self, values: Mapping[str, Any]) -> bytes:
         if self.is_heavy:
             return await anyio.to_thread.run_sync(partial(self._make, values))
         return self._make(values)
@@ -113,10 +114,9 @@ class Template(ABC):
         """Return the page, with no value left to be awaited; may run in a worker thread."""
 
     def _refuse_awaitables(self, values: Mapping[str, Any]) -> None:
-        if shape_of(values) & Shape.AWAITABLE:
-            names = ", ".join(repr(name) for name, value in values.items() if shape_of({name: value}) & Shape.AWAITABLE)
+        if names := awaitable_names(values):
             raise ArgumentError(
-                f"Template {self.name!r} was given values that must be awaited ({names}). "
+                f"Template {self.name!r} was given values that must be awaited ({', '.join(map(repr, names))}). "
                 "Await them first, or use `await template.render(...)`."
             )
 

@@ -10,14 +10,16 @@ Begin with `CooperativeTemplate`.
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, NoReturn
 
 from torngas_aio.template import base
-from torngas_aio.template.values import Shape, shape_of
+from torngas_aio.template.base import STREAM_BYTES
+from torngas_aio.template.values import await_values, has_awaitables, run_without_waiting
 
-__all__ = ["SLICE_PARTS", "CooperativeTemplate", "MustAwait", "slices_of"]
+__all__ = ["SLICE_PARTS", "CooperativeTemplate"]
 
 SLICE_PARTS = 512
 """Parts that are made in one go: less than a millisecond of work, unless one of them takes long by itself."""
@@ -29,35 +31,17 @@ LONG_SLICE_SECONDS = 0.025
 """A slice that takes longer holds a part that cannot be cut; such pages are better made in a thread."""
 
 
-class MustAwait(BaseException):
-    """Something that must be awaited turned up where nothing can be.
-
-    A signal between two renderings, not an error: nothing on its way may take it for one.
-    """
-
-
 class CooperativeTemplate(base.Template):
     """A template that gives its parts one by one."""
-
-    _may_begin_anew = True
-    """Whether nothing is done twice when a page is made a second time."""
 
     _is_long = False
     _longest_slice = 0.0
 
     @abstractmethod
-    def _parts(self, values: Mapping[str, Any]) -> Iterator[Any]:
-        """Give the parts of the page, all text or all bytes, each made when it is asked for."""
+    def _parts(self, values: Mapping[str, Any]) -> Any:
+        """Return an iterator of the page's parts, all text or all bytes; an asynchronous one unless `is_sync`."""
 
-    def _is_for_slices(self, shape: Shape) -> bool:
-        """Whether a page of values of this *shape* can be made without awaiting."""
-        return self.is_sync and not shape & Shape.AWAITABLE
-
-    def _learn(self) -> None:
-        """Take note that the template has to await."""
-        self.is_sync = False
-
-    def _retell(self) -> NoReturn:
+    def _reraise(self) -> NoReturn:
         """Raise the exception that is being handled, on the template's own lines where the engine knows a way."""
         raise  # noqa: PLE0704 - called from `except`
 
@@ -65,57 +49,86 @@ class CooperativeTemplate(base.Template):
     def is_heavy(self) -> bool:
         return self._last_bytes >= self.offload_bytes and self._longest_slice > LONG_SLICE_SECONDS
 
-    def render_now(self, values: Mapping[str, Any]) -> bytes | None:
-        if self._is_long or self.is_heavy or not self._is_for_slices(shape_of(values)):
-            return None
+    def generate(self, **values: Any) -> bytes:
+        self._refuse_awaitables(values)
+        if self.is_sync:
+            return self._make(values)
+        return run_without_waiting(self._join(self._parts(values)), self.name)
+
+    def begin(self, values: Mapping[str, Any]) -> bytes | base.PageMaker:
+        if self._is_long or not self.is_sync or self.is_heavy or has_awaitables(values):
+            return partial(self.render, values)
         begun = time.monotonic()
         try:
             parts = iter(self._parts(values))
             made = list(islice(parts, SLICE_PARTS))
-            self._longest_slice = time.monotonic() - begun
-            if len(made) == SLICE_PARTS:
-                self._is_long = True  # from now on made in slices, between which the loop runs
-                return None if self._may_begin_anew else _joined(made) + b"".join(slices_of(parts))
-        except MustAwait:
-            self._learn()
-            return None
-        except Exception:  # noqa: BLE001 - raised anew
-            self._retell()
+        except Exception:  # noqa: BLE001 - raised again by it
+            self._reraise()
+        self._longest_slice = time.monotonic() - begun
         page = _joined(made)
+        if len(made) == SLICE_PARTS:
+            return partial(self._make_in_slices, parts, page)
         self._last_bytes = len(page)
         return page
 
-    async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
+    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Give the page in parts of about 16 KiB, as it is made."""
+        batch: list[Any] = []
+        size = 0
+        try:
+            async for part in _each(self._parts(await await_values(values))):
+                batch.append(part)
+                size += len(part)
+                if size >= STREAM_BYTES:
+                    yield _joined(batch)
+                    batch, size = [], 0
+                    await asyncio.sleep(0)
+        except Exception:  # noqa: BLE001 - raised again by it
+            self._reraise()
+        yield _joined(batch)
+
+    async def _render(self, values: Mapping[str, Any]) -> bytes:
+        if not self.is_sync:
+            return b"".join([part async for part in self.stream(values)])
         if self.is_heavy:
-            return await super()._render(values, shape)
-        return await self._make_in_slices(values)
+            return await super()._render(values)
+        return await self._make_in_slices(self._parts(values))
 
     def _make(self, values: Mapping[str, Any]) -> bytes:
         try:
-            return b"".join(slices_of(self._parts(values)))
-        except Exception:  # noqa: BLE001 - raised anew
-            self._retell()
+            return b"".join(_slices(self._parts(values)))
+        except Exception:  # noqa: BLE001 - raised again by it
+            self._reraise()
 
-    async def _make_in_slices(self, values: Mapping[str, Any]) -> bytes:
-        made: list[bytes] = []
+    async def _make_in_slices(self, parts: Iterator[Any], first: bytes | None = None) -> bytes:
+        """Join *first*, where that much was made before, and *parts*; the loop runs in between."""
+        made: list[bytes] = [] if first is None else [first]
         begun = time.monotonic()
-        longest, since = 0.0, begun
+        longest, since = 0.0 if first is None else self._longest_slice, begun
         try:
-            for piece in slices_of(self._parts(values)):
+            for piece in _slices(parts):
                 made.append(piece)
                 now = time.monotonic()
                 longest, since = max(longest, now - since), now
                 if now - begun > HOLD_SECONDS:
                     await asyncio.sleep(0)
                     begun = since = time.monotonic()
-        except Exception:  # noqa: BLE001 - raised anew
-            self._retell()
+        except Exception:  # noqa: BLE001 - raised again by it
+            self._reraise()
         self._is_long = len(made) > 1
         self._longest_slice = longest
-        return b"".join(made)
+        page = b"".join(made)
+        self._last_bytes = len(page)
+        return page
+
+    async def _join(self, parts: Iterable[Any] | AsyncIterable[Any]) -> bytes:
+        try:
+            return _joined([part async for part in _each(parts)])
+        except Exception:  # noqa: BLE001 - raised again by it
+            self._reraise()
 
 
-def slices_of(parts: Iterable[Any]) -> Iterator[bytes]:
+def _slices(parts: Iterable[Any]) -> Iterator[bytes]:
     """Join *parts* a slice at a time.
 
     PERF: escaped values are objects that the garbage collector looks after: hundreds of thousands of them at once
@@ -130,3 +143,12 @@ def _joined(parts: list[Any]) -> bytes:
     if parts and isinstance(parts[0], bytes):
         return b"".join(parts)
     return "".join(parts).encode()
+
+
+async def _each(parts: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(parts, AsyncIterable):
+        async for part in parts:
+            yield part
+    else:
+        for part in parts:
+            yield part

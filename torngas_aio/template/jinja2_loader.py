@@ -1,160 +1,77 @@
-"""Jinja2 behind the house's base.
+"""Jinja2 as a template engine.
 
-                    ┌─ nothing in it can await ─► environment without enable_async   (a quarter less time)
-    file ─ analysis ┤
-                    └─ something might ─────────► environment with enable_async
+    file ─► jinja2.Environment (compiles, keeps) ─► generator of parts ─► a page, in slices or as a stream
 
-A page in the first environment that meets something to await all the same is begun anew in the second, and
-the template stays there. Long pages let the loop run every few milliseconds; still longer ones leave it.
-Begin with `Jinja2TemplateLoader`.
+Templates are synchronous; with `enable_async` calls, filters and loops in them may await. Begin with
+`Jinja2TemplateLoader`.
 """
 
-import asyncio
 import math
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import anyio.to_thread
 import jinja2
 from jinja2 import nodes
-from jinja2.filters import FILTERS
-from jinja2.tests import TESTS
 
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
-from torngas_aio.template.base import STREAM_BYTES
-from torngas_aio.template.cooperative import CooperativeTemplate, MustAwait, slices_of
-from torngas_aio.template.jinja2.analysis import Shipped, analyse
-from torngas_aio.template.jinja2.environment import (
+from torngas_aio.template.cooperative import CooperativeTemplate
+from torngas_aio.template.jinja2_environment import (
     ENGINE_OPTIONS,
     OUR_OPTIONS,
     WatchedFiles,
-    environments,
-    object_of,
+    keep_bytecode,
+    make_environment,
+    resolve_object,
 )
 from torngas_aio.template.loading import safe_name
 from torngas_aio.template.options import refuse_unknown
-from torngas_aio.template.values import Shape, awaited, driven, shape_of
+from torngas_aio.template.values import await_values
 
 __all__ = ["Jinja2Template", "Jinja2TemplateLoader"]
 
 
 class Jinja2Template(CooperativeTemplate):
-    """A compiled Jinja2 template, in one environment or in both."""
+    """A compiled Jinja2 template.
+
+    Attributes:
+        parts: The names of all templates that it names outright, its own included.
+    """
 
     def __init__(self, loader: "Jinja2TemplateLoader", name: str) -> None:
-        found = analyse(name, loader.parse, loader.shipped)
+        composition = _read_composition(name, loader.parse)
         self.name = name
-        self.names = found.names
-        self.is_sync = not (found.can_await and loader.may_await)
-        self.parts = found.parts
+        self.names = composition.names
+        self.parts = composition.parts
+        self.is_sync = not loader.environment.is_async
         self.offload_bytes = loader.offload_bytes
         if loader.is_compiling_always:  # work for a thread
             self.offload_bytes, self._longest_slice = 0, math.inf
-        self._loader = loader
-        self._lineage = list(loader.lineage(name))
-        self._in_sync: jinja2.Template | None = None
-        self._in_async: jinja2.Template | None = None
+        self._environment = loader.environment
+        self._lineage = composition.lineage
         # All that is named outright is read here, in the thread that loads, rather than while a page is made.
-        environment = loader.environment if self.is_sync else loader.async_environment
-        for part in found.parts:
-            environment.get_template(part)
-
-    def generate(self, **values: Any) -> bytes:
-        self._refuse_awaitables(values)
-        if self._is_for_slices(shape_of(values)):
-            try:
-                return self._make(values)
-            except MustAwait:
-                self._learn()
-        template = self._async()
-        return driven(self._join_async(template, _root(template, values)), self.name)
+        for part in self.parts:
+            self._environment.get_template(part)
+        self._compiled = self._environment.get_template(name)
 
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
-        values = await awaited(values)
-        if self._is_for_slices(shape_of(values)):
-            try:
-                return b"".join(slices_of(self._block(self._sync(), name, values)))
-            except MustAwait:
-                self._learn()
-            except ArgumentError:
-                raise
-            except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
-                self._retell()
-        template = await self._fetch_async()
-        return await self._join_async(template, self._block(template, name, values))
+        return await self._join(self._block(name, await await_values(values)))
 
-    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
-        """Give the page in parts of about 16 KiB, as it is made."""
-        # Parts that have left cannot be begun anew, so this is the asynchronous environment's work.
-        template = await self._fetch_async()
-        batch: list[str] = []
-        size = 0
-        try:
-            async for part in _each(_root(template, await awaited(values))):
-                batch.append(part)
-                size += len(part)
-                if size >= STREAM_BYTES:
-                    yield "".join(batch).encode()
-                    batch, size = [], 0
-                    await asyncio.sleep(0)
-        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
-            template.environment.handle_exception()
-        yield "".join(batch).encode()
+    def _parts(self, values: Mapping[str, Any]) -> Any:
+        template = self._compiled
+        return template.root_render_func(template.new_context(values if isinstance(values, dict) else dict(values)))
 
-    async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
-        if self._is_for_slices(shape & ~Shape.AWAITABLE):
-            try:
-                return await super()._render(values, shape)
-            except MustAwait:
-                self._learn()
-        return await self._make_async(values)
+    def _reraise(self) -> NoReturn:
+        self._environment.handle_exception()
 
-    def _parts(self, values: Mapping[str, Any]) -> Iterator[str]:
-        parts: Iterator[str] = _root(self._sync(), values)
-        return parts
-
-    async def _make_async(self, values: Mapping[str, Any]) -> bytes:
-        template = await self._fetch_async()
-        return await self._join_async(template, _root(template, values))
-
-    def _is_for_slices(self, shape: Shape) -> bool:
-        # A value that can be walked once must not be touched by a page that may be begun anew.
-        walks_once = shape & (Shape.ASYNC_ITERABLE | Shape.ONE_SHOT)
-        return super()._is_for_slices(shape) and not (walks_once and self._loader.may_await)
-
-    def _retell(self) -> NoReturn:
-        self._loader.environment.handle_exception()
-
-    def _sync(self) -> jinja2.Template:
-        if self._in_sync is None:
-            self._in_sync = self._loader.environment.get_template(self.name)
-        return self._in_sync
-
-    def _async(self) -> jinja2.Template:
-        if self._in_async is None:
-            for part in self.parts:
-                self._loader.async_environment.get_template(part)
-            self._in_async = self._loader.async_environment.get_template(self.name)
-        return self._in_async
-
-    async def _fetch_async(self) -> jinja2.Template:
-        ready = self._in_async
-        return ready if ready is not None else await anyio.to_thread.run_sync(self._async)
-
-    async def _join_async(self, template: jinja2.Template, parts: AsyncIterable[str]) -> bytes:
-        try:
-            return "".join([part async for part in parts]).encode()
-        except Exception:  # noqa: BLE001 - raised anew, on the template's own lines
-            template.environment.handle_exception()
-
-    def _block(self, template: jinja2.Template, name: str, values: Mapping[str, Any]) -> Any:
-        """The block in its most derived form, with its parents' forms within reach of `super()`."""
-        context = template.new_context(dict(values))
+    def _block(self, name: str, values: Mapping[str, Any]) -> Any:
+        """Return the parts of the block in its most derived form, with its parents' forms for `super()`."""
+        context = self._compiled.new_context(dict(values))
         for parent in self._lineage[1:]:
-            for key, block in template.environment.get_template(parent).blocks.items():
+            for key, block in self._environment.get_template(parent).blocks.items():
                 context.blocks.setdefault(key, []).append(block)
         if name not in context.blocks:
             known = ", ".join(sorted(context.blocks)) or "none"
@@ -173,7 +90,7 @@ class Jinja2TemplateLoader(base.TemplateLoader):
         cache_directory: Where bytecode is kept between starts; None: nowhere.
         filters, tests: Functions to add by name, each itself or its dotted path.
         globals: Values that every template sees.
-        enable_async: False: values met inside templates are never awaited.
+        enable_async: True: calls, filters and loops in templates may await; a page takes about 1.4 times as long.
         offload_bytes: Pages that came out this large are made in a worker thread.
         options: Whatever else `jinja2.Environment` takes.
     """
@@ -182,17 +99,15 @@ class Jinja2TemplateLoader(base.TemplateLoader):
         refuse_unknown(options, (*ENGINE_OPTIONS, *OUR_OPTIONS), "Jinja2")
         self.root = Path(template_path)
         self.offload_bytes = base.take_offload_bytes(options)
-        self.may_await = bool(options.get("enable_async", True))
         is_checking = bool(options.get("auto_reload", options.get("filesystem_checks", False)))
         self._most = options.get("cache_size", 400)
         self.is_compiling_always = self._most == 0
         self._lock = threading.RLock()
         self._templates: dict[str, Jinja2Template] = {}
         self._files = WatchedFiles(self.root, is_checking=is_checking)
-        self.environment, self.async_environment = environments(
-            object_of("loader", options.get("loader")) or self._files, options, may_await=self.may_await
-        )
-        self.shipped = _shipped(self.async_environment)
+        self.environment = make_environment(resolve_object("loader", options.get("loader")) or self._files, options)
+        self._options = options
+        self._is_ready = False
 
     def load(self, name: str, parent_path: str | None = None) -> Jinja2Template:
         name = safe_name(name, parent_path)
@@ -208,9 +123,8 @@ class Jinja2TemplateLoader(base.TemplateLoader):
         with self._lock:
             self._fetched, self._templates = {}, {}
             self._files.seen.clear()
-            for environment in (self.environment, self.async_environment):
-                if environment.cache is not None:
-                    environment.cache.clear()
+            if self.environment.cache is not None:
+                self.environment.cache.clear()
 
     def parse(self, name: str) -> nodes.Template:
         """Return the tree of the template *name*."""
@@ -219,21 +133,15 @@ class Jinja2TemplateLoader(base.TemplateLoader):
         return self.environment.parse(source, name, filename)
 
     def _has_changed(self, template: Jinja2Template) -> bool:
-        """Whether a file of *template* has; any file, where its parts are chosen at run time."""
+        """Return whether a file of *template* has changed; any file, where its parts are chosen at run time."""
         seen = dict(self._files.seen)
         parts = seen if template.names is None else template.parts
         return any(seen[part].has_changed() for part in parts if part in seen)
 
-    def lineage(self, name: str) -> Iterator[str]:
-        """Give *name* and the names of its parents, as far as they are written out."""
-        current: str | None = name
-        while current is not None:
-            yield current
-            extends = next(self.parse(current).find_all(nodes.Extends), None)
-            target = None if extends is None else extends.template
-            current = target.value if isinstance(target, nodes.Const) else None
-
     def _compile(self, name: str) -> Jinja2Template:
+        if not self._is_ready:
+            keep_bytecode(self.environment, self._options)
+            self._is_ready = True
         try:
             made = Jinja2Template(self, name)
         except jinja2.TemplateSyntaxError as exc:
@@ -246,19 +154,57 @@ class Jinja2TemplateLoader(base.TemplateLoader):
         return made
 
 
-def _root(template: jinja2.Template, values: Mapping[str, Any]) -> Any:
-    return template.root_render_func(template.new_context(values if isinstance(values, dict) else dict(values)))
+@dataclass(frozen=True, slots=True)
+class _Composition:
+    """What a template consists of, read from its syntax tree and those of all templates that it names.
+
+    Attributes:
+        names: Every name that they look up; None when a part is chosen at run time.
+        parts: The names of the templates, its own included.
+        lineage: Its name and those of its parents, as far as they are written out.
+    """
+
+    names: frozenset[str] | None
+    parts: frozenset[str]
+    lineage: tuple[str, ...]
 
 
-def _shipped(environment: jinja2.Environment) -> Shipped:
-    own = (FILTERS, environment.filters), (TESTS, environment.tests)
-    return Shipped(*(frozenset(name for name in default if used.get(name) is default[name]) for default, used in own))
+def _read_composition(name: str, parse: Callable[[str], nodes.Template]) -> _Composition:
+    names: set[str] = set()
+    parents: dict[str, str] = {}
+    parts: dict[str, None] = {}
+    waiting: list[str | None] = [name]
+    is_dynamic = False
+    while waiting:
+        part = waiting.pop()
+        is_dynamic = is_dynamic or part is None
+        if part is None or part in parts:
+            continue
+        parts[part] = None
+        tree = parse(part)
+        names.update(_looked_up_names(tree))
+        waiting += [_target_of(node) for node in tree.find_all(_REFERENCES)]
+        parent = next(tree.find_all(nodes.Extends), None)
+        if parent is not None and (target := _target_of(parent)) is not None:
+            parents[part] = target
+    lineage = [name]
+    while lineage[-1] in parents and parents[lineage[-1]] not in lineage:
+        lineage.append(parents[lineage[-1]])
+    return _Composition(None if is_dynamic else frozenset(names), frozenset(parts), tuple(lineage))
 
 
-async def _each(parts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[str]:
-    if isinstance(parts, AsyncIterable):
-        async for part in parts:
-            yield part
-    else:
-        for part in parts:
-            yield part
+_REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+
+
+def _target_of(node: Any) -> str | None:
+    """Return the template that *node* names; None for one that is chosen at run time or may be missing."""
+    target = node.template
+    is_fixed = isinstance(target, nodes.Const) and not getattr(node, "ignore_missing", False)
+    return target.value if is_fixed and isinstance(target.value, str) else None
+
+
+def _looked_up_names(tree: nodes.Template) -> Iterator[str]:
+    yield from (node.name for node in tree.find_all(nodes.Name))
+    # Extensions look names up at run time: `{% trans %}` asks for these through the context.
+    if next(tree.find_all((nodes.ExtensionAttribute, nodes.ImportedName)), None) is not None:
+        yield from ("gettext", "ngettext", "pgettext")

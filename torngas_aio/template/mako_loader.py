@@ -1,4 +1,4 @@
-"""Mako behind the house's base.
+"""Mako as a template engine.
 
     file ─► mako.lookup.TemplateLookup (compiles, keeps, checks) ─► render function ─► buffer
 
@@ -27,7 +27,7 @@ from torngas_aio.template import base
 from torngas_aio.template.cooperative import SLICE_PARTS
 from torngas_aio.template.loading import FileWatch, private_directory, safe_name
 from torngas_aio.template.options import refuse_unknown
-from torngas_aio.template.values import awaited
+from torngas_aio.template.values import await_values
 
 __all__ = ["MakoTemplate", "MakoTemplateLoader"]
 
@@ -61,7 +61,7 @@ class MakoTemplate(base.Template):
         return self._make(values)
 
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
-        values = await awaited(values)
+        values = await await_values(values)
         known: set[str] = set()
         for template in self.lineage:
             if template.has_def(name):
@@ -71,7 +71,7 @@ class MakoTemplate(base.Template):
         raise ArgumentError(f"Template {self.name!r} has no block or def {name!r}; it has: {names}.")
 
     async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
-        page = await anyio.to_thread.run_sync(partial(self._make, await awaited(values)))
+        page = await anyio.to_thread.run_sync(partial(self._make, await await_values(values)))
         for part in base.parts_of(page):
             yield part
 
@@ -177,7 +177,7 @@ class MakoTemplateLoader(base.TemplateLoader):
 
 
 class _JoiningBuffer:
-    """Takes what a template writes, joined a slice at a time; see `sliced.slices_of` for what that spares."""
+    """Takes what a template writes, joined a slice at a time; see `cooperative._slices` for what that spares."""
 
     def __init__(self) -> None:
         self._whole: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Tornado's own engine behind the house's base.
+"""Tornado's own template engine.
 
     file ─► tornado.template (parses, generates Python) ─► one function ─► called with its values as globals
 
@@ -8,9 +8,8 @@ Begin with `TornadoTemplateLoader`.
 """
 
 import ast
-import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -23,19 +22,16 @@ from tornado.util import ObjectDict
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template._tornado_code import as_parts, in_short, template_line, with_await
-from torngas_aio.template.base import STREAM_BYTES
 from torngas_aio.template.cooperative import CooperativeTemplate
 from torngas_aio.template.loading import FileWatch, safe_name
 from torngas_aio.template.options import refuse_unknown
-from torngas_aio.template.values import Shape, awaited, driven
+from torngas_aio.template.values import await_values
 
 __all__ = ["TornadoTemplate", "TornadoTemplateLoader"]
 
 
 class TornadoTemplate(CooperativeTemplate, template.Template):
     """A compiled template of Tornado's language."""
-
-    _may_begin_anew = False  # what stands in it is Python, and may do anything
 
     def __init__(self, source: bytes, name: str, loader: "TornadoTemplateLoader") -> None:
         self.offload_bytes = loader.offload_bytes
@@ -57,41 +53,17 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         self._blocks: dict[str, tuple[CodeType, str]] = {}
         self._base = self._constant_names(loader)
 
-    def generate(self, **values: Any) -> bytes:
-        self._refuse_awaitables(values)
-        if self.is_sync:
-            return self._make(values)
-        return driven(self._make_async(self._execute, values), self.name)
-
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
         compiled = self._blocks.get(name)
         if compiled is None:
             compiled = self._blocks[name] = self._compile_block(name)
         code, source = compiled
-        return await self._make_async(code, await awaited(values), ObjectDict(get_source=lambda _name: source))
+        return await self._join(
+            self._call(code, await await_values(values), ObjectDict(get_source=lambda _name: source))
+        )
 
-    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
-        batch: list[bytes] = []
-        size = 0
-        async for part in _each(self._call(self._execute, await awaited(values))):
-            batch.append(part)
-            size += len(part)
-            if size >= STREAM_BYTES:
-                yield b"".join(batch)
-                batch, size = [], 0
-                await asyncio.sleep(0)
-        yield b"".join(batch)
-
-    async def _render(self, values: Mapping[str, Any], shape: Shape) -> bytes:
-        if self.is_sync:
-            return await super()._render(values, shape)
-        return await self._make_async(self._execute, values)
-
-    def _parts(self, values: Mapping[str, Any]) -> Iterator[bytes]:
-        return cast("Iterator[bytes]", self._call(self._execute, values))
-
-    async def _make_async(self, code: CodeType, values: Mapping[str, Any], source: Any = None) -> bytes:
-        return b"".join([part async for part in _each(self._call(code, values, source))])
+    def _parts(self, values: Mapping[str, Any]) -> Any:
+        return self._call(self._execute, values)
 
     def _call(self, code: CodeType, values: Mapping[str, Any], source: Any = None) -> Any:
         # PERF: a function made from the compiled body, not the whole module run again for each page.
@@ -255,12 +227,3 @@ def _function_code(module: CodeType) -> CodeType:
 def _names_in(code: CodeType) -> frozenset[str]:
     inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
     return frozenset(code.co_names).union(*map(_names_in, inner))
-
-
-async def _each(made: Iterable[Any] | AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    if isinstance(made, AsyncIterator):
-        async for part in made:
-            yield part
-    else:
-        for part in cast("Iterator[bytes]", made):
-            yield part

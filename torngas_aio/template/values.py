@@ -1,73 +1,47 @@
-"""What kind of values a page was given: is anything in them to be awaited?
+"""Awaitables among the values of a page: found, and awaited before the page is made.
 
-    coroutine, task, future      AWAITABLE        awaited before the page is made, in every engine
-    has __aiter__                ASYNC_ITERABLE   `{% for %}` of Jinja2 walks it
-    generator, cursor, map       ONE_SHOT         can be walked once only, so a page must not be begun twice
-
-The answer is kept by type: a request's ten values cost less than a microsecond. Begin with `shape_of`.
+Begin with `await_values`.
 """
 
 from collections.abc import Coroutine, Mapping
-from enum import IntFlag
-from inspect import CO_ITERABLE_COROUTINE, iscoroutine
+from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any
 
 from torngas_aio.exception import ArgumentError
 
-__all__ = ["Shape", "awaited", "driven", "shape_of", "shape_of_value"]
-
-_MAX_TYPES = 4096
+__all__ = ["await_values", "awaitable_names", "has_awaitables", "run_without_waiting"]
 
 
-class Shape(IntFlag):
-    """What a value, or any of several, asks of the one who renders it."""
-
-    PLAIN = 0
-    AWAITABLE = 1
-    ASYNC_ITERABLE = 2
-    ONE_SHOT = 4
+def has_awaitables(values: Mapping[str, Any]) -> bool:
+    """Return whether any of *values* must be awaited."""
+    return any(map(_must_await, values.values()))
 
 
-_shapes: dict[type, Shape] = {}
+def awaitable_names(values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the *values* that must be awaited."""
+    return [name for name, value in values.items() if _must_await(value)]
 
 
-def shape_of(values: Mapping[str, Any]) -> Shape:
-    """Return the shapes of all *values* together."""
-    found = 0
-    known = _shapes
-    for value in values.values():
-        shape = known.get(type(value))
-        found |= _shape_of_type(value) if shape is None else shape
-    return Shape(found) if found else Shape.PLAIN
-
-
-def shape_of_value(value: Any) -> Shape:
-    """Return the shape of one value."""
-    shape = _shapes.get(type(value))
-    return _shape_of_type(value) if shape is None else shape
-
-
-async def awaited(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *values* with what can be awaited replaced by its result, one after the other.
+async def await_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *values* with awaitables replaced by their results, awaited one after the other.
 
     When one fails, or the caller is cancelled, coroutines that were not begun are closed.
     """
-    settled = dict(values)
+    results = dict(values)
     try:
-        for name, value in settled.items():
-            if shape_of_value(value) & Shape.AWAITABLE:
-                settled[name] = await value
+        for name in awaitable_names(results):
+            results[name] = await results[name]
     except BaseException:
-        for value in settled.values():
+        for value in results.values():
             if iscoroutine(value):
                 value.close()
         raise
-    return settled
+    return results
 
 
-def driven(coroutine: Coroutine[Any, Any, bytes], name: str) -> bytes:
-    """Return what *coroutine* gives, run here and now; for code that cannot await.
+def run_without_waiting(coroutine: Coroutine[Any, Any, bytes], name: str) -> bytes:
+    """Run *coroutine*, which renders the template *name*, at once and return its result; for code that cannot await.
 
     Raises:
         ArgumentError: It has to wait for something. What it did until then is done.
@@ -83,19 +57,7 @@ def driven(coroutine: Coroutine[Any, Any, bytes], name: str) -> bytes:
     )
 
 
-def _shape_of_type(value: Any) -> Shape:
+def _must_await(value: Any) -> bool:
+    # PERF: `inspect.isawaitable` asks an ABC, which takes four times as long; only generators need it.
     kind = type(value)
-    if kind is GeneratorType:  # the same type serves plain generators and `types.coroutine`: never kept
-        is_coroutine = bool(value.gi_code.co_flags & CO_ITERABLE_COROUTINE)
-        return Shape.AWAITABLE if is_coroutine else Shape.ONE_SHOT
-    shape = Shape.PLAIN
-    if hasattr(kind, "__await__"):
-        shape = Shape.AWAITABLE
-    elif hasattr(kind, "__aiter__"):
-        shape = Shape.ASYNC_ITERABLE
-    elif hasattr(kind, "__next__"):
-        shape = Shape.ONE_SHOT
-    if len(_shapes) >= _MAX_TYPES:  # types made at run time must not pile up
-        _shapes.clear()
-    _shapes[kind] = shape
-    return shape
+    return isawaitable(value) if kind is GeneratorType else hasattr(kind, "__await__")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class Language:
     name: str
     engine: str | None
     pieces: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     is_awaiting: bool = False  # calls inside a template may be awaited
 
     def __getitem__(self, name: str) -> str:
@@ -63,8 +64,9 @@ JINJA2 = Language(
         "syntax": "<h1>\n\n{% for %}",
         "names": TORNADO["names"],
     },
-    is_awaiting=True,
 )
+
+JINJA2_ASYNC = replace(JINJA2, name="jinja2-async", options={"enable_async": True}, is_awaiting=True)
 
 MAKO = Language(
     "mako",
@@ -85,7 +87,7 @@ MAKO = Language(
 )
 
 
-@pytest.fixture(params=[TORNADO, JINJA2, MAKO], ids=lambda language: language.name)
+@pytest.fixture(params=[TORNADO, JINJA2, JINJA2_ASYNC, MAKO], ids=lambda language: language.name)
 def language(request: pytest.FixtureRequest) -> Language:
     found: Language = request.param
     return found
@@ -109,7 +111,9 @@ class FileStore:
 
     def make(self, **options: Any) -> TemplateLoader:
         """Return a new loader with *options*."""
-        return create_loader({"template_engine": self.language.engine, **options}, str(self.path))
+        return create_loader(
+            {"template_engine": self.language.engine, **self.language.options, **options}, str(self.path)
+        )
 
     @property
     def loader(self) -> TemplateLoader:

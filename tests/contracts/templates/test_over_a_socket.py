@@ -38,7 +38,8 @@ class Client:
         headers = options.pop("headers", {})
         middlewares = options.pop("middlewares", ())
         warm = options.pop("warm", lambda application: None)
-        config = {"template_engine": self.folder.language.engine, **self.folder.options}
+        language = self.folder.language
+        config = {"template_engine": language.engine, **language.options, **self.folder.options}
         with settings.override(TEMPLATE_CONFIG=config, **self.values):
             application = Application(
                 [(r"/", handler, None, "home"), (r"/blue", handler)],
@@ -151,7 +152,7 @@ async def test_a_ui_module_renders_its_own_template(client: Client, language: La
             return self.render_string("part.html", value=name).decode()
 
     call = {"tornado": "{% module Greeting('<x>') %}", "jinja2": "{{ modules.Greeting('<x>') }}"}
-    client.folder.write("page.html", call.get(language.name, "${modules.Greeting('<x>')}"))
+    client.folder.write("page.html", call.get(language.name.partition("-")[0], "${modules.Greeting('<x>')}"))
     client.folder.write("part.html", "<i>" + language["value"] + "</i>")
     assert (await client.get(ui_modules={"Greeting": Greeting}, warm=client.load_part)).text == "<i>&lt;x&gt;</i>"
 

@@ -1,1 +1,0 @@
-"""Jinja2: the environment, what templates may do, and which of them need `await`."""
