@@ -94,6 +94,9 @@ RATE_LIMIT: dict[str, Any] = {}
 CHANNELS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.channels.memory.MemoryChannels"}}
 """Messages between processes, by alias: BACKEND, LOCATION, OPTIONS (`torngas_aio.channels.base.BaseChannels`)."""
 
+AUTH: dict[str, Any] = {}
+"""Login and permissions, over the defaults in `torngas_aio.auth.users.AUTH_DEFAULTS`."""
+
 OPENAPI: dict[str, Any] = {}
 """The OpenAPI document: `title`, `version`, `description`; `path` (/-/openapi.json), where it is answered with DEBUG or
 `public` True; `guard`, the dotted path of an `async def` that gets the handler and says who sees guarded operations."""

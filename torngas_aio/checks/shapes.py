@@ -160,6 +160,7 @@ SHAPES: dict[str, Check] = {
     "CORS": mapping,
     "RATE_LIMIT": mapping,
     "OPENAPI": mapping,
+    "AUTH": mapping,
     "CHANNELS": mapping,
     "INSTALLED_APPS": sequence_of(text),
     "MIDDLEWARE_CLASSES": sequence_of(dotted),

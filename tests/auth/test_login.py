@@ -1,0 +1,316 @@
+"""Login, guards and tokens over a socket."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from tornado.httpclient import HTTPClientError
+
+from torngas_aio import ApiHandler, Application, WebHandler, WebSocketHandler
+from torngas_aio.auth import (
+    BearerToken,
+    JWTBearer,
+    LoginMixIn,
+    LoginRequired,
+    PermissionRequired,
+    login_required,
+    permission_required,
+)
+from torngas_aio.exception import ConfigError
+from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+
+SECRET = "for these tests only, of sixty-four characters and some more of them"
+USERS = {"7": SimpleNamespace(id=7, name="ann", permissions={"edit"}), "8": SimpleNamespace(id=8, name="bob")}
+loads: list[str] = []
+
+
+async def load_user(key: str) -> Any:
+    loads.append(key)
+    return USERS.get(key)
+
+
+async def only_bob(user: Any, permission: str) -> bool:
+    return bool(user.name == "bob")
+
+
+class Login(LoginMixIn, WebHandler):
+    async def post(self, key: str) -> None:
+        await self.login(USERS[key])
+        self.write({"name": self.current_user.name})
+
+    async def delete(self, key: str) -> None:
+        self.logout()
+
+
+class Page(WebHandler):
+    async def get(self) -> None:
+        user = self.current_user
+        self.session.setdefault("seen", 0)
+        self.session.incr("seen")
+        self.write({"name": user and user.name, "seen": self.session["seen"]})
+
+    async def post(self) -> None:
+        self.write("changed")
+
+
+class Api(ApiHandler):
+    async def get(self) -> Any:
+        user = self.current_user
+        return {"user": dict(user) if isinstance(user, Mapping) else user and user.name}
+
+
+class Partly(ApiHandler):
+    async def get(self) -> Any:
+        return "open"
+
+    @login_required
+    async def post(self) -> Any:
+        return "in"
+
+    @permission_required("edit")
+    async def put(self) -> Any:
+        return "edited"
+
+
+class Socket(WebSocketHandler):
+    async def open(self) -> None:
+        await self.write_message(self.current_user.name)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Nothing."""
+
+
+class Token(BearerToken):
+    async def load_user(self, token: str, handler: Any) -> Any:
+        return USERS.get(token)
+
+
+class Signed(JWTBearer):
+    algorithms = ("HS256",)
+    key = SECRET
+    audience = "us"
+    issuer = "them"
+
+
+class Published(JWTBearer):
+    algorithms = ("RS256",)
+    jwks_url = "http://127.0.0.1:9/keys"
+
+
+RULES: list[Any] = [
+    (r"/login/(\d+)", Login, {}, "login"),
+    (r"/open", Page, {}, "open"),
+    (r"/page", Page, {}, "page"),
+    (r"/edit", Page, {}, "edit"),
+    (r"/api", Api, {}, "api"),
+    (r"/partly", Partly, {}, "partly"),
+    (r"/socket", Socket, {}, "socket"),
+    (r"/token", Api, {}, "token"),
+    (r"/jwt", Api, {}, "jwt"),
+    (r"/published", Api, {}, "published"),
+]
+MODULES: dict[str, list[Any]] = {
+    "page": [LoginRequired],
+    "api": ["torngas_aio.auth.LoginRequired"],
+    "socket": [LoginRequired],
+    "edit": [PermissionRequired("edit")],
+    "token": [Token],
+    "jwt": [Signed],
+    "published": [Published],
+}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[TestClient]:
+    loads.clear()
+    with settings.override(
+        AUTH={"load_user": f"{__name__}.load_user"},
+        SESSION={**settings.SESSION, "secret_key": SECRET},
+        TORNADO_CONF={"cookie_secret": SECRET},
+    ):
+        middlewares = [
+            "torngas_aio.middleware.session.SessionMiddleware",
+            "torngas_aio.auth.AuthMiddleware",
+            HttpModuleMiddleware((), MODULES),
+        ]
+        async with TestClient(Application(RULES, middlewares=middlewares)) as client:
+            yield client
+
+
+async def test_login_and_logout(client: TestClient) -> None:
+    assert (await client.get("/open")).json() == {"name": None, "seen": 1}
+    before = dict(client.cookies)
+    assert (await client.post("/login/7")).json() == {"name": "ann"}
+    assert dict(client.cookies) != before  # a new id
+    assert (await client.get("/open")).json() == {"name": "ann", "seen": 2}
+    assert loads == ["7"]
+    await client.delete("/login/7")
+    assert (await client.get("/open")).json() == {"name": None, "seen": 1}
+
+
+async def test_another_user_gets_nothing_of_the_one_before(client: TestClient) -> None:
+    await client.post("/login/7")
+    await client.get("/open")
+    await client.post("/login/8")
+    assert (await client.get("/open")).json() == {"name": "bob", "seen": 1}
+
+
+async def test_a_user_who_is_no_more_is_logged_out(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.post("/login/8")
+    monkeypatch.delitem(USERS, "8")
+    assert (await client.get("/open")).json()["name"] is None
+    assert (await client.get("/page", follow_redirects=False)).status_code == 302
+
+
+async def test_a_guarded_page_redirects_and_others_are_401(client: TestClient) -> None:
+    page = await client.get("/page?x=//evil", follow_redirects=False)
+    assert page.status_code == 302
+    assert page.headers["location"] == "/login?next=%2Fpage%3Fx%3D%2F%2Fevil"
+    assert (await client.post("/page")).status_code == 401
+    api = await client.get("/api")
+    assert (api.status_code, api.json()["detail"]) == (401, "Log in first.")
+    await client.post("/login/7")
+    assert (await client.get("/page")).json()["name"] == "ann"
+    assert (await client.get("/api")).json() == {"user": "ann"}
+
+
+async def test_permissions(client: TestClient) -> None:
+    assert (await client.get("/edit", follow_redirects=False)).status_code == 302
+    await client.post("/login/8")
+    assert (await client.get("/edit")).status_code == 403
+    await client.post("/login/7")
+    assert (await client.get("/edit")).status_code == 200
+    with settings.override(AUTH={**settings.AUTH, "has_permission": f"{__name__}.only_bob"}):
+        assert (await client.get("/edit")).status_code == 403
+
+
+async def test_decorators_guard_single_methods(client: TestClient) -> None:
+    assert (await client.get("/partly")).json() == "open"
+    assert (await client.post("/partly")).status_code == 401
+    await client.post("/login/8")
+    assert (await client.post("/partly")).json() == "in"
+    assert (await client.put("/partly")).status_code == 403
+    await client.post("/login/7")
+    assert (await client.put("/partly")).json() == "edited"
+
+
+async def test_a_socket_is_guarded(client: TestClient) -> None:
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert (await client.get("/socket", headers=headers)).status_code == 401
+    await client.post("/login/7")
+    async with client.websocket("/socket") as socket:
+        assert await socket.receive_text() == "ann"
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "told"),
+    [
+        (None, 401, "Bearer"),
+        ("Bearer 7", 200, None),
+        ("bearer  7", 200, None),
+        ("Bearer 9", 401, 'Bearer error="invalid_token"'),
+        ("Basic Nzo3", 401, 'Bearer error="invalid_request"'),
+        ("Bearer", 401, 'Bearer error="invalid_request"'),
+        ("Bearer a b", 401, 'Bearer error="invalid_request"'),
+        ("Bearer " + "x" * 9000, 401, 'Bearer error="invalid_request"'),
+    ],
+)
+async def test_bearer_tokens(client: TestClient, given: str | None, status: int, told: str | None) -> None:
+    answer = await client.get("/token", headers={} if given is None else {"Authorization": given})
+    assert answer.status_code == status
+    assert answer.headers.get("www-authenticate") == told
+
+
+def token(key: Any = SECRET, algorithm: str = "HS256", headers: Any = None, **claims: Any) -> str:
+    claims = {"sub": "7", "aud": "us", "iss": "them", "exp": time.time() + 60, **claims}
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(claims, key, algorithm, headers=headers)
+
+
+KEY = rsa.generate_private_key(65537, 2048)
+OTHER = rsa.generate_private_key(65537, 2048)
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (token(), 200),
+        (token(exp=time.time() - 60), 401),
+        (token(exp=None), 401),
+        (token(aud="others"), 401),
+        (token(aud=None), 401),
+        (token(iss="others"), 401),
+        (token(nbf=time.time() + 600), 401),
+        (token("x" * 40), 401),
+        (token(SECRET, "HS512"), 401),
+        (token(None, "none"), 401),
+        (token()[:-2], 401),
+        ("a.b.c", 401),
+        ("..", 401),
+    ],
+    ids=range(13),
+)
+async def test_signed_tokens(client: TestClient, given: str, status: int) -> None:
+    answer = await client.get("/jwt", headers={"Authorization": f"Bearer {given}"})
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["user"]["sub"] == "7"
+
+
+async def test_published_keys_are_fetched_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetches: list[str] = []
+    jwk = {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key())), "kid": "a"}
+    answers: list[Any] = [HTTPClientError(500), {"keys": [jwk]}]
+
+    async def fetch(self: Any, url: str, **options: Any) -> Any:
+        fetches.append(url)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(body=json.dumps(answer).encode())
+
+    monkeypatch.setattr("tornado.httpclient.AsyncHTTPClient.fetch", fetch)
+
+    async def ask(key: Any, kid: str | None, algorithm: str = "RS256") -> int:
+        given = token(key, algorithm, {"kid": kid} if kid else None, aud=None)
+        answer = await client.get("/published", headers={"Authorization": f"Bearer {given}"})
+        return answer.status_code
+
+    assert await ask(KEY, "a") == 503  # they cannot be read
+    assert await ask(KEY, "a") == 200
+    assert await ask(OTHER, "a") == 401
+    assert await ask(KEY, "b") == 401
+    assert await ask(KEY, None) == 401
+    assert await ask("x" * 40, "a", "HS256") == 401
+    assert fetches == ["http://127.0.0.1:9/keys"] * 2
+
+
+class NoAlgorithm(JWTBearer):
+    key = SECRET
+
+
+class Unsigned(JWTBearer):
+    algorithms = ("none",)
+    key = SECRET
+
+
+class NoKey(JWTBearer):
+    algorithms = ("HS256",)
+
+
+@pytest.mark.parametrize("module", [NoAlgorithm, Unsigned, NoKey, PermissionRequired])
+def test_a_guard_that_cannot_guard_is_told_at_start(module: Any) -> None:
+    with pytest.raises(ConfigError, match=module.__name__):
+        Application([(r"/", Page)], middlewares=[HttpModuleMiddleware([module], {})])

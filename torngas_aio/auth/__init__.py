@@ -1,0 +1,53 @@
+"""Login, passwords and permissions. Extra `auth`.
+
+passwords.py    argon2 hashes, made in a bounded number of threads
+users.py        AUTH: how a user is loaded, and what it may do
+middleware.py   AuthMiddleware: `handler.current_user` of the session's user
+login.py        LoginMixIn: `await self.login(user)`, `self.logout()`
+guards.py       HTTP modules: LoginRequired, PermissionRequired, BearerToken, JWTBearer
+decorators.py   the same for single methods: login_required, permission_required
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torngas_aio.auth.decorators import login_required, permission_required
+    from torngas_aio.auth.guards import BearerToken, JWTBearer, LoginRequired, PermissionRequired
+    from torngas_aio.auth.login import LoginMixIn
+    from torngas_aio.auth.middleware import AuthMiddleware
+    from torngas_aio.auth.passwords import check_password, hash_password, needs_rehash
+
+_PLACES = {
+    "AuthMiddleware": "middleware",
+    "BearerToken": "guards",
+    "JWTBearer": "guards",
+    "LoginMixIn": "login",
+    "LoginRequired": "guards",
+    "PermissionRequired": "guards",
+    "check_password": "passwords",
+    "hash_password": "passwords",
+    "login_required": "decorators",
+    "needs_rehash": "passwords",
+    "permission_required": "decorators",
+}
+
+__all__ = [
+    "AuthMiddleware",
+    "BearerToken",
+    "JWTBearer",
+    "LoginMixIn",
+    "LoginRequired",
+    "PermissionRequired",
+    "check_password",
+    "hash_password",
+    "login_required",
+    "needs_rehash",
+    "permission_required",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

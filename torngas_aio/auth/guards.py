@@ -1,0 +1,217 @@
+"""HTTP modules that let only some requests pass, route by route, WebSocket handshakes too.
+
+    LoginRequired                       pages are redirected to the login, programs get 401
+    PermissionRequired("task.edit")     and 403 for users without it
+    BearerToken, JWTBearer              a token in `Authorization: Bearer`
+
+    ROUTE_MODULES = {"^/admin/": ["torngas_aio.auth.LoginRequired"], "Edit": [PermissionRequired("task.edit")]}
+
+Begin with `LoginRequired`.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+
+from torngas_aio import _json
+from torngas_aio.auth.users import has_permission, login_url
+from torngas_aio.exception import ConfigError, HTTPError, Unavailable
+from torngas_aio.handler import ApiHandler, WebSocketHandler
+from torngas_aio.httpmodule.base import BaseHttpModule, Clear
+
+__all__ = ["BearerToken", "JWTBearer", "LoginRequired", "PermissionRequired", "check_login", "check_permission"]
+
+_TOKEN = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
+MAX_TOKEN_LENGTH = 8192
+
+
+async def check_login(handler: Any) -> bool:
+    """Return whether somebody is logged in; else redirect a page to the login.
+
+    Raises:
+        HTTPError: 401: nobody is, and the handler answers programs, sockets, or a method other than GET and HEAD.
+        CacheUnavailable: Whether somebody is cannot be known: the session's store is down.
+    """
+    if handler.current_user is not None:
+        return True
+    if getattr(handler, "uses_session", False) and hasattr(type(handler), "session"):
+        _ = handler.session  # raises when its store is down
+    is_page = handler.request.method in {"GET", "HEAD"} and not isinstance(handler, ApiHandler | WebSocketHandler)
+    if not is_page:
+        raise HTTPError(401, "Log in first.")
+    handler.redirect(f"{login_url()}?{urlencode({'next': handler.request.uri})}")
+    return False
+
+
+async def check_permission(handler: Any, permission: str) -> bool:
+    """Return whether the user has *permission*; as `check_login` where nobody is logged in.
+
+    Raises:
+        HTTPError: 401 as `check_login`; 403: the user does not have it.
+    """
+    if not await check_login(handler):
+        return False
+    if not await has_permission(handler.current_user, permission):
+        raise HTTPError(403, "You may not do this.")
+    return True
+
+
+class LoginRequired(BaseHttpModule):
+    """Lets requests of users pass who are logged in."""
+
+    before_body = True
+    depends_on = ("torngas_aio.auth.middleware.AuthMiddleware",)
+    openapi_responses: ClassVar[Mapping[int, str]] = {401: "Nobody is logged in."}
+    openapi_security: ClassVar[Mapping[str, Any]] = {
+        "session": {"type": "apiKey", "in": "cookie", "name": "the session's cookie"}
+    }
+
+    async def begin_request(self, handler: Any, clear: Clear) -> bool:
+        return not await check_login(handler)
+
+
+class PermissionRequired(LoginRequired):
+    """Lets requests of users pass who have a permission.
+
+    `PermissionRequired("task.edit")` makes a class for ROUTE_MODULES; a subclass with `permission` does the same.
+    """
+
+    permission = ""
+    openapi_responses: ClassVar[Mapping[int, str]] = {
+        **LoginRequired.openapi_responses,
+        403: "The user does not have the permission.",
+    }
+
+    def __new__(cls, permission: str = "") -> Any:
+        if permission:
+            return type(f"{cls.__name__}_{permission}", (cls,), {"permission": permission})
+        if not cls.permission:
+            raise ConfigError("PermissionRequired names no permission: write PermissionRequired('task.edit').")
+        return super().__new__(cls)
+
+    async def begin_request(self, handler: Any, clear: Clear) -> bool:
+        return not await check_permission(handler, self.permission)
+
+
+class BearerToken(BaseHttpModule):
+    """Lets requests with a valid token in `Authorization: Bearer` pass; what `load_user` returns is the user."""
+
+    before_body = True
+    openapi_responses: ClassVar[Mapping[int, str]] = {401: "There is no valid token."}
+    openapi_security: ClassVar[Mapping[str, Any]] = {"bearer": {"type": "http", "scheme": "bearer"}}
+
+    async def load_user(self, token: str, handler: Any) -> Any:
+        """Return the user of *token*, None for a token that is not valid. Override it."""
+        raise NotImplementedError
+
+    async def begin_request(self, handler: Any, clear: Clear) -> None:
+        given = handler.request.headers.get("Authorization", "")
+        match = _TOKEN.fullmatch(given) if len(given) <= MAX_TOKEN_LENGTH else None
+        if match is None:
+            raise _refusal("" if not given else ' error="invalid_request"')
+        user = await self.load_user(match[1], handler)
+        if user is None:
+            raise _refusal(' error="invalid_token"')
+        handler.current_user = user
+
+
+class JWTBearer(BearerToken):
+    """A bearer token that is a signed JWT (PyJWT); a subclass names keys and algorithms.
+
+    Attributes:
+        algorithms: Those that are taken, such as ("RS256",); the token's own word never counts.
+        key: The secret of at least 32 bytes, or the public key as PEM.
+        jwks_url: Where the keys are published, in place of `key`; fetched once an hour, and for an unknown key id at
+            most once a minute.
+        audience: The token's `aud` must name it.
+        issuer: The token's `iss` must be it.
+        leeway: Seconds that clocks may differ.
+
+    Raises:
+        ConfigError: There is no algorithm, or neither a key nor a `jwks_url`.
+    """
+
+    algorithms: Sequence[str] = ()
+    key: str | bytes = ""
+    jwks_url = ""
+    audience: str | None = None
+    issuer: str | None = None
+    leeway = 10.0
+    openapi_security: ClassVar[Mapping[str, Any]] = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+
+    _HOUR, _MINUTE = 3600.0, 60.0
+
+    def __init__(self) -> None:
+        faults = []
+        if not self.algorithms or any(each.lower() == "none" for each in self.algorithms):
+            faults.append(f"{type(self).__qualname__}.algorithms: name those that are taken, such as ('RS256',).")
+        if bool(self.key) == bool(self.jwks_url):
+            faults.append(f"{type(self).__qualname__}: write either `key` or `jwks_url`.")
+        ConfigError.gather(faults, code="TGA303")
+        self._keys: dict[str, Any] = {}
+        self._fetched_at = float("-inf")
+        self._fetching: asyncio.Lock | None = None
+
+    async def load_claims(self, claims: Mapping[str, Any], handler: Any) -> Any:
+        """Return the user of the token's *claims*; by default the claims themselves."""
+        return claims
+
+    async def load_user(self, token: str, handler: Any) -> Any:
+        import jwt
+
+        try:
+            key = self.key or await self._key_for(jwt.get_unverified_header(token))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=list(self.algorithms),
+                audience=self.audience,
+                issuer=self.issuer,
+                leeway=self.leeway,
+                options={"require": ["exp"], "verify_aud": self.audience is not None},
+            )
+        except jwt.PyJWTError:
+            return None
+        return await self.load_claims(claims, handler)
+
+    async def _key_for(self, header: Mapping[str, Any]) -> Any:
+        import jwt
+
+        name = str(header.get("kid", ""))
+        age = time.monotonic() - self._fetched_at
+        if age > self._HOUR or (name not in self._keys and age > self._MINUTE):
+            await self._fetch()
+        if name not in self._keys:
+            raise jwt.InvalidKeyError(f"There is no key {name!r}.")
+        return self._keys[name]
+
+    async def _fetch(self) -> None:
+        """Read the published keys; one request at a time, and those who waited for it make none of their own."""
+        import jwt
+
+        self._fetching = self._fetching or asyncio.Lock()
+        before = self._fetched_at
+        async with self._fetching:
+            if self._fetched_at != before:
+                return
+            try:
+                response = await AsyncHTTPClient().fetch(self.jwks_url, request_timeout=5, follow_redirects=False)
+                found = jwt.PyJWKSet.from_dict(_json.parse_json(response.body)).keys
+            except (OSError, HTTPClientError, ValueError, jwt.PyJWTError) as exc:
+                if self._keys:  # those of an hour ago are better than none
+                    self._fetched_at = time.monotonic() - self._HOUR + self._MINUTE
+                    return
+                raise Unavailable(f"The keys of {self.jwks_url} cannot be read: {exc}") from exc
+            self._keys = {str(each.key_id): each.key for each in found if each.key_id}
+            self._fetched_at = time.monotonic()
+
+
+def _refusal(reason: str) -> HTTPError:
+    return HTTPError(401, "There is no valid token.", headers={"WWW-Authenticate": f"Bearer{reason}"})

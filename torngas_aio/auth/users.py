@@ -1,0 +1,59 @@
+"""AUTH: how the user of a session is loaded, and what a user may do. Begin with `load_user`."""
+
+import inspect
+from typing import Any
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import ConfigError
+from torngas_aio.settings_manager import settings
+
+__all__ = ["AUTH_DEFAULTS", "has_permission", "key_of", "load_user", "login_url"]
+
+AUTH_DEFAULTS: dict[str, Any] = {
+    "load_user": None,  # dotted path of an `async def load_user(key: str)`; None for a user who is no more
+    "key": "id",  # the attribute of a user that the session keeps, and that `load_user` gets as text
+    "login_url": "/login",
+    "has_permission": None,  # dotted path of `has_permission(user, permission)`, plain or async
+}
+
+
+def _option(name: str) -> Any:
+    return {**AUTH_DEFAULTS, **settings.AUTH}[name]
+
+
+async def load_user(key: str) -> Any:
+    """Return the user with *key*, None where there is none.
+
+    Raises:
+        ConfigError: AUTH['load_user'] names no function.
+    """
+    path = _option("load_user")
+    if path is None:
+        raise ConfigError("AUTH['load_user'] is not set. Name an `async def load_user(key)`.", code="TGA304")
+    return await _function(path, "load_user")(key)
+
+
+async def has_permission(user: Any, permission: str) -> bool:
+    """Return whether *user* has *permission*, as AUTH['has_permission'] says; by default: is in `user.permissions`."""
+    path = _option("has_permission")
+    if path is None:
+        return permission in getattr(user, "permissions", ())
+    found = _function(path, "has_permission")(user, permission)
+    return bool(await found if inspect.isawaitable(found) else found)
+
+
+def key_of(user: Any) -> str:
+    """Return the key that a session keeps for *user*."""
+    return str(getattr(user, _option("key")))
+
+
+def login_url() -> str:
+    """Return the address of the login page."""
+    return str(_option("login_url"))
+
+
+def _function(path: Any, name: str) -> Any:
+    try:
+        return import_object(path) if isinstance(path, str) else path
+    except ImportError as exc:
+        raise ConfigError(f"AUTH[{name!r}] = {path!r}: {exc}", code="TGA304") from exc
