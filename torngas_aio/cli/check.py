@@ -1,6 +1,6 @@
 """`torngas-aio check`: what is wrong with the project, all at once.
 
-    faults     it does not start, or a route never works        status 1
+    faults     it does not start, a route never works, an `await` is forgotten        status 1
     cautions   it runs, but hardly as meant                     status 0
     --deploy   cautions about what is open to other machines, too
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
+from torngas_aio.cli.awaits import unawaited_faults, zero_timeouts
 from torngas_aio.cli.inspection import handler_name, is_foreign
 from torngas_aio.cli.project import add_settings_option, load_server
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
@@ -31,7 +32,7 @@ DATABASE_SECONDS = 5.0
 
 
 class Check:
-    """Check settings, URLs, handlers, hooks, modules and migrations without serving.
+    """Check settings, URLs, handlers, hooks, modules, migrations and forgotten awaits without serving.
 
     Every fault is listed, and the status is 1 if there is one.
     """
@@ -45,17 +46,20 @@ class Check:
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Print what was found."""
+        forgotten = unawaited_faults(Path.cwd())
         try:
             server = load_server(arguments.settings)
+            ConfigError.gather(forgotten, code="TGA710")
         except ConfigError as exc:
-            for fault in exc.faults:
+            faults = [*exc.faults, *(fault for fault in forgotten if fault not in exc.faults)]
+            for fault in faults:
                 sys.stderr.write(f"fault: {coded_fault(fault)}\n")
-            sys.stderr.write(f"{_counted(len(exc.faults), 'fault')}.\n")
+            sys.stderr.write(f"{_counted(len(faults), 'fault')}.\n")
             return 1
         application = server.application
         assert application is not None
         found = [*server.cautions, *cautions(settings, arguments.workers), *_route_cautions(application)]
-        found += _migration_cautions()
+        found += [*_migration_cautions(), *zero_timeouts(Path.cwd())]
         if arguments.deploy:
             found += deploy_cautions(settings)
         found = list(dict.fromkeys(found))

@@ -1,0 +1,287 @@
+"""Forgotten awaits in the project's files, found by reading them: nothing is imported or run.
+
+    names      of a file: caches, databases, signals, coroutine functions; its own, and imported ones of the project
+    calls      of what must be awaited, under none of `await`, an argument, an assignment, a return
+    forms      a statement, a condition, `or`, `in`, an operand, a loop, a plain `with`
+
+A call is reported where its object is known for sure. Begin with `unawaited_faults`.
+"""
+
+import ast
+import inspect
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from torngas_aio._importing import import_object
+from torngas_aio.exception import Fault
+
+__all__ = ["project_files", "unawaited_faults", "zero_timeouts"]
+
+SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
+MAX_BYTES = 1_000_000
+"""Larger files are made by programs."""
+
+CLASSES = {
+    "cache": "torngas_aio.cache.backends.base.BaseCache",
+    "database": "torngas_aio.db.basedb.Database",
+    "signal": "torngas_aio.dispatch.Signal",
+    "query": "torngas_aio.db.dbalchemy.Query",
+    "db session": "torngas_aio.db.dbalchemy.DbSession",
+    "connection": "torngas_aio.db.dbalchemy.DbConnection",
+    "handler": "torngas_aio.handler.BaseHandler",
+    "session": "torngas_aio.session.Session",
+}
+"""Kind of object: its class, whose coroutine methods must be awaited."""
+
+FURTHER = {
+    "database": {"query", "select", "where", "insert", "multiple_insert", "update", "delete"},
+    "query": {"all"},
+    "handler": {"render_string"},
+}
+"""Methods that are awaited and no `async def`."""
+
+OPENED = {"database": {"transaction"}, "cache": {"lock"}, "connection": {"session_scope"}, "db session": {"begin"}}
+"""Methods whose result `async with` opens."""
+
+IMPORTED = {
+    "torngas_aio.cache": {"cache": "cache", "caches": "caches"},
+    "torngas_aio.db.basedb": {"database": "makes database"},
+    "torngas_aio.dispatch": {"Signal": "makes signal"},
+    "torngas_aio.signal": {
+        "Signal": "makes signal", "call_started": "signal", "handler_started": "signal", "handler_render": "signal",
+        "handler_response": "signal", "call_finished": "signal",
+    },
+    "torngas_aio.db.dbalchemy": {"session_scope": "opens db session", "Connector": "connector"},
+    "torngas_aio": {"session_scope": "opens db session", "project": "opens project", "close": "coroutine function"},
+}  # fmt: skip
+Names = dict[str, str]
+
+
+def unawaited_faults(folder: Path) -> list[Fault]:
+    """Return a fault for each call in the Python files under *folder* whose result was to be awaited."""
+    files = {path: tree for path in project_files(folder) if (tree := _parsed(path)) is not None}
+    modules = {_module_of(path, folder): _Module(tree) for path, tree in files.items()}
+    for module in modules.values():
+        module.link(modules)
+    found = []
+    for path, module in zip(files, modules.values(), strict=True):
+        for line, text in module.faults():
+            found.append(Fault(f"{path.relative_to(folder)}:{line}: {text}", code="TGA710"))
+    return found
+
+
+def zero_timeouts(folder: Path) -> list[str]:
+    """Return a sentence for each `timeout=0` that a cache is given under *folder*: torngas 1.8 took it otherwise."""
+    found = []
+    for path in project_files(folder):
+        for node in ast.walk(_parsed(path) or ast.Module([], [])):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                given = [key.value for key in node.keywords if key.arg == "timeout"]
+                has_cache = "cache" in ast.unparse(node.func.value)
+                if has_cache and any(isinstance(each, ast.Constant) and each.value == 0 for each in given):
+                    place = f"{path.relative_to(folder)}:{node.lineno}"
+                    found.append(f"{place}: timeout=0 expires at once; None keeps a value for ever.")
+    return found
+
+
+def project_files(folder: Path) -> Iterator[Path]:
+    """Yield the Python files under *folder*, in order; links, hidden folders and installed packages are left out."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or path.name.startswith(".") or path.name in SKIPPED:
+            continue
+        if path.is_dir():
+            if not (path / "pyvenv.cfg").exists():
+                yield from project_files(path)
+        elif path.suffix == ".py" and path.stat().st_size <= MAX_BYTES:
+            yield path
+
+
+def _parsed(path: Path) -> ast.Module | None:
+    try:
+        with tokenize.open(path) as file:
+            return ast.parse(file.read())
+    except (SyntaxError, ValueError, OSError, RecursionError):  # importing it tells, if it is ever imported
+        return None
+
+
+def _module_of(path: Path, folder: Path) -> str:
+    parts = path.relative_to(folder).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+@cache
+def _awaited(kind: str) -> frozenset[str]:
+    """The methods of *kind* that must be awaited."""
+    try:
+        owner: Any = import_object(CLASSES[kind])
+    except ImportError:  # SQLAlchemy is not installed, so nothing of it can be used
+        return frozenset()
+    names = {name for name in dir(owner) if name[:1] != "_" and inspect.iscoroutinefunction(_static(owner, name))}
+    return frozenset(names | FURTHER.get(kind, set()))
+
+
+def _static(owner: Any, name: str) -> Any:
+    found = inspect.getattr_static(owner, name)
+    return getattr(found, "__func__", found)
+
+
+@dataclass
+class _Module:
+    """One file: what its names stand for, and its faults."""
+
+    tree: ast.Module
+    names: Names = field(default_factory=dict)
+    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for node in ast.walk(self.tree):
+            for child in ast.iter_child_nodes(node):
+                self.parents[child] = node
+            if isinstance(node, ast.ImportFrom):
+                known = IMPORTED.get(node.module or "", {})
+                self.names |= {a.asname or a.name: known[a.name] for a in node.names if a.name in known}
+        self._take_definitions(self.tree.body, self.names)
+
+    def link(self, modules: Mapping[str, "_Module"]) -> None:
+        """Add what the file imports from others of the project."""
+        for node in ast.walk(self.tree):
+            other = modules.get(node.module or "") if isinstance(node, ast.ImportFrom) and not node.level else None
+            if other is not None:
+                names = {a.asname or a.name: other.names.get(a.name) for a in node.names}  # type: ignore[attr-defined]
+                self.names |= {name: kind for name, kind in names.items() if kind}
+
+    def faults(self) -> Iterator[tuple[int, str]]:
+        """Yield line and sentence of each fault."""
+        yield from sorted(set(self._walk(self.tree, self.names, {})))
+
+    def _take_definitions(self, body: Iterable[ast.stmt], names: Names) -> None:
+        for node in body:
+            if isinstance(node, ast.AsyncFunctionDef) and not _is_wrapped(node):
+                names[node.name] = "coroutine function"
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.pop(node.name, None)
+            elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                kind = self._kind_of(node.value, names, {})
+                if kind in CLASSES:
+                    names[node.targets[0].id] = kind
+                else:
+                    names.pop(node.targets[0].id, None)
+
+    def _walk(self, node: ast.AST, names: Names, own: Names) -> Iterator[tuple[int, str]]:
+        """Go through *node*, in which *names* are known, and *own* of `self`."""
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                methods: Names = {}
+                self._take_definitions(child.body, methods)
+                yield from self._walk(child, names, {"": "handler" if _is_handler(child) else "", **methods})
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                yield from self._walk(child, self._inner(child, names), own)
+            else:
+                yield from self._told(child, names, own)
+                yield from self._walk(child, names, own)
+
+    def _inner(self, function: Any, names: Names) -> Names:
+        """The names within *function*: its arguments and variables hide those around it."""
+        arguments = function.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        hidden = {each.arg for each in every if each is not None}
+        body = [] if isinstance(function, ast.Lambda) else list(function.body)
+        nodes = [node for statement in body for node in ast.walk(statement)]
+        hidden |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        inner = {name: kind for name, kind in names.items() if name not in hidden}
+        self._take_definitions(body, inner)
+        for node in nodes:
+            for item in node.items if isinstance(node, ast.AsyncWith) else ():
+                opened = self._kind_of(item.context_expr, inner, {})
+                if isinstance(item.optional_vars, ast.Name) and opened.startswith("opened "):
+                    inner[item.optional_vars.id] = opened.removeprefix("opened ")
+        return inner
+
+    def _told(self, node: ast.AST, names: Names, own: Names) -> Iterator[tuple[int, str]]:
+        if isinstance(node, ast.Call) and self._kind_of(node, names, own) == "awaited" and self._is_used(node):
+            yield node.lineno, f"`{_short(node)}` is not awaited. Write `await {_short(node)}`."
+        elif isinstance(node, ast.Compare):
+            for operator, right in zip(node.ops, node.comparators, strict=True):
+                if isinstance(operator, ast.In | ast.NotIn) and self._kind_of(right, names, own) == "cache":
+                    key = _short(node.left)
+                    yield node.lineno, f"`{_short(node)}` does not ask the cache. Write `await cache.has_key({key})`."
+        elif isinstance(node, ast.With):
+            for item in node.items:
+                if self._kind_of(item.context_expr, names, own).startswith("opened "):
+                    yield node.lineno, f"`with {_short(item.context_expr)}` cannot wait. Write `async with`."
+
+    def _is_used(self, call: ast.Call) -> bool:
+        """Whether *call* stands where its result is dropped or taken for the value."""
+        parent = self.parents[call]
+        if isinstance(parent, ast.Expr | ast.BoolOp | ast.UnaryOp | ast.BinOp | ast.Compare | ast.Assert):
+            return True
+        if isinstance(parent, ast.FormattedValue | ast.Starred):
+            return True
+        if isinstance(parent, ast.If | ast.While | ast.IfExp):
+            return parent.test is call
+        if isinstance(parent, ast.For | ast.comprehension):
+            return parent.iter is call and not getattr(parent, "is_async", 0)
+        return isinstance(parent, ast.Subscript | ast.Attribute) and parent.value is call
+
+    def _kind_of(self, node: ast.AST, names: Names, own: Names) -> str:  # noqa: PLR0911  one for each kind of node
+        """What *node* is: a kind of `CLASSES`, "awaited", "opened ..."; empty where it is not known."""
+        if isinstance(node, ast.Name):
+            return names.get(node.id, "")
+        if isinstance(node, ast.Subscript):
+            return "cache" if self._kind_of(node.value, names, own) == "caches" else ""
+        if isinstance(node, ast.Attribute):
+            return self._kind_of_attribute(node, own)
+        if not isinstance(node, ast.Call):
+            return ""
+        if isinstance(node.func, ast.Attribute):
+            return self._kind_of_method(node.func, names, own)
+        kind = self._kind_of(node.func, names, own)
+        if kind == "coroutine function":
+            return "awaited"
+        return kind.replace("opens ", "opened ").removeprefix("makes ") if kind.startswith(("opens ", "makes ")) else ""
+
+    def _kind_of_attribute(self, node: ast.Attribute, own: Names) -> str:
+        value = node.value
+        if node.attr == "Q" and isinstance(value, ast.Name | ast.Attribute):
+            return "query"
+        if node.attr == "session" and isinstance(value, ast.Name):
+            if value.id == "self" and own.get("") == "handler":
+                return "session"
+            return "db session" if value.id[:1].isupper() else ""
+        return ""
+
+    def _kind_of_method(self, func: ast.Attribute, names: Names, own: Names) -> str:  # noqa: PLR0911  likewise
+        is_self = isinstance(func.value, ast.Name) and func.value.id == "self"
+        if is_self and func.attr in own:
+            return "awaited" if own[func.attr] == "coroutine function" else ""
+        kind = own.get("", "") if is_self else self._kind_of(func.value, names, own)
+        if kind == "connector":
+            return {"get_conn": "connection", "get_session": "db session"}.get(func.attr, "")
+        if kind not in CLASSES:
+            return ""
+        if func.attr in OPENED.get(kind, ()):
+            return "opened db session" if func.attr == "session_scope" else "opened block"
+        if func.attr in _awaited(kind):
+            return "awaited"
+        if kind == "db session" and func.attr in ("query", "using_master"):
+            return "query" if func.attr == "query" else kind
+        return "query" if kind == "query" else ""
+
+
+def _is_wrapped(function: ast.AsyncFunctionDef) -> bool:
+    """Whether a decorator may give something else than a coroutine function, or it is a generator."""
+    is_generator = any(isinstance(node, ast.Yield) for node in ast.walk(function))
+    return bool(function.decorator_list) or is_generator
+
+
+def _is_handler(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).endswith("Handler") for base in node.bases)
+
+
+def _short(node: ast.AST) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 60 else f"{text[:57]}..."
