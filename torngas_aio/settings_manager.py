@@ -11,7 +11,6 @@ the instance and is looked up context by context until the last override of it h
 Begin with `Settings`.
 """
 
-import difflib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ from typing import Any, Self
 
 from torngas_aio import _importing, global_settings
 from torngas_aio._project_errors import install_hint, place_of
+from torngas_aio._suggest import nearest
 from torngas_aio.exception import ConfigError, UnknownSetting
 
 __all__ = ["ENVIRONMENT_NAME", "Section", "Settings", "SettingsOverride", "load_settings", "settings"]
@@ -305,8 +305,8 @@ def _frozen(value: Any, path: str) -> Any:
 
 
 def _unknown(name: str, known: Iterable[str]) -> UnknownSetting:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    hint = f' Did you mean "{close[0]}"?' if close else ""
+    near = nearest(name, known)
+    hint = "" if near is None else f' Did you mean "{near}"?'
     return UnknownSetting(f'settings "{name}" not exist!{hint}')
 
 

@@ -8,13 +8,13 @@ Begin with `Caches.__getitem__`.
 """
 
 import asyncio
-import difflib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NoReturn, cast
 from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_with_loop
 from torngas_aio._importing import import_object
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.checks.signing import project_secrets
 from torngas_aio.exception import ConfigError, UnknownAlias
@@ -63,10 +63,10 @@ class Caches:
         try:
             return configured[alias]
         except KeyError:
-            close = difflib.get_close_matches(str(alias), configured, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             known = ", ".join(map(repr, configured)) or "nothing"
-            raise UnknownAlias(f"CACHES has no {alias!r}.{hint} It configures {known}.") from None
+            raise UnknownAlias(
+                f"CACHES has no {alias!r}.{did_you_mean(alias, configured)} It configures {known}."
+            ) from None
 
     def _open(self, opened: _Opened, alias: str, config: Mapping[str, Any], conf: Mapping[str, Any]) -> BaseCache:
         entries = opened.setdefault(alias, [])

@@ -6,13 +6,13 @@
 Begin with `Check` and `table`.
 """
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torngas_aio._masking import show_setting
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.exception import Fault
 
 __all__ = [
@@ -186,7 +186,7 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
             if name in known:
                 yield from known[name](f"{path}[{name!r}]", item)
             elif is_closed:
-                hint = _hint(name, known, 0.6) or _listed(known)
+                hint = did_you_mean(name, known, _listed(known))
                 yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102")
         if not is_closed:
             for name, hint in misspelt(value, known):
@@ -211,14 +211,9 @@ def misspelt(names: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[str, 
     known = list(known)
     for name in names:
         if isinstance(name, str) and name not in known:
-            hint = _hint(name, known, 0.88)
+            hint = did_you_mean(name, known, likeness=0.88)
             if hint:
                 yield name, hint
-
-
-def _hint(name: Any, known: Iterable[str], likeness: float) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=likeness)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _listed(known: Iterable[str]) -> str:

@@ -3,10 +3,10 @@
 Values have their shapes already; what is absent is not looked at. Begin with `reference_faults`.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.checks.kinds import BLAMED, fault
 
 __all__ = ["cautions_of", "reference_faults", "uses"]
@@ -104,7 +104,5 @@ def _database_faults(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _choice(wrong: str, known: Any) -> str:
-    close = difflib.get_close_matches(wrong, list(known), n=1)
-    if close:
-        return f" Did you mean {close[0]!r}?"
-    return f" Known are {', '.join(map(repr, sorted(known)))}." if known else " It is empty."
+    listed = f" Known are {', '.join(map(repr, sorted(known)))}." if known else " It is empty."
+    return did_you_mean(wrong, known, listed)

@@ -1,13 +1,13 @@
 """From the command line to a command and its exit status. Begin with `main`."""
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from torngas_aio._project_errors import place_of, report
+from torngas_aio._suggest import did_you_mean, nearest
 from torngas_aio._version import __version__
 from torngas_aio.cli.registry import Command, command_names, load_command
 from torngas_aio.exception import BaseError, coded
@@ -51,8 +51,7 @@ def _run(words: list[str]) -> int:
         print(__version__)
         return 0
     if words[0] not in command_names():
-        near = difflib.get_close_matches(words[0], command_names(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(words[0], command_names())
         parser.error(f"{words[0]!r} is not a command.{hint} There are {', '.join(command_names())}.")
     command = load_command(words[0])
     own = _Parser(prog=f"torngas-aio {words[0]}", description=_described(command))
@@ -98,8 +97,8 @@ def _refuse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, word
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return "" if near is None else f" Did you mean {near}?"
 
 
 def _parser() -> argparse.ArgumentParser:

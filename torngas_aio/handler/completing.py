@@ -20,7 +20,8 @@ from torngas_aio._cleanup import is_imposed
 from torngas_aio.context import Outcome, RequestScope, scope_of
 from torngas_aio.exception import Unawaited
 from torngas_aio.handler.completion import COMPLETED, Completion
-from torngas_aio.handler.sending import BODILESS, SendingHandler
+from torngas_aio.handler.sending import SendingHandler
+from torngas_aio.http.response import BODILESS
 
 __all__ = ["CompletingHandler"]
 

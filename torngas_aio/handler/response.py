@@ -29,13 +29,13 @@ from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.http.headers import plain_cookie
 from torngas_aio.http.request import Request
 from torngas_aio.utils.numbers import parse_integer
+from torngas_aio.utils.tokens import is_token
 
 __all__ = ["ResponseHandler"]
 
 _HTML = "text/html; charset=UTF-8"
 _JSON = "application/json; charset=UTF-8"
 _SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _SET_DEFAULT_HEADERS = RequestHandler.set_default_headers
 _ADDED_BY_THE_SERVER = frozenset({"Server", "Date"})
 
@@ -282,7 +282,7 @@ def _whole_seconds(max_age: Any) -> int:
 
 @functools.lru_cache(1024)
 def _name(name: str) -> str:
-    if _TOKEN(name) is None:
+    if not is_token(name):
         raise ValueError(f"{name!r} is no header name.")
     return httputil._normalize_header(name)
 

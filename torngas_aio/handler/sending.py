@@ -16,19 +16,15 @@ from tornado import httputil
 from tornado.web import RequestHandler
 
 from torngas_aio.handler.response import ResponseHandler
-from torngas_aio.http.response import check_length
+from torngas_aio.http.response import BODILESS, check_length
 from torngas_aio.pipeline import IDLE, PipelineRun
 
-__all__ = ["BODILESS", "SendingHandler", "allowed_methods"]
+__all__ = ["SendingHandler", "allowed_methods"]
 
 logger = logging.getLogger("torngas_aio.handler")
 
 _COMPUTE_ETAG = RequestHandler.compute_etag
 _HASHED_METHODS = ("GET", "HEAD")
-
-BODILESS = frozenset({100, 101, 102, 103, 204, 304})
-"""Statuses whose responses have no body. SPEC: RFC 9110 6.4.1"""
-
 
 _NOT_ALLOWED = 405
 

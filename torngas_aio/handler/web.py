@@ -25,7 +25,7 @@ from torngas_aio.exception import CacheUnavailable, error_headers
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
-from torngas_aio.handler.sending import BODILESS
+from torngas_aio.http.response import BODILESS
 from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import request_summary
 from torngas_aio.settings_manager import settings

@@ -10,6 +10,8 @@ import re
 import zlib
 from collections.abc import Iterator
 
+from torngas_aio.utils.tokens import TOKEN
+
 __all__ = [
     "MAX_MEMBERS",
     "MIN_FRAMING",
@@ -93,7 +95,7 @@ _MAX_EXCESS = 128 * 1024
 
 _SMALL_SIZES = {line % size: size for size in range(1, 256) for line in (b"%x\r\n", b"%X\r\n")}
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_TOKEN = TOKEN.encode()
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _size_line = re.compile(
     rb"([0-9A-Fa-f]{1,16})((?:[ \t]*;[ \t]*"

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from torngas_aio.utils.tokens import TOKEN
+
 __all__ = ["Deflate", "ProtocolError", "negotiate_deflate"]
 
 
@@ -99,8 +101,8 @@ def negotiate_deflate(offers: str, options: Mapping[str, Any] | None) -> tuple[D
 
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _MAX_OFFERS = 16
-_token = re.compile(r"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*")
-_value = re.compile(r'[ \t]*(?:"([^"\\]*)"|([!#$%&\'*+.^_`|~0-9A-Za-z-]+))[ \t]*')
+_token = re.compile(rf"[ \t]*({TOKEN})[ \t]*")
+_value = re.compile(rf'[ \t]*(?:"([^"\\]*)"|({TOKEN}))[ \t]*')
 
 
 def _extensions_of(offers: str) -> list[tuple[str, dict[str, str | None] | None]]:

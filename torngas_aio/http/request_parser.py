@@ -24,6 +24,7 @@ from torngas_aio.http.limits import Limits
 from torngas_aio.http.target import is_host, path_of
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.numbers import parse_whole
+from torngas_aio.utils.tokens import is_token_bytes
 
 __all__ = ["CHUNKED", "Head", "HeadParser", "PlainHead", "Refusal"]
 
@@ -103,7 +104,6 @@ _plain_line = re.compile(
 _deciding = re.compile(
     rb"\r\n(host|connection|content-length|transfer-encoding|content-encoding|expect):[ \t]*([^\r]*)", re.IGNORECASE
 ).findall
-_is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
 _bare_lf = re.compile(rb"(?<!\r)\n").search
 _upgrade = re.compile(rb"\r\nupgrade:[^\r]*", re.IGNORECASE)
@@ -157,7 +157,7 @@ class HeadParser:
         opening = data[start : start + 1]
         if opening == b"\r" and stop - start == 1:  # the first half of an empty line, perhaps
             return
-        if opening and not _is_token(opening):
+        if opening and not is_token_bytes(opening):
             raise Refusal(400, "The request line does not begin with a method.")
         is_in_line = data.find(b"\r\n", start, min(stop, start + self._max_line + 2)) < 0
         limit = start + (min(self._max_line, self._max_size) if is_in_line else self._max_size)
@@ -313,7 +313,7 @@ def _parts_of(line: bytes) -> tuple[str, str, str]:
 
 
 def _other_method(method: bytes) -> str:
-    if not _is_token(method):
+    if not is_token_bytes(method):
         raise Refusal(400, "The method is not a token.")
     if len(method) > 32 or method == b"CONNECT":
         raise Refusal(501, "The server does not do this method.")

@@ -17,18 +17,21 @@ from tornado.httputil import HTTPOutputError
 from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.numbers import parse_whole
+from torngas_aio.utils.tokens import is_token
 
-__all__ = ["MANAGED", "allows_body", "check_head", "check_length", "opening", "status_line"]
+__all__ = ["BODILESS", "MANAGED", "allows_body", "check_head", "check_length", "opening", "status_line"]
 
 MANAGED = frozenset({"Connection", "Content-Length", "Date", "Server", "Transfer-Encoding"})
 """Headers that decide something or are added where missing, in the case of `HTTPHeaders`."""
+
+BODILESS = frozenset({*range(100, 200), 204, 304})
+"""Statuses whose responses have no body. SPEC: RFC 9110 6.4.1"""
 
 _MAX_OPENINGS = 256
 _SWITCHING = 101
 
 _openings: dict[tuple[int, str], str] = {}
 _known_names: BoundedCache[str, bool] = BoundedCache(max_bytes=128 * 1024, max_key=64)
-_is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _breaks_line = re.compile(r"[\r\n\0]").search
 _second = 0.0
 _now = time.time
@@ -61,15 +64,15 @@ def status_line(status: int, reason: str) -> str:
 
 
 def allows_body(status: int) -> bool:
-    """Whether a response with *status* may carry a body."""
-    return status >= 200 and status not in (204, 304)
+    """Return whether a response with *status* may carry a body."""
+    return status not in BODILESS
 
 
 def check_head(headers: Iterable[tuple[str, str]]) -> None:
     """Raise `ValueError` for a name that is no token or a value that would end its line."""
     for name, value in headers:
         if name not in _known_names:
-            if not _is_token(name):
+            if not is_token(name):
                 raise ValueError(f"{name!r} is not the name of a header.")
             _known_names.keep(name, True)
         if _breaks_line(value):

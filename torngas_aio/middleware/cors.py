@@ -18,6 +18,7 @@ from tornado.web import RequestHandler
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.hosts import parse_host
+from torngas_aio.utils.tokens import is_token
 
 __all__ = ["CORS_DEFAULTS", "CORSMiddleware"]
 
@@ -35,7 +36,6 @@ CORS_DEFAULTS: dict[str, Any] = {
 
 # SPEC: Fetch 3.3; these need no permission, yet some clients ask for it
 _SAFE_HEADERS = ("accept", "accept-language", "content-language", "content-type", "range")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -131,7 +131,7 @@ class CORSMiddleware:
 def _wanted_headers(text: str) -> list[str] | None:
     """The header names that a preflight asks for, lower case; None when one is no header name."""
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    return names if all(_TOKEN.fullmatch(name) for name in names) else None
+    return names if all(map(is_token, names)) else None
 
 
 def _vary_by_origin(handler: RequestHandler, vary: str) -> None:
@@ -140,7 +140,7 @@ def _vary_by_origin(handler: RequestHandler, vary: str) -> None:
         handler.set_header("Vary", f"{vary}, Origin" if vary else "Origin")
 
 
-def _listed(value: Any) -> list[str]:
+def _listed(value: Any) -> list[Any]:
     return [value] if isinstance(value, str) else list(value)
 
 
@@ -172,7 +172,11 @@ def _faults(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
         )
     for key in ("allow_methods", "allow_headers", "expose_headers"):
         names = _listed(chosen[key])
-        faults += [f"CORS[{key!r}]: {name!r} is no {key.split('_')[1][:-1]}." for name in names if not _is_token(name)]
+        faults += [
+            f"CORS[{key!r}]: {name!r} is no {key.split('_')[1][:-1]}."
+            for name in names
+            if not isinstance(name, str) or not is_token(name)
+        ]
     if not isinstance(chosen["max_age"], int) or chosen["max_age"] < 0:
         faults.append(f"CORS['max_age'] = {chosen['max_age']!r}: write a number of seconds from 0.")
     try:
@@ -180,10 +184,6 @@ def _faults(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
     except (re.error, TypeError) as exc:
         faults.append(f"CORS['paths'] = {chosen['paths']!r} is no regular expression: {exc}.")
     return faults
-
-
-def _is_token(name: object) -> bool:
-    return isinstance(name, str) and _TOKEN.fullmatch(name) is not None
 
 
 def _is_origin(origin: object) -> bool:

@@ -3,13 +3,13 @@
 Begin with `Pipeline`.
 """
 
-import difflib
 import inspect
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from torngas_aio._suggest import nearest
 from torngas_aio.exception import ConfigError
 from torngas_aio.pipeline.hooks import (
     FAILED,
@@ -179,9 +179,9 @@ def _warn_of_misspelt(owner: type) -> None:
     known = _MIDDLEWARE_NAMES.values()
     for name, function in vars(owner).items():
         if name not in known and inspect.iscoroutinefunction(function):
-            close = difflib.get_close_matches(name, known, 1, 0.9)
-            if close:
-                logger.warning("%s.%s is no hook. Did you mean %s?", owner.__qualname__, name, close[0])
+            near = nearest(name, known, 0.9)
+            if near:
+                logger.warning("%s.%s is no hook. Did you mean %s?", owner.__qualname__, name, near)
 
 
 def _instances(middlewares: Iterable[Any], faults: list[str]) -> Iterator[Any]:

@@ -3,10 +3,10 @@
 Begin with `refuse_unknown`.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.exception import ConfigError
 
 __all__ = ["SHARED", "refuse_unknown"]
@@ -30,7 +30,6 @@ def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], engine: str
     faults = []
     for name in options:
         if name not in allowed:
-            near = difflib.get_close_matches(name, sorted(allowed), 1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It knows {', '.join(sorted(allowed))}."
+            hint = did_you_mean(name, sorted(allowed), f" It knows {', '.join(sorted(allowed))}.")
             faults.append(f"TEMPLATE_CONFIG[{name!r}]: the {engine} engine has no such option.{hint}")
     ConfigError.gather(faults, code="TGA102")

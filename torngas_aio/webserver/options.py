@@ -6,7 +6,6 @@ set is taken back before the next is read.
 Begin with `define_options` and `parse_options`.
 """
 
-import difflib
 import math
 import os
 import sys
@@ -15,6 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from tornado.options import Error, OptionParser, options
+
+from torngas_aio._suggest import nearest
 
 __all__ = ["define_options", "log_options", "parse_options", "refuse_words", "was_given", "workers_wanted"]
 
@@ -171,8 +172,7 @@ def _name_of(word: str) -> str:
 
 
 def _nearest(word: str) -> str | None:
-    names = [name.replace("-", "_") for name in options]
-    return next(iter(difflib.get_close_matches(_name_of(word), names, n=1)), None)
+    return nearest(_name_of(word), [name.replace("-", "_") for name in options])
 
 
 def _take_back() -> None:

@@ -7,7 +7,6 @@
 So there is one judge of each setting, the class that uses it. Begin with `service_findings`.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from torngas_aio import global_settings
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import Settings
@@ -137,6 +137,5 @@ class _AskedFor(Mapping[str, Any]):
         known = self._asked | EVERYWHERE
         for key in self._options:
             if key not in known:
-                near = difflib.get_close_matches(str(key).upper(), known, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(sorted(known))}."
-                yield f"{path}[{key!r}]: no such option. {hint}"
+                hint = did_you_mean(str(key).upper(), known, f" Known are {', '.join(sorted(known))}.")
+                yield f"{path}[{key!r}]: no such option.{hint}"

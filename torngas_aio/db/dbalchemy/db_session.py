@@ -7,8 +7,7 @@
 Begin with `DbSession`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -19,7 +18,7 @@ from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.routing import RoutedSession
 
-__all__ = ["DbSession", "opened"]
+__all__ = ["DbSession"]
 
 
 class DbSession(AsyncSession):
@@ -119,12 +118,3 @@ class DbSession(AsyncSession):
         if sync.is_in_use:
             await sync.wait_until_left()
         await self.close()
-
-
-@asynccontextmanager
-async def opened(session: DbSession) -> AsyncIterator[DbSession]:
-    """Give *session* and close it at the end, whatever happened."""
-    try:
-        yield session
-    finally:
-        await session.aclose()

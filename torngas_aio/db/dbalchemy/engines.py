@@ -7,7 +7,6 @@ A slave's engine runs in AUTOCOMMIT without rollbacks, so a read is one round tr
 Begin with `Cluster`.
 """
 
-import difflib
 import logging
 import random
 import re
@@ -26,6 +25,7 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from torngas_aio._importing import import_object
+from torngas_aio._suggest import nearest
 from torngas_aio.db._diagnosis import advice_on, said_by
 from torngas_aio.db._outage import Outage
 from torngas_aio.db._read_only import is_refusal
@@ -341,8 +341,8 @@ def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:
         yield f"database {label}: {error}. Write a driver such as 'mysql+aiomysql', 'sqlite+aiosqlite'."
     elif isinstance(error, TypeError) and (unknown := _UNKNOWN_OPTIONS(str(error))):
         for name in re.findall(r"'(\w+)'", unknown[1]):
-            near = difflib.get_close_matches(name, ENGINE_OPTIONS, n=1)
-            hint = f"Did you mean 'sqlalchemy.{near[0]}'?" if near else "Take it out."
+            near = nearest(name, ENGINE_OPTIONS)
+            hint = f"Did you mean 'sqlalchemy.{near}'?" if near else "Take it out."
             text = f"'sqlalchemy.{name}': SQLAlchemy has no such option for this database. {hint}"
             yield Fault(f"SQLALCHEMY_CONFIGURATION or 'kwargs' of database {label}: {text}", code="TGA502", cause=text)
     else:

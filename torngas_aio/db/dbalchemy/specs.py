@@ -7,7 +7,6 @@ Nothing is opened here, and every fault is found in one go. No text made here ho
 Begin with `parse_database`.
 """
 
-import difflib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from sqlalchemy.engine import URL
 
 from torngas_aio._masking import mask_url
 from torngas_aio._node import share_of
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.db._deadlines import STATEMENT_SECONDS
 from torngas_aio.db.dbalchemy.drivers import Driver, async_driver
 from torngas_aio.exception import ConfigError, UnknownAlias
@@ -207,8 +207,7 @@ class _Parser:
     def _check_keys(self, path: str, raw: Mapping[str, Any]) -> None:
         for key in raw:
             if key not in _SERVER_KEYS:
-                close = difflib.get_close_matches(str(key).upper(), _SERVER_KEYS, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else f" Known are {_listed(_SERVER_KEYS)}."
+                hint = did_you_mean(str(key).upper(), _SERVER_KEYS, f" Known are {_listed(_SERVER_KEYS)}.")
                 self.faults.append(f"{path} has the unknown key {key!r}.{hint}")
         for key in ("UID", "PASSWD", "HOST", "DATABASE"):
             if not isinstance(raw.get(key, ""), str | None):

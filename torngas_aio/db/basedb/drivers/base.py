@@ -1,12 +1,12 @@
 """The contract of a driver: what a pool and a transaction need to know of a database. Begin with `Driver`."""
 
-import difflib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from torngas_aio._suggest import nearest
 from torngas_aio.db._diagnosis import said_by
 from torngas_aio.db.basedb.statements import Dialect
 from torngas_aio.exception import DatabaseUnavailable
@@ -27,8 +27,8 @@ def known_options(connect: Callable[..., Any], options: Mapping[str, Any]) -> Ma
     known = inspect.signature(connect).parameters
     for name in options:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            near = nearest(name, known)
+            hint = "" if near is None else f"; did you mean {near!r}?"
             raise TypeError(f"connect() got an unexpected keyword argument {name!r}{hint}")
     return options
 
