@@ -1,6 +1,6 @@
 """How many processes of this node serve the same application: what is bound per node is divided by it.
 
-    --workers=4            the parent says so before it forks: `set_processes(4)`
+    --workers=4            the parent tells each worker, which calls `set_processes(4)`
     WEB_CONCURRENCY=4      how gunicorn, uvicorn and others are told; read where nothing was said
 
 Begin with `share_of`.
@@ -14,7 +14,7 @@ _said: int | None = None
 
 
 def set_processes(count: int) -> None:
-    """Say how many processes serve; those that are forked afterwards know it, too."""
+    """Say how many processes serve; forked ones know it, too."""
     global _said  # noqa: PLW0603  # one number for the process and its children
     _said = count
 

@@ -24,6 +24,7 @@ BUILT_IN = [
     "pipeline",
     "openapi",
     "check",
+    "ps",
     "shell",
     "run",
     "syncdb",

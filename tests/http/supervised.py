@@ -1,7 +1,9 @@
 """A program with worker processes, for the tests of the supervisor: prints its port, then serves.
 
-Usage: python -m tests.http.supervised WORKERS [shared] [ready_timeout=SECONDS] [graceful_timeout=SECONDS]
+Usage: python -m tests.http.supervised WORKERS [shared | bound] [OPTION=NUMBER ...]
 
+Options are those of `Supervisor`, and `requests` after which a worker is replaced. Sockets are each
+worker's own, those of all, or bound by the first worker.
 What new workers do is read from the file that `FATE` names: "serve", "fail", "hang".
 """
 
@@ -14,11 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tornado.netutil import bind_sockets
-
 from torngas_aio.http.request import Request
 from torngas_aio.http.server import HTTPServer
-from torngas_aio.http.supervisor import Supervisor, Worker, bind_for_workers
+from torngas_aio.http.supervisor import Program, RenewalLimits, Supervisor
+from torngas_aio.http.worker import Worker, current_worker
+from torngas_aio.webserver.sockets import bind, bind_for_workers
 
 
 class Site:
@@ -49,9 +51,11 @@ async def run(worker: Worker) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-    worker.when_orphaned(stop.set)
-    server = HTTPServer(Site())
+    site: Any = Site()
+    site.serve_request = worker.counted(site.serve_request)
+    server = HTTPServer(site)
     server.add_sockets(worker.sockets)
+    worker.listen(on_orphaned=stop.set, add_sockets=server.add_sockets)
     await server.started()
     worker.ready()
     await stop.wait()
@@ -61,11 +65,20 @@ async def run(worker: Worker) -> None:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     workers, *words = sys.argv[1:]
+    if (worker := current_worker()) is not None:
+        if not worker.sockets:
+            worker.hand_over(bind_for_workers(0, "127.0.0.1", worker.workers))
+            print(worker.sockets[0].getsockname()[1], flush=True)  # noqa: T201  what the test waits for
+        serve(worker)
+        return 0
     options: Any = {name: float(value) for name, _, value in (word.partition("=") for word in words) if value}
-    own = bind_for_workers(0, "127.0.0.1", int(workers))
-    shared = bind_sockets(0, "127.0.0.1") if "shared" in words else None
-    print((shared or own[0])[0].getsockname()[1], flush=True)  # noqa: T201  what the test waits for
-    return Supervisor(serve, shared or own, int(workers), **options).run()
+    limits = RenewalLimits(int(options.pop("requests", 0)))
+    sockets = None
+    if "bound" not in words:
+        own = bind_for_workers(0, "127.0.0.1", int(workers))
+        sockets = [bind(0, "127.0.0.1")] * int(workers) if "shared" in words else own
+        print(sockets[0][0].getsockname()[1], flush=True)  # noqa: T201  what the test waits for
+    return Supervisor(Program.of_this_process(), int(workers), sockets=sockets, limits=limits, **options).run()
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ async def test_a_renewal_closes_sockets_with_1012(tmp_path: Path) -> None:
                     while server.log.count(" has ended (process") < 2:
                         await asyncio.sleep(0.01)
         assert await asyncio.to_thread(server.wait) == 0, server.log
-        assert "the new ones run the code that process" in server.log
+        assert f"the new ones run the code that is in {tmp_path} now" in server.log
     finally:
         await asyncio.to_thread(server.__exit__, None, None, None)
 

@@ -1,12 +1,15 @@
 """A process that is told to stop stops, whatever hangs in it."""
 
 import asyncio
+import os
+import re
 import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -275,24 +278,48 @@ def test_background_work_gets_the_graceful_time(project: Project, workers: int) 
     assert "The background task Jobs.job({'password': ••••••••, 'seconds': 600.0}) was dropped" in server.log
 
 
-def test_a_hangup_is_a_stop_in_order_and_no_second_signal(project: Project) -> None:
-    """With one process there is no worker to renew; a terminal that closes cuts nothing off."""
-    with project.serve("--port=0", "--address=127.0.0.1", "--graceful_timeout=20") as server:
-        _ask(server, "/jobs?s=1")
-        wait_for(lambda: server.log, "in flight", server.process)
-        server.terminate(signal.SIGHUP)
-        wait_for(lambda: server.log, "SIGHUP: accepting no more", server.process)
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+terminal = int(sys.argv[1])
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+os.close(terminal)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def test_a_terminal_that_closes_is_a_stop_in_order_and_no_second_signal(project: Project) -> None:
+    """It cuts nothing off, and no new code is started without a terminal."""
+    ours, theirs = os.openpty()
+    with project.path.joinpath("log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL, str(theirs), "runserver.py", "--port=0", "--address=127.0.0.1"],
+            cwd=project.path, env=project.environment(), stderr=log, text=True, pass_fds=[theirs],
+            start_new_session=True,
+        )  # fmt: skip
+    os.close(theirs)
+    try:
+        read = project.path.joinpath("log").read_text
+        wait_for(read, "Serving on", process)
+        url = re.search(r"Serving on (\S+)", read())
+        assert url
+        urllib.request.urlopen(f"{url[1]}jobs?s=1").close()
+        wait_for(read, "in flight", process)
+        os.close(ours)
+        wait_for(read, "SIGHUP: accepting no more", process)
         for _ in range(3):
-            server.terminate(signal.SIGHUP)
-        assert server.wait() == 0
-    assert "the job is done" in server.log
-    assert "shutdown hook" in server.log
+            process.send_signal(signal.SIGHUP)
+        assert process.wait(40) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "the job is done" in read()
+    assert "shutdown hook" in read()
 
 
 async def test_a_hangup_that_is_ignored_stays_ignored(
     recorder: Recorder, http_server: str, listener: list[socket.socket]
 ) -> None:
-    """`nohup` and the supervisor ignore it for the server."""
+    """`nohup` ignores it for the server, workers do for themselves."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         ready = asyncio.Event()

@@ -19,11 +19,25 @@ from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.paths import path_faults
 from torngas_aio.checks.references import cautions_of, reference_faults
 from torngas_aio.checks.shapes import shape_faults
-from torngas_aio.checks.signing import fill_secrets, missing_secrets, secret_faults, weak_secret_faults
+from torngas_aio.checks.signing import (
+    fill_secrets,
+    missing_secrets,
+    secret_faults,
+    share_random_secrets,
+    weak_secret_faults,
+)
 from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import Settings
 
-__all__ = ["cautions", "check_settings", "deploy_cautions", "fill_secrets", "missing_secrets", "weak_secret_faults"]
+__all__ = [
+    "cautions",
+    "check_settings",
+    "deploy_cautions",
+    "fill_secrets",
+    "missing_secrets",
+    "share_random_secrets",
+    "weak_secret_faults",
+]
 
 
 def check_settings(settings: Settings) -> list[str]:

@@ -23,6 +23,7 @@ __all__ = [
     "missing_secrets",
     "project_secrets",
     "secret_faults",
+    "share_random_secrets",
     "weak_secret_faults",
 ]
 
@@ -149,6 +150,12 @@ def _versions(value: Any) -> tuple[str | bytes, ...]:
     return tuple(value.values()) if isinstance(value, dict) else (value,)
 
 
+def share_random_secrets() -> None:
+    """Let random secrets be the same in this process and in all that it starts."""
+    os.environ.setdefault(SEED_NAME, secrets.token_urlsafe(32))
+
+
 def _derived(purpose: str) -> str:
-    seed = os.environ.setdefault(SEED_NAME, secrets.token_urlsafe(32))
+    share_random_secrets()
+    seed = os.environ[SEED_NAME]
     return hmac.new(seed.encode(), purpose.encode(), hashlib.sha256).hexdigest()

@@ -3,6 +3,7 @@
     startproject  startapp     new files                          registry.py   which commands there are
     runserver                  serve                              project.py    the project's settings and application
     routes  pipeline  check    what will run, and what is wrong   output.py     tables
+    ps                         the servers that run
     shell                      a prompt that knows the project
 
 Other packages add commands under the entry point group `torngas_aio.commands`; see `registry.Command`.

@@ -27,6 +27,7 @@ BUILT_IN = {
     "pipeline": "torngas_aio.cli.pipeline.ShowPipeline",
     "openapi": "torngas_aio.cli.openapi.OpenAPI",
     "check": "torngas_aio.cli.check.Check",
+    "ps": "torngas_aio.cli.ps.Ps",
     "shell": "torngas_aio.cli.shell.Shell",
     "run": "torngas_aio.cli.run.Run",
     "syncdb": "torngas_aio.cli.database.SyncDb",

@@ -16,7 +16,11 @@
     stream.py           what `detach()` gives: a Tornado IOStream over the transport
     websocket.py        a WebSocket on the transport: messages, pings, back-pressure, the close handshake
       frames.py           messages from bytes, without I/O        deflate.py  permessage-deflate
-    supervisor.py       worker processes over shared sockets
+    supervisor.py       worker processes over shared sockets, and the parent that keeps them
+    worker_slot.py      a worker, as its parent sees it
+    worker.py           a worker, as it sees itself
+    status_socket.py    what the parent tells `torngas-aio ps`
+    systemd.py          notifications and socket activation
 
 Begin with `base.py`, then `protocol.HTTPProtocol.data_received`.
 """

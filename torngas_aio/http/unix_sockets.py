@@ -45,6 +45,15 @@ class UnixListener:
                 self._path.unlink(missing_ok=True)
             self.socket = self._bind(path, backlog, mode)
 
+    @classmethod
+    def adopted(cls, path: str, sock: socket.socket) -> "UnixListener":
+        """Return the owner of *path*, to which *sock* was bound by the program that this one has replaced."""
+        listener = cls.__new__(cls)
+        listener._path = Path(path).absolute()
+        listener._file = _held(listener._path)
+        listener.socket = sock
+        return listener
+
     def _bind(self, path: str, backlog: int, mode: int) -> socket.socket:
         with contextlib.ExitStack() as opened:
             sock = opened.enter_context(socket.socket(socket.AF_UNIX))

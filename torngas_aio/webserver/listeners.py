@@ -10,6 +10,7 @@ from typing import Any
 
 from tornado.options import options
 
+from torngas_aio.http.systemd import inherited_sockets
 from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.options import was_given, workers_wanted
@@ -43,7 +44,7 @@ class Listeners:
 
     @classmethod
     def open(cls, **arguments: Any) -> "Listeners":
-        """Bind what `--unix_socket`, or `--address` and `--port`, ask for.
+        """Take what systemd has opened, else bind what `--unix_socket`, or `--address` and `--port`, ask for.
 
         Args:
             arguments: Those of `BIND_ARGUMENTS`.
@@ -51,6 +52,8 @@ class Listeners:
         Raises:
             ConfigError: The address cannot be listened on.
         """
+        if found := inherited_sockets():
+            return cls.inherited(found)
         listeners = cls()
         if options.unix_socket:
             arguments.pop("reuse_port", None)
@@ -67,6 +70,20 @@ class Listeners:
             listeners.by_worker = bind_for_workers(options.port, address, workers, **arguments)
             listeners.sockets = listeners.by_worker[0]
         return listeners
+
+    @classmethod
+    def inherited(cls, sockets: Iterable[socket.socket]) -> "Listeners":
+        """Return the owner of *sockets*, which this process was started with."""
+        listeners = cls(sockets)
+        for each in listeners.sockets:
+            each.setblocking(False)
+            if options.unix_socket and each.getsockname() == options.unix_socket:
+                listeners._unix = UnixListener.adopted(options.unix_socket, each)
+        return listeners
+
+    def groups(self, workers: int) -> list[list[socket.socket]]:
+        """Return the sockets for each of *workers*."""
+        return self.by_worker or [self.sockets] * workers
 
     def addresses(self, *, is_tls: bool) -> list[str]:
         """Return where the server can be reached: URLs, or `unix:` and a path."""

@@ -34,6 +34,9 @@ def run_server(
 ) -> None:
     """Do what `run` does, with a server of one's own."""
     try:
+        if server.is_parent():
+            server.supervise(sockets, **kwargs)
+            return
         server.load_all(application, sockets, **kwargs)
         server.start()
     except (BaseError, OptionError) as exc:

@@ -16,8 +16,17 @@ from typing import Any
 from tornado.options import Error, OptionParser, options
 
 from torngas_aio._suggest import nearest
+from torngas_aio.http.worker_slot import RenewalLimits
 
-__all__ = ["define_options", "log_options", "parse_options", "refuse_words", "was_given", "workers_wanted"]
+__all__ = [
+    "define_options",
+    "log_options",
+    "parse_options",
+    "refuse_words",
+    "renewal_limits",
+    "was_given",
+    "workers_wanted",
+]
 
 BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
     ("port", 8000, int, "port to listen on; 0 takes a free one"),
@@ -25,6 +34,8 @@ BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
     ("unix_socket", None, str, "path of a unix socket to listen on, in place of address and port"),
     ("settings", None, str, "settings module, such as settings.setting (else $TORNGAS_APP_SETTINGS)"),
     ("workers", 1, int, "serving processes; 0 for one per core"),
+    ("max_requests", 0, int, "requests after which a worker is replaced; 0: never"),
+    ("max_rss", "", str, "memory beyond which a worker is replaced, such as 512M or 2G"),
     ("http_server", "", str, "torngas_aio or tornado; the first where httptools is installed"),
     ("certfile", None, str, "TLS certificate chain (PEM)"),
     ("keyfile", None, str, "private key of the certificate, unless it is in the same file"),
@@ -42,6 +53,7 @@ BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
 """Name, default, type, help."""
 
 _SWITCHES = frozenset(name for name, _, kind, _ in BUILT_IN if kind is bool)
+_UNITS = {"K": 10, "M": 20, "G": 30}
 _BOOLEANS = frozenset({"true", "false", "t", "f", "1", "0"})  # as Tornado reads them
 
 _left_over: dict[str, tuple[Any, Any]] = {}  # what the last command line changed: name to new and old value
@@ -112,6 +124,23 @@ def workers_wanted() -> int:
     return wanted if wanted > 0 else os.cpu_count() or 1
 
 
+def renewal_limits() -> RenewalLimits:
+    """Return when a worker is replaced: `--max-requests` and `--max-rss`."""
+    return RenewalLimits(options.max_requests, _bytes_of(options.max_rss))
+
+
+def _bytes_of(text: str) -> int:
+    """The bytes that *text* means: a number, with K, M or G; 0 without any.
+
+    Raises:
+        tornado.options.Error: It means none.
+    """
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in _UNITS else (text, "")
+    if text and not (number.isascii() and number.isdecimal() and len(number) < 16):
+        raise Error(f"--max_rss={text}: give a number of bytes, or one with K, M or G, such as 512M.")
+    return int(number or 0) << _UNITS.get(unit, 0)
+
+
 def was_given(name: str) -> bool:
     """Whether the last command line held the option *name*."""
     return name in _given
@@ -125,6 +154,9 @@ def _refuse_impossible() -> None:
     """
     if not 0 <= options.port <= 65535:
         raise Error(f"--port={options.port}: give a number from 0 to 65535; 0 takes a free one.")
+    if options.max_requests < 0:
+        raise Error(f"--max_requests={options.max_requests}: give a number of requests; 0: a worker is never replaced.")
+    _bytes_of(options.max_rss)
     for name in ("graceful_timeout", "drain_seconds"):
         value = getattr(options, name)
         if not 0 <= value < math.inf:

@@ -20,9 +20,12 @@ from tornado import autoreload
 from tornado.ioloop import PeriodicCallback
 
 from torngas_aio._project_errors import shortened
+from torngas_aio.application import Application
+from torngas_aio.http.worker_slot import Program
 from torngas_aio.webserver.handover import hand_over, take_over
+from torngas_aio.webserver.runner import LoopRunner
 
-__all__ = ["end_trial", "is_reloading", "is_trial", "start_reloading", "wait_if_reloading"]
+__all__ = ["end_trial", "is_reloading", "is_trial", "start_reloading", "trial_fault", "wait_if_reloading"]
 
 logger = logging.getLogger("torngas_aio.server")
 
@@ -36,6 +39,7 @@ SKIPPED = frozenset({"node_modules", "site-packages"})
 _MARK = "TORNGAS_RELOADING"
 _is_reloading = False
 _TRIAL = "TORNGAS_TRIAL_START"
+_WITH_HOOKS = "hooks"
 NOT_STARTED = "The server did not start. "
 
 
@@ -62,7 +66,7 @@ class _Watcher:
         """Start the program again if a file has changed and the project can still be loaded."""
         if not self._find_changes():
             return
-        fault = _syntax_fault(self._changed) or await _trial_fault()
+        fault = _syntax_fault(self._changed) or await trial_fault(Program.of_this_process())
         if fault:
             logger.error("%s; still serving the code of %s", fault, self._since)
         else:
@@ -105,14 +109,16 @@ def _syntax_fault(paths: Iterable[str]) -> str:
     return ""
 
 
-async def _trial_fault() -> str:
-    """Why the project cannot be loaded as it is on disk; empty if it can."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    words = sys.argv if spec is None or spec.name == "__main__" else ["-m", spec.name, *sys.argv[1:]]
+async def trial_fault(program: Program, *, with_hooks: bool = False) -> str:
+    """Return why the project cannot be loaded as it is on disk; "" if it can.
+
+    Args:
+        with_hooks: Run the hooks of start and stop, too.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *words,
-        env={**os.environ, _TRIAL: "1"},
+        *program.command,
+        cwd=program.folder,
+        env={**os.environ, _TRIAL: _WITH_HOOKS if with_hooks else "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -142,10 +148,21 @@ def is_trial() -> bool:
     return _TRIAL in os.environ
 
 
-def end_trial() -> None:
-    """End a trial start: everything before the sockets has worked."""
-    if is_trial():
-        raise SystemExit(0)
+def end_trial(application: Application | None) -> None:
+    """End a trial start: everything before the sockets has worked, and the hooks of *application* do where asked."""
+    if not is_trial():
+        return
+    if application is not None and os.environ[_TRIAL] == _WITH_HOOKS:
+        with LoopRunner() as runner:
+            runner.run(_open_and_close(application))
+    raise SystemExit(0)
+
+
+async def _open_and_close(application: Application) -> None:
+    try:
+        await application.startup()
+    finally:
+        await application.shutdown()
 
 
 def is_reloading() -> bool:

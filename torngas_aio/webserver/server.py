@@ -8,18 +8,20 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import anyio.to_thread
 from tornado.options import OptionParser, options
 
 from torngas_aio._node import set_processes
 from torngas_aio.application import Application
-from torngas_aio.checks import cautions, check_settings, fill_secrets
+from torngas_aio.checks import cautions, check_settings, fill_secrets, share_random_secrets
 from torngas_aio.exception import ArgumentError, ConfigError, Fault, UrlError
+from torngas_aio.http.systemd import inherited_sockets
+from torngas_aio.http.worker import current_worker
+from torngas_aio.http.worker_slot import Program, RenewalLimits
 from torngas_aio.i18n import load_translations
 from torngas_aio.logger import init_logging, shutdown_logging
 from torngas_aio.routing.signatures import signature_findings
@@ -29,15 +31,19 @@ from torngas_aio.webserver.backends import ServerBackend, backend_kind, make_bac
 from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
-from torngas_aio.webserver.options import define_options, log_options, parse_options, refuse_words, workers_wanted
+from torngas_aio.webserver.options import (
+    define_options,
+    log_options,
+    parse_options,
+    refuse_words,
+    renewal_limits,
+    workers_wanted,
+)
 from torngas_aio.webserver.reloading import end_trial, is_reloading, is_trial, start_reloading
 from torngas_aio.webserver.runner import LoopRunner
-from torngas_aio.webserver.serving import Stopping, frozen_gc, run_until_stopped, serving
-from torngas_aio.webserver.sockets import addresses_of, is_reachable, tls_context
+from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving
+from torngas_aio.webserver.sockets import is_reachable, tls_context
 from torngas_aio.webserver.validation import service_findings
-
-if TYPE_CHECKING:
-    from torngas_aio.http.supervisor import Worker
 
 __all__ = ["Server"]
 
@@ -74,6 +80,9 @@ class Server:
         self._listeners = Listeners()
         self._is_tls = False
         self._faults: list[str] | None = None  # gathered by load_all instead of raised one step at a time
+        self._worker = current_worker()  # takes its variable away, as the next line does
+        if self._worker is not None:
+            set_processes(self._worker.workers)
         is_reloading()  # takes the mark away before anything is imported that may start a program
         _use_project(project_path)
         self.define()
@@ -168,10 +177,10 @@ class Server:
             ArgumentError: The HTTP server knows no such argument.
             ConfigError: The address cannot be listened on, or the certificate cannot be used.
         """
-        end_trial()
+        end_trial(self.application)
         if self.application is None:
             raise ArgumentError("load_httpserver() has nothing to serve. Call load_application() before it.")
-        for caution in self.cautions:
+        for caution in self.cautions if self._is_first else ():
             logger.warning("%s", caution)
         binding = {name: kwargs.pop(name) for name in BIND_ARGUMENTS if name in kwargs}
         self._listeners.close()
@@ -182,10 +191,13 @@ class Server:
         kwargs.setdefault("xheaders", settings.XHEADERS)
         kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
         kwargs.setdefault("trusted_headers", settings.TRUSTED_PROXY_HEADERS)
+        if self._worker is not None:
+            counted: Any = self.application
+            counted.serve_request = self._worker.counted(self.application.serve_request)
         self.http_server = make_backend(self.application, options.http_server, **kwargs)
         self._is_tls = kwargs.get("ssl_options") is not None
-        self._listeners = Listeners.open(**binding) if sockets is None else Listeners(sockets)
-        if settings.DEBUG and is_reachable(self.sockets):
+        self._listeners = self._opened_listeners(sockets, binding)
+        if self._is_first and settings.DEBUG and is_reachable(self.sockets):
             logger.warning(EXPOSED, " ".join(self.addresses))
         return self.http_server
 
@@ -233,12 +245,11 @@ class Server:
         """
         if self.http_server is None:
             raise ArgumentError("start() has nothing to serve. Call load_all(), or load_httpserver(), before it.")
-        workers = workers_wanted()
         try:
-            if workers > 1:
-                self._supervise(workers)
+            if self._wants_workers():
+                self._supervise()
             else:
-                self._serve(self.sockets)
+                self._serve()
         finally:
             self._listeners.close()
             self.http_server = None
@@ -280,37 +291,101 @@ class Server:
         sys.stdout.write(settings_info(settings, self.addresses, loop=loop, http_server=kind) + "\n")
         sys.stdout.flush()
 
-    def _serve(self, sockets: Sequence[socket.socket], worker: "Worker | None" = None) -> None:
-        """Serve on *sockets* in this process, on a loop of its own, until SIGTERM or SIGINT.
+    def is_parent(self) -> bool:
+        """Whether this process is to supervise others that serve, and so should load nothing; reads the command line.
+
+        Raises:
+            tornado.options.Error: The command line cannot be read, or holds words that are not options.
+        """
+        refuse_words(parse_options(self._arguments))
+        return self._wants_workers()
+
+    def supervise(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
+        """Start worker processes and keep them until SIGTERM or SIGINT; nothing of the project is loaded here.
 
         Args:
-            worker: This process's place under its supervisor, where it has one.
+            sockets: Bound and listening ones; None: what systemd has opened, else what the options ask for.
+            kwargs: Those of `load_httpserver`, which the workers read, too.
+
+        Raises:
+            ConfigError: The unix socket cannot be listened on.
+            SystemExit: The workers did not start, or had to be killed.
         """
-        door, addresses = self.http_server, " ".join(addresses_of(list(sockets), is_tls=self._is_tls))
-        assert door is not None
+        init_logging(log_options())
+        share_random_secrets()
+        given = list(sockets) if sockets is not None else inherited_sockets()
+        try:
+            if given:
+                self._listeners = Listeners.inherited(given)
+            elif options.unix_socket:  # its file outlives the worker that would make it
+                self._listeners = Listeners.open(**{name: kwargs[name] for name in BIND_ARGUMENTS if name in kwargs})
+            self._supervise()
+        finally:
+            self._listeners.close()
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether this process speaks for all that serve."""
+        return self._worker is None or self._worker.number == 0
+
+    def _wants_workers(self) -> bool:
+        is_bounded = renewal_limits() != RenewalLimits()
+        return self._worker is None and not is_trial() and (workers_wanted() > 1 or is_bounded)
+
+    def _opened_listeners(self, sockets: Sequence[socket.socket] | None, binding: dict[str, Any]) -> Listeners:
+        worker = self._worker
+        if worker is not None and worker.sockets:
+            return Listeners(worker.sockets)
+        listeners = Listeners.open(**binding) if sockets is None else Listeners(sockets)
+        if worker is not None:
+            worker.hand_over(listeners.groups(worker.workers))
+            listeners = Listeners(worker.sockets)
+        return listeners
+
+    def _serve(self) -> None:
+        """Serve in this process, on a loop of its own, until SIGTERM or SIGINT, or until new code replaces it."""
+        backend, addresses, worker = self.http_server, " ".join(self.addresses), self._worker
+        assert backend is not None
 
         def on_ready() -> None:
-            if worker is None or worker.number == 0:
+            if self._is_first:
                 if settings.DEBUG:
                     self.print_settings_info()
                 logger.info("Serving on %s", addresses)
+                if settings.DEBUG and worker is not None:
+                    logger.warning("With worker processes there is no autoreload; SIGHUP renews them.")
+            if single is not None:
+                single.on_ready()
             if worker is not None:
-                worker.ready()
-                worker.when_orphaned(functools.partial(os.kill, os.getpid(), signal.SIGTERM))
+                worker.ready(str(Path(sys.path[0] or ".").resolve()))
+                worker.listen(
+                    on_orphaned=functools.partial(os.kill, os.getpid(), signal.SIGTERM),
+                    add_sockets=backend.add_sockets,
+                )
             elif settings.DEBUG and settings.TORNADO_CONF.get("autoreload", True):
                 start_reloading()
 
-        served = run_until_stopped(
-            self.application,
-            door,
-            sockets,
-            graceful_seconds=options.graceful_timeout,
-            drain_seconds=options.drain_seconds,
-            on_ready=on_ready,
-            is_renewal=None if worker is None else worker.is_renewed,
-        )
-        with LoopRunner() as runner:
-            runner.run(served)
+        with contextlib.ExitStack() as stack:
+            single = None
+            if worker is None and hasattr(signal, "SIGHUP"):
+                from torngas_aio.webserver.single import SingleProcess  # knows signals that Windows lacks
+
+                single = stack.enter_context(SingleProcess(Program.of_this_process(), self.sockets))
+            served = run_until_stopped(
+                self.application,
+                backend,
+                self.sockets,
+                graceful_seconds=options.graceful_timeout,
+                drain_seconds=options.drain_seconds,
+                on_ready=on_ready,
+                is_renewal=None if worker is None else worker.is_renewed,
+                single=single,
+            )
+            with LoopRunner() as runner:
+                runner.run(served)
+            if single is not None and single.is_renewed:
+                shutdown_logging()
+                single.replace()
 
     def _load_rest(self, application: Any, sockets: Sequence[socket.socket] | None, kwargs: dict[str, Any]) -> None:
         """Load what was not loaded yet, or is given anew."""
@@ -321,27 +396,24 @@ class Server:
         if self.http_server is None or sockets is not None or kwargs:
             self.load_httpserver(sockets, **kwargs)
 
-    def _supervise(self, workers: int) -> None:
-        """Keep *workers* processes serving until SIGTERM or SIGINT; they share what was loaded here."""
+    def _supervise(self) -> None:
+        """Keep `--workers` processes serving until SIGTERM or SIGINT, on sockets of this one where it has any."""
+        workers = workers_wanted()
         if not hasattr(os, "fork"):
             raise ConfigError(
-                f"--workers={workers}: this system cannot fork. Start one process a port instead.", code="TGA801"
+                f"--workers={workers}: this system cannot hand sockets over. Start one process a port instead.",
+                code="TGA801",
             )
-        if settings.DEBUG:
-            logger.warning("With --workers=%d there is no autoreload.", workers)
         from torngas_aio.http.supervisor import Supervisor  # knows signals that Windows lacks
 
-        set_processes(workers)
-        supervisor = Supervisor(
-            lambda worker: self._serve(worker.sockets, worker),
-            self._listeners.by_worker or self.sockets,
+        status = Supervisor(
+            Program.of_this_process(),
             workers,
+            sockets=self._listeners.groups(workers) if self.sockets else None,
+            limits=renewal_limits(),
             graceful_timeout=options.graceful_timeout,
             drain_seconds=options.drain_seconds,
-            code=f"the code that process {os.getpid()} loaded at {time.strftime('%Y-%m-%d %H:%M:%S')}",
-        )
-        with frozen_gc():  # before they are forked: what no collection touches, they share
-            status = supervisor.run()
+        ).run()
         if status:
             raise SystemExit(status)
 
@@ -362,6 +434,8 @@ class Server:
         if not (settings.DEBUG or settings.is_built_in):
             return
         filled = fill_secrets(settings)
+        if not self._is_first:
+            return
         if settings.is_built_in:
             logger.warning(
                 "No settings module: random secrets for this run, and only this machine can connect. "

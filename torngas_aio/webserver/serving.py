@@ -19,7 +19,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from tornado.httputil import HTTPServerConnectionDelegate
@@ -33,6 +33,9 @@ from torngas_aio.webserver.backends import ServerBackend, make_backend
 from torngas_aio.webserver.building import application_secret_faults
 from torngas_aio.webserver.runner import Watchdog
 from torngas_aio.webserver.sockets import DEFAULT_BACKLOG, LOOPBACK, bind
+
+if TYPE_CHECKING:
+    from torngas_aio.webserver.single import SingleProcess
 
 __all__ = ["GRACEFUL_SECONDS", "Stopping", "frozen_gc", "run_until_stopped", "serve", "serving"]
 
@@ -130,6 +133,7 @@ async def run_until_stopped(
     drain_seconds: float = 0.0,
     on_ready: Callable[[], None] | None = None,
     is_renewal: Callable[[], bool] | None = None,
+    single: "SingleProcess | None" = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP; return when everything has been ended in order.
 
@@ -141,30 +145,13 @@ async def run_until_stopped(
         on_ready: Called when the first request can be answered.
         is_renewal: In a worker: asked at a signal whether another process takes its place. The parent decides when
             there is enough, so a second signal changes nothing.
+        single: This process without a parent: SIGHUP is its renewal.
     """
-    stopping = Stopping(graceful_seconds, drain_seconds, is_renewal=is_renewal or bool)
-    stop, is_ready = stopping.start, False
-
-    def on_signal(number: int) -> None:
-        name = signal.Signals(number).name
-        if not stop.is_set():
-            logger.info("%s: %s", name, _plan(stopping) if is_ready else "the start is given up.")
-            stop.set()
-        elif is_renewal is None:
-            logger.warning("%s again: requests in flight are cut off.", name)
-            stopping.hurry.set()
-
-    def deadline(signals: int) -> float:
-        if signals > 2 and is_renewal is None:
-            return 0.0
-        if not is_ready or (signals > 1 and is_renewal is None):
-            return HURRY_SECONDS
-        return drain_seconds + graceful_seconds + 2 * SHUTDOWN_SECONDS
-
-    with _on_signals(on_signal, deadline, drain_seconds + graceful_seconds + HURRY_SECONDS):
+    stop = _Stop(graceful_seconds, drain_seconds, is_renewal, single)
+    with _on_signals(stop.on_signal, stop.deadline, drain_seconds + graceful_seconds + HURRY_SECONDS, stop.on_hangup):
         try:
-            async with serving(application, door, sockets, stopping=stopping):
-                is_ready = True
+            async with serving(application, door, sockets, stopping=stop.stopping):
+                stop.is_ready = True
                 with frozen_gc():
                     if on_ready is not None:
                         on_ready()
@@ -173,6 +160,73 @@ async def run_until_stopped(
             logger.info("The server was stopped while it was starting.")
             return
     logger.info("The server has ended.")
+
+
+class _Stop:
+    """What signals do to a server.
+
+    Attributes:
+        stopping: What they lead to.
+        is_ready: The start is complete.
+
+    Args:
+        graceful_seconds: As `Stopping`'s, and so is `drain_seconds`.
+        is_renewal: In a worker, None elsewhere: as `run_until_stopped`'s.
+        single: In a process without a parent: what a renewal is.
+    """
+
+    def __init__(
+        self,
+        graceful_seconds: float,
+        drain_seconds: float,
+        is_renewal: Callable[[], bool] | None,
+        single: "SingleProcess | None",
+    ) -> None:
+        self.is_ready = False
+        self._is_worker = is_renewal is not None
+        self._single = single
+        self._loop = asyncio.get_running_loop()
+        self.stopping = Stopping(graceful_seconds, drain_seconds, is_renewal=is_renewal or self._is_renewed)
+
+    async def wait(self) -> None:
+        """Return at the first signal, once it is known what it means."""
+        try:
+            await self.stopping.start.wait()
+        finally:
+            if self._single is not None:
+                self._single.on_stopping()
+                await self._single.aclose()
+
+    def on_hangup(self) -> bool:
+        """Whether SIGHUP begins a renewal; False: it is a stop."""
+        return self._single is not None and self._single.on_hangup(self._loop, self._renew)
+
+    def on_signal(self, number: int) -> None:
+        """Begin a stop, or hurry one."""
+        name, start = signal.Signals(number).name, self.stopping.start
+        if self._single is not None and self._single.give_up_renewal():
+            logger.info("%s: the server ends instead of being renewed.", name)
+        elif not start.is_set():
+            logger.info("%s: %s", name, _plan(self.stopping) if self.is_ready else "the start is given up.")
+            start.set()
+        elif not self._is_worker:
+            logger.warning("%s again: requests in flight are cut off.", name)
+            self.stopping.hurry.set()
+
+    def deadline(self, signals: int) -> float:
+        """Return how many seconds the process has after so many signals."""
+        if signals > 2 and not self._is_worker:
+            return 0.0
+        if not self.is_ready or (signals > 1 and not self._is_worker):
+            return HURRY_SECONDS
+        return self.stopping.drain_seconds + self.stopping.graceful_seconds + 2 * SHUTDOWN_SECONDS
+
+    def _renew(self) -> None:
+        logger.info("SIGHUP: %s", _plan(self.stopping))
+        self.stopping.start.set()
+
+    def _is_renewed(self) -> bool:
+        return self._single is not None and self._single.is_renewed
 
 
 @contextlib.contextmanager
@@ -302,7 +356,10 @@ async def _end_in_order(application: Any, door: ServerBackend, stopping: Stoppin
 
 @contextlib.contextmanager
 def _on_signals(
-    handle: Callable[[int], None], deadline: Callable[[int], float], blocked_seconds: float
+    handle: Callable[[int], None],
+    deadline: Callable[[int], float],
+    blocked_seconds: float,
+    on_hangup: Callable[[], bool],
 ) -> Iterator[None]:
     """Call *handle* in the loop for each of SIGNALS while the block runs; only the main thread can.
 
@@ -310,6 +367,7 @@ def _on_signals(
         deadline: Asked at each signal, with the number of signals so far: seconds after which the process is ended if
             the block has not.
         blocked_seconds: The same while the loop does not even hear of the signal.
+        on_hangup: Asked at SIGHUP: whether it is no stop, and has been dealt with.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -320,7 +378,7 @@ def _on_signals(
     signals = [each for each in SIGNALS if each != HANGUP or signal.getsignal(each) != signal.SIG_IGN]
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if number == HANGUP and received:
+        if number == HANGUP and (received or on_hangup()):
             return
         received.append(number)
         # Not `loop.add_signal_handler`: a loop that is blocked calls no handlers, and could not be stopped.

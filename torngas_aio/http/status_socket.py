@@ -1,0 +1,97 @@
+"""How an operator asks a running parent what its workers do: a unix socket in a folder of the user's own.
+
+    parent           answers each connection with one JSON object and closes it
+    `torngas-aio ps` asks every parent of this user
+
+Begin with `StatusSocket` and `ask_all`.
+"""
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["StatusSocket", "ask_all"]
+
+_SECONDS = 1.0
+_MAX_BYTES = 1_000_000
+
+
+class StatusSocket:
+    """The socket of this process; without one where none can be made: serving matters more.
+
+    Attributes:
+        socket: Listening and non-blocking, or None.
+    """
+
+    def __init__(self) -> None:
+        self.socket: socket.socket | None = None
+        self._path = _folder() / f"{os.getpid()}.sock"
+
+    def __enter__(self) -> Self:
+        made = socket.socket(socket.AF_UNIX)
+        try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            if _is_own(self._path.parent):
+                self._path.unlink(missing_ok=True)  # of a process that had this number
+                made.bind(str(self._path))
+                made.listen(4)
+                made.setblocking(False)
+                self.socket = made
+        except OSError:
+            pass
+        if self.socket is None:
+            made.close()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.socket is not None:
+            self.socket.close()
+            self._path.unlink(missing_ok=True)
+
+    def answer(self, told: dict[str, Any]) -> None:
+        """Take one connection, send *told* and close it; a client that does not read is not waited for."""
+        assert self.socket is not None
+        with suppress(OSError):
+            client, _ = self.socket.accept()
+            with client:
+                client.setblocking(False)
+                client.send(json.dumps(told).encode())
+
+
+def ask_all() -> Iterator[dict[str, Any]]:
+    """Yield what each parent of this user says; sockets that dead ones have left are removed."""
+    folder = _folder()
+    if not folder.is_dir() or not _is_own(folder):
+        return
+    for path in sorted(folder.glob("*.sock")):
+        try:
+            yield _ask(path)
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except (OSError, ValueError):
+            continue
+
+
+def _ask(path: Path) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_SECONDS)
+        client.connect(str(path))
+        with client.makefile("rb") as answer:
+            told: dict[str, Any] = json.loads(answer.read(_MAX_BYTES))
+            return told
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), f"torngas_aio-{os.getuid()}")
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether *folder* is this user's alone: in a folder that all may write to, another may have made it."""
+    found = folder.lstat()
+    return found.st_uid == os.getuid() and found.st_mode & 0o170077 == 0o040000

@@ -1,0 +1,106 @@
+"""What a service manager is told, and what it hands over: sd_notify and socket activation of systemd.
+
+    NOTIFY_SOCKET               READY=1, RELOADING=1, STOPPING=1, WATCHDOG=1 go there (Type=notify, notify-reload)
+    WATCHDOG_USEC               how often it wants to hear WATCHDOG=1
+    LISTEN_PID, LISTEN_FDS      listening sockets that it has opened, from descriptor 3 on
+
+Without these variables nothing is done, so that no caller needs to ask. Begin with `ServiceManager`.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Sequence
+
+from torngas_aio.exception import ConfigError
+
+__all__ = ["ServiceManager", "inherited_sockets", "listening_variables"]
+
+_FIRST_DESCRIPTOR = 3
+
+
+class ServiceManager:
+    """The service manager that has started this process, if one has.
+
+    The variables are taken out of the environment, so that processes started from here are not taken for this one.
+
+    Attributes:
+        watchdog_seconds: How often `WATCHDOG=1` is to be sent: half of what the unit allows; 0: not at all.
+    """
+
+    def __init__(self) -> None:
+        self._address = os.environ.pop("NOTIFY_SOCKET", "")
+        microseconds = os.environ.pop("WATCHDOG_USEC", "")
+        pid = os.environ.pop("WATCHDOG_PID", "")
+        is_ours = not pid or pid == str(os.getpid())
+        self.watchdog_seconds = int(microseconds) / 2e6 if is_ours and _is_number(microseconds) else 0.0
+
+    def ready(self, status: str) -> None:
+        """Tell that the server answers, at first or after `reloading`."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def reloading(self) -> None:
+        """Tell that new code is being loaded; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """Tell that the server is on its way to its end."""
+        self._send("STOPPING=1")
+
+    def watchdog(self) -> None:
+        """Tell that the server is alive."""
+        self._send("WATCHDOG=1")
+
+    def hand_over(self) -> dict[str, str]:
+        """Return the variables for a program that takes this one's place in the same process."""
+        found = {"NOTIFY_SOCKET": self._address} if self._address else {}
+        if self.watchdog_seconds:
+            found["WATCHDOG_USEC"] = str(int(self.watchdog_seconds * 2e6))
+        return found
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        name = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)  # a manager that does not read must not stop the server
+            sender.sendto(text.encode(), name)
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """Return the listening sockets that systemd has opened for this process (socket activation); [] without any.
+
+    Raises:
+        ConfigError: A descriptor is not open.
+    """
+    pid, count = os.environ.get("LISTEN_PID", ""), os.environ.get("LISTEN_FDS", "")
+    if pid != str(os.getpid()) or not _is_number(count):
+        return []
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)
+    numbers = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
+    try:
+        for number in numbers:
+            os.set_inheritable(number, False)
+        return [socket.socket(fileno=number) for number in numbers]
+    except OSError as exc:
+        raise ConfigError(
+            f"LISTEN_FDS={count}: descriptor {number} is not a listening socket ({exc.strerror}). Unset LISTEN_FDS, "
+            "or start the server by a socket unit.",
+            code="TGA801",
+        ) from exc
+
+
+def listening_variables(sockets: Sequence[socket.socket]) -> dict[str, str]:
+    """Put *sockets* where `inherited_sockets` of the program finds them that replaces this one; return its variables.
+
+    What has these descriptors is lost here: the program must be replaced next.
+    """
+    for number, each in enumerate(sockets):
+        os.dup2(each.fileno(), _FIRST_DESCRIPTOR + number)
+    return {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(sockets))}
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20

@@ -1,0 +1,168 @@
+"""A worker process: what its parent has given it, and what it tells its parent.
+
+    environment    TORNGAS_WORKER: number, descriptors of the listening sockets and of the connection to the parent
+    ─► parent      the sockets that the first worker has bound; that it is ready; requests and memory each second
+    ◄─ parent      that another worker takes this one's place; the sockets of one that does not start; its end,
+                   when the parent has died
+
+Begin with `current_worker`.
+"""
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ENVIRONMENT", "LENT", "MAX_DESCRIPTORS", "RENEWED", "REPORT_SECONDS", "Worker", "current_worker"]
+
+ENVIRONMENT = "TORNGAS_WORKER"
+RENEWED = b"r"
+"""What the parent says before it ends a worker that another one replaces."""
+
+LENT = b"s"
+"""What it says with the sockets of a worker that does not start: this one accepts their connections, too."""
+
+MAX_DESCRIPTORS = 253  # in one message: SCM_MAX_FD of Linux
+REPORT_SECONDS = 1.0
+
+
+class Worker:
+    """This process, as one of several that serve.
+
+    Attributes:
+        number: 0 to workers - 1; a worker that replaces another has its number.
+        workers: How many there are.
+        sockets: The listening sockets; empty in the first worker of a server, which binds them for all.
+    """
+
+    def __init__(self, number: int, workers: int, sockets: Sequence[socket.socket], parent: socket.socket) -> None:
+        self.number = number
+        self.workers = workers
+        self.sockets = list(sockets)
+        self._parent = parent
+        self._parent.setblocking(False)
+        self._is_renewed = False
+        self._requests = 0
+
+    def hand_over(self, groups: Sequence[Sequence[socket.socket]]) -> None:
+        """Give the parent the listening sockets of every worker; those of the others are closed here.
+
+        Args:
+            groups: For each worker its own, or the same ones for all.
+        """
+        self._parent.setblocking(True)
+        for group in groups:
+            socket.send_fds(self._parent, [_line(sockets=len(group))], [each.fileno() for each in group])
+        self._parent.setblocking(False)
+        self.sockets = list(groups[self.number])
+        for each in set(itertools.chain.from_iterable(groups)) - set(self.sockets):
+            each.close()
+
+    def ready(self, code: str = "") -> None:
+        """Tell the parent that this worker serves, and go on telling what it does; to be called once, in the loop.
+
+        Args:
+            code: Where its code is, for the operator.
+        """
+        self._send(_line(ready=True, code=code))
+        asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
+
+    def counted(self, serve: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return *serve*, which is called for each request, so that the requests are counted."""
+
+        def serve_counted(request: Any) -> Any:
+            self._requests += 1
+            return serve(request)
+
+        return serve_counted
+
+    def is_renewed(self) -> bool:
+        """Whether another worker takes this one's place, rather than that the server stops; to be asked at SIGTERM."""
+        self._hear()
+        return self._is_renewed
+
+    def listen(self, *, on_orphaned: Callable[[], Any], add_sockets: Callable[[list[socket.socket]], Any]) -> None:
+        """Have the running loop listen to the parent.
+
+        Args:
+            on_orphaned: Called when the parent has died; the worker should then stop.
+            add_sockets: Called with listening sockets that are to be served, too.
+        """
+        loop = asyncio.get_running_loop()
+
+        def notice() -> None:
+            lent = self._hear()
+            if lent is None:
+                loop.remove_reader(self._parent)
+                on_orphaned()
+            elif lent:
+                add_sockets(lent)
+
+        loop.add_reader(self._parent, notice)
+
+    def _hear(self) -> list[socket.socket] | None:
+        """Take what the parent says; return sockets that it lends, None when it has died."""
+        try:
+            received, descriptors, _, _ = socket.recv_fds(self._parent, 64, MAX_DESCRIPTORS)
+        except BlockingIOError:
+            return []
+        except OSError:  # it died with words of ours unread
+            return None
+        self._is_renewed = self._is_renewed or RENEWED in received
+        return [_adopted(number) for number in descriptors] if received else None
+
+    def _report(self) -> None:
+        self._send(_line(requests=self._requests, rss=_resident_bytes()))
+        asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
+
+    def _send(self, line: bytes) -> None:
+        with contextlib.suppress(OSError):  # a parent that has died, or does not read, is not waited for
+            self._parent.send(line)
+
+
+@functools.cache
+def current_worker() -> Worker | None:
+    """Return what this process is as a worker; None where no parent has started it as one."""
+    text = os.environ.pop(ENVIRONMENT, "")
+    if not text:
+        return None
+    given = json.loads(text)
+    number = given["parent"]
+    try:
+        is_inherited = os.fstat(number).st_ino == given["inode"]
+    except OSError:
+        is_inherited = False
+    if not is_inherited:  # a program that a worker's project has started before the worker asked
+        return None
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's business, also when it goes to the whole group
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGINT))
+    sockets = [_adopted(each) for each in given["sockets"]]
+    return Worker(given["number"], given["workers"], sockets, _adopted(number))
+
+
+def _adopted(number: int) -> socket.socket:
+    os.set_inheritable(number, False)
+    return socket.socket(fileno=number)
+
+
+def _line(**said: Any) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
+def _resident_bytes() -> int:
+    """Memory of this process; the most that it has had, where the system does not tell what it has."""
+    import resource  # not on Windows
+
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
