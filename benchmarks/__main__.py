@@ -73,7 +73,7 @@ def allow_many_sockets() -> None:
 def _measure_variant(variant: str, workloads: list[Workload], options: argparse.Namespace, report: Report) -> None:
     with contextlib.ExitStack() as stack:
         apps = list(_started(variant, options, stack))
-        pairs = [(workload, app) for workload in workloads for app in apps if _takes_part(app.name, workload.scope)]
+        pairs = [(workload, app) for workload in workloads for app in apps if takes_part(app.name, workload.scope)]
         pairs = [pair for pair in pairs if _answers_right(*pair)]
         for number in range(options.rounds):
             for workload, app in pairs:
@@ -93,7 +93,7 @@ def _started(variant: str, options: argparse.Namespace, stack: contextlib.ExitSt
             print(exc, file=sys.stderr)
 
 
-def _takes_part(name: str, scope: Scope) -> bool:
+def takes_part(name: str, scope: Scope) -> bool:
     if name in BARE_APPS:
         return scope == "bare"
     return scope != "full" or name not in SIMPLE_APPS
@@ -127,7 +127,7 @@ def _measure_half_rate(app: AppProcess, workload: Workload, options: argparse.Na
 def _measure_probe(probe: str, options: argparse.Namespace, report: Report) -> None:
     for _ in range(min(options.rounds, 3)):
         for name in options.only:
-            if not _takes_part(name, "simple" if probe in ("start", "idle") else "full"):
+            if not takes_part(name, "simple" if probe in ("start", "idle") else "full"):
                 continue
             try:
                 with running(name, "plain", options.server_core, options.nice) as app:

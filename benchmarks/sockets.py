@@ -45,14 +45,15 @@ def open_socket(port: int, path: str) -> socket.socket:
     Raises:
         ConnectionError: The handshake was refused.
     """
-    connection = connect(port)
-    connection.sendall(request_bytes(path, UPGRADE))
-    head = b""
-    while b"\r\n\r\n" not in head and (byte := connection.recv(1)):
-        head += byte
-    if not head.startswith(b"HTTP/1.1 101"):
-        connection.close()
-        raise ConnectionError(f"{path} opens no WebSocket: {head[:80]!r}")
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(port))
+        connection.sendall(request_bytes(path, UPGRADE))
+        head = b""
+        while b"\r\n\r\n" not in head and (byte := connection.recv(1)):
+            head += byte
+        if not head.startswith(b"HTTP/1.1 101"):
+            raise ConnectionError(f"{path} opens no WebSocket: {head[:80]!r}")
+        stack.pop_all()
     return connection
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import sockets
-from benchmarks.__main__ import APPS, BARE_APPS, PROBES, _takes_part
+from benchmarks.__main__ import APPS, BARE_APPS, PROBES, allow_many_sockets, takes_part
 from benchmarks.apps.common import Variant
 from benchmarks.client import request_bytes, upload_seconds
 from benchmarks.goals import GOALS
@@ -46,7 +46,7 @@ def wrong(app: AppProcess, workload: Workload) -> str | None:
 
 def test_every_workload_is_answered_right(app: AppProcess) -> None:
     for workload in WORKLOADS.values():
-        if workload.variant == "plain" and workload.name not in NOT_OFFERED and _takes_part(app.name, workload.scope):
+        if workload.variant == "plain" and workload.name not in NOT_OFFERED and takes_part(app.name, workload.scope):
             assert wrong(app, workload) is None, workload.name
 
 
@@ -63,6 +63,14 @@ def test_websockets_are_echoed_and_told(app: AppProcess) -> None:
     figures = sockets.echo(app, seconds=0.2, connections=3)
     assert 0 < figures["half_p50_ms"] <= figures["half_p99_ms"]
     assert sockets.broadcast(app, count=20, times=2)["held_ms"] > 0
+
+
+@pytest.mark.slow
+def test_five_thousand_websockets_take_less_than_10_kb_each_and_hold_the_loop_less_than_10_ms() -> None:
+    allow_many_sockets()
+    with running("torngas", "plain", CORE) as process:
+        assert sockets.idle(process, 5_000)["kb_per_socket"] < 10
+        assert sockets.broadcast(process, 5_000)["held_ms"] < 10  # of CPU time
 
 
 @pytest.mark.parametrize("name", ["middlewares", "routes-10", "tls", "access-log", "delivered"])
