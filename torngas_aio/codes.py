@@ -51,6 +51,7 @@ CODES = MappingProxyType(
         "TGA708": "A value that cannot be stored or written",
         "TGA709": "A value that is too large",
         "TGA710": "A coroutine that was never awaited",
+        "TGA711": "An attribute that was not loaded",
         "TGA801": "The server cannot listen",
         "TGA802": "The command line cannot be read",
         "TGA803": "A command cannot do its work",

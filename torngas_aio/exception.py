@@ -21,6 +21,7 @@
     ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
     ├── InvalidJson           (ValueError)     a request body that is no JSON, too large or too deep
     ├── SessionError          (RuntimeError)   a session was used in a way it cannot honour
+    ├── NotLoaded             (RuntimeError)   an attribute of a model was not loaded, and cannot be without await
     ├── Unawaited             (RuntimeError)   a coroutine was made and never awaited
     ├── TemplateNotFound      (FileNotFoundError)  no such template below the template directory
     └── TemplateSyntaxError   (SyntaxError)    a template that does not parse; has its file and line
@@ -61,6 +62,7 @@ __all__ = [
     "InvalidKey",
     "InvalidSignature",
     "NotCallableError",
+    "NotLoaded",
     "OutcomeUnknown",
     "OutsideRequest",
     "PoolExhausted",
@@ -269,6 +271,12 @@ class SessionError(BaseError, RuntimeError):
     """A visitor's session was used in a way it cannot honour, such as after the response left."""
 
     code = "TGA704"
+
+
+class NotLoaded(BaseError, RuntimeError):
+    """An attribute of a model's object was not loaded with it, and an attribute cannot await the database."""
+
+    code = "TGA711"
 
 
 class Unawaited(BaseError, RuntimeError):

@@ -2,6 +2,8 @@
 
     "user:7"  ── default_key ──  "prefix:1:user:7"      hashed_key: long or odd keys become a digest
     b"\\xff"   ── "%b:ff"                                bytes never meet text
+    7         ── as "7"
+    "a" * 300 ── "prefix:1:%h:<digest>"                more than 250 bytes: every store takes it
     prefix "a:b" ── "%p:a%3Ab:1:user:7"                 a ':' in a prefix is escaped: it ends no other prefix
 
 What begins with `%` belongs to this package: sessions, locks, bytes keys. Begin with `KeyMaker`.
@@ -28,13 +30,14 @@ __all__ = [
 MAX_KEY_BYTES = 250
 """The longest finished key, in bytes of UTF-8: memcached's limit, kept everywhere so that code moves freely."""
 
-Key = str | bytes
+Key = str | bytes | int
 KeyFunction = Callable[[str, str, int], str]
 
 _SURE_LENGTH = MAX_KEY_BYTES // 4  # characters: UTF-8 takes four bytes for one at most
 
 
 _BYTES = "%b:"
+_DIGEST = "%h:"
 _PREFIXED = "%p:"
 
 
@@ -63,8 +66,7 @@ def hashed_key(key: str, key_prefix: str, version: int) -> str:
     made = default_key(key, key_prefix, version)
     if made.isascii() and made.isprintable() and " " not in made and "%h:" not in made and len(made) <= MAX_KEY_BYTES:
         return made
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=24).hexdigest()
-    return default_key(f"%h:{digest}", key_prefix, version)
+    return default_key(f"{_DIGEST}{_digest(key)}", key_prefix, version)
 
 
 class KeyMaker:
@@ -108,13 +110,13 @@ class KeyMaker:
         """Return the finished key.
 
         Raises:
-            InvalidKey: It is longer than 250 bytes, holds control characters (or spaces, where the store
-                cannot take them), begins with a reserved `%b:`, KEY_FUNCTION puts it among the reserved keys,
-                or *version* is not an integer.
+            InvalidKey: It holds control characters (or spaces, where the store cannot take them), begins with a
+                reserved `%b:`, KEY_FUNCTION puts it among the reserved keys or makes more than 250 bytes of a
+                short key, or *version* is not an integer.
         """
         text = key if type(key) is str else _text_of(key)
-        if text.startswith("%b:") and text is key:
-            raise InvalidKey(f"{key!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
+        if text[:1] == "%" and text is key:
+            text = _guarded(text)
         if self._is_default and version is None:
             made = self._opening + text
         else:
@@ -124,7 +126,21 @@ class KeyMaker:
         # PERF: one look decides for nearly every key; only odd or long ones are looked at closely.
         if len(made) <= _SURE_LENGTH and made.isprintable() and not (self._refuses_spaces and " " in made):
             return made
-        return self._checked(made)
+        made = self._checked(made)
+        if len(made) <= _SURE_LENGTH or len(made.encode("utf-8")) <= MAX_KEY_BYTES:
+            return made
+        return self._shortened(text, made, version)
+
+    def _shortened(self, text: str, made: str, version: int | None) -> str:
+        """Return a key with a digest in place of *text*, which makes *made* too long for stores that limit keys."""
+        digest = f"{_DIGEST}{_digest(text)}"
+        short = self.function(digest, self.key_prefix, self.version if version is None else _number(version))
+        if len(short.encode("utf-8")) > MAX_KEY_BYTES:
+            raise InvalidKey(
+                f"{made[:60]!r}... is longer than {MAX_KEY_BYTES} bytes, and so is a digest with prefix and version. "
+                "Shorten KEY_PREFIX, or let KEY_FUNCTION make shorter keys."
+            )
+        return short
 
     def head_of_version(self, version: int | None) -> str:
         """Return what every finished key of *version* begins with, the rest being the caller's key.
@@ -152,14 +168,9 @@ class KeyMaker:
 
     def _checked(self, made: str) -> str:
         try:
-            length = len(made.encode("utf-8"))
+            made.encode("utf-8")
         except UnicodeEncodeError as exc:
             raise InvalidKey(f"{made!r} holds half of a surrogate pair, which no store can write.") from exc
-        if length > MAX_KEY_BYTES:
-            raise InvalidKey(
-                f"{made[:60]!r}... is {length} bytes long with prefix and version; {MAX_KEY_BYTES} is the most. "
-                "Shorten it, or set KEY_FUNCTION to 'torngas_aio.cache.keys.hashed_key'."
-            )
         for character in made:
             if character < " " or character == "\x7f" or (self._refuses_spaces and character.isspace()):
                 raise InvalidKey(
@@ -169,15 +180,26 @@ class KeyMaker:
         return made
 
 
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=24).hexdigest()
+
+
+def _guarded(text: str) -> str:
+    """Return the caller's *text* so that it is no key of bytes, and no other key's digest."""
+    if text.startswith(_BYTES):
+        raise InvalidKey(f"{text!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
+    return f"{_DIGEST}{_digest(text)}" if text.startswith(_DIGEST) else text
+
+
 def _text_of(key: Key) -> str:
+    if type(key) is int:
+        return str(key)
     if isinstance(key, bytes):
         return f"%b:{key.hex()}"
     if isinstance(key, str):
         text = str.__str__(key)
-        if text.startswith(_BYTES):
-            raise InvalidKey(f"{key!r}: '%b:' is kept for keys of bytes. Give the key another beginning.")
-        return text
-    raise InvalidKey(f"{key!r} is of type {type(key).__name__}; a key is a str or bytes.")
+        return _guarded(text)
+    raise InvalidKey(f"{key!r} is of type {type(key).__name__}; a key is a str, an int or bytes.")
 
 
 def _number(version: Any) -> int:

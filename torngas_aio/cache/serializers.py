@@ -16,6 +16,7 @@ import contextlib
 import hmac
 import io
 import json
+import logging
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ __all__ = [
     "secrets_of",
 ]
 
+logger = logging.getLogger("torngas_aio.cache")
+
 MIN_SECRET_BYTES = 16
 _TAG_BYTES = 32
 _COUNTED = 2**63  # integers within 64 bits, which stores can count with
@@ -48,6 +51,9 @@ _PACKED = b"\xc1"  # SPEC: msgpack never uses this byte, so no packed value can 
 
 class Serializer(ABC):
     """Writes values as bytes and reads them back; a subclass writes and reads what is not an `int`."""
+
+    tuples_told: set[str] | None = None
+    """The places of tuples that were logged, where tuples may come back as lists, as in a session; None: refused."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:  # noqa: B027 - most need nothing
         """Take what it needs from *options*, the cache's OPTIONS."""
@@ -205,10 +211,10 @@ class JsonSerializer(Serializer):
     """None, booleans, numbers, text, lists and dicts with text keys; a tuple is refused, not turned into a list."""
 
     def check(self, value: Any, path: str) -> None:
-        refuse_lossy(value, path, _JSON_ATOMS)
+        refuse_lossy(value, path, _JSON_ATOMS, self.tuples_told)
 
     def write(self, value: Any) -> bytes:
-        refuse_lossy(value, "value", _JSON_ATOMS)
+        refuse_lossy(value, "value", _JSON_ATOMS, self.tuples_told)
         return self.write_checked(value)
 
     def write_checked(self, value: Any) -> bytes:
@@ -232,10 +238,10 @@ class MsgpackSerializer(Serializer):
         self._read = msgspec.msgpack.Decoder().decode
 
     def check(self, value: Any, path: str) -> None:
-        refuse_lossy(value, path, _MSGPACK_ATOMS)
+        refuse_lossy(value, path, _MSGPACK_ATOMS, self.tuples_told)
 
     def write(self, value: Any) -> bytes:
-        refuse_lossy(value, "value", _MSGPACK_ATOMS)
+        refuse_lossy(value, "value", _MSGPACK_ATOMS, self.tuples_told)
         return _PACKED + self._write(value)
 
     def read(self, data: bytes) -> Any:
@@ -264,8 +270,12 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
     return found(options)
 
 
-def refuse_lossy(value: Any, path: str, atoms: frozenset[type]) -> None:
+def refuse_lossy(value: Any, path: str, atoms: frozenset[type], tuples_told: set[str] | None = None) -> None:
     """Raise when *value* would come back as something else, naming the place; *atoms* come back as they go.
+
+    Args:
+        tuples_told: A tuple may come back as a list, which is logged once for each place: those that were; None: it
+            is refused.
 
     Raises:
         SerializationError: A tuple, a set, a subclass, a key that is not text, an object.
@@ -273,21 +283,28 @@ def refuse_lossy(value: Any, path: str, atoms: frozenset[type]) -> None:
     kind = type(value)
     if kind in atoms:
         return
-    if kind is list:
+    if kind is tuple and tuples_told is not None and path not in tuples_told and len(tuples_told) < _MAX_TOLD:
+        tuples_told.add(path)
+        logger.warning("%s is a tuple, and is kept as a list. SESSION['serializer'] = 'pickle' keeps tuples.", path)
+    if kind is list or (kind is tuple and tuples_told is not None):
         for place, item in enumerate(value):
             if type(item) not in atoms:
-                refuse_lossy(item, f"{path}[{place}]", atoms)
+                refuse_lossy(item, f"{path}[{place}]", atoms, tuples_told)
     elif kind is dict:
         for key, item in value.items():
             if type(key) is not str:
                 raise SerializationError(f"{path} has the key {key!r} of type {_kind_name(key)}; keys are str.")
             if type(item) not in atoms:
-                refuse_lossy(item, f"{path}[{key!r}]", atoms)
+                refuse_lossy(item, f"{path}[{key!r}]", atoms, tuples_told)
     else:
         raise SerializationError(
             f"{path} is of type {_kind_name(value)}, which would not come back as it went. "
-            "Convert it first, such as a tuple to a list or a date to text."
+            "Convert it first, such as a tuple to a list or a date to text, or choose another serializer "
+            "(SESSION['serializer'], or SERIALIZER in a cache's OPTIONS)."
         )
+
+
+_MAX_TOLD = 1000
 
 
 def _kind_name(value: object) -> str:

@@ -46,7 +46,7 @@ class SessionConfig:
     partitioned: bool = False
     fails_when_down: bool = True
     max_bytes: int = MAX_BYTES
-    serializer: Serializer = field(default_factory=lambda: make_serializer("json", {}))
+    serializer: Serializer = field(default_factory=lambda: _serializer("json", {}))
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "SessionConfig":
@@ -64,8 +64,15 @@ class SessionConfig:
             cookie_domain=values.get("cookie_domain") or "",
             samesite=values.get("samesite", "Lax") or "",
             fails_when_down=values.get("when_unavailable", "fail") == "fail",
-            serializer=make_serializer(values.get("serializer", "json"), {"SECRET_KEY": secret}),
+            serializer=_serializer(values.get("serializer", "json"), {"SECRET_KEY": secret}),
         )
+
+
+def _serializer(spec: Any, options: Mapping[str, Any]) -> Serializer:
+    made = make_serializer(spec, options)
+    if made is not spec:
+        made.tuples_told = set()
+    return made
 
 
 _PLAIN = (

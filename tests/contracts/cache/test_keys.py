@@ -26,7 +26,7 @@ async def test_no_key_reaches_another(cache: BaseCache) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["a" * 251, "é" * 130, "line\nbreak", "a\r\nset b 0 0 1", "nul\0", "\x7f", "%b:61", "\ud800", 1, None],
+    ["line\nbreak", "a\r\nset b 0 0 1", "nul\0", "\x7f", "%b:61", "\ud800", None, 1.5, True],
     ids=repr,
 )
 async def test_a_key_that_could_be_misread_is_refused_by_every_operation(cache: BaseCache, key: str) -> None:
@@ -39,6 +39,29 @@ async def test_a_key_that_could_be_misread_is_refused_by_every_operation(cache: 
     for operation in operations:
         with pytest.raises(InvalidKey):
             await operation
+
+
+@pytest.mark.parametrize(
+    "key", ["a" * 251, "é" * 130, "%h:" + "0" * 48, "a" * 100_000], ids=lambda key: f"{key[:4]}{len(key)}"
+)
+async def test_a_long_key_is_stored_under_a_digest(cache: BaseCache, key: str) -> None:
+    await cache.set(key, 1)
+    await cache.set(f"{key}x", 2)
+    assert await cache.get(key) == 1
+    assert await cache.get_many([key, f"{key}x", f"{key}y"]) == {key: 1, f"{key}x": 2}
+    assert await cache.incr(key) == 2
+    assert await cache.get(cache.keys_of.make(key).rpartition(":1:")[2]) is None  # no input reaches another key
+    assert await cache.incr_version(key) == 2
+    assert await cache.get(key, version=2) == 2
+    assert await cache.delete(f"{key}x")
+
+
+async def test_an_integer_is_a_key(cache: BaseCache) -> None:
+    await cache.set(7, "seven")
+    assert await cache.get(7) == await cache.get("7") == "seven"
+    assert await cache.get_many([7, 8]) == {7: "seven"}
+    assert await cache.has_key(7)
+    assert await cache.delete(7)
 
 
 async def test_spaces_are_taken_or_refused_but_never_misread(subject: Subject) -> None:

@@ -46,7 +46,20 @@ async def test_a_default_stands_in_for_a_page_that_is_not_there(session: DbSessi
     empty = await User.Q.filter(User.id > 99).paginate(1, 10, default="nothing")
     assert isinstance(empty, Pagination)
     assert (empty.items, empty.total, empty.pages) == ([], 0, 0)
-    assert (await User.Q.paginate(10**30)).items == []
+    assert await User.Q.paginate(10**30) is None
+    assert await User.Q.paginate(99, default=None) is None
+
+
+@pytest.mark.parametrize("error_out", [False, None, "nothing"])
+async def test_error_out_stands_in_for_a_page_before_the_first_or_after_the_last(
+    session: DbSession, error_out: object
+) -> None:
+    first = await User.Q.order_by(User.id).paginate(1, 20)
+    assert await first.prev(error_out) is error_out
+    last = await first.next(error_out=error_out)
+    assert last.page == 2
+    assert await last.next(error_out=error_out) is error_out
+    assert (await last.prev(error_out)).page == 1
 
 
 @pytest.mark.parametrize("per_page", [0, -1, True, "10", 1.5])

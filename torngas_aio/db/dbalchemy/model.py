@@ -10,15 +10,17 @@
 Begin with `Model`.
 """
 
+from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import MetaData, Select, select
+from sqlalchemy import MetaData, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase
 
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.registry import current_session
+from torngas_aio.exception import ArgumentError
 
 __all__ = ["Model", "metadata_of", "metadatas"]
 
@@ -79,6 +81,19 @@ class Model(AsyncAttrs, DeclarativeBase):
 
     Q: ClassVar[_Queries] = _Queries()
     session: ClassVar[_Sessions] = _Sessions()
+
+    def __init__(self, **values: Any) -> None:
+        cls = type(self)
+        for name in values:
+            if not hasattr(cls, name):
+                known = [each.key for each in inspect(cls).attrs]
+                near = get_close_matches(name, known, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise ArgumentError(
+                    f"{cls.__name__}({name}=...): no column is named {name!r}.{hint} There are {', '.join(known)}."
+                )
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         name = cls.__dict__.get("__connection_name__")

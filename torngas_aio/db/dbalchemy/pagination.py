@@ -8,7 +8,7 @@ Begin with `Pagination`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import Select, and_, func, inspect, or_, select
 from sqlalchemy.exc import StatementError
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["KeysetPage", "Pagination", "count_of", "keyset_page", "page_of"]
 
 T = TypeVar("T")
+
+EMPTY_PAGE: Any = object()
+"""Stands for the page itself, which has no items."""
 
 
 class Pagination(Generic[T]):
@@ -78,13 +81,15 @@ class Pagination(Generic[T]):
         """Number of the page after, None on the last."""
         return self.page + 1 if self.has_next else None
 
-    async def prev(self) -> "Pagination[T]":
-        """Return the page before; before the first comes the first."""
-        return cast("Pagination[T]", await page_of(self._query, max(1, self.page - 1), self.per_page))
+    async def prev(self, error_out: Any = EMPTY_PAGE) -> Any:
+        """Return the page before; before the first comes *error_out*, without it the first again."""
+        if self.page == 1 and error_out is not EMPTY_PAGE:
+            return error_out
+        return await page_of(self._query, max(1, self.page - 1), self.per_page, EMPTY_PAGE)
 
-    async def next(self) -> "Pagination[T]":
-        """Return the page after; after the last comes an empty one."""
-        return cast("Pagination[T]", await page_of(self._query, self.page + 1, self.per_page))
+    async def next(self, error_out: Any = EMPTY_PAGE) -> Any:
+        """Return the page after; after the last comes *error_out*, without it an empty page."""
+        return await page_of(self._query, self.page + 1, self.per_page, error_out)
 
     def iter_pages(
         self, left_edge: int = 2, left_current: int = 2, right_current: int = 5, right_edge: int = 2
@@ -155,7 +160,7 @@ async def page_of(query: "Query[T]", page: Any, per_page: int, default: Any = No
     number, size = _number(page), _size(per_page)
     total = await query.count()
     start = (number - 1) * size
-    if start >= total and number > 1 and default is not None:
+    if start >= total and number > 1 and default is not EMPTY_PAGE:
         return default
     items = await query.limit(size).offset(start) if start < total else []
     return Pagination(query, number, size, total, items)

@@ -8,15 +8,15 @@ Each call returns a new query; the one it was called on stays as it was. Begin w
 """
 
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
-from sqlalchemy import Select, delete, inspect, select, update
+from sqlalchemy import Select, delete, inspect, select, tuple_, union, union_all, update
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Mapper
 
 from torngas_aio._unawaited import Operation
-from torngas_aio.db.dbalchemy.pagination import KeysetPage, Pagination, count_of, keyset_page, page_of
+from torngas_aio.db.dbalchemy.pagination import KeysetPage, count_of, keyset_page, page_of
 from torngas_aio.exception import ArgumentError
 
 if TYPE_CHECKING:
@@ -122,6 +122,42 @@ class Query(Generic[T]):
         """Ask for all rows: `await query.all()` gives the list, as `await query` does."""
         return AllRows(self)
 
+    def with_entities(self, *entities: Any) -> "Query[Any]":
+        """Ask for these columns or models instead, of the same rows."""
+        return Query(entities, self._session, self.statement.with_only_columns(*entities, maintain_column_froms=True))
+
+    def add_columns(self, *columns: Any) -> "Query[Any]":
+        """Ask for these columns as well; each row is a tuple then."""
+        return Query((*self._entities, *columns), self._session, self.statement.add_columns(*columns))
+
+    def from_statement(self, statement: Any) -> Self:
+        """Take the rows of another statement, such as `text("SELECT ...")`; nothing can be added to it."""
+        return self._with(self.statement.from_statement(statement))  # type: ignore[arg-type]  # it runs like a SELECT
+
+    def params(self, **values: Any) -> Self:
+        """Give the bound parameters of `text()` in the query their values."""
+        return self._with(self.statement.params(values))
+
+    def yield_per(self, count: int) -> Self:
+        """Let `async for` ask the driver for *count* rows at a time; 500 without it."""
+        return self.execution_options(stream_rows=count)
+
+    def union(self, *queries: "Query[Any]") -> "Query[Any]":
+        """Take the rows of this query and of *queries*, each once; they are filtered and sorted on as any query's."""
+        return self._united(union, queries)
+
+    def union_all(self, *queries: "Query[Any]") -> "Query[Any]":
+        """Take the rows of this query and of *queries*; columns that are equal stay, an object comes once."""
+        return self._united(union_all, queries)
+
+    def subquery(self, name: str | None = None) -> Any:
+        """Return the query as a table to join or select from: `sub.c.id`."""
+        return self.statement.subquery(name)
+
+    def __clause_element__(self) -> Any:
+        """The SELECT, where SQLAlchemy wants an expression: `User.id.in_(Post.Q.with_entities(Post.author_id))`."""
+        return self.statement
+
     # -------------------------------------------------------------- asking
 
     def __await__(self) -> Generator[Any, None, list[T]]:
@@ -177,13 +213,17 @@ class Query(Generic[T]):
         """Return how many rows there are."""
         return await count_of(self._session(), self.statement)
 
-    async def exists(self) -> bool:
-        """Return whether there is any row."""
+    def exists(self) -> "Existence":
+        """Ask whether there is any row: `await query.exists()`; not awaited, it is SQL's EXISTS for a filter."""
+        return Existence(self)
+
+    async def _exists(self) -> bool:
         statement = select(self.statement.exists())
         return bool(await self._session().scalar(self._copy_options(statement)))
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        statement = self.statement.execution_options(yield_per=STREAM_ROWS)
+        count = self.statement.get_execution_options().get("stream_rows", STREAM_ROWS)
+        statement = self.statement.execution_options(yield_per=count)
         result = await self._session().stream(statement)
         try:
             rows: Any = result.scalars() if self._is_single_entity else result
@@ -206,17 +246,13 @@ class Query(Generic[T]):
         """Delete every row of the query; return how many."""
         return await self._change("delete", delete(self._model("delete")), synchronize_session)
 
-    @overload
-    async def paginate(self, page: Any = 1, per_page: int = 20, default: None = None) -> Pagination[T]: ...
-    @overload
-    async def paginate(self, page: Any = 1, per_page: int = 20, *, default: D) -> Pagination[T] | D: ...
     async def paginate(self, page: Any = 1, per_page: int = 20, default: Any = None) -> Any:
         """Return one page of the rows, with the total; costs two statements.
 
         Args:
             page: From 1; what is no number counts as 1.
             per_page: Rows a page, at least 1.
-            default: Returned in place of a page beyond the last one; without it that page is empty.
+            default: Returned in place of a page beyond the last one; the first page always exists.
         """
         return await page_of(self, page, per_page, default)
 
@@ -248,13 +284,27 @@ class Query(Generic[T]):
         if isinstance(item, slice) and item.step is None and (item.start or 0) >= 0:
             start = item.start or 0
             return self.offset(start) if item.stop is None else self.slice(start, item.stop)
-        raise TypeError("A query takes slices such as `query[0:10]`; one row: `await query.offset(3).first()`.")
+        raise TypeError(
+            f"query[{item!r}]: a query takes slices from 0 up, such as `await query[0:10]`, and no index. "
+            "One row: `await query.offset(3).first()`; of a list: `(await query.all())[3]`."
+        )
 
     # -------------------------------------------------------------- private
 
     @property
     def _is_single_entity(self) -> bool:
         return len(self._entities) == 1 and isinstance(inspect(self._entities[0], raiseerr=False), Mapper)
+
+    def _united(self, unite: Callable[..., Any], queries: "tuple[Query[Any], ...]") -> "Query[Any]":
+        parts = (self, *queries)
+        if self._is_single_entity and all(part._is_single_entity for part in parts):
+            model = self._entities[0]
+            keys = inspect(model).primary_key
+            chosen = unite(*(_part(part.statement.with_only_columns(*keys)) for part in parts)).subquery()
+            key, among = (keys[0], select(chosen)) if len(keys) == 1 else (tuple_(*keys), select(*chosen.c))
+            return Query((model,), self._session).filter(key.in_(among))
+        columns = tuple(unite(*(_part(part.statement) for part in parts)).subquery().c)
+        return Query(columns, self._session)
 
     def _with(self, statement: Select[Any]) -> Self:
         return type(self)(self._entities, self._session, statement)
@@ -296,6 +346,29 @@ class Query(Generic[T]):
         return statement.execution_options(**options) if options else statement
 
 
+class Existence(Operation[bool]):
+    """What `Query.exists()` gives: whether there is a row, once it is awaited; else an expression for a filter."""
+
+    _mend = "Write `await query.exists()`."
+
+    def __init__(self, query: Query[Any]) -> None:
+        super().__init__(query._exists, "Query.exists")
+        self._query = query
+
+    def __clause_element__(self) -> Any:
+        self._leave()
+        return self._query.statement.exists()
+
+    def __invert__(self) -> Any:
+        return ~self.__clause_element__()
+
+    def __and__(self, other: Any) -> Any:
+        return self.__clause_element__() & other
+
+    def __or__(self, other: Any) -> Any:
+        return self.__clause_element__() | other
+
+
 class AllRows(Operation[list[T]]):
     """What `Query.all()` gives: all rows, once it is awaited; `async for` has them one by one.
 
@@ -319,6 +392,12 @@ class AllRows(Operation[list[T]]):
 
     def __repr__(self) -> str:
         return f"{self._query!r}; await it"
+
+
+def _part(statement: Select[Any]) -> Select[Any]:
+    """Return *statement* as a part of a union; its LIMIT and ORDER BY stand in a subquery, as SQLite wants it."""
+    is_bare = statement._limit_clause is None and statement._offset_clause is None and not statement._order_by_clauses
+    return statement if is_bare else select(statement.subquery())
 
 
 def _criterion(given: Any) -> Any:

@@ -12,8 +12,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from sqlalchemy import event
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.util.concurrency import in_greenlet
 
 from torngas_aio.db.dbalchemy.after_commit import AfterCommit
 from torngas_aio.db.dbalchemy.classification import Effect, effect_of
@@ -22,7 +24,7 @@ from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
 from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.positions import Position
-from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
+from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable, NotLoaded
 
 __all__ = ["RoutedSession"]
 
@@ -120,7 +122,14 @@ class RoutedSession(Session):
         return super()._connection_for_bind(engine, execution_options, **kw)
 
     def execute(self, statement: Any, params: Any = None, **kw: Any) -> Any:
-        return self._run(super().execute, statement, params, kw)
+        if in_greenlet():
+            return self._run(super().execute, statement, params, kw)
+        # An attribute asks, outside of any await. SQLAlchemy tells which to a listener: none where all goes well.
+        event.listen(self, "do_orm_execute", _refuse_attribute)
+        try:
+            return self._run(super().execute, statement, params, kw)
+        finally:
+            event.remove(self, "do_orm_execute", _refuse_attribute)
 
     def scalar(self, statement: Any, params: Any = None, **kw: Any) -> Any:
         return self._run(super().scalar, statement, params, kw)
@@ -326,6 +335,27 @@ class RoutedSession(Session):
         while self._user is not None:
             self._left = asyncio.Event()
             await self._left.wait()
+
+
+def _refuse_attribute(state: ORMExecuteState) -> None:
+    """Say which attribute has asked the database, and how to load it.
+
+    Raises:
+        NotLoaded: In every case but a statement that is no attribute's.
+    """
+    path: Any = state.loader_strategy_path
+    mapper = state.bind_mapper
+    if state.lazy_loaded_from is not None and path is not None and len(path.path) > 1:
+        model, name = path.path[-2].class_.__name__, path.path[-1].key
+        raise NotLoaded(
+            f"{model}.{name} was not loaded with its object, and an attribute cannot await the database. Load it with "
+            f"the query: `.options(selectinload({model}.{name}))`; or here: `await obj.awaitable_attrs.{name}`."
+        )
+    if state.is_column_load and mapper is not None:
+        raise NotLoaded(
+            f"A column of {mapper.class_.__name__} has expired, or was deferred, and an attribute cannot await the "
+            "database. Load the object again: `await session.refresh(obj)`, or use `await obj.awaitable_attrs.<name>`."
+        )
 
 
 def _is_plain(options: dict[str, Any]) -> bool:

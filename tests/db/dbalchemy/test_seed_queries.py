@@ -1,0 +1,128 @@
+"""What torngas 1.8's queries and models could do: unions, subqueries, expressions, and errors that say the new way."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import and_, func, or_, text
+from sqlalchemy.orm import selectinload
+
+from tests.db.models import Post, User
+from tests.db.support import configured, prepared
+from torngas_aio.db.dbalchemy import DbSession, Query, session_scope
+from torngas_aio.exception import ArgumentError, NotLoaded
+
+
+@pytest.fixture
+async def session(tmp_path: Path) -> AsyncIterator[DbSession]:
+    with configured({"default": {"connections": [{"DATABASE": str(tmp_path / "a.db")}]}}):
+        async with prepared(), session_scope() as session:
+            for number, name in enumerate(["ann", "bob", "cid", "dan"], 1):
+                session.add(User(id=number, name=name, posts=[Post(title=f"{name} {n}") for n in range(number - 1)]))
+            await session.commit()
+            session.expunge_all()
+            yield session
+
+
+async def names(query: Query[Any]) -> list[str]:
+    return [user.name for user in await query]
+
+
+async def test_other_entities_of_the_same_rows(session: DbSession) -> None:
+    assert await User.Q.filter(User.id < 3).with_entities(User.name).all() == [("ann",), ("bob",)]
+    assert await User.Q.with_entities(func.max(User.id)).scalar() == 4
+    rows = await User.Q.filter(User.id == 1).add_columns(User.name.label("n")).all()
+    assert [(row[0].id, row.n) for row in rows] == [(1, "ann")]
+    counted = await Post.Q.with_entities(Post.author_id, func.count()).group_by(Post.author_id).order_by(Post.author_id)
+    assert counted == [(2, 1), (3, 2), (4, 3)]
+
+
+async def test_unions_are_filtered_and_sorted_like_any_query(session: DbSession) -> None:
+    low, high = User.Q.filter(User.id <= 2), User.Q.filter(User.id >= 2)
+    both = low.union(high)
+    assert await names(both.order_by(User.id.desc())) == ["dan", "cid", "bob", "ann"]
+    assert await both.count() == 4
+    assert await names(both.filter(User.name < "c").order_by(User.id).limit(1)) == ["ann"]
+    assert await low.union_all(high).count() == 4
+    assert len(await low.with_entities(User.id).union_all(high.with_entities(User.id))) == 5
+    assert len(await low.with_entities(User.id).union(high.with_entities(User.id))) == 4
+    assert await names(low.limit(1).union(User.Q.filter(User.id == 4)).order_by(User.id)) == ["ann", "dan"]
+
+
+async def test_a_subquery_is_joined(session: DbSession) -> None:
+    sub = Post.Q.with_entities(Post.author_id, func.count().label("n")).group_by(Post.author_id).subquery()
+    found = await User.Q.join(sub, sub.c.author_id == User.id).filter(sub.c.n > 1).order_by(User.id)
+    assert [user.name for user in found] == ["cid", "dan"]
+
+
+async def test_a_query_is_an_expression(session: DbSession) -> None:
+    authors = Post.Q.filter(Post.title.like("%2")).with_entities(Post.author_id)
+    assert await names(User.Q.filter(User.id.in_(authors))) == ["dan"]
+    assert await names(User.Q.filter(User.id.not_in(authors)).order_by(User.id)) == ["ann", "bob", "cid"]
+
+
+async def test_exists_is_awaited_or_an_expression(session: DbSession) -> None:
+    assert await User.Q.filter(User.id == 1).exists() is True
+    assert await User.Q.filter(User.id == 9).exists() is False
+    has_post = Post.Q.filter(Post.author_id == User.id).exists
+    assert await names(User.Q.filter(has_post()).order_by(User.id)) == ["bob", "cid", "dan"]
+    assert await names(User.Q.filter(~has_post())) == ["ann"]
+    assert await names(User.Q.filter(has_post() & (User.id > 3))) == ["dan"]
+    assert await names(User.Q.filter(or_(~has_post(), User.id == 2)).order_by(User.id)) == ["ann", "bob"]
+    assert await names(User.Q.filter(and_(has_post(), User.id == 2))) == ["bob"]
+    assert await session.query(User.Q.filter(User.id == 1).exists()).scalar() is True
+    with pytest.raises(TypeError, match=r"Query.exists\(\) has not been awaited"):
+        assert User.Q.exists()
+
+
+async def test_statements_and_parameters_of_text(session: DbSession) -> None:
+    raw = text("SELECT * FROM users WHERE id > :low ORDER BY id")
+    assert await names(User.Q.from_statement(raw).params(low=2)) == ["cid", "dan"]
+    assert await names(User.Q.filter(text("id = :id")).params(id=3)) == ["cid"]
+    assert await names(User.Q.order_by(User.id).yield_per(2)) == ["ann", "bob", "cid", "dan"]
+    assert [user.name async for user in User.Q.order_by(User.id).yield_per(2)] == ["ann", "bob", "cid", "dan"]
+
+
+async def test_slices_and_indexes(session: DbSession) -> None:
+    assert await names(User.Q.order_by(User.id)[1:3]) == ["bob", "cid"]
+    assert await names(User.Q.order_by(User.id).slice(2, 9)) == ["cid", "dan"]
+    for index in (0, -1, slice(0, 4, 2)):
+        with pytest.raises(TypeError, match=r"offset\(3\)\.first\(\).*await query\.all\(\)"):
+            User.Q[index]
+
+
+@pytest.mark.parametrize(("name", "hint"), [("extra", "There are .*id, name"), ("nane", "Did you mean 'name'")])
+def test_a_model_says_which_column_is_unknown(name: str, hint: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"User\({name}=\.\.\.\).*{hint}"):
+        User(**{name: 1})
+    with pytest.raises(TypeError):
+        User(**{name: 1})
+    assert User(name="x", posts=[Post(title="y")]).posts[0].author.name == "x"
+
+
+async def test_a_relationship_that_was_not_loaded_says_how(session: DbSession) -> None:
+    user = await User.Q.filter(User.id == 3).one()
+    told = r"User\.posts was not loaded.*selectinload\(User\.posts\).*awaitable_attrs\.posts"
+    with pytest.raises(NotLoaded, match=told):
+        _ = user.posts
+    assert len(await user.awaitable_attrs.posts) == 2
+    assert len(user.posts) == 2
+    session.expunge_all()
+    post = await Post.Q.filter(Post.author_id == 3).first()
+    assert post is not None
+    with pytest.raises(NotLoaded, match=r"Post\.author was not loaded.*awaitable_attrs\.author"):
+        _ = post.author
+    assert (await post.awaitable_attrs.author).name == "cid"
+    loaded = await User.Q.options(selectinload(User.posts)).filter(User.id == 4).one()
+    assert len(loaded.posts) == 3
+    await session.commit()
+
+
+async def test_a_column_that_has_expired_says_how(session: DbSession) -> None:
+    user = await User.Q.filter(User.id == 3).one()
+    await session.rollback()
+    with pytest.raises(NotLoaded, match=r"A column of User has expired.*session\.refresh\(obj\)"):
+        _ = user.name
+    assert await user.awaitable_attrs.name == "cid"
+    assert user.name == "cid"
