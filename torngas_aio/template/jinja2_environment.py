@@ -50,9 +50,14 @@ def make_environment(files: jinja2.BaseLoader, options: Mapping[str, Any]) -> ji
     for key, table in (("filters", made.filters), ("tests", made.tests)):
         for name, value in (options.get(key) or {}).items():
             table[name] = resolve_object(f"{key}.{name}", value)
+    made.globals["awaited"] = _same  # Jinja2 awaits what a call returns: `awaited(user.awaitable_attrs.posts)`
     made.globals.update(options.get("globals") or {})
     made.policies.update(options.get("policies") or {})
     return made
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def keep_bytecode(environment: jinja2.Environment, options: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
     file ─► mako.lookup.TemplateLookup (compiles, keeps, checks) ─► render function ─► buffer
 
-Mako's functions cannot pause, so a streamed page is made whole, in a worker thread, and handed out in parts.
+Mako's functions cannot pause, so a streamed page is made whole, in a worker thread, and handed out in parts. A
+template that calls `awaited(...)` is made in a thread, too: there the call can wait for the loop.
 Begin with `MakoTemplateLoader`.
 """
 
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio.from_thread
 import anyio.to_thread
 from mako.exceptions import CompileException, SyntaxException, TemplateLookupException
 from mako.lexer import Lexer
@@ -54,7 +56,12 @@ class MakoTemplate(base.Template):
         self.compiled = lookup.get_template(f"/{name}")
         self.offload_bytes = offload_bytes
         self.lineage: list[Any] = [self.compiled]
+        self._awaits = False
         self.parts: frozenset[str] | None = self._read_parts(lookup)
+
+    @property
+    def is_heavy(self) -> bool:
+        return self._awaits or super().is_heavy
 
     def generate(self, **values: Any) -> bytes:
         self._refuse_awaitables(values)
@@ -65,7 +72,8 @@ class MakoTemplate(base.Template):
         known: set[str] = set()
         for template in self.lineage:
             if template.has_def(name):
-                return _bytes(template.get_def(name).render_unicode(**values))
+                make = partial(template.get_def(name).render_unicode, **{"awaited": _awaited, **values})
+                return _bytes(await anyio.to_thread.run_sync(make) if self._awaits else make())
             known.update(template.list_defs())
         names = ", ".join(sorted(known - {"body"})) or "none"
         raise ArgumentError(f"Template {self.name!r} has no block or def {name!r}; it has: {names}.")
@@ -76,6 +84,8 @@ class MakoTemplate(base.Template):
             yield part
 
     def _make(self, values: Mapping[str, Any]) -> bytes:
+        if self._awaits:
+            values = {"awaited": _awaited, **values}
         if self.is_heavy and not (self.compiled.format_exceptions or self.compiled.error_handler):
             buffer = _JoiningBuffer()
             self.compiled.render_context(Context(buffer, **values))
@@ -92,6 +102,7 @@ class MakoTemplate(base.Template):
             if current.uri in parts:
                 continue
             parts.add(current.uri)
+            self._awaits = self._awaits or _calls_awaited(current)
             for tag, file in _references(current):
                 if "${" in file:
                     is_dynamic = True
@@ -174,6 +185,20 @@ class MakoTemplateLoader(base.TemplateLoader):
         seen = {} if self._lookup is None else dict(self._lookup.seen)
         parts = seen if template.parts is None else template.parts
         return any(seen[part].has_changed() for part in parts if part in seen)
+
+
+def _calls_awaited(template: Any) -> bool:
+    """Whether a function of the compiled *template* looks `awaited` up."""
+    return any("awaited" in f.__code__.co_consts for f in vars(template.module).values() if inspect.isfunction(f))
+
+
+def _awaited(value: Any) -> Any:
+    """Return what awaiting *value* gives; for a template, which runs in a worker thread then."""
+    return anyio.from_thread.run(_await, value)
+
+
+async def _await(value: Any) -> Any:
+    return await value
 
 
 class _JoiningBuffer:
