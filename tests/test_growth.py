@@ -196,7 +196,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "multipart: disposition": lambda text: multipart(
         b"--b\r\nContent-Disposition: form-data; name=" + text.encode() + b"\r\n\r\n1"
     ),
-    "Range": static._is_range,
+    "Range": static._range_of,
     "If-None-Match": etag_matches,
     "Accept": lambda text: preferred(text, ("text/html", "text/plain")),
     "Accept-Language": _ranked,

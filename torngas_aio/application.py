@@ -34,6 +34,7 @@ from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
 from torngas_aio.handler.compression import GZipContentEncoding
 from torngas_aio.handler.sending import allowed_methods
+from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.request import Request
@@ -69,6 +70,7 @@ class Application(web.Application):
         open_sockets: The WebSocket handlers whose sockets are open.
         takes_sockets: Whether WebSocket handshakes are answered; not any more once `close_sockets` was called.
         is_stopping: Whether the server has begun to stop; `await application.is_stopping.wait()` waits for it.
+        static_files: Small files of static folders; see `static_cache_bytes` and `static_in_threads` in TORNADO_CONF.
         context_for: Gives the context to run a request in; None: a copy of the one the server was started in.
 
     Raises:
@@ -93,6 +95,10 @@ class Application(web.Application):
         self.open_sockets: WeakSet[WebSocketHandler] = WeakSet()
         self.is_stopping = StopEvent()
         self.takes_sockets = True
+        self.static_files = FileCache(
+            self.settings.get("static_cache_bytes", DEFAULT_CACHE_BYTES),
+            in_threads=bool(self.settings.get("static_in_threads")),
+        )
         self.template_loaders: dict[Any, Any] = {}
         self.absent_pages: set[Any] = set()
         self.request_timeout: float | None = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)

@@ -43,6 +43,8 @@ TORNADO_CONF: dict[str, Any] = {
     "cookie_secret": None,  # signs cookies; without one and with DEBUG off the server does not start
     "login_url": "/login",
     "static_path": None,
+    "static_cache_bytes": 32 * 1024 * 1024,  # of static files in memory, one at most a 64th of it; 0 keeps none
+    "static_in_threads": False,  # True on network file systems: each look at a file is a worker thread's
     "template_path": None,  # None: beside the file of the handler
     "xsrf_cookies": False,
 }

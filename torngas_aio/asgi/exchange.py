@@ -36,6 +36,8 @@ _SERVERS_OWN = frozenset({"keep-alive", "transfer-encoding"})
 class HTTPExchange(HTTPConnection):
     """A `torngas_aio.http.base.Exchange` over an ASGI server's receive and send."""
 
+    can_send_files = False
+
     def __init__(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limits: Limits | None = None
     ) -> None:

@@ -148,6 +148,8 @@ SHAPES: dict[str, Check] = {
             "cookie_secret": either(None, secret),
             "login_url": either(None, text),
             "static_path": either(None, text),
+            "static_cache_bytes": whole(0),
+            "static_in_threads": boolean,
             "template_path": either(None, text),
             "xsrf_cookies": boolean,
         },

@@ -9,6 +9,7 @@ Begin with `GZipContentEncoding.transform_first_chunk`.
 """
 
 import gzip
+from collections.abc import Iterable
 from typing import Any
 
 from tornado.httputil import HTTPHeaders
@@ -17,7 +18,7 @@ from tornado.web import GZipContentEncoding as _TornadoGZip
 from torngas_aio.errorpage.render import weight_of
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["GZipContentEncoding"]
+__all__ = ["GZipContentEncoding", "accepted_codings"]
 
 _PARTIAL = 206
 
@@ -34,6 +35,7 @@ class GZipContentEncoding(_TornadoGZip):
     ) -> tuple[int, HTTPHeaders, bytes]:
         if status_code == _PARTIAL:
             self._gzipping = False
+        vary = headers.get("Vary", "")
         length = parse_whole(headers.get("Content-Length", ""))
         is_promise = self._is_head and not chunk and bool(length)  # of what GET would get
         if is_promise and (length or 0) < self.MIN_LENGTH:
@@ -41,11 +43,18 @@ class GZipContentEncoding(_TornadoGZip):
         status_code, headers, chunk = super().transform_first_chunk(
             status_code, headers, chunk, finishing and not is_promise
         )
+        if "accept-encoding" in vary.lower():  # Tornado says it again
+            headers["Vary"] = vary
         if self._gzipping and not self._gzip_file.closed:
             self._gzip_file.__class__ = _Abandonable  # a HEAD, or a client that leaves, may never finish it
         if self._gzipping and headers.get("Etag", "").startswith('"'):
             headers["Etag"] = f"W/{headers['Etag']}"
         return status_code, headers, b"" if is_promise else chunk
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the response goes through as it is."""
+        return not self._gzipping
 
 
 class _Abandonable(gzip.GzipFile):
@@ -55,7 +64,20 @@ class _Abandonable(gzip.GzipFile):
         pass
 
 
-def _accepts_gzip(field: str) -> bool:
-    """Whether the Accept-Encoding *field* allows gzip. SPEC: RFC 9110 12.5.3"""
+def accepted_codings(field: str, offers: Iterable[str]) -> list[str]:
+    """Return those of *offers* that the Accept-Encoding *field* prefers to none, best first; else as offered.
+
+    SPEC: RFC 9110 12.5.3
+    """
     weights = dict(weight_of(part) for part in field.split(",", 32)[:32])
-    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+    if "x-gzip" in weights:
+        weights.setdefault("gzip", weights["x-gzip"])
+    rest = weights.get("*", 0.0)
+    least = weights.get("identity", 0.0)
+    wanted = [(weights.get(offer, rest), offer) for offer in offers]
+    found = [pair for pair in wanted if pair[0] > 0 and pair[0] >= least]
+    return [offer for _, offer in sorted(found, key=lambda pair: -pair[0])]
+
+
+def _accepts_gzip(field: str) -> bool:
+    return bool(accepted_codings(field, ("gzip",)))

@@ -1,18 +1,27 @@
-"""`StaticFileHandler`: Tornado's, under the pipeline, with every touch of the disk in a worker thread.
+"""`StaticFileHandler`: Tornado's, under the pipeline, with small files in memory and big ones sent by the system.
+
+    kept and unchanged (one `os.stat`)   decided here: status and headers; 304s and small files touch no disk
+    else                                 found, read and decided in a worker thread
+    big                                  opened in a thread; `sendfile`, or parts read in a thread
 
 Begin with `StaticFileHandler.get`.
 """
 
+import datetime as dt
+import functools
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio.to_thread
+from tornado.httputil import format_timestamp
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
+from torngas_aio.handler.compression import GZipContentEncoding, accepted_codings
+from torngas_aio.handler.static_files import CODINGS, FileCache, Mark, OpenFile, StaticFile, mark_of
 from torngas_aio.handler.web import WebHandler
 from torngas_aio.utils.numbers import parse_whole
 
@@ -20,28 +29,40 @@ __all__ = ["StaticFileHandler"]
 
 
 _MOST_VERSIONS = 10_000
+_PIECE = 256 * 1024  # bytes that are read in a thread at once
+_Span = tuple[int, int]
 
 
 class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     """Serves files of one directory: ranges, `If-None-Match`, `If-Modified-Since`, never outside its root.
 
-    Takes the route keywords of Tornado's: `path`, `default_filename`, `allowed_symlink_directory`.
+    Takes the route keywords of Tornado's: `path`, `default_filename`, `allowed_symlink_directory`. A file `x.br`,
+    `x.zst` or `x.gz` beside `x`, at least as new, answers clients that take that coding. A class that overrides how a
+    file is found, described or read runs in a worker thread, and nothing of its files is kept.
     """
 
     _paths: ClassVar[dict[tuple[str, str], str]] = {}
-    _versions: ClassVar[dict[str, tuple[tuple[int, int, int] | None, str]]] = {}
+    _versions: ClassVar[dict[str, tuple[Mark | None, str]]] = {}
+
+    _file: StaticFile | None = None  # what is served; None where the class has ways of its own
+    _found: StaticFile | None = None  # what a thread has read, with its codings
+    _source: OpenFile | None = None
+    _is_looking_up = False
+    _redirection: Callable[[], Any] | None = None  # what a thread has decided on
 
     async def get(self, path: str, include_body: bool = True) -> None:
         """Answer with the file *path*, or the part of it that the request asks for."""
-        content, redirection = await anyio.to_thread.run_sync(self._decide, path, include_body)
-        if redirection is not None:
-            redirection()
-            return
+        self.path = self.parse_url_path(path)
         try:
-            while (chunk := await anyio.to_thread.run_sync(next, content, None)) is not None:
-                self.write(chunk)
-                if len(chunk) != int(self.header_fields().get("Content-Length", -1)):
-                    await self.flush()
+            if not self._cache.in_threads and self._recall():
+                span = self._decide()
+            else:
+                span = await anyio.to_thread.run_sync(self._look_up)
+                self._keep()
+            if self._redirection is not None:
+                self._redirection()
+            elif span is not None and include_body:
+                await self._send(span)
         except StreamClosedError:
             return
         except (FileNotFoundError, PermissionError) as exc:
@@ -49,6 +70,9 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
                 raise
             status = 404 if isinstance(exc, FileNotFoundError) else 403
             raise HTTPError(status, "%r cannot be read: %s", path, exc) from exc
+        finally:
+            if self._source is not None:
+                self._source.close()
 
     @classmethod
     def get_version(cls, settings: dict[str, Any], path: str) -> str | None:
@@ -81,6 +105,13 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         except HTTPError as exc:
             raise HTTPError(404, "%r names no file: it is not UTF-8", value[:40]) from exc
 
+    def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> Any:
+        """Redirect as ever; `validate_absolute_path`, in a thread, has it done by the loop."""
+        if self._redirection is None and self._is_looking_up:
+            self._redirection = functools.partial(super().redirect, self.request.root_path + url, permanent, status)  # type: ignore[attr-defined]  # ours
+            return None
+        return super().redirect(url, permanent, status)
+
     @classmethod
     def get_absolute_path(cls, root: str, path: str) -> str:
         try:
@@ -96,16 +127,190 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         except (OSError, ValueError) as exc:
             raise HTTPError(404, "%r names no file", self.path) from exc
 
+    def set_headers(self) -> None:
+        """Set what describes the file: validators, type, coding, how long it may be kept."""
+        self.set_header("Accept-Ranges", "bytes")
+        self.set_etag_header()
+        if self.modified is not None:
+            self.set_header("Last-Modified", _timestamp(self.modified))
+        content_type = self.get_content_type()
+        if content_type:
+            self.set_header("Content-Type", content_type)
+        if self._file is not None and self._file.varies:
+            self._vary_by_coding(self._file.coding)
+        cache_time = self.get_cache_time(self.path, self.modified, content_type)
+        if cache_time > 0:
+            self.set_header("Expires", dt.datetime.now(dt.UTC) + dt.timedelta(seconds=cache_time))
+            # SPEC: RFC 8246: what has a version in its URL is not asked for again
+            is_versioned = "v" in self.request.query_arguments
+            self.set_header("Cache-Control", f"max-age={cache_time}" + (", immutable" if is_versioned else ""))
+        self.set_extra_headers(self.path)
+
+    def get_content_type(self) -> str:
+        assert self.absolute_path is not None
+        return _content_type(self.absolute_path)
+
+    def get_content_size(self) -> int:
+        return super().get_content_size() if self._file is None else self._file.size
+
     def should_return_304(self) -> bool:
-        is_unchanged = super().should_return_304()
-        if not is_unchanged and not self._is_range_current():
-            self.request.headers.pop("Range", None)  # the whole file is answered
-        return is_unchanged
+        fields = self.header_fields() if self._full_headers is not None else self._fields
+        tags = self._asked(b"if-none-match")
+        if tags is not None:
+            return tags == fields.get("Etag") or super().should_return_304()
+        since = self._asked(b"if-modified-since")
+        return since is not None and (since == fields.get("Last-Modified") or super().should_return_304())
 
     def compute_etag(self) -> str | None:
+        if self._file is not None:
+            return self._file.etag
         assert self.absolute_path is not None
         version = self._version_of(self.absolute_path)
         return f'"{version}"' if version else None
+
+    # Finding the file
+
+    @property
+    def _cache(self) -> FileCache:
+        cache: FileCache = self.application.static_files  # type: ignore[attr-defined]  # ours
+        return cache
+
+    @property
+    def _key(self) -> Hashable:
+        links = self.allowed_symlink_directory
+        allowed = tuple(links) if isinstance(links, list) else links
+        # Of a folder's name with and without the slash, one is redirected.
+        return type(self), self.root, self.path, self.default_filename, allowed, self.request.path[-1:] == "/"
+
+    def _recall(self) -> bool:
+        """Take the file from the cache, if it is there and still as it was."""
+        known = self._cache.get(self._key)
+        if known is None:
+            return False
+        codings = self._codings()
+        if known.has_changed(codings):
+            return False
+        self.absolute_path = known.path
+        self._use(known.best(codings))
+        return True
+
+    def _use(self, file: StaticFile) -> None:
+        self._file = file
+        self._stat_result = file.stat
+
+    def _codings(self) -> list[str]:
+        """The codings that the client takes rather than none, best first."""
+        field = self._asked(b"accept-encoding")
+        return accepted_codings(field, tuple(CODINGS)) if field else []
+
+    def _look_up(self) -> _Span | None:
+        """Find and read the file, and decide what is answered; blocks."""
+        if self._cache.in_threads and self._recall():
+            return self._decide()
+        self._is_looking_up = True
+        try:
+            absolute_path = self.get_absolute_path(self.root, self.path)
+            self.absolute_path = self.validate_absolute_path(self.root, absolute_path)
+        finally:
+            self._is_looking_up = False
+        if self.absolute_path is None:
+            return None
+        if _is_ours(type(self)):  # type: ignore[arg-type]  # classes are hashable
+            page = self.default_filename
+            is_page = page is not None and Path(absolute_path).is_dir()
+            self._use(self._read(self.absolute_path, f"{absolute_path}{os.sep}{page}" if is_page else absolute_path))
+        return self._decide()
+
+    def _read(self, path: str, name: str) -> StaticFile:
+        """Read the file and those beside it that hold it in another coding; return the one to serve."""
+        self._found = file = self._read_one(path)
+        file.name = name
+        for coding, suffix in CODINGS.items():
+            if os.access(path + suffix, os.F_OK):
+                try:
+                    file.packed[coding] = self._read_one(path + suffix, coding)
+                except OSError:
+                    file.packed[coding] = None  # a folder, a link, a file that is not ours to read
+        there = [each for each in file.packed.values() if each is not None]
+        for each in (file, *there):
+            each.varies = bool(there)
+        return file.best(self._codings())
+
+    def _read_one(self, path: str, coding: str = "") -> StaticFile:
+        file = StaticFile.read(path, self._cache.max_content, coding)
+        if file.content is None:
+            version = self._version_of(path)
+            file.version = version if file.is_current() else None
+        else:
+            self._remember(path, file.mark, file.version)
+        return file
+
+    def _keep(self) -> None:
+        """Keep what a thread has found; not under a roundabout name, of which a file has any number."""
+        file = self._found
+        if file is not None and file.is_settled and self.path.rstrip(os.sep) in {"", os.path.normpath(self.path)}:
+            self._cache.keep(self._key, file)
+
+    @classmethod
+    def _version_of(cls, absolute_path: str) -> str | None:
+        """Return the hash of the file, kept until its time, size or inode change."""
+        try:
+            mark = mark_of(Path(absolute_path).stat())
+        except (OSError, ValueError):
+            return None
+        known = cls._versions.get(absolute_path)
+        return known[1] if known is not None and known[0] == mark else cls._hash(absolute_path, mark)
+
+    @classmethod
+    def _hash(cls, absolute_path: str, mark: Mark | None) -> str | None:
+        try:
+            version = cls.get_content_version(absolute_path)
+        except (OSError, ValueError, HTTPError):  # not there, too large to be hashed, no name of a file
+            return None
+        cls._remember(absolute_path, mark, version)
+        return version
+
+    @classmethod
+    def _remember(cls, absolute_path: str, mark: Mark | None, version: str | None) -> None:
+        if version is not None and (len(cls._versions) < _MOST_VERSIONS or absolute_path in cls._versions):
+            cls._versions[absolute_path] = mark, version
+
+    # Deciding
+
+    def _decide(self) -> _Span | None:
+        """Set status and headers; return which bytes of the file are to follow, None for none."""
+        self.modified = self.get_modified_time()
+        self.set_headers()
+        if self.should_return_304():
+            self.set_status(304)
+            return None
+        size = self.get_content_size()
+        span = self._wanted_span(size)
+        if span is None:
+            self.set_status(416)
+            self.clear_header("Content-Encoding")
+            self.set_header("Content-Type", "text/plain")
+            self.set_header("Content-Range", f"bytes */{size}")
+            return None
+        start, end = span
+        if end - start != size:  # a client that asks for all of it as a range gets 200, as from Tornado
+            self.set_status(206)
+            self.set_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+        self.set_header("Content-Length", str(end - start))
+        return span
+
+    def _wanted_span(self, size: int) -> _Span | None:
+        """Return start and end of what is asked for; None where there is none of it. SPEC: RFC 9110 14.1.2"""
+        header = self._asked(b"range")
+        wanted = _range_of(header) if header else None
+        if wanted is None or not self._is_range_current():
+            return 0, size
+        first, last = wanted
+        if first is None:
+            assert last is not None
+            return (max(size - last, 0), size) if last and size else None
+        end = size if last is None else min(last + 1, size)
+        return (first, end) if first < end else None
 
     def _is_range_current(self) -> bool:
         """Whether If-Range, where given, names the file as it is. SPEC: RFC 9110 13.1.5"""
@@ -117,68 +322,118 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
             "Etag" if validator.lstrip().startswith(('"', "W/")) else "Last-Modified"
         )
 
-    @classmethod
-    def _version_of(cls, absolute_path: str) -> str | None:
-        """Return the hash of the file, kept until its time, size or inode change."""
-        try:
-            stat = Path(absolute_path).stat()
-        except (OSError, ValueError):
-            return None
-        mark = stat.st_mtime_ns, stat.st_size, stat.st_ino
-        known = cls._versions.get(absolute_path)
-        return known[1] if known is not None and known[0] == mark else cls._hash(absolute_path, mark)
+    def _vary_by_coding(self, coding: str) -> None:
+        known = self.header_fields().get("Vary", "")
+        if "accept-encoding" not in known.lower():
+            self.set_header("Vary", f"{known}, Accept-Encoding" if known else "Accept-Encoding")
+        if coding:
+            self.set_header("Content-Encoding", coding)
 
-    @classmethod
-    def _hash(cls, absolute_path: str, mark: tuple[int, int, int] | None) -> str | None:
-        try:
-            version = cls.get_content_version(absolute_path)
-        except (OSError, ValueError, HTTPError):  # not there, too large to be hashed, no name of a file
-            return None
-        if len(cls._versions) < _MOST_VERSIONS or absolute_path in cls._versions:
-            cls._versions[absolute_path] = mark, version
-        return version
+    def _asked(self, name: bytes) -> str | None:
+        """Return a header of the request without building all of them."""
+        request: Any = self.request
+        if "headers" in request.__dict__:  # a hook may have changed them
+            found: str | None = request.headers.get(name.decode())
+            return found
+        raw = request.raw_header(name)
+        return None if raw is None else raw.decode("latin-1")
 
-    def _decide(self, path: str, include_body: bool) -> tuple[Iterator[bytes], Callable[[], Any] | None]:
-        """Let Tornado's `get` decide on status and headers, in this thread; the file is read afterwards."""
-        if not _is_range(self.request.headers.get("Range", "")):
-            del self.request.headers["Range"]  # SPEC: RFC 9110 14.2: it may be ignored
-        wanted: list[tuple[Any, ...]] = []
-        redirections: list[Callable[[], Any]] = []
+    # Sending
 
-        def remember_content(*span: Any) -> tuple[()]:
-            wanted.append(span)
-            return ()
+    async def _send(self, span: _Span) -> None:
+        file = self._file
+        if file is None:
+            assert self.absolute_path is not None
+            content = _parts(self, self.absolute_path, None if span == (0, self.get_content_size()) else span)
+            while (chunk := await anyio.to_thread.run_sync(next, content, None)) is not None:
+                await self._send_part_of(chunk)
+        elif file.content is not None:
+            start, end = span
+            self.write(file.content if end - start == file.size else file.content[start:end])
+        elif (opened := await anyio.to_thread.run_sync(self._open, span)) is not None:
+            await self._send_opened(*opened)
 
-        def remember_redirect(*args: Any, **kwargs: Any) -> None:
-            redirections.append(lambda: self.redirect(self.request.root_path + args[0], *args[1:], **kwargs))  # type: ignore[attr-defined]  # ours
+    def _open(self, span: _Span) -> _Span | None:
+        """Open the file; where it has changed since, decide once more, on the file that is open. Blocks."""
+        assert self._file is not None
+        self._source = source = OpenFile(self._file.path)
+        if mark_of(source.stat) == self._file.mark:
+            return span
+        changed = StaticFile(self._file.path, source.stat, self._file.coding)  # its hash is not known
+        changed.varies = self._file.varies
+        self._use(changed)
+        for name in ("Etag", "Content-Range"):
+            self.clear_header(name)
+        self.set_status(200)
+        return self._decide()
 
-        self.__dict__.update(get_content=remember_content, redirect=remember_redirect)
-        try:
-            _run(_TornadoStaticFileHandler.get(self, path, include_body))
-        finally:
-            del self.__dict__["get_content"], self.__dict__["redirect"]
-        return _parts(self, wanted), redirections[0] if redirections else None
+    async def _send_opened(self, start: int, end: int) -> None:
+        assert self._source is not None
+        connection: Any = self.request.connection
+        if connection.can_send_files and not self._cache.in_threads and not self._is_transformed():
+            await self.flush()
+            if not self._finished:  # by an error page, in place of the file
+                await connection.send_file(self._source.descriptor, start, end - start)
+            return
+        while start < end and not self._finished:
+            chunk = await anyio.to_thread.run_sync(self._source.read, min(end - start, _PIECE), start)
+            if not chunk:  # cut off meanwhile: what was promised cannot be sent, which `finish` answers for
+                return
+            start += len(chunk)
+            await self._send_part_of(chunk)
+
+    async def _send_part_of(self, chunk: bytes) -> None:
+        self.write(chunk)
+        if len(chunk) != int(self.header_fields().get("Content-Length", -1)):
+            await self.flush()
+
+    def _is_transformed(self) -> bool:
+        return not all(isinstance(each, GZipContentEncoding) and each.is_idle for each in self._transforms)
 
 
-def _is_range(header: str) -> bool:
-    """Whether *header* is absent or one range of bytes; Tornado would also take signs, underscores, other digits."""
+def _parts(handler: StaticFileHandler, path: str, span: _Span | None) -> Iterator[bytes]:
+    content: Any = handler.get_content(path, *(span or (None, None)))
+    yield from (content,) if isinstance(content, bytes) else content
+
+
+def _range_of(header: str) -> tuple[int | None, int | None] | None:
+    """Return first and last byte of *header* where it is one range of bytes, None where it is to be ignored.
+
+    SPEC: RFC 9110 14.2. Tornado would also take signs, underscores, other digits.
+    """
     unit, _, text = header.partition("=")
-    first, _, last = text.partition("-")
-    ends = [parse_whole(end) for end in (first, last) if end]
-    return not header or (unit == "bytes" and "-" in text and bool(ends) and None not in ends)
+    first, dash, last = text.partition("-")
+    ends = [parse_whole(end) if end else None for end in (first, last)]
+    is_range = unit == "bytes" and dash and (first or last)
+    if not is_range or (first and ends[0] is None) or (last and ends[1] is None):
+        return None
+    return ends[0], ends[1]
 
 
-def _parts(handler: StaticFileHandler, wanted: list[tuple[Any, ...]]) -> Iterator[bytes]:
-    for span in wanted:
-        content: Any = handler.get_content(*span)
-        yield from (content,) if isinstance(content, bytes) else content
+@functools.lru_cache(4096)
+def _timestamp(moment: dt.datetime) -> str:
+    return format_timestamp(moment)
 
 
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never has to wait."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    coroutine.close()
-    raise RuntimeError("A static file handler's get() must not wait before its content is read.")
+@functools.lru_cache(4096)
+def _content_type(absolute_path: str) -> str:
+    handler = _TornadoStaticFileHandler.__new__(_TornadoStaticFileHandler)
+    handler.absolute_path = absolute_path
+    return handler.get_content_type()
+
+
+_OURS = (
+    "get_absolute_path", "validate_absolute_path", "get_modified_time", "set_headers", "should_return_304",
+    "get_content_size", "get_content", "get_content_version", "get_content_type", "compute_etag",
+)  # fmt: skip
+
+
+@functools.lru_cache(256)
+def _is_ours(cls: type[StaticFileHandler]) -> bool:
+    """Whether *cls* leaves it to us how a file is found, described and read."""
+    return all(_function(cls, name) is _function(StaticFileHandler, name) for name in _OURS)
+
+
+def _function(cls: type, name: str) -> Any:
+    found = getattr(cls, name)
+    return getattr(found, "__func__", found)

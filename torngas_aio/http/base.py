@@ -86,6 +86,10 @@ class Exchange(Protocol):
 
     def write(self, chunk: bytes) -> Awaitable[None]: ...
 
+    @property
+    def can_send_files(self) -> bool:
+        """Whether there is a `send_file(descriptor, start, count)`, which may follow `write_headers`."""
+
     def finish(self) -> None: ...
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:

@@ -236,6 +236,34 @@ class HTTPExchange(HTTPConnection):
             self._protocol.send(self._framed(chunk))
         return self._protocol.drain()
 
+    @property
+    def can_send_files(self) -> bool:
+        """Whether `send_file` may follow; where not, read the file and `write` it."""
+        return not self._is_chunking and self._protocol.can_send_files
+
+    async def send_file(self, descriptor: int, start: int, count: int) -> None:
+        """Send *count* bytes of an open file, from *start* on, as the next part of the body.
+
+        Broken off, by an error or by being cancelled, it closes the connection.
+
+        Raises:
+            HTTPOutputError: More than Content-Length allows, or more than the file holds.
+            StreamClosedError: The client has gone.
+        """
+        if self._stage != _HEADED:
+            raise RuntimeError("send_file() may only follow the head of an answer that is not finished.")
+        if self._left is not None and count > self._left:
+            self._fail(f"The body is {count - self._left} bytes longer than the answer may be.")
+        try:
+            missing = await self._protocol.send_file(descriptor, start, count)
+        except BaseException:
+            self.abort()
+            raise
+        if missing:
+            self._fail(f"The file is {missing} bytes shorter than it was when its Content-Length was sent.")
+        if self._left is not None:
+            self._left -= count
+
     def _framed(self, chunk: bytes) -> bytes:
         if self._is_chunking:
             return b"%x\r\n%b\r\n" % (len(chunk), chunk)

@@ -226,6 +226,8 @@ class _Unpacker:
 class TornadoExchange(HTTPConnection):
     """One request and its answer on a connection of Tornado's server."""
 
+    can_send_files = False
+
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection: Any = connection
         self.context = getattr(connection, "context", None)

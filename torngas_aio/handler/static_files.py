@@ -1,0 +1,216 @@
+"""Files of static directories: what their headers say of them, the content of small ones, and open big ones.
+
+    FileCache   least recently used first out, bounded in bytes; an entry counts while `os.stat` finds it unchanged
+    StaticFile  one file as it was when it was read
+    OpenFile    a descriptor to send from
+
+Begin with `StaticFile.read`.
+"""
+
+import hashlib
+import os
+import stat as stat_module
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from torngas_aio.exception import ConfigError
+
+__all__ = ["CODINGS", "DEFAULT_CACHE_BYTES", "FileCache", "Mark", "OpenFile", "StaticFile", "mark_of"]
+
+DEFAULT_CACHE_BYTES = 32 * 1024 * 1024
+"""Of an application's `FileCache`."""
+
+CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
+"""Content codings by preference, with the suffix of the file beside the original that holds it in that coding."""
+
+Mark = tuple[int, int, int, int, int]
+"""Device, inode, size, and the times of change of content and inode: another file, or another content, has another."""
+
+_SHARE = 64  # one file may take this part of the cache
+_OVERHEAD = 1024  # bytes of an entry beside its content
+_TICK = 0.02  # seconds: two changes within a tick of the system's clock may leave the same times
+# PERF: called on the loop: 2.5 us, where a thread takes 70; `static_in_threads` is for slow file systems
+_stat, _access = os.stat, os.access
+_OPENING = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def mark_of(stat: os.stat_result) -> Mark:
+    """Return what tells a file from a later one of the same name."""
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+class OpenFile:
+    """An open regular file; closed by `close`, at the latest when nothing refers to it.
+
+    Args:
+        path: With every symbolic link resolved: a link is not followed, and a pipe not waited for.
+
+    Raises:
+        OSError: It cannot be opened; FileNotFoundError, too, where *path* names no regular file any more.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = -1
+        self.descriptor = os.open(path, _OPENING)
+        self.stat = os.fstat(self.descriptor)
+        if not stat_module.S_ISREG(self.stat.st_mode):
+            raise FileNotFoundError(path)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return up to *size* bytes from *offset* on; b"" at the end."""
+        os.lseek(self.descriptor, offset, os.SEEK_SET)
+        return os.read(self.descriptor, size)
+
+    def close(self) -> None:
+        """Close the file; again is harmless."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    __del__ = close
+
+
+class StaticFile:
+    """A file as it was when it was read.
+
+    Attributes:
+        path: With every symbolic link resolved.
+        name: The path as it was asked for: what it leads to tells whether the file is still the one.
+        size: Of its content, in bytes.
+        content: None for a file that is too big to be kept.
+        version: The SHA-512 of the content; None where it is not known.
+        coding: The content coding, "" for none.
+        packed: The same file in other codings; None for one that cannot be read.
+        varies: Whether the client's Accept-Encoding decides which file is served.
+        is_settled: Whether a later change is sure to change the mark.
+    """
+
+    __slots__ = (
+        *("coding", "content", "is_settled", "mark", "name", "packed"),
+        *("path", "size", "stat", "varies", "version"),
+    )
+
+    def __init__(self, path: str, stat: os.stat_result, coding: str = "") -> None:
+        self.path = self.name = path
+        self.stat = stat
+        self.mark = mark_of(stat)
+        self.size = stat.st_size
+        self.content: bytes | None = None
+        self.version: str | None = None
+        self.coding = coding
+        self.packed: dict[str, StaticFile | None] = {}
+        self.varies = False
+        self.is_settled = True
+
+    @classmethod
+    def read(cls, path: str, max_content: int, coding: str = "") -> "StaticFile":
+        """Return the file *path*, with its content if that is at most *max_content* bytes; blocks.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        source = OpenFile(path)
+        try:
+            file = cls(path, source.stat, coding)
+            if file.size <= max_content:
+                with os.fdopen(os.dup(source.descriptor), "rb") as stream:
+                    file.content = stream.read(file.size)
+                file.size = len(file.content)
+                file.version = hashlib.sha512(file.content).hexdigest()
+            after = os.fstat(source.descriptor)
+            file.is_settled = mark_of(after) == file.mark and time.time() > max(after.st_mtime, after.st_ctime) + _TICK
+            return file
+        finally:
+            source.close()
+
+    @property
+    def etag(self) -> str | None:
+        """The entity tag, another one for each coding."""
+        if self.version is None:
+            return None
+        return f'"{self.version}-{self.coding}"' if self.coding else f'"{self.version}"'
+
+    def is_current(self) -> bool:
+        """Whether the file is as it was read; one `os.stat`."""
+        try:
+            return mark_of(_stat(self.name)) == self.mark
+        except (OSError, ValueError):
+            return False
+
+    def has_changed(self, codings: list[str]) -> bool:
+        """Whether the file, or what is beside it of *codings*, is not as it was read."""
+        if not (self.is_settled and self.is_current()):
+            return True
+        for coding in codings:
+            if coding not in self.packed:
+                if _access(self.path + CODINGS[coding], os.F_OK):
+                    return True
+            elif (packed := self.packed[coding]) is not None and not (packed.is_settled and packed.is_current()):
+                return True
+        return False
+
+    def best(self, codings: list[str]) -> "StaticFile":
+        """Return the first of *codings* that there is, else the file itself; older ones are of an earlier file."""
+        for coding in codings:
+            packed = self.packed.get(coding)
+            if packed is not None and packed.stat.st_mtime_ns >= self.stat.st_mtime_ns:
+                return packed
+        return self
+
+
+class FileCache:
+    """Files by the names they are asked for.
+
+    Args:
+        max_bytes: Of all content together; 0 keeps none. One file may take a 64th of it.
+        in_threads: Whether even the `os.stat` of a file that is kept, and sending it, are left to worker threads: for
+            network file systems, where they may take long.
+
+    Raises:
+        ConfigError: *max_bytes* is not a whole number from 0 on.
+    """
+
+    def __init__(self, max_bytes: int, *, in_threads: bool = False) -> None:
+        if type(max_bytes) is not int or max_bytes < 0:
+            raise ConfigError(
+                f"TORNADO_CONF['static_cache_bytes'] = {max_bytes!r}: give a number of bytes; 0 keeps none."
+            )
+        self.in_threads = in_threads
+        self.max_bytes = max_bytes
+        self.max_content = max_bytes // _SHARE
+        self.used_bytes = 0
+        self._files: OrderedDict[Hashable, StaticFile] = OrderedDict()
+
+    def get(self, key: Hashable) -> StaticFile | None:
+        """Return the file that was kept under *key*."""
+        file = self._files.get(key)
+        if file is not None:
+            try:
+                self._files.move_to_end(key)
+            except KeyError:  # RACE: dropped by the loop while a thread looks
+                return file
+        return file
+
+    def keep(self, key: Hashable, file: StaticFile) -> None:
+        """Keep *file* under *key*; those that were not asked for longest make way. Called by the loop only."""
+        self._drop(key)
+        self._files[key] = file
+        self.used_bytes += _cost(file)
+        while self.used_bytes > self.max_bytes:
+            self._drop(next(iter(self._files)))
+
+    def clear(self) -> None:
+        """Forget every file."""
+        self._files.clear()
+        self.used_bytes = 0
+
+    def _drop(self, key: Hashable) -> None:
+        file = self._files.pop(key, None)
+        if file is not None:
+            self.used_bytes -= _cost(file)
+
+
+def _cost(file: StaticFile) -> int:
+    own = len(file.content or b"") + 2 * len(file.path) + _OVERHEAD
+    return own + sum(_cost(packed) for packed in file.packed.values() if packed is not None)
