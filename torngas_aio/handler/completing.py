@@ -190,7 +190,7 @@ class CompletingHandler(SendingHandler):
 
     def _complete_and_drain(self) -> Coroutine[Any, Any, None]:
         if self._finished and self._is_pending and not self._is_being_completed():
-            return self._complete_straight(asyncio.current_task())
+            return self._complete_straight(self._current_task())
         return self._complete_all_and_drain()
 
     async def _complete_all_and_drain(self) -> None:
@@ -204,7 +204,7 @@ class CompletingHandler(SendingHandler):
 
     async def _complete_all(self) -> None:
         """Complete what is pending, here or by waiting for the task that does it already."""
-        current = asyncio.current_task()
+        current = self._current_task()
         if self._hook_task is current or self._completion is current or self._has_open_hooks:
             return  # called by a hook: the completion around it goes on when the hook returns
         if self._completion is not None:
@@ -291,7 +291,7 @@ class CompletingHandler(SendingHandler):
     async def _before_first_byte(self) -> None:
         """Run what must come first; an error becomes the answer, and the hooks still due run on that."""
         while not self._headers_written and self._has_work():
-            outer, self._hook_task = self._hook_task, asyncio.current_task()
+            outer, self._hook_task = self._hook_task, self._current_task()
             try:
                 await self._prepare_answer()
             except BaseException as exc:  # the request's boundary: answered and logged

@@ -253,7 +253,7 @@ class ExecutingHandler(CompletingHandler):
         if is_unsafe:
             self._check_origin()
         stages = self._run.stages
-        has_ended = bool(stages.before_body) and await self._run_hooks(stages.before_body, is_body_ahead=True)
+        has_ended = bool(stages.before_body) and await self._run_before_body(stages.before_body)
         if self._finished:
             return
         body = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
@@ -262,18 +262,18 @@ class ExecutingHandler(CompletingHandler):
         if is_unsafe and self._reads_body:
             self._check_xsrf()
         if stages.request and not has_ended:
-            await self._run_hooks(stages.request)
+            _, forgetful = await self._run.request(self, stages.request)
+            _remind(forgetful)
 
-    async def _run_hooks(self, hooks: tuple[HookCall, ...], *, is_body_ahead: bool = False) -> bool:
-        """Run one half of the request stage; return whether it has ended the stage."""
+    async def _run_before_body(self, hooks: tuple[HookCall, ...]) -> bool:
+        """Run the half of the request stage that needs no body; return whether it has ended the stage."""
         request: Any = self.request
-        request.is_body_ahead = is_body_ahead
+        request.is_body_ahead = True
         try:
             has_ended, forgetful = await self._run.request(self, hooks)
         finally:
             request.is_body_ahead = False
-        if self._finished:
-            _remind(forgetful)
+        _remind(forgetful)
         return has_ended
 
     def _not_allowed(self) -> HTTPError:

@@ -329,6 +329,11 @@ class HTTPExchange(HTTPConnection):
     # What is asked about it
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the connection is on."""
+        return self._protocol.server_state.loop
+
+    @property
     def is_finished(self) -> bool:
         """Whether the answer is complete, broken off, or no longer wanted."""
         return self._stage == _FINISHED
