@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from torngas_aio.cli import main
-from torngas_aio.cli.awaits import project_files, unawaited_faults, zero_timeouts
+from torngas_aio.cli.awaits import project_files, unawaited_faults
 
 HEAD = """
 from torngas_aio import session_scope, project
@@ -154,12 +154,6 @@ def test_files_that_are_not_the_projects_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "big.py").write_text("x = 1\n" * 200_000, encoding="utf-8")
     assert [path.name for path in project_files(tmp_path)] == ["a.py", "odd.py", "old.py"]
     assert unawaited_faults(tmp_path) == []
-
-
-def test_a_timeout_of_zero_is_pointed_out(tmp_path: Path) -> None:
-    written(tmp_path, "await cache.set('k', 1, timeout=0)\nawait cache.set('k', 1, timeout=1)\nwait(timeout=0)")
-    (told,) = zero_timeouts(tmp_path)
-    assert told.startswith(f"page.py:{HEAD.count(chr(10)) + 1}: timeout=0 expires at once")
 
 
 JOB = "from torngas_aio.cache import cache\n\nasync def job():\n    if cache.get('k'):\n        cache.delete('k')\n"

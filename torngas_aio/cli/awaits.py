@@ -19,7 +19,7 @@ from typing import Any
 from torngas_aio._importing import import_object
 from torngas_aio.exception import Fault
 
-__all__ = ["project_files", "unawaited_faults", "zero_timeouts"]
+__all__ = ["parsed", "project_files", "unawaited_faults"]
 
 SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
 MAX_BYTES = 1_000_000
@@ -63,7 +63,7 @@ Names = dict[str, str]
 
 def unawaited_faults(folder: Path) -> list[Fault]:
     """Return a fault for each call in the Python files under *folder* whose result was to be awaited."""
-    files = {path: tree for path in project_files(folder) if (tree := _parsed(path)) is not None}
+    files = {path: tree for path in project_files(folder) if (tree := parsed(path)) is not None}
     modules = {_module_of(path, folder): _Module(tree) for path, tree in files.items()}
     for module in modules.values():
         module.link(modules)
@@ -74,33 +74,20 @@ def unawaited_faults(folder: Path) -> list[Fault]:
     return found
 
 
-def zero_timeouts(folder: Path) -> list[str]:
-    """Return a sentence for each `timeout=0` that a cache is given under *folder*: torngas 1.8 took it otherwise."""
-    found = []
-    for path in project_files(folder):
-        for node in ast.walk(_parsed(path) or ast.Module([], [])):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                given = [key.value for key in node.keywords if key.arg == "timeout"]
-                has_cache = "cache" in ast.unparse(node.func.value)
-                if has_cache and any(isinstance(each, ast.Constant) and each.value == 0 for each in given):
-                    place = f"{path.relative_to(folder)}:{node.lineno}"
-                    found.append(f"{place}: timeout=0 expires at once; None keeps a value for ever.")
-    return found
-
-
-def project_files(folder: Path) -> Iterator[Path]:
-    """Yield the Python files under *folder*, in order; links, hidden folders and installed packages are left out."""
+def project_files(folder: Path, suffixes: tuple[str, ...] = (".py",)) -> Iterator[Path]:
+    """Yield the files under *folder*, in order; links, hidden folders and installed packages are left out."""
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or path.name.startswith(".") or path.name in SKIPPED:
             continue
         if path.is_dir():
             if not (path / "pyvenv.cfg").exists():
-                yield from project_files(path)
-        elif path.suffix == ".py" and path.stat().st_size <= MAX_BYTES:
+                yield from project_files(path, suffixes)
+        elif path.suffix in suffixes and path.stat().st_size <= MAX_BYTES:
             yield path
 
 
-def _parsed(path: Path) -> ast.Module | None:
+def parsed(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a Python file, None where it cannot be parsed."""
     try:
         with tokenize.open(path) as file:
             return ast.parse(file.read())

@@ -17,7 +17,8 @@ from pathlib import Path
 from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
-from torngas_aio.cli.awaits import unawaited_faults, zero_timeouts
+from torngas_aio.cli.awaits import unawaited_faults
+from torngas_aio.cli.former_defaults import former_default_cautions
 from torngas_aio.cli.inspection import handler_name, is_foreign
 from torngas_aio.cli.project import add_settings_option, load_server
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
@@ -59,7 +60,7 @@ class Check:
         application = server.application
         assert application is not None
         found = [*server.cautions, *cautions(settings, arguments.workers), *_route_cautions(application)]
-        found += [*_migration_cautions(), *zero_timeouts(Path.cwd())]
+        found += [*_migration_cautions(), *former_default_cautions(Path.cwd())]
         if arguments.deploy:
             found += deploy_cautions(settings)
         found = list(dict.fromkeys(found))
