@@ -22,7 +22,7 @@ LAYERS: dict[str, int] = {
     "session": 3, "channels": 3,
     "application": 4, "handler": 4, "pipeline": 4, "routing": 4, "urlhelper": 4, "errorpage": 4, "lifespan": 4,
     "api": 4,
-    "middleware": 5, "httpmodule": 5, "mixins": 5, "decorators": 5, "auth": 5,
+    "middleware": 5, "httpmodule": 5, "mixins": 5, "decorators": 5, "auth": 5, "operations": 5,
     "webserver": 6, "cli": 6, "testing": 6, "scripts": 6, "asgi": 6, "__main__": 6,
 }  # fmt: skip
 OPEN_LAYERS = {0, 1, 4, 5, 6}

@@ -96,6 +96,10 @@ RATE_LIMIT: dict[str, Any] = {}
 CHANNELS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.channels.memory.MemoryChannels"}}
 """Messages between processes, by alias: BACKEND, LOCATION, OPTIONS (`torngas_aio.channels.base.BaseChannels`)."""
 
+HEALTH: dict[str, Any] = {}
+"""Health checks, over `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup` (None:
+not answered), `networks` that see details."""
+
 AUTH: dict[str, Any] = {}
 """Login and permissions, over the defaults in `torngas_aio.auth.users.AUTH_DEFAULTS`."""
 

@@ -52,6 +52,11 @@ class Caches:
                 return found
         return self._open(opened, alias, config, conf)
 
+    def opened(self) -> Iterator[tuple[str, BaseCache]]:
+        """Yield alias and cache of what the running loop has opened."""
+        for alias, entries in self._opened.get(asyncio.get_running_loop(), {}).items():
+            yield from {(alias, id(cache)): (alias, cache) for _, _, cache in entries}.values()
+
     def __contains__(self, alias: object) -> bool:
         return alias in settings.CACHES
 

@@ -163,6 +163,7 @@ SHAPES: dict[str, Check] = {
     "RATE_LIMIT": mapping,
     "OPENAPI": mapping,
     "AUTH": mapping,
+    "HEALTH": mapping,
     "CHANNELS": mapping,
     "INSTALLED_APPS": sequence_of(text),
     "MIDDLEWARE_CLASSES": sequence_of(dotted),

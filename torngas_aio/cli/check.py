@@ -66,7 +66,8 @@ class Check:
         found = list(dict.fromkeys(found))
         for caution in found:
             print(f"caution: {caution}")
-        count = sum(1 for _ in application.wildcard_router.routes())
+        routes = application.wildcard_router.routes()
+        count = sum(not route.handler_class.__module__.startswith("torngas_aio.operations.") for route in routes)
         print(f"{settings.source}: no faults, {_counted(len(found), 'caution')}, {_counted(count, 'route')}.")
         return 0
 

@@ -8,6 +8,7 @@ from typing import Any
 from torngas_aio.application import Application
 from torngas_aio.checks import weak_secret_faults
 from torngas_aio.exception import ArgumentError
+from torngas_aio.operations.handlers import health_rules
 from torngas_aio.settings_manager import settings
 
 __all__ = ["application_secret_faults", "build_application", "merge_faults"]
@@ -41,6 +42,7 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
     middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
     made = kind(handlers=list(urls), middlewares=middlewares, **given)
+    made.wildcard_router.add_rules(health_rules())
     if settings.DEBUG or settings.OPENAPI.get("public"):
         _add_document(made)
     return made

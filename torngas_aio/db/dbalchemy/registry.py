@@ -32,6 +32,7 @@ __all__ = [
     "cluster_of",
     "current_session",
     "database_specs",
+    "open_clusters",
     "open_session",
     "open_sessions",
     "rolled_back",
@@ -130,6 +131,11 @@ def _closer(held: _Held, key: tuple[str, int, int], cluster: Cluster, watch: Lag
         await cluster.aclose()
 
     return aclose
+
+
+def open_clusters() -> list[Cluster]:
+    """Return the servers that the running loop has opened."""
+    return [cluster for cluster, _, _ in _clusters.get(asyncio.get_running_loop(), {}).values()]
 
 
 def open_session(name: str = "default", **options: Any) -> DbSession:

@@ -1,0 +1,148 @@
+"""Health checks over a socket: up and down for strangers, details for this machine."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.db.conftest import sqlite
+from tests.services.redis import RedisServer
+from torngas_aio import Application
+from torngas_aio.cache import caches
+from torngas_aio.operations import health
+from torngas_aio.operations.handlers import health_rules, ready_checks_of
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+
+__all__ = ["sqlite"]
+
+
+@pytest.fixture(autouse=True)
+def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[TestClient]:
+    async with TestClient(Application(health_rules())) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/-/live", "/-/ready", "/-/startup"])
+async def test_a_healthy_process_is_up(client: TestClient, path: str) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.json()["status"]) == (200, "up")
+    assert answer.headers["cache-control"] == "no-store"
+    assert (await client.head(path)).status_code == 200
+
+
+async def test_own_checks_count(client: TestClient) -> None:
+    async def fine() -> None: ...
+
+    async def broken() -> None:
+        raise ConnectionError("no route to the mail server")
+
+    checks = ready_checks_of(client.application)
+    checks.add("fine", fine)
+    assert (await client.get("/-/ready")).status_code == 200
+    checks.add("mail", broken)
+    answer = await client.get("/-/ready")
+    assert answer.status_code == 503
+    found = {each["name"]: each.get("error") for each in answer.json()["checks"]}
+    assert found["mail"] == "no route to the mail server"
+    assert found["fine"] is None
+    assert (await client.get("/-/live")).status_code == 200
+
+
+async def test_a_check_that_hangs_fails_in_time(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.05)
+    ready_checks_of(client.application).add("slow", asyncio.Event().wait)
+    answer = await client.get("/-/ready")
+    assert answer.status_code == 503
+    assert answer.json()["checks"][-1]["error"] == "no answer within 0.05 s"
+
+
+async def test_one_run_answers_all_who_ask(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FRESH_SECONDS", 60.0)
+    runs: list[int] = []
+
+    async def count() -> None:
+        runs.append(1)
+        await asyncio.sleep(0.01)
+
+    ready_checks_of(client.application).add("counted", count)
+    await asyncio.gather(*(client.get("/-/ready") for _ in range(20)))
+    await client.get("/-/ready")
+    assert len(runs) == 1
+
+
+async def test_a_stop_that_has_begun_is_not_ready(client: TestClient) -> None:
+    client.application.is_stopping.set()
+    answer = await client.get("/-/ready")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "The server is stopping.")
+    assert (await client.get("/-/live")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"X-Real-IP": "127.0.0.1"},
+        {"Forwarded": "for=127.0.0.1"},
+        {"Host": "evil.example"},
+        {"Host": "localhost.evil.example"},
+        {"Host": "127.0.0.1.evil.example:80"},
+    ],
+)
+async def test_strangers_see_one_word(client: TestClient, headers: dict[str, str]) -> None:
+    assert (await client.get("/-/ready", headers=headers)).json() == {"status": "up"}
+    assert "checks" in (await client.get("/-/ready", headers={"Host": "localhost:1234"})).json()
+
+
+async def test_named_networks_see_details(client: TestClient) -> None:
+    with settings.override(HEALTH={"networks": ["127.0.0.0/8"]}):
+        assert "checks" in (await client.get("/-/ready", headers={"Host": "app.internal"})).json()
+        forwarded = {"Host": "app.internal", "X-Forwarded-For": "127.0.0.1"}
+        assert (await client.get("/-/ready", headers=forwarded)).json() == {"status": "up"}
+
+
+async def test_paths_are_settings() -> None:
+    with settings.override(HEALTH={"live": "/healthz", "ready": None}):
+        rules: list[Any] = health_rules()
+    async with TestClient(Application(rules)) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/-/ready")).status_code == 404
+
+
+@pytest.mark.redis
+async def test_a_cache_that_dies_and_comes_back() -> None:
+    backend = "torngas_aio.cache.backends.rediscache.RedisCache"
+    with RedisServer() as server:
+        conf = {"default": {"BACKEND": backend, "LOCATION": server.url, "OPTIONS": {"DEADLINE": 0.5}}}
+        with settings.override(CACHES=conf):
+            async with TestClient(Application(health_rules())) as client:
+                assert (await client.get("/-/ready")).json()["checks"] == []  # not in use yet
+                await caches["default"].set("a", 1)
+                assert [each["name"] for each in (await client.get("/-/ready")).json()["checks"]] == ["cache default"]
+                server.process.kill()
+                answer = await client.get("/-/ready")
+                assert answer.status_code == 503
+                assert "cache default" in answer.text
+                server.process.restart()
+                async with asyncio.timeout(20):
+                    while (await client.get("/-/ready")).status_code != 200:
+                        await asyncio.sleep(0.05)
+
+
+async def test_a_database_in_use_is_checked(sqlite: dict[str, Any]) -> None:
+    from tests.db.models import User
+    from tests.db.support import configured, prepared
+    from torngas_aio.db.dbalchemy import session_scope
+
+    with configured(sqlite):
+        async with prepared(), TestClient(Application(health_rules())) as client:
+            async with session_scope() as session:
+                await session.query(User).count()
+            names = [each["name"] for each in (await client.get("/-/ready")).json()["checks"]]
+            assert "database default master" in names

@@ -1,0 +1,6 @@
+"""What an operator asks a running process: whether it lives, and whether it is ready.
+
+health.py      ReadyChecks: caches, databases, channels and own checks, bounded and cached
+handlers.py    /-/live, /-/ready, /-/startup
+access.py      who may see details
+"""

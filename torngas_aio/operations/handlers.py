@@ -1,0 +1,85 @@
+"""The addresses of an operator and of what runs containers.
+
+    /-/live      200 as long as the loop turns
+    /-/startup   200 once the application has opened
+    /-/ready     200 while requests are wanted: every service answers, and no stop has begun; else 503
+
+Strangers see one word. Begin with `health_rules`.
+"""
+
+import re
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torngas_aio.handler import ApiHandler
+from torngas_aio.operations.access import may_see_details
+from torngas_aio.operations.health import CheckResult, ReadyChecks
+from torngas_aio.settings_manager import settings
+
+__all__ = ["HEALTH_DEFAULTS", "LiveHandler", "ReadyHandler", "StartupHandler", "health_rules", "ready_checks_of"]
+
+HEALTH_DEFAULTS: dict[str, Any] = {
+    "live": "/-/live",  # paths; None: not answered
+    "ready": "/-/ready",
+    "startup": "/-/startup",
+    "networks": (),  # addresses and networks that see details, beside this machine
+}
+
+_checks: WeakKeyDictionary[Any, ReadyChecks] = WeakKeyDictionary()
+
+
+def ready_checks_of(application: Any) -> ReadyChecks:
+    """Return the checks of *application*; add your own to them, for instance in `process_init`."""
+    return _checks.setdefault(application, ReadyChecks())
+
+
+class _HealthHandler(ApiHandler):
+    uses_session = False
+
+    def answer(self, *, is_up: bool, **details: Any) -> None:
+        """Respond up or down; *details* are for those who may see them."""
+        self.set_status(200 if is_up else 503)
+        self.set_header("Cache-Control", "no-store")
+        shown = details if may_see_details(self.request) else {}
+        self.write_api({"status": "up" if is_up else "down", **shown}, fmt="json")
+
+    async def get(self) -> None:
+        self.answer(is_up=True)
+
+    async def head(self) -> None:
+        await self.get()
+
+
+class LiveHandler(_HealthHandler):
+    """The loop turns and answers."""
+
+
+class StartupHandler(_HealthHandler):
+    """The init hooks have run."""
+
+    async def get(self) -> None:
+        self.answer(is_up=bool(self.application.lifespan.is_open))  # type: ignore[attr-defined]  # ours
+
+
+class ReadyHandler(_HealthHandler):
+    """Requests are wanted here."""
+
+    async def get(self) -> None:
+        application: Any = self.application
+        if application.is_stopping.is_set():
+            self.answer(is_up=False, reason="The server is stopping.")
+            return
+        results = await ready_checks_of(application).run()
+        self.answer(is_up=not any(each.error for each in results), checks=list(map(_shown, results)))
+
+
+def health_rules() -> list[Any]:
+    """Return the routes, as HEALTH names their paths."""
+    chosen = {**HEALTH_DEFAULTS, **settings.HEALTH}
+    handlers = {"live": LiveHandler, "ready": ReadyHandler, "startup": StartupHandler}
+    return [(re.escape(chosen[name]), handler) for name, handler in handlers.items() if chosen[name]]
+
+
+def _shown(result: CheckResult) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": result.name, "milliseconds": round(result.seconds * 1000, 1)}
+    return shown | ({"error": result.error} if result.error else {})

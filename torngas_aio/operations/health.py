@@ -1,0 +1,111 @@
+"""Whether the services that this process uses answer. Begin with `ReadyChecks.run`."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torngas_aio._cleanup import is_imposed
+from torngas_aio.cache.registry import caches
+from torngas_aio.logger import OutageLog
+
+__all__ = ["CheckResult", "ReadyChecks"]
+
+CHECK_SECONDS = 1.0
+"""How long one check may take; they run side by side."""
+
+FRESH_SECONDS = 1.0
+"""How long an answer is given again to those who ask meanwhile."""
+
+logger = logging.getLogger("torngas_aio.operations")
+_outages = OutageLog(logger)
+
+Check = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check has found.
+
+    Attributes:
+        name: Such as `cache default` or `database default master`.
+        error: Why it failed; "" when it did not.
+        seconds: How long it took.
+    """
+
+    name: str
+    error: str
+    seconds: float
+
+
+class ReadyChecks:
+    """The checks of one application: those of the caches and databases that are open, and its own.
+
+    A slave that does not answer is no failure: reads go to another, or to the master.
+    """
+
+    def __init__(self) -> None:
+        self._own: dict[str, Check] = {}
+        self._running: asyncio.Task[list[CheckResult]] | None = None
+        self._results: list[CheckResult] = []
+        self._ran_at = -FRESH_SECONDS
+
+    def add(self, name: str, check: Check) -> None:
+        """Have *check* awaited as well; it fails by raising, or by taking longer than a second."""
+        self._own[name] = check
+
+    async def run(self) -> list[CheckResult]:
+        """Return what every check has found, at most a second ago."""
+        if time.monotonic() - self._ran_at < FRESH_SECONDS:
+            return self._results
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), name="ready checks")
+        return await asyncio.shield(self._running)
+
+    async def _run(self) -> list[CheckResult]:
+        try:
+            checks = {**dict(_service_checks()), **self._own}
+            self._results = await asyncio.gather(*(_outcome(name, check) for name, check in checks.items()))
+            self._ran_at = time.monotonic()
+            return self._results
+        finally:
+            self._running = None
+
+
+async def _outcome(name: str, check: Check) -> CheckResult:
+    started = time.monotonic()
+    error = ""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except TimeoutError:
+        error = f"no answer within {CHECK_SECONDS:g} s"
+    except BaseException as exc:
+        if is_imposed(exc):
+            raise
+        error = str(exc) or type(exc).__qualname__
+    if error:
+        _outages.report(("ready", name), "The process is not ready: %s: %s", name, error)
+    return CheckResult(name, error, time.monotonic() - started)
+
+
+def _service_checks() -> Iterator[tuple[str, Check]]:
+    for alias, cache in caches.opened():
+        yield f"cache {alias}", cache.ping
+    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: no database is in use
+    for cluster in () if registry is None else registry.open_clusters():
+        yield f"database {cluster.name} master", _Ping(cluster.master.engine)
+
+
+class _Ping:
+    """Asks a database server whether it is there."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def __call__(self) -> None:
+        async with self._engine.connect() as connection:
+            await connection.exec_driver_sql("SELECT 1")
