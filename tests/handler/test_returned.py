@@ -251,3 +251,53 @@ async def test_sockets_may_await_it_too(open_client: OpenClient) -> None:
     async with client.websocket("/") as socket:
         await socket.send_text("x")
         assert await socket.receive_text() == "x"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_flushes_of_a_stream_in_any_order_of_awaiting(open_client: OpenClient, method: str) -> None:
+    class Stream(WebHandler):
+        async def get(self) -> None:
+            parts = []
+            for number in range(5):
+                self.write(f"{number},")
+                part = self.flush()
+                parts.append(part)
+                if number % 2:
+                    await part
+                    await part
+            for part in reversed(parts):
+                await part
+            last = self.flush()
+            self.finish("end")
+            await last
+
+        head = get
+
+    client = await open_client([("/", Stream)])
+    response = await client.request(method, "/")
+    assert response.text == ("0,1,2,3,4,end" if method == "GET" else "")
+
+
+async def test_a_flush_waits_for_a_client_that_does_not_read(open_client: OpenClient) -> None:
+    """A part that cannot leave at once is awaited, as before."""
+    sent = 0
+
+    class Stream(WebHandler):
+        async def get(self) -> None:
+            nonlocal sent
+            while True:
+                self.write(b"x" * 65536)
+                await self.flush()
+                sent += 1
+                await asyncio.sleep(0)
+
+    client = await open_client([("/", Stream)])
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    seen = -1
+    while seen != sent:  # until nothing more is taken
+        seen = sent
+        await asyncio.sleep(0.2)
+    assert 0 < sent < 1000
+    writer.transport.abort()
+    del reader

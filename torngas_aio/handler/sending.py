@@ -123,8 +123,12 @@ class SendingHandler(ResponseHandler):
         finally:
             self._finished = finished
 
-    def _send_part(self, include_footers: bool) -> None:
-        """Send the buffer the general way: through Tornado's transforms and `HTTPConnection` methods."""
+    def _send_part(self, include_footers: bool) -> Any:
+        """Send the buffer the general way: through Tornado's transforms and `HTTPConnection` methods.
+
+        Returns:
+            What the connection's `write` did; None where it was not asked.
+        """
         connection: Any = self.request.connection
         chunk = b"".join(self._write_buffer)
         is_head = self.request.method == "HEAD"
@@ -132,9 +136,7 @@ class SendingHandler(ResponseHandler):
             self._write_buffer = []
             for transform in self._transforms:
                 chunk = transform.transform_chunk(chunk, include_footers)
-            if chunk and not is_head:
-                connection.write(chunk)
-            return
+            return connection.write(chunk) if chunk and not is_head else None
         status = self._status_code
         try:
             headers = self._headers
@@ -149,6 +151,7 @@ class SendingHandler(ResponseHandler):
         connection.write_headers(start_line, headers, b"" if is_head else chunk)
         self._headers_written = True
         self._write_buffer = []
+        return None
 
     def _log(self) -> None:
         try:
