@@ -1,6 +1,7 @@
 """Form bodies: names in any case, preambles, boundaries, codings."""
 
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -206,6 +207,17 @@ def compare_with_tornado(seed: int, count: int) -> None:
 
 def test_thousands_of_forms_are_read_as_by_tornado() -> None:
     compare_with_tornado(1, 5000)
+
+
+@pytest.mark.parametrize("field", [b"a=%b", b"%b=", b"a=%%26%b", b"%b&b=%%3d"])
+def test_escapes_take_memory_in_proportion_to_the_form(field: bytes) -> None:
+    body = field % (b"%61" * 100_000)
+    tracemalloc.start()
+    try:
+        parse_urlencoded(body, 10)
+        assert tracemalloc.get_traced_memory()[1] < 6 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.slow
