@@ -36,7 +36,7 @@ def redis_cluster() -> Iterator[RedisCluster]:
 
 @pytest.fixture(scope="session")
 def redis_sentinels() -> Iterator[RedisSentinels]:
-    with RedisSentinels() as watched:
+    with RedisSentinels(down_after=60) as watched:
         yield watched
 
 

@@ -167,16 +167,18 @@ class RedisSentinels:
 
     Args:
         places: Where master, replica and each sentinel run.
+        down_after: Seconds of silence after which the master counts as down. For tests that want no failover: more
+            than a busy machine keeps it waiting for its turn.
     """
 
-    def __init__(self, places: Sequence[Place] = (HERE,) * 5) -> None:
+    def __init__(self, places: Sequence[Place] = (HERE,) * 5, *, down_after: float = 0.5) -> None:
         self.service = "mymaster"
         self.first = RedisServer(place=places[0])
         self.second = RedisServer(place=places[1], replicaof=f"{self.first.host} {self.first.port}")
         self.ports = [free_port() for _ in range(3)]
         self.hosts = [place.address for place in places[2:5]]
         self.sentinels = [
-            _sentinel(port, self.service, self.first, place)
+            _sentinel(port, self.service, self.first, place, down_after)
             for port, place in zip(self.ports, places[2:5], strict=True)
         ]
 
@@ -226,12 +228,12 @@ class RedisSentinels:
         return all(_value(info, "num-slaves") == "1" and _value(info, "num-other-sentinels") == "2" for info in known)
 
 
-def _sentinel(port: int, service: str, master: RedisServer, place: Place) -> ServerProcess:
+def _sentinel(port: int, service: str, master: RedisServer, place: Place, down_after: float) -> ServerProcess:
     def prepare(folder: Path) -> None:
         (folder / "sentinel.conf").write_text(
             f"port {port}\nbind {place.address}\nprotected-mode no\ndir {folder}\n"
             f"sentinel monitor {service} {master.host} {master.port} 2\n"
-            f"sentinel down-after-milliseconds {service} 500\n"
+            f"sentinel down-after-milliseconds {service} {down_after * 1000:.0f}\n"
             f"sentinel failover-timeout {service} 3000\n",
             encoding="utf-8",
         )

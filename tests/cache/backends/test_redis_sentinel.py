@@ -25,7 +25,7 @@ def watched() -> Iterator[RedisSentinels]:
 @pytest.fixture(scope="module")
 def calm() -> Iterator[RedisSentinels]:
     """Servers for tests that change nothing about them."""
-    with RedisSentinels() as servers:
+    with RedisSentinels(down_after=60) as servers:
         yield servers
 
 

@@ -39,7 +39,7 @@ async def opened(
         return caches[-1]
 
     try:
-        yield Subject(make, **{"wait": asyncio.sleep, "unit": 0.25, **differences})
+        yield Subject(make, **{"wait": asyncio.sleep, "unit": 0.5, **differences})
     finally:
         for cache in caches:
             await cache.close()

@@ -27,11 +27,11 @@ async def test_a_timeout_of_0_or_less_expires_at_once(cache: BaseCache, timeout:
 async def test_without_a_timeout_the_setting_holds(subject: Subject) -> None:
     short, ever = subject.make(TIMEOUT=subject.unit), subject.make(TIMEOUT=None)
     at_once = subject.make(TIMEOUT=0)
-    await short.set("short", 1)
     await short.set("long", 1, subject.unit * 100)
     await ever.set("ever", 1)
     await ever.set("explicit", 1, DEFAULT_TIMEOUT)
     await at_once.set("never", 1)
+    await short.set("short", 1)  # the last: with little between its beginning and the first look
     assert await short.get_many(["short", "long", "ever", "explicit", "never"]) == {
         "short": 1,
         "long": 1,
@@ -44,10 +44,10 @@ async def test_without_a_timeout_the_setting_holds(subject: Subject) -> None:
 
 async def test_fractions_of_a_second_count(subject: Subject) -> None:
     cache = subject.make()
-    await cache.set("key", 1, subject.unit * 1.5)
+    await cache.set("key", 1, subject.unit * 2.5)
     await subject.wait(subject.unit)
     assert await cache.get("key") == 1
-    await subject.wait(subject.unit * 2.5)
+    await subject.wait(subject.unit * 3.5)
     assert await cache.get("key") is None
 
 
@@ -69,10 +69,10 @@ async def test_an_expired_key_counts_as_absent_for_every_operation(subject: Subj
 
 async def test_touch_gives_a_new_life(subject: Subject) -> None:
     cache = subject.make()
-    await cache.set("touched", 1, subject.unit)
-    await cache.set("expire", 1, subject.unit)
     await cache.set("forgotten", 1, subject.unit)
+    await cache.set("touched", 1, subject.unit)
     assert await cache.touch("touched", subject.unit * 50)
+    await cache.set("expire", 1, subject.unit)
     assert await cache.expire("expire", None)
     assert not await cache.touch("absent")
     await subject.wait(subject.unit * 2)
