@@ -264,3 +264,30 @@ def test_each_loop_has_threads_of_its_own() -> None:
         return _threads_of(asyncio.get_running_loop())
 
     assert asyncio.run(places()) is not asyncio.run(places())
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), SystemExit(), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()], ids=repr
+)
+async def test_what_would_end_the_thread_is_the_callers_error(error: BaseException) -> None:
+    """The caller would wait for ever, and the place be lost."""
+
+    def stop() -> None:
+        raise error
+
+    with settings.override(THREADS_NUM=1):
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match=r"stop raised .* in its thread") as caught:
+                await async_execute(stop)()
+            assert caught.value.__cause__ is error
+        assert await Worker().method(1) == 2
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), asyncio.CancelledError(), ValueError()], ids=repr)
+async def test_a_callback_ends_no_loop(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    def callback(value: object) -> None:
+        raise error
+
+    assert await Worker.static(4, callback=callback) == await Worker.static(4)
+    await _threads_of(asyncio.get_running_loop()).settle()
+    assert "The callback of Worker.static failed." in caplog.text

@@ -21,9 +21,9 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
-import anyio.to_thread
 
-from torngas_aio._cleanup import close_with_loop
+from torngas_aio._cleanup import close_with_loop, is_imposed
+from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import ArgumentError, PoolExhausted
 from torngas_aio.settings_manager import settings
 
@@ -130,7 +130,7 @@ class _Threads:
             self._running.add(task)
             try:
                 # The place is held here and not by `run_sync`, whatever becomes of the caller.
-                value = await anyio.to_thread.run_sync(call, limiter=self._unlimited)
+                value = await run_in_thread(call, limiter=self._unlimited)
             except Exception as exc:  # a boundary: the error is the caller's, or the log's when it has left
                 if result.cancelled() or callback is not None:
                     logger.exception("%s failed in its thread.", name)
@@ -151,7 +151,9 @@ async def _call_back(callback: Callable[[_Result], object], value: _Result, name
         answer = callback(value)
         if inspect.isawaitable(answer):
             await answer
-    except Exception:  # a boundary: a callback is not awaited
+    except BaseException as exc:  # a boundary: a callback is not awaited; sys.exit would end the loop
+        if is_imposed(exc):
+            raise
         logger.exception("The callback of %s failed.", name)
 
 

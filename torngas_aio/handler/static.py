@@ -20,6 +20,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
+from torngas_aio._threads import run_in_thread
 from torngas_aio.handler.compression import GZipContentEncoding, accepted_codings
 from torngas_aio.handler.static_files import CODINGS, FileCache, Mark, OpenFile, StaticFile, mark_of
 from torngas_aio.handler.web import WebHandler
@@ -57,7 +58,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
             if not self._cache.in_threads and self._recall():
                 span = self._decide()
             else:
-                span = await anyio.to_thread.run_sync(self._look_up)
+                span = await run_in_thread(self._look_up)
                 self._keep()
             if self._redirection is not None:
                 self._redirection()
@@ -345,7 +346,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         if file is None:
             assert self.absolute_path is not None
             content = _parts(self, self.absolute_path, None if span == (0, self.get_content_size()) else span)
-            while (chunk := await anyio.to_thread.run_sync(next, content, None)) is not None:
+            while (chunk := await run_in_thread(next, content, None)) is not None:
                 await self._send_part_of(chunk)
         elif file.content is not None:
             start, end = span

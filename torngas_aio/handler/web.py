@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio.to_thread
 from tornado import locale
 from tornado.escape import to_unicode, utf8
 from tornado.locale import Locale
 from tornado.util import ObjectDict
 from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
 
+from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import CacheUnavailable, error_headers
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.execution import ExecutingHandler
@@ -327,7 +327,7 @@ class BaseHandler(ExecutingHandler):
     async def _render_plain(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         loader = self._known_loader()
         if loader is None:
-            loader = await anyio.to_thread.run_sync(self._made_loader)
+            loader = await run_in_thread(self._made_loader)
         template = await loader.fetch(template_name)
         return await template.render(self._values_for(template, kwargs))
 

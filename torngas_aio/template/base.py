@@ -18,8 +18,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import anyio.to_thread
-
+from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.template.values import await_values, awaitable_names, has_awaitables
 
@@ -106,7 +105,7 @@ class Template(ABC):
 
     async def _render(self, values: Mapping[str, Any]) -> bytes:
         if self.is_heavy:
-            return await anyio.to_thread.run_sync(partial(self._make, values))
+            return await run_in_thread(self._make, values)
         return self._make(values)
 
     @abstractmethod
@@ -153,7 +152,7 @@ class TemplateLoader(ABC):
         found = None if name in self._due else self.find(name)
         self._due -= {name}
         if found is None:
-            found = await anyio.to_thread.run_sync(self.load, name)
+            found = await run_in_thread(self.load, name)
             self._keep(name, found, time.monotonic())
         return found
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio.from_thread
-import anyio.to_thread
 from mako.exceptions import CompileException, SyntaxException, TemplateLookupException
 from mako.lexer import Lexer
 from mako.lookup import TemplateLookup
 from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
 from mako.runtime import Context
 
+from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template.cooperative import SLICE_PARTS
@@ -73,13 +73,13 @@ class MakoTemplate(base.Template):
         for template in self.lineage:
             if template.has_def(name):
                 make = partial(template.get_def(name).render_unicode, **{"awaited": _awaited, **values})
-                return _bytes(await anyio.to_thread.run_sync(make) if self._awaits else make())
+                return _bytes(await run_in_thread(make) if self._awaits else make())
             known.update(template.list_defs())
         names = ", ".join(sorted(known - {"body"})) or "none"
         raise ArgumentError(f"Template {self.name!r} has no block or def {name!r}; it has: {names}.")
 
     async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
-        page = await anyio.to_thread.run_sync(partial(self._make, await await_values(values)))
+        page = await run_in_thread(self._make, await await_values(values))
         for part in base.parts_of(page):
             yield part
 

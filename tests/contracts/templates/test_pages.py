@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -214,6 +215,29 @@ async def test_the_worker_thread_sees_the_caller_s_context(folder: FileStore) ->
     template = await folder.load(folder.write("page.html", "value"))
     name.set("ab")
     assert await template.render({"value": Item()}) == await template.render({"value": Item()}) == b"ab" * 100
+
+
+async def test_a_value_that_ends_its_thread_is_an_error_of_the_page(folder: FileStore) -> None:
+    """Else whoever renders would wait for ever."""
+
+    class Item:
+        is_over = False
+
+        def __str__(self) -> str:
+            if self.is_over:
+                sys.exit(3)
+            return "x" * 100
+
+        __html__ = __str__
+
+    folder.options = {"offload_bytes": 10}
+    template = await folder.load(folder.write("page.html", "value"))
+    item = Item()
+    await template.render({"value": item})  # large: the next one is made in a thread, where the engine has any
+    item.is_over = True
+    with pytest.raises((RuntimeError, SystemExit), match="3") as caught:
+        await template.render({"value": item})
+    assert template.is_heavy or isinstance(caught.value, SystemExit)
 
 
 @pytest.mark.parametrize(
