@@ -1,6 +1,5 @@
 """Calls in worker threads that come back in every case. Begin with `run_in_thread`."""
 
-import functools
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ async def run_in_thread(
         RuntimeError: It raised SystemExit or the like, by which the thread would end and the caller wait for ever.
         Exception: What it raised.
     """
-    return await anyio.to_thread.run_sync(functools.partial(_guarded, call, arguments), limiter=limiter)
+    return await anyio.to_thread.run_sync(_guarded, call, arguments, limiter=limiter)
 
 
 def _guarded(call: Callable[..., _Result], arguments: tuple[object, ...]) -> _Result:
