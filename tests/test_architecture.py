@@ -52,6 +52,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "httpx2": ("testing",),
     "pydantic": ("api",),
     "argon2": ("auth",),
+    "fissix": ("cli/port",),
     "jwt": ("auth",),
     "pytest": ("testing",),
     "pytest_asyncio": ("testing",),

@@ -29,6 +29,8 @@ BUILT_IN = [
     "run",
     "syncdb",
     "db",
+    "port",
+    "migrate",
 ]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from torngas_aio._importing import import_object
 from torngas_aio.exception import Fault
 
-__all__ = ["parsed", "project_files", "unawaited_faults"]
+__all__ = ["CLASSES", "awaited_methods", "parsed", "project_files", "unawaited_faults"]
 
 SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
 MAX_BYTES = 1_000_000
@@ -101,7 +101,7 @@ def _module_of(path: Path, folder: Path) -> str:
 
 
 @cache
-def _awaited(kind: str) -> frozenset[str]:
+def awaited_methods(kind: str) -> frozenset[str]:
     """The methods of *kind* that must be awaited."""
     try:
         owner: Any = import_object(CLASSES[kind])
@@ -252,7 +252,7 @@ class _Module:
             return ""
         if func.attr in OPENED.get(kind, ()):
             return "opened db session" if func.attr == "session_scope" else "opened block"
-        if func.attr in _awaited(kind):
+        if func.attr in awaited_methods(kind):
             return "awaited"
         if kind == "db session" and func.attr in ("query", "using_master"):
             return "query" if func.attr == "query" else kind

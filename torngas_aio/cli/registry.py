@@ -32,6 +32,8 @@ BUILT_IN = {
     "run": "torngas_aio.cli.run.Run",
     "syncdb": "torngas_aio.cli.database.SyncDb",
     "db": "torngas_aio.cli.database.Db",
+    "port": "torngas_aio.cli.port.command.Port",
+    "migrate": "torngas_aio.cli.port.command.Migrate",
 }
 """Name of a command and its class, which is made without arguments."""
 

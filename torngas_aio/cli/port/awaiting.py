@@ -1,0 +1,128 @@
+"""The `await`s and `async`s that a file needs, written into it. Begin with `await_calls`."""
+
+import ast
+from collections.abc import Iterable
+
+from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.python2 import parsed
+from torngas_aio.cli.port.summary import Position, Use
+
+__all__ = ["await_calls"]
+
+
+def await_calls(
+    path: str, text: str, functions: set[int], uses: Iterable[Use], main: Iterable[Use], *, is_script: bool
+) -> tuple[str, list[Finding]]:
+    """Return *text* with its calls awaited, and what is left to do.
+
+    Args:
+        functions: Lines of the `def`s that become `async def`.
+        uses: What waits in functions.
+        main: What waits in the module's own code.
+        is_script: Whether nothing else imports the file.
+    """
+    tree = parsed(text)
+    assert tree is not None
+    edits = Edits(text)
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    main = [use for use in main if not use.is_awaited]
+    tail = _tail(tree, main) if main and is_script else []
+    findings = []
+    if main and not tail:
+        findings = [
+            Finding(path, use.position[0], "TGM203", "The module's own code waits. Move it into an `async def`.")
+            for use in main
+        ]
+    wanted = {(use.position, use.form) for use in [*uses, *(main if tail else [])] if not use.is_awaited}
+    for node in [*ast.walk(tree)][::-1]:
+        if isinstance(node, ast.FunctionDef) and node.lineno in functions:
+            start, _ = edits.span(node)
+            edits.replace(start, start, "async ")
+        position = getattr(node, "lineno", 0) and _position(node)
+        for form in ("call", "in", "with", "for"):
+            if (position, form) in wanted and _fits(node, form):
+                _write(edits, node, form, parents)
+    text = edits.applied()
+    return (_wrapped(text, len(tree.body) - len(tail)) if tail else text), findings
+
+
+def _position(node: ast.AST) -> Position:
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset  # type: ignore[attr-defined]
+
+
+def _fits(node: ast.AST, form: str) -> bool:
+    kinds: dict[str, type] = {"call": ast.Call, "in": ast.Compare, "with": ast.With, "for": ast.expr}
+    return isinstance(node, kinds[form])
+
+
+def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AST]) -> None:
+    parent = parents[node]
+    if form == "with":
+        start, _ = edits.span(node)
+        edits.replace(start, start, "async ")
+    elif form == "for":
+        edits.wrap(node, "await ", ".all()")
+    elif form == "in":
+        assert isinstance(node, ast.Compare)
+        cache = node.comparators[0]
+        found = f"await {edits.source(cache)}.has_key({edits.source(node.left)})"
+        text = f"not {found}" if isinstance(node.ops[0], ast.NotIn) else found
+        edits.replace(*edits.span(node), f"({text})" if isinstance(parent, ast.Compare | ast.BinOp) else text)
+    elif isinstance(parent, ast.Await):
+        return
+    else:
+        is_owner = isinstance(parent, ast.Attribute | ast.Subscript) and parent.value is node
+        is_owner = is_owner or (isinstance(parent, ast.Call) and parent.func is node)
+        is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and parent.right is node
+        edits.wrap(node, *(("(await ", ")") if is_owner or is_power else ("await ", "")))
+
+
+def _tail(tree: ast.Module, main: list[Use]) -> list[ast.stmt]:
+    """The statements at the end of a script that can be moved into a coroutine function."""
+    first = min(use.position[0] for use in main)
+    index = next(i for i, node in enumerate(tree.body) if first <= (node.end_lineno or 0))
+    tail = tree.body[index:]
+    moved = [node for statement in tail for node in ast.walk(statement)]
+    if any(isinstance(node, ast.ClassDef | ast.FunctionDef | ast.ImportFrom) for node in moved):
+        return []
+    if any(isinstance(n, ast.Constant | ast.JoinedStr) and n.lineno != n.end_lineno for n in moved):
+        return []
+    bound = {node.id for node in moved if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    before = [node for statement in tree.body[:index] for node in ast.walk(statement)]
+    used = {node.id for node in before if isinstance(node, ast.Name)}
+    return [] if bound & used or (len(tail) > 1 and _is_guard(tail[0])) else tail
+
+
+def _is_guard(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) and not node.orelse
+
+
+def _wrapped(text: str, index: int) -> str:
+    """Move the statements from *index* on into a coroutine function that runs in the project."""
+    tree = parsed(text)
+    assert tree is not None
+    lines = text.splitlines(keepends=True)
+    first = tree.body[index]
+    name = "run_script" if "def main(" in text else "main"
+    guard = 'if __name__ == "__main__":\n'
+    end = first.end_lineno or 0
+    if isinstance(first, ast.If) and _is_guard(first):
+        body = lines[first.body[0].lineno - 1 : end]
+        indent = first.body[0].col_offset
+    else:
+        body, indent, end = lines[first.lineno - 1 :], 0, len(lines)
+    moved = [f"{' ' * 8}{line[indent:]}" if line.strip() else line for line in body]
+    if not moved[-1].endswith("\n"):
+        moved[-1] += "\n"
+    head = "".join(lines[: first.lineno - 1]).rstrip("\n")
+    made = f"{head}\n\n\nasync def {name}():\n    async with torngas_aio.project():\n{''.join(moved)}\n\n"
+    made += f"{guard}    asyncio.run({name}())\n{''.join(lines[end:])}"
+    tree = parsed(made)
+    assert tree is not None
+    edits = Edits(made)
+    for module in ("asyncio", "torngas_aio"):
+        known = [each.name for node in tree.body if isinstance(node, ast.Import) for each in node.names]
+        if module not in known:
+            edits.add_import(tree, f"import {module}")
+    return edits.applied()

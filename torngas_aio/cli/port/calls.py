@@ -1,0 +1,324 @@
+"""Which functions of the project must be coroutine functions, and which calls must be awaited.
+
+    a call that waits  ->  its function awaits  ->  the calls of that function wait  ->  ...  until nothing is added
+
+What is ambiguous, and what cannot await, is reported and left. Begin with `Project`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from torngas_aio.cli.port.chains import Chain
+from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, SYNC_METHODS, VERBS, next_kind
+from torngas_aio.cli.port.summary import Function, Kind, Module, Use
+
+__all__ = ["Project"]
+
+Key = tuple[str, str]
+"""Path of a file, qualified name of a function."""
+
+BUILTIN_METHODS = frozenset(name for kind in (dict, list, set, str, bytes, object) for name in dir(kind)) | frozenset({
+    "read", "write", "close", "open", "flush", "send", "recv", "connect", "delete", "post", "put", "add", "set", "run",
+    "start", "stop", "finish", "render", "info", "debug", "error", "warning", "execute", "commit", "acquire", "release",
+})  # fmt: skip
+"""Names too common to tell a method of the project by."""
+
+AWAITING_CALLEES = frozenset({
+    "add_callback", "spawn_callback", "PeriodicCallback", "connect", "run_sync", "wraps", "start_soon", "receiver",
+    "partial", "super", "isinstance", "getattr",
+})  # fmt: skip
+"""What may be given a coroutine function, or does not call what it is given."""
+
+DEPTH = 12
+
+
+class Project:
+    """All files of a project and what their names stand for.
+
+    Attributes:
+        coroutines: Functions that are, or must become, coroutine functions.
+        awaited: For each of them and each module's own code, the uses that wait.
+        findings: What could not be decided or done.
+    """
+
+    def __init__(self, modules: list[Module]) -> None:
+        self._modules = {module.path: module for module in modules}
+        self._paths: dict[str, list[str]] = defaultdict(list)
+        self._methods: dict[str, list[Key]] = defaultdict(list)
+        self._subclasses: dict[Key, list[Key]] = defaultdict(list)
+        self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
+        self._unsure: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
+        self._callbacks: dict[Key, str] = {}
+        self.coroutines: set[Key] = set()
+        self.awaited: dict[Key, list[Use]] = defaultdict(list)
+        self.findings: list[Finding] = []
+        for module in modules:
+            parts = module.name.split(".")
+            for start in range(len(parts)):
+                self._paths[".".join(parts[start:])].append(module.path)
+        self._index()
+
+    def solve(self) -> None:
+        """Find the coroutine functions and what is awaited."""
+        todo: list[Key] = []
+        waiting: list[tuple[Key, Use]] = []
+        for path, module in self._modules.items():
+            for function in module.functions.values():
+                if function.is_async or self._is_framework_method(path, function):
+                    todo.append((path, function.name))
+                waiting += self._resolve_uses(path, function)
+        for key, use in waiting:
+            todo += self._await(key, use)
+        while todo:
+            key = todo.pop()
+            if key in self.coroutines:
+                continue
+            self.coroutines.add(key)
+            todo += [other for other in self._overrides(key) if not self._function(other).blocker]
+            for caller, use in self._callers[key]:
+                todo += self._await(caller, use)
+            for caller, use in self._unsure[key]:
+                self._report(
+                    caller, use, "TGM201", f"`.{key[1].rpartition('.')[2]}()` is a method of several classes, one of "
+                    f"which waits now ({key[0]}). Write `await` if it is that one."
+                )  # fmt: skip
+
+    def is_imported(self, path: str) -> bool:
+        """Whether another file of the project imports the file *path*."""
+        name = self._modules[path].name
+        for other in self._modules.values():
+            for target in other.imports.values() if other.path != path else ():
+                if f"{target}.".startswith(f"{name}.") or name.endswith(f".{target}"):
+                    return True
+        return False
+
+    def is_handler(self, path: str, name: str, depth: int = 0) -> bool:
+        """Whether the class *name* of the file *path* is a request handler."""
+        kind = self._modules[path].classes.get(name)
+        if kind is None or depth > DEPTH:
+            return False
+        for base in kind.bases:
+            found = self._class_of(self._resolve(tuple_of(base), path, None, depth + 1))
+            if found is not None and found != (path, name):
+                if self.is_handler(*found, depth + 1):
+                    return True
+            elif base.rpartition(".")[2].endswith("Handler") and not base.startswith("logging."):
+                return True
+        return False
+
+    def _index(self) -> None:
+        for path, module in self._modules.items():
+            for kind in module.classes.values():
+                for name in kind.methods:
+                    self._methods[name].append((path, f"{kind.name}.{name}"))
+                for base in self._bases(path, kind):
+                    self._subclasses[base].append((path, kind.name))
+
+    def _is_framework_method(self, path: str, function: Function) -> bool:
+        owner, _, name = function.name.rpartition(".")
+        if not owner or function.blocker or owner != function.owner:
+            return False
+        if name in HOOKS:
+            return bool({"clear", "application"} & function.hidden)
+        return name in VERBS and self.is_handler(path, owner)
+
+    def _resolve_uses(self, path: str, function: Function) -> Iterator[tuple[Key, Use]]:
+        """Yield the uses that wait in any case; note those that depend on functions of the project."""
+        key = (path, function.name)
+        for use in function.uses:
+            kind = self._resolve(use.chain, path, function)
+            if use.form == "in":
+                waits = kind == "cache"
+            elif use.form == "with":
+                waits = kind == "transaction"
+            elif use.form == "for":
+                waits = kind == "query"
+            else:
+                waits = kind.startswith("awaited")
+            if waits:
+                yield key, use
+            elif use.form == "call" and kind.startswith("result:"):
+                self._callers[_key(kind)].append((key, use))
+            elif use.form == "call" and not kind and len(use.chain) > 2 and use.chain[-2][:1] == ".":
+                self._guess(key, use)
+        for callee, chain in function.passed:
+            found = self._resolve(chain, path, function)
+            if found.startswith("func:") and callee not in AWAITING_CALLEES:
+                self._callbacks[_key(found)] = callee
+
+    def _guess(self, key: Key, use: Use) -> None:
+        name = use.chain[-2][1:]
+        if name in BUILTIN_METHODS or name in VERBS or self._is_foreign(use.chain, key):
+            return
+        found = self._methods.get(name, [])
+        if len(found) == 1:
+            self._callers[found[0]].append((key, use))
+        for each in found if len(found) > 1 else ():
+            self._unsure[each].append((key, use))
+
+    def _is_foreign(self, chain: Chain, key: Key) -> bool:
+        """Whether *chain* starts with a module or name of another package."""
+        target = self._modules[key[0]].imports.get(chain[0], "")
+        return bool(target) and not self._resolve((chain[0],), key[0], None)
+
+    def _await(self, key: Key, use: Use) -> list[Key]:
+        """Have the function *key* await *use*; return the functions that become coroutine functions by it."""
+        function = self._function(key)
+        if use.is_awaited and function.is_async:
+            return []
+        name = function.name.rpartition(".")[2]
+        blocker = use.blocker or function.blocker
+        if not blocker and function.owner and name in SYNC_METHODS and self.is_handler(key[0], function.owner):
+            blocker = f"the framework calls `{name}` without awaiting it"
+        if not blocker and key in self._callbacks:
+            blocker = f"`{self._callbacks[key]}(...)` calls `{name}` without awaiting it"
+        if blocker:
+            self._report(key, use, "TGM202", f"`{text_of(use.chain)}` waits, but {blocker}.")
+            return []
+        if use not in self.awaited[key]:
+            self.awaited[key].append(use)
+        return [key] if function.name and key not in self.coroutines else []
+
+    def _report(self, key: Key, use: Use, code: str, text: str) -> None:
+        found = Finding(key[0], use.position[0], code, text)
+        if found not in self.findings:
+            self.findings.append(found)
+
+    def _function(self, key: Key) -> Function:
+        return self._modules[key[0]].functions[key[1]]
+
+    def _overrides(self, key: Key) -> list[Key]:
+        """The methods of the same name in the classes above and below."""
+        owner, _, name = key[1].rpartition(".")
+        module = self._modules[key[0]]
+        if owner not in module.classes:
+            return []
+        related = [*self._above((key[0], owner)), *self._below((key[0], owner))]
+        return [(path, f"{each}.{name}") for path, each in related if name in self._modules[path].classes[each].methods]
+
+    def _above(self, kind: Key, depth: int = 0) -> Iterator[Key]:
+        if depth < DEPTH:
+            for base in self._bases(kind[0], self._modules[kind[0]].classes[kind[1]]):
+                yield base
+                yield from self._above(base, depth + 1)
+
+    def _below(self, kind: Key, depth: int = 0) -> Iterator[Key]:
+        for each in self._subclasses[kind] if depth < DEPTH else ():
+            yield each
+            yield from self._below(each, depth + 1)
+
+    def _bases(self, path: str, kind: Kind) -> list[Key]:
+        found = [self._class_of(self._resolve(tuple_of(base), path, None)) for base in kind.bases]
+        return [each for each in found if each is not None and each != (path, kind.name)]
+
+    def _class_of(self, kind: str) -> Key | None:
+        return _key(kind) if kind.startswith(("class:", "instance:")) else None
+
+    def _resolve(self, chain: Chain, path: str, function: Function | None, depth: int = 0) -> str:
+        """Return what *chain* stands for in *function* of the file *path*; empty where it is not known."""
+        if not chain or depth > DEPTH:
+            return ""
+        if chain[0] == "super()":
+            kind = f"super:{path}|{function.owner}" if function is not None and function.owner else ""
+        else:
+            kind = self._name(chain[0], path, function, depth)
+        for index, step in enumerate(chain[1:], 1):
+            if not kind and index == 1 and chain[0][:1].isupper():
+                kind = {".Q": "query", ".session": "db session"}.get(step, "")
+            else:
+                kind = self._step(kind, step, depth)
+        return kind
+
+    def _name(self, name: str, path: str, function: Function | None, depth: int) -> str:
+        module = self._modules[path]
+        scope = function
+        while scope is not None and scope.name:
+            if name in scope.hidden:
+                return self._local(name, path, scope, depth)
+            inner = f"{scope.name}.{name}"
+            if inner in module.functions and scope.name not in module.classes:
+                return f"func:{path}|{inner}"
+            scope = module.functions.get(scope.name.rpartition(".")[0])
+        if name in module.classes:
+            return f"class:{path}|{name}"
+        if name in module.functions and name:
+            return f"func:{path}|{name}"
+        variables = module.functions[""].variables
+        if name in variables:
+            return self._resolve(variables[name], path, None, depth + 1)
+        return self._dotted(module.imports[name], depth) if name in module.imports else ""
+
+    def _local(self, name: str, path: str, scope: Function, depth: int) -> str:
+        if name in scope.variables:
+            return self._resolve(scope.variables[name], path, scope, depth + 1)
+        if name in ("self", "cls") and scope.owner:
+            return f"{'instance' if name == 'self' else 'class'}:{path}|{scope.owner}"
+        return "handler" if name == "handler" else ""
+
+    def _dotted(self, target: str, depth: int) -> str:
+        if target in IMPORTED:
+            return IMPORTED[target]
+        if target.split(".", maxsplit=1)[0] == "torngas_aio":
+            return f"module:{target}" if any(name.startswith(f"{target}.") for name in IMPORTED) else ""
+        parts = target.split(".")
+        for length in range(len(parts), 0, -1):
+            paths = self._paths.get(".".join(parts[:length]), [])
+            if len(paths) == 1:
+                kind = f"file:{paths[0]}"
+                for part in parts[length:]:
+                    kind = self._step(kind, f".{part}", depth + 1)
+                return kind
+        return ""
+
+    def _step(self, kind: str, step: str, depth: int) -> str:  # noqa: PLR0911  one for each kind
+        form, _, rest = kind.partition(":")
+        if depth > DEPTH:
+            return ""
+        if form == "module":
+            return self._dotted(f"{rest}{step}", depth) if step[:1] == "." else ""
+        if form == "file":
+            return self._name(step[1:], rest, None, depth + 1)
+        if form == "func":
+            return f"result:{rest}" if step == "()" else ""
+        if form == "result":
+            path, name = _key(kind)
+            function = self._modules[path].functions[name]
+            return self._step(self._resolve(function.returned, path, function, depth + 1), step, depth + 1)
+        if form in ("class", "instance", "super"):
+            if step == "()":
+                return f"instance:{rest}" if form == "class" else ""
+            return self._member(form, _key(kind), step, depth)
+        return next_kind(kind, step)
+
+    def _member(self, form: str, owner: Key, step: str, depth: int) -> str:
+        name = step[1:]
+        family = [*([owner] if form != "super" else []), *self._above(owner)]
+        if form == "instance":
+            family += list(self._below(owner))
+        for path, each in family:
+            kind = self._modules[path].classes[each]
+            if name in kind.methods:
+                return f"func:{path}|{each}.{name}"
+            if name in kind.attributes:
+                return self._resolve(kind.attributes[name], path, None, depth + 1)
+        is_handler = self.is_handler(*owner)
+        if is_handler and form == "instance":
+            return next_kind("handler", step)
+        return "" if is_handler else {"Q": "query", "session": "db session"}.get(name, "")
+
+
+def tuple_of(name: str) -> Chain:
+    """Return the chain of a dotted name."""
+    first, *rest = name.split(".")
+    return (first, *(f".{each}" for each in rest))
+
+
+def text_of(chain: Chain) -> str:
+    """Return *chain* as it reads in code, its arguments left out."""
+    return "".join(chain).replace("()", "(...)").replace("[]", "[...]")
+
+
+def _key(kind: str) -> Key:
+    path, _, name = kind.partition(":")[2].partition("|")
+    return path, name

@@ -1,0 +1,196 @@
+"""`torngas-aio port PATH` and the answer to `torngas-aio migrate`. Begin with `Port`."""
+
+import argparse
+import difflib
+import importlib.util
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torngas_aio.cli.port import tree
+from torngas_aio.cli.port.awaiting import await_calls
+from torngas_aio.cli.port.calls import Project
+from torngas_aio.cli.port.findings import CODES, Finding, in_template, left_over
+from torngas_aio.cli.port.python2 import converted, parsed
+from torngas_aio.cli.port.rewriting import REWRITES, rewrite
+from torngas_aio.cli.port.summary import Module, summarize
+from torngas_aio.exception import ArgumentError, ConfigError
+
+__all__ = ["Migrate", "Port"]
+
+TRANSFORMS = ("python2", *REWRITES, "await")
+POOL_FROM = 40
+"""Files from which several processes are quicker than one."""
+
+
+@dataclass
+class _File:
+    path: Path
+    text: str = ""
+    made: str = ""
+    encoding: str = "utf-8"
+    newline: str = "\n"
+    module: Module | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+class Port:
+    """Change a torngas 1.8 or Tornado 4/5 project, in Python 2 or 3, into one for torngas_aio.
+
+    Shows the changes as a unified diff and writes nothing, unless `--write` is given. What is left to do by hand is
+    listed with codes; docs/migration/codes.md explains each. The project is read, never imported or run.
+    """
+
+    help = "change a torngas 1.8 or Tornado project into one for torngas_aio"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("path", help="the project's folder, from which it imports its modules; or one file")
+        parser.add_argument("--write", action="store_true", help="change the files in place")
+        parser.add_argument("--force", action="store_true", help="with --write: also where git has uncommitted changes")
+        parser.add_argument(
+            "--skip", action="append", default=[], choices=TRANSFORMS, metavar="NAME",
+            help=f"leave a kind of change out; may be repeated: {', '.join(TRANSFORMS)}",
+        )  # fmt: skip
+        parser.add_argument("--no-diff", action="store_true", help="show the report only")
+        parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per CPU)")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Read, change, report."""
+        root = Path(arguments.path).resolve()
+        if not root.exists():
+            raise ArgumentError(f"port {arguments.path!r}: no such file or folder.")
+        if arguments.jobs < 1:
+            raise ArgumentError(f"port --jobs={arguments.jobs}: at least 1.")
+        if importlib.util.find_spec("fissix") is None and "python2" not in arguments.skip:
+            raise ConfigError(
+                "`torngas-aio port` needs fissix: pip install 'torngas-aio[port]'; or --skip python2.", code="TGA105"
+            )
+        if arguments.write and not arguments.force and tree.is_dirty(root):
+            raise ConfigError(
+                f"{arguments.path}: git has uncommitted changes here. Commit them first, or say --force.", code="TGA803"
+            )
+        base = root if root.is_dir() else root.parent
+        files = list(_read_all(sorted(tree.find_files(root)), base, tuple(arguments.skip), arguments.jobs))
+        findings = [] if "await" in arguments.skip else _await_all(files)
+        findings += [found for file in files for found in file.findings]
+        for file in files:
+            found = parsed(file.made) if file.path.suffix == ".py" and file.module is not None else None
+            findings += left_over(found, str(file.path.relative_to(base))) if found is not None else ()
+        changed = [file for file in files if file.made != file.text]
+        _finish(changed, base, arguments)
+        _report(findings, len(changed), files, is_written=arguments.write)
+        return 0
+
+
+class Migrate:
+    """Tell which of two commands is meant: `db upgrade` or `port`."""
+
+    help = "a question: `db upgrade` or `port`?"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("rest", nargs="*", help="not used")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Ask."""
+        raise ArgumentError(
+            "migrate: `torngas-aio db upgrade` or `torngas-aio port`? The first applies database migrations, "
+            "the second changes a torngas 1.8 or Tornado project into one for torngas_aio."
+        )
+
+
+def _read_all(paths: list[Path], root: Path, skipped: tuple[str, ...], jobs: int) -> Iterator[_File]:
+    """Yield each file, read, rewritten on its own and summarized."""
+    work = [(path, root, skipped) for path in paths]
+    if jobs == 1 or len(work) < POOL_FROM:
+        yield from _with_progress(map(_read_one, work), len(work))
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        yield from _with_progress(pool.map(_read_one, work, chunksize=16), len(work))
+
+
+def _with_progress(files: Iterable[_File], count: int) -> Iterator[_File]:
+    is_shown = sys.stderr.isatty() and count >= POOL_FROM
+    for number, file in enumerate(files, 1):
+        if is_shown and (number % 20 == 0 or number == count):
+            bar = "#" * (30 * number // count)
+            sys.stderr.write(f"\r[{bar:<30}] {number}/{count}" + ("\n" if number == count else ""))
+            sys.stderr.flush()
+        yield file
+
+
+def _read_one(work: tuple[Path, Path, tuple[str, ...]]) -> _File:
+    path, root, skipped = work
+    name = str(path.relative_to(root))
+    file = _File(path)
+    try:
+        file.text, file.encoding, file.newline = tree.read(path)
+    except (OSError, UnicodeError, SyntaxError, LookupError) as exc:
+        file.findings.append(Finding(name, 1, "TGM101", f"It cannot be read, and is left alone: {exc}"))
+        return file
+    file.made = file.text
+    if path.suffix != ".py":
+        file.findings += in_template(file.text, name)
+        return file
+    made = file.text if "python2" in skipped else converted(file.text, str(path))
+    if made is None or parsed(made) is None:
+        file.findings.append(Finding(name, 1, "TGM101", "It is neither Python 3 nor Python 2, and is left alone."))
+        return file
+    file.made, findings = rewrite(made, path, root, skipped)
+    file.findings += findings
+    found = parsed(file.made)
+    assert found is not None
+    file.module = summarize(found, name, tree.module_of(path, root))
+    return file
+
+
+def _await_all(files: list[_File]) -> list[Finding]:
+    """Write `async` and `await` into the files, to a fixpoint through the project; return what is left to do."""
+    modules = {file.module.path: file for file in files if file.module is not None}
+    project = Project([file.module for file in modules.values() if file.module is not None])
+    project.solve()
+    findings = project.findings
+    for path, file in modules.items():
+        assert file.module is not None
+        functions = {
+            function.line
+            for function in file.module.functions.values()
+            if function.name and not function.is_async and (path, function.name) in project.coroutines
+        }
+        awaited = {name: project.awaited.get((path, name), []) for name in file.module.functions}
+        main = awaited.pop("")
+        uses = [use for found in awaited.values() for use in found]
+        if functions or uses or main:
+            is_script = bool(main) and not project.is_imported(path)
+            made, found = await_calls(path, file.made, functions, uses, main, is_script=is_script)
+            findings += found
+            if parsed(made) is not None:
+                file.made = made
+    return findings
+
+
+def _finish(changed: list[_File], root: Path, arguments: argparse.Namespace) -> None:
+    for file in changed:
+        if not arguments.write and not arguments.no_diff:
+            name = str(file.path.relative_to(root))
+            before, after = file.text.splitlines(keepends=True), file.made.splitlines(keepends=True)
+            for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"):
+                sys.stdout.write(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+        if arguments.write:
+            tree.write(file.path, file.made, file.encoding, file.newline)
+
+
+def _report(findings: list[Finding], changed: int, files: list[_File], *, is_written: bool) -> None:
+    for found in sorted(set(findings)):
+        print(f"{found.path}:{found.line}: {found.code} {found.text}")
+    counts = {code: sum(found.code == code for found in set(findings)) for code in CODES}
+    for code, count in counts.items():
+        if count:
+            print(f"  {count:>4} {code} {CODES[code]}")
+    lines = sum(file.text.count("\n") for file in files if file.path.suffix == ".py")
+    done = "changed" if is_written else "would change; --write changes them"
+    print(f"{len(files)} files, {lines} lines of Python: {changed} {done}. {len(set(findings))} places left to you.")

@@ -1,0 +1,107 @@
+"""Replacements in a text, by the positions that `ast` gives. Begin with `Edits`."""
+
+import ast
+import re
+from bisect import bisect_right
+from typing import Any
+
+__all__ = ["Edits", "binds", "dotted"]
+
+
+class Edits:
+    """Insertions and replacements, applied at once; those that overlap an earlier one are dropped.
+
+    Args:
+        text: Python source with `\\n` line ends.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._lines = text.splitlines(keepends=True) if "\f" not in text and "\v" not in text else _lines(text)
+        self._starts = [0]
+        for line in self._lines:
+            self._starts.append(self._starts[-1] + len(line))
+        self._found: list[tuple[int, int, int, str]] = []
+
+    def offset(self, line: int, column: int) -> int:
+        """Return the index in the text of *column*, a count of UTF-8 bytes, of *line*, from 1."""
+        content = self._lines[line - 1] if line <= len(self._lines) else ""
+        if not content.isascii():
+            column = len(content.encode()[:column].decode(errors="ignore"))
+        return self._starts[line - 1] + column
+
+    def span(self, node: Any) -> tuple[int, int]:
+        """Return start and end of *node* in the text."""
+        return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)
+
+    def source(self, node: Any) -> str:
+        """Return the text of *node*."""
+        start, end = self.span(node)
+        return self.text[start:end]
+
+    def line_start(self, offset: int) -> int:
+        """Return the index at which the line of *offset* begins."""
+        return self._starts[bisect_right(self._starts, offset) - 1]
+
+    def replace(self, start: int, end: int, new: str) -> None:
+        """Put *new* for what is between *start* and *end*."""
+        self._found.append((start, end, len(self._found), new))
+
+    def wrap(self, node: Any, before: str, after: str) -> None:
+        """Put *before* and *after* around *node*; of two nodes that end at one place, call for the inner one first."""
+        start, end = self.span(node)
+        self._found.append((start, start, -len(self._found), before))
+        if after:
+            self._found.append((end, end, -1_000_000 + len(self._found), after))
+
+    def add_import(self, tree: ast.Module, statement: str) -> None:
+        """Add *statement* after the last of the imports that the file begins with."""
+        at = 0
+        for index, node in enumerate(tree.body):
+            is_docstring = index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            if not is_docstring and not isinstance(node, ast.Import | ast.ImportFrom):
+                break
+            at = node.end_lineno or 0
+        if at == 0:
+            at = next((i for i, line in enumerate(self._lines) if not line.startswith("#")), 0)
+        start = self._starts[at]
+        lead = "" if start == 0 or self.text[start - 1] == "\n" else "\n"
+        self._found.append((start, start, -2_000_000 + len(self._found), f"{lead}{statement}\n"))
+
+    def applied(self) -> str:
+        """Return the text with the replacements made."""
+        parts, at = [], 0
+        for start, end, _, new in sorted(self._found):
+            if start < at:
+                continue
+            parts += [self.text[at:start], new]
+            at = end
+        return "".join([*parts, self.text[at:]])
+
+
+def dotted(node: ast.AST) -> str:
+    """Return the dotted name that *node* is; empty where it is something else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        owner = dotted(node.value)
+        return f"{owner}.{node.attr}" if owner else ""
+    return ""
+
+
+def binds(tree: ast.AST, name: str) -> bool:
+    """Whether anything in *tree* gives *name* a value."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
+            return True
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
+            return True
+        if isinstance(node, ast.alias) and (node.asname or node.name) == name:
+            return True
+        if isinstance(node, ast.arg) and node.arg == name:
+            return True
+    return False
+
+
+def _lines(text: str) -> list[str]:
+    return re.findall(r"[^\n]*\n|[^\n]+$", text)

@@ -1,0 +1,93 @@
+"""Objects of the framework that are awaited: how a project comes by them, and which of their methods wait.
+
+Written down, not looked up: the project's libraries need not be installed where it is ported. Begin with `next_kind`.
+"""
+
+__all__ = ["AWAITED", "HOOKS", "IMPORTED", "SYNC_METHODS", "VERBS", "next_kind"]
+
+VERBS = frozenset({"get", "post", "put", "delete", "head", "options", "patch", "prepare", "on_prepare"})
+HOOKS = frozenset({
+    "process_init", "process_call", "process_request", "process_render", "process_response", "process_endcall",
+    "process_exception", "begin_request", "begin_render", "begin_response", "complete_response",
+})  # fmt: skip
+SYNC_METHODS = frozenset({
+    "initialize", "on_finish", "get_current_user", "get_user_locale", "get_browser_locale", "get_error_html",
+    "write_error", "set_default_headers", "compute_etag", "log_exception", "get_template_namespace", "check_origin",
+    "on_close", "on_connection_close", "get_login_url", "get_template_path", "create_template_loader", "log_request",
+    "data_received", "select_subprotocol", "parse_command", "load_urls", "load_all", "complete_finish",
+})  # fmt: skip
+"""Methods that the framework calls without awaiting them."""
+
+REDIS_SYNC = frozenset({"pipeline", "pubsub", "register_script", "lock", "from_url"})
+
+AWAITED = {
+    "cache": frozenset({
+        "add", "cas", "clear", "close", "decr", "decr_version", "delete", "delete_many", "expire", "get", "get_many",
+        "get_or_set", "gets", "has_key", "incr", "incr_version", "keys", "set", "set_many", "touch", "ttl",
+    }),
+    "database": frozenset({"delete", "insert", "multiple_insert", "query", "select", "update", "where"}),
+    "signal": frozenset({"send", "send_robust"}),
+    "query": frozenset({
+        "all", "count", "delete", "exists", "first", "get", "one", "one_or_none", "paginate", "scalar", "update",
+    }),
+    "db session": frozenset({
+        "close", "commit", "delete", "execute", "flush", "get", "merge", "refresh", "rollback", "scalar", "scalars",
+    }),
+    "connection": frozenset({"create_db", "drop_db", "ping"}),
+    "pagination": frozenset({"prev", "next"}),
+    "pipeline": frozenset({"execute", "watch"}),
+    "handler": frozenset({"render_string"}),
+    "session": frozenset({"save"}),
+}  # fmt: skip
+"""Kind of object: its methods that are awaited."""
+
+_SIGNALS = ("call_started", "handler_started", "handler_response", "call_finished", "handler_render")
+IMPORTED = {
+    "torngas_aio.cache.cache": "cache",
+    "torngas_aio.cache.caches": "caches",
+    "torngas_aio.db.basedb.database": "makes database",
+    "torngas_aio.dispatch.Signal": "makes signal",
+    "torngas_aio.signal.Signal": "makes signal",
+    **{f"torngas_aio.signal.{name}": "signal" for name in _SIGNALS},
+    "torngas_aio.db.dbalchemy.Connector": "connector",
+    "torngas_aio.utils.sleep": "coroutine function",
+    "torngas_aio.sleep": "coroutine function",
+}
+"""Dotted name: the kind of what it names."""
+
+_STEPS = {
+    ("caches", "[]"): "cache",
+    ("cache", ".client"): "redis",
+    ("connector", ".get_conn"): "makes connection",
+    ("connector", ".get_session"): "makes db session",
+    ("db session", "[]"): "db session",
+    ("connection", ".session"): "db session",
+    ("db session", ".query"): "makes query",
+    ("db session", ".using_master"): "makes db session",
+    ("redis", ".pipeline"): "makes pipeline",
+    ("handler", ".session"): "session",
+    ("database", ".transaction"): "makes transaction",
+    ("query", ".paginate"): "coroutine function giving pagination",
+    ("pagination", ".prev"): "coroutine function giving pagination",
+    ("pagination", ".next"): "coroutine function giving pagination",
+    ("coroutine function", "()"): "awaited",
+}
+
+
+def next_kind(kind: str, step: str) -> str:  # noqa: PLR0911  one for each kind
+    """Return the kind of *step* on an object of *kind*; empty where it is not known."""
+    found = _STEPS.get((kind, step))
+    if found is not None:
+        return found
+    if step == "()" and kind.startswith("makes "):
+        return kind.removeprefix("makes ")
+    if step == "()" and kind.startswith("coroutine function"):
+        return f"awaited{kind.removeprefix('coroutine function')}"
+    if kind.startswith("awaited giving "):
+        return next_kind(kind.removeprefix("awaited giving "), step)
+    if kind in ("redis", "pipeline") and step[:1] == ".":
+        waits = step[1:] in AWAITED["pipeline"] if kind == "pipeline" else step[1:] not in REDIS_SYNC
+        return "coroutine function" if waits else ""
+    if step[:1] == "." and step[1:] in AWAITED.get(kind, ()):
+        return "coroutine function"
+    return "makes query" if kind == "query" and step[:1] == "." else ""

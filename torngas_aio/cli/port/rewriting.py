@@ -1,0 +1,260 @@
+"""Changes that one file is enough for: names, imports, decorators, SQL texts, arguments that Tornado has removed.
+
+Each has a name that `--skip` takes. Begin with `rewrite`.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from torngas_aio.cli.port.chains import chain_of
+from torngas_aio.cli.port.edits import Edits, binds, dotted
+from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.python2 import parsed
+
+__all__ = ["REWRITES", "rewrite"]
+
+PACKAGES = (
+    "application|cache|db|decorators|dispatch|exception|handler|httpmodule|logger|middleware|mixins|settings_manager|"
+    "signal|storage|template|utils|webserver|urlhelper|global_settings"
+)
+DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access|trace|info)log)")
+"""Names of modules, classes and loggers: no file names, no addresses, no texts."""
+
+COROUTINE = {"coroutine", "gen.coroutine", "tornado.gen.coroutine", "gen.engine", "engine", "tornado.gen.engine"}
+ASYNCHRONOUS = {"asynchronous", "web.asynchronous", "tornado.web.asynchronous"}
+RETURN = {"gen.Return", "tornado.gen.Return", "Return"}
+TASKS = {"gen.Task", "tornado.gen.Task", "Task", "gen.Callback", "gen.Wait", "gen.WaitAll"}
+SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
+"""Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def rewrite(text: str, path: Path, root: Path, skipped: Iterable[str]) -> tuple[str, list[Finding]]:
+    """Return *text* with the changes made that are not *skipped*, and what is left to do by hand."""
+    findings: list[Finding] = []
+    for name, (words, change) in REWRITES.items():
+        if name in skipped or not any(word in text for word in words):
+            continue
+        tree = parsed(text)
+        assert tree is not None
+        edits = Edits(text)
+        found = change(tree, edits, path, root)
+        findings += [Finding(str(path.relative_to(root)), *each) for each in found]
+        made = edits.applied()
+        if parsed(made) is not None:
+            text = made
+    return text, findings
+
+
+Told = list[tuple[int, str, str]]
+
+
+def _rename(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+    is_imported = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torngas" and not node.level:
+            start = edits.text.index("torngas", edits.span(node)[0])
+            edits.replace(start, start + 7, "torngas_aio")
+        elif isinstance(node, ast.alias) and node.name.split(".")[0] == "torngas":
+            start, _ = edits.span(node)
+            edits.replace(start, start + 7, "torngas_aio")
+            is_imported |= node.asname is None
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
+            start = edits.text.index("torngas", edits.span(node)[0])
+            edits.replace(start, start + 7, "torngas_aio")
+    for node in ast.walk(tree) if is_imported else ():
+        if isinstance(node, ast.Name) and node.id == "torngas":
+            edits.replace(*edits.span(node), "torngas_aio")
+    return []
+
+
+def _relative_imports(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+    """Python 2 looked in the package of the file first; scripts look in their own folder still."""
+    folder = path.parent
+    if folder == root or not (folder / "__init__.py").is_file() or "__main__" in edits.text:
+        return []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and not node.level and _is_sibling(folder, root, node.module or ""):
+            start = edits.span(node)[0] + 4
+            place = edits.text.index(node.module or "", start)
+            edits.replace(place, place, ".")
+        elif isinstance(node, ast.Import) and len(node.names) == 1:
+            name = node.names[0].name
+            if "." not in name and _is_sibling(folder, root, name):
+                start, _ = edits.span(node)
+                edits.replace(start, start, "from . ")
+    return []
+
+
+def _is_sibling(folder: Path, root: Path, module: str) -> bool:
+    top = module.partition(".")[0]
+    if not top or top in sys.stdlib_module_names or _has(root, top):
+        return False
+    return _has(folder, top)
+
+
+def _has(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+
+
+def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+    found: Told = []
+    needs_multi = False
+    for function in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
+        names = {dotted(each): each for each in function.decorator_list}
+        old = [each for name, each in names.items() if name in COROUTINE | ASYNCHRONOUS]
+        if not old:
+            continue
+        for each in old:
+            start, end = edits.line_start(edits.span(each)[0]), edits.span(each)[1]
+            edits.replace(start, edits.text.index("\n", end) + 1, "")
+        if isinstance(function, ast.FunctionDef):
+            start, _ = edits.span(function)
+            edits.replace(start, start, "async ")
+        if not COROUTINE & set(names):
+            text = "@asynchronous is gone: the response ends when the method returns. Await what calls back."
+            found.append((function.lineno, "TGM402", text))
+            continue
+        for node in _own(function):
+            needs_multi |= _to_await(node, edits, found)
+    if needs_multi:
+        edits.add_import(tree, "from tornado.gen import multi")
+    _drop_unused(tree, edits)
+    return found
+
+
+def _to_await(node: ast.AST, edits: Edits, found: Told) -> bool:
+    """Write `await` for `yield`, `return` for `raise gen.Return`; return whether `multi` is needed."""
+    if isinstance(node, ast.Raise) and node.exc is not None:
+        call = node.exc if isinstance(node.exc, ast.Call) else None
+        if dotted(call.func if call else node.exc) in RETURN:
+            start, end = edits.span(node)
+            if call is None or not call.args:
+                edits.replace(start, end, "return")
+            else:
+                edits.replace(start, edits.span(call.args[0])[0], "return ")
+                edits.replace(edits.span(call.args[0])[1], end, "")
+        return False
+    if not isinstance(node, ast.Yield):
+        return False
+    start, end = edits.span(node)
+    if node.value is None:
+        found.append((node.lineno, "TGM401", "A bare `yield` waits for nothing: write `await asyncio.sleep(0)`."))
+        return False
+    if isinstance(node.value, ast.Call) and dotted(node.value.func) in TASKS:
+        text = "gen.Task and its siblings are gone: await a coroutine instead of passing a callback."
+        found.append((node.lineno, "TGM401", text))
+    edits.replace(start, start + 5, "await")
+    value_start, value_end = edits.span(node.value)
+    if isinstance(node.value, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
+        edits.replace(value_start, value_start, "multi(")
+        edits.replace(value_end, value_end, ")")
+        return True
+    if isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda):
+        edits.replace(value_start, value_start, "(")
+        edits.replace(value_end, value_end, ")")
+    return False
+
+
+def _drop_unused(tree: ast.Module, edits: Edits) -> None:
+    """Take the decorator's name out of imports that nothing needs any more; Tornado 6 lacks some of them."""
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom) or node.module not in ("tornado.gen", "tornado.web"):
+            continue
+        gone = {"asynchronous", "engine", "Task", "Callback", "Wait", "WaitAll", "coroutine", "Return"}
+        kept = [ast.unparse(each) for each in node.names if each.name not in gone or each.asname]
+        if len(kept) < len(node.names):
+            start, end = edits.span(node)
+            new = f"from {node.module} import {', '.join(kept)}" if kept else ""
+            edits.replace(start, end if kept or edits.text[end : end + 1] != "\n" else end + 1, new)
+
+
+def _own(function: FunctionNode) -> Iterable[ast.AST]:
+    """The nodes of *function*, without those of functions inside it."""
+    todo: list[ast.AST] = list(function.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += ast.iter_child_nodes(node)
+
+
+def _sql_texts(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+    name = "sql_text" if binds(tree, "text") else "text"
+    is_known = any(
+        isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy") and
+        any(each.name in ("text", "*") for each in node.names) for node in tree.body
+    )  # fmt: skip
+    name = "text" if is_known else name
+    count = 0
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+            continue
+        pattern = SQL_METHODS.get(node.func.attr)
+        if pattern is None or not _is_query(node.func):
+            continue
+        for each in node.args[:1] if node.func.attr == "execute" else node.args:
+            template = each.left if isinstance(each, ast.BinOp) else each
+            value = template.value if isinstance(template, ast.Constant) else None
+            if isinstance(value, str) and re.search(pattern, value):
+                edits.wrap(each, f"{name}(", ")")
+                count += 1
+    if count and not is_known:
+        edits.add_import(tree, "from sqlalchemy import text" + (" as sql_text" if name == "sql_text" else ""))
+    return []
+
+
+def _is_query(func: ast.Attribute) -> bool:
+    chain = chain_of(func.value)
+    if func.attr == "execute":
+        return any("session" in step for step in chain)
+    return (
+        ".Q" in chain
+        or ".query" in chain
+        or (len(chain) == 1 and re.fullmatch(r"q|qs|query|\w+_query", chain[0]) is not None)
+    )
+
+
+def _removed_arguments(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+    found: Told = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = dotted(node.func).rpartition(".")[2] or ast.unparse(node.func).rpartition(".")[2]
+        for keyword in node.keywords:
+            if keyword.arg == "io_loop" and name != "add_handler":
+                _remove_keyword(node, keyword, edits)
+            elif keyword.arg == "callback" and name in ("fetch", "read_until", "read_bytes", "write", "connect"):
+                found.append((node.lineno, "TGM401", f"{name}(callback=) is gone: await the call instead."))
+        if name == "fetch" and len(node.args) > 1 and "client" in ast.unparse(node.func).lower():
+            found.append((node.lineno, "TGM401", "fetch(url, callback) is gone: await the call instead."))
+    for node in tree.body:
+        names = [each.name for each in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if (getattr(node, "module", "") == "tornado" and "stack_context" in names) or "tornado.stack_context" in names:
+            found.append((node.lineno, "TGM401", "tornado.stack_context is gone: use contextvars."))
+    return found
+
+
+def _remove_keyword(call: ast.Call, keyword: ast.keyword, edits: Edits) -> None:
+    start, end = edits.span(keyword)
+    before = [edits.span(each)[1] for each in [*call.args, *call.keywords] if edits.span(each)[1] <= start]
+    if before:
+        start = max(before)
+    elif (rest := re.match(r"\s*,\s*", edits.text[end:])) is not None:
+        end += rest.end()
+    edits.replace(start, end, "")
+
+
+Change = Callable[[ast.Module, Edits, Path, Path], Told]
+REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
+    "rename": (("torngas",), _rename),
+    "relative-imports": (("import",), _relative_imports),
+    "coroutines": (("coroutine", "asynchronous", "engine"), _coroutines),
+    "sql-text": (tuple(SQL_METHODS), _sql_texts),
+    "removed-arguments": (("io_loop", "callback", "fetch", "stack_context"), _removed_arguments),
+}
+"""Name of a change: the words without which it has nothing to do, and the change."""

@@ -1,0 +1,83 @@
+"""The files of a project: found, read, written. Begin with `find_files`."""
+
+import io
+import os
+import subprocess
+import tempfile
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+from torngas_aio.exception import ConfigError
+
+__all__ = ["find_files", "is_dirty", "module_of", "read", "write"]
+
+SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
+TEMPLATES = {".html", ".htm", ".mako", ".mak", ".tmpl", ".jinja", ".jinja2", ".j2", ".tpl"}
+MAX_BYTES = 1_000_000
+"""Larger files are made by programs."""
+
+
+def find_files(root: Path) -> Iterator[Path]:
+    """Yield the Python files and templates under *root*; links, hidden folders and environments are left out."""
+    if root.is_file():
+        yield root
+        return
+    try:
+        entries = sorted(root.iterdir())
+    except OSError as exc:
+        raise ConfigError(f"{root}: {exc.strerror}.", code="TGA803") from exc
+    for path in entries:
+        if path.is_symlink() or path.name.startswith(".") or path.name in SKIPPED:
+            continue
+        if path.is_dir():
+            if not (path / "pyvenv.cfg").exists():
+                yield from find_files(path)
+        elif path.suffix in {".py", *TEMPLATES} and path.is_file() and path.stat().st_size <= MAX_BYTES:
+            yield path
+
+
+def read(path: Path) -> tuple[str, str, str]:
+    """Return the text of *path* with `\\n` line ends, its encoding and its line end.
+
+    Raises:
+        UnicodeError, SyntaxError: It is not text in the encoding that it declares.
+        OSError: It cannot be read.
+    """
+    content = path.read_bytes()
+    encoding = tokenize.detect_encoding(io.BytesIO(content).readline)[0] if path.suffix == ".py" else "utf-8"
+    newline = "\r\n" if b"\r\n" in content else "\n"
+    return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), encoding, newline
+
+
+def write(path: Path, text: str, encoding: str, newline: str) -> None:
+    """Replace *path* in one step, keeping its mode: a reader sees the old text or the new one, never a part."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.replace("\n", newline).encode(encoding))
+        Path(name).chmod(path.stat().st_mode & 0o7777)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def is_dirty(root: Path) -> bool:
+    """Whether *root* is in a git tree with changes under *root* that are not committed."""
+    folder = root if root.is_dir() else root.parent
+    command = ["git", "-C", str(folder), "status", "--porcelain", "--", str(root)]
+    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+    try:
+        # core.fsmonitor names a program that git would run: the project's must not be
+        command[1:1] = ["-c", "core.fsmonitor=false"]
+        done = subprocess.run(command, capture_output=True, check=False, env=environment, timeout=60)  # noqa: S603
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def module_of(path: Path, root: Path) -> str:
+    """Return the dotted name by which files of the project import *path*."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
