@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 from tornado.options import Error, define, options
 
+from torngas_aio.http.worker_slot import RenewalLimits
 from torngas_aio.webserver.options import (
     define_options,
     log_options,
     parse_options,
     refuse_words,
+    renewal_limits,
     was_given,
     workers_wanted,
 )
@@ -133,6 +135,23 @@ def test_rotation_is_the_settings_until_it_is_given() -> None:
     chosen = log_options()
     assert (chosen.log_rotate_when, chosen.log_rotate_interval, chosen.log_port_prefix) == ("midnight", 2, True)
     assert chosen.log_to_stderr is None
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("", 0), ("0", 0), ("1048576", 1 << 20), ("512M", 512 << 20), ("2g", 2 << 30), ("64k", 64 << 10)],
+)
+def test_a_worker_s_memory_has_a_unit(text: str, size: int) -> None:
+    parse_options([PROGRAM, f"--max-rss={text}", "--max-requests=7"])
+    assert renewal_limits() == RenewalLimits(7, size)
+
+
+@pytest.mark.parametrize(
+    "word", ["--max-rss=M", "--max-rss=1T", "--max-rss=-1M", "--max-rss=1.5G", "--max-requests=-1"]
+)
+def test_limits_that_are_none_are_refused(word: str) -> None:
+    with pytest.raises(Error, match=r"--max_r\w+=.*: give a number of"):
+        parse_options([PROGRAM, word])
 
 
 def test_no_workers_mean_one_per_core(monkeypatch: pytest.MonkeyPatch) -> None:

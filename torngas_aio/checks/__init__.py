@@ -5,6 +5,7 @@
                    ──► paths       dotted paths can be imported
                    ──► signing     secrets are set and not known to the world
     cautions       ──► what works, but hardly as meant      deploy_cautions   and what is open to other machines
+    deploy_files   ──► what the unit and the proxy say, against what the server does
 
 Each fault is one sentence with the path of the setting, its value and how to mend it. Nothing here imports
 from higher floors: what a dotted path names is only looked at.

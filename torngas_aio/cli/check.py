@@ -2,7 +2,7 @@
 
     faults     it does not start, a route never works, an `await` is forgotten        status 1
     cautions   it runs, but hardly as meant                     status 0
-    --deploy   cautions about what is open to other machines, too
+    --deploy   cautions about what is open to other machines, and about deploy/*.service and deploy/nginx.conf
 
 Begin with `Check`.
 """
@@ -17,17 +17,21 @@ from pathlib import Path
 from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
+from torngas_aio.checks.deploy_files import deploy_file_cautions, workers_of_units
 from torngas_aio.cli.awaits import unawaited_faults
 from torngas_aio.cli.former_defaults import former_default_cautions
 from torngas_aio.cli.inspection import handler_name, is_foreign
 from torngas_aio.cli.project import add_settings_option, load_server
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
+from torngas_aio.http.limits import MAX_BODY_BYTES
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.runner import LoopRunner
+from torngas_aio.webserver.serving import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
 
 __all__ = ["Check"]
 
+DEPLOY = Path("deploy")
 DATABASE_SECONDS = 5.0
 """How long one database may take to tell which migrations it has."""
 
@@ -59,10 +63,11 @@ class Check:
             return 1
         application = server.application
         assert application is not None
-        found = [*server.cautions, *cautions(settings, arguments.workers), *_route_cautions(application)]
+        workers = max(arguments.workers, workers_of_units(DEPLOY) if arguments.deploy else 1)
+        found = [*server.cautions, *cautions(settings, workers), *_route_cautions(application)]
         found += [*_migration_cautions(), *former_default_cautions(Path.cwd())]
         if arguments.deploy:
-            found += deploy_cautions(settings)
+            found += [*deploy_cautions(settings), *_deploy_file_cautions()]
         found = list(dict.fromkeys(found))
         for caution in found:
             print(f"caution: {caution}")
@@ -70,6 +75,16 @@ class Check:
         count = sum(not route.handler_class.__module__.startswith("torngas_aio.operations.") for route in routes)
         print(f"{settings.source}: no faults, {_counted(len(found), 'caution')}, {_counted(count, 'route')}.")
         return 0
+
+
+def _deploy_file_cautions() -> Iterator[str]:
+    return deploy_file_cautions(
+        DEPLOY,
+        graceful=GRACEFUL_SECONDS,
+        shutdown=SHUTDOWN_SECONDS,
+        request_timeout=settings.REQUEST_TIMEOUT,
+        max_body=MAX_BODY_BYTES,
+    )
 
 
 def _route_cautions(application: Application) -> Iterator[str]:

@@ -21,7 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 class StartProject:
-    """Make a new project: settings, an application with a page and an API, a middleware, a module, tests."""
+    """Make a new project: settings, an application with a page and an API, hooks, tests, files to deploy it."""
 
     help = "make a new project in a new directory"
 

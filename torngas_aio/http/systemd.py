@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["ServiceManager", "inherited_sockets", "listening_variables"]
 
@@ -34,7 +35,7 @@ class ServiceManager:
         microseconds = os.environ.pop("WATCHDOG_USEC", "")
         pid = os.environ.pop("WATCHDOG_PID", "")
         is_ours = not pid or pid == str(os.getpid())
-        self.watchdog_seconds = int(microseconds) / 2e6 if is_ours and _is_number(microseconds) else 0.0
+        self.watchdog_seconds = (parse_whole(microseconds) or 0) / 2e6 if is_ours else 0.0
 
     def ready(self, status: str) -> None:
         """Tell that the server answers, at first or after `reloading`."""
@@ -75,7 +76,7 @@ def inherited_sockets() -> list[socket.socket]:
         ConfigError: A descriptor is not open.
     """
     pid, count = os.environ.get("LISTEN_PID", ""), os.environ.get("LISTEN_FDS", "")
-    if pid != str(os.getpid()) or not _is_number(count):
+    if pid != str(os.getpid()) or not parse_whole(count):
         return []
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
@@ -100,7 +101,3 @@ def listening_variables(sockets: Sequence[socket.socket]) -> dict[str, str]:
     for number, each in enumerate(sockets):
         os.dup2(each.fileno(), _FIRST_DESCRIPTOR + number)
     return {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(sockets))}
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 20

@@ -17,6 +17,7 @@ from tornado.options import Error, OptionParser, options
 
 from torngas_aio._suggest import nearest
 from torngas_aio.http.worker_slot import RenewalLimits
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = [
     "define_options",
@@ -135,10 +136,11 @@ def _bytes_of(text: str) -> int:
     Raises:
         tornado.options.Error: It means none.
     """
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in _UNITS else (text, "")
-    if text and not (number.isascii() and number.isdecimal() and len(number) < 16):
+    unit = text[-1:].upper()
+    number = parse_whole(text[:-1] if unit in _UNITS else text or "0")
+    if number is None:
         raise Error(f"--max_rss={text}: give a number of bytes, or one with K, M or G, such as 512M.")
-    return int(number or 0) << _UNITS.get(unit, 0)
+    return number << _UNITS.get(unit, 0)
 
 
 def was_given(name: str) -> bool:
