@@ -287,12 +287,18 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
-def test_a_terminal_that_closes_is_a_stop_in_order_and_no_second_signal(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("workers", "told"), [(1, "SIGHUP: accepting no more"), (2, "SIGHUP, the terminal has closed")]
+)
+def test_a_terminal_that_closes_is_a_stop_in_order_and_no_second_signal(
+    project: Project, workers: int, told: str
+) -> None:
     """It cuts nothing off, and no new code is started without a terminal."""
     ours, theirs = os.openpty()
     with project.path.joinpath("log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_TERMINAL, str(theirs), "runserver.py", "--port=0", "--address=127.0.0.1"],
+            [sys.executable, "-c", TAKE_TERMINAL, str(theirs), "runserver.py", "--port=0", "--address=127.0.0.1",
+             f"--workers={workers}"],
             cwd=project.path, env=project.environment(), stderr=log, text=True, pass_fds=[theirs],
             start_new_session=True,
         )  # fmt: skip
@@ -305,9 +311,10 @@ def test_a_terminal_that_closes_is_a_stop_in_order_and_no_second_signal(project:
         urllib.request.urlopen(f"{url[1]}jobs?s=1").close()
         wait_for(read, "in flight", process)
         os.close(ours)
-        wait_for(read, "SIGHUP: accepting no more", process)
+        wait_for(read, told, process)
         for _ in range(3):
             process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
         assert process.wait(40) == 0
     finally:
         process.kill()

@@ -129,9 +129,9 @@ class Supervisor:
         for number in signals:
             if number in _STOPPING:
                 self._stop(signal.Signals(number).name)
-            elif number == signal.SIGHUP:
+            elif number == signal.SIGHUP and not self._is_stopping:  # the shell repeats what the terminal has sent
                 if self._has_terminal_closed():
-                    self._stop("SIGHUP (the terminal has closed)")
+                    self._stop("SIGHUP, the terminal has closed")
                 else:
                     self._renew()
         self._reap()
@@ -255,8 +255,6 @@ class Supervisor:
 
     def _renew(self) -> None:
         """Begin to replace every worker, one after the other."""
-        if self._is_stopping:
-            return
         logger.info(
             "SIGHUP: %d workers are replaced, one after the other; the new ones run the code that is in %s now.",
             len(self._slots), self._program.folder,
@@ -384,8 +382,11 @@ class Supervisor:
 
 
 def terminal_watch() -> Callable[[], bool]:
-    """Return what tells, at a SIGHUP, whether it came because the terminal of this process has closed."""
-    had_terminal = _has_terminal()
+    """Return what tells, at a SIGHUP, whether it came because the terminal of this process has closed.
+
+    With SIGHUP ignored (`nohup`) that does not matter.
+    """
+    had_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
     return lambda: had_terminal and not _has_terminal()
 
 
