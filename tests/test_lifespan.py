@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from torngas_aio import _closing
+from torngas_aio import _cleanup
 from torngas_aio._cleanup import bounded, cancel_tasks, close_safely
 from torngas_aio.application import Application
 from torngas_aio.lifespan import Background, Lifespan, StopEvent
@@ -36,12 +36,12 @@ class Stubborn:
 
 @pytest.fixture
 async def stubborn(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stubborn]:
-    monkeypatch.setattr(_closing, "CANCEL_SECONDS", 0.02)
+    monkeypatch.setattr(_cleanup, "CANCEL_SECONDS", 0.02)
     made = Stubborn()
     yield made
     made.may_end.set()
-    while _closing._left_behind:
-        await asyncio.wait(list(_closing._left_behind))
+    while _cleanup._left_behind:
+        await asyncio.wait(list(_cleanup._left_behind))
 
 
 async def test_a_closing_that_swallows_its_cancellation_is_left_behind(
