@@ -31,6 +31,7 @@ __all__ = ["StaticFileHandler"]
 
 _MOST_VERSIONS = 10_000
 _PIECE = 256 * 1024  # bytes that are read in a thread at once
+_USUAL_FIELD = 100  # characters of an Accept-Encoding that is remembered
 _Span = tuple[int, int]
 
 
@@ -202,7 +203,9 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     def _codings(self) -> list[str]:
         """The codings that the client takes rather than none, best first."""
         field = self._asked(b"accept-encoding")
-        return accepted_codings(field, tuple(CODINGS)) if field else []
+        if not field:
+            return []
+        return _codings_of(field) if len(field) <= _USUAL_FIELD else _codings_of.__wrapped__(field)
 
     def _look_up(self) -> _Span | None:
         """Find and read the file, and decide what is answered; blocks."""
@@ -409,6 +412,11 @@ def _range_of(header: str) -> tuple[int | None, int | None] | None:
     if not is_range or (first and ends[0] is None) or (last and ends[1] is None):
         return None
     return ends[0], ends[1]
+
+
+@functools.lru_cache(256)
+def _codings_of(field: str) -> list[str]:
+    return accepted_codings(field, CODINGS)
 
 
 @functools.lru_cache(4096)

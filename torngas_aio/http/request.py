@@ -7,7 +7,6 @@
 Handlers that use Tornado's public attributes cannot tell. Begin with `Request.__init__`.
 """
 
-import functools
 import re
 import time
 from collections.abc import Callable
@@ -41,11 +40,6 @@ MAX_QUERY_FIELDS = 1000
 
 _cookie_lines = re.compile(rb"\r\ncookie:[ \t]*([^\r]*)", re.IGNORECASE).findall
 _now = time.time
-
-
-@functools.lru_cache(64)
-def _search_of(name: bytes) -> Callable[[bytes], re.Match[bytes] | None]:
-    return re.compile(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r]*)", re.IGNORECASE).search
 
 
 _Arguments = dict[str, list[bytes]]
@@ -153,9 +147,13 @@ class Request(HTTPServerRequest):
     def raw_header(self, name: bytes) -> bytes | None:
         """Return the first value of the header *name* (lower case) without building the header dict."""
         raw = self._raw_headers
-        if isinstance(raw, bytes):  # PERF: one search, -1.5 us against taking the head apart
-            found = _search_of(name)(raw)
-            return found[1].rstrip(b" \t") if found else None
+        if isinstance(raw, bytes):  # PERF: 0.5 us; a regular expression that ignores case takes 10 (static-304)
+            at = raw.lower().find(b"\r\n%b:" % name)
+            if at < 0:
+                return None
+            start = at + len(name) + 3
+            end = raw.find(b"\r", start)
+            return raw[start : end if end >= 0 else None].strip(b" \t")
         if isinstance(raw, HTTPHeaders):
             value = raw.get(name.decode("latin-1"))
             return None if value is None else value.encode("latin-1")
