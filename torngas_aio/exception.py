@@ -120,25 +120,36 @@ class Fault(str):
     Attributes:
         code: The entry of `torngas_aio.codes` that explains it.
         cause: What faults of one origin have in common, such as a library that is missing; such are listed once.
+        path: The place in the settings, such as `CACHES['default']['TIMEOUT']`; empty where it is not one place.
     """
 
-    __slots__ = ("cause", "code")
+    __slots__ = ("cause", "code", "path")
 
     cause: str
     code: str
+    path: str
 
-    def __new__(cls, sentence: str, *, code: str = "", cause: str = "") -> "Fault":
+    def __new__(cls, sentence: str, *, code: str = "", cause: str = "", path: str = "") -> "Fault":
         fault = super().__new__(cls, sentence)
         fault.code = code
         fault.cause = cause
+        fault.path = path
         return fault
 
     @classmethod
     def each(cls, sentences: Iterable[str], code: str) -> Iterator["Fault"]:
         """Yield *sentences* as faults; those that have a code keep it."""
         for sentence in sentences:
-            given = getattr(sentence, "code", "")
-            yield cls(sentence, code=given or code, cause=getattr(sentence, "cause", ""))
+            fault = sentence if isinstance(sentence, Fault) else cls(sentence)
+            yield fault.with_(code=fault.code or code)
+
+    def with_(self, sentence: str = "", *, code: str = "", path: str = "") -> "Fault":
+        """Return this fault with another sentence, code or path; what is empty stays."""
+        return Fault(sentence or str(self), code=code or self.code, cause=self.cause, path=path or self.path)
+
+    def is_at(self, path: str) -> bool:
+        """Return whether the fault is at *path* of the settings, or at a place inside it."""
+        return self.path == path or self.path.startswith(f"{path}[")
 
 
 class ConfigError(BaseError, ValueError):

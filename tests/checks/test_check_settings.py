@@ -10,7 +10,10 @@ from torngas_aio import global_settings
 from torngas_aio.checks import cautions, check_settings, fill_secrets
 from torngas_aio.checks.shapes import SHAPES
 from torngas_aio.checks.signing import SEED_NAME, is_well_known
+from torngas_aio.db.dbalchemy.specs import parse_databases
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.settings_manager import Settings
+from torngas_aio.utils.addresses import Networks
 
 SECRET = "a-long-and-random-secret-of-this-test"
 HOOKLESS: dict[str, Any] = {"MIDDLEWARE_CLASSES": (), "TORNADO_CONF": {"cookie_secret": SECRET}}
@@ -28,7 +31,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def faults_of(**values: Any) -> list[str]:
+def faults_of(**values: Any) -> list[Fault]:
     settings = Settings()
     settings.configure(**{**HOOKLESS, **values})
     return check_settings(settings)
@@ -118,6 +121,13 @@ def test_every_default_of_a_session_has_its_key() -> None:
             {"CACHES": {"default": {"BACKEND": dict, "OPTION": {}}}},
             "CACHES['default']['OPTION']: no such key. Did you mean 'OPTIONS'?",
         ),
+        ({"WHITELIST": ("10.0.0.1/8",)}, "WHITELIST[0] = '10.0.0.1/8': must be an IP address or network, such as"),
+        ({"WHITELIST": ["::1", "2001:db8::1/32"]}, "WHITELIST[1] = '2001:db8::1/32': must be an IP address or"),
+        ({"WHITELIST": [5]}, "WHITELIST[0] = 5: must be an IP address or network"),
+        ({"WHITELIST": [b"abcd"]}, "WHITELIST[0] = b'abcd': must be an IP address or network"),
+        ({"WHITELIST": ["10.0.0.0/33"]}, "WHITELIST[0] = '10.0.0.0/33': must be an IP address or network"),
+        ({"WHITELIST": [" 10.0.0.1"]}, "WHITELIST[0] = ' 10.0.0.1': must be an IP address or network"),
+        ({"TRUSTED_PROXIES": [5]}, "TRUSTED_PROXIES[0] = 5: must be an IP address or network"),
         (
             {"DATABASE_CONNECTION": {"default": {"connections": [{"ROLE": "boss", "DRIVER": "sqlite"}]}}},
             "DATABASE_CONNECTION['default']['connections'][0]['ROLE'] = 'boss': must be one of 'master', 'slave'.",
@@ -242,6 +252,59 @@ def test_the_session_needs_its_alias_and_secret() -> None:
 def test_the_database_middleware_needs_a_connection() -> None:
     """An empty DATABASE_CONNECTION is a fault only then."""
     assert faults_of(MIDDLEWARE_CLASSES=[DBAlchemyMiddleware])[0].startswith("DATABASE_CONNECTION is empty")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [("10.0.0.1",), ["10.0.0.0/8", "::1"], ["::ffff:10.0.0.0/104"], ["2001:db8::/32", "0.0.0.0/0"], [], False],
+)
+def test_what_the_whitelist_takes_passes(entries: Any) -> None:
+    """The check and the decorator read an entry with the same function."""
+    assert faults_of(WHITELIST=entries) == []
+    assert repr(Networks(entries or ()))
+
+
+@pytest.mark.parametrize(
+    "entry", ["10.0.0.1/8", "x", "", "10.0.0.0/33", "::1%lo", " ::1", "10.0.0.1/255.0.0.0", "1.2.3", "fe80::1/10"]
+)
+def test_what_the_whitelist_refuses_is_a_fault(entry: str) -> None:
+    (fault,) = faults_of(WHITELIST=[entry])
+    assert fault.startswith(f"WHITELIST[0] = {entry!r}: must be")
+    with pytest.raises(ConfigError):
+        Networks([entry])
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"ROLE": "MASTER"}, {"ROLE": "Master"}, {}, {"DRIVER": None}, {"PORT": ""}, {"PORT": 0}, {"PORT": "3306"},
+        {"WEIGHT": 2}, {"READ_TIMEOUT": 1.5}, {"READ_TIMEOUT": None}, {"NODE_CONNECTIONS": 5}, {"QUERY": None},
+        {"kwargs": None}, {"UID": None, "PASSWD": None, "HOST": None, "DATABASE": None},
+    ],
+)  # fmt: skip
+def test_what_the_databases_take_passes(server: dict[str, Any]) -> None:
+    """Whatever `parse_databases` takes, the check takes."""
+    connections = {"default": {"connections": [server, {**server, "ROLE": "SLAVE"}], "kwargs": None}}
+    assert parse_databases(connections, {})[0].master.role == "master"
+    assert faults_of(DATABASE_CONNECTION=connections) == []
+
+
+def test_faults_are_values_that_know_their_place() -> None:
+    """No other code has to read it out of the sentence."""
+    found = faults_of(
+        DEBUG="x",
+        WHITELIST=["y"],
+        CACHES={"default": {"BACKEND": "absent.Backend"}},
+        DATABASE_CONNECTION={"default": {"connections": [{"ROLE": "slave"}]}},
+    )
+    assert [(fault.path, fault.code) for fault in found] == [
+        ("DEBUG", "TGA103"),
+        ("WHITELIST[0]", "TGA103"),
+        ("DATABASE_CONNECTION['default']['connections']", "TGA107"),
+        ("CACHES['default']['BACKEND']", "TGA104"),
+    ]
+    assert found[1].is_at("WHITELIST")
+    assert not found[1].is_at("WHITE")
 
 
 def test_all_faults_come_at_once() -> None:

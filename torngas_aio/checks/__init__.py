@@ -41,13 +41,13 @@ __all__ = [
 ]
 
 
-def check_settings(settings: Settings) -> list[str]:
-    """Return every fault of *settings*, one sentence each; an empty list when they can be used.
+def check_settings(settings: Settings) -> list[Fault]:
+    """Return every fault of *settings*; an empty list when they can be used.
 
     An entry of the wrong type is reported once; what depends on it is looked at as if it were absent.
     """
     values = settings.as_dict()
-    faults: list[str] = list(Fault.each(shape_faults(values), "TGA103"))
+    faults = list(Fault.each(shape_faults(values), "TGA103"))
     sound = _without_blamed(values, faults)
     faults += Fault.each(reference_faults(sound), "TGA107")
     faults += Fault.each(path_faults(sound), "TGA104")
@@ -69,15 +69,15 @@ def deploy_cautions(settings: Settings) -> list[str]:
     return list(deploy_cautions_of(settings.as_dict()))
 
 
-def _without_blamed(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+def _without_blamed(values: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
     """*values* less what *faults* blame: whole settings; BLAMED for values of dicts and items of lists."""
 
     def is_blamed(path: str) -> bool:
-        return any(fault.startswith((f"{path} ", f"{path}:", f"{path}[")) for fault in faults)
+        return any(fault.is_at(path) for fault in faults)
 
     sound: dict[str, Any] = {}
     for name, value in values.items():
-        if any(fault.startswith(f"{name} ") for fault in faults):
+        if any(fault.path == name for fault in faults):
             continue
         if isinstance(value, dict):
             sound[name] = {key: BLAMED if is_blamed(f"{name}[{key!r}]") else item for key, item in value.items()}

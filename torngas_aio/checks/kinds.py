@@ -6,7 +6,6 @@
 Begin with `Check` and `table`.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -14,11 +13,12 @@ from typing import Any
 from torngas_aio._masking import show_setting
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.exception import Fault
+from torngas_aio.utils.addresses import parse_network
 
 __all__ = [
     "BLAMED",
     "Check",
-    "address",
+    "also",
     "boolean",
     "dotted",
     "either",
@@ -26,6 +26,7 @@ __all__ = [
     "mapping",
     "mapping_of",
     "misspelt",
+    "network",
     "one_of",
     "regular_expression",
     "seconds",
@@ -36,8 +37,8 @@ __all__ = [
     "whole",
 ]
 
-Check = Callable[[str, Any], Iterable[str]]
-"""Takes the path of a setting and its value, gives one sentence for each fault."""
+Check = Callable[[str, Any], Iterable[Fault]]
+"""Takes the path of a setting and its value, gives its faults."""
 
 SECRET_KEYS = ("cookie_secret", "secret_key", "PASSWD", "PASSWORD")
 
@@ -46,27 +47,27 @@ BLAMED: Any = object()
 """Stands in place of a value whose shape was reported already."""
 
 
-def fault(path: str, value: object, problem: str) -> str:
-    """Return one sentence about the setting at *path*; a secret's value is left out, a long one cut."""
+def fault(path: str, value: object, problem: str) -> Fault:
+    """Return a fault of the setting at *path*; a secret's value is left out, a long one cut."""
     if any(f"[{key!r}]" in path for key in SECRET_KEYS):
-        return f"{path}: {problem}"
+        return Fault(f"{path}: {problem}", path=path)
     shown = show_setting(value)
-    return f"{path} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}"
+    return Fault(f"{path} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}", path=path)
 
 
-def boolean(path: str, value: Any) -> Iterator[str]:
+def boolean(path: str, value: Any) -> Iterator[Fault]:
     """True or False."""
     if not isinstance(value, bool):
         yield fault(path, value, "must be True or False.")
 
 
-def text(path: str, value: Any) -> Iterator[str]:
+def text(path: str, value: Any) -> Iterator[Fault]:
     """A string."""
     if not isinstance(value, str):
         yield fault(path, value, "must be a string.")
 
 
-def dotted(path: str, value: Any) -> Iterator[str]:
+def dotted(path: str, value: Any) -> Iterator[Fault]:
     """A full dotted path, or the class or function itself."""
     if isinstance(value, str):
         if not all(part.isidentifier() for part in value.split(".")):
@@ -75,38 +76,43 @@ def dotted(path: str, value: Any) -> Iterator[str]:
         yield fault(path, value, "must be a full dotted path or a class.")
 
 
-def secret(path: str, value: Any) -> Iterator[str]:
+def secret(path: str, value: Any) -> Iterator[Fault]:
     """A string or bytes, or Tornado's dict of key versions."""
     versions = value.values() if isinstance(value, dict) else (value,)
     if not all(isinstance(version, str | bytes) for version in versions):
         yield fault(path, value, f"must be a string, not {type(value).__name__}.")
 
 
-def mapping(path: str, value: Any) -> Iterator[str]:
+def mapping(path: str, value: Any) -> Iterator[Fault]:
     """A dict."""
     if not isinstance(value, dict):
         yield fault(path, value, "must be a dict.")
 
 
-def address(path: str, value: Any) -> Iterator[str]:
-    """An IP address or network."""
-    try:
-        ipaddress.ip_network(value, strict=False)
-    except (TypeError, ValueError):
-        yield fault(path, value, "must be an IP address or network, such as '10.0.0.7' or '10.0.0.0/8'.")
+def network(*, takes_host_bits: bool) -> Check:
+    """An IP address or network, as `utils.addresses.parse_network` reads it."""
+
+    def check(path: str, value: Any) -> Iterator[Fault]:
+        try:
+            parse_network(value, takes_host_bits=takes_host_bits)
+        except ValueError as exc:
+            reason = f" ({exc})" if isinstance(value, str) and "host bits" in str(exc) else ""
+            yield fault(path, value, f"must be an IP address or network, such as '10.0.0.7' or '10.0.0.0/8'{reason}.")
+
+    return check
 
 
 def whole(least: int) -> Check:
     """A whole number of at least *least*."""
 
-    def check(path: str, value: Any) -> Iterator[str]:
+    def check(path: str, value: Any) -> Iterator[Fault]:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield fault(path, value, f"must be a whole number of at least {least}.")
 
     return check
 
 
-def seconds(path: str, value: Any) -> Iterator[str]:
+def seconds(path: str, value: Any) -> Iterator[Fault]:
     """A duration; no negative one."""
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         yield fault(path, value, "must be a number of seconds, 0 or more.")
@@ -118,7 +124,7 @@ def one_of(*choices: Any, fold: bool = False) -> Check:
     def folds(value: Any) -> bool:
         return fold and isinstance(value, str)
 
-    def check(path: str, value: Any) -> Iterator[str]:
+    def check(path: str, value: Any) -> Iterator[Fault]:
         wanted, known = (value.upper(), [choice.upper() for choice in choices]) if folds(value) else (value, choices)
         if not any(wanted == choice and isinstance(wanted, type(choice)) for choice in known):
             listed = ", ".join(repr(choice) for choice in choices)
@@ -130,18 +136,23 @@ def one_of(*choices: Any, fold: bool = False) -> Check:
 def either(literal: object, check: Check) -> Check:
     """*literal* itself, or what *check* accepts."""
 
-    def combined(path: str, value: Any) -> Iterator[str]:
+    def combined(path: str, value: Any) -> Iterator[Fault]:
         if value is not literal:
-            for sentence in check(path, value):
-                yield f"{sentence.removesuffix('.')}; or {literal!r}."
+            yield from also(f"{literal!r}", check(path, value))
 
     return combined
+
+
+def also(alternative: str, faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Yield *faults*, each with the *alternative* that would do, too."""
+    for each in faults:
+        yield each.with_(f"{each.removesuffix('.')}; or {alternative}.")
 
 
 def sequence_of(check: Check) -> Check:
     """A list or tuple, each item of which *check* accepts."""
 
-    def combined(path: str, value: Any) -> Iterator[str]:
+    def combined(path: str, value: Any) -> Iterator[Fault]:
         if isinstance(value, str):
             yield fault(path, value, f"must be a list or tuple; a tuple of one wants a comma: ({value!r},).")
         elif not isinstance(value, list | tuple):
@@ -156,7 +167,7 @@ def sequence_of(check: Check) -> Check:
 def mapping_of(check: Check, key: Check = text) -> Check:
     """A dict whose keys *key* accepts and whose values *check* accepts."""
 
-    def combined(path: str, value: Any) -> Iterator[str]:
+    def combined(path: str, value: Any) -> Iterator[Fault]:
         if not isinstance(value, dict):
             yield from mapping(path, value)
             return
@@ -175,27 +186,27 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
     """
     known = {**required, **optional}
 
-    def combined(path: str, value: Any) -> Iterator[str]:
+    def combined(path: str, value: Any) -> Iterator[Fault]:
         if not isinstance(value, dict):
             yield from mapping(path, value)
             return
         for name in required:
             if name not in value:
-                yield f"{path}[{name!r}] is missing."
+                yield Fault(f"{path}[{name!r}] is missing.", path=f"{path}[{name!r}]")
         for name, item in value.items():
             if name in known:
                 yield from known[name](f"{path}[{name!r}]", item)
             elif is_closed:
                 hint = did_you_mean(name, known, _listed(known))
-                yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102")
+                yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102", path=f"{path}[{name!r}]")
         if not is_closed:
             for name, hint in misspelt(value, known):
-                yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102")
+                yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102", path=f"{path}[{name!r}]")
 
     return combined
 
 
-def regular_expression(path: str, value: Any) -> Iterator[str]:
+def regular_expression(path: str, value: Any) -> Iterator[Fault]:
     """A pattern that compiles."""
     if not isinstance(value, str):
         yield from text(path, value)
@@ -203,7 +214,7 @@ def regular_expression(path: str, value: Any) -> Iterator[str]:
     try:
         re.compile(value)
     except re.error as exc:
-        yield f"{path}: no regular expression: {exc}."
+        yield Fault(f"{path}: no regular expression: {exc}.", path=path)
 
 
 def misspelt(names: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -18,11 +18,11 @@ from torngas_aio.exception import Fault
 __all__ = ["path_faults"]
 
 
-def path_faults(values: Mapping[str, Any]) -> Iterator[str]:
+def path_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield one sentence for each dotted path that cannot be imported or names no class where one is wanted."""
     for path, target, wants_class in _targets(values):
         if isinstance(target, str):
-            yield from _faults_of(path, target, wants_class)
+            yield from (fault.with_(path=path) for fault in _faults_of(path, target, wants_class))
 
 
 def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
@@ -50,9 +50,9 @@ def _cache_targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]
             yield f"CACHES[{alias!r}]['KEY_FUNCTION']", entry.get("KEY_FUNCTION"), False
 
 
-def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[str]:
+def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[Fault]:
     if "." not in target:
-        yield f"{path} = {target!r}: write the full dotted path, such as 'package.module.{target}'."
+        yield Fault(f"{path} = {target!r}: write the full dotted path, such as 'package.module.{target}'.")
         return
     try:
         found = import_object(target)
@@ -60,7 +60,7 @@ def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[str]:
         yield _fault_of(exc, path, target)
     else:
         if wants_class and not inspect.isclass(found):
-            yield f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted."
+            yield Fault(f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted.")
 
 
 def _fault_of(error: Exception, path: str, target: str) -> Fault:

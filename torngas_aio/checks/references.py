@@ -8,6 +8,7 @@ from typing import Any
 
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.checks.kinds import BLAMED, fault
+from torngas_aio.exception import Fault
 
 __all__ = ["cautions_of", "reference_faults", "uses"]
 
@@ -95,12 +96,10 @@ def _database_faults(values: Mapping[str, Any]) -> Iterator[str]:
     for name, entry in connections.items():
         if entry is BLAMED:
             continue
-        masters = sum(connection["ROLE"] == "master" for connection in entry["connections"])
+        masters = sum(connection.get("ROLE", "master").lower() == "master" for connection in entry["connections"])
         if masters != 1:
-            yield (
-                f"DATABASE_CONNECTION[{name!r}]['connections'] has {masters} connections with ROLE 'master'; "
-                "exactly one is wanted."
-            )
+            path = f"DATABASE_CONNECTION[{name!r}]['connections']"
+            yield Fault(f"{path} has {masters} connections with ROLE 'master'; exactly one is wanted.", path=path)
 
 
 def _choice(wrong: str, known: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from torngas_aio import global_settings
 from torngas_aio.checks.kinds import (
     Check,
-    address,
+    also,
     boolean,
     dotted,
     either,
@@ -18,6 +18,7 @@ from torngas_aio.checks.kinds import (
     mapping,
     mapping_of,
     misspelt,
+    network,
     one_of,
     regular_expression,
     seconds,
@@ -33,23 +34,22 @@ from torngas_aio.utils.addresses import FORWARDED_HEADERS
 __all__ = ["SHAPES", "shape_faults"]
 
 
-def shape_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each value of the wrong shape and each name that looks misspelt."""
+def shape_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield a fault for each value of the wrong shape and each name that looks misspelt."""
     known = [name for name in vars(global_settings) if name.isupper()]
     for name, hint in misspelt(values, known):
-        yield Fault(f"{name}: no such setting.{hint}", code="TGA102")
+        yield Fault(f"{name}: no such setting.{hint}", code="TGA102", path=name)
     for name, check in SHAPES.items():
         if name in values:
             yield from check(name, values[name])
 
 
-def _proxy(path: str, value: Any) -> Iterator[str]:
+def _proxy(path: str, value: Any) -> Iterator[Fault]:
     if value != "unix":
-        for sentence in address(path, value):
-            yield f"{sentence.removesuffix('.')}; or 'unix'."
+        yield from also("'unix'", network(takes_host_bits=True)(path, value))
 
 
-def _level(path: str, value: Any) -> Iterator[str]:
+def _level(path: str, value: Any) -> Iterator[Fault]:
     if isinstance(value, str):
         if value.upper() not in logging.getLevelNamesMapping():
             yield fault(path, value, "no such level. Known are DEBUG, INFO, WARNING, ERROR and CRITICAL.")
@@ -57,21 +57,23 @@ def _level(path: str, value: Any) -> Iterator[str]:
         yield from whole(0)(path, value)
 
 
-def _rotation(path: str, value: Any) -> Iterator[str]:
+def _rotation(path: str, value: Any) -> Iterator[Fault]:
     yield from one_of("S", "M", "H", "D", "MIDNIGHT", *(f"W{day}" for day in range(7)), fold=True)(path, value)
 
 
-def _engine_option(path: str, value: Any) -> Iterator[str]:
+def _engine_option(path: str, value: Any) -> Iterator[Fault]:
     if not isinstance(value, str) or not value.startswith("sqlalchemy."):
-        yield f"{path}: keys of SQLALCHEMY_CONFIGURATION start with 'sqlalchemy.'."
+        yield Fault(f"{path}: keys of SQLALCHEMY_CONFIGURATION start with 'sqlalchemy.'.", path=path)
 
 
-def _port(path: str, value: Any) -> Iterator[str]:
+def _port(path: str, value: Any) -> Iterator[Fault]:
+    if value in ("", 0) and value is not False:  # the driver's default
+        return
     if not str(value).isdecimal() or isinstance(value, bool) or not 0 < int(value) < 65536:
         yield fault(path, value, "must be a port between 1 and 65535.")
 
 
-def _anything(path: str, value: Any) -> Iterator[str]:
+def _anything(path: str, value: Any) -> Iterator[Fault]:
     yield from ()
 
 
@@ -89,18 +91,26 @@ _cache: Check = table(
     },
 )
 
+# What is left to say of a server is said by the databases' own parser, `db.dbalchemy.specs`.
 _connection: Check = table(
-    {"ROLE": one_of("master", "slave"), "DRIVER": text},
+    {},
     {
+        "ROLE": one_of("master", "slave", fold=True),
+        "DRIVER": either(None, text),
         "UID": either(None, text),
         "PASSWD": either(None, text),
         "HOST": either(None, text),
         "PORT": either(None, _port),
         "DATABASE": either(None, text),
-        "QUERY": mapping,
-        "kwargs": mapping,
+        "QUERY": either(None, mapping),
+        "WEIGHT": _anything,
+        "READ_TIMEOUT": _anything,
+        "NODE_CONNECTIONS": _anything,
+        "kwargs": either(None, mapping),
     },
 )
+
+_database: Check = table({"connections": sequence_of(_connection)}, {"kwargs": either(None, mapping)})
 
 _logger: Check = table(
     {"name": text},
@@ -156,7 +166,7 @@ SHAPES: dict[str, Check] = {
     ),
     "THREADS_NUM": whole(1),
     "THREADS_MAX_WAITING": whole(0),
-    "WHITELIST": either(False, sequence_of(address)),
+    "WHITELIST": either(False, sequence_of(network(takes_host_bits=False))),
     "ALLOWED_HOSTS": sequence_of(text),
     "SECURITY_HEADERS": mapping_of(either(None, text)),
     "CORS": mapping,
@@ -178,7 +188,7 @@ SHAPES: dict[str, Check] = {
     "TRANSLATIONS_CONF": table(
         {}, {"translations_dir": either(None, text), "locale_default": text, "use_accept_language": boolean}
     ),
-    "DATABASE_CONNECTION": mapping_of(table({"connections": sequence_of(_connection)}, {"kwargs": mapping})),
+    "DATABASE_CONNECTION": mapping_of(_database),
     "SQLALCHEMY_CONFIGURATION": mapping_of(_anything, key=_engine_option),
     "PING_DB": _number,
     "PING_CONN_COUNT": whole(0),

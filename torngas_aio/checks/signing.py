@@ -15,6 +15,7 @@ from typing import Any
 
 from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import Settings
 
 __all__ = [
@@ -69,7 +70,7 @@ def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
         if value is BLAMED:
             continue
         if _is_missing(value):
-            yield f"{path} is missing, and DEBUG is off. {MEND}"
+            yield Fault(f"{path} is missing, and DEBUG is off. {MEND}", path=path)
         else:
             yield from weak_secret_faults(path, value)
 
@@ -81,15 +82,14 @@ def _version_faults(conf: Mapping[str, Any]) -> Iterator[str]:
         yield f"TORNADO_CONF['key_version']: cookie_secret has no such version. Known are {known}."
 
 
-def weak_secret_faults(path: str, value: Any) -> Iterator[str]:
-    """Yield a sentence where the secret at *path*, or one of its versions, is well known or can be guessed."""
+def weak_secret_faults(path: str, value: Any) -> Iterator[Fault]:
+    """Yield a fault where the secret at *path*, or one of its versions, is well known or can be guessed."""
     versions = _versions(value)
     if any(is_well_known(version) for version in versions):
-        yield f"{path} is one that everybody knows, and DEBUG is off. {MEND}"
+        yield Fault(f"{path} is one that everybody knows, and DEBUG is off. {MEND}", path=path)
     elif any(len(version) < MIN_SECRET_LENGTH or len(set(version)) == 1 for version in versions):
-        yield (
-            f"{path} is shorter than {MIN_SECRET_LENGTH} characters or one character repeated, and DEBUG is off. {MEND}"
-        )
+        problem = f"is shorter than {MIN_SECRET_LENGTH} characters or one character repeated, and DEBUG is off."
+        yield Fault(f"{path} {problem} {MEND}", path=path)
 
 
 def is_well_known(secret: str | bytes) -> bool:

@@ -16,11 +16,11 @@ import logging
 import re
 import socket
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from itertools import islice
 from typing import Any
 
-from torngas_aio.utils.addresses import FORWARDED_HEADERS, MAX_ADDRESS_LENGTH, parse_address
+from torngas_aio.utils.addresses import FORWARDED_HEADERS, MAX_ADDRESS_LENGTH, parse_address, parse_network
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.text import quote_field
 
@@ -115,7 +115,7 @@ class TrustedProxies:
                 self._trusts_unix = True
                 continue
             try:
-                self._networks.append(ip_network(name, strict=False))
+                self._networks.append(parse_network(name, takes_host_bits=True))
             except ValueError:
                 raise ValueError(
                     f"{name!r} cannot be a trusted proxy: write an address, a network such as '10.0.0.0/8', or 'unix'."

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["FORWARDED_HEADERS", "MAX_ADDRESS_LENGTH", "Networks", "parse_address"]
+__all__ = ["FORWARDED_HEADERS", "MAX_ADDRESS_LENGTH", "Networks", "parse_address", "parse_network"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -38,7 +38,7 @@ class Networks:
         found: list[_Network] = []
         for entry in entries:
             try:
-                found.append(_unmapped(ipaddress.ip_network(entry)))
+                found.append(parse_network(entry))
             except ValueError as exc:
                 faults.append(f"{entry!r} is no address or network: {exc}. Write such as '10.1.2.3' or '10.0.0.0/8'.")
         ConfigError.gather(faults, code="TGA103")
@@ -51,6 +51,22 @@ class Networks:
 
     def __repr__(self) -> str:
         return f"Networks({[str(network) for network in self._networks]!r})"
+
+
+def parse_network(entry: object, *, takes_host_bits: bool = False) -> _Network:
+    """Return the network, or the single address, that *entry* of a setting is.
+
+    Args:
+        takes_host_bits: Whether `10.0.0.1/8` means `10.0.0.0/8`, rather than being an error.
+
+    Raises:
+        ValueError: It is not text, or neither an address nor a network.
+    """
+    if not isinstance(entry, str):  # the standard library would take a number or bytes for an address
+        raise ValueError(f"it is of type {type(entry).__name__}, not text")
+    if "%" in entry:  # no address that is looked up has one, so it would match nothing
+        raise ValueError("a zone cannot be given")
+    return _unmapped(ipaddress.ip_network(entry, strict=not takes_host_bits))
 
 
 def parse_address(text: str) -> _Address | None:

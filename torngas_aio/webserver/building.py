@@ -7,7 +7,7 @@ from typing import Any
 
 from torngas_aio.application import Application
 from torngas_aio.checks import weak_secret_faults
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, Fault
 from torngas_aio.operations.handlers import health_rules
 from torngas_aio.settings_manager import settings
 
@@ -62,7 +62,7 @@ def _handlers_of(application: Application) -> Iterator[type]:
     return (route.handler_class for route in application.wildcard_router.routes())
 
 
-def application_secret_faults(application: Application) -> list[str]:
+def application_secret_faults(application: Application) -> list[Fault]:
     """Return what is wrong with the secret that *application* was made with, while DEBUG is off; [] without one."""
     secret = application.settings.get("cookie_secret")
     if not secret or settings.DEBUG or application.settings.get("debug"):
@@ -70,7 +70,7 @@ def application_secret_faults(application: Application) -> list[str]:
     return list(weak_secret_faults("Application(cookie_secret=...)", secret))
 
 
-def merge_faults(faults: Iterable[str], more: Iterable[str], *, without_urls: bool = False) -> list[str]:
+def merge_faults(faults: Iterable[Fault], more: Iterable[Fault], *, without_urls: bool = False) -> list[Fault]:
     """Return *faults* and those of *more* that say something new.
 
     Args:
@@ -87,5 +87,5 @@ def merge_faults(faults: Iterable[str], more: Iterable[str], *, without_urls: bo
     return known
 
 
-def _subject(fault: str) -> str:
-    return re.split(r" = |: | is ", fault, maxsplit=1)[0]
+def _subject(fault: Fault) -> str:
+    return fault.path or re.split(r" = |: | is ", fault, maxsplit=1)[0]

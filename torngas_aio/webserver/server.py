@@ -79,7 +79,7 @@ class Server:
         self.cautions: list[str] = []
         self._listeners = Listeners()
         self._is_tls = False
-        self._faults: list[str] | None = None  # gathered by load_all instead of raised one step at a time
+        self._faults: list[Fault] | None = None  # gathered by load_all instead of raised one step at a time
         self._worker = current_worker()  # takes its variable away, as the next line does
         if self._worker is not None:
             set_processes(self._worker.workers)
@@ -148,7 +148,8 @@ class Server:
         self._fill_secrets()
         faults = check_settings(settings)
         if isinstance(application, Application) and application.settings.get("cookie_secret"):
-            faults = [fault for fault in faults if not fault.startswith("TORNADO_CONF['cookie_secret'] is")]
+            path = "TORNADO_CONF['cookie_secret']"
+            faults = [fault for fault in faults if fault.code != "TGA106" or fault.path != path]
             faults += Fault.each(application_secret_faults(application), "TGA106")
         if settings.TRANSLATIONS:
             try:
@@ -160,7 +161,7 @@ class Server:
         self.cautions += cautions(settings, workers_wanted())
         try:
             self.application = build_application(application, self.urls or [])
-            faults += signature_findings(self.application.wildcard_router.routes())[0]
+            faults += Fault.each(signature_findings(self.application.wildcard_router.routes())[0], "")
         except ConfigError as exc:
             faults = merge_faults(faults, exc.faults, without_urls=bool(self._faults))
         self._blame(faults)
@@ -445,7 +446,7 @@ class Server:
         elif filled:
             logger.warning("DEBUG is on and %s missing: random for this run.", " and ".join(filled))
 
-    def _blame(self, faults: Iterable[str]) -> None:
+    def _blame(self, faults: Iterable[Fault]) -> None:
         """Raise *faults*, or keep them for the list that `load_all` raises."""
         if self._faults is None:
             ConfigError.gather(faults)

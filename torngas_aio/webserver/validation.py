@@ -7,7 +7,7 @@
 So there is one judge of each setting, the class that uses it. Begin with `service_findings`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.settings_manager import Settings
 
 __all__ = ["service_findings"]
@@ -26,13 +26,13 @@ EVERYWHERE = frozenset({"MAX_ENTRIES", "CULL_FREQUENCY"})
 """OPTIONS that may stay when one cache is exchanged for another, as in Django."""
 
 
-def service_findings(settings: Settings, faults: list[str]) -> tuple[list[str], list[str]]:
+def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[Fault], list[str]]:
     """Return the faults and the cautions of caches, templates and databases.
 
     Args:
         faults: What is known already: a setting that is blamed there is left out.
     """
-    found: list[str] = []
+    found: list[Fault] = []
     cautions: list[str] = []
     steps: dict[str, Callable[[], list[str]]] = {
         "TEMPLATE_CONFIG": partial(_try_templates, settings),
@@ -40,7 +40,7 @@ def service_findings(settings: Settings, faults: list[str]) -> tuple[list[str], 
         **{f"CACHES[{alias!r}]": partial(_try_cache, settings, alias) for alias in _aliases(settings)},
     }
     for path, step in steps.items():
-        if any(fault.startswith((path, path.partition("[")[0] + " ")) for fault in faults):
+        if any(fault.is_at(path) or fault.path == path.partition("[")[0] for fault in faults):
             continue
         try:
             cautions += step()
