@@ -4,6 +4,7 @@ Typing-only and function-level imports count: they are read from the source, not
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "torngas_aio"
 LAYERS: dict[str, int] = {
     "_importing": 0, "_json": 0, "_masking": 0, "_node": 0, "_version": 0, "_cleanup": 0, "_single_flight": 0,
     "_project_errors": 0, "_suggest": 0, "_threads": 0, "_unawaited": 0, "_former_names": 0, "codes": 0, "context": 0,
-    "exception": 0, "storage": 0, "utils": 0,
+    "exception": 0, "_compat": 0, "storage": 0, "utils": 0,
     "global_settings": 1, "i18n": 1, "settings_manager": 1, "checks": 1, "signal": 1, "dispatch": 1, "logger": 1,
     "cache": 2, "db": 2, "template": 2, "http": 2,
     "session": 3, "channels": 3,
@@ -37,7 +38,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiomcache": ("cache/backends", "cache/memcached"),
     "msgspec": ("cache/serializers", "handler", "_json", "api"),
     "orjson": ("handler", "_json"),
-    "sqlalchemy": ("db", "middleware/dbalchemy", "testing"),
+    "sqlalchemy": ("_compat/sqlalchemy", "db", "middleware/dbalchemy", "testing"),
     "alembic": ("db",),
     "aiomysql": ("db",),
     "pymysql": ("db",),
@@ -63,6 +64,11 @@ def modules() -> list[Path]:
     return [path for path in sorted(PACKAGE.rglob("*.py")) if "cli/templates" not in path.as_posix()]
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
@@ -70,7 +76,7 @@ def name_of(path: Path) -> str:
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
     package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -142,3 +148,99 @@ def test_packages_of_an_open_layer_form_no_cycle() -> None:
 
     for package in sorted(edges):
         walk(package, ())
+
+
+def test_modules_form_no_import_cycle() -> None:
+    """Inside packages too; imports for types only, or made when a function runs, are left out."""
+    names = {name_of(path) for path in modules()}
+    edges = {name_of(path): set(_module_level_imports(path, names)) for path in modules()}
+    done: set[str] = set()
+
+    def walk(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail[trail.index(module) :], module])
+        if module not in done:
+            for other in sorted(edges[module]):
+                walk(other, (*trail, module))
+            done.add(module)
+
+    for module in sorted(edges):
+        walk(module, ())
+
+
+def _module_level_imports(path: Path, names: set[str]) -> Iterator[str]:
+    own = name_of(path)
+    for node in _statements(tree_of(path).body):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torngas_aio"):
+            for alias in node.names:
+                target = f"{node.module}.{alias.name}"
+                target = target if target in names else str(node.module)
+                # A package that imports its own modules is not in a cycle with them.
+                if target != own and not own.startswith(f"{target}."):
+                    yield target
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            yield from _statements([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            yield from _statements(node.body)
+        else:
+            yield node
+
+
+DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})
+"""Names of the standard library that are documented in spite of their underscore."""
+
+FOREIGN_NAMES_LEFT = frozenset(
+    {
+        "_ApplicationRouter", "_ChunkList", "_CodeWriter", "_NamedBlock", "_SubParsersAction", "_UIModuleNamespace",
+        "_actions", "_async_ping", "_call_and_discard", "_check_cross_origin", "_clear_representation_headers",
+        "_convert_header_value", "_deleted", "_flushing", "_get_ancestors", "_get_module_info", "_gzip_file",
+        "_handle_connection", "_handle_exception", "_handle_read", "_handle_request_exception", "_max_overflow",
+        "_modified", "_new", "_normalize_header", "_orig_protocol", "_overridden", "_read_future", "_register_atexit",
+        "_reload", "_reserved", "_ui_method", "_unimplemented_method", "_unquote_to_bytes", "_user_read_buffer",
+        "_validate_key", "_websocket_mask", "_write_futures",
+    }
+)  # fmt: skip
+"""Private names of libraries that are not in `_compat` yet; the list only gets shorter."""
+
+
+def test_private_names_of_libraries_are_used_in_compat_only() -> None:
+    found: dict[str, str] = {}
+    for path in modules():
+        if package_of(name_of(path)) != "_compat":
+            found |= {name: name_of(path) for name in _foreign_names(path)}
+    new = {name: place for name, place in found.items() if name not in FOREIGN_NAMES_LEFT}
+    assert not new, "put them into torngas_aio/_compat, with a test in tests/upstream"
+    assert FOREIGN_NAMES_LEFT == found.keys(), "take the names that are gone off the list"
+
+
+def _foreign_names(path: Path) -> Iterator[str]:
+    """Give the private names of other objects that no module of the package defines."""
+    own = _defined_names()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute) and _is_private(node.attr) and node.attr not in own | DOCUMENTED:
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("torngas_aio"):
+            yield from (alias.name for alias in node.names if _is_private(alias.name))
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@functools.cache
+def _defined_names() -> frozenset[str]:
+    names: set[str] = set()
+    for path in modules():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.attr)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_private(node.value):
+                names.add(node.value)  # in __slots__
+    return frozenset(names)

@@ -17,6 +17,8 @@ from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.functions import Function, FunctionElement
 from sqlalchemy.sql.schema import Table
 
+from torngas_aio._compat.sqlalchemy import has_common_table
+
 __all__ = ["Effect", "effect_of"]
 
 
@@ -80,7 +82,7 @@ def _is_plain(clause: Any) -> bool:
     PERF: nearly every read of a model is: 0.5 us, where looking at every part costs 15 us and more.
     """
     columns = getattr(clause, "_raw_columns", None)
-    if columns is None or clause._independent_ctes:
+    if columns is None or has_common_table(clause):
         return False
     return all(
         isinstance(column, Table) or (isinstance(column, ColumnClause) and isinstance(column.table, Table))

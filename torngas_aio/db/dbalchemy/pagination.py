@@ -15,6 +15,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
+from torngas_aio._compat.sqlalchemy import order_by_of, parts_of
 from torngas_aio.db.dbalchemy.cursors import is_checked, read_cursor, write_cursor
 from torngas_aio.exception import ArgumentError, InvalidCursor
 from torngas_aio.utils.numbers import parse_whole
@@ -140,14 +141,7 @@ class KeysetPage(Generic[T]):
 async def count_of(session: "DbSession", statement: Select[Any]) -> int:
     """Return how many rows *statement* has."""
     inner = statement.order_by(None)
-    is_simple = (
-        not inner._group_by_clauses
-        and not inner._distinct
-        and inner._limit_clause is None
-        and inner._offset_clause is None
-        and not inner._having_criteria
-    )
-    if is_simple:  # PERF: no derived table: MySQL counts an index instead of copying the rows
+    if parts_of(inner) <= {"join"}:  # PERF: no derived table: MySQL counts an index instead of copying the rows
         counting = inner.with_only_columns(func.count(), maintain_column_froms=True)
     else:
         counting = select(func.count()).select_from(inner.subquery())
@@ -217,7 +211,7 @@ async def keyset_page(query: "Query[T]", after: str | None, per_page: int) -> Ke
 
 def _keys(model: Any, statement: Select[Any]) -> list[_Key]:
     mapper = inspect(model)
-    keys = [_key(mapper, clause) for clause in statement._order_by_clauses]
+    keys = [_key(mapper, clause) for clause in order_by_of(statement)]
     known = {key.name for key in keys}
     last = keys[-1].is_descending if keys else False
     for column in mapper.primary_key:

@@ -15,6 +15,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Mapper
 
+from torngas_aio._compat.sqlalchemy import options_of, parts_of
 from torngas_aio._unawaited import Operation
 from torngas_aio.db.dbalchemy.pagination import KeysetPage, count_of, keyset_page, page_of
 from torngas_aio.exception import ArgumentError
@@ -200,7 +201,7 @@ class Query(Generic[T]):
         found = await self._session().get(
             self._model("get"),
             ident,
-            options=cast("Any", self.statement._with_options),
+            options=options_of(self.statement),
             execution_options=self.statement.get_execution_options(),
         )
         return cast("T | None", found)
@@ -317,15 +318,9 @@ class Query(Generic[T]):
 
     async def _change(self, verb: str, statement: Any, synchronize_session: Any) -> int:
         chosen = self.statement
-        for name, is_there in (
-            ("limit", chosen._limit_clause is not None),
-            ("offset", chosen._offset_clause is not None),
-            ("order_by", bool(chosen._order_by_clauses)),
-            ("group_by", bool(chosen._group_by_clauses)),
-            ("join", bool(chosen._setup_joins)),
-            ("distinct", chosen._distinct),
-        ):
-            self._refuse_parts(verb, is_there, f"{name}(); filter by the primary keys of a query that has it")
+        parts = parts_of(chosen)
+        for name in ("limit", "offset", "order_by", "group_by", "join", "distinct"):
+            self._refuse_parts(verb, name in parts, f"{name}(); filter by the primary keys of a query that has it")
         if chosen.whereclause is not None:
             statement = statement.where(chosen.whereclause)
         statement = self._copy_options(statement).execution_options(synchronize_session=synchronize_session)
@@ -396,7 +391,7 @@ class AllRows(Operation[list[T]]):
 
 def _part(statement: Select[Any]) -> Select[Any]:
     """Return *statement* as a part of a union; its LIMIT and ORDER BY stand in a subquery, as SQLite wants it."""
-    is_bare = statement._limit_clause is None and statement._offset_clause is None and not statement._order_by_clauses
+    is_bare = parts_of(statement).isdisjoint({"limit", "offset", "order_by"})
     return statement if is_bare else select(statement.subquery())
 
 

@@ -1,0 +1,1 @@
+"""What `torngas_aio._compat` relies on: names that libraries do not document."""
