@@ -186,6 +186,24 @@ def test_every_fault_of_the_options_is_in_one_list() -> None:
     assert len(caught.value.faults) == 11
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"allow_origins": None}, "None is no origin"),
+        ({"allow_origins": 5}, "5 is no origin"),
+        ({"allow_origins": ["https://[::1"]}, r"'https://\[::1' is no origin"),
+        ({"allow_methods": None}, "None is no method"),
+        ({"expose_headers": True}, "True is no header"),
+        ({"allow_credentials": "no"}, r"CORS\['allow_credentials'\] = 'no': write True or False"),
+        ({"allow_credentials": 1}, r"CORS\['allow_credentials'\] = 1: write True or False"),
+    ],
+)
+def test_options_of_another_kind_are_faults(options: dict[str, Any], told: str) -> None:
+    """Not errors of ours; and a text is no consent to credentials, whatever it says."""
+    with pytest.raises(ConfigError, match=told):
+        CORSMiddleware(**options)
+
+
 @pytest.mark.parametrize("origins", ["*", "null", ["https://a.example", "null"], ("null", "https://*.a.example")])
 def test_a_star_or_null_with_credentials_is_refused(origins: Any) -> None:
     with pytest.raises(ConfigError, match="every site act as the visitor"):

@@ -9,7 +9,7 @@ It guards nothing by itself: a request without preflight is carried out whoever 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -141,7 +141,7 @@ def _vary_by_origin(handler: RequestHandler, vary: str) -> None:
 
 
 def _listed(value: Any) -> list[Any]:
-    return [value] if isinstance(value, str) else list(value)
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
 
 
 def _pattern(origin: str) -> re.Pattern[str]:
@@ -177,6 +177,8 @@ def _faults(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
             for name in names
             if not isinstance(name, str) or not is_token(name)
         ]
+    if not isinstance(chosen["allow_credentials"], bool):
+        faults.append(f"CORS['allow_credentials'] = {chosen['allow_credentials']!r}: write True or False.")
     if not isinstance(chosen["max_age"], int) or chosen["max_age"] < 0:
         faults.append(f"CORS['max_age'] = {chosen['max_age']!r}: write a number of seconds from 0.")
     try:
@@ -191,6 +193,9 @@ def _is_origin(origin: object) -> bool:
         return False
     if origin in {"*", "null"}:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as 'https://[::1'
+        return False
     host = parse_host(parts.netloc.replace("*.", "", 1) if parts.netloc.startswith("*.") else parts.netloc)
     return host is not None and origin == f"{parts.scheme}://{parts.netloc}" and bool(parts.scheme)
