@@ -1,11 +1,13 @@
 """What is atomic: add, incr, get_or_set, compare-and-set, locks; from several caches on one store."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.contracts.cache.subject import Subject
 from torngas_aio.cache.backends.base import MISSING, BaseCache
+from torngas_aio.exception import ArgumentError
 
 CALLERS = 40
 
@@ -26,6 +28,22 @@ async def test_counters_may_be_negative(cache: BaseCache) -> None:
     assert await cache.get("n") == -4
     assert await cache.incr("n", -6) == -10
     assert await cache.incr("n", 20) == 10
+
+
+@pytest.mark.parametrize("delta", [1.5, 1.0, "1", None, b"1"])
+async def test_a_step_that_is_no_integer_is_refused(cache: BaseCache, delta: Any) -> None:
+    await cache.set("n", 7)
+    with pytest.raises(TypeError):
+        await cache.incr("n", delta)
+    assert await cache.incr("n", True) == 8
+
+
+@pytest.mark.parametrize("lease", [0, -1, float("nan"), float("inf"), -0.5])
+async def test_a_lease_that_is_no_time_is_refused(cache: BaseCache, lease: float) -> None:
+    """Before anything is sent: memcached's connection counted as broken."""
+    with pytest.raises(ArgumentError, match="seconds above 0"):
+        cache.lock("work", lease=lease)
+    assert await cache.lock("work", wait=0).acquire()
 
 
 async def test_counters_stop_at_64_bits(cache: BaseCache) -> None:

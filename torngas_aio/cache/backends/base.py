@@ -11,6 +11,8 @@ keys, versions, timeouts, serializing and single flight come from here. Begin wi
 
 import asyncio
 import inspect
+import math
+import operator
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
@@ -24,7 +26,7 @@ from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.refreshes import Refreshes
 from torngas_aio.cache.store import Store
-from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature, UnknownAlias
+from torngas_aio.exception import ArgumentError, CacheUnavailable, ConfigError, InvalidSignature, UnknownAlias
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "InvalidCacheBackendError", "Tokened"]
 
@@ -197,8 +199,9 @@ class BaseCache(Store):
 
         Raises:
             ValueError: The key is absent, or its value is no integer of 64 bits.
+            TypeError: *delta* is no integer.
         """
-        number = await self.raw_incr(self.keys_of.make(key, version), delta)
+        number = await self.raw_incr(self.keys_of.make(key, version), int(operator.index(delta)))
         if number is None:
             raise ValueError(f"{self.label} has no key {key!r} to count with. Make it first: add({key!r}, 0).")
         return number
@@ -372,9 +375,12 @@ class BaseCache(Store):
 
         Raises:
             NotImplementedError: The store has no compare-and-set.
+            ArgumentError: *lease* is no number of seconds above 0.
         """
         if not self.can_swap:
             self._refuse("lock()")
+        if not 0 < lease < math.inf:
+            raise ArgumentError(f"lock({name!r}, lease={lease!r}): write a number of seconds above 0.")
         return CacheLock(self, f"%lock:{escaped_prefix(self.keys_of.key_prefix)}:{name}", lease, wait)
 
     # Bytes and values
