@@ -280,6 +280,28 @@ def test_line_ends_and_encodings_are_kept(tmp_path: Path, capsys: pytest.Capture
     assert (tmp_path / "a.py").read_bytes() == "# coding: gbk\r\nimport torngas_aio\r\nx = '你好'\r\n".encode("gbk")
 
 
+def test_a_file_that_cannot_be_replaced_stays_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    path = project.write("app.py", "import torngas\n")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert main(["port", str(project.path), "--write"]) == 1
+    assert "app.py: No space left on device" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["app.py"]
+    assert path.read_text() == "import torngas\n"
+
+
+def test_one_line_of_python_2_makes_a_file_python_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where Python 3 would read it, with another meaning."""
+    before = "import sys\nprint >>sys.stderr, 'a'\n"
+    assert ported(tmp_path, capsys, before) == "import sys\nprint('a', file=sys.stderr)\n"
+
+
 def test_nothing_of_the_project_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nimport torngas\n"
     ported(tmp_path, capsys, text)
@@ -298,8 +320,9 @@ def test_a_change_can_be_left_out(name: str, tmp_path: Path, capsys: pytest.Capt
     assert ported(tmp_path / "b", capsys, texts[name]) != texts[name]
 
 
-def test_migrate_asks_which_command_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["migrate"]) == 1
+@pytest.mark.parametrize("words", [[], ["app"], ["--fake"]])
+def test_migrate_asks_which_command_is_meant(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["migrate", *words]) == 1
     assert "`torngas-aio db upgrade` or `torngas-aio port`?" in capsys.readouterr().err
 
 

@@ -90,6 +90,7 @@ class Migrate:
     """Tell which of two commands is meant: `db upgrade` or `port`."""
 
     help = "a question: `db upgrade` or `port`?"
+    takes_rest = True
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("rest", nargs="*", help="not used")
@@ -167,9 +168,14 @@ def _await_all(files: list[_File]) -> list[Finding]:
         if functions or uses or main:
             is_script = bool(main) and not project.is_imported(path)
             made, found = await_calls(path, file.made, functions, uses, main, is_script=is_script)
-            findings += found
             if parsed(made) is not None:
                 file.made = made
+                findings += found
+            else:
+                text = (
+                    "`async` and `await` could not be written here. Write them by hand; `torngas-aio check` lists them."
+                )
+                findings.append(Finding(path, 1, "TGM101", text))
     return findings
 
 

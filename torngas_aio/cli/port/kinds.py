@@ -28,7 +28,7 @@ AWAITED = {
     "database": frozenset({"delete", "insert", "multiple_insert", "query", "select", "update", "where"}),
     "signal": frozenset({"send", "send_robust"}),
     "query": frozenset({
-        "all", "count", "delete", "exists", "first", "get", "one", "one_or_none", "paginate", "scalar", "update",
+        "all", "count", "delete", "first", "get", "one", "one_or_none", "paginate", "scalar", "update",
     }),
     "db session": frozenset({
         "close", "commit", "delete", "execute", "flush", "get", "merge", "refresh", "rollback", "scalar", "scalars",

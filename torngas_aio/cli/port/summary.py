@@ -145,7 +145,7 @@ class _Walk:
                     function.passed.add((callee, chain_of(each)))
         elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             self._add(function, node.comparators[0], node, "in", blocker)
-        elif isinstance(node, ast.With):
+        elif isinstance(node, ast.With) and len(node.items) == 1:
             self._add(function, node.items[0].context_expr, node, "with", blocker)
         elif isinstance(node, ast.For | ast.comprehension):
             self._add(function, node.iter, node.iter, "for", blocker)

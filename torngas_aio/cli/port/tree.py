@@ -51,11 +51,22 @@ def read(path: Path) -> tuple[str, str, str]:
 
 
 def write(path: Path, text: str, encoding: str, newline: str) -> None:
-    """Replace *path* in one step, keeping its mode: a reader sees the old text or the new one, never a part."""
+    """Replace *path* in one step, keeping its mode: a reader sees the old text or the new one, never a part.
+
+    Raises:
+        ConfigError: The file system refuses it; *path* is as it was.
+    """
+    try:
+        _replace(path, text.replace("\n", newline).encode(encoding))
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}. Files before it have been changed.", code="TGA803") from exc
+
+
+def _replace(path: Path, content: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(text.replace("\n", newline).encode(encoding))
+            file.write(content)
         Path(name).chmod(path.stat().st_mode & 0o7777)
         Path(name).replace(path)
     except BaseException:
