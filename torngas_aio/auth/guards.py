@@ -91,7 +91,9 @@ class PermissionRequired(LoginRequired):
         if permission:
             return type(f"{cls.__name__}_{permission}", (cls,), {"permission": permission})
         if not cls.permission:
-            raise ConfigError("PermissionRequired names no permission: write PermissionRequired('task.edit').")
+            raise ConfigError(
+                "PermissionRequired names no permission: write PermissionRequired('task.edit').", code="TGA303"
+            )
         return super().__new__(cls)
 
     async def begin_request(self, handler: Any, clear: Clear) -> bool:
