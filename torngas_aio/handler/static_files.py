@@ -174,7 +174,8 @@ class FileCache:
     def __init__(self, max_bytes: int, *, in_threads: bool = False) -> None:
         if type(max_bytes) is not int or max_bytes < 0:
             raise ConfigError(
-                f"TORNADO_CONF['static_cache_bytes'] = {max_bytes!r}: give a number of bytes; 0 keeps none."
+                f"TORNADO_CONF['static_cache_bytes'] = {max_bytes!r}: give a number of bytes; 0 keeps none.",
+                code="TGA104",
             )
         self.in_threads = in_threads
         self.max_bytes = max_bytes
