@@ -166,7 +166,7 @@ def test_a_killed_master_loses_nothing_and_reads_go_on(cluster: MariaCluster, dr
                     await asyncio.to_thread(cluster.master.process.kill)
                     await load.more("reads", 100)
                     await asyncio.to_thread(cluster.master.process.start)
-                    async with asyncio.timeout(10):  # it takes some tens of milliseconds; a busy machine takes longer
+                    async with asyncio.timeout(30):  # it takes some tens of milliseconds; a busy machine takes longer
                         await load.more("writes", 20)
                 assert load.errors == []
                 assert load.uncertain

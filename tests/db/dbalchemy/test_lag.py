@@ -151,6 +151,9 @@ async def test_a_server_that_forbids_the_question_is_told_once(
                 return getattr(self.real, name)
 
         monkeypatch.setattr(type(node), "open_connection", lambda self: Forbidding() if self is node else opened())
+        await write()
+        while "its lag is not watched" not in caplog.text:
+            await samples(1)
         for _ in range(3):
             await write()
             await samples(3)
