@@ -66,6 +66,7 @@ def test_websockets_are_echoed_and_told(app: AppProcess) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_five_thousand_websockets_take_less_than_10_kb_each_and_hold_the_loop_less_than_10_ms() -> None:
     allow_many_sockets()
     with running("torngas", "plain", CORE) as process:
