@@ -55,7 +55,13 @@ class AppProcess:
             self._process = subprocess.Popen(
                 ["taskset", "--cpu-list", str(core), *command],
                 cwd=self._project or _ROOT,
-                env={**os.environ, "PYTHONPATH": str(_ROOT), "COOKIE_SECRET": _SECRET, _FILES: str(made_files())},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(_ROOT),
+                    "COOKIE_SECRET": _SECRET,
+                    "LOGGING_DIR": "logs",
+                    _FILES: str(made_files()),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
