@@ -76,7 +76,7 @@ def test_the_container_serves_and_its_health_check_tells(project: Path) -> None:
         assert Project(project).run(*check).returncode == 0
         server.terminate()
         assert server.wait() == 0, server.log
-    assert '"GET / ' in server.log or "GET /" in server.log
+    assert "GET /-/live" in server.log
     assert not list((project / "logs").glob("*.log*"))
     assert Project(project).run(*check).returncode == 1
 
