@@ -30,7 +30,8 @@ _outages = OutageLog(logger)
 PING_SECONDS = 5.0
 """An idle connection is asked after this, and is lost when it does not answer within as much."""
 
-_FAULTS = (RedisError, OSError, asyncio.TimeoutError)
+# TypeError: redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
+_FAULTS = (RedisError, OSError, asyncio.TimeoutError, TypeError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _HISTORY_SECONDS = 24 * 3600
 """After so long without a message a channel's history is dropped."""

@@ -10,6 +10,8 @@ class Desk(Page):
 
     async def get(self) -> None:
         found = await Post.Q.order_by(Post.id.desc()).paginate(self.page_number(), per_page=10)
+        if found is None:
+            raise Http404("There is no page %d", self.page_number())
         await self.render("desk.html", page=found)
 
 

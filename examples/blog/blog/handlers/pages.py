@@ -10,6 +10,8 @@ class Front(Page):
 
     async def get(self) -> None:
         found = await Post.Q.order_by(Post.written.desc(), Post.id.desc()).paginate(self.page_number(), per_page=5)
+        if found is None:
+            raise Http404("There is no page %d", self.page_number())
         await self.render("front.html", page=found)
 
 
