@@ -72,7 +72,7 @@ class SessionStore:
             CacheUnavailable: The store does not answer and SESSION['when_unavailable'] is 'fail'.
         """
         session = Session(self, address, on_change)
-        tokens = self._tickets(cookies)
+        tokens = self._tokens(cookies)
         if not tokens:
             return session
         session._token = tokens[0]
@@ -152,7 +152,7 @@ class SessionStore:
 
     # Opening
 
-    def _tickets(self, cookies: Iterable[str]) -> list[Token]:
+    def _tokens(self, cookies: Iterable[str]) -> list[Token]:
         """Return what the first validly signed of *cookies* say, one of each session."""
         found: dict[str, Token] = {}
         for cookie in cookies:

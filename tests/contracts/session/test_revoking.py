@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.contracts.session.visitor import Stores, Visitor
 
 
@@ -103,3 +105,40 @@ async def test_logins_that_race_with_the_revoking_are_ended_or_noted(stores: Sto
         await asyncio.sleep(0)
     await revoker.revoke_user(7)
     assert [await (await task).data() for task in logins] == [{}] * 8
+
+
+async def test_a_login_whose_record_comes_between_ending_and_forgetting_is_ended(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted, ended, logged_in = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    visitor, revoker = Visitor(stores.open()), stores.open()
+    ours, theirs = visitor.store._record_store, revoker._record_store
+    put, drop = ours.add, theirs.drop
+
+    async def put_late(key: str, data: bytes, life: float | None) -> bool:
+        if key.startswith(ours.session_key("")):
+            noted.set()
+            await ended.wait()
+        return await put(key, data, life)
+
+    async def drop_late(key: str, token: object) -> bool:
+        ended.set()
+        await logged_in.wait()
+        return await drop(key, token)
+
+    async def log_in() -> None:
+        async with visitor.request() as session:
+            session.cycle_id()
+            session.bind_user(7)
+        logged_in.set()
+
+    async with visitor.request() as session:
+        session["cart"] = 1
+    monkeypatch.setattr(ours, "add", put_late)
+    monkeypatch.setattr(theirs, "drop", drop_late)
+    login = asyncio.ensure_future(log_in())
+    await noted.wait()
+    async with asyncio.timeout(20):
+        assert await revoker.revoke_user(7) == 1
+        await login
+    assert await visitor.data() == {}
