@@ -2,6 +2,7 @@
 
 <!-- settings -->      every setting of `torngas_aio.global_settings`, with its default and its docstring
 <!-- benchmarks -->    benchmarks/README.md
+<!-- changelog -->     CHANGELOG.md
 """
 
 import ast
@@ -20,6 +21,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         results = ROOT / "benchmarks" / "README.md"
         text = results.read_text(encoding="utf-8").partition("\n")[2] if results.exists() else NOT_MEASURED
         markdown = markdown.replace("<!-- benchmarks -->", text)
+    if "<!-- changelog -->" in markdown:
+        text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("\n")[2]
+        markdown = markdown.replace("<!-- changelog -->", text)
     return markdown
 
 

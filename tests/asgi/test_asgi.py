@@ -1,12 +1,16 @@
 """The same application behind uvicorn, granian and hypercorn, over their sockets."""
 
 import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx2
 import pytest
 from httpx2.websockets import WebSocketDisconnect, WebSocketUpgradeError
 
-from tests.asgi.conftest import Served
+from tests.asgi.conftest import ROOT, Served
 from torngas_aio.application import Application
 from torngas_aio.asgi import AsgiApplication, get_asgi_application
 from torngas_aio.asgi.request import start_line_of
@@ -148,3 +152,14 @@ async def test_an_application_that_cannot_start_says_why() -> None:
 def test_only_applications_can_be_served() -> None:
     with pytest.raises(ArgumentError, match="subclass of it was wanted"):
         get_asgi_application(httpx2.AsyncClient)  # type: ignore[arg-type]  # what is refused
+
+
+def test_without_settings_it_says_nothing_of_who_can_connect(tmp_path: Path) -> None:
+    """The ASGI server chooses the address, so only our own server can say who reaches it."""
+    environment = {name: value for name, value in os.environ.items() if name != "TORNGAS_APP_SETTINGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from torngas_aio.asgi import get_asgi_application; get_asgi_application()"],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "No settings module: built-in defaults, and random secrets for this run" in done.stderr
+    assert "can connect" not in done.stderr

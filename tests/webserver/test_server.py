@@ -185,7 +185,8 @@ class TestRun:
         with project.serve("--port=0", "--address=0.0.0.0") as server:
             assert server.address.startswith("http://127.0.0.1:")
             assert "http://0.0.0.0" not in server.log
-            assert "No settings module: random secrets for this run, and only this machine can connect" in server.log
+            assert "No settings module: built-in defaults, and random secrets for this run" in server.log
+            assert "only this machine can connect" in server.log
             server.terminate()
             assert server.wait() == 0
 

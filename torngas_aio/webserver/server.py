@@ -200,6 +200,8 @@ class Server:
         self._listeners = self._opened_listeners(sockets, binding)
         if self._is_first and settings.DEBUG and is_reachable(self.sockets):
             logger.warning(EXPOSED, " ".join(self.addresses))
+        elif self._is_first and settings.is_built_in and not is_reachable(self.sockets):
+            logger.warning("Without a settings module only this machine can connect.")
         return self.http_server
 
     def load_all(self, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> Self:
@@ -439,7 +441,7 @@ class Server:
             return
         if settings.is_built_in:
             logger.warning(
-                "No settings module: random secrets for this run, and only this machine can connect. "
+                "No settings module: built-in defaults, and random secrets for this run. "
                 "Name one with --settings=package.module or %s.",
                 ENVIRONMENT_NAME,
             )
