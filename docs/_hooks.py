@@ -24,6 +24,24 @@ SUB_KEYS = {
 }
 """Settings whose keys and defaults are a dictionary of another module, and where that is."""
 
+GUIDES = {
+    "auth": "AUTH",
+    "cache": "CACHES",
+    "database": "DATABASE_CONNECTION SQLALCHEMY_CONFIGURATION PING_DB PING_CONN_COUNT ATOMIC_REQUESTS STICK_TO_MASTER "
+    "MAX_LAG",
+    "i18n": "TRANSLATIONS TRANSLATIONS_CONF",
+    "live": "CHANNELS",
+    "logging": "LOGGING LOGGING_DIR",
+    "pipeline": "MIDDLEWARE_CLASSES COMMON_MODULES ROUTE_MODULES",
+    "security": "ALLOWED_HOSTS SECURITY_HEADERS CORS RATE_LIMIT",
+    "session": "SESSION",
+    "templates": "TEMPLATE_CONFIG",
+    "threads": "THREADS_NUM THREADS_MAX_WAITING",
+    "typed": "OPENAPI",
+    "urls": "INSTALLED_APPS",
+}
+"""Pages of docs/guide and the settings that they explain; guide/settings.md is that of the others."""
+
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in what a page asks for; called by MkDocs for each page."""
@@ -61,6 +79,8 @@ def settings_reference() -> str:
         parts.append(f"```text\n{default}\n```\n")
         if target.id in SUB_KEYS:
             parts.append(f"Keys and their defaults:\n\n```text\n{_sub_keys(*SUB_KEYS[target.id])}\n```\n")
+        guide = next((page for page, names in GUIDES.items() if target.id in names.split()), "settings")
+        parts.append(f"Guide: [{guide}](../guide/{guide}.md)\n")
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
             parts.append(f"{following.value.value}\n")
     return "\n".join(parts)
@@ -71,7 +91,8 @@ def _sub_keys(module: str, name: str) -> str:
     source = (ROOT / "torngas_aio" / module).read_text(encoding="utf-8")
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == name and statement.value:
-            return ast.get_source_segment(source, statement.value) or ""
+            text = ast.get_source_segment(source, statement.value) or ""
+            return text.replace("    HSTS:", '    "Strict-Transport-Security":')
     raise LookupError(f"torngas_aio/{module} has no {name}. Correct SUB_KEYS in docs/_hooks.py.")
 
 
