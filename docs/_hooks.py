@@ -24,6 +24,19 @@ SUB_KEYS = {
 }
 """Settings whose keys and defaults are a dictionary of another module, and where that is."""
 
+BACKENDS = {
+    "CACHES": (
+        "cache.backends.base.BaseCache",
+        "cache.backends.localcache.LocMemCache",
+        "cache.backends.filecache.FileBasedCache",
+        "cache.backends.memcached.MemcachedCache",
+        "cache.redis.client.RedisClient",
+    ),
+    "CHANNELS": ("channels.base.BaseChannels", "channels.redis.RedisChannels"),
+}
+"""Settings with OPTIONS, and the classes whose docstrings name them."""
+
+
 GUIDES = {
     "auth": "AUTH",
     "cache": "CACHES",
@@ -79,6 +92,7 @@ def settings_reference() -> str:
         parts.append(f"```text\n{default}\n```\n")
         if target.id in SUB_KEYS:
             parts.append(f"Keys and their defaults:\n\n```text\n{_sub_keys(*SUB_KEYS[target.id])}\n```\n")
+        parts.extend(map(_options_of, BACKENDS.get(target.id, ())))
         guide = next((page for page, names in GUIDES.items() if target.id in names.split()), "settings")
         parts.append(f"Guide: [{guide}](../guide/{guide}.md)\n")
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
@@ -96,6 +110,16 @@ def _sub_keys(module: str, name: str) -> str:
     raise LookupError(f"torngas_aio/{module} has no {name}. Correct SUB_KEYS in docs/_hooks.py.")
 
 
+def _options_of(path: str) -> str:
+    """Return the paragraphs about OPTIONS of the docstring of the class *path*."""
+    module, _, name = path.rpartition(".")
+    source = (ROOT / "torngas_aio" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    kinds = [each for each in ast.parse(source).body if isinstance(each, ast.ClassDef) and each.name == name]
+    paragraphs = (ast.get_docstring(kinds[0]) or "").split("\n\n")
+    told = "\n\n".join(each for each in paragraphs if "OPTIONS" in each and not each.startswith("Raises:"))
+    return f"`{name}`:\n\n```text\n{told}\n```\n"
+
+
 def command_reference() -> str:
     """Return the built-in commands as Markdown, each with what `--help` prints."""
     from torngas_aio.cli.registry import BUILT_IN, load_command
@@ -107,8 +131,18 @@ def command_reference() -> str:
         command.add_arguments(parser)
         summary = command.help[:1].upper() + command.help[1:].rstrip(".")
         parts.append(f"## `{name}`\n\n{summary}.\n")
+        if name == "runserver":  # its options are Tornado's, not its parser's
+            parts.append(_server_options())
+            continue
         parts.extend(f"```text\n{each.format_help().strip()}\n```\n" for each in parsers_of(parser))
     return "\n".join(parts)
+
+
+def _server_options() -> str:
+    from torngas_aio.webserver.options import BUILT_IN
+
+    rows = [f"| `--{name.replace('_', '-')}` | `{default!r}` | {text} |" for name, default, _, text in BUILT_IN]
+    return "\n".join(["| option | default | |", "| --- | --- | --- |", *rows, ""])
 
 
 _WIDE: Any = partial(argparse.HelpFormatter, width=100)

@@ -10,6 +10,7 @@ import pytest
 
 from torngas_aio import global_settings
 from torngas_aio.cli.registry import BUILT_IN, load_command
+from torngas_aio.webserver.options import BUILT_IN as SERVER_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "_hooks.py")
@@ -62,3 +63,13 @@ def test_each_guide_that_settings_name_exists_and_no_setting_is_misspelt() -> No
     for page, names in hooks.GUIDES.items():
         assert (ROOT / "docs" / "guide" / f"{page}.md").is_file()
         assert all(hasattr(global_settings, name) for name in names.split())
+
+
+@pytest.mark.parametrize("path", [path for paths in hooks.BACKENDS.values() for path in paths])
+def test_reference_tells_the_options_of(path: str) -> None:
+    assert "OPTIONS" in hooks._options_of(path)
+
+
+def test_reference_has_each_option_of_the_server(commands_page: str) -> None:
+    for name, default, _, _ in SERVER_OPTIONS:
+        assert f"| `--{name.replace('_', '-')}` | `{default!r}` |" in commands_page
