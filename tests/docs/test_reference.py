@@ -1,0 +1,75 @@
+"""The generated reference pages name every setting, sub-key, command and option."""
+
+import argparse
+import importlib.util
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torngas_aio import global_settings
+from torngas_aio.cli.registry import BUILT_IN, load_command
+from torngas_aio.webserver.options import BUILT_IN as SERVER_OPTIONS
+
+ROOT = Path(__file__).parents[2]
+_spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "_hooks.py")
+assert _spec is not None
+assert _spec.loader is not None
+hooks: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hooks)
+
+
+@pytest.fixture(scope="module")
+def settings_page() -> str:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    return str(hooks.on_page_markdown(page))
+
+
+@pytest.fixture(scope="module")
+def commands_page() -> str:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    return str(hooks.on_page_markdown(page))
+
+
+@pytest.mark.parametrize("name", [name for name in vars(global_settings) if name.isupper()])
+def test_reference_has_each_setting_with_its_type(settings_page: str, name: str) -> None:
+    assert f"### `{name}`\n\nType: `" in settings_page
+
+
+@pytest.mark.parametrize("setting", hooks.SUB_KEYS)
+def test_reference_has_the_keys_of(settings_page: str, setting: str) -> None:
+    module, name = hooks.SUB_KEYS[setting]
+    defaults = getattr(import_module("torngas_aio." + module.removesuffix(".py").replace("/", ".")), name)
+    section = settings_page.partition(f"### `{setting}`\n")[2].partition("\n### ")[0]
+    listed = section.partition("Keys and their defaults:")[2]
+    assert listed.count(": ") >= len(defaults)
+    for key in defaults:
+        assert f'"{key}"' in listed
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_reference_has_each_command_with_its_options(commands_page: str, name: str) -> None:
+    section = commands_page.partition(f"## `{name}`\n")[2].partition("\n## ")[0]
+    parser = argparse.ArgumentParser()
+    load_command(name).add_arguments(parser)
+    for each in hooks.parsers_of(parser):
+        for action in each._actions:
+            assert all(option in section for option in action.option_strings)
+    assert section
+
+
+def test_each_guide_that_settings_name_exists_and_no_setting_is_misspelt() -> None:
+    for page, names in hooks.GUIDES.items():
+        assert (ROOT / "docs" / "guide" / f"{page}.md").is_file()
+        assert all(hasattr(global_settings, name) for name in names.split())
+
+
+@pytest.mark.parametrize("path", [path for paths in hooks.BACKENDS.values() for path in paths])
+def test_reference_tells_the_options_of(path: str) -> None:
+    assert "OPTIONS" in hooks._options_of(path)
+
+
+def test_reference_has_each_option_of_the_server(commands_page: str) -> None:
+    for name, default, _, _ in SERVER_OPTIONS:
+        assert f"| `--{name.replace('_', '-')}` | `{default!r}` |" in commands_page
