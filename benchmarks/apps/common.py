@@ -104,19 +104,20 @@ async def longest_hold(work: Awaitable[object]) -> str:
     """Return the CPU milliseconds that the loop ran nothing else while *work* was done, at most."""
     loop = asyncio.get_running_loop()
     longest, last = 0.0, time.thread_time()  # what other processes take in between is not counted
+    timers: list[asyncio.TimerHandle] = []  # the next one
 
     def tick() -> None:
-        nonlocal longest, last, timer
+        nonlocal longest, last
         now = time.thread_time()
         longest, last = max(longest, now - last), now
-        timer = loop.call_later(0.0005, tick)
+        timers[:] = [loop.call_later(0.0005, tick)]
 
-    timer = loop.call_later(0.0005, tick)
+    tick()
     try:
         await work
         await asyncio.sleep(0.002)  # the last part is counted, too
     finally:
-        timer.cancel()
+        timers[0].cancel()
     return f"{longest * 1e3:.3f}"
 
 
