@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from httpx2.websockets import WebSocketDisconnect, WebSocketUpgradeError
 
 from tests.asgi.conftest import ROOT, Served
+from tests.asgi.server import http_scope
 from torngas_aio.application import Application
 from torngas_aio.asgi import AsgiApplication, get_asgi_application
-from torngas_aio.asgi.request import start_line_of
+from torngas_aio.asgi.request import made_request, start_line_of
 from torngas_aio.exception import ArgumentError
 
 
@@ -130,6 +132,23 @@ def test_the_root_path_is_taken_off_the_target() -> None:
     assert start_line_of({**scope, "raw_path": b"/application"}).path == "/application?x=1"
 
 
+ENCODINGS = [
+    ("/caf\xe9", b"/caf%c3%a9/x", "/x"), ("/app", b"/%61pp/x", "/x"), ("/a+b", b"/a%2Bb/x/", "/x/"),
+    ("/a/b", b"/a/%62", "/"), ("/a/b", b"/a%2Fb/c", "/a%2Fb/c"), ("/a/b", b"/a", "/a"), ("/app", b"/app//x", "//x"),
+    ("/app", b"/%61pplication", "/%61pplication"), ("app", b"/app/x", "/x"), (None, b"/x", "/x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("root", "raw", "path"), ENCODINGS)
+def test_the_root_path_may_be_encoded_in_another_way(root: str | None, raw: bytes, path: str) -> None:
+    """RFC 3986 6.2.2: these are the same path."""
+    scope = http_scope("/x", raw_path=raw, root_path=root)
+    assert start_line_of(scope).path == path
+    request = made_request(scope, None)
+    assert request.path == path
+    assert request.uri == request.root_path + path
+
+
 async def test_an_application_that_cannot_start_says_why() -> None:
     async def fails() -> None:
         raise ValueError("no database")
@@ -147,6 +166,32 @@ async def test_an_application_that_cannot_start_says_why() -> None:
 
     await AsgiApplication(application)({"type": "lifespan"}, receive, send)
     assert said == [{"type": "lifespan.startup.failed", "message": "no database"}]
+
+
+class Stop(BaseException):
+    """As pytest's `fail()` raises."""
+
+
+@pytest.mark.parametrize("error", [Stop("no"), SystemExit(1), asyncio.CancelledError("no"), Stop()])
+async def test_whatever_a_start_raises_is_told_to_the_server(error: BaseException) -> None:
+    """A server that is told nothing goes on without a lifespan, and serves."""
+
+    async def fails() -> None:
+        raise error
+
+    application = Application()
+    application.lifespan.add("broken", fails)
+    said: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: object) -> None:
+        said.append(message)
+
+    await AsgiApplication(application)({"type": "lifespan"}, receive, send)
+    assert [each["type"] for each in said] == ["lifespan.startup.failed"]
+    assert said[0]["message"]
 
 
 def test_only_applications_can_be_served() -> None:

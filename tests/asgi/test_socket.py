@@ -1,6 +1,7 @@
 """What an ASGI server may do to a WebSocket, and uvicorn cannot be made to do."""
 
 import asyncio
+import struct
 from typing import Any
 
 import pytest
@@ -31,6 +32,11 @@ class Site:
             def on_close(self) -> None:
                 notes.append(f"closed {self.close_code} {self.close_reason}")
 
+        class Protocols(Echo):
+            def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+                notes.append(f"offered {' '.join(subprotocols)}")
+                return subprotocols[-1]
+
         class Slow(Echo):
             async def on_message(self, message: str | bytes) -> None:
                 notes.append("message")
@@ -53,7 +59,14 @@ class Site:
                 await may_go_on.wait()
 
         self.application = Application(
-            [(r"/", Echo), (r"/slow", Slow), (r"/floods", Floods), (r"/guarded", Guarded), (r"/late", Late)]
+            [
+                (r"/", Echo),
+                (r"/slow", Slow),
+                (r"/floods", Floods),
+                (r"/guarded", Guarded),
+                (r"/late", Late),
+                (r"/protocols", Protocols),
+            ]
         )
 
 
@@ -83,6 +96,27 @@ async def test_a_handshake_over_http_2_and_no_compression(site: Site) -> None:
     assert echoed == {"type": "websocket.send", "text": "hello"}
     server.give(gone(1000))
     await server.ended()
+
+
+@pytest.mark.parametrize("headers", [[], [(b"sec-websocket-protocol", b"a, b")]])
+async def test_subprotocols_come_by_header_or_by_scope(site: Site, headers: list[Any]) -> None:
+    scope = socket_scope("/protocols", headers=[(b"host", b"test"), *headers], subprotocols=["a", "b"])
+    server = Server(site.application, scope, [CONNECT])
+    assert (await server.said(1))[0]["subprotocol"] == "b"
+    assert site.notes == ["offered a b"]
+    server.give(gone(1000))
+    await server.ended()
+
+
+@pytest.mark.parametrize("wrong", ["\ud800", {"type": "websocket.receive"}, gone(70_000), gone(-1)])
+async def test_a_message_that_makes_no_sense_ends_the_socket(site: Site, wrong: Any) -> None:
+    """The server is told; a socket that hears nothing any more would stay open."""
+    server = Server(site.application, socket_scope(), [CONNECT])
+    await server.said(1)
+    server.give(message(wrong) if isinstance(wrong, str) else wrong)
+    with pytest.raises((UnicodeError, KeyError, struct.error)):
+        await server.ended()
+    assert site.notes == ["closed None None"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,11 @@ REFUSED = {
     "raw UTF-8 in a URL": b"GET http://t/\xc3\xa4 HTTP/1.1\r\nHost: t\r\n\r\n",
     "raw UTF-8 in HTTP/1.0": b"GET /\xc3\xa4 HTTP/1.0\r\n\r\n",
     "a fragment": b"GET /a#b HTTP/1.1\r\nHost: t\r\n\r\n",
+    "NUL in the path": b"GET /a\x00b HTTP/1.1\r\nHost: t\r\n\r\n",
+    "a control character": b"GET /a\x1bb HTTP/1.1\r\nHost: t\r\n\r\n",
+    "a tab in the query": b"GET /?a=\tb HTTP/1.1\r\nHost: t\r\n\r\n",
+    "DEL in a URL": b"GET http://t/\x7f HTTP/1.1\r\nHost: t\r\n\r\n",
+    "a method that is no token": b"G(T / HTTP/1.1\r\nHost: t\r\n\r\n",
     "no slash": b"GET a HTTP/1.1\r\nHost: t\r\n\r\n",
     "another host": b"GET http://u/a HTTP/1.1\r\nHost: t\r\n\r\n",
     "NUL": b"GET / HTTP/1.1\r\nHost: %00\r\n\r\n",
@@ -106,6 +111,19 @@ def test_an_encoded_octet_of_a_host_is_no_control_character(octet: int) -> None:
 @pytest.mark.parametrize("host", ["a", "a.b:80", "a:", "127.0.0.1", "[::1]:80", "[v1.a:b]", "a_b", "A"])
 def test_a_host_is_a_host(host: str) -> None:
     assert is_host(host.encode())
+
+
+@pytest.mark.parametrize("octet", [*range(0x21), 0x7F, 0x80, 0xFF])
+@pytest.mark.parametrize("target", [b"/a%cb", b"/?%c", b"http://t/%c", b"http://t?%c"])
+def test_a_target_is_visible_ascii(octet: int, target: bytes) -> None:
+    with pytest.raises(ValueError, match="percent-encoded"):
+        path_of("GET", target % octet, b"t")
+
+
+@pytest.mark.parametrize("method", ["", "G T", "GET\r\n", "G\xe9T", "GET\0", "G:T"])
+def test_a_method_is_a_token(method: str) -> None:
+    with pytest.raises(HTTPInputError, match="The method is not a token"):
+        checked_line(RequestStartLine(method, "/", "HTTP/1.1"), HTTPHeaders({"Host": "t"}))
 
 
 def test_an_asterisk_is_for_options() -> None:

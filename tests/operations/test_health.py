@@ -8,7 +8,7 @@ import pytest
 
 from tests.db.conftest import sqlite
 from tests.services.redis import RedisServer
-from torngas_aio import Application
+from torngas_aio import Application, _cleanup
 from torngas_aio.cache import caches
 from torngas_aio.operations import health
 from torngas_aio.operations.handlers import health_rules, ready_checks_of
@@ -55,10 +55,28 @@ async def test_own_checks_count(client: TestClient) -> None:
     assert (await client.get("/-/live")).status_code == 200
 
 
-async def test_a_check_that_hangs_fails_in_time(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("swallows", [0, 1, 5])
+async def test_a_check_that_hangs_fails_in_time(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, swallows: int
+) -> None:
+    """Also where it swallows its cancellation."""
     monkeypatch.setattr(health, "CHECK_SECONDS", 0.05)
-    ready_checks_of(client.application).add("slow", asyncio.Event().wait)
+    monkeypatch.setattr(_cleanup, "CANCEL_SECONDS", 0.02)
+    released = asyncio.Event()
+
+    async def slow() -> None:
+        left = swallows
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                left -= 1
+                if left < 0:
+                    raise
+
+    ready_checks_of(client.application).add("slow", slow)
     answer = await client.get("/-/ready")
+    released.set()
     assert answer.status_code == 503
     assert answer.json()["checks"][-1]["error"] == "no answer within 0.05 s"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from tornado.httputil import HTTPInputError, HTTPServerRequest
 
+from torngas_aio._cleanup import is_imposed
 from torngas_aio.application import Application
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.request import aim, client_of, made_request
@@ -117,9 +118,13 @@ class AsgiApplication:
             if message["type"] == "lifespan.startup":
                 try:
                     await self.application.startup()
-                except Exception as exc:
+                except BaseException as exc:  # one that passed would tell the server that there is no lifespan
+                    if is_imposed(exc):
+                        raise
                     logger.exception("The application did not start.")
-                    await send({"type": "lifespan.startup.failed", "message": str(exc)})
+                    await send({"type": "lifespan.startup.failed", "message": str(exc) or type(exc).__qualname__})
+                    if isinstance(exc, KeyboardInterrupt):
+                        raise
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:

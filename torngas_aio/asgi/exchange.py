@@ -54,6 +54,7 @@ class HTTPExchange(HTTPConnection):
         self._left: int | None = None  # bytes of the body that the header promised and that are still to come
         self._close_callback: Callable[[], Any] | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None  # of `_listening`, for the server
         self._hearing: asyncio.Task[None] | None = None  # for the client's end, while its body is not read
 
     # The server's side
@@ -61,11 +62,13 @@ class HTTPExchange(HTTPConnection):
     async def run(self, task: asyncio.Task[_T]) -> _T:
         """Send what the application answers, until *task* has ended and everything is sent; return its result.
 
-        An answer that was broken off is left incomplete: the server sees that and cuts the connection.
+        An answer that was broken off is left incomplete: the server sees that and cuts the connection. What `receive`
+        raised is raised, but for an OSError: that is a client that has gone.
         """
         stirred = self._outbox.stirred
         task.add_done_callback(lambda _: stirred.set())
         self._listening = asyncio.ensure_future(self._listen())
+        self._listening.add_done_callback(self._leave_if_failed)
         try:
             while True:
                 await self._send_out()
@@ -76,7 +79,17 @@ class HTTPExchange(HTTPConnection):
         finally:
             await self._stop_listening()
             await self.body.aclose()
+        if self._failure is not None:
+            raise self._failure
         return task.result()
+
+    def _leave_if_failed(self, listening: asyncio.Task[None]) -> None:
+        """Take the client for gone where *listening* failed: no end of its connection would be noticed."""
+        if listening.cancelled() or (failure := listening.exception()) is None:
+            return
+        if not isinstance(failure, OSError):
+            self._failure = failure
+        self._leave()
 
     async def _stop_listening(self) -> None:
         for task in (self._listening, self._hearing):

@@ -4,9 +4,9 @@ Begin with `made_request`.
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from tornado.httputil import RequestStartLine
 
@@ -32,7 +32,7 @@ def made_request(scope: Mapping[str, Any], connection: Any) -> Request:
     """Return the request that *scope* describes, below its root path."""
     headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
     if scope["type"] == "websocket":
-        headers = _handshake(headers)
+        headers = _handshake(headers, scope.get("subprotocols") or ())
     request = Request(start_line_of(scope), headers, connection, connection)
     root = _root_of(scope)
     if root:
@@ -43,17 +43,27 @@ def made_request(scope: Mapping[str, Any], connection: Any) -> Request:
 
 def aim(request: Request, target: str) -> None:
     """Have *request* ask for *target*, a path and query as the server has it: with the root path or without."""
-    target = _below(request.root_path, target)
-    request.uri = request.root_path + target
-    request.path, _, request.query = target.partition("?")
+    path, mark, request.query = target.partition("?")
+    request.path = _below(request.root_path, path)
+    request.uri = request.root_path + request.path + mark + request.query
 
 
 def _below(root: str, path: str) -> str:
-    return path[len(root) :] or "/" if root and (path == root or path.startswith(root + "/")) else path
+    """Return what follows *root* in *path*, all of it where *path* does not begin so."""
+    if not root:
+        return path
+    if path == root or path.startswith(f"{root}/"):
+        return path[len(root) :] or "/"
+    # SPEC: RFC 3986 6.2.2: a client may encode the same path in another way
+    depth = root.count("/") + 1
+    segments = path.split("/", depth)
+    is_below = unquote_to_bytes("/".join(segments[:depth])) == unquote_to_bytes(root)
+    return "/" + "".join(segments[depth:]) if is_below else path
 
 
 def _root_of(scope: Mapping[str, Any]) -> str:
-    return quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE)
+    root = quote((scope.get("root_path") or "").rstrip("/"), safe=_SAFE)
+    return root if not root or root.startswith("/") else f"/{root}"
 
 
 def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -> Peer:
@@ -78,10 +88,11 @@ def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -
     return proxies.client_of_fields(peer, ((bytes(name).lower(), bytes(value)) for name, value in scope["headers"]))
 
 
-def _handshake(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _handshake(headers: list[tuple[bytes, bytes]], subprotocols: Iterable[str]) -> list[tuple[bytes, bytes]]:
     """Return *headers* as Tornado's handler expects them; over HTTP/2 there is no handshake."""
     given = {name for name, _ in headers}
-    made = [pair for pair in _HANDSHAKE if pair[0] not in given]
+    offered = [(b"sec-websocket-protocol", name.encode("latin-1")) for name in subprotocols]
+    made = [pair for pair in (*_HANDSHAKE, *offered) if pair[0] not in given]
     # Compression is the server's: a handler that agreed to it would compress once more.
     return [pair for pair in headers if pair[0] != b"sec-websocket-extensions"] + made
 

@@ -46,7 +46,9 @@ _forwarding = re.compile(
 ).findall
 _marks_backwards = re.compile(r'"\\*|[,;]').finditer  # a quotation mark with the backslashes before it
 _quoted_pair = re.compile(r"\\(.)").sub
-_with_port = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}").fullmatch
+# SPEC: RFC 7239 6: brackets are for IPv6, and a port may be an obfuscated one
+_PORT = r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)"
+_with_port = re.compile(rf"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]+)\](?:{_PORT})?|([0-9.]+){_PORT}").fullmatch
 
 _SPACE = " \t"
 """Characters that may stand around a value; all others, such as a no-break space, are part of it."""

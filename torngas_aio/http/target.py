@@ -1,6 +1,6 @@
 """Request target and Host, judged alike by every server. SPEC: RFC 9112 3.2 and 3.3, RFC 3986 3.2.2 and 3.3.
 
-    /path?query               ASCII only: other characters come percent-encoded
+    /path?query               visible ASCII only: other characters come percent-encoded
     http://host/path?query    of the host that Host names; `*` for OPTIONS
     Host                      name, IPv4 or [IPv6], port; may be empty; no encoded control characters
 
@@ -12,6 +12,7 @@ import re
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 
 from torngas_aio.utils.numbers import parse_whole
+from torngas_aio.utils.tokens import is_token
 
 __all__ = ["checked_line", "is_host", "path_of"]
 
@@ -21,6 +22,7 @@ is_host = re.compile(
     rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|" + _ENCODED + rb")*"
     rb"|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+\])(?::[0-9]{0,5})?"
 ).fullmatch
+_is_unfit = re.compile(rb"[\x00-\x20\x7f]").search
 _absolute = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE).fullmatch
 
 
@@ -35,6 +37,8 @@ def path_of(method: str, target: bytes, host: bytes | None) -> str:
     """
     if not target.isascii():
         raise ValueError("The target holds bytes beyond ASCII; send them percent-encoded.")
+    if _is_unfit(target):
+        raise ValueError("The target holds a space or a control character; send it percent-encoded.")
     if target.startswith(b"/") and b"#" not in target:
         return target.decode()
     if target == b"*" and method == "OPTIONS":
@@ -57,8 +61,10 @@ def checked_line(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLi
     An `Upgrade` in HTTP/1.0 is removed from *headers*. SPEC: RFC 9110 7.8
 
     Raises:
-        HTTPInputError: Target, Host or Content-Length are malformed, or HTTP/1.0 comes with a transfer coding.
+        HTTPInputError: Method, target, Host or Content-Length are malformed, or HTTP/1.0 comes with a transfer coding.
     """
+    if not is_token(line.method):
+        raise HTTPInputError("The method is not a token.")
     if "Content-Length" in headers and parse_whole(headers["Content-Length"]) is None:
         raise HTTPInputError("Content-Length is not a number of bytes.")
     host = headers.get("Host")

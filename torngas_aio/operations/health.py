@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torngas_aio._cleanup import is_imposed
+from torngas_aio._cleanup import bounded, is_imposed
 from torngas_aio.cache.registry import caches
 from torngas_aio.logger import OutageLog
 
@@ -79,8 +79,7 @@ async def _outcome(name: str, check: Check) -> CheckResult:
     started = time.monotonic()
     error = ""
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+        await bounded(f"the ready check {name!r}", check, CHECK_SECONDS)
     except TimeoutError:
         error = f"no answer within {CHECK_SECONDS:g} s"
     except BaseException as exc:
