@@ -263,9 +263,13 @@ class Application(web.Application):
             if not issubclass(handler_class, BaseHandler):
                 await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request, handler_class)
                 return
-        handler = handler_class(self, request, **kwargs)
+        handler = self._prepared(handler_class(self, request, **kwargs))
         handler._reads_body = handler_class is default
         await handler.serve(run, (), {}, error)
+
+    def _prepared(self, handler: BaseHandler) -> BaseHandler:
+        """Return *handler*, which answers a request without a route; observers change its class."""
+        return handler
 
     async def _serve_foreign(self, request: Request, resolved: Resolved) -> None:
         delegate, route = resolved.delegate, resolved.route

@@ -140,6 +140,12 @@ class RequestScope:
             if settle is not None:
                 await settle(outcome)
 
+    def wrap_settling(self, wrap: Callable[[int, Settle], Settle]) -> None:
+        """Replace each `settle` that has not run by what *wrap* makes of its order and of it."""
+        for entry in self._entries.values():
+            if entry.settle is not None:
+                entry.settle = wrap(entry.order, entry.settle)
+
     def abandon(self) -> None:
         """Close what can be closed without waiting and forget the rest, where nothing can be awaited any more."""
         self._is_closed = True

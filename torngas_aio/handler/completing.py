@@ -321,7 +321,10 @@ class CompletingHandler(SendingHandler):
         self._raise_unawaited()  # of a template or a response hook
         scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
         if scope is not None and scope.must_settle:
-            await scope.settle(Outcome(self, self._error, self._has_returned))
+            await self._settle(scope)
+
+    async def _settle(self, scope: RequestScope) -> None:
+        await scope.settle(Outcome(self, self._error, self._has_returned))
 
     async def _send_or_replace(self) -> None:
         try:

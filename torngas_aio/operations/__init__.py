@@ -3,4 +3,6 @@
 health.py      ReadyChecks: caches, databases, channels and own checks, bounded and cached
 handlers.py    /-/live, /-/ready, /-/startup
 access.py      who may see details
+observing.py   observers: how metrics, traces and the inspector see requests and their stages
+observed.py    applications and handlers that tell observers
 """

@@ -1,0 +1,230 @@
+"""Applications and handlers that tell observers what they do, in place of those that do not.
+
+    observe(application, observers)   the application becomes an observed variant of its class
+    a request that is observed        its handler does, its walk through the pipeline does
+
+A variant is a subclass of the same name, made when it is first needed. Without observers nothing of this is in a
+request's path: this module is not imported, and application, handlers and pipeline are what they are without it.
+Begin with `observe`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Awaitable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+from torngas_aio.context import ORDER_TRANSACTION, RequestScope
+from torngas_aio.operations.observing import Observation, Observer, Stage, current_observation, enter_observation
+from torngas_aio.pipeline import Hook, HookCall, PipelineRun, RouteStages
+
+if TYPE_CHECKING:
+    from torngas_aio.application import Application as _Application
+    from torngas_aio.handler import BaseHandler as _Handler
+    from torngas_aio.http.request import Request
+    from torngas_aio.routing import Resolved
+else:
+    _Application = _Handler = object
+
+__all__ = ["observe"]
+
+
+def observe(application: "_Application", observers: Iterable[Observer]) -> None:
+    """Have *observers* told of each request of *application* from now on, beside those that are told already."""
+    variant: Any = application
+    if not isinstance(application, _ObservedApplication):
+        variant.__class__ = _variant_of(type(variant), _ObservedApplication)  # type: ignore[arg-type]  # classes are hashable
+        variant.observers = []
+        variant.timed_stages = {}
+    variant.observers = [*variant.observers, *observers]
+    variant.wants_hooks = any(observer.wants_hooks for observer in variant.observers)
+    pipeline = application.pipeline
+    timed = [_timed_hook(hook) if variant.wants_hooks else hook.call for hook in pipeline.call_hooks]
+    pipeline.call = tuple(_timed("hooks", "call", call) for call in timed)
+
+
+class _ObservedApplication(_Application):
+    """The part of an observed application's class that differs from its own."""
+
+    observers: list[Observer]
+    wants_hooks: bool
+    timed_stages: dict[RouteStages, RouteStages]
+
+    def __init_subclass__(cls) -> None:
+        """Not the one of the class that this is put before, which may count its subclasses."""
+
+    def serve_request(self, request: "Request") -> Coroutine[Any, Any, None]:
+        observation = Observation(request, self.observers)
+        if not observation.observers:
+            return super().serve_request(request)
+        enter_observation(observation)
+        return _observed(observation, super().serve_request(request))
+
+    def _made_handler(self, request: "Request", run: PipelineRun, resolved: "Resolved") -> "_Handler | None":
+        observation = current_observation()
+        if observation is not None:
+            observation.route = resolved.route
+        handler = super()._made_handler(request, run, resolved)
+        return None if handler is None else self._prepared(handler)
+
+    def _prepared(self, handler: "_Handler") -> "_Handler":
+        observation = current_observation()
+        if observation is not None:
+            variant: Any = handler
+            variant.__class__ = _variant_of(type(variant), _ObservedHandler)  # type: ignore[arg-type]  # classes are hashable
+            variant._observation = observation
+            observation.handler = handler
+        return handler
+
+    def with_timed_hooks(self, stages: RouteStages) -> RouteStages:
+        """Return *stages* with each hook timed by itself, where an observer wants that."""
+        if not self.wants_hooks:
+            return stages
+        if (found := self.timed_stages.get(stages)) is None:
+            if len(self.timed_stages) >= 4096:  # as many as paths make the pipeline compile
+                self.timed_stages.clear()
+            hooks = {
+                stage: [dataclasses.replace(hook, call=_timed_hook(hook)) for hook in found]
+                for stage, found in stages.hooks.items()
+            }
+            found = self.timed_stages[stages] = RouteStages(hooks)
+        return found
+
+
+async def _observed(observation: Observation, serving: Coroutine[Any, Any, None]) -> None:
+    try:
+        await serving
+    finally:
+        observation.end()
+
+
+class _ObservedHandler(_Handler):
+    """The part of an observed handler's class that differs from its own."""
+
+    _observation: Observation
+
+    def __init_subclass__(cls) -> None:
+        """As above."""
+
+    def serve(
+        self, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
+    ) -> Coroutine[Any, Any, None]:
+        if type(run) is PipelineRun and run.stages.has_any:
+            application: Any = self.application
+            run.stages = application.with_timed_hooks(run.stages)
+            run.__class__ = _ObservedRun
+        return super().serve(run, args, kwargs, error)
+
+    def _begin_method(self) -> Awaitable[Any] | None:
+        stage = Stage(self._observation, "method")
+        try:
+            waits_for = super()._begin_method()
+        except BaseException:
+            stage.end()
+            raise
+        if waits_for is None:
+            stage.end()
+            return None
+        return _ended_with(stage, waits_for)
+
+    def render(self, template_name: str, **kwargs: Any) -> Any:
+        stage = Stage(self._observation, "render", template_name)
+        try:
+            return super().render(template_name, **kwargs)
+        finally:
+            stage.end(is_told=self._deferred is None)  # else it is rendered later
+
+    async def _render_later(self, make_page: Any, ordered_by: Any) -> None:
+        if isinstance(make_page, functools.partial):  # hooks and all: timed below, where the template begins
+            await super()._render_later(make_page, ordered_by)
+        else:
+            await self._observation.timed("render", "", super()._render_later(make_page, ordered_by))
+
+    async def _render_plain(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
+        page: bytes = await self._observation.timed(
+            "render", template_name, super()._render_plain(template_name, kwargs)
+        )
+        return page
+
+    async def _settle(self, scope: RequestScope) -> None:
+        scope.wrap_settling(self._timed_settle)
+        await super()._settle(scope)
+
+    def _timed_settle(self, order: int, settle: Any) -> Any:
+        name = "commit" if order == ORDER_TRANSACTION else "save"
+        return lambda outcome: self._observation.timed(name, "", settle(outcome))
+
+    def _send_last(self) -> bool:
+        return bool(self._timed_send(super()._send_last))
+
+    def _send_part(self, include_footers: bool) -> Any:
+        outer = self._observation.stage
+        if outer is not None and outer.name == "send":  # `_send_last` has counted this
+            return super()._send_part(include_footers)
+        return self._timed_send(functools.partial(super()._send_part, include_footers))
+
+    def _timed_send(self, send: Any) -> Any:
+        self._observation.note_sent(self._write_buffer)
+        stage = Stage(self._observation, "send")
+        try:
+            return send()
+        finally:
+            stage.end()
+
+
+class _ObservedRun(PipelineRun):
+    """A walk whose stages are timed; the handler that it is given knows for whom."""
+
+    __slots__ = ()
+
+    async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
+        ended: tuple[bool, HookCall | None] = await _hooks(handler, "request", super().request(handler, hooks))
+        return ended
+
+    async def render(self, handler: Any, template_name: str, kwargs: dict[str, Any]) -> None:
+        await _hooks(handler, "render", super().render(handler, template_name, kwargs))
+
+    async def response(self, handler: Any, chunk: list[bytes]) -> None:
+        await _hooks(handler, "response", super().response(handler, chunk))
+
+    def endcall(self, handler: Any) -> Coroutine[Any, Any, None]:
+        running = super().endcall(handler)
+        return _hooks(handler, "endcall", running) if self.stages.endcall else running
+
+    def exception(self, handler: Any, error: Any) -> Coroutine[Any, Any, None]:
+        return _hooks(handler, "exception", super().exception(handler, error))
+
+
+def _hooks(handler: Any, stage: str, running: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    observation: Observation = handler._observation
+    return observation.timed("hooks", stage, running)
+
+
+def _timed_hook(hook: Hook) -> HookCall:
+    return _timed("hook", str(hook), hook.call)
+
+
+def _timed(name: str, label: str, call: HookCall) -> HookCall:
+    """Return *call*, timed where its request is observed."""
+
+    @functools.wraps(call)
+    async def timed(*args: Any, **kwargs: Any) -> Any:
+        observation = current_observation()
+        running = call(*args, **kwargs)
+        return await (running if observation is None else observation.timed(name, label, running))
+
+    return timed
+
+
+async def _ended_with(stage: Stage, work: Awaitable[Any]) -> Any:
+    try:
+        return await work
+    finally:
+        stage.end()
+
+
+@functools.lru_cache(4096)
+def _variant_of(cls: Any, mixin: type) -> type:
+    """Return the class that is *cls* but for what *mixin* changes; it has the same name."""
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    variant: type = type(cls)(cls.__name__, (mixin, cls), names)
+    return variant

@@ -1,0 +1,224 @@
+"""How metrics, traces and the inspector see requests: observers, and what tells them.
+
+    request ──► request_started ──► stage_ended, for each stage ──► request_ended
+
+    hooks     request, render, response, endcall or exception hooks together; the label says which
+    hook      one of them, inside of `hooks`; the label is its dotted name; only for observers that `wants_hooks`
+    method    get, post, ... of the handler
+    render    a template; the label is its name
+    commit    the transaction of ATOMIC_REQUESTS; the label is empty, as in the next two
+    save      the session's, and cookies that tell what was written
+    send      the answer is given to the transport
+
+Stages nest: the method that awaits `self.finish()` holds the response hooks, commit, save and send. `seconds` of a
+stage are all of it, `own_seconds` leave out the stages inside of it.
+
+Begin with `Observer`; `observed.observe` takes them.
+"""
+
+import logging
+import sys
+from collections.abc import Awaitable, Iterable
+from contextvars import ContextVar
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any
+
+from torngas_aio.http.body import NO_BODY
+from torngas_aio.http.response import allows_body
+from torngas_aio.utils.numbers import parse_whole
+
+if TYPE_CHECKING:
+    from torngas_aio.http.request import Request
+    from torngas_aio.routing import Route
+
+__all__ = ["STAGES", "Observation", "Observer", "Stage", "current_observation", "enter_observation"]
+
+logger = logging.getLogger("torngas_aio.operations")
+
+STAGES = ("hooks", "hook", "method", "render", "commit", "save", "send")
+
+_current: ContextVar["Observation | None"] = ContextVar("torngas_aio_observation", default=None)
+
+current_observation = _current.get
+"""Return the observation of the request that this code runs for, tasks of it included; None where there is none."""
+
+enter_observation = _current.set
+"""Make an observation the current one in this context."""
+
+
+class Observer:
+    """What wants to know about requests. Its methods are called in the request's task and context; they must be quick.
+
+    An observer of its own state for one request keeps it in `observation.notes[self]`. What a method raises is logged
+    once for each class of error, and the request goes on.
+
+    Attributes:
+        wants_hooks: Whether each hook is timed, beside all hooks of a stage together.
+    """
+
+    wants_hooks = False
+
+    def request_started(self, observation: "Observation") -> bool:
+        """Take note of a request whose head is in; return whether the other methods are to be called for it."""
+        return True
+
+    def stage_ended(self, observation: "Observation", stage: "Stage") -> None:
+        """Take note of a stage that has ended, by an error or by being cancelled, too."""
+
+    def request_ended(self, observation: "Observation") -> None:
+        """Take note of a request that was answered, or given up; of a WebSocket, that it has closed."""
+
+
+class Observation:
+    """One request as its observers see it.
+
+    Attributes:
+        request: The request.
+        handler: Who answers it; None before it is routed, and where that is a handler of plain Tornado.
+        route: The route that it led to; None before, and where there is none.
+        started: As `time.perf_counter()`; `started_at` as `time.time()`.
+        seconds: How long it took; 0.0 until it has ended.
+        is_ended: It has been answered; tasks that it has started may go on.
+        stage: The innermost stage that has not ended.
+        notes: What observers keep; each under itself.
+    """
+
+    __slots__ = (
+        "_sent_bytes",
+        "handler",
+        "is_ended",
+        "notes",
+        "observers",
+        "request",
+        "route",
+        "seconds",
+        "stage",
+        "started",
+        "started_at",
+    )  # fmt: skip
+
+    def __init__(self, request: "Request", observers: Iterable[Observer]) -> None:
+        self.request = request
+        self.handler: Any = None
+        self.route: Route | None = None
+        self.started_at = time()
+        self.started = perf_counter()
+        self.seconds = 0.0
+        self.is_ended = False
+        self.notes: dict[Any, Any] = {}
+        self._sent_bytes = 0
+        self.stage: Stage | None = None
+        self.observers = [each for each in observers if _told(each.request_started, self)]
+
+    @property
+    def route_name(self) -> str:
+        """The route's name, else its pattern; "" where no route matched: never anything of the client's."""
+        return "" if self.route is None else self.route.name or self.route.pattern
+
+    @property
+    def status(self) -> int:
+        """The answer's status; 0 while there is none, or where it is not known."""
+        handler = self.handler
+        return int(getattr(self.request.connection, "status", 0) if handler is None else handler.get_status())
+
+    @property
+    def received_bytes(self) -> int:
+        """How long the request's body is, as far as it has arrived; where that is not known, as it was announced."""
+        body: Any = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
+        if body is NO_BODY:
+            return 0
+        received: int | None = getattr(body, "received", None)
+        return received if received is not None else parse_whole(self.request.headers.get("Content-Length", "")) or 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """How long the answer's body is, before compression; of a file that the client did not take to its end, too."""
+        if self.handler is None or self.request.method == "HEAD" or not allows_body(self.handler.get_status()):
+            return 0
+        if self._sent_bytes:
+            return self._sent_bytes
+        promised = str(self.handler.header_fields().get("Content-Length", ""))  # a file that the kernel has sent
+        return int(promised) if promised.isdecimal() else 0
+
+    def note_sent(self, parts: Iterable[bytes]) -> None:
+        """Count *parts* of the answer's body."""
+        self._sent_bytes += sum(map(len, parts))
+
+    async def timed(self, name: str, label: str, work: Awaitable[Any]) -> Any:
+        """Await *work* as the stage *name*, and return what it gives."""
+        stage = Stage(self, name, label)
+        try:
+            return await work
+        finally:
+            stage.end()
+
+    def end(self) -> None:
+        """Tell the observers that the request has ended; once."""
+        self.seconds = perf_counter() - self.started
+        self.is_ended = True
+        for observer in self.observers:
+            _told(observer.request_ended, self)
+
+
+class Stage:
+    """A part of the work for a request.
+
+    Attributes:
+        name: One of STAGES.
+        label: Which one of its kind; "" where there is nothing to tell apart.
+        started: As `time.perf_counter()`.
+        seconds: How long it took; 0.0 before it has ended.
+        outer: The stage in which it began; None for an outermost one.
+    """
+
+    __slots__ = ("_inner_seconds", "_observation", "label", "name", "outer", "seconds", "started")
+
+    def __init__(self, observation: Observation, name: str, label: str = "") -> None:
+        self.name = name
+        self.label = label
+        self.outer = observation.stage
+        self.seconds = 0.0
+        self._observation = observation
+        self._inner_seconds = 0.0
+        observation.stage = self
+        self.started = perf_counter()
+
+    @property
+    def own_seconds(self) -> float:
+        """How long it took without the stages that began in it; those of another task may have gone on beside it."""
+        return max(self.seconds - self._inner_seconds, 0.0)
+
+    def end(self, *, is_told: bool = True) -> None:
+        """Take the time and tell the observers; without *is_told* the time counts as that of the stage around."""
+        self.seconds = perf_counter() - self.started
+        observation, outer = self._observation, self.outer
+        if observation.stage is self:  # another task of the request may have begun one meanwhile
+            observation.stage = outer
+        if not is_told:
+            return
+        if outer is not None:
+            outer._inner_seconds += self.seconds
+        for observer in observation.observers:  # PERF: `_told` without the call
+            try:
+                observer.stage_ended(observation, self)
+            except Exception:  # noqa: BLE001  as in `_told`
+                _complain(observer)
+
+
+_failed: set[tuple[type, type[BaseException] | None]] = set()
+
+
+def _told(tell: Any, observation: Observation) -> Any:
+    """Return what *tell*, a method of an observer, does; None where it fails."""
+    try:
+        return tell(observation)
+    except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
+        return _complain(tell.__self__)
+
+
+def _complain(observer: Observer) -> None:
+    """Log the error that is being handled, once for each kind."""
+    key = type(observer), sys.exc_info()[0]
+    if key not in _failed:
+        _failed.add(key)
+        logger.exception("The observer %s failed; this is said once.", type(observer).__qualname__)  # noqa: LOG004
