@@ -5,6 +5,7 @@ Typing-only and function-level imports count: they are read from the source, not
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,9 +152,9 @@ def test_packages_of_an_open_layer_form_no_cycle() -> None:
 
 
 def test_modules_form_no_import_cycle() -> None:
-    """Inside packages too; imports for types only, or made when a function runs, are left out."""
+    """Inside packages too; imports for types only, or made when a function runs, count."""
     names = {name_of(path) for path in modules()}
-    edges = {name_of(path): set(_module_level_imports(path, names)) for path in modules()}
+    edges = {name_of(path): set(_imported_modules(path, names)) for path in modules()}
     done: set[str] = set()
 
     def walk(module: str, trail: tuple[str, ...]) -> None:
@@ -167,26 +168,36 @@ def test_modules_form_no_import_cycle() -> None:
         walk(module, ())
 
 
-def _module_level_imports(path: Path, names: set[str]) -> Iterator[str]:
+def _imported_modules(path: Path, names: set[str]) -> Iterator[str]:
     own = name_of(path)
-    for node in _statements(tree_of(path).body):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torngas_aio"):
-            for alias in node.names:
-                target = f"{node.module}.{alias.name}"
-                target = target if target in names else str(node.module)
-                # A package that imports its own modules is not in a cycle with them.
-                if target != own and not own.startswith(f"{target}."):
-                    yield target
+    for target in _imported_names(path):
+        module = target if target in names else target.rpartition(".")[0]
+        # A package that imports its own modules is not in a cycle with them.
+        if module in names and module != own and not own.startswith(f"{module}."):
+            yield module
 
 
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for node in body:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
-            yield from _statements([*node.body, *node.orelse])
-        elif isinstance(node, ast.Try):
-            yield from _statements(node.body)
-        else:
-            yield node
+def _imported_names(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name_of(path)}:{node.lineno}: write the import absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def packages() -> list[Path]:
+    unlisted = {PACKAGE, PACKAGE / "handler"}  # `handler` is being redrawn
+    return [path for path in modules() if path.name == "__init__.py" and path.parent not in unlisted]
+
+
+@pytest.mark.parametrize("path", packages(), ids=name_of)
+def test_a_package_lists_its_modules(path: Path) -> None:
+    """Each as `name.py`, or `name/` for a package, in the docstring; and no other."""
+    text = ast.get_docstring(tree_of(path)) or ""
+    entries = {entry.name for entry in path.parent.glob("*.py")} - {"__init__.py"}
+    entries |= {f"{entry.parent.name}/" for entry in path.parent.glob("*/__init__.py")}
+    assert set(re.findall(r"(?<![\w./*])\w+(?:\.py\b|/(?!\w))", text)) == entries
 
 
 DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})

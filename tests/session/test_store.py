@@ -174,7 +174,7 @@ async def test_no_change_of_an_empty_session_is_taken_for_stored(cache: RemoteCa
     for _ in range(2):
         with pytest.raises(CacheUnavailable, match=r"could not be changed: .*10\.9\.9\.9"):
             await session.save()
-    line = visitor.store.set_cookie(session)
+    line = visitor.store.set_cookie(session.state)
     assert (line is not None and "Max-Age=0" in line) == (name == "expired"), "a logout takes the cookie back"
     cache.is_down = False
     assert await visitor.data() == {"user": "ann"}

@@ -1,7 +1,12 @@
 """The same application behind an ASGI server: uvicorn, granian, hypercorn.
 
-    # asgi.py of a project:  uvicorn asgi:application
+    # in the project, for `uvicorn asgi:application`
     application = get_asgi_application()
+
+    application.py  the ASGI callable        request.py  a scope as a `Request`
+    exchange.py     one request's response   body.py     its body, received when it is read
+    outbox.py       messages on their way to the server, with back-pressure
+    socket.py       a WebSocket
 
 Begin with `get_asgi_application`.
 """

@@ -5,6 +5,19 @@
     await cache.set("user:7", name, timeout=60)
     await caches["redis"].get_or_set("top", load_top, 300)
 
+    backends/           what CACHES can name, and the contract
+    redis/  memcached/  what two of the backends are built of
+    registry.py         caches by alias, one instance for each loop
+    store.py            what a backend implements: bytes under finished keys
+    keys.py             from a caller's key to the key in the store
+    serializers.py      values to bytes and back         forgeries.py  values with a wrong signature
+    cached.py           `@cached`                        refreshes.py  refreshing kept values in the background
+    attempts.py         the cache's part in computing one value: one deadline, bounded loaders while it is down
+    lock.py             a lock that all processes share
+    circuit_breaker.py  whether a server is down         prober.py     the task that finds out when it is back
+    lru.py              entries in memory                file_store.py entries in a directory
+    numbers.py          options and counters, parsed strictly
+
 Begin with `torngas_aio.cache.backends.base.BaseCache`.
 """
 

@@ -10,13 +10,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.logger import DEGRADED_SECONDS, OutageLog
-
-if TYPE_CHECKING:
-    from torngas_aio.cache.backends.base import BaseCache
 
 __all__ = ["LOADERS_AT_ONCE", "Attempts", "Loaders"]
 
@@ -67,25 +64,24 @@ class Loaders:
 
 
 class Attempts:
-    """The operations of one computation on *cache*, after a first look at it.
+    """The operations of one computation on a cache, after a first look at it.
 
     Args:
-        made: The finished key of the value.
-        began: When the first look began, by `time.monotonic`; the cache's deadline counts from there.
-        error: Why the first look failed, if it did.
+        label: The cache, as messages name it.
+        loaders: Bounds the loaders while it is down.
+        seconds: How long all operations may take together.
 
     Attributes:
         is_down: The cache does not answer; no further operation is tried.
     """
 
-    __slots__ = ("_cache", "_left", "is_down")
+    __slots__ = ("_label", "_left", "_loaders", "is_down")
 
-    def __init__(self, cache: "BaseCache", made: str, began: float, error: CacheUnavailable | None) -> None:
-        self._cache = cache
-        self._left = cache.deadline - (time.monotonic() - began)
-        self.is_down = cache.is_down_for(made)
-        if error is not None:
-            self.failed(str(error))
+    def __init__(self, label: str, loaders: Loaders, seconds: float, *, is_down: bool = False) -> None:
+        self._label = label
+        self._loaders = loaders
+        self._left = seconds
+        self.is_down = is_down
 
     async def run(self, call: Callable[[], Awaitable[T]], otherwise: T) -> T:
         """Return what *call* returns, *otherwise* when the cache is down or the time is over."""
@@ -98,16 +94,16 @@ class Attempts:
         except CacheUnavailable as exc:
             self.failed(str(exc))
         except TimeoutError:
-            self.failed(f"{self._cache.label}: its answers took more than the deadline together")
+            self.failed(f"{self._label}: its answers took more than the deadline together")
         finally:
             self._left = max(self._left - (time.monotonic() - began), 0.0)
         return otherwise
 
     async def load(self, load: Callable[[], Awaitable[T]]) -> T:
         """Return what the loader returns; with the cache down it needs a place."""
-        return await (self._cache.loaders.run(load) if self.is_down else load())
+        return await (self._loaders.run(load) if self.is_down else load())
 
     def failed(self, reason: str) -> None:
         """Try no further operation: the cache did not answer, for *reason*."""
         self.is_down = True
-        _outages.report(self._cache.label, "Values are computed without the cache: %s", reason)
+        _outages.report(self._label, "Values are computed without the cache: %s", reason)

@@ -111,7 +111,7 @@ class Cached(Generic[P, R]):
             kept, error = None, exc
         if kept is None:
             made = self._made(cache, key)
-            attempts = Attempts(cache, made, began, error)
+            attempts = cache.begin_attempts(made, began, error)
             return await cache.compute_once(made, lambda: self._compute(cache, key, args, kwargs, attempts))
         fresh_until, value = kept
         if fresh_until is not None and self._plan.clock() >= fresh_until - self._plan.ahead:
@@ -167,7 +167,7 @@ class Cached(Generic[P, R]):
     async def _compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts | None = None) -> R:
         """The part of the one who computes: looks once more, under the lock of all processes if asked to."""
         if attempts is None:
-            attempts = Attempts(cache, self._made(cache, key), time.monotonic(), None)
+            attempts = cache.begin_attempts(self._made(cache, key), time.monotonic())
         if not self._plan.lease or not cache.can_swap or attempts.is_down:
             return await self._kept_or_stored(cache, key, args, kwargs, attempts)
         # Not free within the lease: its holder is slow or dead, so compute all the same.

@@ -1,14 +1,14 @@
 """What is wrong with the settings, every fault at once, before the first request.
 
-    check_settings ──► shapes      each value has its type, and no name is a misspelt one
-                   ──► references  aliases and modules that are named exist, roles are filled
-                   ──► paths       dotted paths can be imported
-                   ──► signing     secrets are set and not known to the world
-    cautions       ──► what works, but hardly as meant      deploy_cautions   and what is open to other machines
-    deploy_files   ──► what the unit and the proxy say, against what the server does
+    check_settings ──► shapes.py      each value has its type, and no name is misspelt; kinds.py: checks of one value
+                   ──► references.py  aliases and modules that are named exist, roles are filled
+                   ──► paths.py       dotted paths can be imported
+                   ──► signing.py     secrets are set and not publicly known
+    cautions       ──► what works, but hardly as meant      deployment.py   and what is open to other machines
+    deploy_files.py    what the unit and the proxy say, against what the server does
 
 Each fault is one sentence with the path of the setting, its value and how to mend it. Nothing here imports
-from higher floors: what a dotted path names is only looked at.
+from higher layers: what a dotted path names is only looked at.
 Begin with `check_settings`.
 """
 

@@ -1,10 +1,12 @@
 """The command line: `torngas-aio COMMAND ...`, run in the project's directory.
 
-    startproject  startapp     new files                          registry.py   which commands there are
-    runserver                  serve                              project.py    the project's settings and application
-    routes  pipeline  check    what will run, and what is wrong   output.py     tables
-    ps                         the servers that run
-    shell                      a prompt that knows the project
+    main.py         from the command line to a command      registry.py   which commands there are
+    project.py      the project's settings and application  output.py     tables
+    starting.py     startproject, startapp                  runserver.py  runserver
+    check.py        check: settings, with awaits.py (forgotten awaits) and former_defaults.py (uses of torngas 1.8)
+    routes.py       routes     pipeline.py  pipeline        inspection.py what an application does for a route
+    openapi.py      openapi    ps.py        ps              database.py   db, syncdb
+    shell.py        shell      run.py       run             port/         port, migrate
 
 Other packages add commands under the entry point group `torngas_aio.commands`; see `registry.Command`.
 Begin with `main`.

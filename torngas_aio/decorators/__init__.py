@@ -1,1 +1,5 @@
-"""Decorators for handlers and their methods."""
+"""Decorators for handlers and their methods.
+
+async_execute.py  plain functions, awaited while a thread runs them
+whitelist.py      handlers for listed addresses only
+"""

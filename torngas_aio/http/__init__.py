@@ -9,6 +9,9 @@
       body.py             a request body on its way in            codings.py  chunked, gzip and deflate
       forms.py            a form's arguments and files            spool.py    a body in a temporary file
       target.py           request target and Host, checked alike by every server
+    request.py          the request             request_task.py  the task that answers it
+    proxies.py          the client's address, also behind trusted proxies
+    limits.py           sizes, counts and seconds that a client may use      errors.py  errors of a request's body
     exchange.py         one request's response: framing and back-pressure
       response.py         status lines, Date, header safety
     adapters.py         how a request reaches an application: directly, or through Tornado's delegates

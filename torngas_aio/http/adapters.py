@@ -1,4 +1,4 @@
-"""The two roads from a connection to an application.
+"""The two ways from a connection to an application.
 
     DirectAdapter     application.serve_request(request)                     torngas_aio's own handlers
     DelegateAdapter   start_request ─► headers_received ─► data_received... ─► finish
@@ -8,7 +8,7 @@ Begin with `adapter_for`.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tornado.httputil import (
     HTTPHeaders,
@@ -23,11 +23,8 @@ from tornado.httputil import (
 from torngas_aio.http.base import BodyError, ClientGone, DirectApplication
 from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.http.request import Request
-from torngas_aio.http.server_state import Adapter, logger
+from torngas_aio.http.server_state import Adapter, Connection, logger
 from torngas_aio.utils.text import escape_controls
-
-if TYPE_CHECKING:
-    from torngas_aio.http.protocol import HTTPProtocol
 
 __all__ = ["DelegateAdapter", "DirectAdapter", "adapter_for"]
 
@@ -58,7 +55,7 @@ class DirectAdapter:
     def __init__(self, application: DirectApplication) -> None:
         self.serve: Any = application.serve_request
 
-    def connection_closed(self, protocol: "HTTPProtocol") -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Nothing: the application knows of requests only."""
 
 
@@ -108,9 +105,9 @@ class DelegateAdapter:
             delegate.on_connection_close()
         return not exchange.is_finished
 
-    def connection_closed(self, protocol: "HTTPProtocol") -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Tell the application's side that the connection has ended."""
-        self._delegate.on_close(protocol)
+        self._delegate.on_close(connection)
 
 
 async def _maybe(waiting: Awaitable[None] | None) -> None:

@@ -13,27 +13,64 @@ whoever reads it would take the next answer for a part of this one. Begin with `
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
 
 from torngas_aio.http.base import Successor
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
+from torngas_aio.http.flow_control import FlowControlledProtocol
 from torngas_aio.http.proxies import Peer
 from torngas_aio.http.request_parser import PlainHead
 from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
-from torngas_aio.http.stream import StreamProtocol
+from torngas_aio.http.stream import StreamProtocol, TransportStream
 from torngas_aio.utils.numbers import parse_whole
 from torngas_aio.utils.writing import write_parts
 
-if TYPE_CHECKING:
-    from torngas_aio.http.protocol import HTTPProtocol
-
-__all__ = ["HTTPExchange"]
+__all__ = ["ExchangeConnection", "HTTPExchange"]
 
 _OPEN, _HEADED, _FINISHED = range(3)
 _SWITCHING = 101
 _JOINED_BODY = 64 * 1024  # a longer body is not copied behind its head, but given to the transport beside it
+
+
+class ExchangeConnection(FlowControlledProtocol):
+    """The connection of an exchange, which says what becomes of it after the answer."""
+
+    __slots__ = ()
+
+    def must_close(self, body: IncomingBody | NoBody) -> bool:
+        """Tell whether the connection cannot serve another request after the one with *body*."""
+        raise NotImplementedError
+
+    def end_exchange(self, exchange: "HTTPExchange") -> None:
+        """Go on after *exchange*, which is answered."""
+        raise NotImplementedError
+
+    def abandon(self, exchange: "HTTPExchange") -> None:
+        """Break off the answer of *exchange*: the client must not take what it has for all of it."""
+        raise NotImplementedError
+
+    def send_refusal(self, status: int, reason: str, *, is_head: bool) -> None:
+        """Send the server's own answer, after which the connection is to be closed."""
+        raise NotImplementedError
+
+    def limit_body_time(self, body: IncomingBody, seconds: float) -> None:
+        """Give *body* no more than *seconds* from now."""
+        raise NotImplementedError
+
+    @property
+    def stream(self) -> TransportStream:
+        """The connection as a Tornado stream."""
+        raise NotImplementedError
+
+    def hand_over(self, exchange: "HTTPExchange", successor: Successor) -> None:
+        """Give the transport to *successor*, with everything that was read and not used.
+
+        Raises:
+            StreamClosedError: The client has gone.
+        """
+        raise NotImplementedError
 
 
 class HTTPExchange(HTTPConnection):
@@ -58,7 +95,9 @@ class HTTPExchange(HTTPConnection):
     status = 0
     swept_from = 5.0  # seconds: time limits of so many or more are left to the server's sweep, one second apart
 
-    def __init__(self, protocol: "HTTPProtocol", head: PlainHead, body: IncomingBody | NoBody, context: Peer) -> None:
+    def __init__(
+        self, protocol: ExchangeConnection, head: PlainHead, body: IncomingBody | NoBody, context: Peer
+    ) -> None:
         self._protocol = protocol
         self._head = head
         self.body = body
@@ -134,7 +173,7 @@ class HTTPExchange(HTTPConnection):
             return head if value.lower() == "keep-alive" else f"{head}Connection: {value}\r\n"
         if name == "Transfer-Encoding":
             return head  # the framing is decided here
-        # Date or Server: the handler's own, in place of the door's
+        # Date or Server: the handler's own, in place of the server's
         kept = [line for line in head.split("\r\n") if not line.startswith(f"{name}: ")]
         return "\r\n".join(kept) + f"{name}: {value}\r\n"
 

@@ -46,7 +46,7 @@ def queued_bytes(sock: Any) -> int:
 
 
 class FlowControlledProtocol(asyncio.Protocol):
-    """What `HTTPProtocol` stands on.
+    """A connection's transport, with back-pressure both ways and a deadline for clients that do not read.
 
     Attributes:
         server_state: What it shares with the server's other connections.

@@ -19,10 +19,10 @@ from tornado.iostream import StreamClosedError
 
 from torngas_aio.http.base import BodyError, ClientGone, Successor
 from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
-from torngas_aio.http.exchange import HTTPExchange
-from torngas_aio.http.flow_control import FlowControlledProtocol
+from torngas_aio.http.exchange import ExchangeConnection, HTTPExchange
 from torngas_aio.http.limits import MAX_DRAINED, NEVER
 from torngas_aio.http.request_parser import CHUNKED, PlainHead, Refusal
+from torngas_aio.http.request_task import start_request
 from torngas_aio.http.response import opening
 from torngas_aio.http.server_state import ServerState, logger
 from torngas_aio.http.stream import TransportStream
@@ -49,7 +49,7 @@ _REASONS = {
 }
 
 
-class HTTPProtocol(FlowControlledProtocol):
+class HTTPProtocol(ExchangeConnection):
     """The server's side of one connection."""
 
     __slots__ = (
@@ -199,7 +199,7 @@ class HTTPProtocol(FlowControlledProtocol):
         self._left_to_serve -= 1
         if not self._left_to_serve:
             exchange.keeps_alive = False
-        server_state.start(self, exchange, head)
+        start_request(server_state, self, exchange, head)
 
     def _open_body(self, head: PlainHead) -> IncomingBody:
         limits = self.server_state.limits
@@ -261,7 +261,6 @@ class HTTPProtocol(FlowControlledProtocol):
     # From answers to the next request
 
     def must_close(self, body: IncomingBody | NoBody) -> bool:
-        """Whether the connection cannot serve another request after the one with *body*."""
         if self.server_state.is_stopping and self._at >= len(self._buffer):  # what has been received is still answered
             return True
         if not isinstance(body, IncomingBody) or (body.is_ended and not body.has_failed):
@@ -269,7 +268,6 @@ class HTTPProtocol(FlowControlledProtocol):
         return body.has_failed or body.is_held_back or body.missing > MAX_DRAINED
 
     def end_exchange(self, exchange: HTTPExchange) -> None:
-        """Go on after *exchange*, which is answered."""
         if self._exchange is not exchange:
             return
         self._exchange = None
@@ -310,7 +308,6 @@ class HTTPProtocol(FlowControlledProtocol):
             self._deadline = server_state.idle_until
 
     def abandon(self, exchange: HTTPExchange) -> None:
-        """Break off the answer of *exchange*: the client must not take what it has for all of it."""
         if self._exchange is exchange:
             self._exchange = None
             self.is_gone = True
@@ -323,7 +320,6 @@ class HTTPProtocol(FlowControlledProtocol):
         self._close(lingers=True)
 
     def send_refusal(self, status: int, reason: str, *, is_head: bool) -> None:
-        """Send the server's own answer, after which the connection is to be closed."""
         self.server_state.refused[status] += 1
         logger.info("Refused a request from %s with %d: %s", self.context, status, reason)
         body = f"{status}: {reason}\n".encode()
@@ -394,7 +390,6 @@ class HTTPProtocol(FlowControlledProtocol):
         self._deadline = min(body.window_deadline, body.deadline)
 
     def limit_body_time(self, body: IncomingBody, seconds: float) -> None:
-        """Give *body* no more than *seconds* from now."""
         if body is self._body:
             body.deadline = self._in(seconds)
             self._deadline = min(body.window_deadline, body.deadline)
@@ -413,7 +408,6 @@ class HTTPProtocol(FlowControlledProtocol):
 
     @property
     def stream(self) -> TransportStream:
-        """The connection as a Tornado stream."""
         if self._stream is None:
             self._stream = TransportStream(self.transport)
             if self._state == _GONE:
@@ -421,11 +415,6 @@ class HTTPProtocol(FlowControlledProtocol):
         return self._stream
 
     def hand_over(self, exchange: HTTPExchange, successor: Successor) -> None:
-        """Give the transport to *successor*, with everything that was read and not used.
-
-        Raises:
-            StreamClosedError: The client has gone.
-        """
         if self.is_gone or self._exchange is not exchange:
             raise StreamClosedError
         unread = (b"" if self._body is None else self._body.take_raw()) + self._buffer[self._at :]

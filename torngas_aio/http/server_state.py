@@ -13,25 +13,38 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from torngas_aio.http.base import Successor
-from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.http.limits import NEVER, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request
-from torngas_aio.http.request_parser import HeadParser, PlainHead
+from torngas_aio.http.request_parser import HeadParser
 
-if TYPE_CHECKING:
-    from torngas_aio.http.protocol import HTTPProtocol
-
-__all__ = ["Adapter", "ContextFor", "ServerState", "logger"]
+__all__ = ["Adapter", "Connection", "ContextFor", "ServerState", "logger"]
 
 logger = logging.getLogger("torngas_aio.http")
 
 ContextFor = Callable[[Request], Context]
 """Gives the context in which a request runs."""
+
+
+class Connection(Protocol):
+    """One open HTTP connection, as its server sees it."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being read or answered."""
+
+    def check(self, now: float) -> None:
+        """Act on the deadlines that have passed at *now*, by the loop's clock."""
+
+    def close(self) -> None:
+        """Close once everything has been sent."""
+
+    def cut(self) -> None:
+        """Close at once, whatever is going on."""
 
 
 class Adapter(Protocol):
@@ -41,7 +54,7 @@ class Adapter(Protocol):
         """Return the coroutine that answers one request; it raises nothing but `CancelledError`
         and `KeyboardInterrupt`."""
 
-    def connection_closed(self, protocol: "HTTPProtocol") -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Note that a connection has ended."""
 
 
@@ -73,15 +86,15 @@ class ServerState:
     ) -> None:
         self.loop = loop
         self.adapter = adapter
-        self._serve = adapter.serve
+        self.serve = adapter.serve
         self.limits = limits
         self.context = context
         self.context_for = context_for
         self.proxies = proxies
         self.scheme = scheme
         self.parser = HeadParser(limits)
-        self.arriving: WeakSet[HTTPProtocol] = WeakSet()
-        self.connections: set[HTTPProtocol] = set()
+        self.arriving: WeakSet[Connection] = WeakSet()
+        self.connections: set[Connection] = set()
         self.running: dict[Request, asyncio.Task[None]] = {}
         self.successors: WeakSet[Successor] = WeakSet()
         self.refused: Counter[int] = Counter()
@@ -102,32 +115,13 @@ class ServerState:
         self.idle_until = self.soon + self._idle_seconds
         return now
 
-    def start(self, protocol: "HTTPProtocol", exchange: HTTPExchange, head: PlainHead) -> None:
-        """Start answering a request, in a task and a context of its own."""
-        request = Request((head.method, head.target, head.version), head.raw, exchange, protocol)
-        if exchange.body.unpacks:
-            request.note_unpacking()
-        context = self.context.copy() if self.context_for is None else self.context_for(request)
-        self.running[request] = self.loop.create_task(self._answer(request, exchange), context=context)
+    def forget(self, request: Request) -> None:
+        """Forget the task of *request*, which has ended."""
+        self.running.pop(request, None)
+        if self._idle is not None:
+            self._notice_rest()
 
-    async def _answer(self, request: Request, exchange: HTTPExchange) -> None:
-        try:
-            await self._serve(request)
-        except (asyncio.CancelledError, GeneratorExit):
-            exchange.abort()
-            raise
-        except KeyboardInterrupt:
-            exchange.refuse(500, "The application failed.")
-            raise
-        except BaseException:  # a boundary: an application's error must not reach the loop
-            logger.exception("The application failed to answer a request.")
-            exchange.refuse(500, "The application failed.")
-        finally:
-            self.running.pop(request, None)
-            if self._idle is not None:
-                self._notice_rest()
-
-    def add(self, connection: "HTTPProtocol") -> None:
+    def add(self, connection: Connection) -> None:
         """Take *connection* under watch."""
         self.arriving.discard(connection)
         self.connections.add(connection)
@@ -135,7 +129,7 @@ class ServerState:
             self._look_at_clock()
             self._timer = self.loop.call_later(self.tick, self._sweep)
 
-    def remove(self, connection: "HTTPProtocol") -> None:
+    def remove(self, connection: Connection) -> None:
         """Forget *connection*, which has ended or left HTTP."""
         self.connections.discard(connection)
         self._notice_rest()

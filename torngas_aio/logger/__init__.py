@@ -9,6 +9,7 @@
     setup.py        LOGGING and --log_*    background.py  the buffer and its thread
     formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes, and when it is rotated
     requestid.py    one id a request       outages.py     one line a second for what is down
+    client.py       torngas 1.8's place of `SysLogger`
 
 Begin with `init_logging`.
 """

@@ -1,4 +1,10 @@
-"""The middlewares that settings name, and the base class for your own."""
+"""The middlewares that settings name, and the base class for your own.
+
+base.py       the base class: every hook         session.py    the visitor's session
+dbalchemy.py  transactions and reads of a request   signal.py  signals of each stage
+accesslog.py  one line a request                 cors.py       CORS
+security.py   response headers, allowed hosts
+"""
 
 from torngas_aio._former_names import former_names
 from torngas_aio.middleware.base import BaseMiddleware

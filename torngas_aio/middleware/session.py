@@ -21,7 +21,7 @@ from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.request import Request
 from torngas_aio.middleware.base import BaseMiddleware
 from torngas_aio.session.registry import session_store
-from torngas_aio.session.session import Session
+from torngas_aio.session.state import SessionState
 from torngas_aio.session.store import SessionStore
 
 if TYPE_CHECKING:
@@ -51,16 +51,13 @@ class SessionMiddleware(BaseMiddleware):
         request = handler.request
         cookies = store.cookies_of(_cookie_header(request))
         address, on_change = request.remote_ip or "", partial(_register, handler, store)
-        if cookies:
-            try:
-                session = await store.open(cookies, address, on_change)
-            except CacheUnavailable as exc:
-                if not isinstance(handler, BaseHandler):  # Tornado's own cannot raise when `session` is used
-                    raise
-                handler._session_error = exc
-                return
-        else:
-            session = Session(store, address, on_change)
+        try:
+            session = await store.open(cookies, address, on_change) if cookies else store.begin(address, on_change)
+        except CacheUnavailable as exc:
+            if not isinstance(handler, BaseHandler):  # Tornado's own cannot raise when `session` is used
+                raise
+            handler._session_error = exc
+            return
         handler.session = session
         handler.set_expire = session.set_expire
 
@@ -71,35 +68,35 @@ def _cookie_header(request: HTTPServerRequest) -> str:
     return "; ".join(request.headers.get_list("Cookie"))
 
 
-def _register(handler: Any, store: SessionStore, session: Session) -> None:
+def _register(handler: Any, store: SessionStore, state: SessionState) -> None:
     """Have the session saved with the response; its first change calls this."""
     if handler._headers_written:
-        session._is_settled = True
-        _register_late(handler, session)
+        state.is_settled = True
+        _register_late(handler, state)
     else:
-        settle = partial(_settle, store, session)
-        scope_of(handler.request).add(_KEY, session, order=ORDER_SESSION, settle=settle)
+        settle = partial(_settle, store, state)
+        scope_of(handler.request).add(_KEY, state, order=ORDER_SESSION, settle=settle)
 
 
-def _register_late(handler: Any, session: Session) -> None:
-    """Have somebody told if the session is not saved again; its first change after the response calls this."""
-    scope_of(handler.request).add(_KEY, session, order=ORDER_SESSION, close=partial(_look_back, session))
+def _register_late(handler: Any, state: SessionState) -> None:
+    """Have a warning logged if the session is not saved again; its first change after the response calls this."""
+    scope_of(handler.request).add(_KEY, state, order=ORDER_SESSION, close=partial(_look_back, state))
 
 
-async def _settle(store: SessionStore, session: Session, outcome: Outcome) -> None:
+async def _settle(store: SessionStore, state: SessionState, outcome: Outcome) -> None:
     if outcome.handler.get_status() >= 500:
-        session._keep_endings_only()
-    session._is_settled = True
-    session._on_change = partial(_register_late, outcome.handler)
+        state.keep_endings_only()
+    state.is_settled = True
+    state.on_change = partial(_register_late, outcome.handler)
     try:
-        await session.save()
+        await store.save(state)
     except CacheUnavailable:
-        ended = store.end_cookie(session)
+        ended = store.end_cookie(state)
         if ended is not None:  # a logout that the store does not know of: at least this browser forgets it
             take_back = partial(_take_back, ended)
-            scope_of(outcome.handler.request).add(_KEY, session, order=ORDER_SESSION, settle=take_back)
+            scope_of(outcome.handler.request).add(_KEY, state, order=ORDER_SESSION, settle=take_back)
         raise
-    line = store.set_cookie(session)
+    line = store.set_cookie(state)
     if line is not None:
         outcome.handler.add_header("Set-Cookie", line)
 
@@ -108,8 +105,8 @@ async def _take_back(line: str, outcome: Outcome) -> None:
     outcome.handler.add_header("Set-Cookie", line)
 
 
-async def _look_back(session: Session) -> None:
-    if session.is_changed:
+async def _look_back(state: SessionState) -> None:
+    if state.is_changed:
         logger.warning(
             "A session was changed after its response had left, and was not saved. "
             "Call `await session.save()` after such changes."

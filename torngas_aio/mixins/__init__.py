@@ -1,4 +1,7 @@
-"""Mix-ins for handlers."""
+"""Mix-ins for handlers.
+
+flash_message.py  messages that the next page shows
+"""
 
 from torngas_aio._former_names import former_names
 from torngas_aio.mixins.flash_message import FlashMessageMixIn

@@ -6,9 +6,9 @@
 Hooks are found and checked once, when the application is built, and kept in flat tuples of bound coroutine
 functions, one set of tuples a route; a request only walks them. A stage without hooks is an empty tuple.
 
-    Pipeline       the application's: call, init and shutdown hooks, and the compiled stages of each route
-    RouteStages    what runs for one route: request, render, response, endcall, exception
-    PipelineRun    one request's walk: what was cleared, which response hooks have run
+    hooks.py     Hook: one method of a middleware or module, found and checked
+    compiled.py  Pipeline: call, init and shutdown hooks; RouteStages: what runs for one route
+    run.py       PipelineRun: one request's walk: what was cleared, which response hooks have run
 
 Begin with `Pipeline`.
 """

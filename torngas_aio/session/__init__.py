@@ -6,6 +6,12 @@
 
 In handlers the session is `self.session`, given by `torngas_aio.middleware.session.SessionMiddleware`.
 Begin with `torngas_aio.session.session.Session`.
+
+    session.py  the dict that handlers use        state.py         what the store knows of it, and its changes
+    store.py    open, save, revoke                registry.py      the store of the settings
+    config.py   SESSION, checked                  token.py         the cookie: a signed id
+    changes.py  a record, and changes to one      write_queue.py   changes of many requests, merged
+    users.py    the sessions of each user         record_store.py  records in a cache's store
 """
 
 from torngas_aio.session.config import SessionConfig

@@ -20,6 +20,7 @@ from torngas_aio.session.changes import Changes, Record
 from torngas_aio.session.config import SessionConfig
 from torngas_aio.session.record_store import open_record_store
 from torngas_aio.session.session import Session
+from torngas_aio.session.state import SessionState
 from torngas_aio.session.token import SessionCookie, Token, TokenSigner
 from torngas_aio.session.users import UserIndex
 from torngas_aio.session.write_queue import WriteQueue
@@ -53,10 +54,10 @@ class SessionStore:
         self._writers = WriteQueue(self._record_store, config.serializer, config.max_bytes)
         self._users = UserIndex(self._record_store)
         self._cookie = SessionCookie(config)
-        self._office = TokenSigner(config.secret_key, config.session_version)
+        self._signer = TokenSigner(config.secret_key, config.session_version)
 
     async def open(
-        self, cookies: Iterable[str], address: str = "", on_change: Callable[[Session], None] | None = None
+        self, cookies: Iterable[str], address: str = "", on_change: Callable[[SessionState], None] | None = None
     ) -> Session:
         """Return the session that one of *cookies* names, else an empty one; its life is extended.
 
@@ -71,54 +72,59 @@ class SessionStore:
         Raises:
             CacheUnavailable: The store does not answer and SESSION['when_unavailable'] is 'fail'.
         """
-        session = Session(self, address, on_change)
+        session = self.begin(address, on_change)
         tokens = self._tokens(cookies)
         if not tokens:
             return session
-        session._token = tokens[0]
+        state = session.state
+        state.token = tokens[0]
         try:
             if len(tokens) > 1:
-                session._token = await self._first_alive(tokens, address)
-            await self._load(session, session._token)
+                state.token = await self._first_alive(tokens, address)
+            await self._load(state, state.token)
         except CacheUnavailable as exc:
             if self.config.fails_when_down:
                 raise
-            session._error = exc
+            state.error = exc
             _outages.report(self._record_store.label, "Requests go on with empty sessions: %s", exc)
         return session
 
-    async def save(self, session: Session) -> None:
-        """Write what *session* has to write; see `Session.save`."""
-        if session._error is not None:
-            if session._is_unkept:
-                raise CacheUnavailable(f"The session could not be changed: {session._error}") from session._error
+    def begin(self, address: str = "", on_change: Callable[[SessionState], None] | None = None) -> Session:
+        """Return an empty session, for a visitor without the cookie; as `open`, without asking the store."""
+        return Session(SessionState(self.config.serializer, address, on_change), self.save)
+
+    async def save(self, state: SessionState) -> None:
+        """Write what *state* has to write; see `Session.save`."""
+        if state.error is not None:
+            if state.is_unkept:
+                raise CacheUnavailable(f"The session could not be changed: {state.error}") from state.error
             return
-        if session._saving is None:
-            session._saving = asyncio.Lock()
-        async with session._saving:
-            await self._save(session)
+        if state.saving is None:
+            state.saving = asyncio.Lock()
+        async with state.saving:
+            await self._save(state)
 
     def cookies_of(self, header: str) -> list[str]:
         """Return what `open` takes from *header*, a request's Cookie header."""
         return self._cookie.find(header)
 
-    def set_cookie(self, session: Session) -> str | None:
-        """Return the Set-Cookie header that the response to *session*'s request needs, None for none."""
-        record, token, session_id = session._record, session._token, session._session_id
+    def set_cookie(self, state: SessionState) -> str | None:
+        """Return the Set-Cookie header that the response to the session's request needs, None for none."""
+        record, token, session_id = state.record, state.token, state.session_id
         if record is None or session_id is None:
-            return self.end_cookie(session)
+            return self.end_cookie(state)
         now = int(self.clock())
         is_same = token is not None and token.session_id == session_id and token.life == record.life
         if token is not None and is_same and not self._is_ageing(token, now):
             return None
         return self._cookie.line(
-            self._office.write(Token(session_id, record.life, now if record.life else 0)), record.life
+            self._signer.write(Token(session_id, record.life, now if record.life else 0)), record.life
         )
 
-    def end_cookie(self, session: Session) -> str | None:
-        """Return the Set-Cookie header that takes the cookie of *session* back, None unless `expired` was called."""
+    def end_cookie(self, state: SessionState) -> str | None:
+        """Return the Set-Cookie header that takes the cookie of the session back, None unless `expired` was called."""
         # A cookie that merely leads nowhere stays: a newer one may be on its way in another response.
-        return self._cookie.taken_back if session._token is not None and session._was_ended else None
+        return self._cookie.taken_back if state.token is not None and state.was_ended else None
 
     async def revoke(self, session_id: str) -> None:
         """End the session *session_id* wherever it is in use; requests that are under way cannot bring it back."""
@@ -156,7 +162,7 @@ class SessionStore:
         """Return what the first validly signed of *cookies* say, one of each session."""
         found: dict[str, Token] = {}
         for cookie in cookies:
-            token = self._office.read(cookie)
+            token = self._signer.read(cookie)
             if token is not None:
                 found.setdefault(token.session_id, token)
                 if len(found) == _COOKIES_LOOKED_AT:
@@ -173,21 +179,21 @@ class SessionStore:
                 return token
         return tokens[0]
 
-    async def _load(self, session: Session, token: Token) -> None:
+    async def _load(self, state: SessionState, token: Token) -> None:
         key = self._record_store.session_key(token.session_id)
         life = token.life or Record(0, 0).idle_seconds
         seen = await self._record_store.read(key, life)
         record = None if seen is None else Record.load(seen.data, self.config.serializer)
         if seen is None or record is None:
             return
-        if not self._is_valid(record, session._address):
+        if not self._is_valid(record, state.address):
             await self._record_store.delete(key)
             return
         if record.life != token.life:  # the answer that brought the newer cookie was lost
             await self._record_store.touch(key, record.idle_seconds)
-        session._adopt(token, seen, record)
+        state.adopt(token, seen, record)
         if self._is_ageing(token, self.clock()):
-            session._changed()
+            state.note_change()
 
     def _is_ageing(self, token: Token, now: float) -> bool:
         return bool(token.life) and now - token.issued >= token.life * _RENEWED_AFTER
@@ -200,66 +206,64 @@ class SessionStore:
 
     # Saving
 
-    async def _save(self, session: Session) -> None:
-        session._find_changed()
-        while session._ended:
-            await self._end(*session._ended[-1])
-            session._ended.pop()
-        if not (session._old_id or session._changes) or (
-            session._record is None and not session._changes.is_worth_keeping
-        ):
+    async def _save(self, state: SessionState) -> None:
+        state.find_changed()
+        while state.ended:
+            await self._end(*state.ended[-1])
+            state.ended.pop()
+        if not (state.old_id or state.changes) or (state.record is None and not state.changes.is_worth_keeping):
             return
-        changes = session._take_changes()
+        changes = state.take_changes()
         try:
-            if session._record is None:
-                await self._create(session, changes)
-            elif session._old_id is not None:
-                await self._rotate(session, session._record, session._old_id, changes)
+            if state.record is None:
+                await self._create(state, changes)
+            elif state.old_id is not None:
+                await self._rotate(state, state.record, state.old_id, changes)
             else:
-                await self._update(session, session._record, changes)
+                await self._update(state, state.record, changes)
         except BaseException:
-            session._give_back(changes)
+            state.give_back(changes)
             raise
 
-    async def _create(self, session: Session, changes: Changes) -> None:
-        record = self._fresh(session, changes)
-        assert session._session_id is not None
-        await self._insert(session._session_id, record)
-        session._record = record
+    async def _create(self, state: SessionState, changes: Changes) -> None:
+        record = self._fresh(state, changes)
+        assert state.session_id is not None
+        await self._insert(state.session_id, record)
+        state.record = record
 
-    async def _update(self, session: Session, record: Record, changes: Changes) -> None:
-        session_id, user = session._session_id, changes.user
+    async def _update(self, state: SessionState, record: Record, changes: Changes) -> None:
+        session_id, user = state.session_id, changes.user
         assert session_id is not None
         if user:
             await self._users.add(user, session_id)
-        former, seen, session._seen = record.user, session._seen, None
+        former, seen, state.seen = record.user, state.seen, None
         is_kept = await self._writers.write(self._record_store.session_key(session_id), seen, changes, record)
         if is_kept and user:
             is_kept = await self._is_still_noted(user, session_id)
         if not is_kept:
-            self._lose(session)
+            self._lose(state)
             return
         if user is not None and former and former != user:
             await self._users.remove(former, session_id)
         self._note(record, changes)
 
-    async def _rotate(self, session: Session, record: Record, old_id: str, changes: Changes) -> None:
+    async def _rotate(self, state: SessionState, record: Record, old_id: str, changes: Changes) -> None:
         """Give the session its new id: the new record first, then the old one is marked as renewed, if unchanged.
 
         Cut off in between, the old id still holds what it held: nothing of this request. Another login of the
         same session, under way at the same time, finds the data under the old id and gets an id of its own.
         """
-        new_id, old_key = session._session_id, self._record_store.session_key(old_id)
+        new_id, old_key = state.session_id, self._record_store.session_key(old_id)
         assert new_id is not None
-        seen = session._seen if session._seen is not None else await self._record_store.read(old_key)
-        session._seen = None
+        seen = state.seen if state.seen is not None else await self._record_store.read(old_key)
+        state.seen = None
         is_moved = False
         while not is_moved:
             found = None if seen is None else Record.load(seen.data, self.config.serializer)
             renewed = None if found is None else found.dump_renewed(self.config.serializer, int(self.clock()))
-            moved = self._moved(session, found or self._renewed(seen), changes)
+            moved = self._moved(state, found or self._renewed(seen), changes)
             if moved is None:
-                self._lose(session)
+                self._lose(state)
                 return
             await self._insert(new_id, moved)
             if renewed is not None and seen is not None:
@@ -271,7 +275,7 @@ class SessionStore:
             if not is_moved:  # another request was faster: take its changes along
                 await self._record_store.delete(self._record_store.session_key(new_id))
                 seen = now
-        session._old_id = None
+        state.old_id = None
         self._note(record, changes)
 
     def _renewed(self, seen: Versioned | None) -> Record | None:
@@ -279,10 +283,10 @@ class SessionStore:
         record = None if seen is None else Record.load_renewed(seen.data, self.config.serializer)
         return record if record is not None and self.clock() - record.began < _RENEWED_SECONDS else None
 
-    def _moved(self, session: Session, record: Record | None, changes: Changes) -> Record | None:
+    def _moved(self, state: SessionState, record: Record | None, changes: Changes) -> Record | None:
         """The record under the new id; of a session that has gone meanwhile, only what this request put."""
         if record is None:
-            return self._fresh(session, changes) if changes.is_worth_keeping else None
+            return self._fresh(state, changes) if changes.is_worth_keeping else None
         changes.apply(record)
         record.began = int(self.clock())
         return record
@@ -310,14 +314,14 @@ class SessionStore:
         if user:
             await self._users.remove(user, session_id)
 
-    def _fresh(self, session: Session, changes: Changes) -> Record:
-        record = Record(int(self.clock()), int(self.config.expires), session._address)
+    def _fresh(self, state: SessionState, changes: Changes) -> Record:
+        record = Record(int(self.clock()), int(self.config.expires), state.address)
         changes.apply(record)
         return record
 
-    def _lose(self, session: Session) -> None:
+    def _lose(self, state: SessionState) -> None:
         logger.warning("A session ended while a request was changing it; the changes were dropped.")
-        session._forget()
+        state.forget()
 
     def _note(self, record: Record, changes: Changes) -> None:
         if changes.life is not None:

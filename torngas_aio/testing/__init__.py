@@ -1,5 +1,8 @@
 """Tests of an application: over a real socket, in the test's own loop. Begin with `TestClient`.
 
+    client.py  HTTP and WebSocket from a test     server.py    the application under test, on a free port
+    plugin.py  the pytest plugin                  fixtures.py  its fixtures
+
 Needs the extra `testing` (httpx2, pytest, pytest-asyncio).
 """
 

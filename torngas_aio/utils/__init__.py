@@ -6,6 +6,11 @@
     numbers.py     numbers in text from outside, parsed strictly
     bounded.py     a cache whose keys clients choose
     hosts.py       host patterns: which host names a setting means
+    addresses.py   IP addresses and networks
+    environment.py settings from environment variables
+    timing.py      sleep
+    tokens.py      names of methods, headers and parameters
+    writing.py     several parts to a transport in one call
     redirects.py   is_safe_redirect  safe_redirect_target
     request.py     request_context
 

@@ -3,11 +3,14 @@
     options ─► settings ─► apps' URLs ─► Application ─► sockets ─► loop
     Server.parse_command   load_urls     load_application  load_httpserver  start
 
-    serving.py    open the application, accept, and on a signal: stop, finish, close
-    single.py     one process: SIGHUP, systemd               reloading.py  DEBUG: files that change, trial starts
-    runner.py     the loop, and an end of it that waits for nothing without a limit
-    doors.py      which HTTP server, behind one contract     listeners.py, sockets.py   where to listen, TLS
-    options.py    the command line                           banner.py    what is said at the start
+    main.py        `run`: a whole server program          server.py     `Server`: its steps, one method each
+    options.py     the command line                       building.py   from settings to an application
+    validation.py  faults that services find in their settings
+    listeners.py, sockets.py   where to listen, TLS       backends.py   which HTTP server, behind one contract
+    serving.py     open the application, accept, and on a signal: stop, finish, close
+    single.py      one process: SIGHUP, systemd           runner.py     the loop, with bounded waits at its end
+    reloading.py   DEBUG: files that change               handover.py   sessions in memory, kept over a reload
+    banner.py      what is printed at the start
 
 Begin with `run`, or with `Server` for a say in the steps.
 """

@@ -50,7 +50,7 @@ class Visitor:
 
     async def close(self, session: Session) -> None:
         await session.save()
-        line = self.store.set_cookie(session)
+        line = self.store.set_cookie(session.state)
         if line is not None:
             morsel = SimpleCookie(line)[self.store.config.session_name]
             self.max_age = morsel["max-age"]

@@ -311,7 +311,7 @@ class BaseCache(Store):
             value, error = MISSING, exc
         if value is not MISSING:
             return value
-        attempts = Attempts(self, made, began, error)
+        attempts = self.begin_attempts(made, began, error)
 
         async def load() -> Any:
             again = await attempts.run(lambda: self.get(key, MISSING, version), MISSING)  # another flight's, maybe
@@ -323,6 +323,20 @@ class BaseCache(Store):
             return await attempts.run(lambda: self.get(key, fresh, version), fresh)
 
         return await self._flights.run(made, load)
+
+    def begin_attempts(self, made: str, began: float, error: CacheUnavailable | None = None) -> Attempts:
+        """Return the further operations of a computation whose first look at the cache found no value.
+
+        Args:
+            made: The finished key of the value.
+            began: When the first look began, by `time.monotonic`; the deadline counts from there.
+            error: Why the first look failed, if it did.
+        """
+        seconds = self.deadline - (time.monotonic() - began)
+        attempts = Attempts(self.label, self.loaders, seconds, is_down=self.is_down_for(made))
+        if error is not None:
+            attempts.failed(str(error))
+        return attempts
 
     def is_down_for(self, made: str) -> bool:
         """Tell whether the server of the finished key *made* is known to be down, though reading it is a miss."""

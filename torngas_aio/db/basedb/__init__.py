@@ -1,4 +1,4 @@
-"""The small database layer, in the manner of web.py's: SQL with bound values, rows as objects, no models.
+"""The small database layer: SQL with bound values, rows as objects, no models.
 
     sql.py             SQLQuery SQLParam SQLLiteral sqlquote sqllist sqlors sqlwhere   ┐
     interpolation.py   reparam: $name in text                                          ├ no I/O

@@ -1,11 +1,16 @@
 """The ORM layer: SQLAlchemy's asyncio with reads from slaves and writes to the master.
 
-    specs > drivers             what the settings say
-    engines > pool, dialects    one engine a server, a fair pool, lost connections noticed
-    routing > statements        which server answers
-    lag > positions             which replicas have fallen behind
-    session, registry           one session a request and connection name
-    model > query > pagination  what users write; cursors: what a client may say of a page
+    specs.py           the settings, checked            drivers.py      which driver serves a connection
+    engines.py         one engine for each server       pool.py         its connections
+    dialects.py        lost connections, deadlines      keepalive.py    pings of idle connections
+    routing.py         which server answers             classification.py  whether a statement reads or writes
+    lag.py             how far each replica is behind   positions.py    a server's place in the history of changes
+    stickiness.py      reads that follow own writes
+    db_session.py      `DbSession`                      registry.py     the session of a request or a block
+    connector.py       sessions by name, for scripts    after_commit.py what waits for a commit
+    model.py           `Model`                          query.py        `Model.Q`
+    lookup.py          one object by its key            pagination.py   pages; cursors.py: their positions as text
+    migrations.py      Alembic                          migration_scripts/  what Alembic runs
 
 Begin with `Model` and `session_scope`.
 """

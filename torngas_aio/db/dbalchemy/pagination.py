@@ -6,12 +6,13 @@
 Begin with `Pagination`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from sqlalchemy import Select, and_, func, inspect, or_, select
+from sqlalchemy import Dialect, Select, and_, func, inspect, or_, select
 from sqlalchemy.exc import StatementError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
@@ -20,16 +21,25 @@ from torngas_aio.db.dbalchemy.cursors import is_checked, read_cursor, write_curs
 from torngas_aio.exception import ArgumentError, InvalidCursor
 from torngas_aio.utils.numbers import parse_whole
 
-if TYPE_CHECKING:
-    from torngas_aio.db.dbalchemy.db_session import DbSession
-    from torngas_aio.db.dbalchemy.query import Query
-
 __all__ = ["KeysetPage", "Pagination", "count_of", "keyset_page", "page_of"]
 
 T = TypeVar("T")
 
 EMPTY_PAGE: Any = object()
 """Stands for the page itself, which has no items."""
+
+
+class PagedQuery(Protocol[T]):
+    """What a page asks of its query; see `Query`."""
+
+    statement: Select[Any]
+
+    def __await__(self) -> Generator[Any, None, list[T]]: ...
+    def filter(self, *criteria: Any) -> Self: ...
+    def order_by(self, *clauses: Any) -> Self: ...
+    def limit(self, count: int | None) -> Self: ...
+    def offset(self, count: int | None) -> Self: ...
+    async def count(self) -> int: ...
 
 
 class Pagination(Generic[T]):
@@ -44,7 +54,7 @@ class Pagination(Generic[T]):
 
     __slots__ = ("_query", "items", "page", "per_page", "total")
 
-    def __init__(self, query: "Query[T]", page: int, per_page: int, total: int, items: Sequence[T]) -> None:
+    def __init__(self, query: PagedQuery[T], page: int, per_page: int, total: int, items: Sequence[T]) -> None:
         self._query = query
         self.page = page
         self.per_page = per_page
@@ -138,7 +148,7 @@ class KeysetPage(Generic[T]):
         return iter(self.items)
 
 
-async def count_of(session: "DbSession", statement: Select[Any]) -> int:
+async def count_of(session: AsyncSession, statement: Select[Any]) -> int:
     """Return how many rows *statement* has."""
     inner = statement.order_by(None)
     if parts_of(inner) <= {"join"}:  # PERF: no derived table: MySQL counts an index instead of copying the rows
@@ -149,7 +159,7 @@ async def count_of(session: "DbSession", statement: Select[Any]) -> int:
     return int(await session.scalar(counting.execution_options(**options)) or 0)
 
 
-async def page_of(query: "Query[T]", page: Any, per_page: int, default: Any = None) -> Any:
+async def page_of(query: PagedQuery[T], page: Any, per_page: int, default: Any = None) -> Any:
     """Return page number *page*; see `Query.paginate`."""
     number, size = _number(page), _size(per_page)
     total = await query.count()
@@ -185,16 +195,17 @@ class _Key:
     is_descending: bool
 
 
-async def keyset_page(query: "Query[T]", after: str | None, per_page: int) -> KeysetPage[T]:
-    """Return the rows after the cursor *after*; see `Query.paginate_after`."""
+async def keyset_page(
+    query: PagedQuery[T], model: Any, dialect_of: Callable[[], Dialect], after: str | None, per_page: int
+) -> KeysetPage[T]:
+    """Return the rows of *model* after the cursor *after*; see `Query.paginate_after`."""
     size = _size(per_page)
-    model = query._model("paginate_after")
     keys = _keys(model, query.statement)
     wanted = query.order_by(None).order_by(*(k.attribute.desc() if k.is_descending else k.attribute for k in keys))
     types = [key.attribute.type for key in keys]
     is_trusted = True
     if after is not None:
-        dialect = query._session().sync_session.cluster.master.sync_engine.dialect
+        dialect = dialect_of()
         values = read_cursor(after, types, dialect)
         is_trusted = all(is_checked(each, dialect) for each in types)
         wanted = wanted.filter(_follows(keys, values))

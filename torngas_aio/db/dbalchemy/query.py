@@ -8,20 +8,19 @@ Each call returns a new query; the one it was called on stays as it was. Begin w
 """
 
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
+from typing import Any, Generic, NoReturn, Self, TypeVar, cast
 
-from sqlalchemy import Select, delete, inspect, select, tuple_, union, union_all, update
+from sqlalchemy import Dialect, Select, delete, inspect, select, tuple_, union, union_all, update
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
 
 from torngas_aio._compat.sqlalchemy import options_of, parts_of
 from torngas_aio._unawaited import Operation
 from torngas_aio.db.dbalchemy.pagination import KeysetPage, count_of, keyset_page, page_of
+from torngas_aio.db.dbalchemy.routing import RoutedSession
 from torngas_aio.exception import ArgumentError
-
-if TYPE_CHECKING:
-    from torngas_aio.db.dbalchemy.db_session import DbSession
 
 __all__ = ["Query"]
 
@@ -44,7 +43,7 @@ class Query(Generic[T]):
     __slots__ = ("_entities", "_session", "statement")
 
     def __init__(
-        self, entities: tuple[Any, ...], session: "Callable[[], DbSession]", statement: Select[Any] | None = None
+        self, entities: tuple[Any, ...], session: Callable[[], AsyncSession], statement: Select[Any] | None = None
     ) -> None:
         self._entities = entities
         self._session = session
@@ -268,7 +267,7 @@ class Query(Generic[T]):
         Raises:
             InvalidCursor: The cursor is none of this query's; a request that does not catch it is answered 400.
         """
-        return await keyset_page(self, after, per_page)
+        return await keyset_page(self, self._model("paginate_after"), self._dialect, after, per_page)
 
     # -------------------------------------------------------------- what is not awaited
 
@@ -326,6 +325,10 @@ class Query(Generic[T]):
         statement = self._copy_options(statement).execution_options(synchronize_session=synchronize_session)
         result = cast("CursorResult[Any]", await self._session().execute(statement))
         return result.rowcount
+
+    def _dialect(self) -> Dialect:
+        session = cast(RoutedSession, self._session().sync_session)
+        return session.cluster.master.sync_engine.dialect
 
     def _model(self, verb: str) -> Any:
         if not self._is_single_entity:

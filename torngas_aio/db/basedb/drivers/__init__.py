@@ -1,5 +1,8 @@
 """How each database is spoken to: one driver a file, behind the contract of `base.py`.
 
+    base.py      the contract    mysql.py   aiomysql
+    postgres.py  asyncpg         sqlite.py  aiosqlite
+
 Begin with `make_driver`.
 """
 

@@ -1,1 +1,1 @@
-"""What Alembic runs for every connection name; a project holds only its versions, in `migrations/<name>/`."""
+"""Alembic's environment, env.py, for every connection name; a project holds only its versions."""
