@@ -4,12 +4,17 @@
 <!-- commands -->      every built-in command of `torngas_aio.cli.registry`, with its options
 <!-- benchmarks -->    benchmarks/README.md
 <!-- changelog -->     CHANGELOG.md
+<!-- packages -->      every package that exports names, with a page for each in reference/api/
 """
 
 import argparse
 import ast
+import importlib
+import inspect
+import pkgutil
+import socket
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +62,67 @@ GUIDES = {
 """Pages of docs/guide and the settings that they explain; guide/settings.md is that of the others."""
 
 
+PUBLIC_MODULES = (
+    "torngas_aio.application",
+    "torngas_aio.exception",
+    "torngas_aio.urlhelper",
+    "torngas_aio.cache.backends.base",
+    "torngas_aio.middleware.accesslog",
+    "torngas_aio.middleware.cors",
+    "torngas_aio.middleware.dbalchemy",
+    "torngas_aio.middleware.security",
+    "torngas_aio.middleware.session",
+    "torngas_aio.httpmodule.httpmodule",
+    "torngas_aio.httpmodule.ratelimit",
+    "torngas_aio.decorators.async_execute",
+    "torngas_aio.decorators.whitelist",
+    "torngas_aio.http.server",
+)
+"""Modules that users name or import from beside the packages."""
+
+
+INVENTORIES = (
+    "https://docs.python.org/3/objects.inv",
+    "https://www.tornadoweb.org/en/stable/objects.inv",
+    "https://docs.sqlalchemy.org/en/20/objects.inv",
+)
+"""Where names of Python and of the libraries are linked to; a build without the network leaves them plain."""
+
+
+def on_config(config: Any) -> Any:
+    """Put the pages of the packages into the navigation; called by MkDocs first."""
+    reference = next(entry["Reference"] for entry in config.nav if "Reference" in entry)
+    reference.append({"Packages": [{name: f"reference/api/{name}.md"} for name in public_packages()]})
+    if _is_online():
+        handler = config.plugins["mkdocstrings"].config["handlers"]["python"]
+        handler["inventories"] = list(INVENTORIES)
+    return config
+
+
+def _is_online() -> bool:
+    try:
+        socket.create_connection(("docs.python.org", 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def on_files(files: Any, *, config: Any) -> Any:
+    """Add the page of each package; called by MkDocs when it has read the folder."""
+    from mkdocs.structure.files import File
+
+    for package in public_packages():
+        page = File.generated(config, f"reference/api/{package}.md", content=package_page(package))
+        page.edit_uri = None
+        files.append(page)
+    return files
+
+
+def on_post_page(output: str, *, page: Any, **_: Any) -> str:
+    """Name the language of a page; called by MkDocs for each page that is made."""
+    return output.replace('<html lang="en"', '<html lang="zh"', 1) if page.url.startswith("zh/") else output
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in what a page asks for; called by MkDocs for each page."""
     if "<!-- settings -->" in markdown:
@@ -67,10 +133,81 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         results = ROOT / "benchmarks" / "README.md"
         text = results.read_text(encoding="utf-8").partition("\n")[2] if results.exists() else NOT_MEASURED
         markdown = markdown.replace("<!-- benchmarks -->", text)
+    if "<!-- packages -->" in markdown:
+        markdown = markdown.replace("<!-- packages -->", package_list())
     if "<!-- changelog -->" in markdown:
         text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("\n")[2]
         markdown = markdown.replace("<!-- changelog -->", text)
     return markdown
+
+
+def public_packages() -> list[str]:
+    """Return the packages and modules that users import from: those with names in `__all__`."""
+    import torngas_aio
+
+    found = (each.name for each in pkgutil.walk_packages(torngas_aio.__path__, "torngas_aio.") if each.ispkg)
+    return [name for name in ["torngas_aio", *found, *PUBLIC_MODULES] if exported(name)]
+
+
+def exported(package: str) -> list[str]:
+    """Return the names that *package* exports."""
+    return list(getattr(importlib.import_module(package), "__all__", ()))
+
+
+def package_list() -> str:
+    """Return the public packages as Markdown: a link, what it is for, and its names."""
+    parts: list[str] = []
+    for package in public_packages():
+        names = ", ".join(f"`{name}`" for name in exported(package))
+        parts.append(
+            f"[`{package}`](api/{package}.md)\n:   {_first_line(importlib.import_module(package))}\n\n    {names}\n"
+        )
+    return "\n".join(parts)
+
+
+def package_page(package: str) -> str:
+    """Return the page of *package*: for each exported name what mkdocstrings reads from its source."""
+    module = importlib.import_module(package)
+    parts = [f"# {package}\n", f"{_first_line(module)}\n"]
+    for name in exported(package):
+        value = getattr(module, name)
+        path = _path_of(value)
+        if path is None:
+            parts.append(f"## `{name}`\n\n{_shown(value)}\n")
+        elif _home(path, package) == package and path.endswith(f".{name}"):
+            parts.append(f"::: {path}\n")
+        else:
+            parts.append(f"## `{name}`\n\nThe same as [{path}][].\n")
+    return "\n".join(parts)
+
+
+def _path_of(value: Any) -> str | None:
+    """Return where a class or function of ours is defined; None for other objects, and for what is made at run time."""
+    if not (inspect.isclass(value) or inspect.isroutine(value)) or "<locals>" in value.__qualname__:
+        return None
+    path = f"{value.__module__}.{value.__qualname__}"
+    return path if path.startswith("torngas_aio.") else None
+
+
+@cache
+def _home(path: str, otherwise: str) -> str:
+    """Return the one page that describes *path*: of the packages that export it the one nearest to its module."""
+    name = path.rpartition(".")[2]
+    homes = [package for package in public_packages() if name in exported(package)]
+    homes = [package for package in homes if _path_of(getattr(importlib.import_module(package), name)) == path]
+    return max(homes, key=lambda package: (path.startswith(f"{package}."), len(package)), default=otherwise)
+
+
+def _first_line(module: Any) -> str:
+    return (inspect.getdoc(module) or "").partition("\n")[0]
+
+
+def _shown(value: Any) -> str:
+    """Return a line about a constant or an object that a package exports: its type, and the docstring of that."""
+    kind = type(value)
+    if kind.__module__.startswith("torngas_aio"):
+        return f"The project's `{kind.__qualname__}`: {_first_line(kind)}"
+    return f"`{value!r}`"
 
 
 def settings_reference() -> str:
