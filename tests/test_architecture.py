@@ -39,7 +39,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiomcache": ("cache/backends", "cache/memcached"),
     "msgspec": ("cache/serializers", "handler", "_json", "api"),
     "orjson": ("handler", "_json"),
-    "sqlalchemy": ("_compat/sqlalchemy", "db", "middleware/dbalchemy", "testing"),
+    "sqlalchemy": ("_compat/sqlalchemy", "db", "middleware/dbalchemy", "testing", "operations/calls"),
     "alembic": ("db",),
     "aiomysql": ("db",),
     "pymysql": ("db",),
@@ -56,6 +56,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "argon2": ("auth",),
     "fissix": ("cli/port",),
     "jwt": ("auth",),
+    "prometheus_client": ("operations/metrics",),
+    "opentelemetry": ("operations/tracing",),
     "pytest": ("testing",),
     "pytest_asyncio": ("testing",),
 }

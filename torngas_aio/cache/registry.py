@@ -26,9 +26,14 @@ _Opened = dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any], BaseCache]]
 
 
 class Caches:
-    """The caches of the settings by alias; `alias in caches` and iteration see what is configured."""
+    """The caches of the settings by alias; `alias in caches` and iteration see what is configured.
+
+    Attributes:
+        on_open: Called with each cache that is opened; observers of its calls.
+    """
 
     def __init__(self) -> None:
+        self.on_open: list[Callable[[BaseCache], None]] = []
         self._opened: WeakKeyDictionary[asyncio.AbstractEventLoop, _Opened] = WeakKeyDictionary()
 
     def __getitem__(self, alias: str) -> BaseCache:
@@ -80,6 +85,8 @@ class Caches:
                 entries.append((config, conf, found))
                 return found
         made = make_cache(alias, config)
+        for tell in self.on_open:
+            tell(made)
         entries.append((config, conf, made))
         close_with_loop(("cache", alias, id(made)), self._closer(opened, alias, made))
         return made

@@ -1,0 +1,89 @@
+"""Calls of caches and databases are told, with hits, roles and errors; nothing is told once the block has ended."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from tests.db.conftest import sqlite
+from tests.db.models import User
+from tests.db.support import configured, prepared
+from tests.services.redis import RedisServer
+from torngas_aio.cache import caches
+from torngas_aio.db.dbalchemy import session_scope
+from torngas_aio.exception import CacheUnavailable
+from torngas_aio.operations.calls import Call, watched_calls
+from torngas_aio.settings_manager import settings
+
+__all__ = ["sqlite"]
+
+
+@pytest.fixture
+def calls() -> Iterator[list[Call]]:
+    told: list[Call] = []
+    with watched_calls(told.append):
+        yield told
+
+
+def shown(calls: list[Call]) -> list[Any]:
+    return [(call.operation, call.hits, call.misses) for call in calls]
+
+
+async def use(cache: Any) -> None:
+    await cache.set("a", 1)
+    assert await cache.get("a") == 1
+    assert await cache.get("b", 7) == 7
+    assert await cache.get_many(["a", "b", "c"]) == {"a": 1}
+    await cache.delete("a")
+
+
+LOCAL = {"BACKEND": "torngas_aio.cache.backends.localcache.LocMemCache", "LOCATION": "calls"}
+
+
+async def test_calls_of_a_cache_in_memory(calls: list[Call]) -> None:
+    with settings.override(CACHES={"here": LOCAL}):
+        await use(caches["here"])
+    single = [("get", 1, 0), ("get", 0, 1), ("get", 0, 1)]
+    assert shown(calls) == [("set", 0, 0), ("get", 1, 0), ("get", 0, 1), *single, ("delete", 0, 0)]
+    assert {(call.kind, call.target, call.error) for call in calls} == {("cache", "here", None)}
+    assert all(call.seconds >= 0 for call in calls)
+
+
+@pytest.mark.redis
+async def test_calls_of_redis_and_their_errors(calls: list[Call]) -> None:
+    with RedisServer() as server:
+        config = {"BACKEND": "torngas_aio.cache.backends.rediscache.RedisCache", "LOCATION": server.url}
+        with settings.override(CACHES={"shared": {**config, "OPTIONS": {"DEADLINE": 0.5}}}):
+            await use(caches["shared"])
+            assert shown(calls) == [("set", 0, 0), ("get", 1, 0), ("get", 0, 1), ("get_many", 1, 2), ("delete", 0, 0)]
+            server.process.kill()
+            with pytest.raises(CacheUnavailable):
+                await caches["shared"].get("a")
+    assert (calls[-1].target, type(calls[-1].error), calls[-1].misses) == ("shared", CacheUnavailable, 0)
+
+
+async def test_calls_of_a_database_tell_role_and_statement(sqlite: dict[str, Any]) -> None:
+    told: list[Call] = []
+    with configured(sqlite), watched_calls(told.append):
+        async with prepared():
+            told.clear()
+            async with session_scope() as session:
+                await session.query(User).count()
+                session.add(User(name="calls"))
+                await session.commit()
+                with pytest.raises(OperationalError):
+                    await session.execute(text("SELECT nothing FROM nowhere"))
+    found = [(call.operation, call.role, call.error is None) for call in told if call.operation in {"SELECT", "INSERT"}]
+    assert found == [("SELECT", "slave", True), ("INSERT", "master", True), ("SELECT", "master", False)]
+    assert {(call.kind, call.target) for call in told} == {("sql", "default")}
+
+
+async def test_nothing_is_told_when_the_block_has_ended() -> None:
+    told: list[Call] = []
+    with settings.override(CACHES={"here": LOCAL}):
+        with watched_calls(told.append):
+            cache = caches["here"]
+        await use(cache)
+    assert not told
