@@ -1,6 +1,7 @@
 """The application that the ASGI servers under test serve; what happens in it is printed, line by line."""
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -85,6 +86,20 @@ class Waiting(WebHandler):
         self.write("too late")
 
 
+class Streaming(WebHandler):
+    """Sends until the stop."""
+
+    async def get(self) -> None:
+        note("streaming")
+        is_stopping = self.application.is_stopping  # type: ignore[attr-defined]  # ours
+        while not is_stopping:
+            self.write("on ")
+            await self.flush()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(is_stopping.wait(), 0.05)
+        self.write("end")
+
+
 class Cut(WebHandler):
     """Fails after its header and a part of its body have been taken."""
 
@@ -124,7 +139,7 @@ application = get_asgi_application(
     Application(
         [
             (r"/echo(?:/.*)?", Echo), (r"/down", Down), (r"/up", Up), (r"/cut", Cut),
-            (r"/waiting", Waiting), (r"/reverse", Reverse),
+            (r"/streaming", Streaming), (r"/waiting", Waiting), (r"/reverse", Reverse),
             (r"/foreign", Foreign), (r"/foreign-reverse", ForeignReverse),
         ],
         middlewares=[Notes],

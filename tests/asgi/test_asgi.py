@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,57 @@ async def test_startup_and_shutdown_run_once(served: Served) -> None:
         "note: init",
         "note: shutdown",
     ]
+
+
+@pytest.mark.parametrize("served", ["uvicorn", "granian"], indirect=True)  # hypercorn's workers get no signal
+async def test_a_stream_learns_of_the_stop(served: Served) -> None:
+    """Before its connection has ended, for which these servers wait without a limit."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /streaming HTTP/1.1\r\nHost: x\r\n\r\n")
+    await served.noted("streaming")
+    async with asyncio.timeout(10):
+        await served.stop()
+        assert (await reader.read()).endswith(b"end\r\n0\r\n\r\n")
+    await served.noted("shutdown")
+    writer.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("outcome", ["complete", "failed", "cancelled"])
+async def test_the_server_s_signal_handlers_are_called_and_put_back(number: signal.Signals, outcome: str) -> None:
+    heard: list[int] = []
+
+    def handler(number: int, frame: Any) -> None:
+        heard.append(number)
+
+    async def fails() -> None:
+        raise ValueError("no database")
+
+    before = signal.signal(number, handler)
+    try:
+        application = Application()
+        if outcome == "failed":
+            application.lifespan.add("broken", fails)
+        served = AsgiApplication(application)
+        messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        messages.put_nowait({"type": "lifespan.startup"})
+        said: asyncio.Queue[Any] = asyncio.Queue()
+        living = asyncio.ensure_future(served({"type": "lifespan"}, messages.get, said.put))
+        await said.get()
+        if outcome != "failed":
+            signal.raise_signal(number)
+            async with asyncio.timeout(5):
+                await application.is_stopping.wait()
+            assert heard == [number]
+        if outcome == "complete":
+            messages.put_nowait({"type": "lifespan.shutdown"})
+        elif outcome == "cancelled":
+            living.cancel()
+        await asyncio.wait([living])
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, before)
+        await application.shutdown()
 
 
 def test_the_root_path_is_taken_off_the_target() -> None:

@@ -25,6 +25,11 @@ def scope(*headers: tuple[str, str], **changes: Any) -> dict[str, Any]:
         ({"scheme": "wss"}, "127.0.0.1 https"),
         ({"client": None}, "0.0.0.0 http"),
         ({"client": ["fe80::1%eth0", 1]}, "fe80::1 http"),
+        ({"client": ["::1%x", 0]}, "0.0.0.0 http"),
+        ({"client": ["127.0.0.1%x", 0]}, "0.0.0.0 http"),
+        ({"client": ["10.0.0.1%", 0]}, "0.0.0.0 http"),
+        ({"client": ["2001:db8::1%eth0", 0]}, "0.0.0.0 http"),
+        ({"client": ["::ffff:10.0.0.1", 0]}, "10.0.0.1 http"),
         ({"client": ['fe80::1% - root "GET /', 1]}, "fe80::1 http"),
         ({"client": ['10.0.0.1 - root "GET /', 1]}, "0.0.0.0 http"),
         ({"client": ["unknown", 0]}, "0.0.0.0 http"),
@@ -43,6 +48,11 @@ def test_the_client_is_the_one_that_the_server_names(changes: dict[str, Any], ex
         (None, ["/run/x", None], "1.2.3.4 https"),
         (None, ["127.0.0.1", 80], "0.0.0.0 http"),
         (None, None, "0.0.0.0 http"),
+        (["", "0"], ["/run/x", "0"], "1.2.3.4 https"),
+        (["", "0"], ["127.0.0.1", "80"], "0.0.0.0 http"),
+        (["junk", "0"], ["/run/x", "0"], "0.0.0.0 http"),
+        (["::1%x", 1], ["127.0.0.1", 80], "0.0.0.0 http"),
+        (["::1", 1], ["::1", 80], "1.2.3.4 https"),
     ],
 )
 def test_trusted_proxies_are_believed(client: Any, server: Any, expected: str) -> None:

@@ -8,9 +8,13 @@ SPEC: ASGI 3.0, HTTP and WebSocket 2.5, lifespan 2.0. Begin with `AsgiApplicatio
 """
 
 import asyncio
+import contextlib
 import contextvars
 import logging
-from collections.abc import MutableMapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from types import FrameType
 from typing import Any
 
 from tornado.httputil import HTTPInputError, HTTPServerRequest
@@ -104,13 +108,18 @@ class AsgiApplication:
         if self._context is None:  # the server's own, before any request has touched it
             self._context = contextvars.copy_context()
         if kind == "lifespan":
-            await self._live(receive, send)
+            # An ASGI server says that it stops when all connections have ended; streams end when they know of it.
+            with _heard_signals(self._note_stop):
+                await self._live(receive, send)
         elif kind == "http":
             await self._serve(HTTPExchange(scope, receive, send, self.limits), scope)
         elif kind == "websocket":
             await self._serve(SocketExchange(scope, receive, send), scope)
         else:
             raise ValueError(f"ASGI scope {kind!r} is not served: http, websocket and lifespan are.")
+
+    def _note_stop(self) -> None:
+        self.application.is_stopping.set()  # each start makes another event
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -128,7 +137,7 @@ class AsgiApplication:
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self.application.is_stopping.set()
+                self._note_stop()
                 await self.application.background.drain(GRACEFUL_SECONDS)
                 await self.application.shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
@@ -160,6 +169,34 @@ class AsgiApplication:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+
+
+@contextlib.contextmanager
+def _heard_signals(note: Callable[[], None]) -> Iterator[None]:
+    """Have *note* called in the running loop at SIGTERM and SIGINT, where the server has handlers for these.
+
+    The server's handlers are called as ever; outside the main thread, which has no signals, nothing happens.
+    """
+    loop = asyncio.get_running_loop()
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(note)
+        handlers[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for each, former in handlers.items():
+            if signal.getsignal(each) is hear:  # else another one has taken its place
+                signal.signal(each, former)
 
 
 async def _answered(application: Application, request: Request) -> KeyboardInterrupt | None:

@@ -69,6 +69,8 @@ def _root_of(scope: Mapping[str, Any]) -> str:
 def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -> Peer:
     """Return the client of *scope*, or the one that a trusted proxy names; "0.0.0.0" where the address is none.
 
+    A zone belongs to a link-local address, as the system names it; `::1%x` comes from a header that a server believes.
+
     Args:
         proxies: Proxies that are believed besides those that the ASGI server itself believes.
     """
@@ -76,12 +78,13 @@ def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -
     protocol = {"ws": "http", "wss": "https"}.get(scheme, scheme)
     client: Any = scope.get("client")
     server: Any = scope.get("server")
-    address = parse_address(str(client[0]).partition("%")[0]) if client else None
-    if address is not None:
+    text, mark, _ = str(client[0]).partition("%") if client else ("", "", "")
+    address = parse_address(text)
+    if address is not None and (not mark or address.is_link_local):
         peer = Peer.of_socket((str(address), client[1]), _FAMILIES[address.version], protocol)
     else:
-        # SPEC: ASGI 3.0: `server` is a path and None for a unix socket.
-        is_unix = not client and bool(server) and server[1] is None
+        # SPEC: ASGI 3.0: `server` is a path and None for a unix socket; granian writes a port, and a client of "".
+        is_unix = not text and bool(server) and (server[1] is None or str(server[0]).startswith("/"))
         peer = Peer.of_socket("", socket.AF_UNIX if is_unix else None, protocol)
     if proxies is None:
         return peer
