@@ -39,6 +39,7 @@ BACKENDS = {
         "cache.redis.client.RedisClient",
     ),
     "CHANNELS": ("channels.base.BaseChannels", "channels.redis.RedisChannels"),
+    "JOBS": ("jobs.base.BaseJobs", "jobs.memory.MemoryJobs"),
 }
 """Settings with OPTIONS, and the classes whose docstrings name them."""
 
@@ -49,6 +50,7 @@ GUIDES = {
     "database": "DATABASE_CONNECTION SQLALCHEMY_CONFIGURATION PING_DB PING_CONN_COUNT ATOMIC_REQUESTS STICK_TO_MASTER "
     "MAX_LAG",
     "i18n": "TRANSLATIONS TRANSLATIONS_CONF",
+    "jobs": "JOBS",
     "live": "CHANNELS",
     "logging": "LOGGING LOGGING_DIR",
     "pipeline": "MIDDLEWARE_CLASSES COMMON_MODULES ROUTE_MODULES",

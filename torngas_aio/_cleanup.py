@@ -4,6 +4,7 @@
     bounded           one step of a start, bounded in time
     cancel_tasks      tasks that may swallow their cancellation
     close_with_loop   a room that opens a pool says so; `close_all` closes what this loop holds
+    drain_with_loop   a task that a stop gives time to end, as it does requests
     is_imposed        tells a cancellation from an error that code has raised itself
 
 Begin with `close_safely`.
@@ -24,8 +25,10 @@ __all__ = [
     "close_all",
     "close_safely",
     "close_with_loop",
+    "drain_with_loop",
     "forget",
     "is_imposed",
+    "tasks_to_drain",
 ]
 
 logger = logging.getLogger("torngas_aio.closing")
@@ -41,6 +44,7 @@ Close = Callable[[], Awaitable[object]]
 _left_behind: set[asyncio.Task[Any]] = set()  # held, so that none is destroyed while it is pending
 
 _open: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, Close]]" = WeakKeyDictionary()
+_draining: "WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[Any]]]" = WeakKeyDictionary()
 
 
 async def close_safely(key: object, close: Close, seconds: float = CLOSE_SECONDS) -> None:
@@ -120,6 +124,18 @@ def close_with_loop(key: object, close: Close) -> None:
         close: Harmless when called twice.
     """
     _open.setdefault(asyncio.get_running_loop(), {})[key] = close
+
+
+def drain_with_loop(task: asyncio.Task[Any]) -> None:
+    """Have a stop of the application that runs in this loop wait for *task*, within the graceful time."""
+    tasks = _draining.setdefault(asyncio.get_running_loop(), set())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+def tasks_to_drain() -> set[asyncio.Task[Any]]:
+    """Return the tasks of this loop that were given to `drain_with_loop` and have not ended."""
+    return set(_draining.get(asyncio.get_running_loop(), ()))
 
 
 def forget(key: object) -> None:

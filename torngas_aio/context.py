@@ -24,8 +24,10 @@ __all__ = [
     "ORDER_TRANSACTION",
     "Outcome",
     "RequestScope",
+    "carried_request_id",
     "current_request",
     "current_scope",
+    "enter_job",
     "enter_request",
     "error_sink",
     "leave_request",
@@ -42,6 +44,7 @@ error_sink: ContextVar[list[BaseException] | None] = ContextVar("torngas_aio_err
 """Where a test has the errors of its requests collected; None outside tests."""
 
 _request: ContextVar[HTTPServerRequest | None] = ContextVar("torngas_aio_request", default=None)
+_job: ContextVar["tuple[RequestScope, str] | None"] = ContextVar("torngas_aio_job", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +177,12 @@ def current_request() -> HTTPServerRequest | None:
 
 
 def current_scope() -> RequestScope | None:
-    """Return the scope of the current request, made on first use; None outside any request."""
+    """Return the scope of the current request, made on first use, or of the current job; None outside of both."""
     request = _request.get()
-    return None if request is None else scope_of(request)
+    if request is None:
+        job = _job.get()
+        return None if job is None else job[0]
+    return scope_of(request)
 
 
 def scope_of(request: HTTPServerRequest) -> RequestScope:
@@ -198,3 +204,21 @@ None is for work that a request started and that outlives it.
 def leave_request(token: Token[HTTPServerRequest | None]) -> None:
     """Undo the `enter_request` that gave *token*."""
     _request.reset(token)
+
+
+def enter_job(request_id: str) -> RequestScope:
+    """Make this context that of a job, outside any request, until the context ends; return the scope of the job.
+
+    Args:
+        request_id: Of the request that enqueued the job, "" for none: the job's log lines carry it.
+    """
+    scope = RequestScope()
+    _request.set(None)
+    _job.set((scope, request_id))
+    return scope
+
+
+def carried_request_id() -> str | None:
+    """Return the id of the request that enqueued the current job; None for none, and outside any job."""
+    job = _job.get()
+    return None if job is None else job[1] or None

@@ -20,6 +20,7 @@
     │   └── InvalidSignature                   stored bytes that were not signed with a secret of ours
     ├── ValueTooLarge         (ValueError)     a value beyond what the store takes
     ├── InvalidJson           (ValueError)     a request body that is no JSON, too large or too deep
+    ├── JobFailed             (RuntimeError)   the job whose result was asked for has failed
     ├── SessionError          (RuntimeError)   a session was used in a way it cannot honour
     ├── NotLoaded             (RuntimeError)   an attribute of a model was not loaded, and cannot be without await
     ├── Unawaited             (RuntimeError)   a coroutine was made and never awaited
@@ -276,6 +277,10 @@ class InvalidJson(BaseError, ValueError):
     def __init__(self, message: str, status_code: int = 400) -> None:
         self.status_code = status_code
         super().__init__(message)
+
+
+class JobFailed(BaseError, RuntimeError):
+    """A job whose result was asked for has failed for good; the message is that of its last error."""
 
 
 class SessionError(BaseError, RuntimeError):

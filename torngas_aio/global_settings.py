@@ -96,6 +96,9 @@ RATE_LIMIT: dict[str, Any] = {}
 CHANNELS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.channels.memory.MemoryChannels"}}
 """Messages between processes, by alias: BACKEND, LOCATION, OPTIONS (`torngas_aio.channels.base.BaseChannels`)."""
 
+JOBS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.jobs.memory.MemoryJobs"}}
+"""Where jobs wait, by alias: BACKEND, LOCATION, OPTIONS, DATABASE (`torngas_aio.jobs.base.BaseJobs`)."""
+
 HEALTH: dict[str, Any] = {}
 """Health checks, over `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup` (None:
 not answered), `networks` that see details."""

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from torngas_aio._cleanup import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed
+from torngas_aio._cleanup import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed, tasks_to_drain
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.exception import NotCallableError
 from torngas_aio.utils.text import escape_controls
@@ -157,14 +157,15 @@ class Background:
         return len(self._tasks) + len(self._services)
 
     async def drain(self, seconds: float) -> None:
-        """Wait until the tasks of this loop that are not daemons have ended, those that they start included.
+        """Wait until the tasks of this loop that are not daemons have ended, those that they start included, and the
+        jobs that run in this process.
 
         Args:
             seconds: For all of them together; what runs longer goes on running.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while (tasks := _running(self._tasks, loop)) and (left := until - loop.time()) > 0:
+        while (tasks := {*_running(self._tasks, loop), *tasks_to_drain()}) and (left := until - loop.time()) > 0:
             await asyncio.wait(tasks, timeout=left)
 
     async def close(self, seconds: float = CLOSE_SECONDS) -> None:

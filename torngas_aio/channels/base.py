@@ -9,7 +9,6 @@ messages that a lost connection missed are read again instead. Begin with `BaseC
 import asyncio
 import fnmatch
 import logging
-import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from torngas_aio import _json
+from torngas_aio.db.changes import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 from torngas_aio.utils.numbers import parse_whole
 
@@ -206,7 +206,7 @@ class BaseChannels(ABC):
                 f"The message for {name!r} has {len(text)} bytes, {MAX_MESSAGE_BYTES} are allowed. Publish an id."
             )
         send = partial(self.send, name, text.decode())
-        session = _session_with_changes()
+        session = session_with_changes()
         if session is None:
             await send()
         else:
@@ -314,10 +314,3 @@ def id_key(text: str) -> tuple[int, int]:
     first, _, second = text[:64].partition("-")
     time, number = parse_whole(first, 20), parse_whole(second or "0", 20)
     return (0, 0) if time is None or number is None else (time, number)
-
-
-def _session_with_changes() -> Any:
-    """The database session of this context whose transaction has changes; None where there is none."""
-    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there is no session
-    sessions = () if registry is None else registry.open_sessions()
-    return next((each for each in sessions if each.has_changes), None)

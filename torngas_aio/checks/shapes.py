@@ -175,6 +175,7 @@ SHAPES: dict[str, Check] = {
     "AUTH": mapping,
     "HEALTH": mapping,
     "CHANNELS": mapping,
+    "JOBS": mapping_of(mapping),
     "INSTALLED_APPS": sequence_of(text),
     "MIDDLEWARE_CLASSES": sequence_of(dotted),
     "COMMON_MODULES": sequence_of(dotted),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from tornado.httputil import HTTPServerRequest
 
-from torngas_aio.context import current_request
+from torngas_aio.context import carried_request_id, current_request
 
 __all__ = ["REQUEST_ID_HEADER", "current_request_id", "request_id_of"]
 
@@ -41,6 +41,6 @@ def _sent_id(request: HTTPServerRequest) -> str:
 
 
 def current_request_id() -> str | None:
-    """Return the id of the request that this code runs for, None outside any."""
+    """Return the id of the request that this code runs for, in a job of the one that enqueued it; None outside any."""
     request = current_request()
-    return None if request is None else request_id_of(request)
+    return carried_request_id() if request is None else request_id_of(request)

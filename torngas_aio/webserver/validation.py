@@ -1,6 +1,7 @@
 """Faults that the services find in their settings: each configured one is made once, and nothing is connected.
 
     CACHES                  the backend's constructor, and OPTIONS that it has not asked for
+    CHANNELS, JOBS          the backend's constructor
     TEMPLATE_CONFIG         the engine's loader
     DATABASE_CONNECTION     the databases' parser and their engines, SQLALCHEMY_CONFIGURATION included
 
@@ -27,7 +28,7 @@ EVERYWHERE = frozenset({"MAX_ENTRIES", "CULL_FREQUENCY"})
 
 
 def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[Fault], list[str]]:
-    """Return the faults and the cautions of caches, templates and databases.
+    """Return the faults and the cautions of caches, templates, databases, channels and jobs.
 
     Args:
         faults: What is known already: a setting that is blamed there is left out.
@@ -37,6 +38,8 @@ def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[
     steps: dict[str, Callable[[], list[str]]] = {
         "TEMPLATE_CONFIG": partial(_try_templates, settings),
         "DATABASE_CONNECTION": partial(_try_databases, settings),
+        "CHANNELS": partial(_try_backends, settings, "CHANNELS", "torngas_aio.channels.registry.make_channels"),
+        "JOBS": partial(_try_backends, settings, "JOBS", "torngas_aio.jobs.registry.make_jobs"),
         **{f"CACHES[{alias!r}]": partial(_try_cache, settings, alias) for alias in _aliases(settings)},
     }
     for path, step in steps.items():
@@ -67,6 +70,23 @@ def _try_databases(settings: Settings) -> list[str]:
             import_fault(exc, "DATABASE_CONNECTION", "torngas_aio.db.dbalchemy", ""), code="TGA401"
         ) from exc
     return validate_databases()
+
+
+def _try_backends(settings: Settings, name: str, maker: str) -> list[str]:
+    """Make each backend of the setting *name* that is not a default; *maker* is the path of what makes one."""
+    entries, defaults = getattr(settings, name), getattr(global_settings, name)
+    faults: list[Any] = []
+    for alias, entry in entries.items():
+        if entry != defaults.get(alias):
+            try:
+                import_object(maker)(alias, entry)
+            except ImportError as exc:
+                where = f"{name}[{alias!r}]['BACKEND']"
+                faults.append(import_fault(exc, where, entry.get("BACKEND", ""), ""))
+            except ConfigError as exc:
+                faults += exc.faults
+    ConfigError.gather(faults, code="TGA401")
+    return []
 
 
 def _aliases(settings: Settings) -> Iterator[str]:

@@ -32,6 +32,7 @@ __all__ = [
     "cluster_of",
     "current_session",
     "database_specs",
+    "leave_sessions",
     "open_clusters",
     "open_session",
     "open_sessions",
@@ -159,8 +160,13 @@ def open_sessions() -> list[DbSession]:
     return [*_scoped.get(_NONE).values(), *(each for each in held if each is not None)]
 
 
+def leave_sessions() -> None:
+    """Have this context, until it ends, see none of the `session_scope` blocks around it; for work of its own."""
+    _scoped.set(_NONE)
+
+
 def current_session(name: str = "default") -> DbSession:
-    """Return the session of the innermost `session_scope`, else the request's own, made on first use.
+    """Return the session of the innermost `session_scope`, else the request's or job's own, made on first use.
 
     Raises:
         RuntimeError: There is neither.

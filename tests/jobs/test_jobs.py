@@ -1,0 +1,173 @@
+"""What every backend does with jobs."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from tests.jobs.conftest import Working
+from torngas_aio import _json
+from torngas_aio.exception import JobFailed
+from torngas_aio.jobs import BaseJobs, job
+
+
+async def dead_of(backend: BaseJobs, count: int = 1) -> list[Any]:
+    """The dead letters, once there are so many."""
+    async with asyncio.timeout(20):
+        while len(found := await backend.dead()) < count:
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def test_a_job_runs_with_its_arguments(backend: BaseJobs, working: Working) -> None:
+    seen: asyncio.Queue[object] = asyncio.Queue()
+
+    @job(queue="mail")
+    async def note(number: int, *, name: str) -> None:
+        await seen.put((number, name))
+
+    async with working():
+        await note.enqueue(1, name="a")
+        assert await asyncio.wait_for(seen.get(), 20) == (1, "a")
+
+
+async def test_results_are_kept_where_asked_for(backend: BaseJobs, working: Working) -> None:
+    @job(result_ttl=60)
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @job
+    async def silent() -> int:
+        return 1
+
+    async with working():
+        handle = await double.enqueue(4)
+        assert await handle.result(20) == 8
+        assert await handle.result(20) == 8
+        with pytest.raises(TimeoutError, match="result_ttl"):
+            await (await silent.enqueue()).result(0.3)
+
+
+async def test_a_failing_job_is_tried_again_and_ends_as_a_dead_letter(
+    backend: BaseJobs, working: Working, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts: list[int] = []
+
+    @job(retries=1, result_ttl=60, queue="other")
+    async def fail(number: int) -> None:
+        attempts.append(number)
+        raise ValueError("no such luck")
+
+    async with working():
+        handle = await fail.enqueue(3)
+        with pytest.raises(JobFailed, match="ValueError: no such luck"):
+            await handle.result(20)
+        assert attempts == [3, 3]
+        (dead,) = await dead_of(backend)
+        assert (dead.queue, dead.error) == ("other", "ValueError: no such luck")
+        assert _json.loads(dead.data)["args"] == [3]
+        assert await backend.revive(["no such id"]) == 0
+        assert await backend.revive([dead.id]) == 1
+        async with asyncio.timeout(20):
+            while len(attempts) < 4:
+                await asyncio.sleep(0.02)
+        await dead_of(backend)
+    assert [record.levelno for record in caplog.records if "fail" in record.message][:2] == [
+        logging.WARNING,
+        logging.ERROR,
+    ]
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), asyncio.CancelledError(), GeneratorExit(), BaseException("x")])
+async def test_whatever_a_job_raises_is_a_failure(backend: BaseJobs, working: Working, raised: BaseException) -> None:
+    @job
+    async def fail() -> None:
+        raise raised
+
+    async with working():
+        await fail.enqueue()
+        (dead,) = await dead_of(backend)
+        assert dead.error.startswith(type(raised).__name__)
+
+
+async def test_a_job_that_takes_too_long_is_cancelled(backend: BaseJobs, working: Working) -> None:
+    ended: list[str] = []
+
+    @job(timeout=0.05)
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async with working():
+        await hang.enqueue()
+        (dead,) = await dead_of(backend)
+        assert dead.error.startswith("TimeoutError")
+        assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\x80\x04N.", b"[]", b"null", b'{"task_name": "os:system"}',
+        b'{"task_id": "1", "task_name": "os:system", "args": ["true"], "kwargs": {}, "labels": {"queue_name": "q"}}',
+    ],
+)  # fmt: skip
+async def test_only_messages_of_declared_jobs_run(backend: BaseJobs, working: Working, data: bytes) -> None:
+    async with working():
+        await backend.put("default", data)
+        (dead,) = await dead_of(backend)
+        assert dead.data == data
+
+
+async def test_arguments_that_no_longer_fit_are_a_dead_letter_at_once(backend: BaseJobs, working: Working) -> None:
+    @job(name="changed", retries=3)
+    async def old(number: int) -> None: ...
+
+    message = old.message((1,))
+
+    @job(name="changed", retries=3)
+    async def new(number: str) -> None: ...
+
+    async with working():
+        await backend.send(message)
+        (dead,) = await dead_of(backend)
+        assert "annotation" in dead.error
+
+
+async def test_many_jobs_run_each_once(backend: BaseJobs, working: Working) -> None:
+    seen: list[int] = []
+
+    @job
+    async def note(number: int) -> None:
+        await asyncio.sleep(0)
+        seen.append(number)
+
+    async with working():
+        await asyncio.gather(*(note.enqueue(number) for number in range(300)))
+        async with asyncio.timeout(30):
+            while len(seen) < 300:
+                await asyncio.sleep(0.02)
+    assert sorted(seen) == list(range(300))
+    assert all(size == (0, 0) for size in (await backend.sizes()).values())
+
+
+async def test_a_tick_is_put_once(backend: BaseJobs, working: Working) -> None:
+    seen: list[int] = []
+
+    @job
+    async def note() -> None:
+        seen.append(1)
+
+    data = backend.formatter.dumps(note.message()).message
+    async with working():
+        done = [await backend.put_once("note", tick, 60, "default", data) for tick in (1.0, 1.0, 2.0, 1.0)]
+        async with asyncio.timeout(20):
+            while len(seen) < 2:
+                await asyncio.sleep(0.02)
+    assert done == [True, False, True, False]
+    assert await backend.first_seen("note", 5.0) == 5.0
+    assert await backend.first_seen("note", 7.0) == 5.0
+    assert len(seen) == 2

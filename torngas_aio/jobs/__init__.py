@@ -1,0 +1,25 @@
+"""Jobs: work outside of requests, durable where it is to be, and work at given times; on taskiq.
+
+from torngas_aio.jobs import job
+
+@job(retries=3, timeout=30)
+async def send_mail(user_id: int) -> None: ...
+
+await send_mail.enqueue(7)
+
+declaring.py  `@job`, what it may take, enqueueing     running.py   one job: its session, its result, its failure
+base.py       what a backend does                      registry.py  JOBS by alias
+memory.py     within one process                        foreign.py   other taskiq brokers
+"""
+
+try:
+    import taskiq  # noqa: F401
+except ModuleNotFoundError as exc:
+    exc.add_note("torngas_aio.jobs needs an extra: pip install 'torngas-aio[jobs]'.")
+    raise
+
+from torngas_aio.jobs.base import BaseJobs
+from torngas_aio.jobs.declaring import Enqueued, Job, job
+from torngas_aio.jobs.registry import jobs
+
+__all__ = ["BaseJobs", "Enqueued", "Job", "job", "jobs"]

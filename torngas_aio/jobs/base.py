@@ -1,0 +1,161 @@
+"""What a backend of jobs does, beside what a taskiq broker does: delays, dead letters, ticks of schedules, results.
+
+    message ── encode ──► put(queue, data) ── listen() ──► a worker: done, put again with a delay, or bury()
+
+A message is taskiq's, as JSON. Begin with `BaseJobs.put`.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from taskiq import AckableMessage, AsyncBroker, BrokerMessage, TaskiqMessage
+from taskiq.abc.formatter import TaskiqFormatter
+
+from torngas_aio import _json
+from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
+
+__all__ = ["MAX_JOB_BYTES", "BaseJobs", "DeadJob", "Formatter"]
+
+MAX_JOB_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeadJob:
+    """A job that has failed for good.
+
+    Attributes:
+        id: Names it to `BaseJobs.revive`.
+        queue: The queue that it came from.
+        data: Its message, as JSON.
+        error: Its last error.
+        failed_at: When, as seconds since 1970.
+    """
+
+    id: str
+    queue: str
+    data: bytes
+    error: str
+    failed_at: float
+
+
+class Formatter(TaskiqFormatter):
+    """taskiq's messages as JSON of at most 256 KB."""
+
+    def dumps(self, message: TaskiqMessage) -> BrokerMessage:
+        """Return what is sent.
+
+        Raises:
+            ValueTooLarge: It has more bytes than are allowed.
+        """
+        fields = {name: getattr(message, name) for name in ("task_id", "task_name", "labels", "args", "kwargs")}
+        data = _json.dumps(fields, ensure_ascii=False)
+        if len(data) > MAX_JOB_BYTES:
+            raise ValueTooLarge(
+                f"The job {message.task_name!r} has {len(data)} bytes, {MAX_JOB_BYTES} are allowed. Pass an id."
+            )
+        return BrokerMessage(task_id=message.task_id, task_name=message.task_name, message=data, labels=message.labels)
+
+    def loads(self, message: bytes) -> TaskiqMessage:
+        """Return the message that *message* is. Raises `ValueError` where it is none."""
+        found = _json.loads(message)
+        if not isinstance(found, dict):
+            raise ValueError("The message is no JSON object.")
+        return TaskiqMessage(**found)
+
+
+class BaseJobs(AsyncBroker):
+    """The base of all backends.
+
+    Args:
+        location: Where the store is.
+        params: The entry of JOBS: OPTIONS, and DATABASE, the connection of outbox and keys ("default").
+
+    Attributes:
+        runs_here: Jobs run in the process that enqueues them; there is no worker.
+
+    Raises:
+        ConfigError: An option that the backend does not have, or that cannot work.
+    """
+
+    own_options: frozenset[str] = frozenset()
+    runs_here = False
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        params = params or {}
+        self.formatter = Formatter()
+        self.alias = str(params.get("ALIAS", "default"))
+        self.database = str(params.get("DATABASE", "default"))
+        self.options: Mapping[str, Any] = params.get("OPTIONS") or {}
+        where = f"JOBS[{self.alias!r}]['OPTIONS']"
+        unknown = [name for name in self.options if name not in self.own_options]
+        ConfigError.gather([f"{where}[{name!r}]: there is no such option." for name in unknown], code="TGA401")
+
+    async def send(self, message: TaskiqMessage, delay: float = 0.0) -> None:
+        """Put *message* on the queue that its labels name.
+
+        Args:
+            delay: Seconds before a worker may take it.
+
+        Raises:
+            Unavailable: The store did not take it in time.
+            ValueTooLarge: It is larger than 256 KB.
+        """
+        await self.put(message.labels["queue_name"], self.formatter.dumps(message).message, delay)
+
+    async def kick(self, message: BrokerMessage) -> None:
+        await self.put(str(message.labels.get("queue_name", "default")), message.message)
+
+    @abstractmethod
+    async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
+        """Put a message on a queue; see `send`."""
+
+    @abstractmethod
+    async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
+        """Put a message on a queue unless that was done for this *name* and *tick*, in one step; return whether.
+
+        Args:
+            keep: For how many seconds that is remembered.
+        """
+
+    @abstractmethod
+    async def first_seen(self, name: str, now: float) -> float:
+        """Return the *now* of the first call with this *name*."""
+
+    @abstractmethod
+    async def bury(self, queue: str, data: bytes, error: str) -> None:
+        """Keep a message that has failed for good."""
+
+    @abstractmethod
+    async def dead(self, limit: int = 1000) -> list[DeadJob]:
+        """Return what was buried, the oldest first."""
+
+    @abstractmethod
+    async def revive(self, ids: Collection[str]) -> int:
+        """Put buried messages on their queues again; return how many there were."""
+
+    @abstractmethod
+    async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
+        """Keep the result of a job for *seconds*."""
+
+    @abstractmethod
+    async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
+        """Return the result of a job, waiting for up to *seconds*; None where there is none by then."""
+
+    @abstractmethod
+    async def sizes(self) -> dict[str, tuple[int, int]]:
+        """Return for each queue how many jobs wait, and how many run."""
+
+    def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
+        raise ArgumentError(f"JOBS[{self.alias!r}] runs its jobs where they are enqueued: it needs no worker.")
+
+    async def open_worker(self, queues: Collection[str], concurrency: int) -> None:
+        """Prepare `listen` to give jobs of *queues*, at most *concurrency* at a time."""
+
+    async def close_worker(self) -> None:
+        """Give back what was taken and is not done."""
+
+    async def aclose(self) -> None:
+        """Close what is open. Harmless when called twice."""

@@ -1,0 +1,133 @@
+"""Jobs within one process: the default. They run where they were enqueued, and are lost when that process dies.
+
+A stop of the application waits for them within its graceful time. Begin with `MemoryJobs.put`.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from torngas_aio._cleanup import cancel_tasks, drain_with_loop
+from torngas_aio.exception import ConfigError
+from torngas_aio.jobs.base import BaseJobs, DeadJob
+
+__all__ = ["MemoryJobs"]
+
+logger = logging.getLogger("torngas_aio.jobs")
+
+CLOSE_SECONDS = 3.0
+MAX_KEPT = 1000
+"""Dead letters and results that are kept, the newest."""
+
+
+class MemoryJobs(BaseJobs):
+    """Jobs that run in this process.
+
+    OPTIONS: CONCURRENCY, how many run at a time (100).
+    """
+
+    own_options = frozenset({"CONCURRENCY"})
+    runs_here = True
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        super().__init__(location, params)
+        concurrency = self.options.get("CONCURRENCY", 100)
+        if type(concurrency) is not int or concurrency < 1:
+            raise ConfigError(
+                f"JOBS[{self.alias!r}]['OPTIONS']['CONCURRENCY'] = {concurrency!r}: write a number above 0.",
+                code="TGA401",
+            )
+        self._slots = asyncio.Semaphore(concurrency)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
+        self._dead: OrderedDict[str, DeadJob] = OrderedDict()
+        self._numbers = itertools.count(1)
+        self._ticks: dict[tuple[str, float], float] = {}
+        self._seen: dict[str, float] = {}
+        self._results: OrderedDict[str, bytes] = OrderedDict()
+        self._new_result = asyncio.Event()
+
+    async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
+        self._waiting[queue] += 1
+        task = asyncio.get_running_loop().create_task(self._run(queue, data, delay), name=f"job of {queue}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        drain_with_loop(task)
+
+    async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
+        now = time.time()
+        self._ticks = {key: until for key, until in self._ticks.items() if until > now}
+        if (name, tick) in self._ticks:
+            return False
+        self._ticks[name, tick] = now + keep
+        await self.put(queue, data)
+        return True
+
+    async def first_seen(self, name: str, now: float) -> float:
+        return self._seen.setdefault(name, now)
+
+    async def bury(self, queue: str, data: bytes, error: str) -> None:
+        number = str(next(self._numbers))
+        self._dead[number] = DeadJob(number, queue, data, error, time.time())
+        if len(self._dead) > MAX_KEPT:
+            self._dead.popitem(last=False)
+
+    async def dead(self, limit: int = 1000) -> list[DeadJob]:
+        return list(itertools.islice(self._dead.values(), limit))
+
+    async def revive(self, ids: Collection[str]) -> int:
+        found = [self._dead.pop(each) for each in ids if each in self._dead]
+        for each in found:
+            await self.put(each.queue, each.data)
+        return len(found)
+
+    async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
+        self._results[job_id] = data
+        if len(self._results) > MAX_KEPT:
+            self._results.popitem(last=False)
+        self._new_result.set()
+        self._new_result = asyncio.Event()
+
+    async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
+        try:
+            async with asyncio.timeout(seconds):
+                while job_id not in self._results:
+                    await self._new_result.wait()
+        except TimeoutError:
+            return None
+        return self._results[job_id]
+
+    async def sizes(self) -> dict[str, tuple[int, int]]:
+        names = sorted((+self._waiting + self._running).keys())
+        return {name: (self._waiting[name], self._running[name]) for name in names}
+
+    async def aclose(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        for task in self._tasks:
+            logger.error("A %s was dropped at the stop.", task.get_name())
+        await cancel_tasks(self._tasks, 1.0)
+
+    async def _run(self, queue: str, data: bytes, delay: float) -> None:
+        from torngas_aio.jobs.running import run_message  # of the layer above: it sends what has failed
+
+        try:
+            await asyncio.sleep(delay)
+            async with self._slots:
+                self._waiting[queue] -= 1
+                self._running[queue] += 1
+                try:
+                    await run_message(self, queue, data, _nothing)
+                finally:
+                    self._running[queue] -= 1
+        except Exception:  # a boundary: the task's
+            logger.exception("A job of the queue %r could not be ended.", queue)
+
+
+async def _nothing() -> None:
+    return

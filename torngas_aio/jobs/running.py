@@ -1,0 +1,114 @@
+"""One job from its message to its end: in a scope of its own, with its sessions, its result, its failure.
+
+    message ─► declared job ─► scope ─► function ─► commit ─► result
+                    │                       └─ raises: again after 1, 2, 4 ... s, in the end a dead letter
+                    └─ not declared, no JSON: a dead letter
+
+Begin with `run_message`.
+"""
+
+import asyncio
+import logging
+import random
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import ValidationError
+from taskiq import TaskiqMessage
+
+from torngas_aio import _json
+from torngas_aio._cleanup import is_imposed
+from torngas_aio.context import enter_job
+from torngas_aio.exception import ArgumentError
+from torngas_aio.jobs.base import BaseJobs
+from torngas_aio.jobs.declaring import Job, declared
+
+__all__ = ["run_message"]
+
+logger = logging.getLogger("torngas_aio.jobs")
+
+LONGEST_PAUSE = 300.0
+"""The longest pause before an attempt, in seconds."""
+
+
+async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[[], Awaitable[object]]) -> None:
+    """Run the job that *data* is, in a task of its own.
+
+    Only a cancellation from outside passes, and an outage of the store; then *ack* was not called.
+
+    Args:
+        ack: Awaited once the job has ended or its next attempt is stored.
+    """
+    try:
+        message = backend.formatter.loads(data)
+        job = declared.get(message.task_name)
+    except (ValueError, ValidationError) as exc:
+        await backend.bury(queue, data, f"not a message of a job: {exc}"[:1000])
+    else:
+        if job is None:
+            logger.error("No job is called %r here: %s is a dead letter.", message.task_name, message.task_id)
+            await backend.bury(queue, data, f"no job is called {message.task_name!r} in this worker")
+        else:
+            await _run(backend, job, message)
+    await ack()
+
+
+async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage) -> None:
+    try:
+        args, kwargs = job.restored(message.args, message.kwargs)
+    except ArgumentError as exc:  # the function has changed since: no attempt will end otherwise
+        await _fail(backend, job, message, exc, is_final=True)
+        return
+    try:
+        value = await _performed(job, message, args, kwargs)
+        result = _json.dumps({"value": value}) if job.result_ttl else b""
+    except BaseException as exc:
+        if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
+            raise
+        await _fail(backend, job, message, exc)
+    else:
+        if job.result_ttl:
+            await backend.keep_result(message.task_id, result, job.result_ttl)
+
+
+async def _performed(job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Return what the job's function returns, once its sessions are committed."""
+    scope = enter_job(message.labels.get("request_id", ""))
+    registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
+    if registry is not None:
+        registry.leave_sessions()
+    try:
+        if job.timeout is None:
+            value = await job.function(*args, **kwargs)
+        else:
+            async with asyncio.timeout(job.timeout):
+                value = await job.function(*args, **kwargs)
+        registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
+        for session in () if registry is None else registry.open_sessions():
+            await session.commit()
+    finally:
+        await scope.aclose()
+    return value
+
+
+async def _fail(
+    backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, exc: BaseException, *, is_final: bool = False
+) -> None:
+    """Have the job run again, or keep it as a dead letter."""
+    attempt = int(message.labels.get("attempt", 0))
+    error = f"{type(exc).__name__}: {exc}"[:1000]
+    told = f"The job {job.name} ({message.task_id}) failed"
+    if attempt < job.retries and not is_final:
+        pause = min(2.0**attempt, LONGEST_PAUSE) * random.uniform(0.9, 1.1)  # noqa: S311  spreads attempts
+        message.labels["attempt"] = attempt + 1
+        logger.warning(
+            "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
+        )
+        await backend.send(message, pause)
+        return
+    logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=exc)
+    message.labels.pop("attempt", None)
+    await backend.bury(message.labels["queue_name"], backend.formatter.dumps(message).message, error)
+    if job.result_ttl:
+        await backend.keep_result(message.task_id, _json.dumps({"error": error}), job.result_ttl)
