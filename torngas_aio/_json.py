@@ -84,23 +84,35 @@ def parse_json(body: bytes, *, max_bytes: int = MAX_BODY_BYTES, max_depth: int =
     """Return the value of a JSON text from outside.
 
     Args:
-        max_bytes: Larger bodies are refused (413) before they are parsed, and so are bodies with more arrays and
-            objects than a tenth of it: each takes 60 bytes and more.
-        max_depth: How many arrays and objects may lie in one another; `[[1]]` is 2 deep.
+        max_bytes: As `check_limits`, and so is *max_depth*.
 
     Raises:
         InvalidJson: It is no JSON, empty, too large or too deep. The message may be shown to anyone.
     """
-    check_size(len(body), max_bytes)
+    check_limits(body, max_bytes, max_depth)
     body = body.removeprefix(b"\xef\xbb\xbf")  # SPEC: RFC 8259 8.1, a byte order mark may be ignored
     if not body.strip(b" \t\r\n"):
         raise InvalidJson("The body is empty; JSON was expected.")
+    return loads(body)
+
+
+def check_limits(body: bytes, max_bytes: int, max_depth: int) -> None:
+    """Check a JSON text before it is parsed.
+
+    Args:
+        max_bytes: Larger bodies are refused (413), and so are bodies with more arrays and objects than a tenth of it:
+            each takes 60 bytes and more.
+        max_depth: How many arrays and objects may lie in one another; `[[1]]` is 2 deep.
+
+    Raises:
+        InvalidJson: It is too large or too deep.
+    """
+    check_size(len(body), max_bytes)
     brackets = _brackets_of(body, max_depth)
     if len(brackets) > max_bytes // _BYTES_A_BRACKET:
         raise InvalidJson("The JSON holds more arrays and objects than are allowed.", 413)
     if _is_deeper(brackets, max_depth):
         raise InvalidJson(f"The JSON is nested deeper than the {max_depth} levels allowed.")
-    return loads(body)
 
 
 def jsonp(callback: str, body: bytes) -> bytes:

@@ -225,6 +225,9 @@ async def test_every_fault_of_a_body_is_told(client: TestClient) -> None:
         (b"", "application/json", 400, "empty"),
         (b'{"title": "\xff"}', "application/json", 400, "body"),
         (b"[" * 1000, "application/json", 400, "body"),
+        (b'{"title": "x", "items": ' + b"[" * 101 + b"]" * 101 + b"}", "application/json", 400, "body"),
+        (b'{"title": "x", "items": [' + b"{}," * 200_000 + b"{}]}", "application/json", 413, "too_large"),
+        (b"\xef\xbb\xbf{}", "application/json", 422, "missing"),
         (b"[" * 500_000, "application/json", 413, "too_large"),
         (b'{"title": 1' + b"0" * 5000 + b"}", "application/json", 400, "body"),
         (b"title=x", "application/x-www-form-urlencoded", 415, "media_type"),
@@ -244,6 +247,36 @@ async def test_hostile_bodies_are_told_apart(
     assert len(errors) <= 100
     assert "torngas" not in answer.text
     assert "msgspec" not in answer.text
+
+
+async def test_a_byte_order_mark_is_no_part_of_the_value(client: TestClient) -> None:
+    answer = await client.post("/p/1/tasks", content=b'\xef\xbb\xbf{"title": "x", "due": "2026-01-02"}')
+    assert answer.status_code == 201
+    assert answer.json() == {"project": 1, "title": "x", "due": "2026-01-02"}
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"[" * 99 + b"]" * 99, 200),
+        (b"[" * 101 + b"]" * 101, 400),
+        (b"[" * 900 + b"]" * 900, 400),
+        (b'{"a":' * 150 + b"1" + b"}" * 150, 400),
+        (b'[{"a":' * 60 + b"1" + b"}]" * 60, 400),
+        (b"[" + b"[]," * 150_000 + b"1]", 413),
+        (b"[" + b"{}," * 110_000 + b"1]", 413),
+    ],
+)
+async def test_the_limits_of_json_hold_for_values_of_any_type(content: bytes, status: int) -> None:
+    """A body that fits its type is as deep, and of as many parts, as `get_json_body` takes at most."""
+
+    class Takes(ApiHandler):
+        async def post(self, value: Body[Any]) -> Any:
+            return {"seen": value is not None}
+
+    async with TestClient(Application([("/", Takes)])) as client:
+        answer = await client.post("/", content=content)
+    assert answer.status_code == status
 
 
 async def test_a_body_that_is_too_large_is_413(client: TestClient) -> None:

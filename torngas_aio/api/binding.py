@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from torngas_aio._json import check_limits
 from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, fields_of, make_converter
 from torngas_aio.api.markers import Param, Source
 from torngas_aio.api.output import Output, output_of
@@ -271,8 +272,8 @@ def _read_body(handler: Any, parameter: Parameter, problems: Problems) -> Any:
         problems.add("body", "", "media_type")
     else:
         assert parameter.converter is not None
-        body = body if len(body) <= handler.max_json_bytes else b""  # `get_json_body` then refuses it
-        return parameter.converter.from_json(body, handler.get_json_body, problems)
+        check = functools.partial(check_limits, body, handler.max_json_bytes, handler.max_json_depth)
+        return parameter.converter.from_json(body, handler.get_json_body, problems, check=check)
     return _REQUIRED
 
 

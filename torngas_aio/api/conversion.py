@@ -13,6 +13,7 @@ import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -81,6 +82,13 @@ class InvalidRequest(HTTPError):
         }
 
 
+Check = Callable[[], None]
+
+
+def _check_nothing() -> None:
+    pass
+
+
 class Problems:
     """The faults of one request, as they are found."""
 
@@ -106,28 +114,35 @@ class Converter:
         self.kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
 
-    def from_json(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
+    def from_json(
+        self, body: bytes, parse: Callable[[], Any], problems: Problems, *, check: Check = _check_nothing
+    ) -> Any:
         """Return the value of a JSON body; faults are added to *problems*.
 
         Args:
             parse: Gives the body as plain values, within the handler's limits; raises `InvalidJson`.
+            check: Raises `InvalidJson` where *parse* would, for the body's size or shape.
         """
         try:
+            check()
             return self._decode(body)
         except RecursionError:
             problems.add("body", "", "depth")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (InvalidJson, msgspec.DecodeError, UnicodeDecodeError):
             value = self._parse(body, parse, problems)
-            if not problems.errors:
-                self._explain(value, "body", "", True, problems)
+            if not problems.errors:  # a text that only the parser takes, such as one with a byte order mark, may fit
+                return self._converted(value, "body", "", True, problems)
         return None
 
     def from_text(self, value: Any, place: str, path: str, problems: Problems) -> Any:
         """Return the value of a text, a list of texts or a mapping of such; faults are added to *problems*."""
+        return self._converted(value, place, path, False, problems)
+
+    def _converted(self, value: Any, place: str, path: str, is_strict: bool, problems: Problems) -> Any:
         try:
-            return msgspec.convert(value, self.kind, strict=False, str_keys=True)
+            return msgspec.convert(value, self.kind, strict=is_strict, str_keys=True)
         except msgspec.ValidationError:
-            self._explain(value, place, path, False, problems)
+            _Explanation(place, is_strict, problems).walk(value, self.kind, (path,) if path else ())
         return None
 
     def _parse(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
@@ -137,9 +152,6 @@ class Converter:
             code = "too_large" if exc.status_code == 413 else "body" if body.strip() else "empty"
             problems.add("body", "", code, str(exc) if body.strip() else None)
         return None
-
-    def _explain(self, value: Any, place: str, path: str, is_strict: bool, problems: Problems) -> None:
-        _Explanation(place, is_strict, problems).walk(value, self.kind, (path,) if path else ())
 
 
 class _PydanticConverter(Converter):
@@ -151,7 +163,9 @@ class _PydanticConverter(Converter):
         self.kind = kind
         self._adapter: Any = TypeAdapter(kind)
 
-    def from_json(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
+    def from_json(
+        self, body: bytes, parse: Callable[[], Any], problems: Problems, *, check: Check = _check_nothing
+    ) -> Any:
         value = self._parse(body, parse, problems)
         return None if problems.errors else self.from_text(value, "body", "", problems)
 
@@ -241,7 +255,7 @@ class _Explanation:
         config = getattr(kind, "__struct_config__", None)
         if config is not None and config.forbid_unknown_fields:
             known = {field.encode_name for field in fields} | {config.tag_field}
-            for name in value.keys() - known:
+            for name in islice(value.keys() - known, MAX_ERRORS):
                 self._problems.add(self._place, ".".join((*path, str(name)[:100])), "unknown")
 
     def _add(self, sentence: str, path: tuple[str, ...]) -> None:
