@@ -20,6 +20,19 @@ from torngas_aio._cleanup import is_imposed
 from torngas_aio.context import Outcome, RequestScope, scope_of
 from torngas_aio.exception import Unawaited
 from torngas_aio.handler.completion import COMPLETED, Completion
+from torngas_aio.handler.lifecycle import (
+    ANY_TASK,
+    ENDED,
+    FLUSHING,
+    OPEN,
+    RETURNED,
+    RUNNING,
+    SENT,
+    SETTLED,
+    STREAMING,
+    WATCHED,
+    require_changeable,
+)  # fmt: skip
 from torngas_aio.handler.sending import SendingHandler
 from torngas_aio.http.response import BODILESS
 
@@ -39,16 +52,19 @@ class CompletingHandler(SendingHandler):
     path_kwargs: dict[str, str]
     _error: BaseException | None = None
     _failed_sends = 0
-    _has_returned = False  # the method has ended, one way or the other
-    _is_pending = False  # something of the response is still to be completed
-    _is_watched = False  # whoever awaits the method sees it suspend
-    _was_interrupted = False  # cancelled between `finish()` and the first byte: the answer cannot be kept
-    _was_afterwards = False
+    _method_phase = RUNNING
+    _ends_itself = False  # `on_finish` or `complete_finish` is overridden
     _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
     _makes_error_page = False  # `_deferred` makes an error page
     _completion: asyncio.Task[None] | None = None
     _next_turn: asyncio.Handle | None = None
     _finish_waiter: asyncio.Future[None] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._ends_itself = (
+            cls.on_finish is not _ON_FINISH or cls.complete_finish is not CompletingHandler.complete_finish
+        )
 
     def finish(self, chunk: Any = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """End the response, with *chunk* as the last part of its body.
@@ -62,45 +78,46 @@ class CompletingHandler(SendingHandler):
         Raises:
             RuntimeError: Called twice, or a body with a status that forbids one.
         """
-        if self._finished and not self._may_change():
-            raise RuntimeError("finish() called twice")
+        require_changeable(self, "finish() called twice")
         if chunk is not None:
             self.write(chunk)
-        self._finished = True
-        if self._hook_task is not None or self._has_open_hooks:
-            return Completion(self)  # a hook replaced the response; its completion is under way
         is_complete = False
-        if not self._headers_written and (
-            self._has_work() or self._completion is not None or (not self._has_returned and self._answers_unawaited())
+        state = self._response_state
+        if not state.has_head:
+            self._response_state = state.after["finish"]
+            if self._hooks_owner is not None:
+                return Completion(self)  # a hook replaced the response; its completion is under way
+        if not state.has_head and (
+            self._has_work()
+            or self._completion is not None
+            or (self._method_phase is not RETURNED and self._answers_unawaited())
         ):
             self._plan()
         else:
             try:
                 is_complete = self._send_last()
             except BaseException:
-                self._finished = False
+                self._response_state = self._response_state.after["reopen"]
                 raise
-            cls = type(self)
-            if (
-                self._run.stages.endcall
-                or cls.on_finish is not _ON_FINISH
-                or cls.complete_finish is not _COMPLETE_FINISH
-            ):
+            if self._run.stages.endcall or self._ends_itself:
                 is_complete = False
                 self._plan()
+            else:
+                self._response_state = self._response_state.after["end"]
         if self._finish_waiter is not None and not self._finish_waiter.done():
             self._finish_waiter.set_result(None)
         return COMPLETED if is_complete else Completion(self)
 
     def flush(self, include_footers: bool = False) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """Send what was written so far; the first flush runs the response hooks and sends the header."""
-        if self._headers_written:
+        state = self._response_state
+        if state.has_head:
             written = self._send_part(include_footers)
-            is_alone = not (self._is_pending or self._has_open_hooks or self._completion or self._hook_task)
             # PERF: a part of a stream that can leave at once is complete: no walk for each event (benchmarks, events)
-            if is_alone and _has_left(written):
+            if state is STREAMING and self._completion is None and _has_left(written):
                 return COMPLETED
-        elif self._hook_task is not None or self._has_open_hooks or self._completion is not None or self._has_work():
+        elif state is not OPEN or self._hooks_owner is not None or self._completion is not None or self._has_work():
+            self._response_state = state.after["flush"]
             self._plan()
         else:
             self._send_part(include_footers)
@@ -144,7 +161,7 @@ class CompletingHandler(SendingHandler):
         It is answered in DEBUG and with ATOMIC_REQUESTS, unless the request has failed already or its answer has left.
         """
         request: Any = self.request
-        if self._error is not None or self._headers_written or not self._answers_unawaited():
+        if self._error is not None or self._response_state.has_head or not self._answers_unawaited():
             return False
         earlier = request._unawaited
         if earlier is None:
@@ -167,9 +184,8 @@ class CompletingHandler(SendingHandler):
             logger.error("%s", error)
 
     def _plan(self) -> None:
-        """Have the response completed at the next turn of the loop, unless somebody comes first."""
-        self._is_pending = True
-        if not self._is_watched and not self._has_returned:
+        """Have what is pending completed at the next turn of the loop, unless it is completed before."""
+        if self._method_phase is not WATCHED and self._method_phase is not RETURNED:
             self._plan_next_turn()
 
     def _plan_next_turn(self) -> None:
@@ -178,10 +194,15 @@ class CompletingHandler(SendingHandler):
 
     def _on_next_turn(self) -> None:
         self._next_turn = None
-        if not self._is_pending or self._completion is not None or self._hook_task is not None:
+        if not self._response_state.is_pending or self._completion is not None or self._hooks_owner is not None:
             return
         scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
-        if scope is not None and scope.waits_for_method and self._finished and not self._has_returned:
+        if (
+            scope is not None
+            and scope.waits_for_method
+            and self._response_state.is_finished
+            and self._method_phase is not RETURNED
+        ):
             return  # ATOMIC_REQUESTS: `serve` completes when the method has returned
         # Owned by `serve`, which awaits it. A real task: timeouts and cancel scopes in hooks need one.
         self._completion = asyncio.get_running_loop().create_task(self._complete_pending())
@@ -193,7 +214,7 @@ class CompletingHandler(SendingHandler):
             logger.error("Completing a response failed.", exc_info=completion.exception())
 
     def _complete_and_drain(self) -> Coroutine[Any, Any, None]:
-        if self._finished and self._is_pending and not self._is_being_completed():
+        if self._response_state is SETTLED and not self._is_being_completed():
             return self._complete_straight(self._current_task())
         return self._complete_all_and_drain()
 
@@ -202,33 +223,31 @@ class CompletingHandler(SendingHandler):
         await self._drained()
 
     async def _drained(self) -> None:
-        if not self._is_sent and not self._headers_written:
+        if not self._response_state.has_head:
             return  # awaited by a hook: the completion around it goes on when the hook returns
         await self.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
 
     async def _complete_all(self) -> None:
         """Complete what is pending, here or by waiting for the task that does it already."""
-        current = self._current_task()
-        if self._hook_task is current or self._completion is current or self._has_open_hooks:
+        if self._may_change() or (self._completion is not None and self._completion is self._current_task()):
             return  # called by a hook: the completion around it goes on when the hook returns
         if self._completion is not None:
             await asyncio.shield(self._completion)
-        elif self._hook_task is not None:
+        elif self._hooks_owner is not None:
             return  # another task of the handler runs the hooks, and sends what is pending when they have ended
         await self._complete_pending()
 
     async def _complete_pending(self) -> None:
-        while self._is_pending:
+        while self._response_state.is_pending:
             await self._complete()
 
     def _is_being_completed(self) -> bool:
         """Whether the response is on its way already: a part has left, or somebody else completes it."""
         return (
-            self._headers_written
+            self._response_state.has_head
             or self._next_turn is not None
             or self._completion is not None
-            or self._hook_task is not None
-            or self._has_open_hooks
+            or self._hooks_owner is not None
         )
 
     async def _complete_straight(self, task: asyncio.Task[Any] | None) -> None:
@@ -239,8 +258,7 @@ class CompletingHandler(SendingHandler):
         Args:
             task: The current one; None once the method has returned, and nothing else of the handler runs.
         """
-        self._hook_task = task
-        self._has_open_hooks = task is None
+        self._hooks_owner = ANY_TASK if task is None else task
         try:
             request: Any = self.request
             is_plain = self._deferred is None and request._scope is None and request._unawaited is None
@@ -251,29 +269,25 @@ class CompletingHandler(SendingHandler):
                 await self._prepare_answer()
         except BaseException as exc:  # the request's boundary: answered and logged
             if is_imposed(exc):
-                self._was_interrupted = True
+                self._response_state = self._response_state.after["interrupt"]
                 raise
-            self._hook_task = None
-            self._has_open_hooks = False
+            self._hooks_owner = None
             await self._answer_error(exc, may_replace=True)
         finally:
-            self._hook_task = None
-            self._has_open_hooks = False
+            self._hooks_owner = None
         is_drained = False
-        if self._finished and not self._headers_written and not self._has_work():
-            self._is_pending = False
+        if self._response_state is SETTLED and not self._has_work():
             try:
                 is_drained = self._send_last()
             except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
                 await self._answer_unsent(exc)
-            if self._is_sent and not self._was_afterwards:
-                cls = type(self)
-                if cls.on_finish is _ON_FINISH and cls.complete_finish is _COMPLETE_FINISH:
-                    self._was_afterwards = True
-                    await self._run.endcall(self)
-                else:
+            if self._response_state is SENT:
+                if self._ends_itself:
                     await self._afterwards()
-        if self._is_pending:
+                else:
+                    self._response_state = ENDED
+                    await self._run.endcall(self)
+        if self._response_state.is_pending:
             await self._complete_pending()
         if task is not None and not is_drained:
             await self._drained()
@@ -282,30 +296,29 @@ class CompletingHandler(SendingHandler):
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
-        self._is_pending = False
-        if not self._is_sent:
+        if not self._response_state.is_sent:
             await self._before_first_byte()
-            if self._finished:
+            if self._response_state is SETTLED:
                 await self._send_or_replace()
-            else:
+            elif self._response_state is FLUSHING:
                 self._send_part(include_footers=False)
-        if self._is_sent and not self._was_afterwards:
+        if self._response_state is SENT:
             await self._afterwards()
 
     async def _before_first_byte(self) -> None:
         """Run what must come first; an error becomes the answer, and the hooks still due run on that."""
-        while not self._headers_written and self._has_work():
-            outer, self._hook_task = self._hook_task, self._current_task()
+        while not self._response_state.has_head and self._has_work():
+            outer, self._hooks_owner = self._hooks_owner, self._current_task()
             try:
                 await self._prepare_answer()
             except BaseException as exc:  # the request's boundary: answered and logged
                 if is_imposed(exc):
-                    self._was_interrupted = True
+                    self._response_state = self._response_state.after["interrupt"]
                     raise
-                self._hook_task = outer
+                self._hooks_owner = outer
                 await self._answer_error(exc, may_replace=True)
             finally:
-                self._hook_task = outer
+                self._hooks_owner = outer
 
     async def _prepare_answer(self) -> None:
         self._raise_unawaited()
@@ -324,7 +337,7 @@ class CompletingHandler(SendingHandler):
             await self._settle(scope)
 
     async def _settle(self, scope: RequestScope) -> None:
-        await scope.settle(Outcome(self, self._error, self._has_returned))
+        await scope.settle(Outcome(self, self._error, self._method_phase is RETURNED))
 
     async def _send_or_replace(self) -> None:
         try:
@@ -334,17 +347,16 @@ class CompletingHandler(SendingHandler):
 
     async def _afterwards(self) -> None:
         """Run once, after the response was sent or given up."""
-        self._was_afterwards = True
+        self._response_state = self._response_state.after["end"]
         if self._run.stages.endcall:
             await self._run.endcall(self)
-        cls = type(self)
+        if not self._ends_itself:
+            return
         try:
-            if cls.on_finish is not _ON_FINISH:
-                self.on_finish()
-            if cls.complete_finish is not _COMPLETE_FINISH:
-                result = self.complete_finish()
-                if result is not None:
-                    await result
+            self.on_finish()
+            result = self.complete_finish()
+            if result is not None:
+                await result
         except BaseException as exc:  # a boundary: the response has left, an answer is impossible
             if is_imposed(exc):
                 raise
@@ -356,6 +368,3 @@ def _has_left(written: Any) -> bool:
     """Whether *written*, what a connection's `write` returned, is a future that has succeeded."""
     is_done = isinstance(written, asyncio.Future) and written.done() and not written.cancelled()
     return is_done and written.exception() is None
-
-
-_COMPLETE_FINISH = CompletingHandler.complete_finish

@@ -28,6 +28,16 @@ from torngas_aio.context import RequestScope, error_sink, scope_of
 from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.completion import COMPLETED, Completion
+from torngas_aio.handler.lifecycle import (
+    ENDED,
+    INTERRUPTED,
+    LATE,
+    RECEIVING,
+    RETURNED,
+    RUNNING,
+    WATCHED,
+    require_changeable,
+)  # fmt: skip
 from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.body import NO_BODY
@@ -68,8 +78,6 @@ class ExecutingHandler(CompletingHandler):
     _timer: asyncio.TimerHandle | None = None
     _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
     _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
-    _is_receiving = False
-    _is_late = False  # its time is used up, and its task was cancelled for that
     _prepares = False  # `prepare` is overridden, by the class or a mixin
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -106,20 +114,20 @@ class ExecutingHandler(CompletingHandler):
                     value = await waits_for
                     if value is not None:
                         self._take_result(value)
-                if not self._auto_finish and not self._finished:
+                if not self._auto_finish and not self._response_state.is_finished:
                     await self._until_finished()
-                self._has_returned = True
-                if self._is_late:  # and has not minded
+                if self._method_phase is LATE:  # and has not minded
                     self._uncancel()
-                if not self._finished or self._was_interrupted:
+                self._method_phase = RETURNED
+                if not self._response_state.is_finished or self._response_state is INTERRUPTED:
                     self._finish_at_end()
             except BaseException as exc:  # the request's boundary: answered and logged
-                failure = exc if not self._is_late else self._as_late(exc)
+                failure = exc if self._method_phase is not LATE else self._as_late(exc)
                 if is_imposed(failure):
                     raise
-                self._has_returned = True
-                await self._answer_error(failure, may_replace=self._was_interrupted)
-            if self._is_pending or self._completion is not None:
+                self._method_phase = RETURNED
+                await self._answer_error(failure, may_replace=self._response_state is INTERRUPTED)
+            if self._response_state.is_pending or self._completion is not None:
                 await (self._complete_all() if self._is_being_completed() else self._complete_straight(None))
         except (asyncio.CancelledError, GeneratorExit) as exc:
             await self._give_up(exc)
@@ -135,9 +143,8 @@ class ExecutingHandler(CompletingHandler):
             raise self._interrupt
 
     def _finish_at_end(self) -> None:
-        """Finish what the method has not; one that was interrupted in its `await self.finish()` is no success."""
-        if self._was_interrupted:
-            raise RuntimeError("The response's completion was cancelled: what it promises may not have been kept.")
+        """Finish what the method has not; raise where it was interrupted in its `await self.finish()`."""
+        require_changeable(self, "")
         self.finish()
 
     async def _perform_cancellable(self, args: Any, kwargs: Any) -> Any:
@@ -164,13 +171,13 @@ class ExecutingHandler(CompletingHandler):
         Called by the server's sweep of running requests, or by the request's own timer.
         """
         seconds = self._time_limit()
-        if self._has_returned or self._headers_written or not seconds:
+        if self._method_phase is RETURNED or self._response_state.has_head or not seconds:
             return math.inf
-        if self._is_receiving or not self._look_at:
+        if self._method_phase is RECEIVING or not self._look_at:
             self._counted_from = now
         if now < self._counted_from + seconds:
             return self._counted_from + seconds
-        self._is_late = True
+        self._method_phase = LATE
         task.cancel()
         return math.inf
 
@@ -234,13 +241,13 @@ class ExecutingHandler(CompletingHandler):
         if not has_answer:
             self._reads_body = self._stream_request_body = False  # a 405 will follow, whatever the body is
         await self._pass_guards()
-        if self._finished:
+        if self._response_state.is_finished:
             return None
         if self._prepares:
             await _settled(self.prepare())
         if type(self).on_prepare is not _ON_PREPARE:
             await _settled(self.on_prepare())
-        if self._finished:
+        if self._response_state.is_finished:
             return None
         if self._stream_request_body:
             await self._receive()
@@ -254,7 +261,7 @@ class ExecutingHandler(CompletingHandler):
             self._check_origin()
         stages = self._run.stages
         has_ended = bool(stages.before_body) and await self._run_before_body(stages.before_body)
-        if self._finished:
+        if self._response_state.is_finished:
             return
         body = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
         if body is not NO_BODY and self._reads_body:
@@ -312,16 +319,16 @@ class ExecutingHandler(CompletingHandler):
 
     def _stepped(self, method: Any) -> "_Watched | None":
         """Run *method* up to where it first waits, and return what waits on; None when it has returned."""
-        self._is_watched = True
+        self._method_phase = WATCHED
         try:
             waits_for = method.send(None)
         except StopIteration as stop:
-            self._is_watched = False
+            self._method_phase = RUNNING
             if stop.value is not None:
                 self._take_result(stop.value)
             return None
         except BaseException:
-            self._is_watched = False
+            self._method_phase = RUNNING
             raise
         return _Watched(method, waits_for, self)
 
@@ -372,11 +379,12 @@ class ExecutingHandler(CompletingHandler):
 
     async def _arrived(self, reading: Awaitable[bytes]) -> bytes:
         """Return what *reading* gives; the time until then is the client's, and does not count."""
-        self._is_receiving = True
+        self._method_phase = RECEIVING
         try:
             return await reading
         finally:
-            self._is_receiving = False
+            if self._method_phase is RECEIVING:
+                self._method_phase = RUNNING
             self._counted_from = asyncio.get_running_loop().time()
 
     async def _until_finished(self) -> None:
@@ -394,16 +402,16 @@ class ExecutingHandler(CompletingHandler):
             logger.debug("The client left %s.", self._request_summary())
             await self._end_without_answer()
         elif isinstance(exc, Finish):
-            if not self._finished:
+            if not self._response_state.is_finished:
                 self.finish(*exc.args)
         else:
             exc = self._error = _as_http_error(exc)
-            if may_replace:
-                self._finished = False
+            if may_replace and not self._response_state.is_sent:
+                self._response_state = self._response_state.after["reopen"]
             await self._tell(exc)
-            if self._finished:
+            if self._response_state.is_finished:
                 return
-            if self._headers_written:
+            if self._response_state.has_head:
                 logger.error("%s failed after its header had left: the connection is cut.", self._request_summary())
                 self._log()
                 await self._end_without_answer()
@@ -414,7 +422,7 @@ class ExecutingHandler(CompletingHandler):
         """Answer in place of a response whose head could not be made: an error page, else a plain text."""
         self._failed_sends += 1
         self._new_cookie = None  # part of what could not be sent
-        if self._failed_sends == 1 or self._headers_written:
+        if self._failed_sends == 1 or self._response_state.has_head:
             await self._answer_error(exc, may_replace=True)
         elif self._failed_sends == 2:
             logger.error("The error page of %s could not be sent.", type(self).__qualname__, exc_info=exc)
@@ -425,7 +433,7 @@ class ExecutingHandler(CompletingHandler):
     async def _tell(self, exc: BaseException) -> None:
         """Tell the exception hooks, or the log where there are none."""
         self._note_interrupt(exc)
-        if not self._finished and not self._headers_written:
+        if not self._response_state.is_finished and not self._response_state.has_head:
             self._write_buffer = []
             self._deferred = None
         sink = error_sink.get()
@@ -464,11 +472,14 @@ class ExecutingHandler(CompletingHandler):
         except BaseException as failure:  # a boundary: the client is still to be answered
             self._note_interrupt(failure)
             logger.exception("The error page of %s failed.", type(self).__qualname__)
-            self._answer_plainly(_status_of(exc))
+            if self._response_state.has_head:
+                self._cut()
+            else:
+                self._answer_plainly(_status_of(exc))
 
     def _answer_plainly(self, status: int) -> None:
         """Settle the shortest answer there is."""
-        self._finished = False
+        self._response_state = self._response_state.after["reopen"]
         self.clear()
         self._deferred = None
         self.set_status(status)
@@ -478,12 +489,11 @@ class ExecutingHandler(CompletingHandler):
     async def _end_without_answer(self) -> None:
         """The client is gone: nothing can be sent, the ends are still tied up."""
         self._cut()
-        if not self._was_afterwards:
+        if self._response_state is not ENDED:
             await self._afterwards()
 
     def _cut(self) -> None:
-        self._finished = self._is_sent = self._headers_written = True
-        self._is_pending = False
+        self._response_state = self._response_state.after["release"]
         self._deferred = None
         connection: Any = self.request.connection
         if not connection.is_finished:
@@ -512,17 +522,17 @@ class ExecutingHandler(CompletingHandler):
             await asyncio.wait([completion])
         self._error = self._error or exc
         connection: Any = self.request.connection
-        if not self._headers_written and not connection.is_finished:
+        if not self._response_state.has_head and not connection.is_finished:
             self._status_code, self._reason = 503, "Service Unavailable"
-            self._finished = self._is_sent = self._headers_written = True
+            self._response_state = self._response_state.after["release"]
             fields = [("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close")]
             connection.respond(
                 503, "Service Unavailable", fields, b"503 Service Unavailable\n", self.request.method == "HEAD"
             )
             self._log()
-        elif not self._is_sent:
+        elif not self._response_state.is_sent:
             self._cut()
-        if not self._was_afterwards:
+        if self._response_state is not ENDED:
             await close_safely("endcall hooks", self._afterwards, _AFTERWARDS_SECONDS)
 
     def _on_close(self) -> None:
@@ -561,7 +571,7 @@ class _Watched:
         handler, method, waits_for = self._handler, self._method, self._waits_for
         try:
             while True:
-                if handler._is_pending:
+                if handler._response_state.is_pending:
                     handler._plan_next_turn()
                 try:
                     sent = yield waits_for
@@ -575,7 +585,8 @@ class _Watched:
         except StopIteration as stop:
             return stop.value
         finally:
-            handler._is_watched = False
+            if handler._method_phase is WATCHED:
+                handler._method_phase = RUNNING
 
 
 def _remind(hook: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from tornado import httputil
 from tornado.web import RequestHandler
 
+from torngas_aio.handler.lifecycle import ANY_TASK
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.response import BODILESS, check_length
 from torngas_aio.pipeline import IDLE, PipelineRun
@@ -50,7 +51,6 @@ class SendingHandler(ResponseHandler):
 
     _run: PipelineRun = IDLE
     _interrupt: KeyboardInterrupt | None = None  # raised again at the end
-    _is_sent = False  # the response's last byte was handed over
 
     def _send_last(self) -> bool:
         """Hand the rest of the response to the front door; the exchange ends with it.
@@ -58,13 +58,13 @@ class SendingHandler(ResponseHandler):
         Returns:
             Whether the transport can take more; False, too, where that was not looked at.
         """
-        if self._is_sent:
+        if self._response_state.is_sent:
             return False
         request: Any = self.request
         is_drained = False
-        if not self._headers_written:
+        if not self._response_state.has_head:
             self._conclude_headers()
-        if self._headers_written or self._full_headers is not None or self._transforms:
+        if self._response_state.has_head or self._full_headers is not None or self._transforms:
             self._send_part(include_footers=True)
             request.connection.finish()
         else:
@@ -73,9 +73,8 @@ class SendingHandler(ResponseHandler):
                 self._status_code, self._reason, self._lean_fields(), body, request.method == "HEAD"
             )
             # Not before: a head that cannot be made leaves the answer open, for an error page.
-            self._headers_written = True
             self._write_buffer = []
-        self._is_sent = True
+        self._response_state = self._response_state.after["send"]
         self._log()
         return is_drained
 
@@ -117,11 +116,11 @@ class SendingHandler(ResponseHandler):
 
     def _while_changing(self, change: Callable[[], None]) -> None:
         """Run *change* on a response that is settled already."""
-        finished, self._finished = self._finished, False
+        owner, self._hooks_owner = self._hooks_owner, ANY_TASK
         try:
             change()
         finally:
-            self._finished = finished
+            self._hooks_owner = owner
 
     def _send_part(self, include_footers: bool) -> Any:
         """Send the buffer the general way: through Tornado's transforms and `HTTPConnection` methods.
@@ -132,7 +131,7 @@ class SendingHandler(ResponseHandler):
         connection: Any = self.request.connection
         chunk = b"".join(self._write_buffer)
         is_head = self.request.method == "HEAD"
-        if self._headers_written:
+        if self._response_state.has_head:
             self._write_buffer = []
             for transform in self._transforms:
                 chunk = transform.transform_chunk(chunk, include_footers)
@@ -149,7 +148,7 @@ class SendingHandler(ResponseHandler):
         check_length(status, headers.get("Content-Length"), chunk, is_head=is_head, is_whole=include_footers)
         start_line = httputil.ResponseStartLine("", status, self._reason)
         connection.write_headers(start_line, headers, b"" if is_head else chunk)
-        self._headers_written = True
+        self._response_state = self._response_state.after["begin"]
         self._write_buffer = []
         return None
 

@@ -25,6 +25,7 @@ from torngas_aio.exception import CacheUnavailable, error_headers
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
+from torngas_aio.handler.lifecycle import OPEN, require_changeable
 from torngas_aio.http.response import BODILESS
 from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import request_summary
@@ -113,6 +114,7 @@ class BaseHandler(ExecutingHandler):
         # Not super().__init__: Tornado's builds what most requests never look at.
         self.application = application
         self.request = request
+        self._response_state = OPEN
         self._url_kwargs = kwargs
         request._handler = self  # until the request has ended: whoever translates below asks for its locale
         if application.transforms:
@@ -138,8 +140,7 @@ class BaseHandler(ExecutingHandler):
             template_name: Relative to the template directory.
             kwargs: Values for the template; those that can be awaited are awaited.
         """
-        if self._finished and not self._may_change():
-            raise RuntimeError("Cannot render() after finish()")
+        require_changeable(self, "Cannot render() after finish()")
         loader = None if self._run.stages.render else self._known_loader()
         template = None if loader is None else loader.find(template_name)
         if template is None:
@@ -196,7 +197,7 @@ class BaseHandler(ExecutingHandler):
             permanent: 301 in place of 302.
             status: Another status between 300 and 399.
         """
-        if self._headers_written:
+        if self._response_state.has_head:
             raise RuntimeError("Cannot redirect after headers have been written")
         status = status or (301 if permanent else 302)
         if not 300 <= status <= 399:
@@ -231,7 +232,7 @@ class BaseHandler(ExecutingHandler):
             kwargs: Handed to `write_error`; `exc_info` is the error, whose `headers` are sent where it is one of
                 ours, `reason` the status line's phrase.
         """
-        if self._headers_written:
+        if self._response_state.has_head:
             logger.error("Cannot send an error page after the header has left: the connection is cut.")
             self._cut()
             return Completion(self)
@@ -244,7 +245,7 @@ class BaseHandler(ExecutingHandler):
         result = self.write_error(status_code, **kwargs)
         if result is not None and result is not COMPLETED:
             return self._finish_with(lambda: result)
-        return Completion(self) if self._finished else self.finish()
+        return Completion(self) if self._response_state.is_finished else self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> Any:
         """Write the error page; override it to answer errors your own way, plain or `async def`.
@@ -294,7 +295,7 @@ class BaseHandler(ExecutingHandler):
 
     def detach(self) -> Any:
         """Leave HTTP: return an IOStream over the connection; the endcall hooks run when the method returns."""
-        self._finished = self._headers_written = self._is_sent = self._is_pending = True
+        self._response_state = self._response_state.after["release"]
         return self.request.connection.detach()  # type: ignore[union-attr]  # an Exchange
 
     @property
@@ -306,10 +307,7 @@ class BaseHandler(ExecutingHandler):
     def _finish_with(self, make_body: Callable[[], Awaitable[Any]]) -> Completion:
         """Settle the response now; its body is made by *make_body* when it is completed."""
         self._deferred = make_body
-        if self._hook_task is None:
-            return self.finish()
-        self._finished = True
-        return Completion(self)
+        return self.finish()
 
     async def _render_later(self, make_page: Callable[[], Awaitable[bytes]], ordered_by: Callers) -> None:
         try:

@@ -58,7 +58,7 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
             raise HTTPError(503, "The server is stopping and opens no further WebSockets")
         if self.request.headers.get("Upgrade", "").lower() == "websocket":
             await self.complete_response_stage()
-            if self._finished:  # a response hook failed or answered: there is no socket
+            if self._response_state.is_finished:  # a response hook failed or answered: there is no socket
                 return
         sockets = self.application.open_sockets  # type: ignore[attr-defined]  # ours
         sockets.add(self)
@@ -111,7 +111,8 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
             super()._plan_next_turn()
 
     def _detach_to(self, connection: WebSocketConnection) -> None:
-        self._finished = self._headers_written = self._is_sent = self._is_pending = self._is_detached = True
+        self._response_state = self._response_state.after["release"]
+        self._is_detached = True
         self.request.connection.detach_to(connection)  # type: ignore[union-attr]  # an Exchange
 
 

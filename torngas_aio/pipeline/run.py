@@ -94,7 +94,7 @@ class PipelineRun:
         clear = self.clear
         for hook in hooks:
             is_last = await hook(handler, clear)
-            if handler._finished:
+            if handler._response_state.is_finished:
                 return True, None if is_last else hook
             if is_last or self.is_cleared:
                 return True, None
