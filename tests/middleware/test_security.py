@@ -47,6 +47,15 @@ async def test_every_answer_has_the_headers_errors_too(path: str) -> None:
     assert "Content-Security-Policy" not in headers
 
 
+async def test_the_names_of_headers_are_the_same_in_any_case() -> None:
+    chosen = {"x-frame-options": "SAMEORIGIN", "strict-transport-security": "max-age=60", "SERVER": "own"}
+    async with TestClient(Application(ROUTES, middlewares=[SecurityHeadersMiddleware(chosen)])) as client:
+        headers = (await client.get("/")).headers
+    assert headers.get_list("X-Frame-Options") == ["SAMEORIGIN"]
+    assert headers.get_list("Server") == ["own"]
+    assert "Strict-Transport-Security" not in headers
+
+
 async def test_a_handlers_own_header_and_the_settings_go_before() -> None:
     chosen: dict[str, str | None] = {"Referrer-Policy": None, "X-Own": "yes", "Strict-Transport-Security": "max-age=60"}
     with settings.override(SECURITY_HEADERS=chosen):

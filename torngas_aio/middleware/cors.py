@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tornado.web import RequestHandler
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.handler import BaseHandler
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.hosts import parse_host
 from torngas_aio.utils.tokens import is_token
@@ -93,11 +94,11 @@ class CORSMiddleware:
         handler.finish()
         return True
 
-    async def process_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
+    async def process_response(self, handler: BaseHandler, clear: _Clear, chunk: list[bytes]) -> None:
         request = handler.request
         if not self._covers(request.path):
             return
-        present = handler._headers
+        present = handler.header_fields()
         if not self._says_the_same_to_all:
             _vary_by_origin(handler, present.get("Vary", ""))
         origin = request.headers.get("Origin")

