@@ -9,12 +9,13 @@
     setup.py        LOGGING and --log_*    background.py  the buffer and its thread
     formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes, and when it is rotated
     requestid.py    one id a request       outages.py     one line a second for what is down
-    client.py       torngas 1.8's place of `SysLogger`
+    client.py       torngas 1.8's place of `SysLogger`    direct.py   lines without a record
 
 Begin with `init_logging`.
 """
 
 from torngas_aio._former_names import former_names
+from torngas_aio.logger.direct import DirectLines
 from torngas_aio.logger.formatters import JsonFormatter, LineFormatter
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
 from torngas_aio.logger.loggers import (
@@ -34,6 +35,7 @@ __all__ = [
     "DEGRADED_SECONDS",
     "REQUEST_ID_HEADER",
     "BackgroundStreamHandler",
+    "DirectLines",
     "JsonFormatter",
     "LineFormatter",
     "OutageLog",

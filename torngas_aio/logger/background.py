@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Callable
 
-__all__ = ["FLUSH_SECONDS", "MAX_BUFFER_BYTES", "BackgroundWriter"]
+__all__ = ["FLUSH_SECONDS", "MAX_BUFFER_BYTES", "BackgroundWriter", "encode_line"]
 
 MAX_BUFFER_BYTES = 64 * 1024 * 1024
 BATCH_BYTES = 256 * 1024
@@ -30,6 +30,11 @@ COMPLAIN_SECONDS = 60.0
 """Pause between two mentions on stderr of a sink that fails."""
 
 Write = Callable[[bytes], None]
+
+
+def encode_line(line: str) -> bytes:
+    """Return *line* with its end in UTF-8; what cannot be encoded is written out."""
+    return f"{line}\n".encode("utf-8", "backslashreplace")
 
 
 class BackgroundWriter:
@@ -77,12 +82,15 @@ class BackgroundWriter:
         self._thread: threading.Thread | None = None
 
     def put(self, line: str, level: int = logging.INFO) -> bool:
-        """Append *line*; return whether it was taken.
+        """Append *line*; as `put_data`."""
+        return self.put_data(encode_line(line), level)
+
+    def put_data(self, data: bytes, level: int = logging.INFO) -> bool:
+        """Append one line as `encode_line` gives it; return whether it was taken.
 
         When the buffer is full, a thread waits for space without limit. A thread that runs an event loop waits at
         most 10 ms, and 100 ms in a second.
         """
-        data = line.encode("utf-8", "backslashreplace") + b"\n"
         size = len(data)
         with self._lock:
             if self._bytes_in - self._bytes_out + size > self._max_bytes and not self._has_room(size, level):
@@ -182,7 +190,7 @@ class BackgroundWriter:
                 count, self._unnoted = self._unnoted, 0
                 self._written.notify_all()
             if count:
-                self._try_to_write(f"{self._note(count)}\n".encode("utf-8", "backslashreplace"))
+                self._try_to_write(encode_line(self._note(count)))
 
     def _try_to_write(self, data: bytes) -> None:
         try:

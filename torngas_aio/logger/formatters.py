@@ -31,6 +31,10 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class LineFormatter(logging.Formatter):
     """Text lines after a `%`-format, which may name `%(request_id)s` besides what `logging` knows.
 
+    Attributes:
+        template: The format.
+        fields: The names in it.
+
     Args:
         is_coloured: Colour the head of each line by its level.
     """
@@ -39,9 +43,11 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self, fmt: str = DEFAULT_FORMAT, datefmt: str | None = None, *, is_coloured: bool = False) -> None:
         super().__init__(fmt, datefmt)
-        self._is_coloured = is_coloured
+        self.is_coloured = is_coloured
+        self.template = fmt
+        self.fields = frozenset(re.findall(r"%\((\w+)\)", fmt))
         self._is_message = fmt == "%(message)s"
-        self._names_id = "%(request_id)" in fmt
+        self._names_id = "request_id" in self.fields
         self._uses_time = self.usesTime()
         self._moment: tuple[int | None, str] = None, ""  # the last line's second, and how it is written
 
@@ -56,22 +62,30 @@ class LineFormatter(logging.Formatter):
             line = self.formatMessage(record)
         if not line.isprintable():
             line = escape_controls(line)
-        if self._is_coloured:
+        if self.is_coloured:
             line = _coloured(line, record.levelname)
         if record.exc_info or record.stack_info:
             line += "".join(f"\n    {escape_controls(more)}" for more in _trailing_lines(self, record))
         return line
 
+    def time_text(self, created: float) -> str:
+        """Return the `asctime` of a record that was made at *created*; "" where the format does not name it."""
+        return self._time_text(created, created % 1 * 1000) if self._uses_time else ""
+
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's
         if datefmt != self.datefmt:
             return super().formatTime(record, datefmt)
+        return self._time_text(record.created, record.msecs)
+
+    def _time_text(self, created: float, milliseconds: float) -> str:
         second, text = self._moment
-        if second != int(record.created):
+        if second != int(created):
             # PERF: written once a second: -2 us a line
-            second = int(record.created)
-            text = time.strftime(datefmt or self.default_time_format, self.converter(second))
+            second = int(created)
+            text = time.strftime(self.datefmt or self.default_time_format, self.converter(second))
             self._moment = second, text
-        return text if datefmt or not self.default_msec_format else self.default_msec_format % (text, record.msecs)
+        has_fraction = self.default_msec_format and not self.datefmt
+        return self.default_msec_format % (text, milliseconds) if has_fraction else text
 
 
 class JsonFormatter(logging.Formatter):

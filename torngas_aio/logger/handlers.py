@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import Any, TextIO
 
-from torngas_aio.logger.background import FLUSH_SECONDS, MAX_BUFFER_BYTES, BackgroundWriter
+from torngas_aio.logger.background import FLUSH_SECONDS, MAX_BUFFER_BYTES, BackgroundWriter, encode_line
 from torngas_aio.logger.formatters import LineFormatter
 from torngas_aio.logger.sharedfile import Period, SharedLogFile
 
@@ -44,6 +44,9 @@ if hasattr(os, "register_at_fork"):
 class BackgroundHandler(logging.Handler):
     """A handler whose lines are written by a `BackgroundWriter`.
 
+    Attributes:
+        writer: None where lines are written at once.
+
     Args:
         buffer_bytes: How much may wait for the thread; 0: written at once, by the caller.
     """
@@ -51,7 +54,7 @@ class BackgroundHandler(logging.Handler):
     def __init__(self, name: str, buffer_bytes: int = MAX_BUFFER_BYTES) -> None:
         super().__init__()
         self.setFormatter(LineFormatter())
-        self._writer = (
+        self.writer = (
             BackgroundWriter(self.write_lines, name=name, max_bytes=buffer_bytes, note=self._note)
             if buffer_bytes
             else None
@@ -60,12 +63,12 @@ class BackgroundHandler(logging.Handler):
     @property
     def dropped(self) -> int:
         """How many lines were dropped because the buffer was full."""
-        return self._writer.dropped if self._writer else 0
+        return self.writer.dropped if self.writer else 0
 
     @property
     def failed(self) -> int:
         """How many lines could not be written, such as to a full disk."""
-        return self._writer.failed if self._writer else 0
+        return self.writer.failed if self.writer else 0
 
     def handle(self, record: logging.LogRecord) -> bool:
         # Without `logging`'s lock: a thread that waits for space must not hold up the loop.
@@ -77,10 +80,10 @@ class BackgroundHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-            if self._writer:
-                self._writer.put(line, record.levelno)
+            if self.writer:
+                self.writer.put(line, record.levelno)
             else:
-                self.write_lines(f"{line}\n".encode("utf-8", "backslashreplace"))
+                self.write_lines(encode_line(line))
         except Exception:  # noqa: BLE001  # a line must not break the program
             self.handleError(record)
 
@@ -89,15 +92,15 @@ class BackgroundHandler(logging.Handler):
         raise NotImplementedError
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:
-        if self._writer:
-            self._writer.flush(seconds)
+        if self.writer:
+            self.writer.flush(seconds)
 
     def close(self) -> None:
         self.stop()
 
     def stop(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Close, and return whether everything was written within *seconds*."""
-        is_written = self._writer.close(seconds) if self._writer else True
+        is_written = self.writer.close(seconds) if self.writer else True
         super().close()
         return is_written
 

@@ -49,5 +49,8 @@ def level_of(status: int) -> int:
 
 def request_summary(request: HTTPServerRequest) -> str:
     """Return method, target and client address, as log lines name a request; each is one field, whatever was sent."""
-    method, target, address = map(quote_field, (request.method or "-", request.uri or "-", request.remote_ip or "-"))
+    method, target, address = request.method or "-", request.uri or "-", request.remote_ip or "-"
+    text = f"{method}{target}{address}"
+    if quote_field(text) != text:  # PERF: most are plain, and looked through at once
+        method, target, address = map(quote_field, (method, target, address))
     return f"{method} {target} ({address})"

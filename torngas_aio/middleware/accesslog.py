@@ -17,7 +17,7 @@ from tornado.web import RequestHandler
 
 from torngas_aio._former_names import former_names
 from torngas_aio.handler import BaseHandler
-from torngas_aio.logger import REQUEST_ID_HEADER, access_logger, level_of, request_id_of
+from torngas_aio.logger import REQUEST_ID_HEADER, DirectLines, access_logger, level_of, request_id_of
 from torngas_aio.utils.text import escape_controls, quote_field
 
 __all__ = ["AccessLogMiddleware"]
@@ -47,7 +47,9 @@ class AccessLogMiddleware:
         """Write the line of *handler*'s request; below the logger's level, nothing is made."""
         level = level_of(handler.get_status())
         if access_logger.isEnabledFor(level):
-            access_logger.handle(_record(level, self.line(handler)))
+            line = self.line(handler)
+            if not _lines.write(level, line, _PLACE):
+                access_logger.handle(_record(level, line))
 
     def log_foreign(self, handler: RequestHandler) -> None:
         """Tornado's `log_function`: our own handlers have an endcall hook for it."""
@@ -106,6 +108,9 @@ def _now() -> str:
     return _stamp[1]
 
 
+_PLACE = __file__, 0, None
+_lines = DirectLines(access_logger)
+
 _samples: dict[int, tuple[float, dict[str, Any]]] = {}
 """By level: when it was made, and the fields of a record."""
 
@@ -116,7 +121,7 @@ def _record(level: int, line: str) -> logging.LogRecord:
     now = time.time()
     made, sample = _samples.get(level, (0.0, {}))
     if not 0 <= now - made < 1 or sample["process"] != os.getpid():
-        sample = vars(logging.LogRecord(access_logger.name, level, __file__, 0, "", None, None))
+        sample = vars(logging.LogRecord(access_logger.name, level, *_PLACE[:2], "", None, None))
         made = sample["created"]
         _samples[level] = made, sample
     record = object.__new__(logging.LogRecord)
