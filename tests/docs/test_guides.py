@@ -13,8 +13,13 @@ from tornado import locale
 from torngas_aio.settings_manager import settings
 
 ROOT = Path(__file__).parents[2]
-# The tutorial's blocks are files of one project: see test_tutorial.py.
-PAGES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.stem != "tutorial"]
+# The tutorial's blocks are files of one project: see test_tutorial.py. Chinese pages in folders have the programs of
+# the English ones: see test_chinese_pages.py.
+PAGES = [
+    page
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    if page.stem != "tutorial" and "zh" not in page.parent.relative_to(ROOT / "docs").parts[:-1]
+]
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
