@@ -31,7 +31,7 @@ def test_each_process_has_its_share(workers: int, total: int, share: int) -> Non
 async def test_basedb_s_pool_too() -> None:
     db = database(dbn="mysql", db="d", node_connections=40)
     _node.set_processes(4)  # after the module was imported, before the worker's loop runs
-    assert db.pool._size == 10
+    assert db.pool._places.size == 10
     await db.aclose()
     for wrong in (0, -1, "many"):
         with pytest.raises(ConfigError, match="node_connections"):

@@ -1,9 +1,10 @@
 """What is open must be closed: once, within a time limit, whoever is being cancelled meanwhile.
 
     close_safely      one resource, to its end, shielded from cancellation and bounded in time
+    await_to_the_end  work that must not be cut off half-way, and bounds its own time
     bounded           one step of a start, bounded in time
     cancel_tasks      tasks that may swallow their cancellation
-    close_with_loop   a room that opens a pool says so; `close_all` closes what this loop holds
+    close_with_loop   notes what is to be closed; `close_all` closes what this loop holds
     drain_with_loop   a task that a stop gives time to end, as it does requests
     is_imposed        tells a cancellation from an error that code has raised itself
 
@@ -13,13 +14,15 @@ Begin with `close_safely`.
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 __all__ = [
     "CLOSE_SECONDS",
     "Close",
+    "await_to_the_end",
     "bounded",
     "cancel_tasks",
     "close_all",
@@ -39,6 +42,8 @@ CLOSE_SECONDS = 5.0
 CANCEL_SECONDS = 1.0
 """How long what was cancelled late may take to end before it is left behind."""
 
+T = TypeVar("T")
+
 Close = Callable[[], Awaitable[object]]
 
 _left_behind: set[asyncio.Task[Any]] = set()  # held, so that none is destroyed while it is pending
@@ -55,19 +60,42 @@ async def close_safely(key: object, close: Close, seconds: float = CLOSE_SECONDS
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(_closed(key, close))  # owned here: awaited, or cancelled, in every case
-    until = loop.time() + seconds
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done() and loop.time() < until:
-        try:
-            await asyncio.wait((task,), timeout=until - loop.time())
-        except asyncio.CancelledError as exc:
-            cancelled = exc
+    cancelled = await _wait_in_any_case(task, loop.time() + seconds)
     if not task.done():
         logger.error("Closing %r took more than %.0f s; it was abandoned.", key, seconds)
         task.set_name(f"that closes {key!r}")
         await cancel_tasks((task,), CANCEL_SECONDS)
     if cancelled is not None:
         raise cancelled
+
+
+async def await_to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return what *work*, which bounds its own time, returns; a caller that is cancelled meanwhile is held until then.
+
+    Raises:
+        CancelledError: The caller was cancelled; *work* has ended all the same.
+        Exception: What *work* raised.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)  # owned here: awaited in every case
+    cancelled = await _wait_in_any_case(task, math.inf)
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # seen
+        raise cancelled
+    return task.result()
+
+
+async def _wait_in_any_case(task: asyncio.Task[Any], until: float) -> asyncio.CancelledError | None:
+    """Wait for *task*, at most until the loop's time is *until*; return the cancellation that came meanwhile."""
+    loop = asyncio.get_running_loop()
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done() and loop.time() < until:
+        try:
+            await asyncio.wait((task,), timeout=None if until == math.inf else until - loop.time())
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    return cancelled
 
 
 async def bounded(name: object, work: Close, seconds: float, context: contextvars.Context | None = None) -> None:

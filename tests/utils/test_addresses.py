@@ -3,7 +3,7 @@
 import pytest
 
 from torngas_aio.exception import ConfigError
-from torngas_aio.utils.addresses import Networks
+from torngas_aio.utils.addresses import Networks, is_loopback
 
 LISTED = Networks(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1", "::ffff:172.16.0.0/108", "fe80::/10"])
 
@@ -46,3 +46,13 @@ def test_every_wrong_entry_is_named() -> None:
         Networks(["10.0.0.1/8", "10.0.0.0/8", "example.com", "10.0.0.0/33"])
     assert len(caught.value.faults) == 3
     assert "has host bits set" in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost"])
+def test_loopback_is_recognised_by_address_or_by_its_one_name(address: str) -> None:
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "x", "", "::1%lo", "localhost.example"])
+def test_anything_else_is_no_loopback(address: str) -> None:
+    assert not is_loopback(address)

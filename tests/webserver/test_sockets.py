@@ -12,7 +12,6 @@ from torngas_aio.webserver.sockets import (
     bind,
     bind_for_workers,
     bind_unix,
-    is_loopback,
     is_reachable,
     tls_context,
 )
@@ -98,15 +97,6 @@ def test_reachable_is_what_is_not_loopback(tmp_path: Path) -> None:
     assert not is_reachable([*here, unix])
     assert addresses_of([unix]) == [f"unix:{tmp_path / 's'}"]
     close([*everywhere, *here, unix])
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("x", False)],
-)
-def test_loopback_is_recognised(address: str, expected: bool) -> None:
-    """By address or by its one name."""
-    assert is_loopback(address) is expected
 
 
 def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@
     cached.py           `@cached`                        refreshes.py  refreshing kept values in the background
     attempts.py         the cache's part in computing one value: one deadline, bounded loaders while it is down
     lock.py             a lock that all processes share
-    circuit_breaker.py  whether a server is down         prober.py     the task that finds out when it is back
+    circuit_breaker.py  whether a server is down, and the task that finds out when it is back
     lru.py              entries in memory                file_store.py entries in a directory
     numbers.py          options and counters, parsed strictly
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from torngas_aio._places import Places
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.logger import DEGRADED_SECONDS, OutageLog
 
@@ -35,7 +36,7 @@ class Loaders:
     def __init__(self, label: str, seconds: float) -> None:
         self._label = label
         self._seconds = seconds
-        self._places = asyncio.Semaphore(LOADERS_AT_ONCE)
+        self._places = Places(LOADERS_AT_ONCE)
 
     async def run(self, load: Callable[[], Awaitable[T]]) -> T:
         """Return what *load* returns, once there is a place.
@@ -43,24 +44,17 @@ class Loaders:
         Raises:
             CacheUnavailable: There was none in time.
         """
-        if self._places.locked():
-            await self._wait()
-        else:
-            await self._places.acquire()
         try:
-            return await load()
-        finally:
-            self._places.release()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._places.acquire()
+            await self._places.take(self._seconds)
         except TimeoutError:
             raise CacheUnavailable(
                 f"{self._label} is down, and the {LOADERS_AT_ONCE} loaders that may run in its place were busy for "
                 f"{self._seconds:g} s."
             ) from None
+        try:
+            return await load()
+        finally:
+            self._places.release()
 
 
 class Attempts:

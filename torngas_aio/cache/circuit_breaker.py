@@ -1,92 +1,128 @@
-"""A circuit breaker: who is known to be down is not asked again until a probe says otherwise.
+"""A circuit breaker: a server that is down is not asked again until a probe in the background has had an answer.
 
-    closed ──failed()──► open ──pause over: one caller may probe──► succeeded() ► closed
-                           ▲                                              │
-                           └──────────── failed(): the pause doubles ◄────┘
+    closed ── failed() ──► open: callers are refused at once, a task probes ── a probe returns ──► closed
+                                      ▲        │
+                                      └ pause ─┘ 0.1 s, doubling to the longest; a probe takes PROBE_SECONDS at most
 
-It knows nothing of caches and does no I/O: a backend looks at `is_open` before it goes to the wire and says afterwards
-what came of it; while it is open, `Prober` asks `allows` before each probe. Begin with `CircuitBreaker`.
+    a call has waited for some time ──► suspect(): a probe beside it ──► no answer for as long: down
+
+A server that is cut off sends nothing: suspicion finds that out within a second, whatever the deadline of the calls.
+Callers never wait for a probe. Begin with `CircuitBreaker.failed`.
 """
 
-import time
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-__all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "CircuitBreaker"]
+from torngas_aio._background import BackgroundTask
+
+__all__ = ["DOUBTFUL_SECONDS", "FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_SECONDS", "CircuitBreaker", "patience_of"]
+
+logger = logging.getLogger("torngas_aio.cache")
 
 FIRST_PAUSE = 0.1
 """Seconds between the first failure and the first probe."""
 
 LONGEST_PAUSE = 0.4
-"""Seconds between two probes of a store that stays down."""
+"""Seconds between two probes of a server that stays down."""
+
+PROBE_SECONDS = 0.4
+"""How long one probe may take."""
+
+DOUBTFUL_SECONDS = 5.0
+"""A connection that was idle for longer is asked for an answer before it is used: its server may be another one now."""
+
+_GRACE_SECONDS = 0.01
+"""How long a server that seems silent has, for answers that came while the loop stood still to be read."""
+
+
+def patience_of(deadline: float) -> float:
+    """Return how long a call may wait before its server is suspected: 0.4 s, a fifth of a deadline above 2 s."""
+    return max(PROBE_SECONDS, deadline / 5)
 
 
 class CircuitBreaker:
-    """One store's state: up, or down since a moment for a reason.
+    """One server's state, up or down for a reason, and the task that finds out when it is back; used in one loop.
 
     Args:
-        first_pause: Seconds until the first probe; each failed probe doubles it.
-        longest_pause: Seconds that the pause never exceeds.
-        clock: Monotonic seconds.
+        name: The server, for the log, such as "Redis at 10.0.0.1:6379".
+        probe: Returns when the server has answered; raises, or is cancelled after PROBE_SECONDS, when it does not.
+        longest_pause: Seconds between two probes, at most.
 
     Attributes:
-        reason: Why the store counts as down; "" while it is up.
+        is_open: Whether the server counts as down.
+        reason: Why; "" while it is up.
     """
 
-    __slots__ = ("_clock", "_first", "_is_probing", "_longest", "_pause", "_probe_at", "is_open", "reason")
-
-    def __init__(
-        self,
-        first_pause: float = FIRST_PAUSE,
-        longest_pause: float = LONGEST_PAUSE,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._first = first_pause
-        self._longest = max(first_pause, longest_pause)
-        self._clock = clock
-        self._pause = first_pause
-        self._probe_at = 0.0
-        self._is_probing = False
+    def __init__(self, name: str, probe: Callable[[], Awaitable[None]], longest_pause: float = LONGEST_PAUSE) -> None:
+        self._name = name
+        self._probe = probe
+        self._longest_pause = longest_pause
+        self._probing = BackgroundTask(f"probe of {name}")
+        self._examining = BackgroundTask(f"examination of {name}")
         self.is_open = False
         self.reason = ""
 
-    @property
-    def pause(self) -> float:
-        """Seconds until the next probe is allowed; 0 when one is allowed now."""
-        return max(0.0, self._probe_at - self._clock()) if self.is_open else 0.0
-
-    def allows(self) -> bool:
-        """True if the caller may go to the store; while open, one caller a pause may, as the probe.
-
-        A probe that never reports back, because it was cancelled, holds the next one up by one pause only.
-        """
+    def failed(self, reason: str) -> None:
+        """Open: the server did not answer a caller, for *reason*. Nothing happens while it counts as down already."""
         if not self.is_open:
-            return True
-        now = self._clock()
-        if now < self._probe_at:
-            return False
-        self._probe_at = now + self._pause
-        self._is_probing = True
-        return True
+            logger.warning("%s is down: %s.", self._name, reason.rstrip("."))
+            self.is_open, self.reason = True, reason
+        self._probing.start(self._probe_until_back)
 
     def succeeded(self) -> None:
-        """The store answered: close."""
+        """Close: the server answered; the probing ends by itself."""
         if self.is_open:
-            self.is_open = False
-            self.reason = ""
-            self._pause = self._first
+            self.is_open, self.reason = False, ""
+            logger.warning("%s is back.", self._name)
 
-    def failed(self, reason: str) -> None:
-        """The store did not answer, for *reason*: open, or stay open for twice the pause.
+    def suspect(self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float) -> None:
+        """A call has had no answer for *patience* seconds: find out whether the server is silent.
 
-        Failures of calls that were under way when the store was found down change nothing: only a probe's does.
+        Args:
+            examine: Returns when the server has answered on another connection than that of the call.
+            silent: Called with the reason when it has not either, *patience* seconds later; counts the server as
+                down if the call is still waiting.
         """
-        if not self.is_open:
-            self._pause = self._first
-        elif self._is_probing:
-            self._pause = min(self._pause * 2, self._longest)
+        if self.is_open:
+            silent(self.reason)
         else:
-            return
-        self.is_open = True
-        self._is_probing = False
-        self.reason = reason
-        self._probe_at = self._clock() + self._pause
+            self._examining.start(partial(self._examine, examine, silent, patience))
+
+    async def aclose(self) -> None:
+        """End the tasks. Twice is harmless."""
+        await self._probing.aclose()
+        await self._examining.aclose()
+
+    async def _examine(
+        self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float
+    ) -> None:
+        try:
+            async with asyncio.timeout(patience) as limit:
+                await examine()
+        except Exception as exc:  # noqa: BLE001  a refusal is an answer
+            if limit.expired():
+                await asyncio.sleep(_GRACE_SECONDS)
+                silent(f"no answer within {2 * patience:g} s")
+            else:
+                logger.debug("%s is slow, and refuses another connection: %s", self._name, exc)
+
+    async def _probe_until_back(self) -> None:
+        pause = min(FIRST_PAUSE, self._longest_pause)
+        while self.is_open:
+            await asyncio.sleep(pause)
+            if self.is_open:
+                await self._probe_once()
+            pause = min(2 * pause, self._longest_pause)
+
+    async def _probe_once(self) -> None:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self._probe()
+        except TimeoutError:
+            self.reason = f"no answer within {PROBE_SECONDS:g} s"
+        except Exception as exc:  # noqa: BLE001  whatever it is, the server is not back
+            self.reason = str(exc) or type(exc).__name__
+        else:
+            self.succeeded()

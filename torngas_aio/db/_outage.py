@@ -17,9 +17,9 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import Context
 from time import monotonic
 
+from torngas_aio._background import BackgroundTask
 from torngas_aio._cleanup import close_safely
 from torngas_aio.exception import DatabaseUnavailable
 
@@ -69,7 +69,7 @@ class Outage:
         self._began_at = 0.0
         self._probe = probe
         self._drop = drop
-        self._task: asyncio.Task[None] | None = None
+        self._probing = BackgroundTask(f"probe of {label}")
         self._asked = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._numbers = itertools.count()
@@ -125,10 +125,9 @@ class Outage:
 
     def suspect(self) -> None:
         """Have the server probed now; nothing happens while a probe is under way."""
-        if self._task is None:
+        if not self._probing.is_running:
             self._asked = asyncio.Event()
-            # A context of its own: it outlives the request that met the outage first.
-            self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+            self._probing.start(self._run)
 
     async def refuses_writes(self, own: Callable[[], Awaitable[bool]]) -> bool:
         """Return whether a write was refused because the master is lost, rather than by a fault of the statement.
@@ -162,10 +161,7 @@ class Outage:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        task, self._task = self._task, None
-        while task is not None and not task.done():
-            task.cancel()  # again, where a driver (aiomysql) has made an error of its own of the first
-            await asyncio.wait([task], timeout=PROBE_SECONDS / 4)
+        await self._probing.aclose()
         self._state = _State.UP
 
     def _look(self) -> None:
@@ -190,7 +186,6 @@ class Outage:
                 await asyncio.sleep(PROBE_SECONDS)
         finally:
             self._asked.set()
-            self._task = None
 
     async def _asked_state(self) -> _State:
         try:

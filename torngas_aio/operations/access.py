@@ -1,10 +1,9 @@
 """Who may see more than up and down. Begin with `may_see_details`."""
 
-import ipaddress
 from typing import Any
 
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import Networks
+from torngas_aio.utils.addresses import Networks, is_loopback
 
 __all__ = ["may_see_details"]
 
@@ -27,11 +26,4 @@ def may_see_details(request: Any) -> bool:
         return True
     host = str(request.headers.get("Host", ""))
     name = host if host in _LOCAL_HOSTS else host.rpartition(":")[0]
-    return _is_loopback(peer) and name in _LOCAL_HOSTS
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(peer) and name in _LOCAL_HOSTS

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torngas_aio._cleanup import bounded, is_imposed
+from torngas_aio._single_flight import SingleFlight
 from torngas_aio.cache.registry import caches
 from torngas_aio.logger import OutageLog
 
@@ -49,7 +50,7 @@ class ReadyChecks:
 
     def __init__(self) -> None:
         self._own: dict[str, Check] = {}
-        self._running: asyncio.Task[list[CheckResult]] | None = None
+        self._runs = SingleFlight()
         self._results: list[CheckResult] = []
         self._ran_at = -FRESH_SECONDS
 
@@ -61,18 +62,13 @@ class ReadyChecks:
         """Return what every check has found, at most a second ago."""
         if time.monotonic() - self._ran_at < FRESH_SECONDS:
             return self._results
-        if self._running is None:
-            self._running = asyncio.create_task(self._run(), name="ready checks")
-        return await asyncio.shield(self._running)
+        return await self._runs.run("checks", self._run)
 
     async def _run(self) -> list[CheckResult]:
-        try:
-            checks = {**dict(_service_checks()), **self._own}
-            self._results = await asyncio.gather(*(_outcome(name, check) for name, check in checks.items()))
-            self._ran_at = time.monotonic()
-            return self._results
-        finally:
-            self._running = None
+        checks = {**dict(_service_checks()), **self._own}
+        self._results = await asyncio.gather(*(_outcome(name, check) for name, check in checks.items()))
+        self._ran_at = time.monotonic()
+        return self._results
 
 
 async def _outcome(name: str, check: Check) -> CheckResult:

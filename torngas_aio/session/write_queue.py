@@ -8,10 +8,10 @@ Begin with `WriteQueue.write`.
 """
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
+from torngas_aio._cleanup import await_to_the_end
 from torngas_aio.cache.serializers import Serializer
 from torngas_aio.cache.store import Versioned
 from torngas_aio.exception import CacheUnavailable
@@ -19,8 +19,6 @@ from torngas_aio.session.changes import Changes, Record
 from torngas_aio.session.record_store import RecordStore
 
 __all__ = ["WriteQueue"]
-
-T = TypeVar("T")
 
 MAX_TRIES = 10_000
 """After so many lost compare-and-sets in a row something other than writers is changing the record."""
@@ -97,7 +95,7 @@ class WriteQueue:
             if not followers:
                 return await self._commit(key, line, seen, batch)
             # A cancelled leader could not tell its followers whether their changes were written.
-            return await _to_its_end(self._commit_and_tell(key, line, seen, batch, followers))
+            return await await_to_the_end(self._commit_and_tell(key, line, seen, batch, followers))
         finally:
             self._pass_on(key, line)
 
@@ -150,19 +148,3 @@ class WriteQueue:
                 waiter.future.set_result(_YOU_LEAD)
                 return
         del self._lines[key]
-
-
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await *work* to its end even when cancelled, then be cancelled; the store's deadline bounds it."""
-    task = asyncio.ensure_future(work)  # owned here: awaited in every case
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # seen
-        raise cancelled
-    return task.result()

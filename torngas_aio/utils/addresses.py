@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["FORWARDED_HEADERS", "MAX_ADDRESS_LENGTH", "Networks", "parse_address", "parse_network"]
+__all__ = ["FORWARDED_HEADERS", "MAX_ADDRESS_LENGTH", "Networks", "is_loopback", "parse_address", "parse_network"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -79,6 +79,12 @@ def parse_address(text: str) -> _Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def is_loopback(address: str) -> bool:
+    """Whether *address* is one of this machine's loopback addresses or `localhost`."""
+    found = parse_address(address)
+    return address == "localhost" if found is None else found.is_loopback
 
 
 def _unmapped(network: _Network) -> _Network:

@@ -13,6 +13,7 @@ from tornado.options import options
 from torngas_aio.http.systemd import inherited_sockets
 from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.addresses import is_loopback
 from torngas_aio.webserver.options import was_given, workers_wanted
 from torngas_aio.webserver.sockets import (
     DEFAULT_BACKLOG,
@@ -20,7 +21,6 @@ from torngas_aio.webserver.sockets import (
     addresses_of,
     bind,
     bind_for_workers,
-    is_loopback,
 )
 
 __all__ = ["BIND_ARGUMENTS", "Listeners"]

@@ -5,7 +5,6 @@ Begin with `bind`.
 
 import contextlib
 import errno
-import ipaddress
 import socket
 import ssl
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 from torngas_aio.exception import ConfigError
 from torngas_aio.http.tls import load_certificate
 from torngas_aio.http.unix_sockets import UNIX_MODE, UnixListener
+from torngas_aio.utils.addresses import is_loopback
 
 __all__ = [
     "LOOPBACK",
@@ -23,7 +23,6 @@ __all__ = [
     "bind",
     "bind_for_workers",
     "bind_unix",
-    "is_loopback",
     "is_reachable",
     "tls_context",
 ]
@@ -131,14 +130,6 @@ def is_reachable(sockets: list[socket.socket]) -> bool:
     return any(
         each.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(each.getsockname()[0]) for each in sockets
     )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether *address* is one of this machine's loopback addresses or `localhost`."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def _bind_all(port: int, places: Iterable[Any], backlog: int, reuse_port: bool) -> list[socket.socket]:

@@ -388,9 +388,10 @@ async def test_a_pool_that_stays_full_says_so(make: Make, lone_memcached: Memcac
     cache = make(lone_memcached.address, POOL_SIZE=1)
     await cache.set("n", 0)
     node = cache._node(cache.keys_of.make("n"))
-    async with node.pool._places:
-        with pytest.raises(CacheUnavailable, match=r"all 1 connections stayed in use.*POOL_SIZE"):
-            await cache.incr("n")
+    await node.pool._places.take(1)
+    with pytest.raises(CacheUnavailable, match=r"all 1 connections stayed in use.*POOL_SIZE"):
+        await cache.incr("n")
+    node.pool._places.release()
     assert await cache.incr("n") == 1
 
 

@@ -124,7 +124,7 @@ async def test_while_a_server_is_down_it_is_not_asked(make: Make) -> None:
 
     server = await asyncio.start_server(serve, HOST, port)
     async with server:
-        cache._connected()._breaker._probe_at += 60
+        await cache._connected()._breaker._probing.aclose()
         for _ in range(20):
             with pytest.raises(CacheUnavailable, match="onnect"):
                 await cache.get("key")

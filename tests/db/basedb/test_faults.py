@@ -12,6 +12,7 @@ import pytest
 from tests.db.basedb.conftest import create_posts
 from tests.services.process import free_port
 from tests.services.proxy import Proxy
+from torngas_aio._places import Places
 from torngas_aio.db.basedb import Database, database
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, PoolExhausted
 
@@ -97,7 +98,7 @@ async def test_with_all_connections_in_use_a_caller_waits_and_is_told_why(hasty:
     size = 1 if kind == "memory" else 2
     if kind == "file":  # two write transactions of one file wait for each other
         size = 1
-        hasty.pool._places = asyncio.Semaphore(1)
+        hasty.pool._places = Places(1)
     held = [await hasty.transaction()]
     if size == 2:
         hasty._current.set(None)  # as in another task

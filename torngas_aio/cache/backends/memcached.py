@@ -25,7 +25,6 @@ from aiomcache import ClientException
 from torngas_aio._cleanup import close_with_loop, forget
 from torngas_aio._former_names import former_names
 from torngas_aio.cache.backends.base import BaseCache
-from torngas_aio.cache.circuit_breaker import FIRST_PAUSE, CircuitBreaker
 from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
 from torngas_aio.cache.memcached.location import Address, read_location
 from torngas_aio.cache.memcached.node import MemcachedNode
@@ -262,8 +261,9 @@ class MemcachedCache(BaseCache):
 
     def _open(self, name: str, address: Address) -> MemcachedNode:
         where = self._where
-        breaker = CircuitBreaker(min(FIRST_PAUSE, where.longest_pause), where.longest_pause)
-        pool = MemcachedPool(name, address, where.pool_size, where.deadline, breaker, idle_seconds=where.idle_seconds)
+        pool = MemcachedPool(
+            name, address, where.pool_size, where.deadline, where.longest_pause, idle_seconds=where.idle_seconds
+        )
         return MemcachedNode(pool, self.keys_of.head)
 
     def _node(self, key: str) -> MemcachedNode:

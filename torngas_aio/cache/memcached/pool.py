@@ -17,10 +17,10 @@ from typing import TypeVar
 
 from aiomcache import ClientException
 
-from torngas_aio.cache.circuit_breaker import CircuitBreaker
+from torngas_aio._places import Places
+from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, patience_of
 from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
 from torngas_aio.cache.memcached.location import DEFAULT_IDLE_SECONDS
-from torngas_aio.cache.prober import DOUBTFUL_SECONDS, Prober, patience_of
 
 __all__ = ["MemcachedPool", "NodeDown"]
 
@@ -42,7 +42,7 @@ class MemcachedPool:
         address: Host and port, or a unix socket's path.
         size: The most connections; callers beyond it wait for their turn.
         seconds: How long a call may take: waiting, connecting and the answer together.
-        breaker: Remembers that the server is down.
+        longest_pause: Seconds between two probes of a server that is down, at most.
         idle_seconds: After which an unused connection is closed.
     """
 
@@ -52,7 +52,7 @@ class MemcachedPool:
         address: tuple[str, int] | str,
         size: int,
         seconds: float,
-        breaker: CircuitBreaker,
+        longest_pause: float,
         *,
         idle_seconds: float = DEFAULT_IDLE_SECONDS,
     ) -> None:
@@ -60,10 +60,8 @@ class MemcachedPool:
         self._address = address
         self._seconds = seconds
         self._next_timeout = min(patience_of(seconds), seconds)
-        self._breaker = breaker
-        self._prober = Prober(f"memcached at {name}", breaker, self._probe)
-        self._places = asyncio.Semaphore(size)
-        self._size = size
+        self._breaker = CircuitBreaker(f"memcached at {name}", self._probe, longest_pause)
+        self._places = Places(size)
         self._idle: list[MemcachedLink] = []  # the last used at the end, where it is taken from
         self._idle_seconds = idle_seconds
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -94,7 +92,7 @@ class MemcachedPool:
                 raise NodeDown(self._breaker.reason)  # found down while we waited
             found = await self._lent(call, deadline)
         except (ServerAnswer, ClientException):
-            self._prober.succeeded()
+            self._breaker.succeeded()
             raise
         except TimeoutError:
             raise self._down(self._breaker.reason or f"no answer within {self._seconds:g} s") from None
@@ -104,13 +102,13 @@ class MemcachedPool:
             raise self._down(f"the answer is not memcached's protocol ({exc})") from exc
         finally:
             self._places.release()
-        self._prober.succeeded()
+        self._breaker.succeeded()
         return found
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use follow when their calls end. Twice is harmless."""
         self._is_closed = True
-        await self._prober.aclose()
+        await self._breaker.aclose()
         self._abort_idle()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
@@ -120,15 +118,11 @@ class MemcachedPool:
             self._timer = None
 
     async def _place(self, deadline: float) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._places.acquire()
+            await self._places.take(deadline - self._loop.time())
         except TimeoutError:
             raise NodeDown(
-                f"all {self._size} connections stayed in use for {self._seconds:g} s; raise OPTIONS['POOL_SIZE']"
+                f"all {self._places.size} connections stayed in use for {self._seconds:g} s; raise OPTIONS['POOL_SIZE']"
             ) from None
 
     async def _lent(self, call: Callable[[MemcachedLink], Awaitable[T]], deadline: float) -> T:
@@ -196,7 +190,7 @@ class MemcachedPool:
         self._timer = None
         now = self._loop.time()
         if any(self._has_waited(link, now) for link in self._in_use):
-            self._prober.suspect(self._examine, self._silent, self._next_timeout)
+            self._breaker.suspect(self._examine, self._silent, self._next_timeout)
         for link, deadline in self._in_use.items():
             if link.is_overdue and now >= deadline:
                 link.is_late = True
@@ -268,7 +262,7 @@ class MemcachedPool:
 
     def _down(self, reason: str) -> NodeDown:
         """Count the server as down; connections that are idle since before are used no more."""
-        self._prober.failed(reason)
+        self._breaker.failed(reason)
         self._abort_idle()
         return NodeDown(reason)
 

@@ -15,8 +15,7 @@ from typing import Any, NoReturn, cast
 from redis.asyncio import Redis, RedisCluster
 
 from torngas_aio._cleanup import close_with_loop, forget
-from torngas_aio.cache.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
-from torngas_aio.cache.prober import patience_of
+from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE, patience_of
 from torngas_aio.cache.redis.cluster import ClusterLink
 from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
 from torngas_aio.cache.redis.location import read_location
@@ -117,7 +116,7 @@ class RedisClient:
                     lambda nodes, seconds: discover(where, nodes, seconds),
                     self._link_to,
                     where.deadline,
-                    self._breaker(),
+                    self._longest_pause,
                     name=where.name,
                 )
             else:
@@ -132,7 +131,7 @@ class RedisClient:
         # As fast as the silence of an open connection is noticed; with sentinels a failover is waited for.
         connecting = deadline if self._where.kind == "sentinel" else min(deadline, 2 * patience_of(deadline))
         interval = self._where.ping_interval
-        return RedisLink(make, deadline, self._breaker(), name, ping_interval=interval, connect_seconds=connecting)
+        return RedisLink(make, deadline, self._longest_pause, name, ping_interval=interval, connect_seconds=connecting)
 
     def _watched(self) -> SentinelWatch | None:
         """The watch of the sentinels, made when first needed; None where there are none."""
@@ -149,9 +148,6 @@ class RedisClient:
         pool = None if self._native is None else cast(Any, self._native).connection_pool
         if pool is not None and (master is None or pool.master_address != master):
             await pool.disconnect()
-
-    def _breaker(self) -> CircuitBreaker:
-        return CircuitBreaker(min(FIRST_PAUSE, self._longest_pause), self._longest_pause)
 
     async def _links(self) -> list[RedisLink]:
         """Every master."""

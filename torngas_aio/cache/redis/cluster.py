@@ -16,8 +16,7 @@ from typing import Any
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from torngas_aio.cache.circuit_breaker import CircuitBreaker
-from torngas_aio.cache.prober import PROBE_SECONDS, Prober
+from torngas_aio.cache.circuit_breaker import PROBE_SECONDS, CircuitBreaker
 from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
 from torngas_aio.cache.redis.native import Node
 from torngas_aio.cache.redis.pipelining import RedisLink
@@ -44,7 +43,7 @@ class ClusterLink:
         learn: Returns the node of each slot, having asked the given nodes in turn, within the given seconds.
         open_link: Returns the link to a node; called once a node.
         seconds: How long learning the map may take.
-        breaker: Remembers that no node tells the map.
+        longest_pause: Seconds between two attempts to learn the map while no node tells it, at most.
         name: The cluster, for the log.
     """
 
@@ -54,7 +53,7 @@ class ClusterLink:
         learn: Callable[[Sequence[Node], float], Awaitable[list[Node | None]]],
         open_link: Callable[[Node], RedisLink],
         seconds: float,
-        breaker: CircuitBreaker,
+        longest_pause: float,
         *,
         name: str,
     ) -> None:
@@ -62,8 +61,9 @@ class ClusterLink:
         self._learn = learn
         self._open_link = open_link
         self._seconds = seconds
-        self._breaker = breaker
-        self._prober = Prober(f"The Redis Cluster at {name}", breaker, lambda: self._fetch(PROBE_SECONDS))
+        self._breaker = CircuitBreaker(
+            f"The Redis Cluster at {name}", lambda: self._fetch(PROBE_SECONDS), longest_pause
+        )
         self._loop = asyncio.get_running_loop()
         self._links: dict[Node, RedisLink] = {}
         self._map: list[RedisLink | None] = []
@@ -107,7 +107,7 @@ class ClusterLink:
 
     async def aclose(self) -> None:
         """Close every node's link; the map is learned anew when next used. Twice is harmless."""
-        await self._prober.aclose()
+        await self._breaker.aclose()
         if self._learning is not None:
             self._learning.cancel()
             await asyncio.wait([self._learning])
@@ -172,7 +172,7 @@ class ClusterLink:
             self._learning = None
             self._learn_at = self._loop.time() + RELEARN_PAUSE
             if fault:
-                self._prober.failed(fault)
+                self._breaker.failed(fault)
         return fault
 
     async def _fetch(self, seconds: float) -> None:
@@ -180,7 +180,7 @@ class ClusterLink:
         async with asyncio.timeout(seconds):
             nodes = await self._learn(list(dict.fromkeys([*self._links, *self._first_nodes])), seconds)
         self._map = [None if node is None else self._link_to(node) for node in nodes]
-        self._prober.succeeded()
+        self._breaker.succeeded()
         for node, link in list(self._links.items()):
             if link.is_down and link not in self._map:  # another took its slots over: it is probed no longer
                 del self._links[node]

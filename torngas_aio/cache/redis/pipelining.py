@@ -19,8 +19,8 @@ from typing import Any, cast
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 
-from torngas_aio.cache.circuit_breaker import CircuitBreaker
-from torngas_aio.cache.prober import DOUBTFUL_SECONDS, Prober, patience_of
+from torngas_aio._background import BackgroundTask
+from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, patience_of
 from torngas_aio.cache.redis.connection import RedisWire, Replies, Slot, WireLost, pack
 
 __all__ = ["RedisLink"]
@@ -36,7 +36,7 @@ class RedisLink:
     Args:
         make: Returns a fresh, unconnected connection of redis-py.
         seconds: How long connecting may take, and how long the answer to a command may.
-        breaker: Remembers that the address is down.
+        longest_pause: Seconds between two attempts to connect while the address is down, at most.
         name: The address, for the log.
         ping_interval: Seconds of silence after which a PING keeps the connection alive; 0 for never.
         connect_seconds: How long connecting may take, where that is not *seconds*.
@@ -49,7 +49,7 @@ class RedisLink:
         self,
         make: Callable[[], AbstractConnection],
         seconds: float,
-        breaker: CircuitBreaker,
+        longest_pause: float,
         name: str,
         *,
         ping_interval: float = 0.0,
@@ -59,11 +59,10 @@ class RedisLink:
         self._seconds = seconds
         self._connect_seconds = seconds if connect_seconds is None else connect_seconds
         self._next_timeout = patience_of(seconds)
-        self._breaker = breaker
-        self._prober = Prober(f"Redis at {name}", breaker, self._reopen)
+        self._breaker = CircuitBreaker(f"Redis at {name}", self._reopen, longest_pause)
         self._loop = asyncio.get_running_loop()
         self._wire: RedisWire | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self._connecting = BackgroundTask(f"connecting to {name}")
         self._doubting: asyncio.Task[None] | None = None
         self._queue: list[tuple[bytes, Slot]] = []
         self._is_scheduled = False
@@ -114,13 +113,11 @@ class RedisLink:
         if self._ping_timer is not None:
             self._ping_timer.cancel()
             self._ping_timer = None
-        await self._prober.aclose()
+        await self._breaker.aclose()
         if self._doubting is not None:
             self._doubting.cancel()
             await asyncio.wait([self._doubting])
-        if self._connecting is not None:  # perhaps because of the doubt that has just ended
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting])
+        await self._connecting.aclose()  # perhaps begun because of the doubt that has just ended
         closed = WireLost("the cache was closed")
         if self._wire is not None:
             self._wire.close(closed)
@@ -132,9 +129,8 @@ class RedisLink:
             self._loop.call_soon(self._flush)
         elif self._breaker.is_open:
             self._fail(WireLost(self._breaker.reason))
-        elif self._connecting is None:
-            # A context of its own: the connection outlives the request that happened to need it first.
-            self._connecting = self._loop.create_task(self._connect(), context=Context())
+        else:
+            self._connecting.start(self._connect)
 
     def _flush(self) -> None:
         self._is_scheduled = False
@@ -179,16 +175,15 @@ class RedisLink:
             self._adopt(*await self._open())
         except AuthenticationError as exc:
             lost = WireLost(f"WRONGPASS {exc}")
-            self._prober.failed(str(lost))
+            self._breaker.failed(str(lost))
         except (RedisError, OSError, TimeoutError) as exc:
             lost = WireLost(str(exc) or f"no connection within {self._connect_seconds:g} s")
-            self._prober.failed(str(lost))
+            self._breaker.failed(str(lost))
         except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
             logger.exception("Connecting to Redis failed.")
             lost = WireLost(repr(exc))
-            self._prober.failed(str(lost))
+            self._breaker.failed(str(lost))
         finally:
-            self._connecting = None
             if self._wire is None:
                 self._fail(lost)
             else:
@@ -201,7 +196,7 @@ class RedisLink:
 
     def _adopt(self, wire: RedisWire, peer: tuple[str, int]) -> None:
         self._wire, self.peer = wire, peer
-        self._prober.succeeded()
+        self._breaker.succeeded()
         if self._ping_interval:
             self._ping_timer = self._loop.call_later(self._ping_interval, self._ping)
 
@@ -240,7 +235,7 @@ class RedisLink:
             raise ConnectionError(str(reply))
 
     def _suspect(self) -> None:
-        self._prober.suspect(self._examine, self._silent, self._next_timeout)
+        self._breaker.suspect(self._examine, self._silent, self._next_timeout)
 
     async def _examine(self) -> None:
         """Connect once more, to see whether the server answers at all."""
@@ -259,7 +254,7 @@ class RedisLink:
             self._ping_timer.cancel()
             self._ping_timer = None
         if lost.was_late:
-            self._prober.failed(str(lost))
+            self._breaker.failed(str(lost))
             self._fail(lost)
         elif self._queue and not self._is_scheduled:
             self._schedule()

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from torngas_aio._cleanup import close_safely
+from torngas_aio._places import Places
 from torngas_aio.db._diagnosis import advice_on
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.basedb.drivers import Driver
@@ -45,10 +46,9 @@ class Pool:
         self, driver: Driver, size: int, wait_seconds: float, recycle_seconds: float = 0, keeps_idle: bool = True
     ) -> None:
         self.driver = driver
-        self._size = size
         self._wait_seconds = wait_seconds
         self._recycle_seconds = recycle_seconds
-        self._places = asyncio.Semaphore(size)
+        self._places = Places(size)
         self._idle: list[tuple[Any, float, float]] = []  # connection, when it was made, when it was last used
         self._keeps_idle = keeps_idle
         self.outage = Outage(f"Database {driver.address}", self._probe, self.drop_idle) if driver.is_remote else None
@@ -107,16 +107,13 @@ class Pool:
             await close_safely(self.driver.address, partial(self.driver.close, connection))
 
     async def _take_place(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()  # does not wait
-            return
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._places.acquire()
+            await self._places.take(self._wait_seconds)
         except TimeoutError:
             raise PoolExhausted(
-                f"{self.driver.address}: all {self._size} connections stayed in use for {self._wait_seconds:g} s. "
-                "Raise pool_size, or look for what holds them: a transaction that waits, a slow statement."
+                f"{self.driver.address}: all {self._places.size} connections stayed in use for "
+                f"{self._wait_seconds:g} s. Raise pool_size, or look for what holds them: a transaction that waits, "
+                "a slow statement."
             ) from None
 
     async def _idle_or_new(self) -> tuple[Any, float]:

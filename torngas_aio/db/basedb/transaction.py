@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from torngas_aio._cleanup import CLOSE_SECONDS
+from torngas_aio._cleanup import CLOSE_SECONDS, await_to_the_end
 from torngas_aio._unawaited import AsyncWithOnly
 from torngas_aio.context import current_scope
 from torngas_aio.db._deadlines import deadline_of
@@ -186,18 +186,13 @@ class Transaction(AsyncWithOnly):
         """Roll back, to the end even when the task is being cancelled; a connection that cannot is abandoned."""
         session = self._session
         assert session is not None
-        if session.fault is None:
-            undoing = asyncio.ensure_future(self._rolled_back(session))  # owned here: awaited in every case
-            try:
-                fault = await asyncio.shield(undoing)
-            except asyncio.CancelledError:
-                session.fault = await undoing
-                await self._end()
-                raise
-            session.fault = fault
-        await self._end()
+        try:
+            if session.fault is None:
+                await await_to_the_end(self._roll_back(session))
+        finally:
+            await self._end()
 
-    async def _rolled_back(self, session: _Session) -> BaseException | None:
+    async def _roll_back(self, session: _Session) -> None:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 if self._savepoint:
@@ -206,8 +201,7 @@ class Transaction(AsyncWithOnly):
                 else:
                     await session.run("ROLLBACK")
         except Exception as exc:  # noqa: BLE001  # a boundary: what cannot be rolled back is abandoned with its connection
-            return exc
-        return None
+            session.fault = exc
 
     async def _end(self) -> None:
         self.is_open = False

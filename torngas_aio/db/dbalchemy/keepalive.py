@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
+from torngas_aio._background import BackgroundTask
 from torngas_aio.db.dbalchemy.engines import Cluster, Node
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
@@ -33,19 +34,15 @@ class KeepAlive:
         self._clusters = clusters
         self._seconds = seconds
         self._count = count
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("torngas_aio.db.keepalive")
 
     def start(self) -> None:
         """Begin, in the running loop; the first round comes after one interval."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="torngas_aio.db.keepalive")
+        self._task.start(self._run)
 
     async def aclose(self) -> None:
         """End the task and wait for it; twice is harmless."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._task.aclose()
 
     async def ping(self) -> None:
         """Ping once, every server after the other."""

@@ -14,12 +14,12 @@ from bisect import bisect
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from contextvars import Context
 from time import monotonic
 from typing import Any
 
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
+from torngas_aio._background import BackgroundTask
 from torngas_aio.db._diagnosis import is_forbidden, said_by
 from torngas_aio.db.dbalchemy.dialects import Guard
 from torngas_aio.db.dbalchemy.engines import Node
@@ -47,22 +47,15 @@ class LagWatch:
         self._slaves = [_Sampler(slave) for slave in slaves]
         self._max_seconds = max_seconds
         self._history: deque[tuple[float, Position]] = deque(maxlen=_MAX_SAMPLES)
-        self._task: asyncio.Task[None] | None = None
+        self._task = BackgroundTask("torngas_aio.db.lag")
 
     def start(self) -> None:
         """Begin, in the running loop; the first sample comes after `SAMPLE_SECONDS`."""
-        if self._task is None:
-            # A context of its own: it outlives the request that has used the cluster first.
-            self._task = asyncio.get_running_loop().create_task(
-                self._run(), name="torngas_aio.db.lag", context=Context()
-            )
+        self._task.start(self._run)
 
     async def aclose(self) -> None:
         """End the watching. Twice is harmless."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._task.aclose()
         await asyncio.gather(*(sampler.aclose() for sampler in (self._master, *self._slaves)))
 
     async def sample(self) -> None:

@@ -10,13 +10,13 @@
 Begin with `Model`.
 """
 
-from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import MetaData, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase
 
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.registry import current_session
@@ -87,8 +87,7 @@ class Model(AsyncAttrs, DeclarativeBase):
         for name in values:
             if not hasattr(cls, name):
                 known = [each.key for each in inspect(cls).attrs]
-                near = get_close_matches(name, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(name, known)
                 raise ArgumentError(
                     f"{cls.__name__}({name}=...): no column is named {name!r}.{hint} There are {', '.join(known)}."
                 )
