@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torngas_aio.db.dbalchemy import session_scope
     from torngas_aio.exception import ArgumentError, ConfigError, UrlError
     from torngas_aio.handler import ApiHandler, ErrorHandler, StaticFileHandler, WebHandler, WebSocketHandler
+    from torngas_aio.http.uploads import FolderStorage, UploadedFile
     from torngas_aio.httpmodule import BaseHttpModule
     from torngas_aio.middleware import BaseMiddleware
     from torngas_aio.scripts import close, project
@@ -32,9 +33,11 @@ __all__ = [
     "BaseMiddleware",
     "ConfigError",
     "ErrorHandler",
+    "FolderStorage",
     "Null",
     "Server",
     "StaticFileHandler",
+    "UploadedFile",
     "Url",
     "UrlError",
     "WebHandler",
@@ -74,8 +77,10 @@ _HOMES = {
     "BaseHttpModule": "torngas_aio.httpmodule",
     "BaseMiddleware": "torngas_aio.middleware",
     "ErrorHandler": "torngas_aio.handler",
+    "FolderStorage": "torngas_aio.http.uploads",
     "Server": "torngas_aio.webserver",
     "StaticFileHandler": "torngas_aio.handler",
+    "UploadedFile": "torngas_aio.http.uploads",
     "Url": "torngas_aio.urlhelper",
     "WebHandler": "torngas_aio.handler",
     "WebSocketHandler": "torngas_aio.handler",

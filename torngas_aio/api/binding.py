@@ -16,7 +16,9 @@ from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, fiel
 from torngas_aio.api.markers import Param, Source
 from torngas_aio.api.output import Output, output_of
 from torngas_aio.exception import UrlError
+from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.http.forms import check_coding
+from torngas_aio.http.uploads import UploadedFile, has_type
 
 __all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
 
@@ -46,6 +48,7 @@ class Parameter:
         self.default = default
         plain = _without_none(kind)
         self.is_list = (get_origin(plain) or plain) in {list, set, frozenset, tuple}
+        self.is_upload = place == "file" and UploadedFile in {plain, *get_args(plain)}
         self.fields = fields_of(plain) if place in {"query", "form"} else ()
         self.converter: Converter | None = None if place == "file" or kind is str else make_converter(self.kind)
         if default is not _REQUIRED and default is not None and place != "file":
@@ -134,7 +137,18 @@ def bind_methods(handler_class: type) -> None:
             continue
         if binding is not None:
             setattr(owner, name, _bound(method, binding))
+            if any(each.is_upload for each in binding.parameters):
+                _spool(handler_class)
     UrlError.gather(faults, code="TGA205")
+
+
+def _spool(handler_class: Any) -> None:
+    """Have large bodies spooled, unless a class of the project says whether they are."""
+    if (
+        next((base for base in handler_class.__mro__ if "spool_body" in vars(base)), ExecutingHandler)
+        is ExecutingHandler
+    ):
+        handler_class.spool_body = True
 
 
 def is_bound(handler_class: type) -> bool:
@@ -256,15 +270,25 @@ def _read_cookie(handler: Any, parameter: Parameter, problems: Problems) -> Any:
 
 
 def _read_file(handler: Any, parameter: Parameter, problems: Problems) -> Any:
-    files = handler.request.files.get(parameter.key)
-    return (list(files) if parameter.is_list else files[0]) if files else _REQUIRED
+    given = handler.request.files.get(parameter.key)
+    if not given:
+        return _REQUIRED
+    given = list(given) if parameter.is_list else given[:1]
+    files = [UploadedFile(file) for file in given] if parameter.is_upload else given
+    for file in files if parameter.is_upload else ():
+        if parameter.param.max_bytes is not None and file.size > parameter.param.max_bytes:
+            problems.add("file", parameter.key, "too_large", limit=parameter.param.max_bytes)
+        if parameter.param.content_types and not has_type(file, parameter.param.content_types):
+            problems.add("file", parameter.key, "content_type")
+    return files if parameter.is_list else files[0]
 
 
 def _read_body(handler: Any, parameter: Parameter, problems: Problems) -> Any:
     request = handler.request
     headers = request.header_view
     check_coding(headers)
-    body: bytes = request.body
+    is_large = request.spool is not None and request.spool.size > handler.max_json_bytes
+    body: bytes = b" " if is_large else request.body  # `get_json_body` then refuses it
     if not body and not parameter.is_required:
         return _REQUIRED
     media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()

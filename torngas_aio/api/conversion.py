@@ -150,7 +150,7 @@ class Converter:
             return parse()
         except InvalidJson as exc:
             code = "too_large" if exc.status_code == 413 else "body" if body.strip() else "empty"
-            problems.add("body", "", code, str(exc) if body.strip() else None)
+            problems.add("body", "", code, None if code == "empty" else str(exc))
         return None
 
 

@@ -9,6 +9,8 @@ A marker is `Annotated`, so type checkers see the plain type.
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
+from torngas_aio.http.uploads import read_media_types
+
 __all__ = ["Body", "Cookie", "File", "Form", "Header", "Param", "Path", "Query", "Source"]
 
 T = TypeVar("T")
@@ -37,7 +39,10 @@ Form = Annotated[T, Source("form")]
 """A field of a form in the body; lists and object types as with `Query`."""
 
 File = Annotated[T, Source("file")]
-"""A file of a multipart form; declare `HTTPFile`, or `list[HTTPFile]` for each of one name."""
+"""A file of a multipart form; declare `UploadedFile`, or `list[UploadedFile]` for each of one name.
+
+Bodies above 1 MiB are then spooled, unless the class sets `spool_body` itself. `HTTPFile` gives Tornado's, in memory.
+"""
 
 Body = Annotated[T, Source("body")]
 """The body as JSON; one parameter of a method."""
@@ -52,6 +57,8 @@ class Param:
         ge: The smallest number; *gt*, *le*, *lt*, *multiple_of* likewise.
         min_length: Of a text or list; *max_length* likewise.
         pattern: A regular expression, searched in a text. Write one that cannot backtrack.
+        max_bytes: Of a file; larger ones are answered 413.
+        content_types: Those that a file may have, such as "application/pdf" and "image/*"; 422 for others.
         description: Shown in the OpenAPI document, as *title* and *examples* are.
     """
 
@@ -64,6 +71,12 @@ class Param:
     min_length: int | None = None
     max_length: int | None = None
     pattern: str | None = None
+    max_bytes: int | None = None
+    content_types: tuple[str, ...] = ()
     title: str | None = None
     description: str | None = None
     examples: list[Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.content_types:
+            read_media_types()

@@ -31,6 +31,8 @@ _ENGLISH = {
     "length": "The length must be {limit}.",
     "depth": "The value is nested too deeply.",
     "size": "The value is too large.",
+    "too_large": "The file must not have more than {limit} bytes.",
+    "content_type": "Files of this type are not accepted.",
     "invalid": "This value is not valid.",
 }
 _CHINESE = {
@@ -54,6 +56,8 @@ _CHINESE = {
     "length": "长度必须是 {limit}。",
     "depth": "嵌套层数过多。",
     "size": "该值过大。",
+    "too_large": "文件不能超过 {limit} 字节。",
+    "content_type": "不接受此类型的文件。",
     "invalid": "该值无效。",
 }
 

@@ -6,7 +6,7 @@
     ErrorHandler       addresses that lead nowhere   BaseHandler        what all of them have in common
 
 Inside, one noun a file: `response` (what is answered) < `sending` < `completing` (when) < `execution` (the walk)
-< `web`.
+< `web`. Files are sent by `static` and `downloads` (`send_file`), parts of them by `ranges`.
 """
 
 from torngas_aio.handler.api import ApiHandler

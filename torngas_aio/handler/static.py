@@ -21,18 +21,16 @@ from tornado.web import HTTPError
 from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
 from torngas_aio._threads import run_in_thread
-from torngas_aio.handler.compression import GZipContentEncoding, accepted_codings
+from torngas_aio.handler.compression import accepted_codings
+from torngas_aio.handler.ranges import Span, send_part, send_span, wanted_span
 from torngas_aio.handler.static_files import CODINGS, FileCache, Mark, OpenFile, StaticFile, mark_of
 from torngas_aio.handler.web import WebHandler
-from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["StaticFileHandler"]
 
 
 _MOST_VERSIONS = 10_000
-_PIECE = 256 * 1024  # bytes that are read in a thread at once
 _USUAL_FIELD = 100  # characters of an Accept-Encoding that is remembered
-_Span = tuple[int, int]
 
 
 class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
@@ -207,7 +205,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
             return []
         return _codings_of(field) if len(field) <= _USUAL_FIELD else _codings_of.__wrapped__(field)
 
-    def _look_up(self) -> _Span | None:
+    def _look_up(self) -> Span | None:
         """Find and read the file, and decide what is answered; blocks."""
         if self._cache.in_threads and self._recall():
             return self._decide()
@@ -281,7 +279,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     # Deciding
 
-    def _decide(self) -> _Span | None:
+    def _decide(self) -> Span | None:
         """Set status and headers; return which bytes of the file are to follow, None for none."""
         self.modified = self.get_modified_time()
         self.set_headers()
@@ -303,28 +301,14 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         self.set_header("Content-Length", str(end - start))
         return span
 
-    def _wanted_span(self, size: int) -> _Span | None:
+    def _wanted_span(self, size: int) -> Span | None:
         """Return start and end of what is asked for; None where there is none of it. SPEC: RFC 9110 14.1.2"""
         header = self._asked(b"range")
-        wanted = _range_of(header) if header else None
-        if wanted is None or not self._is_range_current():
+        if not header:
             return 0, size
-        first, last = wanted
-        if first is None:
-            assert last is not None
-            return (max(size - last, 0), size) if last and size else None
-        end = size if last is None else min(last + 1, size)
-        return (first, end) if first < end else None
-
-    def _is_range_current(self) -> bool:
-        """Whether If-Range, where given, names the file as it is. SPEC: RFC 9110 13.1.5"""
-        validator = self.request.headers.get("If-Range")
-        if validator is None:
-            return True
         fields = self.header_fields()
-        return validator.strip() == fields.get(
-            "Etag" if validator.lstrip().startswith(('"', "W/")) else "Last-Modified"
-        )
+        validator = self.request.headers.get("If-Range")
+        return wanted_span(header, size, validator, (fields.get("Etag"), fields.get("Last-Modified")))
 
     def _vary_by_coding(self, coding: str) -> None:
         known = self.header_fields().get("Vary", "")
@@ -344,20 +328,21 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     # Sending
 
-    async def _send(self, span: _Span) -> None:
+    async def _send(self, span: Span) -> None:
         file = self._file
         if file is None:
             assert self.absolute_path is not None
             content = _parts(self, self.absolute_path, None if span == (0, self.get_content_size()) else span)
             while (chunk := await run_in_thread(next, content, None)) is not None:
-                await self._send_part_of(chunk)
+                await send_part(self, chunk)
         elif file.content is not None:
             start, end = span
             self.write(file.content if end - start == file.size else file.content[start:end])
         elif (opened := await anyio.to_thread.run_sync(self._open, span)) is not None:
-            await self._send_opened(*opened)
+            assert self._source is not None
+            await send_span(self, self._source, *opened, by_system=not self._cache.in_threads)
 
-    def _open(self, span: _Span) -> _Span | None:
+    def _open(self, span: Span) -> Span | None:
         """Open the file; where it has changed since, decide once more, on the file that is open. Blocks."""
         assert self._file is not None
         self._source = source = OpenFile(self._file.path)
@@ -371,47 +356,10 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         self.set_status(200)
         return self._decide()
 
-    async def _send_opened(self, start: int, end: int) -> None:
-        assert self._source is not None
-        connection: Any = self.request.connection
-        if connection.can_send_files and not self._cache.in_threads and not self._is_transformed():
-            await self.flush()
-            if not self._finished:  # by an error page, in place of the file
-                await connection.send_file(self._source.descriptor, start, end - start)
-            return
-        while start < end and not self._finished:
-            chunk = await anyio.to_thread.run_sync(self._source.read, min(end - start, _PIECE), start)
-            if not chunk:  # cut off meanwhile: what was promised cannot be sent, which `finish` answers for
-                return
-            start += len(chunk)
-            await self._send_part_of(chunk)
 
-    async def _send_part_of(self, chunk: bytes) -> None:
-        self.write(chunk)
-        if len(chunk) != int(self.header_fields().get("Content-Length", -1)):
-            await self.flush()
-
-    def _is_transformed(self) -> bool:
-        return not all(isinstance(each, GZipContentEncoding) and each.is_idle for each in self._transforms)
-
-
-def _parts(handler: StaticFileHandler, path: str, span: _Span | None) -> Iterator[bytes]:
+def _parts(handler: StaticFileHandler, path: str, span: Span | None) -> Iterator[bytes]:
     content: Any = handler.get_content(path, *(span or (None, None)))
     yield from (content,) if isinstance(content, bytes) else content
-
-
-def _range_of(header: str) -> tuple[int | None, int | None] | None:
-    """Return first and last byte of *header* where it is one range of bytes, None where it is to be ignored.
-
-    SPEC: RFC 9110 14.2. Tornado would also take signs, underscores, other digits.
-    """
-    unit, _, text = header.partition("=")
-    first, dash, last = text.partition("-")
-    ends = [parse_whole(end) if end else None for end in (first, last)]
-    is_range = unit == "bytes" and dash and (first or last)
-    if not is_range or (first and ends[0] is None) or (last and ends[1] is None):
-        return None
-    return ends[0], ends[1]
 
 
 @functools.lru_cache(256)

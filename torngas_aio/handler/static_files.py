@@ -45,14 +45,15 @@ class OpenFile:
 
     Args:
         path: With every symbolic link resolved: a link is not followed, and a pipe not waited for.
+        folder: The descriptor of the folder that *path* begins in; None: the current one.
 
     Raises:
         OSError: It cannot be opened; FileNotFoundError, too, where *path* names no regular file any more.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, folder: int | None = None) -> None:
         self.descriptor = -1
-        self.descriptor = os.open(path, _OPENING)
+        self.descriptor = os.open(path, _OPENING, dir_fd=folder)
         self.stat = os.fstat(self.descriptor)
         if not stat_module.S_ISREG(self.stat.st_mode):
             raise FileNotFoundError(path)

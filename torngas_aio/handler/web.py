@@ -9,10 +9,11 @@ Begin with `BaseHandler`.
 import functools
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tornado import locale
 from tornado.escape import to_unicode, utf8
@@ -23,10 +24,12 @@ from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
 from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import CacheUnavailable, error_headers
 from torngas_aio.handler.completion import COMPLETED, Completion
+from torngas_aio.handler.downloads import send_file
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
 from torngas_aio.handler.lifecycle import OPEN, require_changeable
 from torngas_aio.http.response import BODILESS
+from torngas_aio.http.uploads import UploadedFile, uploads_of
 from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import request_summary
 from torngas_aio.settings_manager import settings
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["BaseHandler", "WebHandler"]
 
 _INITIALIZE = RequestHandler.initialize
+_Form = TypeVar("_Form")
 
 logger = logging.getLogger("torngas_aio.handler")
 
@@ -220,6 +224,55 @@ class BaseHandler(ExecutingHandler):
         wants_host = getattr(self, "include_host", False) if include_host is None else include_host
         host = f"{self.request.protocol}://{self.request.host}" if wants_host else ""
         return f"{host}{root}{url}" if is_local else url
+
+    # ---------------------------------------------------------------- forms and files
+
+    @functools.cached_property
+    def files(self) -> dict[str, list[UploadedFile]]:
+        """The files of a form by field; with `spool_body` they lie in a temporary file until the request ends."""
+        return uploads_of(self.request.files)
+
+    async def load_form(self, form_class: type[_Form], obj: Any = None, **kwargs: Any) -> _Form:
+        """Return a form of *form_class*, a `wtforms.Form`, filled from *obj* and the request. Extra `forms`.
+
+        After POST, PUT, PATCH and DELETE it holds what was sent and is validated, asynchronous validators included;
+        `form.errors` is empty where all of it is valid.
+
+        Args:
+            obj: Fields take its attributes where the request has no value.
+            kwargs: Handed to the form: `data`, `prefix`, `meta`, values of fields.
+
+        Raises:
+            HTTPError: 400: a value is not UTF-8, or the name of a field is malformed.
+        """
+        from torngas_aio.forms import load_form
+
+        return await load_form(self, form_class, obj, **kwargs)
+
+    async def send_file(
+        self,
+        name: str,
+        *,
+        root: str | os.PathLike[str],
+        filename: str | None = None,
+        inline: bool | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        """Answer with the file *name* below the folder *root*: ranges, conditional requests, `sendfile`.
+
+        Sets `Cache-Control: private, no-cache` unless the handler has set another.
+
+        Args:
+            name: A relative path with `/`, which may come from a client.
+            filename: What a browser saves it as; by default the last part of *name*.
+            inline: Have browsers show it, or save it. None: images, audio, video, plain text and PDF are shown.
+                What may hold scripts, such as HTML and SVG, is only shown where this is True, in a sandbox.
+            content_type: By default that of *filename*'s suffix.
+
+        Raises:
+            HTTPError: 404: no such file, or the name leads outside *root*, over a symbolic link, or to no regular file.
+        """
+        await send_file(self, name, root, filename=filename, inline=inline, content_type=content_type)
 
     # ---------------------------------------------------------------- errors
 

@@ -8,6 +8,7 @@
       request_parser.py   a request head, checked and parsed      headers.py  its header fields and cookies
       body.py             a request body on its way in            codings.py  chunked, gzip and deflate
       forms.py            a form's arguments and files            spool.py    a body in a temporary file
+      uploads.py          files of a form: safe names, off the loop
       target.py           request target and Host, checked alike by every server
     request.py          the request             request_task.py  the task that answers it
     proxies.py          the client's address, also behind trusted proxies

@@ -29,11 +29,14 @@ class Spool:
 
     Attributes:
         size: Bytes so far.
+
+    Args:
+        content: What is there already, to be read only.
     """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._memory = bytearray()
+    def __init__(self, content: bytes = b"") -> None:
+        self.size = len(content)
+        self._memory: Any = content or bytearray()
         self._file: Any = None
         self._is_spilled = False
         self._is_closed = False
@@ -147,14 +150,15 @@ class SpooledFile:
         filename: As the client sent it: never a path to trust.
         content_type: As the client sent it.
         size: In bytes.
+        spool: The body that it lies in, from the byte *start* on.
     """
 
     def __init__(self, spool: Spool, filename: str, content_type: str, start: int, end: int) -> None:
         self.filename = filename
         self.content_type = content_type
         self.size = end - start
-        self._spool = spool
-        self._start = start
+        self.spool = spool
+        self.start = start
         self._at = 0
 
     @property
@@ -164,17 +168,17 @@ class SpooledFile:
         Raises:
             RuntimeError: It is larger than 1 MiB, or its request has ended.
         """
-        if self.size > IN_MEMORY:
+        spool = self.spool
+        if self.size > IN_MEMORY and spool._is_spilled:
             raise RuntimeError(f"The file {self.filename!r} has {self.size} bytes: use `await file.read()`.")
-        spool = self._spool
-        stop = self._start + self.size
-        return spool._read(self._start, stop) if spool._is_spilled else spool.body[self._start : stop]
+        stop = self.start + self.size
+        return spool._read(self.start, stop) if spool._is_spilled else spool.body[self.start : stop]
 
     async def read(self, size: int = -1) -> bytes:
         """Return the next *size* bytes, b"" at the end; -1 for all that follow. Raises as `Spool.read`."""
         left = self.size - self._at
         size = left if size < 0 else min(size, left)
-        data = await self._spool.read(size, self._start + self._at)
+        data = await self.spool.read(size, self.start + self._at)
         self._at += size
         return data
 

@@ -1,0 +1,316 @@
+"""Forms of WTForms (extra `forms`): filled from a request, validated with its `async def validate_...` methods too.
+
+    body and files ──► FormData ──► form_class ──► its validators ──► asynchronous ones of fields that are valid so far
+
+A form only renders the token of `xsrf_cookies`, which is checked before the handler's method. Begin with `load_form`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from gettext import NullTranslations
+from typing import Any, TypeVar
+
+import wtforms
+from markupsafe import Markup
+from tornado.web import HTTPError
+from wtforms.csrf.core import CSRF, CSRFTokenField
+from wtforms.i18n import get_translations
+from wtforms.meta import DefaultMeta
+from wtforms.validators import StopValidation, ValidationError
+
+from torngas_aio._threads import run_in_thread
+from torngas_aio.http.uploads import UploadedFile, has_type, read_media_types, uploads_of
+
+__all__ = ["FileLimits", "fields_html", "load_form"]
+
+_F = TypeVar("_F")
+_SUBMITTING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_MAX_DIGITS = 9  # of the number of an entry; WTForms would take any
+
+
+class FileLimits:
+    """A validator of file fields: the size of each file and its type.
+
+    Args:
+        max_bytes: Of one file; None: as large as the body may be.
+        content_types: Those that are accepted, such as "application/pdf" and "image/*"; see `has_type`.
+        message: Said in place of the built-in sentences.
+    """
+
+    def __init__(
+        self, max_bytes: int | None = None, content_types: Iterable[str] = (), message: str | None = None
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.content_types = tuple(content_types)
+        read_media_types()
+        self.message = message
+
+    def __call__(self, form: Any, field: Any) -> None:
+        for file in field.data if isinstance(field.data, list) else [field.data]:
+            if not isinstance(file, UploadedFile):  # what the object had
+                continue
+            if self.max_bytes is not None and file.size > self.max_bytes:
+                text = field.gettext("The file must not have more than {limit} bytes.")
+                raise StopValidation(self.message or text.format(limit=self.max_bytes))
+            if self.content_types and not has_type(file, self.content_types):
+                raise StopValidation(self.message or field.gettext("Files of this type are not accepted."))
+
+
+async def load_form(handler: Any, form_class: type[_F], obj: Any = None, **kwargs: Any) -> _F:
+    """Do what `BaseHandler.load_form` says."""
+    languages = _own_meta(form_class, "locales") or (handler.locale.code, handler.locale.code.partition("_")[0])
+    binding = _Binding(handler, await _catalogue_of(tuple(languages)))
+    kwargs["meta"] = {**binding.meta(form_class), **kwargs.get("meta", {})}
+    form: Any = _bound_class(form_class)(formdata=binding.data, obj=obj, **kwargs)  # type: ignore[arg-type]  # hashable
+    if binding.data is not None:
+        await binding.validate(form)
+    binding.is_checked = True
+    return form  # type: ignore[no-any-return]  # a subclass of form_class
+
+
+def fields_html(form: Any) -> Markup:
+    """Return the fields of *form* as HTML, with labels, descriptions and errors.
+
+    `{{ form }}` in Jinja2 and `${form}` in Mako do it; Tornado's templates write `{% raw fields_html(form) %}`.
+    """
+    return _errors_html(form.form_errors) + Markup("\n").join(map(_field_html, form))
+
+
+class FormData:
+    """What was sent, as WTForms asks for it: files for file fields, text for the others.
+
+    Args:
+        handler: Its `get_body_arguments` decode the text.
+
+    Raises:
+        HTTPError: 400: the name of a field holds a number that no entry has.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+        self._names = {_decoded(name): name for name in handler.request.body_arguments}
+        self._files = uploads_of(handler.request.files)
+        self.file_fields: set[str] = set()
+        for name in self:
+            if any(part.isdigit() and not (part.isascii() and len(part) <= _MAX_DIGITS) for part in name.split("-")):
+                raise HTTPError(400, "The field name %.80r holds an invalid number.", name)
+
+    def getlist(self, name: str) -> list[Any]:
+        """Return what was sent as *name*.
+
+        Raises:
+            HTTPError: 400: a text is not UTF-8.
+        """
+        if name in self.file_fields:
+            return list(self._files.get(name, ()))
+        return list(self._handler.get_body_arguments(self._names[name], strip=False)) if name in self._names else []
+
+    def __contains__(self, name: str) -> bool:
+        return name in (self._files if name in self.file_fields else self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._names, **self._files})
+
+    def __len__(self) -> int:
+        return len(self._names) + len(self._files)
+
+
+class _Binding:
+    """One form, its nested ones included, and the request that it is loaded for."""
+
+    def __init__(self, handler: Any, catalogue: NullTranslations) -> None:
+        self._handler = handler
+        self._translations = _Translations(handler.locale, catalogue)
+        self.data = FormData(handler) if handler.request.method in _SUBMITTING else None
+        self.pending: list[tuple[Any, Any, Callable[..., Any]]] = []
+        self.is_checked = False
+        self.is_valid = False
+
+    def meta(self, form_class: Any, *, is_nested: bool = False) -> dict[str, Any]:
+        """Return the values of the form's Meta; what the project has defined there stays."""
+        values: dict[str, Any] = {"torngas_binding": self, "bind_field": self._bind_field}
+        if _own_meta(form_class, "get_translations") is None:
+            values["get_translations"] = lambda form: self._translations
+        has_token = self._handler.application.settings.get("xsrf_cookies") and not is_nested
+        if has_token and _own_meta(form_class, "csrf_class") is None:
+            values |= {"csrf": True, "csrf_class": _Token, "csrf_field_name": "_xsrf", "csrf_context": self._handler}
+        return values
+
+    def _bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Any:
+        field = type(form.meta).bind_field(form.meta, form, unbound_field, options)
+        if isinstance(field, wtforms.FileField) and self.data is not None:
+            self.data.file_fields.add(field.name)
+        elif isinstance(field, wtforms.DecimalField):
+            field.process_formdata = functools.partial(_process_decimal, field, field.process_formdata)
+        elif isinstance(field, wtforms.FormField):
+            field.form_class = functools.partial(self._make_nested, field.form_class)
+        return field
+
+    def _make_nested(self, form_class: Any, meta: dict[str, Any], **kwargs: Any) -> Any:
+        return _bound_class(form_class)(meta={**self.meta(form_class, is_nested=True), **meta}, **kwargs)
+
+    async def validate(self, form: Any) -> None:
+        """Run all validators; the asynchronous ones one after the other, as they may share a database session."""
+        result = form.validate()
+        is_valid = bool(await result if inspect.isawaitable(result) else result)
+        for owner, field, check in self.pending:
+            if field.errors:
+                continue
+            try:
+                await check(owner, field)
+            except (StopValidation, ValidationError) as exc:
+                is_valid = False
+                field.errors = [*field.errors, *filter(None, exc.args[:1])] or [field.gettext("Invalid input.")]
+        _gather_errors(form)
+        if not is_valid and not form.errors:  # a `validate` of the project that only returned False
+            form.form_errors.append(self._translations.gettext("This form is not valid."))
+        self.is_valid = not form.errors
+
+
+class _BoundForm:
+    """Stands before a project's form class."""
+
+    meta: Any
+    errors: Any
+
+    def validate(self, extra_validators: Any = None) -> Any:
+        """Return whether what was sent is valid; once it is loaded, that is known."""
+        binding = self.meta.torngas_binding
+        if binding.is_checked:
+            return binding.is_valid
+        return super().validate(extra_validators)  # type: ignore[misc]  # the project's form
+
+    def __html__(self) -> str:
+        return fields_html(self)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The values of the fields, the token excepted."""
+        return {name: field.data for name, field in self._fields.items() if not isinstance(field, CSRFTokenField)}  # type: ignore[attr-defined]  # the project's form
+
+
+@functools.lru_cache(1024)
+def _bound_class(form_class: Any) -> Any:
+    """Make the class whose `async def validate_...` wait until the other validators have run."""
+    names = {name for name in dir(form_class) if name.startswith("validate_")}
+    waiting = {name: check for name in names if inspect.iscoroutinefunction(check := getattr(form_class, name))}
+    later = {name: _postponed(check) for name, check in waiting.items()}
+    return type(form_class)(
+        form_class.__name__, (_BoundForm, form_class), {**later, "__module__": form_class.__module__}
+    )
+
+
+def _postponed(check: Callable[..., Any]) -> Callable[..., None]:
+    def postpone(form: Any, field: Any) -> None:
+        form.meta.torngas_binding.pending.append((form, field, check))
+
+    return postpone
+
+
+class _Token(CSRF):  # type: ignore[misc]  # WTForms has no types
+    """Renders the token of `xsrf_cookies`, which has been checked when a form is made."""
+
+    def setup_form(self, form: Any) -> Any:
+        self._handler = form.meta.csrf_context
+        return super().setup_form(form)
+
+    def generate_csrf_token(self, csrf_token_field: Any) -> str:
+        csrf_token_field.name = "_xsrf"  # whatever the form's prefix
+        return str(self._handler.xsrf_token.decode())
+
+    def validate_csrf_token(self, form: Any, field: Any) -> None:
+        """Nothing: the handler has done it."""
+
+
+class _Translations:
+    """The project's translation of a sentence, else that of WTForms."""
+
+    def __init__(self, locale: Any, catalogue: NullTranslations) -> None:
+        self._locale = locale
+        self._catalogue = catalogue
+
+    def gettext(self, text: str) -> str:
+        found: str = self._locale.translate(text)
+        return found if found != text else self._catalogue.gettext(text)
+
+    def ngettext(self, singular: str, plural: str, count: int) -> str:
+        found: str = self._locale.translate(singular, plural, count)
+        return found if found not in {singular, plural} else self._catalogue.ngettext(singular, plural, count)
+
+
+_catalogues: dict[tuple[str, ...], NullTranslations] = {}
+
+
+async def _catalogue_of(languages: tuple[str, ...]) -> NullTranslations:
+    """Return WTForms' own translations into the first of *languages* that it has; read once, in a thread."""
+    if languages not in _catalogues:
+        _catalogues[languages] = await run_in_thread(_read_catalogue, languages)
+    return _catalogues[languages]
+
+
+def _read_catalogue(languages: tuple[str, ...]) -> NullTranslations:
+    try:
+        found: NullTranslations = get_translations(languages)
+    except OSError:  # there are none in these languages
+        return NullTranslations()
+    return found
+
+
+def _own_meta(form_class: Any, name: str) -> Any:
+    """What a Meta of the project says about *name*; None where none does."""
+    default = getattr(DefaultMeta, name)
+    metas = [vars(base)["Meta"] for base in form_class.__mro__ if "Meta" in vars(base)]
+    return next((found for meta in metas if (found := getattr(meta, name, default)) is not default), None)
+
+
+def _process_decimal(field: Any, process: Callable[[Any], None], values: Any) -> None:
+    """Refuse a signalling NaN, which WTForms takes and its own validators fail on."""
+    process(values)
+    if isinstance(field.data, Decimal) and field.data.is_snan():
+        field.data = None
+        raise ValueError(field.gettext("Not a valid decimal value."))
+
+
+def _gather_errors(form: Any) -> None:
+    """Have lists of fields show the errors of their entries: WTForms has looked at those of the first run only."""
+    for field in form:
+        if isinstance(field, wtforms.FormField):
+            _gather_errors(field.form)
+        elif isinstance(field, wtforms.FieldList):
+            _gather_errors(field)
+            if any(entry.errors for entry in field):
+                field.errors = [*(entry.errors for entry in field), *_own_errors(field)]
+
+
+def _decoded(name: str) -> str:
+    """The name of a field; Tornado leaves those of urlencoded forms in Latin-1."""
+    try:
+        return name.encode("latin-1").decode()
+    except UnicodeError:
+        return name
+
+
+def _field_html(field: Any) -> Markup:
+    if isinstance(field, wtforms.HiddenField):
+        return Markup("{}").format(field)
+    if isinstance(field, wtforms.FormField | wtforms.FieldList):
+        inner = Markup("").join(map(_field_html, field)) + _errors_html(_own_errors(field))
+        return Markup("<fieldset><legend>{}</legend>{}</fieldset>").format(field.label.text, inner)
+    label = "" if isinstance(field, wtforms.SubmitField) else field.label()
+    about = Markup("<small>{}</small>").format(field.description) if field.description else ""
+    control = field(aria_invalid="true") if field.errors else field()
+    return Markup('<div class="field">{} {}{}{}</div>').format(label, control, about, _errors_html(field.errors))
+
+
+def _errors_html(errors: Iterable[Any]) -> Markup:
+    items = Markup("").join(map(Markup("<li>{}</li>").format, errors))
+    return Markup('<ul class="errors">{}</ul>').format(items) if items else items
+
+
+def _own_errors(field: Any) -> list[Any]:
+    """The errors of a list itself, without those of its entries; of a nested form, which has none, the form's."""
+    if isinstance(field, wtforms.FormField):
+        return list(field.form.form_errors)
+    return [each for each in field.errors if not isinstance(each, list | tuple | dict)]

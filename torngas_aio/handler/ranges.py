@@ -1,0 +1,96 @@
+"""Parts of files: which bytes a `Range` asks for, and how they are sent.
+
+    wanted_span   Range, If-Range, size ──► start and end
+    send_span     by the system (`sendfile`) on plain connections of our own server, else in pieces read in threads
+
+Begin with `wanted_span`.
+"""
+
+from typing import Any
+
+import anyio.to_thread
+
+from torngas_aio.handler.compression import GZipContentEncoding
+from torngas_aio.handler.static_files import OpenFile
+from torngas_aio.utils.numbers import parse_whole
+
+__all__ = ["Span", "send_part", "send_span", "wanted_span"]
+
+Span = tuple[int, int]
+"""Where a part begins, and where what follows it begins."""
+
+_PIECE = 256 * 1024  # bytes that are read in a thread at once
+
+
+def wanted_span(
+    header: str, size: int, validator: str | None = None, current: tuple[str | None, str | None] = (None, None)
+) -> Span | None:
+    """Return what is asked for of *size* bytes; None where there is none of it. SPEC: RFC 9110 14.1.2
+
+    Args:
+        header: The Range; one that is not a single range of bytes is ignored.
+        validator: The If-Range.
+        current: Etag and Last-Modified of the file as it is.
+    """
+    wanted = _range_of(header)
+    if wanted is None or not _is_current(validator, *current):
+        return 0, size
+    first, last = wanted
+    if first is None:
+        assert last is not None
+        return (max(size - last, 0), size) if last and size else None
+    end = size if last is None else min(last + 1, size)
+    return (first, end) if first < end else None
+
+
+def _is_current(validator: str | None, etag: str | None, modified: str | None) -> bool:
+    """Whether If-Range, where given, names the file as it is. SPEC: RFC 9110 13.1.5"""
+    if validator is None:
+        return True
+    validator = validator.strip()
+    return validator == (etag if validator.startswith(('"', "W/")) else modified)
+
+
+def _range_of(header: str) -> tuple[int | None, int | None] | None:
+    """Return first and last byte of *header* where it is one range of bytes, None where it is to be ignored.
+
+    SPEC: RFC 9110 14.2. Tornado would also take signs, underscores, other digits.
+    """
+    unit, _, text = header.partition("=")
+    first, dash, last = text.partition("-")
+    ends = [parse_whole(end) if end else None for end in (first, last)]
+    is_range = unit == "bytes" and dash and (first or last)
+    if not is_range or (first and ends[0] is None) or (last and ends[1] is None):
+        return None
+    return ends[0], ends[1]
+
+
+async def send_span(handler: Any, source: OpenFile, start: int, end: int, *, by_system: bool = True) -> None:
+    """Send the bytes from *start* to *end* as the body; `Content-Length` is set before.
+
+    Args:
+        by_system: Whether `sendfile` may be used; it may block where the file system is slow.
+    """
+    connection = handler.request.connection
+    if by_system and connection.can_send_files and not _is_transformed(handler):
+        await handler.flush()
+        if not handler._finished:  # by an error page, in place of the file
+            await connection.send_file(source.descriptor, start, end - start)
+        return
+    while start < end and not handler._finished:
+        chunk = await anyio.to_thread.run_sync(source.read, min(end - start, _PIECE), start)
+        if not chunk:  # cut off meanwhile: what was promised cannot be sent, which `finish` answers for
+            return
+        start += len(chunk)
+        await send_part(handler, chunk)
+
+
+async def send_part(handler: Any, chunk: bytes) -> None:
+    """Write *chunk*, and send it unless it is the whole body."""
+    handler.write(chunk)
+    if len(chunk) != int(handler.header_fields().get("Content-Length", -1)):
+        await handler.flush()
+
+
+def _is_transformed(handler: Any) -> bool:
+    return not all(isinstance(each, GZipContentEncoding) and each.is_idle for each in handler._transforms)

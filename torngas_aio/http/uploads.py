@@ -1,0 +1,194 @@
+"""Uploaded files, in memory or spooled, and where they are stored.
+
+    UploadedFile    one file of a form: safe name, size, content type; read, iterated and saved off the loop
+    FolderStorage   a folder that stores uploads under names that cannot be guessed
+    safe_filename   a client's file name without folders and control characters
+
+Begin with `UploadedFile`.
+"""
+
+import functools
+import mimetypes
+import os
+import re
+import secrets
+import threading
+import unicodedata
+from collections.abc import AsyncIterator, Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol
+
+from torngas_aio._cleanup import close_safely
+from torngas_aio._threads import run_in_thread
+from torngas_aio.exception import ArgumentError
+from torngas_aio.http.spool import IN_MEMORY, Spool, SpooledFile
+
+__all__ = ["FolderStorage", "Storage", "UploadedFile", "has_type", "read_media_types", "safe_filename", "uploads_of"]
+
+_MAX_NAME = 200  # bytes; file systems take 255, and a storage adds to it
+_UNSAFE = frozenset('<>:"/\\|?*')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)[ ]*(\.|$)", re.IGNORECASE).match  # on Windows
+
+
+class Storage(Protocol):
+    """Where `UploadedFile.save` can put a file: a folder, an object store."""
+
+    async def save(self, file: "UploadedFile") -> Any:
+        """Store *file*, which `file.iterate()` gives in pieces; return what finds it again."""
+
+
+class UploadedFile(SpooledFile):
+    """A file of a form.
+
+    Attributes:
+        filename: Safe as the name of a file, see `safe_filename`.
+        raw_filename: As the client sent it: never a path to trust.
+        content_type: As the client sent it.
+        size: In bytes.
+    """
+
+    def __init__(self, file: Any) -> None:
+        spool, start = (file.spool, file.start) if isinstance(file, SpooledFile) else (Spool(file.body), 0)
+        stop = start + (file.size if isinstance(file, SpooledFile) else len(file.body))
+        super().__init__(spool, safe_filename(file.filename), file.content_type, start, stop)
+        self.raw_filename: str = file.filename
+
+    async def iterate(self, chunk_bytes: int = IN_MEMORY) -> AsyncIterator[bytes]:
+        """Give the whole content in pieces of *chunk_bytes*; raises as `read`."""
+        for at in range(0, self.size, chunk_bytes):
+            yield await self.spool.read(min(chunk_bytes, self.size - at), self.start + at)
+
+    async def save(self, target: str | os.PathLike[str] | Storage, *, overwrite: bool = False) -> Any:
+        """Write the content to a path, or have a storage keep it; return what the storage returns.
+
+        A file appears at the path once it is complete; one that was cancelled or failed leaves nothing.
+
+        Args:
+            target: A path, whose folder exists, or an object with `async def save(file)`.
+            overwrite: Replace a file that is there.
+
+        Raises:
+            FileExistsError: There is a file at the path already.
+            OSError: It cannot be written.
+        """
+        if not isinstance(target, str | os.PathLike):
+            return await target.save(self)
+        writer = _Writer(Path(target))
+        try:
+            async for chunk in self.iterate():
+                await run_in_thread(writer.write, chunk)
+            await run_in_thread(writer.commit, overwrite)
+        finally:
+            await close_safely("the file of an upload", functools.partial(run_in_thread, writer.discard))
+        return None
+
+
+class _Writer:
+    """A file under a temporary name beside its path, until it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{secrets.token_hex(12)}.part")
+        self._stream: Any = None
+        self._is_closed = False
+        self._lock = threading.Lock()  # a cancelled call may still be writing in its thread
+
+    def write(self, chunk: bytes) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._open().write(chunk)
+
+    def commit(self, overwrite: bool) -> None:
+        with self._lock:
+            if self._is_closed:
+                return
+            self._open().close()
+            if overwrite:
+                self._temporary.replace(self._path)
+            else:
+                os.link(self._temporary, self._path)
+
+    def discard(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            if self._stream is not None:
+                self._stream.close()
+                self._temporary.unlink(missing_ok=True)
+
+    def _open(self) -> Any:
+        if self._stream is None:
+            self._stream = self._temporary.open("xb")
+        return self._stream
+
+
+class FolderStorage:
+    """Stores uploads in one folder, each under a random prefix and its safe name.
+
+    `send_file(name, root=storage.root)` of a handler sends them.
+
+    Args:
+        root: The folder; made with the first file.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+
+    async def save(self, file: UploadedFile) -> str:
+        """Store *file*; return the name that it has in the folder. Raises as `UploadedFile.save`."""
+        name = f"{secrets.token_hex(16)}-{file.filename}"
+        await run_in_thread(self._make)
+        await file.save(self.root / name)
+        return name
+
+    async def delete(self, name: str) -> None:
+        """Remove the file *name*; one that is not there is no error.
+
+        Raises:
+            ArgumentError: *name* is not what `save` returns.
+        """
+        if name != safe_filename(name, max_bytes=255):
+            raise ArgumentError(f"FolderStorage.delete({name!r:.80}): give a name that `save` has returned.")
+        await run_in_thread((self.root / name).unlink, True)
+
+    def _make(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+
+
+def uploads_of(files: Mapping[str, Iterable[Any]]) -> dict[str, list[UploadedFile]]:
+    """Return a request's *files* by field, as `UploadedFile`."""
+    return {name: [UploadedFile(file) for file in found] for name, found in files.items()}
+
+
+def safe_filename(name: str, *, max_bytes: int = _MAX_NAME) -> str:
+    r"""Return *name* as a name that every file system takes: never a path, hidden, or reserved.
+
+    Folders (`/` and `\`), control characters, marks that reorder text, and `<>:"|?*` are taken out, a long name is
+    cut before its suffix. "file" where nothing is left.
+    """
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    name = "".join(each for each in " ".join(name.split()) if each.isprintable() and each not in _UNSAFE).strip(". ")
+    stem, dot, suffix = name.rpartition(".")
+    if len(name.encode()) > max_bytes:
+        tail = dot + suffix if stem and len(suffix.encode()) <= 20 else ""
+        head = name.encode()[: max_bytes - len(tail.encode())].decode(errors="ignore")
+        name = head.rstrip(". ") + tail
+    return f"_{name}" if _DEVICES(name) else name or "file"
+
+
+def has_type(file: UploadedFile, allowed: Iterable[str]) -> bool:
+    """Whether the content type that the client names, and the one of the file's suffix, are *allowed*.
+
+    Args:
+        allowed: Media types such as "application/pdf" and "image/*". The content is not looked at.
+    """
+    patterns = [each.lower() for each in allowed]
+    claimed = file.content_type.partition(";")[0].strip().lower()
+    guessed = mimetypes.guess_type(file.filename)[0] or claimed
+    return all(any(fnmatchcase(kind, pattern) for pattern in patterns) for kind in (claimed, guessed))
+
+
+def read_media_types() -> None:
+    """Have Python read its table of suffixes, from files, now: no request is to wait for that."""
+    if not mimetypes.inited:
+        mimetypes.init()
