@@ -25,6 +25,7 @@ SUB_KEYS = {
     "AUTH": ("auth/users.py", "AUTH_DEFAULTS"),
     "CORS": ("middleware/cors.py", "CORS_DEFAULTS"),
     "HEALTH": ("operations/handlers.py", "HEALTH_DEFAULTS"),
+    "METRICS": ("operations/metrics.py", "METRICS_DEFAULTS"),
     "RATE_LIMIT": ("httpmodule/ratelimit.py", "RATE_LIMIT_DEFAULTS"),
     "SECURITY_HEADERS": ("middleware/security.py", "SECURITY_HEADERS"),
 }

@@ -103,6 +103,10 @@ HEALTH: dict[str, Any] = {}
 """Health checks, over `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup` (None:
 not answered), `networks` that see details."""
 
+METRICS: dict[str, Any] = {}
+"""The metrics page, over `torngas_aio.operations.metrics.METRICS_DEFAULTS`: `enabled`, `path`, `token`, `seconds` and
+`bytes`, the buckets. Wants the extra `prometheus`."""
+
 AUTH: dict[str, Any] = {}
 """Login and permissions, over the defaults in `torngas_aio.auth.users.AUTH_DEFAULTS`."""
 

@@ -174,6 +174,17 @@ SHAPES: dict[str, Check] = {
     "OPENAPI": mapping,
     "AUTH": mapping,
     "HEALTH": mapping,
+    "METRICS": table(
+        {},
+        {
+            "enabled": boolean,
+            "path": text,
+            "token": either(None, secret),
+            "seconds": sequence_of(_number),
+            "bytes": sequence_of(_number),
+        },
+        is_closed=True,
+    ),
     "CHANNELS": mapping,
     "JOBS": mapping_of(mapping),
     "INSTALLED_APPS": sequence_of(text),

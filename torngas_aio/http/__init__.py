@@ -22,6 +22,7 @@
       frames.py           messages from bytes, without I/O        deflate.py  permessage-deflate
     supervisor.py       worker processes over shared sockets, and the parent that keeps them
     worker_slot.py      a worker, as its parent sees it
+    worker_totals.py    what all workers have counted
     worker.py           a worker, as it sees itself
     status_socket.py    what the parent tells `torngas-aio ps`
     systemd.py          notifications and socket activation

@@ -29,6 +29,7 @@ from torngas_aio.http.status_socket import StatusSocket
 from torngas_aio.http.systemd import ServiceManager
 from torngas_aio.http.worker import REPORT_SECONDS
 from torngas_aio.http.worker_slot import Program, RenewalLimits, Slot
+from torngas_aio.http.worker_totals import WorkerTotals
 
 __all__ = ["Program", "RenewalLimits", "Supervisor", "terminal_watch"]
 
@@ -87,6 +88,7 @@ class Supervisor:
         self._has_served = False
         self._is_announced = False  # READY=1 has been sent since the start, or since the last SIGHUP
         self._status = 0
+        self._totals = WorkerTotals()
         self._manager = ServiceManager()
         self._watchdog_at: float | None = 0.0 if self._manager.watchdog_seconds else None
         self._has_terminal_closed = terminal_watch()
@@ -178,11 +180,11 @@ class Supervisor:
         slot.ready_until = slot.started + self._ready_timeout
         self._selector.register(slot.channel, selectors.EVENT_READ, lambda: self._on_word(slot))
 
-    def _on_word(self, slot: Slot) -> None:
-        """Hear what a worker says; its end is its death, which `_reap` sees."""
+    def _on_word(self, slot: Slot) -> bool:
+        """Hear what a worker says, and return whether it did; its end is its death, which `_reap` sees."""
         if (said := slot.read()) is None:
             self._forget_channel(slot)
-            return
+            return False
         for line in said:
             if "sockets" in line:
                 self._groups.append(slot.take_sockets(line["sockets"]))
@@ -191,9 +193,15 @@ class Supervisor:
             elif "ready" in line:
                 slot.code = line["code"]
                 self._on_ready(slot)
+            elif "counts" in line:
+                slot.now = line["now"]
+                self._totals.add(line["counts"])
+            elif "totals" in line:
+                self._totals.answer(slot.take_sockets(1), self._everyone())
             else:
                 slot.requests, slot.rss = line["requests"], line["rss"]
                 self._renew_if_enough(slot)
+        return bool(said)
 
     def _on_ready(self, slot: Slot) -> None:
         slot.is_ready = self._has_served = True
@@ -205,6 +213,7 @@ class Supervisor:
         if slot is self._incoming:
             self._incoming = None
             old, self._slots[slot.number] = self._slots[slot.number], slot
+            self._totals.restarts["renewed"] += 1
             old.say_renewed()
             self._dismiss(old)
         self._announce()
@@ -279,8 +288,8 @@ class Supervisor:
         """Take note of every worker that has ended."""
         for slot in self._everyone():
             if slot.process is not None and (code := slot.process.poll()) is not None:
-                if slot.channel is not None:
-                    self._on_word(slot)  # its last words
+                while slot.channel is not None and self._on_word(slot):  # its last words
+                    pass
                 self._forget_channel(slot)  # a process that it has started may hold the other end
                 self._on_end(slot, f"status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}", code)
 
@@ -316,6 +325,7 @@ class Supervisor:
         """Plan the restart of a worker that died."""
         now = time.monotonic()
         slot.is_ready = False
+        self._totals.restarts["died"] += 1
         slot.deaths = 1 if now - slot.started >= _STEADY_SECONDS else slot.deaths + 1
         pause = _PAUSES[min(slot.deaths, len(_PAUSES)) - 1]
         slot.restart_at = now + pause

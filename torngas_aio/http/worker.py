@@ -1,7 +1,8 @@
 """A worker process: what its parent has given it, and what it tells its parent.
 
     environment    TORNGAS_WORKER: number, descriptors of the listening sockets and of the connection to the parent
-    ─► parent      the sockets that the first worker has bound; that it is ready; requests and memory each second
+    ─► parent      the sockets that the first worker has bound; that it is ready; requests, memory and what it has
+                   counted each second; a socket on which the parent sends what all have counted
     ◄─ parent      that another worker takes this one's place; the sockets of one that does not start; its end,
                    when the parent has died
 
@@ -32,6 +33,7 @@ LENT = b"s"
 
 MAX_DESCRIPTORS = 253  # in one message: SCM_MAX_FD of Linux
 REPORT_SECONDS = 1.0
+TOTALS_SECONDS = 2.0
 
 
 class Worker:
@@ -40,6 +42,7 @@ class Worker:
     Attributes:
         number: 0 to workers - 1; a worker that replaces another has its number.
         workers: How many there are.
+        counts: Asked each second for what is to be told about this worker's counting; None where nothing is.
         sockets: The listening sockets; empty in the first worker of a server, which binds them for all.
     """
 
@@ -51,6 +54,8 @@ class Worker:
         self._parent.setblocking(False)
         self._is_renewed = False
         self._requests = 0
+        self.counts: Callable[[], dict[str, Any]] | None = None
+        self._unsent = b""
 
     def hand_over(self, groups: Sequence[Sequence[socket.socket]]) -> None:
         """Give the parent the listening sockets of every worker; those of the others are closed here.
@@ -120,12 +125,41 @@ class Worker:
         return [_adopted(number) for number in descriptors] if received else None
 
     def _report(self) -> None:
-        self._send(_line(requests=self._requests, rss=_resident_bytes()))
+        self.report()
         asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
 
+    def report(self) -> None:
+        """Tell the parent what this worker does, and what it has counted since the last time."""
+        self._send(b"")
+        if not self._unsent:  # else the parent does not read; what is counted adds up here
+            self._send(_line(requests=self._requests, rss=_resident_bytes()))
+            if self.counts is not None:
+                self._send(_line(**self.counts()))
+
+    async def totals(self) -> dict[str, Any]:
+        """Return what all workers have counted; see `torngas_aio.http.worker_totals`.
+
+        Raises:
+            OSError: The parent does not read, or does not answer in time (`TimeoutError`).
+        """
+        self.report()
+        if self._unsent:
+            raise BlockingIOError("The parent process does not read.")
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._parent, [_line(totals=True)], [theirs.fileno()])
+        async with asyncio.timeout(TOTALS_SECONDS):
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                found: dict[str, Any] = json.loads(await reader.read() or b"{}")
+                return found
+            finally:
+                writer.close()
+
     def _send(self, line: bytes) -> None:
+        self._unsent += line
         with contextlib.suppress(OSError):  # a parent that has died, or does not read, is not waited for
-            self._parent.send(line)
+            self._unsent = self._unsent[self._parent.send(self._unsent) :]
 
 
 @functools.cache

@@ -88,6 +88,7 @@ class Slot:
         requests: How many it has answered, as it said last.
         rss: Bytes of memory, as it said last.
         code: Where its code is, as it said when it was ready.
+        now: What it counts at this moment, as it said last; see `torngas_aio.operations.counts`.
         deaths: How often it has died, one time soon after the other.
         restart_at: When it is started again; None: it runs, or is not to.
         kill_at: When it is killed that was told to end.
@@ -107,6 +108,7 @@ class Slot:
     requests: int = 0
     rss: int = 0
     code: str = ""
+    now: dict[str, Any] = field(default_factory=dict)
     deaths: int = 0
     restart_at: float | None = None
     kill_at: float | None = None
@@ -158,6 +160,7 @@ class Slot:
         self.started_at = time.time()
         self.is_ready, self.restart_at, self.kill_at = False, None, None
         self.requests = self.rss = 0
+        self.now = {}
 
     def read(self) -> list[dict[str, Any]] | None:
         """Return what the worker has said since the last time; None when it can say no more."""

@@ -4,6 +4,8 @@ health.py      ReadyChecks: caches, databases, channels and own checks, bounded 
 handlers.py    /-/live, /-/ready, /-/startup
 access.py      who may see details
 observing.py   observers: how metrics, traces and the inspector see requests and their stages
+counts.py      what a process counts
+metrics.py     the metrics page; the only module that imports prometheus-client
 calls.py       calls of caches and databases
 observed.py    applications and handlers that tell observers
 """

@@ -117,9 +117,11 @@ class Observation:
 
     @property
     def status(self) -> int:
-        """The answer's status; 0 while there is none, or where it is not known."""
-        handler = self.handler
-        return int(getattr(self.request.connection, "status", 0) if handler is None else handler.get_status())
+        """The answer's status; 0 where none was sent, or where that is not known."""
+        sent: int | None = getattr(self.request.connection, "status", None)  # other servers' exchanges do not say
+        if sent is not None:
+            return sent
+        return 0 if self.handler is None else int(self.handler.get_status())
 
     @property
     def received_bytes(self) -> int:

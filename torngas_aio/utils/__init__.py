@@ -4,6 +4,7 @@
     iteration.py   iterbetter
     null.py        Null
     numbers.py     numbers in text from outside, parsed strictly
+    counting.py    counts that add up
     bounded.py     a cache whose keys clients choose
     hosts.py       host patterns: which host names a setting means
     addresses.py   IP addresses and networks

@@ -7,7 +7,7 @@ from typing import Any
 
 from torngas_aio.application import Application
 from torngas_aio.checks import weak_secret_faults
-from torngas_aio.exception import ArgumentError, Fault
+from torngas_aio.exception import ArgumentError, ConfigError, Fault
 from torngas_aio.operations.handlers import health_rules
 from torngas_aio.settings_manager import settings
 
@@ -43,9 +43,19 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
     made = kind(handlers=list(urls), middlewares=middlewares, **given)
     made.wildcard_router.add_rules(health_rules())
+    if settings.METRICS.get("enabled"):
+        _add_metrics(made)
     if settings.DEBUG or settings.OPENAPI.get("public"):
         _add_document(made)
     return made
+
+
+def _add_metrics(application: Application) -> None:
+    try:
+        from torngas_aio.operations.metrics import add_metrics  # what it imports is in no request's path otherwise
+    except ImportError as exc:
+        raise ConfigError(f"METRICS: {exc}. Install torngas-aio[prometheus].", code="TGA105") from exc
+    add_metrics(application)
 
 
 def _add_document(application: Application) -> None:

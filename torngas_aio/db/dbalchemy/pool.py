@@ -191,6 +191,12 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
                 super()._do_return_conn(record)
 
     @property
+    def waiting(self) -> int:
+        """How many wait for a connection."""
+        found: int = self._pool.waiting  # type: ignore[attr-defined]  # FairQueue
+        return found
+
+    @property
     def has_room(self) -> bool:
         """Whether a connection that comes back is kept, rather than closed."""
         return not self._is_disposed and not self._pool.full()
@@ -212,7 +218,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         limit = "no limit" if self._max_overflow == -1 else str(self.size() + self._max_overflow)
         logger.error(
             "Pool exhausted: %s; size %s, in use %d, in line %d, waited %.2f s",
-            self.label, limit, self.checkedout(), self._pool.waiting, waited,  # type: ignore[attr-defined]  # FairQueue
+            self.label, limit, self.checkedout(), self.waiting, waited,
         )  # fmt: skip
         return PoolExhausted(
             f"{self.label}: all {limit} connections stayed in use for {waited:.1f} s. "

@@ -1,0 +1,254 @@
+"""The metrics page: what it counts, for whom it is, and that the page of several workers adds up."""
+
+import asyncio
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.http.wire import Client, get
+from tests.operations.test_observing import URLS
+from tests.webserver.project import SECRET, Project, RunningServer
+from torngas_aio import Application
+from torngas_aio.cache import caches
+from torngas_aio.handler import WebHandler
+from torngas_aio.http.worker_totals import WorkerTotals
+from torngas_aio.operations import metrics
+from torngas_aio.operations.metrics import add_metrics
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+from torngas_aio.utils.counting import add_counts
+
+
+class Uses(WebHandler):
+    async def get(self) -> None:
+        await caches["here"].set("a", 1)
+        await caches["here"].get("a")
+        await caches["here"].get("absent")
+        self.finish("used")
+
+
+LOCAL = {"BACKEND": "torngas_aio.cache.backends.localcache.LocMemCache", "LOCATION": "metrics"}
+
+
+def made() -> Application:
+    application = Application([*URLS, ("/uses", Uses, {}, "uses")])
+    add_metrics(application)
+    return application
+
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(page: str) -> Samples:
+    families = text_string_to_metric_families(page)
+    return {(each.name, frozenset(each.labels.items())): each.value for family in families for each in family.samples}
+
+
+def value(found: Samples, name: str, **labels: str) -> float | None:
+    return found.get((f"torngas_{name}", frozenset(labels.items())))
+
+
+async def scraped(client: TestClient, **headers: str) -> Samples:
+    answer = await client.get("/-/metrics", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return samples(answer.text)
+
+
+async def test_requests_are_counted_by_route_method_and_status() -> None:
+    async with TestClient(made()) as client:
+        for _ in range(3):
+            await client.get("/plain")
+        await client.post("/plain", content=b"x" * 500)
+        await client.request("BREW", "/plain")
+        await client.get("/unnamed/7")
+        await client.get("/unnamed/8")
+        await client.get("/fails")
+        await client.get("/absent/by-the-client")
+        found = await scraped(client)
+    assert value(found, "requests_total", route="plain", method="GET", status="2xx") == 3
+    assert value(found, "requests_total", route="plain", method="POST", status="2xx") == 1
+    assert value(found, "requests_total", route="plain", method="other", status="4xx") == 1
+    assert value(found, "requests_total", route=r"/unnamed/(?:\d+)", method="GET", status="2xx") == 2
+    assert value(found, "requests_total", route="fails", method="GET", status="5xx") == 1
+    assert value(found, "requests_total", route="(none)", method="GET", status="4xx") == 1
+    assert value(found, "request_seconds_count", route="plain") == 5
+    assert value(found, "request_seconds_bucket", route="plain", le="+Inf") == 5
+    assert value(found, "request_bytes_sum", route="plain") == 500
+    assert value(found, "response_bytes_bucket", route="plain", le="100.0") == 4  # 405's page is longer
+    assert value(found, "stage_seconds_count", route="plain", stage="method") == 4
+    assert value(found, "stage_seconds_count", route="plain", stage="send") == 5
+    assert value(found, "refused_requests_total", reason="method not allowed") == 1
+    assert value(found, "requests_in_progress", worker="0") == 1  # the scrape itself
+    assert value(found, "loop_lag_seconds", worker="0") is not None
+    assert not [key for key in found if "client" in str(key) or "BREW" in str(key)]
+
+
+async def test_sockets_refusals_and_caches_are_counted() -> None:
+    with settings.override(CACHES={"here": LOCAL}):
+        async with TestClient(made()) as client:
+            async with client.websocket("/echo"):
+                found = await scraped(client)
+                assert value(found, "websockets_open", worker="0") == 1
+                assert value(found, "requests_in_progress", worker="0") == 1
+            async with await Client.connect(("127.0.0.1", client.port)) as wire:
+                assert (await wire.ask(b"GET / HTTP/9.9\r\n\r\n")).status == 505
+            await client.get("/uses")
+            await client.get("/uses")
+            found = await scraped(client)
+    assert value(found, "requests_total", route="echo", method="GET", status="1xx") == 1
+    assert value(found, "request_seconds_count", route="echo") is None
+    assert value(found, "refused_requests_total", reason="version not served") == 1
+    assert value(found, "cache_keys_total", cache="here", result="hit") == 2
+    assert value(found, "cache_keys_total", cache="here", result="miss") == 2
+    assert value(found, "cache_errors_total", cache="here") == 0
+    assert value(found, "cache_seconds_count", cache="here") == 6
+
+
+@pytest.mark.parametrize(
+    ("token", "headers", "status"),
+    [
+        (None, {}, 200),
+        (None, {"X-Forwarded-For": "127.0.0.1"}, 404),
+        (None, {"Forwarded": "for=127.0.0.1"}, 404),
+        (None, {"Host": "evil.example"}, 404),
+        (None, {"Host": "evil.example", "Authorization": "Bearer None"}, 404),
+        ("t0ken", {"Host": "evil.example", "Authorization": "Bearer t0ke"}, 404),
+        ("t0ken", {"Host": "evil.example", "Authorization": "Bearer t\u00f6ken"}, 404),
+        ("t0ken", {"Host": "prod.example", "Authorization": "Bearer t0ken"}, 200),
+        ("t0ken", {"X-Forwarded-For": "8.8.8.8", "Authorization": "Bearer t0ken"}, 200),
+    ],
+)
+async def test_the_page_is_for_this_machine_or_holders_of_the_token(
+    token: str | None, headers: dict[str, str], status: int
+) -> None:
+    with settings.override(METRICS={"token": token}):
+        application = made()
+    async with TestClient(application) as client:
+        encoded = [(name.encode(), text.encode("latin-1")) for name, text in headers.items()]
+        assert (await client.get("/-/metrics", headers=encoded)).status_code == status
+
+
+def test_counts_add_up() -> None:
+    into: dict[str, Any] = {"a": {"x": 1}, "l": [1, 2.5], "n": 1}
+    add_counts(into, {"a": {"x": 2, "y": 3}, "l": [1, 1], "n": 2, "new": {"z": [1]}})
+    assert into == {"a": {"x": 3, "y": 3}, "l": [2, 3.5], "n": 3, "new": {"z": [1]}}
+
+
+def test_what_is_taken_is_not_counted_again() -> None:
+    application = made()
+    totals = WorkerTotals()
+    counts = add_metrics(Application([]))
+    counts._cache["a"] = [1, 0, 0, 1, 0.5]
+    totals.add(counts.take())
+    totals.add(counts.take())
+    assert totals.counts == {"cache": {"a": [1, 0, 0, 1, 0.5]}}
+    assert application is not None
+
+
+def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from torngas_aio.exception import ConfigError
+    from torngas_aio.webserver.building import build_application
+
+    monkeypatch.setitem(sys.modules, "torngas_aio.operations.metrics", None)
+    with settings.override(METRICS={"enabled": True}), pytest.raises(ConfigError, match=r"torngas-aio\[prometheus\]"):
+        build_application(None, [])
+
+
+RUNSERVER = "from torngas_aio.webserver import run\n\nif __name__ == '__main__':\n    run()\n"
+SETTING = f"""
+INSTALLED_APPS = ("site_app",)
+METRICS = {{"enabled": True}}
+LOGGING = ()
+TORNADO_CONF = {{"cookie_secret": "{SECRET}"}}
+"""
+SITE_URLS = """
+import os
+from torngas_aio.handler import WebHandler
+
+class Pid(WebHandler):
+    async def get(self):
+        self.write(str(os.getpid()))
+
+urls = [("/pid", Pid, {}, "pid")]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    found = Project(tmp_path)
+    for name, text in {
+        "runserver.py": RUNSERVER, "conf/__init__.py": "", "conf/setting.py": SETTING, "site_app/__init__.py": "",
+        "site_app/urls.py": SITE_URLS,
+    }.items():  # fmt: skip
+        found.write(name, text)
+    return found
+
+
+async def load(port: int, requests: int, answered: Counter[str]) -> None:
+    """Send *requests*, 25 on each connection."""
+    for _ in range(requests // 25):
+        async with await Client.connect(("127.0.0.1", port)) as client:
+            for _ in range(25):
+                answer = await client.ask(get("/pid"))
+                assert answer.status == 200
+                answered[answer.body.decode()] += 1
+                if answer.headers.get("connection") == "close":
+                    break
+
+
+async def page(port: int) -> Samples:
+    async with await Client.connect(("127.0.0.1", port)) as client:
+        answer = await client.ask(b"GET /-/metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert answer.status == 200
+        return samples(answer.body.decode())
+
+
+@pytest.mark.timeout(120)
+async def test_the_page_of_four_workers_adds_up_to_what_the_clients_counted(project: Project) -> None:
+    """Those included that were answered by workers that have ended."""
+    command = ["runserver.py", "--port=0", "--address=127.0.0.1", "--workers=4", "--settings=conf.setting"]
+    server = await asyncio.to_thread(RunningServer(project, command, {}).__enter__)
+    answered: Counter[str] = Counter()
+    try:
+        while server.log.count(" is ready") < 4:
+            await asyncio.sleep(0.02)
+        port = int(server.address.rpartition(":")[2])
+        await asyncio.gather(*(load(port, 200, answered) for _ in range(8)))
+        server.terminate(signal.SIGHUP)
+        while server.log.count(" has ended (process") < 4:
+            await load(port, 25, answered)
+        assert len(answered) > 4
+        labels = {"route": "pid", "method": "GET", "status": "2xx"}
+        while value(found := await page(port), "requests_total", **labels) != sum(answered.values()):
+            assert (value(found, "requests_total", **labels) or 0) < sum(answered.values())
+            await asyncio.sleep(0.05)
+        assert value(found, "request_seconds_count", route="pid") == sum(answered.values())
+        assert value(found, "worker_restarts_total", reason="renewed") == 4
+        while {dict(key[1])["worker"] for key in await page(port) if key[0] == "torngas_websockets_open"} != set(
+            "0123"
+        ):
+            await asyncio.sleep(0.05)
+    finally:
+        server.terminate()
+        await asyncio.to_thread(server.__exit__, None, None, None)
+
+
+async def test_a_parent_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute:
+        counts: Any = None
+
+        def report(self) -> None: ...
+
+        async def totals(self) -> dict[str, Any]:
+            raise TimeoutError
+
+    monkeypatch.setattr(metrics, "current_worker", Mute)
+    async with TestClient(made()) as client:
+        assert (await client.get("/-/metrics")).status_code == 503

@@ -1,0 +1,207 @@
+"""What a process counts for the metrics page: plain integers and lists, by names that the project has chosen.
+
+    requests   route: {method and status class: number}
+    seconds    route: [requests in each bucket ..., in none of them, sum]; likewise `received` and `sent` in bytes
+    stages     route: {stage: [seconds, number]}
+    refused    reason: number           sessions   number of requests of a visitor with a session
+    cache      alias: [hits, misses, errors, calls, seconds]
+    sql        database and role: [statements, errors, seconds]
+
+A worker sends what it has counted to its parent each second, and begins at nothing again. Begin with `Counts`.
+"""
+
+import asyncio
+import sys
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from torngas_aio.operations.calls import Call, watched_calls
+from torngas_aio.operations.observing import Observation, Observer, Stage
+from torngas_aio.utils.counting import add_counts
+
+__all__ = ["UNROUTED", "Counts"]
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REASONS = {
+    400: "malformed", 401: "not logged in", 403: "forbidden", 405: "method not allowed", 408: "too slow",
+    411: "no length", 413: "body too large", 414: "address too long", 415: "coding not known", 417: "expectation",
+    421: "host not served", 429: "too many requests", 431: "header too large", 501: "not implemented",
+    503: "not available", 505: "version not served",
+}  # fmt: skip
+"""Statuses that refuse a request, and why; the server's own answers to what is no request, too."""
+
+_LAG_SECONDS = 0.25
+_LAGS_KEPT = 40
+
+_SWITCHING = 101
+
+UNROUTED = "(none)"
+"""In place of a route, for requests that led to none."""
+
+
+class Counts(Observer):
+    """Counts the requests of one application, and the calls of its process.
+
+    Args:
+        application: Whose sockets and servers are looked at.
+        seconds: Upper bounds of the buckets of durations, ascending.
+        sizes: Upper bounds of the buckets of body sizes, in bytes.
+    """
+
+    def __init__(self, application: Any, seconds: Sequence[float], sizes: Sequence[float]) -> None:
+        self._application = application
+        self._bounds = {"seconds": tuple(seconds), "received": tuple(sizes), "sent": tuple(sizes)}
+        self._in_progress = 0
+        self._refusals: dict[int, tuple[Counter[int], Counter[int]]] = {}  # of each server: all, and those counted
+        self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
+        self._timer: asyncio.TimerHandle | None = None
+        self._calls = ExitStack()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stages: dict[str, dict[str, list[float]]] = {}
+        self._requests: dict[tuple[str, str | None, int], int] = {}
+        self._sizes: dict[str, dict[str, list[float]]] = {name: {} for name in self._bounds}
+        self._refused: Counter[str] = Counter()
+        self._cache: dict[str, list[float]] = {}
+        self._sql: dict[str, list[float]] = {}
+        self._sessions = 0
+
+    def start(self) -> None:
+        """Begin to watch calls and the loop."""
+        self._calls.enter_context(watched_calls(self._call_ended))
+        self._expect(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        """End what `start` has begun."""
+        self._calls.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _expect(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = loop.time() + _LAG_SECONDS
+        self._timer = loop.call_at(due, self._note_lag, loop, due)
+
+    def _note_lag(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._lags.append(max(loop.time() - due, 0.0))
+        self._expect(loop)
+
+    def request_started(self, observation: Observation) -> bool:
+        self._in_progress += 1
+        return True
+
+    def stage_ended(self, observation: Observation, stage: Stage) -> None:
+        route = observation.route
+        if route is None:  # a call hook: it counts where the request will lead
+            observation.notes[self] = observation.notes.get(self, 0.0) + stage.own_seconds
+            return
+        name = route.name or route.pattern
+        stages = self._stages.get(name)
+        if stages is None:
+            stages = self._stages[name] = {}
+        if stage.name == "hook":  # one of those that are counted together
+            _added(stages, "hooks", stage.own_seconds, 0)
+        else:
+            _added(stages, stage.name, stage.own_seconds, 1)
+
+    def request_ended(self, observation: Observation) -> None:
+        self._in_progress -= 1
+        request, status, route = observation.request, observation.status, observation.route_name or UNROUTED
+        key = route, request.method if request.method in _METHODS else None, status // 100
+        self._requests[key] = self._requests.get(key, 0) + 1
+        self._watch(request.server_connection)
+        if status == _SWITCHING:
+            return
+        if observation.notes and (called := observation.notes.get(self)):
+            _added(self._stages.setdefault(route, {}), "hooks", called, 1)
+        self._put("seconds", route, observation.seconds)
+        self._put("received", route, observation.received_bytes)
+        self._put("sent", route, observation.sent_bytes)
+        if status >= 400 and (reason := _REASONS.get(status)):
+            self._refused[reason] += 1
+        session = getattr(observation.handler, "__dict__", {}).get("session")
+        if session is not None and session.sessionid:
+            self._sessions += 1
+
+    def _put(self, name: str, route: str, value: float) -> None:
+        bounds, routes = self._bounds[name], self._sizes[name]
+        found = routes.get(route)
+        if found is None:
+            found = routes[route] = [0] * (len(bounds) + 2)
+        found[bisect_left(bounds, value)] += 1
+        found[-1] += value
+
+    def _watch(self, server_connection: Any) -> None:
+        """Note the server that the connection belongs to: what it refuses reaches no application."""
+        server = getattr(server_connection, "server_state", None)
+        if server is not None and id(server) not in self._refusals:
+            self._refusals[id(server)] = server.refused, Counter()
+
+    def _call_ended(self, call: Call) -> None:
+        failed = call.error is not None and not isinstance(call.error, asyncio.CancelledError)
+        if call.kind == "cache":
+            more = [call.hits, call.misses, int(failed), 1, call.seconds]
+            known = self._cache.get(call.target, [0, 0, 0, 0, 0.0])
+            self._cache[call.target] = [one + other for one, other in zip(known, more, strict=True)]
+        else:
+            name = f"{call.target} {call.role}"
+            count, errors, seconds = self._sql.get(name, (0, 0, 0.0))
+            self._sql[name] = [count + 1, errors + failed, seconds + call.seconds]
+
+    def peek(self) -> dict[str, Any]:
+        """Return everything that was counted since the start, or since `take`, as `add_counts` takes it."""
+        requests: dict[str, dict[str, int]] = {}
+        for (route, method, kind), count in self._requests.items():
+            requests.setdefault(route, {})[f"{method or 'other'} {f'{kind}xx' if kind else 'none'}"] = count
+        refused = Counter(self._refused)
+        for all_of_them, counted in self._refusals.values():
+            for status, number in (all_of_them - counted).items():
+                refused[_REASONS.get(status, "other")] += number
+        counts = {
+            "requests": requests, "stages": self._stages, "refused": refused, "cache": self._cache, "sql": self._sql,
+            "sessions": self._sessions, **self._sizes,
+        }  # fmt: skip
+        return {name: found for name, found in counts.items() if found}
+
+    def take(self) -> dict[str, Any]:
+        """Return what `peek` does, and begin at nothing."""
+        counts = self.peek()
+        for all_of_them, counted in self._refusals.values():
+            counted.update(all_of_them - counted)
+        self._begin()
+        return counts
+
+    def now(self) -> dict[str, Any]:
+        """Return what is so at this moment: requests in progress, sockets, database pools, the loop's largest lag."""
+        sockets = len(self._application.open_sockets)
+        return {
+            "in_progress": max(self._in_progress - sockets, 0),
+            "sockets": sockets,
+            "lag": max(self._lags, default=0.0),
+            "pools": _pools(),
+        }
+
+
+def _added(stages: dict[str, list[float]], name: str, seconds: float, count: int) -> None:
+    found = stages.get(name)
+    if found is None:
+        stages[name] = [seconds, count]
+    else:
+        found[0] += seconds
+        found[1] += count
+
+
+def _pools() -> dict[str, list[int]]:
+    """Return, by name and role of the servers, connections in use, idle ones, requests that wait for one."""
+    found: dict[str, list[int]] = {}
+    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: no database is in use
+    for cluster in () if registry is None else registry.open_clusters():
+        for node in cluster.nodes:
+            pool = node.sync_engine.pool
+            if hasattr(pool, "waiting"):
+                name = f"{cluster.name} {'master' if node.is_master else 'slave'}"
+                add_counts(found, {name: [pool.checkedout(), pool.checkedin(), pool.waiting]})
+    return found
