@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from torngas_aio.cli.port.chains import Chain
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, SYNC_METHODS, VERBS, next_kind
+from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, next_kind
 from torngas_aio.cli.port.summary import Function, Kind, Module, Use
 
 __all__ = ["Project"]
@@ -29,6 +29,9 @@ AWAITING_CALLEES = frozenset({
     "partial", "super", "isinstance", "getattr",
 })  # fmt: skip
 """What may be given a coroutine function, or does not call what it is given."""
+
+WAITING_KINDS = {"in": "cache", "with": "transaction", "for": "query"}
+"""What must be awaited in forms other than a call."""
 
 DEPTH = 12
 
@@ -128,16 +131,13 @@ class Project:
         key = (path, function.name)
         for use in function.uses:
             kind = self._resolve(use.chain, path, function)
-            if use.form == "in":
-                waits = kind == "cache"
-            elif use.form == "with":
-                waits = kind == "transaction"
-            elif use.form == "for":
-                waits = kind == "query"
-            else:
-                waits = kind.startswith("awaited")
+            wanted = WAITING_KINDS.get(use.form)
+            waits = kind == wanted if wanted else kind.startswith("awaited")
             if waits:
                 yield key, use
+                if use.form == "call" and self._replies_bytes(use.chain, path, function):
+                    text = f"`{text_of(use.chain)}` replies in bytes: .decode() them, or make the client decode."
+                    self._report(key, use, "TGM301", text)
             elif use.form == "call" and kind.startswith("result:"):
                 self._callers[_key(kind)].append((key, use))
             elif use.form == "call" and not kind and len(use.chain) > 2 and use.chain[-2][:1] == ".":
@@ -146,6 +146,10 @@ class Project:
             found = self._resolve(chain, path, function)
             if found.startswith("func:") and callee not in AWAITING_CALLEES:
                 self._callbacks[_key(found)] = callee
+
+    def _replies_bytes(self, chain: Chain, path: str, function: Function) -> bool:
+        """Whether the call *chain* reads text from a Redis client."""
+        return chain[-2][1:] in REDIS_READS and self._resolve(chain[:-2], path, function) == "redis"
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]

@@ -170,6 +170,10 @@ def _settings(tree: ast.Module) -> Told:
     text = {name: ast.unparse(node.value) for name, node in names.items()}
     if "TORNADO_CONF" in text and "xsrf_cookies" not in text["TORNADO_CONF"]:
         yield names["TORNADO_CONF"], "TGM309", "xsrf_cookies has another default than in 1.8: write it down."
+    if "TRANSLATIONS_CONF" in text and "locale_default" not in text["TRANSLATIONS_CONF"]:
+        yield names["TRANSLATIONS_CONF"], "TGM309", "locale_default is en_US unless it is set; it was zh_CN."
+    if "redis" in text.get("CACHES", "").lower() and not re.search(r"'DB'|'db'|/\d+'", text["CACHES"]):
+        yield names["CACHES"], "TGM309", "A Redis cache that names no DB uses 0; it was 1."
     secrets = re.findall(r"'(?:cookie_secret|secret_key)': '([^']*)'", " ".join(text.values()))
     if any(len(each) < 32 for each in secrets):
         yield names.get("SESSION") or names["TORNADO_CONF"], "TGM309", "Secrets need 32 characters with DEBUG off."

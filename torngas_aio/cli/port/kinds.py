@@ -3,7 +3,7 @@
 Written down, not looked up: the project's libraries need not be installed where it is ported. Begin with `next_kind`.
 """
 
-__all__ = ["AWAITED", "HOOKS", "IMPORTED", "SYNC_METHODS", "VERBS", "next_kind"]
+__all__ = ["AWAITED", "HOOKS", "IMPORTED", "REDIS_READS", "SYNC_METHODS", "VERBS", "next_kind"]
 
 VERBS = frozenset({"get", "post", "put", "delete", "head", "options", "patch", "prepare", "on_prepare"})
 HOOKS = frozenset({
@@ -19,6 +19,13 @@ SYNC_METHODS = frozenset({
 """Methods that the framework calls without awaiting them."""
 
 REDIS_SYNC = frozenset({"pipeline", "pubsub", "register_script", "lock", "from_url"})
+REDIS_READS = frozenset({
+    "get", "mget", "getset", "getrange", "keys", "scan", "scan_iter", "randomkey", "type",
+    "hget", "hgetall", "hkeys", "hmget", "hvals", "hscan", "lindex", "lpop", "lrange", "rpop", "rpoplpush",
+    "blpop", "brpop", "smembers", "spop", "srandmember", "sinter", "sunion", "sdiff",
+    "zrange", "zrangebyscore", "zrevrange", "zrevrangebyscore",
+})  # fmt: skip
+"""Commands of a Redis client whose replies are bytes where Python 2 had text."""
 
 AWAITED = {
     "cache": frozenset({

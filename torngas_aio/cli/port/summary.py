@@ -145,14 +145,20 @@ class _Walk:
                     function.passed.add((callee, chain_of(each)))
         elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             self._add(function, node.comparators[0], node, "in", blocker)
-        elif isinstance(node, ast.With) and len(node.items) == 1:
-            self._add(function, node.items[0].context_expr, node, "with", blocker)
+        elif isinstance(node, ast.With):
+            self._note_with(node, function, blocker)
         elif isinstance(node, ast.For | ast.comprehension):
             self._add(function, node.iter, node.iter, "for", blocker)
         elif isinstance(node, ast.Assign):
             self._assign(node, function)
         elif isinstance(node, ast.Return) and node.value is not None:
             function.returned = chain_of(node.value)
+
+    def _note_with(self, node: ast.With, function: Function, blocker: str) -> None:
+        if len(node.items) > 1:
+            blocker = blocker or "a `with` of several items cannot be `async with` for one: give it a block of its own"
+        for item in node.items:
+            self._add(function, item.context_expr, node, "with", blocker)
 
     def _add(self, function: Function, what: ast.AST, where: ast.AST, form: str, blocker: str) -> None:
         if chain := chain_of(what):
