@@ -51,7 +51,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "jinja2": ("template",),
     "markupsafe": ("template", "forms"),
     "wtforms": ("forms",),
-    "swagger_ui": ("api",),
     "mako": ("template",),
     "limits": ("httpmodule",),
     "httpcore2": ("testing",),

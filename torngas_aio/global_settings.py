@@ -112,7 +112,11 @@ AUTH: dict[str, Any] = {}
 
 OPENAPI: dict[str, Any] = {}
 """The OpenAPI document: `title`, `version`, `description`; `path` (/-/openapi.json), where it is answered with DEBUG or
-`public` True; `guard`, the dotted path of an `async def` that gets the handler and says who sees guarded operations."""
+`public` True, and `page` (/-/docs/, None: none), where Swagger UI shows it."""
+
+OPENAPI_GUARD: str | None = None
+"""Dotted path of an `async def` that gets the handler of the OpenAPI document and says whether the visitor sees guarded
+operations too; None: everyone does."""
 
 # ------------------------------------------------------------------ cache and session
 

@@ -111,7 +111,7 @@ async def test_the_guard_says_who_sees_guarded_operations() -> None:
             seen = (await client.get("/openapi.json")).json()
             assert seen["info"] == {"title": "Tasks", "version": "3"}
             assert list(seen["paths"]) == ["/y/{year}"]
-        with settings.override(OPENAPI={"guard": f"{__name__}.allow_nobody"}):
+        with settings.override(OPENAPI_GUARD=f"{__name__}.allow_nobody"):
             assert (await client.get("/openapi.json")).json()["paths"] == {}
 
 
@@ -142,6 +142,7 @@ def test_a_project_answers_it_in_debug_or_when_asked(tmp_path: FilePath, text: s
     with project.serve("--port=0", "--address=127.0.0.1") as server:
         assert httpx2.get(f"{server.address}/posts/7", trust_env=False).json() == {"number": 7}
         assert httpx2.get(server.address + path, trust_env=False).status_code == status
+        assert httpx2.get(f"{server.address}/-/docs/", trust_env=False).status_code == status
     if status == 200:
         done = project.run("-m", "torngas_aio", "openapi", "--settings=conf")
         assert done.returncode == 0, done.stderr

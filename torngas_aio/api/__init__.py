@@ -4,7 +4,7 @@ markers.py      Path Query Header Cookie Form File Body, Param
 binding.py      methods that read their marked parameters from the request
 conversion.py   values to declared types, every fault at once     messages.py  what clients read about them
 output.py       a returned value as JSON of the declared type
-    openapi.py      the OpenAPI document of an application
+    openapi.py      the OpenAPI document of an application         page.py      Swagger UI, which shows it
 """
 
 from torngas_aio.api.binding import bind_methods

@@ -27,7 +27,10 @@ from torngas_aio.handler import ApiHandler
 from torngas_aio.routing import Route
 from torngas_aio.settings_manager import settings
 
-__all__ = ["OpenAPIHandler", "make_document"]
+__all__ = ["DOCUMENT_PATH", "OpenAPIHandler", "make_document"]
+
+DOCUMENT_PATH = "/-/openapi.json"
+"""Where the document is answered, unless OPENAPI says otherwise."""
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _REF = "#/components/schemas/{name}"
@@ -69,15 +72,14 @@ def make_document(
 class OpenAPIHandler(ApiHandler):
     """Answers with the document of its application.
 
-    OPENAPI: `title`, `version`, `description`; `guard`, the dotted path of an `async def guard(handler) -> bool`
+    OPENAPI: `title`, `version`, `description`. OPENAPI_GUARD: the dotted path of an `async def guard(handler) -> bool`
     that says who sees guarded operations too (default: everyone).
     """
 
     uses_session = False
 
     async def get(self) -> Any:
-        options = dict(settings.OPENAPI)
-        guard = options.get("guard")
+        options, guard = settings.OPENAPI, settings.OPENAPI_GUARD
         sees_all = guard is None or bool(await import_object(guard)(self))
         made = _documents.setdefault(self.application, {})
         if sees_all not in made:

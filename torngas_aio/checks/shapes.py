@@ -172,6 +172,7 @@ SHAPES: dict[str, Check] = {
     "CORS": mapping,
     "RATE_LIMIT": mapping,
     "OPENAPI": mapping,
+    "OPENAPI_GUARD": either(None, dotted),
     "AUTH": mapping,
     "HEALTH": mapping,
     "METRICS": table(

@@ -59,13 +59,14 @@ def _add_metrics(application: Application) -> None:
 
 
 def _add_document(application: Application) -> None:
-    """Route to the OpenAPI document, where a handler declares types."""
+    """Route to the OpenAPI document and its page, where a handler declares types."""
     binding = sys.modules.get("torngas_aio.api.binding")  # not imported: nothing is declared
     if binding is not None and any(map(binding.is_bound, _handlers_of(application))):
-        from torngas_aio.api.openapi import OpenAPIHandler
+        from torngas_aio.api.openapi import DOCUMENT_PATH, OpenAPIHandler
+        from torngas_aio.api.page import page_rules
 
-        path = re.escape(settings.OPENAPI.get("path", "/-/openapi.json"))
-        application.wildcard_router.add_rules([(path, OpenAPIHandler)])
+        path = re.escape(settings.OPENAPI.get("path", DOCUMENT_PATH))
+        application.wildcard_router.add_rules([(path, OpenAPIHandler), *page_rules()])
 
 
 def _handlers_of(application: Application) -> Iterator[type]:
