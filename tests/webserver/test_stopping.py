@@ -19,7 +19,7 @@ from tests.webserver.conftest import Client, Recorder
 from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.runner import LoopRunner
-from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving
+from torngas_aio.webserver.serving import Stopping, _on_signals, run_until_stopped, serving
 
 pytestmark = pytest.mark.timeout(120)  # each test starts processes, on machines that may be busy
 
@@ -97,6 +97,11 @@ class Does(WebHandler):
         elif what == "block":
             tell("in flight")
             time.sleep(600)
+        elif what == "block-late":
+            tell("in flight")
+            await self.application.is_stopping.wait()
+            await asyncio.sleep(0.2)
+            time.sleep(600)
 
 class Socket(WebSocketHandler):
     pass
@@ -116,6 +121,8 @@ class Starts:
 
     async def process_shutdown(self, application):
         tell("shutdown hook")
+        if os.environ.get("HANGS") == "block-shutdown":
+            time.sleep(600)
 
 settings.configure(TORNADO_CONF={{"cookie_secret": "{SECRET}"}})
 server = Server()
@@ -217,14 +224,44 @@ def test_a_stop_without_file_descriptors_cuts_nothing_off(project: Project, http
         assert server.wait() == 0, server.log
 
 
+async def test_the_deadline_of_a_blocked_loop_counts_from_its_last_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever step of a stop blocks it: the hooks' own, longer deadline is for loops that run."""
+    deadlines: list[float] = []
+    turned = asyncio.Event()
+
+    class Recorder:
+        def set_deadline(self, seconds: float) -> None:
+            deadlines.append(seconds)
+            if len(deadlines) == 4:
+                turned.set()
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("torngas_aio.webserver.serving.Watchdog", Recorder)
+    monkeypatch.setattr("torngas_aio.webserver.serving.TURN_SECONDS", 0.01)
+    heard: list[int] = []
+    with _on_signals(heard.append, [0.0, 100.0, 1.0].__getitem__, 5.0, bool):
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await turned.wait()
+        assert set(deadlines) == {5.0}
+        signal.raise_signal(signal.SIGTERM)
+        assert 0 < deadlines[-1] <= 1.0
+        await asyncio.sleep(0)
+    assert heard == [signal.SIGTERM, signal.SIGTERM]
+
+
 @pytest.mark.slow
-def test_one_signal_ends_a_loop_that_is_blocked_after_the_graceful_time(project: Project) -> None:
+@pytest.mark.parametrize("what", ["block", "block-late", "block-shutdown"])
+def test_one_signal_ends_a_loop_that_is_blocked_after_the_graceful_time(project: Project, what: str) -> None:
     """And ten seconds: what shutdown hooks may take is for loops that run."""
     with (
-        project.serve("--port=0", "--address=127.0.0.1", "--graceful_timeout=0.5") as server,
+        project.serve("--port=0", "--address=127.0.0.1", "--graceful_timeout=0.5", HANGS=what) as server,
         _connection(server) as client,
     ):
-        client.sendall(b"GET /does/block HTTP/1.1\r\nHost: x\r\n\r\n")
+        path = "anyio" if what == "block-shutdown" else what
+        client.sendall(f"GET /does/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         wait_for(lambda: server.log, "in flight", server.process)
         server.terminate()
         assert server.wait() == 1

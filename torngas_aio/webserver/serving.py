@@ -16,6 +16,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
@@ -47,6 +48,9 @@ SHUTDOWN_SECONDS = 60.0
 
 HURRY_SECONDS = 10.0
 """How long a start that is given up, or a stop that was asked for twice, may take."""
+
+TURN_SECONDS = 1.0
+"""How often a loop that stops says that it turns."""
 
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *(() if HANGUP is None else (HANGUP,)))
@@ -366,7 +370,7 @@ def _on_signals(
     Args:
         deadline: Asked at each signal, with the number of signals so far: seconds after which the process is ended if
             the block has not.
-        blocked_seconds: The same while the loop does not even hear of the signal.
+        blocked_seconds: The same from when the loop turned last, in a stop: it may block at any step of that.
         on_hangup: Asked at SIGHUP: whether it is no stop, and has been dealt with.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -375,21 +379,28 @@ def _on_signals(
     loop = asyncio.get_running_loop()
     watchdog = Watchdog()
     received: list[int] = []
+    until = 0.0
     signals = [each for each in SIGNALS if each != HANGUP or signal.getsignal(each) != signal.SIG_IGN]
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal until
         if number == HANGUP and (received or on_hangup()):
             return
         received.append(number)
         # Not `loop.add_signal_handler`: a loop that is blocked calls no handlers, and could not be stopped.
-        seconds = deadline(len(received))
-        watchdog.set_deadline(min(seconds, blocked_seconds))
-        loop.call_soon_threadsafe(hear, number, seconds)
+        until = time.monotonic() + deadline(len(received))
+        watch()
+        loop.call_soon_threadsafe(handle, number)
+        if len(received) == 1:
+            loop.call_soon_threadsafe(turn)
 
-    def hear(number: int, seconds: float) -> None:
+    def watch() -> None:
+        watchdog.set_deadline(min(until - time.monotonic(), blocked_seconds))
+
+    def turn() -> None:
         with contextlib.suppress(OSError):  # the block, and with it the watchdog, may have ended meanwhile
-            watchdog.set_deadline(seconds)
-        handle(number)
+            watch()
+            loop.call_later(TURN_SECONDS, turn)
 
     before = {number: signal.signal(number, on_signal) for number in signals}
     try:
