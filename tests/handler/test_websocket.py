@@ -19,6 +19,7 @@ from torngas_aio.handler import WebSocketHandler
 from torngas_aio.handler.websocket import broadcast
 from torngas_aio.http import websocket as connections
 from torngas_aio.http.frames import BINARY, CLOSE, PING, TEXT
+from torngas_aio.testing import TestClient
 
 HANDSHAKE = (
     "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -482,3 +483,18 @@ async def test_what_is_for_responses_is_refused_on_a_socket(start: Start) -> Non
         (member,) = application.settings["members"]
         with pytest.raises(RuntimeError, match="WebSocket"):
             member.write("x")
+
+
+class Atomic(Echo):
+    async def prepare(self) -> None:
+        self.scope.waits_for_method = True  # as with ATOMIC_REQUESTS
+
+
+@pytest.mark.parametrize("handler", [Echo, Atomic])
+@pytest.mark.parametrize("is_debug", [False, True])
+async def test_a_handshake_is_answered_while_its_method_goes_on(handler: type[Echo], is_debug: bool) -> None:
+    """Where an un-awaited finish waits for the method: with DEBUG, and with ATOMIC_REQUESTS."""
+    application = Application([("/", handler)], debug=is_debug, autoreload=False)
+    async with TestClient(application) as client, client.websocket("/") as socket:
+        await socket.send_text("hello")
+        assert await socket.receive_text() == "hello"
