@@ -58,11 +58,12 @@ def import_fault(error: BaseException, title: str, path: str, hint: str) -> Faul
     place = place_of(error)
     if not isinstance(error, ImportError):
         text = f"{headline(error)} ({title}: importing {path!r} ran this.)"
-        return Fault(text, code=code_of(error, path), cause=cause_of(error, path))
+        return Fault(text, code=code_of(error, path), cause=cause_of(error, path), target=path)
     said = str(error).removeprefix(f"{path!r}: ").removesuffix(".")
     mend = install_hint(error, path) or hint
     text = f"{title}: {path!r} cannot be imported: {said}. {mend}"
-    return Fault(f"{place}: {text}" if place else text, code=code_of(error, path), cause=cause_of(error, path))
+    sentence = f"{place}: {text}" if place else text
+    return Fault(sentence, code=code_of(error, path), cause=cause_of(error, path), target=path)
 
 
 def cause_of(error: BaseException, path: str) -> str:

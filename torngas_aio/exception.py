@@ -122,19 +122,22 @@ class Fault(str):
         code: The entry of `torngas_aio.codes` that explains it.
         cause: What faults of one origin have in common, such as a library that is missing; such are listed once.
         path: The place in the settings, such as `CACHES['default']['TIMEOUT']`; empty where it is not one place.
+        target: The dotted path that stands there and is at fault; empty where there is none.
     """
 
-    __slots__ = ("cause", "code", "path")
+    __slots__ = ("cause", "code", "path", "target")
 
     cause: str
     code: str
     path: str
+    target: str
 
-    def __new__(cls, sentence: str, *, code: str = "", cause: str = "", path: str = "") -> "Fault":
+    def __new__(cls, sentence: str, *, code: str = "", cause: str = "", path: str = "", target: str = "") -> "Fault":
         fault = super().__new__(cls, sentence)
         fault.code = code
         fault.cause = cause
         fault.path = path
+        fault.target = target
         return fault
 
     @classmethod
@@ -146,7 +149,13 @@ class Fault(str):
 
     def with_(self, sentence: str = "", *, code: str = "", path: str = "") -> "Fault":
         """Return this fault with another sentence, code or path; what is empty stays."""
-        return Fault(sentence or str(self), code=code or self.code, cause=self.cause, path=path or self.path)
+        return Fault(
+            sentence or str(self),
+            code=code or self.code,
+            cause=self.cause,
+            path=path or self.path,
+            target=self.target,
+        )
 
     def is_at(self, path: str) -> bool:
         """Return whether the fault is at *path* of the settings, or at a place inside it."""

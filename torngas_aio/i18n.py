@@ -19,7 +19,7 @@ from typing import Any
 from tornado import locale
 
 from torngas_aio.context import current_request
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.utils.numbers import parse_quality
 
 __all__ = [
@@ -61,11 +61,9 @@ def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
     """
     directory = Path(str(conf.get("translations_dir") or ""))
     if not conf.get("translations_dir") or not directory.is_dir():
-        raise ConfigError(
-            f"TRANSLATIONS_CONF['translations_dir'] = {conf.get('translations_dir')!r}: no such directory. "
-            "Make it, or set TRANSLATIONS = False.",
-            code="TGA602",
-        )
+        path = "TRANSLATIONS_CONF['translations_dir']"
+        text = f"{path} = {conf.get('translations_dir')!r}: no such directory. Make it, or set TRANSLATIONS = False."
+        raise ConfigError(Fault(text, code="TGA602", path=path))
     kind = _format_of(directory, conf)
     locale.set_default_locale(str(conf.get("locale_default") or "en_US"))
     if kind == "csv":

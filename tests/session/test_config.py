@@ -17,10 +17,10 @@ GOOD: dict[str, Any] = {"secret_key": "a long random text"}
     [
         ({"secret_key": ""}, "secret_key'] is missing"),
         ({"secret_key": None}, "secret_key'] is missing"),
-        ({"expires": -1}, "expires'] = -1: write seconds"),
+        ({"expires": -1}, "expires'] = -1: must be a number of seconds"),
         ({"expires": True}, "expires'] = True"),
         ({"absolute_expires": "day"}, "absolute_expires'] = 'day'"),
-        ({"when_unavailable": "ignore"}, "when_unavailable'] = 'ignore': write 'fail' or 'empty'"),
+        ({"when_unavailable": "ignore"}, "when_unavailable'] = 'ignore': must be one of 'fail', 'empty'"),
         ({"cookie_domain": "a.example; Secure"}, "cookie_domain'] = 'a.example; Secure' holds"),
         ({"cookie_path": "/\r\nX: y"}, "cookie_path']"),
         ({"session_name": "my session"}, "session_name'] = 'my session' is no cookie name"),
@@ -42,7 +42,10 @@ def test_what_cannot_work_is_refused(values: dict[str, Any], message: str) -> No
 
 def test_all_faults_are_listed() -> None:
     with pytest.raises(ConfigError) as caught:
-        SessionConfig.of({"expires": -1, "session_name": ";"})
+        SessionConfig.of({"expires": -1, "samesite": 5, "expire": 1})
+    assert len(caught.value.faults) == 3
+    with pytest.raises(ConfigError) as caught:
+        SessionConfig.of({"session_name": ";", "cookie_path": ";"})
     assert len(caught.value.faults) == 3
 
 

@@ -79,6 +79,22 @@ def test_options_that_are_known_are_none(backend: str, options: Any) -> None:
     assert findings(CACHES={"default": entry}) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("session", "told"),
+    [
+        ({"session_name": "my session"}, "SESSION['session_name'] = 'my session' is no cookie name"),
+        ({"session_name": "__Host-id"}, "browsers want 'secure': True"),
+        ({"cookie_path": "/;"}, "SESSION['cookie_path'] = '/;' holds"),
+        ({"serializer": "yaml"}, "SERIALIZER = 'yaml'"),
+    ],
+)
+def test_a_session_that_cannot_work_is_a_fault_where_it_is_used(session: dict[str, Any], told: str) -> None:
+    session = {"secret_key": "a long random text", **session}
+    (fault,), _ = findings(SESSION=session, MIDDLEWARE_CLASSES=[SESSIONS])
+    assert told in fault
+    assert findings(SESSION=session) == ([], [])
+
+
 def test_the_default_alias_and_that_of_sessions_must_be_caches() -> None:
     """A native Redis client under another alias is what it is for."""
     client = {"BACKEND": "torngas_aio.cache.backends.rediscache.RedisClient", "LOCATION": "127.0.0.1:1"}

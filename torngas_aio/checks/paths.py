@@ -52,7 +52,9 @@ def _cache_targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]
 
 def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[Fault]:
     if "." not in target:
-        yield Fault(f"{path} = {target!r}: write the full dotted path, such as 'package.module.{target}'.")
+        yield Fault(
+            f"{path} = {target!r}: write the full dotted path, such as 'package.module.{target}'.", target=target
+        )
         return
     try:
         found = import_object(target)
@@ -60,7 +62,7 @@ def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[Fault]:
         yield _fault_of(exc, path, target)
     else:
         if wants_class and not inspect.isclass(found):
-            yield Fault(f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted.")
+            yield Fault(f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted.", target=target)
 
 
 def _fault_of(error: Exception, path: str, target: str) -> Fault:
@@ -73,4 +75,6 @@ def _fault_of(error: Exception, path: str, target: str) -> Fault:
         text = f"{reason}. {install_hint(error, target) or hint}"
     else:
         text = f"importing it raised {type(error).__name__}: {error}"
-    return Fault(f"{path} = {target!r}: {text}", code=code_of(error, target), cause=cause_of(error, target))
+    return Fault(
+        f"{path} = {target!r}: {text}", code=code_of(error, target), cause=cause_of(error, target), target=target
+    )

@@ -8,7 +8,6 @@ from typing import Any
 
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.checks.kinds import BLAMED, fault
-from torngas_aio.exception import Fault
 
 __all__ = ["cautions_of", "reference_faults", "uses"]
 
@@ -93,13 +92,6 @@ def _database_faults(values: Mapping[str, Any]) -> Iterator[str]:
             "DATABASE_CONNECTION is empty, but MIDDLEWARE_CLASSES has DBAlchemyMiddleware. "
             "Add a connection named 'default', or take the middleware out."
         )
-    for name, entry in connections.items():
-        if entry is BLAMED:
-            continue
-        masters = sum(connection.get("ROLE", "master").lower() == "master" for connection in entry["connections"])
-        if masters != 1:
-            path = f"DATABASE_CONNECTION[{name!r}]['connections']"
-            yield Fault(f"{path} has {masters} connections with ROLE 'master'; exactly one is wanted.", path=path)
 
 
 def _choice(wrong: str, known: Any) -> str:

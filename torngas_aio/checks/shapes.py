@@ -125,24 +125,28 @@ _logger: Check = table(
     },
 )
 
-_session: dict[str, Check] = {
-    "session_cache_alias": text,
-    "session_name": text,
-    "cookie_domain": either(None, text),
-    "cookie_path": text,
-    "expires": seconds,
-    "ignore_change_ip": boolean,
-    "httponly": boolean,
-    "secure": boolean,
-    "secret_key": either(None, secret),
-    "session_version": text,
-    "samesite": either(None, one_of("Lax", "Strict", "None", "")),
-    "partitioned": boolean,
-    "absolute_expires": seconds,
-    "when_unavailable": one_of("fail", "empty"),
-    "max_bytes": whole(0),
-    "serializer": text,
-}
+SESSION_SHAPE: Check = table(
+    {},
+    {
+        "session_cache_alias": text,
+        "session_name": text,
+        "cookie_domain": either(None, text),
+        "cookie_path": text,
+        "expires": seconds,
+        "ignore_change_ip": boolean,
+        "httponly": boolean,
+        "secure": boolean,
+        "secret_key": either(None, secret),
+        "session_version": text,
+        "samesite": either(None, one_of("Lax", "Strict", "None", "")),
+        "partitioned": boolean,
+        "absolute_expires": seconds,
+        "when_unavailable": one_of("fail", "empty"),
+        "max_bytes": whole(0),
+        "serializer": _anything,
+    },
+    is_closed=True,
+)
 
 SHAPES: dict[str, Check] = {
     "DEBUG": boolean,
@@ -193,7 +197,7 @@ SHAPES: dict[str, Check] = {
     "COMMON_MODULES": sequence_of(dotted),
     "ROUTE_MODULES": mapping_of(sequence_of(_anything), key=regular_expression),
     "CACHES": mapping_of(_cache),
-    "SESSION": table({}, {**dict.fromkeys(global_settings.SESSION, _anything), **_session}, is_closed=True),
+    "SESSION": SESSION_SHAPE,
     "TEMPLATE_CONFIG": table(
         {}, {**dict.fromkeys(global_settings.TEMPLATE_CONFIG, _anything), "template_engine": either(None, dotted)}
     ),

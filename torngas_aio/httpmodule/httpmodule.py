@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.httpmodule.base import MODULE_HOOKS, BaseHttpModule
 from torngas_aio.pipeline import FAILED, Hook, hooks_of, imported, made
 from torngas_aio.settings_manager import settings
@@ -95,10 +95,11 @@ class HttpModuleMiddleware:
         if not _is_exclusion(module):
             self._make(module, place, faults)
         elif module != _ALL and module[1:] not in {_path(common) for common in self._common}:
-            faults.append(
+            text = (
                 f"{place}: {module!r} takes out a module that COMMON_MODULES does not have. "
                 f"Name one of: {', '.join(_path(common) for common in self._common) or 'there is none'}."
             )
+            faults.append(Fault(text, path=place, target=module[1:]))
 
     def _make(self, module: Any, place: str, faults: list[str]) -> None:
         if module in self._hooks:
@@ -108,10 +109,11 @@ class HttpModuleMiddleware:
         if found is FAILED:
             return
         if not (isinstance(found, type) and issubclass(found, BaseHttpModule)):
-            faults.append(
+            text = (
                 f"{place}: {module!r} is no HTTP module. Name a class that inherits from "
                 "torngas_aio.httpmodule.BaseHttpModule."
             )
+            faults.append(Fault(text, path=place, target=module if isinstance(module, str) else ""))
             return
         if found not in self._instances:
             self._instances[found] = self._hooks_of(found, place, faults)
@@ -124,7 +126,8 @@ class HttpModuleMiddleware:
             return {}
         hooks = hooks_of(instance, MODULE_HOOKS, faults)
         if not hooks and len(faults) == before:
-            faults.append(f"{place}: {module_class.__qualname__} overrides none of {', '.join(MODULE_HOOKS.values())}.")
+            text = f"{place}: {module_class.__qualname__} overrides none of {', '.join(MODULE_HOOKS.values())}."
+            faults.append(Fault(text, path=place))
         return hooks
 
 
@@ -137,14 +140,13 @@ def _path(module: Any) -> str:
 
 
 def _compiled(key: str, faults: list[str]) -> re.Pattern[str] | None:
+    place = f"ROUTE_MODULES[{key!r}]"
     if key.isidentifier():
-        faults.append(
-            f"ROUTE_MODULES[{key!r}]: no route has this name. Name a route, or write a path expression such as "
-            f"{'^/' + key!r}."
-        )
+        text = f"{place}: no route has this name. Name a route, or write a path expression such as {'^/' + key!r}."
+        faults.append(Fault(text, path=place))
         return None
     try:
         return re.compile(key)
     except re.error as exc:
-        faults.append(f"ROUTE_MODULES[{key!r}]: neither the name of a route nor a regular expression: {exc}")
+        faults.append(Fault(f"{place}: neither the name of a route nor a regular expression: {exc}", path=place))
         return None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from torngas_aio._suggest import nearest
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.pipeline.hooks import (
     FAILED,
     REVERSED,
@@ -188,7 +188,8 @@ def _instances(middlewares: Iterable[Any], faults: list[str]) -> Iterator[Any]:
     for declared in middlewares:
         found = imported(declared, "MIDDLEWARE_CLASSES", faults)
         if inspect.ismodule(found):
-            faults.append(f"MIDDLEWARE_CLASSES: {declared!r} is a module. Name the class in it.")
+            text = f"MIDDLEWARE_CLASSES: {declared!r} is a module. Name the class in it."
+            faults.append(Fault(text, target=str(declared)))
             continue
         if isinstance(found, type):
             found = made(found, f"MIDDLEWARE_CLASSES: {declared!r}", faults)

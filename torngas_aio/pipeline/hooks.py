@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from torngas_aio._importing import import_object, without_exit
 from torngas_aio._project_errors import import_fault
+from torngas_aio.exception import ConfigError, Fault
 
 __all__ = [
     "FAILED",
@@ -170,7 +171,7 @@ def imported(declared: Any, place: str, faults: list[str]) -> Any:
     try:
         return import_object(declared)
     except Exception as exc:  # noqa: BLE001  the project's own code runs here, and may raise anything
-        faults.append(import_fault(exc, place, declared, "Check the spelling."))
+        faults.append(import_fault(exc, place, declared, "Check the spelling.").with_(path=place))
         return FAILED
 
 
@@ -183,9 +184,12 @@ def made(owner: type, title: str, faults: list[str]) -> Any:
     """
     try:
         return without_exit(owner)
+    except ConfigError as exc:  # its own settings
+        faults += exc.faults
     except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
-        faults.append(f"{title} cannot be made without arguments: {exc!r}")
-        return FAILED
+        text = f"{title} cannot be made without arguments: {exc!r}"
+        faults.append(Fault(text, target=f"{owner.__module__}.{owner.__qualname__}"))
+    return FAILED
 
 
 def _is_async(function: Any) -> bool:

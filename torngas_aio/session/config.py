@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torngas_aio.cache.serializers import Serializer, make_serializer
+from torngas_aio.checks.shapes import SESSION_SHAPE
 from torngas_aio.exception import ConfigError
 
 __all__ = ["BROWSER_SECONDS", "MAX_BYTES", "SessionConfig"]
@@ -55,6 +56,7 @@ class SessionConfig:
         Raises:
             ConfigError: It has faults; all of them are listed.
         """
+        ConfigError.gather(SESSION_SHAPE("SESSION", values), code="TGA103")
         ConfigError.gather(_faults(values), code="TGA402")
         known = {name: values[name] for name in _PLAIN if name in values}
         secret = values["secret_key"]
@@ -84,15 +86,6 @@ _PLAIN = (
 def _faults(values: Mapping[str, Any]) -> Iterator[str]:
     if not values.get("secret_key"):
         yield "SESSION['secret_key'] is missing: it signs the session ids. Set a long random text."
-    for key in ("expires", "absolute_expires"):
-        given = values.get(key, 0)
-        if isinstance(given, bool) or not isinstance(given, int | float) or given < 0:
-            yield f"SESSION[{key!r}] = {given!r}: write seconds from 0 up."
-    most = values.get("max_bytes", MAX_BYTES)
-    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-        yield f"SESSION['max_bytes'] = {most!r}: write bytes from 0 up; 0 means without a limit."
-    if values.get("when_unavailable", "fail") not in {"fail", "empty"}:
-        yield f"SESSION['when_unavailable'] = {values['when_unavailable']!r}: write 'fail' or 'empty'."
     for key in ("cookie_domain", "cookie_path"):
         if any(character in ";\r\n" for character in values.get(key) or ""):
             yield f"SESSION[{key!r}] = {values[key]!r} holds what would end the cookie."

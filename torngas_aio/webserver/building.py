@@ -13,8 +13,6 @@ from torngas_aio.settings_manager import settings
 
 __all__ = ["application_secret_faults", "build_application", "merge_faults"]
 
-_dotted_paths = re.compile(r"'!?([A-Za-z_]\w*(?:\.\w+)+)'").findall
-
 
 def build_application(application: Any, urls: Sequence[Any]) -> Application:
     """Return *application* itself, or one built of the settings and *urls*.
@@ -89,14 +87,10 @@ def merge_faults(faults: Iterable[Fault], more: Iterable[Fault], *, without_urls
             faults are left out.
     """
     known = list(faults)
-    blamed = {path for fault in known for path in _dotted_paths(fault.partition(": ")[0])}
-    subjects = {_subject(fault) for fault in known}
+    paths = {fault.path for fault in known} - {""}
+    targets = {fault.target for fault in known} - {""}
     for fault in more:
-        is_consequence = without_urls and fault.startswith("ROUTE_MODULES")
-        if not is_consequence and _subject(fault) not in subjects and blamed.isdisjoint(_dotted_paths(fault)):
+        is_consequence = without_urls and fault.path.startswith("ROUTE_MODULES")
+        if not (is_consequence or fault.path in paths or fault.target in targets):
             known.append(fault)
     return known
-
-
-def _subject(fault: Fault) -> str:
-    return fault.path or re.split(r" = |: | is ", fault, maxsplit=1)[0]

@@ -3,6 +3,7 @@
     CACHES                  the backend's constructor, and OPTIONS that it has not asked for
     CHANNELS, JOBS          the backend's constructor
     TEMPLATE_CONFIG         the engine's loader
+    SESSION                 the session store's configuration, where SessionMiddleware is used
     DATABASE_CONNECTION     the databases' parser and their engines, SQLALCHEMY_CONFIGURATION included
 
 So there is one judge of each setting, the class that uses it. Begin with `service_findings`.
@@ -37,6 +38,7 @@ def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[
     cautions: list[str] = []
     steps: dict[str, Callable[[], list[str]]] = {
         "TEMPLATE_CONFIG": partial(_try_templates, settings),
+        "SESSION": partial(_try_session, settings),
         "DATABASE_CONNECTION": partial(_try_databases, settings),
         "CHANNELS": partial(_try_backends, settings, "CHANNELS", "torngas_aio.channels.registry.make_channels"),
         "JOBS": partial(_try_backends, settings, "JOBS", "torngas_aio.jobs.registry.make_jobs"),
@@ -57,6 +59,14 @@ def _try_templates(settings: Settings) -> list[str]:
         from torngas_aio.template import create_loader
 
         create_loader(settings.TEMPLATE_CONFIG, settings.TORNADO_CONF.get("template_path") or ".")
+    return []
+
+
+def _try_session(settings: Settings) -> list[str]:
+    if uses(settings.as_dict(), SESSION_MIDDLEWARE):
+        from torngas_aio.session.config import SessionConfig
+
+        SessionConfig.of(settings.SESSION)
     return []
 
 
