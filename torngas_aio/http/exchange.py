@@ -150,15 +150,13 @@ class HTTPExchange(HTTPConnection):
             head += self._connection_line(status)
         text = (head + "\r\n").encode("latin-1")
         self.status = status
-        protocol.sent += len(text)
-        if is_head or not body:
-            protocol.write(text)
-        elif len(body) > _JOINED_BODY:
-            protocol.sent += len(body)
+        if len(body) > _JOINED_BODY and not is_head:
+            protocol.sent += len(text) + len(body)
             write_parts(protocol.transport, (text, body))
         else:
-            protocol.sent += len(body)
-            protocol.write(text + body)
+            data = text if is_head else text + body
+            protocol.sent += len(data)
+            protocol.write(data)
         self._stage = _FINISHED
         self._callback = None
         protocol.end_exchange(self)

@@ -70,6 +70,7 @@ class ServerState:
         idle_until: When a connection that is idle from now on has been so for too long.
         tick: Seconds between two sweeps.
         requests_per_connection: How many requests one connection serves; -1 for as many as come.
+        resting: Done when every connection and task has ended; None while nothing waits for that.
         refused: How many requests the server itself has answered, by status.
     """
 
@@ -107,19 +108,13 @@ class ServerState:
         self.done: asyncio.Future[None] = loop.create_future()
         self.done.set_result(None)
         self._timer: asyncio.TimerHandle | None = None
-        self._idle: asyncio.Future[None] | None = None
+        self.resting: asyncio.Future[None] | None = None
 
     def _look_at_clock(self) -> float:
         now = self.loop.time()
         self.soon = now + self.tick
         self.idle_until = self.soon + self._idle_seconds
         return now
-
-    def forget(self, request: Request) -> None:
-        """Forget the task of *request*, which has ended."""
-        self.running.pop(request, None)
-        if self._idle is not None:
-            self._notice_rest()
 
     def add(self, connection: Connection) -> None:
         """Take *connection* under watch."""
@@ -132,7 +127,7 @@ class ServerState:
     def remove(self, connection: Connection) -> None:
         """Forget *connection*, which has ended or left HTTP."""
         self.connections.discard(connection)
-        self._notice_rest()
+        self.notice_rest()
 
     def _sweep(self) -> None:
         """Let every connection see what time it is."""
@@ -158,15 +153,16 @@ class ServerState:
         """Whether no connection is open and no request is being answered."""
         return not (self.connections or self.running)
 
-    def _notice_rest(self) -> None:
-        if self._idle is not None and self.is_at_rest and not self._idle.done():
-            self._idle.set_result(None)
+    def notice_rest(self) -> None:
+        """Note that a connection or a request's task has ended."""
+        if self.resting is not None and self.is_at_rest and not self.resting.done():
+            self.resting.set_result(None)
 
     async def rest(self) -> None:
         """Return when every connection has closed and every request's task has ended."""
         while not self.is_at_rest:
-            self._idle = self.loop.create_future()
+            self.resting = self.loop.create_future()
             try:
-                await self._idle
+                await self.resting
             finally:
-                self._idle = None
+                self.resting = None
