@@ -34,6 +34,7 @@ from torngas_aio.handler.lifecycle import (
     require_changeable,
 )  # fmt: skip
 from torngas_aio.handler.sending import SendingHandler
+from torngas_aio.handler.stepping import Resumed
 from torngas_aio.http.response import BODILESS
 
 __all__ = ["CompletingHandler"]
@@ -53,6 +54,7 @@ class CompletingHandler(SendingHandler):
     _error: BaseException | None = None
     _failed_sends = 0
     _method_phase = RUNNING
+    _is_drained = False  # when the last byte was handed over, the transport could take more
     _ends_itself = False  # `on_finish` or `complete_finish` is overridden
     _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
     _makes_error_page = False  # `_deferred` makes an error page
@@ -100,7 +102,7 @@ class CompletingHandler(SendingHandler):
                 self._response_state = self._response_state.after["reopen"]
                 raise
             if self._run.stages.endcall or self._ends_itself:
-                is_complete = False
+                self._is_drained, is_complete = is_complete, False
                 self._plan()
             else:
                 self._response_state = self._response_state.after["end"]
@@ -148,8 +150,7 @@ class CompletingHandler(SendingHandler):
 
     def _has_work(self) -> bool:
         """Whether something is to be done before the first byte may leave."""
-        run = self._run
-        if self._deferred is not None or (run.stages.response and run.has_response_hooks):
+        if self._deferred is not None or (self._run.stages.response and self._run.has_response_hooks):
             return True
         request: Any = self.request
         scope: RequestScope | None = request._scope
@@ -214,9 +215,7 @@ class CompletingHandler(SendingHandler):
             logger.error("Completing a response failed.", exc_info=completion.exception())
 
     def _complete_and_drain(self) -> Coroutine[Any, Any, None]:
-        if self._response_state is SETTLED and not self._is_being_completed():
-            return self._complete_straight(self._current_task())
-        return self._complete_all_and_drain()
+        return self._complete_straight(drains=True) if self._is_straight() else self._complete_all_and_drain()
 
     async def _complete_all_and_drain(self) -> None:
         await self._complete_all()
@@ -241,55 +240,72 @@ class CompletingHandler(SendingHandler):
         while self._response_state.is_pending:
             await self._complete()
 
-    def _is_being_completed(self) -> bool:
-        """Whether the response is on its way already: a part has left, or somebody else completes it."""
+    def _is_straight(self) -> bool:
+        """Whether the response was finished as a whole, and nothing completes it yet."""
+        state = self._response_state
         return (
-            self._response_state.has_head
-            or self._next_turn is not None
-            or self._completion is not None
-            or self._hooks_owner is not None
+            (state is SETTLED or state is SENT)
+            and self._next_turn is None
+            and self._completion is None
+            and self._hooks_owner is None
         )
 
-    async def _complete_straight(self, task: asyncio.Task[Any] | None) -> None:
-        """Complete a response that nobody else completes; the usual way.
+    async def _complete_straight(self, *, drains: bool) -> None:  # noqa: C901, PLR0912  PERF: one coroutine for it
+        """Complete a response that nothing else completes; the usual way.
 
         PERF: the steps of `_complete` without its layers: -3 us a request with hooks (benchmarks, middlewares).
 
         Args:
-            task: The current one; None once the method has returned, and nothing else of the handler runs.
+            drains: Whether the method awaits it, which other tasks of the handler may run beside.
         """
-        self._hooks_owner = ANY_TASK if task is None else task
-        try:
-            request: Any = self.request
-            is_plain = self._deferred is None and request._scope is None and request._unawaited is None
-            if self._run.stages.response and is_plain:
-                self._refuse_body()
-                await self._run.response(self, self._write_buffer)
-            else:
-                await self._prepare_answer()
-        except BaseException as exc:  # the request's boundary: answered and logged
-            if is_imposed(exc):
-                self._response_state = self._response_state.after["interrupt"]
-                raise
-            self._hooks_owner = None
-            await self._answer_error(exc, may_replace=True)
-        finally:
-            self._hooks_owner = None
-        is_drained = False
-        if self._response_state is SETTLED and not self._has_work():
+        if self._response_state is SETTLED:
+            has_work = True
+            self._hooks_owner = ANY_TASK
             try:
-                is_drained = self._send_last()
-            except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
-                await self._answer_unsent(exc)
-            if self._response_state is SENT:
-                if self._ends_itself:
-                    await self._afterwards()
+                request: Any = self.request
+                if (
+                    self._run.stages.response
+                    and self._deferred is None
+                    and request._scope is None
+                    and request._unawaited is None
+                    and self._status_code not in BODILESS
+                ):
+                    walk = self._run.response(self, self._write_buffer)
                 else:
-                    self._response_state = ENDED
+                    walk = self._prepare_answer()
+                try:
+                    waits_for = walk.send(None)
+                except StopIteration:
+                    pass  # PERF: nothing else could run meanwhile: no hook had to ask for its task
+                else:
+                    if drains:
+                        self._hooks_owner = self._current_task()
+                    await Resumed(walk, waits_for)
+                has_work = (request._scope or request._unawaited or self._deferred) is not None and self._has_work()
+            except BaseException as exc:  # the request's boundary: answered and logged
+                if is_imposed(exc):
+                    self._response_state = self._response_state.after["interrupt"]
+                    raise
+                self._hooks_owner = None
+                await self._answer_error(exc, may_replace=True)
+                has_work = self._has_work()
+            finally:
+                self._hooks_owner = None
+            if self._response_state is SETTLED and not has_work:
+                try:
+                    self._is_drained = self._send_last()
+                except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
+                    await self._answer_unsent(exc)
+        if self._response_state is SENT:
+            if self._ends_itself:
+                await self._afterwards()
+            else:
+                self._response_state = ENDED
+                if self._run.stages.endcall:
                     await self._run.endcall(self)
         if self._response_state.is_pending:
             await self._complete_pending()
-        if task is not None and not is_drained:
+        if drains and not self._is_drained:
             await self._drained()
 
     async def _complete(self) -> None:

@@ -39,6 +39,7 @@ from torngas_aio.handler.lifecycle import (
     require_changeable,
 )  # fmt: skip
 from torngas_aio.handler.sending import allowed_methods
+from torngas_aio.handler.stepping import Resumed
 from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.spool import Spool
@@ -128,7 +129,7 @@ class ExecutingHandler(CompletingHandler):
                 self._method_phase = RETURNED
                 await self._answer_error(failure, may_replace=self._response_state is INTERRUPTED)
             if self._response_state.is_pending or self._completion is not None:
-                await (self._complete_all() if self._is_being_completed() else self._complete_straight(None))
+                await (self._complete_straight(drains=False) if self._is_straight() else self._complete_all())
         except (asyncio.CancelledError, GeneratorExit) as exc:
             await self._give_up(exc)
             raise
@@ -554,39 +555,28 @@ class ExecutingHandler(CompletingHandler):
 _OWN_PREPARE = (ExecutingHandler, RequestHandler)
 
 
-class _Watched:
+class _Watched(Resumed):
     """Awaits a method that waits; when its response is finished but not completed, has it completed meanwhile.
 
     PERF: asking the loop for its next turn at each `finish()` instead costs 1 us a request (benchmarks).
     """
 
-    __slots__ = ("_handler", "_method", "_waits_for")
+    __slots__ = ("_handler",)
 
     def __init__(self, method: Any, waits_for: Any, handler: ExecutingHandler) -> None:
-        self._method = method
-        self._waits_for = waits_for
+        super().__init__(method, waits_for)
         self._handler = handler
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        handler, method, waits_for = self._handler, self._method, self._waits_for
         try:
-            while True:
-                if handler._response_state.is_pending:
-                    handler._plan_next_turn()
-                try:
-                    sent = yield waits_for
-                except GeneratorExit:
-                    method.close()
-                    raise
-                except BaseException as exc:  # noqa: BLE001  a cancellation, or an error of what was awaited
-                    waits_for = method.throw(exc)
-                else:
-                    waits_for = method.send(sent)
-        except StopIteration as stop:
-            return stop.value
+            return (yield from super().__await__())
         finally:
-            if handler._method_phase is WATCHED:
-                handler._method_phase = RUNNING
+            if self._handler._method_phase is WATCHED:
+                self._handler._method_phase = RUNNING
+
+    def _on_wait(self) -> None:
+        if self._handler._response_state.is_pending:
+            self._handler._plan_next_turn()
 
 
 def _remind(hook: Any) -> None:
