@@ -53,7 +53,7 @@ GUIDES = {
     "i18n": "TRANSLATIONS TRANSLATIONS_CONF",
     "jobs": "JOBS",
     "live": "CHANNELS",
-    "logging": "LOGGING LOGGING_DIR",
+    "logging": "LOGGING LOGGING_DIR ACCESS_LOG",
     "pipeline": "MIDDLEWARE_CLASSES COMMON_MODULES ROUTE_MODULES",
     "security": "ALLOWED_HOSTS SECURITY_HEADERS CORS RATE_LIMIT",
     "session": "SESSION",

@@ -235,6 +235,10 @@ second; 0: not watched."""
 # ------------------------------------------------------------------ logging
 
 LOGGING_DIR: str = "logs/"
+"""Where log files are; '': no files, everything on stderr."""
+
+ACCESS_LOG: str = "text"
+"""How `AccessLogMiddleware` writes a request: 'text', the combined log format; 'json' or 'logfmt', named fields."""
 
 LOGGING: tuple[dict[str, Any], ...] = (
     {

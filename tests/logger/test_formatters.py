@@ -124,3 +124,41 @@ def test_a_format_given_for_one_time_holds_for_that_one() -> None:
     assert LineFormatter().formatTime(made, "%M:%S") == logging.Formatter().formatTime(made, "%M:%S")
     assert Whole().formatTime(made) == LineFormatter().formatTime(made).removesuffix(".500")
     assert LineFormatter().formatTime(logging.makeLogRecord({"created": -1.0, "msecs": 0.0})).endswith("59.000")
+
+
+def test_what_structlog_has_bound_is_in_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    try:
+        with caplog.at_level(logging.INFO, "bound"), structlog.contextvars.bound_contextvars(order=7):
+            structlog.get_logger("bound").bind(shop="north\n").info("sold", count=3)
+        line = JsonFormatter().format(caplog.records[-1])
+    finally:
+        structlog.reset_defaults()
+    found = json.loads(line)
+    assert "\n" not in line
+    assert {name: found[name] for name in ("message", "order", "shop", "count")} == {
+        "message": "sold", "order": 7, "shop": "north\n", "count": 3,
+    }  # fmt: skip
+
+
+def test_further_fields_are_in_json_and_where_a_format_names_them() -> None:
+    from torngas_aio.logger import field_sources
+
+    line = LineFormatter("%(trace_id)s %(span_id)s %(message)s")
+    assert line.format(record()) == "- - hello"
+    field_sources.append(lambda: {"trace_id": "t1", "span_id": "s1"})
+    try:
+        assert line.format(record()) == "t1 s1 hello"
+        assert json.loads(JsonFormatter().format(record()))["span_id"] == "s1"
+    finally:
+        field_sources.pop()

@@ -272,3 +272,27 @@ def test_every_fault_of_the_setting_is_in_one_list() -> None:
         "0",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("directory", "option", "files", "is_shown"),
+    [("", {}, [], True), ("", {"log_to_stderr": False}, [], False), ("logs", {}, ["a.log"], False)],
+)
+def test_without_a_directory_lines_go_to_stderr_and_no_file_is_made(
+    directory: str,
+    option: dict[str, Any],
+    files: list[str],
+    is_shown: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = {"name": "shown.or.not", "filename": "a.log", "formatter": "%(message)s"}
+    init_logging(SimpleNamespace(**option), SimpleNamespace(LOGGING=[entry], LOGGING_DIR=directory))
+    try:
+        logging.getLogger("shown.or.not").info("one line")
+    finally:
+        shutdown_logging()
+    assert [path.name for path in tmp_path.rglob("*.log")] == files
+    assert (capfd.readouterr().err == "one line\n") is is_shown

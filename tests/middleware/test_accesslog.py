@@ -1,7 +1,9 @@
 """One line a request, whatever the client sends."""
 
+import json
 import logging
 import re
+import shlex
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +13,7 @@ from torngas_aio.application import Application
 from torngas_aio.handler import WebHandler
 from torngas_aio.logger import access_logger, current_request_id
 from torngas_aio.middleware.accesslog import AccessLogMiddleware
+from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
 
 LINE = re.compile(
@@ -134,3 +137,67 @@ async def test_a_log_function_of_the_project_stays_in_charge_of_foreign_handlers
         await client.get("/foreign")
     assert logged == ["/foreign"]
     assert lines.records == []
+
+
+class Named(WebHandler):
+    async def get(self) -> None:
+        self.current_user = "jane"
+        self.write("named")
+
+    head = get
+
+
+FIELDS = {
+    "method": "GET", "path": "/a b\"c=é\n", "status": 200, "bytes": 5, "client": "127.0.0.1", "user": "jane",
+    "request_id": "id-1", "route": "named", "user_agent": 'x y="z"',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["json", "logfmt"])
+async def test_lines_of_named_fields(lines: pytest.LogCaptureFixture, form: str) -> None:
+    with settings.override(ACCESS_LOG=form):
+        application = Application([("/(?s:.*)", Named, {}, "named")], middlewares=[AccessLogMiddleware])
+        async with TestClient(application) as client:
+            headers = {"X-Request-ID": "id-1", "User-Agent": 'x y="z"'}
+            await client.get('/a b"c=%C3%A9%0A?token=secret', headers=headers)
+            await client.request("HEAD", "/head")
+    one, head = [record.getMessage() for record in lines.records if record.name == access_logger.name]
+    assert one.isascii()
+    assert one.isprintable()
+    assert "secret" not in one
+    if form == "json":
+        found = json.loads(one)
+    else:
+        found = dict(each.split("=", 1) for each in shlex.split(one))
+        assert re.fullmatch(r'(?:[a-z_]+=(?:[^ "=]+|"(?:[^"\\]|\\.)*") ?)+', one)
+    wanted = {**FIELDS, "path": "/a%20b%22c=%C3%A9%0A"}
+    if form == "logfmt":
+        wanted = {name: str(value) for name, value in wanted.items()}
+    assert {name: found[name] for name in wanted} == wanted
+    assert float(found["milliseconds"]) >= 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
+    assert "bytes" not in head
+
+
+async def test_foreign_handlers_and_unrouted_requests_have_fields_too(lines: pytest.LogCaptureFixture) -> None:
+    with settings.override(ACCESS_LOG="json"):
+        application = Application([("/foreign", Foreign)], middlewares=[AccessLogMiddleware])
+        async with TestClient(application) as client:
+            await client.get("/foreign")
+            await client.get("/absent")
+    found = [json.loads(record.getMessage()) for record in lines.records if record.name == access_logger.name]
+    assert [(each["path"], each["status"], "route" in each) for each in found] == [
+        ("/foreign", 200, False),
+        ("/absent", 404, False),
+    ]
+
+
+async def test_a_line_of_the_projects_own_stays(lines: pytest.LogCaptureFixture) -> None:
+    class Own(AccessLogMiddleware):
+        def line(self, handler: RequestHandler) -> str:
+            return "own"
+
+    with settings.override(ACCESS_LOG="json"):
+        async with TestClient(Application([("/", Main)], middlewares=[Own])) as client:
+            await client.get("/")
+    assert [record.getMessage() for record in lines.records if record.name == access_logger.name] == ["own"]

@@ -213,6 +213,7 @@ SHAPES: dict[str, Check] = {
     "STICK_TO_MASTER": _number,
     "MAX_LAG": _number,
     "LOGGING_DIR": text,
+    "ACCESS_LOG": one_of("text", "json", "logfmt"),
     "LOGGING": sequence_of(_logger),
 }
 """The shape of each built-in setting."""

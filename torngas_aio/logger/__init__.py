@@ -16,7 +16,7 @@ Begin with `init_logging`.
 
 from torngas_aio._former_names import former_names
 from torngas_aio.logger.direct import DirectLines
-from torngas_aio.logger.formatters import JsonFormatter, LineFormatter
+from torngas_aio.logger.formatters import JsonFormatter, LineFormatter, field_sources, line_fields
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
 from torngas_aio.logger.loggers import (
     SysLogger,
@@ -43,9 +43,11 @@ __all__ = [
     "SysLogger",
     "access_logger",
     "current_request_id",
+    "field_sources",
     "info_logger",
     "init_logging",
     "level_of",
+    "line_fields",
     "request_id_of",
     "request_summary",
     "shutdown_logging",

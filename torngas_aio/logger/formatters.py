@@ -11,16 +11,18 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from torngas_aio.logger.requestid import current_request_id
 from torngas_aio.utils.text import escape_controls
 
-__all__ = ["DEFAULT_FORMAT", "JsonFormatter", "LineFormatter", "make_formatter"]
+__all__ = ["DEFAULT_FORMAT", "JsonFormatter", "LineFormatter", "field_sources", "line_fields", "make_formatter"]
 
 DEFAULT_FORMAT = "[%(levelname).1s %(asctime)s %(request_id)s %(name)s %(module)s:%(lineno)d] %(message)s"
 
+_TRACE_FIELDS = ("trace_id", "span_id")
 _COLOURS = {"DEBUG": "34", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _HEAD = re.compile(r"\[.*?\](?= |$)|^")
 # JSON's own escapes cover C0; these are left over, and DEL.
@@ -28,8 +30,19 @@ _STILL_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "taskName"}
 
 
+field_sources: list[Callable[[], Mapping[str, str]]] = []
+"""Functions that are asked, where a line is logged, for further fields of it, such as `trace_id` and `span_id`."""
+
+
+def line_fields() -> dict[str, str]:
+    """Return the further fields of a line that is logged here."""
+    return {name: value for source in field_sources for name, value in source().items()}
+
+
 class LineFormatter(logging.Formatter):
     """Text lines after a `%`-format, which may name `%(request_id)s` besides what `logging` knows.
+
+    With traces `%(trace_id)s` and `%(span_id)s` as well, which are "-" outside of a traced request.
 
     Attributes:
         template: The format.
@@ -48,6 +61,7 @@ class LineFormatter(logging.Formatter):
         self.fields = frozenset(re.findall(r"%\((\w+)\)", fmt))
         self._is_message = fmt == "%(message)s"
         self._names_id = "request_id" in self.fields
+        self._names_trace = not self.fields.isdisjoint(_TRACE_FIELDS)
         self._uses_time = self.usesTime()
         self._moment: tuple[int | None, str] = None, ""  # the last line's second, and how it is written
 
@@ -56,6 +70,8 @@ class LineFormatter(logging.Formatter):
         line = record.message = record.getMessage()
         if self._names_id:
             record.request_id = getattr(record, "request_id", None) or current_request_id() or "-"
+        if self._names_trace:
+            record.__dict__.update({**dict.fromkeys(_TRACE_FIELDS, "-"), **line_fields()})
         if self._uses_time:
             record.asctime = self.formatTime(record, self.datefmt)
         if not self._is_message:
@@ -98,6 +114,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": getattr(record, "request_id", None) or current_request_id(),
+            **line_fields(),
             "place": f"{record.pathname}:{record.lineno}",
             "process": record.process,
             "thread": record.threadName,

@@ -113,7 +113,8 @@ def init_logging(options: Any = None, settings: Any = None) -> None:
 
     Loggers that LOGGING does not name, the framework's own among them, go to stderr; so does what `warnings` shows,
     as logger `py.warnings`. The framework's errors go to the trace log as well, the warnings to the info log.
-    With `disable_log=False` Tornado's `enable_pretty_logging` does it all.
+    Without a directory there are no files: what would be in one goes to stderr, as containers want it. With
+    `disable_log=False` Tornado's `enable_pretty_logging` does it all.
 
     Args:
         options: An object with some of the options above as attributes, such as `tornado.options.options`.
@@ -130,11 +131,11 @@ def init_logging(options: Any = None, settings: Any = None) -> None:
         return
     atexit.unregister(shutdown_logging)
     atexit.register(shutdown_logging)  # one deadline for all; `logging` would give each handler its own
-    directory = Path(chosen.logging_dir or getattr(settings, "LOGGING_DIR", "") or ".")
+    directory = chosen.logging_dir or getattr(settings, "LOGGING_DIR", "")
     with _lock:
         console = BackgroundStreamHandler()
         for entry in entries:
-            _set_up(entry, chosen, directory, console)
+            _set_up(entry, chosen, Path(directory) if directory else None, console)
         _set_up_the_rest(entries, console)
 
 
@@ -192,14 +193,16 @@ def _format_faults(at: str, formatter: object) -> list[str]:
     return []
 
 
-def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path, console: BackgroundStreamHandler) -> None:
+def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path | None, console: BackgroundStreamHandler) -> None:
     logger = logging.getLogger(entry.name)
     _before.append((logger, logger.level, logger.propagate))
     logger.setLevel(entry.level.upper() if isinstance(entry.level, str) else entry.level)
     logger.propagate = entry.propagate
-    if entry.filename:
-        _install(logger, _file_handler(entry, chosen, directory))
     to_stderr = entry.log_to_stderr if chosen.log_to_stderr is None else chosen.log_to_stderr
+    if entry.filename and directory is not None:
+        _install(logger, _file_handler(entry, chosen, directory))
+    elif entry.filename:
+        to_stderr = chosen.log_to_stderr is not False
     if to_stderr:
         own = BackgroundStreamHandler() if entry.formatter else console
         if entry.formatter:

@@ -2,14 +2,21 @@
 
     127.0.0.1 - - [22/Nov/2026:21:51:06 +0000] "GET /x HTTP/1.1" 200 12 "-" "curl/8.5" 0.52 4f2a90c1d3e85b77
 
+With ACCESS_LOG = 'json' or 'logfmt' the line holds named fields instead, route and user among them:
+
+    {"time":"2026-11-22T21:51:06.123Z","method":"GET","route":"x","path":"/x","status":200,"bytes":12, ...}
+    time=2026-11-22T21:51:06.123Z method=GET route=x path=/x status=200 bytes=12 ...
+
 The id goes into the answer's `X-Request-ID` too. Begin with `AccessLogMiddleware`.
 """
 
+import json
 import logging
 import os
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
@@ -17,10 +24,11 @@ from tornado.web import RequestHandler
 
 from torngas_aio._former_names import former_names
 from torngas_aio.handler import BaseHandler
-from torngas_aio.logger import REQUEST_ID_HEADER, DirectLines, access_logger, level_of, request_id_of
+from torngas_aio.logger import REQUEST_ID_HEADER, DirectLines, access_logger, level_of, line_fields, request_id_of
+from torngas_aio.settings_manager import settings
 from torngas_aio.utils.text import escape_controls, quote_field
 
-__all__ = ["AccessLogMiddleware"]
+__all__ = ["AccessLogMiddleware", "access_fields"]
 
 _Clear = Callable[[], None]
 
@@ -33,6 +41,9 @@ class AccessLogMiddleware:
     """
 
     async def process_init(self, application: Any) -> None:
+        write = _WRITERS.get(settings.ACCESS_LOG)
+        if write is not None and type(self).line is AccessLogMiddleware.line:  # else the project's own format
+            self.line = lambda handler: write(access_fields(handler))  # type: ignore[method-assign]
         application.settings.setdefault("log_function", self.log_foreign)
 
     async def process_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
@@ -69,6 +80,47 @@ class AccessLogMiddleware:
             f'{handler.get_status()} {size} "{_header(request, "Referer")}" "{_header(request, "User-Agent")}" '
             f"{request.request_time() * 1000:.2f} {request_id_of(request)}"
         )
+
+
+def access_fields(handler: RequestHandler) -> dict[str, Any]:
+    """Return what a line tells about *handler*'s request; None and missing values are left out of lines.
+
+    The path is without the query, whose values may be secret. `user` is the key that `session.bind_user` was given,
+    else `current_user`, where the request has looked for it and it is text or a number.
+    """
+    request: Any = handler.request
+    run, found = getattr(handler, "_run", None), vars(handler)
+    session, user = found.get("session"), found.get("_current_user")
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "method": request.method,
+        "route": None if run is None else run.stages.route_name,
+        "path": request.path,
+        "status": handler.get_status(),
+        "bytes": None if request.method == "HEAD" else getattr(handler, "_logged_bytes", None),
+        "milliseconds": round(request.request_time() * 1000, 2),
+        "client": request.remote_ip,
+        "request_id": request_id_of(request),
+        "user": (session.user if session is not None else None) or (user if isinstance(user, str | int) else None),
+        "user_agent": request.headers.get("User-Agent"),
+        **line_fields(),
+    }
+
+
+def _as_json(fields: dict[str, Any]) -> str:
+    return json.dumps({name: value for name, value in fields.items() if value is not None}, separators=(",", ":"))
+
+
+def _as_logfmt(fields: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_logfmt_value(str(value))}" for name, value in fields.items() if value is not None)
+
+
+def _logfmt_value(text: str) -> str:
+    return text if _is_logfmt_word(text) else json.dumps(text)
+
+
+_is_logfmt_word = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
+_WRITERS = {"json": _as_json, "logfmt": _as_logfmt}
 
 
 def _header(request: HTTPServerRequest, name: str) -> str:

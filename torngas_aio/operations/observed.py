@@ -86,7 +86,7 @@ class _ObservedApplication(_Application):
                 stage: [dataclasses.replace(hook, call=_timed_hook(hook)) for hook in found]
                 for stage, found in stages.hooks.items()
             }
-            found = self.timed_stages[stages] = RouteStages(hooks)
+            found = self.timed_stages[stages] = RouteStages(hooks, stages.route_name)
         return found
 
 

@@ -123,7 +123,7 @@ class Pipeline:
         if stages is None:
             if len(self._compiled) >= _MAX_MASKS * 64:  # hostile paths must not fill the memory
                 self._compiled.clear()
-            stages = self._compiled[key] = RouteStages(self._folded(route_name, mask))
+            stages = self._compiled[key] = RouteStages(self._folded(route_name, mask), route_name)
         return stages
 
     def describe(self, stages: RouteStages | None = None) -> Iterator[Hook]:

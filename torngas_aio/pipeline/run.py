@@ -34,9 +34,11 @@ class RouteStages:
         "render",
         "request",
         "response",
+        "route_name",
     )
 
-    def __init__(self, hooks: Mapping[str, Sequence[Hook]]) -> None:
+    def __init__(self, hooks: Mapping[str, Sequence[Hook]], route_name: str | None = None) -> None:
+        self.route_name = route_name
         self.hooks: dict[str, tuple[Hook, ...]] = {stage: tuple(hooks.get(stage, ())) for stage in ROUTE_STAGES}
         self.hooks["request"] = tuple(sorted(self.hooks["request"], key=lambda hook: not hook.before_body))
         calls = {stage: tuple(hook.call for hook in found) for stage, found in self.hooks.items()}

@@ -32,6 +32,4 @@ if url := secret("REDIS_URL"):
     CACHES = {"default": {"BACKEND": "torngas_aio.cache.backends.rediscache.RedisCache", "LOCATION": url}}
     SESSION["session_cache_alias"] = "default"
 
-LOGGING_DIR = os.environ.get("LOGGING_DIR", "")
-if not LOGGING_DIR:
-    LOGGING = ()  # every line to stderr
+LOGGING_DIR = os.environ.get("LOGGING_DIR", "")  # empty: every line goes to stderr
