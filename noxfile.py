@@ -6,6 +6,7 @@
     soak      the long tests, marked slow                   bench     the benchmarks and their rivals
     bounds    stores and servers, with the lowest and the newest versions of bounded libraries
     cluster   hosts in network namespaces, behind nginx, that are stopped, killed and cut off
+    contract  the API of examples/tasks under schemathesis, which calls it as its OpenAPI document says
     autobahn  our WebSockets under Autobahn's test suite, which needs CPython 2.7
 
 Begin with `tests`.
@@ -125,6 +126,29 @@ def bench(session: nox.Session) -> None:
     session.install("--quiet", "--editable", ".[dev]", "-r", "benchmarks/requirements.txt")
     _run_pytest(session, "tests/benchmarks/test_applications.py")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Call each operation of an example with 200 made-up requests, valid and not; answers must be as described."""
+    _install(session, system=False)
+    tools = (
+        Path(session.create_tmp()).resolve() / "schemathesis"
+    )  # apart: it has its own bounds of hypothesis and pytest
+    if not (tools / "bin" / "schemathesis").exists():
+        session.run("python", "-m", "venv", str(tools))
+        session.run(f"{tools}/bin/pip", "install", "--quiet", "schemathesis==4.32.5", external=True)
+    command = [
+        "python",
+        "-m",
+        "pytest",
+        "-m",
+        "slow",
+        "--timeout=900",
+        "tests/examples/test_tasks.py",
+        *session.posargs,
+    ]
+    session.run(*command, env={"SCHEMATHESIS": f"{tools}/bin/schemathesis"})
 
 
 @nox.session

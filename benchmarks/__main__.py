@@ -27,6 +27,9 @@ APPS = ("torngas", "aiohttp", "starlette-uvicorn", "starlette-granian", "blacksh
 """Have every route."""
 
 SIMPLE_APPS = ("litestar-uvicorn", "fastapi-uvicorn", "falcon-uvicorn", "falcon-granian", "django-uvicorn")
+TYPED_APPS = ("torngas", "fastapi-uvicorn", "litestar-uvicorn", "blacksheep-granian")
+"""Declare what they take: the workloads `typed-...`."""
+
 BARE_APPS = ("bare", "bare-task")
 SHORT_APPS = ("torngas", "aiohttp", "starlette-uvicorn", "blacksheep-granian")
 SHORT = (
@@ -96,6 +99,8 @@ def _started(variant: str, options: argparse.Namespace, stack: contextlib.ExitSt
 def takes_part(name: str, scope: Scope) -> bool:
     if name in BARE_APPS:
         return scope == "bare"
+    if scope == "typed":
+        return name in TYPED_APPS
     return scope != "full" or name not in SIMPLE_APPS
 
 

@@ -36,7 +36,7 @@ GZIP = {"Accept-Encoding": "gzip"}
 SAMPLE = {"{n}": "123456", "{agent}": "1145"}
 
 Check = Callable[[Answer], str | None]
-Scope = Literal["bare", "simple", "full"]
+Scope = Literal["bare", "simple", "full", "typed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +176,23 @@ def _posts() -> tuple[Workload, ...]:
             _text(file_text("two words", "a.bin", content(100_000))),
             headers={"Content-Type": "multipart/form-data; boundary=b0undary"},
             body=b"".join(parts),
+        ),
+        replace(fixed, name="typed-json", path="/typed-json", scope="typed"),
+        Workload(
+            "typed-form",
+            "/typed-form",
+            _text("Ann Lee, 42"),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=b"name=Ann+Lee&age=41&note=some+text+%2B1",
+            scope="typed",
+        ),
+        Workload(
+            "typed-upload",
+            "/typed-upload",
+            _text(file_text("two words", "a.bin", content(100_000))),
+            headers={"Content-Type": "multipart/form-data; boundary=b0undary"},
+            body=b"".join(parts),
+            scope="typed",
         ),
     )
 

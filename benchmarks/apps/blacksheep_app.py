@@ -7,6 +7,8 @@ from blacksheep import (
     Application,
     Content,
     Cookie,
+    FromForm,
+    FromJSON,
     Request,
     Response,
     StreamedContent,
@@ -16,6 +18,7 @@ from blacksheep import (
     json,
     text,
 )
+from pydantic import BaseModel
 
 from benchmarks.apps.common import (
     EVENTS,
@@ -82,6 +85,32 @@ async def file(request: Request) -> Response:
     return text(file_text(fields["note"], part.file_name.decode(), content))
 
 
+class Item(BaseModel):
+    sku: str
+    name: str
+    price: int
+
+
+class Order(BaseModel):
+    customer: str
+    items: list[Item]
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+    note: str = ""
+
+
+async def typed_json(data: FromJSON[Order]) -> Response:
+    order = data.value
+    return json({"customer": order.customer, "total": sum(item.price for item in order.items)})
+
+
+async def typed_form(data: FromForm[Person]) -> Response:
+    return text(f"{data.value.name}, {data.value.age + 1}")
+
+
 async def megabyte(_: Request) -> Response:
     return Response(200, content=Content(b"application/octet-stream", MEGABYTE))
 
@@ -133,6 +162,9 @@ def make(variant: Variant) -> Any:
     app.router.add_post("/order", order)
     app.router.add_post("/form", form)
     app.router.add_post("/file", file)
+    app.router.add_post("/typed-json", typed_json)
+    app.router.add_post("/typed-form", typed_form)
+    app.router.add_post("/typed-upload", file)
     app.router.add_get("/megabyte", megabyte)
     app.router.add_get("/events", events)
     app.router.add_ws("/echo", echo)

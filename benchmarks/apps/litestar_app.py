@@ -1,11 +1,15 @@
 """Litestar."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post
-from litestar.datastructures import Cookie
+from litestar.datastructures import Cookie, UploadFile
+from litestar.enums import RequestEncodingType
+from litestar.params import Body
 
-from benchmarks.apps.common import NAME, PLAIN, Variant, page, page_template, wrapped
+from benchmarks.apps.common import NAME, PLAIN, Variant, file_text, page, page_template, wrapped
 
 TEMPLATE = page_template()
 
@@ -48,6 +52,50 @@ async def upload(request: Request[Any, Any, Any]) -> str:
     return str(size)
 
 
+class Item(msgspec.Struct):
+    sku: str
+    name: str
+    price: int
+
+
+class Order(msgspec.Struct):
+    customer: str
+    items: list[Item]
+
+
+class Total(msgspec.Struct):
+    customer: str
+    total: int
+
+
+@dataclass
+class Person:
+    name: str
+    age: int
+    note: str = ""
+
+
+@dataclass
+class Sent:
+    note: str
+    file: UploadFile
+
+
+@post("/typed-json", status_code=200)
+async def typed_json(data: Order) -> Total:
+    return Total(data.customer, sum(item.price for item in data.items))
+
+
+@post("/typed-form", media_type=MediaType.TEXT, status_code=200)
+async def typed_form(data: Annotated[Person, Body(media_type=RequestEncodingType.URL_ENCODED)]) -> str:
+    return f"{data.name}, {data.age + 1}"
+
+
+@post("/typed-upload", media_type=MediaType.TEXT, status_code=200)
+async def typed_upload(data: Annotated[Sent, Body(media_type=RequestEncodingType.MULTI_PART)]) -> str:
+    return file_text(data.note, data.file.filename, await data.file.read())
+
+
 def extra(number: int) -> Any:
     @get(f"/api/v1/r{number}/{{id:str}}", media_type=MediaType.TEXT)
     async def found(id: str) -> str:  # noqa: A002  the path names it
@@ -57,5 +105,6 @@ def extra(number: int) -> Any:
 
 
 def make(variant: Variant) -> Any:
-    handlers = [plain, json, user, cookie, table, upload, *(extra(number) for number in variant.routes)]
+    typed = (typed_json, typed_form, typed_upload)
+    handlers = [plain, json, user, cookie, table, upload, *typed, *(extra(number) for number in variant.routes)]
     return wrapped(Litestar(handlers, openapi_config=None, logging_config=None), variant)

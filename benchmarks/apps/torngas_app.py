@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uvloop
 from tornado.web import stream_request_body
 
@@ -23,6 +24,8 @@ from benchmarks.apps.common import (
     longest_hold,
     order_total,
 )
+from torngas_aio import UploadedFile, api
+from torngas_aio.api import returns
 from torngas_aio.application import Application
 from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.logger import init_logging
@@ -98,6 +101,38 @@ class File(Text):
         await self.finish(file_text(self.get_body_argument("note"), sent.filename, sent.body))
 
 
+class Item(msgspec.Struct):
+    sku: str
+    name: str
+    price: int
+
+
+class TypedOrder(msgspec.Struct):
+    customer: str
+    items: list[Item]
+
+
+class Total(msgspec.Struct):
+    customer: str
+    total: int
+
+
+class TypedJson(ApiHandler):
+    @returns(Total)
+    async def post(self, order: api.Body[TypedOrder]) -> Any:
+        return Total(order.customer, sum(item.price for item in order.items))
+
+
+class TypedForm(Text):
+    async def post(self, name: api.Form[str], age: api.Form[int], note: api.Form[str] = "") -> None:
+        await self.finish(f"{name}, {age + 1}")
+
+
+class TypedUpload(Text):
+    async def post(self, file: api.File[UploadedFile], note: api.Form[str]) -> None:
+        await self.finish(file_text(note, file.filename, await file.read()))
+
+
 class Megabyte(WebHandler):
     async def get(self) -> None:
         self.set_header("Content-Type", "application/octet-stream")
@@ -158,6 +193,9 @@ def made(variant: Variant, templates: str) -> Application:
         ("/order", Order),
         ("/form", Form),
         ("/file", File),
+        ("/typed-json", TypedJson),
+        ("/typed-form", TypedForm),
+        ("/typed-upload", TypedUpload),
         ("/megabyte", Megabyte),
         ("/events", Events),
         ("/echo", Echo),

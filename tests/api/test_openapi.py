@@ -14,6 +14,7 @@ from tests.webserver.project import SECRET, Project
 from torngas_aio import ApiHandler, Application, WebHandler
 from torngas_aio.api import Path, Query, returns
 from torngas_aio.api.openapi import OpenAPIHandler, make_document
+from torngas_aio.operations.handlers import LiveHandler
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
 
@@ -70,7 +71,7 @@ def test_parameters_and_outputs_are_described() -> None:
     ]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema == {"type": "array", "items": {"$ref": "#/components/schemas/TaskOut"}}
-    assert set(operation["responses"]) == {"200", "422"}
+    assert set(operation["responses"]) == {"200", "404", "422"}
 
 
 def test_texts_come_from_docstrings_and_ids_are_stable() -> None:
@@ -147,3 +148,17 @@ def test_a_project_answers_it_in_debug_or_when_asked(tmp_path: FilePath, text: s
         done = project.run("-m", "torngas_aio", "openapi", "--settings=conf")
         assert done.returncode == 0, done.stderr
         assert "/posts/{number}" in json.loads(done.stdout)["paths"]
+
+
+class Missing(ApiHandler):
+    openapi_responses: ClassVar[Mapping[int, str]] = {409: "It was changed meanwhile."}
+
+    async def put(self, number: Path[int]) -> None: ...
+
+
+def test_a_handler_adds_its_responses_and_addresses_with_values_may_be_missing() -> None:
+    made = document((r"/a/(\d+)", Missing), (r"/-/live", LiveHandler), (r"/-/openapi.json", OpenAPIHandler))
+    assert list(made["paths"]) == ["/a/{number}"]
+    responses = made["paths"]["/a/{number}"]["put"]["responses"]
+    assert responses["409"]["description"] == "It was changed meanwhile."
+    assert set(responses) == {"200", "404", "409", "422"}

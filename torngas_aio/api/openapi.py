@@ -3,7 +3,7 @@
     paths, parameters     routes and markers         responses    outputs, and the modules of the route
     tags                  the handler's package      texts        docstrings
 
-A module or middleware adds to the operations it runs for with two attributes:
+A module or middleware adds to the operations it runs for with two attributes; a handler's class may have the first:
 
     openapi_responses = {429: "Too many requests."}
     openapi_security = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -102,7 +102,7 @@ class _Document:
     def make(self, info: dict[str, Any]) -> dict[str, Any]:
         paths: dict[str, Any] = {}
         for route in self._application.wildcard_router.routes():
-            if not issubclass(route.handler_class, OpenAPIHandler):
+            if not route.handler_class.__module__.startswith("torngas_aio."):  # health checks, this document
                 for method, operation in self._operations(route):
                     paths.setdefault(template_of(route), {}).setdefault(method, operation)
         components = {"schemas": dict(sorted(self._schemas.items()))}
@@ -123,7 +123,7 @@ class _Document:
                 continue
             self._security |= security
             operation = self._operation(route, name, binding.method if binding else method, binding)
-            for each in owners:
+            for each in (*owners, route.handler_class):
                 for status, text in getattr(each, "openapi_responses", {}).items():
                     operation["responses"].setdefault(str(status), _problem(text))
             if security:
@@ -150,6 +150,8 @@ class _Document:
         body = self._body(list(declared.values()))
         operation |= {"requestBody": body} if body else {}
         operation["responses"] = self._responses(binding, bool(declared), bool(body))
+        if any(each["in"] == "path" for each in parameters):  # its pattern may not match
+            operation["responses"]["404"] = {"description": "Nothing has this address."}
         return operation
 
     def _responses(self, binding: Binding | None, is_checked: bool, has_body: bool) -> dict[str, Any]:
@@ -211,7 +213,10 @@ class _Document:
             for found in self._described(each):
                 properties[found["name"]] = found["schema"]
                 required += [found["name"]] if found["required"] else []
-        return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+        names = {"minLength": 1}  # SPEC: RFC 7578 4.2: each part has a name
+        return {"type": "object", "properties": properties, "propertyNames": names} | (
+            {"required": required} if required else {}
+        )
 
     def _schema(self, kind: Any) -> dict[str, Any]:
         if holds_pydantic(kind):
