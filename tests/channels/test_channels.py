@@ -119,6 +119,38 @@ async def test_a_slow_subscriber_loses_the_oldest_and_sees_the_gap() -> None:
     assert found[0].is_gap
 
 
+async def test_what_waits_for_a_slow_subscriber_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1000 messages of the largest would be 256 MB."""
+    monkeypatch.setattr("torngas_aio.channels.base.MAX_WAITING_CHARS", 1000)
+    here = MemoryChannels()
+    async with here.subscribe("x") as slow, here.subscribe("x", when_full="close") as ended:
+        for number in range(20):
+            await here.publish("x", f"{number:02}" * 50)
+            assert sum(len(each.text) for each in slow._queue) <= 1000
+        await here.publish("x", "y" * 990)  # alone as large as all that may wait
+        found = [await next_of(slow), await next_of(slow)]
+        assert [each.data for each in found] == [None, "y" * 990]
+        await here.publish("x", "small")
+        assert (await next_of(slow)).data == "small"
+        assert len([message async for message in ended]) == 9
+
+
+async def test_a_replayed_history_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = MemoryChannels("", {"OPTIONS": {"HISTORY": 50}})
+    async with here.subscribe("x") as messages:
+        await here.publish("x", "first")
+        seen = await next_of(messages)
+    for number in range(20):
+        await here.publish("x", f"{number:02}" * 49)
+    monkeypatch.setattr("torngas_aio.channels.base.MAX_WAITING_CHARS", 1000)
+    async with here.subscribe("x", after=seen.id) as messages:
+        await here.publish("x", "last")
+        found = [await next_of(messages) for _ in range(len(messages._queue))]
+        assert found[0].is_gap
+        assert found[-1].data == "last"
+        assert sum(len(each.text) for each in found) <= 1000
+
+
 async def test_a_slow_subscriber_may_be_ended() -> None:
     here = MemoryChannels("", {"OPTIONS": {"QUEUE_SIZE": 2}})
     async with here.subscribe("x", when_full="close") as slow:

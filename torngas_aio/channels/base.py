@@ -28,6 +28,9 @@ logger = logging.getLogger("torngas_aio.channels")
 
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_NAME_LENGTH = 200
+MAX_WAITING_CHARS = 8 * 1024 * 1024
+"""Text that may wait for one subscriber, whatever the number of messages: 32 of the largest."""
+
 QUEUE_SIZE = 1000
 _OPTIONS = {"HISTORY": 0, "QUEUE_SIZE": QUEUE_SIZE}
 
@@ -61,8 +64,8 @@ class Subscription:
     """The messages of some channels from now on; made by `BaseChannels.subscribe`, used with `async with`.
 
     Args:
-        when_full: What happens to a subscriber that has QUEUE_SIZE messages waiting: "drop" loses the oldest, which
-            it sees as a gap; "close" ends the iteration.
+        when_full: What happens to a subscriber that has QUEUE_SIZE messages waiting, or 8 MiB of them: "drop" loses
+            the oldest, which it sees as a gap; "close" ends the iteration.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Subscription:
         self._after = after
         self._when_full = when_full
         self._queue: deque[Message] = deque()
+        self._waiting = 0  # characters in the queue
         self._waiter: asyncio.Future[None] | None = None
         self._is_closed = False
 
@@ -110,7 +114,7 @@ class Subscription:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._queue.popleft()
+        return self._pop()
 
     async def aclose(self) -> None:
         """Leave the channels; what waits can still be read. Harmless when called twice."""
@@ -122,15 +126,30 @@ class Subscription:
         """Queue *message*; called by the backend."""
         if self._is_closed:
             return
-        if len(self._queue) >= self._owner.queue_size:
+        if self._is_full_for(message):
             if self._when_full == "close":
                 self._end()
                 return
-            self._queue.popleft()
-            self._queue[0] = GAP
+            while self._is_full_for(message):
+                self._pop()
+            if self._queue:  # the gap takes a place too
+                self._pop()
+            self._queue.appendleft(GAP)
+            self._waiting += len(GAP.text)
         if not (message.is_gap and self._queue and self._queue[-1].is_gap):
             self._queue.append(message)
+            self._waiting += len(message.text)
         self._wake()
+
+    def _is_full_for(self, message: Message) -> bool:
+        waiting = len(self._queue)
+        is_full = waiting >= self._owner.queue_size or self._waiting + len(message.text) > MAX_WAITING_CHARS
+        return waiting > 0 and is_full
+
+    def _pop(self) -> Message:
+        message = self._queue.popleft()
+        self._waiting -= len(message.text)
+        return message
 
     def pattern_for(self, name: str) -> str | None:
         """Return the first pattern that matches *name*."""
@@ -146,6 +165,7 @@ class Subscription:
         missed.sort(key=lambda each: (not each.is_gap, id_key(each.id)))
         live = [each for each in self._queue if (each.channel, each.id) not in seen]
         self._queue = deque([*missed, *live])
+        self._waiting = sum(len(each.text) for each in self._queue)
         self._wake()
 
     def _end(self) -> None:
