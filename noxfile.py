@@ -130,25 +130,15 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Call each operation of an example with 200 made-up requests, valid and not; answers must be as described."""
+    """Call each operation of an example with 200 made-up requests, valid and not, and by a generated client."""
     _install(session, system=False)
-    tools = (
-        Path(session.create_tmp()).resolve() / "schemathesis"
-    )  # apart: it has its own bounds of hypothesis and pytest
+    tools = Path(session.create_tmp()).resolve() / "tools"  # apart: they have bounds of their own for hypothesis
     if not (tools / "bin" / "schemathesis").exists():
         session.run("python", "-m", "venv", str(tools))
-        session.run(f"{tools}/bin/pip", "install", "--quiet", "schemathesis==4.32.5", external=True)
-    command = [
-        "python",
-        "-m",
-        "pytest",
-        "-m",
-        "slow",
-        "--timeout=900",
-        "tests/examples/test_tasks.py",
-        *session.posargs,
-    ]
-    session.run(*command, env={"SCHEMATHESIS": f"{tools}/bin/schemathesis"})
+        programs = ("schemathesis==4.32.5", "openapi-python-client==0.29.1")
+        session.run(f"{tools}/bin/pip", "install", "--quiet", *programs, external=True)
+    command = ["python", "-m", "pytest", "-m", "slow", "--timeout=900", "tests/examples/test_tasks.py"]
+    session.run(*command, *session.posargs, env={"CONTRACT_TOOLS": f"{tools}/bin"})
 
 
 @nox.session

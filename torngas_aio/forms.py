@@ -44,8 +44,9 @@ class FileLimits:
     ) -> None:
         self.max_bytes = max_bytes
         self.content_types = tuple(content_types)
-        read_media_types()
         self.message = message
+        if self.content_types:
+            read_media_types()
 
     def __call__(self, form: Any, field: Any) -> None:
         for file in field.data if isinstance(field.data, list) else [field.data]:

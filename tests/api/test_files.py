@@ -129,5 +129,6 @@ async def test_a_project_may_have_the_name_files_itself(client: TestClient) -> N
 def test_files_are_described() -> None:
     content = make_document(Application(ROUTES))["paths"]["/upload"]["post"]["requestBody"]["content"]
     schema = content["multipart/form-data"]["schema"]
+    assert content["multipart/form-data"]["encoding"] == {"avatar": {"contentType": "image/*"}}
     assert schema["required"] == ["avatar"]
     assert schema["properties"]["others"]["type"] == "array"

@@ -57,17 +57,57 @@ async def test_the_api(tmp_path: Path) -> None:
         assert (await client.get("/-/docs/")).status_code == 200
 
 
+def tool(name: str) -> str:
+    """The path of a program of the environment that `nox -s contract` makes."""
+    program = shutil.which(name, path=os.environ.get("CONTRACT_TOOLS"))
+    if program is None:
+        pytest.skip(f"needs {name}: `nox -s contract`")
+    return program
+
+
+async def run(*command: str, cwd: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=cwd
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
 @pytest.mark.slow
 async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
-    program = os.environ.get("SCHEMATHESIS") or shutil.which("schemathesis")
-    if program is None:
-        pytest.skip("needs schemathesis: `nox -s contract`")
+    program = tool("schemathesis")
     (tmp_path / "schemathesis.toml").write_text(EXCEPTIONS)
     async with served("tasks", TASKS_UPLOADS=str(tmp_path / "uploads")) as client:
         options = [f"--max-examples={EXAMPLES}", "--seed=17", "--no-color"]
-        process = await asyncio.create_subprocess_exec(
-            program, "run", f"{client.base_url}/-/openapi.json", *options,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path,
-        )  # fmt: skip
-        output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
+        await run(program, "run", f"{client.base_url}/-/openapi.json", *options, cwd=tmp_path)
+
+
+CALLS = """
+import io, sys
+from tasks_client import Client
+from tasks_client.api.tracker import attachment_put, task_delete, task_get, tasks_get, tasks_post
+from tasks_client.models import AttachmentPutBody, NewTask
+from tasks_client.types import File
+
+client = Client(base_url=sys.argv[1])
+made = tasks_post.sync_detailed(client=client, body=NewTask(title="generated"))
+assert (made.status_code, made.parsed.title) == (201, "generated")
+number = made.parsed.id
+file = File(payload=io.BytesIO(b"content"), file_name="a.txt", mime_type="text/plain")
+assert attachment_put.sync(number, client=client, body=AttachmentPutBody(file=file)).attachment.endswith("-a.txt")
+assert task_get.sync(number, client=client).id == number
+assert [task.id for task in tasks_get.sync(client=client, per_page=1).items] == [number]
+wrong = tasks_post.sync_detailed(client=client, body=NewTask(title=""))
+assert (wrong.status_code, wrong.parsed.errors[0].code) == (422, "min_length")
+assert task_delete.sync_detailed(number, client=client).status_code == 204
+"""
+
+
+@pytest.mark.slow
+async def test_a_generated_client_calls_it(tmp_path: Path) -> None:
+    program = tool("openapi-python-client")
+    (tmp_path / "calls.py").write_text(CALLS)
+    async with served("tasks", TASKS_UPLOADS=str(tmp_path / "uploads")) as client:
+        (tmp_path / "openapi.json").write_bytes((await client.get("/-/openapi.json")).content)
+        await run(program, "generate", "--path=openapi.json", "--output-path=tasks_client", "--meta=none", cwd=tmp_path)
+        await run(str(Path(program).with_name("python")), "calls.py", str(client.base_url), cwd=tmp_path)

@@ -90,6 +90,18 @@ async def test_a_file_is_saved_to_a_path(file: UploadedFile, tmp_path: Path) -> 
         await file.save(tmp_path / "none" / "a")
 
 
+async def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    await in_memory().save(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    with pytest.raises(FileExistsError):
+        await in_memory(body=b"other").save(tmp_path / "a")
+    assert (names_in(tmp_path), (tmp_path / "a").read_bytes()) == (["a"], CONTENT)
+
+
 async def test_a_storage_keeps_what_it_is_given(file: UploadedFile, tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path / "new" / "folder")
     first, second = await file.save(storage), await file.save(storage)

@@ -199,14 +199,18 @@ class _Document:
             return None
         has_files = any(each.place == "file" for each in fields)
         media_type = "multipart/form-data" if has_files else "application/x-www-form-urlencoded"
-        return {"required": True, "content": {media_type: {"schema": self._form(fields)}}}
+        limited = {each.key: each.param.content_types for each in fields if each.param.content_types}
+        types = {key: {"contentType": ", ".join(allowed)} for key, allowed in limited.items()}
+        content = {"schema": self._form(fields)} | ({"encoding": types} if types else {})
+        return {"required": True, "content": {media_type: content}}
 
     def _form(self, fields: list[Parameter]) -> dict[str, Any]:
         properties: dict[str, Any] = {}
         required: list[str] = []
         for each in fields:
             if each.place == "file":
-                one = {"type": "string", "contentMediaType": "application/octet-stream"}
+                # `format` is OpenAPI 3.0's word: pages and generators of clients still look for it
+                one = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
                 properties[each.key] = {"type": "array", "items": one} if each.is_list else one
                 required += [each.key] if each.is_required else []
                 continue

@@ -36,7 +36,7 @@ _PAGE = """<!doctype html>
 _START = """const url = document.getElementById("page").dataset.url;
 const token = () => (document.cookie.match(/(?:^|; )_xsrf=([^;]*)/) || [])[1];
 SwaggerUIBundle({
-  url, dom_id: "#page", deepLinking: true, validatorUrl: null, queryConfigEnabled: false,
+  url, dom_id: "#page", deepLinking: true, tryItOutEnabled: true, validatorUrl: null, queryConfigEnabled: false,
   requestInterceptor: (request) => {
     if (new URL(request.url, location.href).origin === location.origin && token()) {
       request.headers["X-XSRFToken"] = decodeURIComponent(token());

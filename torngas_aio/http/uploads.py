@@ -106,8 +106,14 @@ class _Writer:
             self._open().close()
             if overwrite:
                 self._temporary.replace(self._path)
-            else:
+                return
+            try:
                 os.link(self._temporary, self._path)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links: an empty file is seen for a moment
+                self._path.open("xb").close()
+                self._temporary.replace(self._path)
 
     def discard(self) -> None:
         with self._lock:
