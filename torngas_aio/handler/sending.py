@@ -25,6 +25,8 @@ __all__ = ["SendingHandler", "allowed_methods"]
 logger = logging.getLogger("torngas_aio.handler")
 
 _COMPUTE_ETAG = RequestHandler.compute_etag
+_CLEAR_REPRESENTATION = RequestHandler._clear_representation_headers
+_REPRESENTATION = ("Content-Encoding", "Content-Language", "Content-Type")
 _HASHED_METHODS = ("GET", "HEAD")
 
 _NOT_ALLOWED = 405
@@ -91,12 +93,20 @@ class SendingHandler(ResponseHandler):
             if hooked:
                 self._write_buffer = []  # what hooks add to every body has no place here
             self._refuse_body()
-            self._while_changing(self._clear_representation_headers)
+            self._clear_representation()
         elif self._full_headers is None and not self._transforms and not (hooked and "Content-Length" in self._fields):
             return  # PERF: the front door counts
         elif not self._has_header("Content-Length") or (hooked and self.request.method != "HEAD"):
             # What was promised before the response hooks ran may hold no longer.
             self._while_changing(lambda: self.set_header("Content-Length", sum(map(len, self._write_buffer))))
+
+    def _clear_representation(self) -> None:
+        own = type(self)._clear_representation_headers
+        if self._full_headers is None and not self._added and own is _CLEAR_REPRESENTATION:
+            for name in _REPRESENTATION:  # PERF: -1.5 us (benchmarks, static-304)
+                self._fields.pop(name, None)
+        else:
+            self._while_changing(self._clear_representation_headers)
 
     def _refuse_body(self) -> None:
         if self._status_code in BODILESS and any(self._write_buffer):

@@ -54,7 +54,8 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         """Answer with the file *path*, or the part of it that the request asks for."""
         self.path = self.parse_url_path(path)
         try:
-            if not self._cache.in_threads and self._recall():
+            cache = self._cache
+            if not cache.in_threads and self._recall(cache):
                 span = self._decide()
             else:
                 span = await run_in_thread(self._look_up)
@@ -99,11 +100,11 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         cls._versions.clear()
         cls._paths.clear()
 
-    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+    def _take_arguments(self, args: Any, kwargs: Any) -> None:
         try:
-            return super().decode_argument(value, name)
+            super()._take_arguments(args, kwargs)
         except HTTPError as exc:
-            raise HTTPError(404, "%r names no file: it is not UTF-8", value[:40]) from exc
+            raise HTTPError(404, "%r names no file: it is not UTF-8", self.request.path[:40]) from exc
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> Any:
         """Redirect as ever; `validate_absolute_path`, in a thread, has it done by the loop."""
@@ -129,6 +130,22 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     def set_headers(self) -> None:
         """Set what describes the file: validators, type, coding, how long it may be kept."""
+        file = self._file
+        if file is None or not self._has_usual_headers():
+            self._describe()
+            return
+        if file.fields is None:
+            given, self._fields = self._fields, {}
+            self._describe()
+            file.fields, self._fields = self._fields, given
+        self._fields.update(file.fields)  # PERF: -5 us, which each header by itself costs (benchmarks, static-304)
+
+    def _has_usual_headers(self) -> bool:
+        """Whether what describes a file that is kept is the same for this request as for the one before."""
+        is_lean = self._full_headers is None and self._added is None and "Vary" not in self._fields
+        return is_lean and not self.request.query and _describes_as_we_do(type(self))  # type: ignore[arg-type]  # hashable
+
+    def _describe(self) -> None:
         self.set_header("Accept-Ranges", "bytes")
         self.set_etag_header()
         if self.modified is not None:
@@ -149,6 +166,9 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     def get_content_type(self) -> str:
         assert self.absolute_path is not None
         return _content_type(self.absolute_path)
+
+    def get_modified_time(self) -> dt.datetime | None:
+        return super().get_modified_time() if self._file is None else self._file.modified
 
     def get_content_size(self) -> int:
         return super().get_content_size() if self._file is None else self._file.size
@@ -182,9 +202,9 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
         # Of a folder's name with and without the slash, one is redirected.
         return type(self), self.root, self.path, self.default_filename, allowed, self.request.path[-1:] == "/"
 
-    def _recall(self) -> bool:
+    def _recall(self, cache: FileCache) -> bool:
         """Take the file from the cache, if it is there and still as it was."""
-        known = self._cache.get(self._key)
+        known = cache.get(self._key)
         if known is None:
             return False
         codings = self._codings()
@@ -207,7 +227,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     def _look_up(self) -> Span | None:
         """Find and read the file, and decide what is answered; blocks."""
-        if self._cache.in_threads and self._recall():
+        if self._cache.in_threads and self._recall(self._cache):
             return self._decide()
         self._is_looking_up = True
         try:
@@ -389,6 +409,15 @@ _OURS = (
 def _is_ours(cls: type[StaticFileHandler]) -> bool:
     """Whether *cls* leaves it to us how a file is found, described and read."""
     return all(_function(cls, name) is _function(StaticFileHandler, name) for name in _OURS)
+
+
+@functools.lru_cache(256)
+def _describes_as_we_do(cls: type[StaticFileHandler]) -> bool:
+    """Whether *cls* leaves the headers that describe a file to us."""
+    return _is_ours(cls) and all(  # type: ignore[arg-type]  # classes are hashable
+        _function(cls, name) is _function(StaticFileHandler, name)
+        for name in ("set_extra_headers", "get_cache_time", "set_header", "set_etag_header", "_describe")
+    )
 
 
 def _function(cls: type, name: str) -> Any:

@@ -7,6 +7,7 @@
 Begin with `StaticFile.read`.
 """
 
+import datetime as dt
 import hashlib
 import os
 import stat as stat_module
@@ -84,11 +85,13 @@ class StaticFile:
         coding: The content coding, "" for none.
         packed: The same file in other codings; None for one that cannot be read.
         varies: Whether the client's Accept-Encoding decides which file is served.
+        modified: When the content was changed last, in whole seconds.
+        fields: Of the response, that describe the file; None until they were made.
         is_settled: Whether a later change is sure to change the mark.
     """
 
     __slots__ = (
-        *("coding", "content", "is_settled", "mark", "name", "packed"),
+        *("coding", "content", "fields", "is_settled", "mark", "modified", "name", "packed"),
         *("path", "size", "stat", "varies", "version"),
     )
 
@@ -97,6 +100,8 @@ class StaticFile:
         self.stat = stat
         self.mark = mark_of(stat)
         self.size = stat.st_size
+        self.modified = dt.datetime.fromtimestamp(int(stat.st_mtime), dt.UTC)
+        self.fields: dict[str, str] | None = None
         self.content: bytes | None = None
         self.version: str | None = None
         self.coding = coding
