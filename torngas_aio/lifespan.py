@@ -156,6 +156,10 @@ class Background:
     def __len__(self) -> int:
         return len(self._tasks) + len(self._services)
 
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        """Yield the tasks that run, daemons last."""
+        yield from (*self._tasks, *self._services)
+
     async def drain(self, seconds: float) -> None:
         """Wait until the tasks of this loop that are not daemons have ended, those that they start included, and the
         jobs that run in this process.

@@ -4,7 +4,7 @@
     project.py      the project's settings and application  output.py     tables
     starting.py     startproject, startapp                  runserver.py  runserver
     check.py        check: settings, with awaits.py (forgotten awaits) and former_defaults.py (uses of torngas 1.8)
-    routes.py       routes     pipeline.py  pipeline        inspection.py what an application does for a route
+    routes.py       routes     pipeline.py  pipeline
     openapi.py      openapi    ps.py        ps              database.py   db, syncdb
     shell.py        shell      run.py       run             port/         port, migrate
 

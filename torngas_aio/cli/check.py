@@ -20,10 +20,10 @@ from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.checks.deploy_files import deploy_file_cautions, workers_of_units
 from torngas_aio.cli.awaits import unawaited_faults
 from torngas_aio.cli.former_defaults import former_default_cautions
-from torngas_aio.cli.inspection import handler_name, is_foreign
 from torngas_aio.cli.project import add_settings_option, load_server
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
 from torngas_aio.http.limits import MAX_BODY_BYTES
+from torngas_aio.operations.routes import handler_name, is_foreign
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.runner import LoopRunner

@@ -3,12 +3,9 @@
 import argparse
 from collections.abc import Iterator
 
-from torngas_aio._project_errors import shortened
 from torngas_aio.application import Application
-from torngas_aio.cli.inspection import find_route, handler_name, is_foreign, stages_of
-from torngas_aio.cli.output import place_of
 from torngas_aio.cli.project import add_settings_option, load_project
-from torngas_aio.pipeline import Hook, RouteStages
+from torngas_aio.operations.routes import find_route, is_foreign, pipeline_of
 from torngas_aio.routing import Route
 
 __all__ = ["ShowPipeline"]
@@ -32,20 +29,15 @@ class ShowPipeline:
 
 
 def _lines(application: Application, route: Route | None, path: str) -> Iterator[str]:
-    stages = stages_of(application, route, path)
-    pipeline = application.pipeline
     yield _title(route, path)
-    yield from _stage("init", pipeline.init, "once, before the first request")
-    yield from _stage("call", pipeline.call_hooks)
-    if route is not None:
-        yield f"route      {route.pattern}" + (f"  name {route.name}" if route.name else "")
-    early = len(stages.before_body)
-    yield from _stage("request", stages.hooks["request"][:early], "before the body is read")
-    yield from _stage("request", stages.hooks["request"][early:], "once the body is read" if early else "")
-    if route is not None:
-        yield f"handler    {handler_name(route)}  {place_of(route.handler_class)}"
-    yield from _rest(stages)
-    yield from _stage("shutdown", pipeline.shutdown, "once, after the last request")
+    for step in pipeline_of(application, route, path):
+        if step.stage in {"route", "handler"}:
+            yield from (
+                f"{step.stage:<10} {line.name}" + (f"  {line.place}" if line.place else "") for line in step.lines
+            )
+            continue
+        yield f"{step.stage:<10} ({step.when})" if step.when else step.stage
+        yield from (f"  {number}. {line.name}  {line.place}" for number, line in enumerate(step.lines, 1))
 
 
 def _title(route: Route | None, path: str) -> str:
@@ -54,18 +46,3 @@ def _title(route: Route | None, path: str) -> str:
     if is_foreign(route):
         return f"{path}: a plain Tornado handler, which gets the call hooks only"
     return path
-
-
-def _rest(stages: RouteStages) -> Iterator[str]:
-    yield from _stage("render", stages.hooks["render"], "at each render")
-    yield from _stage("response", stages.hooks["response"])
-    yield from _stage("endcall", stages.hooks["endcall"])
-    yield from _stage("exception", stages.hooks["exception"], "if anything raises")
-
-
-def _stage(name: str, hooks: tuple[Hook, ...], when: str = "") -> Iterator[str]:
-    if not hooks:
-        return
-    yield f"{name:<10} ({when})" if when else name
-    for number, hook in enumerate(hooks, 1):
-        yield f"  {number}. {hook}  {shortened(hook.location)}"

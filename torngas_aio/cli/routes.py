@@ -3,9 +3,9 @@
 import argparse
 
 from torngas_aio.application import Application
-from torngas_aio.cli.inspection import handler_name, is_foreign, modules_of, sample_path, stages_of
 from torngas_aio.cli.output import table
 from torngas_aio.cli.project import add_settings_option, load_project
+from torngas_aio.operations.routes import handler_name, is_foreign, modules_of, sample_path, stages_of
 from torngas_aio.pipeline import ROUTE_STAGES
 from torngas_aio.routing import Route
 

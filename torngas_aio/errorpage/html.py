@@ -126,6 +126,8 @@ def debug_html(report: ErrorReport) -> str:
     ]
     shown = [(name, title, body) for name, title, body in sections if body]
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in shown)
+    if report.inspected_at:
+        links += f'<a href="{_e(report.inspected_at)}">Inspector</a>'
     bodies = "".join(f'<section id="{name}"><h2>{title}</h2>{body}</section>' for name, title, body in shown)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -29,7 +29,17 @@ from torngas_aio.errorpage.masking import MASK, Showing, is_secret, mask_text
 from torngas_aio.exception import TemplateSyntaxError
 from torngas_aio.template.position import TemplatePlace, place_of_frame
 
-__all__ = ["ErrorReport", "ExceptionReport", "FrameReport", "SourceLine", "frame_of_place", "frames_of", "report_of"]
+__all__ = [
+    "ErrorReport",
+    "ExceptionReport",
+    "FrameReport",
+    "SourceLine",
+    "frame_of_place",
+    "frames_of",
+    "items_of_request",
+    "masked_url",
+    "report_of",
+]
 _AROUND = 6
 _MAX_LOCALS = 40
 _OUTER, _INNER = 15, 45
@@ -176,7 +186,11 @@ class ExceptionReport:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReport:
-    """All there is to show. Pairs are name and text, ready but for escaping."""
+    """All there is to show. Pairs are name and text, ready but for escaping.
+
+    Attributes:
+        inspected_at: Where the inspector shows the request; "" where it does not.
+    """
 
     status: int
     reason: str
@@ -191,6 +205,7 @@ class ErrorReport:
     pipeline: list[tuple[str, bool]] = field(default_factory=list)
     routes: list[tuple[str, str, str]] = field(default_factory=list)
     versions: str = ""
+    inspected_at: str = ""
 
 
 def report_of(
@@ -216,14 +231,15 @@ def report_of(
         title=exceptions[0].kind if exceptions and status >= 500 else f"{status} {reason}",
         detail=exceptions[0].message if exceptions else _PHRASES.get(status, ""),
         method=str(request.method),
-        url=_masked_url(request),
+        url=masked_url(request),
         failed_at=failed_at,
         exceptions=exceptions,
-        request=_request(handler, showing),
+        request={"Route": _route_items(handler, showing), **items_of_request(request, showing)},
         settings=showing.items(settings_view),
         pipeline=_pipeline(pipeline_text, failed_at),
         routes=[_route(route) for route in routes_tried or ()],
         versions=f"torngas_aio {__version__} · Tornado {tornado.version} · Python {platform.python_version()}",
+        inspected_at=getattr(request, "inspected_at", ""),
     )
 
 
@@ -262,16 +278,15 @@ def _exception(error: BaseException, relation: str, showing: Showing) -> Excepti
     return ExceptionReport(name, showing.message(error), relation, frames, shown)
 
 
-def _request(handler: Any, showing: Showing) -> dict[str, Items]:
-    request = handler.request
+def items_of_request(request: Any, showing: Showing, *, with_body: bool = True) -> dict[str, Items]:
+    """Return what *request* brought, by group, without the groups that are empty.
+
+    Args:
+        with_body: Show the arguments of a form, which parses it.
+    """
     groups: dict[str, Items] = {
-        "Route": [
-            ("handler", f"{type(handler).__module__}.{type(handler).__qualname__}"),
-            *((str(number), showing.text(value)) for number, value in enumerate(getattr(handler, "path_args", ()), 1)),
-            *showing.items(getattr(handler, "path_kwargs", None) or {}),
-        ],
         "Query": _arguments(_quietly(request, "query_arguments"), showing),
-        "Body": _arguments(_quietly(request, "body_arguments"), showing),
+        "Body": _arguments(_quietly(request, "body_arguments"), showing) if with_body else [],
         "Headers": [(name, _header(name, value)) for name, value in request.headers.get_all()],
         "Cookies": [(name, MASK) for name in _quietly(request, "cookies")],
         "Connection": [
@@ -281,6 +296,14 @@ def _request(handler: Any, showing: Showing) -> dict[str, Items]:
         ],
     }
     return {name: items for name, items in groups.items() if items}
+
+
+def _route_items(handler: Any, showing: Showing) -> Items:
+    return [
+        ("handler", f"{type(handler).__module__}.{type(handler).__qualname__}"),
+        *((str(number), showing.text(value)) for number, value in enumerate(getattr(handler, "path_args", ()), 1)),
+        *showing.items(getattr(handler, "path_kwargs", None) or {}),
+    ]
 
 
 def _quietly(request: Any, name: str) -> Any:
@@ -299,7 +322,8 @@ def _header(name: str, value: str) -> str:
     return MASK if is_secret(name) else Showing().text(value)[1:-1]
 
 
-def _masked_url(request: Any) -> str:
+def masked_url(request: Any) -> str:
+    """Return path and query of *request*; values whose names sound secret are masked."""
     if not request.query:
         return str(request.path)
     shown = []

@@ -88,6 +88,7 @@ def debug_problem(report: ErrorReport) -> dict[str, Any]:
             for error in report.exceptions
         ],
         "routes_tried": [pattern for pattern, _, _ in report.routes],
+        "inspected_at": report.inspected_at,
     }
     return {name: value for name, value in problem.items() if value or name == "status"}
 

@@ -7,5 +7,7 @@ observing.py   observers: how metrics, traces and the inspector see requests and
 counts.py      what a process counts
 metrics.py     the metrics page; the only module that imports prometheus-client
 calls.py       calls of caches and databases
+inspector/     what the last requests did, while DEBUG is on
+routes.py      what an application does for a route: for the inspector and the command line
 observed.py    applications and handlers that tell observers
 """

@@ -1,29 +1,42 @@
-"""Who may see more than up and down. Begin with `may_see_details`."""
+"""Who may see more than up and down. Begin with `may_see_details`; `is_own_page` is stricter, for the inspector.
+
+the peer       the socket's own address, whatever a header says
+forwarded      never: whoever is behind a proxy is not known well enough
+Host           a name of this machine: another one may have been pointed here by a page of another site
+"""
 
 from typing import Any
 
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import Networks, is_loopback
+from torngas_aio.utils.addresses import FORWARDED_HEADERS, Networks, is_loopback
+from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
 
-__all__ = ["may_see_details"]
+__all__ = ["is_own_page", "may_see_details"]
 
-_FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host", "Via")
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_FORWARDING = (*FORWARDED_HEADERS, "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server", "Via")
 
 
 def may_see_details(request: Any) -> bool:
-    """Return whether *request* comes from this machine itself, or from a network of HEALTH['networks'].
-
-    The peer's own address counts. A request that a proxy has forwarded is not of this machine, nor one whose Host is
-    another name: a page of another site may have had its name point here.
-    """
-    peer = str(getattr(request, "remote_ip", "") or "")
-    is_forwarded = any(name in request.headers for name in _FORWARDING)
-    if is_forwarded:
+    """Return whether *request* comes from this machine itself, or from a network of HEALTH['networks']."""
+    if _is_forwarded(request):
         return False
     named = settings.HEALTH.get("networks", ())
-    if named and peer in Networks(named):
-        return True
-    host = str(request.headers.get("Host", ""))
-    name = host if host in _LOCAL_HOSTS else host.rpartition(":")[0]
-    return is_loopback(peer) and name in _LOCAL_HOSTS
+    return (bool(named) and str(request.remote_ip or "") in Networks(named)) or _is_local(request)
+
+
+def is_own_page(request: Any) -> bool:
+    """Return whether *request* comes from a program or browser of this machine, and from no other site's page."""
+    is_same_site = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
+    return is_same_site and not _is_forwarded(request) and _is_local(request)
+
+
+def _is_forwarded(request: Any) -> bool:
+    return any(name in request.headers for name in (*_FORWARDING, *(settings.TRUSTED_PROXY_HEADERS or ())))
+
+
+def _is_local(request: Any) -> bool:
+    address = getattr(getattr(request.connection, "context", None), "address", None)
+    hosts = request.headers.get_list("Host")
+    host = parse_host(hosts[0]) if len(hosts) == 1 else None
+    is_ours = isinstance(address, tuple) and bool(address) and is_loopback(address[0])
+    return is_ours and host is not None and is_host_allowed(host, LOCAL_HOSTS)

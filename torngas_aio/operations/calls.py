@@ -2,8 +2,8 @@
 
     with watched_calls(listener)     listener(call) after each; `observing.current_observation()` is the request's
 
-    caches      those that are opened from then on become variants of their classes; the calls are those of `Store`, and
-                `get`, `set` and `add` where a class has its own
+    caches      those that this loop has opened, or opens from then on, become variants of their classes; the calls are
+                those of `Store`, and `get`, `set` and `add` where a class has its own
     databases   SQLAlchemy's events; only where it is imported and DATABASE_CONNECTION names one
 
 Begin with `watched_calls`.
@@ -12,7 +12,7 @@ Begin with `watched_calls`.
 import functools
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -41,6 +41,7 @@ class Call:
         seconds: How long it took.
         hits: How many keys a cache had of those it was asked for; `misses`: how many it had not.
         error: What it raised.
+        parameters: Of the statement, as the driver was given them; may be secret.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Call:
     hits: int = 0
     misses: int = 0
     error: BaseException | None = None
+    parameters: Any = None
 
 
 Listener = Callable[[Call], None]
@@ -69,6 +71,9 @@ def watched_calls(listener: Listener) -> Iterator[None]:
     if settings.DATABASE_CONNECTION:
         _listen_to_engines()
     _listeners.append(listener)
+    with suppress(RuntimeError):  # no loop runs yet
+        for _, cache in caches.opened():
+            _become_variant(cache)
     try:
         yield
     finally:
@@ -91,14 +96,19 @@ _CALLS = (
 
 def _become_variant(cache: BaseCache) -> None:
     variant: Any = cache
-    if _listeners:
+    if _listeners and not getattr(variant, "is_told", False):
         variant.__class__ = _variant_of(type(variant))  # type: ignore[arg-type]  # classes are hashable
 
 
 @functools.lru_cache(256)
 def _variant_of(cls: type[BaseCache]) -> type[BaseCache]:
     """Return the class that is *cls* but for its calls, which are told; it has the same name."""
-    names: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    names: dict[str, Any] = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "is_told": True,
+    }
     for name in _CALLS:
         base = Store if name.startswith("raw_") else BaseCache
         if getattr(cls, name) is not getattr(base, name):  # else it consists of others
@@ -168,7 +178,7 @@ def _listen_to_engines() -> None:
 
 def _on_begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:  # noqa: PLR0917  SQLAlchemy's
     if context is not None:
-        context.torngas_started = perf_counter()
+        context.torngas_started, context.torngas_parameters = perf_counter(), parameters
 
 
 def _on_end(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:  # noqa: PLR0917  SQLAlchemy's
@@ -185,7 +195,12 @@ def _tell_sql(dialect: Any, statement: str, context: Any, error: BaseException |
         name, role, server = _server_of(dialect)
         operation = statement.split(None, 1)[0].upper() if statement.strip() else ""
         seconds = perf_counter() - started
-        _tell(Call("sql", name, operation, statement, started, seconds, role=role, server=server, error=error))
+        _tell(
+            Call(
+                "sql", name, operation, statement, started, seconds, role=role, server=server, error=error,
+                parameters=context.torngas_parameters,
+            )
+        )  # fmt: skip
 
 
 def _server_of(dialect: Any) -> tuple[str, str, str]:

@@ -27,7 +27,7 @@ def settings_info(settings: Any, addresses: Sequence[str], *, loop: str, http_se
         "locale": settings.TRANSLATIONS_CONF.locale_default if settings.TRANSLATIONS else "off",
         "apps": ", ".join(settings.INSTALLED_APPS) or "none",
         "template engine": settings.TEMPLATE_CONFIG.template_engine or "tornado",
-        "debug": "on, with autoreload" if settings.DEBUG else "off",
+        "debug": "on, with autoreload; requests are shown at /-/inspector" if settings.DEBUG else "off",
     }
     width = max(map(len, facts))
     lines = [f"  {name:<{width}}  {fact}" for name, fact in facts.items()]

@@ -45,6 +45,10 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
         _add_metrics(made)
     if settings.DEBUG or settings.OPENAPI.get("public"):
         _add_document(made)
+    if settings.DEBUG and made.is_debug:
+        from torngas_aio.operations.inspector import Inspector  # not imported otherwise
+
+        Inspector(made)
     return made
 
 

@@ -1,0 +1,150 @@
+"""The inspector's own handlers.
+
+    ""                the page                 /events          changes of records, as server-sent events
+    /inspector.js     its script               /requests/7      one record as JSON
+    /inspector.css    its style                /routes          routes and what shadows them
+                                               /pipeline?of=    the hooks of a path or named route
+                                               /state           sockets and tasks
+
+Begin with `page_for`.
+"""
+
+import linecache
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from torngas_aio._threads import run_in_thread
+from torngas_aio.errorpage.masking import mask_text
+from torngas_aio.exception import Http404, UrlError
+from torngas_aio.handler import ApiHandler, BaseHandler, ErrorHandler, Event, EventStreamHandler
+from torngas_aio.operations.inspector.record import Records
+from torngas_aio.operations.inspector.reports import (
+    candidates_report,
+    pipeline_report,
+    route_reports,
+    socket_reports,
+    task_reports,
+    with_short_places,
+)
+from torngas_aio.utils.numbers import parse_whole
+
+__all__ = ["page_for"]
+
+_STATIC = Path(__file__).parent / "static"
+_FILES = {
+    "": ("inspector.html", "text/html"),
+    "/": ("inspector.html", "text/html"),
+    "/inspector.js": ("inspector.js", "text/javascript"),
+    "/inspector.css": ("inspector.css", "text/css"),
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class _Page(BaseHandler):
+    uses_session = False
+
+    def initialize(self, records: Records) -> None:
+        self.records = records
+
+    def set_default_headers(self) -> None:
+        for name, value in _HEADERS.items():
+            self.set_header(name, value)
+
+    def _log(self) -> None:
+        """A page that looks on leaves no line in the access log."""
+
+
+class _File(_Page):
+    async def get(self, name: str, content_type: str) -> None:
+        self.set_header("Content-Type", f"{content_type}; charset=UTF-8")
+        self.write(await run_in_thread((_STATIC / name).read_bytes))
+
+
+class _Events(_Page, EventStreamHandler):
+    async def events(self) -> AsyncIterator[Event]:
+        is_first = True
+        async for records in self.records.changed():
+            yield Event([record.as_summary() for record in records], event="all" if is_first else "changed")
+            is_first = False
+
+
+class _Report(_Page, ApiHandler):
+    """Answers with what `report` returns; made in a worker thread, since it reads files."""
+
+    async def get(self, of: str = "") -> Any:
+        return await run_in_thread(lambda: with_short_places(self.report(of)))
+
+    def report(self, of: str) -> Any:
+        raise NotImplementedError
+
+
+class _Request(_Report):
+    def report(self, of: str) -> Any:
+        number = parse_whole(of, max_digits=15)
+        record = None if number is None else self.records.find(number)
+        if record is None:
+            raise Http404("Only the last requests are kept.")
+        found = record.as_details()
+        candidates = candidates_report(self.application, found.get("path", ""), found.get("pattern", ""))
+        return {**found, "candidates": candidates, "errors": _with_source(found.get("errors", ()))}
+
+
+class _Routes(_Report):
+    def report(self, of: str) -> Any:
+        return route_reports(self.application)
+
+
+class _Pipeline(_Report):
+    def report(self, of: str) -> Any:
+        try:
+            return pipeline_report(self.application, self.get_argument("of"))
+        except UrlError as exc:
+            raise Http404(str(exc)) from exc
+
+
+class _State(_Report):
+    async def get(self, of: str = "") -> Any:
+        found = {"sockets": socket_reports(self.application), "tasks": task_reports(self.application)}
+        return await run_in_thread(with_short_places, found)  # tasks are looked at in their own thread
+
+
+class _Absent(_Page, ErrorHandler):
+    def initialize(self, records: Records) -> None:  # type: ignore[override]  # made like the others
+        super().initialize(records)
+        self._error_status = 404
+
+
+_PAGES: dict[str, type[_Page]] = {
+    "/events": _Events,
+    "/routes": _Routes,
+    "/pipeline": _Pipeline,
+    "/state": _State,
+}
+
+
+def page_for(path: str) -> tuple[type[BaseHandler], tuple[bytes, ...]]:
+    """Return the handler for *path*, which begins behind the inspector's own, and its method's arguments."""
+    if path in _FILES:
+        return _File, tuple(part.encode() for part in _FILES[path])
+    if path.startswith("/requests/"):
+        return _Request, (path.removeprefix("/requests/").encode(),)
+    return _PAGES.get(path, _Absent), ()
+
+
+def _with_source(errors: Any) -> list[Any]:
+    """*errors* with the line of source of each frame of the project's."""
+    return [
+        {**error, "frames": [{**frame, "source": _source_of(frame)} for frame in error["frames"]]} for error in errors
+    ]
+
+
+def _source_of(frame: dict[str, Any]) -> str:
+    return mask_text(linecache.getline(frame["file"], frame["line"]).strip()[:500]) if frame["is_own"] else ""

@@ -1,0 +1,154 @@
+"""Routes, pipelines, sockets and tasks as values for JSON. Begin with `route_reports`."""
+
+import asyncio
+import re
+from time import time
+from typing import Any
+
+from torngas_aio._project_errors import shortened
+from torngas_aio.errorpage.masking import mask_text
+from torngas_aio.errorpage.report import masked_url
+from torngas_aio.operations.routes import (
+    find_route,
+    handler_name,
+    is_foreign,
+    modules_of,
+    pipeline_of,
+    place_of,
+    sample_path,
+    shadowing_route,
+)
+from torngas_aio.routing import Route
+
+__all__ = [
+    "candidates_report",
+    "pipeline_report",
+    "route_reports",
+    "socket_reports",
+    "task_reports",
+    "with_short_places",
+]
+
+_MAX_TASKS = 200
+_OPERATIONS = "torngas_aio.operations."
+
+
+def route_reports(application: Any) -> list[dict[str, Any]]:
+    """Return every route in the order in which they are tried."""
+    return [_route_report(application, route) for route in application.wildcard_router.routes()]
+
+
+def _route_report(application: Any, route: Route) -> dict[str, Any]:
+    path = sample_path(route)
+    shadow = shadowing_route(application, route)
+    return {
+        "pattern": route.pattern,
+        "host": route.host or "",
+        "name": route.name or "",
+        "handler": handler_name(route),
+        "place": place_of(route.handler_class),
+        "modules": modules_of(application, route, path),
+        "is_foreign": is_foreign(route),
+        "shadowed_by": "" if shadow is None else shadow.pattern,
+        "sample": path or "",
+    }
+
+
+def pipeline_report(application: Any, wanted: str) -> dict[str, Any]:
+    """Return what a request to the path, or to the route's name, *wanted* goes through.
+
+    Raises:
+        UrlError: No route has this name.
+    """
+    route, path = find_route(application, wanted)
+    steps = [
+        {
+            "stage": step.stage,
+            "when": step.when,
+            "lines": [{"name": line.name, "place": line.place} for line in step.lines],
+        }
+        for step in pipeline_of(application, route, path)
+    ]
+    return {"path": path, "pattern": "" if route is None else route.pattern, "steps": steps}
+
+
+def candidates_report(application: Any, path: str, chosen: str) -> list[dict[str, Any]]:
+    """Return the routes that are most like *path*, each with why it was taken or not.
+
+    Args:
+        chosen: The pattern of the one that was taken; "" for none.
+    """
+    reports = []
+    likely = application.wildcard_router.candidates(path, 12)
+    for route in [each for each in likely if not each.handler_class.__module__.startswith(_OPERATIONS)][:8]:
+        is_chosen = bool(chosen) and route.pattern == chosen
+        reason = "taken" if is_chosen else _reason(route, path)
+        name, handler = route.name or "", handler_name(route)
+        reports.append(
+            {"pattern": route.pattern, "name": name, "handler": handler, "reason": reason, "is_taken": is_chosen}
+        )
+    return sorted(reports, key=lambda report: not report["is_taken"])
+
+
+def _reason(route: Route, path: str) -> str:
+    if route.host is not None:
+        return f"is for the host {route.host}"
+    if re.fullmatch(route.pattern, path):
+        return "matches too, and comes later"
+    at = _matched_length(route.pattern, path)
+    wanted, rest = route.pattern[at[0] :] or "the end", path[at[1] :][:80] or "the end"
+    return f"after {path[: at[1]][-80:]} it wants {wanted}, the path has {rest}"
+
+
+def _matched_length(pattern: str, path: str) -> tuple[int, int]:
+    """How much of *pattern*, up to one of its slashes, matches the beginning of *path*, and how much of that."""
+    for end in [found.end() for found in re.finditer("/", pattern)][::-1]:
+        try:
+            found = re.match(pattern[:end], path[:256])
+        except re.error:  # cut within a group
+            continue
+        if found:
+            return end, found.end()
+    return 0, 0
+
+
+def with_short_places(value: Any, name: str = "") -> Any:
+    """Return *value* of JSON with the paths that stand under `place` and `places` as `shortened` writes them."""
+    if isinstance(value, dict):
+        return {key: with_short_places(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_short_places(each, name) for each in value]
+    return shortened(value) if value and name in {"place", "places"} else value
+
+
+def socket_reports(application: Any) -> list[dict[str, Any]]:
+    """Return the open WebSockets."""
+    return [
+        {
+            "handler": f"{type(handler).__module__}.{type(handler).__qualname__}",
+            "url": masked_url(handler.request),
+            "peer": str(handler.request.remote_ip),
+            "seconds": round(time() - handler.request._start_time, 1),
+            "record": getattr(handler.request, "inspected_at", "").partition("#")[2],
+        }
+        for handler in list(application.open_sockets)
+    ]
+
+
+def task_reports(application: Any) -> list[dict[str, Any]]:
+    """Return the tasks of this loop, those of `application.background` first."""
+    own = set(application.background)
+    reports = [_task_report(task, is_background=task in own) for task in asyncio.all_tasks()]
+    return sorted(reports, key=lambda report: (not report["is_background"], report["name"]))[:_MAX_TASKS]
+
+
+def _task_report(task: asyncio.Task[Any], *, is_background: bool) -> dict[str, Any]:
+    stack = task.get_stack(limit=1)
+    place = f"{stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else ""
+    coroutine = getattr(task.get_coro(), "__qualname__", "")
+    return {
+        "name": mask_text(task.get_name()[:200]),
+        "coroutine": coroutine,
+        "place": place,
+        "is_background": is_background,
+    }

@@ -1,0 +1,249 @@
+"""What is put around the services' functions while an inspector is open, and taken away again when the last one closes.
+
+    logging      a factory of log records that looks at each
+    sessions     reads, changes, saves
+    signals      each sending that reaches a receiver
+    basedb       a driver's `execute` and `stream`
+    caches, SQLAlchemy    told by `operations.calls`
+
+Each other service is watched from the first request on that finds its module loaded: nothing is imported for this.
+Begin with `watches`.
+"""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, aclosing
+from time import perf_counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torngas_aio.errorpage.masking import Showing
+from torngas_aio.operations.calls import Call, watched_calls
+from torngas_aio.operations.inspector.record import Record
+from torngas_aio.operations.inspector.recorder import current_record, place_of_caller
+
+__all__ = ["watches"]
+
+_Make = Callable[[Any], Any]
+
+_RECORDS = {"%s:": "a session", "%u:": "the sessions of a user"}  # what follows in the key, names which
+
+_KEYED = ("get", "pop", "incr", "set")
+_GIVEN = ("set", "set_expire", "bind_user")
+_SESSION = {name: name for name in (*_KEYED[:3], *_GIVEN[1:], "clear", "expired", "cycle_id")} | {"__setitem__": "set"}
+
+
+class _Watches:
+    """The watches of this process; opened once for each inspected application."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._undo = ExitStack()
+        self._pending: dict[str, Callable[[ExitStack, Any], None]] = {}
+
+    def open(self) -> None:
+        """Begin to watch."""
+        self._count += 1
+        if self._count == 1:
+            _watch_log(self._undo)
+            self._undo.enter_context(watched_calls(_add_call))
+            self._pending = dict(_SERVICES)
+            self.look()
+
+    def close(self) -> None:
+        """Put back what was there, when this closes the last."""
+        self._count -= 1
+        if self._count == 0:
+            self._pending = {}
+            self._undo.close()
+
+    def look(self) -> None:
+        """Watch the services that were loaded meanwhile."""
+        for name in [name for name in self._pending if name in sys.modules]:
+            self._pending.pop(name)(self._undo, sys.modules[name])
+
+
+watches = _Watches()
+
+
+def _replace(undo: ExitStack, owner: Any, name: str, make: _Make) -> None:
+    """Put what *make* gives in the place of the attribute *name*, until *undo* is closed."""
+    is_own, before = name in vars(owner), getattr(owner, name)
+    setattr(owner, name, functools.wraps(before)(make(before)))
+    undo.callback(setattr, owner, name, before) if is_own else undo.callback(delattr, owner, name)
+
+
+# ------------------------------------------------------------------ logging
+
+
+def _watch_log(undo: ExitStack) -> None:
+    make = logging.getLogRecordFactory()
+
+    def make_and_note(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        line = make(*args, **kwargs)
+        record = current_record() if line.name else None  # without a name: one that came pickled
+        if record is not None:
+            record.add(
+                "log", title=_message_of(line), level=line.levelname, logger=line.name,
+                is_bad=line.levelno >= logging.WARNING, place=f"{line.pathname}:{line.lineno}",
+            )  # fmt: skip
+        return line
+
+    logging.setLogRecordFactory(make_and_note)
+    undo.callback(logging.setLogRecordFactory, make)
+
+
+def _message_of(line: logging.LogRecord) -> str:
+    try:
+        return line.getMessage()
+    except Exception:  # noqa: BLE001  a boundary: `logging` reports a line that does not fit its arguments
+        return str(line.msg)
+
+
+# ------------------------------------------------------- caches, SQLAlchemy
+
+
+def _add_call(call: Call) -> None:
+    record = current_record()
+    if record is None:
+        return
+    error = "" if call.error is None else Showing().message(call.error) or type(call.error).__name__
+    if call.kind == "cache":
+        outcome = _outcome(call.hits, call.misses)
+        record.add(
+            "cache", call.started, call.seconds, title=_shown_key(call.text), operation=call.operation,
+            alias=call.target, outcome=outcome, error=error, place=place_of_caller(),
+        )  # fmt: skip
+    else:
+        server = call.server.rpartition(f"{call.role} ")[2]
+        _add_statement(
+            record, call.text, call.parameters, call.started, call.seconds, database=call.target, role=call.role,
+            server=server, error=error,
+        )  # fmt: skip
+
+
+def _outcome(hits: int, misses: int) -> str:
+    if hits + misses < 2:
+        return "hit" if hits else "miss" if misses else ""
+    return f"{hits} of {hits + misses} hit"
+
+
+def _shown_key(key: str) -> str:
+    return next((shown for head, shown in _RECORDS.items() if key.startswith(head)), key[:250])
+
+
+# ----------------------------------------------------------------- sessions
+
+
+def _watch_sessions(undo: ExitStack, module: Any) -> None:
+    for name, shown in _SESSION.items():
+        _replace(undo, module.Session, name, functools.partial(_watched_session, shown))
+
+
+def _watched_session(name: str, before: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = before(self, *args, **kwargs)
+        if (record := current_record()) is not None:
+            key = str(args[0]) if args and name in _KEYED else ""
+            shown = args[-1] if name in _GIVEN and args else result
+            value = Showing(max_chars=300).text(shown, key) if name in _KEYED or name in _GIVEN else ""
+            place = place_of_caller()
+            record.add("session", title=key, operation=name, value=value, is_change=name != "get", place=place)
+        return result
+
+    return call
+
+
+# ------------------------------------------------------------------ signals
+
+_signal_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def _watch_signals(undo: ExitStack, module: Any) -> None:
+    for name in ("send", "send_robust"):
+        _replace(undo, module.Signal, name, _watched_signal)
+
+
+def _watched_signal(before: Any) -> Any:
+    async def call(self: Any, sender: Any, **named: Any) -> Any:
+        started, answers = perf_counter(), None
+        try:
+            answers = await before(self, sender, **named)
+            return answers
+        finally:
+            record = current_record()
+            if record is not None and answers != []:
+                receivers = [getattr(receiver, "__qualname__", repr(receiver)) for receiver, _ in answers or ()]
+                text = ", ".join(receivers) if answers else "failed"
+                record.add("signal", started, perf_counter() - started, title=_name_of_signal(self), receivers=text)
+
+    return call
+
+
+def _name_of_signal(signal: Any) -> str:
+    """The shortest name under which a module holds *signal*."""
+    if signal not in _signal_names:
+        held = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
+        found = (f"{name}.{key}" for name, names in held for key, value in list(names.items()) if value is signal)
+        _signal_names[signal] = min(found, key=len, default="a signal")
+    return _signal_names[signal]
+
+
+# ------------------------------------------------------------------- basedb
+
+
+def _watch_driver(undo: ExitStack, module: Any) -> None:
+    for driver in module.Driver.__subclasses__():
+        if driver.__module__ == module.__name__:
+            _replace(undo, driver, "execute", _watched_execute)
+            _replace(undo, driver, "stream", _watched_stream)
+
+
+def _watched_execute(before: Any) -> Any:
+    async def execute(self: Any, connection: Any, sql: str, values: Any, returns_rows: bool) -> Any:
+        started, error = perf_counter(), ""
+        try:
+            return await before(self, connection, sql, values, returns_rows)
+        except BaseException as exc:
+            error = Showing().message(exc) or type(exc).__name__
+            raise
+        finally:
+            _add_own(self, sql, values, started, error=error)
+
+    return execute
+
+
+def _watched_stream(before: Any) -> Any:
+    async def stream(self: Any, connection: Any, sql: str, values: Any) -> Any:
+        started = perf_counter()
+        async with aclosing(before(self, connection, sql, values)) as batches:
+            try:
+                async for batch in batches:
+                    yield batch
+            finally:
+                _add_own(self, sql, values, started, error="")
+
+    return stream
+
+
+def _add_own(driver: Any, sql: str, values: Any, started: float, **fields: Any) -> None:
+    record = current_record()
+    if record is not None:
+        seconds = perf_counter() - started
+        _add_statement(record, sql, values, started, seconds, database="", role="", server=driver.address, **fields)
+
+
+def _add_statement(record: Record, sql: str, values: Any, started: float, seconds: float, **fields: Any) -> None:
+    shown = dict(Showing(max_chars=300).items({"sql": sql, "parameters": values}))["parameters"] if values else ""
+    record.add("sql", started, seconds, title=sql, parameters=shown, place=place_of_caller(), **fields)
+
+
+_SERVICES: dict[str, Callable[[ExitStack, Any], None]] = {
+    "torngas_aio.session.session": _watch_sessions,
+    "torngas_aio.dispatch.signal": _watch_signals,
+    "torngas_aio.db.basedb.drivers.sqlite": _watch_driver,
+    "torngas_aio.db.basedb.drivers.mysql": _watch_driver,
+    "torngas_aio.db.basedb.drivers.postgres": _watch_driver,
+}
