@@ -95,7 +95,10 @@ async def test_visitors_comment_and_posts_change_and_go(client: httpx2.AsyncClie
 async def test_hostile_forms_are_refused(client: httpx2.AsyncClient) -> None:
     await log_in(client)
     form = {"title": "x" * 121, "text": "x", "_xsrf": await token(client, "/admin/new")}
-    assert (await client.post("/admin/new", data=form)).status_code == 400
+    refused = await client.post("/admin/new", data=form)
+    assert refused.status_code == 400
+    assert "Field cannot be longer than 120 characters." in refused.text
+    assert "x" * 121 in refused.text  # what was typed is shown again
     assert (await client.post("/admin/new", data={"title": "a", "text": "b"})).status_code == 403
     for path in ("/post/99999999999999999999", "/post/0", "/admin/77"):
         assert (await client.get(path)).status_code == 404

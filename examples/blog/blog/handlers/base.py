@@ -3,7 +3,6 @@
 from typing import Any
 
 from torngas_aio import WebHandler
-from torngas_aio.exception import HttpBadRequestError
 from torngas_aio.mixins.flash_message import FlashMessageMixIn
 
 
@@ -11,17 +10,6 @@ class Page(FlashMessageMixIn, WebHandler):
     def get_current_user(self) -> dict[str, Any] | None:
         user: dict[str, Any] | None = self.session["author"]
         return user
-
-    def text(self, name: str, most: int) -> str:
-        """Return a field of the form, without white space around it.
-
-        Raises:
-            HttpBadRequestError: It is longer than *most* characters.
-        """
-        found: str = self.get_body_argument(name, "").strip()
-        if len(found) > most:
-            raise HttpBadRequestError("%s is longer than %d characters", name, most)
-        return found
 
     def page_number(self) -> int:
         """Return `?page=`, 1 where it is none."""

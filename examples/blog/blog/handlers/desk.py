@@ -1,5 +1,6 @@
 """The authors' desk; `httpmodules.author` lets nobody else near it."""
 
+from blog.forms import PostForm
 from blog.handlers.base import Page
 from blog.models import Comment, Post
 from torngas_aio.exception import Http404
@@ -20,21 +21,20 @@ class Write(Page):
 
     async def get(self, number: str | None = None) -> None:
         post = None if number is None else await found_or_404(number)
-        await self.render("write.html", post=post)
+        await self.render("write.html", post=post, form=await self.load_form(PostForm, obj=post))
 
     async def post(self, number: str | None = None) -> None:
-        title, text = self.text("title", 120), self.text("text", 50_000)
-        if not (title and text):
-            self.flash("A post has a title and a text.", "warning")
-            await self.redirect(self.request.path, status=303)
+        post = None if number is None else await found_or_404(number)
+        form = await self.load_form(PostForm, obj=post)
+        if form.errors:
+            self.set_status(400)
+            await self.render("write.html", post=post, form=form)
             return
-        if number is None:
-            post = Post(title=title, text=text, author_id=self.current_user["id"])
+        if post is None:
+            post = Post(author_id=self.current_user["id"])
             Post.session.add(post)
-            await Post.session.flush()  # gives the post its id; the commit comes with the answer
-        else:
-            post = await found_or_404(number)
-            post.title, post.text = title, text
+        post.title, post.text = form.title.data, form.text.data
+        await Post.session.flush()  # gives a new post its id; the commit comes with the answer
         self.flash("Saved.", "success")
         await self.redirect(self.reverse_url("Post", post.id), status=303)
 

@@ -11,7 +11,8 @@ class Login(Page):
         await self.render("login.html", next=self.get_query_argument("next", "/admin"), name="")
 
     async def post(self) -> None:
-        name, password = self.text("name", 40), self.get_body_argument("password", "", strip=False)[:200]
+        name = self.get_body_argument("name", "")[:40]
+        password = self.get_body_argument("password", "", strip=False)[:200]
         user = await User.Q.filter(User.name == name).first()
         if user is None or not await passwords.is_right(password, user.password):
             self.set_status(403)
