@@ -210,13 +210,8 @@ DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})
 
 FOREIGN_NAMES_LEFT = frozenset(
     {
-        "_ApplicationRouter", "_ChunkList", "_CodeWriter", "_NamedBlock", "_SubParsersAction", "_UIModuleNamespace",
-        "_actions", "_async_ping", "_call_and_discard", "_check_cross_origin", "_clear_representation_headers",
-        "_convert_header_value", "_deleted", "_flushing", "_get_ancestors", "_get_module_info", "_gzip_file",
-        "_handle_connection", "_handle_exception", "_handle_read", "_handle_request_exception", "_max_overflow",
-        "_modified", "_new", "_normalize_header", "_orig_protocol", "_overridden", "_read_future", "_register_atexit",
-        "_reload", "_reserved", "_ui_method", "_unimplemented_method", "_unquote_to_bytes", "_user_read_buffer",
-        "_validate_key", "_websocket_mask", "_write_futures",
+        "_UIModuleNamespace", "_check_cross_origin", "_clear_representation_headers", "_convert_header_value",
+        "_gzip_file", "_normalize_header", "_ui_method", "_unimplemented_method",
     }
 )  # fmt: skip
 """Private names of libraries that are not in `_compat` yet; the list only gets shorter."""
@@ -259,4 +254,6 @@ def _defined_names() -> frozenset[str]:
                 names.add(node.id)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_private(node.value):
                 names.add(node.value)  # in __slots__
+            elif isinstance(node, ast.keyword) and node.arg is not None:
+                names.add(node.arg)  # of `__dict__.update(...)`
     return frozenset(names)

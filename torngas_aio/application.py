@@ -26,6 +26,7 @@ from tornado.routing import AnyMatches, Rule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._cleanup import close_all, is_imposed
+from torngas_aio._compat.tornado import answer_exception
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio._unawaited import tracked_origins, watch_unawaited
@@ -427,7 +428,7 @@ def _foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwarg
         except BaseException as exc:  # Tornado's own run answers errors that are an `Exception`
             if is_imposed(exc):
                 raise
-            handler._handle_request_exception(exc)
+            answer_exception(handler, exc)
             if isinstance(exc, KeyboardInterrupt):
                 raise
         finally:

@@ -3,10 +3,23 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Select, Table, func, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, load_only, mapped_column
+from sqlalchemy import Column, Integer, MetaData, QueuePool, Select, Table, create_engine, event, func, select
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection, AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, load_only, mapped_column
 
-from torngas_aio._compat.sqlalchemy import has_common_table, options_of, order_by_of, parts_of
+from torngas_aio._compat.sqlalchemy import (
+    call_and_discard,
+    has_common_table,
+    is_dirty,
+    is_empty,
+    is_flushing,
+    max_overflow_of,
+    options_of,
+    order_by_of,
+    parts_of,
+    ping_asyncpg,
+    raise_adapted,
+)
 
 TABLE = Table("t", MetaData(), Column("id", Integer), Column("n", Integer))
 OTHER = Table("o", TABLE.metadata, Column("id", Integer))
@@ -51,3 +64,74 @@ def test_the_order_and_the_options_are_found() -> None:
 def test_a_common_table_that_is_not_selected_from_is_found() -> None:
     assert not has_common_table(PLAIN)
     assert has_common_table(PLAIN.add_cte(select(OTHER).cte("more")))
+
+
+def test_a_session_tells_what_it_holds() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Leaf(Base):
+        __tablename__ = "leaf"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    flushes: list[bool] = []
+    with Session(engine) as session:
+        event.listen(session, "before_flush", lambda *_: flushes.append(is_flushing(session)))
+        assert (is_empty(session), is_dirty(session), is_flushing(session)) == (True, False, False)
+        leaf = Leaf(id=1, name="a")
+        session.add(leaf)
+        assert (is_empty(session), is_dirty(session)) == (False, True)
+        session.flush()
+        assert (is_empty(session), is_dirty(session), flushes) == (False, False, [True])
+        leaf.name = "b"
+        assert is_dirty(session)
+        session.flush()
+        session.delete(leaf)
+        assert is_dirty(session)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("overflow", [0, 7, -1])
+def test_a_pool_tells_how_far_it_may_overflow(overflow: int) -> None:
+    assert max_overflow_of(QueuePool(lambda: None, max_overflow=overflow)) == overflow  # type: ignore[arg-type]
+
+
+async def test_an_adapted_connection_of_asyncpg_ends_pings_and_translates() -> None:
+    asyncpg = pytest.importorskip("asyncpg")
+    sent: list[str] = []
+
+    class Raw:
+        async def fetchrow(self, sql: str) -> None:
+            sent.append(sql)
+
+        async def rollback(self) -> None:
+            sent.append("rollback")
+
+        def is_closed(self) -> bool:
+            return False
+
+        def transaction(self, **options: object) -> "Raw":
+            return self
+
+        async def start(self) -> None:
+            sent.append("start")
+
+    dbapi = AsyncAdapt_asyncpg_dbapi(asyncpg)  # type: ignore[no-untyped-call]
+    connection = AsyncAdapt_asyncpg_connection(dbapi, Raw())  # type: ignore[no-untyped-call]
+    await ping_asyncpg(connection)
+    assert sent == ["start", ";", "rollback"]
+    sent.clear()
+    connection._transaction = object()  # type: ignore[assignment]
+
+    async def end() -> None:
+        sent.append("end")
+
+    await call_and_discard(connection, end)
+    assert (sent, connection._transaction) == (["end"], None)
+    with pytest.raises(dbapi.Error):
+        raise_adapted(connection, asyncpg.UniqueViolationError("twice"))
+    with pytest.raises(ValueError, match="as it is"):
+        raise_adapted(connection, ValueError("as it is"))

@@ -1,6 +1,8 @@
-"""Names of libraries that these do not document, one module for each library; no other module should need any.
+"""Names of libraries that these do not document, one module for each library; no other module needs any.
 
-    sqlalchemy.py      the parts of a SELECT
+    sqlalchemy.py   the parts of a SELECT, a session's state, asyncpg's adapter
+    tornado.py      routers, streams, templates, restarts       mako.py    lines of templates
+    aiomcache.py    keys                                        stdlib.py  argparse, threading
 
 `tests/upstream/` has a test for each name, which fails when a version of the library changes it.
 """

@@ -1,11 +1,24 @@
-"""The parts that a SELECT of SQLAlchemy consists of. Begin with `parts_of`."""
+"""The parts of a SELECT, the state of a session, and what adapts asyncpg, in SQLAlchemy. Begin with `parts_of`."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn
 
-from sqlalchemy import Select
+from sqlalchemy import QueuePool, Select
+from sqlalchemy.orm import Session
 
-__all__ = ["has_common_table", "options_of", "order_by_of", "parts_of"]
+__all__ = [
+    "call_and_discard",
+    "has_common_table",
+    "is_dirty",
+    "is_empty",
+    "is_flushing",
+    "max_overflow_of",
+    "options_of",
+    "order_by_of",
+    "parts_of",
+    "ping_asyncpg",
+    "raise_adapted",
+]
 
 
 def parts_of(statement: Select[Any]) -> frozenset[str]:
@@ -27,6 +40,42 @@ def options_of(statement: Select[Any]) -> Any:
 def has_common_table(clause: Any) -> bool:
     """Return whether a statement has common table expressions that it does not select from (`add_cte`)."""
     return bool(clause._independent_ctes)
+
+
+def is_flushing(session: Session) -> bool:
+    """Return whether *session* is in the middle of a flush."""
+    return session._flushing
+
+
+def is_dirty(session: Session) -> bool:
+    """Return whether *session* may have something to flush; costs less than `session.dirty`."""
+    return bool(session._new or session._deleted or session.identity_map._modified)
+
+
+def is_empty(session: Session) -> bool:
+    """Return whether no object is in *session*."""
+    return not session._new and not session.identity_map.keys()
+
+
+def max_overflow_of(pool: QueuePool) -> int:
+    """Return how many connections *pool* may have beyond its size; -1: any number."""
+    return pool._max_overflow
+
+
+async def call_and_discard(connection: Any, end: Callable[[], Awaitable[object]]) -> None:
+    """Await *end*, which ends the transaction of an adapted asyncpg *connection*, and forget the transaction."""
+    await connection._call_and_discard(end)
+
+
+async def ping_asyncpg(connection: Any) -> None:
+    """Ask the server of an adapted asyncpg *connection* whether it is there."""
+    await connection._async_ping()
+
+
+def raise_adapted(connection: Any, error: Exception) -> NoReturn:
+    """Raise *error* of asyncpg as the error of SQLAlchemy's driver that it stands for."""
+    connection._handle_exception(error)
+    raise error
 
 
 _PARTS = {

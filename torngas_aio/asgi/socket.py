@@ -15,8 +15,7 @@ import struct
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from tornado.util import _websocket_mask
-
+from torngas_aio._compat.tornado import websocket_mask
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.outbox import Message
 from torngas_aio.http.base import Successor
@@ -235,4 +234,4 @@ def _client_frame(opcode: int, payload: bytes) -> bytes:
     else:
         head = struct.pack(">BBQ", _FINAL | opcode, 0x80 | 127, size)
     mask = os.urandom(4)
-    return head + mask + _websocket_mask(mask, payload)
+    return head + mask + websocket_mask(mask, payload)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from torngas_aio._compat.stdlib import options_of
 from torngas_aio._project_errors import place_of, report
 from torngas_aio._suggest import did_you_mean, nearest
 from torngas_aio._version import __version__
@@ -87,13 +88,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _refuse(parser: argparse.ArgumentParser, namespace: argparse.Namespace, word: str) -> NoReturn:
     """End with status 2 for a word that the command does not take, naming the option that was perhaps meant."""
-    known: list[str] = []
-    for action in parser._actions:
-        known += action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            chosen = action.choices[getattr(namespace, action.dest)]
-            known += [name for inner in chosen._actions for name in inner.option_strings]
-    parser.error(f"{word!r} is not an option.{_meant(word.partition('=')[0], known)}")
+    near = _meant(word.partition("=")[0], options_of(parser, namespace))
+    parser.error(f"{word!r} is not an option.{near}")
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

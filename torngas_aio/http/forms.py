@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-# The standard library's makes an object for each escape: 70 times the size of a hostile form.
-from tornado.escape import _unquote_to_bytes as unquote_to_bytes
 from tornado.httputil import HTTPFile, HTTPHeaders, HTTPInputError
 
+from torngas_aio._compat.tornado import unquote_to_bytes
 from torngas_aio.http.errors import BodyError
 from torngas_aio.http.headers import HeaderView
 

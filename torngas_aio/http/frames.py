@@ -14,8 +14,7 @@ import io
 import struct
 from typing import Any
 
-from tornado.util import _websocket_mask as mask
-
+from torngas_aio._compat.tornado import websocket_mask as mask
 from torngas_aio.http.deflate import Deflate, ProtocolError
 
 __all__ = [

@@ -38,7 +38,7 @@ _is_quotable = re.compile(rf"[{_LEGAL}()/<=>?@\[\]{{}}]*").fullmatch
 _is_attribute = re.compile(r"[\x21-\x3a\x3c-\x7e]*").fullmatch
 _is_plain_header = re.compile(rb"[\x20-\x5b\x5d-\x7e]*").fullmatch  # no control character, no escape
 _escaped = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))").sub
-_RESERVED = frozenset(Morsel._reserved)  # type: ignore[attr-defined]  # names that the standard library refuses
+_is_reserved = Morsel().isReservedKey  # names that the standard library refuses
 
 _known_names: BoundedCache[str, bool] = BoundedCache(max_bytes=256 * 1024, max_key=64)
 
@@ -132,7 +132,7 @@ def _unquoted(value: str) -> str:
 
 def _is_usable(name: str) -> bool:
     """Whether the standard library takes *name* for a cookie; short ones that it takes are remembered."""
-    if not _is_name(name) or name.lower() in _RESERVED:
+    if not _is_name(name) or _is_reserved(name):
         return False
     _known_names.keep(name, True)
     return True

@@ -15,6 +15,7 @@ from typing import Any, Self
 from tornado.iostream import BaseIOStream, IOStream, StreamBufferFullError, UnsatisfiableReadError
 from tornado.netutil import ssl_options_to_context
 
+from torngas_aio._compat.tornado import BufferedStream
 from torngas_aio.http.base import Successor
 
 __all__ = ["SocketView", "StreamProtocol", "TransportStream"]
@@ -36,7 +37,7 @@ class SocketView:
         return getattr(self._socket, name)
 
 
-class TransportStream(IOStream):
+class TransportStream(BufferedStream, IOStream):
     """A connection that speaks another protocol than HTTP now."""
 
     def __init__(self, transport: Any) -> None:
@@ -55,7 +56,7 @@ class TransportStream(IOStream):
         if self.closed():
             return
         self._inbox += data
-        if self._read_future is not None:
+        if self.is_awaited:
             self._pull()
         if len(self._inbox) > _HIGH_WATER and not self._is_read_paused and not self._transport.is_closing():
             self._is_read_paused = True
@@ -63,7 +64,7 @@ class TransportStream(IOStream):
 
     def _pull(self) -> None:
         try:
-            self._handle_read()
+            self.read_now()
         except (OSError, StreamBufferFullError, UnsatisfiableReadError) as exc:
             self.close(exc_info=exc)
 
@@ -74,7 +75,7 @@ class TransportStream(IOStream):
             self._last_call = None
         if self.closed():
             return
-        if not self._user_read_buffer:
+        if not self.is_filling:
             self._empty_inbox()
         self.close(exc_info=exc if exc is not None else False)
 
@@ -135,7 +136,7 @@ class TransportStream(IOStream):
         Raises:
             ValueError: Something is still being read or written.
         """
-        if self._read_future or self._write_futures or self._closed or self._read_buffer or self._inbox:
+        if not self.is_quiet or self._inbox:
             raise ValueError("The stream is not idle; it cannot go on in TLS.")
         if isinstance(ssl_options, ssl.SSLContext):
             context = ssl_options
@@ -169,7 +170,7 @@ class TransportStream(IOStream):
     # Where BaseIOStream would go to the socket
 
     def _read_to_buffer(self) -> int | None:
-        if self._user_read_buffer:
+        if self.is_filling:
             return super()._read_to_buffer()
         size = len(self._inbox)
         if size:

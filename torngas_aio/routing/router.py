@@ -23,6 +23,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import AnyMatches, PathMatches, ReversibleRuleRouter, Rule
 from tornado.web import RequestHandler
 
+from torngas_aio._compat.tornado import BaseRouter
 from torngas_aio.exception import UrlError
 from torngas_aio.routing.matchers import ForeignLeaf, HandlerLeaf, MatcherStep, PathStep, Resolver, Step
 from torngas_aio.routing.route import NO_KWARGS, Resolved, Route, host_of, pattern_of, reverse_with_slash
@@ -36,7 +37,7 @@ _R = TypeVar("_R")
 _MOST_COMPARED = 256  # characters of a path; comparing costs their number for each character of each pattern
 
 
-class ApplicationRouter(web._ApplicationRouter):
+class ApplicationRouter(BaseRouter):
     """Rules to handlers, hosts, nested and foreign routers; costs about the same with 10 and 5,000 routes.
 
     `rules` may change at any time through list methods or assignment; a rule's own `matcher` and `target` may not
@@ -54,7 +55,7 @@ class ApplicationRouter(web._ApplicationRouter):
         self._steps: tuple[Step, ...] | None = None
         self._routes: dict[int, Route] = {}
         self._outer: list[ApplicationRouter] = []
-        self._twins: dict[int, tuple[web._ApplicationRouter, ApplicationRouter]] = {}
+        self._twins: dict[int, tuple[BaseRouter, ApplicationRouter]] = {}
         self._rules = _Rules()
         self._rules.watch(self)
         super().__init__(application, rules)
@@ -184,14 +185,14 @@ class ApplicationRouter(web._ApplicationRouter):
 
     def _nested(self, target: Any) -> "ApplicationRouter | None":
         """*target* as a router of this kind whose rules may be looked into; None for every other target."""
-        if type(target) is web._ApplicationRouter and target.application is self.application:
+        if type(target) is BaseRouter and target.application is self.application:
             return self._twin_of(target)
         is_ours = isinstance(target, ApplicationRouter) and target.application is self.application
         if not is_ours or type(target).find_handler is not ApplicationRouter.find_handler:
             return None
         return cast("ApplicationRouter", target) if type(target).resolve is ApplicationRouter.resolve else None
 
-    def _twin_of(self, router: web._ApplicationRouter) -> "ApplicationRouter":
+    def _twin_of(self, router: BaseRouter) -> "ApplicationRouter":
         """A router over the very rules of *router*, which `tornado.web.Application.add_handlers` makes."""
         known, twin = self._twins.get(id(router), (None, None))
         if known is not router or twin is None:

@@ -10,12 +10,12 @@ asked when the page is ordered, `add_callers` when it fails. Begin with `place_o
 
 import linecache
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from torngas_aio._compat import mako
 from torngas_aio.template._tornado_code import template_line
 
 __all__ = ["Callers", "TemplatePlace", "add_callers", "callers", "place_of_frame"]
@@ -86,10 +86,5 @@ def _tornado_place(names: dict[str, Any], line: int) -> TemplatePlace | None:
 
 
 def _mako_place(names: dict[str, Any], line: int) -> TemplatePlace | None:
-    mako: Any = sys.modules.get("mako.template")
-    if mako is None:
-        return None
-    info = mako._get_module_info(names["__name__"])
-    lines = mako.ModuleInfo.get_module_source_metadata(info.code, full_line_map=True)["full_line_map"]
-    at = lines[min(line, len(lines)) - 1] if lines else 1
-    return TemplatePlace("Mako", Path(names["_template_filename"]), at)
+    at = mako.template_line(names["__name__"], line)
+    return None if at is None else TemplatePlace("Mako", Path(names["_template_filename"]), at)

@@ -10,7 +10,6 @@ Begin with `TornadoTemplateLoader`.
 import ast
 import datetime as dt
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, cast
@@ -19,6 +18,7 @@ from markupsafe import escape as markup_escape
 from tornado import escape, template
 from tornado.util import ObjectDict
 
+from torngas_aio._compat.tornado import block_source
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template._tornado_code import as_parts, in_short, template_line, with_await
@@ -81,18 +81,10 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         return self.code
 
     def _compile_block(self, name: str) -> tuple[CodeType, str]:
-        blocks: dict[str, template._NamedBlock] = {}
-        ancestors = self._get_ancestors(self._loader)[::-1]
-        for ancestor in ancestors:
-            ancestor.find_named_blocks(self._loader, blocks)
-        if name not in blocks:
-            known = ", ".join(sorted(blocks)) or "none"
-            raise ArgumentError(f"Template {self.name!r} has no block {name!r}; it has: {known}.")
-        buffer = StringIO()
-        root = ancestors[0].template
-        writer = template._CodeWriter(buffer, blocks, self._loader, root)
-        template._File(root, template._ChunkList([blocks[name]])).generate(writer)
-        code = with_await(buffer.getvalue())
+        source, known = block_source(self, self._loader, name)
+        if name not in known:
+            raise ArgumentError(f"Template {self.name!r} has no block {name!r}; it has: {', '.join(known) or 'none'}.")
+        code = with_await(source)
         return self._compile(code), code
 
     def _compile(self, code: str) -> CodeType:

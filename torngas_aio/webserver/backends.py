@@ -28,6 +28,7 @@ from tornado.httputil import (
 from tornado.ioloop import IOLoop
 
 from torngas_aio._cleanup import CLOSE_SECONDS
+from torngas_aio._compat.tornado import connection_callback, scheme_of
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
 from torngas_aio.http.base import DirectApplication
@@ -161,7 +162,7 @@ class TornadoServer(TornadoHTTPServer):
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]  # Tornado's
         for each in sockets:
-            acceptor = Acceptor(loop, each, self._handle_connection)
+            acceptor = Acceptor(loop, each, connection_callback(self))
             self._acceptors.append(acceptor)
             acceptor.start()
 
@@ -210,7 +211,7 @@ class TornadoServer(TornadoHTTPServer):
         if self._proxies is None:
             context.remote_ip = context.remote_ip.partition("%")[0]  # an address has no zone
             return
-        peer = Peer.of_socket(context.address, context.address_family, context._orig_protocol)
+        peer = Peer.of_socket(context.address, context.address_family, scheme_of(context))
         said = (
             (name.lower().encode(), value.encode("latin-1", "replace"))
             for name in FORWARDED_HEADERS

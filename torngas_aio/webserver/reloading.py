@@ -19,6 +19,7 @@ from pathlib import Path
 from tornado import autoreload
 from tornado.ioloop import PeriodicCallback
 
+from torngas_aio._compat.tornado import restart
 from torngas_aio._project_errors import shortened
 from torngas_aio.application import Application
 from torngas_aio.http.worker_slot import Program
@@ -71,7 +72,7 @@ class _Watcher:
             logger.error("%s; still serving the code of %s", fault, self._since)
         else:
             logger.info("%s modified; starting again.", ", ".join(sorted(map(_shown, self._changed))))
-            autoreload._reload()  # runs Tornado's reload hooks, and does not return
+            restart()  # runs Tornado's reload hooks, and does not return
 
     def _find_changes(self) -> bool:
         """Whether a file has another time than at the last look; new files are only remembered."""

@@ -24,6 +24,7 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely
+from torngas_aio._compat.stdlib import call_before_threads_are_joined
 
 __all__ = ["LoopRunner", "Watchdog", "new_event_loop"]
 
@@ -102,8 +103,7 @@ def end_threads(threads: Iterable[threading.Thread], seconds: float) -> None:
                 logger.error("The thread %s hangs in %s; the process ends without it.", thread.name, _place_of(thread))
                 hanging.append(thread)
     if hanging:
-        # Called at the interpreter's end, before it joins every thread, as `concurrent.futures` does it.
-        threading._register_atexit(_end_process_without, hanging)  # type: ignore[attr-defined]
+        call_before_threads_are_joined(_end_process_without, hanging)
 
 
 def _end_process_without(threads: list[threading.Thread]) -> None:

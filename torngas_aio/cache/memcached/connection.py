@@ -17,6 +17,7 @@ from typing import Any, Self, cast
 from aiomcache import ClientException, FlagClient
 from aiomcache.pool import Connection, MemcachePool
 
+from torngas_aio._compat.aiomcache import validate_key
 from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["MemcachedLink", "MetaValue", "ServerAnswer"]
@@ -136,7 +137,7 @@ class MemcachedLink(FlagClient[bytes]):
         if not keys:
             return {}, {}
         for key in keys:
-            self._validate_key(key)
+            validate_key(self, key)
         conn.writer.write(b"%b %b\r\n" % (b"gets" if with_cas else b"get", b" ".join(keys)))
         found: dict[bytes, bytes] = {}
         tokens: dict[bytes, int | None] = {}

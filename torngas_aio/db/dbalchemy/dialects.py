@@ -37,6 +37,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import (
 )
 from sqlalchemy.util.concurrency import await_
 
+from torngas_aio._compat.sqlalchemy import call_and_discard, ping_asyncpg, raise_adapted
 from torngas_aio.db._deadlines import deadline_of
 from torngas_aio.db._outage import Outage
 from torngas_aio.db._read_only import MYSQL_QUESTION, mysql_takes_writes, postgres_takes_writes
@@ -435,9 +436,9 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
 
     def _settle(self, end: Any) -> None:
         try:
-            await_(self.bounded(self._call_and_discard(end)))
+            await_(self.bounded(call_and_discard(self, end)))
         except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
-            self._handle_exception(error)
+            raise_adapted(self, error)
 
     def is_lost(self) -> bool:
         return bool(self._connection.is_closed())
@@ -455,9 +456,9 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
     def ping(self) -> None:
         """Ask the server whether it is there; it has `PING_SECONDS` to answer."""
         try:
-            await_(self.bounded(self._async_ping(), seconds=PING_SECONDS))  # type: ignore[no-untyped-call]  # as above
+            await_(self.bounded(ping_asyncpg(self), seconds=PING_SECONDS))
         except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
-            self._handle_exception(error)
+            raise_adapted(self, error)
 
     def _terminate_force_close(self) -> None:
         self._connection.terminate()

@@ -20,6 +20,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, StaticPool
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
 
+from torngas_aio._compat.sqlalchemy import max_overflow_of
 from torngas_aio.db._diagnosis import advice_on, said_by
 from torngas_aio.db._outage import Outage
 from torngas_aio.db._transports import has_unread
@@ -215,7 +216,8 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         super()._do_return_conn(record)
 
     def _exhausted(self, waited: float) -> PoolExhausted:
-        limit = "no limit" if self._max_overflow == -1 else str(self.size() + self._max_overflow)
+        overflow = max_overflow_of(self)
+        limit = "no limit" if overflow == -1 else str(self.size() + overflow)
         logger.error(
             "Pool exhausted: %s; size %s, in use %d, in line %d, waited %.2f s",
             self.label, limit, self.checkedout(), self.waiting, waited,

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.util.concurrency import in_greenlet
 
+from torngas_aio._compat.sqlalchemy import is_dirty, is_empty, is_flushing
 from torngas_aio.db.dbalchemy.after_commit import AfterCommit
 from torngas_aio.db.dbalchemy.classification import Effect, effect_of
 from torngas_aio.db.dbalchemy.dialects import Guard, commit_noted
@@ -88,7 +89,7 @@ class RoutedSession(Session):
         """Return the engine for one statement; called by SQLAlchemy, after it has flushed."""
         if bind is not None:
             return bind
-        if self._flushing or clause is None:  # `connection()`: what is done with it cannot be seen
+        if is_flushing(self) or clause is None:  # `connection()`: what is done with it cannot be seen
             self._note_change()
             return self._master(is_change=True)
         role = kw.get("role") or clause.get_execution_options().get("role")
@@ -156,7 +157,7 @@ class RoutedSession(Session):
     def commit(self) -> None:
         is_first = self._enter()
         try:
-            if self._notes_commits and (self.has_uncommitted or self._is_dirty()):
+            if self._notes_commits and (self.has_uncommitted or is_dirty(self)):
                 self._commit_and_note()
             else:
                 super().commit()
@@ -268,7 +269,7 @@ class RoutedSession(Session):
                 kw["bind_arguments"] = {**(kw.get("bind_arguments") or {}), "role": options["role"]}
             if self._may_be_stale and self._reads_go_to_the_master():
                 kw["execution_options"] = {"populate_existing": True, **(options or {})}
-            is_fresh = self._transaction is None and not self._new and not self.identity_map.keys()
+            is_fresh = self._transaction is None and is_empty(self)
             try:
                 return method(statement, params, **kw)
             except DatabaseUnavailable:
@@ -283,11 +284,7 @@ class RoutedSession(Session):
 
         What is still to be flushed is flushed first, unless autoflush is off.
         """
-        return self.autoflush if self._is_dirty() else self.is_pinned
-
-    def _is_dirty(self) -> bool:
-        """Whether there is something to flush."""
-        return bool(self._new or self._deleted or self.identity_map._modified)
+        return self.autoflush if is_dirty(self) else self.is_pinned
 
     def _may_be_tried_again(self, statement: Any, is_fresh: bool) -> bool:
         """Whether what has failed was a read that nothing stands on: of a slave, or the first of the master's."""

@@ -1,0 +1,142 @@
+"""Tornado still has what `_compat.tornado` takes from it, and it does the same."""
+
+import asyncio
+import socket
+from types import SimpleNamespace
+
+import pytest
+from tornado import autoreload, template, web
+from tornado.iostream import IOStream
+from tornado.tcpserver import TCPServer
+
+from torngas_aio._compat.tornado import (
+    BaseRouter,
+    BufferedStream,
+    answer_exception,
+    block_source,
+    connection_callback,
+    restart,
+    scheme_of,
+    unquote_to_bytes,
+    websocket_mask,
+)
+
+
+def test_an_application_makes_routers_of_this_class() -> None:
+    application = web.Application([("/", web.RequestHandler)])
+    assert type(application.wildcard_router) is BaseRouter
+
+
+def test_a_handler_answers_an_exception_by_itself() -> None:
+    told: list[BaseException] = []
+
+    class Handler:
+        _handle_request_exception = web.RequestHandler._handle_request_exception
+
+        def log_exception(self, kind: type, error: BaseException, traceback: object) -> None:
+            told.append(error)
+
+        _finished = True
+
+    error = ValueError()
+    try:
+        raise error
+    except ValueError as exc:
+        answer_exception(Handler(), exc)  # type: ignore[arg-type]
+    assert told == [error]
+
+
+def test_a_restart_runs_the_reload_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(autoreload, "_reload_hooks", [lambda: ran.append("hook")])
+    monkeypatch.setattr(autoreload.os, "execv", lambda *words: ran.append("execv"))  # type: ignore[attr-defined]
+    monkeypatch.setattr(autoreload.os, "execve", lambda *words: ran.append("execv"))  # type: ignore[attr-defined]
+    monkeypatch.setattr(autoreload, "_reload_attempted", False)
+    restart()
+    assert ran == ["hook", "execv"]
+
+
+async def test_an_accepted_socket_becomes_a_stream() -> None:
+    taken: list[object] = []
+
+    class Server(TCPServer):
+        async def handle_stream(self, stream: IOStream, address: object) -> None:
+            taken.append(address)
+            stream.close()
+
+    one, other = socket.socketpair()
+    with other:
+        connection_callback(Server())(one, "address")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert taken == ["address"]
+
+
+def test_a_context_remembers_the_scheme_of_its_connection() -> None:
+    from tornado.httpserver import _HTTPRequestContext
+
+    one, other = socket.socketpair()
+    with one, other:
+        stream = SimpleNamespace(socket=one)
+        context = _HTTPRequestContext(stream, ("127.0.0.1", 1), None)  # type: ignore[arg-type]
+        context.protocol = "https"
+        assert scheme_of(context) == "http"
+
+
+def test_one_block_of_a_page_is_generated() -> None:
+    loader = template.DictLoader(
+        {
+            "base.html": "<{% block one %}base{% end %}>{% block two %}{% end %}",
+            "page.html": "{% extends base.html %}{% block one %}page{% end %}",
+        }
+    )
+    page = loader.load("page.html")
+    source, names = block_source(page, loader, "one")
+    assert names == ["one", "two"]
+    assert "page" in source
+    assert "base" not in source.replace("base.html", "")
+    assert block_source(page, loader, "none") == ("", ["one", "two"])
+
+
+@pytest.mark.parametrize(("text", "data"), [(b"a%20b%", b"a b%"), (b"%41%zz", b"A%zz"), (b"%C3%a9", "é".encode())])
+def test_escapes_are_unquoted_to_bytes(text: bytes, data: bytes) -> None:
+    assert unquote_to_bytes(text) == data
+
+
+def test_a_payload_is_masked() -> None:
+    assert websocket_mask(b"\x01\x02\x03\x04", b"\x00\x00\x00\x00\xff") == b"\x01\x02\x03\x04\xfe"
+
+
+async def test_a_stream_tells_what_it_waits_for() -> None:
+    class Stream(BufferedStream):
+        def fileno(self) -> int:
+            return -1
+
+        def close_fd(self) -> None:
+            pass
+
+        def _add_io_state(self, state: int) -> None:
+            pass
+
+        def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+            data, self.inbox = self.inbox, b""
+            buf[: len(data)] = data
+            return len(data) or None
+
+        inbox = b""
+
+    stream = Stream()
+    assert (stream.is_quiet, stream.is_awaited, stream.is_filling) == (True, False, False)
+    reading = stream.read_bytes(2)
+    assert (stream.is_quiet, stream.is_awaited, stream.is_filling) == (False, True, False)
+    stream.inbox = b"ab"
+    stream.read_now()
+    assert await reading == b"ab"
+    filling = stream.read_into(bytearray(2))
+    assert stream.is_filling
+    stream.inbox = b"cd"
+    stream.read_now()
+    assert await filling == 2
+    assert stream.is_quiet
+    stream.close()
+    assert not stream.is_quiet

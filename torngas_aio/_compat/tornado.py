@@ -1,0 +1,84 @@
+"""What Tornado keeps under private names and torngas_aio cannot do without; the stream's are methods of a subclass."""
+
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+from tornado import autoreload, template, web
+from tornado.escape import _unquote_to_bytes as unquote_to_bytes  # the standard library's takes 70 times the memory
+from tornado.iostream import BaseIOStream
+from tornado.tcpserver import TCPServer
+from tornado.util import _websocket_mask as websocket_mask
+
+__all__ = [
+    "BaseRouter",
+    "BufferedStream",
+    "answer_exception",
+    "block_source",
+    "connection_callback",
+    "restart",
+    "scheme_of",
+    "unquote_to_bytes",
+    "websocket_mask",
+]
+
+BaseRouter = web._ApplicationRouter
+"""What `tornado.web.Application` makes its routers of."""
+
+
+def answer_exception(handler: web.RequestHandler, error: BaseException) -> None:
+    """Have *handler* answer *error* as Tornado does for its own handlers."""
+    handler._handle_request_exception(error)
+
+
+def restart() -> None:
+    """Run the reload hooks of `tornado.autoreload` and start the program again; does not return."""
+    autoreload._reload()
+
+
+def connection_callback(server: TCPServer) -> Callable[..., None]:
+    """Return what *server* calls with an accepted socket and its address."""
+    return server._handle_connection
+
+
+def scheme_of(context: Any) -> str:
+    """Return the scheme of a connection's *context*, whatever its headers have made of it."""
+    scheme: str = context._orig_protocol
+    return scheme
+
+
+def block_source(page: template.Template, loader: template.BaseLoader, name: str) -> tuple[str, list[str]]:
+    """Return the Python of the block *name* of *page*, "" where there is none, and the names of all blocks."""
+    blocks: dict[str, template._NamedBlock] = {}
+    ancestors = page._get_ancestors(loader)[::-1]
+    for ancestor in ancestors:
+        ancestor.find_named_blocks(loader, blocks)
+    buffer = StringIO()
+    if name in blocks:
+        root = ancestors[0].template
+        writer = template._CodeWriter(buffer, blocks, loader, root)
+        template._File(root, template._ChunkList([blocks[name]])).generate(writer)
+    return buffer.getvalue(), sorted(blocks)
+
+
+class BufferedStream(BaseIOStream):
+    """A stream whose bytes come from elsewhere than a socket."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a read waits for bytes."""
+        return self._read_future is not None
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether a `read_into` waits, whose buffer belongs to the caller."""
+        return self._user_read_buffer
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is read, written or left in the buffer, and the stream is open."""
+        return not (self._read_future or self._write_futures or self._closed or self._read_buffer)
+
+    def read_now(self) -> None:
+        """Have the waiting read look for bytes."""
+        self._handle_read()
