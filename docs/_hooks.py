@@ -40,7 +40,7 @@ BACKENDS = {
         "cache.redis.client.RedisClient",
     ),
     "CHANNELS": ("channels.base.BaseChannels", "channels.redis.RedisChannels"),
-    "JOBS": ("jobs.base.BaseJobs", "jobs.memory.MemoryJobs"),
+    "JOBS": ("jobs.base.BaseJobs", "jobs.memory.MemoryJobs", "jobs.redis.RedisJobs"),
 }
 """Settings with OPTIONS, and the classes whose docstrings name them."""
 

@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from typing import Any
 
 import pytest
 
-from tests.services.fixtures import redis_cluster, redis_sentinels, redis_server
+from tests.services.fixtures import lone_redis, redis_cluster, redis_sentinels, redis_server
 from torngas_aio._cleanup import close_all, tasks_to_drain
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.declaring import declared
 from torngas_aio.jobs.registry import jobs
+from torngas_aio.jobs.worker import queues_of, run_worker
 from torngas_aio.settings_manager import settings
 
-__all__ = ["redis_cluster", "redis_sentinels", "redis_server"]
+__all__ = ["lone_redis", "redis_cluster", "redis_sentinels", "redis_server"]
 
 Working = Callable[..., contextlib.AbstractAsyncContextManager[Any]]
 
@@ -28,7 +30,12 @@ def only_own_jobs() -> Iterator[None]:
     declared.update(before)
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(autouse=True)
+def short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torngas_aio.jobs.redis.BLOCK_SECONDS", 0.1)
+
+
+@pytest.fixture(params=["memory", "redis", "sentinel", "cluster"])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[BaseJobs]:
     """The backend of JOBS["default"]."""
     with settings.override(JOBS={"default": entry_of(request)}):
@@ -36,8 +43,20 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[BaseJobs]:
         await close_all()
 
 
-def entry_of(request: pytest.FixtureRequest, **options: Any) -> dict[str, Any]:
-    return {"BACKEND": "torngas_aio.jobs.memory.MemoryJobs", "OPTIONS": options}
+@pytest.fixture
+async def memory() -> AsyncIterator[BaseJobs]:
+    """The default backend, for what is the same on all of them."""
+    yield jobs["default"]
+    await close_all()
+
+
+def entry_of(request: pytest.FixtureRequest) -> dict[str, Any]:
+    fixture = {"redis": "redis_server", "cluster": "redis_cluster", "sentinel": "redis_sentinels"}.get(request.param)
+    if fixture is None:
+        return {"BACKEND": "torngas_aio.jobs.memory.MemoryJobs"}
+    options = {"KEY_PREFIX": f"jobs-{uuid.uuid4().hex}", "DEADLINE": 10}
+    url = request.getfixturevalue(fixture).url
+    return {"BACKEND": "torngas_aio.jobs.redis.RedisJobs", "LOCATION": url, "OPTIONS": options}
 
 
 @pytest.fixture
@@ -46,8 +65,24 @@ def working(backend: BaseJobs) -> Working:
 
     @contextlib.asynccontextmanager
     async def work() -> AsyncIterator[None]:
-        yield
-        while tasks := tasks_to_drain():
-            await asyncio.wait(tasks, timeout=20)
+        if backend.runs_here:
+            yield
+            while tasks := tasks_to_drain():
+                await asyncio.wait(tasks, timeout=20)
+            return
+        async with worker_of(backend, {"default", *queues_of("default")}):
+            yield
 
     return work
+
+
+@contextlib.asynccontextmanager
+async def worker_of(backend: BaseJobs, queues: Collection[str], **options: Any) -> AsyncIterator[asyncio.Event]:
+    """Run a worker for a block; it gives what stops it."""
+    stopping = asyncio.Event()
+    worker = asyncio.create_task(run_worker(backend, sorted(queues), stopping, **options))
+    try:
+        yield stopping
+    finally:
+        stopping.set()
+        await asyncio.wait_for(worker, 30)

@@ -15,10 +15,10 @@ from torngas_aio.webserver.validation import service_findings
 MEMORY = "torngas_aio.jobs.memory.MemoryJobs"
 
 
-async def test_an_alias_has_one_backend_as_long_as_its_entry_is_the_same(backend: BaseJobs) -> None:
-    assert jobs["default"] is backend
+async def test_an_alias_has_one_backend_as_long_as_its_entry_is_the_same(memory: BaseJobs) -> None:
+    assert jobs["default"] is memory
     with settings.override(JOBS={"default": {"BACKEND": MEMORY, "OPTIONS": {"CONCURRENCY": 3}}}):
-        assert jobs["default"] is not backend
+        assert jobs["default"] is not memory
     with pytest.raises(UnknownAlias, match="'mail'"):
         jobs["mail"]
 

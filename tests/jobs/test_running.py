@@ -23,7 +23,7 @@ class Row(Model):
 
 
 @pytest.fixture
-async def database(tmp_path: Path, backend: BaseJobs) -> AsyncIterator[None]:
+async def database(tmp_path: Path, memory: BaseJobs) -> AsyncIterator[None]:
     connection = {"ROLE": "master", "DRIVER": "sqlite+aiosqlite", "DATABASE": str(tmp_path / "jobs.db")}
     with settings.override(DATABASE_CONNECTION={"default": {"connections": [connection]}}):
         await Connector.get_conn().create_db()
@@ -85,7 +85,7 @@ async def test_a_job_has_a_session_of_its_own_within_a_block_that_has_one() -> N
         assert await (await look.enqueue()).result() != id(session)
 
 
-async def test_the_id_of_the_request_is_carried_over(backend: BaseJobs) -> None:
+async def test_the_id_of_the_request_is_carried_over(memory: BaseJobs) -> None:
     seen: asyncio.Queue[object] = asyncio.Queue()
 
     @job
@@ -103,7 +103,7 @@ async def test_the_id_of_the_request_is_carried_over(backend: BaseJobs) -> None:
     assert await asyncio.wait_for(seen.get(), 10) == (None, False)
 
 
-async def test_a_stop_waits_for_jobs_of_this_process(backend: BaseJobs) -> None:
+async def test_a_stop_waits_for_jobs_of_this_process(memory: BaseJobs) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
     ended: list[int] = []
 
@@ -124,7 +124,7 @@ async def test_a_stop_waits_for_jobs_of_this_process(backend: BaseJobs) -> None:
 
 
 async def test_what_outlasts_a_stop_is_dropped_and_named(
-    backend: BaseJobs, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    memory: BaseJobs, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torngas_aio.jobs.memory.CLOSE_SECONDS", 0.05)
     begun = asyncio.Event()
@@ -136,8 +136,8 @@ async def test_what_outlasts_a_stop_is_dropped_and_named(
 
     await hang.enqueue()
     await begun.wait()
-    await backend.aclose()
+    await memory.aclose()
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
         "A job of default was dropped at the stop."
     ]
-    assert await backend.dead() == []
+    assert await memory.dead() == []

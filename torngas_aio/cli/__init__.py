@@ -7,6 +7,7 @@
     routes.py       routes     pipeline.py  pipeline
     openapi.py      openapi    ps.py        ps              database.py   db, syncdb
     shell.py        shell      run.py       run             port/         port, migrate
+    worker.py       worker     jobs.py      jobs
 
 Other packages add commands under the entry point group `torngas_aio.commands`; see `registry.Command`.
 Begin with `main`.

@@ -4,18 +4,21 @@ Begin with `load_project`.
 """
 
 import argparse
+import importlib.util
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from torngas_aio._importing import import_module
 from torngas_aio.application import Application
+from torngas_aio.exception import ConfigError
 from torngas_aio.scripts import choose_settings
-from torngas_aio.settings_manager import ENVIRONMENT_NAME
+from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.webserver import Server
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
-__all__ = ["add_settings_option", "choose_settings", "load_project", "load_server", "run_async"]
+__all__ = ["add_settings_option", "choose_settings", "load_jobs", "load_project", "load_server", "run_async"]
 
 _T = TypeVar("_T")
 
@@ -35,6 +38,21 @@ def load_project(module: str | None = None) -> Application:
     """
     application = load_server(module).application
     assert application is not None
+    return application
+
+
+def load_jobs(module: str | None = None) -> Application:
+    """Return the project's application, once the jobs of its apps are declared: their modules `jobs` are imported.
+
+    Raises:
+        ConfigError: As `load_project`; or the extra `jobs` is not installed.
+    """
+    if importlib.util.find_spec("taskiq") is None:
+        raise ConfigError("Jobs need an extra: pip install 'torngas-aio[jobs]'.", code="TGA803")
+    application = load_project(module)
+    for app in settings.INSTALLED_APPS:
+        if importlib.util.find_spec(f"{app}.jobs") is not None:
+            import_module(f"{app}.jobs")
     return application
 
 

@@ -28,6 +28,8 @@ BUILT_IN = {
     "openapi": "torngas_aio.cli.openapi.OpenAPI",
     "check": "torngas_aio.cli.check.Check",
     "ps": "torngas_aio.cli.ps.Ps",
+    "worker": "torngas_aio.cli.worker.Worker",
+    "jobs": "torngas_aio.cli.jobs.ShowJobs",
     "shell": "torngas_aio.cli.shell.Shell",
     "run": "torngas_aio.cli.run.Run",
     "syncdb": "torngas_aio.cli.database.SyncDb",

@@ -145,8 +145,8 @@ class BaseJobs(AsyncBroker):
         """Return the result of a job, waiting for up to *seconds*; None where there is none by then."""
 
     @abstractmethod
-    async def sizes(self) -> dict[str, tuple[int, int]]:
-        """Return for each queue how many jobs wait, and how many run."""
+    async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
+        """Return for each queue how many jobs wait, and how many run; for those of *queues* in any case."""
 
     def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
         raise ArgumentError(f"JOBS[{self.alias!r}] runs its jobs where they are enqueued: it needs no worker.")

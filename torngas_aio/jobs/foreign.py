@@ -60,7 +60,7 @@ class ForeignJobs(BaseJobs):
     async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
         self._refuse("results")
 
-    async def sizes(self) -> dict[str, tuple[int, int]]:
+    async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
         return {}
 
     async def open_worker(self, queues: Collection[str], concurrency: int) -> None:

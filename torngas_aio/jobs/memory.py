@@ -102,8 +102,8 @@ class MemoryJobs(BaseJobs):
             return None
         return self._results[job_id]
 
-    async def sizes(self) -> dict[str, tuple[int, int]]:
-        names = sorted((+self._waiting + self._running).keys())
+    async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
+        names = sorted({*queues, *(+self._waiting + self._running)})
         return {name: (self._waiting[name], self._running[name]) for name in names}
 
     async def aclose(self) -> None:

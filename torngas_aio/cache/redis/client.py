@@ -88,6 +88,27 @@ class RedisClient:
             if isinstance(reply, Exception):
                 self._raise(reply)
 
+    async def ask(self, key: str, *words: str | bytes | int | float) -> Any:
+        """Return the reply to one command about *key*, over the connection that all callers share.
+
+        Raises:
+            CacheUnavailable: There was none within the deadline, or it is an error.
+        """
+        (reply,) = await self.ask_all(key, words)
+        return reply
+
+    async def ask_all(self, key: str, *commands: tuple[str | bytes | int | float, ...]) -> list[Any]:
+        """Return the replies to *commands* about *key*, sent together and in order; raises as `ask`."""
+        route, packed = self._connected(), [pack(words) for words in commands]
+        if isinstance(route, RedisLink):
+            replies = await route.execute_all(packed)
+        else:
+            replies = await route.on_each([(key, each) for each in packed])
+        for reply in replies:
+            if isinstance(reply, Exception):
+                self._raise(reply, key)
+        return replies
+
     async def close(self) -> None:
         """Close every connection; the next use opens them again. Harmless when called twice."""
         if self._loop is not asyncio.get_running_loop():

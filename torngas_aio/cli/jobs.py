@@ -1,0 +1,99 @@
+"""`torngas-aio jobs`: which jobs there are, what waits, what has failed; and what has failed put on its queue again.
+
+Begin with `ShowJobs`.
+"""
+
+import argparse
+import json
+import time
+from typing import TYPE_CHECKING
+
+from torngas_aio.cli.output import table
+from torngas_aio.cli.project import add_settings_option, load_jobs, run_async
+from torngas_aio.exception import ArgumentError
+
+if TYPE_CHECKING:
+    from torngas_aio.jobs.base import DeadJob
+
+__all__ = ["ShowJobs"]
+
+MOMENT = "%Y-%m-%d %H:%M:%S"
+SHOWN = 20
+
+
+class ShowJobs:
+    """Show the declared jobs, the queues with their lengths, and the dead letters; or retry dead letters.
+
+    A dead letter is a job that has failed as often as it may. `jobs retry ID ...` or `jobs retry --all` puts such jobs
+    on their queues again.
+    """
+
+    help = "show jobs, queues and dead letters; retry dead letters"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "verb", nargs="?", choices=["list", "retry"], default="list", help="list (default), or retry"
+        )
+        parser.add_argument("ids", nargs="*", help="with retry: the dead letters")
+        parser.add_argument("--all", action="store_true", help="with retry: every dead letter; with list: show all")
+        parser.add_argument("--alias", default="default", help="an entry of JOBS (default: default)")
+        add_settings_option(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Print or retry; the status is 1 where no dead letter was retried."""
+        if arguments.verb == "retry" and bool(arguments.ids) == arguments.all:
+            raise ArgumentError("jobs retry: name dead letters by the ids that `torngas-aio jobs` shows, or say --all.")
+        if arguments.verb == "list" and arguments.ids:
+            raise ArgumentError(f"jobs list takes no {arguments.ids[0]!r}.")
+        application = load_jobs(arguments.settings)
+        return run_async(application, lambda: _retry(arguments) if arguments.verb == "retry" else _list(arguments))
+
+
+async def _list(arguments: argparse.Namespace) -> int:
+    from torngas_aio.jobs.registry import jobs
+    from torngas_aio.jobs.worker import queues_of
+
+    backend = jobs[arguments.alias]
+    print(_jobs_table(arguments.alias))
+    if backend.runs_here:
+        print("\nThey run in the process that enqueues them.")
+        return 0
+    sizes = await backend.sizes(queues_of(arguments.alias))
+    rows = [(name, str(waiting), str(running)) for name, (waiting, running) in sizes.items()]
+    print("\n" + table(("queue", "waiting", "running"), rows))
+    dead = await backend.dead()
+    shown = dead if arguments.all else dead[-SHOWN:]
+    header = ("dead letter", "job", "queue", "failed at", "error")
+    print("\n" + (table(header, [_told(each) for each in shown]) if shown else "No dead letters."))
+    if len(dead) > len(shown):
+        print(f"The last {len(shown)} of {len(dead)}; --all shows them all.")
+    return 0
+
+
+def _jobs_table(alias: str) -> str:
+    from torngas_aio.jobs.declaring import declared
+
+    rows = [
+        (name, job.queue, str(job.retries), "" if job.timeout is None else f"{job.timeout:g} s")
+        for name, job in sorted(declared.items())
+        if job.alias == alias
+    ]
+    return table(("job", "queue", "retries", "timeout"), rows) if rows else "No job is declared."
+
+
+async def _retry(arguments: argparse.Namespace) -> int:
+    from torngas_aio.jobs.registry import jobs
+
+    backend = jobs[arguments.alias]
+    ids = [each.id for each in await backend.dead(10_000)] if arguments.all else arguments.ids
+    count = await backend.revive(ids)
+    print(f"{count} of {len(ids)} put on their queues.")
+    return 0 if count or not ids else 1
+
+
+def _told(dead: "DeadJob") -> tuple[str, ...]:
+    try:
+        name = str(json.loads(dead.data)["task_name"])
+    except (ValueError, KeyError, TypeError):
+        name = "?"
+    return dead.id, name, dead.queue, time.strftime(MOMENT, time.localtime(dead.failed_at)), dead.error[:100]

@@ -1,0 +1,86 @@
+"""`torngas-aio worker`: run the jobs that wait in a store.
+
+    SIGTERM, SIGINT   take no more, finish what runs within the graceful time, give the rest back
+    a second one      give back at once
+
+Begin with `Worker`.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+
+from torngas_aio.application import Application
+from torngas_aio.cli.project import add_settings_option, load_jobs, run_async
+from torngas_aio.exception import ArgumentError
+from torngas_aio.logger import init_logging
+from torngas_aio.settings_manager import settings
+from torngas_aio.webserver.serving import GRACEFUL_SECONDS
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("torngas_aio.jobs")
+
+
+class Worker:
+    """Run the jobs that wait in a store, with the project's settings, logs, caches and databases.
+
+    The jobs are those of the modules `jobs`, `models` and `urls` of INSTALLED_APPS, and of what they import. A stop
+    (SIGTERM, Ctrl-C) takes no more, lets those that run end within the graceful time, and gives the rest back.
+    """
+
+    help = "run the jobs that wait in a store"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--queues", metavar="A,B", help="take from these queues only (default: those of all jobs)")
+        parser.add_argument("--concurrency", type=int, default=100, help="jobs at a time (default: 100)")
+        parser.add_argument("--alias", default="default", help="an entry of JOBS (default: default)")
+        parser.add_argument(
+            "--graceful_timeout", type=float, default=GRACEFUL_SECONDS, help="seconds for jobs that run at a stop"
+        )
+        add_settings_option(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Work until a signal."""
+        if arguments.concurrency < 1:
+            raise ArgumentError(f"worker --concurrency={arguments.concurrency}: write a number above 0.")
+        application = load_jobs(arguments.settings)
+        init_logging(None, settings)
+        run_async(application, lambda: _work(application, arguments))
+        return 0
+
+
+async def _work(application: Application, arguments: argparse.Namespace) -> None:
+    from torngas_aio.jobs.registry import jobs
+    from torngas_aio.jobs.worker import queues_of, run_worker
+
+    backend = jobs[arguments.alias]
+    given = [each.strip() for each in (arguments.queues or "").split(",") if each.strip()]
+    queues = given or queues_of(arguments.alias)
+    if backend.runs_here:
+        raise ArgumentError(
+            f"JOBS[{arguments.alias!r}] keeps its jobs in the process that enqueues them. For workers name "
+            "'torngas_aio.jobs.redis.RedisJobs' as its BACKEND."
+        )
+    if not queues:
+        raise ArgumentError(f"No job is declared for JOBS[{arguments.alias!r}]: a module `jobs` of an app is imported.")
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+        application.is_stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    logger.info("Working on %s, %d at a time.", ", ".join(queues), arguments.concurrency)
+    await run_worker(
+        backend,
+        queues,
+        stopping,
+        hurry=hurry,
+        concurrency=arguments.concurrency,
+        graceful_seconds=arguments.graceful_timeout,
+    )
+    logger.info("The worker has ended.")

@@ -1,0 +1,428 @@
+"""Jobs through Redis streams: one server, the master that sentinels name, or a cluster.
+
+    <prefix>:q:<queue>         a stream a queue; its group "workers" holds what is taken and not done
+    <prefix>:later             what waits for its time, by that time
+    <prefix>:alive:<worker>    expires when its worker is dead: then others take over what it had
+    <prefix>:dead              dead letters          also :queues  :tick:  :seen:  :result:
+
+A message leaves its stream when its job is done or its next attempt is stored. All keys of a prefix are in one slot of
+a cluster. Redis replicates asynchronously: what a master had accepted just before it died may be lost with it, unless
+REPLICAS says how many replicas must have it. Begin with `RedisJobs.listen`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+from redis.exceptions import RedisError
+from taskiq import AckableMessage
+
+from torngas_aio._cleanup import cancel_tasks
+from torngas_aio.cache.redis.client import RedisClient
+from torngas_aio.exception import CacheUnavailable, ConfigError, Unavailable
+from torngas_aio.jobs.base import BaseJobs, DeadJob
+from torngas_aio.logger import OutageLog
+from torngas_aio.utils.numbers import parse_whole
+
+__all__ = ["RedisJobs"]
+
+logger = logging.getLogger("torngas_aio.jobs")
+_outages = OutageLog(logger)
+
+GROUP = "workers"
+BLOCK_SECONDS = 1.0
+"""How long one read of the queues waits; a stop may have to wait for it."""
+
+BEAT_SECONDS = 2.0
+ALIVE_SECONDS = 12.0
+"""A worker that has not said for so long that it lives is dead."""
+
+SWEEP_SECONDS = 3.0
+"""How often dead workers are looked for; one is believed to be dead when it was twice."""
+
+MAX_DELIVERIES = 5
+"""A job whose workers have died so often is a dead letter: it may be what they die of."""
+
+MAX_DEAD = 10_000
+"""Dead letters that are kept, the newest."""
+
+# TypeError: redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
+_FAULTS = (RedisError, OSError, asyncio.TimeoutError, TypeError)
+_OPTIONS = {"KEY_PREFIX": "jobs", "REPLICAS": 0}
+
+_DONE = """
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('XDEL', KEYS[1], ARGV[2])
+"""
+_GIVE_BACK = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+if #found > 0 and redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 1 then
+    redis.call('XADD', KEYS[1], '*', unpack(found[1][2]))
+    redis.call('XDEL', KEYS[1], ARGV[2])
+end
+"""
+_MOVE_DUE = """
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 100)
+for _, member in ipairs(due) do
+    local at = string.find(member, '\\n', 1, true)
+    redis.call('XADD', ARGV[2] .. string.sub(member, 1, at - 1), '*', 'd', string.sub(member, at + 1))
+    redis.call('ZREM', KEYS[1], member)
+end
+return #due
+"""
+_PUT_ONCE = """
+if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then
+    redis.call('XADD', KEYS[2], '*', 'd', ARGV[2])
+    return 1
+end
+return 0
+"""
+_REVIVE = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+if #found == 0 then return 0 end
+local fields = {}
+for i = 1, #found[1][2], 2 do fields[found[1][2][i]] = found[1][2][i + 1] end
+redis.call('XADD', ARGV[1] .. fields['q'], '*', 'd', fields['d'])
+return redis.call('XDEL', KEYS[1], ARGV[2])
+"""
+_MAKE_GROUP = """
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
+"""
+_SIZE = """
+local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1])
+return {redis.call('XLEN', KEYS[1]), pending.err and 0 or pending[1]}
+"""
+_FORGET = """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+"""
+
+
+class RedisJobs(BaseJobs):
+    """Jobs that wait in Redis for `torngas-aio worker`.
+
+    LOCATION and OPTIONS as `torngas_aio.cache.backends.rediscache`; of its own the OPTIONS KEY_PREFIX ("jobs") and
+    REPLICAS (0), how many replicas must have a job before `enqueue` returns.
+    """
+
+    own_options = frozenset(
+        (
+            *("KEY_PREFIX", "REPLICAS", "DB", "USERNAME", "PASSWORD", "DEADLINE", "RETRY_SECONDS", "PING_INTERVAL"),
+            *("POOL_KWARGS", "PARSER_CLASS", "SENTINEL_KWARGS"),
+        )
+    )
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        super().__init__(location, params)
+        own = {**_OPTIONS, **{name: value for name, value in self.options.items() if name in _OPTIONS}}
+        others = {name: value for name, value in self.options.items() if name not in _OPTIONS}
+        self._new_client = partial(_Client, location, {"ALIAS": self.alias, "OPTIONS": others})
+        self._redis = self._new_client()
+        self._deadline = float(self.options.get("DEADLINE", 2.0))
+        self._replicas = own["REPLICAS"]
+        if type(self._replicas) is not int or self._replicas < 0:
+            raise ConfigError(
+                f"JOBS[{self.alias!r}]['OPTIONS']['REPLICAS'] = {self._replicas!r}: write a whole number.",
+                code="TGA401",
+            )
+        self._prefix = f"{{{own['KEY_PREFIX']}}}"  # the braces keep all keys in one slot of a cluster
+        self._worker = uuid.uuid4().hex
+        self._queues: tuple[str, ...] = ()
+        self._slots = 1
+        self._held: set[tuple[str, bytes]] = set()  # queue and id of what is taken and not done
+        self._taken_over: deque[tuple[str, bytes, bytes]] = deque()
+        self._reading: asyncio.Task[list[tuple[str, bytes, bytes]]] | None = None
+        self._maintenance: asyncio.Task[None] | None = None
+        self._heart: _Heart | None = None
+        self._is_closing = False
+
+    # ------------------------------------------------------------------ those who send
+
+    async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
+        if delay > 0:
+            await self._ask("ZADD", f"{self._prefix}:later", time.time() + delay, queue.encode() + b"\n" + data)
+        elif not self._replicas:
+            await self._ask("XADD", self._queue(queue), "*", "d", data)
+        else:
+            wait = "WAIT", self._replicas, int(self._deadline * 500)
+            _, count = await self._ask_all(("XADD", self._queue(queue), "*", "d", data), wait)
+            if count < self._replicas:
+                raise Unavailable(
+                    f"{self._redis.label}: {count} of {self._replicas} replicas have the job; it may run."
+                )
+
+    async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
+        keys = f"{self._prefix}:tick:{name}:{tick:.3f}", self._queue(queue)
+        return bool(await self._ask("EVAL", _PUT_ONCE, 2, *keys, int(keep * 1000), data))
+
+    async def first_seen(self, name: str, now: float) -> float:
+        key = f"{self._prefix}:seen:{name}"
+        _, found = await self._ask_all(("SET", key, repr(now), "NX"), ("GET", key))
+        return float(found)
+
+    async def bury(self, queue: str, data: bytes, error: str) -> None:
+        fields = "q", queue, "d", data, "e", error, "t", repr(time.time())
+        await self._ask("XADD", f"{self._prefix}:dead", "MAXLEN", "~", MAX_DEAD, "*", *fields)
+
+    async def dead(self, limit: int = 1000) -> list[DeadJob]:
+        found = await self._ask("XRANGE", f"{self._prefix}:dead", "-", "+", "COUNT", limit)
+        return [
+            DeadJob(number.decode(), each[b"q"].decode(), each[b"d"], each[b"e"].decode(), float(each[b"t"]))
+            for number, each in ((number, _fields(flat)) for number, flat in found)
+        ]
+
+    async def revive(self, ids: Collection[str]) -> int:
+        key, queues = f"{self._prefix}:dead", self._queue("")
+        return sum([await self._ask("EVAL", _REVIVE, 1, key, queues, each) for each in ids if _is_id(each)])
+
+    async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
+        key = f"{self._prefix}:result:{job_id}"
+        await self._ask_all(("RPUSH", key, data), ("PEXPIRE", key, int(seconds * 1000)))
+
+    async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
+        key, until = f"{self._prefix}:result:{job_id}", time.monotonic() + seconds
+        while True:
+            block = max(min(self._deadline / 2, until - time.monotonic()), 0.01)
+            try:
+                found: bytes | None = await self._redis.client.blmove(key, key, block, "LEFT", "LEFT")
+            except _FAULTS as exc:
+                raise Unavailable(f"{self._redis.label} at {self._redis.address}: no result was read: {exc}.") from exc
+            if found is not None or time.monotonic() >= until:
+                return found
+
+    async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
+        known = {name.decode() for name in await self._ask("SMEMBERS", f"{self._prefix}:queues")}
+        found = {}
+        for name in sorted(known.union(queues)):
+            length, running = await self._ask("EVAL", _SIZE, 1, self._queue(name), GROUP)
+            found[name] = (length - running, running)
+        return found
+
+    async def aclose(self) -> None:
+        await self.close_worker()
+        await self._redis.close()
+
+    # ------------------------------------------------------------------ workers
+
+    async def open_worker(self, queues: Collection[str], concurrency: int) -> None:
+        self._queues, self._slots, self._is_closing = tuple(queues), concurrency, False
+        await self._make_groups()
+        self._heart = _Heart(self._new_client, f"{self._prefix}:alive:{self._worker}")
+        self._maintenance = asyncio.create_task(self._maintain(), name=f"jobs {self.alias}")
+
+    async def listen(self) -> AsyncGenerator[AckableMessage, None]:
+        """Yield the jobs of the worker's queues, one for each slot that is free; what others left behind first."""
+        waiting: deque[tuple[str, bytes, bytes]] = deque()
+        while True:
+            try:
+                while not (waiting or self._taken_over):
+                    # redis-py's cluster client swallows cancellations: a stop waits for the read instead
+                    self._reading = asyncio.create_task(self._read(), name=f"jobs {self.alias} read")
+                    waiting.extend(await asyncio.shield(self._reading))
+            except _FAULTS as exc:
+                _outages.report((self.alias,), "Jobs %r cannot be read: %s", self.alias, exc)
+                await asyncio.sleep(0.2)
+                if "NOGROUP" in str(exc):  # a failover, or a FLUSHDB, has lost it
+                    with contextlib.suppress(Unavailable):
+                        await self._make_groups()
+                continue
+            queue, number, data = (self._taken_over or waiting).popleft()
+            yield AckableMessage(data=data, ack=_Taken(self, queue, number))
+
+    async def close_worker(self) -> None:
+        if self._maintenance is None or self._is_closing:
+            return
+        self._is_closing = True
+        if self._reading is not None:
+            await asyncio.wait([self._reading], timeout=self._deadline + 1.0)
+        await cancel_tasks([self._maintenance, *([] if self._reading is None else [self._reading])], 1.0)
+        for queue, number in tuple(self._held):
+            with contextlib.suppress(Unavailable):  # others take it over when this worker's key has expired
+                await self._ask("EVAL", _GIVE_BACK, 1, self._queue(queue), GROUP, number)
+        self._held.clear()
+        if self._heart is not None:
+            await self._heart.stop()
+
+    async def _read(self) -> list[tuple[str, bytes, bytes]]:
+        streams = {self._queue(queue): ">" for queue in self._queues}
+        count = max(self._slots - len(self._held), 1)
+        block = max(int(min(self._deadline / 2, BLOCK_SECONDS) * 1000), 1)
+        found = await self._redis.client.xreadgroup(GROUP, self._worker, streams, count=count, block=block)
+        pairs = found.items() if isinstance(found, dict) else found or ()
+        taken = [
+            (name.decode().removeprefix(self._queue("")), number, fields[b"d"])
+            for name, entries in pairs
+            for number, fields in _flat(entries)
+        ]
+        self._held.update((queue, number) for queue, number, _ in taken)
+        return taken
+
+    async def finish(self, queue: str, number: bytes) -> None:
+        """Take a job that is done off its queue, as soon as Redis answers; after a while it is left to run again."""
+        until = time.monotonic() + ALIVE_SECONDS
+        try:
+            while True:
+                try:
+                    await self._ask("EVAL", _DONE, 1, self._queue(queue), GROUP, number)
+                except Unavailable:
+                    if time.monotonic() > until:
+                        raise
+                    await asyncio.sleep(0.2)
+                else:
+                    return
+        finally:
+            self.release(queue, number)
+
+    def release(self, queue: str, number: bytes) -> None:
+        """Have a job that was taken run again, here or elsewhere, unless it is off its queue."""
+        self._held.discard((queue, number))
+
+    async def _maintain(self) -> None:
+        """Have what waits for its time put on its queue, and take over what dead workers had."""
+        suspects: set[str] = set()
+        swept_at = 0.0
+        while not self._is_closing:
+            try:
+                await self._ask("EVAL", _MOVE_DUE, 1, f"{self._prefix}:later", repr(time.time()), self._queue(""))
+                if time.monotonic() - swept_at > SWEEP_SECONDS:
+                    suspects = await self._sweep(suspects)
+                    swept_at = time.monotonic()
+            except Unavailable as exc:
+                suspects = set()  # those that were not heard of meanwhile may live
+                _outages.report((self.alias,), "Jobs %r cannot be looked after: %s", self.alias, exc)
+            await asyncio.sleep(1.0)
+
+    async def _sweep(self, suspects: set[str]) -> set[str]:
+        """Take over what the dead of *suspects* had; return the workers that may be dead."""
+        dead: set[str] = set()
+        for queue in self._queues:
+            for each in await self._ask("XINFO", "CONSUMERS", self._queue(queue), GROUP):
+                name = _fields(each)[b"name"].decode()
+                if name == self._worker:
+                    await self._take_over(queue, name)
+                elif not await self._ask("EXISTS", f"{self._prefix}:alive:{name}"):
+                    dead.add(name)
+                    if name in suspects:
+                        await self._take_over(queue, name)
+                        await self._ask("EVAL", _FORGET, 1, self._queue(queue), GROUP, name)
+        return dead
+
+    async def _take_over(self, queue: str, name: str) -> None:
+        """Take what *name* had and is idle; of this worker's own that is what it was given and has not heard of."""
+        stream, count = self._queue(queue), self._slots + 1
+        idle = int(ALIVE_SECONDS * 500)
+        pending = await self._ask("XPENDING", stream, GROUP, "IDLE", idle, "-", "+", count, name)
+        for number, _, _, deliveries in pending:
+            if (queue, number) in self._held or len(self._held) >= self._slots:
+                continue
+            # The idle time makes sure that of two workers one gets it.
+            for _, fields in await self._ask("XCLAIM", stream, GROUP, self._worker, idle, number):
+                data = _fields(fields)[b"d"]
+                if deliveries >= MAX_DELIVERIES:
+                    await self.bury(queue, data, f"its workers have died {MAX_DELIVERIES} times")
+                    await self._ask("EVAL", _DONE, 1, stream, GROUP, number)
+                else:
+                    self._held.add((queue, number))
+                    self._taken_over.append((queue, number, data))
+
+    async def _make_groups(self) -> None:
+        await self._ask("SADD", f"{self._prefix}:queues", *self._queues)
+        for queue in self._queues:
+            await self._ask("EVAL", _MAKE_GROUP, 1, self._queue(queue), GROUP)
+
+    async def _ask(self, *words: Any) -> Any:
+        (reply,) = await self._ask_all(words)
+        return reply
+
+    async def _ask_all(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Return what Redis answers. Raises `Unavailable` where it does not in time, or refuses."""
+        try:
+            return await self._redis.ask_all(self._prefix, *commands)
+        except CacheUnavailable as exc:
+            raise Unavailable(str(exc)) from exc
+
+    def _queue(self, queue: str) -> str:
+        return f"{self._prefix}:q:{queue}"
+
+
+class _Client(RedisClient):
+    @property
+    def label(self) -> str:
+        return f"JOBS[{self.alias!r}]"
+
+
+class _Taken:
+    """What a worker does with a job that it has taken; called, it says that the job is done."""
+
+    def __init__(self, jobs: RedisJobs, queue: str, number: bytes) -> None:
+        self.queue = queue
+        self._jobs = jobs
+        self._number = number
+
+    async def __call__(self) -> None:
+        await self._jobs.finish(self.queue, self._number)
+
+    def release(self) -> None:
+        """Have the job run again, here or elsewhere."""
+        self._jobs.release(self.queue, self._number)
+
+
+class _Heart:
+    """Says in a thread of its own that a worker lives, so that a job that holds the loop does not make it seem dead."""
+
+    def __init__(self, make_client: Callable[[], RedisClient], key: str) -> None:
+        self._make_client = make_client
+        self._key = key
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="jobs heartbeat", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End, and say that the worker is gone."""
+        with contextlib.suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        await asyncio.to_thread(self._thread.join, 5.0)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._beat())
+        finally:
+            self._loop.close()
+
+    async def _beat(self) -> None:
+        redis = self._make_client()
+        try:
+            while not self._stopping.is_set():
+                with contextlib.suppress(CacheUnavailable):
+                    await redis.ask(self._key, "SET", self._key, 1, "PX", int(ALIVE_SECONDS * 1000))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), BEAT_SECONDS)
+            with contextlib.suppress(CacheUnavailable):
+                await redis.ask(self._key, "DEL", self._key)
+        finally:
+            await redis.close()
+
+
+def _flat(entries: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of one stream; RESP3 has them in one more list."""
+    return entries[0] if entries and isinstance(entries[0], list) else entries
+
+
+def _is_id(text: str) -> bool:
+    time_part, _, number = text.partition("-")
+    return parse_whole(time_part, 20) is not None and parse_whole(number, 20) is not None
+
+
+def _fields(flat: list[Any]) -> dict[bytes, Any]:
+    """The fields of an entry, of which Redis tells one after the other."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
