@@ -27,6 +27,7 @@ SUB_KEYS = {
     "HEALTH": ("operations/handlers.py", "HEALTH_DEFAULTS"),
     "METRICS": ("operations/metrics.py", "METRICS_DEFAULTS"),
     "RATE_LIMIT": ("httpmodule/ratelimit.py", "RATE_LIMIT_DEFAULTS"),
+    "TRACES": ("operations/tracing.py", "TRACES_DEFAULTS"),
     "SECURITY_HEADERS": ("middleware/security.py", "SECURITY_HEADERS"),
 }
 """Settings whose keys and defaults are a dictionary of another module, and where that is."""

@@ -107,6 +107,10 @@ METRICS: dict[str, Any] = {}
 """The metrics page, over `torngas_aio.operations.metrics.METRICS_DEFAULTS`: `enabled`, `path`, `token`, `seconds` and
 `bytes`, the buckets. Wants the extra `prometheus`."""
 
+TRACES: dict[str, Any] = {}
+"""Spans of requests, over `torngas_aio.operations.tracing.TRACES_DEFAULTS`: `enabled`, `ratio`, `trust_parent`. Wants
+the extra `otel`."""
+
 AUTH: dict[str, Any] = {}
 """Login and permissions, over the defaults in `torngas_aio.auth.users.AUTH_DEFAULTS`."""
 

@@ -190,6 +190,7 @@ SHAPES: dict[str, Check] = {
         },
         is_closed=True,
     ),
+    "TRACES": table({}, {"enabled": boolean, "ratio": _number, "trust_parent": boolean}, is_closed=True),
     "CHANNELS": mapping,
     "JOBS": mapping_of(mapping),
     "INSTALLED_APPS": sequence_of(text),

@@ -6,6 +6,8 @@ access.py      who may see details
 observing.py   observers: how metrics, traces and the inspector see requests and their stages
 counts.py      what a process counts
 metrics.py     the metrics page; the only module that imports prometheus-client
+tracing.py     spans of requests; the only module that imports OpenTelemetry
+server_timing.py  where the time went, in a header
 calls.py       calls of caches and databases
 inspector/     what the last requests did, while DEBUG is on
 routes.py      what an application does for a route: for the inspector and the command line

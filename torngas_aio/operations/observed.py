@@ -162,7 +162,13 @@ class _ObservedHandler(_Handler):
             return super()._send_part(include_footers)
         return self._timed_send(functools.partial(super()._send_part, include_footers))
 
+    def _add_fields(self, fields: dict[str, str]) -> None:
+        for name, value in fields.items():
+            self.set_header(name, value)
+
     def _timed_send(self, send: Any) -> Any:
+        if not self._headers_written and (fields := self._observation.head_fields()):
+            self._while_changing(functools.partial(self._add_fields, fields))
         self._observation.note_sent(self._write_buffer)
         stage = Stage(self._observation, "send")
         try:

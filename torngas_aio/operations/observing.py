@@ -54,9 +54,11 @@ class Observer:
 
     Attributes:
         wants_hooks: Whether each hook is timed, beside all hooks of a stage together.
+        adds_fields: Whether `head_fields` is asked.
     """
 
     wants_hooks = False
+    adds_fields = False
 
     def request_started(self, observation: "Observation") -> bool:
         """Take note of a request whose head is in; return whether the other methods are to be called for it."""
@@ -64,6 +66,10 @@ class Observer:
 
     def stage_ended(self, observation: "Observation", stage: "Stage") -> None:
         """Take note of a stage that has ended, by an error or by being cancelled, too."""
+
+    def head_fields(self, observation: "Observation") -> dict[str, str]:
+        """Return header fields that are added to the answer; asked once, right before its head is sent."""
+        return {}
 
     def request_ended(self, observation: "Observation") -> None:
         """Take note of a request that was answered, or given up; of a WebSocket, that it has closed."""
@@ -146,6 +152,14 @@ class Observation:
         """Count *parts* of the answer's body."""
         self._sent_bytes += sum(map(len, parts))
 
+    def head_fields(self) -> dict[str, str]:
+        """Return what observers add to the answer's head."""
+        fields: dict[str, str] = {}
+        for observer in self.observers:
+            if observer.adds_fields:
+                fields.update(_told(observer.head_fields, self) or {})
+        return fields
+
     async def timed(self, name: str, label: str, work: Awaitable[Any]) -> Any:
         """Await *work* as the stage *name*, and return what it gives."""
         stage = Stage(self, name, label)
@@ -189,6 +203,10 @@ class Stage:
     def own_seconds(self) -> float:
         """How long it took without the stages that began in it; those of another task may have gone on beside it."""
         return max(self.seconds - self._inner_seconds, 0.0)
+
+    def own_seconds_until(self, moment: float) -> float:
+        """Return what `own_seconds` would be if a stage that goes on had ended at *moment*."""
+        return max(moment - self.started - self._inner_seconds, 0.0)
 
     def end(self, *, is_told: bool = True) -> None:
         """Take the time and tell the observers; without *is_told* the time counts as that of the stage around."""

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 from torngas_aio.application import Application
@@ -42,7 +43,11 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     made = kind(handlers=list(urls), middlewares=middlewares, **given)
     made.wildcard_router.add_rules(health_rules())
     if settings.METRICS.get("enabled"):
-        _add_metrics(made)
+        _add_optional(made, "METRICS", "metrics", "prometheus")
+    if settings.TRACES.get("enabled"):
+        _add_optional(made, "TRACES", "tracing", "otel")
+    if settings.DEBUG:
+        _add_server_timing(made)
     if settings.DEBUG or settings.OPENAPI.get("public"):
         _add_document(made)
     if settings.DEBUG and made.is_debug:
@@ -52,12 +57,20 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     return made
 
 
-def _add_metrics(application: Application) -> None:
+def _add_optional(application: Application, setting: str, module: str, extra: str) -> None:
+    """Add what only a project that wants it imports."""
     try:
-        from torngas_aio.operations.metrics import add_metrics  # what it imports is in no request's path otherwise
+        found = import_module(f"torngas_aio.operations.{module}")
     except ImportError as exc:
-        raise ConfigError(f"METRICS: {exc}. Install torngas-aio[prometheus].", code="TGA105") from exc
-    add_metrics(application)
+        raise ConfigError(f"{setting}: {exc}. Install torngas-aio[{extra}].", code="TGA105") from exc
+    (found.add_metrics if module == "metrics" else found.add_traces)(application)
+
+
+def _add_server_timing(application: Application) -> None:
+    from torngas_aio.operations.observed import observe
+    from torngas_aio.operations.server_timing import ServerTiming
+
+    observe(application, [ServerTiming()])
 
 
 def _add_document(application: Application) -> None:

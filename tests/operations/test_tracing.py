@@ -1,0 +1,195 @@
+"""Spans of sampled requests; what is not sampled only hands its `traceparent` on."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.operations.test_observing import Every
+from torngas_aio import Application
+from torngas_aio.cache import caches
+from torngas_aio.decorators.async_execute import async_execute
+from torngas_aio.handler import WebHandler
+from torngas_aio.logger import JsonFormatter, line_fields
+from torngas_aio.operations import tracing
+from torngas_aio.operations.tracing import add_traces, trace_headers
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
+LOCAL = {"BACKEND": "torngas_aio.cache.backends.localcache.LocMemCache", "LOCATION": "traces"}
+
+
+@pytest.fixture(autouse=True)
+def everything_took_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MIN_SECONDS", 0.0)
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("tests"))
+    with settings.override(CACHES={"here": LOCAL}):
+        yield exporter
+    provider.shutdown()
+
+
+@async_execute
+def in_a_thread() -> dict[str, str]:
+    return line_fields()
+
+
+class Works(WebHandler):
+    async def get(self) -> None:
+        await caches["here"].get("absent")
+        self.write({
+            "headers": trace_headers(),
+            "line": line_fields(),
+            "task": await asyncio.create_task(self.fields()),
+            "thread": await in_a_thread(),
+            "background": await self.in_the_background(),
+        })  # fmt: skip
+
+    async def fields(self) -> dict[str, str]:
+        return line_fields()
+
+    async def in_the_background(self) -> dict[str, str]:
+        found: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+
+        async def tell() -> None:
+            found.set_result(line_fields())
+
+        self.application.background.start_soon(tell)  # type: ignore[attr-defined]  # ours
+        return await found
+
+
+class Fails(WebHandler):
+    async def get(self) -> None:
+        raise ZeroDivisionError("on purpose")
+
+
+def made(ratio: float = 0.0, *middlewares: Any, trust_parent: bool = True) -> Application:
+    routes: list[Any] = [("/works/(?:.*)", Works, {}, "works"), ("/fails", Fails, {}, "fails")]
+    application = Application(routes, middlewares=middlewares)
+    with settings.override(TRACES={"ratio": ratio, "trust_parent": trust_parent}):
+        add_traces(application)
+    return application
+
+
+def server_span(exporter: InMemorySpanExporter) -> ReadableSpan:
+    (found,) = [span for span in exporter.get_finished_spans() if span.kind is trace.SpanKind.SERVER]
+    return found
+
+
+async def test_a_sampled_request_is_a_span_with_its_stages_and_calls_below(exporter: InMemorySpanExporter) -> None:
+    async with TestClient(made(0.0, Every)) as client:
+        answer = await client.get("/works/x?secret=1", headers={"traceparent": SAMPLED, "tracestate": "a=1"})
+    span = server_span(exporter)
+    assert span.name == "GET works"
+    assert span.parent is not None
+    assert trace.format_span_id(span.parent.span_id) == PARENT
+    attributes = dict(span.attributes or {})
+    assert attributes["http.response.status_code"] == 200
+    assert attributes["http.route"] == "works"
+    assert attributes["url.path"] == "/works/x"
+    assert "secret" not in str(attributes)
+    children = [each for each in exporter.get_finished_spans() if each is not span]
+    assert {"hooks call", "hooks request", "method", "hooks response", "send", "hooks endcall"} <= {
+        each.name for each in children
+    }
+    assert [dict(each.attributes or {})["cache.misses"] for each in children if each.name == "cache get"] == [1]
+    for each in children:
+        assert each.parent is not None
+        assert each.parent.span_id == span.context.span_id
+        assert span.start_time is not None
+        assert each.start_time is not None
+        assert each.end_time is not None
+        assert each.start_time >= span.start_time - 2_000_000
+        assert each.end_time >= each.start_time
+    ids = {"trace_id": TRACE, "span_id": trace.format_span_id(span.context.span_id)}
+    told = answer.json()
+    assert told["line"] == told["task"] == told["thread"] == told["background"] == ids
+    assert told["headers"] == {"traceparent": f"00-{TRACE}-{ids['span_id']}-01", "tracestate": "a=1"}
+
+
+async def test_an_unsampled_request_hands_its_parent_on_and_calls_no_sdk(
+    exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_tracer", None)
+    async with TestClient(made(1.0)) as client:
+        told = (await client.get("/works/x", headers={"traceparent": UNSAMPLED, "tracestate": "a=1"})).json()
+    assert told["headers"] == {"traceparent": UNSAMPLED, "tracestate": "a=1"}
+    assert told["line"] == {"trace_id": TRACE, "span_id": PARENT}
+
+
+@pytest.mark.parametrize(("ratio", "spans"), [(0.0, 0), (1.0, 1)])
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "junk",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01-" + "x" * 2000,
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        f"00-{TRACE[:-1]}\u00e9-{PARENT}-01",
+    ],
+)
+async def test_without_a_parent_that_can_be_read_the_ratio_decides(
+    exporter: InMemorySpanExporter, header: str | None, ratio: float, spans: int
+) -> None:
+    async with TestClient(made(ratio)) as client:
+        headers = [] if header is None else [(b"traceparent", header.encode("latin-1"))]
+        assert (await client.get("/works/x", headers=headers)).status_code == 200
+    found = [span for span in exporter.get_finished_spans() if span.kind is trace.SpanKind.SERVER]
+    assert len(found) == spans
+    assert all(span.parent is None for span in found)
+
+
+async def test_a_stranger_cannot_have_requests_sampled_where_parents_are_not_trusted(
+    exporter: InMemorySpanExporter,
+) -> None:
+    async with TestClient(made(0.0, trust_parent=False)) as client:
+        told = (await client.get("/works/x", headers={"traceparent": SAMPLED})).json()
+    assert told["headers"] == {"traceparent": UNSAMPLED}
+    assert not exporter.get_finished_spans()
+
+
+@pytest.mark.parametrize(("path", "status", "name"), [("/fails", 500, "GET fails"), ("/absent", 404, "GET")])
+async def test_errors_are_in_the_span(exporter: InMemorySpanExporter, path: str, status: int, name: str) -> None:
+    async with TestClient(made(1.0)) as client:
+        assert (await client.get(path)).status_code == status
+    span = server_span(exporter)
+    assert span.name == name
+    assert span.status.is_ok is (status < 500) or span.status.status_code is trace.StatusCode.UNSET
+    assert [event.name for event in span.events] == (["exception"] if status == 500 else [])
+
+
+async def test_log_lines_of_a_traced_request_carry_its_ids(
+    exporter: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    formatted: list[str] = []
+
+    class Logs(WebHandler):
+        async def get(self) -> None:
+            record = logging.makeLogRecord({"name": "x", "msg": "here"})
+            formatted.append(JsonFormatter().format(record))
+
+    application = Application([("/", Logs)])
+    with settings.override(TRACES={"ratio": 1.0}):
+        add_traces(application)
+    async with TestClient(application) as client:
+        await client.get("/")
+    assert json.loads(formatted[0])["trace_id"] == trace.format_trace_id(server_span(exporter).context.trace_id)
+    assert line_fields() == {}

@@ -1,0 +1,198 @@
+"""Spans of requests, through OpenTelemetry's API.
+
+    traceparent, or the ratio ── sampled ──► a server span, and below it: stages, SQL statements, cache calls
+                              └─ not ──────► traceparent is kept, and handed on; OpenTelemetry is not asked for more
+
+Whether a request is sampled is decided here, before OpenTelemetry is called. Which provider and exporter there are is
+the project's business. A request runs in a context of its own, which its tasks, threads and background work copy: what
+they do is below its span, too. Begin with `add_traces`.
+"""
+
+import random
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context, attach
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from torngas_aio.application import Application
+from torngas_aio.logger import field_sources
+from torngas_aio.operations.calls import Call, watched_calls
+from torngas_aio.operations.observed import observe
+from torngas_aio.operations.observing import Observation, Observer, Stage
+from torngas_aio.settings_manager import settings
+
+__all__ = ["TRACES_DEFAULTS", "Tracing", "add_traces", "trace_headers"]
+
+TRACES_DEFAULTS: dict[str, Any] = {
+    "enabled": False,
+    "ratio": 0.01,  # of the requests that bring no `traceparent`
+    "trust_parent": True,  # sample what its `traceparent` says is sampled; False: where strangers may send one
+}
+
+MIN_SECONDS = 0.0001
+"""How long a stage must have taken to have a span."""
+
+_MAX_HEADER = 1024
+_NANOSECONDS = 1_000_000_000
+
+_tracer = trace.get_tracer("torngas_aio")
+_w3c = TraceContextTextMapPropagator()
+
+
+def add_traces(application: Application) -> None:
+    """Have the requests of *application* traced; to be called before it starts."""
+    chosen = {**TRACES_DEFAULTS, **settings.TRACES}
+    tracing = Tracing(chosen["ratio"], trusts_parent=chosen["trust_parent"])
+    observe(application, [tracing])
+    application.lifespan.add("traces", tracing.open, tracing.close)
+
+
+def trace_headers() -> dict[str, str]:
+    """Return the headers by which a request to another service goes on with the current trace; {} without one."""
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers
+
+
+class Tracing(Observer):
+    """Makes the spans of one application.
+
+    Args:
+        ratio: Share of the requests without a parent that are sampled, 0 to 1.
+        trusts_parent: Whether the parent's decision counts for requests that have one.
+    """
+
+    def __init__(self, ratio: float, *, trusts_parent: bool = True) -> None:
+        self._ratio = ratio
+        self._trusts_parent = trusts_parent
+        self._opened = ExitStack()
+
+    async def open(self) -> None:
+        """Begin to listen to calls, and to give log lines their ids."""
+        self._opened.enter_context(watched_calls(_call_ended))
+        field_sources.append(_ids)
+        self._opened.callback(field_sources.remove, _ids)
+
+    async def close(self) -> None:
+        """End what `open` has begun."""
+        self._opened.close()
+
+    def request_started(self, observation: Observation) -> bool:
+        request: Any = observation.request
+        sent = request.raw_header(b"traceparent")
+        parent = None if sent is None else _context_of(request, sent)
+        if parent is not None and self._trusts_parent:
+            is_sampled = trace.get_current_span(parent).get_span_context().trace_flags.sampled
+        else:
+            is_sampled = random.random() < self._ratio  # noqa: S311  a share, not a secret
+        if not is_sampled:
+            if parent is not None:
+                attach(_unsampled(parent))
+            return False
+        started = int(observation.started_at * _NANOSECONDS)
+        span = _tracer.start_span(_known_method(request), parent, trace.SpanKind.SERVER, start_time=started)
+        observation.notes[self] = span
+        attach(trace.set_span_in_context(span, parent))
+        return True
+
+    def stage_ended(self, observation: Observation, stage: Stage) -> None:
+        if stage.seconds >= MIN_SECONDS and stage.name != "hook":
+            name = f"{stage.name} {stage.label}" if stage.label else stage.name
+            span = trace.set_span_in_context(observation.notes[self])
+            _add_span(name, span, trace.SpanKind.INTERNAL, (stage.started, stage.seconds))
+
+    def request_ended(self, observation: Observation) -> None:
+        span, request, status = observation.notes[self], observation.request, observation.status
+        method, route = _known_method(request), observation.route_name
+        span.update_name(f"{method} {route}" if route else method)
+        span.set_attributes({
+            "http.request.method": method, "http.response.status_code": status, "url.path": request.path,
+            "url.scheme": request.protocol, "client.address": request.remote_ip or "",
+            "user_agent.original": request.headers.get("User-Agent", ""),
+            "http.request.body.size": observation.received_bytes, "http.response.body.size": observation.sent_bytes,
+            **({"http.route": route} if route else {}),
+        })  # fmt: skip
+        error = getattr(observation.handler, "_error", None)
+        if status >= 500 or not status:
+            if error is not None:
+                span.record_exception(error)
+            span.set_status(trace.StatusCode.ERROR)
+        span.end(int((observation.started_at + observation.seconds) * _NANOSECONDS))
+
+
+def _context_of(request: Any, sent: bytes) -> Context | None:
+    """Return the context that the request's headers tell; None where they cannot be read."""
+    state = request.raw_header(b"tracestate") or b""
+    if len(sent) + len(state) > _MAX_HEADER:
+        return None
+    carrier = {"traceparent": sent.decode("latin-1"), "tracestate": state.decode("latin-1")}
+    found = _w3c.extract(carrier, Context())
+    return found if trace.get_current_span(found).get_span_context().is_valid else None
+
+
+def _unsampled(parent: Context) -> Context:
+    """Return *parent* with the flag that says that nothing is recorded here."""
+    told = trace.get_current_span(parent).get_span_context()
+    flags = trace.TraceFlags(trace.TraceFlags.DEFAULT)
+    kept = trace.SpanContext(
+        told.trace_id, told.span_id, is_remote=True, trace_flags=flags, trace_state=told.trace_state
+    )
+    return trace.set_span_in_context(trace.NonRecordingSpan(kept), parent)
+
+
+def _known_method(request: Any) -> str:
+    return request.method if request.method in _METHODS else "_OTHER"
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _call_ended(call: Call) -> None:
+    if not trace.get_current_span().get_span_context().trace_flags.sampled:
+        return
+    attributes: dict[str, Any]
+    if call.kind == "cache":  # without the key, which may be a visitor's
+        name = f"cache {call.operation}"
+        attributes = {"cache.alias": call.target, "cache.hits": call.hits, "cache.misses": call.misses}
+    else:
+        name = call.operation or "SQL"
+        attributes = {
+            "db.namespace": call.target, "db.operation.name": call.operation, "db.query.text": call.text,
+            "server.address": call.server, "db.role": call.role,
+        }  # fmt: skip
+    _add_span(name, None, trace.SpanKind.CLIENT, (call.started, call.seconds), attributes, call.error)
+
+
+def _add_span(  # noqa: PLR0917
+    name: str,
+    parent: Context | None,
+    kind: trace.SpanKind,
+    taken: tuple[float, float],
+    attributes: dict[str, Any] | None = None,
+    error: BaseException | None = None,
+) -> None:
+    """Make a span of something that has ended.
+
+    Args:
+        parent: The context with the span above it; None: the current one.
+        taken: When it began, as `time.perf_counter()`, and the seconds that it took.
+    """
+    started, seconds = taken
+    ended_at = time.time() - (time.perf_counter() - started - seconds)
+    start_time = int((ended_at - seconds) * _NANOSECONDS)
+    span = _tracer.start_span(name, parent, kind, attributes, start_time=start_time)
+    if error is not None:
+        span.record_exception(error)
+        span.set_status(trace.StatusCode.ERROR)
+    span.end(int(ended_at * _NANOSECONDS))
+
+
+def _ids() -> dict[str, str]:
+    """The ids that a log line carries."""
+    found = trace.get_current_span().get_span_context()
+    if not found.is_valid:
+        return {}
+    return {"trace_id": trace.format_trace_id(found.trace_id), "span_id": trace.format_span_id(found.span_id)}
