@@ -44,11 +44,13 @@ async def test_the_api(tmp_path: Path) -> None:
         made = await client.post("/api/tasks", json={"title": "write"})
         assert (made.status_code, made.headers["location"]) == (201, "/api/tasks/1")
         assert (await client.get("/api/tasks?per-page=1")).json()["items"][0]["title"] == "write"
-        for content in (b"one", b"another"):
-            await client.put("/api/tasks/1/attachment", files={"file": ("a.bin", content, "")})
+        many = (client.put("/api/tasks/1/attachment", files={"file": ("a.bin", b"one", "")}) for _ in range(5))
+        assert {answer.status_code for answer in await asyncio.gather(*many)} == {200}
+        await client.put("/api/tasks/1/attachment", files={"file": ("a.bin", b"another", "")})
         assert (await client.get("/api/tasks/1/attachment")).content == b"another"
         assert len(list(tmp_path.iterdir())) == 1
         assert (await client.delete("/api/tasks/1")).status_code == 204
+        assert list(tmp_path.iterdir()) == []
         missing = await client.get("/api/tasks/1")
         assert missing.status_code == 404
         assert "There is no such task." in missing.json()["detail"]

@@ -111,8 +111,9 @@ def _folder(root: str, parts: list[str]) -> Iterator[int]:
 
 def _open_resolved(root: str, parts: list[str]) -> OpenFile:
     """Where the system cannot open below a folder: a path that is unlike its resolved self holds a link."""
-    path = Path(root).resolve().joinpath(*parts)
-    if path.resolve() != path:
+    base = Path(root).resolve()
+    path = base.joinpath(*parts)
+    if path.resolve() != path or not path.is_relative_to(base):  # a drive, on Windows
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     return OpenFile(str(path))
 

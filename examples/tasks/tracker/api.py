@@ -60,8 +60,10 @@ class OneTask(TaskHandler):
     @returns(None, status=204)
     async def delete(self, number: Path[Number]) -> Any:
         """Remove a task."""
-        self.task(number)
+        attachment = self.task(number).attachment
         tasks.remove(number)
+        if attachment is not None:
+            await FolderStorage(settings.UPLOADS).delete(attachment)
         return NoContent()
 
 
@@ -79,7 +81,8 @@ class Attachment(TaskHandler):
     async def put(self, number: Path[Number], file: File[Annotated[UploadedFile, Param(max_bytes=16 * MIB)]]) -> Any:
         """Attach a file, in place of the one before."""
         task, storage = self.task(number), FolderStorage(settings.UPLOADS)
-        before, task.attachment = task.attachment, await file.save(storage)
+        stored = await file.save(storage)
+        before, task.attachment = task.attachment, stored  # no await in between: another upload may have come first
         if before is not None:
             await storage.delete(before)
         return task
