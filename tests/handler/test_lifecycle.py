@@ -228,3 +228,36 @@ async def test_code_that_answers_by_itself_may_say_so(open_client: OpenClient) -
     assert (await client.get("/")).text == "own"
     await told("endcall")
     assert TOLD == ["endcall"]
+
+
+class FailsBeside(Page):
+    """Its flush is completed by a task beside the method, where the head cannot be made or a hook fails."""
+
+    async def at_response(self) -> None:
+        if self.get_argument("hook", None):
+            raise ZeroDivisionError
+        self._headers["X-Two"] = "li\nes"  # past `set_header`, which refuses it
+
+    async def get(self) -> None:
+        self.write("promised")
+        self.flush()
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+
+
+class SlowToHear(Hooks):
+    async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
+        TOLD.append("exception")
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("query", ["", "?hook=1"])
+async def test_a_flush_that_fails_beside_the_method_is_answered_500_once(
+    open_client: OpenClient, query: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await open_client([("/", FailsBeside)], (SlowToHear,))
+    answer = await client.get(f"/{query}")
+    assert (answer.status_code, "promised" in answer.text) == (500, False)
+    await told("endcall")
+    assert TOLD == ["response", "exception", "endcall"]
+    assert caplog.text.count("Completing a response failed") == (0 if query else 1)

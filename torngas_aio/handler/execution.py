@@ -120,6 +120,8 @@ class ExecutingHandler(CompletingHandler):
                 if self._method_phase is LATE:  # and has not minded
                     self._uncancel()
                 self._method_phase = RETURNED
+                if self._completion is not None:  # which may be about to replace the response by an error page
+                    await self._complete_once(drains=False)
                 if not self._response_state.is_finished or self._response_state is INTERRUPTED:
                     self._finish_at_end()
             except BaseException as exc:  # the request's boundary: answered and logged
@@ -129,7 +131,7 @@ class ExecutingHandler(CompletingHandler):
                 self._method_phase = RETURNED
                 await self._answer_error(failure, may_replace=self._response_state is INTERRUPTED)
             if self._response_state.is_pending or self._completion is not None:
-                await (self._complete_straight(drains=False) if self._is_straight() else self._complete_all())
+                await self._complete_once(drains=False)
         except (asyncio.CancelledError, GeneratorExit) as exc:
             await self._give_up(exc)
             raise

@@ -5,7 +5,6 @@ Begin with `PipelineRun`.
 
 import logging
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from operator import length_hint
 from types import TracebackType
 from typing import Any
 
@@ -62,11 +61,12 @@ class PipelineRun:
     `clear`, handed to each hook, ends all stages of all middlewares for this request.
     """
 
-    __slots__ = ("_response_hooks", "is_cleared", "stages")
+    __slots__ = ("_response_hooks", "has_responded", "is_cleared", "stages")
 
     def __init__(self, stages: RouteStages = NOTHING) -> None:
         self.stages = stages
         self.is_cleared = False
+        self.has_responded = False  # every response hook has run that was to
         self._response_hooks: Iterator[HookCall] | None = None  # those still to run, once the first has begun
 
     def clear(self) -> None:
@@ -111,20 +111,16 @@ class PipelineRun:
 
     async def response(self, handler: Any, chunk: list[bytes]) -> None:
         """Run the response hooks that have not run yet; after an error, call again for the rest."""
+        if self.has_responded:
+            return
         clear = self.clear
         hooks = self._response_hooks
         if hooks is None:
             hooks = self._response_hooks = iter(self.stages.response)
         for hook in hooks:
             if await hook(handler, clear, chunk) or self.is_cleared:
-                self._response_hooks = iter(())
-                return
-
-    @property
-    def has_response_hooks(self) -> bool:
-        """Whether response hooks are still to run."""
-        hooks = self._response_hooks
-        return bool(self.stages.response) if hooks is None else length_hint(hooks) > 0
+                break
+        self.has_responded = True
 
     def endcall(self, handler: Any) -> Coroutine[Any, Any, None]:
         """Run the endcall hooks; an error is logged and the remaining hooks still run."""
