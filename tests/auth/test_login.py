@@ -1,5 +1,6 @@
 """Login, guards and tokens over a socket."""
 
+import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -8,7 +9,8 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tornado.httpclient import HTTPClientError
 
 from torngas_aio import ApiHandler, Application, WebHandler, WebSocketHandler
@@ -21,7 +23,7 @@ from torngas_aio.auth import (
     login_required,
     permission_required,
 )
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Unavailable
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -241,6 +243,7 @@ def token(key: Any = SECRET, algorithm: str = "HS256", headers: Any = None, **cl
 
 KEY = rsa.generate_private_key(65537, 2048)
 OTHER = rsa.generate_private_key(65537, 2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 @pytest.mark.parametrize(
@@ -297,6 +300,34 @@ async def test_published_keys_are_fetched_once(client: TestClient, monkeypatch: 
     assert fetches == ["http://127.0.0.1:9/keys"] * 2
 
 
+class AnyKind(JWTBearer):
+    algorithms = ("RS256", "ES256", "EdDSA", "HS256")
+    jwks_url = "http://127.0.0.1:9/keys"
+
+
+@pytest.mark.parametrize("algorithm", AnyKind.algorithms)
+@pytest.mark.parametrize("kid", ["rsa", "ec", "ed"])
+async def test_a_token_that_names_a_key_of_another_kind_is_refused(algorithm: str, kid: str) -> None:
+    module = AnyKind()
+    keys: Any = {"rsa": KEY, "ec": EC_KEY, "ed": ed25519.Ed25519PrivateKey.generate()}
+    module._keys = {name: key.public_key() for name, key in keys.items()}
+    module._fetched_at = float("inf")
+    head, body, _ = token(headers={"kid": kid}).split(".")
+    fields = json.dumps({"alg": algorithm, "kid": kid}).encode()
+    head = base64.urlsafe_b64encode(fields).rstrip(b"=").decode()
+    assert await module.load_user(f"{head}.{body}.{'A' * 86}", None) is None
+
+
+@pytest.mark.parametrize("body", ["[]", "3", '"x"', '{"keys": 3}', '{"keys": [3]}', "no JSON", ""])
+async def test_keys_of_a_foreign_shape_are_an_outage(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    async def fetch(self: Any, url: str, **options: Any) -> Any:
+        return SimpleNamespace(body=body.encode())
+
+    monkeypatch.setattr("tornado.httpclient.AsyncHTTPClient.fetch", fetch)
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await Published().load_user(token(headers={"kid": "a"}), None)
+
+
 class NoAlgorithm(JWTBearer):
     key = SECRET
 
@@ -310,7 +341,42 @@ class NoKey(JWTBearer):
     algorithms = ("HS256",)
 
 
-@pytest.mark.parametrize("module", [NoAlgorithm, Unsigned, NoKey, PermissionRequired])
+def public_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+class SecretAndCurve(JWTBearer):
+    algorithms = ("HS256", "ES256")
+    key = SECRET
+
+
+class CurveWithSecret(JWTBearer):
+    algorithms = ("ES256",)
+    key = SECRET.encode()
+
+
+class PublicKeyAsSecret(JWTBearer):
+    algorithms = ("RS256", "HS256")
+    key = public_pem(KEY)
+
+
+class OtherKind(JWTBearer):
+    algorithms = ("RS256", "EdDSA")
+    key = public_pem(EC_KEY)
+
+
+class Misspelt(JWTBearer):
+    algorithms = ("HS265",)
+    key = SECRET
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        NoAlgorithm, Unsigned, NoKey, PermissionRequired, SecretAndCurve, CurveWithSecret, PublicKeyAsSecret, OtherKind,
+        Misspelt,
+    ],
+)  # fmt: skip
 def test_a_guard_that_cannot_guard_is_told_at_start(module: Any) -> None:
     with pytest.raises(ConfigError, match=module.__name__):
         Application([(r"/", Page)], middlewares=[HttpModuleMiddleware([module], {})])

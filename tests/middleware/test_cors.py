@@ -162,6 +162,25 @@ async def test_the_options_are_those_of_the_settings() -> None:
     assert headers["Access-Control-Allow-Origin"] == "https://app.example.com"
 
 
+@pytest.mark.parametrize("credentials", [True, False])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://*.com",
+        "http://*.com.",
+        "https://*.com:8443",
+        "https://*.localhost",
+        "https://*.[::1]",
+        "https://*.10.0.0.1",
+    ],
+)
+def test_a_wildcard_stands_below_a_domain_of_two_labels(origin: str, credentials: bool) -> None:
+    """`https://*.com` would be every site of a public suffix."""
+    with pytest.raises(ConfigError, match="two labels"):
+        CORSMiddleware(allow_origins=[origin], allow_credentials=credentials)
+    CORSMiddleware(allow_origins=["https://*.example.com", "http://*.example.com:8000"], allow_credentials=credentials)
+
+
 def test_every_fault_of_the_options_is_in_one_list() -> None:
     with pytest.raises(ConfigError) as caught:
         CORSMiddleware(

@@ -1,6 +1,7 @@
 """Health checks over a socket: up and down for strangers, details for this machine."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -164,3 +165,30 @@ async def test_a_database_in_use_is_checked(sqlite: dict[str, Any]) -> None:
                 await session.query(User).count()
             names = [each["name"] for each in (await client.get("/-/ready")).json()["checks"]]
             assert "database default master" in names
+
+
+async def test_a_check_that_swallows_its_cancellation_is_left_behind_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it counts again as soon as it has ended."""
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(_cleanup, "CANCEL_SECONDS", 0.02)
+    released, starts = asyncio.Event(), 0
+
+    async def deaf() -> None:
+        nonlocal starts
+        starts += 1
+        while not released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await released.wait()
+
+    checks = health.ReadyChecks()
+    checks.add("deaf", deaf)
+    before = len(asyncio.all_tasks())
+    for _ in range(3):
+        assert "no answer" in next(each.error for each in await checks.run() if each.name == "deaf")
+    assert starts == 1
+    assert len(asyncio.all_tasks()) == before + 1
+    released.set()
+    while len(asyncio.all_tasks()) > before:
+        await asyncio.sleep(0)
+    assert next(each.error for each in await checks.run() if each.name == "deaf") == ""
+    assert starts == 2

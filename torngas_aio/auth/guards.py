@@ -12,7 +12,7 @@ Begin with `LoginRequired`.
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -135,7 +135,8 @@ class JWTBearer(BearerToken):
         leeway: Seconds that clocks may differ.
 
     Raises:
-        ConfigError: There is no algorithm, or neither a key nor a `jwks_url`.
+        ConfigError: There is no algorithm, neither a key nor a `jwks_url`, or an algorithm that cannot use the key,
+            such as "HS256" with a public key.
     """
 
     algorithms: Sequence[str] = ()
@@ -156,6 +157,7 @@ class JWTBearer(BearerToken):
             faults.append(f"{type(self).__qualname__}.algorithms: name those that are taken, such as ('RS256',).")
         if bool(self.key) == bool(self.jwks_url):
             faults.append(f"{type(self).__qualname__}: write either `key` or `jwks_url`.")
+        faults += () if faults or self.jwks_url else self._unusable()
         ConfigError.gather(faults, code="TGA303")
         self._keys: dict[str, Any] = {}
         self._fetched_at = float("-inf")
@@ -179,9 +181,27 @@ class JWTBearer(BearerToken):
                 leeway=self.leeway,
                 options={"require": ["exp"], "verify_aud": self.audience is not None},
             )
-        except jwt.PyJWTError:
+        except (
+            jwt.PyJWTError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ):  # a published key of another kind is a TypeError
             return None
         return await self.load_claims(claims, handler)
+
+    def _unusable(self) -> Iterator[str]:
+        """Yield a fault for each algorithm that cannot use `key`: a client's token would raise."""
+        import jwt
+
+        for name in self.algorithms:
+            try:
+                jwt.get_algorithm_by_name(name).prepare_key(self.key)
+            except (jwt.PyJWTError, TypeError, ValueError, NotImplementedError):
+                yield (
+                    f"{type(self).__qualname__}.algorithms: {name!r} cannot use the `key`. HS algorithms take a "
+                    "secret, RS, PS and ES take a public key as PEM; name those of one kind."
+                )
 
     async def _key_for(self, header: Mapping[str, Any]) -> Any:
         import jwt
@@ -206,7 +226,7 @@ class JWTBearer(BearerToken):
             try:
                 response = await AsyncHTTPClient().fetch(self.jwks_url, request_timeout=5, follow_redirects=False)
                 found = jwt.PyJWKSet.from_dict(_json.parse_json(response.body)).keys
-            except (OSError, HTTPClientError, ValueError, jwt.PyJWTError) as exc:
+            except (OSError, HTTPClientError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as exc:
                 if self._keys:  # those of an hour ago are better than none
                     self._fetched_at = time.monotonic() - self._HOUR + self._MINUTE
                     return

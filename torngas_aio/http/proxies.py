@@ -37,6 +37,9 @@ DEFAULT_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto")
 MAX_HOPS = 64
 """Entries of a forwarded header that are looked at, from the right."""
 
+MAX_FORWARDED_LENGTH = 8192
+"""Characters of `Forwarded` that are looked at, from the right; an entry that begins further left is not read."""
+
 _KNOWN = frozenset(name.lower().encode() for name in FORWARDED_HEADERS)
 _ADDRESS_HEADERS = frozenset({b"x-forwarded-for", b"x-real-ip", b"forwarded"})
 _SCHEME_HEADERS = frozenset({b"x-forwarded-proto", b"x-scheme", b"forwarded"})
@@ -255,7 +258,7 @@ def _elements(values: list[str]) -> Iterator[dict[str, str]]:
 
 def _split(text: str, separator: str) -> Iterator[str]:
     """Yield the parts of *text* from the right, split where *separator* is not in a quoted string."""
-    backwards = text[::-1]
+    backwards = text[: -MAX_FORWARDED_LENGTH - 1 : -1]
     start, is_quoted = 0, False
     for mark in _marks_backwards(backwards):
         if mark[0] == separator and not is_quoted:
@@ -263,7 +266,7 @@ def _split(text: str, separator: str) -> Iterator[str]:
             start = mark.end()
         elif mark[0][0] == '"':
             is_quoted ^= len(mark[0]) % 2 == 1  # an odd number of backslashes escapes it
-    if not is_quoted:
+    if not is_quoted and len(backwards) == len(text):
         yield backwards[start:][::-1]
 
 

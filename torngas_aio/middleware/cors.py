@@ -18,6 +18,7 @@ from tornado.web import RequestHandler
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.addresses import parse_address
 from torngas_aio.utils.hosts import parse_host
 from torngas_aio.utils.tokens import is_token
 
@@ -158,7 +159,8 @@ def _faults(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
     ]
     origins = _listed(chosen["allow_origins"])
     faults += [
-        f"CORS['allow_origins']: {origin!r} is no origin. Write 'https://example.com', 'https://*.example.com' or '*'."
+        f"CORS['allow_origins']: {origin!r} is no origin. Write 'https://example.com', 'https://*.example.com' "
+        "(the star above a domain of at least two labels) or '*'."
         for origin in origins
         if not _is_origin(origin)
     ]
@@ -198,5 +200,12 @@ def _is_origin(origin: object) -> bool:
         parts = urlsplit(origin)
     except ValueError:  # such as 'https://[::1'
         return False
-    host = parse_host(parts.netloc.replace("*.", "", 1) if parts.netloc.startswith("*.") else parts.netloc)
+    host = parse_host(parts.netloc.removeprefix("*."))
+    if host is not None and parts.netloc.startswith("*.") and not _is_domain(host.name):
+        return False
     return host is not None and origin == f"{parts.scheme}://{parts.netloc}" and bool(parts.scheme)
+
+
+def _is_domain(name: str) -> bool:
+    """Whether *name* has labels below it that one owner gives away: two labels at least, and no address."""
+    return "." in name and parse_address(name) is None

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torngas_aio._cleanup import bounded, is_imposed
@@ -50,12 +51,16 @@ class ReadyChecks:
 
     def __init__(self) -> None:
         self._own: dict[str, Check] = {}
+        self._under_way: set[str] = set()
         self._runs = SingleFlight()
         self._results: list[CheckResult] = []
         self._ran_at = -FRESH_SECONDS
 
     def add(self, name: str, check: Check) -> None:
-        """Have *check* awaited as well; it fails by raising, or by taking longer than a second."""
+        """Have *check* awaited as well; it fails by raising, or by taking longer than a second.
+
+        One that swallows its cancellation is not awaited again until it has ended; meanwhile it fails.
+        """
         self._own[name] = check
 
     async def run(self) -> list[CheckResult]:
@@ -66,25 +71,33 @@ class ReadyChecks:
 
     async def _run(self) -> list[CheckResult]:
         checks = {**dict(_service_checks()), **self._own}
-        self._results = await asyncio.gather(*(_outcome(name, check) for name, check in checks.items()))
+        self._results = await asyncio.gather(*(self._outcome(name, check) for name, check in checks.items()))
         self._ran_at = time.monotonic()
         return self._results
 
+    async def _outcome(self, name: str, check: Check) -> CheckResult:
+        started = time.monotonic()
+        error = ""
+        try:
+            if name in self._under_way:
+                raise TimeoutError  # one task is left behind, not one with each run
+            await bounded(f"the ready check {name!r}", partial(self._noted, name, check), CHECK_SECONDS)
+        except TimeoutError:
+            error = f"no answer within {CHECK_SECONDS:g} s"
+        except BaseException as exc:
+            if is_imposed(exc):
+                raise
+            error = str(exc) or type(exc).__qualname__
+        if error:
+            _outages.report(("ready", name), "The process is not ready: %s: %s", name, error)
+        return CheckResult(name, error, time.monotonic() - started)
 
-async def _outcome(name: str, check: Check) -> CheckResult:
-    started = time.monotonic()
-    error = ""
-    try:
-        await bounded(f"the ready check {name!r}", check, CHECK_SECONDS)
-    except TimeoutError:
-        error = f"no answer within {CHECK_SECONDS:g} s"
-    except BaseException as exc:
-        if is_imposed(exc):
-            raise
-        error = str(exc) or type(exc).__qualname__
-    if error:
-        _outages.report(("ready", name), "The process is not ready: %s: %s", name, error)
-    return CheckResult(name, error, time.monotonic() - started)
+    async def _noted(self, name: str, check: Check) -> None:
+        self._under_way.add(name)
+        try:
+            await check()
+        finally:
+            self._under_way.discard(name)
 
 
 def _service_checks() -> Iterator[tuple[str, Check]]:
