@@ -216,8 +216,10 @@ class ExecutingHandler(CompletingHandler):
         if self.cancel_on_disconnect:
             return self._perform_cancellable(args, kwargs)
         cls = type(self)
+        stages = self._run.stages
+        is_hooked = stages.awaits_before_method
         if (
-            self._run.stages.awaits_before_method
+            (is_hooked and (stages.before_body or request.method not in _SAFE_METHODS))
             or request.connection.body is not NO_BODY
             or cls._prepares
             or cls.on_prepare is not _ON_PREPARE
@@ -232,7 +234,16 @@ class ExecutingHandler(CompletingHandler):
                 self._check_xsrf()
         else:
             self.path_args, self.path_kwargs = [], {}
-        return self._begin_method()
+        return self._perform_hooked(stages.request) if is_hooked else self._begin_method()
+
+    async def _perform_hooked(self, hooks: tuple[HookCall, ...]) -> Any:
+        """Do the rest of `_perform` where request hooks are all that comes before the method."""
+        _, forgetful = await self._run.request(self, hooks)
+        _remind(forgetful)
+        if self._response_state.is_finished:
+            return None
+        waits_for = self._begin_method()
+        return None if waits_for is None else await waits_for
 
     async def _perform(self, args: Any, kwargs: Any) -> Any:
         request = self.request
