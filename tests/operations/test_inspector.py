@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tornado.httputil import HTTPHeaders
-from tornado.web import url
+from tornado.web import RequestHandler, url
 
 from tests.db.conftest import sqlite
 from tests.db.models import User
@@ -509,3 +509,48 @@ print("inspector" if any("inspector" in name for name in sys.modules) else "none
 """
     found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert found.stdout.split() == (["inspector", "False"] if is_debug else ["none", "True"]), found.stderr
+
+
+@pytest.mark.parametrize("http_server", ["torngas_aio", "tornado"])
+async def test_every_server_tells_the_peer_and_a_plain_tornado_handler_is_recorded(http_server: str) -> None:
+    class Plain(RequestHandler):
+        def get(self) -> None:
+            self.set_status(202)
+
+    application, _ = made()
+    application.add_handlers(".*", [(r"/plain", Plain)])
+    with project():
+        async with TestClient(application, http_server=http_server) as client:
+            assert (await client.get("/plain")).status_code == 202
+            found = await last(client)
+            assert (await client.get("/-/inspector", headers={"X-Forwarded-For": "127.0.0.1"})).status_code == 404
+    assert found["status"] == (202 if http_server == "torngas_aio" else None)  # Tornado's server does not tell
+    assert (found["pattern"], found["handler"].rpartition(".")[2]) == ("/plain", "Plain")
+
+
+async def test_a_client_that_leaves_ends_its_record_and_its_stream() -> None:
+    application, inspector = made()
+    is_waiting = asyncio.Event()
+
+    class Waiting(WebHandler):
+        cancel_on_disconnect = True
+
+        async def get(self) -> None:
+            is_waiting.set()
+            await asyncio.Event().wait()
+
+    application.add_handlers(".*", [(r"/waiting", Waiting)])
+    with project():
+        async with TestClient(application) as client:
+            async with client.stream("GET", "/-/inspector/events") as answer:
+                await anext(answer.aiter_lines())
+                assert len(inspector.records._waiting) == 1
+                asking = asyncio.create_task(client.get("/waiting"))
+                await is_waiting.wait()
+                asking.cancel()
+            found = await last(client)
+            async with asyncio.timeout(10):
+                while inspector.records._waiting:
+                    await asyncio.sleep(0.01)
+    assert found["ms"] is not None
+    assert [entry["stage"] for entry in of_kind(found, "stage")][-1:] == ["method"]

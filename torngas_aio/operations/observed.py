@@ -13,7 +13,9 @@ import functools
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
-from torngas_aio.context import ORDER_TRANSACTION, RequestScope
+from tornado.web import RequestHandler
+
+from torngas_aio.context import ORDER_TRANSACTION, RequestScope, scope_of
 from torngas_aio.operations.observing import Observation, Observer, Stage, current_observation, enter_observation
 from torngas_aio.pipeline import Hook, HookCall, PipelineRun, RouteStages
 
@@ -94,7 +96,17 @@ async def _observed(observation: Observation, serving: Coroutine[Any, Any, None]
     try:
         await serving
     finally:
-        observation.end()
+        scope, route = scope_of(observation.request), observation.route
+        is_plain = observation.handler is None and route is not None and issubclass(route.handler_class, RequestHandler)
+        if is_plain and not scope.is_closed:  # Tornado's own answers in another task, which closes the scope at its end
+            scope.add(_observed, observation, close_now=functools.partial(_ended, observation))
+        else:
+            observation.end()
+
+
+def _ended(observation: Observation) -> bool:
+    observation.end()
+    return True
 
 
 class _ObservedHandler(_Handler):

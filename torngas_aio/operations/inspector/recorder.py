@@ -51,9 +51,11 @@ class Recorder(Observer):
         request: Any = observation.request
         handler, route = observation.handler, observation.route
         record.seconds = observation.seconds
-        record.summary |= {"status": observation.status, "route": observation.route_name}
+        kind = type(handler) if handler is not None else None if route is None else route.handler_class
+        status = observation.status or (None if handler is None and route is not None else 0)  # None: not known
+        record.summary |= {"status": status, "route": observation.route_name}
         record.details |= {
-            "handler": "" if handler is None else _name_of(type(handler)),
+            "handler": "" if kind is None else _name_of(kind),
             "pattern": "" if route is None else route.pattern,
             "path": str(request.path)[:2000],
             "request": items_of_request(request, Showing(), with_body="body_arguments" in vars(request)),
