@@ -302,7 +302,7 @@ async def test_the_session_is_told_and_neither_its_id_nor_secrets_in_it() -> Non
     assert first.text not in shown
     assert "hunter2" not in shown
     assert not any(value in shown for value in client.cookies.values())
-    assert {entry["title"] for entry in of_kind(found, "cache")} == {"a session"}
+    assert {(entry["title"], entry["place"]) for entry in of_kind(found, "cache")} == {("a session", "")}
 
 
 async def test_changes_are_sent_as_they_happen(client: TestClient) -> None:

@@ -1,5 +1,6 @@
 """What makes records of requests. Begin with `Recorder`; `current_record` is for those that add to them."""
 
+import inspect
 import sys
 import traceback
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["INSPECTOR_PATH", "Recorder", "current_record", "place_of_caller"]
 INSPECTOR_PATH = "/-/inspector"
 
 _MAX_FRAMES = 30
+_SUSPENDS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _MAX_ERRORS = 5
 
 
@@ -89,14 +91,19 @@ def current_record() -> Record | None:
 def place_of_caller() -> str:
     """Return file and line of the project's code that this was called for; "" where there is none.
 
-    Looks through SQLAlchemy's greenlets.
+    Looks through greenlets of SQLAlchemy, and no further than the coroutines of the task: their caller runs the loop.
     """
     frame: Any = sys._getframe(1)
     switch = sys.modules.get("greenlet")
     current = None if switch is None else switch.getcurrent()
+    is_awaited = False
     while frame is not None:
-        if is_project_file(frame.f_code.co_filename):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        code = frame.f_code
+        if is_awaited and not code.co_flags & _SUSPENDS:
+            return ""
+        if is_project_file(code.co_filename):
+            return f"{code.co_filename}:{frame.f_lineno}"
+        is_awaited = is_awaited or bool(code.co_flags & inspect.CO_COROUTINE)
         frame = frame.f_back
         if frame is None and current is not None and (current := current.parent) is not None:
             frame = current.gr_frame

@@ -325,7 +325,7 @@ function detail(record, wanted) {
       h("span", null, h("b", null, ms(record.ms)), counts.sql ? ", " + counts.sql + " SQL in " + ms(record.sql_ms) : ""),
       record.handler && h("span", null, record.handler), record.route && h("span", null, "route " + record.route),
       h("span", null, new Date(record.started_at * 1000).toLocaleTimeString())),
-    notes(record), time,
+    h("div", {class: "summary" + (view === "timeline" ? "" : " is-aside")}, notes(record), time),
     h("nav", {class: "tabs", "aria-label": "Parts of the request"}, tabs),
     VIEWS[view].draw(record),
   ];
