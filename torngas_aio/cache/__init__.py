@@ -11,8 +11,8 @@
     store.py            what a backend implements: bytes under finished keys
     keys.py             from a caller's key to the key in the store
     serializers.py      values to bytes and back         forgeries.py  values with a wrong signature
-    cached.py           `@cached`                        refreshes.py  refreshing kept values in the background
-    attempts.py         the cache's part in computing one value: one deadline, bounded loaders while it is down
+    cached.py           `@cached`
+    attempts.py         the cache's part in computing one value: one deadline, bounded loaders, refreshes behind callers
     lock.py             a lock that all processes share
     circuit_breaker.py  whether a server is down, and the task that finds out when it is back
     lru.py              entries in memory                file_store.py entries in a directory

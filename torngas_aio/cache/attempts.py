@@ -2,28 +2,32 @@
 
     first look    miss ──► Attempts: look once more, load, store
     cache down    counts as a miss ──► a place among the loaders ──► load; nothing is stored
+    Refreshes     values that are refreshed behind their callers, once for each name
 
 Begin with `Attempts.run`.
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from torngas_aio._places import Places
+from torngas_aio.context import enter_request
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.logger import DEGRADED_SECONDS, OutageLog
 
-__all__ = ["LOADERS_AT_ONCE", "Attempts", "Loaders"]
+__all__ = ["LOADERS_AT_ONCE", "Attempts", "Loaders", "Refreshes"]
 
 T = TypeVar("T")
 
 LOADERS_AT_ONCE = 32
 """How many loaders of one cache run at once while it is down: the database behind them must bear the load."""
 
-_outages = OutageLog(logging.getLogger("torngas_aio.cache"), seconds=DEGRADED_SECONDS)
+logger = logging.getLogger("torngas_aio.cache")
+_outages = OutageLog(logger, seconds=DEGRADED_SECONDS)
 
 
 class Loaders:
@@ -101,3 +105,37 @@ class Attempts:
         """Try no further operation: the cache did not answer, for *reason*."""
         self.is_down = True
         _outages.report(self._label, "Values are computed without the cache: %s", reason)
+
+
+class Refreshes:
+    """The refreshing tasks of one cache; *owner* names it in the log."""
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def soon(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do *work* behind the caller, unless work of that *name* is being done."""
+        if name not in self._tasks:
+            context = contextvars.copy_context()
+            context.run(enter_request, None)
+            task = asyncio.get_running_loop().create_task(self._run(name, work), context=context)
+            self._tasks[name] = task  # owned here: it leaves by itself, or aclose() awaits it
+
+    async def aclose(self) -> None:
+        """Cancel the work under way and await its end. Twice is harmless."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except CacheUnavailable as exc:
+            _outages.report(self._owner, "Kept values are not refreshed: %s", exc)
+        except Exception:  # the task ends here, and no caller awaits it
+            logger.exception("%s: refreshing %r failed; what is kept stays until it expires.", self._owner, name)
+        finally:
+            self._tasks.pop(name, None)

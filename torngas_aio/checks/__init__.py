@@ -4,8 +4,7 @@
                    ──► references.py  aliases and modules that are named exist, roles are filled
                    ──► paths.py       dotted paths can be imported
                    ──► signing.py     secrets are set and not publicly known
-    cautions       ──► what works, but hardly as meant      deployment.py   and what is open to other machines
-    deploy_files.py    what the unit and the proxy say, against what the server does
+    cautions       ──► what works, but hardly as meant      deployment.py   what a public site should change
 
 Each fault is one sentence with the path of the setting, its value and how to mend it. Nothing here imports
 from higher layers: what a dotted path names is only looked at.

@@ -1,14 +1,21 @@
-"""Settings that a site which other machines reach should change: `torngas-aio check --deploy`.
+"""What a site that other machines reach should change: `torngas-aio check --deploy`.
 
-Each is a caution: a proxy in front may do what the settings do not. Begin with `deploy_cautions_of`.
+    settings             each is a caution: a proxy in front may do what the settings do not
+    deploy/*.service     TimeoutStopSec against --drain_seconds and --graceful_timeout; --workers
+    deploy/nginx.conf    client_max_body_size, proxy_read_timeout against REQUEST_TIMEOUT
+
+Of these files only what they say is looked at; a setting that they leave to a default of another program is not judged,
+but for nginx's own body limit. Begin with `deploy_cautions_of`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 
-__all__ = ["deploy_cautions_of"]
+__all__ = ["deploy_cautions_of", "deploy_file_cautions", "workers_of_units"]
 
 HEADERS_MIDDLEWARE = "torngas_aio.middleware.security.SecurityHeadersMiddleware"
 HOSTS_MIDDLEWARE = "torngas_aio.middleware.security.AllowedHostsMiddleware"
@@ -66,3 +73,66 @@ def _max_age(policy: str) -> int:
         if name.strip().lower() == "max-age" and seconds.strip(' "').isdecimal():
             return int(seconds.strip(' "')[:12])
     return 0
+
+
+_SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "ms": 0.001, "h": 3600.0}
+_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def deploy_file_cautions(
+    folder: Path, *, graceful: float, shutdown: float, request_timeout: float | None, max_body: int
+) -> Iterator[str]:
+    """Yield one sentence for each thing in *folder* that does not fit.
+
+    Args:
+        folder: Such as `deploy/`; it need not exist.
+        graceful: Seconds of `--graceful_timeout` where a unit says nothing.
+        shutdown: Seconds that shutdown hooks and pools may take.
+        request_timeout: REQUEST_TIMEOUT in seconds.
+        max_body: Bytes of a body that the server takes.
+    """
+    for unit in sorted(folder.glob("*.service")):
+        text = _without_comments(unit)
+        takes = _option(text, "drain_seconds", 0.0) + _option(text, "graceful_timeout", graceful) + shutdown
+        given = _seconds(r"^TimeoutStopSec=\s*(\d{1,9})\s*([a-z]*)", text)
+        if given is not None and 0 < given <= takes:
+            yield (
+                f"{unit}: TimeoutStopSec is {given:g} s, and a stop may take {takes:g} s (drain_seconds, "
+                f"graceful_timeout and {shutdown:g} s for hooks and pools): systemd kills it before its end. Raise it."
+            )
+    for conf in sorted(folder.glob("*nginx*.conf")):
+        text = _without_comments(conf)
+        waits = _seconds(r"\bproxy_read_timeout\s+(\d{1,9})([a-z]*)\s*;", text)
+        if waits is not None and request_timeout and waits <= request_timeout:
+            yield (
+                f"{conf}: proxy_read_timeout is {waits:g} s, and REQUEST_TIMEOUT is {request_timeout:g} s: nginx "
+                "answers 504 before the server's own 503. Make it longer than REQUEST_TIMEOUT."
+            )
+        found = re.search(r"\bclient_max_body_size\s+(\d{1,12})([kmg]?)\s*;", text, re.IGNORECASE)
+        allowed = int(found[1]) * _BYTES[found[2].lower()] if found else 1024**2
+        if allowed and allowed < max_body:
+            yield (
+                f"{conf}: client_max_body_size is {allowed} bytes{'' if found else ' (nginx by itself)'}, and the "
+                f"server takes {max_body}. Write `client_max_body_size {max_body >> 20}m;`, or lower max_body_size."
+            )
+
+
+def workers_of_units(folder: Path) -> int:
+    """Return the most `--workers` that a unit in *folder* asks for; 1 where none does."""
+    return max([1, *(int(_option(_without_comments(unit), "workers", 1)) for unit in folder.glob("*.service"))])
+
+
+def _without_comments(path: Path) -> str:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "\n".join(line.split(" #")[0] for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
+
+
+def _option(text: str, name: str, default: float) -> float:
+    found = re.search(rf"--{name.replace('_', '[_-]')}[= ](\d{{1,9}}(?:\.\d{{1,9}})?)", text)
+    return float(found[1]) if found else default
+
+
+def _seconds(pattern: str, text: str) -> float | None:
+    found = re.search(pattern, text, re.MULTILINE)
+    unit = found and _SECONDS.get(found[2])
+    return int(found[1]) * unit if found and unit else None

@@ -2,11 +2,11 @@
 
     main.py         from the command line to a command      registry.py   which commands there are
     project.py      the project's settings and application  output.py     tables
-    starting.py     startproject, startapp                  runserver.py  runserver
+    starting.py     startproject, startapp                  runserver.py  runserver, run
     check.py        check: settings, with awaits.py (forgotten awaits) and former_defaults.py (uses of torngas 1.8)
-    routes.py       routes     pipeline.py  pipeline
+    routes.py       routes, pipeline
     openapi.py      openapi    ps.py        ps              database.py   db, syncdb
-    shell.py        shell      run.py       run             port/         port, migrate
+    shell.py        shell      port/        port, migrate
     worker.py       worker     jobs.py      jobs
 
 Other packages add commands under the entry point group `torngas_aio.commands`; see `registry.Command`.

@@ -17,7 +17,7 @@ from pathlib import Path
 from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
-from torngas_aio.checks.deploy_files import deploy_file_cautions, workers_of_units
+from torngas_aio.checks.deployment import deploy_file_cautions, workers_of_units
 from torngas_aio.cli.awaits import unawaited_faults
 from torngas_aio.cli.former_defaults import former_default_cautions
 from torngas_aio.cli.project import add_settings_option, load_server

@@ -3,12 +3,11 @@
     Signal ── connect(receiver, sender=…) ──┐
            ── await send(sender, …)  ───────┴─> receivers, plain ones in order, async ones together
 
-    signal.py    Signal        receiver.py   @receiver
+    signal.py    Signal, @receiver
 
 Begin with `Signal.send`.
 """
 
-from torngas_aio.dispatch.receiver import receiver
-from torngas_aio.dispatch.signal import Receiver, Signal
+from torngas_aio.dispatch.signal import Receiver, Signal, receiver
 
 __all__ = ["Receiver", "Signal", "receiver"]

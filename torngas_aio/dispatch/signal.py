@@ -15,11 +15,11 @@ import weakref
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from torngas_aio.exception import ArgumentError, NotCallableError
 
-__all__ = ["Receiver", "Responses", "Signal"]
+__all__ = ["Receiver", "Responses", "Signal", "receiver"]
 
 logger = logging.getLogger("torngas_aio.dispatch")
 
@@ -37,7 +37,7 @@ class _Entry:
 
 
 class Signal:
-    """Something that happens again and again, and whoever wants to be told of it.
+    """A signal and its connected receivers.
 
     Connecting is safe from any thread; sending belongs to the loop.
 
@@ -227,3 +227,28 @@ def _named(receiver: object) -> str:
     code = getattr(receiver, "__code__", None) or getattr(getattr(receiver, "__func__", None), "__code__", None)
     place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
     return f"{getattr(receiver, '__module__', '?')}.{getattr(receiver, '__qualname__', repr(receiver))}{place}"
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def receiver(
+    signal: Signal | Iterable[Signal],
+    *,
+    sender: object = None,
+    weak: bool = True,
+    dispatch_uid: Hashable | None = None,
+) -> Callable[[_Function], _Function]:
+    """Connect the decorated function to *signal*, or to each of several; the options are `Signal.connect`'s.
+
+    @receiver(call_started)
+    async def count(**kwargs): ...
+    """
+    signals = (signal,) if isinstance(signal, Signal) else tuple(signal)
+
+    def connect(function: _Function) -> _Function:
+        for each in signals:
+            each.connect(function, sender=sender, weak=weak, dispatch_uid=dispatch_uid)
+        return function
+
+    return connect

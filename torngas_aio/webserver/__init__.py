@@ -9,7 +9,7 @@
     listeners.py, sockets.py   where to listen, TLS       backends.py   which HTTP server, behind one contract
     serving.py     open the application, accept, and on a signal: stop, finish, close
     single.py      one process: SIGHUP, systemd           runner.py     the loop, with bounded waits at its end
-    reloading.py   DEBUG: files that change               handover.py   sessions in memory, kept over a reload
+    reloading.py   DEBUG: files that change, sessions in memory kept over a reload
     banner.py      what is printed at the start
 
 Begin with `run`, or with `Server` for a say in the steps.

@@ -2,19 +2,24 @@
 
     a file changes ─► it compiles ─► a trial start in a process of its own ─► this program is replaced
                           └────────────────┴─ fails: one line says why; the code that runs goes on serving
+    hand_over, take_over   sessions in memory: in a file without a name, whose descriptor the new program inherits
 
 A start that fails after that waits for the next edit instead of ending the program.
 Begin with `start_reloading`.
 """
 
 import asyncio
+import contextlib
+import json
 import logging
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tornado import autoreload
 from tornado.ioloop import PeriodicCallback
@@ -22,8 +27,9 @@ from tornado.ioloop import PeriodicCallback
 from torngas_aio._compat.tornado import restart
 from torngas_aio._project_errors import shortened
 from torngas_aio.application import Application
+from torngas_aio.cache.lru import Entry, Kind, Location
 from torngas_aio.http.worker_slot import Program
-from torngas_aio.webserver.handover import hand_over, take_over
+from torngas_aio.session.record_store import RECORD_HEADS
 from torngas_aio.webserver.runner import LoopRunner
 
 __all__ = ["end_trial", "is_reloading", "is_trial", "start_reloading", "trial_fault", "wait_if_reloading"]
@@ -42,6 +48,11 @@ _is_reloading = False
 _TRIAL = "TORNGAS_TRIAL_START"
 _WITH_HOOKS = "hooks"
 NOT_STARTED = "The server did not start. "
+
+_DESCRIPTOR = "TORNGAS_RELOAD_DESCRIPTOR"
+"""Environment variable: number and inode of the inherited file; useless to a process that does not inherit it."""
+
+_kept: list[Any] = []  # the file until the program is replaced; the locations until their caches are made
 
 
 def start_reloading() -> None:
@@ -218,3 +229,38 @@ def _files_of(error: BaseException | None) -> set[str]:
             files.add(error.filename)
         error = error.__cause__ or error.__context__
     return {path for path in files if os.path.exists(path)}  # noqa: PTH110  "<string>" is no file either way
+
+
+def hand_over() -> None:
+    """Leave the session records of every in-process cache to the program that replaces this one."""
+    now = time.monotonic()
+    records = [
+        (name, key, entry.value.decode("latin-1"), entry.expires_at - now)
+        for name, location in Location.all().items()
+        for key, entry in location.reserved.entries.items()
+        if key.startswith(RECORD_HEADS) and isinstance(entry.value, bytes) and entry.expires_at > now
+    ]
+    file = tempfile.TemporaryFile()  # noqa: SIM115  closed by the program that reads it
+    file.write(json.dumps(records).encode())
+    file.flush()
+    os.set_inheritable(file.fileno(), True)
+    os.environ[_DESCRIPTOR] = f"{file.fileno()}:{os.fstat(file.fileno()).st_ino}"
+    _kept.append(file)
+
+
+def take_over() -> None:
+    """Put back what the program before this one has left; what cannot be read is left out."""
+    number, _, inode = os.environ.pop(_DESCRIPTOR, "").partition(":")
+    with contextlib.suppress(OSError, ValueError):
+        if os.fstat(int(number)).st_ino == int(inode):
+            with os.fdopen(int(number), "rb") as file:
+                file.seek(0)
+                _restore(json.load(file))
+
+
+def _restore(records: list[tuple[str, str, str, float]]) -> None:
+    now = time.monotonic()
+    for name, key, value, seconds in records:
+        location = Location.named(name)
+        _kept.append(location)
+        location.reserved.entries.setdefault(key, Entry(value.encode("latin-1"), Kind.PACKED, now + seconds))

@@ -11,8 +11,7 @@ from tests.services.memcached import MemcachedServer
 from torngas_aio.cache.backends.memcached import MONTH_SECONDS, MemcachedCache, _exptime
 from torngas_aio.cache.memcached import node as nodes
 from torngas_aio.cache.memcached.location import MemcachedLocation, read_location
-from torngas_aio.cache.memcached.node import spelled
-from torngas_aio.cache.memcached.ring import Ring
+from torngas_aio.cache.memcached.node import Ring, spelled
 from torngas_aio.exception import ConfigError
 
 Make = Callable[..., MemcachedCache]

@@ -27,9 +27,8 @@ from torngas_aio._former_names import former_names
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
 from torngas_aio.cache.memcached.location import Address, read_location
-from torngas_aio.cache.memcached.node import MemcachedNode
+from torngas_aio.cache.memcached.node import MemcachedNode, Ring
 from torngas_aio.cache.memcached.pool import MemcachedPool, NodeDown
-from torngas_aio.cache.memcached.ring import Ring
 from torngas_aio.cache.store import Swap, Versioned
 from torngas_aio.exception import CacheUnavailable, ValueTooLarge
 from torngas_aio.utils.numbers import parse_integer, parse_whole

@@ -6,21 +6,22 @@
 
 The generation is a random word under a key of its own. A process asks for it again once it has not done so for
 FRESH_SECONDS, so others see a `clear` within a second. When memcached has evicted it, a new one is made: the values
-before it are lost, never another's. Begin with `MemcachedNode.spell`.
+before it are lost, never another's. `Ring` says which of several servers holds a key. Begin with `MemcachedNode.spell`.
 """
 
 import asyncio
+import bisect
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from torngas_aio.cache.keys import is_reserved
 from torngas_aio.cache.memcached.connection import MemcachedLink
 from torngas_aio.cache.memcached.pool import MemcachedPool
 
-__all__ = ["FRESH_SECONDS", "MemcachedNode", "spelled"]
+__all__ = ["FRESH_SECONDS", "MemcachedNode", "Ring", "spelled"]
 
 FRESH_SECONDS = 0.5
 
@@ -108,3 +109,39 @@ class MemcachedNode:
 
 def _new_generation() -> str:
     return secrets.token_urlsafe(9)
+
+
+POINTS = 160
+
+
+class Ring:
+    """The servers of one cache.
+
+    Args:
+        names: The servers' names, each different.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        placed = sorted((_place(f"{name}#{point}"), name) for name in names for point in range(POINTS))
+        self._places = [place for place, _ in placed]
+        self._owners = [name for _, name in placed]
+
+    def owner(self, key: str, is_out: Callable[[str], bool] | None = None) -> str:
+        """Return the name of the server that holds *key*.
+
+        Args:
+            is_out: Tells servers that are passed over for the next on the circle; when all are, the first counts.
+        """
+        if len(self._names) == 1:
+            return self._names[0]
+        start = bisect.bisect(self._places, _place(key)) % len(self._places)
+        first = self._owners[start]
+        if is_out is None or not is_out(first):
+            return first
+        around = dict.fromkeys(self._owners[start:] + self._owners[:start])
+        return next((name for name in around if not is_out(name)), first)
+
+
+def _place(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
