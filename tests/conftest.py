@@ -1,6 +1,8 @@
 """What every test stands on: the plugin that users get, and a watch for blocking calls in the loop."""
 
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -22,3 +24,19 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
             function.can_block_in("logger/background.py", "_has_room")
             function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
         yield watch
+
+
+@pytest.fixture(autouse=True)
+def declared_jobs_are_forgotten() -> Iterator[None]:
+    """A job with a schedule that one test, or an example, declares would run in the applications of the others."""
+    before = dict(_declared_jobs())
+    yield
+    declared = _declared_jobs()
+    if declared != before:
+        declared.clear()
+        declared.update(before)
+
+
+def _declared_jobs() -> dict[str, Any]:
+    module = sys.modules.get("torngas_aio.jobs.declaring")
+    return {} if module is None else module.declared

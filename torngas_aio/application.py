@@ -10,6 +10,7 @@ Begin with `Application` and `Application.serve_request`.
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from contextvars import Context
@@ -28,6 +29,7 @@ from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 from torngas_aio._cleanup import close_all, is_imposed
 from torngas_aio._compat.tornado import answer_exception
 from torngas_aio._importing import import_object
+from torngas_aio._node import processes
 from torngas_aio._project_errors import import_fault
 from torngas_aio._unawaited import tracked_origins, watch_unawaited
 from torngas_aio.context import enter_request, scope_of
@@ -319,11 +321,29 @@ class Application(web.Application):
         if self.is_debug:
             origins = ExitStack()
             self.lifespan.add("the origins of coroutines", partial(_enter_origins, origins), partial(_leave, origins))
+        self.lifespan.add("the schedules of jobs", self._start_schedules)
         hooks = [*self.pipeline.init, *self.pipeline.shutdown]
         for middleware in self.pipeline.middlewares:
             own = {hook.stage: partial(hook.call, self) for hook in hooks if _owner(hook.call) is middleware}
             if own:
                 self.lifespan.add(type(middleware).__qualname__, own.get("init"), own.get("shutdown"))
+
+    async def _start_schedules(self) -> None:
+        """Enqueue jobs in memory when they are due, for as long as the application runs."""
+        if "torngas_aio.jobs.declaring" not in sys.modules:  # no job is declared
+            return
+        from torngas_aio.jobs.registry import jobs
+        from torngas_aio.jobs.schedules import run_schedules
+        from torngas_aio.jobs.worker import scheduled_of
+
+        for alias in jobs:
+            scheduled = scheduled_of(alias)
+            if scheduled and jobs[alias].runs_here:
+                if processes() > 1:
+                    logger.warning(
+                        "JOBS[%r] is in memory: its schedules run in each of %d workers.", alias, processes()
+                    )
+                self.background.start_soon(run_schedules, jobs[alias], scheduled, name="schedules", daemon=True)
 
 
 async def _enter_origins(stack: ExitStack) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ import pytest
 from tests.services.fixtures import lone_redis, redis_cluster, redis_sentinels, redis_server
 from torngas_aio._cleanup import close_all, tasks_to_drain
 from torngas_aio.jobs.base import BaseJobs
-from torngas_aio.jobs.declaring import declared
 from torngas_aio.jobs.registry import jobs
 from torngas_aio.jobs.worker import queues_of, run_worker
 from torngas_aio.settings_manager import settings
@@ -19,15 +18,6 @@ from torngas_aio.settings_manager import settings
 __all__ = ["lone_redis", "redis_cluster", "redis_sentinels", "redis_server"]
 
 Working = Callable[..., contextlib.AbstractAsyncContextManager[Any]]
-
-
-@pytest.fixture(autouse=True)
-def only_own_jobs() -> Iterator[None]:
-    """Forget the jobs that a test declares."""
-    before = dict(declared)
-    yield
-    declared.clear()
-    declared.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from torngas_aio.exception import ArgumentError
 
 if TYPE_CHECKING:
     from torngas_aio.jobs.base import DeadJob
+    from torngas_aio.jobs.schedules import Schedule
 
 __all__ = ["ShowJobs"]
 
@@ -22,13 +23,13 @@ SHOWN = 20
 
 
 class ShowJobs:
-    """Show the declared jobs, the queues with their lengths, and the dead letters; or retry dead letters.
+    """Show the declared jobs, their schedules, the queues and the dead letters; or retry dead letters.
 
     A dead letter is a job that has failed as often as it may. `jobs retry ID ...` or `jobs retry --all` puts such jobs
     on their queues again.
     """
 
-    help = "show jobs, queues and dead letters; retry dead letters"
+    help = "show jobs, schedules, queues and dead letters; retry dead letters"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -74,11 +75,11 @@ def _jobs_table(alias: str) -> str:
     from torngas_aio.jobs.declaring import declared
 
     rows = [
-        (name, job.queue, str(job.retries), "" if job.timeout is None else f"{job.timeout:g} s")
+        (name, job.queue, str(job.retries), "" if job.timeout is None else f"{job.timeout:g} s", _due(job.schedule))
         for name, job in sorted(declared.items())
         if job.alias == alias
     ]
-    return table(("job", "queue", "retries", "timeout"), rows) if rows else "No job is declared."
+    return table(("job", "queue", "retries", "timeout", "schedule, next"), rows) if rows else "No job is declared."
 
 
 async def _retry(arguments: argparse.Namespace) -> int:
@@ -89,6 +90,12 @@ async def _retry(arguments: argparse.Namespace) -> int:
     count = await backend.revive(ids)
     print(f"{count} of {len(ids)} put on their queues.")
     return 0 if count or not ids else 1
+
+
+def _due(schedule: "Schedule | None") -> str:
+    if schedule is None:
+        return ""
+    return f"{schedule}, {time.strftime(MOMENT, time.localtime(schedule.after(time.time())))}"
 
 
 def _told(dead: "DeadJob") -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from torngas_aio.db.changes import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, JobFailed, NotCallableError, SerializationError
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.registry import jobs
+from torngas_aio.jobs.schedules import Schedule
 from torngas_aio.logger import current_request_id
 
 __all__ = ["Enqueued", "Job", "declared", "job"]
@@ -76,12 +77,14 @@ class Job(Generic[P, R]):
         retries: How often it is tried again after a failure.
         timeout: Seconds that one attempt may take; None: any time.
         result_ttl: Seconds for which its result is kept; 0: it is not.
+        schedule: When it is due by itself; None: only when it is enqueued.
         alias: The entry of JOBS.
     """
 
     def __init__(
         self, function: Callable[P, Coroutine[Any, Any, R]], *, name: str | None = None, alias: str = "default",
         queue: str = "default", retries: int = 0, timeout: float | None = None, result_ttl: float = 0.0,
+        cron: str | None = None, tz: str | None = None, every: float | None = None, catch_up: float | None = None,
     ) -> None:  # fmt: skip
         if not inspect.iscoroutinefunction(function):
             raise NotCallableError(f"@job takes an `async def` function, not {function!r}.")
@@ -90,7 +93,9 @@ class Job(Generic[P, R]):
         self.alias, self.queue, self.retries, self.timeout = alias, queue, retries, timeout
         self.result_ttl = result_ttl
         self.signature = inspect.signature(function)
+        self.schedule: Schedule | None = None
         update_wrapper(self, function)
+        self._options = cron, tz, every, catch_up
         ConfigError.gather(f"@job {self.name}: {fault}" for fault in self._faults())
         declared[self.name] = self
 
@@ -126,8 +131,14 @@ class Job(Generic[P, R]):
             session.on_commit(send)
         return Enqueued(backend, message.task_id)
 
-    def message(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> TaskiqMessage:
-        """Return the message that has the job run with these arguments; raises as `enqueue`."""
+    def message(
+        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, tick: float | None = None
+    ) -> TaskiqMessage:
+        """Return the message that has the job run with these arguments; raises as `enqueue`.
+
+        Args:
+            tick: The time of its schedule that it is for.
+        """
         kwargs = kwargs or {}
         try:
             self.signature.bind(*args, **kwargs)
@@ -144,9 +155,8 @@ class Job(Generic[P, R]):
         request_id = current_request_id()
         if request_id is not None:
             labels["request_id"] = request_id
-        return TaskiqMessage(
-            task_id=uuid.uuid4().hex, task_name=self.name, labels=labels, args=plain[0], kwargs=plain[1]
-        )
+        task_id = uuid.uuid4().hex if tick is None else f"{self.name}@{tick:.0f}"
+        return TaskiqMessage(task_id=task_id, task_name=self.name, labels=labels, args=plain[0], kwargs=plain[1])
 
     def restored(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return arguments out of a message as the annotations have them.
@@ -187,6 +197,15 @@ class Job(Generic[P, R]):
             faults.append(f"retries={self.retries!r}: write 0 or more.")
         if self.timeout is not None and self.timeout <= 0:
             faults.append(f"timeout={self.timeout!r}: write seconds above 0, or None.")
+        try:
+            self.schedule = Schedule.of(*self._options)
+        except ConfigError as exc:
+            faults.append(str(exc))
+        if self.schedule is not None:
+            try:
+                self.signature.bind()
+            except TypeError:
+                faults.append("it has a schedule, so its parameters need defaults.")
         if not self.queue or not self.queue.isprintable() or len(self.queue) > 100:
             faults.append(f"queue={self.queue!r:.120}: write 1 to 100 printable characters.")
         return faults
@@ -197,7 +216,8 @@ def job(function: Callable[P, Coroutine[Any, Any, R]], /) -> Job[P, R]: ...
 @overload
 def job(
     *, name: str | None = ..., alias: str = ..., queue: str = ..., retries: int = ..., timeout: float | None = ...,
-    result_ttl: float = ...,
+    result_ttl: float = ..., cron: str | None = ..., tz: str | None = ..., every: float | None = ...,
+    catch_up: float | None = ...,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]: ...  # fmt: skip
 
 
@@ -215,6 +235,10 @@ def job(function: Any = None, /, **options: Any) -> Any:
         retries: How often it is tried again after a failure; then it is a dead letter.
         timeout: Seconds that one attempt may take before it is cancelled, which is a failure.
         result_ttl: Seconds for which its result is kept for `Enqueued.result`; 0: it is not.
+        cron: When it is enqueued by itself, such as "*/5 * * * *": minute, hour, day, month, day of week.
+        tz: The time zone of *cron*; UTC.
+        every: Seconds from one time to the next, instead of *cron*.
+        catch_up: By how many seconds such a time may have been missed and is made up for; 60.
 
     Raises:
         ConfigError: An option cannot work.

@@ -18,8 +18,9 @@ from torngas_aio._cleanup import cancel_tasks, is_imposed
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.declaring import declared
 from torngas_aio.jobs.running import run_message
+from torngas_aio.jobs.schedules import run_schedules
 
-__all__ = ["queues_of", "run_worker"]
+__all__ = ["queues_of", "run_worker", "scheduled_of"]
 
 logger = logging.getLogger("torngas_aio.jobs")
 
@@ -30,6 +31,11 @@ CANCEL_SECONDS = 5.0
 def queues_of(alias: str) -> list[str]:
     """Return the queues of the jobs that are declared for the JOBS entry *alias*."""
     return sorted({job.queue for job in declared.values() if job.alias == alias})
+
+
+def scheduled_of(alias: str) -> list[Any]:
+    """Return the jobs of the JOBS entry *alias* that have a schedule."""
+    return [job for job in declared.values() if job.alias == alias and job.schedule is not None]
 
 
 async def run_worker(
@@ -53,11 +59,14 @@ async def run_worker(
     """
     await backend.open_worker(queues, concurrency)
     receiver = _JobReceiver(backend, concurrency, graceful_seconds)
-    hurried = asyncio.create_task(_hurry(receiver, hurry or asyncio.Event()))
+    scheduled = scheduled_of(backend.alias)
+    beside = {asyncio.create_task(_hurry(receiver, hurry or asyncio.Event()))}
+    if scheduled:
+        beside.add(asyncio.create_task(run_schedules(backend, scheduled), name="schedules"))
     try:
         await receiver.listen(stopping)
     finally:
-        running = {hurried, *receiver.running}
+        running = {*beside, *receiver.running}
         if receiver.running:
             logger.warning("%d jobs are cancelled by the stop and go back to their queues.", len(receiver.running))
         await cancel_tasks(running, CANCEL_SECONDS)

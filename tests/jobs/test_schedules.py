@@ -1,0 +1,141 @@
+"""When jobs are due, and that each time is put once."""
+
+import asyncio
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.jobs.conftest import worker_of
+from torngas_aio import Application
+from torngas_aio.exception import ConfigError
+from torngas_aio.jobs import BaseJobs, job
+from torngas_aio.jobs.registry import make_jobs
+from torngas_aio.jobs.schedules import Schedule, put_due
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+
+BERLIN = "Europe/Berlin"
+
+
+def schedule(cron: str | None = None, **options: Any) -> Schedule:
+    found = Schedule.of(cron, options.get("tz"), options.get("every"), options.get("catch_up"))
+    assert found is not None
+    return found
+
+
+def times(cron: str, tz: str, start: str, count: int) -> list[str]:
+    """The next times in *tz* after *start*, local as well."""
+    after = datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(tz)).timestamp()
+    found = itertools.islice(schedule(cron, tz=tz).ticks(after), count)
+    return [datetime.fromtimestamp(tick, ZoneInfo(tz)).strftime("%d %H:%M %z") for tick in found]
+
+
+@pytest.mark.parametrize(
+    ("cron", "start", "expected"),
+    [
+        # 29 March 2026: 02:00 +0100 is 03:00 +0200.
+        ("30 2 * * *", "2026-03-28T12:00", ["29 03:00 +0200", "30 02:30 +0200"]),
+        ("0 * * * *", "2026-03-29T01:00", ["29 03:00 +0200", "29 04:00 +0200"]),
+        ("*/30 * * * *", "2026-03-29T01:00", ["29 01:30 +0100", "29 03:00 +0200"]),
+        # 25 October 2026: 03:00 +0200 is 02:00 +0100.
+        ("30 2 * * *", "2026-10-24T12:00", ["25 02:30 +0200", "26 02:30 +0100"]),
+        ("*/30 * * * *", "2026-10-25T02:00", ["25 02:30 +0200", "25 02:00 +0100", "25 02:30 +0100", "25 03:00 +0100"]),
+        ("0 3 * * *", "2026-10-25T01:00", ["25 03:00 +0100", "26 03:00 +0100"]),
+    ],
+)
+def test_cron_at_a_time_change(cron: str, start: str, expected: list[str]) -> None:
+    assert times(cron, BERLIN, start, len(expected)) == expected
+
+
+@pytest.mark.parametrize("cron", ["30 2 * * *", "*/20 * * * *", "0 * * * *", "15 1-4 * * *"])
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])
+def test_ticks_are_the_same_from_wherever_they_are_counted(cron: str, day: str) -> None:
+    found = schedule(cron, tz=BERLIN)
+    start = datetime.fromisoformat(f"{day}T00:00").replace(tzinfo=ZoneInfo(BERLIN)).timestamp()
+    expected = list(itertools.takewhile(lambda tick: tick < start + 6 * 3600, found.ticks(start)))
+    assert sorted(set(expected)) == expected
+    minutes = [start + 60 * number for number in range(6 * 60)]
+    assert sorted({tick for minute in minutes if (tick := found.after(minute)) < start + 6 * 3600}) == expected
+    assert all(found.after(minute) > minute for minute in minutes)
+
+
+def test_every_is_counted_from_1970_so_that_all_workers_agree() -> None:
+    found = schedule(every=30)
+    assert list(itertools.islice(found.ticks(1000.5), 3)) == [1020, 1050, 1080]
+    assert found.after(1020) == 1050
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"cron": "* * * *"}, "Wrong number"),
+        ({"cron": "61 * * * *"}, "minute"),
+        ({"cron": "0 0 31 2 *"}, "day-of-month"),
+        ({"cron": "* * * * *", "every": 3}, "not both"),
+        ({"every": 0}, "at least 1"),
+        ({"every": float("nan")}, "at least 1"),
+        ({"cron": "* * * * *", "tz": "Berlin"}, "no such time zone"),
+        ({"cron": "* * * * *", "tz": "../etc/passwd"}, "no such time zone"),
+        ({"every": 3, "catch_up": -1}, "0 or more"),
+        ({"tz": "UTC"}, "go with"),
+    ],
+)
+def test_a_schedule_that_cannot_work_is_refused(options: dict[str, Any], told: str) -> None:
+    async def function() -> None: ...
+
+    with pytest.raises(ConfigError, match=told):
+        job(**options)(function)
+
+
+def test_a_job_with_a_schedule_needs_no_arguments() -> None:
+    async def function(number: int) -> None: ...
+
+    with pytest.raises(ConfigError, match="need defaults"):
+        job(every=3)(function)
+
+
+async def test_each_tick_is_put_once_by_many_workers(backend: BaseJobs) -> None:
+    @job(every=1, catch_up=3600)
+    async def tick() -> None: ...
+
+    start = datetime(2026, 3, 29, tzinfo=UTC).timestamp()
+    others = [backend if backend.runs_here else make_jobs("default", settings.JOBS["default"]) for _ in range(3)]
+    counts = await asyncio.gather(*(put_due(each, tick, start, start + 100) for each in others))
+    assert sum(counts) == 100
+    assert await put_due(backend, tick, start, start + 100) == 0
+    for each in others:
+        await each.aclose()
+
+
+async def test_what_is_too_late_is_left_out(memory: BaseJobs) -> None:
+    @job(every=10, catch_up=60)
+    async def caught() -> None: ...
+
+    @job(every=10, catch_up=0)
+    async def skipped() -> None: ...
+
+    assert await put_due(memory, caught, 1_000_000, 1_001_001) == 6
+    assert await put_due(memory, skipped, 1_000_000, 1_001_001) == 1
+    assert await put_due(memory, skipped, 1_000_000, 1_001_009) == 0
+
+
+async def test_a_worker_puts_what_is_due(backend: BaseJobs) -> None:
+    seen: list[int] = []
+
+    @job(every=1)
+    async def tick() -> None:
+        seen.append(1)
+
+    async def ticked() -> None:
+        while len(seen) < 2:
+            await asyncio.sleep(0.02)
+
+    if backend.runs_here:
+        async with TestClient(Application([])):
+            await asyncio.wait_for(ticked(), 20)
+    else:
+        async with worker_of(backend, ["default"]):
+            await asyncio.wait_for(ticked(), 20)
