@@ -5,8 +5,9 @@
     EventStreamHandler server-sent events
     ErrorHandler       addresses that lead nowhere   BaseHandler        what all of them have in common
 
-Inside, one noun a file: `response` (what is answered) < `sending` < `completing` (when) < `execution` (the walk)
-< `web`. Files are sent by `static` and `downloads` (`send_file`), parts of them by `ranges`.
+Inside, one noun a file: `lifecycle` (the states of a response), `response` (what is answered) < `sending` <
+`completing` (when) < `execution` (the walk) < `web`; `receiving` reads the body, `recovery` answers errors. Files are
+sent by `static` and `downloads` (`send_file`), parts of them by `ranges`.
 """
 
 from torngas_aio.handler.api import ApiHandler

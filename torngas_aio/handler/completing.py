@@ -11,10 +11,8 @@ Begin with `CompletingHandler.finish`.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
-
-from tornado.web import RequestHandler
 
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.context import Outcome, RequestScope, scope_of
@@ -32,6 +30,7 @@ from torngas_aio.handler.lifecycle import (
     WATCHED,
     require_changeable,
 )  # fmt: skip
+from torngas_aio.handler.recovery import answer_error, answer_unsent
 from torngas_aio.handler.sending import SendingHandler
 from torngas_aio.handler.stepping import Resumed
 from torngas_aio.http.response import BODILESS
@@ -39,8 +38,6 @@ from torngas_aio.http.response import BODILESS
 __all__ = ["CompletingHandler"]
 
 logger = logging.getLogger("torngas_aio.handler")
-
-_ON_FINISH = RequestHandler.on_finish
 
 
 class CompletingHandler(SendingHandler):
@@ -50,22 +47,9 @@ class CompletingHandler(SendingHandler):
     _prepared_future = None
     path_args: list[str]
     path_kwargs: dict[str, str]
-    _error: BaseException | None = None
-    _failed_sends = 0
     _method_phase = RUNNING
-    _is_drained = False  # when the last byte was handed over, the transport could take more
-    _ends_itself = False  # `on_finish` or `complete_finish` is overridden
-    _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
-    _makes_error_page = False  # `_deferred` makes an error page
-    _completion: asyncio.Task[None] | None = None
-    _next_turn: asyncio.Handle | None = None
+    _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
     _finish_waiter: asyncio.Future[None] | None = None
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._ends_itself = (
-            cls.on_finish is not _ON_FINISH or cls.complete_finish is not CompletingHandler.complete_finish
-        )
 
     def finish(self, chunk: Any = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """End the response, with *chunk* as the last part of its body.
@@ -133,20 +117,10 @@ class CompletingHandler(SendingHandler):
         """Called after the request hooks and `prepare()`, before the method; plain or `async def`."""
         return COMPLETED
 
-    def complete_finish(self) -> Any:
-        """Called after the response was sent and `on_finish()`; plain or `async def`."""
-        return COMPLETED
-
     @property
     def scope(self) -> RequestScope:
         """The request's resources, made on first use."""
         return scope_of(self.request)
-
-    async def _answer_error(self, exc: BaseException, *, may_replace: bool = False) -> None:
-        raise NotImplementedError  # ExecutingHandler's
-
-    async def _answer_unsent(self, exc: BaseException) -> None:
-        raise NotImplementedError  # ExecutingHandler's
 
     def _has_work(self) -> bool:
         """Whether something is to be done before the first byte may leave."""
@@ -262,7 +236,7 @@ class CompletingHandler(SendingHandler):
                 try:
                     self._is_drained = self._send_last()
                 except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
-                    await self._answer_unsent(exc)
+                    await answer_unsent(self, exc)
         if drains and not self._is_drained:
             await self.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
 
@@ -293,7 +267,7 @@ class CompletingHandler(SendingHandler):
                 self._response_state = self._response_state.after["interrupt"]
                 raise
             self._hooks_owner = outer
-            await self._answer_error(exc, may_replace=True)
+            await answer_error(self, exc, may_replace=True)
         finally:
             self._hooks_owner = outer
 
@@ -315,24 +289,6 @@ class CompletingHandler(SendingHandler):
 
     async def _settle(self, scope: RequestScope) -> None:
         await scope.settle(Outcome(self, self._error, self._method_phase is RETURNED))
-
-    async def _afterwards(self) -> None:
-        """Run once, after the response was sent or given up."""
-        self._response_state = self._response_state.after["end"]
-        if self._run.stages.endcall:
-            await self._run.endcall(self)
-        if not self._ends_itself:
-            return
-        try:
-            self.on_finish()
-            result = self.complete_finish()
-            if result is not None:
-                await result
-        except BaseException as exc:  # a boundary: the response has left, an answer is impossible
-            if is_imposed(exc):
-                raise
-            self._note_interrupt(exc)
-            logger.exception("complete_finish() or on_finish() of %s failed.", type(self).__qualname__)
 
 
 def _has_left(written: Any) -> bool:

@@ -14,22 +14,17 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Generator
-from contextlib import suppress
 from inspect import isawaitable, unwrap
 from types import CoroutineType
 from typing import Any
 
-from tornado import httputil
-from tornado.iostream import StreamClosedError
-from tornado.web import Finish, HTTPError, RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
-from torngas_aio._cleanup import close_safely, is_imposed
-from torngas_aio.context import RequestScope, error_sink, scope_of
-from torngas_aio.exception import BaseError, PoolExhausted, Unavailable
+from torngas_aio._cleanup import is_imposed
+from torngas_aio.exception import PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.lifecycle import (
-    ENDED,
     INTERRUPTED,
     LATE,
     RECEIVING,
@@ -38,11 +33,12 @@ from torngas_aio.handler.lifecycle import (
     WATCHED,
     require_changeable,
 )  # fmt: skip
+from torngas_aio.handler.receiving import receive, take_body
+from torngas_aio.handler.recovery import answer_error, give_up
 from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.handler.stepping import Resumed
-from torngas_aio.http.base import BodyError, ClientGone
+from torngas_aio.http.base import ClientGone
 from torngas_aio.http.body import NO_BODY
-from torngas_aio.http.spool import Spool
 from torngas_aio.logger import OutageLog
 from torngas_aio.pipeline import HookCall, PipelineRun
 
@@ -55,8 +51,6 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
 _DECODE_ARGUMENT = RequestHandler.decode_argument
 _ON_PREPARE = CompletingHandler.on_prepare
-_AFTERWARDS_SECONDS = 5.0
-"""How long the endcall hooks of a cancelled request may take."""
 
 
 class ExecutingHandler(CompletingHandler):
@@ -78,7 +72,6 @@ class ExecutingHandler(CompletingHandler):
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
     _timer: asyncio.TimerHandle | None = None
     _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
-    _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
     _prepares = False  # `prepare` is overridden, by the class or a mixin
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -129,11 +122,11 @@ class ExecutingHandler(CompletingHandler):
                 if is_imposed(failure):
                     raise
                 self._method_phase = RETURNED
-                await self._answer_error(failure, may_replace=self._response_state is INTERRUPTED)
+                await answer_error(self, failure, may_replace=self._response_state is INTERRUPTED)
             if self._response_state.is_pending or self._completion is not None:
                 await self._complete_once(drains=False)
         except (asyncio.CancelledError, GeneratorExit) as exc:
-            await self._give_up(exc)
+            await give_up(self, exc)
             raise
         finally:
             if self._timer is not None:
@@ -264,7 +257,7 @@ class ExecutingHandler(CompletingHandler):
         if self._response_state.is_finished:
             return None
         if self._stream_request_body:
-            await self._receive()
+            await receive(self)
         waits_for = self._begin_method()
         return None if waits_for is None else await waits_for
 
@@ -279,7 +272,7 @@ class ExecutingHandler(CompletingHandler):
             return
         body = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
         if body is not NO_BODY and self._reads_body:
-            await self._take_body(body)
+            await take_body(self, body, limit=self.max_body_size, spools=self.spool_body)
         if is_unsafe and self._reads_body:
             self._check_xsrf()
         if stages.request and not has_ended:
@@ -370,93 +363,10 @@ class ExecutingHandler(CompletingHandler):
                 pass  # Tornado's own error follows
         return [self.decode_argument(arg) for arg in args]
 
-    async def _take_body(self, body: Any) -> None:
-        if self.max_body_size is not None:
-            self.request.connection.set_max_body_size(self.max_body_size)  # type: ignore[union-attr]  # an Exchange
-        if self.spool_body and not self._stream_request_body:
-            await self._spool(body)
-        elif not self._stream_request_body:
-            self.request.body = body.data if body.is_complete else await self._arrived(body.read_all())
-
-    async def _spool(self, body: Any) -> None:
-        request: Any = self.request
-        spool = Spool()
-        scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
-        while chunk := await self._arrived(body.read_chunk()):
-            await spool.write(chunk)
-        await request.take_spool(spool)
-
-    async def _receive(self) -> None:
-        body: Any = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
-        while chunk := await self._arrived(body.read_chunk()):
-            await _settled(self.data_received(chunk))
-
-    async def _arrived(self, reading: Awaitable[bytes]) -> bytes:
-        """Return what *reading* gives; the time until then is the client's, and does not count."""
-        self._method_phase = RECEIVING
-        try:
-            return await reading
-        finally:
-            if self._method_phase is RECEIVING:
-                self._method_phase = RUNNING
-            self._counted_from = asyncio.get_running_loop().time()
-
     async def _until_finished(self) -> None:
         """Wait for a `finish()` that comes later, from elsewhere; or for the client to go."""
         self._finish_waiter = asyncio.get_running_loop().create_future()
         await self._finish_waiter
-
-    async def _answer_error(self, exc: BaseException, *, may_replace: bool = False) -> None:
-        """Run the exception hooks for *exc* and answer it, unless an answer is settled already.
-
-        Args:
-            may_replace: The error came from the completion itself, whose answer it replaces.
-        """
-        if isinstance(exc, (ClientGone, StreamClosedError)):
-            logger.debug("The client left %s.", self._request_summary())
-            await self._end_without_answer()
-        elif isinstance(exc, Finish):
-            if not self._response_state.is_finished:
-                self.finish(*exc.args)
-        else:
-            exc = self._error = _as_http_error(exc)
-            if may_replace and not self._response_state.is_sent:
-                self._response_state = self._response_state.after["reopen"]
-            await self._tell(exc)
-            if self._response_state.is_finished:
-                return
-            if self._response_state.has_head:
-                logger.error("%s failed after its header had left: the connection is cut.", self._request_summary())
-                self._log()
-                await self._end_without_answer()
-            else:
-                self._send_error_page(exc)
-
-    async def _answer_unsent(self, exc: BaseException) -> None:
-        """Answer in place of a response whose head could not be made: an error page, else a plain text."""
-        self._failed_sends += 1
-        self._new_cookie = None  # part of what could not be sent
-        if self._failed_sends == 1 or self._response_state.has_head:
-            await self._answer_error(exc, may_replace=True)
-        elif self._failed_sends == 2:
-            logger.error("The error page of %s could not be sent.", type(self).__qualname__, exc_info=exc)
-            self._answer_plainly(500)
-        else:
-            await self._end_without_answer()
-
-    async def _tell(self, exc: BaseException) -> None:
-        """Tell the exception hooks, or the log where there are none."""
-        self._note_interrupt(exc)
-        if not self._response_state.is_finished and not self._response_state.has_head:
-            self._write_buffer = []
-            self._deferred = None
-        sink = error_sink.get()
-        if sink is not None:
-            sink.append(exc)
-        if self._run.stages.exception:
-            await self._run.exception(self, (type(exc), exc, exc.__traceback__))
-        else:
-            self._log_error(exc)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log an uncaught error; a store that is down or overloaded is one line a second, without a traceback."""
@@ -467,87 +377,6 @@ class ExecutingHandler(CompletingHandler):
             logger.debug("%s: %s", self._request_summary(), value)  # the access log has the line
         else:
             super().log_exception(typ, value, tb)
-
-    def _log_error(self, exc: BaseException) -> None:
-        try:
-            self.log_exception(type(exc), exc, exc.__traceback__)
-        except BaseException as failure:  # a boundary: the client is still to be answered
-            self._note_interrupt(failure)
-            logger.exception("log_exception() of %s failed.", type(self).__qualname__)
-
-    def _send_error_page(self, exc: BaseException) -> None:
-        if self._makes_error_page:  # this error is the error page's own
-            logger.error("The error page of %s failed.", type(self).__qualname__)
-            self._answer_plainly(500)
-            return
-        try:
-            self.send_error(_status_of(exc), exc_info=(type(exc), exc, exc.__traceback__))
-            self._makes_error_page = self._deferred is not None
-        except BaseException as failure:  # a boundary: the client is still to be answered
-            self._note_interrupt(failure)
-            logger.exception("The error page of %s failed.", type(self).__qualname__)
-            if self._response_state.has_head:
-                self._cut()
-            else:
-                self._answer_plainly(_status_of(exc))
-
-    def _answer_plainly(self, status: int) -> None:
-        """Settle the shortest answer there is."""
-        self._response_state = self._response_state.after["reopen"]
-        self.clear()
-        self._deferred = None
-        self.set_status(status)
-        self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(f"{status} {self._reason}\n")
-
-    async def _end_without_answer(self) -> None:
-        """The client is gone: nothing can be sent, the ends are still tied up."""
-        self._cut()
-        if self._response_state is not ENDED:
-            await self._afterwards()
-
-    def _cut(self) -> None:
-        self._response_state = self._response_state.after["release"]
-        self._deferred = None
-        connection: Any = self.request.connection
-        if not connection.is_finished:
-            connection.abort()
-
-    def _abandon(self) -> None:
-        """The request's coroutine is closed from outside: nothing can be awaited, so nothing is answered."""
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-        with suppress(RuntimeError):  # the loop has been closed
-            self._cut()
-        scope: RequestScope | None = self.request._scope  # type: ignore[attr-defined]  # ours
-        if scope is not None:
-            scope.abandon()
-
-    async def _give_up(self, exc: BaseException) -> None:
-        """The request's task was cancelled: no hook may hold it up, nothing may stay open."""
-        if isinstance(exc, GeneratorExit):
-            self._abandon()
-            return
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-        completion = self._completion
-        if completion is not None and not completion.done():
-            completion.cancel()
-            await asyncio.wait([completion])
-        self._error = self._error or exc
-        connection: Any = self.request.connection
-        if not self._response_state.has_head and not connection.is_finished:
-            self._status_code, self._reason = 503, "Service Unavailable"
-            self._response_state = self._response_state.after["release"]
-            fields = [("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close")]
-            connection.respond(
-                503, "Service Unavailable", fields, b"503 Service Unavailable\n", self.request.method == "HEAD"
-            )
-            self._log()
-        elif not self._response_state.is_sent:
-            self._cut()
-        if self._response_state is not ENDED:
-            await close_safely("endcall hooks", self._afterwards, _AFTERWARDS_SECONDS)
 
     def _on_close(self) -> None:
         """The front door says that the client has gone before the response was finished."""
@@ -600,25 +429,3 @@ def _remind(hook: Any) -> None:
 
 async def _settled(result: Any) -> Any:
     return result if result is None else await result
-
-
-def _as_http_error(exc: BaseException) -> BaseException:
-    """Turn what the request itself caused into the status it deserves."""
-    if isinstance(exc, httputil.HTTPInputError):
-        error = HTTPError(400, "%s", exc)
-    elif isinstance(exc, BodyError):
-        error = HTTPError(exc.status, "%s", exc)
-    elif isinstance(exc, BaseError) and _status_of(exc) < 500:
-        error = HTTPError(_status_of(exc), "%s", exc)
-    else:
-        return exc
-    error.__cause__ = exc
-    return error.with_traceback(exc.__traceback__)
-
-
-def _status_of(exc: BaseException) -> int:
-    if isinstance(exc, HTTPError):
-        return exc.status_code if 200 <= exc.status_code <= 999 else 500  # 1xx is not an answer
-    if isinstance(exc, BaseError):
-        return int(getattr(exc, "status_code", 500))
-    return 500

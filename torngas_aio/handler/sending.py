@@ -4,17 +4,21 @@
     general  Tornado's transforms, then `write_headers`, `write`, `finish`: for streams, compression and
              whatever touched `handler._headers`
 
-Both send the same bytes for the same response. Begin with `SendingHandler._send_last`.
+Both send the same bytes for the same response. Once it has left, endcall hooks, `on_finish` and `complete_finish` run.
+Begin with `SendingHandler._send_last`.
 """
 
+import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tornado import httputil
 from tornado.web import RequestHandler
 
+from torngas_aio._cleanup import is_imposed
+from torngas_aio.handler.completion import COMPLETED
 from torngas_aio.handler.lifecycle import ANY_TASK
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.response import BODILESS, check_length
@@ -24,6 +28,7 @@ __all__ = ["SendingHandler", "allowed_methods"]
 
 logger = logging.getLogger("torngas_aio.handler")
 
+_ON_FINISH = RequestHandler.on_finish
 _COMPUTE_ETAG = RequestHandler.compute_etag
 _CLEAR_REPRESENTATION = RequestHandler._clear_representation_headers
 _REPRESENTATION = ("Content-Encoding", "Content-Language", "Content-Type")
@@ -53,6 +58,22 @@ class SendingHandler(ResponseHandler):
 
     _run: PipelineRun = IDLE
     _interrupt: KeyboardInterrupt | None = None  # raised again at the end
+    _error: BaseException | None = None
+    _failed_sends = 0
+    _is_drained = False  # when the last byte was handed over, the transport could take more
+    _ends_itself = False  # `on_finish` or `complete_finish` is overridden
+    _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
+    _makes_error_page = False  # `_deferred` makes an error page
+    _completion: asyncio.Task[None] | None = None
+    _next_turn: asyncio.Handle | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._ends_itself = cls.on_finish is not _ON_FINISH or cls.complete_finish is not SendingHandler.complete_finish
+
+    def complete_finish(self) -> Any:
+        """Called after the response was sent and `on_finish()`; plain or `async def`."""
+        return COMPLETED
 
     def _send_last(self) -> bool:
         """Hand the rest of the response to the front door; the exchange ends with it.
@@ -173,3 +194,21 @@ class SendingHandler(ResponseHandler):
         """Have a KeyboardInterrupt raised again once the request is answered."""
         if isinstance(exc, KeyboardInterrupt):
             self._interrupt = exc
+
+    async def _afterwards(self) -> None:
+        """Run once, after the response was sent or given up."""
+        self._response_state = self._response_state.after["end"]
+        if self._run.stages.endcall:
+            await self._run.endcall(self)
+        if not self._ends_itself:
+            return
+        try:
+            self.on_finish()
+            result = self.complete_finish()
+            if result is not None:
+                await result
+        except BaseException as exc:  # a boundary: the response has left, an answer is impossible
+            if is_imposed(exc):
+                raise
+            self._note_interrupt(exc)
+            logger.exception("complete_finish() or on_finish() of %s failed.", type(self).__qualname__)

@@ -28,6 +28,7 @@ from torngas_aio.handler.downloads import send_file
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
 from torngas_aio.handler.lifecycle import OPEN, require_changeable
+from torngas_aio.handler.recovery import cut_off
 from torngas_aio.http.response import BODILESS
 from torngas_aio.http.uploads import UploadedFile, uploads_of
 from torngas_aio.i18n import find_locale, user_locale
@@ -287,7 +288,7 @@ class BaseHandler(ExecutingHandler):
         """
         if self._response_state.has_head:
             logger.error("Cannot send an error page after the header has left: the connection is cut.")
-            self._cut()
+            cut_off(self)
             return Completion(self)
         self.clear()
         self._deferred = None

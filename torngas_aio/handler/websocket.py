@@ -19,6 +19,7 @@ from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.channels.registry import channels
 from torngas_aio.handler.joining import join_channel, leave_channel, leave_channels
+from torngas_aio.handler.recovery import report_error
 from torngas_aio.handler.web import WebHandler
 from torngas_aio.http.deflate import negotiate_deflate
 from torngas_aio.http.websocket import WebSocketConnection, accept_value, payload_of
@@ -161,7 +162,7 @@ class _Handshake:
             handler.set_header("Sec-WebSocket-Extensions", accepted)
         connection = WebSocketConnection(
             handler,
-            handler._tell,
+            functools.partial(report_error, handler),
             max_message_bytes=handler.max_message_size,
             deflate=deflate,
             ping_interval=handler.ping_interval or 0,

@@ -1,0 +1,65 @@
+"""How the body of a request gets to its handler: at once, into a temporary file, or part by part.
+
+Begin with `take_body`.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from torngas_aio.context import scope_of
+from torngas_aio.handler.completing import CompletingHandler
+from torngas_aio.handler.lifecycle import RECEIVING, RUNNING
+from torngas_aio.http.spool import Spool
+
+__all__ = ["receive", "take_body"]
+
+
+async def take_body(handler: CompletingHandler, body: Any, *, limit: int | None, spools: bool) -> None:
+    """Read *body* for the method, unless the handler takes it part by part.
+
+    Args:
+        limit: The largest body in bytes; None: the server's.
+        spools: Keep a large one in a temporary file.
+
+    Raises:
+        BodyError: It is too large, broken, or did not arrive in time.
+        ClientGone: The client left before all of it had arrived.
+    """
+    if limit is not None:
+        handler.request.connection.set_max_body_size(limit)  # type: ignore[union-attr]  # an Exchange
+    if handler._stream_request_body:
+        return
+    if spools:
+        await _spool(handler, body)
+    else:
+        handler.request.body = body.data if body.is_complete else await _arrived(handler, body.read_all())
+
+
+async def receive(handler: CompletingHandler) -> None:
+    """Hand the body to `data_received`, part by part; raises as `take_body`."""
+    body: Any = handler.request.connection.body  # type: ignore[union-attr]  # an Exchange
+    while chunk := await _arrived(handler, body.read_chunk()):
+        result = handler.data_received(chunk)
+        if result is not None:
+            await result
+
+
+async def _spool(handler: CompletingHandler, body: Any) -> None:
+    request: Any = handler.request
+    spool = Spool()
+    scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
+    while chunk := await _arrived(handler, body.read_chunk()):
+        await spool.write(chunk)
+    await request.take_spool(spool)
+
+
+async def _arrived(handler: CompletingHandler, reading: Awaitable[bytes]) -> bytes:
+    """Return what *reading* gives; the time until then is the client's, and does not count."""
+    handler._method_phase = RECEIVING
+    try:
+        return await reading
+    finally:
+        if handler._method_phase is RECEIVING:
+            handler._method_phase = RUNNING
+        handler._counted_from = asyncio.get_running_loop().time()

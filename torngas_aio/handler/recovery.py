@@ -1,0 +1,198 @@
+"""What a request is answered with when it fails, is cancelled or has lost its client.
+
+    error       exception hooks > error page, which replaces a response that has not left
+    unsent      a response whose head cannot be made: error page > plain text > connection cut
+    cancelled   a bare 503 where nothing was sent yet > endcall hooks
+    closed      the connection is cut; nothing is awaited any more
+
+Begin with `answer_error`.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+from tornado import httputil
+from tornado.iostream import StreamClosedError
+from tornado.web import Finish, HTTPError
+
+from torngas_aio._cleanup import close_safely
+from torngas_aio.context import RequestScope, error_sink
+from torngas_aio.exception import BaseError
+from torngas_aio.handler.lifecycle import ENDED
+from torngas_aio.handler.sending import SendingHandler
+from torngas_aio.http.base import BodyError, ClientGone
+
+__all__ = ["answer_error", "answer_unsent", "cut_off", "give_up", "report_error"]
+
+logger = logging.getLogger("torngas_aio.handler")
+
+_AFTERWARDS_SECONDS = 5.0
+"""How long the endcall hooks of a cancelled request may take."""
+
+
+async def answer_error(handler: SendingHandler, exc: BaseException, *, may_replace: bool = False) -> None:
+    """Run the exception hooks for *exc* and answer it, unless an answer is settled already.
+
+    Args:
+        may_replace: The error came from the completion itself, whose answer it replaces.
+    """
+    if isinstance(exc, (ClientGone, StreamClosedError)):
+        logger.debug("The client left %s.", handler._request_summary())
+        await _end_without_answer(handler)
+    elif isinstance(exc, Finish):
+        if not handler._response_state.is_finished:
+            handler.finish(*exc.args)
+    else:
+        exc = handler._error = _as_http_error(exc)
+        if may_replace and not handler._response_state.is_sent:
+            handler._response_state = handler._response_state.after["reopen"]
+        await report_error(handler, exc)
+        if handler._response_state.is_finished:
+            return
+        if handler._response_state.has_head:
+            logger.error("%s failed after its header had left: the connection is cut.", handler._request_summary())
+            handler._log()
+            await _end_without_answer(handler)
+        else:
+            _send_error_page(handler, exc)
+
+
+async def answer_unsent(handler: SendingHandler, exc: BaseException) -> None:
+    """Answer in place of a response whose head could not be made: an error page, else a plain text."""
+    handler._failed_sends += 1
+    handler._new_cookie = None  # part of what could not be sent
+    if handler._failed_sends == 1 or handler._response_state.has_head:
+        await answer_error(handler, exc, may_replace=True)
+    elif handler._failed_sends == 2:
+        logger.error("The error page of %s could not be sent.", type(handler).__qualname__, exc_info=exc)
+        _answer_plainly(handler, 500)
+    else:
+        await _end_without_answer(handler)
+
+
+async def report_error(handler: SendingHandler, exc: BaseException) -> None:
+    """Tell the exception hooks, or the log where there are none."""
+    handler._note_interrupt(exc)
+    if not handler._response_state.is_finished and not handler._response_state.has_head:
+        handler._write_buffer = []
+        handler._deferred = None
+    sink = error_sink.get()
+    if sink is not None:
+        sink.append(exc)
+    if handler._run.stages.exception:
+        await handler._run.exception(handler, (type(exc), exc, exc.__traceback__))
+    else:
+        _log_error(handler, exc)
+
+
+def cut_off(handler: SendingHandler) -> None:
+    """Close the connection where its response is not complete: nothing can be sent any more."""
+    handler._response_state = handler._response_state.after["release"]
+    handler._deferred = None
+    connection: Any = handler.request.connection
+    if not connection.is_finished:
+        connection.abort()
+
+
+async def give_up(handler: SendingHandler, exc: BaseException) -> None:
+    """End a request whose task was cancelled: no hook may hold it up, nothing may stay open."""
+    if isinstance(exc, GeneratorExit):
+        _abandon(handler)
+        return
+    if handler._next_turn is not None:
+        handler._next_turn.cancel()
+    completion = handler._completion
+    if completion is not None and not completion.done():
+        completion.cancel()
+        await asyncio.wait([completion])
+    handler._error = handler._error or exc
+    connection: Any = handler.request.connection
+    if not handler._response_state.has_head and not connection.is_finished:
+        handler._status_code, handler._reason = 503, "Service Unavailable"
+        handler._response_state = handler._response_state.after["release"]
+        fields = [("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close")]
+        connection.respond(
+            503, "Service Unavailable", fields, b"503 Service Unavailable\n", handler.request.method == "HEAD"
+        )
+        handler._log()
+    elif not handler._response_state.is_sent:
+        cut_off(handler)
+    if handler._response_state is not ENDED:
+        await close_safely("endcall hooks", handler._afterwards, _AFTERWARDS_SECONDS)
+
+
+def _log_error(handler: SendingHandler, exc: BaseException) -> None:
+    try:
+        handler.log_exception(type(exc), exc, exc.__traceback__)
+    except BaseException as failure:  # a boundary: the client is still to be answered
+        handler._note_interrupt(failure)
+        logger.exception("log_exception() of %s failed.", type(handler).__qualname__)
+
+
+def _send_error_page(handler: SendingHandler, exc: BaseException) -> None:
+    if handler._makes_error_page:  # this error is the error page's own
+        logger.error("The error page of %s failed.", type(handler).__qualname__)
+        _answer_plainly(handler, 500)
+        return
+    try:
+        handler.send_error(_status_of(exc), exc_info=(type(exc), exc, exc.__traceback__))
+        handler._makes_error_page = handler._deferred is not None
+    except BaseException as failure:  # a boundary: the client is still to be answered
+        handler._note_interrupt(failure)
+        logger.exception("The error page of %s failed.", type(handler).__qualname__)
+        if handler._response_state.has_head:
+            cut_off(handler)
+        else:
+            _answer_plainly(handler, _status_of(exc))
+
+
+def _answer_plainly(handler: SendingHandler, status: int) -> None:
+    """Settle the shortest answer there is."""
+    handler._response_state = handler._response_state.after["reopen"]
+    handler.clear()
+    handler._deferred = None
+    handler.set_status(status)
+    handler.set_header("Content-Type", "text/plain; charset=UTF-8")
+    handler.finish(f"{status} {handler._reason}\n")
+
+
+async def _end_without_answer(handler: SendingHandler) -> None:
+    """Cut the connection and run the endcall hooks, where an answer is impossible."""
+    cut_off(handler)
+    if handler._response_state is not ENDED:
+        await handler._afterwards()
+
+
+def _abandon(handler: SendingHandler) -> None:
+    """End a request whose coroutine is closed from outside: nothing can be awaited, so nothing is answered."""
+    if handler._next_turn is not None:
+        handler._next_turn.cancel()
+    with suppress(RuntimeError):  # the loop has been closed
+        cut_off(handler)
+    scope: RequestScope | None = handler.request._scope  # type: ignore[attr-defined]  # ours
+    if scope is not None:
+        scope.abandon()
+
+
+def _as_http_error(exc: BaseException) -> BaseException:
+    """Turn what the request itself caused into the status it deserves."""
+    if isinstance(exc, httputil.HTTPInputError):
+        error = HTTPError(400, "%s", exc)
+    elif isinstance(exc, BodyError):
+        error = HTTPError(exc.status, "%s", exc)
+    elif isinstance(exc, BaseError) and _status_of(exc) < 500:
+        error = HTTPError(_status_of(exc), "%s", exc)
+    else:
+        return exc
+    error.__cause__ = exc
+    return error.with_traceback(exc.__traceback__)
+
+
+def _status_of(exc: BaseException) -> int:
+    if isinstance(exc, HTTPError):
+        return exc.status_code if 200 <= exc.status_code <= 999 else 500  # 1xx is not an answer
+    if isinstance(exc, BaseError):
+        return int(getattr(exc, "status_code", 500))
+    return 500
