@@ -116,3 +116,14 @@ def test_jobs_in_memory_need_no_worker(site: Path, capsys: Capture) -> None:
     assert "RedisJobs" in capsys.readouterr().err
     assert main(["jobs"]) == 0
     assert "They run in the process" in capsys.readouterr().out
+
+
+def test_syncdb_makes_the_tables_of_a_project_with_jobs(site: Path, capsys: Capture) -> None:
+    text = (site / "settings" / "setting.py").read_text()
+    database = "{'connections': [{'ROLE': 'master', 'DRIVER': 'sqlite+aiosqlite', 'DATABASE': 'site.db'}]}"
+    (site / "settings" / "setting.py").write_text(f"{text}DATABASE_CONNECTION = {{'default': {database}}}\n")
+    for wanted in ("made torngas_job_keys, torngas_job_outbox", "already there torngas_job_keys, torngas_job_outbox"):
+        done = subprocess.run(
+            [sys.executable, "-m", "torngas_aio", "syncdb"], cwd=site, capture_output=True, text=True, check=True
+        )
+        assert wanted in done.stdout, done.stderr

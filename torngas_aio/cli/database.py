@@ -9,6 +9,7 @@ Each works on every connection name, or on those named with `--connection`. Begi
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -105,11 +106,17 @@ def _run_each(names: Iterable[str], function: Callable[[str], Awaitable[None]]) 
 
 
 def _import_models() -> None:
-    """Import the models of every application: its `models`, and its `urls` with the handlers that use them."""
+    """Import the models of every application: its `models`, `jobs`, and `urls` with the handlers that use them."""
     for app in settings.INSTALLED_APPS:
-        for module in (f"{app}.models", f"{app}.urls"):
+        for module in (f"{app}.models", f"{app}.urls", f"{app}.jobs"):
             if importlib.util.find_spec(module) is not None:
                 _importing.import_module(module)
+    if "torngas_aio.jobs.declaring" in sys.modules:  # a project with jobs has their tables
+        from torngas_aio.jobs.outbox import tables_of
+
+        names = {entry.get("DATABASE", "default") for entry in settings.JOBS.values()}
+        for name in names & set(settings.DATABASE_CONNECTION):
+            tables_of(name)
 
 
 async def _sync(name: str, *, is_fresh: bool) -> None:

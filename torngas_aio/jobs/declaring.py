@@ -21,11 +21,14 @@ from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.registry import jobs
 from torngas_aio.jobs.schedules import Schedule
 from torngas_aio.logger import current_request_id
+from torngas_aio.settings_manager import settings
 
 __all__ = ["Enqueued", "Job", "declared", "job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+KEY_SECONDS = 7 * 24 * 3600.0
 
 RESERVED = frozenset({"key"})
 """Keywords of `Job.enqueue`, which no parameter of a job may be called."""
@@ -77,6 +80,7 @@ class Job(Generic[P, R]):
         retries: How often it is tried again after a failure.
         timeout: Seconds that one attempt may take; None: any time.
         result_ttl: Seconds for which its result is kept; 0: it is not.
+        outbox, key, key_ttl: See `job`.
         schedule: When it is due by itself; None: only when it is enqueued.
         alias: The entry of JOBS.
     """
@@ -84,6 +88,7 @@ class Job(Generic[P, R]):
     def __init__(
         self, function: Callable[P, Coroutine[Any, Any, R]], *, name: str | None = None, alias: str = "default",
         queue: str = "default", retries: int = 0, timeout: float | None = None, result_ttl: float = 0.0,
+        outbox: bool = False, key: str | None = None, key_ttl: float = KEY_SECONDS,
         cron: str | None = None, tz: str | None = None, every: float | None = None, catch_up: float | None = None,
     ) -> None:  # fmt: skip
         if not inspect.iscoroutinefunction(function):
@@ -93,6 +98,7 @@ class Job(Generic[P, R]):
         self.alias, self.queue, self.retries, self.timeout = alias, queue, retries, timeout
         self.result_ttl = result_ttl
         self.signature = inspect.signature(function)
+        self.outbox, self.key, self.key_ttl = outbox, key, key_ttl
         self.schedule: Schedule | None = None
         update_wrapper(self, function)
         self._options = cron, tz, every, catch_up
@@ -105,7 +111,7 @@ class Job(Generic[P, R]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self.function(*args, **kwargs)
 
-    async def enqueue(self, *args: Any, **kwargs: Any) -> Enqueued[R]:
+    async def enqueue(self, *args: Any, key: str | None = None, **kwargs: Any) -> Enqueued[R]:
         """Have a worker run the job with these arguments.
 
         Within a database transaction that has changes the job is sent after the commit, and not at all when that fails.
@@ -113,18 +119,27 @@ class Job(Generic[P, R]):
         Args:
             args: What JSON can hold, and what the annotations of the function's parameters make of it again: dates,
                 UUIDs, decimals, enums, dataclasses, msgspec Structs. At most 256 KB. Of a model, pass the id.
+            key: Of all jobs with this key one takes effect in the database; by default as the job's own `key` says.
 
         Raises:
-            ArgumentError: The arguments do not fit the function.
+            ArgumentError: The arguments do not fit the function; or there is no database, or session, that it needs.
             SerializationError: An argument cannot be sent.
             ValueTooLarge: They are more than 256 KB.
             Unavailable: The store did not take it in time.
         """
         backend = jobs[self.alias]
-        message = self.message(args, kwargs)
+        message = self.message(args, kwargs, key=key)
+        if "key" in message.labels and backend.database not in settings.DATABASE_CONNECTION:
+            raise ArgumentError(
+                f"{self.name}: key= is kept in DATABASE_CONNECTION[{backend.database!r}]; there is none."
+            )
         send = partial(backend.send, message)
         backend.formatter.dumps(message)  # what cannot be sent fails here, and not after the commit
         session = session_with_changes()
+        if self.outbox:
+            from torngas_aio.jobs import outbox
+
+            session = await outbox.write(backend, message)
         if session is None:
             await send()
         else:
@@ -132,7 +147,12 @@ class Job(Generic[P, R]):
         return Enqueued(backend, message.task_id)
 
     def message(
-        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, tick: float | None = None
+        self,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        tick: float | None = None,
     ) -> TaskiqMessage:
         """Return the message that has the job run with these arguments; raises as `enqueue`.
 
@@ -141,7 +161,7 @@ class Job(Generic[P, R]):
         """
         kwargs = kwargs or {}
         try:
-            self.signature.bind(*args, **kwargs)
+            bound = self.signature.bind(*args, **kwargs)
         except TypeError as exc:
             raise ArgumentError(f"{self.name}: {exc}.") from None
         for value in (*args, *kwargs.values()):
@@ -155,6 +175,13 @@ class Job(Generic[P, R]):
         request_id = current_request_id()
         if request_id is not None:
             labels["request_id"] = request_id
+        if key is None and self.key is not None:
+            bound.apply_defaults()
+            key = self.key.format(**bound.arguments)
+        if key is not None:
+            labels["key"] = key if tick is None else f"{key}@{tick:.0f}"
+        if self.outbox and tick is None:
+            labels["outbox"] = True
         task_id = uuid.uuid4().hex if tick is None else f"{self.name}@{tick:.0f}"
         return TaskiqMessage(task_id=task_id, task_name=self.name, labels=labels, args=plain[0], kwargs=plain[1])
 
@@ -195,6 +222,11 @@ class Job(Generic[P, R]):
         faults = [f"a parameter cannot be called {name!r}." for name in self.signature.parameters if name in RESERVED]
         if self.retries < 0:
             faults.append(f"retries={self.retries!r}: write 0 or more.")
+        if self.key is not None:
+            try:
+                self.key.format(**dict.fromkeys(self.signature.parameters, 0))
+            except (LookupError, ValueError, AttributeError) as exc:
+                faults.append(f"key={self.key!r}: {exc!r}. Write parameters in braces, such as 'mail:{{user_id}}'.")
         if self.timeout is not None and self.timeout <= 0:
             faults.append(f"timeout={self.timeout!r}: write seconds above 0, or None.")
         try:
@@ -216,7 +248,8 @@ def job(function: Callable[P, Coroutine[Any, Any, R]], /) -> Job[P, R]: ...
 @overload
 def job(
     *, name: str | None = ..., alias: str = ..., queue: str = ..., retries: int = ..., timeout: float | None = ...,
-    result_ttl: float = ..., cron: str | None = ..., tz: str | None = ..., every: float | None = ...,
+    result_ttl: float = ..., outbox: bool = ..., key: str | None = ..., key_ttl: float = ...,
+    cron: str | None = ..., tz: str | None = ..., every: float | None = ...,
     catch_up: float | None = ...,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]: ...  # fmt: skip
 
@@ -235,6 +268,10 @@ def job(function: Any = None, /, **options: Any) -> Any:
         retries: How often it is tried again after a failure; then it is a dead letter.
         timeout: Seconds that one attempt may take before it is cancelled, which is a failure.
         result_ttl: Seconds for which its result is kept for `Enqueued.result`; 0: it is not.
+        outbox: It is written to a table in the transaction that enqueues it, and sent until it is done.
+        key: Of all its jobs with the same key one takes effect in the database; with its parameters in braces, such as
+            "charge:{order_id}".
+        key_ttl: Seconds for which a key is kept; a week.
         cron: When it is enqueued by itself, such as "*/5 * * * *": minute, hour, day, month, day of week.
         tz: The time zone of *cron*; UTC.
         every: Seconds from one time to the next, instead of *cron*.

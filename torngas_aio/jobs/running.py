@@ -12,6 +12,7 @@ import logging
 import random
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,6 +29,7 @@ __all__ = ["run_message"]
 
 logger = logging.getLogger("torngas_aio.jobs")
 
+_SKIPPED: Any = object()
 LONGEST_PAUSE = 300.0
 """The longest pause before an attempt, in seconds."""
 
@@ -61,35 +63,47 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage) ->
         await _fail(backend, job, message, exc, is_final=True)
         return
     try:
-        value = await _performed(job, message, args, kwargs)
-        result = _json.dumps({"value": value}) if job.result_ttl else b""
+        value = await _performed(backend, job, message, args, kwargs)
+        result = _json.dumps({"value": value}) if job.result_ttl and value is not _SKIPPED else b""
     except BaseException as exc:
         if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
             raise
         await _fail(backend, job, message, exc)
     else:
-        if job.result_ttl:
+        if job.result_ttl and value is not _SKIPPED:
             await backend.keep_result(message.task_id, result, job.result_ttl)
 
 
-async def _performed(job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Return what the job's function returns, once its sessions are committed."""
+async def _performed(
+    backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]
+) -> Any:
+    """Return what the job's function returns, once its sessions are committed; _SKIPPED where it was done before."""
     scope = enter_job(message.labels.get("request_id", ""))
     registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
     if registry is not None:
         registry.leave_sessions()
     try:
-        if job.timeout is None:
+        async with nullcontext() if job.timeout is None else asyncio.timeout(job.timeout):
+            if _is_claimed(message) and not await _claim(backend, message, job.key_ttl):
+                logger.info("The job %s (%s) was done before.", job.name, message.task_id)
+                return _SKIPPED
             value = await job.function(*args, **kwargs)
-        else:
-            async with asyncio.timeout(job.timeout):
-                value = await job.function(*args, **kwargs)
         registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
         for session in () if registry is None else registry.open_sessions():
             await session.commit()
     finally:
         await scope.aclose()
     return value
+
+
+def _is_claimed(message: TaskiqMessage) -> bool:
+    return "key" in message.labels or "outbox" in message.labels
+
+
+async def _claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> bool:
+    from torngas_aio.jobs.outbox import claim  # needs SQLAlchemy
+
+    return await claim(backend, message, key_ttl)
 
 
 async def _fail(
@@ -109,6 +123,11 @@ async def _fail(
         return
     logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=exc)
     message.labels.pop("attempt", None)
+    is_in_outbox = message.labels.pop("outbox", False)
     await backend.bury(message.labels["queue_name"], backend.formatter.dumps(message).message, error)
+    if is_in_outbox:
+        from torngas_aio.jobs.outbox import discard
+
+        await discard(backend, message)
     if job.result_ttl:
         await backend.keep_result(message.task_id, _json.dumps({"error": error}), job.result_ttl)

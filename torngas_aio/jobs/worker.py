@@ -19,6 +19,7 @@ from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.declaring import declared
 from torngas_aio.jobs.running import run_message
 from torngas_aio.jobs.schedules import run_schedules
+from torngas_aio.settings_manager import settings
 
 __all__ = ["queues_of", "run_worker", "scheduled_of"]
 
@@ -61,6 +62,10 @@ async def run_worker(
     receiver = _JobReceiver(backend, concurrency, graceful_seconds)
     scheduled = scheduled_of(backend.alias)
     beside = {asyncio.create_task(_hurry(receiver, hurry or asyncio.Event()))}
+    if backend.database in settings.DATABASE_CONNECTION:
+        from torngas_aio.jobs.outbox import run_outbox
+
+        beside.add(asyncio.create_task(run_outbox(backend), name="outbox"))
     if scheduled:
         beside.add(asyncio.create_task(run_schedules(backend, scheduled), name="schedules"))
     try:

@@ -1,0 +1,191 @@
+"""Jobs and keys that are written in the project's own transactions."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from tests.jobs.conftest import Working
+from tests.jobs.test_running import Row, ids
+from torngas_aio import session_scope
+from torngas_aio._cleanup import close_all
+from torngas_aio.db.dbalchemy import Connector
+from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.jobs import BaseJobs, job
+from torngas_aio.jobs.outbox import relay, tables_of
+from torngas_aio.settings_manager import settings
+
+
+@pytest.fixture
+async def database(tmp_path: Path, backend: BaseJobs) -> AsyncIterator[None]:
+    connection = {"ROLE": "master", "DRIVER": "sqlite+aiosqlite", "DATABASE": str(tmp_path / "jobs.db")}
+    with settings.override(DATABASE_CONNECTION={"default": {"connections": [connection]}}):
+        tables_of("default")
+        await Connector.get_conn().create_db()
+        yield
+        await close_all()
+
+
+pytestmark = [
+    pytest.mark.usefixtures("database"),
+    pytest.mark.parametrize("backend", ["memory", "redis"], indirect=True),
+]
+
+
+async def count_of(table: int) -> int:
+    """How many rows the outbox (0) or the keys (1) have."""
+    async with session_scope() as session:
+        found = await session.scalar(select(func.count()).select_from(tables_of("default")[table]))
+        return int(found or 0)
+
+
+async def until(count: Any, wanted: int) -> None:
+    async with asyncio.timeout(20):
+        while await count() != wanted:
+            await asyncio.sleep(0.02)
+
+
+async def make_due() -> None:
+    """As if a minute had passed."""
+    outbox, _ = tables_of("default")
+    async with session_scope() as session:
+        await session.execute(update(outbox).values(due_at=1))
+        await session.commit()
+
+
+async def rows() -> int:
+    return len(await ids())
+
+
+async def test_the_row_stays_until_the_job_is_done(backend: BaseJobs, working: Working) -> None:
+    @job(outbox=True)
+    async def add(number: int) -> None:
+        Row.session.add(Row(id=number))
+
+    async with session_scope() as session:
+        await add.enqueue(1)
+        await session.rollback()
+        await add.enqueue(2)
+        assert await count_of(0) == 0
+        async with working():
+            await session.commit()
+            await until(rows, 1)
+            await until(lambda: count_of(0), 0)
+    assert await ids() == [2]
+
+
+async def test_what_was_never_sent_is_relayed_and_sent_twice_runs_once(backend: BaseJobs, working: Working) -> None:
+    runs: list[int] = []
+
+    @job(outbox=True)
+    async def add(number: int) -> None:
+        runs.append(number)
+        Row.session.add(Row(id=number))
+
+    async with session_scope() as session:
+        await add.enqueue(1)
+        session.sync_session.after_commit._waiting.clear()  # as if the process had been killed here
+        await session.commit()
+    assert await relay(backend) == 0
+    await make_due()
+    async with working():
+        assert await relay(backend) == 1
+        assert await relay(backend) == 0
+        await until(rows, 1)
+    assert await count_of(0) == 0
+    async with session_scope() as session:
+        message = add.message((2,))
+        await session.commit()
+    async with working():  # twice, and its row is gone: it was done
+        await backend.send(message)
+        await backend.send(message)
+        await asyncio.sleep(0.5)
+    assert runs == [1]
+
+
+async def test_a_job_that_fails_keeps_its_row_until_it_is_a_dead_letter(backend: BaseJobs, working: Working) -> None:
+    runs: list[int] = []
+
+    @job(outbox=True, retries=1)
+    async def fail() -> None:
+        runs.append(await count_of(0))
+        if len(runs) < 3:
+            raise ValueError
+
+    async with working():
+        async with session_scope() as session:
+            await fail.enqueue()
+            await session.commit()
+        async with asyncio.timeout(20):
+            while not await backend.dead():
+                await asyncio.sleep(0.02)
+        await until(lambda: count_of(0), 0)
+        (dead,) = await backend.dead()
+        await backend.revive([dead.id])  # it has no row any more, and runs all the same
+        async with asyncio.timeout(20):
+            while len(runs) < 3:
+                await asyncio.sleep(0.02)
+    assert runs[:2] == [1, 1]
+
+
+async def test_a_key_takes_effect_once(backend: BaseJobs, working: Working) -> None:
+    runs: list[int] = []
+
+    @job(key="row:{number}")
+    async def add(number: int, fails: bool = False) -> None:
+        runs.append(number)
+        Row.session.add(Row(id=len(runs)))
+        if fails:
+            raise ValueError
+
+    async with working():
+        await add.enqueue(1, fails=True)  # its key is rolled back with it
+        async with asyncio.timeout(20):
+            while not await backend.dead():
+                await asyncio.sleep(0.02)
+        for number in (1, 1, 2, 1):
+            await add.enqueue(number)
+        await add.enqueue(3, key="row:1")
+        await add.enqueue(3, key="ROW:1")
+        await until(lambda: count_of(1), 3)
+        await asyncio.sleep(0.3)
+    assert sorted(runs) == [1, 1, 2, 3]
+    assert len(await ids()) == 3
+
+
+async def test_the_same_key_at_the_same_time_is_waited_for(backend: BaseJobs, working: Working) -> None:
+    runs: list[int] = []
+
+    @job(key="only")
+    async def add(number: int) -> None:
+        await asyncio.sleep(0.3)
+        runs.append(number)
+
+    async with working():
+        await asyncio.gather(add.enqueue(1), add.enqueue(2))
+        await asyncio.sleep(1.5)
+    assert len(runs) == 1
+
+
+async def test_an_outbox_needs_a_session_and_a_key_a_database(backend: BaseJobs) -> None:
+    @job(outbox=True)
+    async def boxed() -> None: ...
+
+    @job
+    async def plain() -> None: ...
+
+    with pytest.raises(ArgumentError, match="outbox=True"):
+        await boxed.enqueue()
+    with settings.override(DATABASE_CONNECTION={}), pytest.raises(ArgumentError, match="there is none"):
+        await plain.enqueue(key="x")
+
+
+@pytest.mark.parametrize("key", ["{nubmer}", "{", "{0}", "{number.x}"])
+async def test_a_key_that_cannot_be_made_is_refused(backend: BaseJobs, key: str) -> None:
+    async def function(number: int) -> None: ...
+
+    with pytest.raises(ConfigError, match="key="):
+        job(key=key)(function)

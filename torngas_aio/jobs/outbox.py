@@ -1,0 +1,162 @@
+"""The outbox and the keys of jobs: two tables beside the project's own, so that they are in its transactions.
+
+    enqueue   a row in the caller's transaction; after its commit the job is sent
+    relay     workers send again what is not done after a minute, 2, 4, ... minutes, one hour at most
+    the job   deletes its row, inserts its key, in its own transaction: its effects in this database happen once
+
+`torngas-aio syncdb`, or a version of `torngas-aio db`, makes the tables. Begin with `write` and `claim`.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from taskiq import TaskiqMessage
+
+from torngas_aio.db.dbalchemy import Connector, DbSession, current_session, metadata_of, session_scope
+from torngas_aio.exception import ArgumentError, BaseError
+from torngas_aio.jobs.base import MAX_JOB_BYTES, BaseJobs
+from torngas_aio.logger import OutageLog
+
+__all__ = ["claim", "discard", "run_outbox", "tables_of", "write"]
+
+logger = logging.getLogger("torngas_aio.jobs")
+_outages = OutageLog(logger)
+
+RELAY_SECONDS = 5.0
+RESEND_SECONDS = 60.0
+LONGEST_RESEND_SECONDS = 3600.0
+BATCH = 100
+
+
+def tables_of(database: str) -> tuple[Table, Table]:
+    """Return the outbox and the keys of the connection *database*, as its metadata has them."""
+    metadata = metadata_of(database)
+    if "torngas_job_outbox" not in metadata.tables:
+        Table(
+            "torngas_job_outbox",
+            metadata,
+            Column("id", String(64), primary_key=True),
+            Column("alias", String(100), nullable=False),
+            Column("queue", String(100), nullable=False),
+            Column("data", Text(2 * MAX_JOB_BYTES), nullable=False),
+            Column("due_at", BigInteger, nullable=False, index=True),  # milliseconds since 1970
+            Column("sends", Integer, nullable=False),
+        )
+        Table(
+            "torngas_job_keys",
+            metadata,
+            Column("digest", String(64), primary_key=True),  # of the key: collations take some texts for equal
+            Column("expires_at", BigInteger, nullable=False, index=True),
+        )
+    return metadata.tables["torngas_job_outbox"], metadata.tables["torngas_job_keys"]
+
+
+async def write(backend: BaseJobs, message: TaskiqMessage) -> DbSession:
+    """Write *message* to the outbox in the current transaction; return its session.
+
+    Raises:
+        ArgumentError: There is no session here.
+    """
+    try:
+        session = current_session(backend.database)
+    except RuntimeError as exc:
+        raise ArgumentError(f"{message.task_name} has outbox=True and is written in a transaction. {exc}") from None
+    outbox, _ = tables_of(backend.database)
+    sent = backend.formatter.dumps(message)
+    await session.execute(
+        insert(outbox).values(
+            id=message.task_id,
+            alias=backend.alias,
+            queue=message.labels["queue_name"],
+            data=sent.message.decode(),
+            due_at=_now() + int(RESEND_SECONDS * 1000),
+            sends=1,
+        )
+    )
+    return session
+
+
+async def claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> bool:
+    """Return whether the job has its effects still to do; what says so is in the transaction of its session.
+
+    The same job that runs elsewhere at this time is waited for.
+    """
+    session = current_session(backend.database).using_master()
+    outbox, keys = tables_of(backend.database)
+    key = message.labels.get("key")
+    if key is not None:
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        try:
+            await session.execute(insert(keys).values(digest=digest, expires_at=_now() + int(key_ttl * 1000)))
+        except IntegrityError:
+            await session.rollback()
+            if message.labels.get("outbox"):
+                await session.execute(delete(outbox).where(outbox.c.id == message.task_id))
+                await session.commit()
+            return False
+    if message.labels.get("outbox"):
+        found: Any = await session.execute(delete(outbox).where(outbox.c.id == message.task_id))
+        if not found.rowcount:
+            await session.rollback()
+            return False
+    return True
+
+
+async def discard(backend: BaseJobs, message: TaskiqMessage) -> None:
+    """Take the row of a job that is a dead letter out of the outbox."""
+    outbox, _ = tables_of(backend.database)
+    async with session_scope(backend.database) as session:
+        await session.execute(delete(outbox).where(outbox.c.id == message.task_id))
+        await session.commit()
+
+
+async def run_outbox(backend: BaseJobs) -> None:
+    """Send what is in the outbox and not done, and forget keys whose time is over, until this is cancelled."""
+    wanted = {table.name for table in tables_of(backend.database)}
+    forgot_at = 0.0
+    while True:
+        try:
+            if wanted <= set(await Connector.get_conn(backend.database).existing_tables()):
+                while await relay(backend) == BATCH:
+                    pass
+                if time.monotonic() - forgot_at > RESEND_SECONDS:
+                    await _forget_keys(backend.database)
+                    forgot_at = time.monotonic()
+        except (BaseError, SQLAlchemyError) as exc:
+            _outages.report((backend.alias, "outbox"), "The outbox of jobs waits: %s", exc)
+        await asyncio.sleep(RELAY_SECONDS)
+
+
+async def relay(backend: BaseJobs) -> int:
+    """Send what is due in the outbox, but for the jobs that run; return how many there were, BATCH at most."""
+    outbox, _ = tables_of(backend.database)
+    now = _now()
+    due = select(outbox).where(outbox.c.alias == backend.alias, outbox.c.due_at <= now).order_by(outbox.c.due_at)
+    async with session_scope(backend.database) as session:
+        session.using_master()
+        # The rows of jobs that run are locked by their transactions; of two workers each gets its own.
+        rows = (await session.execute(due.limit(BATCH).with_for_update(skip_locked=True))).all()
+        for row in rows:
+            pause = min(RESEND_SECONDS * 2**row.sends, LONGEST_RESEND_SECONDS)
+            later = update(outbox).where(outbox.c.id == row.id, outbox.c.due_at == row.due_at)
+            await session.execute(later.values(due_at=now + int(pause * 1000), sends=row.sends + 1))
+        await session.commit()
+    for row in rows:
+        await backend.put(row.queue, row.data.encode())
+    return len(rows)
+
+
+async def _forget_keys(database: str) -> None:
+    _, keys = tables_of(database)
+    async with session_scope(database) as session:
+        await session.execute(delete(keys).where(keys.c.expires_at < _now()))
+        await session.commit()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
