@@ -505,7 +505,9 @@ settings.configure(DEBUG={is_debug}, TORNADO_CONF={{"cookie_secret": "{SECRET}"}
 from torngas_aio.webserver.building import build_application
 from torngas_aio import Application
 made = build_application(None, [])
-print("inspector" if any("inspector" in name for name in sys.modules) else "none", type(made) is Application)
+names = ("inspector", "observ", "calls")
+loaded = [name for name in sys.modules if name.startswith("torngas_aio.operations.") and any(map(name.count, names))]
+print("inspector" if loaded else "none", type(made) is Application)
 """
     found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert found.stdout.split() == (["inspector", "False"] if is_debug else ["none", "True"]), found.stderr

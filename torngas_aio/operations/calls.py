@@ -4,12 +4,13 @@
 
     caches      those that this loop has opened, or opens from then on, become variants of their classes; the calls are
                 those of `Store`, and `get`, `set` and `add` where a class has its own
-    databases   SQLAlchemy's events; only where it is imported and DATABASE_CONNECTION names one
+    databases   SQLAlchemy's events; only where it is imported, or DATABASE_CONNECTION names one
 
 Begin with `watched_calls`.
 """
 
 import functools
+import sys
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager, suppress
@@ -68,7 +69,7 @@ def watched_calls(listener: Listener) -> Iterator[None]:
     """Have *listener* called after each call while the block runs; it must be quick, and raise nothing."""
     if _become_variant not in caches.on_open:
         caches.on_open.append(_become_variant)
-    if settings.DATABASE_CONNECTION:
+    if settings.DATABASE_CONNECTION or "sqlalchemy" in sys.modules:
         _listen_to_engines()
     _listeners.append(listener)
     with suppress(RuntimeError):  # no loop runs yet

@@ -51,7 +51,6 @@ class Record:
         self.seconds: float | None = None
         self.summary: dict[str, Any] = {"method": _text(method), "url": _text(url), "started_at": started_at}
         self.details: dict[str, Any] = {}
-        self.errors: list[BaseException] = []
         self.omitted: Counter[str] = Counter()
         self._started = started
         self._entries: list[Entry] = []
@@ -97,7 +96,7 @@ class Record:
             **self.details,
             "entries": entries,
             "repeats": list(self.repeated()),
-            "omitted": self.omitted,
+            "omitted": dict(self.omitted),
         }
 
     def repeated(self) -> Iterator[dict[str, Any]]:
@@ -144,10 +143,6 @@ class Records:
     def find(self, number: int) -> Record | None:
         """Return the record of that number, None when it has gone."""
         return next((record for record in self._kept if record.number == number), None)
-
-    def newest_first(self) -> list[Record]:
-        """Return every record."""
-        return list(reversed(self._kept))
 
     async def changed(self) -> AsyncIterator[list[Record]]:
         """Yield all records, oldest first, then those that have changed, as often as there are some.

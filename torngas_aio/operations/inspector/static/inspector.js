@@ -266,7 +266,7 @@ const VIEWS = {
   cache: {
     title: "Cache", kind: "cache", draw: record => rows(record, "cache", entry => h("div", {class: "head"},
       h("span", {class: "took"}, ms(entry.ms)), h("b", null, entry.operation), h("code", null, entry.title),
-      entry.outcome && chip(entry.outcome, entry.outcome), h("span", null, "in " + entry.alias), place(entry.place)), "No cache was asked."),
+      entry.outcome && chip(entry.outcome, entry.outcome), entry.error && chip(entry.error, "bad"), h("span", null, "in " + entry.alias), place(entry.place)), "No cache was asked."),
   },
   session: {
     title: "Session", kind: "session", draw: record => rows(record, "session", entry => h("div", {class: "head"},
