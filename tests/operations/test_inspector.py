@@ -133,6 +133,7 @@ RULES: list[Any] = [
     (r"/cached", Cached),
     (r"/visits", Visits),
     (r"/socket", Socket),
+    (r"/quite/(.*)", Front),
 ]
 
 
@@ -205,6 +206,7 @@ async def test_log_lines_are_recorded_from_threads_too_and_masked(client: TestCl
     [
         ("/post/1", {r"/post/(\d+)": "taken", "/post/1": "matches too, and comes later"}),
         ("/post/x", {r"/post/(\d+)": r"after /post/ it wants (\d+), the path has x"}),
+        ("/quite/another/address/7", {r"/quite/(.*)": "taken"}),
         ("/post", {r"/post/(\d+)": r"after / it wants post/(\d+), the path has post"}),
         ("/post/5/edit", {r"/post/(\d+)": r"after /post/ it wants (\d+), the path has 5/edit"}),
     ],

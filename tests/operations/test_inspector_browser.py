@@ -48,7 +48,7 @@ async def test_the_page_shows_requests_as_they_come_and_is_used_by_keyboard() ->
             for name, words in {
                 "requests/1/route": ["Taken: /post/(\\d+)", "after /post/ it wants 1, the path has 7"],
                 "requests/1/request": ["Headers", "Host"],
-                "routes": ["10 routes", "never reached: /post/(\\d+) comes first"],
+                "routes": ["11 routes", "never reached: /post/(\\d+) comes first"],
                 "pipeline/%2Fpost%2F7": ["Guard.process_response"],
                 "state": ["0 open sockets"],
                 "requests/99": ["not kept any more"],

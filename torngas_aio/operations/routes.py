@@ -3,6 +3,7 @@
 Begin with `find_route` and `pipeline_of`.
 """
 
+import functools
 import inspect
 import re
 from collections.abc import Iterator
@@ -94,12 +95,17 @@ def _route_text(route: Route) -> str:
 
 def place_of(function: Any) -> str:
     """Return file and line where *function* or a class is written; "?" where Python knows no source."""
+    return shortened(_place_of(function))
+
+
+@functools.lru_cache(1024)  # finding a class parses its file
+def _place_of(function: Any) -> str:
     try:
         found = inspect.unwrap(function)
         path, line = inspect.getsourcefile(found), inspect.getsourcelines(found)[1]
     except (TypeError, OSError):
         return "?"
-    return shortened(f"{path}:{line}")
+    return f"{path}:{line}"
 
 
 def find_route(application: Application, wanted: str) -> tuple[Route | None, str]:

@@ -141,8 +141,8 @@ class Records:
             event.set()
 
     def find(self, number: int) -> Record | None:
-        """Return the record of that number, None when it has gone."""
-        return next((record for record in self._kept if record.number == number), None)
+        """Return the record of that number, None when it has gone; from any thread."""
+        return next((record for record in list(self._kept) if record.number == number), None)
 
     async def changed(self) -> AsyncIterator[list[Record]]:
         """Yield all records, oldest first, then those that have changed, as often as there are some.

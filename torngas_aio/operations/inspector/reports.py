@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from time import time
 from typing import Any
 
 from torngas_aio._project_errors import shortened
@@ -30,7 +29,6 @@ __all__ = [
 ]
 
 _MAX_TASKS = 200
-_OPERATIONS = "torngas_aio.operations."
 
 
 def route_reports(application: Any) -> list[dict[str, Any]]:
@@ -78,16 +76,23 @@ def candidates_report(application: Any, path: str, chosen: str) -> list[dict[str
     Args:
         chosen: The pattern of the one that was taken; "" for none.
     """
-    reports = []
-    likely = application.wildcard_router.candidates(path, 12)
-    for route in [each for each in likely if not each.handler_class.__module__.startswith(_OPERATIONS)][:8]:
-        is_chosen = bool(chosen) and route.pattern == chosen
-        reason = "taken" if is_chosen else _reason(route, path)
-        name, handler = route.name or "", handler_name(route)
-        reports.append(
-            {"pattern": route.pattern, "name": name, "handler": handler, "reason": reason, "is_taken": is_chosen}
-        )
-    return sorted(reports, key=lambda report: not report["is_taken"])
+    router = application.wildcard_router
+    taken = next((route for route in router.routes() if chosen and route.pattern == chosen), None)
+    likely = [route for route in router.candidates(path, 12) if route is not taken and not _is_operators(route)][:7]
+    return [
+        {
+            "pattern": route.pattern,
+            "name": route.name or "",
+            "handler": handler_name(route),
+            "reason": "taken" if route is taken else _reason(route, path),
+            "is_taken": route is taken,
+        }
+        for route in ([] if taken is None else [taken]) + likely
+    ]
+
+
+def _is_operators(route: Route) -> bool:
+    return route.handler_class.__module__.startswith("torngas_aio.operations.")
 
 
 def _reason(route: Route, path: str) -> str:
@@ -128,7 +133,7 @@ def socket_reports(application: Any) -> list[dict[str, Any]]:
             "handler": f"{type(handler).__module__}.{type(handler).__qualname__}",
             "url": masked_url(handler.request),
             "peer": str(handler.request.remote_ip),
-            "seconds": round(time() - handler.request._start_time, 1),
+            "seconds": round(handler.request.request_time(), 1),
             "record": getattr(handler.request, "inspected_at", "").partition("#")[2],
         }
         for handler in list(application.open_sockets)
