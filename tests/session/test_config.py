@@ -20,6 +20,9 @@ GOOD: dict[str, Any] = {"secret_key": "a long random text"}
         ({"expires": -1}, "expires'] = -1: must be a number of seconds"),
         ({"expires": True}, "expires'] = True"),
         ({"absolute_expires": "day"}, "absolute_expires'] = 'day'"),
+        ({"expires": float("nan")}, "expires'] = nan"),
+        ({"absolute_expires": float("inf")}, "absolute_expires'] = inf"),
+        ({"expires": 1e300}, "expires'] = 1e+300"),
         ({"when_unavailable": "ignore"}, "when_unavailable'] = 'ignore': must be one of 'fail', 'empty'"),
         ({"cookie_domain": "a.example; Secure"}, "cookie_domain'] = 'a.example; Secure' holds"),
         ({"cookie_path": "/\r\nX: y"}, "cookie_path']"),
@@ -79,3 +82,11 @@ def test_the_cookie_has_the_attributes_that_were_asked_for(values: dict[str, Any
     assert cookie.line("v", 0) == line
     assert cookie.line("v", 60) == f"{line}; Max-Age=60"
     assert "Max-Age=0" in cookie.taken_back
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(3600.0, 3600), (0.5, 1), (86_400 / 7, 12_343), (0.0, 0), (90, 90)])
+def test_lives_are_whole_seconds_rounded_up(given: float, seconds: int) -> None:
+    """A record with a life of 3600.0 seconds counted as foreign: no session lasted."""
+    made = SessionConfig.of({**GOOD, "expires": given, "absolute_expires": given})
+    assert (made.expires, made.absolute_expires) == (seconds, seconds)
+    assert type(made.expires) is int

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contracts.session.visitor import SECRET, Visitor
 from torngas_aio.cache.backends.localcache import LocMemCache
-from torngas_aio.exception import CacheUnavailable, SessionError, ValueTooLarge
+from torngas_aio.exception import CacheUnavailable, SerializationError, SessionError, ValueTooLarge
 from torngas_aio.session import SessionConfig, SessionStore, write_queue
 
 NETWORK = ("raw_get", "raw_set", "raw_add", "raw_touch", "raw_delete", "raw_read", "raw_swap", "raw_drop",
@@ -358,6 +358,58 @@ async def test_an_error_reaches_every_writer_that_was_written_with_it(cache: Rem
         session["after"] = 1
     assert await visitor.data() == {"n": 0, "after": 1}
     assert visitor.store._writers._lines == {}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda session: session.update(big="x" * 70_000),
+        lambda session: session.incr("n", 10**4250),
+        lambda session: session.incr("n", 10**5000),
+    ],
+    ids=range(3),
+)
+@pytest.mark.parametrize("place", range(4))
+async def test_what_cannot_be_kept_fails_its_own_request_only(
+    cache: RemoteCache, spoil: Callable[[Any], object], place: int
+) -> None:
+    visitor = opened(cache, max_bytes=4096)
+    async with visitor.request() as session:
+        session["n"] = 0
+    sessions = [await visitor.open() for _ in range(4)]
+    for number, session in enumerate(sessions):
+        session[f"k{number}"] = 1
+        session.incr("n")
+    spoil(sessions[place])
+    results = await asyncio.gather(*(session.save() for session in sessions), return_exceptions=True)
+    assert [number for number, result in enumerate(results) if result is not None] == [place]
+    assert isinstance(results[place], ValueTooLarge | SerializationError)
+    others = {f"k{number}": 1 for number in range(4) if number != place}
+    assert await visitor.data() == {"n": 3, **others}
+    assert visitor.store._writers._lines == {}
+
+
+@pytest.mark.parametrize("turns", range(10))
+@pytest.mark.parametrize("other", [True, False])
+@pytest.mark.parametrize("begin", [lambda session: None, lambda session: session.cycle_id()], ids=["kept", "renewed"])
+async def test_a_count_whose_save_was_cancelled_is_counted_once(
+    cache: RemoteCache, turns: int, other: bool, begin: Callable[[Any], None]
+) -> None:
+    """The next save of the same request does not add it again."""
+    visitor = opened(cache)
+    async with visitor.request() as session:
+        session["n"] = 0
+    session, second = await visitor.open(), await visitor.open()
+    begin(session)
+    session.incr("n")
+    second["x"] = 1
+    tasks = [asyncio.ensure_future(each.save()) for each in ([second] if other else []) + [session]]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    tasks[-1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await visitor.close(session)
+    assert (await visitor.data())["n"] == 1
 
 
 @pytest.mark.parametrize("turns", range(9))

@@ -270,32 +270,36 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
     return found(options)
 
 
-def refuse_lossy(value: Any, path: str, atoms: frozenset[type], tuples_told: set[str] | None = None) -> None:
+def refuse_lossy(
+    value: Any, path: str, atoms: frozenset[type], tuples_told: set[str] | None = None, depth: int = 0
+) -> None:
     """Raise when *value* would come back as something else, naming the place; *atoms* come back as they go.
 
     Args:
         tuples_told: A tuple may come back as a list, which is logged once for each place: those that were; None: it
             is refused.
+        depth: How many lists and dicts *value* lies in already.
 
     Raises:
-        SerializationError: A tuple, a set, a subclass, a key that is not text, an object.
+        SerializationError: A tuple, a set, a subclass, a key that is not text, an object; or it is nested too
+            deeply, as what contains itself is.
     """
     kind = type(value)
     if kind in atoms:
         return
-    if kind is tuple and tuples_told is not None and path not in tuples_told and len(tuples_told) < _MAX_TOLD:
-        tuples_told.add(path)
-        logger.warning("%s is a tuple, and is kept as a list. SESSION['serializer'] = 'pickle' keeps tuples.", path)
+    if depth >= _MAX_DEPTH:
+        raise SerializationError(f"{path[:100]}… lies too deep: at most {_MAX_DEPTH} levels can be kept.")
+    if kind is tuple and tuples_told is not None:
+        _tell_of_tuple(path, tuples_told)
     if kind is list or (kind is tuple and tuples_told is not None):
         for place, item in enumerate(value):
             if type(item) not in atoms:
-                refuse_lossy(item, f"{path}[{place}]", atoms, tuples_told)
+                refuse_lossy(item, f"{path}[{place}]", atoms, tuples_told, depth + 1)
     elif kind is dict:
+        _refuse_keys(value, path)
         for key, item in value.items():
-            if type(key) is not str:
-                raise SerializationError(f"{path} has the key {key!r} of type {_kind_name(key)}; keys are str.")
             if type(item) not in atoms:
-                refuse_lossy(item, f"{path}[{key!r}]", atoms, tuples_told)
+                refuse_lossy(item, f"{path}[{key!r}]", atoms, tuples_told, depth + 1)
     else:
         raise SerializationError(
             f"{path} is of type {_kind_name(value)}, which would not come back as it went. "
@@ -304,7 +308,20 @@ def refuse_lossy(value: Any, path: str, atoms: frozenset[type], tuples_told: set
         )
 
 
+def _refuse_keys(value: dict[Any, Any], path: str) -> None:
+    for key in value:
+        if type(key) is not str:
+            raise SerializationError(f"{path} has the key {key!r} of type {_kind_name(key)}; keys are str.")
+
+
+def _tell_of_tuple(path: str, told: set[str]) -> None:
+    if path not in told and len(told) < _MAX_TOLD:
+        told.add(path)
+        logger.warning("%s is a tuple, and is kept as a list. SESSION['serializer'] = 'pickle' keeps tuples.", path)
+
+
 _MAX_TOLD = 1000
+_MAX_DEPTH = 254  # what was written deep in the stack must be readable deeper in it
 
 
 def _kind_name(value: object) -> str:

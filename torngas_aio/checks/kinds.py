@@ -114,7 +114,7 @@ def whole(least: int) -> Check:
 
 def seconds(path: str, value: Any) -> Iterator[Fault]:
     """A duration; no negative one."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         yield fault(path, value, "must be a number of seconds, 0 or more.")
 
 

@@ -56,8 +56,12 @@ class Record:
         Raises:
             ValueTooLarge: It has more than *most_bytes* bytes (0: no limit) and more than *former_bytes*, so that a
                 session which is too large already can get smaller.
+            SerializationError: Counts of several requests have come to a number that cannot be written.
         """
-        data = serializer.write_checked([_LIVE, self.began, self.life, self.address, self.user, self.data])
+        try:
+            data = serializer.write_checked([_LIVE, self.began, self.life, self.address, self.user, self.data])
+        except Exception as exc:
+            raise SerializationError(f"The session cannot be kept: {exc}") from exc
         if most_bytes and len(data) > max(most_bytes, former_bytes):
             raise self._too_large(serializer, len(data), most_bytes)
         return data
@@ -193,6 +197,7 @@ class Changes:
             serializer.check(value, f"session[{key!r}]")
         try:
             puts = serializer.read(serializer.write(self.puts)) if self.puts else {}
+            serializer.write_checked(self.counts)
         except SerializationError:
             raise
         except Exception as exc:  # a boundary: a value's own code may have run
@@ -200,7 +205,7 @@ class Changes:
         return Changes(self.is_cleared, puts, set(self.drops), dict(self.counts), self.life, self.user)
 
     def _culprit(self, serializer: Serializer) -> str:
-        for key, value in self.puts.items():
+        for key, value in {**self.puts, **self.counts}.items():
             try:
                 serializer.dumps(value)
             except SerializationError:

@@ -3,6 +3,7 @@
 Begin with `SessionConfig.of`.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +12,13 @@ from torngas_aio.cache.serializers import Serializer, make_serializer
 from torngas_aio.checks.shapes import SESSION_SHAPE
 from torngas_aio.exception import ConfigError
 
-__all__ = ["BROWSER_SECONDS", "MAX_BYTES", "SessionConfig"]
+__all__ = ["BROWSER_SECONDS", "MAX_BYTES", "MAX_LIFE", "SessionConfig"]
 
 BROWSER_SECONDS = 86_400
 """How long the store keeps an idle session that the browser ends on closing: a day."""
+
+MAX_LIFE = 10**10
+"""The longest life of a session in seconds: some three hundred years, which every store can hold."""
 
 MAX_BYTES = 64 * 1024
 """The most bytes of one session, by default."""
@@ -59,6 +63,7 @@ class SessionConfig:
         ConfigError.gather(SESSION_SHAPE("SESSION", values), code="TGA103")
         ConfigError.gather(_faults(values), code="TGA402")
         known = {name: values[name] for name in _PLAIN if name in values}
+        known |= {name: math.ceil(known[name]) for name in _LIVES if name in known}
         secret = values["secret_key"]
         return cls(
             **known,
@@ -82,6 +87,8 @@ _PLAIN = (
     "ignore_change_ip", "httponly", "secure", "partitioned", "max_bytes",
 )  # fmt: skip
 
+_LIVES = ("expires", "absolute_expires")
+
 
 def _faults(values: Mapping[str, Any]) -> Iterator[str]:
     if not values.get("secret_key"):
@@ -89,6 +96,9 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
     for key in ("cookie_domain", "cookie_path"):
         if any(character in ";\r\n" for character in values.get(key) or ""):
             yield f"SESSION[{key!r}] = {values[key]!r} holds what would end the cookie."
+    for key in _LIVES:
+        if not values.get(key, 0) <= MAX_LIFE:
+            yield f"SESSION[{key!r}] = {values[key]!r}: write a number of seconds up to {MAX_LIFE}."
     yield from _name_faults(values)
 
 

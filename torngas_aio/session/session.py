@@ -6,10 +6,12 @@
 Begin with `Session`.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from torngas_aio.exception import SessionError
+from torngas_aio.session.config import MAX_LIFE
 from torngas_aio.session.state import MUTABLE, SessionState
 from torngas_aio.session.token import new_id
 
@@ -46,8 +48,7 @@ class Session(MutableMapping[str, Any]):
             SerializationError: The serializer cannot hold it.
             SessionError: *key* is no text, or there is no session and its cookie can be sent no more.
         """
-        if type(key) is not str:
-            raise SessionError(f"session[{key!r}]: a key is text, not {type(key).__qualname__}.")
+        _check_key(key)
         self.state.check(key, value)
         self.state.begin()
         self.state.data[key] = value
@@ -111,11 +112,13 @@ class Session(MutableMapping[str, Any]):
         Concurrent requests add up in the store: none is lost.
 
         Raises:
-            SessionError: What stands there is no number.
+            SessionError: What stands there, or *delta*, is no int or float, or *key* no text.
         """
+        _check_key(key)
         old = self.state.data.get(key, 0)
-        if isinstance(old, bool) or not isinstance(old, int | float):
-            raise SessionError(f"session.incr({key!r}): {type(old).__qualname__} is no number to count with.")
+        for number in (old, delta):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise SessionError(f"session.incr({key!r}): {type(number).__qualname__} is no number to count with.")
         self.state.begin()
         self.state.data[key] = value = old + delta
         self.state.changes.count(key, delta, value)
@@ -146,10 +149,16 @@ class Session(MutableMapping[str, Any]):
         return self.state.record.user if self.state.record is not None else ""
 
     def set_expire(self, seconds: float) -> None:
-        """Let the session live *seconds* after each request from now on; 0: until the browser closes."""
-        if seconds < 0:
-            raise SessionError(f"session.set_expire({seconds!r}): write 0 or more; session.expired() ends it.")
-        self.state.changes.life = int(seconds)
+        """Let the session live *seconds*, rounded up, after each request from now on; 0: until the browser closes.
+
+        Raises:
+            SessionError: *seconds* is no number from 0 up to `MAX_LIFE`.
+        """
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_LIFE:
+            raise SessionError(
+                f"session.set_expire({seconds!r}): write a number from 0 to {MAX_LIFE}; session.expired() ends it."
+            )
+        self.state.changes.life = math.ceil(seconds)
         self.state.note_change()
 
     def expired(self) -> None:
@@ -195,3 +204,8 @@ class Session(MutableMapping[str, Any]):
     def is_changed(self) -> bool:
         """Whether something is to be saved."""
         return self.state.is_changed
+
+
+def _check_key(key: object) -> None:
+    if type(key) is not str:
+        raise SessionError(f"session[{key!r}]: a key is text, not {type(key).__qualname__}.")

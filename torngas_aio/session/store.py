@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from torngas_aio._cleanup import await_to_the_end
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.store import Versioned
 from torngas_aio.exception import CacheUnavailable
@@ -102,7 +103,10 @@ class SessionStore:
         if state.saving is None:
             state.saving = asyncio.Lock()
         async with state.saving:
-            await self._save(state)
+            if state.changes.counts:  # cut off, it would not be known whether they were added, and the next save adds
+                await await_to_the_end(self._save(state))
+            else:
+                await self._save(state)
 
     def cookies_of(self, header: str) -> list[str]:
         """Return what `open` takes from *header*, a request's Cookie header."""

@@ -8,13 +8,14 @@ Begin with `WriteQueue.write`.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torngas_aio._cleanup import await_to_the_end
 from torngas_aio.cache.serializers import Serializer
 from torngas_aio.cache.store import Versioned
-from torngas_aio.exception import CacheUnavailable
+from torngas_aio.exception import CacheUnavailable, SerializationError, ValueTooLarge
 from torngas_aio.session.changes import Changes, Record
 from torngas_aio.session.record_store import RecordStore
 
@@ -30,6 +31,17 @@ _YOU_LEAD = object()
 class _Waiter:
     changes: Changes
     future: "asyncio.Future[Any]"
+
+    def end(self, is_kept: bool) -> None:
+        """Have its save return; nothing happens when that was cancelled."""
+        if not self.future.done():
+            self.future.set_result(is_kept)
+
+    def fail(self, error: Exception) -> None:
+        """Have its save raise *error*."""
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # seen, should its waiter be cancelled in this turn
 
 
 @dataclass(slots=True)
@@ -63,20 +75,20 @@ class WriteQueue:
             record: What *seen* says; used up by the call.
 
         Raises:
-            CacheUnavailable, ValueTooLarge: As the store says; whoever was written together gets the same.
+            CacheUnavailable: As the store says; all that were written together get the same.
+            ValueTooLarge, SerializationError: The record with *changes* cannot be kept; other callers' changes are.
         """
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = _Line(seen, record)
-            return await self._lead(key, line, [], [changes])
+            return await self._lead(key, line, changes)
         waiter = _Waiter(changes, asyncio.get_running_loop().create_future())
         line.waiting.append(waiter)
         outcome = await self._wait(key, line, waiter)
         if outcome is not _YOU_LEAD:
             return bool(outcome)
-        batch, line.waiting = line.waiting, []
-        followers = [other.future for other in batch if other is not waiter]
-        return await self._lead(key, line, followers, [member.changes for member in batch])
+        followers, line.waiting = [other for other in line.waiting if other is not waiter], []
+        return await self._lead(key, line, changes, followers)
 
     async def _wait(self, key: str, line: _Line, waiter: _Waiter) -> Any:
         try:
@@ -89,36 +101,39 @@ class WriteQueue:
                 self._pass_on(key, line)  # cancelled in the very turn in which the lead came to it
             raise
 
-    async def _lead(self, key: str, line: _Line, followers: "list[asyncio.Future[Any]]", batch: list[Changes]) -> bool:
+    async def _lead(self, key: str, line: _Line, changes: Changes, followers: Sequence[_Waiter] = ()) -> bool:
         seen, line.seen = line.seen, None  # unknown, should this try end in an error
         try:
             if not followers:
-                return await self._commit(key, line, seen, batch)
+                return await self._commit(key, line, seen, [changes])
             # A cancelled leader could not tell its followers whether their changes were written.
-            return await await_to_the_end(self._commit_and_tell(key, line, seen, batch, followers))
+            return await await_to_the_end(self._commit_and_tell(key, line, seen, changes, followers))
         finally:
             self._pass_on(key, line)
 
     async def _commit_and_tell(
-        self,
-        key: str,
-        line: _Line,
-        seen: Versioned | None,
-        batch: list[Changes],
-        followers: "list[asyncio.Future[Any]]",
+        self, key: str, line: _Line, seen: Versioned | None, changes: Changes, followers: Sequence[_Waiter]
     ) -> bool:
         try:
-            is_kept = await self._commit(key, line, seen, batch)
+            is_kept = await self._commit(key, line, seen, [changes, *(follower.changes for follower in followers)])
+        except (ValueTooLarge, SerializationError):
+            for follower in followers:
+                await self._commit_alone(key, line, follower)
+            return await self._commit(key, line, None, [changes])
         except Exception as exc:
-            for future in followers:
-                if not future.done():
-                    future.set_exception(exc)
-                    future.exception()  # seen, should its waiter be cancelled in this turn
+            for follower in followers:
+                follower.fail(exc)
             raise
-        for future in followers:
-            if not future.done():
-                future.set_result(is_kept)
+        for follower in followers:
+            follower.end(is_kept)
         return is_kept
+
+    async def _commit_alone(self, key: str, line: _Line, follower: _Waiter) -> None:
+        """Write the changes of one, as those of all together cannot be."""
+        try:
+            follower.end(await self._commit(key, line, None, [follower.changes]))
+        except Exception as exc:  # noqa: BLE001 - its own save raises it
+            follower.fail(exc)
 
     async def _commit(self, key: str, line: _Line, seen: Versioned | None, batch: list[Changes]) -> bool:
         record, line.record = line.record, None

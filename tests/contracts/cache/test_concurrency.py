@@ -54,6 +54,17 @@ async def test_counters_stop_at_64_bits(cache: BaseCache) -> None:
     assert await cache.get("n") == 2**63 - 1
 
 
+async def test_a_sum_beyond_64_bits_stays_out_though_its_caller_is_cancelled(cache: BaseCache) -> None:
+    for turns in range(40):
+        await cache.set("n", 2**63 - 1)
+        task = asyncio.ensure_future(cache.incr("n", 5))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await cache.get("n") == 2**63 - 1, turns
+
+
 @pytest.mark.parametrize("delta", [2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**64)])
 async def test_a_step_beyond_64_bits_changes_nothing(cache: BaseCache, delta: int) -> None:
     start = 7 if delta > 0 else -7

@@ -1,5 +1,8 @@
 """A session begins, lives on, gets a new id, ends."""
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 
 from tests.contracts.session.visitor import Stores, Visitor
@@ -64,7 +67,22 @@ async def test_a_changed_list_is_saved_though_nothing_was_put(visitor: Visitor) 
         assert not session.is_changed
 
 
-@pytest.mark.parametrize("value", [{1}, b"x", object(), {1: 2}, [{"deep": {1}}], 1j, "\ud800"])
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append({"a": ENDLESS})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{1}, b"x", object(), {1: 2}, [{"deep": {1}}], 1j, "\ud800", nested(300), nested(100_000), ENDLESS, 10**5000],
+    ids=range(11),
+)
 async def test_what_json_cannot_hold_is_refused_with_its_key(visitor: Visitor, value: object) -> None:
     async def put() -> None:
         async with visitor.request() as session:
@@ -230,3 +248,39 @@ async def test_clearing_the_cache_leaves_sessions_alone(stores: Stores) -> None:
         session["user"] = "ann"
     await stores.subject.make().clear()
     assert await visitor.data() == {"user": "ann"}
+
+
+async def test_a_nested_list_comes_back(visitor: Visitor) -> None:
+    async with visitor.request() as session:
+        session["list"] = nested(250)
+    assert await visitor.data() == {"list": nested(250)}
+
+
+@pytest.mark.parametrize(
+    ("key", "delta"),
+    [(3, 1), (None, 1), ("n", 1j), ("n", Decimal(1)), ("n", "1"), ("n", None), ("n", [1]), ("n", True)],
+)
+async def test_only_numbers_are_counted_under_text(visitor: Visitor, key: Any, delta: Any) -> None:
+    async with visitor.request() as session:
+        with pytest.raises(SessionError):
+            session.incr(key, delta)
+        assert not session.is_changed
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e300, 2**63, "60", None])
+async def test_a_life_that_no_store_holds_is_refused(visitor: Visitor, seconds: Any) -> None:
+    async with visitor.request() as session:
+        session["a"] = 1
+        with pytest.raises(SessionError, match="set_expire"):
+            session.set_expire(seconds)
+    assert await visitor.data() == {"a": 1}
+
+
+@pytest.mark.parametrize(("seconds", "life"), [(0.5, "1"), (1.2, "2"), (60.0, "60"), (10**10, "10000000000")])
+async def test_a_life_is_rounded_up(visitor: Visitor, seconds: float, life: str) -> None:
+    """Half a second was no limit at all."""
+    async with visitor.request() as session:
+        session["a"] = 1
+        session.set_expire(seconds)
+    assert visitor.max_age == life
+    assert await visitor.data() == {"a": 1}

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 
 from aiomcache import ClientException
 
-from torngas_aio._cleanup import close_with_loop, forget
+from torngas_aio._cleanup import await_to_the_end, close_with_loop, forget
 from torngas_aio._former_names import former_names
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
@@ -97,6 +97,10 @@ class MemcachedCache(BaseCache):
     async def raw_incr(self, key: str, delta: int) -> int | None:
         if not 0 <= delta < _COUNTED:  # memcached stops at 0, and begins again after 64 bits, without telling
             return await self._count(key, delta)
+        # Cut off in between, too large a number would stay behind.
+        return await await_to_the_end(self._incr(key, delta))
+
+    async def _incr(self, key: str, delta: int) -> int | None:
         answer = await self._write(key, lambda link, wire: link.arithmetic(b"incr", wire, delta))
         if answer == b"NOT_FOUND":
             return None
