@@ -1,7 +1,9 @@
 """Secrets are masked, and hostile values cost a bounded time and length."""
 
 import collections
+import itertools
 import re
+import time
 import types
 from typing import Any
 
@@ -204,6 +206,18 @@ class Endless:
             pass
 
 
+class Sleeper:
+    def __repr__(self) -> str:
+        while True:
+            time.sleep(0.001)
+
+
+class Plain:
+    def __repr__(self) -> str:
+        name = "plain"
+        return f"<{name}>"
+
+
 class Huge:
     def __repr__(self) -> str:
         return "x" * 10_000_000
@@ -236,6 +250,7 @@ class BadDict(dict[str, Any]):
     [
         (Raises(), "<Raises: its repr raised SystemExit>"),
         (Endless(), "<Endless: its repr takes too long>"),
+        (Sleeper(), "<Sleeper: its repr takes too long>"),
         (NoText(), "<NoText: its repr raised TypeError>"),
         (BadDict(a=1), "{'a': 1}"),
         ([Raises()], "[<Raises: its repr raised SystemExit>]"),
@@ -244,6 +259,14 @@ class BadDict(dict[str, Any]):
 )
 def test_hostile_values_are_named(value: object, text: str) -> None:
     assert Showing().text(value) == text
+
+
+def test_time_that_other_programs_take_is_not_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a template's error page was without the handler's line."""
+    seconds = itertools.count(0, 0.004)
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    showing = Showing()
+    assert [showing.text(Plain()) for _ in range(9)] == ["<plain>"] * 9
 
 
 def test_huge_values_are_cut() -> None:

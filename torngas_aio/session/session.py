@@ -115,12 +115,12 @@ class Session(MutableMapping[str, Any]):
             SessionError: What stands there, or *delta*, is no int or float, or *key* no text.
         """
         _check_key(key)
-        old = self.state.data.get(key, 0)
-        for number in (old, delta):
+        for number in (old := self.state.data.get(key, 0), delta):
             if isinstance(number, bool) or not isinstance(number, int | float):
                 raise SessionError(f"session.incr({key!r}): {type(number).__qualname__} is no number to count with.")
         self.state.begin()
-        self.state.data[key] = value = old + delta
+        value: int | float = old + delta
+        self.state.data[key] = value
         self.state.changes.count(key, delta, value)
         return value
 
@@ -154,7 +154,8 @@ class Session(MutableMapping[str, Any]):
         Raises:
             SessionError: *seconds* is no number from 0 up to `MAX_LIFE`.
         """
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_LIFE:
+        given: object = seconds
+        if not isinstance(given, int | float) or not 0 <= given <= MAX_LIFE:
             raise SessionError(
                 f"session.set_expire({seconds!r}): write a number from 0 to {MAX_LIFE}; session.expired() ends it."
             )
