@@ -6,8 +6,8 @@
     ErrorHandler       addresses that lead nowhere   BaseHandler        what all of them have in common
 
 Inside, one noun a file: `lifecycle` (the states of a response), `response` (what is answered) < `sending` <
-`completing` (when) < `execution` (the walk) < `web`; `receiving` reads the body, `recovery` answers errors. Files are
-sent by `static` and `downloads` (`send_file`), parts of them by `ranges`.
+`completing` (when) < `execution` (the walk) < `web`; `receiving` reads the body, `time_limit` ends what takes too long,
+`recovery` answers errors. Files are sent by `static` and `downloads` (`send_file`), parts of them by `ranges`.
 """
 
 from torngas_aio.handler.api import ApiHandler

@@ -2,9 +2,7 @@
 
     perform    origin > hooks before the body > body > xsrf > other request hooks > prepare, on_prepare > get/post/...
     complete   see `completing`
-    on error   exception hooks > error page > complete
-    cancelled  a bare 503 where nothing was sent yet > endcall hooks
-    closed     the connection is cut; nothing is awaited any more
+    on error   exception hooks > error page > complete, see `recovery`
     always     the request's resources are closed
 
 Begin with `ExecutingHandler.serve`.
@@ -13,7 +11,7 @@ Begin with `ExecutingHandler.serve`.
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable
 from inspect import isawaitable, unwrap
 from types import CoroutineType
 from typing import Any
@@ -22,21 +20,18 @@ from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.exception import PoolExhausted, Unavailable
-from torngas_aio.handler.completing import CompletingHandler
+from torngas_aio.handler.completing import CompletingHandler, watch_method
 from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.lifecycle import (
     INTERRUPTED,
     LATE,
-    RECEIVING,
     RETURNED,
-    RUNNING,
-    WATCHED,
     require_changeable,
 )  # fmt: skip
 from torngas_aio.handler.receiving import receive, take_body
 from torngas_aio.handler.recovery import answer_error, give_up
 from torngas_aio.handler.sending import allowed_methods
-from torngas_aio.handler.stepping import Resumed
+from torngas_aio.handler.time_limit import as_late, look, set_timer, uncancel
 from torngas_aio.http.base import ClientGone
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.logger import OutageLog
@@ -70,8 +65,6 @@ class ExecutingHandler(CompletingHandler):
 
     _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
-    _timer: asyncio.TimerHandle | None = None
-    _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
     _prepares = False  # `prepare` is overridden, by the class or a mixin
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -111,14 +104,14 @@ class ExecutingHandler(CompletingHandler):
                 if not self._auto_finish and not self._response_state.is_finished:
                     await self._until_finished()
                 if self._method_phase is LATE:  # and has not minded
-                    self._uncancel()
+                    uncancel()
                 self._method_phase = RETURNED
                 if self._completion is not None:  # which may be about to replace the response by an error page
                     await self._complete_once(drains=False)
                 if not self._response_state.is_finished or self._response_state is INTERRUPTED:
                     self._finish_at_end()
             except BaseException as exc:  # the request's boundary: answered and logged
-                failure = exc if self._method_phase is not LATE else self._as_late(exc)
+                failure = exc if self._method_phase is not LATE else as_late(exc, self._time_limit())
                 if is_imposed(failure):
                     raise
                 self._method_phase = RETURNED
@@ -150,50 +143,15 @@ class ExecutingHandler(CompletingHandler):
         finally:
             self._task = None
 
-    def _limit_time(self, seconds: float) -> None:
-        """Have a timer call `_look` after *seconds*, instead of the server's sweep."""
-        self._look_at = math.inf
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look_by_timer, asyncio.current_task())
-
-    def _look_by_timer(self, task: asyncio.Task[Any] | None) -> None:
-        assert task is not None
-        loop = asyncio.get_running_loop()
-        again = self._look(task, loop.time())
-        self._timer = loop.call_at(again, self._look_by_timer, task) if again < math.inf else None
-
     def _look(self, task: asyncio.Task[Any], now: float) -> float:
-        """Cancel *task* if the request's time is over and nothing was sent; return when to look again.
-
-        Called by the server's sweep of running requests, or by the request's own timer.
-        """
-        seconds = self._time_limit()
-        if self._method_phase is RETURNED or self._response_state.has_head or not seconds:
-            return math.inf
-        if self._method_phase is RECEIVING or not self._look_at:
-            self._counted_from = now
-        if now < self._counted_from + seconds:
-            return self._counted_from + seconds
-        self._method_phase = LATE
-        task.cancel()
-        return math.inf
+        """Cancel *task* if its time is over; called by the server's sweep, or a timer. See `time_limit.look`."""
+        return look(self, self._time_limit(), task, now)
 
     def _time_limit(self) -> float | None:
         seconds = self.request_timeout
         if seconds is None:
             seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
         return seconds
-
-    def _uncancel(self) -> int:
-        task = asyncio.current_task()
-        return 0 if task is None else task.uncancel()
-
-    def _as_late(self, exc: BaseException) -> BaseException:
-        """Return the 503 that the cancellation of `_look` stands for; any other exception as it is."""
-        if self._uncancel() or not isinstance(exc, asyncio.CancelledError):
-            return exc
-        error = HTTPError(503, "The request took more than %g s.", self._time_limit())
-        error.__cause__ = exc
-        return error
 
     def _performed(self, args: Any, kwargs: Any) -> Awaitable[Any] | None:
         """Do what `_perform` does, or leave it to that; return what is still to be awaited.
@@ -205,7 +163,7 @@ class ExecutingHandler(CompletingHandler):
             seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
         request: Any = self.request
         if seconds and seconds < getattr(request.connection, "swept_from", math.inf):
-            self._limit_time(seconds)
+            set_timer(self, self._look, seconds)
         if self.cancel_on_disconnect:
             return self._perform_cancellable(args, kwargs)
         cls = type(self)
@@ -300,7 +258,7 @@ class ExecutingHandler(CompletingHandler):
         path_args, path_kwargs = self.path_args, self.path_kwargs
         result: Any = method(*path_args, **path_kwargs) if path_kwargs else method(*path_args)
         if self._run.stages.awaits_after_method and hasattr(result, "send"):
-            return self._stepped(result)
+            return watch_method(self, result, self._take_result)
         if result is not None and type(result) is not CoroutineType and not isawaitable(result):
             self._take_result(result)
             return None
@@ -323,21 +281,6 @@ class ExecutingHandler(CompletingHandler):
             "ApiHandler that has written nothing answers with what it returns.",
             method.__qualname__, place, value,
         )  # fmt: skip
-
-    def _stepped(self, method: Any) -> "_Watched | None":
-        """Run *method* up to where it first waits, and return what waits on; None when it has returned."""
-        self._method_phase = WATCHED
-        try:
-            waits_for = method.send(None)
-        except StopIteration as stop:
-            self._method_phase = RUNNING
-            if stop.value is not None:
-                self._take_result(stop.value)
-            return None
-        except BaseException:
-            self._method_phase = RUNNING
-            raise
-        return _Watched(method, waits_for, self)
 
     def _take_arguments(self, args: Any, kwargs: Any) -> None:
         self.path_args = self._decoded(args) if args else []
@@ -395,30 +338,6 @@ class ExecutingHandler(CompletingHandler):
 
 
 _OWN_PREPARE = (ExecutingHandler, RequestHandler)
-
-
-class _Watched(Resumed):
-    """Awaits a method that waits; when its response is finished but not completed, has it completed meanwhile.
-
-    PERF: asking the loop for its next turn at each `finish()` instead costs 1 us a request (benchmarks).
-    """
-
-    __slots__ = ("_handler",)
-
-    def __init__(self, method: Any, waits_for: Any, handler: ExecutingHandler) -> None:
-        super().__init__(method, waits_for)
-        self._handler = handler
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        try:
-            return (yield from super().__await__())
-        finally:
-            if self._handler._method_phase is WATCHED:
-                self._handler._method_phase = RUNNING
-
-    def _on_wait(self) -> None:
-        if self._handler._response_state.is_pending:
-            self._handler._plan_next_turn()
 
 
 def _remind(hook: Any) -> None:

@@ -1,0 +1,67 @@
+"""The time that a request may take until its first byte: `request_timeout`.
+
+The server looks at its running requests now and then, and cancels the task of one whose time is over; for a limit that
+is shorter than its sweep, a timer does. The time in which the body arrives is the client's, and does not count.
+Begin with `look`.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tornado.web import HTTPError
+
+from torngas_aio.handler.completing import CompletingHandler
+from torngas_aio.handler.lifecycle import LATE, RECEIVING, RETURNED
+
+__all__ = ["as_late", "look", "set_timer", "uncancel"]
+
+_Look = Callable[[asyncio.Task[Any], float], float]
+
+
+def look(handler: CompletingHandler, seconds: float | None, task: asyncio.Task[Any], now: float) -> float:
+    """Cancel *task* if the request's time is over and nothing was sent; return when to look again.
+
+    Args:
+        seconds: What the request may take; None, 0: any time.
+        now: By the loop's clock, as what is returned.
+    """
+    if handler._method_phase is RETURNED or handler._response_state.has_head or not seconds:
+        return math.inf
+    if handler._method_phase is RECEIVING or not handler._look_at:
+        handler._counted_from = now
+    if now < handler._counted_from + seconds:
+        return handler._counted_from + seconds
+    handler._method_phase = LATE
+    task.cancel()
+    return math.inf
+
+
+def set_timer(handler: CompletingHandler, look_at: _Look, seconds: float) -> None:
+    """Have a timer call *look_at* after *seconds*, and again when it says, instead of the server's sweep."""
+    handler._look_at = math.inf
+    task = asyncio.current_task()
+    assert task is not None
+    handler._timer = asyncio.get_running_loop().call_later(seconds, _on_time, handler, look_at, task)
+
+
+def uncancel() -> int:
+    """Take back one cancellation of the current task; return how many remain."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.uncancel()
+
+
+def as_late(exc: BaseException, seconds: float | None) -> BaseException:
+    """Return the 503 that the cancellation of `look` stands for; any other exception as it is."""
+    if uncancel() or not isinstance(exc, asyncio.CancelledError):
+        return exc
+    error = HTTPError(503, "The request took more than %g s.", seconds)
+    error.__cause__ = exc
+    return error
+
+
+def _on_time(handler: CompletingHandler, look_at: _Look, task: asyncio.Task[Any]) -> None:
+    loop = asyncio.get_running_loop()
+    again = look_at(task, loop.time())
+    handler._timer = loop.call_at(again, _on_time, handler, look_at, task) if again < math.inf else None
