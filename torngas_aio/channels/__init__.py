@@ -8,6 +8,7 @@ async with channels.subscribe("task:7") as messages:
 
 base.py      the contract: publish, subscribe, members      memory.py    within one process
 redis.py     Redis pub/sub, and streams for the history     registry.py  CHANNELS by alias
+presence.py  who is in a channel
 """
 
 from torngas_aio.channels.base import BaseChannels, Message, Subscription

@@ -12,12 +12,14 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from torngas_aio import _json
+from torngas_aio.channels.presence import Presence
 from torngas_aio.db.changes import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 from torngas_aio.utils.numbers import parse_whole
@@ -204,6 +206,7 @@ class BaseChannels(ABC):
         ConfigError.gather(faults, code="TGA401")
         self.history_size: int = chosen["HISTORY"]
         self.queue_size: int = max(chosen["QUEUE_SIZE"], 2)
+        self.presence = Presence()
         self._by_name: dict[str, set[Subscription]] = {}
         self._with_patterns: set[Subscription] = set()
 
@@ -261,6 +264,33 @@ class BaseChannels(ABC):
             raise ArgumentError(f"subscribe(after=...) needs CHANNELS[{self.alias!r}]['OPTIONS']['HISTORY'].")
         return Subscription(self, names, patterns, after=after, when_full=when_full)
 
+    async def members(self, name: str) -> list[str]:
+        """Return who is present in the channel *name*, in every process, sorted: see `present`, and `join` of sockets.
+
+        Members of a process that was killed are gone within 10 seconds.
+
+        Raises:
+            Unavailable: The store does not answer in time.
+        """
+        check_name(name)
+        return self.presence.members(name)
+
+    @asynccontextmanager
+    async def present(self, name: str, member: str) -> AsyncIterator[None]:
+        """Have *member* present in the channel *name* for a block; several blocks with one member count as one.
+
+        Raises:
+            ArgumentError: One of them is no text of 1 to 200 printable characters.
+            Unavailable: The store does not answer in time.
+        """
+        check_name(name)
+        check_name(member)
+        await self.presence.enter(name, member)
+        try:
+            yield
+        finally:
+            await self.presence.leave(name, member)
+
     @property
     def takes_patterns(self) -> bool:
         """Whether `subscribe(patterns=...)` works."""
@@ -294,6 +324,7 @@ class BaseChannels(ABC):
         """End every subscription and close what is open. Harmless when called twice."""
         for subscription in self._subscriptions():
             subscription._end()
+        await self.presence.aclose()
         self._by_name.clear()
         self._with_patterns.clear()
 

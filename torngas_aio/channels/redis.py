@@ -10,7 +10,8 @@ Begin with `RedisChannels.send`.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from redis.asyncio.client import PubSub
@@ -18,7 +19,8 @@ from redis.exceptions import RedisError
 
 from torngas_aio.cache.redis.client import RedisClient
 from torngas_aio.cache.redis.native import node_client
-from torngas_aio.channels.base import BaseChannels, Message, Subscription, id_key
+from torngas_aio.channels.base import BaseChannels, Message, Subscription, check_name, id_key
+from torngas_aio.channels.presence import PRESENT_SECONDS, Presence
 from torngas_aio.exception import Unavailable
 from torngas_aio.logger import OutageLog
 
@@ -44,6 +46,15 @@ return id
 """
 
 
+_CLOCK = "local clock = redis.call('TIME') local now = clock[1] * 1000 + math.floor(clock[2] / 1000) "
+_PRESENT = f"""{_CLOCK}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+"""
+_MEMBERS = f"{_CLOCK} return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')"
+
+
 class RedisChannels(BaseChannels):
     """Channels that reach every process with the same LOCATION.
 
@@ -64,6 +75,8 @@ class RedisChannels(BaseChannels):
         self._prefix = str(options.pop("KEY_PREFIX", "channel"))
         self._redis = RedisClient(location, {**params, "OPTIONS": _without_own(options)})
         self._deadline = float(options.get("DEADLINE", 2.0))
+        self._process = uuid.uuid4().hex
+        self.presence = Presence(self._announce, self._withdraw)
         self._connections: dict[Any, _Connection] = {}
         self._listener: asyncio.Task[None] | None = None
         self._is_lost = asyncio.Event()
@@ -101,6 +114,28 @@ class RedisChannels(BaseChannels):
         found = [Message(name, _text(fields[b"d"]), _text(number)) for number, fields in entries]
         reaches_back = bool(first) and id_key(_text(first[0][0])) <= id_key(after)
         return found, reaches_back or len(found) < self.history_size
+
+    async def members(self, name: str) -> list[str]:
+        check_name(name)
+        found = await self._ask_members(name, "EVAL", _MEMBERS, 1, self._members_key(name))
+        return sorted({each.decode().partition(" ")[2] for each in found})
+
+    async def _announce(self, name: str, members: Collection[str]) -> None:
+        entries = [f"{self._process} {member}" for member in members]
+        words = int(PRESENT_SECONDS * 1000), *entries
+        await self._ask_members(name, "EVAL", _PRESENT, 1, self._members_key(name), *words)
+
+    async def _withdraw(self, name: str, member: str) -> None:
+        await self._ask_members(name, "ZREM", self._members_key(name), f"{self._process} {member}")
+
+    async def _ask_members(self, name: str, *words: Any) -> Any:
+        try:
+            return await self._redis.ask(self._members_key(name), *words)
+        except Unavailable as exc:
+            raise self._unavailable(f"the members of {name!r} are not known", exc) from exc
+
+    def _members_key(self, name: str) -> str:
+        return f"{self._channel(name)}:m"
 
     async def add(self, subscription: Subscription) -> None:
         await super().add(subscription)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -59,6 +60,14 @@ class Channels:
     async def publish(self, name: str, data: Any) -> None:
         """As `BaseChannels.publish` of "default"."""
         await self["default"].publish(name, data)
+
+    async def members(self, name: str) -> list[str]:
+        """As `BaseChannels.members` of "default"."""
+        return await self["default"].members(name)
+
+    def present(self, name: str, member: str) -> AbstractAsyncContextManager[None]:
+        """As `BaseChannels.present` of "default"."""
+        return self["default"].present(name, member)
 
     def subscribe(self, *names: str, **options: Any) -> Subscription:
         """As `BaseChannels.subscribe` of "default"."""

@@ -24,7 +24,8 @@ class _Room:
     """The sockets that have joined one channel, and the task that sends to them."""
 
     def __init__(self, channels: BaseChannels, name: str, broadcast: Callable[..., Awaitable[int]]) -> None:
-        self.sockets: set[Any] = set()
+        self.sockets: dict[Any, str] = {}  # with the member that each is, "" before it is present
+        self.channels = channels
         self._subscription: Subscription = channels.subscribe(name)
         self._broadcast = broadcast
         self._task: asyncio.Task[None] | None = None
@@ -51,8 +52,8 @@ class _Room:
                     logger.exception("A message of channel %r could not be sent to its sockets.", message.channel)
 
 
-async def join_channel(handler: Any, channels: BaseChannels, name: str) -> None:
-    """Have the messages of *name* sent to the socket of *handler*.
+async def join_channel(handler: Any, channels: BaseChannels, name: str, member: str) -> None:
+    """Have the messages of *name* sent to the socket of *handler*, and *member* present there.
 
     Raises:
         Unavailable: The channels' store does not answer; the socket has not joined.
@@ -62,9 +63,15 @@ async def join_channel(handler: Any, channels: BaseChannels, name: str) -> None:
     room = rooms.get(key)
     if room is None:
         room = rooms[key] = _Room(channels, name, handler.application.broadcast)
-    room.sockets.add(handler)
+    room.sockets.setdefault(handler, "")
     try:
         await room.open()
+        if not room.sockets.get(handler):
+            await channels.presence.enter(name, member)
+            if room.sockets.get(handler) != "":  # it has left meanwhile, or has joined twice at a time
+                await channels.presence.leave(name, member)
+            else:
+                room.sockets[handler] = member
     except BaseException:
         await _take_out(rooms, key, handler)
         raise
@@ -86,7 +93,10 @@ async def leave_channels(handler: Any) -> None:
 async def _take_out(rooms: _Rooms, key: tuple[int, str], handler: Any) -> None:
     room = rooms.get(key)
     if room is not None:
-        room.sockets.discard(handler)
+        member = room.sockets.pop(handler, "")
         if not room.sockets:
             del rooms[key]
+        if member:
+            await room.channels.presence.leave(key[1], member)
+        if not room.sockets:
             await room.aclose()

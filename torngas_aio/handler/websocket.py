@@ -8,6 +8,7 @@ exception hooks. The application closes its sockets with 1001 when it stops.
 
 import asyncio
 import functools
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
 from torngas_aio._cleanup import is_imposed
+from torngas_aio.channels.base import check_name
 from torngas_aio.channels.registry import channels
 from torngas_aio.handler.joining import join_channel, leave_channel, leave_channels
 from torngas_aio.handler.recovery import report_error
@@ -79,20 +81,24 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
         """Return what Tornado's `get` has accept the connection; None for a version other than 13."""
         return _Handshake() if self.request.headers.get("Sec-WebSocket-Version") == "13" else None
 
-    async def join(self, *names: str, alias: str = "default") -> None:
+    async def join(self, *names: str, alias: str = "default", member: str = "") -> None:
         """Have every message of these channels written to the socket, as JSON text, until it closes or leaves.
 
         Args:
             alias: The entry of CHANNELS.
+            member: Who is present there then, for `channels.members(name)`, such as a user's id; by default each
+                socket is a member of its own.
 
         Raises:
             HTTPError: 403: `can_join` says no to a name.
             Unavailable: The channels' store does not answer.
         """
+        member = member or uuid.uuid4().hex
+        check_name(member)
         for name in names:
             if not await self.can_join(name):
                 raise HTTPError(403, "%s may not join %r", self._request_summary(), name)
-            await join_channel(self, channels[alias], name)
+            await join_channel(self, channels[alias], name, member)
 
     async def leave(self, *names: str, alias: str = "default") -> None:
         """Undo `join`; names that were not joined are passed over."""

@@ -13,7 +13,7 @@ import logging
 import time
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, delete, insert, select, update
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from taskiq import TaskiqMessage
 
@@ -43,7 +43,7 @@ def tables_of(database: str) -> tuple[Table, Table]:
             Column("id", String(64), primary_key=True),
             Column("alias", String(100), nullable=False),
             Column("queue", String(100), nullable=False),
-            Column("data", Text(2 * MAX_JOB_BYTES), nullable=False),
+            Column("data", LargeBinary(2 * MAX_JOB_BYTES), nullable=False),
             Column("due_at", BigInteger, nullable=False, index=True),  # milliseconds since 1970
             Column("sends", Integer, nullable=False),
         )
@@ -73,7 +73,7 @@ async def write(backend: BaseJobs, message: TaskiqMessage) -> DbSession:
             id=message.task_id,
             alias=backend.alias,
             queue=message.labels["queue_name"],
-            data=sent.message.decode(),
+            data=sent.message,
             due_at=_now() + int(RESEND_SECONDS * 1000),
             sends=1,
         )
@@ -147,7 +147,7 @@ async def relay(backend: BaseJobs) -> int:
             await session.execute(later.values(due_at=now + int(pause * 1000), sends=row.sends + 1))
         await session.commit()
     for row in rows:
-        await backend.put(row.queue, row.data.encode())
+        await backend.put(row.queue, row.data)
     return len(rows)
 
 
