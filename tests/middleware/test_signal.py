@@ -11,6 +11,8 @@ from torngas_aio import signal
 from torngas_aio.application import Application
 from torngas_aio.handler import WebHandler
 from torngas_aio.middleware.signal import SignalMiddleware
+from torngas_aio.operations.observed import observe
+from torngas_aio.operations.observing import Observer
 from torngas_aio.testing import TestClient
 
 STAGES = ["call_started", "handler_started", "handler_render", "handler_response", "call_finished"]
@@ -34,10 +36,13 @@ class Fails(WebHandler):
         raise ValueError
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[TestClient]:
+@pytest.fixture(params=[False, True], ids=["alone", "observed"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[TestClient]:
     routes = [("/plain", Plain), ("/rendered", Rendered), ("/fails", Fails)]
-    async with TestClient(Application(routes, middlewares=[SignalMiddleware])) as made:
+    application = Application(routes, middlewares=[SignalMiddleware])
+    if request.param:
+        observe(application, [Observer()])
+    async with TestClient(application) as made:
         yield made
 
 

@@ -85,7 +85,7 @@ class Signal:
 
     def has_listeners(self, sender: object = None) -> bool:
         """Whether a `send` of *sender* would reach anybody."""
-        return bool(self._entries) and bool(self._live(sender))
+        return bool(self._entries) and bool(self._live(_declared(sender)))
 
     async def send(self, sender: object, **named: Any) -> Responses:
         """Tell every receiver, and return each with its answer, in the order they were connected.
@@ -93,6 +93,7 @@ class Signal:
         Plain receivers run first, in that order; async ones then run together. The first error ends it:
         async siblings are cancelled and awaited, then it is raised; further errors are logged.
         """
+        sender = _declared(sender)
         receivers = self._live(sender)
         if not receivers:
             return []
@@ -107,6 +108,7 @@ class Signal:
 
     async def send_robust(self, sender: object, **named: Any) -> Responses:
         """Tell every receiver, whatever the others do; an error is logged and stands in place of its answer."""
+        sender = _declared(sender)
         receivers = self._live(sender)
         calls = [_told(receiver, {"signal": self, "sender": sender, **named}) for receiver in receivers]
         await _settle(answers := list(calls))
@@ -137,6 +139,11 @@ class Signal:
             was_there = len(kept) < len(self._entries)
             self._entries = kept
         return was_there
+
+
+def _declared(sender: Any) -> Any:
+    """*sender*, or the class that it was made from: handlers that are observed are of a subclass of their own."""
+    return vars(sender).get("declared_class", sender) if isinstance(sender, type) else sender
 
 
 async def _told(receiver: Receiver, arguments: dict[str, Any]) -> Any:

@@ -242,7 +242,11 @@ async def _ended_with(stage: Stage, work: Awaitable[Any]) -> Any:
 
 @functools.lru_cache(4096)
 def _variant_of(cls: Any, mixin: type) -> type:
-    """Return the class that is *cls* but for what *mixin* changes; it has the same name."""
+    """Return the class that is *cls* but for what *mixin* changes; it has the same name.
+
+    `declared_class` is *cls*, for those that go by classes, such as the senders of signals.
+    """
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    names["declared_class"] = cls
     variant: type = type(cls)(cls.__name__, (mixin, cls), names)
     return variant
