@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tornado import locale
-from tornado.escape import to_unicode, utf8
+from tornado.escape import utf8
 from tornado.locale import Locale
-from tornado.util import ObjectDict
-from tornado.web import HTTPError, RequestHandler, UIModule, _UIModuleNamespace
+from tornado.web import HTTPError, RequestHandler, UIModule
 
 from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import CacheUnavailable, error_headers
@@ -28,7 +27,9 @@ from torngas_aio.handler.downloads import send_file
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
 from torngas_aio.handler.lifecycle import OPEN, require_changeable
+from torngas_aio.handler.placeholders import FlashPart, SessionPart
 from torngas_aio.handler.recovery import cut_off
+from torngas_aio.handler.ui_modules import as_markup, ui_of, with_embeds
 from torngas_aio.http.response import BODILESS
 from torngas_aio.http.uploads import UploadedFile, uploads_of
 from torngas_aio.i18n import find_locale, user_locale
@@ -48,45 +49,6 @@ _Form = TypeVar("_Form")
 logger = logging.getLogger("torngas_aio.handler")
 
 
-class _SessionPart:
-    """Stands on the class where SessionMiddleware has set nothing on the handler, and says why."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, handler: "BaseHandler | None", owner: type) -> Any:
-        if handler is None:
-            return self
-        error = handler._session_error
-        if error is not None:
-            raise CacheUnavailable(str(error)) from error
-        if not handler.uses_session:
-            raise AttributeError(f"{owner.__qualname__}.{self._name}: the handler says `uses_session = False`.")
-        raise AttributeError(
-            f"{owner.__qualname__}.{self._name}: there is no session. Add "
-            "'torngas_aio.middleware.session.SessionMiddleware' to MIDDLEWARE_CLASSES."
-        )
-
-
-class _FlashPart:
-    """Stands on the class where `FlashMessageMixIn` is not a base of it, and says so; else finds the mixin's method."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, handler: "BaseHandler | None", owner: type) -> Any:
-        for base in owner.__mro__:  # the mixin may stand behind the handler
-            found = vars(base).get(self._name, self)
-            if found is not self:
-                return found.__get__(handler, owner)
-        if handler is None:
-            return self
-        raise AttributeError(
-            f"{owner.__qualname__}.{self._name}: there are no flash messages. Derive the class from "
-            "'torngas_aio.mixins.flash_message.FlashMessageMixIn' as well, before its handler class."
-        )
-
-
 class BaseHandler(ExecutingHandler):
     """A `tornado.web.RequestHandler` under the pipeline; the base of all our handlers.
 
@@ -97,16 +59,16 @@ class BaseHandler(ExecutingHandler):
     _url_kwargs: dict[str, Any]
     """The route's keywords: those of `Url(...)` updated by the route's own; this request's own dict."""
 
-    session: "Session" = cast(Any, _SessionPart())
+    session: "Session" = cast(Any, SessionPart())
     """The visitor's session; SessionMiddleware sets it, and `set_expire`, before the method.
 
     When the session's store is down, using it raises `CacheUnavailable`.
     """
 
-    set_expire: Callable[[float], None] = cast(Any, _SessionPart())
+    set_expire: Callable[[float], None] = cast(Any, SessionPart())
 
-    flash: Callable[..., None] = cast(Any, _FlashPart())
-    get_flashed_messages: Callable[..., list[Any]] = cast(Any, _FlashPart())
+    flash: Callable[..., None] = cast(Any, FlashPart())
+    get_flashed_messages: Callable[..., list[Any]] = cast(Any, FlashPart())
 
     uses_session = True
     """Whether requests open the visitor's session; without it they cost no round trip to its store."""
@@ -134,7 +96,7 @@ class BaseHandler(ExecutingHandler):
     @functools.cached_property
     def ui(self) -> Any:  # type: ignore[override]  # a plain attribute in Tornado, built for each request
         """UI methods and modules, by name, as in Tornado."""
-        return _ui_of(self)
+        return ui_of(self)
 
     # ---------------------------------------------------------------- pages
 
@@ -155,7 +117,7 @@ class BaseHandler(ExecutingHandler):
         page = template.begin(values)
         if not isinstance(page, bytes):  # it has to wait for something, or is long
             return self._finish_with(functools.partial(self._render_later, page, callers(sys._getframe(1))))
-        return self.finish(self._with_embeds(page))
+        return self.finish(with_embeds(self, page))
 
     def render_string(self, template_name: str, **kwargs: Any) -> Any:
         """Return the rendered template, as an awaitable of bytes; the render hooks run each time.
@@ -369,7 +331,7 @@ class BaseHandler(ExecutingHandler):
         except Exception as exc:
             add_callers(exc, ordered_by)
             raise
-        self.write(self._with_embeds(page))
+        self.write(with_embeds(self, page))
 
     async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
         if self._run.stages.render:
@@ -410,65 +372,11 @@ class BaseHandler(ExecutingHandler):
         return values
 
     def _ui_module(self, name: str, module: type[UIModule]) -> Callable[..., str]:
-        inner = super()._ui_module(name, module)
-
-        def render(*args: Any, **kwargs: Any) -> str:
-            self._module_depth += 1
-            try:
-                return _Html(inner(*args, **kwargs))
-            finally:
-                self._module_depth -= 1
-
-        return render
-
-    def _with_embeds(self, page: bytes) -> bytes:
-        """Add the scripts and styles that UI modules ask for, Tornado's way."""
-        if not getattr(self, "_active_modules", None):
-            return page
-        embedded: bytes = RequestHandler.render(_Embedding(self, page), "")  # type: ignore[arg-type, assignment]  # stands in
-        return embedded
+        return as_markup(self, super()._ui_module(name, module))
 
 
 class WebHandler(BaseHandler):
     """A handler for pages. A class may inherit from `WebHandler` and `ApiHandler`, in either order."""
-
-
-class _Html(str):
-    """What a UI module has made: markup, which no engine escapes again."""
-
-    __slots__ = ()
-
-    def __new__(cls, made: Any) -> "_Html":
-        return super().__new__(cls, to_unicode(made))
-
-    def __html__(self) -> str:
-        return self
-
-
-class _Embedding:
-    """Stands in for a handler in Tornado's `render`, to have a finished page completed with embeds."""
-
-    _finished = False
-
-    def __init__(self, handler: BaseHandler, page: bytes) -> None:
-        self._handler = handler
-        self._page = page
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._handler, name)
-
-    def render_string(self, _: str) -> bytes:
-        return self._page
-
-    def finish(self, page: bytes) -> bytes:
-        return page
-
-
-def _ui_of(handler: BaseHandler) -> Any:
-    application = handler.application
-    ui = ObjectDict((name, handler._ui_method(method)) for name, method in application.ui_methods.items())
-    ui["_tt_modules"] = ui["modules"] = _UIModuleNamespace(handler, application.ui_modules)
-    return ui
 
 
 @functools.lru_cache(None)
