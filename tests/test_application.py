@@ -14,7 +14,7 @@ from httpx2.websockets import WebSocketDisconnect
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.routing import HostMatches
-from tornado.template import DictLoader
+from tornado.template import DictLoader, Loader
 from tornado.testing import AsyncHTTPTestCase
 from tornado.web import RequestHandler, StaticFileHandler, UIModule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
@@ -148,8 +148,8 @@ async def test_a_default_handler_answers_what_no_route_does(door: str) -> None:
         async def get(self) -> None:
             self.set_status(418)
 
-    dotted = "torngas_aio.handler.ErrorHandler"
-    for handler, status in ((Teapot, 418), (Plain, 200), (dotted, 404)):
+    ours, tornados = "torngas_aio.handler.ErrorHandler", "tornado.web.ErrorHandler"
+    for handler, status in ((Teapot, 418), (Plain, 200), (ours, 404), (tornados, 404)):
         application = Application(
             [("/plain/(.*)", Plain, None, "plain")], default_handler_class=handler, cookie_secret="a secret for tests"
         )
@@ -162,6 +162,28 @@ async def test_a_default_handler_answers_what_no_route_does(door: str) -> None:
 def test_a_handler_class_that_is_none_is_refused_at_start(setting: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"TORNADO_CONF\\['{setting}'\\]"):
         Application(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments"),
+    [
+        ("tornado.web.RequestHandler", {"status_code": 404}),
+        ("tornado.web.ErrorHandler", {"status": 404}),
+        ("torngas_aio.handler.ErrorHandler", {"code": 404}),
+        ("tornado.web.RedirectHandler", {}),
+        (Plain, [404]),
+    ],
+)
+def test_arguments_that_the_default_handler_does_not_take_are_refused_at_start(handler: Any, arguments: Any) -> None:
+    """Each 404 was a 500."""
+    with pytest.raises(ConfigError, match=r"TORNADO_CONF\['default_handler_args'\]"):
+        Application(default_handler_class=handler, default_handler_args=arguments)
+
+
+@pytest.mark.parametrize("loader", [Loader, "tornado.template.Loader", "templates", 3, object()])
+def test_a_template_loader_that_is_none_is_refused_at_start(loader: Any) -> None:
+    with pytest.raises(ConfigError, match=r"TORNADO_CONF\['template_loader'\]"):
+        Application(template_loader=loader)
 
 
 async def test_a_template_loader_of_the_settings_is_used() -> None:

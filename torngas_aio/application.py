@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from contextvars import Context
 from functools import lru_cache, partial
 from http.client import responses
-from inspect import isclass
+from inspect import isclass, signature
 from typing import Any
 from weakref import WeakSet
 
@@ -90,7 +90,7 @@ class Application(web.Application):
     ) -> None:
         settings.setdefault("static_handler_class", StaticFileHandler)
         super().__init__(None, default_host, transforms, **{**settings, "static_path": None})
-        self.settings = _with_classes(_completed(self.settings, settings))
+        self.settings = _checked(_with_classes(_completed(self.settings, settings)))
         self.transforms = [GZipContentEncoding if each is web.GZipContentEncoding else each for each in self.transforms]
         self.pipeline = Pipeline(middlewares)
         self.background = Background()
@@ -378,6 +378,30 @@ def _with_classes(settings: dict[str, Any]) -> dict[str, Any]:
                 f"TORNADO_CONF[{name!r}] = {path!r}: no handler class. Name a tornado.web.RequestHandler.",
                 code="TGA104",
             )
+    return settings
+
+
+def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """*settings* that can work: a fault here would make each page, or each 404, a 500."""
+    loader, default = settings.get("template_loader"), settings.get("default_handler_class")
+    if loader is not None and (isclass(loader) or not callable(getattr(loader, "load", None))):
+        raise ConfigError(
+            f"TORNADO_CONF['template_loader'] = {loader!r}: no template loader. Give an instance, such as "
+            "tornado.template.Loader('templates'), or choose an engine by TEMPLATE_CONFIG['template_engine'].",
+            code="TGA601",
+        )
+    if default is not None:
+        if issubclass(default, web.ErrorHandler):  # as Tornado has it where no class is named
+            settings.setdefault("default_handler_args", {"status_code": 404})
+        arguments = settings.get("default_handler_args", {})
+        try:
+            signature(default.initialize).bind(None, **arguments)
+        except TypeError as exc:
+            raise ConfigError(
+                f"TORNADO_CONF['default_handler_args'] = {arguments!r}: not what {default.__qualname__}.initialize "
+                f"takes: {exc}.",
+                code="TGA104",
+            ) from None
     return settings
 
 

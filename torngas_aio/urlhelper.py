@@ -208,6 +208,7 @@ def _flat(specs: Iterable[Any]) -> Iterator[Rule]:
         elif not isinstance(spec, list | tuple):
             raise UrlError(f"{_caller()}: {spec!r} is no rule. Write Url()(pattern, handler), or a list of such.")
         elif spec and isinstance(spec[0], str | re.Pattern):
+            UrlError.gather(_pattern_faults(spec[0], _caller()))
             yield UrlSpec(*spec, place=_caller())
         elif spec and isinstance(spec[0], Matcher):
             yield Rule(*spec)

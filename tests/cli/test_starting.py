@@ -113,7 +113,8 @@ def test_an_application_is_added(project: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["startproject", "a b"], "use letters, digits, underscores and hyphens only"),
+        (["startproject", "a b"], "use letters, digits, underscores and hyphens; no digit first"),
+        (["startproject", "1x"], "no digit first"),
         (["startproject", "full"], "full: exists and is not empty"),
         (["startproject", "file"], "file: exists and is not empty"),
         (["startproject", "new", "file/below"], "Not a directory"),

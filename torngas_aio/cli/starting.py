@@ -33,7 +33,7 @@ class StartProject:
         """Copy the project's templates."""
         name = arguments.name
         if not name.replace("-", "_").isidentifier():
-            raise ArgumentError(f"startproject {name!r}: use letters, digits, underscores and hyphens only.")
+            raise ArgumentError(f"startproject {name!r}: use letters, digits, underscores and hyphens; no digit first.")
         target = Path(arguments.directory or name)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise ConfigError(f"{target}: exists and is not empty. Choose another name, or empty it.", code="TGA803")
