@@ -2,7 +2,7 @@
 
     requests   route: {method and status class: number}
     seconds    route: [requests in each bucket ..., in none of them, sum]; likewise `received` and `sent` in bytes
-    stages     route: {stage: [seconds, number]}
+    stages     route: {stage: [seconds, number]}, of every 16th request
     refused    reason: number           sessions   number of requests of a visitor with a session
     cache      alias: [hits, misses, errors, calls, seconds]
     sql        database and role: [statements, errors, seconds]
@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from torngas_aio.operations.calls import Call, watched_calls
-from torngas_aio.operations.observing import Observation, Observer, Stage
+from torngas_aio.operations.observing import Observation, Observer
 from torngas_aio.utils.counting import add_counts
 
 __all__ = ["UNROUTED", "Counts"]
@@ -33,6 +33,9 @@ _REASONS = {
 }  # fmt: skip
 """Statuses that refuse a request, and why; the server's own answers to what is no request, too."""
 
+STAGES_EVERY = 16
+"""The stages of every so many-th request are timed."""
+
 _LAG_SECONDS = 0.25
 _LAGS_KEPT = 40
 
@@ -40,6 +43,34 @@ _SWITCHING = 101
 
 UNROUTED = "(none)"
 """In place of a route, for requests that led to none."""
+
+
+class _RouteCounts:
+    """What is counted of one route."""
+
+    __slots__ = ("received", "requests", "seconds", "sent", "stages")
+
+    def __init__(self, seconds: tuple[float, ...], sizes: tuple[float, ...]) -> None:
+        self.requests: dict[tuple[str | None, int], int] = {}
+        self.stages: dict[str, list[float]] = {}
+        self.seconds: list[float] = [0] * (len(seconds) + 2)
+        self.received: list[float] = [0] * (len(sizes) + 2)
+        self.sent: list[float] = [0] * (len(sizes) + 2)
+
+    def add(self, observation: Observation, seconds: tuple[float, ...], sizes: tuple[float, ...]) -> None:
+        """Count a request that has ended."""
+        taken, received, sent = observation.seconds, observation.received_bytes, observation.wire_bytes
+        self.seconds[bisect_left(seconds, taken)] += 1
+        self.seconds[-1] += taken
+        self.received[bisect_left(sizes, received)] += 1
+        self.received[-1] += received
+        self.sent[bisect_left(sizes, sent)] += 1
+        self.sent[-1] += sent
+        for name, own_seconds in observation.own_seconds.items():
+            # One of the hooks that are counted together has been told to another observer by itself.
+            stage = self.stages.setdefault("hooks" if name == "hook" else name, [0.0, 0])
+            stage[0] += own_seconds
+            stage[1] += name != "hook"
 
 
 class Counts(Observer):
@@ -51,10 +82,14 @@ class Counts(Observer):
         sizes: Upper bounds of the buckets of body sizes, in bytes.
     """
 
+    wants_stages = False
+
     def __init__(self, application: Any, seconds: Sequence[float], sizes: Sequence[float]) -> None:
         self._application = application
-        self._bounds = {"seconds": tuple(seconds), "received": tuple(sizes), "sent": tuple(sizes)}
+        self._seconds, self._sizes = tuple(seconds), tuple(sizes)
+        self._server: Any = None  # the connection that was looked at last
         self._in_progress = 0
+        self._turn = 0
         self._refusals: dict[int, tuple[Counter[int], Counter[int]]] = {}  # of each server: all, and those counted
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._timer: asyncio.TimerHandle | None = None
@@ -62,9 +97,7 @@ class Counts(Observer):
         self._begin()
 
     def _begin(self) -> None:
-        self._stages: dict[str, dict[str, list[float]]] = {}
-        self._requests: dict[tuple[str, str | None, int], int] = {}
-        self._sizes: dict[str, dict[str, list[float]]] = {name: {} for name in self._bounds}
+        self._routes: dict[str, _RouteCounts] = {}
         self._refused: Counter[str] = Counter()
         self._cache: dict[str, list[float]] = {}
         self._sql: dict[str, list[float]] = {}
@@ -91,51 +124,32 @@ class Counts(Observer):
 
     def request_started(self, observation: Observation) -> bool:
         self._in_progress += 1
+        self._turn += 1
+        if self._turn >= STAGES_EVERY:
+            self._turn, observation.is_marked = 0, True
         return True
-
-    def stage_ended(self, observation: Observation, stage: Stage) -> None:
-        route = observation.route
-        if route is None:  # a call hook: it counts where the request will lead
-            observation.notes[self] = observation.notes.get(self, 0.0) + stage.own_seconds
-            return
-        name = route.name or route.pattern
-        stages = self._stages.get(name)
-        if stages is None:
-            stages = self._stages[name] = {}
-        if stage.name == "hook":  # one of those that are counted together
-            _added(stages, "hooks", stage.own_seconds, 0)
-        else:
-            _added(stages, stage.name, stage.own_seconds, 1)
 
     def request_ended(self, observation: Observation) -> None:
         self._in_progress -= 1
         request, status, route = observation.request, observation.status, observation.route_name or UNROUTED
-        key = route, request.method if request.method in _METHODS else None, status // 100
-        self._requests[key] = self._requests.get(key, 0) + 1
-        self._watch(request.server_connection)
-        if status == _SWITCHING:
-            return
-        if observation.notes and (called := observation.notes.get(self)):
-            _added(self._stages.setdefault(route, {}), "hooks", called, 1)
-        self._put("seconds", route, observation.seconds)
-        self._put("received", route, observation.received_bytes)
-        self._put("sent", route, observation.sent_bytes)
+        counts = self._routes.get(route)
+        if counts is None:
+            counts = self._routes[route] = _RouteCounts(self._seconds, self._sizes)
+        key = request.method if request.method in _METHODS else None, status // 100
+        counts.requests[key] = counts.requests.get(key, 0) + 1
+        if request.server_connection is not None and self._server is not request.server_connection:
+            self._watch(request.server_connection)
+        if status != _SWITCHING:
+            counts.add(observation, self._seconds, self._sizes)
         if status >= 400 and (reason := _REASONS.get(status)):
             self._refused[reason] += 1
         session = getattr(observation.handler, "__dict__", {}).get("session")
         if session is not None and session.sessionid:
             self._sessions += 1
 
-    def _put(self, name: str, route: str, value: float) -> None:
-        bounds, routes = self._bounds[name], self._sizes[name]
-        found = routes.get(route)
-        if found is None:
-            found = routes[route] = [0] * (len(bounds) + 2)
-        found[bisect_left(bounds, value)] += 1
-        found[-1] += value
-
     def _watch(self, server_connection: Any) -> None:
         """Note the server that the connection belongs to: what it refuses reaches no application."""
+        self._server = server_connection
         server = getattr(server_connection, "server_state", None)
         if server is not None and id(server) not in self._refusals:
             self._refusals[id(server)] = server.refused, Counter()
@@ -153,16 +167,17 @@ class Counts(Observer):
 
     def peek(self) -> dict[str, Any]:
         """Return everything that was counted since the start, or since `take`, as `add_counts` takes it."""
-        requests: dict[str, dict[str, int]] = {}
-        for (route, method, kind), count in self._requests.items():
-            requests.setdefault(route, {})[f"{method or 'other'} {f'{kind}xx' if kind else 'none'}"] = count
         refused = Counter(self._refused)
         for all_of_them, counted in self._refusals.values():
             for status, number in (all_of_them - counted).items():
                 refused[_REASONS.get(status, "other")] += number
         counts = {
-            "requests": requests, "stages": self._stages, "refused": refused, "cache": self._cache, "sql": self._sql,
-            "sessions": self._sessions, **self._sizes,
+            "requests": {route: _named(counts.requests) for route, counts in self._routes.items()},
+            **{
+                name: {route: getattr(counts, name) for route, counts in self._routes.items()}
+                for name in ("stages", "seconds", "received", "sent")
+            },
+            "refused": refused, "cache": self._cache, "sql": self._sql, "sessions": self._sessions,
         }  # fmt: skip
         return {name: found for name, found in counts.items() if found}
 
@@ -185,13 +200,11 @@ class Counts(Observer):
         }
 
 
-def _added(stages: dict[str, list[float]], name: str, seconds: float, count: int) -> None:
-    found = stages.get(name)
-    if found is None:
-        stages[name] = [seconds, count]
-    else:
-        found[0] += seconds
-        found[1] += count
+def _named(requests: dict[tuple[str | None, int], int]) -> dict[str, int]:
+    """Return the counts by method and class of status, as text."""
+    return {
+        f"{method or 'other'} {f'{kind}xx' if kind else 'none'}": count for (method, kind), count in requests.items()
+    }
 
 
 def _pools() -> dict[str, list[int]]:

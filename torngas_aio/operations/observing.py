@@ -21,6 +21,7 @@ import sys
 from collections.abc import Awaitable, Iterable
 from contextvars import ContextVar
 from time import perf_counter, time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from torngas_aio.http.body import NO_BODY
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torngas_aio.http.request import Request
     from torngas_aio.routing import Route
 
-__all__ = ["STAGES", "Observation", "Observer", "Stage", "current_observation", "enter_observation"]
+__all__ = ["ENDED", "STAGES", "Observation", "Observer", "Stage", "current_observation", "enter_observation"]
 
 logger = logging.getLogger("torngas_aio.operations")
 
@@ -53,10 +54,13 @@ class Observer:
     once for each class of error, and the request goes on.
 
     Attributes:
+        wants_stages: Whether `stage_ended` is called. Where no observer wants it, `observation.own_seconds` has the
+            sums at the end if `request_started` has set `observation.is_marked`; else no stage costs anything.
         wants_hooks: Whether each hook is timed, beside all hooks of a stage together.
         adds_fields: Whether `head_fields` is asked.
     """
 
+    wants_stages = True
     wants_hooks = False
     adds_fields = False
 
@@ -82,39 +86,54 @@ class Observation:
         request: The request.
         handler: Who answers it; None before it is routed, and where that is a handler of plain Tornado.
         route: The route that it led to; None before, and where there is none.
-        started: As `time.perf_counter()`; `started_at` as `time.time()`.
+        started: As `time.perf_counter()`.
         seconds: How long it took; 0.0 until it has ended.
         is_ended: It has been answered; tasks that it has started may go on.
-        stage: The innermost stage that has not ended.
+        stage: The innermost stage that has not ended; None where no observer wants stages.
+        own_seconds: How long the stages of each name have taken so far, without the stages inside of them.
+        is_marked: Whether `own_seconds` is filled although no observer wants stages.
         notes: What observers keep; each under itself.
     """
 
     __slots__ = (
-        "_sent_bytes",
-        "handler",
-        "is_ended",
-        "notes",
-        "observers",
-        "request",
-        "route",
-        "seconds",
-        "stage",
-        "started",
-        "started_at",
+        "_doing", "_sent_before", "_sent_bytes", "_since", "handler", "is_ended", "is_marked", "notes", "observers",
+        "own_seconds", "request", "route", "seconds", "stage", "started",
     )  # fmt: skip
 
     def __init__(self, request: "Request", observers: Iterable[Observer]) -> None:
         self.request = request
         self.handler: Any = None
         self.route: Route | None = None
-        self.started_at = time()
-        self.started = perf_counter()
+        self.started = self._since = perf_counter()
         self.seconds = 0.0
-        self.is_ended = False
+        self.is_ended = self.is_marked = False
+        self._sent_before: int | None = getattr(request.server_connection, "sent", None)
         self.notes: dict[Any, Any] = {}
+        self.own_seconds: dict[str, float] = {}
         self._sent_bytes = 0
+        self._doing = ""
         self.stage: Stage | None = None
-        self.observers = [each for each in observers if _told(each.request_started, self)]
+        self.observers: list[Observer] = []
+        for observer in observers:  # PERF: `_told` without the call
+            try:
+                if observer.request_started(self):
+                    self.observers.append(observer)
+            except Exception:  # noqa: BLE001  as in `_told`
+                _complain(observer)
+
+    @property
+    def started_at(self) -> float:
+        """When it began, as `time.time()`."""
+        return time() - perf_counter() + self.started
+
+    def mark(self, name: str) -> str:
+        """Have the time from now on count as the stage *name*, "" for none; return what it counted as before."""
+        # PERF: instead of a Stage, where only sums are wanted
+        now, before = perf_counter(), self._doing
+        if before:
+            self.own_seconds[before] = self.own_seconds.get(before, 0.0) + now - self._since
+        self._doing, self._since = name, now
+        return before
 
     @property
     def route_name(self) -> str:
@@ -148,6 +167,14 @@ class Observation:
         promised = str(self.handler.header_fields().get("Content-Length", ""))  # a file that the kernel has sent
         return int(promised) if promised.isdecimal() else 0
 
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of the answer on the connection, its head included; 0 where the server does not count them."""
+        if self._sent_before is None:
+            return 0
+        sent: int = self.request.server_connection.sent  # type: ignore[attr-defined]  # our server's
+        return sent - self._sent_before
+
     def note_sent(self, parts: Iterable[bytes]) -> None:
         """Count *parts* of the answer's body."""
         self._sent_bytes += sum(map(len, parts))
@@ -170,6 +197,8 @@ class Observation:
 
     def end(self) -> None:
         """Tell the observers that the request has ended; once."""
+        if self._doing:
+            self.mark("")
         self.seconds = perf_counter() - self.started
         self.is_ended = True
         for observer in self.observers:
@@ -218,12 +247,16 @@ class Stage:
             return
         if outer is not None:
             outer._inner_seconds += self.seconds
+        observation.own_seconds[self.name] = observation.own_seconds.get(self.name, 0.0) + self.own_seconds
         for observer in observation.observers:  # PERF: `_told` without the call
             try:
                 observer.stage_ended(observation, self)
             except Exception:  # noqa: BLE001  as in `_told`
                 _complain(observer)
 
+
+ENDED = Observation(SimpleNamespace(server_connection=None), ())  # type: ignore[arg-type]  # stands in for a request
+"""Stands in, in a handler, when its request has been answered."""
 
 _failed: set[tuple[type, type[BaseException] | None]] = set()
 
