@@ -21,7 +21,7 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
     with blockbuster_ctx("torngas_aio", excluded_modules=["torngas_aio.testing"]) as watch:
         for function in watch.functions.values():
             function.can_block_in("dbalchemy/engines.py", "make_engine")
-            function.can_block_in("logger/background.py", "_has_room")
+            function.can_block_in("logger/background.py", "_fits")
             function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
         yield watch
 

@@ -5,7 +5,9 @@ Typing-only and function-level imports count: they are read from the source, not
 
 import ast
 import functools
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,6 +205,32 @@ def test_a_package_lists_its_modules(path: Path) -> None:
     entries = {entry.name for entry in path.parent.glob("*.py")} - {"__init__.py"}
     entries |= {f"{entry.parent.name}/" for entry in path.parent.glob("*/__init__.py")}
     assert set(re.findall(r"(?<![\w./*])\w+(?:\.py\b|/(?!\w))", text)) == entries
+
+
+METAPHORS = (
+    "house", "rooms?", "floors?", "doors?", "roads?", "hub", "vault", "ticket", "shelf", "shelves", "seed", "frontier",
+    "whoever", "nobody", "somebody", "anew",
+)  # fmt: skip
+"""Words that the field does not use for what this package does; see the style guide. Names are looked at, too."""
+
+_metaphor = re.compile(rf"(?<![^\W_])(?:{'|'.join(METAPHORS)})(?![^\W_])", re.IGNORECASE)
+_USED_BY_OTHERS = {  # by SQL, Lua and the standard library
+    "channels/redis.py": {"floor"},
+    "db/dbalchemy/classification.py": {"floor"},
+    "httpmodule/ratelimit_memory.py": {"floor"},
+}
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if path.parent != PACKAGE / "handler"], ids=name_of)
+def test_comments_messages_and_names_use_the_words_of_the_field(path: Path) -> None:
+    allowed = _USED_BY_OTHERS.get(path.relative_to(PACKAGE).as_posix(), set())
+    found = [
+        f"{path.name}:{token.start[0] + token.string.count(chr(10), 0, match.start())}: {match[0]}"
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+        for match in _metaphor.finditer(token.string)
+        if match[0].lower() not in allowed
+    ]
+    assert not found
 
 
 DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})

@@ -1,4 +1,4 @@
-"""What is open must be closed: once, within a time limit, whoever is being cancelled meanwhile.
+"""What is open must be closed: once, within a time limit, also while the caller is being cancelled.
 
     close_safely      one resource, to its end, shielded from cancellation and bounded in time
     await_to_the_end  work that must not be cut off half-way, and bounds its own time

@@ -33,7 +33,7 @@ class SingleFlight:
     async def run(self, key: object, load: Callable[[], Awaitable[T]]) -> T:
         """Return what *load* returns; while one caller's runs, later callers with *key* wait for it.
 
-        An error of the loader reaches its leader and everyone who waited; the next caller tries anew. A
+        An error of the loader reaches its leader and everyone who waited; the next caller tries again. A
         leader that is cancelled passes the lead to one of the others, whose own loader then runs; a waiter
         that is cancelled leaves the rest alone.
         """

@@ -1,6 +1,6 @@
 """The application: builds and owns router, pipeline and lifespan, and answers requests.
 
-    front door ── serve_request ─► call hooks ─► route ─► handler.serve
+    HTTP server ── serve_request ─► call hooks ─► route ─► handler.serve
                                                    ├──► foreign handler (plain Tornado): its own delegate
                                                    └──► none: ErrorHandler, 404
 
@@ -117,7 +117,7 @@ class Application(web.Application):
         self._add_lifespan_steps()
 
     async def startup(self) -> None:
-        """Run the init hooks in declared order, once; the first request does it where nobody else did.
+        """Run the init hooks in declared order, once; the first request does it where they have not run.
 
         Raises:
             Exception: What a hook raised; those before it have been shut down again.
@@ -218,7 +218,7 @@ class Application(web.Application):
             _log_request(handler, level)
 
     async def _serve_called(self, request: Request, run: PipelineRun) -> None:
-        """Answer *request* after the call hooks, and the lifespan's opening where nobody else did it."""
+        """Answer *request* after the call hooks, and the lifespan's opening where it has not been opened."""
         try:
             if not self.lifespan.is_open:
                 await self.lifespan.open()
@@ -233,7 +233,7 @@ class Application(web.Application):
             await self._served(request, run)
 
     def _served(self, request: Request, run: PipelineRun) -> Coroutine[Any, Any, None]:
-        """Return the coroutine of whoever the request's route leads to."""
+        """Return the coroutine of the handler to which the request's route leads."""
         try:
             resolved = self.default_router.resolve(request)
             handler = None if resolved is None else self._made_handler(request, run, resolved)

@@ -143,7 +143,7 @@ def current_locale() -> locale.Locale:
 
 @contextmanager
 def use_locale(code: str) -> Iterator[locale.Locale]:
-    """Have `gettext` and lazy texts speak *code* in this context, as in a mail to somebody else."""
+    """Have `gettext` and lazy texts speak *code* in this context, as in a mail to another person."""
     token = _override.set(find_locale(code) or locale.get())
     try:
         yield current_locale()

@@ -6,7 +6,7 @@
     settings.configure(NAME=…) ─────────────────────────┘
     with settings.override(NAME=…):   this context and the tasks it starts only
 
-A name that nobody overrides is a plain attribute of `settings`; a name that some context overrides leaves
+A name that no context overrides is a plain attribute of `settings`; a name that some context overrides leaves
 the instance and is looked up context by context until the last override of it has ended.
 Begin with `Settings`.
 """
@@ -149,7 +149,7 @@ class Settings:
         return SettingsOverride(self, values)
 
     def reset(self) -> None:
-        """Forget what was loaded or configured; the next read loads anew. Overrides go on."""
+        """Forget what was loaded or configured; the next read loads again. Overrides go on."""
         with self._lock:
             self._clear()
             self.__dict__.update(source=None, _values=None)
@@ -202,7 +202,12 @@ class Settings:
 
 
 class SettingsOverride:
-    """Values that hold inside one `with` block; made by `Settings.override`."""
+    """Values that hold inside one `with` block; made by `Settings.override`.
+
+    Raises:
+        ConfigError: When it is made: a name is not upper-case.
+        RuntimeError: When it is entered: it is in force already.
+    """
 
     __slots__ = ("_settings", "_token", "_wanted", "is_active", "values")
 

@@ -46,7 +46,7 @@ class Storage(dict[str, Any]):
 
 
 storage = Storage
-"""The seed's second name of `Storage`."""
+"""The second name of `Storage` in torngas 1.8."""
 
 
 def storify(mapping: Mapping[str, Any], *requireds: str, **defaults: Any) -> Storage:

@@ -9,7 +9,7 @@ import pytest
 from torngas_aio import global_settings
 from torngas_aio.checks import cautions, check_settings, fill_secrets
 from torngas_aio.checks.shapes import SHAPES
-from torngas_aio.checks.signing import SEED_NAME, is_well_known
+from torngas_aio.checks.signing import RUN_SECRET_NAME, is_well_known
 from torngas_aio.db.dbalchemy.specs import parse_databases
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.settings_manager import Settings
@@ -366,8 +366,8 @@ class TestSecrets:
 
     def test_missing_ones_are_filled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same for every process of a run, others for the next run; given ones stay."""
-        monkeypatch.delenv(SEED_NAME, raising=False)
-        monkeypatch.setenv(SEED_NAME, "first")
+        monkeypatch.delenv(RUN_SECRET_NAME, raising=False)
+        monkeypatch.setenv(RUN_SECRET_NAME, "first")
         settings = Settings()
         settings.configure(MIDDLEWARE_CLASSES=[SessionMiddleware], CACHES={"default": {"BACKEND": dict}})
         assert fill_secrets(settings) == ["TORNADO_CONF['cookie_secret']", "SESSION['secret_key']"]
@@ -378,20 +378,20 @@ class TestSecrets:
         settings.configure(MIDDLEWARE_CLASSES=[SessionMiddleware])
         fill_secrets(settings)
         assert settings.TORNADO_CONF.cookie_secret == first
-        monkeypatch.delenv(SEED_NAME)
+        monkeypatch.delenv(RUN_SECRET_NAME)
         settings.configure(TORNADO_CONF={"cookie_secret": None}, SESSION={"secret_key": SECRET})
         assert fill_secrets(settings) == ["TORNADO_CONF['cookie_secret']"]
         assert settings.TORNADO_CONF.cookie_secret != first
         assert settings.SESSION.secret_key == SECRET
-        assert os.environ[SEED_NAME] != "first"
+        assert os.environ[RUN_SECRET_NAME] != "first"
 
     def test_nothing_is_filled_where_nothing_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """No seed is left in the environment either."""
-        monkeypatch.delenv(SEED_NAME, raising=False)
+        monkeypatch.delenv(RUN_SECRET_NAME, raising=False)
         settings = Settings()
         settings.configure(**HOOKLESS)
         assert fill_secrets(settings) == []
-        assert SEED_NAME not in os.environ
+        assert RUN_SECRET_NAME not in os.environ
 
 
 @pytest.mark.parametrize(

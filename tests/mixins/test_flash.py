@@ -69,7 +69,7 @@ async def test_the_cookie_stays_within_what_browsers_keep(client: TestClient, ca
     messages = await shown(client)
     assert messages[-1][1].startswith("11")
     assert len(messages) < 12
-    assert "made room for newer ones" in caplog.text
+    assert "was left out for newer ones" in caplog.text
     assert (await client.get("/", params={"say": "x" * 5000})).status_code == 500
     assert isinstance(client.errors[-1], ArgumentError)
 

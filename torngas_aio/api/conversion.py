@@ -106,6 +106,9 @@ class Converter:
 
     Args:
         kind: A type that msgspec knows: builtins, dates, enums, Structs, dataclasses, attrs classes, TypedDicts ...
+
+    Raises:
+        TypeError: msgspec has no conversion to *kind*.
     """
 
     def __init__(self, kind: Any) -> None:

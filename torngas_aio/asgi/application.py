@@ -1,4 +1,4 @@
-"""The ASGI callable: one front door more to the same `Application`.
+"""The ASGI callable: the same `Application` behind an ASGI server.
 
     lifespan    startup, shutdown of the application
     http        Request + HTTPExchange ─► application.serve_request
@@ -78,7 +78,7 @@ class AsgiApplication:
     XHEADERS, TRUSTED_PROXIES and TRUSTED_PROXY_HEADERS count for the client that the ASGI server names.
 
     Attributes:
-        application: The application behind the door.
+        application: The application that answers.
         limits: Of request bodies.
     """
 

@@ -1,7 +1,7 @@
 """One HTTP request and its answer over ASGI.
 
     application ── write_headers, write, finish (plain calls) ──► Outbox ── run ──► await send(...)
-    await receive() ── IncomingBody, one message at a time, only when somebody reads ──► application
+    await receive() ── IncomingBody, one message at a time, only when it is read ──► application
                     └── http.disconnect ──► the close callback
 
 What the answer says about its length is held, as by our own server. Begin with `HTTPExchange.run`.
@@ -142,7 +142,7 @@ class HTTPExchange(HTTPConnection):
 
     def _post(self, message: Message) -> "asyncio.Future[None]":
         self._outbox.put(message)
-        return self._outbox.room()
+        return self._outbox.drained()
 
     # The application's side
 
@@ -170,7 +170,7 @@ class HTTPExchange(HTTPConnection):
     def write_headers(self, start_line: Any, headers: HTTPHeaders, chunk: bytes | None = None) -> Any:
         self._refuse_late()
         if start_line.code < 200 and start_line.code != _SWITCHING:
-            return self._outbox.room()  # ASGI has no word for 103 and the like; the answer is still to come
+            return self._outbox.drained()  # ASGI has no word for 103 and the like; the answer is still to come
         start = self._start(start_line.code, headers.get_all())
         if chunk:
             self._count(chunk)
@@ -225,7 +225,7 @@ class HTTPExchange(HTTPConnection):
             StreamClosedError: The client has gone.
         """
         try:
-            await self._outbox.room()
+            await self._outbox.drained()
         except StreamClosedError:
             if not self.is_finished:
                 raise

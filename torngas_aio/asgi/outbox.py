@@ -1,4 +1,4 @@
-"""Messages on their way to an ASGI server, and the room that whoever writes waits for.
+"""Messages on their way to an ASGI server, with back-pressure for those who write.
 
     put ──► messages ──► take, send, note_sent
      └── more than 64 KiB unsent: `is_full`, until the server has taken enough of it
@@ -24,7 +24,7 @@ class Outbox:
     """What is still to be sent, in order.
 
     Attributes:
-        stirred: Set when there is something to send, or nobody to send it to.
+        stirred: Set when there is something to send, or the client has gone.
     """
 
     def __init__(self) -> None:
@@ -54,20 +54,20 @@ class Outbox:
         return self._messages.popleft()
 
     def note_sent(self, message: Message) -> None:
-        """Let writers go on if there is room again."""
+        """Let writers go on if few enough bytes wait."""
         self._size -= _size_of(message)
         if not self.is_full:
             self._release(None)
 
     def lose(self) -> None:
-        """Drop everything: nobody will read it."""
+        """Drop everything: the client will not read it."""
         self._is_gone = True
         self._messages.clear()
         self.stirred.set()
         self._release(StreamClosedError())
 
-    def room(self) -> "asyncio.Future[None]":
-        """Return a future for when there is room; it fails with `StreamClosedError` if the client goes."""
+    def drained(self) -> "asyncio.Future[None]":
+        """Return a future that is done when few enough bytes wait; it fails with `StreamClosedError`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         if self._is_gone:
@@ -85,7 +85,7 @@ class Outbox:
                 future.set_result(None)
             else:
                 future.set_exception(error)
-                future.exception()  # seen: whoever writes need not wait
+                future.exception()  # seen: a writer need not wait
 
 
 def _size_of(message: Message) -> int:

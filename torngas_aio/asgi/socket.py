@@ -89,7 +89,7 @@ class SocketExchange(HTTPExchange):
     def _post(self, message: Message) -> "asyncio.Future[None]":
         if message["type"] == "http.response.body":
             if self.is_accepted or self._is_closed:
-                return self._outbox.room()  # there is no body
+                return self._outbox.drained()  # there is no body
             message = {**message, "type": "websocket.http.response.body"}
         posted = super()._post(message)
         if self._outbox.is_full and self._successor is not None:

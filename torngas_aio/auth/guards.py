@@ -31,11 +31,11 @@ MAX_TOKEN_LENGTH = 8192
 
 
 async def check_login(handler: Any) -> bool:
-    """Return whether somebody is logged in; else redirect a page to the login.
+    """Return whether a user is logged in; else redirect a page to the login.
 
     Raises:
-        HTTPError: 401: nobody is, and the handler answers programs, sockets, or a method other than GET and HEAD.
-        CacheUnavailable: Whether somebody is cannot be known: the session's store is down.
+        HTTPError: 401: none is, and the handler answers programs, sockets, or a method other than GET and HEAD.
+        CacheUnavailable: Whether one is cannot be known: the session's store is down.
     """
     if handler.current_user is not None:
         return True
@@ -49,7 +49,7 @@ async def check_login(handler: Any) -> bool:
 
 
 async def check_permission(handler: Any, permission: str) -> bool:
-    """Return whether the user has *permission*; as `check_login` where nobody is logged in.
+    """Return whether the user has *permission*; as `check_login` where no user is logged in.
 
     Raises:
         HTTPError: 401 as `check_login`; 403: the user does not have it.
@@ -66,7 +66,7 @@ class LoginRequired(BaseHttpModule):
 
     before_body = True
     depends_on = ("torngas_aio.auth.middleware.AuthMiddleware",)
-    openapi_responses: ClassVar[Mapping[int, str]] = {401: "Nobody is logged in."}
+    openapi_responses: ClassVar[Mapping[int, str]] = {401: "No user is logged in."}
     openapi_security: ClassVar[Mapping[str, Any]] = {
         "session": {"type": "apiKey", "in": "cookie", "name": "the session's cookie"}
     }

@@ -13,7 +13,7 @@ class AuthMiddleware(BaseMiddleware):
     """Sets `handler.current_user` to the user that `login` has bound to the session.
 
     A request without such a session loads nothing. A session whose user is no more is ended. When the session's store
-    is down nobody is logged in, and guards answer 503. Stands after SessionMiddleware.
+    is down no user is logged in, and guards answer 503. Stands after SessionMiddleware.
     """
 
     before_body = True

@@ -4,7 +4,7 @@
     async def top_articles(section: str) -> list[str]: ...
 
     age    0 ────────── timeout-ahead ───── timeout ───────────── timeout+stale
-           kept value    kept value; one     kept value; one       computed anew; everyone
+           kept value    kept value; one     kept value; one       computed again; all
                          refreshes behind    refreshes behind      waits for the one that does
 
 Begin with `cached`.
@@ -162,7 +162,7 @@ class Cached(Generic[P, R]):
         found = await cache.get(key, MISSING, self._plan.version)
         if type(found) is list and len(found) == 2 and isinstance(found[0], float | int | None):
             return found[0], found[1]
-        return None  # nothing, or something that somebody else keeps under this key
+        return None  # nothing, or something that other code keeps under this key
 
     async def _compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts | None = None) -> R:
         """The part of the one who computes: looks once more, under the lock of all processes if asked to."""

@@ -2,7 +2,7 @@
 
     LOCATION/cached/3f/9c…e1     one value: header, key, data; its modification time is when it expires
              reserved/…          the same for sessions and locks
-             locks/00 … 3f       one lock each for a 64th of the keys; whoever changes a value holds its lock
+             locks/00 … 3f       one lock each for a 64th of the keys; a change of a value holds its lock
              locks/00.new …      the value being written under that lock, then renamed into place
 
 A reader sees a whole value or none: a name changes hands in one rename, and a checksum refuses the rest. A
@@ -145,7 +145,7 @@ class FileStore:
             draft = self._draft(stripe)
             if draft.exists():
                 with contextlib.suppress(FileStoreBusy), self._holding(stripe, 0):
-                    pass  # taking the lock removes the draft of whoever had it last
+                    pass  # taking the lock removes the draft of its last holder
         now, remaining = self.clock(), 0
         for reserved in (True, False):
             for path in self._files(reserved):
@@ -224,7 +224,7 @@ class FileStore:
         except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError):
             if not place.is_dir():
                 raise
-            shutil.rmtree(place)  # somebody else's folder where a value belongs
+            shutil.rmtree(place)  # another program's folder where a value belongs
             draft.replace(place)
         return is_new
 
@@ -234,7 +234,7 @@ class FileStore:
                 if _expiry(path) <= self.clock():
                     path.unlink(missing_ok=True)
         except (FileStoreBusy, IsADirectoryError, PermissionError, ValueError):
-            return  # in use, or somebody else's
+            return  # in use, or another program's
 
 
 def _read(path: Path) -> Record | None:

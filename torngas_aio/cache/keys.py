@@ -79,6 +79,9 @@ class KeyMaker:
         refuses_spaces: Whether the store's protocol splits at spaces.
         owner: Who it is for, in messages.
 
+    Raises:
+        ConfigError: *key_prefix* begins with `%`, or *key_function* cannot be used.
+
     Attributes:
         head: What every finished key of this cache begins with; empty when the key function leaves nothing
             to tell them by.

@@ -50,7 +50,12 @@ class CacheLock(AsyncWithOnly):
         return self._token is not None
 
     async def acquire(self) -> bool:
-        """Take the lock; tell whether it was free within the allowed wait."""
+        """Take the lock; tell whether it was free within the allowed wait.
+
+        Raises:
+            RuntimeError: This object holds the lock already.
+            CacheUnavailable: The store does not answer in time.
+        """
         if self._token is not None:
             raise RuntimeError("This lock object is held already. Make another with cache.lock().")
         token = b"t" + secrets.token_hex(16).encode()
@@ -65,14 +70,14 @@ class CacheLock(AsyncWithOnly):
         return self._token is not None
 
     async def release(self) -> bool:
-        """Give the lock back; False when its lease was over and somebody else may have had it since."""
+        """Give the lock back; False when its lease was over and another holder may have had it since."""
         token, self._token = self._token, None
         if token is None:
             return False
         return await self._drop(token)
 
     async def extend(self) -> bool:
-        """Begin the lease anew; False when the lock is no longer held."""
+        """Begin the lease again; False when the lock is no longer held."""
         if self._token is None:
             return False
         found = await self._store.raw_read(self._key)

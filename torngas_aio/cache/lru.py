@@ -1,6 +1,6 @@
 """The dict behind the in-process cache: entries with a life, least recently used first.
 
-    Location("name") ── LRUStore of cache keys, LRUStore of reserved keys, one lock for whoever writes
+    Location("name") ── LRUStore of cache keys, LRUStore of reserved keys, one lock for all writers
     LRUStore            ── OrderedDict: key -> Entry(value, kind, expires_at)
 
 No clock and no loop in here: the time is passed in. Begin with `LRUStore`.
@@ -34,7 +34,7 @@ class Kind(IntEnum):
 
 
 class Entry:
-    """One value. Whoever changes the value puts a new entry, so an entry is its own compare-and-set token."""
+    """One value. A change of the value puts a new entry, so an entry is its own compare-and-set token."""
 
     __slots__ = ("expires_at", "kind", "value")
 
@@ -67,7 +67,7 @@ class LRUStore:
         return entry
 
     def put(self, key: str, entry: Entry, limit: int, cull_frequency: int, now: float) -> None:
-        """Keep *entry* under *key*, after making room when *limit* entries are there."""
+        """Keep *entry* under *key*, in place of the least recently used when *limit* entries are there."""
         entries = self.entries
         if len(entries) >= limit and key not in entries:
             self.cull(limit, cull_frequency, now)

@@ -31,7 +31,11 @@ def counted(data: bytes, delta: int) -> int:
 
 
 def whole_option(options: Mapping[str, Any], name: str, default: int, owner: str) -> int:
-    """Return OPTIONS[*name*], a whole number from 0 up."""
+    """Return OPTIONS[*name*], a whole number from 0 up.
+
+    Raises:
+        ConfigError: It is something else.
+    """
     number = number_option(options, name, default, owner)
     if number != int(number):
         raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {options[name]!r}: write a whole number.", code="TGA401")
@@ -39,7 +43,11 @@ def whole_option(options: Mapping[str, Any], name: str, default: int, owner: str
 
 
 def number_option(options: Mapping[str, Any], name: str, default: float, owner: str) -> float:
-    """Return OPTIONS[*name*], a number from 0 up."""
+    """Return OPTIONS[*name*], a number from 0 up.
+
+    Raises:
+        ConfigError: It is something else.
+    """
     given = options.get(name, default)
     try:
         number = float(given)

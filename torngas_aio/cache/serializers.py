@@ -124,13 +124,13 @@ _DIGIT_HEADS = frozenset(b"%d" % digit for digit in range(10)) | {b"-"}
 
 
 class PickleSerializer(Serializer):
-    """Any Python object. Whoever can write to the store can run code here: keep the store to yourself."""
+    """Any Python object. Code that is put into the store by others runs here: keep the store to yourself."""
 
     def write(self, value: Any) -> bytes:
         return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
 
     def read(self, data: bytes) -> Any:
-        return pickle.loads(data)  # noqa: S301 - the seed's format, for a store of one's own
+        return pickle.loads(data)  # noqa: S301 - the format of torngas 1.8, for a store of one's own
 
 
 class SafePickleSerializer(PickleSerializer):
@@ -145,6 +145,9 @@ class SignedPickleSerializer(PickleSerializer):
 
     OPTIONS['SECRET_KEY'] is a secret of 16 bytes or more, or several: the first (of a dict the one with the
     highest version) signs, all of them are accepted.
+
+    Raises:
+        ConfigError: When it is made: a secret is shorter than 16 bytes, or there is none.
     """
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
@@ -225,7 +228,11 @@ class JsonSerializer(Serializer):
 
 
 class MsgpackSerializer(Serializer):
-    """What msgpack holds: JSON's types and bytes, written by msgspec."""
+    """What msgpack holds: JSON's types and bytes, written by msgspec.
+
+    Raises:
+        ConfigError: When it is made: msgspec is not installed.
+    """
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         try:
@@ -251,7 +258,11 @@ class MsgpackSerializer(Serializer):
 
 
 def make_serializer(spec: "str | type[Serializer] | Serializer | None", options: Mapping[str, Any]) -> Serializer:
-    """Return the serializer that the setting SERIALIZER names: a short name, a dotted path, a class, an object."""
+    """Return the serializer that the setting SERIALIZER names: a short name, a dotted path, a class, an object.
+
+    Raises:
+        ConfigError: There is none of that name, or it is no `Serializer`.
+    """
     if isinstance(spec, Serializer):
         return spec
     found: Any = _NAMED.get(spec or "pickle", spec) if isinstance(spec, str) or spec is None else spec

@@ -27,7 +27,7 @@ class Presence:
     """The members that this process has in each channel; a member may be there several times.
 
     Args:
-        announce: Says that these members of a channel are there for PRESENT_SECONDS; None: nobody else is to know.
+        announce: Says that these members of a channel are there for PRESENT_SECONDS; None: no process else is to know.
         withdraw: Says that one is not.
     """
 

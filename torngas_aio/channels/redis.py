@@ -348,7 +348,7 @@ class _Connection:
             for waiter in self._waiting.values():
                 if not waiter.done():
                     waiter.set_exception(exc)
-                    waiter.exception()  # it may have nobody who waits
+                    waiter.exception()  # perhaps no task waits for it
             self._lose()
 
     def _take(self, kind: str, found: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ __all__ = [
     "weak_secret_faults",
 ]
 
-SEED_NAME = "TORNGAS_RUN_SECRET"
+RUN_SECRET_NAME = "TORNGAS_RUN_SECRET"  # noqa: S105  a name
 """Environment variable that hands the random secret of this run to the processes it starts."""
 
 WELL_KNOWN = frozenset({
@@ -132,7 +132,7 @@ def project_secrets(values: Mapping[str, Any]) -> tuple[tuple[str | bytes, ...],
     if isinstance(given, dict):
         newest = conf.get("key_version", max(given))
         return tuple(given[version] for version in sorted(given, key=lambda version: version != newest)), True
-    return (given,), SEED_NAME not in os.environ or given != _derived("cookie_secret")
+    return (given,), RUN_SECRET_NAME not in os.environ or given != _derived("cookie_secret")
 
 
 def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -152,10 +152,10 @@ def _versions(value: Any) -> tuple[str | bytes, ...]:
 
 def share_random_secrets() -> None:
     """Let random secrets be the same in this process and in all that it starts."""
-    os.environ.setdefault(SEED_NAME, secrets.token_urlsafe(32))
+    os.environ.setdefault(RUN_SECRET_NAME, secrets.token_urlsafe(32))
 
 
 def _derived(purpose: str) -> str:
     share_random_secrets()
-    seed = os.environ[SEED_NAME]
-    return hmac.new(seed.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+    secret_of_run = os.environ[RUN_SECRET_NAME]
+    return hmac.new(secret_of_run.encode(), purpose.encode(), hashlib.sha256).hexdigest()

@@ -38,7 +38,11 @@ class SyncDb:
         parser.add_argument("--yes", action="store_true", help="with --drop: that is meant")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Make them; the status is 1 where code of the project has forgotten an `await`."""
+        """Make them; the status is 1 where code of the project has forgotten an `await`.
+
+        Raises:
+            ArgumentError: `--drop` is given without `--yes`.
+        """
         if arguments.drop and not arguments.yes:
             raise ArgumentError("syncdb --drop deletes every row of every table. Say --yes as well if that is meant.")
         return _each(arguments, lambda name: _sync(name, is_fresh=arguments.drop))

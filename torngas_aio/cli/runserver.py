@@ -52,7 +52,11 @@ class Run:
         parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the script's own, options too")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Run it; its `sys.exit` counts."""
+        """Run it; its `sys.exit` counts.
+
+        Raises:
+            ArgumentError: There is no such script.
+        """
         if not Path(arguments.script).is_file():
             raise ArgumentError(f"run {arguments.script!r}: no such file.")
         choose_settings(arguments.settings)

@@ -30,7 +30,12 @@ class StartProject:
         parser.add_argument("directory", nargs="?", help="where to make it; default: a new directory of that name")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Copy the project's templates."""
+        """Copy the project's templates.
+
+        Raises:
+            ArgumentError: The name cannot be one of a package.
+            ConfigError: What is to be made exists already.
+        """
         name = arguments.name
         if not name.replace("-", "_").isidentifier():
             raise ArgumentError(f"startproject {name!r}: use letters, digits, underscores and hyphens; no digit first.")
@@ -53,7 +58,12 @@ class StartApp:
         parser.add_argument("name", help="name of the package")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Copy the application's templates."""
+        """Copy the application's templates.
+
+        Raises:
+            ArgumentError: The name cannot be one of a package.
+            ConfigError: What is to be made exists already.
+        """
         name = arguments.name
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ArgumentError(f"startapp {name!r}: a package's name is letters, digits and underscores.")

@@ -100,7 +100,7 @@ class _Threads:
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
         task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _: result.cancel())  # dropped before it ran: whoever waits must hear of it
+        task.add_done_callback(lambda _: result.cancel())  # dropped before it ran: its waiter must hear of it
         result.add_done_callback(lambda _: task in self._waiting and task.cancel())
         return result
 
@@ -137,7 +137,7 @@ class _Threads:
                 if not result.done():
                     result.set_exception(exc)
                     if callback is not None:
-                        result.exception()  # read: with a callback nobody need await the future
+                        result.exception()  # read: with a callback the future need not be awaited
                 return
         if result.cancelled():
             return

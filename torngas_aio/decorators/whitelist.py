@@ -2,7 +2,7 @@
 
     @whitelisted                        settings.WHITELIST
     @whitelisted("10.0.0.0/8", "::1")   these
-    @whitelisted(["10.0.0.0/8"])        these, as the seed writes it
+    @whitelisted(["10.0.0.0/8"])        these, as in torngas 1.8
 
 Stands above a method, plain or async, or above a handler class: then `prepare` and every method are guarded,
 those of its subclasses too. The address is `request.remote_ip`: behind TRUSTED_PROXIES the one they vouch for.
@@ -30,7 +30,7 @@ def whitelisted(*argument: Any) -> Any:
 
     Args:
         argument: Addresses and networks, one by one or in one list; none: those of `settings.WHITELIST`, looked
-            up at each request, where False or nothing lets nobody pass.
+            up at each request, where False or nothing lets no client pass.
 
     Raises:
         ConfigError: An argument is neither an address nor a network.

@@ -59,7 +59,7 @@ class Signal:
         Args:
             receiver: A plain function, a coroutine function, or a bound method; takes `**kwargs`.
             sender: Only sendings of this very object; None for all.
-            weak: Hold the receiver weakly: a lambda or local function that nobody else keeps goes at once.
+            weak: Hold the receiver weakly: a lambda or local function that no other object keeps goes at once.
             dispatch_uid: Stands for the receiver when asking whether it is connected already.
 
         Raises:
@@ -78,7 +78,11 @@ class Signal:
     def disconnect(
         self, receiver: Receiver | None = None, sender: object = None, dispatch_uid: Hashable | None = None
     ) -> bool:
-        """Tell *receiver* no more; return whether it had been connected with this sender or `dispatch_uid`."""
+        """Tell *receiver* no more; return whether it had been connected with this sender or `dispatch_uid`.
+
+        Raises:
+            ArgumentError: Neither *receiver* nor *dispatch_uid* is given.
+        """
         if receiver is None and dispatch_uid is None:
             raise ArgumentError("disconnect() needs the receiver, or the dispatch_uid that it was connected with.")
         return self._drop(_key_of(receiver, sender, dispatch_uid))

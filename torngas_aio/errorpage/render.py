@@ -104,7 +104,7 @@ def render_error(
 
     Args:
         handler: The handler; its request is shown.
-        exc_info: What `sys.exc_info()` gave, None for an error nobody raised.
+        exc_info: What `sys.exc_info()` gave, None for an error that was not raised.
         is_debug: Show the inside.
         accept: The client's `Accept`; `application/problem+json` for handlers that always answer JSON.
         failed_at: The hook or stage that failed, as it stands in a line of *pipeline_text*.

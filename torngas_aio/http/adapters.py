@@ -95,7 +95,7 @@ class DelegateAdapter:
         await _maybe(delegate.headers_received(start_line, request.headers))
         if exchange.is_detached:
             return False
-        # An answer that is complete before the body is in: the rest of it is nobody's concern any more.
+        # An answer that is complete before the body is in: the rest of it is not needed any more.
         while not exchange.is_finished:
             chunk = await exchange.body.read_chunk()
             if not chunk:

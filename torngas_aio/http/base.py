@@ -1,11 +1,11 @@
-"""What a front door and an application are to each other.
+"""What an HTTP server and an application are to each other.
 
-    front door (our server, Tornado's, ASGI)            application
+    HTTP server (ours, Tornado's, ASGI)                  application
         makes a Request and an Exchange   ──────►   serve_request(request)
         feeds the Body                    ◄──────   awaits it, or reads it in chunks
         sends, keeps alive, closes        ◄──────   exchange.respond / write_headers, write, finish
 
-The door starts `serve_request` as one task, owned by the connection, in the request's own copy of the
+The server starts `serve_request` as one task, owned by the connection, in the request's own copy of the
 context, as soon as the header is in; the body may still be on its way. The next request of the connection
 starts when the exchange is finished and the body consumed; the task may run on and is still owned.
 """
@@ -126,7 +126,7 @@ class Successor(asyncio.Protocol):
 
 
 class DirectApplication(Protocol):
-    """An application that takes requests from a front door without Tornado's delegates."""
+    """An application that takes requests from an HTTP server without Tornado's delegates."""
 
     def serve_request(self, request: Request) -> Awaitable[None]:
         """Answer *request* through `request.connection`. Raises nothing but `CancelledError`, and a

@@ -1,7 +1,7 @@
 """A request's body on its way in: `contract.Body`.
 
     protocol ── feed ──► [ pieces ] ── read_all / read_chunk ──► application
-                 ▲          │ over HIGH_WATER and nobody reads: the socket is not read either
+                 ▲          │ over HIGH_WATER and not read: the socket is not read either
       lengths or chunks     └ unpacked as it is read, so a gzip bomb never grows unread
 
 Limits are looked at when the body is read, not when it arrives: a handler may still raise them in `prepare`.
@@ -18,12 +18,12 @@ from torngas_aio.http.codings import TURN_BYTES, ChunkDecoder, ChunkError, Infla
 from torngas_aio.http.limits import NEVER
 from torngas_aio.http.request_parser import CHUNKED
 
-__all__ = ["HIGH_WATER", "NO_BODY", "IncomingBody", "NoBody", "Source"]
+__all__ = ["HIGH_WATER", "NO_BODY", "EmptyBody", "IncomingBody", "Source"]
 
 HIGH_WATER = 64 * 1024
 """Bytes of a body that wait for a reader before the socket is left alone."""
 
-_SMALL = 4096  # pieces below it are joined, so that a body sent byte by byte takes no more room than another
+_SMALL = 4096  # pieces below it are joined, so that a body sent byte by byte takes no more memory than another
 
 
 class Source(Protocol):
@@ -39,7 +39,7 @@ class Source(Protocol):
         """Tell the client to send the body it holds back."""
 
 
-class NoBody:
+class EmptyBody:
     """The body of a request that has none."""
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class NoBody:
         return b""
 
 
-NO_BODY = NoBody()
+NO_BODY = EmptyBody()
 
 
 class IncomingBody:

@@ -8,7 +8,7 @@
         OPEN ──► HEADED ──► FINISHED        a finished exchange touches its connection no more
 
 What the answer says about its length is held: a byte too many or too few closes the connection, for
-whoever reads it would take the next answer for a part of this one. Begin with `HTTPExchange.respond`.
+the client would take the next answer for a part of this one. Begin with `HTTPExchange.respond`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
 
 from torngas_aio.http.base import Successor
-from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
+from torngas_aio.http.body import NO_BODY, EmptyBody, IncomingBody
 from torngas_aio.http.flow_control import FlowControlledProtocol
 from torngas_aio.http.proxies import Peer
 from torngas_aio.http.request_parser import PlainHead
@@ -39,7 +39,7 @@ class ExchangeConnection(FlowControlledProtocol):
 
     __slots__ = ()
 
-    def must_close(self, body: IncomingBody | NoBody) -> bool:
+    def must_close(self, body: IncomingBody | EmptyBody) -> bool:
         """Tell whether the connection cannot serve another request after the one with *body*."""
         raise NotImplementedError
 
@@ -96,7 +96,7 @@ class HTTPExchange(HTTPConnection):
     swept_from = 5.0  # seconds: time limits of so many or more are left to the server's sweep, one second apart
 
     def __init__(
-        self, protocol: ExchangeConnection, head: PlainHead, body: IncomingBody | NoBody, context: Peer
+        self, protocol: ExchangeConnection, head: PlainHead, body: IncomingBody | EmptyBody, context: Peer
     ) -> None:
         self._protocol = protocol
         self._head = head
@@ -406,7 +406,7 @@ class HTTPExchange(HTTPConnection):
             self._callback = callback
 
     def client_left(self) -> None:
-        """Tell whoever wants to know that the client has gone; called once, by the connection."""
+        """Tell the close callback that the client has gone; called once, by the connection."""
         callback, self._callback = self._callback, None
         if callback is not None:
             callback()

@@ -107,7 +107,7 @@ class FlowControlledProtocol(asyncio.Protocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let nobody wait any longer."""
+        """End the waiting of every writer."""
         self.is_gone = self.is_lost = True
         self._write_deadline = NEVER
         self._release_writers()
@@ -154,7 +154,7 @@ class FlowControlledProtocol(asyncio.Protocol):
         await self._empty_transport()
         if self.is_gone or self.transport.is_closing():
             raise StreamClosedError
-        # The loop lets nobody else wait for the transport's own descriptor, and uvloop has no `loop.sendfile`.
+        # The loop lets no other code wait for the transport's own descriptor, and uvloop has no `loop.sendfile`.
         out = os.dup(self.transport.get_extra_info("socket").fileno())
         try:
             while count:
@@ -211,7 +211,7 @@ class FlowControlledProtocol(asyncio.Protocol):
         return waiter
 
     def failed(self) -> "asyncio.Future[None]":
-        """Return a future that says that the client has gone; nobody needs to look at it."""
+        """Return a future that says that the client has gone; it need not be looked at."""
         future: asyncio.Future[None] = self.server_state.loop.create_future()
         _fail(future)
         return future
@@ -295,4 +295,4 @@ class FlowControlledProtocol(asyncio.Protocol):
 
 def _fail(future: "asyncio.Future[None]") -> None:
     future.set_exception(StreamClosedError())
-    future.exception()  # looked at: nobody else has to
+    future.exception()  # looked at: the caller need not

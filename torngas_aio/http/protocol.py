@@ -18,7 +18,7 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 
 from torngas_aio.http.base import BodyError, ClientGone, Successor
-from torngas_aio.http.body import NO_BODY, IncomingBody, NoBody
+from torngas_aio.http.body import NO_BODY, EmptyBody, IncomingBody
 from torngas_aio.http.exchange import ExchangeConnection, HTTPExchange
 from torngas_aio.http.limits import MAX_DRAINED, NEVER
 from torngas_aio.http.request_parser import CHUNKED, PlainHead, Refusal
@@ -260,7 +260,7 @@ class HTTPProtocol(ExchangeConnection):
 
     # From answers to the next request
 
-    def must_close(self, body: IncomingBody | NoBody) -> bool:
+    def must_close(self, body: IncomingBody | EmptyBody) -> bool:
         if self.server_state.is_stopping and self._at >= len(self._buffer):  # what has been received is still answered
             return True
         if not isinstance(body, IncomingBody) or (body.is_ended and not body.has_failed):
@@ -282,7 +282,7 @@ class HTTPProtocol(ExchangeConnection):
         else:
             self._go_on(exchange.body)
 
-    def _go_on(self, body: IncomingBody | NoBody) -> None:
+    def _go_on(self, body: IncomingBody | EmptyBody) -> None:
         """Read the rest of *body*, then the next request."""
         if isinstance(body, IncomingBody) and not body.is_ended:
             self._state = _DRAINING

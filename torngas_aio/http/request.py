@@ -46,7 +46,7 @@ _Arguments = dict[str, list[bytes]]
 
 
 class Request(HTTPServerRequest):
-    """One HTTP request as a front door hands it over; checked by the door, parsed when asked.
+    """One HTTP request as an HTTP server hands it over: checked there, parsed when asked.
 
     Args:
         start_line: Method, target and version.

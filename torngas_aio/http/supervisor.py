@@ -56,6 +56,9 @@ class Supervisor:
         graceful_timeout: Seconds that a worker may take to finish what it has begun.
         drain_seconds: Seconds for which a worker goes on before that, at a stop.
         ready_timeout: Seconds that a worker may take to become ready.
+
+    Raises:
+        ValueError: *workers* is below 1.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The front door over Tornado's own HTTP server: its delegate interface, turned into our exchange.
+"""Requests from Tornado's own HTTP server: its delegate interface, turned into our exchange.
 
     tornado.httpserver ── TornadoAdapter ──► Request ──► application.serve_request
                             feeds _Body             ◄── TornadoExchange ── tornado's HTTPConnection
@@ -336,7 +336,7 @@ class TornadoExchange(HTTPConnection):
             await self._written
 
     def client_left(self) -> None:
-        """Tell whoever waits that the client has gone; once."""
+        """Tell those who wait that the client has gone; once."""
         self.body.feed_error(ClientGone("The client closed the connection."))
         callback, self._close_callback = self._close_callback, None
         if callback is not None:

@@ -294,7 +294,11 @@ class WebSocketConnection(Successor):
         return frame_of(opcode, self.deflate.compress(payload), is_compressed=True)
 
     def send_frame(self, frame: bytes) -> "asyncio.Future[None]":
-        """Send a whole frame, as `write_message` does."""
+        """Send a whole frame, as `write_message` does.
+
+        Raises:
+            WebSocketClosedError: The connection is closed.
+        """
         if self.is_closing():
             raise WebSocketClosedError
         self._sent += len(frame)

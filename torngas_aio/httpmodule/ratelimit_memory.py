@@ -1,6 +1,6 @@
 """Counters in this process for `limits`: each step costs the same however many clients there are.
 
-The library's own store walks over every key at every request, in tasks that nobody awaits; here a counter that
+The library's own store walks over every key at every request, in tasks that are not awaited; here a counter that
 has expired goes when it is met, or when a new one needs its place. Begin with `BoundedMemoryStorage`.
 """
 
@@ -17,7 +17,7 @@ MAX_COUNTERS = 100_000
 
 
 class BoundedMemoryStorage(Storage, SlidingWindowCounterSupport):
-    """Fixed windows and sliding windows, at most *max_counters*: the longest untouched makes room for a new one."""
+    """Fixed windows and sliding windows, at most *max_counters*: a new one replaces the longest untouched."""
 
     STORAGE_SCHEME = ["async+torngas"]  # noqa: RUF012  # as the library declares it
 

@@ -93,7 +93,7 @@ class BackgroundWriter:
         """
         size = len(data)
         with self._lock:
-            if self._bytes_in - self._bytes_out + size > self._max_bytes and not self._has_room(size, level):
+            if self._bytes_in - self._bytes_out + size > self._max_bytes and not self._fits(size, level):
                 self.dropped += 1
                 self._unnoted += 1
                 return False
@@ -128,7 +128,7 @@ class BackgroundWriter:
         thread.join(seconds)
         return self._bytes_out == self._bytes_in
 
-    def _has_room(self, size: int, level: int) -> bool:
+    def _fits(self, size: int, level: int) -> bool:
         """Wait for space, as long as the calling thread may; called with the lock held."""
         if self._thread is threading.current_thread():  # it would wait for itself
             return False

@@ -1,4 +1,4 @@
-"""The loggers that the seed's users know by name.
+"""The loggers that users of torngas 1.8 know by name.
 
     access_logger   torngas_aio.accesslog   one line a request
     info_logger     torngas_aio.infolog     what is worth knowing

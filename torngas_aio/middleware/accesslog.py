@@ -48,7 +48,7 @@ class AccessLogMiddleware:
 
     async def process_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
         handler.set_header(REQUEST_ID_HEADER, request_id_of(handler.request))
-        if handler._finished:  # else a stream, whose length nobody knows yet
+        if handler._finished:  # else a stream, whose length is not known yet
             handler._logged_bytes = sum(map(len, chunk))  # type: ignore[attr-defined]  # this middleware's own mark
 
     async def process_endcall(self, handler: RequestHandler, clear: _Clear) -> None:

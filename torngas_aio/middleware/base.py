@@ -67,7 +67,7 @@ class BaseMiddleware:
         value: BaseException,
         tb: TracebackType | None,
     ) -> Any:
-        """Something raised what nobody caught; in reverse order. Finish the response to replace the error page."""
+        """An exception was raised and not caught; in reverse order. Finish the response to replace the error page."""
 
     @no_hook
     async def process_shutdown(self, application: Any) -> Any:

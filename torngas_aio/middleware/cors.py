@@ -4,7 +4,7 @@
     any request with an Origin that is allowed              the answer says so, errors included
     any other                                               nothing is said, and the browser keeps scripts from it
 
-It guards nothing by itself: a request without preflight is carried out whoever sent it (that is what
+It guards nothing by itself: a request without preflight is carried out from any site (that is what
 `xsrf_cookies` is for). Begin with `CORSMiddleware`.
 """
 

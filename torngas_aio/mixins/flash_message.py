@@ -17,7 +17,7 @@ logger = logging.getLogger("torngas_aio.flash")
 COOKIE_NAME = "_torngas_flash"
 
 MAX_COOKIE_BYTES = 3800
-"""Browsers drop cookies of more than 4,096 bytes, name and attributes included; the oldest messages make room."""
+"""Browsers drop cookies of more than 4,096 bytes, name and attributes included; the oldest messages are left out."""
 
 if TYPE_CHECKING:
     from tornado.web import RequestHandler as _Base
@@ -46,7 +46,7 @@ class FlashMessageMixIn(_Base):
             )
         while len(self._signed(waiting)) > MAX_COOKIE_BYTES:
             dropped = waiting.pop(0)
-            logger.warning("A flash message made room for newer ones: %r", dropped)
+            logger.warning("A flash message was left out for newer ones: %r", dropped)
         self._keep(waiting)
 
     def get_flashed_messages(self, with_categories: bool = True, category_filter: Any = ()) -> list[Any]:

@@ -1,7 +1,7 @@
 """Who may see more than up and down. Begin with `may_see_details`; `is_own_page` is stricter, for the inspector.
 
 the peer       the socket's own address, whatever a header says
-forwarded      never: whoever is behind a proxy is not known well enough
+forwarded      never: the client behind a proxy is not known well enough
 Host           a name of this machine: another one may have been pointed here by a page of another site
 """
 

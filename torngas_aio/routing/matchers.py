@@ -20,7 +20,7 @@ from torngas_aio.routing.route import Resolved, Route
 from torngas_aio.routing.trie import RouteTree
 
 MAX_RECENT = 512
-"""How many paths with groups a step remembers; when it is full it forgets all of them and begins anew."""
+"""How many paths with groups a step remembers; when it is full it forgets all of them."""
 MAX_RECENT_LENGTH = 128
 """Longer paths are not remembered, so what a client can make us hold stays small."""
 

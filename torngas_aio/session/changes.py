@@ -47,7 +47,7 @@ class Record:
 
     @property
     def idle_seconds(self) -> int:
-        """How long the store keeps the session when nobody comes."""
+        """How long the store keeps the session when the visitor does not come."""
         return self.life or BROWSER_SECONDS
 
     def dump(self, serializer: Serializer, most_bytes: int = 0, former_bytes: int = 0) -> bytes:

@@ -169,7 +169,7 @@ class Session(MutableMapping[str, Any]):
     def cycle_id(self) -> None:
         """Renew the id and keep the data; the old id is worth nothing afterwards. Call it at login.
 
-        Its absolute life begins anew. Does nothing where there is no session yet: the id it gets is new.
+        Its absolute life begins again. Does nothing where there is no session yet: the id it gets is new.
         """
         if self.state.record is not None and self.state.old_id is None:
             self.state.old_id, self.state.session_id = self.state.session_id, new_id()
@@ -189,7 +189,7 @@ class Session(MutableMapping[str, Any]):
         self.state.note_change()
 
     async def save(self) -> None:
-        """Write what was changed since the last save; one round trip where nobody else has changed the session.
+        """Write what was changed since the last save; one round trip where no other request has changed the session.
 
         Done for you before the response leaves. Saves at the same time run one after the other.
 

@@ -95,7 +95,11 @@ class SessionStore:
         return Session(SessionState(self.config.serializer, address, on_change), self.save)
 
     async def save(self, state: SessionState) -> None:
-        """Write what *state* has to write; see `Session.save`."""
+        """Write what *state* has to write; see `Session.save`.
+
+        Raises:
+            CacheUnavailable, SerializationError, ValueTooLarge: As `Session.save` says.
+        """
         if state.error is not None:
             if state.is_unkept:
                 raise CacheUnavailable(f"The session could not be changed: {state.error}") from state.error

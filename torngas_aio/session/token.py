@@ -79,7 +79,7 @@ class TokenSigner:
     """Writes and checks cookies.
 
     Args:
-        secret_key: Whoever knows it can forge sessions.
+        secret_key: One who knows it can forge sessions.
         version: Another version makes every cookie invalid.
     """
 

@@ -50,7 +50,7 @@ class _Line:
 
     Attributes:
         seen: What the store held when last heard of; None when that must be asked.
-        record: What *seen* says, where somebody has read it already; used once.
+        record: What *seen* says, where it has been read already; used once.
     """
 
     seen: Versioned | None

@@ -40,7 +40,7 @@ class Template(ABC):
     Attributes:
         name: As the loader knows it: relative to the template directory, with forward slashes.
         names: The names that the template may look up, None when that cannot be known before it runs. A
-            superset, so that values nobody asks for need not be made.
+            superset, so that values that are not asked for need not be made.
         is_sync: Whether nothing in the template can await: `generate` then gives what `render` gives.
     """
 
@@ -130,7 +130,7 @@ class TemplateLoader(ABC):
 
     check_seconds: float = 1.0
     _fetched: Mapping[str, tuple[Template, float]] = MappingProxyType({})
-    _due: frozenset[str] = frozenset()  # what `find` sent somebody to look after
+    _due: frozenset[str] = frozenset()  # what `find` has asked `fetch` to look after
 
     def find(self, name: str) -> Template | None:
         """Return the template *name* if it can be had without touching the disk; None: it is to be fetched.

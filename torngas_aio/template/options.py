@@ -17,7 +17,7 @@ SHARED = frozenset(
         "offload_bytes",
     }
 )  # fmt: skip
-"""What the seed's TEMPLATE_CONFIG holds whatever the engine; each engine takes its own part of it."""
+"""What the TEMPLATE_CONFIG of torngas 1.8 holds whatever the engine; each engine takes its own part of it."""
 
 
 def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], engine: str) -> None:

@@ -43,7 +43,7 @@ def create_loader(config: Mapping[str, Any], template_path: str, *, debug: bool 
 
 
 def _engine(path: str) -> Any:
-    # The seed's document and its settings write the path with and without the package's name.
+    # The document and the settings of torngas 1.8 write the path with and without the package's name.
     full = f"torngas_aio.{path}" if path.startswith("template.") else path
     try:
         return import_object(full)

@@ -31,7 +31,11 @@ __all__ = ["TornadoTemplate", "TornadoTemplateLoader"]
 
 
 class TornadoTemplate(CooperativeTemplate, template.Template):
-    """A compiled template of Tornado's language."""
+    """A compiled template of Tornado's language.
+
+    Raises:
+        TemplateSyntaxError: When it is made: the source does not parse.
+    """
 
     def __init__(self, source: bytes, name: str, loader: "TornadoTemplateLoader") -> None:
         self.offload_bytes = loader.offload_bytes

@@ -1,6 +1,6 @@
 """`TestClient`: talks HTTP and WebSocket to an application that runs beside the test.
 
-    test ── httpx2 ── socket ── front door ── application
+    test ── httpx2 ── socket ── HTTP server ── application
       └────────── context of the caller ──────────┘
 
 The server listens on a free port of 127.0.0.1, in the test's own loop. Each request runs in a copy of its
@@ -36,7 +36,7 @@ class TestClient(httpx2.AsyncClient):
 
     Args:
         app: An `Application`, a settings module's name or a mapping of settings to build one from.
-        http_server: "torngas_aio" or "tornado": which front door listens.
+        http_server: "torngas_aio" or "tornado": which HTTP server listens.
         raise_errors: Raise in the test what a handler or hook raised (`HTTPError` under 500 aside), instead of
             returning the error page.
         server_options: Keywords for the HTTP server.
@@ -60,7 +60,7 @@ class TestClient(httpx2.AsyncClient):
         **options: Any,
     ) -> None:
         options.setdefault("trust_env", False)
-        options.setdefault("verify", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # trusts nobody, and reads no files
+        options.setdefault("verify", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # trusts no one, and reads no files
         super().__init__(**options)
         self.errors: list[BaseException] = []
         self.raise_errors = raise_errors

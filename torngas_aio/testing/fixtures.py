@@ -54,7 +54,7 @@ async def client(application: Application) -> AsyncIterator[TestClient]:
 async def db_session() -> AsyncIterator[Any]:
     """Return a session of the connection "default" within a transaction that is rolled back after the test.
 
-    What the test and the requests it makes commit is seen by all of them, and by nobody else; the tables must exist.
+    What the test and the requests it makes commit is seen by all of them, and by nothing else; the tables must exist.
     Wants an extra that brings SQLAlchemy, such as `sqlite`.
     """
     from torngas_aio.db.dbalchemy import rolled_back

@@ -9,7 +9,7 @@
     torngas_settings = "settings.setting"     # else the environment variable TORNGAS_APP_SETTINGS
 
 Wants `asyncio_mode = "auto"` of pytest-asyncio, or its marker. The fixtures are in `fixtures.py`; without the extra
-`testing` they fail with a sentence, and the tests of whoever has pytest for something else run on.
+`testing` they fail with a sentence, and tests that have nothing to do with it run on.
 """
 
 import importlib.util

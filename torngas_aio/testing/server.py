@@ -59,8 +59,8 @@ async def listen(application: Application, http_server: str, options: Mapping[st
     if settings.TRANSLATIONS:
         await anyio.to_thread.run_sync(load_translations, settings.TRANSLATIONS_CONF)
     trusted = {"trusted_proxies": settings.TRUSTED_PROXIES, "trusted_headers": settings.TRUSTED_PROXY_HEADERS}
-    door = make_backend(application, http_server, **{**trusted, **options})
+    backend = make_backend(application, http_server, **{**trusted, **options})
     sockets = bind_sockets(0, "127.0.0.1")
     port: int = sockets[0].getsockname()[1]
-    async with serving(application, door, sockets, graceful_seconds=GRACEFUL_SECONDS):
+    async with serving(application, backend, sockets, graceful_seconds=GRACEFUL_SECONDS):
         yield port

@@ -31,7 +31,7 @@ def safestr(obj: object, encoding: str = "utf-8") -> str:
 
 
 safeunicode = safestr
-"""In Python 3 text is Unicode: the two names of the seed have become one function."""
+"""In Python 3 text is Unicode: the two names of torngas 1.8 have become one function."""
 
 
 def escape_controls(text: str) -> str:

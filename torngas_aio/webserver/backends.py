@@ -1,4 +1,4 @@
-"""The front door: the HTTP server that takes connections and hands their requests to the application.
+"""The HTTP server that takes connections and hands their requests to the application.
 
     torngas_aio   our own server, on httptools
     tornado       Tornado's, with the same rules on proxies and the same graceful end
@@ -101,8 +101,8 @@ def make_backend(
         arguments["ssl_options"] = server_context(arguments["ssl_options"])
     arguments["trusted_downstream"] = list(trusted_proxies)
     arguments["trusted_headers"] = None if trusted_headers is None else list(trusted_headers)
-    door: ServerBackend = server(application, xheaders=xheaders, **arguments)
-    return door
+    backend: ServerBackend = server(application, xheaders=xheaders, **arguments)
+    return backend
 
 
 def backend_kind(kind: str = "") -> str:

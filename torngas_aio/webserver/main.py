@@ -32,7 +32,11 @@ def run(application: Any = None, sockets: Sequence[socket.socket] | None = None,
 def run_server(
     server: Server, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any
 ) -> None:
-    """Do what `run` does, with a server of one's own."""
+    """Do what `run` does, with a server of one's own.
+
+    Raises:
+        SystemExit: With status 1, after the faults were written to stderr: the server cannot start.
+    """
     try:
         if server.is_parent():
             server.supervise(sockets, **kwargs)

@@ -161,7 +161,11 @@ def is_trial() -> bool:
 
 
 def end_trial(application: Application | None) -> None:
-    """End a trial start: everything before the sockets has worked, and the hooks of *application* do where asked."""
+    """End a trial start: everything before the sockets has worked, and the hooks of *application* do where asked.
+
+    Raises:
+        SystemExit: With status 0, in a trial start.
+    """
     if not is_trial():
         return
     if application is not None and os.environ[_TRIAL] == _WITH_HOOKS:

@@ -245,6 +245,9 @@ class Server:
         """Serve until SIGTERM or SIGINT; return when the requests in flight and the application have ended.
 
         With `--workers` above 1 this process supervises that many serving ones.
+
+        Raises:
+            ArgumentError: There is no HTTP server yet.
         """
         if self.http_server is None:
             raise ArgumentError("start() has nothing to serve. Call load_all(), or load_httpserver(), before it.")
@@ -267,11 +270,11 @@ class Server:
         """
         # Modules, names and certificates are read from files: in a thread, the loop may have others to serve.
         await anyio.to_thread.run_sync(functools.partial(self._load_rest, application, sockets, kwargs))
-        door = self.http_server
-        assert door is not None
+        backend = self.http_server
+        assert backend is not None
         try:
             stopping = Stopping(options.graceful_timeout, options.drain_seconds)
-            async with serving(self.application, door, self.sockets, stopping=stopping):
+            async with serving(self.application, backend, self.sockets, stopping=stopping):
                 yield self
         finally:
             self._listeners.close()
@@ -391,7 +394,7 @@ class Server:
                 single.replace()
 
     def _load_rest(self, application: Any, sockets: Sequence[socket.socket] | None, kwargs: dict[str, Any]) -> None:
-        """Load what was not loaded yet, or is given anew."""
+        """Load what was not loaded yet, or is given again."""
         if self.application is None and application is None:
             self.load_urls()
         if self.application is None or application is not None:

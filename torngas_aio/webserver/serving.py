@@ -82,13 +82,13 @@ class Stopping:
 @contextlib.asynccontextmanager
 async def serving(
     application: Any,
-    door: ServerBackend,
+    backend: ServerBackend,
     sockets: Iterable[socket.socket],
     *,
     graceful_seconds: float = GRACEFUL_SECONDS,
     stopping: Stopping | None = None,
 ) -> AsyncIterator[None]:
-    """Serve *application* through *door* while the block runs; leaving it ends everything in order.
+    """Serve *application* through *backend* while the block runs; leaving it ends everything in order.
 
     A block that is cancelled is left only when all that has happened.
 
@@ -107,8 +107,8 @@ async def serving(
     try:
         if startup is not None:
             await _unless_stopped(startup, stopping.start)
-        door.add_sockets(sockets)
-        if (started := getattr(door, "started", None)) is not None:
+        backend.add_sockets(sockets)
+        if (started := getattr(backend, "started", None)) is not None:
             await started()
     except BaseException:
         for each in sockets:
@@ -119,7 +119,7 @@ async def serving(
     try:
         yield
     finally:
-        end = functools.partial(_end, application, door, stopping)
+        end = functools.partial(_end, application, backend, stopping)
         try:
             limit = stopping.drain_seconds + stopping.graceful_seconds + SHUTDOWN_SECONDS
             await close_safely("the HTTP server", end, limit)
@@ -130,7 +130,7 @@ async def serving(
 
 async def run_until_stopped(
     application: Any,
-    door: ServerBackend,
+    backend: ServerBackend,
     sockets: Iterable[socket.socket],
     *,
     graceful_seconds: float = GRACEFUL_SECONDS,
@@ -154,7 +154,7 @@ async def run_until_stopped(
     stop = _Stop(graceful_seconds, drain_seconds, is_renewal, single)
     with _on_signals(stop.on_signal, stop.deadline, drain_seconds + graceful_seconds + HURRY_SECONDS, stop.on_hangup):
         try:
-            async with serving(application, door, sockets, stopping=stop.stopping):
+            async with serving(application, backend, sockets, stopping=stop.stopping):
                 stop.is_ready = True
                 with frozen_gc():
                     if on_ready is not None:
@@ -238,8 +238,8 @@ def frozen_gc() -> Iterator[None]:
     """Leave all that is in memory now out of every garbage collection while the block runs.
 
     Modules, settings and mappers stay for as long as the process does. Without this the collector goes through all of
-    them again and again, some 30 ms each time in an application with a database, in which nobody is answered: a tenth
-    of the CPU time, half of the 99th percentile (benchmarks/db.py).
+    them again and again, some 30 ms each time in an application with a database, in which no request is answered: a
+    tenth of the CPU time, half of the 99th percentile (benchmarks/db.py).
     """
     gc.collect()
     gc.freeze()
@@ -286,8 +286,8 @@ async def serve(
     elif sockets is None:  # a name server that does not answer must not hold a cancellation up
         sockets = await anyio.to_thread.run_sync(bind, port, address, abandon_on_cancel=True)
     try:
-        door = make_backend(application, http_server, **arguments)
-        async with serving(application, door, sockets, stopping=Stopping(graceful_timeout, drain_seconds)):
+        backend = make_backend(application, http_server, **arguments)
+        async with serving(application, backend, sockets, stopping=Stopping(graceful_timeout, drain_seconds)):
             if on_ready is not None:
                 on_ready()
             await asyncio.get_running_loop().create_future()
@@ -321,9 +321,9 @@ async def _unless_stopped(start: Callable[[], Awaitable[Any]], stop: asyncio.Eve
     starting.result()
 
 
-async def _end(application: Any, door: ServerBackend, stopping: Stopping) -> None:
+async def _end(application: Any, backend: ServerBackend, stopping: Stopping) -> None:
     """End in order, or at once when told to hurry."""
-    ending = asyncio.ensure_future(_end_in_order(application, door, stopping))  # owned: awaited below in every case
+    ending = asyncio.ensure_future(_end_in_order(application, backend, stopping))  # owned: awaited below in every case
     hurried = asyncio.ensure_future(stopping.hurry.wait())
     try:
         await asyncio.wait((ending, hurried), return_when=asyncio.FIRST_COMPLETED)
@@ -333,18 +333,18 @@ async def _end(application: Any, door: ServerBackend, stopping: Stopping) -> Non
             ending.cancel()
             await asyncio.wait((ending,))
     if ending.cancelled():
-        await door.stop_gracefully(0)
+        await backend.stop_gracefully(0)
     else:
         ending.result()
 
 
-async def _end_in_order(application: Any, door: ServerBackend, stopping: Stopping) -> None:
+async def _end_in_order(application: Any, backend: ServerBackend, stopping: Stopping) -> None:
     """Tell streams and sockets, let the proxies notice, then finish requests and after them background tasks."""
     loop = asyncio.get_running_loop()
     if (is_stopping := getattr(application, "is_stopping", None)) is not None:
         is_stopping.set()
     if stopping.drain_seconds and not stopping.is_renewal():
-        door.start_draining()
+        backend.start_draining()
         await asyncio.sleep(stopping.drain_seconds)
     until = loop.time() + stopping.graceful_seconds
     if hasattr(application, "close_sockets"):
@@ -353,7 +353,7 @@ async def _end_in_order(application: Any, door: ServerBackend, stopping: Stoppin
             application.close_sockets("The server is renewed.", SERVICE_RESTART)
         else:
             application.close_sockets()
-    await door.stop_gracefully(stopping.graceful_seconds)
+    await backend.stop_gracefully(stopping.graceful_seconds)
     if (background := getattr(application, "background", None)) is not None:
         await background.drain(until - loop.time())
 

@@ -38,6 +38,9 @@ class FileBasedCache(BaseCache):
     OPTIONS: MAX_ENTRIES (300) and CULL_FREQUENCY (3) as Django's; MAX_RESERVED (100,000) sessions;
     LOCK_TIMEOUT (5 s); THREADS (8) at most at once; SWEEP_INTERVAL (20 s) between two removals of expired
     files and of what killed writers left, 0: never.
+
+    Raises:
+        ConfigError: LOCATION is empty, or an option is no number.
     """
 
     can_swap: ClassVar[bool] = True
@@ -72,7 +75,7 @@ class FileBasedCache(BaseCache):
         def add() -> bool:
             is_added = self._folder.add(key, data, self._end(timeout))
             if is_added:
-                self._make_room(key)
+                self._remove_surplus(key)
             return is_added
 
         return await self._run(add)
@@ -169,9 +172,9 @@ class FileBasedCache(BaseCache):
 
     def _put(self, key: str, data: bytes, timeout: float | None) -> None:
         if self._folder.put(key, data, self._end(timeout)):
-            self._make_room(key)
+            self._remove_surplus(key)
 
-    def _make_room(self, key: str) -> None:
+    def _remove_surplus(self, key: str) -> None:
         """Count what this process adds; look at the folder when that may have filled it."""
         reserved = is_reserved(key)
         limit = self._max_reserved if reserved else self._max_entries

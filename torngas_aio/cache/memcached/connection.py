@@ -40,7 +40,7 @@ class MetaValue:
 
 
 class MemcachedLink(FlagClient[bytes]):
-    """The commands of one connection, one at a time; whoever breaks one off must `abort` it.
+    """The commands of one connection, one at a time; a caller that breaks one off must `abort` it.
 
     Attributes:
         is_overdue: Its deadline has passed, seen once.
@@ -66,7 +66,7 @@ class MemcachedLink(FlagClient[bytes]):
 
     @property
     def is_usable(self) -> bool:
-        """False when the server has closed, or sent what nobody asked for."""
+        """False when the server has closed, or sent what was not asked for."""
         reader, writer = self._connection
         has_more = bool(getattr(reader, "_buffer", None))
         return not (has_more or reader.at_eof() or reader.exception() is not None or writer.is_closing())
@@ -102,6 +102,9 @@ class MemcachedLink(FlagClient[bytes]):
 
         Args:
             flags: Further ones, such as b"T60" to give it a new life on the way.
+
+        Raises:
+            ServerAnswer: The server does not know the command, or refuses it.
         """
         line = await self._execute_simple_command(
             self._connection, b" ".join([b"mg", key, b"v", b"c", b"t", *flags, b"\r\n"])

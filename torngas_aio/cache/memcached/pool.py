@@ -5,7 +5,7 @@
               ── it returned: the link is idle again;  anything else: the link is closed, the place is free
 
 A connection whose call was cancelled or late is never used again, so no answer reaches the wrong caller; and since
-the place, not the connection, is what callers wait for, a dying server leaves nobody waiting. One timer a pool looks
+the place, not the connection, is what callers wait for, a dying server leaves no caller waiting. One timer a pool looks
 after the links in use: it closes those that are late, which ends their calls.
 Begin with `MemcachedPool.run`.
 """

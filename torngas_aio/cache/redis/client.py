@@ -78,7 +78,7 @@ class RedisClient:
 
     @property
     def _client(self) -> Any:
-        """The seed's name of `client`."""
+        """The name of `client` in torngas 1.8."""
         return self.client
 
     async def ping(self) -> None:

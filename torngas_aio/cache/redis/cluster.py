@@ -1,7 +1,7 @@
 """A Redis Cluster: each key's commands go to the node that holds its slot, each node by a `RedisLink` of its own.
 
     key ── CRC16 mod 16384 ── slot ── node ── RedisLink        commands of one turn share a round trip per node
-    MOVED    the slot lives elsewhere now: follow, and learn the map anew
+    MOVED    the slot lives elsewhere now: follow, and learn the map again
     ASK      the slot is on its way: ask there, this once
 
 Begin with `ClusterLink.on`.
@@ -106,7 +106,7 @@ class ClusterLink:
         return list(dict.fromkeys(link for link in self._map if link is not None))
 
     async def aclose(self) -> None:
-        """Close every node's link; the map is learned anew when next used. Twice is harmless."""
+        """Close every node's link; the map is learned again when next used. Twice is harmless."""
         await self._breaker.aclose()
         if self._learning is not None:
             self._learning.cancel()
@@ -116,7 +116,7 @@ class ClusterLink:
             await link.aclose()
 
     async def _settled(self, packed: bytes, link: RedisLink, reply: Exception) -> Any:
-        """Follow redirections; whatever tells that the map is old has it learned anew."""
+        """Follow redirections; whatever tells that the map is old has it learned again."""
         for _ in range(MOST_HOPS):
             if isinstance(reply, WireLost) or (isinstance(reply, ReplyError) and reply.code in _STALE):
                 self._relearn()

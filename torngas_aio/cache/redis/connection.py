@@ -57,7 +57,7 @@ class Slot(Protocol):
     """Where a reply goes: an `asyncio.Future`, or `Replies` for several."""
 
     def done(self) -> bool:
-        """True if nobody wants the reply any more."""
+        """True if no caller waits for the reply any more."""
 
     def set_result(self, reply: Any, /) -> None:
         """Take the reply, which may be a `ReplyError` or `WireLost`."""
@@ -138,7 +138,7 @@ class RedisWire(asyncio.Protocol):
         """Take over a connection that redis-py has opened and authenticated; redis-py forgets it.
 
         Raises:
-            ConnectionError: It is closed already, or holds bytes that nobody asked for.
+            ConnectionError: It is closed already, or holds bytes that were not asked for.
         """
         writer, reader = cast(Any, connection)._writer, cast(Any, connection)._reader
         if writer is None or writer.transport.is_closing() or reader.at_eof() or reader._buffer:
@@ -212,7 +212,7 @@ class RedisWire(asyncio.Protocol):
         except hiredis.ProtocolError as exc:
             self.close(WireLost(f"the answer is not Redis protocol ({exc})"))
         except IndexError:
-            self.close(WireLost("an answer came that nobody had asked for"))
+            self.close(WireLost("an answer came that was not asked for"))
 
     def eof_received(self) -> None:
         """The server closes: so do we."""

@@ -37,7 +37,7 @@ _EXAMPLES = (
     "'redis+cluster://h1:p1,h2:p2' or 'redis+sentinel://h1:p1,h2:p2/mymaster'."
 )
 
-# The sync names that the seed's settings carry, and what stands behind them in redis.asyncio.
+# The sync names that settings of torngas 1.8 carry, and what stands behind them in redis.asyncio.
 _PARSERS = {
     "DefaultParser": "DefaultParser",
     "HiredisParser": "_AsyncHiredisParser",

@@ -79,7 +79,7 @@ def maker(
 
 
 async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> list[Node | None]:
-    """Return, for each of the 16,384 slots, the master that holds it; None where nobody does.
+    """Return, for each of the 16,384 slots, the master that holds it; None where none does.
 
     Args:
         nodes: Asked in turn until one answers; a frozen one costs its share of the time.

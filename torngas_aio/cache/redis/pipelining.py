@@ -82,7 +82,7 @@ class RedisLink:
     def execute(self, packed: bytes) -> "asyncio.Future[Any]":
         """Issue one command; the future's result is the reply, or a `ReplyError` or `WireLost` as a value.
 
-        Cancelling the future, or the task that awaits it, detaches from the reply and disturbs nobody.
+        Cancelling the future, or the task that awaits it, detaches from the reply and disturbs no other caller.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queue.append((packed, future))

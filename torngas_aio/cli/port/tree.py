@@ -19,7 +19,11 @@ MAX_BYTES = 1_000_000
 
 
 def find_files(root: Path) -> Iterator[Path]:
-    """Yield the Python files and templates under *root*; links, hidden folders and environments are left out."""
+    """Yield the Python files and templates under *root*; links, hidden folders and environments are left out.
+
+    Raises:
+        ConfigError: A folder cannot be read.
+    """
     if root.is_file():
         yield root
         return

@@ -64,7 +64,7 @@ class Pool:
         """Lend a connection for the block.
 
         After an error of a statement it is used again; after any other error, a cancellation among them, it is
-        abandoned, so that nobody reads another's answer.
+        abandoned, so that no caller reads another's answer.
 
         Raises:
             PoolExhausted: None came free in time.

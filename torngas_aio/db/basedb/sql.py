@@ -98,6 +98,9 @@ class SQLQuery:
 
         Args:
             paramstyle: `qmark` (`?`), `format` (`%s`, and `%%` for a percent sign), or `dollar` (`$1`, `$2`).
+
+        Raises:
+            ArgumentError: *paramstyle* is another.
         """
         if paramstyle not in {"qmark", "format", "dollar"}:
             raise ArgumentError(f"{paramstyle!r} is no parameter style. Write 'qmark', 'format' or 'dollar'.")

@@ -45,7 +45,7 @@ class _Session:
         if self.fault is not None:
             raise DatabaseUnavailable(
                 f"{self.driver.address}: this transaction was lost by an earlier error ({self.fault!r}). "
-                "Nothing of it was kept; leave it and begin anew."
+                "Nothing of it was kept; leave it and begin another."
             )
         async with self.lock:
             try:
@@ -93,7 +93,12 @@ class Transaction(AsyncWithOnly):
             await self._undo()
 
     async def run(self, sql: str, values: list[Any], returns_rows: bool) -> Result:
-        """Run one statement in this transaction."""
+        """Run one statement in this transaction.
+
+        Raises:
+            ArgumentError: The transaction has ended.
+            DatabaseUnavailable: The server does not answer in time, or the connection broke.
+        """
         if not self.is_open or self._session is None:
             raise ArgumentError(
                 "This transaction has ended, and the task still belongs to it. "
@@ -109,7 +114,7 @@ class Transaction(AsyncWithOnly):
     async def commit(self) -> None:
         """Keep what was done; for a savepoint, as part of the transaction around it.
 
-        When it fails, nothing is kept; when it is cancelled, nobody knows, as with any commit.
+        When it fails, nothing is kept; when it is cancelled, that is not known, as with any commit.
 
         Raises:
             ArgumentError: The transaction has ended already.

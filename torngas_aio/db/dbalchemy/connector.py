@@ -1,4 +1,4 @@
-"""`Connector`: connections by name, as the seed's scripts ask for them.
+"""`Connector`: connections by name, as scripts of torngas 1.8 ask for them.
 
     conn = Connector.get_conn('default')
     await conn.create_db()           the tables of the connection's models

@@ -109,7 +109,7 @@ class DbSession(AsyncSession):
     async def aclose(self) -> None:
         """Roll back and give every connection back, for good; twice is harmless.
 
-        A statement that another task is in the middle of is waited for: whoever closes bounds the time.
+        A statement that another task is in the middle of is waited for: the caller bounds the time.
         """
         sync = self.sync_session
         if sync.is_finished:

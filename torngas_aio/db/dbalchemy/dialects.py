@@ -124,7 +124,7 @@ class Guard:
             async with asyncio.timeout(deadline):
                 return await awaitable
         except TimeoutError as exc:
-            self._terminate_force_close()  # its answer may still come: nobody must read it
+            self._terminate_force_close()  # its answer may still come, and must not be read
             raise self._lost("no answer within the deadline") from exc
         except (RuntimeError, AttributeError) as exc:
             if not self.is_lost():

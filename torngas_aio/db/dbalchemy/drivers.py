@@ -1,4 +1,4 @@
-"""Which driver serves a connection: the seed's synchronous names mapped to asyncio drivers, and what each expects.
+"""Which driver serves a connection: synchronous names of torngas 1.8 mapped to asyncio drivers, and what each expects.
 
     'mysql+mysqldb'  ──async_driver──►  'mysql+aiomysql'  ──DRIVERS──►  dialect name, defaults, name of its timeout
 

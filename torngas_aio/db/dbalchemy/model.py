@@ -2,7 +2,7 @@
 
     class User(Model):
         __tablename__ = 'users'
-        id = Column(Integer, primary_key=True)          the seed's way
+        id = Column(Integer, primary_key=True)          as in torngas 1.8
         name: Mapped[str] = mapped_column(String(40))   the typed way
 
     await User.Q.filter(User.name == 'jack').all()      User.session.add(User(name='jack'))
@@ -67,6 +67,9 @@ class Model(AsyncAttrs, DeclarativeBase):
 
     Plain `Column` attributes, annotated or not, and typed `Mapped[]` attributes may stand side by side.
     `await user.awaitable_attrs.posts` loads what was not loaded with the object.
+
+    Raises:
+        ArgumentError: When an object is made: a value is given for what is no column.
 
     Attributes:
         Q: A query of this model in the current session.

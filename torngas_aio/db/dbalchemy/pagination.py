@@ -198,7 +198,12 @@ class _Key:
 async def keyset_page(
     query: PagedQuery[T], model: Any, dialect_of: Callable[[], Dialect], after: str | None, per_page: int
 ) -> KeysetPage[T]:
-    """Return the rows of *model* after the cursor *after*; see `Query.paginate_after`."""
+    """Return the rows of *model* after the cursor *after*; see `Query.paginate_after`.
+
+    Raises:
+        ArgumentError: The order is none that can be continued, or *per_page* is no whole number from 1.
+        InvalidCursor: *after* is no cursor of this query.
+    """
     size = _size(per_page)
     keys = _keys(model, query.statement)
     wanted = query.order_by(None).order_by(*(k.attribute.desc() if k.is_descending else k.attribute for k in keys))

@@ -80,7 +80,7 @@ class FairQueue(QueueCommon[Any]):
         if not block:
             raise Empty
         item = await_(self._wait(timeout))
-        if item is None:  # woken: there is room for a new connection
+        if item is None:  # woken: there may be a new connection
             raise Empty
         return item
 
@@ -198,7 +198,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         return found
 
     @property
-    def has_room(self) -> bool:
+    def has_place(self) -> bool:
         """Whether a connection that comes back is kept, rather than closed."""
         return not self._is_disposed and not self._pool.full()
 
@@ -229,7 +229,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
 
     def _dec_overflow(self) -> Any:
         super()._dec_overflow()
-        self._pool.wake()  # type: ignore[attr-defined]  # FairQueue: opening failed, so there is room for the next
+        self._pool.wake()  # type: ignore[attr-defined]  # FairQueue: opening failed, so another may be opened
         return True
 
 
@@ -248,7 +248,7 @@ POOL_CLASSES: dict[str, type[Pool]] = {
     "StaticPool": _StaticPool,
     "SingletonThreadPool": _StaticPool,
 }
-"""What `poolclass` may name; the seed's names mean their asyncio relatives."""
+"""What `poolclass` may name; names of torngas 1.8 mean their asyncio relatives."""
 
 
 def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> None:

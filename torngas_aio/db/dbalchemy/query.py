@@ -1,4 +1,4 @@
-"""`Model.Q` and `session.query(...)`: the seed's chainable queries, awaited.
+"""`Model.Q` and `session.query(...)`: the chainable queries of torngas 1.8, awaited.
 
     User.Q.filter(User.name == 'jack').order_by(User.id).limit(10)      nothing is sent yet
         await ...            a list               await ....first()     one object or None

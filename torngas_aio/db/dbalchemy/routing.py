@@ -204,7 +204,7 @@ class RoutedSession(Session):
         if reader is None:
             return True
         pool = reader.engine.pool
-        return not reader.invalidated and not self.has_streamed and isinstance(pool, WaitingPool) and pool.has_room
+        return not reader.invalidated and not self.has_streamed and isinstance(pool, WaitingPool) and pool.has_place
 
     # -------------------------------------------------------------- slaves
 
