@@ -208,7 +208,10 @@ class HTTPExchange(HTTPConnection):
         raise RuntimeError("An ASGI server keeps its connections: detach() wants torngas_aio's server or Tornado's.")
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
-        self._close_callback = callback
+        if callback is not None and self.is_gone and not self.is_finished:
+            asyncio.get_running_loop().call_soon(callback)  # it has left while the application was still opening
+        else:
+            self._close_callback = callback
 
     def set_max_body_size(self, size: int) -> None:
         """Refuse bodies of more than *size* bytes with 413."""

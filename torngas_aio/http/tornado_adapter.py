@@ -244,6 +244,7 @@ class TornadoExchange(HTTPConnection):
         self._is_framed = False  # whether the answer's end is seen before `finish`
         self._written: Awaitable[None] | None = None
         self._close_callback: Callable[[], Any] | None = None
+        self._has_left = False
         connection.set_close_callback(self.client_left)  # type: ignore[attr-defined]  # as Tornado's handlers do
 
     @property
@@ -315,7 +316,10 @@ class TornadoExchange(HTTPConnection):
         self.respond(500, "Internal Server Error", fields, b"500 Internal Server Error\n", self.method == "HEAD")
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
-        self._close_callback = callback
+        if callback is not None and self._has_left and not self.is_finished:
+            asyncio.get_running_loop().call_soon(callback)
+        else:
+            self._close_callback = callback
 
     def set_max_body_size(self, size: int) -> None:
         self.body.limit = size
@@ -338,6 +342,7 @@ class TornadoExchange(HTTPConnection):
     def client_left(self) -> None:
         """Tell those who wait that the client has gone; once."""
         self.body.feed_error(ClientGone("The client closed the connection."))
+        self._has_left = True
         callback, self._close_callback = self._close_callback, None
         if callback is not None:
             callback()
