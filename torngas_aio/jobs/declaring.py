@@ -133,8 +133,8 @@ class Job(Generic[P, R]):
             raise ArgumentError(
                 f"{self.name}: key= is kept in DATABASE_CONNECTION[{backend.database!r}]; there is none."
             )
-        send = partial(backend.send, message)
-        backend.formatter.dumps(message)  # what cannot be sent fails here, and not after the commit
+        # What cannot be sent fails here, and not after the commit.
+        send = partial(backend.put, self.queue, backend.formatter.dumps(message).message)
         session = session_with_changes()
         if self.outbox:
             from torngas_aio.jobs import outbox

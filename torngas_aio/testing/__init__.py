@@ -2,6 +2,7 @@
 
     client.py  HTTP and WebSocket from a test     server.py    the application under test, on a free port
     plugin.py  the pytest plugin                  fixtures.py  its fixtures
+    jobs.py    jobs that run when the test says so
 
 Needs the extra `testing` (httpx2, pytest, pytest-asyncio).
 """

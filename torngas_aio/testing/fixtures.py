@@ -13,7 +13,7 @@ from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.testing.client import TestClient
 from torngas_aio.testing.server import made_application
 
-__all__ = ["application", "client", "db_session", "override_settings"]
+__all__ = ["application", "client", "db_session", "job_queue", "override_settings"]
 
 
 @pytest.fixture
@@ -61,3 +61,17 @@ async def db_session() -> AsyncIterator[Any]:
 
     async with rolled_back() as session:
         yield session
+
+
+@pytest_asyncio.fixture
+async def job_queue() -> AsyncIterator[Any]:
+    """Return a `torngas_aio.testing.jobs.RecordedJobs`, which keeps what is enqueued in place of every backend of JOBS.
+
+    `calls(job)` tells what waits, `await run()` runs it, `await advance(seconds)` enqueues what is due by then. Wants
+    the extra `jobs`.
+    """
+    from torngas_aio.testing.jobs import RecordedJobs
+
+    kept = RecordedJobs()
+    with settings.override(JOBS={alias: {"BACKEND": RecordedJobs, "LOCATION": kept} for alias in settings.JOBS}):
+        yield kept

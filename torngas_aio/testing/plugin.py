@@ -3,6 +3,7 @@
     application        the project's application; override it to test another
     client             a `TestClient` of it, open for the test
     override_settings  a function: these settings hold until the end of the test
+    job_queue          keeps what is enqueued, runs it when told, advances schedules
     db_session         a database session whose changes, and those of the requests made, are undone afterwards
 
     [tool.pytest.ini_options]
@@ -34,5 +35,5 @@ else:
     def _refuse() -> NoReturn:
         pytest.fail(HOW_TO_INSTALL, pytrace=False)
 
-    for _name in ("application", "client", "db_session", "override_settings"):
+    for _name in ("application", "client", "db_session", "job_queue", "override_settings"):
         globals()[_name] = pytest.fixture(name=_name)(_refuse)

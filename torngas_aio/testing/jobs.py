@@ -1,0 +1,79 @@
+"""Jobs under test: kept instead of sent, run when the test says so, schedules by a clock that the test moves.
+
+Begin with `RecordedJobs.run`.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import Any
+
+from torngas_aio.exception import JobFailed
+from torngas_aio.jobs.declaring import Job
+from torngas_aio.jobs.memory import MemoryJobs
+from torngas_aio.jobs.running import run_message
+from torngas_aio.jobs.worker import scheduled_of
+
+__all__ = ["RecordedJobs"]
+
+
+class RecordedJobs(MemoryJobs):
+    """The backend of the fixture `job_queue`.
+
+    Args:
+        location: Another one, of which this is to be a second name.
+
+    Attributes:
+        now: The time of the schedules, as seconds since 1970; `advance` moves it.
+    """
+
+    runs_here = False
+
+    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+        super().__init__("", params)
+        self.now = time.time()
+        self._kept: list[tuple[str, bytes]] = []
+        if isinstance(location, RecordedJobs):  # an application that ends closes its backends: all are one
+            self.__dict__ = location.__dict__
+
+    def calls(self, job: Job[Any, Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Return the arguments that *job* waits with, in the order of its enqueueing: `[((7,), {"now": True})]`."""
+        messages = [self.formatter.loads(data) for _, data in self._kept]
+        found = [job.restored(each.args, each.kwargs) for each in messages if each.task_name == job.name]
+        return [(tuple(args), kwargs) for args, kwargs in found]
+
+    async def run(self) -> int:
+        """Run what waits and what that enqueues, one after the other, further attempts at once; return how many ran.
+
+        Raises:
+            JobFailed: A job has failed for good; its error is in the log, with its traceback.
+        """
+        count, dead = 0, len(self._dead)
+        while self._kept:
+            queue, data = self._kept.pop(0)
+            await asyncio.create_task(run_message(self, queue, data, _nothing))  # a context of its own
+            count += 1
+        if len(self._dead) > dead:
+            raise JobFailed(next(reversed(self._dead.values())).error)
+        return count
+
+    async def advance(self, seconds: float) -> int:
+        """Move the clock of the schedules, and enqueue what becomes due; return how many jobs that were."""
+        until = self.now + seconds
+        due = [
+            (tick, job)
+            for job in scheduled_of(self.alias)
+            for tick in takewhile(lambda tick: tick <= until, job.schedule.ticks(self.now))
+        ]
+        for tick, job in sorted(due, key=lambda each: each[0]):
+            await self.send(job.message(tick=tick))
+        self.now = until
+        return len(due)
+
+    async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
+        self._kept.append((queue, data))
+
+
+async def _nothing() -> None:
+    return
