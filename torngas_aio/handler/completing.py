@@ -4,8 +4,8 @@
     afterwards endcall hooks > on_finish > complete_finish
 
 `finish()` settles the response at the call. Where nothing has to be awaited before the bytes leave, they leave
-then. Otherwise whoever comes first completes it: the caller who awaits the `Completion`, the next turn of the
-loop when the method suspends, or `ExecutingHandler.serve` when the method has returned. Each step runs once.
+then. Otherwise the first of these completes it: the caller that awaits the `Completion`, the next turn of the loop
+when the method suspends, or `ExecutingHandler.serve` when the method has returned. The states are in `lifecycle`.
 Begin with `CompletingHandler.finish`.
 """
 

@@ -1,4 +1,4 @@
-"""What `finish()`, `render()`, `redirect()`, `flush()` and `send_error()` return.
+"""The awaitable that `finish()`, `render()`, `redirect()`, `flush()` and `send_error()` return.
 
 Awaited, the response is completed here, in the caller's task. Left alone, it is completed when the handler
 next yields to the loop, or returns.
@@ -26,7 +26,7 @@ class Completion(Awaitable[None]):
 
 
 class _Completed(Completion):
-    """A response that has left altogether, with nobody to be told of it.
+    """A response that has left, with no hook to run after it.
 
     PERF: one for all: neither an object nor a coroutine for each (benchmarks, plain).
     """

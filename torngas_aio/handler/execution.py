@@ -322,7 +322,7 @@ class ExecutingHandler(CompletingHandler):
             super().log_exception(typ, value, tb)
 
     def _on_close(self) -> None:
-        """The front door says that the client has gone before the response was finished."""
+        """Called by the server when the client has gone before the response was finished."""
         try:
             self.on_connection_close()
         except BaseException as exc:  # a boundary: called from the server

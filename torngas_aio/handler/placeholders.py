@@ -1,4 +1,4 @@
-"""What stands on `BaseHandler` in place of a session or flash messages where a project has not set them up.
+"""Stand-ins for the session and the flash messages of `BaseHandler` where a project has not set them up.
 
 Using one raises, and says what is missing. Begin with `SessionPart`.
 """

@@ -1,4 +1,4 @@
-"""What a request is answered with when it fails, is cancelled or has lost its client.
+"""The answer to a request that failed, was cancelled or has lost its client.
 
     error       exception hooks > error page, which replaces a response that has not left
     unsent      a response whose head cannot be made: error page > plain text > connection cut

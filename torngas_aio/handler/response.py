@@ -1,6 +1,6 @@
 """The answer being made: status, headers and body, kept lean until someone looks closer.
 
-    lean   a plain dict of header fields; the front door adds Date and Server in its one write
+    lean   a plain dict of header fields; the server adds Date and Server in its one write
     full   `tornado.httputil.HTTPHeaders`, from the moment something touches `handler._headers`
 
 Code that uses Tornado's public methods cannot tell which of the two it has. After the response is settled
@@ -223,7 +223,7 @@ class ResponseHandler(RequestHandler):
         return super().get_cookie(name, default)
 
     def header_fields(self) -> dict[str, str]:
-        """Return the header fields set so far by name, those of the front door left out; for hooks and tests."""
+        """Return the header fields set so far by name, those of the server left out; for hooks and tests."""
         if self._full_headers is not None:
             return dict(self._full_headers)
         fields = dict(self._fields)

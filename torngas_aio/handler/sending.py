@@ -1,4 +1,4 @@
-"""How a settled response reaches the front door.
+"""How a settled response is handed to the server.
 
     lean     one call, `Exchange.respond`: status, fields and body in one write
     general  Tornado's transforms, then `write_headers`, `write`, `finish`: for streams, compression and
@@ -76,7 +76,7 @@ class SendingHandler(ResponseHandler):
         return COMPLETED
 
     def _send_last(self) -> bool:
-        """Hand the rest of the response to the front door; the exchange ends with it.
+        """Hand the rest of the response to the server; the exchange ends with it.
 
         Returns:
             Whether the transport can take more; False, too, where that was not looked at.
@@ -116,7 +116,7 @@ class SendingHandler(ResponseHandler):
             self._refuse_body()
             self._clear_representation()
         elif self._full_headers is None and not self._transforms and not (hooked and "Content-Length" in self._fields):
-            return  # PERF: the front door counts
+            return  # PERF: the server counts
         elif not self._has_header("Content-Length") or (hooked and self.request.method != "HEAD"):
             # What was promised before the response hooks ran may hold no longer.
             self._while_changing(lambda: self.set_header("Content-Length", sum(map(len, self._write_buffer))))
