@@ -177,7 +177,7 @@ class RedisChannels(BaseChannels):
 
     @property
     def _is_cluster(self) -> bool:
-        return self._redis._where.kind == "cluster"
+        return self._redis.where.kind == "cluster"
 
     def _channel(self, name: str, *, is_pattern: bool = False) -> str:
         # The braces keep a channel and its history in one slot; a pattern's own characters stay what they are.
@@ -250,7 +250,7 @@ class RedisChannels(BaseChannels):
     def _connection(self, node: Any) -> "_Connection":
         found = self._connections.get(node)
         if found is None:
-            client = self._redis.client if node is None else node_client(self._redis._where, node)
+            client = self._redis.client if node is None else node_client(self._redis.where, node)
             found = self._connections[node] = _Connection(client, node is not None, self._hear, self._is_lost.set)
         return found
 

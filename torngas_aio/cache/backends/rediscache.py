@@ -73,7 +73,7 @@ class RedisCache(RedisClient, BaseCache):
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         BaseCache.__init__(self, location, params)
         RedisClient.__init__(self, location, params)
-        self._set_deadline(self._where.deadline)
+        self._set_deadline(self.where.deadline)
 
     async def ping(self) -> None:
         await RedisClient.ping(self)

@@ -39,6 +39,9 @@ class RedisClient:
             (seconds), DEADLINE (seconds for each answer, 2.0), RETRY_SECONDS (the longest pause between two
             probes of a server that is down, 0.4), SENTINEL_KWARGS.
 
+    Attributes:
+        where: What LOCATION and OPTIONS say of the servers.
+
     Raises:
         ConfigError: LOCATION or OPTIONS cannot be understood.
     """
@@ -49,7 +52,7 @@ class RedisClient:
         params = params or {}
         options: Mapping[str, Any] = params.get("OPTIONS") or {}
         self.alias = str(params.get("ALIAS", ""))
-        self._where = read_location(location, options, self.label)
+        self.where = read_location(location, options, self.label)
         self._longest_pause = float(options.get("RETRY_SECONDS", LONGEST_PAUSE))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._native: Redis | RedisCluster | None = None
@@ -65,14 +68,14 @@ class RedisClient:
     @property
     def address(self) -> str:
         """The addresses, without secrets."""
-        return self._where.name
+        return self.where.name
 
     @property
     def client(self) -> Any:
         """redis-py's client of this loop: a `redis.asyncio.Redis`, or a `RedisCluster`."""
         self._bind()
         if self._native is None:
-            self._native, stack = native_client(self._where, self._watched())
+            self._native, stack = native_client(self.where, self._watched())
             self._exits.push_async_callback(stack.aclose)
         return self._native
 
@@ -130,7 +133,7 @@ class RedisClient:
         """The way to the server, made when first needed."""
         self._bind()
         if self._route is None:
-            where = self._where
+            where = self.where
             if where.kind == "cluster":
                 self._route = ClusterLink(
                     where.nodes,
@@ -146,18 +149,18 @@ class RedisClient:
         return self._route
 
     def _link_to(self, node: Node | None) -> RedisLink:
-        make = maker(self._where, self._watched(), node)
-        name = self._where.name if node is None else f"{node[0]}:{node[1]}"
-        deadline = self._where.deadline
+        make = maker(self.where, self._watched(), node)
+        name = self.where.name if node is None else f"{node[0]}:{node[1]}"
+        deadline = self.where.deadline
         # As fast as the silence of an open connection is noticed; with sentinels a failover is waited for.
-        connecting = deadline if self._where.kind == "sentinel" else min(deadline, 2 * patience_of(deadline))
-        interval = self._where.ping_interval
+        connecting = deadline if self.where.kind == "sentinel" else min(deadline, 2 * patience_of(deadline))
+        interval = self.where.ping_interval
         return RedisLink(make, deadline, self._longest_pause, name, ping_interval=interval, connect_seconds=connecting)
 
     def _watched(self) -> SentinelWatch | None:
         """The watch of the sentinels, made when first needed; None where there are none."""
-        if self._watch is None and self._where.kind == "sentinel":
-            self._watch = SentinelWatch(self._where)
+        if self._watch is None and self.where.kind == "sentinel":
+            self._watch = SentinelWatch(self.where)
             self._watch.on_move(self._leave)
             self._exits.push_async_callback(self._watch.aclose)
         return self._watch

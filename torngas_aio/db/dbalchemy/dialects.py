@@ -107,6 +107,10 @@ class Guard:
     def _terminate_force_close(self) -> None:
         raise NotImplementedError
 
+    def cut(self) -> None:
+        """Close at once, without a word to the server: an answer that may still come must not be read."""
+        self._terminate_force_close()
+
     async def bounded(self, awaitable: Awaitable[_T], statement: str = "", seconds: float | None = None) -> _T:
         """Await *awaitable*; a lost connection, or no answer in time, is an OperationalError.
 
@@ -124,7 +128,7 @@ class Guard:
             async with asyncio.timeout(deadline):
                 return await awaitable
         except TimeoutError as exc:
-            self._terminate_force_close()  # its answer may still come, and must not be read
+            self.cut()
             raise self._lost("no answer within the deadline") from exc
         except (RuntimeError, AttributeError) as exc:
             if not self.is_lost():

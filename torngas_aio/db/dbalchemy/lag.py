@@ -163,7 +163,7 @@ class _Sampler:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection._terminate_force_close()
+            connection.cut()
 
 
 async def _is_writable() -> bool:
