@@ -25,7 +25,7 @@ LAYERS: dict[str, int] = {
     "cache": 2, "db": 2, "template": 2, "http": 2,
     "session": 3, "channels": 3, "jobs": 3,
     "application": 4, "handler": 4, "pipeline": 4, "routing": 4, "urlhelper": 4, "errorpage": 4, "lifespan": 4,
-    "api": 4, "forms": 4,
+    "api": 4, "forms": 4, "mounts": 4,
     "middleware": 5, "httpmodule": 5, "mixins": 5, "decorators": 5, "auth": 5, "operations": 5,
     "webserver": 6, "cli": 6, "testing": 6, "scripts": 6, "asgi": 6, "__main__": 6,
 }  # fmt: skip
@@ -54,6 +54,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "markupsafe": ("template", "forms"),
     "wtforms": ("forms",),
     "mako": ("template",),
+    "a2wsgi": ("mounts",),
     "limits": ("httpmodule",),
     "httpcore2": ("testing",),
     "httpx2": ("testing",),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torngas_aio.http.uploads import FolderStorage, UploadedFile
     from torngas_aio.httpmodule import BaseHttpModule
     from torngas_aio.middleware import BaseMiddleware
+    from torngas_aio.mounts import mount
     from torngas_aio.scripts import close, project
     from torngas_aio.settings_manager import settings
     from torngas_aio.storage import storify
@@ -47,6 +48,7 @@ __all__ = [
     "close",
     "include",
     "iterbetter",
+    "mount",
     "project",
     "request_context",
     "route",
@@ -86,6 +88,7 @@ _HOMES = {
     "WebSocketHandler": "torngas_aio.handler",
     "close": "torngas_aio.scripts",
     "include": "torngas_aio.urlhelper",
+    "mount": "torngas_aio.mounts",
     "project": "torngas_aio.scripts",
     "route": "torngas_aio.urlhelper",
     "run": "torngas_aio.webserver",

@@ -36,6 +36,7 @@ from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
 from torngas_aio.handler.compression import GZipContentEncoding
+from torngas_aio.handler.mounted import MountHandler
 from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
@@ -71,6 +72,7 @@ class Application(web.Application):
         lifespan: What is opened before the first request and closed after the last.
         background: Owns tasks that outlive their request: `application.background.start_soon(function, ...)`.
         open_sockets: The WebSocket handlers whose sockets are open.
+        mounts: The running applications of other frameworks, by their `mount`.
         takes_sockets: Whether WebSocket handshakes are answered; not any more once `close_sockets` was called.
         is_stopping: Whether the server has begun to stop; `await application.is_stopping.wait()` waits for it.
         static_files: Small files of static folders; see `static_cache_bytes` and `static_in_threads` in TORNADO_CONF.
@@ -112,6 +114,7 @@ class Application(web.Application):
         )
         self.default_router: ApplicationRouter = ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
         self.pipeline.attach(route.name for route in self.wildcard_router.routes() if route.name)
+        self.mounts: dict[Any, Any] = {}
         self.context_for: Callable[[Request], Context] | None = None
         self._server_tasks: set[asyncio.Task[None]] = set()
         self._add_lifespan_steps()
@@ -327,6 +330,10 @@ class Application(web.Application):
             own = {hook.stage: partial(hook.call, self) for hook in hooks if _owner(hook.call) is middleware}
             if own:
                 self.lifespan.add(type(middleware).__qualname__, own.get("init"), own.get("shutdown"))
+        mounts = [each.kwargs["mount"] for each in self.wildcard_router.routes() if each.handler_class is MountHandler]
+        for mount in dict.fromkeys(mounts):  # once, where two tables include it
+            running = self.mounts[mount] = mount.running()
+            self.lifespan.add(repr(mount), running.open, running.close)
 
     async def _start_schedules(self) -> None:
         """Enqueue jobs in memory when they are due, for as long as the application runs."""

@@ -226,7 +226,8 @@ def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rul
         UrlError.gather(_pattern_faults(pattern, place))
         own_place = getattr(rule, "place", "") or place
         notes = (*getattr(rule, "notes", ()), *notes)
-        return UrlSpec(re.compile(pattern), rule.target, rule.target_kwargs, name, place=own_place, notes=notes)
+        make = type(rule) if isinstance(rule, UrlSpec) else UrlSpec
+        return make(re.compile(pattern), rule.target, rule.target_kwargs, name, place=own_place, notes=notes)
     if isinstance(rule.target, list | tuple):
         inner = [_under(opening, each, prefix_name, place) for each in _flat(rule.target)]
         return Rule(rule.matcher, inner, rule.target_kwargs, name)

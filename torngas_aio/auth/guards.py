@@ -41,7 +41,8 @@ async def check_login(handler: Any) -> bool:
         return True
     if getattr(handler, "uses_session", False) and hasattr(type(handler), "session"):
         _ = handler.session  # raises when its store is down
-    is_page = handler.request.method in {"GET", "HEAD"} and not isinstance(handler, ApiHandler | WebSocketHandler)
+    is_program = isinstance(handler, ApiHandler) or (isinstance(handler, WebSocketHandler) and handler.is_socket)
+    is_page = handler.request.method in {"GET", "HEAD"} and not is_program
     if not is_page:
         raise HTTPError(401, "Log in first.")
     handler.redirect(f"{login_url()}?{urlencode({'next': handler.request.uri})}")

@@ -7,7 +7,8 @@
 
 Inside, one noun a file: `lifecycle` (the states of a response), `response` (what is answered) < `sending` <
 `completing` (when) < `execution` (the walk) < `web`; `receiving` reads the body, `time_limit` ends what takes too long,
-`recovery` answers errors. Files are sent by `static` and `downloads` (`send_file`), parts of them by `ranges`.
+`recovery` answers errors. Files are sent by `static` and `downloads` (`send_file`), parts of them by `ranges`;
+`mounted` runs the applications of other frameworks.
 """
 
 from torngas_aio.handler.api import ApiHandler

@@ -12,7 +12,7 @@ from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.lifecycle import RECEIVING, RUNNING
 from torngas_aio.http.spool import Spool
 
-__all__ = ["receive", "take_body"]
+__all__ = ["arrived", "receive", "take_body"]
 
 
 async def take_body(handler: CompletingHandler, body: Any, *, limit: int | None, spools: bool) -> None:
@@ -33,13 +33,13 @@ async def take_body(handler: CompletingHandler, body: Any, *, limit: int | None,
     if spools:
         await _spool(handler, body)
     else:
-        handler.request.body = body.data if body.is_complete else await _arrived(handler, body.read_all())
+        handler.request.body = body.data if body.is_complete else await arrived(handler, body.read_all())
 
 
 async def receive(handler: CompletingHandler) -> None:
     """Hand the body to `data_received`, part by part; raises as `take_body`."""
     body: Any = handler.request.connection.body  # type: ignore[union-attr]  # an Exchange
-    while chunk := await _arrived(handler, body.read_chunk()):
+    while chunk := await arrived(handler, body.read_chunk()):
         result = handler.data_received(chunk)
         if result is not None:
             await result
@@ -49,12 +49,12 @@ async def _spool(handler: CompletingHandler, body: Any) -> None:
     request: Any = handler.request
     spool = Spool()
     scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
-    while chunk := await _arrived(handler, body.read_chunk()):
+    while chunk := await arrived(handler, body.read_chunk()):
         await spool.write(chunk)
     await request.take_spool(spool)
 
 
-async def _arrived(handler: CompletingHandler, reading: Awaitable[bytes]) -> bytes:
+async def arrived(handler: CompletingHandler, reading: Awaitable[bytes]) -> bytes:
     """Return what *reading* gives; the time until then is the client's, and does not count."""
     handler._method_phase = RECEIVING
     try:

@@ -47,6 +47,9 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
     1011, a message larger than `max_message_size` with 1009, a broken protocol with 1002 or 1007.
     """
 
+    is_socket = True
+    """Whether requests are handshakes; a mounted application has others as well."""
+
     _is_detached = False  # from the request's exchange: what is for responses is refused
 
     def __init__(self, application: Any, request: Any, **kwargs: Any) -> None:

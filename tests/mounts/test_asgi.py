@@ -1,0 +1,384 @@
+"""ASGI applications under a URL, over sockets, behind each front door."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.http.wire import Client, get
+from tests.mounts.conftest import OpenClient
+from torngas_aio import BaseHttpModule, BaseMiddleware, WebHandler, mount
+from torngas_aio.application import Application
+from torngas_aio.exception import ConfigError, HTTPError, UrlError
+from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
+from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
+from torngas_aio.urlhelper import include, route
+
+SHOWN = ("type", "method", "path", "root_path", "http_version", "scheme", "subprotocols", "state")
+
+
+class Site:
+    """A raw ASGI application that does what the path says, and notes what it sees."""
+
+    def __init__(self) -> None:
+        self.notes: list[Any] = []
+        self.may_go_on = asyncio.Event()
+        self.noted = asyncio.Condition()
+
+    async def note(self, what: Any) -> None:
+        async with self.noted:
+            self.notes.append(what)
+            self.noted.notify_all()
+
+    async def until(self, what: Any) -> None:
+        async with asyncio.timeout(10), self.noted:
+            await self.noted.wait_for(lambda: what in self.notes)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        name = "lifespan" if scope["type"] == "lifespan" else scope["path"].rpartition("/")[2] or "index"
+        await getattr(self, f"on_{name}", self.on_index)(scope, receive, send)
+
+    async def on_lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(2):
+            event = (await receive())["type"]
+            self.notes.append(event)
+            scope["state"]["started"] = True
+            await send({"type": f"{event}.complete"})
+
+    async def on_index(self, scope: Any, receive: Any, send: Any) -> None:
+        shown = {name: scope[name] for name in SHOWN if name in scope}
+        shown |= {name: scope[name].decode() for name in ("raw_path", "query_string")}
+        shown["headers"] = [[name.decode(), value.decode()] for name, value in scope["headers"]]
+        await answer(send, json.dumps(shown).encode(), headers=[(b"content-type", b"application/json")])
+
+    async def on_echo(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 201, "headers": [(b"x-a", b"1"), (b"x-a", b"2")]})
+        while True:
+            message = await receive()
+            await send({"type": "http.response.body", "body": message["body"], "more_body": message["more_body"]})
+            await self.note(f"{len(message['body'])} {message['more_body']}")
+            if not message["more_body"]:
+                return
+
+    async def on_flood(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+                await self.note("sent")
+        except OSError:
+            await self.note("gone")
+            raise
+
+    async def on_waits(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (message := await receive())["type"] != "http.disconnect":
+            pass
+        await self.note(message["type"])
+
+    async def on_cancelled(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.note("waiting")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.notes.append("cancelled")
+
+    async def on_fails(self, scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("no")
+
+    async def on_fails_late(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        raise ValueError("late")
+
+    async def on_silent(self, scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    async def on_half(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def on_odd_status(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 101})
+
+    async def on_odd_header(self, scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"", headers=[(b"x", b"a\r\nset-cookie: b")])
+
+    async def on_head(self, scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"", headers=[(b"content-length", b"7")])
+
+    async def on_unmodified(self, scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"not sent", status=304)
+
+    async def on_swallows(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            while (await receive())["more_body"]:
+                pass
+        except Exception:  # noqa: BLE001  as frameworks do
+            await answer(send, b"mine", status=500)
+        else:
+            await answer(send, b"", status=201)
+
+    async def on_user(self, scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, str(scope["torngas_aio.handler"].current_user).encode())
+
+
+async def answer(send: Any, body: bytes, status: int = 200, headers: Any = ()) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+async def site() -> Site:
+    return Site()
+
+
+@pytest.mark.parametrize(
+    ("rules", "address", "root", "path"),
+    [
+        (lambda site: [mount("/admin", site)], "/admin", "/admin", "/admin"),
+        (lambda site: [mount("/admin/", site)], "/admin/", "/admin", "/admin/"),
+        (lambda site: [mount("/admin", site)], "/admin/a/b?c=%20d", "/admin", "/admin/a/b"),
+        (lambda site: [mount("/admin", site)], "/admin/%C3%A4%2Fb", "/admin", "/admin/ä/b"),
+        (lambda site: [mount("/a.b", site)], "/a.b/c", "/a.b", "/a.b/c"),
+        (lambda site: [mount("/ä b", site)], "/%C3%A4%20b/c", "/ä b", "/ä b/c"),
+        (lambda site: [mount("/", site)], "/a", "", "/a"),
+        (lambda site: include("/admin", [mount("/admin", site)]), "/admin/admin/admin/x", "/admin/admin", None),
+        (lambda site: include(r"/(\d+)", [mount("/x", site)]), "/7/x/y", "/7/x", "/7/x/y"),
+        (lambda site: include(r"/(?P<project>\d+)/", [mount("/x", site)]), "/7/x/y", "/7/x", "/7/x/y"),
+        (lambda site: include("/(?:a|b)", [mount("/x", site)]), "/b/x/x", "/b/x", "/b/x/x"),
+    ],
+)
+async def test_the_application_sees_its_root_and_the_whole_path(
+    open_client: OpenClient, site: Site, rules: Any, address: str, root: str, path: str | None
+) -> None:
+    client = await open_client(route(await asyncio.to_thread(rules, site)))
+    shown = (await client.get(address)).json()
+    assert (shown["root_path"], shown["path"]) == (root, path or address)
+    assert shown["raw_path"] == address.partition("?")[0]
+    assert shown["query_string"] == address.partition("?")[2]
+    assert shown["state"] == {"started": True}
+
+
+@pytest.mark.parametrize("address", ["/adminx", "/admi", "/x/admin"])
+async def test_other_paths_are_not_the_application_s(open_client: OpenClient, site: Site, address: str) -> None:
+    client = await open_client([mount("/admin", site)])
+    assert (await client.get(address)).status_code == 404
+
+
+async def test_a_rule_that_stands_before_wins(open_client: OpenClient, site: Site) -> None:
+    class Own(WebHandler):
+        def get(self) -> None:
+            self.write("own")
+
+    client = await open_client([("/admin/own", Own), mount("/admin", site, name="admin")])
+    assert (await client.get("/admin/own")).text == "own"
+
+
+async def test_the_lifespan_runs_with_ours(site: Site) -> None:
+    application = Application([mount("/", site)])
+    for _ in range(2):
+        await application.startup()
+        assert site.notes.pop() == "lifespan.startup"
+        await application.shutdown()
+        assert site.notes.pop() == "lifespan.shutdown"
+
+
+@pytest.mark.parametrize("reason", ["", "no database"])
+async def test_an_application_that_does_not_start_stops_ours(reason: str) -> None:
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": reason})
+
+    with pytest.raises(ConfigError, match=reason or "no reason"):
+        await Application([mount("/", broken)]).startup()
+
+
+@pytest.mark.parametrize("does", ["raises", "returns"])
+async def test_an_application_needs_no_lifespan(open_client: OpenClient, does: str) -> None:
+    async def without(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await answer(send, b"fine")
+        elif does == "raises":
+            raise AssertionError(scope["type"])
+
+    client = await open_client([mount("/", without)])
+    assert (await client.get("/")).text == "fine"
+
+
+async def test_bodies_are_streamed_both_ways(open_client: OpenClient, site: Site) -> None:
+    client = await open_client([mount("/a", site)])
+    may_go_on = asyncio.Event()
+
+    async def parts() -> Any:
+        yield b"one"
+        await asyncio.wait_for(may_go_on.wait(), 10)
+        yield b"two"
+
+    async def permit() -> None:
+        await site.until("3 True")
+        may_go_on.set()
+
+    permitting = asyncio.create_task(permit())
+    response = await client.post("/a/echo", content=parts())
+    await permitting
+    assert (response.status_code, response.text) == (201, "onetwo")
+    assert response.headers.get_list("x-a") == ["1", "2"]
+    assert "content-type" not in response.headers
+
+
+async def test_a_client_that_does_not_read_stops_the_application(open_client: OpenClient, site: Site) -> None:
+    client = await open_client([mount("/a", site)])
+    async with await Client.connect((client.base_url.host, client.base_url.port)) as wire:
+        wire.send(get("/a/flood"))
+        count = -1
+        while count != len(site.notes):  # until the buffers are full
+            count = len(site.notes)
+            await asyncio.sleep(0.3)
+        assert 0 < count < 1000
+    await site.until("gone")
+
+
+async def test_the_application_is_told_that_its_client_has_gone(open_client: OpenClient, site: Site) -> None:
+    client = await open_client([mount("/a", site)])
+    async with client.stream("GET", "/a/waits") as response:
+        assert await anext(response.aiter_raw()) == b"begun"
+    await site.until("http.disconnect")
+
+
+@pytest.mark.parametrize("door", ["torngas_aio", "tornado"])
+async def test_a_stop_cancels_the_application(site: Site, door: str) -> None:
+    async with TestClient(Application([mount("/a", site)]), http_server=door) as client:
+        asking = asyncio.ensure_future(client.get("/a/cancelled"))
+        await site.until("waiting")
+    assert "cancelled" in site.notes
+    await asyncio.wait([asking])
+    asking.exception()
+
+
+@pytest.mark.parametrize("name", ["fails", "silent", "half", "odd_status", "odd_header"])
+async def test_a_fault_of_the_application_is_answered_500(
+    open_client: OpenClient, site: Site, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await open_client([mount("/a", site)])
+    response = await client.get(f"/a/{name}")
+    assert response.status_code == 500
+    assert "set-cookie" not in response.headers
+    assert caplog.records
+
+
+@pytest.mark.parametrize("door", ["torngas_aio", "tornado"], indirect=True)
+async def test_a_fault_after_the_head_cuts_the_response(open_client: OpenClient, site: Site) -> None:
+    client = await open_client([mount("/a", site)])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await client.get("/a/fails_late")
+
+
+async def test_responses_without_a_body(open_client: OpenClient, site: Site) -> None:
+    client = await open_client([mount("/a", site)], etag=True)
+    assert (await client.head("/a/head")).headers["content-length"] == "7"
+    response = await client.get("/a/unmodified")
+    assert (response.status_code, response.content) == (304, b"")
+    assert (await client.head("/a/")).content == b""
+
+
+async def test_a_body_over_the_limit_is_answered_413(open_client: OpenClient, site: Site) -> None:
+    """The application's answer to the error that `receive` raises does not count."""
+    client = await open_client([mount("/a", site, max_body_size=10), mount("/b", site, max_body_size=20_000_000)])
+    assert (await client.post("/a/swallows", content=b"x" * 11)).status_code == 413
+    assert (await client.post("/b/swallows", content=b"x" * 20_000_000)).status_code == 201
+
+
+HEADERS = [
+    ({"sec-fetch-site": "cross-site", "origin": "https://evil.test"}, 403),
+    ({"sec-fetch-site": "same-site"}, 403),
+    ({"origin": "https://evil.test"}, 403),
+    ({"origin": "null"}, 403),
+    ({"sec-fetch-site": "same-origin"}, 201),
+    ({"sec-fetch-site": "cross-site", "origin": "https://friend.test"}, 201),
+    ({}, 201),
+]
+
+
+@pytest.mark.parametrize(("headers", "status"), HEADERS)
+async def test_unsafe_requests_of_other_sites_are_refused(
+    open_client: OpenClient, site: Site, headers: dict[str, str], status: int
+) -> None:
+    routes = [mount("/a", site), mount("/open", site, allows_cross_site=True)]
+    client = await open_client(routes, trusted_origins=["https://friend.test"], xsrf_cookies=True)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert (await client.request(method, "/a/echo", headers=headers)).status_code == status
+        assert (await client.request(method, "/open/echo", headers=headers)).status_code == 201
+    assert (await client.get("/a/", headers=headers)).status_code == 200
+
+
+class Refuses(BaseHttpModule):
+    async def begin_request(self, handler: Any, clear: Any) -> None:
+        raise HTTPError(403, "guarded")
+
+
+class Breaks(BaseHttpModule):
+    before_body = True
+
+    async def begin_request(self, handler: Any, clear: Any) -> None:
+        raise LookupError("the guard itself failed")
+
+
+GUARDED = [
+    ({"admin": [Refuses]}, "/a/admin/x", 403),
+    ({"admin": [Breaks]}, "/a/admin/x", 500),
+    ({"^/a/admin/": [Refuses]}, "/a/admin/x", 403),
+    ({"^/a/admin/": [Refuses]}, "/a/other", 200),
+    ({"^/a/admin/": [Refuses]}, "/a/%61dmin/x", 400),
+    ({"^/a/admin/": [Refuses]}, "/a/admin%2Fx", 400),
+    ({"^/a/admin/": [Refuses]}, "/a//admin/x", 400),
+    ({"^/a/admin/": [Refuses]}, "/a/x/../admin/x", 400),
+    ({"^/a/admin/": [Refuses]}, "/a/x/%2e%2e/admin/x", 400),
+    ({"^/a/admin/": [Refuses]}, "/a/%C3%A4", 200),
+    ({"^/a/(?!public/)": [Refuses]}, "/a/public/x", 200),
+    ({"^/a/(?!public/)": [Refuses]}, "/a/public/../x", 400),
+]
+
+
+@pytest.mark.parametrize(("modules", "address", "status"), GUARDED)
+async def test_guards_stand_before_the_application(
+    open_client: OpenClient, site: Site, modules: Any, address: str, status: int
+) -> None:
+    with settings.override(ROUTE_MODULES=modules):
+        client = await open_client([mount("/a", site, name="admin")], (HttpModuleMiddleware(),))
+        async with await Client.connect((client.base_url.host, client.base_url.port)) as wire:
+            assert (await wire.ask(get(address))).status == status
+
+
+async def test_hooks_and_the_access_log_see_the_request(
+    open_client: OpenClient, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Notes(BaseMiddleware):
+        async def process_request(self, handler: Any, clear: Any) -> None:
+            handler.current_user = "ann"
+
+        async def process_response(self, handler: Any, clear: Any, chunk: Any) -> None:
+            handler.set_header("X-Hook", "seen")
+
+    caplog.set_level("INFO", "tornado.access")
+    client = await open_client([mount("/a", site)], (Notes(),))
+    response = await client.get("/a/user")
+    assert (response.text, response.headers["x-hook"]) == ("ann", "seen")
+    assert any("/a/user" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "application", "text"),
+    [
+        ("admin", Site(), "slash"),
+        ("/admin", 7, "neither"),
+        ("/admin", Site, "neither"),
+        ("/admin", lambda one: None, "neither"),
+    ],
+)
+def test_what_cannot_be_mounted_is_refused(prefix: str, application: Any, text: str) -> None:
+    with pytest.raises(UrlError, match=text):
+        mount(prefix, application)
