@@ -103,6 +103,9 @@ HEALTH: dict[str, Any] = {}
 """Health checks, over `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup` (None:
 not answered), `networks` that see details."""
 
+MANAGEMENT: str = ""
+"""Where everything under `/-/` is answered instead of where the rest is: '127.0.0.1:9100', or 'unix:' and a path."""
+
 METRICS: dict[str, Any] = {}
 """The metrics page, over `torngas_aio.operations.metrics.METRICS_DEFAULTS`: `enabled`, `path`, `token`, `seconds` and
 `bytes`, the buckets. Wants the extra `prometheus`."""

@@ -179,6 +179,7 @@ SHAPES: dict[str, Check] = {
     "OPENAPI_GUARD": either(None, dotted),
     "AUTH": mapping,
     "HEALTH": mapping,
+    "MANAGEMENT": text,
     "METRICS": table(
         {},
         {

@@ -60,6 +60,9 @@ class Request(HTTPServerRequest):
     root_path = ""
     """Where the application is mounted (ASGI's `root_path`), quoted: `uri` begins with it, `path` is below it."""
 
+    is_management = False
+    """Whether it came by the listener that MANAGEMENT names."""
+
     _scope: Any = None
     _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
     _unawaited: BaseException | None = None  # a forgotten coroutine, for the handler to answer

@@ -17,9 +17,14 @@ _FORWARDING = (*FORWARDED_HEADERS, "X-Forwarded-Host", "X-Forwarded-Port", "X-Fo
 
 
 def may_see_details(request: Any) -> bool:
-    """Return whether *request* comes from this machine itself, or from a network of HEALTH['networks']."""
+    """Return whether *request* comes from this machine itself, or from a network of HEALTH['networks'].
+
+    By the management listener any other machine counts, too: who reaches it has been let in.
+    """
     if _is_forwarded(request):
         return False
+    if getattr(request, "is_management", False) and not _is_from_loopback(request):
+        return True
     named = settings.HEALTH.get("networks", ())
     return (bool(named) and str(request.remote_ip or "") in Networks(named)) or _is_local(request)
 
@@ -34,9 +39,12 @@ def _is_forwarded(request: Any) -> bool:
     return any(name in request.headers for name in (*_FORWARDING, *(settings.TRUSTED_PROXY_HEADERS or ())))
 
 
-def _is_local(request: Any) -> bool:
+def _is_from_loopback(request: Any) -> bool:
     address = getattr(getattr(request.connection, "context", None), "address", None)
+    return isinstance(address, tuple) and bool(address) and is_loopback(address[0])
+
+
+def _is_local(request: Any) -> bool:
     hosts = request.headers.get_list("Host")
     host = parse_host(hosts[0]) if len(hosts) == 1 else None
-    is_ours = isinstance(address, tuple) and bool(address) and is_loopback(address[0])
-    return is_ours and host is not None and is_host_allowed(host, LOCAL_HOSTS)
+    return _is_from_loopback(request) and host is not None and is_host_allowed(host, LOCAL_HOSTS)

@@ -7,6 +7,7 @@
     options.py     the command line                       building.py   from settings to an application
     validation.py  faults that services find in their settings
     listeners.py, sockets.py   where to listen, TLS       backends.py   which HTTP server, behind one contract
+    management.py  an address of its own for `/-/`
     serving.py     open the application, accept, and on a signal: stop, finish, close
     single.py      one process: SIGHUP, systemd           runner.py     the loop, with bounded waits at its end
     reloading.py   DEBUG: files that change, sessions in memory kept over a reload

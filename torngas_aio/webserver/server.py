@@ -31,6 +31,7 @@ from torngas_aio.webserver.backends import ServerBackend, backend_kind, make_bac
 from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
+from torngas_aio.webserver.management import ManagementListener
 from torngas_aio.webserver.options import (
     define_options,
     log_options,
@@ -78,6 +79,7 @@ class Server:
         self.http_server: ServerBackend | None = None
         self.cautions: list[str] = []
         self._listeners = Listeners()
+        self._management = ManagementListener()
         self._is_tls = False
         self._faults: list[Fault] | None = None  # gathered by load_all instead of raised one step at a time
         self._worker = current_worker()  # takes its variable away, as the next line does
@@ -195,6 +197,11 @@ class Server:
         if self._worker is not None:
             counted: Any = self.application
             counted.serve_request = self._worker.counted(self.application.serve_request)
+        self._management.close()
+        if settings.MANAGEMENT:
+            self._management = ManagementListener(settings.MANAGEMENT, is_shared=self._worker is not None)
+            guarded: Any = self.application
+            guarded.serve_request = self._management.guarded(self.application.serve_request)
         self.http_server = make_backend(self.application, options.http_server, **kwargs)
         self._is_tls = kwargs.get("ssl_options") is not None
         self._listeners = self._opened_listeners(sockets, binding)
@@ -258,6 +265,7 @@ class Server:
                 self._serve()
         finally:
             self._listeners.close()
+            self._management.close()
             self.http_server = None
 
     @contextlib.asynccontextmanager
@@ -274,10 +282,12 @@ class Server:
         assert backend is not None
         try:
             stopping = Stopping(options.graceful_timeout, options.drain_seconds)
-            async with serving(self.application, backend, self.sockets, stopping=stopping):
+            every = [*self.sockets, *self._management.sockets]
+            async with serving(self.application, backend, every, stopping=stopping):
                 yield self
         finally:
             self._listeners.close()
+            self._management.close()
             self.http_server = None
 
     @property
@@ -380,7 +390,7 @@ class Server:
             served = run_until_stopped(
                 self.application,
                 backend,
-                self.sockets,
+                [*self.sockets, *self._management.sockets],
                 graceful_seconds=options.graceful_timeout,
                 drain_seconds=options.drain_seconds,
                 on_ready=on_ready,
