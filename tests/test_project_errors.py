@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,3 +150,13 @@ def test_a_command_shows_the_projects_line_and_no_frames_of_ours(
     told = capsys.readouterr().err
     assert told.startswith("faulty.py:2: NameError: name 'undefined_name' is not defined\n")
     assert "cli/main.py" not in told
+
+
+@pytest.mark.parametrize("file", ["uvloop/loop.pyx", "asyncpg/protocol/protocol.pyx", "src/lxml/etree.pxi"])
+def test_a_compiled_librarys_frame_is_not_the_projects(file: str) -> None:
+    code = compile("def run(call):\n    call()\n", file, "exec")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    with pytest.raises(KeyError) as raised:
+        names["run"](partial({}.pop, "dead"))
+    assert file not in place_of(raised.value)

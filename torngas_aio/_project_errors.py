@@ -143,7 +143,8 @@ def _frames(chain: TracebackType | None) -> Iterator[tuple[str, int]]:
 def is_project_file(file: str) -> bool:
     """Return whether *file* is the project's own: neither ours nor a library's."""
     is_library = file.startswith((*LIBRARIES, "<")) or any(f"/{name}/" in file for name in PACKAGE_FOLDERS)
-    return not is_library and not _is_ours(file)
+    # A compiled library's frames have the paths of the machine that compiled it, such as `uvloop/loop.pyx`.
+    return not is_library and not file.endswith((".pyx", ".pxd", ".pxi")) and not _is_ours(file)
 
 
 def _is_ours(file: str) -> bool:

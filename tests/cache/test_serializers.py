@@ -116,3 +116,22 @@ def test_a_serializer_is_named_by_path_class_or_object() -> None:
             make_serializer(wrong, {})  # type: ignore[arg-type]  # what is refused
     with pytest.raises(ConfigError, match="16 or more"):
         make_serializer("signed-pickle", {"SECRET_KEY": "short"})
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        10**6,
+        3.5,
+        True,
+        object(),
+        ["a" * 32, 32],
+        {1: "a" * 32, 2: 32},
+        {"1": "a" * 32, "10": "b" * 32},
+        {None: "a" * 32},
+    ],
+)
+def test_a_secret_that_is_no_text_is_refused(secret: object) -> None:
+    """`bytes(32)` are 32 zeros, which everybody knows."""
+    with pytest.raises(ConfigError, match="SECRET_KEY"):
+        make_serializer("signed-pickle", {"SECRET_KEY": secret})

@@ -192,7 +192,7 @@ async def test_basedb_refuses_at_once_too(kind: str, tmp_path: Path) -> None:
 async def test_a_commit_of_basedb_without_an_answer_is_unknown(kind: str, tmp_path: Path) -> None:
     params = params_of(kind, tmp_path)
     async with Proxy(params["port"]) as proxy:
-        db = database(**{**params, "port": proxy.port}, timeout=0.3)
+        db = database(**{**params, "port": proxy.port}, timeout=0.45)  # below SUSPECT_SECONDS
         await create_posts(db, kind)
         for fail in (proxy.stall, proxy.cut):
             transaction = await db.transaction()

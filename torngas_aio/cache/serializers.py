@@ -202,12 +202,30 @@ def _bound_tag(secret: bytes, key: str, data: bytes) -> bytes:
 
 
 def secrets_of(given: Any) -> tuple[bytes, ...]:
-    """Return the secrets of a setting: one, a list, or a dict of versions; the one that signs is the first."""
+    """Return the secrets of a setting: one, a list, or a dict of versions; the one that signs is the first.
+
+    Raises:
+        ConfigError: A secret is neither text nor bytes, or a version no number.
+    """
     if isinstance(given, Mapping):
+        if not all(type(version) is int for version in given):
+            raise ConfigError(
+                f"OPTIONS['SECRET_KEY'] has the versions {list(given)}: write numbers; the highest signs.",
+                code="TGA401",
+            )
         given = [given[version] for version in sorted(given, reverse=True)]
     elif not isinstance(given, list | tuple):
         given = [given]
-    return tuple(each.encode() if isinstance(each, str) else bytes(each) for each in given if each)
+    return tuple(each.encode() if isinstance(each, str) else _secret(each) for each in given if each)
+
+
+def _secret(given: object) -> bytes:
+    if not isinstance(given, bytes):  # of a number, bytes() would make so many zeros
+        raise ConfigError(
+            f"OPTIONS['SECRET_KEY'] holds a value of type {type(given).__name__}: a secret is text or bytes.",
+            code="TGA401",
+        )
+    return given
 
 
 class JsonSerializer(Serializer):

@@ -9,6 +9,7 @@ from blockbuster import BlockBuster
 from sqlalchemy import Column, Integer, String, Table, inspect
 from sqlalchemy.exc import DBAPIError
 
+from torngas_aio._project_errors import place_of
 from torngas_aio.db.dbalchemy import Connector, metadata_of
 from torngas_aio.db.dbalchemy.migrations import Migrations, version_table_of
 from torngas_aio.db.dbalchemy.registry import cluster_of
@@ -87,6 +88,35 @@ async def test_a_version_that_fails_leaves_the_one_before(migrations: Migrations
     with pytest.raises(DBAPIError):
         await migrations.upgrade()
     assert await migrations.current() is None
+
+
+@pytest.mark.parametrize("line", ["raise SystemExit(3)", "import sys; sys.exit('no')", "exit(0)"])
+async def test_a_version_that_exits_is_an_error_at_its_line(migrations: Migrations, line: str) -> None:
+    """The command ended without a word."""
+    first = await migrations.revision("first", is_empty=True)
+    assert first is not None
+    text = first.read_text(encoding="utf-8")
+    begin, _, end = text.partition("def upgrade() -> None:\n")
+    first.write_text(f"{begin}def upgrade() -> None:\n    {line}\n    return\n{end}", encoding="utf-8")
+    with pytest.raises(RuntimeError, match=r"sys\.exit") as caught:
+        await migrations.upgrade()
+    assert f"{first.name}:" in place_of(caught.value)
+    assert await migrations.current() is None
+
+
+async def test_a_version_whose_predecessor_is_gone_is_named(migrations: Migrations) -> None:
+    first = await migrations.revision("first", is_empty=True)
+    await migrations.upgrade()
+    second = await migrations.revision("second", is_empty=True)
+    assert first is not None
+    assert second is not None
+    first.unlink()
+    for work in (migrations.upgrade, migrations.history):
+        with (
+            pytest.warns(UserWarning, match="not present"),
+            pytest.raises(ArgumentError, match=r"down_revision.*Bring"),
+        ):
+            await work()
 
 
 async def test_without_versions_the_mend_is_named(migrations: Migrations) -> None:

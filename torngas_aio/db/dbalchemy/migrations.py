@@ -20,6 +20,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData
 
+from torngas_aio._importing import without_exit
 from torngas_aio.db._deadlines import limited
 from torngas_aio.db.dbalchemy.model import metadata_of, metadatas
 from torngas_aio.db.dbalchemy.registry import cluster_of
@@ -129,14 +130,24 @@ class Migrations:
 
         def on(connection: Connection) -> Any:
             self._config.attributes["connection"] = connection
-            return function(self._config)
+            return without_exit(function, self._config)
 
+        self._check_chain()
         try:
             with limited(None):  # a migration takes as long as its tables need
                 async with cluster_of(self.name).master.engine.connect() as connection:
                     return await connection.run_sync(on)
         except CommandError as exc:
             raise ArgumentError(f"{self.name}: {exc}") from exc
+
+    def _check_chain(self) -> None:
+        try:
+            _ = ScriptDirectory.from_config(self._config).revision_map.heads
+        except KeyError as exc:
+            raise ArgumentError(
+                f"{self.versions}: a version names {exc} as its `down_revision`, and there is no such version. "
+                "Bring that file back, or correct the line."
+            ) from exc
 
 
 def configure_and_run(context: Any) -> None:
