@@ -167,6 +167,23 @@ async def _buried(backend: BaseJobs) -> None:
         await asyncio.sleep(0.05)
 
 
+async def test_with_more_queues_than_slots_the_others_get_what_is_too_much(redis_server: RedisServer) -> None:
+    backend = RedisJobs(redis_server.url, {"OPTIONS": {"KEY_PREFIX": "fair"}})
+    names = [f"q{number}" for number in range(5)]
+    await backend.open_worker(names, 2)
+    for name in names * 4:
+        await backend.put(name, name.encode())
+    taken: list[str] = []
+    while len(taken) < 20:
+        for queue, number, data in await backend._read():
+            assert len(backend._held) <= 2
+            assert data == queue.encode()
+            taken.append(queue)
+            await backend.finish(queue, number)
+    assert sorted(taken) == sorted(names * 4)
+    await backend.aclose()
+
+
 @pytest.fixture
 async def lone(lone_redis: RedisServer) -> AsyncIterator[RedisServer]:
     entry = {"BACKEND": RedisJobs, "LOCATION": lone_redis.url, "OPTIONS": {"DEADLINE": 1}}

@@ -13,6 +13,7 @@ REPLICAS says how many replicas must have it. Begin with `RedisJobs.listen`.
 import asyncio
 import contextlib
 import logging
+import random
 import threading
 import time
 import uuid
@@ -244,17 +245,19 @@ class RedisJobs(BaseJobs):
         self._is_closing = True
         if self._reading is not None:
             await asyncio.wait([self._reading], timeout=self._deadline + 1.0)
+            self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())  # seen
         await cancel_tasks([self._maintenance, *([] if self._reading is None else [self._reading])], 1.0)
         for queue, number in tuple(self._held):
-            with contextlib.suppress(Unavailable):  # others take it over when this worker's key has expired
-                await self._ask("EVAL", _GIVE_BACK, 1, self._queue(queue), GROUP, number)
+            await self._give_back(queue, number)
         self._held.clear()
         if self._heart is not None:
             await self._heart.stop()
 
     async def _read(self) -> list[tuple[str, bytes, bytes]]:
+        """Return what waits, as many jobs as there are free slots; blocks a moment where there are none."""
         streams = {self._queue(queue): ">" for queue in self._queues}
-        count = max(self._slots - len(self._held), 1)
+        free = max(self._slots - len(self._held), 1)
+        count = max(free // len(streams), 1)
         block = max(int(min(self._deadline / 2, BLOCK_SECONDS) * 1000), 1)
         found = await self._redis.client.xreadgroup(GROUP, self._worker, streams, count=count, block=block)
         pairs = found.items() if isinstance(found, dict) else found or ()
@@ -263,8 +266,15 @@ class RedisJobs(BaseJobs):
             for name, entries in pairs
             for number, fields in _flat(entries)
         ]
-        self._held.update((queue, number) for queue, number, _ in taken)
-        return taken
+        random.shuffle(taken)  # with more queues than slots, each has its turn
+        self._held.update((queue, number) for queue, number, _ in taken[:free])
+        for queue, number, _ in taken[free:]:
+            await self._give_back(queue, number)
+        return taken[:free]
+
+    async def _give_back(self, queue: str, number: bytes) -> None:
+        with contextlib.suppress(Unavailable):  # then it is taken over, here or elsewhere
+            await self._ask("EVAL", _GIVE_BACK, 1, self._queue(queue), GROUP, number)
 
     async def finish(self, queue: str, number: bytes) -> None:
         """Take a job that is done off its queue, as soon as Redis answers; after a while it is left to run again."""

@@ -8,7 +8,7 @@ Begin with `run_worker`.
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from taskiq import AckableMessage
@@ -65,9 +65,9 @@ async def run_worker(
     if backend.database in settings.DATABASE_CONNECTION:
         from torngas_aio.jobs.outbox import run_outbox
 
-        beside.add(asyncio.create_task(run_outbox(backend), name="outbox"))
+        beside.add(asyncio.create_task(_kept("outbox", run_outbox(backend))))
     if scheduled:
-        beside.add(asyncio.create_task(run_schedules(backend, scheduled), name="schedules"))
+        beside.add(asyncio.create_task(_kept("schedules", run_schedules(backend, scheduled))))
     try:
         await receiver.listen(stopping)
     finally:
@@ -111,6 +111,13 @@ async def _hurry(receiver: _JobReceiver, hurry: asyncio.Event) -> None:
     await hurry.wait()
     for task in receiver.running:
         task.cancel()
+
+
+async def _kept(name: str, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:  # a boundary: jobs go on
+        logger.exception("The %s of jobs have ended in this worker.", name)
 
 
 async def _nothing() -> None:
