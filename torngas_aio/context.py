@@ -9,7 +9,8 @@ Begin with `current_request` and `RequestScope.add`.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "Outcome",
     "RequestScope",
     "carried_request_id",
+    "carriers",
     "current_request",
     "current_scope",
     "enter_job",
@@ -42,6 +44,12 @@ ORDER_SESSION = 20
 
 error_sink: ContextVar[list[BaseException] | None] = ContextVar("torngas_aio_error_sink", default=None)
 """Where a test has the errors of its requests collected; None outside tests."""
+
+Carrier = tuple[Callable[[dict[str, Any]], None], Callable[[Mapping[str, Any], str], AbstractContextManager[None]]]
+
+carriers: list[Carrier] = []
+"""How what belongs to a request, such as its trace, goes with the jobs that it enqueues: a function that writes text
+into a dict there, and one that takes it up for the block of the job, whose name it gets as well."""
 
 _request: ContextVar[HTTPServerRequest | None] = ContextVar("torngas_aio_request", default=None)
 _job: ContextVar["tuple[RequestScope, str] | None"] = ContextVar("torngas_aio_job", default=None)

@@ -17,11 +17,13 @@ from torngas_aio import Application
 from torngas_aio.cache import caches
 from torngas_aio.decorators.async_execute import async_execute
 from torngas_aio.handler import WebHandler
+from torngas_aio.jobs import job
 from torngas_aio.logger import JsonFormatter, line_fields
 from torngas_aio.operations import tracing
 from torngas_aio.operations.tracing import add_traces, trace_headers
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
+from torngas_aio.testing.jobs import RecordedJobs
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
@@ -193,3 +195,29 @@ async def test_log_lines_of_a_traced_request_carry_its_ids(
         await client.get("/")
     assert json.loads(formatted[0])["trace_id"] == trace.format_trace_id(server_span(exporter).context.trace_id)
     assert line_fields() == {}
+
+
+@pytest.mark.parametrize(("sent", "names"), [(SAMPLED, ["GET /", "job traced"]), (UNSAMPLED, [])])
+async def test_a_job_goes_on_with_the_trace_of_what_enqueued_it(
+    exporter: InMemorySpanExporter, job_queue: RecordedJobs, sent: str, names: list[str]
+) -> None:
+    seen: list[dict[str, str]] = []
+
+    @job(name="traced")
+    async def traced() -> None:
+        seen.append(trace_headers())
+
+    class Page(WebHandler):
+        async def get(self) -> None:
+            await traced.enqueue()
+
+    application = Application([(r"/", Page)])
+    add_traces(application)
+    async with TestClient(application) as client:
+        await client.get("/", headers={"traceparent": sent})
+        await job_queue.run()
+    assert [headers["traceparent"].split("-")[1] for headers in seen] == [TRACE]
+    found = exporter.get_finished_spans()
+    assert [span.name for span in found if span.kind != trace.SpanKind.INTERNAL] == names
+    if found:
+        assert found[-1].parent is not None

@@ -15,6 +15,7 @@ import msgspec
 from taskiq import TaskiqMessage
 
 from torngas_aio import _json
+from torngas_aio.context import carriers
 from torngas_aio.db.changes import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, JobFailed, NotCallableError, SerializationError
 from torngas_aio.jobs.base import BaseJobs
@@ -175,6 +176,8 @@ class Job(Generic[P, R]):
         request_id = current_request_id()
         if request_id is not None:
             labels["request_id"] = request_id
+        for write, _ in carriers:
+            write(labels)
         if key is None and self.key is not None:
             bound.apply_defaults()
             key = self.key.format(**bound.arguments)

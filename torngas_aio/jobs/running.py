@@ -12,7 +12,7 @@ import logging
 import random
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from taskiq import TaskiqMessage
 
 from torngas_aio import _json
 from torngas_aio._cleanup import is_imposed
-from torngas_aio.context import enter_job
+from torngas_aio.context import carriers, enter_job
 from torngas_aio.exception import ArgumentError
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.declaring import Job, declared
@@ -83,14 +83,17 @@ async def _performed(
     if registry is not None:
         registry.leave_sessions()
     try:
-        async with nullcontext() if job.timeout is None else asyncio.timeout(job.timeout):
-            if _is_claimed(message) and not await _claim(backend, message, job.key_ttl):
-                logger.info("The job %s (%s) was done before.", job.name, message.task_id)
-                return _SKIPPED
-            value = await job.function(*args, **kwargs)
-        registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
-        for session in () if registry is None else registry.open_sessions():
-            await session.commit()
+        with ExitStack() as carried:
+            for _, take_up in carriers:
+                carried.enter_context(take_up(message.labels, job.name))
+            async with nullcontext() if job.timeout is None else asyncio.timeout(job.timeout):
+                if _is_claimed(message) and not await _claim(backend, message, job.key_ttl):
+                    logger.info("The job %s (%s) was done before.", job.name, message.task_id)
+                    return _SKIPPED
+                value = await job.function(*args, **kwargs)
+            registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
+            for session in () if registry is None else registry.open_sessions():
+                await session.commit()
     finally:
         await scope.aclose()
     return value

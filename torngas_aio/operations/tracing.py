@@ -10,7 +10,8 @@ they do is below its span, too. Begin with `add_traces`.
 
 import random
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from opentelemetry import propagate, trace
@@ -18,6 +19,7 @@ from opentelemetry.context import Context, attach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from torngas_aio.application import Application
+from torngas_aio.context import carriers
 from torngas_aio.logger import field_sources
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.observed import observe
@@ -76,6 +78,8 @@ class Tracing(Observer):
         self._opened.enter_context(watched_calls(_call_ended))
         field_sources.append(_ids)
         self._opened.callback(field_sources.remove, _ids)
+        carriers.append(_CARRIER)
+        self._opened.callback(carriers.remove, _CARRIER)
 
     async def close(self) -> None:
         """End what `open` has begun."""
@@ -143,6 +147,21 @@ def _unsampled(parent: Context) -> Context:
         told.trace_id, told.span_id, is_remote=True, trace_flags=flags, trace_state=told.trace_state
     )
     return trace.set_span_in_context(trace.NonRecordingSpan(kept), parent)
+
+
+@contextmanager
+def _job_span(sent: Mapping[str, Any], name: str) -> Iterator[None]:
+    """Run a job in the trace of what enqueued it, with a span of its own where that is sampled."""
+    parent = propagate.extract({key: str(value) for key, value in sent.items()})
+    if trace.get_current_span(parent).get_span_context().trace_flags.sampled:
+        with _tracer.start_as_current_span(f"job {name}", parent, trace.SpanKind.CONSUMER):
+            yield
+    else:
+        attach(parent)
+        yield
+
+
+_CARRIER = propagate.inject, _job_span
 
 
 def _known_method(request: Any) -> str:
