@@ -12,6 +12,8 @@ from tornado.iostream import StreamClosedError
 
 from tests.http.conftest import Start
 from tests.http.wire import Client, Direct, get
+from torngas_aio.application import Application
+from torngas_aio.handler import WebHandler
 from torngas_aio.http import body as incoming
 from torngas_aio.http import protocol as protocols
 from torngas_aio.http import stream as streams
@@ -400,3 +402,35 @@ async def test_a_stream_that_is_lost_while_it_is_paused_gives_what_had_arrived()
     assert await stream.read_bytes(100_000) == b"x" * 100_000
     with pytest.raises(StreamClosedError):
         await stream.read_bytes(1)
+
+
+class Large(WebHandler):
+    after: asyncio.Future[bool]
+
+    async def get(self) -> None:
+        try:
+            await self.finish(b"x" * 40_000_000)
+        except StreamClosedError:
+            self.after.set_result(False)
+            raise
+        self.after.set_result(True)
+
+
+@pytest.mark.parametrize("last", ["", "Connection: close"])
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_the_method_goes_on_when_the_client_has_what_is_sent(start: Start, last: str, leaves: bool) -> None:
+    """Also where the connection closes after it; not for a client that leaves before."""
+    Large.after = asyncio.get_running_loop().create_future()
+    served = await start(Application([(r"/", Large)]))
+    async with await served.client() as client:
+        client.send(get("/", *filter(None, [last])))
+        await client.reader.readexactly(1)
+        await asyncio.sleep(0.05)  # the rest fills the transport meanwhile
+        assert not Large.after.done()
+        if leaves:
+            client.writer.transport.abort()
+        else:
+            while len(await client.reader.read(1 << 20)) and not Large.after.done():
+                await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            assert await Large.after is not leaves

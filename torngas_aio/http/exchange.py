@@ -393,8 +393,7 @@ class HTTPExchange(HTTPConnection):
         """
         protocol = self._protocol
         is_given = self._stage == _FINISHED and self.status > 0  # the connection may be closing, as it said then
-        if not is_given or protocol.is_writing_paused or protocol.is_lost:
-            await protocol.drain()
+        await (protocol.drained() if is_given else protocol.drain())
 
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         """Have *callback* called once if the client goes before the exchange is finished."""

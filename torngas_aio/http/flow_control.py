@@ -107,10 +107,10 @@ class FlowControlledProtocol(asyncio.Protocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the waiting of every writer."""
+        """End the waiting of every writer: without an error the transport was closed once its last byte was taken."""
         self.is_gone = self.is_lost = True
         self._write_deadline = NEVER
-        self._release_writers()
+        self._release_writers(has_failed=exc is not None)
 
     def pause_writing(self) -> None:
         """Note that the client reads slower than we write."""
@@ -121,7 +121,7 @@ class FlowControlledProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Let writers go on."""
         self.is_writing_paused = False
-        self._release_writers()
+        self._release_writers(has_failed=False)
 
     # Out
 
@@ -199,8 +199,12 @@ class FlowControlledProtocol(asyncio.Protocol):
             self.is_writing_paused = False
 
     def drain(self) -> "asyncio.Future[None]":
-        """Return a future that is done when the transport holds little enough."""
-        if self.is_gone:
+        """Return a future that is done when the transport holds little enough and more may be written."""
+        return self.failed() if self.is_gone else self.drained()
+
+    def drained(self) -> "asyncio.Future[None]":
+        """Return a future that is done when the transport holds little enough, also while it is being closed."""
+        if self.is_lost:
             return self.failed()
         if not self.is_writing_paused:
             return self.server_state.done
@@ -218,15 +222,16 @@ class FlowControlledProtocol(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close at once, whatever is going on."""
-        self.is_gone = True
+        self.is_gone = self.is_lost = True
         self.transport.abort()
+        self._release_writers(has_failed=True)
 
-    def _release_writers(self) -> None:
+    def _release_writers(self, *, has_failed: bool) -> None:
         waiters, self._waiters = self._waiters, None
         for waiter in waiters or ():
             if waiter.done():
                 continue
-            if self.is_lost:
+            if has_failed:
                 _fail(waiter)
             else:
                 waiter.set_result(None)

@@ -310,9 +310,8 @@ class HTTPProtocol(ExchangeConnection):
     def abandon(self, exchange: HTTPExchange) -> None:
         if self._exchange is exchange:
             self._exchange = None
-            self.is_gone = True
             self._state = _CLOSING
-            self.transport.abort()
+            self.cut()
 
     def _refuse(self, status: int, reason: str, *, is_head: bool = False) -> None:
         """Answer what is no request, and close."""
@@ -418,7 +417,7 @@ class HTTPProtocol(ExchangeConnection):
         if self.is_gone or self._exchange is not exchange:
             raise StreamClosedError
         unread = (b"" if self._body is None else self._body.take_raw()) + self._buffer[self._at :]
-        self._release_writers()
+        self._release_writers(has_failed=False)
         self._exchange = self._body = None
         self._buffer = b""
         self._state = _GONE
