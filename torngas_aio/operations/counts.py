@@ -62,10 +62,15 @@ class _RouteCounts:
         taken, received, sent = observation.seconds, observation.received_bytes, observation.wire_bytes
         self.seconds[bisect_left(seconds, taken)] += 1
         self.seconds[-1] += taken
-        self.received[bisect_left(sizes, received)] += 1
-        self.received[-1] += received
         self.sent[bisect_left(sizes, sent)] += 1
         self.sent[-1] += sent
+        if received:
+            self.received[bisect_left(sizes, received)] += 1
+            self.received[-1] += received
+        else:
+            self.received[0] += 1
+        if not observation.own_seconds:
+            return
         for name, own_seconds in observation.own_seconds.items():
             # One of the hooks that are counted together has been told to another observer by itself.
             stage = self.stages.setdefault("hooks" if name == "hook" else name, [0.0, 0])
@@ -87,7 +92,6 @@ class Counts(Observer):
     def __init__(self, application: Any, seconds: Sequence[float], sizes: Sequence[float]) -> None:
         self._application = application
         self._seconds, self._sizes = tuple(seconds), tuple(sizes)
-        self._server: Any = None  # the connection that was looked at last
         self._in_progress = 0
         self._turn = 0
         self._refusals: dict[int, tuple[Counter[int], Counter[int]]] = {}  # of each server: all, and those counted
@@ -124,9 +128,10 @@ class Counts(Observer):
 
     def request_started(self, observation: Observation) -> bool:
         self._in_progress += 1
-        self._turn += 1
-        if self._turn >= STAGES_EVERY:
-            self._turn, observation.is_marked = 0, True
+        self._turn -= 1
+        if self._turn <= 0:
+            self._turn, observation.is_marked = STAGES_EVERY, True
+            self._watch(observation.request.server_connection)
         return True
 
     def request_ended(self, observation: Observation) -> None:
@@ -137,8 +142,6 @@ class Counts(Observer):
             counts = self._routes[route] = _RouteCounts(self._seconds, self._sizes)
         key = request.method if request.method in _METHODS else None, status // 100
         counts.requests[key] = counts.requests.get(key, 0) + 1
-        if request.server_connection is not None and self._server is not request.server_connection:
-            self._watch(request.server_connection)
         if status != _SWITCHING:
             counts.add(observation, self._seconds, self._sizes)
         if status >= 400 and (reason := _REASONS.get(status)):
@@ -149,7 +152,6 @@ class Counts(Observer):
 
     def _watch(self, server_connection: Any) -> None:
         """Note the server that the connection belongs to: what it refuses reaches no application."""
-        self._server = server_connection
         server = getattr(server_connection, "server_state", None)
         if server is not None and id(server) not in self._refusals:
             self._refusals[id(server)] = server.refused, Counter()
