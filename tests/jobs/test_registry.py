@@ -30,6 +30,12 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({}, "subclass"),
     ({"BACKEND": MEMORY, "OPTIONS": {"CONCURENCY": 1}}, "no such option"),
     ({"BACKEND": MEMORY, "OPTIONS": {"CONCURRENCY": 0}}, "above 0"),
+    ({"BACKEND": MEMORY, "CONCURRENCY": 1}, "no such key"),
+    ({"BACKEND": "torngas_aio.jobs.redis.RedisJobs"}, "no address"),
+    (
+        {"BACKEND": "torngas_aio.jobs.redis.RedisJobs", "LOCATION": "localhost", "OPTIONS": {"REPLICAS": -1}},
+        "whole number",
+    ),
     ({"BACKEND": "taskiq.InMemoryBroker", "OPTIONS": {"no_such": 1}}, "cannot be made"),
 ]
 

@@ -19,6 +19,7 @@ from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 __all__ = ["MAX_JOB_BYTES", "BaseJobs", "DeadJob", "Formatter"]
 
 MAX_JOB_BYTES = 256 * 1024
+_KEYS = frozenset({"ALIAS", "BACKEND", "LOCATION", "OPTIONS", "DATABASE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,9 @@ class BaseJobs(AsyncBroker):
         self.options: Mapping[str, Any] = params.get("OPTIONS") or {}
         where = f"JOBS[{self.alias!r}]['OPTIONS']"
         unknown = [name for name in self.options if name not in self.own_options]
-        ConfigError.gather([f"{where}[{name!r}]: there is no such option." for name in unknown], code="TGA401")
+        faults = [f"{where}[{name!r}]: there is no such option." for name in unknown]
+        faults += [f"JOBS[{self.alias!r}][{name!r}]: there is no such key." for name in params if name not in _KEYS]
+        ConfigError.gather(faults, code="TGA401")
 
     async def send(self, message: TaskiqMessage, delay: float = 0.0) -> None:
         """Put *message* on the queue that its labels name.

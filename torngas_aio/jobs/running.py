@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from taskiq import TaskiqMessage
+from taskiq.utils import maybe_awaitable
 
 from torngas_aio import _json
 from torngas_aio._cleanup import is_imposed
@@ -34,7 +35,7 @@ LONGEST_PAUSE = 300.0
 """The longest pause before an attempt, in seconds."""
 
 
-async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[[], Awaitable[object]]) -> None:
+async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[[], Awaitable[None] | None]) -> None:
     """Run the job that *data* is, in a task of its own.
 
     Only a cancellation from outside passes, and an outage of the store; then *ack* was not called.
@@ -53,7 +54,7 @@ async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[
             await backend.bury(queue, data, f"no job is called {message.task_name!r} in this worker")
         else:
             await _run(backend, job, message)
-    await ack()
+    await maybe_awaitable(ack())  # another package's may be a plain function
 
 
 async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage) -> None:

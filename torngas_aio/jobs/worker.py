@@ -96,7 +96,7 @@ class _JobReceiver(Receiver):
         self.running.add(task)
         data, ack = (message.data, message.ack) if isinstance(message, AckableMessage) else (message, _nothing)
         try:
-            await run_message(self._backend, getattr(ack, "queue", "default"), data, ack)  # type: ignore[arg-type]
+            await run_message(self._backend, getattr(ack, "queue", "default"), data, ack)
         except BaseException as exc:
             if is_imposed(exc):
                 raise
