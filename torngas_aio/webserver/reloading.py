@@ -44,6 +44,10 @@ MAX_FILES = 5_000
 SKIPPED = frozenset({"node_modules", "site-packages"})
 
 _MARK = "TORNGAS_RELOADING"
+_LATE = "TORNGAS_RELOADED_FOR"
+"""Environment variable: the files that changed during the start before this one, which count as late once only."""
+
+_STARTED_NS = time.time_ns()
 _is_reloading = False
 _TRIAL = "TORNGAS_TRIAL_START"
 _WITH_HOOKS = "hooks"
@@ -67,22 +71,32 @@ def start_reloading() -> None:
 
 
 class _Watcher:
-    """Knows which files have changed since the program was started."""
+    """Knows which files have changed since the program was started.
+
+    A file that was written during the start may have been imported before. One that the project itself writes at each
+    start must not start it without end: the start after that does not count it again.
+    """
 
     def __init__(self) -> None:
         self._times: dict[str, int] = {}
         self._changed: set[str] = set()
         self._since = time.strftime("%H:%M")
+        self._find_changes()
+        known = os.environ.pop(_LATE, "").split(os.pathsep)
+        self._late = {path for path, at in self._times.items() if at > _STARTED_NS and path not in known}
 
     async def look(self) -> None:
         """Start the program again if a file has changed and the project can still be loaded."""
-        if not self._find_changes():
+        late, self._late = self._late, set()
+        self._changed |= late
+        if not self._find_changes() and not late:
             return
         fault = _syntax_fault(self._changed) or await trial_fault(Program.of_this_process())
         if fault:
             logger.error("%s; still serving the code of %s", fault, self._since)
         else:
             logger.info("%s modified; starting again.", ", ".join(sorted(map(_shown, self._changed))))
+            os.environ[_LATE] = os.pathsep.join(late)
             restart()  # runs Tornado's reload hooks, and does not return
 
     def _find_changes(self) -> bool:
