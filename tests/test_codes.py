@@ -62,7 +62,7 @@ def test_every_class_of_errors_has_a_code_of_the_list_or_none() -> None:
     without = {kind.__name__ for kind in kinds if not kind.code}
     assert {kind.code for kind in kinds if kind.code} <= set(CODES)
     assert without <= {"BaseError", "InvalidCursor", "InvalidJson", "PoolExhausted", "Unavailable", "CacheUnavailable",
-                       "DatabaseUnavailable", "OutcomeUnknown", "InvalidSignature"}  # fmt: skip
+                       "DatabaseUnavailable", "JobFailed", "OutcomeUnknown", "InvalidSignature"}  # fmt: skip
 
 
 def test_a_fault_keeps_its_code_and_others_get_that_of_their_error() -> None:

@@ -63,7 +63,7 @@ def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
     if not conf.get("translations_dir") or not directory.is_dir():
         path = "TRANSLATIONS_CONF['translations_dir']"
         text = f"{path} = {conf.get('translations_dir')!r}: no such directory. Make it, or set TRANSLATIONS = False."
-        raise ConfigError(Fault(text, code="TGA602", path=path))
+        raise ConfigError(Fault(text, path=path), code="TGA602")
     kind = _format_of(directory, conf)
     locale.set_default_locale(str(conf.get("locale_default") or "en_US"))
     if kind == "csv":

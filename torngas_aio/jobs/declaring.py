@@ -103,7 +103,7 @@ class Job(Generic[P, R]):
         self.schedule: Schedule | None = None
         update_wrapper(self, function)
         self._options = cron, tz, every, catch_up
-        ConfigError.gather(f"@job {self.name}: {fault}" for fault in self._faults())
+        ConfigError.gather((f"@job {self.name}: {fault}" for fault in self._faults()), code="TGA701")
         declared[self.name] = self
 
     def __repr__(self) -> str:

@@ -65,25 +65,29 @@ class Schedule:
         """
         if cron is None and every is None:
             if tz is not None or catch_up is not None:
-                raise ConfigError("tz= and catch_up= go with cron= or every=.")
+                raise ConfigError("tz= and catch_up= go with cron= or every=.", code="TGA701")
             return None
         if cron is not None and every is not None:
-            raise ConfigError("write cron= or every=, not both.")
+            raise ConfigError("write cron= or every=, not both.", code="TGA701")
         if every is not None and not 1 <= every < float("inf"):
-            raise ConfigError(f"every={every!r}: write seconds, at least 1.")
+            raise ConfigError(f"every={every!r}: write seconds, at least 1.", code="TGA701")
         late = CATCH_UP_SECONDS if catch_up is None else catch_up
         if not 0 <= late < float("inf"):
-            raise ConfigError(f"catch_up={catch_up!r}: write seconds, 0 or more.")
+            raise ConfigError(f"catch_up={catch_up!r}: write seconds, 0 or more.", code="TGA701")
         try:
             zone = ZoneInfo(tz or "UTC")
         except (ValueError, OSError, LookupError):
-            raise ConfigError(f"tz={tz!r}: no such time zone. Write one such as 'Europe/Berlin'.") from None
+            raise ConfigError(
+                f"tz={tz!r}: no such time zone. Write one such as 'Europe/Berlin'.", code="TGA701"
+            ) from None
         found = cls(cron or "", zone, float(every or 0.0), late)
         try:
             found.after(time.time())
         except (CronSimError, StopIteration) as exc:
             told = str(exc) or "it is never due"
-            raise ConfigError(f"cron={cron!r}: {told}. Write five fields, such as '*/5 * * * *'.") from None
+            raise ConfigError(
+                f"cron={cron!r}: {told}. Write five fields, such as '*/5 * * * *'.", code="TGA701"
+            ) from None
         return found
 
     def __str__(self) -> str:

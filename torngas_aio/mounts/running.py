@@ -59,7 +59,9 @@ class RunningASGI:
             raise
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             await cancel_tasks(() if self._task.done() else {self._task})
-            raise ConfigError(f"{self._title} did not start: {answer.get('message') or 'it gives no reason'}.")
+            raise ConfigError(
+                f"{self._title} did not start: {answer.get('message') or 'it gives no reason'}.", code="TGA301"
+            )
 
     async def close(self) -> None:
         """End the lifespan."""
@@ -117,7 +119,7 @@ class RunningWSGI:
         try:
             from a2wsgi import WSGIMiddleware
         except ImportError as exc:
-            raise ConfigError("mount() of a WSGI application: install torngas-aio[mount].") from exc
+            raise ConfigError("mount() of a WSGI application: install torngas-aio[mount].", code="TGA105") from exc
         self._middleware = WSGIMiddleware(self._serve, workers=self._threads)
 
     async def close(self) -> None:
