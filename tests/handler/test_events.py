@@ -227,7 +227,7 @@ async def test_joined_sockets_get_every_message_once(start: Start) -> None:
         await second.send("third")
         assert await first.recv() == '{"said":"third"}'
     async with asyncio.timeout(10):
-        while joining._rooms.get(asyncio.get_running_loop()):
+        while joining._joined_by_loop.get(asyncio.get_running_loop()):
             await asyncio.sleep(0.005)
     assert channels["default"]._by_name == {}
 

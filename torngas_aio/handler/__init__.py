@@ -5,10 +5,24 @@
     EventStreamHandler server-sent events
     ErrorHandler       addresses that lead nowhere   BaseHandler        what all of them have in common
 
-Inside, one noun a file: `lifecycle` (the states of a response), `response` (what is answered) < `sending` <
-`completing` (when) < `execution` (the walk) < `web`; `receiving` reads the body, `time_limit` ends what takes too long,
-`recovery` answers errors. Files are sent by `static` and `downloads` (`send_file`), parts of them by `ranges`;
-`mounted` runs the applications of other frameworks.
+Modules:
+
+    web.py            `BaseHandler`, `WebHandler`         api.py            `ApiHandler`: JSON, problem details
+      response.py       status, headers and body            replies.py        values with a status and headers
+      sending.py        hands a response to the server    websocket.py      `WebSocketHandler`
+      completing.py     when a response is completed        joining.py        which sockets have joined a channel
+      completion.py     what `finish()` returns           events.py         `EventStreamHandler`
+      lifecycle.py      the states of a response          error.py          `ErrorHandler`
+    execution.py      hooks, method, response, in order   static.py         `StaticFileHandler`
+      stepping.py       the rest of a started coroutine     static_files.py   headers, content and open files
+      receiving.py      the request's body                  downloads.py      `send_file`
+      time_limit.py     `request_timeout`                   ranges.py         parts of files
+      recovery.py       failed and cancelled requests     mounted.py        ASGI applications behind a route
+      failure.py        the built-in error pages          ui_modules.py     UI methods and modules in templates
+    compression.py    `compress_response`                 placeholders.py   a project without session or flash
+
+`BaseHandler` inherits from the classes of `execution`, `completing`, `sending` and `response`, in this order. Begin
+with `execution.py`.
 """
 
 from torngas_aio.handler.api import ApiHandler

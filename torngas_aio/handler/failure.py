@@ -34,7 +34,7 @@ async def error_answer(handler: Any, status: int, exc_info: Any, accept: str) ->
     """Return the answer for an error of *handler*.
 
     Args:
-        exc_info: The error as `sys.exc_info()` gives it, None when nobody raised any.
+        exc_info: The error as `sys.exc_info()` gives it, None when none was raised.
         accept: The media types to choose from.
     """
     if handler._is_debug and _may_see_inside(handler.request):

@@ -16,11 +16,11 @@ __all__ = ["join_channel", "leave_channel", "leave_channels"]
 
 logger = logging.getLogger("torngas_aio.channels")
 
-_Rooms = dict[tuple[int, str], "_Room"]
-_rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, _Rooms] = WeakKeyDictionary()
+_JoinedChannels = dict[tuple[int, str], "_JoinedChannel"]
+_joined_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _JoinedChannels] = WeakKeyDictionary()
 
 
-class _Room:
+class _JoinedChannel:
     """The sockets that have joined one channel, and the task that sends to them."""
 
     def __init__(self, channels: BaseChannels, name: str, broadcast: Callable[..., Awaitable[int]]) -> None:
@@ -58,45 +58,45 @@ async def join_channel(handler: Any, channels: BaseChannels, name: str, member: 
     Raises:
         Unavailable: The channels' store does not answer; the socket has not joined.
     """
-    rooms = _rooms.setdefault(asyncio.get_running_loop(), {})
+    joined = _joined_by_loop.setdefault(asyncio.get_running_loop(), {})
     key = (id(channels), name)
-    room = rooms.get(key)
-    if room is None:
-        room = rooms[key] = _Room(channels, name, handler.application.broadcast)
-    room.sockets.setdefault(handler, "")
+    channel = joined.get(key)
+    if channel is None:
+        channel = joined[key] = _JoinedChannel(channels, name, handler.application.broadcast)
+    channel.sockets.setdefault(handler, "")
     try:
-        await room.open()
-        if not room.sockets.get(handler):
+        await channel.open()
+        if not channel.sockets.get(handler):
             await channels.presence.enter(name, member)
-            if room.sockets.get(handler) != "":  # it has left meanwhile, or has joined twice at a time
+            if channel.sockets.get(handler) != "":  # it has left meanwhile, or has joined twice at a time
                 await channels.presence.leave(name, member)
             else:
-                room.sockets[handler] = member
+                channel.sockets[handler] = member
     except BaseException:
-        await _take_out(rooms, key, handler)
+        await _take_out(joined, key, handler)
         raise
 
 
 async def leave_channel(handler: Any, channels: BaseChannels, name: str) -> None:
     """Undo `join_channel`."""
-    await _take_out(_rooms.get(asyncio.get_running_loop(), {}), (id(channels), name), handler)
+    await _take_out(_joined_by_loop.get(asyncio.get_running_loop(), {}), (id(channels), name), handler)
 
 
 async def leave_channels(handler: Any) -> None:
     """Leave every channel; called when the socket has closed."""
-    rooms = _rooms.get(asyncio.get_running_loop())
-    if rooms:
-        for key in [key for key, room in rooms.items() if handler in room.sockets]:
-            await _take_out(rooms, key, handler)
+    joined = _joined_by_loop.get(asyncio.get_running_loop())
+    if joined:
+        for key in [key for key, channel in joined.items() if handler in channel.sockets]:
+            await _take_out(joined, key, handler)
 
 
-async def _take_out(rooms: _Rooms, key: tuple[int, str], handler: Any) -> None:
-    room = rooms.get(key)
-    if room is not None:
-        member = room.sockets.pop(handler, "")
-        if not room.sockets:
-            del rooms[key]
+async def _take_out(joined: _JoinedChannels, key: tuple[int, str], handler: Any) -> None:
+    channel = joined.get(key)
+    if channel is not None:
+        member = channel.sockets.pop(handler, "")
+        if not channel.sockets:
+            del joined[key]
         if member:
-            await room.channels.presence.leave(key[1], member)
-        if not room.sockets:
-            await room.aclose()
+            await channel.channels.presence.leave(key[1], member)
+        if not channel.sockets:
+            await channel.aclose()

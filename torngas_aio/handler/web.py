@@ -83,7 +83,7 @@ class BaseHandler(ExecutingHandler):
         self.request = request
         self._response_state = OPEN
         self._url_kwargs = kwargs
-        request._handler = self  # until the request has ended: whoever translates below asks for its locale
+        request._handler = self  # until the request has ended: translations in lower layers ask for its locale
         if application.transforms:
             self._transforms = [transform(request) for transform in application.transforms]
         self.clear()
