@@ -210,6 +210,108 @@ def test_calls_that_wait_are_awaited(
 
 
 @pytest.mark.parametrize(
+    ("files", "path", "expected"),
+    [
+        (
+            {"store.py": "from torngas.cache.backends.rediscache import *\n\nclient = RedisClient('127.0.0.1:6379', {})\n\n\ndef push(x):\n    return client._client.lpush('a', x)\n"},
+            "store.py",
+            "async def push(x):\n    return await client._client.lpush('a', x)\n",
+        ),
+        (
+            {"store.py": "from torngas.cache.backends.localcache import *\n\ncache = LocMemCache('a', {})\n\n\ndef put(x):\n    cache.set('a', x)\n"},
+            "store.py",
+            "async def put(x):\n    await cache.set('a', x)\n",
+        ),
+        (
+            {
+                "base.py": CACHE + "def load():\n    return cache.get('a')\n",
+                "middle.py": "from base import *\nfrom app import *\n",
+                "app.py": "from middle import *\n\n\ndef f():\n    return load()\n",
+            },
+            "app.py",
+            "async def f():\n    return await load()\n",
+        ),
+        (
+            {
+                "base.py": "from torngas.handler import *\n\n\nclass Base(WebHandler):\n    def load(self):\n        return self.render_string('a')\n",
+                "app.py": "from base import *\n\n\nclass A(Base):\n    def get(self):\n        self.finish(self.load())\n",
+            },
+            "app.py",
+            "    async def get(self):\n        self.finish(await self.load())\n",
+        ),
+        (
+            {"one.py": "from two import *\n\n\ndef f():\n    return g()\n", "two.py": "from one import *\n\n\ndef g():\n    return f()\n"},
+            "one.py",
+            "def f():\n    return g()\n",
+        ),
+    ],
+)  # fmt: skip
+def test_names_are_followed_through_star_imports(
+    files: dict[str, str], path: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    for name, text in files.items():
+        project.write(name, text)
+    port(project, capsys)
+    assert (project.path / path).read_text().endswith(f"\n{expected}")
+
+
+def test_a_tornado_project_keeps_its_own_sessions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = ported(
+        tmp_path, capsys,
+        "class A(RequestHandler):\n    def get(self):\n        self.session.save()\n        self.write(self.render_string('a'))\n",
+    )  # fmt: skip
+    assert "await" not in made
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("len(a) / 2", "len(a) // 2"),
+        ("(len(a) + 1) / len(b)", "(len(a) + 1) // len(b)"),
+        ("int(a) / -(3)", "int(a) // -(3)"),
+        ("100 / len(a) / 2", "100 // len(a) // 2"),
+        ("len(a) / 2.0", "len(a) / 2.0"),
+        ("a / 2", "a / 2"),
+    ],
+)
+def test_python_2_divides_integers_into_integers(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ported(tmp_path / "a", capsys, f"print 'é', {before}\n") == f"print('é', {after})\n"
+    future = f"from __future__ import division\nprint 'é', {before}\n"
+    assert ported(tmp_path / "b", capsys, future).lstrip() == f"print('é', {before})\n"
+    assert ported(tmp_path / "c", capsys, f"x = {before}\n") == f"x = {before}\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self.render('a.html')",
+        "if self.a:\n            self.redirect('/')\n        else:\n            self.finish('a')",
+        "if self.a:\n            raise HTTPError(404)\n        else:\n            return self.send_error(403)",
+    ],
+)
+def test_a_method_that_answers_itself_has_no_callback(
+    body: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write(
+        "app.py", f"class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        {body}\n"
+    )
+    assert "0 places" in port(project, capsys)
+
+
+@pytest.mark.parametrize(("call", "count"), [("urllib.urlencode({})", 0), ("urllib.urlopen('http://a')", 1)])
+def test_only_the_part_of_urllib_that_waits_is_reported(
+    call: str, count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", f"import urllib\n\n\nclass A(RequestHandler):\n    def get(self):\n        print {call}\n")
+    assert port(project, capsys).count(": TGM304") == count
+
+
+@pytest.mark.parametrize(
     ("code", "text"),
     [
         ("TGM101", "def (:\n"),
@@ -238,6 +340,7 @@ def test_calls_that_wait_are_awaited(
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nCACHES = {'r': {'BACKEND': 'torngas.cache.backends.rediscache.RedisCache', 'LOCATION': '127.0.0.1:6379'}}\n"),
         ("TGM401", "def f(client):\n    client.fetch('http://a', callback=print)\n"),
         ("TGM402", "class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        pass\n"),
+        ("TGM402", "class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        if self.a:\n            self.finish()\n"),
     ],
 )  # fmt: skip
 def test_what_is_left_to_do_is_reported(

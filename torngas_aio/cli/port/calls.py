@@ -53,6 +53,8 @@ class Project:
         self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._unsure: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._callbacks: dict[Key, str] = {}
+        self._stars: dict[str, list[str]] = {}
+        self._is_torngas = any(_names_torngas(module) for module in modules)
         self.coroutines: set[Key] = set()
         self.awaited: dict[Key, list[Use]] = defaultdict(list)
         self.findings: list[Finding] = []
@@ -91,7 +93,7 @@ class Project:
         """Whether another file of the project imports the file *path*."""
         name = self._modules[path].name
         for other in self._modules.values():
-            for target in other.imports.values() if other.path != path else ():
+            for target in [*other.imports.values(), *other.stars] if other.path != path else ():
                 if f"{target}.".startswith(f"{name}.") or name.endswith(f".{target}"):
                     return True
         return False
@@ -251,7 +253,36 @@ class Project:
         variables = module.functions[""].variables
         if name in variables:
             return self._resolve(variables[name], path, None, depth + 1)
-        return self._dotted(module.imports[name], depth) if name in module.imports else ""
+        return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
+
+    def _starred(self, name: str, path: str, depth: int) -> str:
+        """Return what *name* stands for by one of the `import *` of the file *path*, the last one first."""
+        for source in self._star_sources(path):
+            module = self._modules.get(source)
+            if module is None:
+                kind = IMPORTED.get(f"{source}.{name}", "")
+            else:
+                own = (module.classes, module.functions, module.functions[""].variables, module.imports)
+                kind = self._name(name, source, None, depth + 1) if any(name in each for each in own) else ""
+            if kind:
+                return kind
+        return ""
+
+    def _star_sources(self, path: str) -> list[str]:
+        """Return the files and modules of the framework whose names the file *path* has by `import *`."""
+        if path not in self._stars:
+            found: dict[str, None] = {}
+            todo = [path]
+            while todo:
+                module = self._modules.get(todo.pop())
+                for star in module.stars if module is not None else ():
+                    paths = self._paths.get(star, [])
+                    source = paths[0] if len(paths) == 1 else star
+                    if source not in found and source != path:
+                        found[source] = None
+                        todo.append(source)
+            self._stars[path] = list(reversed(found))
+        return self._stars[path]
 
     def _local(self, name: str, path: str, scope: Function, depth: int) -> str:
         if name in scope.variables:
@@ -308,7 +339,7 @@ class Project:
                 return self._resolve(kind.attributes[name], path, None, depth + 1)
         is_handler = self.is_handler(*owner)
         if is_handler and form == "instance":
-            return next_kind("handler", step)
+            return next_kind("handler", step) if self._is_torngas else ""
         return "" if is_handler else {"Q": "query", "session": "db session"}.get(name, "")
 
 
@@ -321,6 +352,11 @@ def tuple_of(name: str) -> Chain:
 def text_of(chain: Chain) -> str:
     """Return *chain* as it reads in code, its arguments left out."""
     return "".join(chain).replace("()", "(...)").replace("[]", "[...]")
+
+
+def _names_torngas(module: Module) -> bool:
+    targets = [*module.imports.values(), *module.stars]
+    return any(each.partition(".")[0] in ("torngas", "torngas_aio") for each in targets)
 
 
 def _key(kind: str) -> Key:

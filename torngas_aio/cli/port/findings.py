@@ -34,9 +34,9 @@ CODES = MappingProxyType({
 })  # fmt: skip
 """Code: the title of its section in docs/migration/codes.md."""
 
-BLOCKING = ("requests", "redis", "MySQLdb", "pymysql", "torndb", "pymongo", "urllib.request", "memcache", "psycopg2")
+BLOCKING = ("requests", "redis", "MySQLdb", "pymysql", "torndb", "pymongo", "memcache", "psycopg2")
 BLOCKING_CALLS = {"time.sleep", "os.system", "subprocess.call", "subprocess.check_output", "subprocess.check_call",
-                  "subprocess.run", "urllib.request.urlopen"}  # fmt: skip
+                  "subprocess.run", "urlopen", "urllib.request.urlopen", "urllib.request.urlretrieve"}  # fmt: skip
 ARGUMENTS = ("request.arguments", "request.body_arguments", "request.query_arguments")
 WAITS_IN_TEMPLATE = re.compile(
     r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("

@@ -49,6 +49,10 @@ AWAITED = {
 """Kind of object: its methods that are awaited."""
 
 _SIGNALS = ("call_started", "handler_started", "handler_response", "call_finished", "handler_render")
+_BACKENDS = (
+    "dummy.DummyCache", "filebased.FileBasedCache", "localcache.LocMemCache", "memcached.MemcachedCache",
+    "rediscache.RedisCache",
+)  # fmt: skip
 IMPORTED = {
     "torngas_aio.cache.cache": "cache",
     "torngas_aio.cache.caches": "caches",
@@ -57,6 +61,8 @@ IMPORTED = {
     "torngas_aio.signal.Signal": "makes signal",
     **{f"torngas_aio.signal.{name}": "signal" for name in _SIGNALS},
     "torngas_aio.db.dbalchemy.Connector": "connector",
+    "torngas_aio.cache.backends.rediscache.RedisClient": "makes redis client",
+    **{f"torngas_aio.cache.backends.{name}": "makes cache" for name in _BACKENDS},
     "torngas_aio.utils.sleep": "coroutine function",
     "torngas_aio.sleep": "coroutine function",
 }
@@ -65,6 +71,8 @@ IMPORTED = {
 _STEPS = {
     ("caches", "[]"): "cache",
     ("cache", ".client"): "redis",
+    ("redis client", ".client"): "redis",
+    ("redis client", "._client"): "redis",
     ("connector", ".get_conn"): "makes connection",
     ("connector", ".get_session"): "makes db session",
     ("db session", "[]"): "db session",

@@ -6,7 +6,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from torngas_aio.cli.port.edits import binds
+from torngas_aio.cli.port.edits import Edits, binds, dotted
 
 __all__ = ["converted", "parsed"]
 
@@ -34,12 +34,44 @@ def converted(text: str, name: str) -> str | None:
     tree = parsed(text)
     if tree is not None and not _is_python2(tree):
         return text
+    has_division = re.search(r"(?m)^from __future__ import .*\bdivision\b", text) is not None
     try:
         made = str(_tool().refactor_string(text if text.endswith("\n") else f"{text}\n", name))
     except Exception:  # noqa: BLE001  a boundary: the parser meets any text, and raises many kinds of errors
         return None
     made = re.sub(r"(?m)^from __future__ import (print_function|unicode_literals|absolute_import|division)\n", "", made)
-    return made if parsed(made) is not None else None
+    tree = parsed(made)
+    if tree is None:
+        return None
+    return made if has_division else _with_integer_division(tree, made)
+
+
+def _with_integer_division(tree: ast.Module, text: str) -> str:
+    """Write `//` for `/` between expressions that are integers wherever they are, as Python 2 divided them."""
+    edits = Edits(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _is_integer(node):
+            at = _operator(edits, node.left, node.right)
+            edits.replace(at, at + 1, "//")
+    return edits.applied()
+
+
+def _operator(edits: Edits, left: ast.expr, right: ast.expr) -> int:
+    """Return where the `/` between *left* and *right* is; comments between them may hold others."""
+    start, end = edits.span(left)[1], edits.span(right)[0]
+    between = re.sub(r"#[^\n]*", lambda found: " " * len(found.group()), edits.text[start:end])
+    return start + between.index("/")
+
+
+def _is_integer(node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return type(node.value) is int
+    if isinstance(node, ast.UnaryOp):
+        return _is_integer(node.operand)
+    if isinstance(node, ast.BinOp):
+        is_closed = not isinstance(node.op, ast.Pow)  # 2 ** -1 is 0.5
+        return is_closed and _is_integer(node.left) and _is_integer(node.right)
+    return isinstance(node, ast.Call) and dotted(node.func) in ("len", "int", "ord")
 
 
 def _is_python2(tree: ast.Module) -> bool:

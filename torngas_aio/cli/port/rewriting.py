@@ -26,6 +26,7 @@ DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access
 COROUTINE = {"coroutine", "gen.coroutine", "tornado.gen.coroutine", "gen.engine", "engine", "tornado.gen.engine"}
 ASYNCHRONOUS = {"asynchronous", "web.asynchronous", "tornado.web.asynchronous"}
 RETURN = {"gen.Return", "tornado.gen.Return", "Return"}
+ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
 TASKS = {"gen.Task", "tornado.gen.Task", "Task", "gen.Callback", "gen.Wait", "gen.WaitAll"}
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
 """Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
@@ -116,6 +117,8 @@ def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
             start, _ = edits.span(function)
             edits.replace(start, start, "async ")
         if not COROUTINE & set(names):
+            if _answers_itself(function.body):
+                continue
             text = "@asynchronous is gone: the response ends when the method returns. Await what calls back."
             found.append((function.lineno, "TGM402", text))
             continue
@@ -125,6 +128,17 @@ def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
         edits.add_import(tree, "from tornado.gen import multi")
     _drop_unused(tree, edits)
     return found
+
+
+def _answers_itself(body: list[ast.stmt]) -> bool:
+    """Whether the response is finished where *body* ends, on each of its branches."""
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and _answers_itself(last.body) and _answers_itself(last.orelse)
+    if isinstance(last, ast.Raise):
+        return True
+    call = last.value if isinstance(last, ast.Expr | ast.Return) else None
+    return isinstance(call, ast.Call) and dotted(call.func) in ANSWERS
 
 
 def _to_await(node: ast.AST, edits: Edits, found: Told) -> bool:

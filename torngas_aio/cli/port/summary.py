@@ -78,6 +78,7 @@ class Module:
     path: str
     name: str
     imports: dict[str, str] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
     classes: dict[str, Kind] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
 
@@ -216,7 +217,10 @@ class _Walk:
         base = package[: len(package) - node.level + 1] if node.level else []
         where = ".".join([*base, *([node.module] if node.module else [])])
         for each in node.names:
-            names[each.asname or each.name] = f"{where}.{each.name}" if where else each.name
+            if each.name == "*":
+                self._module.stars.append(where)
+            else:
+                names[each.asname or each.name] = f"{where}.{each.name}" if where else each.name
 
 
 def _position(node: ast.AST) -> Position:
