@@ -181,6 +181,22 @@ def test_a_wildcard_stands_below_a_domain_of_two_labels(origin: str, credentials
     CORSMiddleware(allow_origins=["https://*.example.com", "http://*.example.com:8000"], allow_credentials=credentials)
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://App.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80", "http://app.example.com"),
+        ("https://*.example.com:443", "https://app.example.com"),
+        ("https://app.example.com:80", "https://app.example.com:80"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+async def test_an_origin_with_its_schemes_own_port_is_the_one_that_browsers_send(written: str, sent: str) -> None:
+    async with TestClient(Application(ROUTES, middlewares=[CORSMiddleware(allow_origins=[written])])) as client:
+        headers = (await client.get("/own2", headers={"Origin": sent})).headers
+    assert headers["Access-Control-Allow-Origin"] == sent
+
+
 def test_every_fault_of_the_options_is_in_one_list() -> None:
     with pytest.raises(ConfigError) as caught:
         CORSMiddleware(

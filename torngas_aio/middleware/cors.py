@@ -59,7 +59,7 @@ class CORSMiddleware:
         given: Mapping[str, Any] = options or settings.CORS
         chosen = {**CORS_DEFAULTS, **given}
         ConfigError.gather(_faults(given, chosen), code="TGA304")
-        origins = [origin.lower() for origin in _listed(chosen["allow_origins"])]
+        origins = [_as_sent(origin) for origin in _listed(chosen["allow_origins"])]
         self._any_origin = "*" in origins
         self._origins = frozenset(origin for origin in origins if "*" not in origin)
         self._patterns = tuple(_pattern(origin) for origin in origins if "*" in origin and origin != "*")
@@ -144,6 +144,12 @@ def _vary_by_origin(handler: RequestHandler, vary: str) -> None:
 
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+
+
+def _as_sent(origin: str) -> str:
+    """*origin* as browsers send it: lower case, without its scheme's own port."""
+    lowered = origin.lower()
+    return lowered.removesuffix({"https": ":443", "http": ":80"}.get(lowered.partition(":")[0], ""))
 
 
 def _pattern(origin: str) -> re.Pattern[str]:
