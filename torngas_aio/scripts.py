@@ -29,7 +29,7 @@ from torngas_aio.logger import init_logging, shutdown_logging
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.webserver.runner import LoopRunner
 
-__all__ = ["choose_settings", "close", "db_sessions", "project", "run_script"]
+__all__ = ["choose_settings", "close", "db_sessions", "project", "project_table", "run_script"]
 
 CONVENTIONAL = ("settings.setting", "settings.settings")
 
@@ -68,6 +68,23 @@ async def project(module: str | None = None) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(shutdown_logging)
 
 
+def project_table() -> dict[str, Any]:
+    """Return `[tool.torngas-aio]` of the pyproject.toml in the current directory; empty where there is none.
+
+    Raises:
+        ConfigError: The file is not TOML.
+    """
+    path = Path("pyproject.toml")
+    if not path.is_file():
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path.resolve()}: {exc}.", code="TGA101") from exc
+    table: dict[str, Any] = tables.get("tool", {}).get("torngas-aio", {})
+    return table
+
+
 @asynccontextmanager
 async def db_sessions() -> AsyncIterator[None]:
     """Give the block a session of every database of DATABASE_CONNECTION; nothing is connected before it is used."""
@@ -96,7 +113,7 @@ def choose_settings(module: str | None = None) -> str:
     Raises:
         ConfigError: None is named or found, or it cannot be imported.
     """
-    chosen = module or os.environ.get(ENVIRONMENT_NAME) or _named_in_pyproject() or _conventional()
+    chosen = module or os.environ.get(ENVIRONMENT_NAME) or project_table().get("settings") or _conventional()
     if chosen is None:
         raise ConfigError(
             "No settings module. Run this in the project's directory, or name one with --settings=package.module "
@@ -173,18 +190,6 @@ def _prepare(module: str | None) -> None:
     if module is not None or not settings.is_loaded:
         choose_settings(module)
     init_logging(None, settings)
-
-
-def _named_in_pyproject() -> str | None:
-    path = Path("pyproject.toml")
-    if not path.is_file():
-        return None
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{path.resolve()}: {exc}.", code="TGA101") from exc
-    named = tables.get("tool", {}).get("torngas-aio", {}).get("settings")
-    return str(named) if named else None
 
 
 def _conventional() -> str | None:

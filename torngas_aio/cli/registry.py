@@ -1,6 +1,9 @@
-"""Which commands there are: the built-in ones, and those of installed packages.
+"""Which commands there are: the built-in ones, those of the project, and those of installed packages.
 
-    [project.entry-points."torngas_aio.commands"]
+    [tool.torngas-aio.commands]                         in the project's pyproject.toml
+    greet = "home.commands.Greet"
+
+    [project.entry-points."torngas_aio.commands"]       in a package's
     greet = "mypackage.commands:Greet"
 
 Nothing of a command is imported before it is asked for. Begin with `Command`.
@@ -13,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError
+from torngas_aio.scripts import project_table
 
 __all__ = ["GROUP", "Command", "command_names", "load_command"]
 
@@ -66,18 +70,24 @@ def _installed() -> dict[str, importlib.metadata.EntryPoint]:
     return {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
 
 
+def _of_project() -> dict[str, str]:
+    commands: dict[str, str] = project_table().get("commands", {})
+    return commands
+
+
 def command_names() -> list[str]:
-    """Return the names of all commands: the built-in ones, then those of other packages."""
-    return [*BUILT_IN, *sorted(set(_installed()) - set(BUILT_IN))]
+    """Return the names of all commands: the built-in ones, then those of the project and of other packages."""
+    return [*BUILT_IN, *sorted({*_of_project(), *_installed()} - set(BUILT_IN))]
 
 
 def load_command(name: str) -> Command:
     """Return the command *name*.
 
     Raises:
-        ConfigError: Its package is installed but does not give a command.
+        ConfigError: What is named is no command.
     """
-    made = import_object(BUILT_IN[name]) if name in BUILT_IN else _installed()[name].load()
+    path = BUILT_IN.get(name) or _of_project().get(name)
+    made = import_object(path) if path else _installed()[name].load()
     command = made() if isinstance(made, type) else made
     if not isinstance(command, Command):
         raise ConfigError(

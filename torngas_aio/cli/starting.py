@@ -8,16 +8,44 @@ import argparse
 import importlib
 import importlib.util
 import keyword
+import re
 import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.scripts import project_table
 
 __all__ = ["StartApp", "StartProject", "copy_templates"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+_VERSION = re.compile(r"""^(revision|down_revision)\b[^=\n]*=\s*["'](\w+)["']""", re.MULTILINE)
+
+_AUTH_COMMANDS = """\
+createuser = "__app__.commands.CreateUser"
+changepassword = "__app__.commands.ChangePassword"
+"""
+
+_AUTH_STEPS = """Made __app__/, templates/__app__/ and a migration. Now, in the settings:
+
+  INSTALLED_APPS                  add "__app__"
+  MIDDLEWARE_CLASSES              add, in this order and before HttpModuleMiddleware,
+                                  "torngas_aio.middleware.dbalchemy.DBAlchemyMiddleware",
+                                  "torngas_aio.middleware.session.SessionMiddleware",
+                                  "torngas_aio.auth.AuthMiddleware"
+  DATABASE_CONNECTION             a connection "default"
+  SESSION = {"secret_key": "__secret__"}    for development only
+  BASE_URL = "https://www.example.com"    what links in mails begin with
+  AUTH = {
+      "load_user": "__app__.models.load_user",
+      "has_permission": "__app__.models.has_permission",
+      "login_url": "/__app__/login",
+  }
+
+Then `torngas-aio db upgrade` and `torngas-aio createuser NAME EMAIL --admin`. Write send_mail() in __app__/mail.py.
+"""
 
 
 class StartProject:
@@ -56,6 +84,12 @@ class StartApp:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="name of the package")
+        parser.add_argument(
+            "--template",
+            choices=("app", "auth"),
+            default="app",
+            help="auth: users, groups and permissions, with pages, commands and a migration",
+        )
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Copy the application's templates.
@@ -71,9 +105,48 @@ class StartApp:
             raise ConfigError(
                 f"startapp {name!r}: a module of this name exists already. Choose another name.", code="TGA803"
             )
+        if arguments.template == "auth":
+            _copy_auth(name)
+            return 0
         copy_templates("app", Path(name), {"app": name})
         print(f"Made {name}/. Add {name!r} to INSTALLED_APPS, then look at /{name}/.")
         return 0
+
+
+def _copy_auth(name: str) -> None:
+    """Write the application, its pages and its migration, and name its commands in pyproject.toml."""
+    pages, pyproject = Path("templates", name), Path("pyproject.toml")
+    if pages.exists():
+        raise ConfigError(f"{pages}: exists already. Choose another name.", code="TGA803")
+    words = {
+        "app": name,
+        "revision": secrets.token_hex(6),
+        "down": repr(_newest_migration(Path("migrations/default"))),
+        "secret": secrets.token_urlsafe(32),
+    }
+    text = pyproject.read_text(encoding="utf-8") if pyproject.is_file() else ""
+    copy_templates("auth", Path(), words)
+    if "createuser" not in project_table().get("commands", {}):
+        header, commands = "[tool.torngas-aio.commands]\n", _filled(_AUTH_COMMANDS, words)
+        text = text if header in text else f"{text.rstrip()}\n\n{header}".lstrip()
+        pyproject.write_text(text.replace(header, header + commands, 1), encoding="utf-8")
+    print(_filled(_AUTH_STEPS, words))
+
+
+def _newest_migration(folder: Path) -> str | None:
+    """Return the version that no other one in *folder* comes after; None where there is none.
+
+    Raises:
+        ConfigError: There are several: the lines of versions are to be merged first.
+    """
+    found: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
+    for path in folder.glob("*.py"):
+        for name, version in _VERSION.findall(path.read_text(encoding="utf-8")):
+            found[name].add(version)
+    newest = found["revision"] - found["down_revision"]
+    if len(newest) > 1:
+        raise ConfigError(f"{folder}: {', '.join(sorted(newest))} are all the newest. Merge them first.", code="TGA803")
+    return next(iter(newest), None)
 
 
 def copy_templates(kind: str, target: Path, words: Mapping[str, str]) -> None:
