@@ -38,15 +38,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tests.db.models import User
 from tests.db.support import configured, prepared
 from torngas_aio import Application, WebHandler
-from torngas_aio.db.dbalchemy import Connector, Model, dialects, session_scope
+from torngas_aio.db.dbalchemy import Connector, Model, session_scope
 from torngas_aio.db.dbalchemy.cursors import read_cursor, write_cursor
+from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect
+from torngas_aio.db.dbalchemy.postgres_dialect import AsyncpgDialect
 from torngas_aio.exception import ArgumentError, InvalidCursor
 from torngas_aio.testing import TestClient
 
 DIALECTS: dict[str, Any] = {
     "sqlite": sqlite_dialect.dialect(),
-    "mysql": dialects.AiomysqlDialect(),
-    "postgresql": dialects.AsyncpgDialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy's is untyped
+    "mysql": AiomysqlDialect(),
+    "postgresql": AsyncpgDialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy's is untyped
 }
 
 

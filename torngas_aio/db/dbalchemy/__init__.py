@@ -2,7 +2,8 @@
 
     specs.py           the settings, checked            drivers.py      which driver serves a connection
     engines.py         one engine for each server       pool.py         its connections
-    dialects.py        lost connections, deadlines      keepalive.py    pings of idle connections
+    connection_guard.py  lost connections, deadlines    keepalive.py    pings of idle connections
+      mysql_dialects.py  MySQL, MariaDB                   postgres_dialect.py  PostgreSQL
     routing.py         which server answers             classification.py  whether a statement reads or writes
     lag.py             how far each replica is behind   positions.py    a server's place in the history of changes
     stickiness.py      reads that follow own writes

@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
@@ -29,9 +30,10 @@ from torngas_aio._suggest import nearest
 from torngas_aio.db._diagnosis import advice_on, said_by
 from torngas_aio.db._outage import Outage
 from torngas_aio.db._read_only import is_refusal
-from torngas_aio.db.dbalchemy.dialects import register_dialects
+from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect, AsyncmyDialect
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.positions import Position
+from torngas_aio.db.dbalchemy.postgres_dialect import AsyncpgDialect
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault, OutcomeUnknown
 
@@ -171,7 +173,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     Raises:
         ConfigError: The driver is not installed or not asynchronous, or an option does not exist.
     """
-    register_dialects()
+    _register_dialects()
     options = _options(spec)
     try:
         engine = create_async_engine(spec.url, **_coerced(spec.url, options))
@@ -182,6 +184,16 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     if spec.is_sqlite:
         _make_sqlite_usual(engine.sync_engine, is_slave=spec.role == "slave")
     return engine
+
+
+def _register_dialects() -> None:
+    """Make our dialects known to SQLAlchemy under their driver names; twice is harmless."""
+    for name, dialect in (
+        ("mysql.torngas_aiomysql", AiomysqlDialect),
+        ("mysql.torngas_asyncmy", AsyncmyDialect),
+        ("postgresql.torngas_asyncpg", AsyncpgDialect),
+    ):
+        registry.register(name, dialect.__module__, dialect.__name__)
 
 
 def _own_reader(master: ServerSpec) -> tuple[ServerSpec, ...]:

@@ -20,7 +20,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 from torngas_aio._compat.sqlalchemy import is_dirty, is_empty, is_flushing
 from torngas_aio.db.dbalchemy.after_commit import AfterCommit
 from torngas_aio.db.dbalchemy.classification import Effect, effect_of
-from torngas_aio.db.dbalchemy.dialects import Guard, commit_noted
+from torngas_aio.db.dbalchemy.connection_guard import Guard, commit_noted
 from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
 from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.pool import WaitingPool
