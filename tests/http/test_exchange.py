@@ -164,3 +164,97 @@ async def test_a_slow_reader_does_not_make_the_server_buffer(start: Start) -> No
         while data := await client.reader.read(1 << 20):
             got += len(data)
         assert got > 1000 * 65_536
+
+
+def recorded_writes(exchange: HTTPExchange) -> list[bytes]:
+    """Have every write to the transport recorded."""
+    protocol = exchange._protocol
+    writes: list[bytes] = []
+    write = protocol.write
+
+    def record(data: bytes) -> None:
+        writes.append(data)
+        write(data)
+
+    protocol.write = record
+    return writes
+
+
+PARTS = [b"%d;" % number for number in range(100)]
+
+
+async def test_the_parts_of_one_turn_leave_together(start: Start) -> None:
+    seen: list[list[bytes]] = []
+
+    async def serve(exchange: HTTPExchange) -> None:
+        exchange.write_headers(head(), HTTPHeaders())
+        writes = recorded_writes(exchange)
+        for part in PARTS:
+            await exchange.write(part)
+        seen.append(writes.copy())  # the first waits for nothing
+        await asyncio.sleep(0)
+        seen.append(writes[1:])  # the others neither for more parts nor for the end
+        await asyncio.sleep(0)
+        await exchange.write(b"next")
+        seen.append(writes[2:])
+        exchange.finish()
+
+    raised, data = await outcome_of(start, serve)
+    assert not raised
+    others = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in PARTS[1:])
+    assert seen == [[b"2\r\n0;\r\n"], [others], [b"4\r\nnext\r\n"]]
+    assert data.endswith(b"\r\n4\r\nnext\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("size", [1, 1000, 16 * 1024, 16 * 1024 + 1, 200_000])
+async def test_parts_keep_their_order_whatever_their_size(start: Start, size: int) -> None:
+    parts = [b"a", b"b" * size, b"c", b"d" * size, b"e"] * 5
+
+    async def serve(exchange: HTTPExchange) -> None:
+        headers = HTTPHeaders({"Content-Length": str(sum(map(len, parts)))})
+        exchange.write_headers(head(), headers)
+        for part in parts:
+            await exchange.write(part)
+            assert len(exchange._gathered or b"") <= 16 * 1024
+        exchange.finish()
+
+    raised, data = await outcome_of(start, serve)
+    assert not raised
+    assert data.partition(b"\r\n\r\n")[2] == b"".join(parts)
+
+
+@pytest.mark.parametrize("ends", ["abort", "raise", "too_long", "detach"])
+async def test_parts_that_were_written_leave_however_the_answer_ends(start: Start, ends: str) -> None:
+    async def serve(exchange: HTTPExchange) -> None:
+        exchange.write_headers(head(), HTTPHeaders({"Content-Length": "1000"}))
+        for part in PARTS[:10]:
+            await exchange.write(part)
+        if ends == "abort":
+            exchange.abort()
+        elif ends == "raise":
+            raise RuntimeError
+        elif ends == "too_long":
+            exchange.write(b"x" * 1000)
+        else:
+            stream = exchange.detach()
+            await stream.write(b"detached")
+            stream.close()
+
+    _, data = await outcome_of(start, serve)
+    assert data.partition(b"\r\n\r\n")[2] == b"".join(PARTS[:10]) + (b"detached" if ends == "detach" else b"")
+
+
+async def test_the_answer_to_a_later_request_comes_after_gathered_parts(start: Start) -> None:
+    async def serve(request: Request, exchange: HTTPExchange) -> None:
+        if request.path == "/last":
+            exchange.respond(200, "OK", [], b"last", is_head=False)
+            return
+        exchange.write_headers(head(), HTTPHeaders({"Content-Length": "6"}))
+        for part in PARTS[:3]:
+            await exchange.write(part)
+        exchange.finish()
+
+    served = await start(Direct(serve))
+    data = await served.all(get("/") + get("/last", "Connection: close"))
+    assert b"\r\n\r\n0;1;2;HTTP/1.1 200 OK" in data
+    assert data.endswith(b"last")

@@ -90,7 +90,8 @@ class ResponseHandler(RequestHandler):
             RuntimeError: The response was finished.
             TypeError: *chunk* is something else; a coroutine was not awaited.
         """
-        require_changeable(self, "Cannot write() after finish()")
+        if self._response_state.is_finished:  # PERF: no call for each part (benchmarks, events)
+            require_changeable(self, "Cannot write() after finish()")
         if status is not None:
             self.set_status(status)
         if isinstance(chunk, str):

@@ -31,6 +31,7 @@ __all__ = ["ExchangeConnection", "HTTPExchange"]
 
 _OPEN, _HEADED, _FINISHED = range(3)
 _SWITCHING = 101
+_MAX_GATHERED = 16 * 1024  # bytes of parts that wait for the end of the loop's turn
 _JOINED_BODY = 64 * 1024  # a longer body is not copied behind its head, but given to the transport beside it
 
 
@@ -88,6 +89,7 @@ class HTTPExchange(HTTPConnection):
     _callback: Callable[[], Any] | None = None
     _is_chunking = False
     _left: int | None = None
+    _gathered: bytearray | None = None  # parts that leave when this turn of the loop ends; None: nothing was sent in it
     _is_modern = True
     _is_head_missing = False  # `write_headers` was called, and sent nothing
     keeps_alive = True
@@ -257,6 +259,8 @@ class HTTPExchange(HTTPConnection):
     def write(self, chunk: bytes) -> "asyncio.Future[None]":
         """Send the next part of the body.
 
+        The first part of each turn of the loop leaves at once, further small ones together when the turn ends.
+
         Before `write_headers` it is taken, as Tornado does, for a head that the caller wrote.
 
         Raises:
@@ -265,13 +269,43 @@ class HTTPExchange(HTTPConnection):
         """
         if self._stage == _FINISHED:
             raise RuntimeError("The answer to this request is finished; write() came too late.")
-        self._refuse_headless()
-        self._stage = _HEADED
-        if self._protocol.is_gone:
-            return self._protocol.failed()
-        if chunk:
-            self._protocol.send(self._framed(chunk))
-        return self._protocol.drain()
+        if self._stage == _OPEN:
+            self._refuse_headless()
+            self._stage = _HEADED
+        protocol = self._protocol
+        if chunk and not protocol.is_gone:
+            self._send_part(self._framed(chunk))
+        if protocol.is_gone or protocol.is_writing_paused:
+            return protocol.drain()
+        return protocol.server_state.done  # PERF: as `drain`, without the call (benchmarks, events)
+
+    def _send_part(self, data: bytes) -> None:
+        """Send *data*, or gather it with what else this turn of the loop brings.
+
+        PERF: each write is a system call: 58 % of a stream of 100 events (benchmarks, events).
+        """
+        gathered = self._gathered
+        if gathered is None:
+            self._gathered = bytearray()
+            self.loop.call_soon(self._end_turn)
+            self._protocol.send(data)
+        elif len(gathered) + len(data) <= _MAX_GATHERED:
+            gathered += data
+        else:
+            self._send_gathered()
+            self._protocol.send(data)
+
+    def _end_turn(self) -> None:
+        self._send_gathered()
+        self._gathered = None
+
+    def _send_gathered(self, last: bytes = b"") -> None:
+        """Send what has been gathered, and *last* with it."""
+        if self._gathered:
+            last = bytes(self._gathered) + last
+            self._gathered.clear()
+        if last:
+            self._protocol.send(last)
 
     @property
     def can_send_files(self) -> bool:
@@ -291,6 +325,7 @@ class HTTPExchange(HTTPConnection):
             raise RuntimeError("send_file() may only follow the head of an answer that is not finished.")
         if self._left is not None and count > self._left:
             self._fail(f"The body is {count - self._left} bytes longer than the answer may be.")
+        self._send_gathered()
         try:
             missing = await self._protocol.send_file(descriptor, start, count)
         except BaseException:
@@ -325,8 +360,7 @@ class HTTPExchange(HTTPConnection):
                 self._fail("finish() was called before anything was sent.")
             if self._left:
                 self._fail(f"The body is {self._left} bytes shorter than its Content-Length says.")
-            if self._is_chunking:
-                protocol.send(b"0\r\n\r\n")
+            self._send_gathered(b"0\r\n\r\n" if self._is_chunking else b"")
         self._finish()
 
     def refuse(self, status: int, reason: str) -> None:
@@ -343,6 +377,7 @@ class HTTPExchange(HTTPConnection):
         """Break the answer off: the connection closes at once, so that what is missing is seen to be missing."""
         self.keeps_alive = False
         if self._stage != _FINISHED:
+            self._send_gathered()
             self._stage = _FINISHED
             self._callback = None
             self._protocol.abandon(self)
@@ -435,6 +470,7 @@ class HTTPExchange(HTTPConnection):
         """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
         if self._stage == _FINISHED and self.status != _SWITCHING:
             raise RuntimeError("The exchange is finished; its connection serves another request.")
+        self._send_gathered()
         self._protocol.hand_over(self, successor)
         self._stage = _FINISHED
         self._callback = None
