@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.channels.test_channels import next_of
+from tests.channels.test_base import next_of
 from tests.services.redis import RedisSentinels, RedisServer, command
 from torngas_aio.channels.base import Subscription
 from torngas_aio.channels.redis import RedisChannels

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.mounts.conftest import OpenClient
-from tests.mounts.test_asgi import Refuses, Site, answer
+from tests.mounts.test_running import Refuses, Site, answer
 from torngas_aio import mount
 from torngas_aio.application import Application
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware

@@ -12,7 +12,7 @@ import aiomcache
 import pytest
 import uvloop
 
-from tests.cache.backends.storm import storm
+from tests.cache.storm import storm
 from tests.contracts.session.visitor import Visitor
 from tests.services.memcached import MemcachedServer
 from tests.services.process import HOST

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.recording import ENDED, K1, K2, LOG, MISCHIEF, R, RecordingModule, X
-from tests.pipeline.test_walk import CALL, DONE, ENDCALL, METHOD, REQUEST, RESPONSE, ended
+from tests.pipeline.test_run import CALL, DONE, ENDCALL, METHOD, REQUEST, RESPONSE, ended
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import WebHandler, WebSocketHandler

@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures are imported and then named as parameters)
 """Forms of WTForms, asked over a socket."""
 
 import asyncio
@@ -10,7 +11,7 @@ import pytest
 import wtforms
 from wtforms import validators
 
-from tests.handler.conftest import OpenClient
+from tests.handler.conftest import OpenClient, door, open_client  # noqa: F401 (fixtures)
 from torngas_aio import WebHandler
 from torngas_aio.forms import FileLimits, fields_html
 from torngas_aio.http.uploads import UploadedFile

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.crc import key_slot
 
-from tests.cache.backends.test_redis_faults import until_right
+from tests.cache.redis.test_connection import until_right
 from tests.services.process import HOST, free_port
 from tests.services.redis import RedisCluster, RedisSentinels, RedisServer, command
 from torngas_aio.cache.backends.rediscache import RedisCache

@@ -9,7 +9,7 @@ import pytest
 import redis
 import uvloop
 
-from tests.cache.backends.storm import storm
+from tests.cache.storm import storm
 from tests.services.process import HOST, free_port
 from tests.services.proxy import Proxy
 from tests.services.redis import RedisServer

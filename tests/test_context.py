@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures are imported and then named as parameters)
 """How long a request's things live: its context, its resources, its task, however it ends."""
 
 import asyncio
@@ -11,7 +12,7 @@ import pytest
 from tornado.netutil import bind_sockets
 from tornado.web import HTTPError, RequestHandler
 
-from tests.handler.conftest import OpenClient
+from tests.handler.conftest import OpenClient, door, open_client  # noqa: F401 (fixtures)
 from torngas_aio.application import Application
 from torngas_aio.context import current_scope
 from torngas_aio.handler import WebHandler
