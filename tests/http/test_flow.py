@@ -25,7 +25,7 @@ from torngas_aio.http.protocol import HTTPProtocol
 from torngas_aio.http.request import Request
 from torngas_aio.http.server_state import ServerState
 from torngas_aio.http.stream import StreamProtocol, TransportStream
-from torngas_aio.http.tornado_adapter import _Body as TornadoBody
+from torngas_aio.http.tornado_body import TornadoBody
 from torngas_aio.http.websocket import WebSocketConnection
 
 READERS = ("all", "chunks", "cancelled", "some", "none")

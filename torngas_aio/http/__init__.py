@@ -17,6 +17,8 @@
       response.py         status lines, Date, header safety
     adapters.py         how a request reaches an application: directly, or through Tornado's delegates
     tornado_adapter.py  the same requests from `tornado.httpserver`
+      tornado_body.py     their bodies       tornado_exchange.py  their responses
+      tornado_transport.py  the connection, for a protocol that takes it over
     stream.py           what `detach()` gives: a Tornado IOStream over the transport
     websocket.py        a WebSocket on the transport: messages, pings, back-pressure, the close handshake
       frames.py           messages from bytes, without I/O        deflate.py  permessage-deflate

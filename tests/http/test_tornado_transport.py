@@ -1,4 +1,4 @@
-"""The adapter over Tornado's server: a connection that ends while its last bytes leave."""
+"""A transport over Tornado's stream: a connection that ends while its last bytes leave."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from torngas_aio.http.base import Successor
-from torngas_aio.http.tornado_adapter import StreamTransport
+from torngas_aio.http.tornado_transport import StreamTransport
 
 
 class Stream:
