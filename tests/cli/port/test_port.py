@@ -285,6 +285,24 @@ def test_python_2_divides_integers_into_integers(
 
 
 @pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = yield pool.submit(f, 1)", "x = await wrap_future(pool.submit(f, 1))"),
+        ("y = self.pool.submit(f)\n    x = yield y", "y = self.pool.submit(f)\n    x = await wrap_future(y)"),
+        ("raise gen.Return((yield pool.submit(f)))", "return await wrap_future(pool.submit(f))"),
+        ("x = yield [pool.submit(f), g()]", "x = await multi([pool.submit(f), g()])"),
+        ("x = yield g()", "x = await g()"),
+    ],
+)
+def test_futures_of_thread_pools_are_awaited_through_asyncio(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"from tornado import gen\n\n\n@gen.coroutine\ndef load(self):\n    {before}\n")
+    assert made.endswith(f"async def load(self):\n    {after}\n")
+    assert made.count("import wrap_future") == after.count("wrap_future(")
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "self.render('a.html')",
@@ -339,6 +357,10 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nTRANSLATIONS_CONF = {'use_accept_language': True}\n"),
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nCACHES = {'r': {'BACKEND': 'torngas.cache.backends.rediscache.RedisCache', 'LOCATION': '127.0.0.1:6379'}}\n"),
         ("TGM401", "def f(client):\n    client.fetch('http://a', callback=print)\n"),
+        ("TGM401", "from tornado import stack_context\n"),
+        ("TGM401", "from tornado.stack_context import wrap\n"),
+        ("TGM401", "import tornadoredis\n"),
+        ("TGM401", "import os, toredis.client\n"),
         ("TGM402", "class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        pass\n"),
         ("TGM402", "class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        if self.a:\n            self.finish()\n"),
     ],

@@ -31,6 +31,12 @@ TASKS = {"gen.Task", "tornado.gen.Task", "Task", "gen.Callback", "gen.Wait", "ge
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
 """Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
 
+GONE = {
+    "tornado.stack_context": "contextvars", "asyncmongo": "motor", "brukva": "redis.asyncio",
+    "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
+}  # fmt: skip
+"""Modules that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -104,7 +110,7 @@ def _has(folder: Path, name: str) -> bool:
 
 def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
     found: Told = []
-    needs_multi = False
+    imports: set[str] = set()
     for function in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
         names = {dotted(each): each for each in function.decorator_list}
         old = [each for name, each in names.items() if name in COROUTINE | ASYNCHRONOUS]
@@ -122,10 +128,11 @@ def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
             text = "@asynchronous is gone: the response ends when the method returns. Await what calls back."
             found.append((function.lineno, "TGM402", text))
             continue
-        for node in _own(function):
-            needs_multi |= _to_await(node, edits, found)
-    if needs_multi:
-        edits.add_import(tree, "from tornado.gen import multi")
+        submitted = {name for node in ast.walk(function) if isinstance(node, ast.Assign) and _is_submit(node.value)
+                     for target in node.targets if (name := dotted(target))}  # fmt: skip
+        imports |= {_to_await(node, edits, found, submitted) for node in _own(function)}
+    for statement in sorted(imports - {""}):
+        edits.add_import(tree, statement)
     _drop_unused(tree, edits)
     return found
 
@@ -141,8 +148,13 @@ def _answers_itself(body: list[ast.stmt]) -> bool:
     return isinstance(call, ast.Call) and dotted(call.func) in ANSWERS
 
 
-def _to_await(node: ast.AST, edits: Edits, found: Told) -> bool:
-    """Write `await` for `yield`, `return` for `raise gen.Return`; return whether `multi` is needed."""
+def _is_submit(node: ast.AST) -> bool:
+    """Whether *node* gives a thread or process pool work; `yield` took its future, `await` does not."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit"
+
+
+def _to_await(node: ast.AST, edits: Edits, found: Told, submitted: set[str]) -> str:
+    """Write `await` for `yield`, `return` for `raise gen.Return`; return the import that is needed for it."""
     if isinstance(node, ast.Raise) and node.exc is not None:
         call = node.exc if isinstance(node.exc, ast.Call) else None
         if dotted(call.func if call else node.exc) in RETURN:
@@ -152,13 +164,13 @@ def _to_await(node: ast.AST, edits: Edits, found: Told) -> bool:
             else:
                 edits.replace(start, edits.span(call.args[0])[0], "return ")
                 edits.replace(edits.span(call.args[0])[1], end, "")
-        return False
+        return ""
     if not isinstance(node, ast.Yield):
-        return False
+        return ""
     start, end = edits.span(node)
     if node.value is None:
         found.append((node.lineno, "TGM401", "A bare `yield` waits for nothing: write `await asyncio.sleep(0)`."))
-        return False
+        return ""
     if isinstance(node.value, ast.Call) and dotted(node.value.func) in TASKS:
         text = "gen.Task and its siblings are gone: await a coroutine instead of passing a callback."
         found.append((node.lineno, "TGM401", text))
@@ -167,11 +179,15 @@ def _to_await(node: ast.AST, edits: Edits, found: Told) -> bool:
     if isinstance(node.value, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
         edits.replace(value_start, value_start, "multi(")
         edits.replace(value_end, value_end, ")")
-        return True
+        return "from tornado.gen import multi"
+    if _is_submit(node.value) or dotted(node.value) in submitted:
+        edits.replace(value_start, value_start, "wrap_future(")
+        edits.replace(value_end, value_end, ")")
+        return "from asyncio import wrap_future"
     if isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda):
         edits.replace(value_start, value_start, "(")
         edits.replace(value_end, value_end, ")")
-    return False
+    return ""
 
 
 def _drop_unused(tree: ast.Module, edits: Edits) -> None:
@@ -246,10 +262,17 @@ def _removed_arguments(tree: ast.Module, edits: Edits, path: Path, root: Path) -
                 found.append((node.lineno, "TGM401", f"{name}(callback=) is gone: await the call instead."))
         if name == "fetch" and len(node.args) > 1 and "client" in ast.unparse(node.func).lower():
             found.append((node.lineno, "TGM401", "fetch(url, callback) is gone: await the call instead."))
-    for node in tree.body:
-        names = [each.name for each in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
-        if (getattr(node, "module", "") == "tornado" and "stack_context" in names) or "tornado.stack_context" in names:
-            found.append((node.lineno, "TGM401", "tornado.stack_context is gone: use contextvars."))
+    return [*found, *_gone_modules(tree)]
+
+
+def _gone_modules(tree: ast.Module) -> Told:
+    found: Told = []
+    for node in [each for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom)]:
+        module = f"{node.module}." if isinstance(node, ast.ImportFrom) and not node.level else ""
+        for module_name in {f"{module}{each.name}" for each in node.names}:
+            for gone, instead in GONE.items():
+                if f"{module_name}.".startswith(f"{gone}."):
+                    found.append((node.lineno, "TGM401", f"{gone} does not work with Tornado 6: use {instead}."))
     return found
 
 
@@ -269,6 +292,9 @@ REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "relative-imports": (("import",), _relative_imports),
     "coroutines": (("coroutine", "asynchronous", "engine"), _coroutines),
     "sql-text": (tuple(SQL_METHODS), _sql_texts),
-    "removed-arguments": (("io_loop", "callback", "fetch", "stack_context"), _removed_arguments),
+    "removed-arguments": (
+        ("io_loop", "callback", "fetch", *(name.rpartition(".")[2] for name in GONE)),
+        _removed_arguments,
+    ),
 }
 """Name of a change: the words without which it has nothing to do, and the change."""
