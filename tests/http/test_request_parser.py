@@ -124,3 +124,29 @@ def test_a_usual_head_is_plain_the_first_time_its_fields_come() -> None:
     parser.parse(first)
     assert type(parser.parse(second)) is PlainHead
     assert parser.recognize(second) is not None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        "Connection: close\r\n",
+        "Connection: Close , x\r\n",
+        "Connection: keep-alive\r\n",
+        "Connection: x\r\nConnection: close\r\n",
+        "Connection: keep-alive, close\r\n",
+    ],
+)
+def test_a_head_whose_fields_were_seen_before_says_the_same(fields: str) -> None:
+    parser = HeadParser(Limits())
+    first, second = (f"GET /{n} HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode() for n in (1, 2))
+    said = verdict(parser, first)
+    known = parser.recognize(second)
+    assert known is not None
+    assert known.keeps_alive is ("close" not in fields.lower())
+    assert verdict(parser, second) == (said[0], "/2", *said[2:])
+    # HTTP/1.0 ends the connection by itself: what was learnt of 1.1 does not count there, nor the other way round
+    old = first.replace(b"HTTP/1.1", b"HTTP/1.0")
+    assert parser.recognize(old) is None
+    assert verdict(parser, old)[2] == "HTTP/1.0"
+    assert parser.recognize(second) is not None

@@ -67,6 +67,14 @@ class PlainHead:
         self.target = target
 
 
+class LastHead(PlainHead):
+    """A plain head but for its `Connection: close`."""
+
+    __slots__ = ()
+
+    keeps_alive: ClassVar[bool] = False
+
+
 class Head(PlainHead):
     """A head whose version and fields may say anything."""
 
@@ -82,8 +90,8 @@ class Head(PlainHead):
 
     @property
     def is_usual(self) -> bool:
-        """Whether a plain `PlainHead` would say the same."""
-        is_plain = not self.length and self.keeps_alive and not self.expects_continue and not self.is_gzipped
+        """Whether a `PlainHead` or a `LastHead` would say the same."""
+        is_plain = not self.length and not self.expects_continue and not self.is_gzipped
         return is_plain and self.version == "HTTP/1.1"
 
 
@@ -126,7 +134,7 @@ class HeadParser:
         self._max_size = limits.max_header_size
         self._max_count = limits.max_header_count
         self._hosts: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_HOST)
-        # Fields that were checked, and decided nothing unusual
+        # Fields that were checked, and decided nothing unusual: whether they keep the connection alive
         self._good: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_FIELDS)
         # Plain request lines: method and target
         self._lines: BoundedCache[bytes, tuple[str, str]] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_LINE)
@@ -195,7 +203,7 @@ class HeadParser:
         if line is None and (not target.startswith("/") or "#" in target):
             self._aim(head, found)
         if head.is_usual:
-            self._good.keep(raw[end_of_line:], True)
+            self._good.keep(raw[end_of_line:], head.keeps_alive)
         return head
 
     def recognize(self, data: bytes) -> PlainHead | None:
@@ -208,11 +216,14 @@ class HeadParser:
         at = data.find(b"\r\n")
         if len(data) - at > _MAX_KEPT_FIELDS or at > self._max_line or len(data) > self._max_size:
             return None
-        if data[at:] not in self._good:
+        keeps_alive = self._good.get(data[at:])
+        if keeps_alive is None:
             return None
         opening = data[:at]
         line = self._lines.get(opening) or self._taken_apart(opening)
-        return None if line is None else PlainHead(data, line[0], line[1])
+        if line is None:
+            return None
+        return PlainHead(data, line[0], line[1]) if keeps_alive else LastHead(data, line[0], line[1])
 
     def _taken_apart(self, line: bytes) -> tuple[str, str] | None:
         """Return method and target of a request line of the plain kind; short ones without a query are remembered."""
