@@ -181,10 +181,12 @@ class ResponseHandler(RequestHandler):
         """
         if self._response_state.is_finished and not self._may_change():
             return
-        options: dict[str, Any] = {"httponly": httponly, "secure": secure, "samesite": samesite}
-        until, age = _expiry(expires, expires_days), None if max_age is None else _whole_seconds(max_age)
+        until = None if expires is None and expires_days is None else _expiry(expires, expires_days)
+        age = None if max_age is None else _whole_seconds(max_age)
         if not kwargs and type(name) is str and type(value) is str:
-            cookie = plain_cookie(name, value, domain, until, path, max_age=age, **options)
+            cookie = plain_cookie(
+                name, value, domain, until, path, max_age=age, httponly=httponly, secure=secure, samesite=samesite
+            )
             if cookie is not None:  # PERF: the standard library's cookie costs five times as much
                 jar = self._new_cookie
                 if jar is None:
@@ -193,8 +195,9 @@ class ResponseHandler(RequestHandler):
                 dict.__setitem__(jar, name, cookie)
                 return
         jar, self._new_cookie = self._new_cookie, SimpleCookie()
+        options: dict[str, Any] = {"httponly": httponly, "secure": secure, "samesite": samesite, **kwargs}
         try:
-            super().set_cookie(name, value, domain, None, path, None, **options, **kwargs)
+            super().set_cookie(name, value, domain, None, path, None, **options)
             morsel = self._new_cookie[to_unicode(name)]
         finally:  # a cookie of which a part is refused is not sent without that part
             self._new_cookie = jar

@@ -71,7 +71,7 @@ def check_coding(headers: Headers) -> None:
 
 
 def parse_form(headers: Headers, body: bytes, arguments: Arguments, files: dict[str, list[Any]]) -> None:
-    """Add the fields of the form that *body* is to *arguments* and *files*; other media types add nothing.
+    """Put the fields of the form that *body* is into *arguments* and *files*, both empty; other media types give none.
 
     Raises:
         HTTPInputError: The body is not what its Content-Type says.
@@ -85,8 +85,7 @@ def parse_form(headers: Headers, body: bytes, arguments: Arguments, files: dict[
             found = parse_urlencoded(body, MAX_FIELDS)
         except ValueError as exc:
             raise HTTPInputError(f"Invalid x-www-form-urlencoded body: {exc}") from exc
-        for name, values in found.items():
-            arguments.setdefault(name, []).extend(values)
+        arguments.update(found)
     elif (boundary := boundary_of(headers)) is not None:
         for part in parts_of(body, boundary):
             content = body[part.start : part.end]

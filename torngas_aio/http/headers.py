@@ -102,11 +102,12 @@ def plain_cookie(
     samesite: str | None,
 ) -> PlainCookie | None:
     """Return the cookie that `http.cookies` would make of these, or None; attributes come in its order."""
-    if not (name in _known_names or _is_usable(name)) or not _is_quotable(value):
+    is_bare = _is_name(value)
+    if not (name in _known_names or _is_usable(name)) or not (is_bare or _is_quotable(value)):
         return None
     if (path != "/" or domain or samesite) and not _is_attribute(f"{path or ''}{domain or ''}{samesite or ''}"):
         return None
-    text = f"{name}={value}" if _is_name(value) else f'{name}="{value}"'
+    text = f"{name}={value}" if is_bare else f'{name}="{value}"'
     if domain:
         text += f"; Domain={domain}"
     if expires:
