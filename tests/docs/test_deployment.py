@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from torngas_aio.webserver.serving import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
+from torngas_aio.webserver.stopping import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
 
 GUIDE = Path(__file__).parents[2] / "docs/guide/deployment.md"
 

@@ -27,7 +27,7 @@ from torngas_aio.operations.routes import handler_name, is_foreign
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.runner import LoopRunner
-from torngas_aio.webserver.serving import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
+from torngas_aio.webserver.stopping import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
 
 __all__ = ["Check"]
 

@@ -8,7 +8,8 @@
     validation.py  faults that services find in their settings
     listeners.py, sockets.py   where to listen, TLS       backends.py   which HTTP server, behind one contract
     management.py  an address of its own for `/-/`
-    serving.py     open the application, accept, and on a signal: stop, finish, close
+    serving.py     open the application, accept; at the end finish, close
+    stopping.py    signals: which of them stop it, and how fast
     single.py      one process: SIGHUP, systemd           runner.py     the loop, with bounded waits at its end
     reloading.py   DEBUG: files that change, sessions in memory kept over a reload
     banner.py      what is printed at the start

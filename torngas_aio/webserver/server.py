@@ -42,8 +42,9 @@ from torngas_aio.webserver.options import (
 )
 from torngas_aio.webserver.reloading import end_trial, is_reloading, is_trial, start_reloading
 from torngas_aio.webserver.runner import LoopRunner
-from torngas_aio.webserver.serving import Stopping, run_until_stopped, serving
+from torngas_aio.webserver.serving import run_until_stopped, serving
 from torngas_aio.webserver.sockets import is_reachable, tls_context
+from torngas_aio.webserver.stopping import Stopping
 from torngas_aio.webserver.validation import service_findings
 
 __all__ = ["Server"]
