@@ -18,8 +18,9 @@ Modules:
       receiving.py      the request's body                  downloads.py      `send_file`
       time_limit.py     `request_timeout`                   ranges.py         parts of files
       recovery.py       failed and cancelled requests     mounted.py        ASGI applications behind a route
-      failure.py        the built-in error pages          ui_modules.py     UI methods and modules in templates
-    compression.py    `compress_response`                 placeholders.py   a project without session or flash
+      failure.py        the built-in error pages            mounted_exchange.py  what they receive and send
+    compression.py    `compress_response`                 ui_modules.py     UI methods and modules in templates
+    placeholders.py   a project without session or flash
 
 `BaseHandler` inherits from the classes of `execution`, `completing`, `sending` and `response`, in this order. Begin
 with `execution.py`.
