@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from torngas_aio import exception
 from torngas_aio.checks import check_settings
 from torngas_aio.codes import CODES
-from torngas_aio.exception import BaseError, ConfigError, Fault, UnknownSetting, UrlError, coded
+from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -54,27 +53,6 @@ def test_each_section_has_cause_fix_and_example(section: str) -> None:
 
 def test_the_page_is_in_the_documentation_s_menu() -> None:
     assert "reference/codes.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-
-
-def test_every_class_of_errors_has_a_code_of_the_list_or_none() -> None:
-    """None: what is neither configuration nor misuse, but an outage or a client's fault."""
-    kinds = [kind for kind in vars(exception).values() if isinstance(kind, type) and issubclass(kind, BaseError)]
-    without = {kind.__name__ for kind in kinds if not kind.code}
-    assert {kind.code for kind in kinds if kind.code} <= set(CODES)
-    assert without <= {"BaseError", "InvalidCursor", "InvalidJson", "PoolExhausted", "Unavailable", "CacheUnavailable",
-                       "DatabaseUnavailable", "JobFailed", "OutcomeUnknown", "InvalidSignature"}  # fmt: skip
-
-
-def test_a_fault_keeps_its_code_and_others_get_that_of_their_error() -> None:
-    error = ConfigError("plain", Fault("own", code="TGA105"), code="TGA401")
-    assert [fault.code for fault in error.faults] == ["TGA401", "TGA105"]
-    assert error.code == "TGA401"
-    assert str(error) == "2 faults:\n  1. plain\n  2. own"
-    assert coded(error) == "2 faults:\n  1. plain [TGA401]\n  2. own [TGA105]"
-    assert ConfigError("x").code == "TGA100"
-    assert UrlError("x").code == "TGA201"
-    assert coded(UnknownSetting("x")) == "x [TGA102]"
-    assert coded(ValueError("x")) == coded(ConfigError("x")) == "x"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from openapi_spec_validator import validate
 
-from tests.api.test_typed import ROUTES, TaskOut
+from tests.api.conftest import ROUTES, TaskOut
 from tests.webserver.project import SECRET, Project
 from torngas_aio import ApiHandler, Application, WebHandler
 from torngas_aio.api import Path, Query, returns

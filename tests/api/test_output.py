@@ -10,6 +10,7 @@ import pytest
 from torngas_aio.api import output
 from torngas_aio.api.output import Output, Page
 from torngas_aio.exception import SerializationError
+from torngas_aio.testing import TestClient
 
 
 class Item(msgspec.Struct):
@@ -53,3 +54,33 @@ def test_the_fields_of_a_type_are_looked_up_once(
 def test_what_does_not_fit_is_an_error(kind: Any, value: Any) -> None:
     with pytest.raises(SerializationError):
         Output(kind, 200).encode(value)
+
+
+async def test_created_and_no_content(client: TestClient) -> None:
+    answer = await client.post("/p/3/tasks", json={"title": "t", "due": "2026-12-24"})
+    assert answer.status_code == 201
+    assert answer.headers["location"] == "/tasks/3"
+    assert answer.json() == {"project": 3, "title": "t", "due": "2026-12-24"}
+    gone = await client.delete("/p/3/tasks")
+    assert (gone.status_code, gone.content) == (204, b"")
+
+
+async def test_the_output_shows_declared_fields_only(client: TestClient) -> None:
+    made = await client.post("/outputs")
+    assert (made.status_code, made.json()) == (201, {"id": 7, "title": "made", "note": "none"})
+    page = (await client.get("/outputs")).json()
+    assert page == {
+        "items": [{"id": 1, "title": "a", "note": "none"}, {"id": 2, "title": "b", "note": "n"}],
+        "page": 1,
+        "per_page": 10,
+        "total": 2,
+        "pages": 1,
+    }
+    assert (await client.patch("/outputs")).status_code == 202
+    assert (await client.delete("/outputs")).status_code == 299
+
+
+async def test_an_output_that_does_not_fit_is_a_500(client: TestClient) -> None:
+    answer = await client.put("/outputs")
+    assert answer.status_code == 500
+    assert "errors" not in answer.json()

@@ -2,90 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tornado.netutil import bind_sockets
-from websockets.asyncio.client import connect
 
-from tests.contracts.front_doors.conftest import SERVERS, HTTPServerOf, Uvicorn
-from torngas_aio.application import Application
+from tests.handler.conftest import Start, notes
 from torngas_aio.channels import channels
 from torngas_aio.exception import ArgumentError
-from torngas_aio.handler import Event, EventStreamHandler, WebSocketHandler, joining
+from torngas_aio.handler import Event
 from torngas_aio.settings_manager import settings
 
 MEMORY = "torngas_aio.channels.memory.MemoryChannels"
-notes: list[str] = []
-
-
-class Three(EventStreamHandler):
-    async def events(self) -> AsyncIterator[Event]:
-        for number in range(3):
-            yield Event({"n": number}, id=str(number), event="count")
-
-
-class News(EventStreamHandler):
-    channel_names = ("news",)
-
-
-class Beating(EventStreamHandler):
-    heartbeat_seconds = 0.02
-
-    async def events(self) -> AsyncIterator[Event]:
-        try:
-            await asyncio.Event().wait()
-            yield Event()
-        finally:
-            notes.append("closed")
-
-
-class Failing(EventStreamHandler):
-    async def events(self) -> AsyncIterator[Event]:
-        yield Event("one")
-        raise KeyError("two")
-
-
-class Room(WebSocketHandler):
-    async def open(self) -> None:
-        await self.join(self.get_query_argument("room"))
-        await self.write_message("joined")
-
-    async def can_join(self, name: str) -> bool:
-        return name != "secret"
-
-    async def on_message(self, message: str | bytes) -> None:
-        if message == "leave":
-            await self.leave("news")
-            await self.write_message("left")
-        else:
-            await channels.publish("news", {"said": message})
-
-
-ROUTES = [(r"/three", Three), (r"/news", News), (r"/beating", Beating), (r"/failing", Failing), (r"/room", Room)]
-Start = Callable[[], Awaitable[tuple[Application, int]]]
-
-
-@pytest.fixture(params=["torngas_aio", "tornado", "asgi"])
-async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
-    opened: list[Any] = []
-    notes.clear()
-
-    async def started() -> tuple[Application, int]:
-        application = Application(ROUTES)
-        names = {"torngas_aio": "ours", "tornado": "tornado's"}
-        kind = request.param
-        server = Uvicorn(application, {}) if kind == "asgi" else HTTPServerOf(SERVERS[names[kind]], application, {})
-        sockets = bind_sockets(0, "127.0.0.1")
-        await server.start(sockets)
-        opened.append(server)
-        return application, int(sockets[0].getsockname()[1])
-
-    yield started
-    for server in opened:
-        await server.stop()
 
 
 class Stream:
@@ -211,29 +140,3 @@ def test_text_of_several_lines_stays_one_event(text: str) -> None:
 def test_a_field_cannot_begin_another(fields: dict[str, str]) -> None:
     with pytest.raises(ArgumentError, match="line ends"):
         Event("x", **fields).encode()  # type: ignore[arg-type]  # names of str fields
-
-
-async def test_joined_sockets_get_every_message_once(start: Start) -> None:
-    _, port = await start()
-    url = f"ws://127.0.0.1:{port}/room?room=news"
-    async with connect(url, proxy=None) as first, connect(url, proxy=None) as second, asyncio.timeout(10):
-        assert [await first.recv(), await second.recv()] == ["joined", "joined"]
-        await first.send("hello")
-        assert [await first.recv(), await second.recv()] == ['{"said":"hello"}'] * 2
-        await second.send("leave")
-        assert await second.recv() == "left"
-        await first.send("again")
-        assert await first.recv() == '{"said":"again"}'
-        await second.send("third")
-        assert await first.recv() == '{"said":"third"}'
-    async with asyncio.timeout(10):
-        while joining._joined_by_loop.get(asyncio.get_running_loop()):
-            await asyncio.sleep(0.005)
-    assert channels["default"]._by_name == {}
-
-
-async def test_a_room_that_may_not_be_joined_closes_the_socket(start: Start) -> None:
-    _, port = await start()
-    async with connect(f"ws://127.0.0.1:{port}/room?room=secret", proxy=None) as client, asyncio.timeout(10):
-        await client.wait_closed()
-        assert client.close_code == 1011

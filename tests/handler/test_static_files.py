@@ -10,30 +10,12 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from tests.handler.conftest import OpenClient
+from tests.handler.conftest import BIG, SMALL, OpenClient, settle
 from tests.http.wire import Client
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import StaticFileHandler
 from torngas_aio.handler.compression import accepted_codings
 from torngas_aio.handler.static_files import FileCache, StaticFile
-
-SMALL = b"0123456789" * 500
-BIG = os.urandom(3_000_000)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    served = tmp_path / "served"
-    served.mkdir()
-    (served / "a.txt").write_bytes(SMALL)
-    (served / "big.bin").write_bytes(BIG)
-    for path in served.iterdir():
-        settle(path)
-    return served
-
-
-def settle(path: Path, seconds: int = 0) -> None:
-    os.utime(path, (1_700_000_000 + seconds,) * 2)
 
 
 def route(folder: Path, **keywords: Any) -> Any:
@@ -292,50 +274,7 @@ def slow_socket(port: int) -> socket.socket:
     return sock
 
 
-async def test_requests_behind_a_big_file_are_answered_in_order(open_client: OpenClient, folder: Path) -> None:
-    client = await open_client([route(folder)])
-    async with await Client.connect(("127.0.0.1", client.port)) as wire:
-        one = b"GET /s/%b HTTP/1.1\r\nHost: a\r\n\r\n"
-        wire.send(one % b"big.bin" + one % b"a.txt" + one % b"big.bin" + one % b"nothing")
-        answers = [await wire.answer() for _ in range(4)]
-    assert [answer.status for answer in answers] == [200, 200, 200, 404]
-    assert [answer.body for answer in answers[:3]] == [BIG, SMALL, BIG]
-
-
-@pytest.mark.parametrize(
-    ("asked", "span"),
-    [
-        ("bytes=0-", (0, None)), ("bytes=5-9", (5, 10)), ("bytes=-7", (-7, None)),
-        ("bytes=2999999-", (2_999_999, None)),
-        ("bytes=1000000-9999999", (1_000_000, None)), ("bytes=0-0", (0, 1)), ("bytes=-99999999", (0, None)),
-        ("bytes=5-9,20-29", (0, None)), ("lines=1-2", (0, None)), ("bytes=+5-9", (0, None)), ("bytes=5", (0, None)),
-        ("bytes=3000000-", None), ("bytes=-0", None), ("bytes=9-5", None),
-    ],
-)  # fmt: skip
-async def test_ranges_of_big_files(
-    open_client: OpenClient, folder: Path, asked: str, span: tuple[int, int | None] | None
-) -> None:
-    client = await open_client([route(folder)])
-    response = await client.get("/s/big.bin", headers={"Range": asked})
-    if span is None:
-        assert response.status_code == 416
-        assert response.headers["content-range"] == f"bytes */{len(BIG)}"
-        return
-    wanted = BIG[span[0] : span[1]]
-    assert response.content == wanted
-    assert response.status_code == (200 if wanted == BIG else 206)
-    assert response.headers["content-length"] == str(len(wanted))
-
-
 # Codings
-
-
-@pytest.fixture
-def packed(folder: Path) -> Path:
-    for suffix, content in ((".gz", gzip.compress(SMALL)), (".br", b"br of it"), (".zst", b"zstd of it")):
-        (folder / f"a.txt{suffix}").write_bytes(content)
-        settle(folder / f"a.txt{suffix}")
-    return folder
 
 
 CODINGS = [
@@ -438,15 +377,6 @@ async def test_what_is_no_file_is_no_packed_file(
         response = await client.get("/s/a.txt", headers={"Accept-Encoding": "gzip"})
         assert response.content == SMALL
         assert "content-encoding" not in response.headers
-
-
-async def test_a_packed_file_is_not_compressed_again(open_client: OpenClient, packed: Path) -> None:
-    client = await open_client([route(packed)], compress_response=True)
-    response = await client.get("/s/a.txt", headers={"Accept-Encoding": "gzip"})
-    assert response.content == SMALL
-    assert response.headers["vary"] == "Accept-Encoding"
-    assert response.headers["content-length"] == str((packed / "a.txt.gz").stat().st_size)
-    assert (await client.get("/s/big.bin", headers={"Accept-Encoding": "gzip"})).content == BIG
 
 
 def test_accepted_codings_are_in_order() -> None:

@@ -69,49 +69,6 @@ async def test_an_idle_connection_is_closed_after_its_last_answer(start: Start) 
         assert await client.rest() == b""
 
 
-@pytest.mark.parametrize("kind", ["length", "chunks"])
-async def test_a_body_that_trickles_is_408(start: Start, kind: str) -> None:
-    served = await start(Direct(obey), **QUICK)
-    body = post(b"x" * 5000) if kind == "length" else chunked(*[b"x"] * 1000)
-    head, _, rest = body.partition(b"\r\n\r\n")
-    async with await served.client() as client:
-        client.send(head + b"\r\n\r\n")
-        trickling = asyncio.create_task(trickle(client, rest))
-        check_refusal(await client.rest(), 408)
-        await trickling
-
-
-async def test_a_body_that_stops_is_408(start: Start) -> None:
-    served = await start(Direct(obey), **QUICK)
-    check_refusal(await served.all(post(b"x" * 5000)[:-1]), 408)
-
-
-async def test_a_body_has_its_own_time_when_it_is_given_one(start: Start) -> None:
-    served = await start(Direct(obey), body_timeout=SHORT, body_rate_timeout=10)
-    async with await served.client() as client:
-        client.send(post(b"")[:-5] + b"100000\r\n\r\n")
-        sending = asyncio.create_task(trickle(client, b"x" * 100_000, step=500))  # fast enough, but too large for it
-        check_refusal(await client.rest(), 408)
-        await sending
-
-
-async def test_a_handler_may_give_its_body_less_time(start: Start) -> None:
-    async def serve(request: Request, exchange: Any) -> None:
-        exchange.set_body_timeout(SHORT)
-        await obey(request, exchange)
-
-    served = await start(Direct(serve), body_rate_timeout=10)
-    check_refusal(await served.all(post(b"x" * 10)[:-1]), 408)
-
-
-async def test_a_steady_body_may_take_longer_than_any_window(start: Start) -> None:
-    served = await start(Direct(obey), **QUICK)
-    async with await served.client() as client:
-        whole = post(b"x" * 4000)
-        await trickle(client, whole, step=200, pause=0.03)  # three windows, at well over 240 bytes a second
-        assert len((await client.answer()).body) == 4000
-
-
 async def test_a_client_whose_body_nobody_reads_has_all_the_time(start: Start) -> None:
     gate = asyncio.Event()
 

@@ -225,18 +225,6 @@ def test_what_is_remembered_stays_small() -> None:
     assert len(proxies._verdicts) <= 1025
 
 
-@pytest.mark.parametrize("xheaders", [False, True])
-async def test_a_request_knows_its_client(start: Start, xheaders: bool) -> None:
-    async def who(request: Request, exchange: Exchange) -> None:
-        exchange.respond(200, "OK", [], f"{request.remote_ip} {request.protocol}".encode(), is_head=False)
-
-    served = await start(Direct(who), xheaders=xheaders)
-    forwarded = get("/", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https")
-    async with await served.client() as client:
-        assert (await client.ask(forwarded)).body == (b"1.2.3.4 https" if xheaders else b"127.0.0.1 http")
-        assert (await client.ask(get())).body == b"127.0.0.1 http"  # nothing stays from the request before
-
-
 async def test_only_named_proxies_are_believed(start: Start) -> None:
     async def who(request: Request, exchange: Exchange) -> None:
         exchange.respond(200, "OK", [], str(request.remote_ip).encode(), is_head=False)

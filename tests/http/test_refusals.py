@@ -3,10 +3,9 @@
 import pytest
 
 from tests.http.conftest import Start
-from tests.http.test_protocol import chunked, echo, hello
+from tests.http.test_protocol import echo, hello
 from tests.http.wire import Direct, get
 from torngas_aio.http.base import BodyError, Exchange
-from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.http.request import Request
 
 HOST = b"Host: test\r\n"
@@ -170,28 +169,6 @@ async def test_a_refused_head_request_gets_no_body(start: Start) -> None:
     data = await served.all(b"HEAD / HTTP/1.1\r\n\r\n")
     check_refusal(data, 400)
     assert data.endswith(b"\r\n\r\n")
-
-
-@pytest.mark.parametrize("framing", ["length", "chunks", "length to come"])
-async def test_a_body_beyond_the_limit_is_413(start: Start, framing: str) -> None:
-    served = await start(Direct(obey), max_body_size=1000)
-    data = {
-        "length": POST + b"Content-Length: 1001\r\n\r\n" + b"x" * 1001,
-        "chunks": chunked(b"x" * 500, b"x" * 501),
-        "length to come": POST + b"Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n",
-    }[framing]
-    check_refusal(await served.all(data), 413)
-    assert (await served.ask(chunked(b"x" * 500, b"x" * 500))).status == 200
-
-
-async def test_a_handler_may_raise_the_limit_of_its_body(start: Start) -> None:
-    async def serve(request: Request, exchange: HTTPExchange) -> None:
-        exchange.set_max_body_size(2000)
-        await obey(request, exchange)
-
-    served = await start(Direct(serve), max_body_size=1000)
-    assert (await served.ask(chunked(b"x" * 2000))).status == 200
-    check_refusal(await served.all(chunked(b"x" * 2001)), 413)
 
 
 async def test_chunk_extensions_and_trailers_are_dropped(start: Start) -> None:

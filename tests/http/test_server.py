@@ -297,26 +297,3 @@ async def test_the_end_may_be_cancelled(start: Start) -> None:
             await stopping
         assert not served.server.server_state.running
         assert await client.rest() == b""
-
-
-async def test_close_all_connections(start: Start) -> None:
-    application = Slow()
-    served = await start(application)
-    async with await served.client() as client, await served.client() as idle:
-        client.send(get())
-        await application.asked()
-        await served.server.close_all_connections()
-        assert await client.rest() == b""
-        assert await idle.rest() == b""
-        application.gate.set()
-    assert (await served.ask(get("/next"))).body == b"/next"
-
-
-async def test_the_clock_stands_still_without_connections(start: Start) -> None:
-    served = await start(Direct(hello), header_timeout=0.1)
-    await served.ask(get())
-    server_state = served.server.server_state
-    while server_state._timer is not None:
-        await asyncio.sleep(0.01)
-    assert (await served.ask(get())).status == 200
-    assert server_state._timer is not None

@@ -3,105 +3,16 @@
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.http.wire import Client, get
+from tests.http.conftest import Run
+from tests.http.wire import get
 from torngas_aio.http import supervisor
 from torngas_aio.http.supervisor import Supervisor
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
-
-
-class Program:
-    """A running `tests.http.supervised`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, fate: Path) -> None:
-        self.process = process
-        self.fate = fate
-        self.lines: list[str] = []
-        self._news = asyncio.Condition()
-        self._reader: asyncio.Task[None] | None = None
-        self.port = 0
-
-    async def begin(self) -> None:
-        assert self.process.stdout is not None
-        self._reader = asyncio.create_task(self._read())
-        self.port = int(await self.process.stdout.readline())
-
-    async def _read(self) -> None:
-        assert self.process.stderr is not None
-        while line := await self.process.stderr.readline():
-            async with self._news:
-                self.lines.append(line.decode().strip())
-                self._news.notify_all()
-
-    async def said(self, words: str, times: int = 1) -> None:
-        """Return once *times* lines of the program's log have held *words*."""
-        async with self._news:
-            await self._news.wait_for(lambda: sum(words in line for line in self.lines) >= times)
-
-    def pids(self) -> list[int]:
-        """The processes that have become ready, in that order."""
-        return [int(line.split("process ")[1].split(",")[0]) for line in self.lines if "is ready (" in line]
-
-    async def client(self) -> Client:
-        return await Client.connect(("127.0.0.1", self.port))
-
-    async def connect_for_long(self) -> None:
-        """Connect again and again until the program has ended."""
-        while self.process.returncode is None:
-            async with await self.client():
-                await asyncio.sleep(0.05)
-
-    async def ask(self, path: str = "/") -> int:
-        async with await self.client() as client:
-            return int((await client.ask(get(path))).body)
-
-    async def end(self) -> int:
-        """Wait for the program's end; return its status."""
-        status = await self.process.wait()
-        if self._reader is not None:
-            await self._reader
-        return status
-
-    async def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        for pid in self.pids():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        await self.end()
-
-
-Run = Callable[..., Awaitable[Program]]
-
-
-@pytest.fixture
-async def run(tmp_path: Path) -> AsyncIterator[Run]:
-    """Start the program: `await run(2, "shared")`."""
-    programs: list[Program] = []
-
-    async def start(workers: int, *words: str, fate: str = "serve") -> Program:
-        path = tmp_path / "fate"
-        path.write_text(fate, encoding="utf-8")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.http.supervised", str(workers), *words,
-            env={**os.environ, "FATE": str(path)}, cwd=Path(__file__).parents[2],
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        program = Program(process, path)
-        programs.append(program)
-        await program.begin()
-        return program
-
-    yield start
-    for program in programs:
-        await program.kill()
 
 
 @pytest.mark.parametrize("sockets", ["own", "shared", "bound"])
@@ -124,23 +35,6 @@ async def test_a_worker_that_dies_is_replaced_at_once(run: Run) -> None:
     await program.said("is ready", 3)
     seen = {await program.ask() for _ in range(30)}
     assert program.pids()[2] in seen
-
-
-async def test_a_worker_that_keeps_dying_is_replaced_after_growing_pauses(run: Run) -> None:
-    program = await run(1)
-    await program.said("is ready")
-    for count in range(1, 4):
-        async with await program.client() as client:
-            client.send(get("/die"))
-            await client.rest()
-        await program.said("is ready", count + 1)
-    pauses = [line.rpartition("starts in ")[2] for line in program.lines if "starts in" in line]
-    assert pauses == ["0.0 s.", "0.1 s.", "0.4 s."]
-
-
-async def test_the_pause_before_a_restart_is_never_longer_than_a_second() -> None:
-    """The connections that wait in a dead worker's sockets wait for its successor."""
-    assert max(supervisor._PAUSES) <= 1.0
 
 
 @pytest.mark.parametrize("sockets", ["own", "shared", "bound"])
@@ -220,30 +114,6 @@ async def test_sigterm_lets_every_worker_finish_what_it_has_begun(run: Run) -> N
     assert sum("has ended" in line for line in program.lines) == 2
 
 
-async def test_a_worker_that_is_still_starting_ends_in_order(run: Run) -> None:
-    program = await run(1)
-    await program.said("is ready")
-    program.fate.write_text("hang", encoding="utf-8")
-    program.process.send_signal(signal.SIGHUP)
-    await asyncio.sleep(0.5)
-    program.process.send_signal(signal.SIGTERM)
-    assert await program.end() == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_to_the_whole_group_ends_a_start_in_order(run: Run, number: signal.Signals) -> None:
-    """As Ctrl-C in a terminal, or a service manager, sends it."""
-    program = await run(2, fate="hang")
-    parent = program.process.pid
-    children = Path(f"/proc/{parent}/task/{parent}/children")
-    while len(children.read_text(encoding="ascii").split()) < 2:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.3)  # until they sleep
-    for pid in (parent, *map(int, children.read_text(encoding="ascii").split())):
-        os.kill(pid, number)
-    assert await program.end() == 0
-
-
 async def test_a_second_sigterm_ends_at_once(run: Run) -> None:
     program = await run(1)
     await program.said("is ready")
@@ -263,12 +133,6 @@ async def test_workers_that_cannot_start_end_the_program(run: Run) -> None:
     assert any("the server does not start" in line for line in program.lines)
 
 
-async def test_a_worker_that_does_not_get_ready_is_killed(run: Run) -> None:
-    program = await run(1, "ready_timeout=0.2", fate="hang")
-    assert await program.end() == 1
-    assert any("is not ready in time" in line for line in program.lines)
-
-
 async def test_old_workers_stay_when_new_ones_cannot_start(run: Run) -> None:
     program = await run(2)
     await program.said("is ready", 2)
@@ -279,20 +143,6 @@ async def test_old_workers_stay_when_new_ones_cannot_start(run: Run) -> None:
     assert len(program.pids()) == 2
     program.process.send_signal(signal.SIGTERM)
     assert await program.end() == 0
-
-
-async def test_a_worker_that_ends_badly_shows_in_the_status(run: Run) -> None:
-    program = await run(1, fate="leave badly")
-    await program.said("is ready")
-    program.process.send_signal(signal.SIGINT)
-    assert await program.end() == 1
-
-
-async def test_workers_end_when_their_parent_is_killed(run: Run) -> None:
-    program = await run(2)
-    await program.said("is ready", 2)
-    program.process.kill()
-    assert await program.end() == -signal.SIGKILL  # the log, which is waited for, ends when the last worker has
 
 
 async def test_no_workers_are_refused() -> None:

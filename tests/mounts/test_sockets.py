@@ -8,8 +8,8 @@ import websockets
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.mounts.conftest import OpenClient
-from tests.mounts.test_running import Refuses, Site, answer
+from tests.mounts.conftest import OpenClient, Site, answer
+from tests.mounts.test_running import Refuses
 from torngas_aio import mount
 from torngas_aio.application import Application
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware

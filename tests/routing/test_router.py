@@ -1,17 +1,16 @@
 """What a router adds to the look-up: foreign targets, changes of the rules, and what it tells about its routes."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tornado import web
-from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate, HTTPServerRequest
-from tornado.routing import AnyMatches, HostMatches, Matcher, PathMatches, Router, Rule, RuleRouter
+from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.routing import AnyMatches, HostMatches, PathMatches, Router, Rule, RuleRouter
 
 from tests.routing.conftest import Answer, RecordingApplication, answer, handler, request_for
 from torngas_aio.exception import UrlError
-from torngas_aio.routing import ApplicationRouter, Resolved, Route
+from torngas_aio.routing import ApplicationRouter, Resolved
 from torngas_aio.routing.matchers import MAX_RECENT, MAX_RECENT_LENGTH, PathStep
 
 A, B, C, D = (handler(name) for name in "ABCD")
@@ -29,20 +28,6 @@ class Passing(Router):
         self.asked += 1
         self.given.append(kwargs)
         return Answer(self) if self.takes in request.path else None
-
-
-class Server(HTTPServerConnectionDelegate):
-    def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
-        return Answer("server", server_conn, request_conn)
-
-
-class HeaderMatches(Matcher):
-    def __init__(self, name: str, **params: Any) -> None:
-        self.name = name
-        self.params = params
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        return dict(self.params) if self.name in request.headers else None
 
 
 def name_of(found: Resolved | None) -> str | None:
@@ -71,66 +56,6 @@ def test_a_path_without_groups_allocates_nothing(router: ApplicationRouter) -> N
         assert resolved(router, path) is resolved(router, path)
 
 
-def test_a_foreign_router_that_passes_lets_the_next_rule_answer(router: ApplicationRouter) -> None:
-    foreign = Passing("/yes")
-    router.add_rules([(r"/(no|yes)", foreign), (r"/no", A), (r"/(.*)", B)])
-    assert isinstance(resolved(router, "/yes").delegate, Answer)
-    assert name_of(router.resolve(request_for("/no"))) == "A"
-    assert foreign.given == [{"path_args": [b"yes"], "path_kwargs": {}}, {"path_args": [b"no"], "path_kwargs": {}}]
-    assert name_of(router.resolve(request_for("/other"))) == "B"
-    assert foreign.asked == 2
-
-
-def test_a_foreign_router_on_a_whole_path_is_asked_each_time(router: ApplicationRouter) -> None:
-    foreign = Passing("never")
-    router.add_rules([Rule(PathMatches("/x"), foreign, {"k": 1}), ("/x", A)])
-    assert [name_of(router.resolve(request_for("/x"))) for _ in range(3)] == ["A"] * 3
-    assert foreign.given == [{"target_kwargs": {"k": 1}}] * 3
-
-
-def test_server_delegates_and_callables_answer_with_their_delegate(router: ApplicationRouter) -> None:
-    calls: list[HTTPServerRequest] = []
-    router.add_rules([("/server", Server()), ("/call", calls.append)])
-    request = request_for("/server")
-    assert answer(router, request) == ("server", None, request.connection)
-    assert resolved(router, "/call").delegate is not None
-
-
-def test_a_matcher_of_the_users_own_stands_in_its_place_in_the_order(router: ApplicationRouter) -> None:
-    router.add_rules([("/a", A), (HeaderMatches("X-B"), B), ("/(.*)", C)])
-    assert name_of(router.resolve(request_for("/a", X_B="1"))) == "A"
-    assert name_of(router.resolve(request_for("/c", **{"X-B": "1"}))) == "B"
-    assert name_of(router.resolve(request_for("/c"))) == "C"
-
-
-def test_a_matcher_may_give_arguments_and_kwargs(router: ApplicationRouter, application: RecordingApplication) -> None:
-    rules: list[Any] = [(HeaderMatches("X-Id", path_args=[b"7"], target_kwargs={"who": 1}), A, {}, "id")]
-    router.add_rules(rules)
-    found = resolved(router, "/", **{"X-Id": "1"})
-    assert found.route is not None
-    assert (list(found.path_args), found.route.kwargs) == ([b"7"], {"who": 1})
-    (route,) = router.routes()
-    assert (route.kwargs, route.pipelines is found.route.pipelines) == ({}, True)
-    request = request_for("/", **{"X-Id": "1"})
-    assert answer(router, request) == answer(web._ApplicationRouter(application, rules), request)
-
-
-def test_a_matcher_that_gives_what_no_handler_takes_is_refused(router: ApplicationRouter) -> None:
-    router.add_rules([(HeaderMatches("Host", colour="red"), A)])
-    with pytest.raises(TypeError, match=r"answered with \['colour'\]"):
-        router.resolve(request_for("/"))
-
-
-def test_a_subclass_of_path_matches_keeps_its_own_match(router: ApplicationRouter) -> None:
-    class Backwards(PathMatches):
-        def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-            return {} if self.regex.match(request.path[::-1]) else None
-
-    router.add_rules([(Backwards("a/"), A)])
-    assert name_of(router.resolve(request_for("/a"))) == "A"
-    assert router.resolve(request_for("a/")) is None
-
-
 def test_rules_may_change_at_any_time(router: ApplicationRouter) -> None:
     def now() -> str | None:
         return name_of(router.resolve(request_for("/x")))
@@ -156,15 +81,6 @@ def test_rules_may_change_at_any_time(router: ApplicationRouter) -> None:
         assert now() == expected
     router.rules[0].target.rules.insert(0, first)
     assert now() == "A", "a change inside of a nested router is seen from outside"
-
-
-def test_a_route_stays_the_same_object_when_others_come_and_go(router: ApplicationRouter) -> None:
-    router.add_rules([("/a", A), (r"/b/(\d+)", B)])
-    before = list(router.routes())
-    before[0].pipelines[1] = "compiled"
-    router.rules.insert(0, Rule(PathMatches("/c"), C))
-    assert list(router.routes())[1:] == before
-    assert resolved(router, "/a").route is before[0]
 
 
 def test_application_add_handlers_puts_its_host_before_the_wildcard() -> None:
@@ -222,42 +138,6 @@ def test_the_same_rule_may_stand_twice(application: RecordingApplication) -> Non
     rule = Rule(PathMatches("/a"), A, name="a")
     router = ApplicationRouter(application, [rule, (HostMatches("b"), [rule]), rule])
     assert [route.host for route in router.routes()] == [None, "b", None]
-
-
-def test_routes_tell_what_is_not_indexed(router: ApplicationRouter) -> None:
-    router.add_rules(
-        [
-            ("/a", A),
-            (r"/(\d+)/x", A),
-            (r"(.*)/tail", A),
-            (r".*\d", A),
-            (r"(.*)", A),
-            Rule(PathMatches(re.compile(r"(?i)/\w+")), A),
-            (AnyMatches(), A),
-        ]
-    )
-    told = {route.pattern: route.is_indexed for route in router.routes()}
-    assert told == {
-        "/a": True,
-        r"/(\d+)/x": True,
-        "(.*)/tail": True,
-        r".*\d": False,
-        "(.*)": False,
-        r"(?i)/\w+": True,
-        "AnyMatches": False,
-    }
-
-
-def test_candidates_are_nearest_first(router: ApplicationRouter) -> None:
-    router.add_rules([("/about", A), (r"/user/(\d+)", B, {}, "user"), ("/users", C)])
-    assert [route.handler_class for route in router.candidates("/user/x1", limit=2)] == [B, C]
-
-
-def test_values_show_themselves(router: ApplicationRouter) -> None:
-    router.add_rules([(r"/user/(\d+)", B, {}, "user")])
-    found = resolved(router, "/user/5")
-    assert repr(found) == "<Resolved <Route '/user/(\\\\d+)' B name='user'> [b'5'] {}>"
-    assert isinstance(found.route, Route)
 
 
 def test_what_paths_leave_behind_is_bounded(router: ApplicationRouter) -> None:

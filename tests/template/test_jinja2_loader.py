@@ -4,39 +4,14 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
 
-from torngas_aio.exception import ArgumentError, ConfigError, TemplateNotFound
-from torngas_aio.template.jinja2_loader import Jinja2Template, Jinja2TemplateLoader
-
-
-class Book:
-    """Templates written in a test, and the loader that reads them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.loader = Jinja2TemplateLoader(str(path))
-
-    def write(self, **sources: str) -> None:
-        for name, source in sources.items():
-            (self.path / f"{name}.html").write_text(source, encoding="utf-8")
-
-    async def load(self, name: str = "page") -> Jinja2Template:
-        return await asyncio.to_thread(self.loader.load, f"{name}.html")
-
-    async def page(self, source: str) -> Jinja2Template:
-        self.write(page=source)
-        self.loader.reset()
-        return await self.load()
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Book:
-    return Book(tmp_path)
+from tests.template.conftest import Book
+from torngas_aio.exception import ArgumentError
+from torngas_aio.template.jinja2_loader import Jinja2TemplateLoader
 
 
 async def gives(value: Any) -> Any:
@@ -190,31 +165,6 @@ async def test_what_can_be_walked_once_is_walked_once(book: Book) -> None:
     assert await rest() == "".join(map(str, range(10_000))).encode()
 
 
-async def test_calls_of_a_long_page_are_made_once(book: Book) -> None:
-    template = await book.page("{{ count() }}{% for x in rows %}{{ x }}{% endfor %}{{ count() }}")
-    numbers = iter("ab")
-    rest = template.begin({"count": lambda: next(numbers), "rows": ["-"] * 10_000})
-    assert not isinstance(rest, bytes)
-    page = await rest()
-    assert page == b"a" + b"-" * 10_000 + b"b"
-
-
-async def test_a_long_page_that_fails_tells_the_template_s_line(book: Book) -> None:
-    from torngas_aio.template.position import place_of_frame
-
-    template = await book.page("{% for x in rows %}\n{{ 1 / x }}\n{% endfor %}")
-    rest = template.begin({"rows": [1] * 2000 + [0]})
-    assert not isinstance(rest, bytes)
-    with pytest.raises(ZeroDivisionError) as caught:
-        await rest()
-    traceback = caught.value.__traceback__
-    found = []
-    while traceback is not None:
-        found.append(place_of_frame(traceback.tb_frame, traceback.tb_lineno))
-        traceback = traceback.tb_next
-    assert [place.line for place in found if place is not None][-1] == 2
-
-
 async def test_generate_runs_what_does_not_really_wait(book: Book) -> None:
     book.loader = Jinja2TemplateLoader(str(book.path), enable_async=True)
     template = await book.page("{{ f() }}")
@@ -230,28 +180,6 @@ async def test_generate_runs_what_does_not_really_wait(book: Book) -> None:
     assert await asyncio.to_thread(page, at_once) == b"now"
     with pytest.raises(ArgumentError, match="has to wait"):
         await asyncio.to_thread(page, lambda: gives("later"))
-
-
-async def test_long_pages_let_the_loop_run(book: Book) -> None:
-    template = await book.page("{% for x in rows %}{{ x }}\n{% endfor %}")
-    values = {"rows": range(100_000)}
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    await asyncio.sleep(0)
-    rest = template.begin(values)
-    assert not isinstance(rest, bytes), "too long to be made in one go"
-    page = await rest()
-    assert turns > 3
-    assert await template.render(values) == page
-    counting.cancel()
-    assert page.count(b"\n") == 100_000
 
 
 async def test_a_block_that_must_await_does(book: Book) -> None:
@@ -274,38 +202,6 @@ async def test_without_enable_async_nothing_in_a_template_is_awaited(book: Book)
     assert [part async for part in template.stream({**values, "rows": "ab"})] == [b"calledab"]
 
 
-async def test_engine_options_filters_tests_and_globals_pass_through(book: Book) -> None:
-    book.loader = Jinja2TemplateLoader(
-        str(book.path),
-        variable_start_string="[[",
-        variable_end_string="]]",
-        trim_blocks=True,
-        undefined="jinja2.StrictUndefined",
-        filters={"twice": lambda text: text * 2, "size": "builtins.len"},
-        tests={"even": lambda number: number % 2 == 0},
-        globals={"site": "blog"},
-        policies={"truncate.leeway": 0},
-        extensions=["jinja2.ext.do"],
-    )
-    book.write(page="{% if 2 is even %}\n[[ site|twice ]][[ site|size ]]{% endif %}[[ nothing ]]")
-    template = await book.load()
-    with pytest.raises(jinja2.UndefinedError, match="'nothing' is undefined"):
-        await template.render({})
-    assert await template.render({"nothing": "!"}) == b"blogblog4!"
-
-
-async def test_a_filter_that_is_named_and_not_there_is_told(book: Book) -> None:
-    with pytest.raises(ConfigError, match=r"filters\.x = 'nowhere\.at\.all'"):
-        Jinja2TemplateLoader(str(book.path), filters={"x": "nowhere.at.all"})
-
-
-async def test_a_loader_of_the_project_s_own_may_be_given() -> None:
-    loader = Jinja2TemplateLoader("nowhere", loader=jinja2.DictLoader({"a.html": "{{ x }}"}))
-    assert await loader.load("a.html").render({"x": 1}) == b"1"
-    with pytest.raises(TemplateNotFound):
-        loader.load("b.html")
-
-
 async def test_dictionaries_give_items_by_name_and_keep_their_methods(book: Book) -> None:
     template = await book.page(
         "{{ d.a }}{{ d.nope }}{{ d.nope.x is defined }}{% for k in d.keys() %}{{ k }}{% endfor %}"
@@ -314,64 +210,6 @@ async def test_dictionaries_give_items_by_name_and_keep_their_methods(book: Book
         await template.render({"d": {"a": 1}})
     template = await book.page("{{ d.a }}{{ d.nope }}{{ d.items }}")
     assert (await template.render({"d": {"a": 1, "items": 2}})).startswith(b"1&lt;built-in method items")
-
-
-async def test_bytecode_is_kept_between_starts_for_each_set_of_options(book: Book, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    book.write(page="{{ a }}{% for x in t.rows %}{{ x }}{% endfor %}")
-
-    async def start(**options: Any) -> bytes:
-        book.loader = Jinja2TemplateLoader(str(book.path), cache_directory=str(cache), **options)
-        template = await book.load()
-        return await template.render({"a": "<", "t": Thing(rows=[1, 2])})
-
-    assert await start() == b"&lt;12"
-    assert await start(enable_async=True) == b"&lt;12"
-    kept = {path.name: path.read_bytes() for path in cache.iterdir()}
-    assert len(kept) == 2
-    assert cache.stat().st_mode & 0o777 == 0o700
-    assert await start() == b"&lt;12"
-    assert {path.name for path in cache.iterdir()} == set(kept)
-    assert await start(autoescape=False) == b"<12", "code made with escaping must not be taken up without, nor back"
-    assert await start() == b"&lt;12"
-
-
-async def test_a_cache_directory_that_others_may_write_to_is_refused(book: Book, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    cache.chmod(0o777)
-    book.loader = Jinja2TemplateLoader(str(book.path), cache_directory=str(cache))
-    with pytest.raises(ConfigError, match=r"run as code.*chmod go-w"):
-        await book.page("{{ a }}")
-
-
-async def test_a_cache_directory_that_cannot_be_made_is_done_without(
-    book: Book, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").write_text("")
-    book.loader = Jinja2TemplateLoader(str(book.path), cache_directory=str(tmp_path / "file" / "cache"))
-    assert await (await book.page("{{ a }}")).render({"a": 1}) == b"1"
-    assert "templates stay in memory" in caplog.text
-
-
-async def test_with_cache_size_0_each_page_is_compiled_anew(book: Book) -> None:
-    book.loader = Jinja2TemplateLoader(str(book.path), cache_size=0)
-    book.write(page="one")
-    assert await (await book.load()).render({}) == b"one"
-    book.write(page="two")
-    template = await book.load()
-    assert template.is_heavy, "compiling is work for a thread"
-    assert await template.render({}) == b"two"
-
-
-async def test_no_more_templates_are_held_than_cache_size_says(book: Book) -> None:
-    book.loader = Jinja2TemplateLoader(str(book.path), cache_size=2)
-    book.write(one="1", two="2", three="3")
-    one = await book.load("one")
-    assert await book.load("one") is one
-    await book.load("two")
-    await book.load("three")
-    assert await book.load("one") is not one
 
 
 async def test_a_part_chosen_at_run_time_is_read_anew_when_it_changes(book: Book) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,6 +12,7 @@ import aiomcache
 import pytest
 import uvloop
 
+from tests.cache.memcached.conftest import Make
 from tests.cache.storm import storm
 from tests.contracts.session.visitor import Visitor
 from tests.services.memcached import MemcachedServer
@@ -24,23 +25,6 @@ from torngas_aio.exception import CacheUnavailable, ValueTooLarge
 from torngas_aio.session import SessionConfig, SessionStore
 
 pytestmark = pytest.mark.memcached
-
-Make = Callable[..., MemcachedCache]
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    """Caches with short deadlines and eager probes, closed after the test."""
-    made: list[MemcachedCache] = []
-
-    def open_cache(location: object, **options: Any) -> MemcachedCache:
-        settings = {"DEADLINE": 0.3, "RETRY_SECONDS": 0.01, **options}
-        made.append(MemcachedCache(location, {"ALIAS": "main", "KEY_PREFIX": "faults", "OPTIONS": settings}))
-        return made[-1]
-
-    yield open_cache
-    for cache in made:
-        await cache.close()
 
 
 @pytest.fixture
@@ -376,25 +360,6 @@ async def test_a_call_cancelled_at_each_turn_disturbs_nobody(
     assert await cache.get("next") == "n"
 
 
-async def test_a_full_pool_makes_callers_wait(make: Make, lone_memcached: MemcachedServer) -> None:
-    cache = make(lone_memcached.address, POOL_SIZE=2, DEADLINE=10)
-    assert await cache.add("n", 0)
-    numbers = await asyncio.gather(*(cache.incr("n") for _ in range(1000)))
-    assert sorted(numbers) == list(range(1, 1001))
-    assert current_connections(lone_memcached) <= 2 + 1
-
-
-async def test_a_pool_that_stays_full_says_so(make: Make, lone_memcached: MemcachedServer) -> None:
-    cache = make(lone_memcached.address, POOL_SIZE=1)
-    await cache.set("n", 0)
-    node = cache._node(cache.keys_of.make("n"))
-    await node.pool._places.take(1)
-    with pytest.raises(CacheUnavailable, match=r"all 1 connections stayed in use.*POOL_SIZE"):
-        await cache.incr("n")
-    node.pool._places.release()
-    assert await cache.incr("n") == 1
-
-
 async def test_a_storm_with_half_of_the_calls_cancelled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     await stormed(make, monkeypatch, 15_000)
 
@@ -425,18 +390,6 @@ async def stormed(make: Make, monkeypatch: pytest.MonkeyPatch, operations: int) 
         assert tally.cancelled > operations * 0.4
         assert broken_off > tally.cancelled / 3, "too few were cancelled after their bytes had left"
         await cache.close()
-
-
-def current_connections(server: MemcachedServer) -> int:
-    """How many clients the server has, the one that asks included."""
-    import socket
-
-    with socket.create_connection((HOST, server.port)) as client:
-        client.sendall(b"stats\r\n")
-        for line in client.makefile("rb"):
-            if line.startswith(b"STAT curr_connections"):
-                return int(line.split()[2]) - 1  # the listening socket counts, too
-    raise AssertionError("no such statistic")
 
 
 # Full and foreign

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import datetime as dt
 from contextlib import aclosing
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from torngas_aio._cleanup import close_all
 from torngas_aio.db.basedb import Database, Rows, SQLLiteral, SQLQuery, Statement, database
-from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.exception import ArgumentError
 from torngas_aio.storage import Storage
 
 EVIL = "x'); DROP TABLE posts; -- \" \\ % $1 ? :a"
@@ -176,56 +175,6 @@ async def test_the_pool_closes_with_its_loop_and_opens_again(db: Database, kind:
     assert first.idle == 0
     await db.query("SELECT 1")
     assert db.pool is not first
-
-
-@pytest.mark.parametrize("kind", ["file"], indirect=True)
-async def test_dates_are_kept_as_text_by_sqlite(db: Database) -> None:
-    when = dt.datetime(2026, 11, 22, 21, 51, tzinfo=dt.UTC)
-    await db.insert("posts", title=when, body=dt.date(2026, 11, 22))
-    row = await db.where("posts").first()
-    assert dt.datetime.fromisoformat(row.title) == when
-    assert row.body == "2026-11-22"
-
-
-@pytest.mark.postgres
-@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
-async def test_postgres_takes_ids_from_a_named_sequence(db: Database) -> None:
-    first = await db.insert("posts", seqname="posts_id_seq", title="a")
-    assert await db.insert("posts", seqname="posts_id_seq", title="b") == first + 1
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("nonsense", "no scheme"),
-        ("oracle://host/db", "'oracle': no such database"),
-        ("mysql://host:port/db", "port cannot be read"),
-        ("mysql://u:secret@host/", "missing 1 required keyword-only argument: 'db'"),
-        ("sqlite:///x?colour=red", "unexpected keyword argument 'colour'"),
-    ],
-)
-def test_a_wrong_url_is_a_fault_of_the_configuration(url: str, says: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        database(url)
-    assert says in str(caught.value)
-    assert "secret" not in str(caught.value)
-
-
-def test_a_url_says_what_the_parameters_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    by_url = database("mysql://jo%40e:p%2Fw@db.local:3307/shop?charset=latin1", pool_size=3)
-    assert repr(by_url) == "<Database mysql://jo@e@db.local:3307/shop>"
-    assert by_url._driver._options["password"] == "p/w"  # type: ignore[attr-defined]
-    assert repr(database("postgresql+asyncpg://u:pw@h/d")) == "<Database postgres://u@h:5432/d>"
-    assert repr(database("sqlite://:memory:")) == repr(database("sqlite://")) == "<Database sqlite:///:memory:>"
-    assert repr(database("sqlite:////var/x.db")) == "<Database sqlite:////var/x.db>"
-    assert repr(database(dbn="mysql", db="d", unix_socket="/run/m.sock")) == "<Database mysql://None@/run/m.sock/d>"
-    monkeypatch.setenv("DATABASE_URL", "sqlite:///env.db")
-    assert repr(database()) == "<Database sqlite:///env.db>"
-    monkeypatch.delenv("DATABASE_URL")
-    with pytest.raises(ConfigError, match="was told no database"):
-        database()
-    with pytest.raises(ConfigError, match="at least one connection"):
-        database("sqlite://", pool_size=0)
 
 
 async def test_a_wrong_argument_is_refused_before_anything_is_sent(db: Database) -> None:

@@ -1,0 +1,144 @@
+"""check: what is wrong with the project, all at once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import edit
+from tests.cli.test_routes import Capture
+from torngas_aio.cli import main
+
+
+class TestCheck:
+    def test_a_sound_project_has_no_faults(self, project: Path, capsys: Capture) -> None:
+        """Status 0, and how much was looked at."""
+        assert main(["check"]) == 0
+        assert capsys.readouterr().out == "settings.setting: no faults, 0 cautions, 5 routes.\n"
+
+    def test_every_fault_is_listed(self, project: Path, capsys: Capture) -> None:
+        """Status 1; settings, URLs, hooks and modules in one go."""
+        setting = project / "settings/setting.py"
+        edit(setting, 'INSTALLED_APPS = ("home",)', 'INSTALLED_APPS = ("home", "shop")\nTHREADS_NUM = 0')
+        edit(setting, '"!httpmodules', '"!httpmodule')
+        edit(project / "middlewares/timing.py", "async def process_response", "def process_response")
+        assert main(["check"]) == 1
+        captured = capsys.readouterr()
+        lines = captured.err.splitlines()
+        assert captured.out == ""
+        assert lines[-1] == "4 faults."
+        assert all(line.startswith("fault: ") for line in lines[:-1])
+        for part in ("'shop'", "THREADS_NUM = 0", "!httpmodule.nostore", "middlewares/timing.py:12"):
+            assert sum(part in line for line in lines) == 1, captured.err
+
+    def test_cautions_are_no_faults(self, many: Path, capsys: Capture, caplog: pytest.LogCaptureFixture) -> None:
+        """A foreign handler is named; modules that never run are, too; each once, so not in the log as well."""
+        edit(many / "settings/setting.py", '    "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",\n', "")
+        assert main(["check", "--workers=4"]) == 0
+        out = capsys.readouterr().out
+        assert "caution: COMMON_MODULES and ROUTE_MODULES have no effect" in out
+        assert "caution: /plain: home.urls.Plain is plain Tornado and gets the call hooks only." in out
+        assert out.endswith("no faults, 2 cautions, 8 routes.\n")
+        assert "have no effect" not in caplog.text
+
+    def test_a_module_that_ends_the_program_is_a_fault(self, project: Path, capsys: Capture) -> None:
+        """Whatever its status; so is a middleware whose constructor does."""
+        (project / "home/urls.py").write_text("import sys\nsys.exit()\n")
+        timing = project / "middlewares/timing.py"
+        timing.write_text(timing.read_text() + "\n    def __init__(self):\n        exit(0)\n")
+        assert main(["check"]) == 1
+        told = capsys.readouterr().err
+        assert "fault: home/urls.py:2: RuntimeError: sys.exit() was called." in told
+        assert "RuntimeError('sys.exit(0) was called.')" in told
+        assert "2 faults." in told
+
+    def test_routes_that_got_a_slash_are_listed(self, many: Path, capsys: Capture) -> None:
+        """With the place of the include and both ways to write it."""
+        edit(many / "home/urls.py", r'url(r"/all/?"', r'url(r"all/?"')
+        assert main(["check"]) == 0
+        out = capsys.readouterr().out
+        assert "home/urls.py:16: include('/things', ...) puts a slash before 'all/?', which 2.0.0 did not." in out
+        assert main(["routes"]) == 0
+        assert "/things/all/?" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("lines", ["TRUSTED_PROXY_HEADERS = ('X-Real-IP',)", "XHEADERS = False"])
+    def test_deployment_asks_for_the_headers_of_the_proxy(self, project: Path, capsys: Capture, lines: str) -> None:
+        """Until the setting is made, or no forwarded header is believed."""
+        setting = project / "settings/setting.py"
+        setting.write_text(f"{setting.read_text()}\n{lines}\n")
+        assert main(["check", "--deploy"]) == 0
+        assert "TRUSTED_PROXY_HEADERS" not in capsys.readouterr().out
+
+    def test_deployment_without_the_headers_of_the_proxy(self, project: Path, capsys: Capture) -> None:
+        assert main(["check", "--deploy"]) == 0
+        assert "caution: TRUSTED_PROXY_HEADERS is not set and XHEADERS is on" in capsys.readouterr().out
+
+    def test_a_method_that_does_not_fit_its_pattern_is_found(self, many: Path, capsys: Capture) -> None:
+        """A fault where the route never works, a caution where another method does."""
+        edit(
+            many / "home/urls.py",
+            "class Ours(WebHandler):\n    pass",
+            "class Ours(WebHandler):\n    def get(self): ...",
+        )
+        assert main(["check"]) == 1
+        err = capsys.readouterr().err
+        assert "home/urls.py:13: '/things/([0-9]+)' gives 1 argument, which home.urls.Ours.get(self)" in err
+        del sys.modules["home"], sys.modules["home.urls"]
+        edit(many / "home/urls.py", "def get(self): ...", "def get(self): ...\n    def put(self, key=''): ...")
+        assert main(["check"]) == 0
+        assert "caution: home/urls.py:" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("name", ["INSTALLED_APPS", "MIDDLEWARE_CLASSES", "COMMON_MODULES"])
+    def test_a_tuple_of_one_without_its_comma_is_one_fault(self, project: Path, capsys: Capture, name: str) -> None:
+        """Not one for each of its letters."""
+        setting = project / "settings/setting.py"
+        setting.write_text(f"{setting.read_text()}\nROUTE_MODULES = {{}}\n{name} = ('home')\n")
+        assert main(["check"]) == 1
+        err = capsys.readouterr().err
+        assert f"fault: {name} = 'home': must be a list or tuple; a tuple of one wants a comma: ('home',)." in err
+        assert err.endswith("\n1 fault.\n")
+
+    def test_import_errors_of_apps_stand_beside_the_other_faults(self, project: Path, capsys: Capture) -> None:
+        """Each with the project's line first."""
+        setting = project / "settings/setting.py"
+        setting.write_text(f"{setting.read_text()}\nTHREADS_NUM = 0\nTEMPLATE_CONFIG = {{'autoescap': True}}\n")
+        handler = project / "home/handlers/main_handler.py"
+        handler.write_text("class Index(Missing): pass\n")
+        assert main(["check"]) == 1
+        err = capsys.readouterr().err
+        assert "fault: home/handlers/main_handler.py:1: NameError: name 'Missing' is not defined" in err
+        assert "THREADS_NUM = 0" in err
+        assert "TEMPLATE_CONFIG['autoescap']" in err
+        assert err.endswith("\n3 faults.\n")
+
+
+class TestSettingsChoice:
+    def test_the_option_wins(self, project: Path, capsys: Capture) -> None:
+        """Over everything else; a wrong one is a clear error."""
+        assert main(["check", "--settings=settings.nothing"]) == 1
+        assert "Settings module 'settings.nothing'" in capsys.readouterr().err
+
+    def test_pyproject_may_name_it(self, project: Path, capsys: Capture) -> None:
+        """[tool.torngas-aio] settings."""
+        (project / "conf_other.py").write_text("DEBUG = True\nMIDDLEWARE_CLASSES = ()\n")
+        edit(project / "pyproject.toml", '[tool.torngas-aio]\nsettings = "settings.setting"',
+             '[tool.torngas-aio]\nsettings = "conf_other"')  # fmt: skip
+        assert main(["check"]) == 0
+        assert capsys.readouterr().out.startswith("conf_other: no faults")
+
+    def test_the_usual_place_is_looked_at(self, project: Path, capsys: Capture) -> None:
+        """Without a word anywhere, settings/setting.py is it."""
+        (project / "pyproject.toml").unlink()
+        assert main(["check"]) == 0
+        assert capsys.readouterr().out.startswith("settings.setting: no faults")
+
+    def test_outside_of_a_project_it_says_so(self, directory: Path, capsys: Capture) -> None:
+        """With what to do."""
+        assert main(["check"]) == 1
+        assert "No settings module. Run this in the project's directory" in capsys.readouterr().err
+
+    def test_a_pyproject_that_cannot_be_read_is_a_clear_error(self, directory: Path, capsys: Capture) -> None:
+        """With its path and line."""
+        (directory / "pyproject.toml").write_text("[tool\n")
+        assert main(["check"]) == 1
+        assert "pyproject.toml: Expected ']'" in capsys.readouterr().err

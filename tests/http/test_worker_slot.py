@@ -1,0 +1,41 @@
+"""A worker as its parent sees it."""
+
+import signal
+
+import pytest
+
+from tests.http.conftest import Run
+from tests.http.wire import get
+from torngas_aio.http import supervisor
+
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+
+
+async def test_a_worker_that_keeps_dying_is_replaced_after_growing_pauses(run: Run) -> None:
+    program = await run(1)
+    await program.said("is ready")
+    for count in range(1, 4):
+        async with await program.client() as client:
+            client.send(get("/die"))
+            await client.rest()
+        await program.said("is ready", count + 1)
+    pauses = [line.rpartition("starts in ")[2] for line in program.lines if "starts in" in line]
+    assert pauses == ["0.0 s.", "0.1 s.", "0.4 s."]
+
+
+async def test_the_pause_before_a_restart_is_never_longer_than_a_second() -> None:
+    """The connections that wait in a dead worker's sockets wait for its successor."""
+    assert max(supervisor._PAUSES) <= 1.0
+
+
+async def test_a_worker_that_does_not_get_ready_is_killed(run: Run) -> None:
+    program = await run(1, "ready_timeout=0.2", fate="hang")
+    assert await program.end() == 1
+    assert any("is not ready in time" in line for line in program.lines)
+
+
+async def test_a_worker_that_ends_badly_shows_in_the_status(run: Run) -> None:
+    program = await run(1, fate="leave badly")
+    await program.said("is ready")
+    program.process.send_signal(signal.SIGINT)
+    assert await program.end() == 1

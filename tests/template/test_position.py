@@ -1,0 +1,59 @@
+"""Errors of templates: their own file and line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.template.test_tornado_loader import load
+from torngas_aio.exception import TemplateSyntaxError
+from torngas_aio.template._tornado_code import template_line
+from torngas_aio.template.position import place_of_frame
+
+
+async def test_an_error_over_several_lines_leads_to_its_template(tmp_path: Path) -> None:
+    template = await load(tmp_path, "one\n{{ (\n1 / 0\n) }}")
+    with pytest.raises(ZeroDivisionError) as caught:
+        await template.render({})
+    place = place_of_frame(caught.traceback[-1].frame.raw, caught.traceback[-1].lineno + 1)
+    assert place is not None
+    assert place.path == tmp_path / "page.html"
+    assert place.line <= 2
+
+
+async def test_an_error_in_a_block_alone_leads_to_its_line(tmp_path: Path) -> None:
+    template = await load(tmp_path, "one\n\n\n\n{% block b %}\n{{ 1 / 0 }}{% end %}")
+    with pytest.raises(ZeroDivisionError) as caught:
+        await template.render_block("b", {})
+    place = place_of_frame(caught.traceback[-1].frame.raw, caught.traceback[-1].lineno + 1)
+    assert place is not None
+    assert (place.line, place.engine) == (6, "Tornado")
+
+
+async def test_an_error_in_an_included_file_leads_there(tmp_path: Path) -> None:
+    (tmp_path / "part.html").write_text("\n{{ 1 / 0 }}")
+    template = await load(tmp_path, '\n\n\n{% include "part.html" %}')
+    with pytest.raises(ZeroDivisionError) as caught:
+        await template.render({})
+    place = place_of_frame(caught.traceback[-1].frame.raw, caught.traceback[-1].lineno + 1)
+    assert place is not None
+    assert (place.path.name, place.line) == ("part.html", 2)
+
+
+def test_lines_without_origin_have_none() -> None:
+    assert template_line("x = 1\n", 1) is None
+    assert template_line("x = 1  # a.html:3\n", 9) is None
+    assert template_line("x = 1  # a.html:3 (via b.html:4)\n", 1) == ("a.html", 3)
+
+
+async def test_python_that_does_not_parse_is_told_with_its_template_line(tmp_path: Path) -> None:
+    with pytest.raises(TemplateSyntaxError) as caught:
+        await load(tmp_path, "one\n{{ a b }}")
+    assert caught.value.lineno == 2
+    assert Path(caught.value.filename or "") == tmp_path / "page.html"
+
+
+async def test_a_fault_in_a_parent_is_told_as_the_parent_s(tmp_path: Path) -> None:
+    (tmp_path / "base.html").write_text("\n{% nope %}")
+    with pytest.raises(TemplateSyntaxError) as caught:
+        await load(tmp_path, '{% extends "base.html" %}')
+    assert (Path(caught.value.filename or "").name, caught.value.lineno) == ("base.html", 2)
