@@ -3,8 +3,10 @@
 import collections
 import itertools
 import re
+import sys
 import time
 import types
+import weakref
 from typing import Any
 
 import pytest
@@ -267,6 +269,32 @@ def test_time_that_other_programs_take_is_not_the_values(monkeypatch: pytest.Mon
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
     showing = Showing()
     assert [showing.text(Plain()) for _ in range(9)] == ["<plain>"] * 9
+
+
+class Leaving:
+    """Objects of it die slowly."""
+
+    def __del__(self) -> None:
+        for _ in range(2000):
+            pass
+
+
+class Churning:
+    """Its repr never ends, and lets go of objects that weak sets hold."""
+
+    def __repr__(self) -> str:
+        kept: weakref.WeakSet[Leaving] = weakref.WeakSet()
+        while True:
+            kept.add(Leaving())
+
+
+def test_the_time_limit_does_not_strike_while_objects_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There an exception would be printed and dropped, and the value would go on."""
+    dropped: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    for _ in range(10):
+        assert Showing().text(Churning()) == "<Churning: its repr takes too long>"
+    assert dropped == []
 
 
 def test_huge_values_are_cut() -> None:

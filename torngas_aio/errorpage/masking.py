@@ -150,6 +150,10 @@ class _TooSlow(BaseException):
     pass
 
 
+_COLLECTED_BY = ("weakref", "_weakrefset")
+"""Modules whose functions run when an object dies, whatever else runs then."""
+
+
 class _TimeLimit:
     """A trace function that stops Python code which runs longer than *seconds*; one blocking C call it cannot stop."""
 
@@ -157,6 +161,8 @@ class _TimeLimit:
         self._until = _clock() + seconds
 
     def __call__(self, frame: FrameType, _event: str, _arg: object) -> Any:
+        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") in _COLLECTED_BY:
+            return None  # the interpreter called it between two steps, and drops what it raises
         frame.f_trace_opcodes = True  # `while True: pass` is one instruction, and never comes to a new line
         if _clock() > self._until:
             raise _TooSlow
