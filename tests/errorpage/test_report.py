@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.errorpage import test_render
 from tests.errorpage.test_render import EVIL, debug, raised, read
 
 
@@ -24,7 +25,7 @@ def test_the_debug_page_shows_chain_source_and_locals() -> None:
         "GET",
         "/posts/12?page=2",
         "remote address",
-        __file__,
+        test_render.__file__,
     ):
         assert part in page, part
 
