@@ -98,7 +98,7 @@ def test_a_plain_hook_of_a_module_is_refused_with_its_place_and_the_mend() -> No
     with pytest.raises(ConfigError) as told:
         Application([("/", Empty)], middlewares=[HttpModuleMiddleware(common=(Careless,), by_route={})])
     line = Careless.begin_response.__code__.co_firstlineno
-    assert re.search(rf"Careless\.begin_response.*test_spec_modules\.py:{line}.*async def", str(told.value))
+    assert re.search(rf"Careless\.begin_response.*test_compiled\.py:{line}.*async def", str(told.value))
 
 
 class Guarded(WebSocketHandler):
