@@ -27,14 +27,21 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
 
 
 @pytest.fixture(autouse=True)
-def declared_jobs_are_forgotten() -> Iterator[None]:
-    """A job with a schedule that one test, or an example, declares would run in the applications of the others."""
-    before = dict(_declared_jobs())
+def only_jobs_of_its_package_are_declared(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Jobs with a schedule run in every application while they are declared: those of other tests are put aside."""
+    declared = _declared_jobs()
+    before = dict(declared)
+    for name, each in before.items():
+        if _package_of(each.function.__module__) != _package_of(request.module.__name__):
+            del declared[name]
     yield
     declared = _declared_jobs()
-    if declared != before:
-        declared.clear()
-        declared.update(before)
+    declared.clear()
+    declared.update(before)
+
+
+def _package_of(module: str) -> str:
+    return module.rpartition(".")[0]
 
 
 def _declared_jobs() -> dict[str, Any]:
