@@ -259,7 +259,7 @@ async def test_positions_of_postgresql_are_followed_too() -> None:
                     assert (await client.post("/users", data={"name": "a", "how": "commit"})).status_code == 200
                     assert (await client.get("/where")).text == f"master, {number}"
                     standby.execute("SELECT pg_wal_replay_resume()")
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(30):
                         while (await client.get("/where")).text != f"slave, {number}":
                             await asyncio.sleep(0.05)
 

@@ -25,7 +25,7 @@ class TooMany:
     [
         (
             NoChunk,
-            r"NoChunk\.process_response .*test_signatures\.py:12\) .*process_response\(self, handler, clear, chunk\)",
+            r"NoChunk\.process_response .*test_hooks\.py:12\) .*process_response\(self, handler, clear, chunk\)",
         ),
         (OldCall, r"OldCall\.process_call .*`async def process_call\(self, request, clear\)`"),
         (TooMany, r"TooMany\.process_endcall .*`async def process_endcall\(self, handler, clear\)`"),
