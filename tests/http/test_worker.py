@@ -1,6 +1,7 @@
 """A worker process and its parent."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -32,7 +33,8 @@ async def test_a_signal_to_the_whole_group_ends_a_start_in_order(run: Run, numbe
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)  # until they sleep
     for pid in (parent, *map(int, children.read_text(encoding="ascii").split())):
-        os.kill(pid, number)
+        with contextlib.suppress(ProcessLookupError):  # the parent was quicker
+            os.kill(pid, number)
     assert await program.end() == 0
 
 
