@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     "_project_errors": 0, "_suggest": 0, "_threads": 0, "_unawaited": 0, "_former_names": 0, "codes": 0, "context": 0,
     "exception": 0, "_background": 0, "_places": 0, "_compat": 0, "storage": 0, "utils": 0,
     "global_settings": 1, "i18n": 1, "settings_manager": 1, "checks": 1, "signal": 1, "dispatch": 1, "logger": 1,
+    "_backends": 1,
     "cache": 2, "db": 2, "template": 2, "http": 2,
     "session": 3, "channels": 3, "jobs": 3,
     "application": 4, "handler": 4, "pipeline": 4, "routing": 4, "urlhelper": 4, "errorpage": 4, "lifespan": 4,

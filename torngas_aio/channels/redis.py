@@ -15,10 +15,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from torngas_aio.cache.redis.client import RedisClient
-from torngas_aio.cache.redis.native import node_client
+from torngas_aio.cache.redis.native import CONNECTION_FAULTS, node_client
 from torngas_aio.channels.base import BaseChannels, Message, Subscription, check_name, id_key
 from torngas_aio.channels.presence import PRESENT_SECONDS, Presence
 from torngas_aio.exception import Unavailable
@@ -32,8 +31,6 @@ _outages = OutageLog(logger)
 PING_SECONDS = 5.0
 """An idle connection is asked after this, and is lost when it does not answer within as much."""
 
-# TypeError: redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
-_FAULTS = (RedisError, OSError, asyncio.TimeoutError, TypeError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _HISTORY_SECONDS = 24 * 3600
 """After so long without a message a channel's history is dropped."""
@@ -99,7 +96,7 @@ class RedisChannels(BaseChannels):
                     await client.spublish(channel, f" {text}")
                 else:
                     await client.publish(channel, f" {text}")
-        except _FAULTS as exc:
+        except CONNECTION_FAULTS as exc:
             raise self._unavailable("a message was not taken", exc) from exc
 
     async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
@@ -109,7 +106,7 @@ class RedisChannels(BaseChannels):
             async with asyncio.timeout(self._deadline):
                 entries = await self._redis.client.xrange(key, start, "+")
                 first = await self._redis.client.xrange(key, "-", "+", count=1)
-        except _FAULTS as exc:
+        except CONNECTION_FAULTS as exc:
             raise self._unavailable("the history was not read", exc) from exc
         found = [Message(name, _text(fields[b"d"]), _text(number)) for number, fields in entries]
         reaches_back = bool(first) and id_key(_text(first[0][0])) <= id_key(after)
@@ -147,7 +144,7 @@ class RedisChannels(BaseChannels):
                     await self._subscribed(name)
                 for pattern in subscription.patterns:
                     await self._connection(None).subscribe(self._channel(pattern, is_pattern=True), is_pattern=True)
-        except _FAULTS as exc:
+        except CONNECTION_FAULTS as exc:
             self._is_lost.set()
             await self.remove(subscription)
             raise self._unavailable("it cannot be subscribed to", exc) from exc
@@ -194,7 +191,7 @@ class RedisChannels(BaseChannels):
                 pause, is_first = 0.0, False
                 await self._is_lost.wait()
                 _outages.report((self.alias,), "Channels %r lost their connection.", self.alias)
-            except _FAULTS as exc:
+            except CONNECTION_FAULTS as exc:
                 _outages.report((self.alias,), "Channels %r cannot connect: %s", self.alias, exc)
             finally:
                 connections, self._connections = self._connections, {}
@@ -317,7 +314,7 @@ class _Connection:
             self._names.discard(name)
             try:
                 await (self._pubsub.sunsubscribe(name) if self._is_shard else self._pubsub.unsubscribe(name))
-            except _FAULTS:
+            except CONNECTION_FAULTS:
                 self._lose()
 
     async def aclose(self) -> None:
@@ -343,7 +340,7 @@ class _Connection:
                 else:
                     await self._pubsub.ping()
                     is_asked = True
-        except _FAULTS as exc:
+        except CONNECTION_FAULTS as exc:
             logger.debug("A connection of channels is lost: %s", exc)
             for waiter in self._waiting.values():
                 if not waiter.done():

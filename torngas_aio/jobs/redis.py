@@ -22,11 +22,11 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
-from redis.exceptions import RedisError
 from taskiq import AckableMessage
 
 from torngas_aio._cleanup import cancel_tasks
 from torngas_aio.cache.redis.client import RedisClient
+from torngas_aio.cache.redis.native import CONNECTION_FAULTS
 from torngas_aio.exception import CacheUnavailable, ConfigError, Unavailable
 from torngas_aio.jobs.base import BaseJobs, DeadJob
 from torngas_aio.logger import OutageLog
@@ -54,8 +54,6 @@ MAX_DELIVERIES = 5
 MAX_DEAD = 10_000
 """Dead letters that are kept, the newest."""
 
-# TypeError: redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
-_FAULTS = (RedisError, OSError, asyncio.TimeoutError, TypeError)
 _OPTIONS = {"KEY_PREFIX": "jobs", "REPLICAS": 0}
 
 _DONE = """
@@ -195,7 +193,7 @@ class RedisJobs(BaseJobs):
             block = max(min(self._deadline / 2, until - time.monotonic()), 0.01)
             try:
                 found: bytes | None = await self._redis.client.blmove(key, key, block, "LEFT", "LEFT")
-            except _FAULTS as exc:
+            except CONNECTION_FAULTS as exc:
                 raise Unavailable(f"{self._redis.label} at {self._redis.address}: no result was read: {exc}.") from exc
             if found is not None or time.monotonic() >= until:
                 return found
@@ -229,7 +227,7 @@ class RedisJobs(BaseJobs):
                     # redis-py's cluster client swallows cancellations: a stop waits for the read instead
                     self._reading = asyncio.create_task(self._read(), name=f"jobs {self.alias} read")
                     waiting.extend(await asyncio.shield(self._reading))
-            except _FAULTS as exc:
+            except CONNECTION_FAULTS as exc:
                 _outages.report((self.alias,), "Jobs %r cannot be read: %s", self.alias, exc)
                 await asyncio.sleep(0.2)
                 if "NOGROUP" in str(exc):  # a failover, or a FLUSHDB, has lost it

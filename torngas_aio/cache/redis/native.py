@@ -16,13 +16,18 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from torngas_aio.cache.redis.location import RedisLocation
 from torngas_aio.cache.redis.sentinel import SentinelPool, SentinelWatch
 
-__all__ = ["discover", "maker", "native_client", "node_client"]
+__all__ = ["CONNECTION_FAULTS", "discover", "maker", "native_client", "node_client"]
 
 Node = tuple[str, int]
+
+# TypeError: redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
+CONNECTION_FAULTS = (RedisError, OSError, TimeoutError, TypeError)
+"""What a call of redis-py's clients raises while the server does not answer."""
 
 
 def native_client(
