@@ -65,7 +65,8 @@ class CompletingHandler(SendingHandler):
         Raises:
             RuntimeError: Called twice, or a body with a status that forbids one.
         """
-        require_changeable(self, "finish() called twice")
+        if self._response_state.is_finished:  # PERF: no call for the one that is not
+            require_changeable(self, "finish() called twice")
         if chunk is not None:
             self.write(chunk)
         is_complete = False

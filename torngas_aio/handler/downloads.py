@@ -22,7 +22,7 @@ from tornado.httputil import format_timestamp
 from tornado.web import HTTPError
 
 from torngas_aio._threads import run_in_thread
-from torngas_aio.handler.ranges import Span, send_span, wanted_span
+from torngas_aio.handler.ranges import Span, announce_span, send_span, wanted_span
 from torngas_aio.handler.static_files import OpenFile, mark_of
 
 __all__ = ["content_disposition", "send_file"]
@@ -157,17 +157,9 @@ def _decide(handler: Any, size: int) -> Span | None:
     header = handler.request.headers.get("Range") if method == "GET" else None
     validator = handler.request.headers.get("If-Range")
     span = wanted_span(header, size, validator, (fields["Etag"], fields["Last-Modified"])) if header else (0, size)
-    if span is None:
-        handler.set_status(416)
+    if not announce_span(handler, span, size):
         handler.clear_header("Content-Disposition")
         handler.set_header("Content-Type", "text/plain; charset=UTF-8")
-        handler.set_header("Content-Range", f"bytes */{size}")
-        return None
-    start, end = span
-    if end - start != size:
-        handler.set_status(206)
-        handler.set_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
-    handler.set_header("Content-Length", str(end - start))
     return span
 
 

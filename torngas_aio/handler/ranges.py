@@ -1,6 +1,7 @@
 """Parts of files: which bytes a `Range` asks for, and how they are sent.
 
     wanted_span   Range, If-Range, size ──► start and end
+    announce_span  start and end ──► status and headers
     send_span     by the system (`sendfile`) on plain connections of our own server, else in pieces read in threads
 
 Begin with `wanted_span`.
@@ -14,12 +15,26 @@ from torngas_aio.handler.compression import GZipContentEncoding
 from torngas_aio.handler.static_files import OpenFile
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["Span", "send_part", "send_span", "wanted_span"]
+__all__ = ["Span", "announce_span", "send_part", "send_span", "wanted_span"]
 
 Span = tuple[int, int]
 """Where a part begins, and where what follows it begins."""
 
 _PIECE = 256 * 1024  # bytes that are read in a thread at once
+
+
+def announce_span(handler: Any, span: Span | None, size: int) -> bool:
+    """Set the status and headers for *span* of *size* bytes; return False where there is none, which is 416."""
+    if span is None:
+        handler.set_status(416)
+        handler.set_header("Content-Range", f"bytes */{size}")
+        return False
+    start, end = span
+    if end - start != size:  # a client that asks for all of it as a range gets 200, as from Tornado
+        handler.set_status(206)
+        handler.set_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+    handler.set_header("Content-Length", str(end - start))
+    return True
 
 
 def wanted_span(

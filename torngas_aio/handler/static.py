@@ -22,7 +22,7 @@ from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
 from torngas_aio._threads import run_in_thread
 from torngas_aio.handler.compression import accepted_codings
-from torngas_aio.handler.ranges import Span, send_part, send_span, wanted_span
+from torngas_aio.handler.ranges import Span, announce_span, send_part, send_span, wanted_span
 from torngas_aio.handler.static_files import CODINGS, FileCache, Mark, OpenFile, StaticFile, mark_of
 from torngas_aio.handler.web import WebHandler
 
@@ -308,17 +308,9 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
             return None
         size = self.get_content_size()
         span = self._wanted_span(size)
-        if span is None:
-            self.set_status(416)
+        if not announce_span(self, span, size):
             self.clear_header("Content-Encoding")
             self.set_header("Content-Type", "text/plain")
-            self.set_header("Content-Range", f"bytes */{size}")
-            return None
-        start, end = span
-        if end - start != size:  # a client that asks for all of it as a range gets 200, as from Tornado
-            self.set_status(206)
-            self.set_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
-        self.set_header("Content-Length", str(end - start))
         return span
 
     def _wanted_span(self, size: int) -> Span | None:
