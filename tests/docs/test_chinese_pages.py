@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-MIRRORED = [page for folder in ("start", "guide", "deploy") for page in sorted((DOCS / "zh" / folder).glob("*.md"))]
+FOLDERS = ("start", "guide", "deploy", "migration")
+MIRRORED = [page for folder in FOLDERS for page in sorted((DOCS / "zh" / folder).glob("*.md"))]
 
 _BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
@@ -15,3 +16,9 @@ _BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 def test_programs_of_a_page_are_those_of_the_english_page(page: Path) -> None:
     english = DOCS / page.relative_to(DOCS / "zh")
     assert _BLOCK.findall(page.read_text(encoding="utf-8")) == _BLOCK.findall(english.read_text(encoding="utf-8"))
+
+
+def test_chinese_page_of_the_porting_tool_explains_each_code() -> None:
+    codes = re.compile(r"^## (TGM\d+)", re.MULTILINE)
+    english, chinese = (root / "migration" / "codes.md" for root in (DOCS, DOCS / "zh"))
+    assert codes.findall(chinese.read_text(encoding="utf-8")) == codes.findall(english.read_text(encoding="utf-8"))
