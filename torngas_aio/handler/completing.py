@@ -78,7 +78,11 @@ class CompletingHandler(SendingHandler):
         if not state.has_head and (
             self._has_work()
             or self._completion is not None
-            or (self._method_phase is not RETURNED and self._answers_unawaited())
+            or (
+                self._method_phase is not RETURNED
+                and (self.application.is_debug or self.request._scope is not None)  # type: ignore[attr-defined]  # ours
+                and self._answers_unawaited()  # PERF: not called where it cannot be: -0.2 % (benchmarks, plain)
+            )
         ):
             self._plan()
         else:

@@ -258,10 +258,9 @@ class ResponseHandler(RequestHandler):
             return name in self._full_headers
         return name in self._fields or any(pair[0] == name for pair in self._added or ())
 
-    def _lean_fields(self) -> Iterable[tuple[str, str]]:
+    def _all_fields(self) -> Iterable[tuple[str, str]]:
+        """Return the fields to be sent, those that were added and cookies with them."""
         cookies = self._new_cookie
-        if cookies is None and not self._added:
-            return self._fields.items()
         sent = [("Set-Cookie", cookie.OutputString(None)) for cookie in cookies.values()] if cookies else []
         return [*self._fields.items(), *(self._added or ()), *sent]
 

@@ -61,6 +61,7 @@ class SendingHandler(ResponseHandler):
     _error: BaseException | None = None
     _failed_sends = 0
     _is_drained = False  # when the last byte was handed over, the transport could take more
+    _has_own_etag = False  # `compute_etag` is overridden
     _ends_itself = False  # `on_finish` or `complete_finish` is overridden
     _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
     _makes_error_page = False  # `_deferred` makes an error page
@@ -69,6 +70,7 @@ class SendingHandler(ResponseHandler):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._has_own_etag = cls.compute_etag is not _COMPUTE_ETAG
         cls._ends_itself = cls.on_finish is not _ON_FINISH or cls.complete_finish is not SendingHandler.complete_finish
 
     def complete_finish(self) -> Any:
@@ -81,19 +83,22 @@ class SendingHandler(ResponseHandler):
         Returns:
             Whether the transport can take more; False, too, where that was not looked at.
         """
-        if self._response_state.is_sent:
+        state = self._response_state
+        if state.is_sent:
             return False
         request: Any = self.request
         is_drained = False
-        if not self._response_state.has_head:
+        if not state.has_head:
             self._conclude_headers()
-        if self._response_state.has_head or self._full_headers is not None or self._transforms:
+        if state.has_head or self._full_headers is not None or self._transforms:
             self._send_part(include_footers=True)
             request.connection.finish()
         else:
             body = b"".join(self._write_buffer)
+            is_lean = self._new_cookie is None and not self._added
+            fields = self._fields.items() if is_lean else self._all_fields()  # PERF: no call for most
             is_drained = request.connection.respond(
-                self._status_code, self._reason, self._lean_fields(), body, request.method == "HEAD"
+                self._status_code, self._reason, fields, body, request.method == "HEAD"
             )
             # Not before: a head that cannot be made leaves the answer open, for an error page.
             self._write_buffer = []
@@ -104,13 +109,14 @@ class SendingHandler(ResponseHandler):
     def _conclude_headers(self) -> None:
         """Add what only the whole response knows: ETag, Content-Length."""
         wants_etag = self.application.use_etag if self.use_etag is None else self.use_etag  # type: ignore[attr-defined]  # ours
-        if wants_etag or type(self).compute_etag is not _COMPUTE_ETAG:
+        if wants_etag or self._has_own_etag:
             self._add_etag()
         hooked = self._run.stages.response
+        status = self._status_code
         # SPEC: RFC 9110 15.5.6
-        if self._status_code == _NOT_ALLOWED and not self._has_header("Allow"):
+        if status == _NOT_ALLOWED and not self._has_header("Allow"):
             self._while_changing(lambda: self.set_header("Allow", ", ".join(allowed_methods(type(self)))))
-        if self._status_code in BODILESS:
+        if status in BODILESS:
             if hooked:
                 self._write_buffer = []  # what hooks add to every body has no place here
             self._refuse_body()
