@@ -12,7 +12,8 @@ from torngas_aio import Application
 from torngas_aio.context import ORDER_SESSION, ORDER_TRANSACTION, scope_of
 from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.middleware.base import BaseMiddleware
-from torngas_aio.operations.observed import observe
+from torngas_aio.operations import observed
+from torngas_aio.operations.observed import observe, observed_class
 from torngas_aio.operations.observing import STAGES, Observation, Observer, Stage, current_observation
 from torngas_aio.pipeline import Pipeline
 from torngas_aio.testing import TestClient
@@ -221,6 +222,45 @@ async def test_a_request_that_no_observer_wants_has_no_observation() -> None:
     async with TestClient(application) as client:
         await client.get("/")
     assert seen == [(None, Looks)]
+
+
+class Refuses(Observer):
+    def wants(self, request: Any) -> bool:
+        return False
+
+
+class Breaks(Observer):
+    def wants(self, request: Any) -> bool:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("observer", [Refuses, Breaks])
+async def test_what_an_observer_does_not_want_is_not_observed_for_it(
+    observer: type[Observer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is made for such a request, and the other observers see it all the same."""
+    other, alone = Recorder(), Application(URLS)
+    both = made(other)
+    observe(both, [observer()])
+    async with TestClient(both) as client:
+        assert (await client.get("/plain")).text == "12345"
+        assert len(await other.whole()) == 1
+    observe(alone, [observer()])
+    monkeypatch.setattr(observed, "Observation", None)
+    async with TestClient(alone) as client:
+        assert (await client.get("/plain")).text == "12345"
+
+
+async def test_an_application_made_to_be_observed_serves_before_it_is() -> None:
+    recorder, application = Recorder(), observed_class(Application)(URLS)
+    async with TestClient(application) as client:
+        assert (await client.get("/plain")).text == "12345"
+    kind = type(application)
+    observe(application, [recorder])
+    async with TestClient(application) as client:
+        assert (await client.get("/plain")).text == "12345"
+        assert len(await recorder.whole()) == 1
+    assert type(application) is kind
 
 
 async def test_tasks_of_a_request_know_its_observation() -> None:

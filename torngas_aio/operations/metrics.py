@@ -126,7 +126,7 @@ def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -
     yield _histogram("torngas_request_bytes", "Bodies of requests.", sizes, counts.get("received", {}))
     yield _histogram("torngas_response_bytes", "Answers on the connection.", sizes, counts.get("sent", {}))
     stages = Summary(
-        "torngas_stage_seconds", "Of every 16th request, without the stages inside.", labels=["route", "stage"]
+        "torngas_stage_seconds", "Of every 64th request, without the stages inside.", labels=["route", "stage"]
     )
     for route, by_stage in counts.get("stages", {}).items():
         for stage, (total, number) in by_stage.items():

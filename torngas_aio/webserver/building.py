@@ -40,6 +40,10 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     given = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
     middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
+    if settings.METRICS.get("enabled") or settings.TRACES.get("enabled"):
+        from torngas_aio.operations.observed import observed_class  # not imported otherwise
+
+        kind = observed_class(kind)
     made = kind(handlers=list(urls), middlewares=middlewares, **given)
     made.wildcard_router.add_rules(health_rules())
     if settings.METRICS.get("enabled"):
