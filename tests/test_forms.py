@@ -277,6 +277,22 @@ async def test_messages_are_in_the_language_of_the_visitor(
     assert own.json()["errors"] == {"title": [expected]}
 
 
+@pytest.mark.parametrize(("accept", "message"), [("zh-CN", "不接受此类型的文件。"), ("en", "Files of this type")])
+@pytest.mark.parametrize("size", [10, 200])
+async def test_what_a_file_lacks_is_said_in_the_language_of_the_visitor(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, accept: str, message: str, size: int
+) -> None:
+    from tornado import locale
+
+    monkeypatch.setattr(locale, "_supported_locales", frozenset({"zh_CN", "en_US"}))
+    monkeypatch.setattr(locale.Locale, "_cache", {})
+    sent = {"picture": ("a.txt", b"x" * size, "text/plain")}
+    answer = await client.post("/", data=GOOD, files=sent, headers={"Accept-Language": accept})
+    if size > 100:
+        message = "文件不能超过 100 字节。" if accept == "zh-CN" else "The file must not have more than 100 bytes."
+    assert answer.json()["errors"]["picture"][0].startswith(message)
+
+
 class Prefixed(Edit):
     async def get(self) -> None:
         form = await self.load_form(self.form_class, prefix="task", data={"title": "from data"})

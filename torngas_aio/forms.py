@@ -28,6 +28,11 @@ __all__ = ["FileLimits", "fields_html", "load_form"]
 _F = TypeVar("_F")
 _SUBMITTING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _MAX_DIGITS = 9  # of the number of an entry; WTForms would take any
+_CHINESE = {
+    "The file must not have more than {limit} bytes.": "文件不能超过 {limit} 字节。",
+    "Files of this type are not accepted.": "不接受此类型的文件。",
+    "This form is not valid.": "表单无效。",
+}
 
 
 class FileLimits:
@@ -256,7 +261,16 @@ def _read_catalogue(languages: tuple[str, ...]) -> NullTranslations:
         found: NullTranslations = get_translations(languages)
     except OSError:  # there are none in these languages
         return NullTranslations()
+    if languages[0].startswith("zh"):
+        found.add_fallback(_ChineseSentences())
     return found
+
+
+class _ChineseSentences(NullTranslations):
+    """The sentences of this module, which WTForms' own translations do not have."""
+
+    def gettext(self, message: str) -> str:
+        return _CHINESE.get(message, message)
 
 
 def _own_meta(form_class: Any, name: str) -> Any:

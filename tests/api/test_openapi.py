@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from tests.api.conftest import ROUTES, TaskOut
 from tests.webserver.project import SECRET, Project
 from torngas_aio import ApiHandler, Application, WebHandler
-from torngas_aio.api import Path, Query, returns
+from torngas_aio.api import Accepted, Created, NoContent, Path, Query, returns
 from torngas_aio.api.openapi import OpenAPIHandler, make_document
 from torngas_aio.operations.handlers import LiveHandler
 from torngas_aio.settings_manager import settings
@@ -43,6 +43,20 @@ class Search(ApiHandler):
     async def get(self, year: Path[int], q: Query[str], limit: Query[int] = 10) -> Any: ...
 
 
+class Made(ApiHandler):
+    @returns(Created[TaskOut])
+    async def post(self) -> Any: ...
+
+    @returns(TaskOut)
+    async def put(self) -> Accepted[Any]: ...  # type: ignore[override, empty-body]
+
+    @returns(NoContent)
+    async def delete(self) -> Any: ...
+
+    @returns(TaskOut, status=203)
+    async def patch(self) -> Created[Any]: ...  # type: ignore[override, empty-body]
+
+
 def document(*routes: Any, **options: Any) -> dict[str, Any]:
     return make_document(Application(list(routes), **options))
 
@@ -60,6 +74,20 @@ def test_a_document_of_every_kind_of_declaration_is_valid() -> None:
         "/plain/{value1}",
         "/y/{year}/search",
     }
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "has_body"),
+    [("post", "201", True), ("put", "202", True), ("delete", "204", False), ("patch", "203", True)],
+)
+def test_a_declared_reply_is_documented_with_its_status(method: str, status: str, has_body: bool) -> None:
+    responses = document((r"/made", Made))["paths"]["/made"][method]["responses"]
+    assert list(responses) == [status]
+    if has_body:
+        schema = responses[status]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/TaskOut"}
+    else:
+        assert "content" not in responses[status]
 
 
 def test_parameters_and_outputs_are_described() -> None:

@@ -2,7 +2,7 @@
 
     async def get(self) -> list[TaskOut]               models, Structs, mappings; lists of them
     async def post(self) -> Created[TaskOut]           201
-    @returns(TaskOut, status=201)                      where the body returns a model
+    @returns(Created[TaskOut])                         where the body returns a model; or TaskOut, status=201
 
 An attribute of a SQLAlchemy model that is not loaded is left out where its field has a default; else it is an error.
 Begin with `output_of`.
@@ -69,10 +69,15 @@ class Output:
 
 
 def returns(kind: Any, *, status: int = 200) -> Callable[[F], F]:
-    """Declare the output of a method whose annotation cannot name it, such as one that returns a model."""
+    """Declare the output of a method whose annotation cannot name it, such as one that returns a model.
+
+    Args:
+        kind: The type, or a `Reply` of it such as `Created[TaskOut]`, which has its own status.
+        status: Of a plain value.
+    """
 
     def declare(method: F) -> F:
-        method.declared_output = Output(kind, status)  # type: ignore[attr-defined]
+        method.declared_output = _reply_output(kind) or Output(kind, status)  # type: ignore[attr-defined]
         return method
 
     return declare
@@ -81,14 +86,21 @@ def returns(kind: Any, *, status: int = 200) -> Callable[[F], F]:
 def output_of(method: Any, annotation: Any) -> Output | None:
     """Return the output that *method* declares; None where it declares none."""
     declared: Output | None = getattr(method, "declared_output", None)
+    reply = _reply_output(annotation)
+    if declared is not None and reply is not None and declared.status == 200:  # returns(TaskOut), "-> Created[Any]"
+        return Output(None if reply.kind is None else declared.kind, reply.status)
     if declared is not None or annotation in {None, type(None), Any}:
         return declared
-    origin = get_origin(annotation) or annotation
-    if isinstance(origin, type) and issubclass(origin, Reply):
-        kinds = get_args(annotation)
-        kind = kinds[0] if kinds else Any
-        return Output(None if origin.status_code == 204 else kind, origin.status_code)
-    return Output(annotation, 200) if _is_encodable(annotation) else None
+    return reply or (Output(annotation, 200) if _is_encodable(annotation) else None)
+
+
+def _reply_output(kind: Any) -> Output | None:
+    """The output that a `Reply` type such as `Created[TaskOut]` names; None for other types."""
+    origin = get_origin(kind) or kind
+    if not (isinstance(origin, type) and issubclass(origin, Reply)):
+        return None
+    kinds = get_args(kind)
+    return Output(None if origin.status_code == 204 else kinds[0] if kinds else Any, origin.status_code)
 
 
 def _is_encodable(kind: Any) -> bool:
