@@ -9,6 +9,7 @@ import pytest
 
 from torngas_aio.api import output
 from torngas_aio.api.output import Output, Page
+from torngas_aio.db.dbalchemy.pagination import Pagination
 from torngas_aio.exception import SerializationError
 from torngas_aio.testing import TestClient
 
@@ -84,3 +85,11 @@ async def test_an_output_that_does_not_fit_is_a_500(client: TestClient) -> None:
     answer = await client.put("/outputs")
     assert answer.status_code == 500
     assert "errors" not in answer.json()
+
+
+def test_what_paginate_returns_is_a_page_though_it_can_be_iterated() -> None:
+    rows = [SimpleNamespace(name="a", price=2.0, secret=1)]
+    query: Any = None
+    found: Pagination[Any] = Pagination(query, 1, 20, 1, rows)
+    encoded = msgspec.json.decode(Output(Page[Item], 200).encode(found))
+    assert encoded == {"items": [{"name": "a", "price": 2.0}], "page": 1, "per_page": 20, "total": 1, "pages": 1}

@@ -117,10 +117,10 @@ def _shown(value: Any, kind: Any) -> Any:
     if isinstance(value, _WHOLE):
         return value
     kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    if isinstance(value, Iterable):
+    fields, hints = _shape_of(kind)
+    if isinstance(value, _LISTS) or (not fields and isinstance(value, Iterable)):  # a Pagination is iterable, too
         arguments = get_args(kind)
         return [_shown(each, arguments[0] if arguments else Any) for each in value]
-    fields, hints = _shape_of(kind)
     if not fields:
         return value
     missing = _unloaded(value)
@@ -141,6 +141,8 @@ def _shown(value: Any, kind: Any) -> Any:
 
 _WHOLE = (msgspec.Struct, str, int, float, bool, type(None), bytes, Mapping)
 """Values that are written as they are; the most frequent ones first."""
+
+_LISTS = (list, tuple, set, frozenset)
 
 
 @functools.lru_cache(1024)

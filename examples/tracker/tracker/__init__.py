@@ -1,0 +1,1 @@
+"""Projects, their members and tasks, and what is attached to tasks."""
