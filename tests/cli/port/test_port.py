@@ -356,6 +356,18 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM309", "INSTALLED_APPS = ()\n"),
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nTRANSLATIONS_CONF = {'use_accept_language': True}\n"),
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nCACHES = {'r': {'BACKEND': 'torngas.cache.backends.rediscache.RedisCache', 'LOCATION': '127.0.0.1:6379'}}\n"),
+        ("TGM310", "def f(self):\n    return self.get_argument('a').decode('utf-8')\n"),
+        ("TGM310", "def f(self):\n    a = self.get_cookie('a').strip()\n    return a.decode('utf-8')\n"),
+        ("TGM310", "def f(self):\n    return [a.decode('utf-8') for a in self.get_arguments('a')]\n"),
+        ("TGM310", "class A(RequestHandler):\n    def get(self, name):\n        name = name.decode('utf-8')\n"),
+        ("TGM310", "print '%s: %s'.decode('utf-8') % (1, 2)\n"),
+        ("TGM310", "def f(self):\n    return (self.request.path + '?').decode('utf8'), 1\n"),
+        ("TGM310", "with open('a') as f:\n    for line in f:\n        print line\n    a = f.read().decode('utf-8')\n"),
+        ("TGM310", "import sys\na = sys.argv[1].decode('utf-8')\n"),
+        ("TGM310", "def f(a):\n    return a.encode('hex')\n"),
+        ("TGM401", "from tornado import gen\n\n\n@gen.coroutine\ndef f(c):\n    yield gen.Task(c.get, 'a')\n"),
+        ("TGM401", "from tornado.gen import coroutine, Task\n\n\n@coroutine\ndef f(c):\n    a = yield Task(c.get, 'a')\n"),
+        ("TGM401", "from sqlalchemy import x\n\n\ndef f(client, b):\n    client.fetch('http://a', print)\n    Q.filter('a = 1')\n    X.Q.filter('a = 1')\n"),
         ("TGM401", "def f(client):\n    client.fetch('http://a', callback=print)\n"),
         ("TGM401", "from tornado import stack_context\n"),
         ("TGM401", "from tornado.stack_context import wrap\n"),
@@ -370,7 +382,30 @@ def test_what_is_left_to_do_is_reported(
 ) -> None:
     project = Project(tmp_path)
     project.write("app.py", text)
-    assert re.search(rf"^app\.py:\d+: {code} ", port(project, capsys), re.MULTILINE)
+    first = port(project, capsys)
+    assert re.search(rf"^app\.py:\d+: {code} ", first, re.MULTILINE)
+    written = contents(project.path)
+    assert listed(port(project, capsys)) == listed(first)
+    assert contents(project.path) == written
+
+
+def listed(report: str) -> list[str]:
+    """Return the lines of a report that say what is left to do."""
+    return re.findall(r"(?m)^\S+:\d+: TGM.*", report)
+
+
+@pytest.mark.parametrize("name", ["blog", "site", "game"])
+def test_a_second_run_lists_what_is_left(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make(tmp_path, name)
+    first = port(project, capsys)
+    written = contents(project.path)
+    assert listed(port(project, capsys)) == listed(first)
+    assert contents(project.path) == written
+
+
+def test_a_bare_yield_gives_way_to_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = ported(tmp_path, capsys, "from tornado import gen\n\n\n@gen.coroutine\ndef f():\n    yield\n")
+    assert made.endswith("import asyncio\n\n\nasync def f():\n    await asyncio.sleep(0)\n")
 
 
 def test_templates_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

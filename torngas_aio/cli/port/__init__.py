@@ -6,6 +6,7 @@
     kinds.py     what an expression stands for     calls.py      which functions must await, to a fixpoint
     awaiting.py  the `await`s that are written     findings.py   what is left to do by hand
     edits.py     replacements in a text, by position
+    texts.py     which expressions are text
 
 Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.
 """

@@ -75,11 +75,11 @@ class Port:
             )
         base = root if root.is_dir() else root.parent
         files = list(_read_all(sorted(tree.find_files(root)), base, tuple(arguments.skip), arguments.jobs))
-        findings = [] if "await" in arguments.skip else _await_all(files)
+        findings = [] if "await" in arguments.skip else _await_all(files, base)
         findings += [found for file in files for found in file.findings]
-        for file in files:
-            found = parsed(file.made) if file.path.suffix == ".py" and file.module is not None else None
-            findings += left_over(found, str(file.path.relative_to(base))) if found is not None else ()
+        for file in [each for each in files if each.module is not None]:
+            found = parsed(file.made)
+            findings += left_over(found, file.made, str(file.path.relative_to(base))) if found is not None else ()
         changed = [file for file in files if file.made != file.text]
         _finish(changed, base, arguments)
         _report(findings, len(changed), files, is_written=arguments.write)
@@ -141,15 +141,28 @@ def _read_one(work: tuple[Path, Path, tuple[str, ...]]) -> _File:
     if made is None or parsed(made) is None:
         file.findings.append(Finding(name, 1, "TGM101", "It is neither Python 3 nor Python 2, and is left alone."))
         return file
-    file.made, findings = rewrite(made, path, root, skipped)
-    file.findings += findings
-    found = parsed(file.made)
-    assert found is not None
-    file.module = summarize(found, name, tree.module_of(path, root))
+    file.made = rewrite(made, path, root, skipped)
+    _summarize(file, root)
     return file
 
 
-def _await_all(files: list[_File]) -> list[Finding]:
+def _summarize(file: _File, root: Path) -> None:
+    found = parsed(file.made)
+    assert found is not None
+    file.module = summarize(found, str(file.path.relative_to(root)), tree.module_of(file.path, root))
+
+
+def _await_all(files: list[_File], root: Path) -> list[Finding]:
+    """Write `async` and `await` into the files, and return what is left to do in the files as they are then."""
+    before = [file.made for file in files]
+    findings = _write_awaits(files)
+    changed = [file for file, text in zip(files, before, strict=True) if file.made != text]
+    for file in changed:
+        _summarize(file, root)
+    return _write_awaits(files) if changed else findings
+
+
+def _write_awaits(files: list[_File]) -> list[Finding]:
     """Write `async` and `await` into the files, to a fixpoint through the project; return what is left to do."""
     modules = {file.module.path: file for file in files if file.module is not None}
     project = Project([file.module for file in modules.values() if file.module is not None])

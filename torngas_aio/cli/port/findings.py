@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from torngas_aio.cli.port.edits import dotted
+from torngas_aio.cli.port.edits import binds, dotted
 from torngas_aio.cli.port.kinds import HOOKS
+from torngas_aio.cli.port.texts import text_calls
 
-__all__ = ["CODES", "Finding", "in_template", "left_over"]
+__all__ = ["CALLBACK_MARK", "CODES", "Finding", "in_template", "left_over"]
 
 CODES = MappingProxyType({
     "TGM101": "A file that cannot be read or parsed",
@@ -29,6 +30,7 @@ CODES = MappingProxyType({
     "TGM307": "A tuple in a session",
     "TGM308": "A cache timeout of 0",
     "TGM309": "A default that has changed",
+    "TGM310": "Text where bytes were",
     "TGM401": "What Tornado 6 has removed",
     "TGM402": "An answer given in a callback",
 })  # fmt: skip
@@ -38,6 +40,17 @@ BLOCKING = ("requests", "redis", "MySQLdb", "pymysql", "torndb", "pymongo", "mem
 BLOCKING_CALLS = {"time.sleep", "os.system", "subprocess.call", "subprocess.check_output", "subprocess.check_call",
                   "subprocess.run", "urlopen", "urllib.request.urlopen", "urllib.request.urlretrieve"}  # fmt: skip
 ARGUMENTS = ("request.arguments", "request.body_arguments", "request.query_arguments")
+TASKS = ("Task", "Callback", "Wait", "WaitAll")
+TAKES_NO_CALLBACK = ("fetch", "read_until", "read_bytes", "write", "connect")
+GONE = {
+    "tornado.stack_context": "contextvars", "asyncmongo": "motor", "brukva": "redis.asyncio",
+    "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
+}  # fmt: skip
+"""Modules that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
+
+CALLBACK_MARK = "# TGM402:"
+"""Beginning of the comment that is written in place of `@asynchronous`, so that a later run lists the method too."""
+
 WAITS_IN_TEMPLATE = re.compile(
     r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
 )
@@ -55,15 +68,18 @@ class Finding:
     text: str
 
 
-def left_over(tree: ast.Module, path: str) -> Iterator[Finding]:
-    """Yield what a person has to look at in the Python file *path*, one of a kind for each line."""
+def left_over(tree: ast.Module, text: str, path: str) -> Iterator[Finding]:
+    """Yield what a person has to look at in the Python file *path* with *text*, one of a kind for each line."""
     seen: set[tuple[int, str]] = set()
-    for search in (_bytes, _blocking, _calls, _tuples, _classes, _decorators, _settings):
-        for node, code, text in search(tree):
+    for number, content in enumerate(text.split("\n"), 1) if CALLBACK_MARK in text else ():
+        if content.lstrip().startswith(CALLBACK_MARK):
+            yield Finding(path, number, "TGM402", "The response ends when the method returns: await what calls back.")
+    for search in (_bytes, _texts, _blocking, _calls, _removed, _tuples, _classes, _decorators, _settings):
+        for node, code, advice in search(tree):
             line = getattr(node, "lineno", 1)
             if (line, code) not in seen:
                 seen.add((line, code))
-                yield Finding(path, line, code, text)
+                yield Finding(path, line, code, advice)
 
 
 def in_template(text: str, path: str) -> Iterator[Finding]:
@@ -84,6 +100,11 @@ def _bytes(tree: ast.Module) -> Told:
             yield node, "TGM301", "A signed cookie's value is bytes: compare with bytes, or .decode() them."
         elif isinstance(node, ast.Attribute) and dotted(node).endswith(ARGUMENTS):
             yield node, "TGM301", f"{dotted(node)} holds bytes: use get_argument(), or .decode() them."
+
+
+def _texts(tree: ast.Module) -> Told:
+    for node, text in text_calls(tree):
+        yield node, "TGM310", text
 
 
 def _blocking(tree: ast.Module) -> Told:
@@ -111,6 +132,32 @@ def _calls(tree: ast.Module) -> Told:
             yield node, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
         elif _is_zero(given.get("timeout")) and "cache" in ast.unparse(node.func):
             yield node, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
+
+
+def _removed(tree: ast.Module) -> Told:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func) if isinstance(node.func, ast.Attribute) else dotted(node.func)
+            is_callback = any(each.arg == "callback" for each in node.keywords)
+            method = name.rpartition(".")[2]
+            if (is_callback and method in TAKES_NO_CALLBACK) or (
+                method == "fetch" and len(node.args) > 1 and "client" in name.lower()
+            ):
+                yield node, "TGM401", f"{method}() takes no callback: await the call instead."
+        elif isinstance(node, ast.Await) and isinstance(node.value, ast.Call) and _is_task(node.value, tree):
+            yield node, "TGM401", "gen.Task and its siblings are gone: await a coroutine instead of passing a callback."
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            module = f"{node.module}." if isinstance(node, ast.ImportFrom) and not node.level else ""
+            for gone in {
+                gone for gone in GONE for each in node.names if f"{module}{each.name}.".startswith(f"{gone}.")
+            }:
+                yield node, "TGM401", f"{gone} does not work with Tornado 6: use {GONE[gone]}."
+
+
+def _is_task(call: ast.Call, tree: ast.Module) -> bool:
+    """Whether *call* is of `gen.Task` or a sibling; their imports are taken away, which leaves bare names unbound."""
+    module, _, name = dotted(call.func).rpartition(".")
+    return name in TASKS and (module in ("gen", "tornado.gen") or (not module and not binds(tree, name)))
 
 
 def _tuples(tree: ast.Module) -> Told:

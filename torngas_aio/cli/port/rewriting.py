@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torngas_aio.cli.port.chains import chain_of
 from torngas_aio.cli.port.edits import Edits, binds, dotted
-from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.findings import CALLBACK_MARK
 from torngas_aio.cli.port.python2 import parsed
 
 __all__ = ["REWRITES", "rewrite"]
@@ -25,42 +25,31 @@ DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access
 
 COROUTINE = {"coroutine", "gen.coroutine", "tornado.gen.coroutine", "gen.engine", "engine", "tornado.gen.engine"}
 ASYNCHRONOUS = {"asynchronous", "web.asynchronous", "tornado.web.asynchronous"}
+CALLBACK_COMMENT = f"{CALLBACK_MARK} was @asynchronous. Await what calls back, then delete this comment."
 RETURN = {"gen.Return", "tornado.gen.Return", "Return"}
 ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
-TASKS = {"gen.Task", "tornado.gen.Task", "Task", "gen.Callback", "gen.Wait", "gen.WaitAll"}
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
 """Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
-
-GONE = {
-    "tornado.stack_context": "contextvars", "asyncmongo": "motor", "brukva": "redis.asyncio",
-    "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
-}  # fmt: skip
-"""Modules that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def rewrite(text: str, path: Path, root: Path, skipped: Iterable[str]) -> tuple[str, list[Finding]]:
-    """Return *text* with the changes made that are not *skipped*, and what is left to do by hand."""
-    findings: list[Finding] = []
+def rewrite(text: str, path: Path, root: Path, skipped: Iterable[str]) -> str:
+    """Return *text* with the changes made that are not *skipped*."""
     for name, (words, change) in REWRITES.items():
         if name in skipped or not any(word in text for word in words):
             continue
         tree = parsed(text)
         assert tree is not None
         edits = Edits(text)
-        found = change(tree, edits, path, root)
-        findings += [Finding(str(path.relative_to(root)), *each) for each in found]
+        change(tree, edits, path, root)
         made = edits.applied()
         if parsed(made) is not None:
             text = made
-    return text, findings
+    return text
 
 
-Told = list[tuple[int, str, str]]
-
-
-def _rename(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+def _rename(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
     is_imported = False
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torngas" and not node.level:
@@ -76,14 +65,13 @@ def _rename(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
     for node in ast.walk(tree) if is_imported else ():
         if isinstance(node, ast.Name) and node.id == "torngas":
             edits.replace(*edits.span(node), "torngas_aio")
-    return []
 
 
-def _relative_imports(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+def _relative_imports(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
     """Python 2 looked in the package of the file first; scripts look in their own folder still."""
     folder = path.parent
     if folder == root or not (folder / "__init__.py").is_file() or "__main__" in edits.text:
-        return []
+        return
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and not node.level and _is_sibling(folder, root, node.module or ""):
             start = edits.span(node)[0] + 4
@@ -94,7 +82,6 @@ def _relative_imports(tree: ast.Module, edits: Edits, path: Path, root: Path) ->
             if "." not in name and _is_sibling(folder, root, name):
                 start, _ = edits.span(node)
                 edits.replace(start, start, "from . ")
-    return []
 
 
 def _is_sibling(folder: Path, root: Path, module: str) -> bool:
@@ -108,33 +95,30 @@ def _has(folder: Path, name: str) -> bool:
     return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
 
 
-def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
-    found: Told = []
+def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
     imports: set[str] = set()
     for function in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
         names = {dotted(each): each for each in function.decorator_list}
         old = [each for name, each in names.items() if name in COROUTINE | ASYNCHRONOUS]
         if not old:
             continue
+        is_coroutine = bool(COROUTINE & set(names))
+        mark = "" if is_coroutine or _answers_itself(function.body) else CALLBACK_COMMENT
         for each in old:
             start, end = edits.line_start(edits.span(each)[0]), edits.span(each)[1]
-            edits.replace(start, edits.text.index("\n", end) + 1, "")
+            line = f"{' ' * function.col_offset}{mark}\n" if mark else ""
+            edits.replace(start, edits.text.index("\n", end) + 1, line)
         if isinstance(function, ast.FunctionDef):
             start, _ = edits.span(function)
             edits.replace(start, start, "async ")
-        if not COROUTINE & set(names):
-            if _answers_itself(function.body):
-                continue
-            text = "@asynchronous is gone: the response ends when the method returns. Await what calls back."
-            found.append((function.lineno, "TGM402", text))
+        if not is_coroutine:
             continue
         submitted = {name for node in ast.walk(function) if isinstance(node, ast.Assign) and _is_submit(node.value)
                      for target in node.targets if (name := dotted(target))}  # fmt: skip
-        imports |= {_to_await(node, edits, found, submitted) for node in _own(function)}
+        imports |= {_to_await(node, edits, submitted) for node in _own(function)}
     for statement in sorted(imports - {""}):
         edits.add_import(tree, statement)
     _drop_unused(tree, edits)
-    return found
 
 
 def _answers_itself(body: list[ast.stmt]) -> bool:
@@ -153,7 +137,7 @@ def _is_submit(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit"
 
 
-def _to_await(node: ast.AST, edits: Edits, found: Told, submitted: set[str]) -> str:
+def _to_await(node: ast.AST, edits: Edits, submitted: set[str]) -> str:
     """Write `await` for `yield`, `return` for `raise gen.Return`; return the import that is needed for it."""
     if isinstance(node, ast.Raise) and node.exc is not None:
         call = node.exc if isinstance(node.exc, ast.Call) else None
@@ -169,11 +153,8 @@ def _to_await(node: ast.AST, edits: Edits, found: Told, submitted: set[str]) -> 
         return ""
     start, end = edits.span(node)
     if node.value is None:
-        found.append((node.lineno, "TGM401", "A bare `yield` waits for nothing: write `await asyncio.sleep(0)`."))
-        return ""
-    if isinstance(node.value, ast.Call) and dotted(node.value.func) in TASKS:
-        text = "gen.Task and its siblings are gone: await a coroutine instead of passing a callback."
-        found.append((node.lineno, "TGM401", text))
+        edits.replace(start, end, "await asyncio.sleep(0)")
+        return "import asyncio"
     edits.replace(start, start + 5, "await")
     value_start, value_end = edits.span(node.value)
     if isinstance(node.value, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
@@ -213,7 +194,7 @@ def _own(function: FunctionNode) -> Iterable[ast.AST]:
             todo += ast.iter_child_nodes(node)
 
 
-def _sql_texts(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
+def _sql_texts(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
     name = "sql_text" if binds(tree, "text") else "text"
     is_known = any(
         isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy") and
@@ -235,7 +216,6 @@ def _sql_texts(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
                 count += 1
     if count and not is_known:
         edits.add_import(tree, "from sqlalchemy import text" + (" as sql_text" if name == "sql_text" else ""))
-    return []
 
 
 def _is_query(func: ast.Attribute) -> bool:
@@ -249,8 +229,7 @@ def _is_query(func: ast.Attribute) -> bool:
     )
 
 
-def _removed_arguments(tree: ast.Module, edits: Edits, path: Path, root: Path) -> Told:
-    found: Told = []
+def _removed_arguments(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -258,22 +237,6 @@ def _removed_arguments(tree: ast.Module, edits: Edits, path: Path, root: Path) -
         for keyword in node.keywords:
             if keyword.arg == "io_loop" and name != "add_handler":
                 _remove_keyword(node, keyword, edits)
-            elif keyword.arg == "callback" and name in ("fetch", "read_until", "read_bytes", "write", "connect"):
-                found.append((node.lineno, "TGM401", f"{name}(callback=) is gone: await the call instead."))
-        if name == "fetch" and len(node.args) > 1 and "client" in ast.unparse(node.func).lower():
-            found.append((node.lineno, "TGM401", "fetch(url, callback) is gone: await the call instead."))
-    return [*found, *_gone_modules(tree)]
-
-
-def _gone_modules(tree: ast.Module) -> Told:
-    found: Told = []
-    for node in [each for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom)]:
-        module = f"{node.module}." if isinstance(node, ast.ImportFrom) and not node.level else ""
-        for module_name in {f"{module}{each.name}" for each in node.names}:
-            for gone, instead in GONE.items():
-                if f"{module_name}.".startswith(f"{gone}."):
-                    found.append((node.lineno, "TGM401", f"{gone} does not work with Tornado 6: use {instead}."))
-    return found
 
 
 def _remove_keyword(call: ast.Call, keyword: ast.keyword, edits: Edits) -> None:
@@ -286,15 +249,12 @@ def _remove_keyword(call: ast.Call, keyword: ast.keyword, edits: Edits) -> None:
     edits.replace(start, end, "")
 
 
-Change = Callable[[ast.Module, Edits, Path, Path], Told]
+Change = Callable[[ast.Module, Edits, Path, Path], None]
 REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "rename": (("torngas",), _rename),
     "relative-imports": (("import",), _relative_imports),
     "coroutines": (("coroutine", "asynchronous", "engine"), _coroutines),
     "sql-text": (tuple(SQL_METHODS), _sql_texts),
-    "removed-arguments": (
-        ("io_loop", "callback", "fetch", *(name.rpartition(".")[2] for name in GONE)),
-        _removed_arguments,
-    ),
+    "removed-arguments": (("io_loop",), _removed_arguments),
 }
 """Name of a change: the words without which it has nothing to do, and the change."""
