@@ -283,6 +283,7 @@ def is_linear(reader: Callable[[str], object], small: Sequence[str], large: str)
     )
 
 
+@pytest.mark.timeout(600)  # it works all the time, and has a share of a busy machine
 @pytest.mark.parametrize("name", [*READERS, *FEEDS])
 def test_time_grows_as_the_text_does(name: str) -> None:
     reader = READERS.get(name) or FEEDS[name]

@@ -1,6 +1,5 @@
 """Versions, prefixes, key functions; keys that are refused."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -136,7 +135,7 @@ async def test_no_two_of_prefix_version_and_key_share_a_stored_key(subject: Subj
     for number, (prefix, version, key) in enumerate(OVERLAPPING):
         if number % 7 < 3:  # some of each prefix: all of them would fill the small in-process cache
             await caches[prefix].set(key, number, version=version)
-    found = await asyncio.gather(*(caches[prefix].get(key, version=version) for prefix, version, key in OVERLAPPING))
+    found = [await caches[prefix].get(key, version=version) for prefix, version, key in OVERLAPPING]
     assert found == [number if number % 7 < 3 else None for number in range(len(OVERLAPPING))]
     hashed = {hashed_key(str(key), prefix, version) for prefix, version, key in OVERLAPPING}
     made = {caches[prefix].keys_of.make(key, version) for prefix, version, key in OVERLAPPING}

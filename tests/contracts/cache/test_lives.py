@@ -1,10 +1,13 @@
 """Timeouts: left out, None, 0, fractions; touch, expire, ttl."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from tests.contracts.cache.subject import Subject
 from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, MISSING, BaseCache
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ArgumentError, ConfigError
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 0.0, -0.5])
@@ -102,7 +105,35 @@ async def test_ttl_tells_what_is_left(subject: Subject) -> None:
     assert await cache.ttl("absent") == 0.0
 
 
-@pytest.mark.parametrize("timeout", ["soon", object()])
+@pytest.mark.parametrize("timeout", [1e18, 1e300, 10**18, 10**400, float("inf")], ids=str)
+async def test_a_life_beyond_any_clock_lasts(cache: BaseCache, timeout: float) -> None:
+    await cache.set("key", "v", timeout)
+    assert await cache.add("added", "v", timeout)
+    assert await cache.touch("key", timeout)
+    assert await cache.set_many({"many": "v"}, timeout) == []
+    assert await cache.get_many(["key", "added", "many"]) == {"key": "v", "added": "v", "many": "v"}
+
+
+@pytest.mark.parametrize("timeout", [-(10**400), float("-inf")], ids=["integer", "float"])
+async def test_an_endless_time_ago_expires_at_once(cache: BaseCache, timeout: float) -> None:
+    await cache.set("key", "old", None)
+    await cache.set("key", "new", timeout)
+    assert await cache.get("key", MISSING) is MISSING
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "soon", "", object(), timedelta(seconds=5), [], 1j], ids=repr)
+async def test_what_is_no_number_of_seconds_is_refused_and_stores_nothing(cache: BaseCache, timeout: Any) -> None:
+    await cache.set("old", "v", None)
+    for call in (
+        cache.set("key", 1, timeout), cache.add("key", 1, timeout), cache.touch("old", timeout),
+        cache.set_many({"key": 1}, timeout), cache.get_or_set("key", 1, timeout),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match="give seconds, or None for ever"):
+            await call
+    assert await cache.get_many(["key", "old"]) == {"old": "v"}
+
+
+@pytest.mark.parametrize("timeout", ["soon", object(), float("nan")])
 def test_a_default_timeout_that_is_no_number_is_refused(subject: Subject, timeout: object) -> None:
     with pytest.raises(ConfigError, match="TIMEOUT"):
         subject.make(TIMEOUT=timeout)

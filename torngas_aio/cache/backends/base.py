@@ -424,13 +424,17 @@ class BaseCache(Store):
         await self.raw_close()
 
     def life(self, timeout: float | None) -> float | None:
-        """Return *timeout* as the store takes it: None for ever, 0.0 for at once, else seconds above 0."""
+        """Return *timeout* as the store takes it: None for ever, 0.0 for at once, else seconds above 0.
+
+        Raises:
+            ArgumentError: It is not a number of seconds.
+        """
         if timeout is DEFAULT_TIMEOUT:
             return self.default_timeout
-        if timeout is None:
-            return None
-        seconds = float(timeout)
-        return seconds if seconds > 0 else 0.0
+        try:
+            return _life(timeout)
+        except ValueError:
+            raise ArgumentError(f"timeout={timeout!r}: give seconds, or None for ever.") from None
 
 
 async def _value_of(default: Any) -> Any:
@@ -446,14 +450,31 @@ def _version(given: Any, owner: str) -> int:
 
 
 def _seconds(timeout: Any, owner: str) -> float | None:
-    if timeout is None:
-        return None
     try:
-        return max(float(timeout), 0.0)
-    except (TypeError, ValueError):
+        return _life(timeout)
+    except ValueError:
         raise ConfigError(
             f"{owner}['TIMEOUT'] = {timeout!r}: write seconds, or None for ever.", code="TGA401"
         ) from None
+
+
+def _life(timeout: Any) -> float | None:
+    """Return a number of seconds, from 0.0 up; None for ever, which an endless number of them is as well.
+
+    Raises:
+        ValueError: It is neither a number nor None.
+    """
+    if timeout is None:
+        return None
+    try:
+        seconds = float(timeout)
+    except OverflowError:
+        seconds = math.inf if timeout > 0 else 0.0  # an integer beyond the largest float
+    except TypeError as exc:
+        raise ValueError(str(exc)) from None
+    if math.isnan(seconds):
+        raise ValueError("Not a number.")
+    return None if seconds == math.inf else max(seconds, 0.0)
 
 
 __getattr__ = former_names(__name__)
