@@ -59,6 +59,19 @@ async def scraped(client: TestClient, **headers: str) -> Samples:
     return samples(answer.text)
 
 
+async def test_requests_whose_stages_are_not_timed_are_counted_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(counts, "STAGES_EVERY", 3)
+    async with TestClient(made()) as client:
+        for _ in range(5):
+            await client.get("/plain")
+        found = await scraped(client)
+    assert value(found, "requests_total", route="plain", method="GET", status="2xx") == 5
+    assert value(found, "stage_seconds_count", route="plain", stage="method") == 2
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_requests_are_counted_by_route_method_and_status(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "STAGES_EVERY", 1)
     async with TestClient(made()) as client:

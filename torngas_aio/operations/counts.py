@@ -143,7 +143,7 @@ class Counts(Observer):
                 counts.received[-1] += received
             else:
                 counts.received[0] += 1
-            if observation.is_marked or observation.wants_stages:
+            if observation.is_timed:
                 counts.add_stages(observation.own_seconds)
         if status >= 400 and (reason := _REASONS.get(status)):
             self._refused[reason] += 1

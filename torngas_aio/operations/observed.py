@@ -90,11 +90,10 @@ class _ObservedApplication(_Application):
         if observation is None or route is None:
             return super()._made_handler(request, run, resolved)
         observation.route = route
-        mixin = _mixin_for(observation)
-        if mixin is None:
+        if not observation.is_timed:
             observation.handler = handler = super()._made_handler(request, run, resolved)
             return handler
-        key = route, mixin
+        key = route, _mixin_for(observation)
         handler = super()._made_handler(request, run, self.variants.get(key) or self._with_variant(*key))
         return None if handler is None else self._taken(handler, observation)
 
@@ -113,13 +112,12 @@ class _ObservedApplication(_Application):
 
     def _prepared(self, handler: "_Handler") -> "_Handler":
         observation = current_observation()
-        mixin = None if observation is None else _mixin_for(observation)
-        if observation is None or mixin is None:
+        if observation is None or not observation.is_timed:
             if observation is not None:
                 observation.handler = handler
             return handler
         variant: Any = handler
-        variant.__class__ = _variant_of(type(variant), mixin)  # type: ignore[arg-type]  # classes are hashable
+        variant.__class__ = _variant_of(type(variant), _mixin_for(observation))  # type: ignore[arg-type]  # classes are hashable
         return self._taken(handler, observation)
 
     @staticmethod
@@ -149,7 +147,7 @@ async def _observed(observation: Observation, serving: Coroutine[Any, Any, None]
     finally:
         if (handler := observation.handler) is not None:
             observation.end()
-            if _mixin_for(observation) is not None:
+            if observation.is_timed:
                 handler._observation = ENDED  # PERF: a cycle less for the collector
         else:
             _end_without_handler(observation)
@@ -249,10 +247,8 @@ class _ObservedHandler(_Handler):
             stage.end()
 
 
-def _mixin_for(observation: Observation) -> type | None:
-    if observation.wants_stages:
-        return _ObservedHandler
-    return _MarkedHandler if observation.is_marked else None
+def _mixin_for(observation: Observation) -> type:
+    return _ObservedHandler if observation.wants_stages else _MarkedHandler
 
 
 class _MarkedHandler(_Handler):
@@ -384,7 +380,7 @@ def _timed(name: str, label: str, call: HookCall) -> HookCall:
     @functools.wraps(call)
     def timed(*args: Any, **kwargs: Any) -> Any:
         running, observation = call(*args, **kwargs), current_observation()
-        if observation is None or not (observation.is_marked or observation.wants_stages):
+        if observation is None or not observation.is_timed:
             return running  # PERF: no coroutine around it
         return observation.timed(name, label, running)
 

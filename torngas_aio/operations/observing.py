@@ -110,6 +110,7 @@ class Observation:
         own_seconds: How long the stages of each name have taken so far, without the stages inside of them.
         wants_stages: Whether an observer of this request is told of its stages.
         is_marked: Whether `own_seconds` is filled although no observer wants stages.
+        is_timed: Whether either of the two holds, so that times are taken.
         notes: What observers keep; each under itself.
     """
 
@@ -135,6 +136,7 @@ class Observation:
                     self.wants_stages |= observer.wants_stages
             except Exception:  # noqa: BLE001  as in `_told`
                 _complain(observer)
+        self.is_timed = self.is_marked or self.wants_stages
 
     @cached_property
     def notes(self) -> dict[Any, Any]:
