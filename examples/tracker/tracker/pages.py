@@ -127,6 +127,7 @@ class Changes(EventStreamHandler):
         digits = self.path_args[0]
         project = await work.project_for(self.current_user, int(digits) if len(digits) <= MAX_DIGITS else 0)
         self.channel_names = (f"project:{project.id}",)
+        await Member.session.commit()  # gives the connection back: a stream may last for hours
 
 
 class OneTask(Page):
