@@ -66,10 +66,12 @@ class ExecutingHandler(CompletingHandler):
     _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the method's, while it may be cancelled
     _prepares = False  # `prepare` is overridden, by the class or a mixin
+    _is_prepared = False  # `prepare` or `on_prepare` is
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._prepares = any("prepare" in vars(base) for base in cls.__mro__ if base not in _OWN_PREPARE)
+        cls._is_prepared = cls._prepares or cls.on_prepare is not _ON_PREPARE
 
     def prepare(self) -> Any:
         """Called after the request hooks, before `on_prepare`; plain or `async def`."""
@@ -162,18 +164,17 @@ class ExecutingHandler(CompletingHandler):
         if seconds is None:  # PERF: `_time_limit`, without the call
             seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
         request: Any = self.request
-        if seconds and seconds < getattr(request.connection, "swept_from", math.inf):
+        connection = request.connection
+        if seconds and seconds < getattr(connection, "swept_from", math.inf):
             set_timer(self, self._look, seconds)
         if self.cancel_on_disconnect:
             return self._perform_cancellable(args, kwargs)
-        cls = type(self)
         stages = self._run.stages
         is_hooked = stages.awaits_before_method
         if (
             (is_hooked and (stages.before_body or request.method not in _SAFE_METHODS))
-            or request.connection.body is not NO_BODY
-            or cls._prepares
-            or cls.on_prepare is not _ON_PREPARE
+            or connection.body is not NO_BODY
+            or self._is_prepared
             or self._stream_request_body
             or request.method not in self.SUPPORTED_METHODS
         ):
@@ -201,8 +202,7 @@ class ExecutingHandler(CompletingHandler):
         if request.method not in self.SUPPORTED_METHODS:
             raise self._not_allowed()
         self._take_arguments(args, kwargs)
-        cls = type(self)
-        has_answer = self._prepares or cls.on_prepare is not _ON_PREPARE or request.method in allowed_methods(cls)
+        has_answer = self._is_prepared or request.method in allowed_methods(type(self))
         if not has_answer:
             self._reads_body = self._stream_request_body = False  # a 405 will follow, whatever the body is
         await self._pass_guards()
@@ -210,7 +210,7 @@ class ExecutingHandler(CompletingHandler):
             return None
         if self._prepares:
             await _settled(self.prepare())
-        if type(self).on_prepare is not _ON_PREPARE:
+        if self._is_prepared:
             await _settled(self.on_prepare())
         if self._response_state.is_finished:
             return None

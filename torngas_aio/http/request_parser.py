@@ -213,8 +213,8 @@ class HeadParser:
         is; a request line of the plain kind has nothing else to be checked: -3 us with ten fields (benchmarks,
         headers).
         """
-        at = data.find(b"\r\n")
-        if len(data) - at > _MAX_KEPT_FIELDS or at > self._max_line or len(data) > self._max_size:
+        at, size = data.find(b"\r\n"), len(data)
+        if size - at > _MAX_KEPT_FIELDS or at > self._max_line or size > self._max_size:
             return None
         keeps_alive = self._good.get(data[at:])
         if keeps_alive is None:
@@ -223,7 +223,8 @@ class HeadParser:
         line = self._lines.get(opening) or self._taken_apart(opening)
         if line is None:
             return None
-        return PlainHead(data, line[0], line[1]) if keeps_alive else LastHead(data, line[0], line[1])
+        method, target = line
+        return PlainHead(data, method, target) if keeps_alive else LastHead(data, method, target)
 
     def _taken_apart(self, line: bytes) -> tuple[str, str] | None:
         """Return method and target of a request line of the plain kind; short ones without a query are remembered."""
