@@ -1,35 +1,40 @@
 """Login, passwords and permissions. Extra `auth`.
 
 passwords.py    argon2 hashes, made in a bounded number of threads
-users.py        AUTH: how a user is loaded, and what it may do
+users.py        AUTH: how a user is loaded, and what it may do; LoginMixIn: `await self.login(user)`, `self.logout()`
 middleware.py   AuthMiddleware: `handler.current_user` of the session's user
-login.py        LoginMixIn: `await self.login(user)`, `self.logout()`
-guards.py       HTTP modules: LoginRequired, PermissionRequired, BearerToken, JWTBearer
-decorators.py   the same for single methods: login_required, permission_required
+guards.py       HTTP modules: LoginRequired, PermissionRequired, BearerToken, JWTBearer; the first two also for single
+                methods: login_required, permission_required
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torngas_aio.auth.decorators import login_required, permission_required
-    from torngas_aio.auth.guards import BearerToken, JWTBearer, LoginRequired, PermissionRequired
-    from torngas_aio.auth.login import LoginMixIn
+    from torngas_aio.auth.guards import (
+        BearerToken,
+        JWTBearer,
+        LoginRequired,
+        PermissionRequired,
+        login_required,
+        permission_required,
+    )
     from torngas_aio.auth.middleware import AuthMiddleware
     from torngas_aio.auth.passwords import check_password, hash_password, needs_rehash
+    from torngas_aio.auth.users import LoginMixIn
 
 _PLACES = {
     "AuthMiddleware": "middleware",
     "BearerToken": "guards",
     "JWTBearer": "guards",
-    "LoginMixIn": "login",
+    "LoginMixIn": "users",
     "LoginRequired": "guards",
     "PermissionRequired": "guards",
     "check_password": "passwords",
     "hash_password": "passwords",
-    "login_required": "decorators",
+    "login_required": "guards",
     "needs_rehash": "passwords",
-    "permission_required": "decorators",
+    "permission_required": "guards",
 }
 
 __all__ = [

@@ -1,7 +1,8 @@
-"""HTTP modules that let only some requests pass, route by route, WebSocket handshakes too.
+"""HTTP modules and decorators that let only some requests pass, WebSocket handshakes too.
 
     LoginRequired                       pages are redirected to the login, programs get 401
     PermissionRequired("task.edit")     and 403 for users without it
+    login_required, permission_required   the same for single methods of a handler
     BearerToken, JWTBearer              a token in `Authorization: Bearer`
 
     ROUTE_MODULES = {"^/admin/": ["torngas_aio.auth.LoginRequired"], "Edit": [PermissionRequired("task.edit")]}
@@ -10,10 +11,11 @@ Begin with `LoginRequired`.
 """
 
 import asyncio
+import functools
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
@@ -24,7 +26,18 @@ from torngas_aio.exception import ConfigError, HTTPError, Unavailable
 from torngas_aio.handler import ApiHandler, WebSocketHandler
 from torngas_aio.httpmodule.base import BaseHttpModule, Clear
 
-__all__ = ["BearerToken", "JWTBearer", "LoginRequired", "PermissionRequired", "check_login", "check_permission"]
+__all__ = [
+    "BearerToken",
+    "JWTBearer",
+    "LoginRequired",
+    "PermissionRequired",
+    "check_login",
+    "check_permission",
+    "login_required",
+    "permission_required",
+]
+
+M = TypeVar("M", bound=Callable[..., Any])
 
 _TOKEN = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 MAX_TOKEN_LENGTH = 8192
@@ -60,6 +73,28 @@ async def check_permission(handler: Any, permission: str) -> bool:
     if not await has_permission(handler.current_user, permission):
         raise HTTPError(403, "You may not do this.")
     return True
+
+
+def login_required(method: M) -> M:
+    """Call an `async def` method of a handler only for a user who is logged in; else as `LoginRequired`."""
+    return _guarded(method, check_login)
+
+
+def permission_required(permission: str) -> Callable[[M], M]:
+    """Call the method only for a user with *permission*; else as `PermissionRequired`."""
+
+    def decorate(method: M) -> M:
+        return _guarded(method, lambda handler: check_permission(handler, permission))
+
+    return decorate
+
+
+def _guarded(method: M, check: Callable[[Any], Awaitable[bool]]) -> M:
+    @functools.wraps(method)
+    async def call(handler: Any, *args: Any, **kwargs: Any) -> Any:
+        return await method(handler, *args, **kwargs) if await check(handler) else None
+
+    return call  # type: ignore[return-value]  # of the same signature
 
 
 class LoginRequired(BaseHttpModule):

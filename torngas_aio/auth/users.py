@@ -1,4 +1,4 @@
-"""AUTH: how the user of a session is loaded, and what a user may do. Begin with `load_user`."""
+"""AUTH: how the user of a session is loaded, what a user may do, login and logout. Begin with `load_user`."""
 
 import inspect
 from typing import Any
@@ -7,7 +7,7 @@ from torngas_aio._importing import import_object
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import settings
 
-__all__ = ["AUTH_DEFAULTS", "has_permission", "key_of", "load_user", "login_url"]
+__all__ = ["AUTH_DEFAULTS", "LoginMixIn", "has_permission", "key_of", "load_user", "login_url"]
 
 AUTH_DEFAULTS: dict[str, Any] = {
     "load_user": None,  # dotted path of an `async def load_user(key: str)`; None for a user who is no more
@@ -57,3 +57,24 @@ def _function(path: Any, name: str) -> Any:
         return import_object(path) if isinstance(path, str) else path
     except ImportError as exc:
         raise ConfigError(f"AUTH[{name!r}] = {path!r}: {exc}", code="TGA304") from exc
+
+
+class LoginMixIn:
+    """Mixed into a handler class, before it; needs SessionMiddleware and AuthMiddleware."""
+
+    session: Any
+    current_user: Any
+
+    async def login(self, user: Any) -> None:
+        """Make *user* the one of this session: it gets a new id, and what another user left in it is dropped."""
+        key = key_of(user)
+        if self.session.user not in {"", key}:
+            self.session.clear()
+        self.session.cycle_id()
+        self.session.bind_user(key)
+        self.current_user = user
+
+    def logout(self) -> None:
+        """End the session, and with it the login."""
+        self.session.expired()
+        self.current_user = None

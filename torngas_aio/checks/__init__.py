@@ -1,8 +1,7 @@
 """What is wrong with the settings, every fault at once, before the first request.
 
     check_settings ──► shapes.py      each value has its type, and no name is misspelt; kinds.py: checks of one value
-                   ──► references.py  aliases and modules that are named exist, roles are filled
-                   ──► paths.py       dotted paths can be imported
+                   ──► references.py  aliases and modules that are named exist, dotted paths can be imported
                    ──► signing.py     secrets are set and not publicly known
     cautions       ──► what works, but hardly as meant      deployment.py   what a public site should change
 
@@ -16,8 +15,7 @@ from typing import Any
 
 from torngas_aio.checks.deployment import deploy_cautions_of
 from torngas_aio.checks.kinds import BLAMED
-from torngas_aio.checks.paths import path_faults
-from torngas_aio.checks.references import cautions_of, reference_faults
+from torngas_aio.checks.references import cautions_of, path_faults, reference_faults
 from torngas_aio.checks.shapes import shape_faults
 from torngas_aio.checks.signing import (
     fill_secrets,

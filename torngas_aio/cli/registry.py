@@ -29,7 +29,7 @@ BUILT_IN = {
     "runserver": "torngas_aio.cli.runserver.RunServer",
     "routes": "torngas_aio.cli.routes.Routes",
     "pipeline": "torngas_aio.cli.routes.ShowPipeline",
-    "openapi": "torngas_aio.cli.openapi.OpenAPI",
+    "openapi": "torngas_aio.cli.routes.OpenAPI",
     "check": "torngas_aio.cli.check.Check",
     "ps": "torngas_aio.cli.ps.Ps",
     "worker": "torngas_aio.cli.worker.Worker",

@@ -1,7 +1,9 @@
-"""`torngas-aio routes`: every route, in the order in which they are tried; `pipeline`: every hook of one of them."""
+"""What the project answers: `torngas-aio routes`, `pipeline` (every hook of a route) and `openapi` (its document)."""
 
 import argparse
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 from torngas_aio.application import Application
 from torngas_aio.cli.output import table
@@ -17,8 +19,9 @@ from torngas_aio.operations.routes import (
 )
 from torngas_aio.pipeline import ROUTE_STAGES
 from torngas_aio.routing import Route
+from torngas_aio.settings_manager import settings
 
-__all__ = ["Routes", "ShowPipeline"]
+__all__ = ["OpenAPI", "Routes", "ShowPipeline"]
 
 HEADER = ("", "PATTERN", "NAME", "HANDLER", "HOOKS", "MODULES")
 UNINDEXED, FOREIGN = "*", "!"
@@ -98,3 +101,26 @@ def _title(route: Route | None, path: str) -> str:
     if is_foreign(route):
         return f"{path}: a plain Tornado handler, which gets the call hooks only"
     return path
+
+
+class OpenAPI:
+    """Write the OpenAPI 3.1 document of the project's routes; `title` and `version` are those of OPENAPI."""
+
+    help = "write the OpenAPI document"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add_settings_option(parser)
+        parser.add_argument("--output", "-o", metavar="FILE", type=Path, help="write to FILE in place of stdout")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Write it."""
+        application = load_project(arguments.settings)
+        from torngas_aio.api.openapi import make_document  # msgspec is an extra
+
+        texts = {key: settings.OPENAPI[key] for key in ("title", "version", "description") if key in settings.OPENAPI}
+        text = json.dumps(make_document(application, **texts), indent=2, ensure_ascii=False) + "\n"
+        if arguments.output is None:
+            print(text, end="")
+        else:
+            arguments.output.write_text(text, encoding="utf-8")
+        return 0

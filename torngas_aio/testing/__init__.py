@@ -1,6 +1,6 @@
 """Tests of an application: over a real socket, in the test's own loop. Begin with `TestClient`.
 
-    client.py  HTTP and WebSocket from a test     server.py    the application under test, on a free port
+    client.py  HTTP and WebSocket from a test, to an application that listens on a free port
     plugin.py  the pytest plugin                  fixtures.py  its fixtures
     jobs.py    jobs that run when the test says so
 

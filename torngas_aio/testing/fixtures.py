@@ -10,8 +10,7 @@ import pytest_asyncio
 
 from torngas_aio.application import Application
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
-from torngas_aio.testing.client import TestClient
-from torngas_aio.testing.server import made_application
+from torngas_aio.testing.client import TestClient, made_application
 
 __all__ = ["application", "client", "db_session", "job_queue", "override_settings"]
 

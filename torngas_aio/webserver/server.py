@@ -30,8 +30,7 @@ from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.backends import ServerBackend, backend_kind, make_backend
 from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
-from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners
-from torngas_aio.webserver.management import ManagementListener
+from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners, ManagementListener
 from torngas_aio.webserver.options import (
     define_options,
     log_options,

@@ -2,11 +2,10 @@
 
     command.py   the command line                  tree.py       the project's files, read and replaced
     python2.py   Python 2 to 3                     rewriting.py  names, decorators, removed arguments
-    chains.py    expressions, in short             summary.py    files, in short, without their syntax trees
-    kinds.py     what an expression stands for     calls.py      which functions must await, to a fixpoint
+    kinds.py     what an expression stands for     summary.py    files, in short, without their syntax trees
+    texts.py     which expressions are text        calls.py      which functions must await, to a fixpoint
     awaiting.py  the `await`s that are written     findings.py   what is left to do by hand
     edits.py     replacements in a text, by position
-    texts.py     which expressions are text
 
 Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.
 """

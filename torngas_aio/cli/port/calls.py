@@ -8,9 +8,8 @@ What is ambiguous, and what cannot await, is reported and left. Begin with `Proj
 from collections import defaultdict
 from collections.abc import Iterator
 
-from torngas_aio.cli.port.chains import Chain
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, next_kind
+from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, Chain, next_kind
 from torngas_aio.cli.port.summary import Function, Kind, Module, Use
 
 __all__ = ["Project"]

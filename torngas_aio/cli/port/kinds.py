@@ -1,9 +1,16 @@
-"""Objects of the framework that are awaited: how a project comes by them, and which of their methods wait.
+"""Expressions as chains of steps, and what a chain stands for: objects of the framework whose methods wait.
 
-Written down, not looked up: the project's libraries need not be installed where it is ported. Begin with `next_kind`.
+    caches['a'].get(k)    ("caches", "[]", ".get", "()")    nothing of the arguments is kept
+
+Written down, not looked up: the project's libraries need not be installed where it is ported. Begin with `chain_of`
+and `next_kind`.
 """
 
-__all__ = ["AWAITED", "HOOKS", "IMPORTED", "REDIS_READS", "SYNC_METHODS", "VERBS", "next_kind"]
+import ast
+
+__all__ = ["AWAITED", "HOOKS", "IMPORTED", "REDIS_READS", "SYNC_METHODS", "VERBS", "Chain", "chain_of", "next_kind"]
+
+Chain = tuple[str, ...]
 
 VERBS = frozenset({"get", "post", "put", "delete", "head", "options", "patch", "prepare", "on_prepare"})
 HOOKS = frozenset({
@@ -87,6 +94,28 @@ _STEPS = {
     ("pagination", ".next"): "coroutine function giving pagination",
     ("coroutine function", "()"): "awaited",
 }
+
+
+def chain_of(node: ast.AST) -> Chain:  # noqa: PLR0911  one for each kind of node
+    """Return the chain of *node*; empty where it does not start with a name."""
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Await):
+        return chain_of(node.value)
+    if isinstance(node, ast.BoolOp):
+        return next((found for each in node.values if (found := chain_of(each))), ())
+    if isinstance(node, ast.Attribute):
+        owner = chain_of(node.value)
+        return (*owner, f".{node.attr}") if owner else ()
+    if isinstance(node, ast.Subscript):
+        owner = chain_of(node.value)
+        return (*owner, "[]") if owner else ()
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Name) and node.func.id == "super":
+            return ("super()",)
+        owner = chain_of(node.func)
+        return (*owner, "()") if owner else ()
+    return ()
 
 
 def next_kind(kind: str, step: str) -> str:  # noqa: PLR0911  one for each kind

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from torngas_aio.cli.port.chains import chain_of
 from torngas_aio.cli.port.edits import Edits, binds, dotted
 from torngas_aio.cli.port.findings import CALLBACK_MARK
+from torngas_aio.cli.port.kinds import chain_of
 from torngas_aio.cli.port.python2 import parsed
 
 __all__ = ["REWRITES", "rewrite"]

@@ -7,8 +7,8 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from torngas_aio.cli.port.chains import Chain, chain_of
 from torngas_aio.cli.port.edits import dotted
+from torngas_aio.cli.port.kinds import Chain, chain_of
 
 __all__ = ["Function", "Kind", "Module", "Position", "Use", "summarize"]
 

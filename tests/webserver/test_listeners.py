@@ -10,7 +10,7 @@ from tests.operations.test_metrics import RUNSERVER, SETTING, SITE_URLS
 from tests.services.process import free_port
 from tests.webserver.project import Project, RunningServer
 from torngas_aio.exception import ConfigError
-from torngas_aio.webserver.management import ManagementListener
+from torngas_aio.webserver.listeners import ManagementListener
 
 pytestmark = pytest.mark.timeout(120)
 
