@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tornado.httpclient import HTTPClientError
 
 from torngas_aio import ApiHandler, Application, WebHandler, WebSocketHandler
+from torngas_aio.api.openapi import OpenAPIHandler
+from torngas_aio.api.page import PageHandler
 from torngas_aio.auth import (
     BearerToken,
     JWTBearer,
@@ -36,6 +38,10 @@ loads: list[str] = []
 async def load_user(key: str) -> Any:
     loads.append(key)
     return USERS.get(key)
+
+
+async def is_logged_in(handler: Any) -> bool:
+    return handler.current_user is not None
 
 
 async def only_bob(user: Any, permission: str) -> bool:
@@ -117,6 +123,8 @@ RULES: list[Any] = [
     (r"/token", Api, {}, "token"),
     (r"/jwt", Api, {}, "jwt"),
     (r"/published", Api, {}, "published"),
+    (r"/openapi.json", OpenAPIHandler, {}, "document"),
+    (r"/docs(?:/(?P<name>[\w.-]*))?", PageHandler, {}, "docs"),
 ]
 MODULES: dict[str, list[Any]] = {
     "page": [LoginRequired],
@@ -126,6 +134,7 @@ MODULES: dict[str, list[Any]] = {
     "token": [Token],
     "jwt": [Signed],
     "published": [Published],
+    "docs": [LoginRequired],
 }
 
 
@@ -155,6 +164,15 @@ async def test_login_and_logout(client: TestClient) -> None:
     assert loads == ["7"]
     await client.delete("/login/7")
     assert (await client.get("/open")).json() == {"name": None, "seen": 1}
+
+
+async def test_the_api_s_document_and_page_know_who_is_logged_in(client: TestClient) -> None:
+    with settings.override(OPENAPI_GUARD=f"{__name__}.is_logged_in"):
+        assert "/token" not in (await client.get("/openapi.json")).json()["paths"]
+        assert (await client.get("/docs/", follow_redirects=False)).status_code == 302
+        await client.post("/login/7")
+        assert "/token" in (await client.get("/openapi.json")).json()["paths"]
+        assert (await client.get("/docs/")).status_code == 200
 
 
 async def test_another_user_gets_nothing_of_the_one_before(client: TestClient) -> None:

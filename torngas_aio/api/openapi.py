@@ -76,8 +76,6 @@ class OpenAPIHandler(ApiHandler):
     that says who sees guarded operations too (default: everyone).
     """
 
-    uses_session = False
-
     async def get(self) -> Any:
         options, guard = settings.OPENAPI, settings.OPENAPI_GUARD
         sees_all = guard is None or bool(await import_object(guard)(self))

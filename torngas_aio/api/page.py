@@ -58,8 +58,6 @@ def page_rules() -> list[Any]:
 class PageHandler(WebHandler):
     """Answers with the page and its files."""
 
-    uses_session = False
-
     async def get(self, name: str | None = None) -> None:
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
