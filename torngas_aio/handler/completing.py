@@ -28,6 +28,7 @@ from torngas_aio.handler.lifecycle import (
     SENT,
     STREAMING,
     WATCHED,
+    MethodPhase,
     require_changeable,
 )  # fmt: skip
 from torngas_aio.handler.recovery import answer_error, answer_unsent
@@ -47,7 +48,7 @@ class CompletingHandler(SendingHandler):
     _prepared_future = None
     path_args: list[str]
     path_kwargs: dict[str, str]
-    _method_phase = RUNNING
+    _method_phase: MethodPhase
     _timer: asyncio.TimerHandle | None = None
     _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
     _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start

@@ -22,7 +22,7 @@ from torngas_aio.handler.completion import COMPLETED
 from torngas_aio.handler.lifecycle import ANY_TASK
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.response import BODILESS, check_length
-from torngas_aio.pipeline import IDLE, PipelineRun
+from torngas_aio.pipeline import PipelineRun
 
 __all__ = ["SendingHandler", "allowed_methods"]
 
@@ -56,16 +56,16 @@ class SendingHandler(ResponseHandler):
     use_etag: bool | None = None
     """Whether to hash each body into an ETag; None: as the application says (off by default)."""
 
-    _run: PipelineRun = IDLE
+    _run: PipelineRun
     _interrupt: KeyboardInterrupt | None = None  # raised again at the end
     _error: BaseException | None = None
     _failed_sends = 0
     _is_drained = False  # when the last byte was handed over, the transport could take more
     _has_own_etag = False  # `compute_etag` is overridden
     _ends_itself = False  # `on_finish` or `complete_finish` is overridden
-    _deferred: Callable[[], Awaitable[None]] | None = None  # makes the body
+    _deferred: Callable[[], Awaitable[None]] | None  # makes the body
     _makes_error_page = False  # `_deferred` makes an error page
-    _completion: asyncio.Task[None] | None = None
+    _completion: asyncio.Task[None] | None
     _next_turn: asyncio.Handle | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -26,7 +26,7 @@ from torngas_aio.handler.completion import COMPLETED, Completion
 from torngas_aio.handler.downloads import send_file
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.handler.failure import error_answer
-from torngas_aio.handler.lifecycle import OPEN, require_changeable
+from torngas_aio.handler.lifecycle import OPEN, RUNNING, require_changeable
 from torngas_aio.handler.placeholders import FlashPart, SessionPart
 from torngas_aio.handler.recovery import cut_off
 from torngas_aio.handler.ui_modules import as_markup, ui_of, with_embeds
@@ -34,6 +34,7 @@ from torngas_aio.http.response import BODILESS
 from torngas_aio.http.uploads import UploadedFile, uploads_of
 from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import request_summary
+from torngas_aio.pipeline import IDLE
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
 from torngas_aio.template.position import Callers, add_callers, callers
@@ -82,10 +83,13 @@ class BaseHandler(ExecutingHandler):
         self.application = application
         self.request = request
         self._response_state = OPEN
+        self._method_phase = RUNNING
+        self._run = IDLE
+        self._completion = self._hooks_owner = self._deferred = self._new_cookie = None
         self._url_kwargs = kwargs
         request._handler = self  # until the request has ended: translations in lower layers ask for its locale
-        if application.transforms:
-            self._transforms = [transform(request) for transform in application.transforms]
+        transforms = application.transforms
+        self._transforms = [transform(request) for transform in transforms] if transforms else transforms
         self.clear()
         request.connection.set_close_callback(self._on_close)
         initialize = type(self).initialize

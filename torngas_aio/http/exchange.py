@@ -85,16 +85,12 @@ class HTTPExchange(HTTPConnection):
     """
 
     # Class attributes stand in until something changes them: most exchanges never do.
-    _stage = _OPEN
     _callback: Callable[[], Any] | None = None
     _is_chunking = False
     _left: int | None = None
     _gathered: bytearray | None = None  # parts that leave when this turn of the loop ends; None: nothing was sent in it
-    _is_modern = True
     _is_head_missing = False  # `write_headers` was called, and sent nothing
-    keeps_alive = True
     is_detached = False
-    status = 0
     swept_from = 5.0  # seconds: time limits of so many or more are left to the server's sweep, one second apart
 
     def __init__(
@@ -104,6 +100,9 @@ class HTTPExchange(HTTPConnection):
         self._head = head
         self.body = body
         self.context = context
+        self._stage = _OPEN
+        self.status = 0
+        self._is_modern = self.keeps_alive = True
         if type(head) is not PlainHead:
             self._is_modern = head.version == "HTTP/1.1"
             self.keeps_alive = head.keeps_alive

@@ -63,9 +63,9 @@ class Request(HTTPServerRequest):
     is_management = False
     """Whether it came by the listener that MANAGEMENT names."""
 
-    _scope: Any = None
+    _scope: Any
     _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
-    _unawaited: BaseException | None = None  # a forgotten coroutine, for the handler to answer
+    _unawaited: BaseException | None  # a forgotten coroutine, for the handler to answer
     _body = b""
     _is_body_ahead = False
     spool: Spool | None = None
@@ -88,6 +88,7 @@ class Request(HTTPServerRequest):
         self.connection = connection
         self.server_connection = server_connection
         self._raw_headers = headers
+        self._scope = self._unawaited = None  # PERF: 3.11 finds values of instances faster
         self._start_time = _now()
 
     @property
