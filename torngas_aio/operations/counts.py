@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from torngas_aio.exception import CacheUnavailable
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.observing import Observation, Observer
 from torngas_aio.utils.counting import add_counts
@@ -86,6 +87,7 @@ class Counts(Observer):
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._timer: asyncio.TimerHandle | None = None
         self._calls = ExitStack()
+        self._sees_sessions = False
         self._begin()
 
     def _begin(self) -> None:
@@ -97,6 +99,7 @@ class Counts(Observer):
 
     def start(self) -> None:
         """Begin to watch calls and the loop."""
+        self._sees_sessions = "torngas_aio.middleware.session" in sys.modules
         self._calls.enter_context(watched_calls(self._call_ended))
         self._expect(asyncio.get_running_loop())
 
@@ -125,11 +128,12 @@ class Counts(Observer):
     def request_ended(self, observation: Observation) -> None:
         # PERF: in one function, and each property read once
         self._in_progress -= 1
-        status, route = observation.status, observation.route_name or UNROUTED
-        counts = self._routes.get(route)
+        route = observation.route
+        name = UNROUTED if route is None else route.name or route.pattern or UNROUTED
+        counts = self._routes.get(name)
         if counts is None:
-            counts = self._routes[route] = _RouteCounts(self._seconds, self._sizes)
-        method = observation.request.method
+            counts = self._routes[name] = _RouteCounts(self._seconds, self._sizes)
+        status, method = observation.status, observation.request.method
         key = method if method in _METHODS else None, status // 100
         counts.requests[key] = counts.requests.get(key, 0) + 1
         if status != _SWITCHING:
@@ -147,9 +151,12 @@ class Counts(Observer):
                 counts.add_stages(observation.own_seconds)
         if status >= 400 and (reason := _REASONS.get(status)):
             self._refused[reason] += 1
-        session = getattr(observation.handler, "__dict__", {}).get("session")
-        if session is not None and session.sessionid:
-            self._sessions += 1
+        if self._sees_sessions:
+            try:  # PERF: a look at the handler's `__dict__` makes one
+                if observation.handler.session.sessionid:
+                    self._sessions += 1
+            except (AttributeError, CacheUnavailable):
+                pass
 
     def _watch(self, server_connection: Any) -> None:
         """Note the server that the connection belongs to: what it refuses reaches no application."""
