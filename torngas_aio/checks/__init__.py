@@ -1,6 +1,6 @@
 """What is wrong with the settings, every fault at once, before the first request.
 
-    check_settings ──► shapes.py      each value has its type, and no name is misspelt; kinds.py: checks of one value
+    check_settings ──► shapes.py      each value has its type, and no name is misspelt
                    ──► references.py  aliases and modules that are named exist, dotted paths can be imported
                    ──► signing.py     secrets are set and not publicly known
     cautions       ──► what works, but hardly as meant      deployment.py   what a public site should change
@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from torngas_aio.checks.deployment import deploy_cautions_of
-from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import cautions_of, path_faults, reference_faults
 from torngas_aio.checks.shapes import shape_faults
 from torngas_aio.checks.signing import (
@@ -26,6 +25,7 @@ from torngas_aio.checks.signing import (
 )
 from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import Settings
+from torngas_aio.utils.kinds import BLAMED
 
 __all__ = [
     "cautions",

@@ -12,8 +12,8 @@ from torngas_aio import global_settings
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import cause_of, code_of, import_fault, install_hint, place_of
 from torngas_aio._suggest import did_you_mean
-from torngas_aio.checks.kinds import BLAMED, fault
 from torngas_aio.exception import Fault
+from torngas_aio.utils.kinds import BLAMED, fault
 
 __all__ = ["cautions_of", "path_faults", "reference_faults", "uses"]
 

@@ -3,12 +3,14 @@
 `SHAPES` is the table; a setting that is not in it is the project's own. Begin with `shape_faults`.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torngas_aio import global_settings
-from torngas_aio.checks.kinds import (
+from torngas_aio.exception import ConfigError, Fault
+from torngas_aio.logger.setup import LOGGING_SHAPE
+from torngas_aio.utils.addresses import FORWARDED_HEADERS, parse_listener
+from torngas_aio.utils.kinds import (
     Check,
     also,
     boolean,
@@ -28,8 +30,6 @@ from torngas_aio.checks.kinds import (
     text,
     whole,
 )
-from torngas_aio.exception import Fault
-from torngas_aio.utils.addresses import FORWARDED_HEADERS
 
 __all__ = ["SHAPES", "shape_faults"]
 
@@ -49,16 +49,19 @@ def _proxy(path: str, value: Any) -> Iterator[Fault]:
         yield from also("'unix'", network(takes_host_bits=True)(path, value))
 
 
-def _level(path: str, value: Any) -> Iterator[Fault]:
-    if isinstance(value, str):
-        if value.upper() not in logging.getLevelNamesMapping():
-            yield fault(path, value, "no such level. Known are DEBUG, INFO, WARNING, ERROR and CRITICAL.")
-    else:
-        yield from whole(0)(path, value)
+def _management(path: str, value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str) or not value:
+        yield from text(path, value)
+        return
+    try:
+        parse_listener(value)
+    except ConfigError as exc:
+        yield from (each.with_(path=path) for each in exc.faults)
 
 
-def _rotation(path: str, value: Any) -> Iterator[Fault]:
-    yield from one_of("S", "M", "H", "D", "MIDNIGHT", *(f"W{day}" for day in range(7)), fold=True)(path, value)
+def _url_path(path: str, value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str) or not value.startswith("/"):
+        yield fault(path, value, "must be a path that begins with '/'.")
 
 
 def _engine_option(path: str, value: Any) -> Iterator[Fault]:
@@ -112,19 +115,6 @@ _connection: Check = table(
 
 _database: Check = table({"connections": sequence_of(_connection)}, {"kwargs": either(None, mapping)})
 
-_logger: Check = table(
-    {"name": text},
-    {
-        "level": _level,
-        "log_to_stderr": boolean,
-        "when": _rotation,
-        "interval": whole(1),
-        "filename": either(None, text),
-        "formatter": either(None, text),
-        "backups": whole(0),
-    },
-)
-
 SESSION_SHAPE: Check = table(
     {},
     {
@@ -175,11 +165,33 @@ SHAPES: dict[str, Check] = {
     "SECURITY_HEADERS": mapping_of(either(None, text)),
     "CORS": mapping,
     "RATE_LIMIT": mapping,
-    "OPENAPI": mapping,
+    "OPENAPI": table(
+        {},
+        {
+            "title": text,
+            "version": text,
+            "description": text,
+            "path": _url_path,
+            "public": boolean,
+            "page": either(None, _url_path),
+        },
+        is_closed=True,
+    ),
     "OPENAPI_GUARD": either(None, dotted),
-    "AUTH": mapping,
-    "HEALTH": mapping,
-    "MANAGEMENT": text,
+    "AUTH": table(
+        {},
+        {"load_user": either(None, dotted), "key": text, "login_url": text, "has_permission": either(None, dotted)},
+        is_closed=True,
+    ),
+    "HEALTH": table(
+        {},
+        {
+            **dict.fromkeys(("live", "ready", "startup"), either(None, _url_path)),
+            "networks": sequence_of(network(takes_host_bits=False)),
+        },
+        is_closed=True,
+    ),
+    "MANAGEMENT": _management,
     "METRICS": table(
         {},
         {
@@ -216,6 +228,6 @@ SHAPES: dict[str, Check] = {
     "MAX_LAG": _number,
     "LOGGING_DIR": text,
     "ACCESS_LOG": one_of("text", "json", "logfmt"),
-    "LOGGING": sequence_of(_logger),
+    "LOGGING": LOGGING_SHAPE,
 }
 """The shape of each built-in setting."""

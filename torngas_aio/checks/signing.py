@@ -13,10 +13,10 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torngas_aio.checks.kinds import BLAMED
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
 from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import Settings
+from torngas_aio.utils.kinds import BLAMED
 
 __all__ = [
     "fill_secrets",

@@ -19,17 +19,17 @@ import logging.handlers
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.logger.formatters import make_formatter
 from torngas_aio.logger.handlers import BackgroundHandler, BackgroundStreamHandler, ProcessLogTimedFileHandler
-from torngas_aio.logger.sharedfile import Period
+from torngas_aio.utils.kinds import Check, boolean, either, fault, one_of, sequence_of, table, text, whole
 
-__all__ = ["LogEntry", "LogOptions", "init_logging", "shutdown_logging"]
+__all__ = ["LOGGING_SHAPE", "LogEntry", "LogOptions", "init_logging", "shutdown_logging"]
 
 MAX_FILE_BYTES = 100 * 1000 * 1000
 """At which size a file is rotated with `--log_rotate_mode=size`, as in Tornado."""
@@ -44,6 +44,40 @@ _show_warning = warnings.showwarning
 _installed: list[tuple[logging.Logger, logging.Handler]] = []
 _before: list[tuple[logging.Logger, int, bool]] = []  # level and propagation, as they were found
 _lock = threading.Lock()
+
+
+def _level(path: str, value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str):
+        yield from whole(0)(path, value)
+    elif value.upper() not in logging.getLevelNamesMapping():
+        yield fault(path, value, "no such level. Known are DEBUG, INFO, WARNING, ERROR and CRITICAL.")
+
+
+def _formatter(path: str, value: Any) -> Iterator[Fault]:
+    try:
+        if value != "json":
+            make_formatter(str(value))
+    except ValueError as exc:
+        yield fault(path, value, f"{exc}. Write 'json' or a format such as '%(message)s'.")
+
+
+LOGGING_SHAPE: Check = sequence_of(
+    table(
+        {"name": text},
+        {
+            "level": _level,
+            "log_to_stderr": boolean,
+            "when": one_of("S", "M", "H", "D", "MIDNIGHT", *(f"W{day}" for day in range(7)), fold=True),
+            "interval": whole(1),
+            "filename": either(None, text),
+            "formatter": either(None, _formatter),
+            "backups": whole(0),
+            "propagate": boolean,
+        },
+        is_closed=True,
+    )
+)
+"""What LOGGING may hold; both `check` and `init_logging` ask it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +115,6 @@ class LogEntry:
     backups: int = 0
     propagate: bool = False
 
-    @classmethod
-    def of(cls, place: int, entry: Mapping[str, Any]) -> "LogEntry":
-        """Check one dict of the setting.
-
-        Raises:
-            ConfigError: With every fault of this entry, each under its path.
-        """
-        at = f"LOGGING[{place}]"
-        faults = [
-            f"{at}[{key!r}]: no such key. The keys are {', '.join(cls.__slots__)}."
-            for key in entry
-            if key not in cls.__slots__
-        ]
-        if not isinstance(entry.get("name"), str):
-            faults.append(f"{at}['name'] = {entry.get('name')!r}: write the name of a logger, '' for all others.")
-        level = entry.get("level", "INFO")
-        if not isinstance(level, int) and str(level).upper() not in logging.getLevelNamesMapping():
-            faults.append(f"{at}['level'] = {level!r}: write DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-        try:
-            Period(str(entry.get("when", "midnight")), entry.get("interval", 1))
-        except ConfigError as exc:
-            faults.append(f"{at}['when'], ['interval']: {exc}")
-        faults += _format_faults(at, entry.get("formatter"))
-        ConfigError.gather(faults, code="TGA603")
-        return cls(**entry)
-
 
 def init_logging(options: Any = None, settings: Any = None) -> None:
     """Set the loggers of LOGGING up as *options* and *settings* say; what an earlier call set up is taken down.
@@ -124,7 +132,9 @@ def init_logging(options: Any = None, settings: Any = None) -> None:
         ConfigError: Every fault of LOGGING, in one list.
     """
     chosen = LogOptions.of(options)
-    entries = _checked(getattr(settings, "LOGGING", ()) or ())
+    setting = getattr(settings, "LOGGING", None) or ()
+    ConfigError.gather(LOGGING_SHAPE("LOGGING", setting), code="TGA603")
+    entries = [LogEntry(**entry) for entry in setting]
     shutdown_logging()
     if not chosen.disable_log:
         _set_up_tornado(options)
@@ -169,28 +179,6 @@ def shutdown_logging(seconds: float = STOP_SECONDS) -> bool:
             else:
                 handler.close()
     return is_written
-
-
-def _checked(entries: Iterable[Mapping[str, Any]]) -> list[LogEntry]:
-    found: list[LogEntry] = []
-    faults: list[str] = []
-    for place, entry in enumerate(entries):
-        try:
-            found.append(LogEntry.of(place, entry))
-        except ConfigError as exc:
-            faults += exc.faults
-    ConfigError.gather(faults, code="TGA603")
-    return found
-
-
-def _format_faults(at: str, formatter: object) -> list[str]:
-    if formatter is None or formatter == "json":
-        return []
-    try:
-        make_formatter(str(formatter))
-    except ValueError as exc:
-        return [f"{at}['formatter'] = {formatter!r}: {exc}. Write 'json' or a format such as '%(message)s'."]
-    return []
 
 
 def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path | None, console: BackgroundStreamHandler) -> None:

@@ -8,6 +8,7 @@
     bounded.py     a cache whose keys clients choose
     hosts.py       host patterns: which host names a setting means
     addresses.py   IP addresses and networks
+    kinds.py       checks of one value, to be put together into the shape of a setting
     environment.py settings from environment variables
     timing.py      sleep
     tokens.py      names of methods, headers and parameters

@@ -11,8 +11,17 @@ import ipaddress
 from collections.abc import Iterable
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["FORWARDED_HEADERS", "MAX_ADDRESS_LENGTH", "Networks", "is_loopback", "parse_address", "parse_network"]
+__all__ = [
+    "FORWARDED_HEADERS",
+    "MAX_ADDRESS_LENGTH",
+    "Networks",
+    "is_loopback",
+    "parse_address",
+    "parse_listener",
+    "parse_network",
+]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -79,6 +88,22 @@ def parse_address(text: str) -> _Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def parse_listener(text: str) -> tuple[str, int] | str:
+    """Return host and port of `host:port`, the path of `unix:/path`: where MANAGEMENT says to listen.
+
+    Raises:
+        ConfigError: *text* is neither.
+    """
+    host, _, port = text.rpartition(":")
+    if text.startswith("unix:") and text != "unix:":
+        return text.removeprefix("unix:")
+    if not host or not (number := parse_whole(port)) or number > 65535:
+        raise ConfigError(
+            f"MANAGEMENT = {text!r}: write host:port, such as '127.0.0.1:9100', or unix: and a path.", code="TGA801"
+        )
+    return host.strip("[]"), number
 
 
 def is_loopback(address: str) -> bool:

@@ -18,8 +18,7 @@ from torngas_aio.exception import ConfigError
 from torngas_aio.http.systemd import inherited_sockets
 from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import is_loopback
-from torngas_aio.utils.numbers import parse_whole
+from torngas_aio.utils.addresses import is_loopback, parse_listener
 from torngas_aio.webserver.options import was_given, workers_wanted
 from torngas_aio.webserver.sockets import (
     DEFAULT_BACKLOG,
@@ -32,7 +31,6 @@ from torngas_aio.webserver.sockets import (
 __all__ = ["BIND_ARGUMENTS", "Listeners", "ManagementListener"]
 
 _PREFIX = "/-/"
-_UNIX = "unix:"
 
 BIND_ARGUMENTS = ("backlog", "reuse_port")
 """Arguments of `Server.load_httpserver` that are the sockets', not the HTTP server's."""
@@ -125,24 +123,19 @@ class ManagementListener:
     def __init__(self, setting: str = "", *, is_shared: bool = False) -> None:
         self.sockets: list[socket.socket] = []
         self._unix: UnixListener | None = None
-        self._name: str | int = setting.removeprefix(_UNIX)
-        if setting.startswith(_UNIX) and setting != _UNIX:
-            if is_shared:
-                raise ConfigError(
-                    f"MANAGEMENT = {setting!r}: workers cannot share a path. Write host:port.", code="TGA801"
-                )
-            self._unix = UnixListener(setting.removeprefix(_UNIX), backlog=DEFAULT_BACKLOG)
+        self._name: str | int = ""
+        if not setting:
+            return
+        where = parse_listener(setting)
+        if isinstance(where, tuple):
+            host, self._name = where
+            self.sockets = bind(self._name, host, reuse_port=is_shared)
+        elif is_shared:
+            raise ConfigError(f"MANAGEMENT = {setting!r}: workers cannot share a path. Write host:port.", code="TGA801")
+        else:
+            self._name = where
+            self._unix = UnixListener(where, backlog=DEFAULT_BACKLOG)
             self.sockets = [self._unix.socket]
-        elif setting:
-            host, _, port = setting.rpartition(":")
-            number = parse_whole(port)
-            if not host or not number:
-                raise ConfigError(
-                    f"MANAGEMENT = {setting!r}: write host:port, such as '127.0.0.1:9100', or unix: and a path.",
-                    code="TGA801",
-                )
-            self._name = number
-            self.sockets = bind(number, host.strip("[]"), reuse_port=is_shared)
 
     def guarded(self, serve: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Coroutine[Any, Any, None]]:
         """Return *serve*, which answers a request, with 404 for what came by the wrong listener."""
