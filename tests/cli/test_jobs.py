@@ -103,6 +103,8 @@ def run_worker(site: Path, *awaited: str, queues: str = "") -> None:
         (["jobs", "list", "1-1"], "takes no"),
         (["worker", "--concurrency=0"], "above 0"),
         (["worker", "--alias=mail"], "'mail'"),
+        (["worker", "--queues=fils"], "no job is declared for the queue 'fils'. Did you mean 'files'?"),
+        (["worker", "--queues=files, mail"], "for the queue 'mail'. There are: default, files."),
     ],
 )
 def test_what_makes_no_sense_is_refused(site: Path, capsys: Capture, words: list[str], told: str) -> None:

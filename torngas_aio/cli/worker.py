@@ -11,6 +11,7 @@ import asyncio
 import logging
 import signal
 
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.application import Application
 from torngas_aio.cli.project import add_settings_option, load_jobs, run_async
 from torngas_aio.exception import ArgumentError
@@ -56,15 +57,21 @@ async def _work(application: Application, arguments: argparse.Namespace) -> None
     from torngas_aio.jobs.worker import queues_of, run_worker
 
     backend = jobs[arguments.alias]
-    given = [each.strip() for each in (arguments.queues or "").split(",") if each.strip()]
-    queues = given or queues_of(arguments.alias)
+    known = queues_of(arguments.alias)
+    queues = [each.strip() for each in (arguments.queues or "").split(",") if each.strip()] or known
     if backend.runs_here:
         raise ArgumentError(
             f"JOBS[{arguments.alias!r}] keeps its jobs in the process that enqueues them. For workers name "
             "'torngas_aio.jobs.redis.RedisJobs' as its BACKEND."
         )
-    if not queues:
+    if not known:
         raise ArgumentError(f"No job is declared for JOBS[{arguments.alias!r}]: a module `jobs` of an app is imported.")
+    for queue in queues:
+        if queue not in known:
+            hint = did_you_mean(queue, known, otherwise=f" There are: {', '.join(known)}.")
+            raise ArgumentError(
+                f"worker --queues={arguments.queues}: no job is declared for the queue {queue!r}.{hint}"
+            )
     stopping, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
