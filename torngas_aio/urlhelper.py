@@ -153,17 +153,18 @@ def include(pattern: str, handlers: Any, prefix_name: str | None = None) -> list
     return rules
 
 
-def load_app_urls(installed_apps: Iterable[str]) -> list[Rule]:
-    """Return the rules of every app, in the order of *installed_apps*.
+def load_app_urls(installed_apps: object) -> list[Rule]:
+    """Return the rules of every app, in the order of *installed_apps*, a list or tuple of names.
 
     Each app is a package with a module `urls` that holds a list `urls` (or `URLS`).
 
     Raises:
         UrlError: Lists every missing app, module, list and handler, every bad pattern and every name used twice.
     """
-    if isinstance(installed_apps, str):
-        wanted = f"must be a list or tuple; a tuple of one wants a comma: ({installed_apps!r},)."
-        raise UrlError(f"INSTALLED_APPS = {installed_apps!r}: {wanted}")
+    if isinstance(installed_apps, str) or not isinstance(installed_apps, Iterable):
+        comma = f"; a tuple of one wants a comma: ({installed_apps!r},)" if isinstance(installed_apps, str) else ""
+        text = f"INSTALLED_APPS = {installed_apps!r}: must be a list or tuple{comma}."
+        raise UrlError(text)
     rules: list[Rule] = []
     faults: list[str] = []
     token = _is_gathering.set(True)

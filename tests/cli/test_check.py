@@ -31,6 +31,30 @@ class TestCheck:
         for part in ("'shop'", "THREADS_NUM = 0", "!httpmodule.nostore", "middlewares/timing.py:12"):
             assert sum(part in line for line in lines) == 1, captured.err
 
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "ALLOWED_HOSTS", "AUTH", "CACHES", "CHANNELS", "COMMON_MODULES", "CORS", "DATABASE_CONNECTION", "HEALTH",
+            "INSTALLED_APPS", "JOBS", "LOGGING", "METRICS", "MIDDLEWARE_CLASSES", "OPENAPI", "RATE_LIMIT",
+            "ROUTE_MODULES", "SECURITY_HEADERS", "SESSION", "TEMPLATE_CONFIG", "TORNADO_CONF", "TRACES",
+            "TRANSLATIONS_CONF", "TRUSTED_PROXIES", "WHITELIST",
+        ],
+    )  # fmt: skip
+    def test_a_value_of_another_kind_is_a_fault(self, setting: str, project: Path, capsys: Capture) -> None:
+        """Where a dict or a list is wanted; the fault is listed once, and what would use the value is left out."""
+        path = project / "settings/setting.py"
+        path.write_text(f"{path.read_text()}\nTRANSLATIONS = True\n{setting} = 5\n")
+        assert main(["check"]) == 1
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"fault: {setting} = 5: ")]
+        assert len(lines) == 1
+
+    @pytest.mark.parametrize("value", ["{'ready': 5}", "{'networks': ['10.0.0.1/8']}"])
+    def test_a_path_that_is_none_is_a_fault(self, value: str, project: Path, capsys: Capture) -> None:
+        path = project / "settings/setting.py"
+        path.write_text(f"{path.read_text()}\nHEALTH = {value}\n")
+        assert main(["check"]) == 1
+        assert "fault: HEALTH['" in capsys.readouterr().err
+
     def test_cautions_are_no_faults(self, many: Path, capsys: Capture, caplog: pytest.LogCaptureFixture) -> None:
         """A foreign handler is named; modules that never run are, too; each once, so not in the log as well."""
         edit(many / "settings/setting.py", '    "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",\n', "")

@@ -57,7 +57,8 @@ def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
 
 def uses(values: Mapping[str, Any], middleware: str) -> bool:
     """Whether MIDDLEWARE_CLASSES names *middleware*, by dotted path or as the class itself."""
-    return middleware in _paths_of(values.get("MIDDLEWARE_CLASSES", ()))
+    entries = values.get("MIDDLEWARE_CLASSES")
+    return isinstance(entries, list | tuple) and middleware in _paths_of(entries)
 
 
 def _paths_of(entries: Iterable[Any]) -> set[str]:

@@ -136,10 +136,11 @@ def project_secrets(values: Mapping[str, Any]) -> tuple[tuple[str | bytes, ...],
 
 
 def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    if "TORNADO_CONF" in values:
-        yield "TORNADO_CONF['cookie_secret']", values["TORNADO_CONF"].get("cookie_secret")
-    if "SESSION" in values and uses(values, SESSION_MIDDLEWARE):
-        yield "SESSION['secret_key']", values["SESSION"].get("secret_key")
+    conf, session = values.get("TORNADO_CONF"), values.get("SESSION")
+    if isinstance(conf, Mapping):
+        yield "TORNADO_CONF['cookie_secret']", conf.get("cookie_secret")
+    if isinstance(session, Mapping) and uses(values, SESSION_MIDDLEWARE):
+        yield "SESSION['secret_key']", session.get("secret_key")
 
 
 def _is_missing(value: Any) -> bool:

@@ -18,7 +18,7 @@ from tornado.options import OptionParser, options
 from torngas_aio._node import set_processes
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, check_settings, fill_secrets, share_random_secrets
-from torngas_aio.exception import ArgumentError, ConfigError, Fault, UrlError
+from torngas_aio.exception import ArgumentError, BaseError, ConfigError, Fault, UrlError
 from torngas_aio.http.systemd import inherited_sockets
 from torngas_aio.http.worker import current_worker
 from torngas_aio.http.worker_slot import Program, RenewalLimits
@@ -153,6 +153,17 @@ class Server:
             path = "TORNADO_CONF['cookie_secret']"
             faults = [fault for fault in faults if fault.code != "TGA106" or fault.path != path]
             faults += Fault.each(application_secret_faults(application), "TGA106")
+        try:
+            faults = self._build(application, faults)
+        except Exception as exc:
+            if isinstance(exc, BaseError) or not faults:
+                raise
+            logger.debug("What has faults was used.", exc_info=True)  # such as a number where a dict is wanted
+        self._blame(faults)
+        return self.application
+
+    def _build(self, application: Any, faults: list[Fault]) -> list[Fault]:
+        """Make the services and the application; return *faults* with what they found."""
         if settings.TRANSLATIONS:
             try:
                 load_translations(settings.TRANSLATIONS_CONF)
@@ -166,8 +177,7 @@ class Server:
             faults += Fault.each(signature_findings(self.application.wildcard_router.routes())[0], "")
         except ConfigError as exc:
             faults = merge_faults(faults, exc.faults, without_urls=bool(self._faults))
-        self._blame(faults)
-        return self.application
+        return faults
 
     def load_httpserver(self, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> ServerBackend:
         """Make the HTTP server and bind the sockets that the options ask for; return the server. Logs the cautions.
