@@ -218,7 +218,7 @@ _metaphor = re.compile(rf"(?<![^\W_])(?:{'|'.join(METAPHORS)})(?![^\W_])", re.IG
 _USED_BY_OTHERS = {  # by SQL, Lua and the standard library
     "channels/redis.py": {"floor"},
     "db/dbalchemy/classification.py": {"floor"},
-    "httpmodule/ratelimit_memory.py": {"floor"},
+    "httpmodule/ratelimit.py": {"floor"},
 }
 
 
@@ -300,7 +300,7 @@ WITHOUT_TEST_FILE = frozenset(
         "cli/port/summary", "cli/port/tree", "cli/registry", "cli/worker", "db/basedb/drivers/base",
         "db/basedb/drivers/mysql", "db/dbalchemy/mysql_dialects", "db/dbalchemy/postgres_dialect", "global_settings",
         "handler/mounted", "handler/mounted_exchange", "http/adapters", "http/base", "http/stream",
-        "http/tornado_adapter", "http/tornado_body", "http/tornado_exchange", "httpmodule/ratelimit_memory",
+        "http/tornado_adapter", "http/tornado_body", "http/tornado_exchange",
         "jobs/base", "jobs/foreign", "jobs/memory", "jobs/worker", "operations/counts", "operations/handlers",
         "operations/inspector/pages", "operations/inspector/record", "operations/inspector/recorder",
         "operations/inspector/reports", "operations/inspector/watches", "operations/observed", "operations/routes",

@@ -22,8 +22,9 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield tmp_path
     settings.reset()
     for name in set(sys.modules) - before:
-        place = getattr(sys.modules[name], "__file__", None) or ""
-        if place.startswith(str(tmp_path)):
+        module = sys.modules[name]
+        places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]  # a namespace has no file
+        if any(str(place).startswith(str(tmp_path)) for place in places):
             del sys.modules[name]
     importlib.invalidate_caches()
 

@@ -16,8 +16,7 @@ from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import WebHandler
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
-from torngas_aio.httpmodule.ratelimit import RateLimit, _network_of
-from torngas_aio.httpmodule.ratelimit_memory import BoundedMemoryStorage
+from torngas_aio.httpmodule.ratelimit import BoundedMemoryStorage, RateLimit, _network_of
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
 

@@ -1,7 +1,7 @@
 """HTTP modules: hooks that turn on and off per route.
 
 base.py       the base class         httpmodule.py        the middleware that adds modules to routes
-ratelimit.py  requests for each time ratelimit_memory.py  its counters in this process
+ratelimit.py  requests for each time
 """
 
 from torngas_aio.httpmodule.base import BaseHttpModule
