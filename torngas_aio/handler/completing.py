@@ -49,10 +49,10 @@ class CompletingHandler(SendingHandler):
     path_args: list[str]
     path_kwargs: dict[str, str]
     _method_phase: MethodPhase
-    _timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None
     _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
     _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
-    _finish_waiter: asyncio.Future[None] | None = None
+    _finish_waiter: asyncio.Future[None] | None
 
     def finish(self, chunk: Any = None) -> Completion:  # type: ignore[override]  # a Future in Tornado
         """End the response, with *chunk* as the last part of its body.

@@ -57,7 +57,7 @@ class SendingHandler(ResponseHandler):
     """Whether to hash each body into an ETag; None: as the application says (off by default)."""
 
     _run: PipelineRun
-    _interrupt: KeyboardInterrupt | None = None  # raised again at the end
+    _interrupt: KeyboardInterrupt | None  # raised again at the end
     _error: BaseException | None = None
     _failed_sends = 0
     _is_drained = False  # when the last byte was handed over, the transport could take more

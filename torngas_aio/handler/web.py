@@ -86,6 +86,7 @@ class BaseHandler(ExecutingHandler):
         self._method_phase = RUNNING
         self._run = IDLE
         self._completion = self._hooks_owner = self._deferred = self._new_cookie = None
+        self._timer = self._interrupt = self._finish_waiter = None
         self._url_kwargs = kwargs
         request._handler = self  # until the request has ended: translations in lower layers ask for its locale
         transforms = application.transforms
