@@ -237,23 +237,13 @@ def test_comments_messages_and_names_use_the_words_of_the_field(path: Path) -> N
 DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})
 """Names of the standard library that are documented in spite of their underscore."""
 
-FOREIGN_NAMES_LEFT = frozenset(
-    {
-        "_UIModuleNamespace", "_check_cross_origin", "_clear_representation_headers", "_convert_header_value",
-        "_gzip_file", "_normalize_header", "_ui_method", "_unimplemented_method",
-    }
-)  # fmt: skip
-"""Private names of libraries that are not in `_compat` yet; the list only gets shorter."""
-
 
 def test_private_names_of_libraries_are_used_in_compat_only() -> None:
     found: dict[str, str] = {}
     for path in modules():
         if package_of(name_of(path)) != "_compat":
             found |= {name: name_of(path) for name in _foreign_names(path)}
-    new = {name: place for name, place in found.items() if name not in FOREIGN_NAMES_LEFT}
-    assert not new, "put them into torngas_aio/_compat, with a test in tests/upstream"
-    assert FOREIGN_NAMES_LEFT == found.keys(), "take the names that are gone off the list"
+    assert not found, "put them into torngas_aio/_compat, with a test in tests/upstream"
 
 
 def _foreign_names(path: Path) -> Iterator[str]:

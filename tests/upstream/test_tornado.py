@@ -3,18 +3,24 @@
 import asyncio
 import socket
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tornado import autoreload, template, web
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 from tornado.tcpserver import TCPServer
 
 from torngas_aio._compat.tornado import (
     BaseRouter,
     BufferedStream,
+    UIModuleNamespace,
     answer_exception,
     block_source,
     connection_callback,
+    cross_origin_fault,
+    gzip_file_of,
+    header_text,
     restart,
     scheme_of,
     unquote_to_bytes,
@@ -44,6 +50,46 @@ def test_a_handler_answers_an_exception_by_itself() -> None:
     except ValueError as exc:
         answer_exception(Handler(), exc)  # type: ignore[arg-type]
     assert told == [error]
+
+
+def test_methods_that_a_handler_lacks_are_one_function() -> None:
+    missing = {getattr(web.RequestHandler, name.lower()) for name in web.RequestHandler.SUPPORTED_METHODS}
+    assert missing == {web.RequestHandler.get}
+
+
+def test_a_handler_judges_cross_origin_requests() -> None:
+    class Handler(web.RequestHandler):
+        def __init__(self, headers: dict[str, str]) -> None:
+            self.request = SimpleNamespace(headers=HTTPHeaders(headers))  # type: ignore[assignment]
+
+        def check_trusted_origin(self, origin: str) -> bool:
+            return False
+
+    foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "https://b.example"}
+    assert cross_origin_fault(Handler({"Sec-Fetch-Site": "same-origin"})) is None
+    assert cross_origin_fault(Handler(foreign))
+
+
+def test_a_handler_makes_text_of_header_values() -> None:
+    handler = object.__new__(web.RequestHandler)
+    assert [header_text(handler, value) for value in ("a", b"b", 1)] == ["a", "b", "1"]
+    with pytest.raises(ValueError, match="Unsafe header value"):
+        header_text(handler, "a\nb")
+
+
+def test_a_transform_keeps_its_gzip_file() -> None:
+    request = SimpleNamespace(headers={"Accept-Encoding": "gzip"})
+    transform = web.GZipContentEncoding(request)  # type: ignore[arg-type]
+    headers = HTTPHeaders({"Content-Type": "text/plain"})
+    transform.transform_first_chunk(200, headers, b"a" * 2000, finishing=False)
+    assert not gzip_file_of(transform).closed
+    gzip_file_of(transform).close()
+
+
+def test_a_namespace_makes_modules_by_name() -> None:
+    handler: Any = SimpleNamespace(_ui_module=lambda name, module: (name, module))
+    modules: Any = UIModuleNamespace(handler, {"Entry": web.UIModule})
+    assert modules.Entry == ("Entry", web.UIModule)
 
 
 def test_a_restart_runs_the_reload_hooks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,13 @@ from tornado.util import _websocket_mask as websocket_mask
 __all__ = [
     "BaseRouter",
     "BufferedStream",
+    "UIModuleNamespace",
     "answer_exception",
     "block_source",
     "connection_callback",
+    "cross_origin_fault",
+    "gzip_file_of",
+    "header_text",
     "restart",
     "scheme_of",
     "unquote_to_bytes",
@@ -25,10 +29,33 @@ __all__ = [
 BaseRouter = web._ApplicationRouter
 """What `tornado.web.Application` makes its routers of."""
 
+UIModuleNamespace = web._UIModuleNamespace
+"""The `modules` of a template: calls the UI modules of a handler by name."""
+
 
 def answer_exception(handler: web.RequestHandler, error: BaseException) -> None:
     """Have *handler* answer *error* as Tornado does for its own handlers."""
     handler._handle_request_exception(error)
+
+
+def cross_origin_fault(handler: web.RequestHandler) -> str | None:
+    """Return why Tornado's cross-origin protection refuses the request of *handler*, None where it does not."""
+    return handler._check_cross_origin(handler.check_trusted_origin)
+
+
+def header_text(handler: web.RequestHandler, value: Any) -> str:
+    """Return *value* as the text of a header, as `RequestHandler.set_header` makes it.
+
+    Raises:
+        TypeError: *value* is no text, bytes, integer or time.
+        ValueError: It holds a control character.
+    """
+    return handler._convert_header_value(value)
+
+
+def gzip_file_of(transform: web.GZipContentEncoding) -> Any:
+    """Return the file that *transform*, which has begun, writes to."""
+    return transform._gzip_file
 
 
 def restart() -> None:

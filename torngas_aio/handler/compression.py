@@ -15,6 +15,7 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 from tornado.web import GZipContentEncoding as _TornadoGZip
 
+from torngas_aio._compat.tornado import gzip_file_of
 from torngas_aio.errorpage.render import weight_of
 from torngas_aio.utils.numbers import parse_whole
 
@@ -45,8 +46,8 @@ class GZipContentEncoding(_TornadoGZip):
         )
         if "accept-encoding" in vary.lower():  # Tornado says it again
             headers["Vary"] = vary
-        if self._gzipping and not self._gzip_file.closed:
-            self._gzip_file.__class__ = _Abandonable  # a HEAD, or a client that leaves, may never finish it
+        if self._gzipping and not (file := gzip_file_of(self)).closed:
+            file.__class__ = _Abandonable  # a HEAD, or a client that leaves, may never finish it
         if self._gzipping and headers.get("Etag", "").startswith('"'):
             headers["Etag"] = f"W/{headers['Etag']}"
         return status_code, headers, b"" if is_promise else chunk

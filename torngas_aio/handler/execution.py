@@ -19,6 +19,7 @@ from typing import Any
 from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio._cleanup import is_imposed
+from torngas_aio._compat.tornado import cross_origin_fault
 from torngas_aio.exception import PoolExhausted, Unavailable
 from torngas_aio.handler.completing import CompletingHandler, watch_method
 from torngas_aio.handler.completion import COMPLETED, Completion
@@ -290,7 +291,7 @@ class ExecutingHandler(CompletingHandler):
     def _check_origin(self) -> None:
         """Refuse what another site's page sends, as `cross_origin_protection` asks for; needs no body."""
         if self.application.settings.get("cross_origin_protection"):
-            error = self._check_cross_origin(self.check_trusted_origin)
+            error = cross_origin_fault(self)
             if error is not None:
                 raise HTTPError(403, "%s", error)
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from tornado.web import HTTPError
 
+from torngas_aio._compat.tornado import cross_origin_fault
 from torngas_aio.handler.mounted_exchange import HTTPExchange, SocketExchange
 from torngas_aio.handler.websocket import WebSocketHandler
 
@@ -72,7 +73,7 @@ class MountHandler(WebSocketHandler):
     def _check_origin(self) -> None:  # before any hook, whatever `cross_origin_protection` says
         if self.mount.allows_cross_site:
             return
-        error = self._check_cross_origin(self.check_trusted_origin)
+        error = cross_origin_fault(self)
         if error is not None:
             raise HTTPError(403, "%s", error)
 

@@ -25,6 +25,7 @@ from tornado.escape import to_unicode
 from tornado.web import RequestHandler
 
 from torngas_aio import _json
+from torngas_aio._compat.tornado import header_text
 from torngas_aio.handler.lifecycle import ANY_TASK, ResponseState, require_changeable
 from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.http.headers import plain_cookie
@@ -304,7 +305,7 @@ def _whole_seconds(max_age: Any) -> int:
 def _name(name: str) -> str:
     if not is_token(name):
         raise ValueError(f"{name!r} is no header name.")
-    return httputil._normalize_header(name)
+    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 def _value(handler: RequestHandler, value: Any) -> str:
@@ -312,7 +313,7 @@ def _value(handler: RequestHandler, value: Any) -> str:
         return value
     if type(value) is int:
         return str(value)
-    text = handler._convert_header_value(value)
+    text = header_text(handler, value)
     if not _is_latin(text):
         raise ValueError(f"The header value {text[:80]!r} cannot be sent: it holds a character beyond Latin-1.")
     return text

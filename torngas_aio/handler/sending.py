@@ -30,7 +30,6 @@ logger = logging.getLogger("torngas_aio.handler")
 
 _ON_FINISH = RequestHandler.on_finish
 _COMPUTE_ETAG = RequestHandler.compute_etag
-_CLEAR_REPRESENTATION = RequestHandler._clear_representation_headers
 _REPRESENTATION = ("Content-Encoding", "Content-Language", "Content-Type")
 _HASHED_METHODS = ("GET", "HEAD")
 
@@ -44,7 +43,7 @@ def allowed_methods(handler_class: type[RequestHandler]) -> tuple[str, ...]:
 
 @functools.lru_cache(1024)
 def _allowed_methods(handler_class: type[RequestHandler]) -> tuple[str, ...]:
-    unimplemented = RequestHandler._unimplemented_method
+    unimplemented = RequestHandler.get
     return tuple(
         name for name in handler_class.SUPPORTED_METHODS if getattr(handler_class, name.lower()) is not unimplemented
     )
@@ -132,12 +131,16 @@ class SendingHandler(ResponseHandler):
             self._while_changing(lambda: self.set_header("Content-Length", sum(map(len, self._write_buffer))))
 
     def _clear_representation(self) -> None:
-        own = type(self)._clear_representation_headers
-        if self._full_headers is None and not self._added and own is _CLEAR_REPRESENTATION:
+        if self._full_headers is None and not self._added:
             for name in _REPRESENTATION:  # PERF: -1.5 us (benchmarks, static-304)
                 self._fields.pop(name, None)
-        else:
-            self._while_changing(self._clear_representation_headers)
+            return
+
+        def change() -> None:
+            for name in _REPRESENTATION:
+                self.clear_header(name)
+
+        self._while_changing(change)
 
     def _refuse_body(self) -> None:
         if self._status_code in BODILESS and any(self._write_buffer):

@@ -4,11 +4,14 @@ Begin with `ui_of`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tornado.escape import to_unicode
 from tornado.util import ObjectDict
-from tornado.web import RequestHandler, _UIModuleNamespace
+from tornado.web import RequestHandler
+
+from torngas_aio._compat.tornado import UIModuleNamespace
 
 __all__ = ["as_markup", "ui_of", "with_embeds"]
 
@@ -16,8 +19,8 @@ __all__ = ["as_markup", "ui_of", "with_embeds"]
 def ui_of(handler: RequestHandler) -> Any:
     """Return the UI methods and modules of the application for a template of *handler*, by name."""
     application = handler.application
-    ui = ObjectDict((name, handler._ui_method(method)) for name, method in application.ui_methods.items())
-    ui["_tt_modules"] = ui["modules"] = _UIModuleNamespace(handler, application.ui_modules)
+    ui = ObjectDict((name, partial(method, handler)) for name, method in application.ui_methods.items())
+    ui["_tt_modules"] = ui["modules"] = UIModuleNamespace(handler, application.ui_modules)
     return ui
 
 
