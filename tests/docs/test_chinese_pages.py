@@ -8,6 +8,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDERS = ("start", "guide", "deploy", "migration")
 MIRRORED = [page for folder in FOLDERS for page in sorted((DOCS / "zh" / folder).glob("*.md"))]
+MIRRORED.append(DOCS / "zh" / "tutorial.md")
 
 _BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
