@@ -266,6 +266,7 @@ class ServerProcess:
             guard.communicate()
         if process is None or process.poll() is not None:
             return
+        children = _children(process.pid)
         os.kill(process.pid, signal.SIGCONT)  # a paused process ends on no signal but SIGKILL
         process.send_signal(number)
         try:
@@ -273,6 +274,10 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        # Those of PostgreSQL end a moment later, and hold the memory without which it does not start again.
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(map(_lives, children)) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def _tail(self) -> str:
         return "\n".join(self.log.splitlines()[-20:])
@@ -287,6 +292,20 @@ def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _children(pid: int) -> list[Path]:
+    """Return the folders of the processes that *pid* has started, as far as the system tells."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [Path("/proc", child) for child in listed.read_text(encoding="ascii").split()] if listed.exists() else []
+
+
+def _lives(folder: Path) -> bool:
+    """Whether the process of *folder* has not ended; one that its parent has not asked about has."""
+    try:
+        return (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _stands_still(pid: int) -> bool:
