@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from torngas_aio.logger import shutdown_logging
+
 pytest_plugins = ["torngas_aio.testing.plugin"]
 
 
@@ -24,6 +26,13 @@ def blocking_calls_fail() -> Iterator[BlockBuster]:
             function.can_block_in("logger/background.py", "_fits")
             function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
         yield watch
+
+
+@pytest.fixture(autouse=True)
+def logging_is_left_as_it_was() -> Iterator[None]:
+    """What a command has set up within this process would take the records of later tests."""
+    yield
+    shutdown_logging(1)
 
 
 @pytest.fixture(autouse=True)
