@@ -10,6 +10,7 @@ What begins with `%` belongs to this package: sessions, locks, bytes keys. Begin
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -107,7 +108,7 @@ class KeyMaker:
         self._refuses_spaces = refuses_spaces
         self._is_default = self.function is default_key
         self._opening = default_key("", key_prefix, version)
-        self.head = _head(self.function, key_prefix)
+        self.head = _head(self.function, key_prefix, owner)
 
     def make(self, key: Key, version: int | None = None) -> str:
         """Return the finished key.
@@ -123,7 +124,7 @@ class KeyMaker:
         if self._is_default and version is None:
             made = self._opening + text
         else:
-            made = self.function(text, self.key_prefix, self.version if version is None else _number(version))
+            made = self._made_of(text, version)
             if made[:1] == "%":
                 self._refuse_reserved(made, isinstance(key, bytes))
         # PERF: one look decides for nearly every key; only odd or long ones are looked at closely.
@@ -137,13 +138,23 @@ class KeyMaker:
     def _shortened(self, text: str, made: str, version: int | None) -> str:
         """Return a key with a digest in place of *text*, which makes *made* too long for stores that limit keys."""
         digest = f"{_DIGEST}{_digest(text)}"
-        short = self.function(digest, self.key_prefix, self.version if version is None else _number(version))
+        short = self._made_of(digest, version)
         if len(short.encode("utf-8")) > MAX_KEY_BYTES:
             raise InvalidKey(
                 f"{made[:60]!r}... is longer than {MAX_KEY_BYTES} bytes, and so is a digest with prefix and version. "
                 "Shorten KEY_PREFIX, or let KEY_FUNCTION make shorter keys."
             )
         return short
+
+    def _made_of(self, text: str, version: int | None) -> str:
+        made: Any = self.function(text, self.key_prefix, self.version if version is None else _number(version))
+        if isinstance(made, str):
+            return made
+        if inspect.iscoroutine(made):
+            made.close()
+        raise InvalidKey(
+            f"KEY_FUNCTION {self.function!r} has made {made!r:.80} of {text[:80]!r}; it has to return a str."
+        )
 
     def head_of_version(self, version: int | None) -> str:
         """Return what every finished key of *version* begins with, the rest being the caller's key.
@@ -227,12 +238,35 @@ def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
     return function
 
 
-def _head(function: KeyFunction, key_prefix: str) -> str:
+def _samples(function: KeyFunction, key_prefix: str, owner: str) -> list[str]:
+    """Return some finished keys; the first ones that *function* makes, so a fault of it is found here."""
+    pairs = [(key, version) for key in ("a", "Zz", "0") for version in (1, 22, 345)]
+    try:
+        samples: list[Any] = [function(key, key_prefix, version) for key, version in pairs]
+    except Exception as exc:
+        raise ConfigError(
+            f"{owner}: KEY_FUNCTION {function!r} has failed for a key like 'a' ({type(exc).__name__}: {exc}). "
+            "It is called with (key, key_prefix, version) and returns a str.",
+            code="TGA401",
+        ) from exc
+    wrong = [made for made in samples if not isinstance(made, str)]
+    if wrong:
+        for each in filter(inspect.iscoroutine, wrong):
+            each.close()
+        raise ConfigError(
+            f"{owner}: KEY_FUNCTION {function!r} has made {wrong[0]!r:.80} of a key. It has to return a str, without "
+            "being awaited.",
+            code="TGA401",
+        )
+    return samples
+
+
+def _head(function: KeyFunction, key_prefix: str, owner: str) -> str:
     """The common beginning of finished keys, found by trying it on keys and versions that differ at once.
 
     It is empty where keys of a longer prefix begin so, too: `clear` would take them along.
     """
-    samples = [function(key, key_prefix, version) for key in ("a", "Zz", "0") for version in (1, 22, 345)]
+    samples = _samples(function, key_prefix, owner)
     low, high = min(samples), max(samples)
     length = next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
     head = low[:length]

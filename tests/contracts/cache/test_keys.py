@@ -284,3 +284,29 @@ async def test_keys_lists_by_pattern_without_prefix_and_version(subject: Subject
     assert await cache.keys("user:*", version=2) == ["user:3"]
     with pytest.raises(NotImplementedError, match="KEY_FUNCTION"):
         await subject.make(KEY_FUNCTION=reversed_key).keys()
+
+
+async def _coroutine(key: str, prefix: str, version: int) -> str:
+    return key
+
+
+def _only_short(key: str, prefix: str, version: int) -> Any:
+    return f"{prefix}:{key}" if len(key) < 5 else None
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda *_: None, lambda *_: b"x", lambda *_: 5, lambda: "x", lambda *_: 1 / 0, _coroutine],
+    ids=["None", "bytes", "int", "no arguments", "raises", "coroutine"],
+)
+def test_a_key_function_that_makes_no_text_is_a_fault_of_the_settings(subject: Subject, function: Any) -> None:
+    with pytest.raises(ConfigError, match=r"KEY_FUNCTION .* a str"):
+        subject.make(KEY_FUNCTION=function)
+
+
+async def test_a_key_function_that_makes_text_of_some_keys_only_says_so(subject: Subject) -> None:
+    cache = subject.make(KEY_FUNCTION=_only_short)
+    await cache.set("key", 1)
+    assert await cache.get("key") == 1
+    with pytest.raises(InvalidKey, match="has made None of 'longer'; it has to return a str"):
+        await cache.set("longer", 1)
