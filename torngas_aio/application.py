@@ -214,12 +214,10 @@ class Application(web.Application):
         return import_object(engine) if engine else None
 
     def log_request(self, handler: web.RequestHandler) -> None:
+        level = level_of(handler._status_code)
         if "log_function" in self.settings:
             super().log_request(handler)
-            return
-        status = handler._status_code
-        level = logging.INFO if status < 400 else level_of(status)  # PERF: no call for most
-        if access_log.isEnabledFor(level):
+        elif access_log.isEnabledFor(level):
             _log_request(handler, level)
 
     async def _serve_called(self, request: Request, run: PipelineRun) -> None:

@@ -70,22 +70,17 @@ class CompletingHandler(SendingHandler):
             require_changeable(self, "finish() called twice")
         if chunk is not None:
             self.write(chunk)
-        is_complete = must_wait = False
+        is_complete = False
         state = self._response_state
         if not state.has_head:
             self._response_state = state.after["finish"]
             if self._hooks_owner is not None:
                 return Completion(self)  # a hook replaced the response; its completion is under way
-            must_wait = (
-                self._has_work()
-                or self._completion is not None
-                or (
-                    self._method_phase is not RETURNED
-                    and (self.application.is_debug or self.request._scope is not None)  # type: ignore[attr-defined]  # ours
-                    and self._answers_unawaited()  # PERF: not called where it cannot be: -0.2 % (benchmarks, plain)
-                )
-            )
-        if must_wait:
+        if not state.has_head and (
+            self._has_work()
+            or self._completion is not None
+            or (self._method_phase is not RETURNED and self._answers_unawaited())
+        ):
             self._plan()
         else:
             try:

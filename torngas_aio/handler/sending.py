@@ -103,10 +103,7 @@ class SendingHandler(ResponseHandler):
             # Not before: a head that cannot be made leaves the answer open, for an error page.
             self._write_buffer = []
         self._response_state = state.after["send"]
-        try:  # PERF: `_log`, without the call
-            self.application.log_request(self)
-        except BaseException as exc:  # noqa: BLE001  as in `_log`
-            self._log_failed(exc)
+        self._log()
         return is_drained
 
     def _conclude_headers(self) -> None:
@@ -199,12 +196,9 @@ class SendingHandler(ResponseHandler):
     def _log(self) -> None:
         try:
             self.application.log_request(self)
-        except BaseException as exc:  # noqa: BLE001  a boundary: the project's `log_function`; the response has left
-            self._log_failed(exc)
-
-    def _log_failed(self, exc: BaseException) -> None:
-        self._note_interrupt(exc)
-        logger.error("log_request() failed.", exc_info=exc)
+        except BaseException as exc:  # a boundary: the project's `log_function`; the response has left
+            self._note_interrupt(exc)
+            logger.exception("log_request() failed.")
 
     def _note_interrupt(self, exc: BaseException) -> None:
         """Have a KeyboardInterrupt raised again once the request is answered."""
