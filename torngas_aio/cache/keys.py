@@ -147,14 +147,7 @@ class KeyMaker:
         return short
 
     def _made_of(self, text: str, version: int | None) -> str:
-        made: Any = self.function(text, self.key_prefix, self.version if version is None else _number(version))
-        if isinstance(made, str):
-            return made
-        if inspect.iscoroutine(made):
-            made.close()
-        raise InvalidKey(
-            f"KEY_FUNCTION {self.function!r} has made {made!r:.80} of {text[:80]!r}; it has to return a str."
-        )
+        return _call(self.function, text, self.key_prefix, self.version if version is None else _number(version))
 
     def head_of_version(self, version: int | None) -> str:
         """Return what every finished key of *version* begins with, the rest being the caller's key.
@@ -238,27 +231,14 @@ def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
     return function
 
 
-def _samples(function: KeyFunction, key_prefix: str, owner: str) -> list[str]:
-    """Return some finished keys; the first ones that *function* makes, so a fault of it is found here."""
-    pairs = [(key, version) for key in ("a", "Zz", "0") for version in (1, 22, 345)]
-    try:
-        samples: list[Any] = [function(key, key_prefix, version) for key, version in pairs]
-    except Exception as exc:
-        raise ConfigError(
-            f"{owner}: KEY_FUNCTION {function!r} has failed for a key like 'a' ({type(exc).__name__}: {exc}). "
-            "It is called with (key, key_prefix, version) and returns a str.",
-            code="TGA401",
-        ) from exc
-    wrong = [made for made in samples if not isinstance(made, str)]
-    if wrong:
-        for each in filter(inspect.iscoroutine, wrong):
-            each.close()
-        raise ConfigError(
-            f"{owner}: KEY_FUNCTION {function!r} has made {wrong[0]!r:.80} of a key. It has to return a str, without "
-            "being awaited.",
-            code="TGA401",
-        )
-    return samples
+def _call(function: KeyFunction, key: str, key_prefix: str, version: int) -> str:
+    """Return what *function* makes, or raise InvalidKey where that is no text."""
+    made: Any = function(key, key_prefix, version)
+    if isinstance(made, str):
+        return made
+    if inspect.iscoroutine(made):
+        made.close()
+    raise InvalidKey(f"KEY_FUNCTION {function!r} has made {made!r:.80} of {key[:80]!r}; it has to return a str.")
 
 
 def _head(function: KeyFunction, key_prefix: str, owner: str) -> str:
@@ -266,7 +246,15 @@ def _head(function: KeyFunction, key_prefix: str, owner: str) -> str:
 
     It is empty where keys of a longer prefix begin so, too: `clear` would take them along.
     """
-    samples = _samples(function, key_prefix, owner)
+    pairs = [(key, version) for key in ("a", "Zz", "0") for version in (1, 22, 345)]
+    try:
+        samples = [_call(function, key, key_prefix, version) for key, version in pairs]
+    except Exception as exc:
+        raise ConfigError(
+            f"{owner}: KEY_FUNCTION {function!r} has failed ({type(exc).__name__}: {exc}). It is called with "
+            "(key, key_prefix, version) and returns a str.",
+            code="TGA401",
+        ) from exc
     low, high = min(samples), max(samples)
     length = next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
     head = low[:length]
