@@ -128,12 +128,11 @@ class Counts(Observer):
     def request_ended(self, observation: Observation) -> None:
         # PERF: in one function, and each property read once
         self._in_progress -= 1
-        route = observation.route
-        name = UNROUTED if route is None else route.name or route.pattern or UNROUTED
-        counts = self._routes.get(name)
+        status, route = observation.status, observation.route_name or UNROUTED
+        counts = self._routes.get(route)
         if counts is None:
-            counts = self._routes[name] = _RouteCounts(self._seconds, self._sizes)
-        status, method = observation.status, observation.request.method
+            counts = self._routes[route] = _RouteCounts(self._seconds, self._sizes)
+        method = observation.request.method
         key = method if method in _METHODS else None, status // 100
         counts.requests[key] = counts.requests.get(key, 0) + 1
         if status != _SWITCHING:
