@@ -18,6 +18,15 @@ PASSWORD = "only for this test"
 FOLDER = ROOT / "examples" / "tracker"
 
 
+def test_its_accounts_are_those_of_the_template() -> None:
+    """As `startapp accounts --template auth` writes them; its README says so. `mail.py` is the example's own."""
+    template = ROOT / "torngas_aio" / "cli" / "templates" / "auth" / "__app__"
+    for path in sorted(template.glob("*.py")):
+        if path.name != "mail.py":
+            written = path.read_text(encoding="utf-8").replace("__app__", "accounts")
+            assert (FOLDER / "accounts" / path.name).read_text(encoding="utf-8") == written, path.name
+
+
 async def log_in(client: httpx2.AsyncClient, name: str = "ann") -> None:
     answer = await client.post("/accounts/login", data={"name": name, "password": PASSWORD})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")

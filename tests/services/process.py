@@ -303,7 +303,7 @@ def _children(pid: int) -> list[Path]:
 def _lives(folder: Path) -> bool:
     """Whether the process of *folder* has not ended; one that its parent has not asked about has."""
     try:
-        return (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+        return _state_of(folder) != "Z"
     except OSError:
         return False
 
@@ -313,10 +313,12 @@ def _stands_still(pid: int) -> bool:
     threads = Path(f"/proc/{pid}/task")
     if not threads.exists():
         return True
-    states = [
-        (thread / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] for thread in threads.iterdir()
-    ]
-    return all(state == "T" for state in states)
+    return all(_state_of(thread) == "T" for thread in threads.iterdir())
+
+
+def _state_of(folder: Path) -> str:
+    """Return the letter for the state of the process or thread whose folder in /proc this is."""
+    return (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
 
 
 def _close_all() -> None:
