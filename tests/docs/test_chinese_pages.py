@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-FOLDERS = ("start", "guide", "deploy", "migration")
+FOLDERS = ("start", "guide", "howto", "deploy", "migration")
 MIRRORED = [page for folder in FOLDERS for page in sorted((DOCS / "zh" / folder).glob("*.md"))]
 MIRRORED.append(DOCS / "zh" / "tutorial.md")
 
@@ -17,6 +17,12 @@ _BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 def test_programs_of_a_page_are_those_of_the_english_page(page: Path) -> None:
     english = DOCS / page.relative_to(DOCS / "zh")
     assert _BLOCK.findall(page.read_text(encoding="utf-8")) == _BLOCK.findall(english.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_english_page_has_a_chinese_one(folder: str) -> None:
+    english, chinese = ({page.name for page in (root / folder).glob("*.md")} for root in (DOCS, DOCS / "zh"))
+    assert chinese == english
 
 
 def test_chinese_page_of_the_porting_tool_explains_each_code() -> None:
