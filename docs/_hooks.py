@@ -12,6 +12,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import socket
 from collections.abc import Iterator
 from functools import cache, partial
@@ -93,6 +94,10 @@ INVENTORIES = (
 """Where names of Python and of the libraries are linked to; a build without the network leaves them plain."""
 
 
+_urls: set[str] = set()
+"""Addresses of all pages, to find the same page in the other language."""
+
+
 def on_config(config: Any) -> Any:
     """Put the pages of the packages into the navigation; called by MkDocs first."""
     reference = next(entry["Reference"] for entry in config.nav if "Reference" in entry)
@@ -119,12 +124,23 @@ def on_files(files: Any, *, config: Any) -> Any:
         page = File.generated(config, f"reference/api/{package}.md", content=package_page(package))
         page.edit_uri = None
         files.append(page)
+    _urls.update(file.url for file in files.documentation_pages())
     return files
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
-    """Name the language of a page; called by MkDocs for each page that is made."""
-    return output.replace('<html lang="en"', '<html lang="zh"', 1) if page.url.startswith("zh/") else output
+    """Name the language of a page, link it to the other language's, give it our search; called by MkDocs for each."""
+    from mkdocs.utils import get_relative_url
+
+    language = "zh" if page.url.startswith("zh/") else "en"
+    name = page.url.removeprefix("zh/")
+    for other, url in (("en", name), ("zh", f"zh/{name}")):
+        home = "" if other == "en" else "zh/"
+        there = get_relative_url(url if url in _urls else home, page.url)
+        output = re.sub(f'href="[^"]*" hreflang="{other}"', f'href="{there}" hreflang="{other}"', output)
+    search = get_relative_url("search.js", page.url)
+    output = re.sub('"search": "[^"]*"', f'"search": "{search}?lang={language}"', output, count=1)
+    return output.replace('<html lang="en"', f'<html lang="{language}"', 1)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
