@@ -9,7 +9,6 @@ import pytest
 
 from tests.contracts.cache.subject import Clock
 from torngas_aio.cache.backends.localcache import LocMemCache
-from torngas_aio.cache.lru import Kind, kind_of
 
 
 @pytest.fixture
@@ -124,30 +123,6 @@ async def test_the_timer_keeps_no_forgotten_cache_alive(clock: Clock) -> None:
     gc.collect()
     assert ref() is None
     await asyncio.sleep(0.005)  # the timer fires into nothing
-
-
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        (1, Kind.AS_IS),
-        ("x", Kind.AS_IS),
-        (None, Kind.AS_IS),
-        ((1, ("x", b"y")), Kind.AS_IS),
-        (frozenset({1}), Kind.AS_IS),
-        ([1, "x"], Kind.COPIED),
-        ({"a": 1, 2: None}, Kind.COPIED),
-        ({1, 2}, Kind.COPIED),
-        ({1, (2,)}, Kind.PACKED),
-        ((1, [2]), Kind.PACKED),
-        ([[1]], Kind.PACKED),
-        ({"a": [1]}, Kind.PACKED),
-        (list(range(1000)), Kind.PACKED),
-        (tuple(range(1000)), Kind.PACKED),
-        (object(), Kind.PACKED),
-    ],
-)
-def test_only_what_cannot_change_is_kept_as_it_is(value: object, kind: Kind) -> None:
-    assert kind_of(value) is kind
 
 
 async def test_counters_and_raw_bytes_are_the_same_value(request: pytest.FixtureRequest, clock: Clock) -> None:

@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-import redis.asyncio
 import uvloop
 
 from tests.services.redis import RedisServer
 from torngas_aio.cache.backends import rediscache
-from torngas_aio.cache.backends.rediscache import RedisCache, RedisClient
-from torngas_aio.cache.registry import make_cache
+from torngas_aio.cache.backends.rediscache import RedisCache
 from torngas_aio.exception import ConfigError, ValueTooLarge
 
 pytestmark = pytest.mark.redis
@@ -47,27 +45,6 @@ def test_every_way_in_on_both_loops(redis_server: RedisServer, way: str, runner:
         await cache.close()
 
     runner(use())
-
-
-async def test_the_native_client_stands_alone(redis_server: RedisServer) -> None:
-    client = RedisClient(redis_server.address, {})
-    assert isinstance(client.client, redis.asyncio.Redis)
-    assert client._client is client.client
-    await client.client.delete("list")
-    assert await client.client.rpush("list", "a", "b") == 2
-    await client.ping()
-    await client.close()
-    await client.close()
-    assert await client.client.lrange("list", 0, -1) == [b"a", b"b"]
-    await client.close()
-
-
-async def test_settings_may_name_the_client_alone(redis_server: RedisServer) -> None:
-    path = "torngas_aio.cache.backends.rediscache.RedisClient"
-    made: Any = make_cache("raw", {"BACKEND": path, "LOCATION": redis_server.address, "OPTIONS": {"DB": 3}})
-    assert (await made.client.client_info())["db"] == 3
-    assert made.label == "CACHES['raw']"
-    await made.close()
 
 
 @pytest.mark.parametrize("parser", ["redis.connection.DefaultParser", "redis.connection.PythonParser"])

@@ -13,7 +13,7 @@ from tests.services.process import HOST, free_port
 from tests.services.proxy import Proxy
 from tests.services.redis import RedisServer
 from torngas_aio.cache.backends.rediscache import RedisCache
-from torngas_aio.exception import CacheUnavailable, SerializationError
+from torngas_aio.exception import CacheUnavailable
 
 pytestmark = pytest.mark.redis
 
@@ -29,15 +29,6 @@ async def until_right(ask: Callable[[], Awaitable[Any]], wanted: object) -> None
             else:
                 assert found == wanted
                 return
-
-
-async def outcome(call: Awaitable[Any]) -> str:
-    """What the call raised, as text; "" when it returned."""
-    try:
-        await call
-    except CacheUnavailable as exc:
-        return str(exc)
-    return ""
 
 
 async def settles_at(server: RedisServer, wanted: int) -> None:
@@ -218,73 +209,7 @@ async def test_answers_in_small_pieces_are_put_together(make: Make, lone_redis: 
         assert found == ["a" * 30, "b" * 30, {"a": "a" * 30, "b": "b" * 30}, "a" * 30]
 
 
-# Cancelled
-
-
-# Full, forbidden, foreign
-
-
-async def test_out_of_memory_is_said_and_reading_goes_on(make: Make) -> None:
-    with RedisServer(maxmemory="3mb", maxmemory_policy="noeviction") as server:
-        cache = make(server.address)
-        await cache.set("kept", 1)
-        done = [await outcome(cache.set(f"big{number}", "x" * 100_000)) for number in range(100)]
-        assert "OOM" in done[-1]
-        assert "raise its maxmemory" in done[-1]
-        assert await cache.get("kept") == 1
-        with pytest.raises(CacheUnavailable, match="OOM"):
-            await cache.set("kept", 2)
-        assert await cache.get("kept", "gone") == "gone", "a failed set leaves no old value"
-        await cache.delete_many(f"big{number}" for number in range(100))
-        await cache.set("big", "x" * 100_000)
-
-
-async def test_a_key_of_another_type_is_no_cached_value(make: Make, lone_redis: RedisServer) -> None:
-    cache = make(lone_redis.address)
-    lone_redis.command("LPUSH", cache.keys_of.make("list"), "x")
-    with pytest.raises(SerializationError, match="another of Redis's types"):
-        await cache.get("list")
-    with pytest.raises(SerializationError, match="another of Redis's types"):
-        await cache.gets("list")
-    with pytest.raises(SerializationError, match="another of Redis's types"):
-        await cache.incr("list")
-    await cache.set("list", "now a value")
-    assert await cache.get("list") == "now a value"
-
-
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n+PONG\r\n", b"\x00\x01\x02\r\n"])
-async def test_a_server_that_is_no_redis(make: Make, answer: bytes) -> None:
-    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            writer.write(answer)
-        writer.close()
-
-    server = await asyncio.start_server(nonsense, HOST, 0)
-    async with server:
-        cache = make(f"{HOST}:{server.sockets[0].getsockname()[1]}")
-        with pytest.raises(CacheUnavailable):
-            await cache.get("key")
-        await cache.close()
-
-
-async def test_a_password_is_wanted_and_never_told(make: Make) -> None:
-    with RedisServer(requirepass="right-one") as server:
-        with pytest.raises(CacheUnavailable, match="PASSWORD"):
-            await make(server.address).get("key")
-        with pytest.raises(CacheUnavailable) as caught:
-            await make(server.address, PASSWORD="wrong-one").get("key")
-        assert "wrong-one" not in str(caught.value)
-        cache = make(server.address, PASSWORD="right-one")
-        await cache.set("key", 1)
-        assert await cache.get("key") == 1
-
-
-async def test_a_replica_refuses_writes_with_a_mend(make: Make, lone_redis: RedisServer) -> None:
-    with RedisServer(replicaof=f"{HOST} {lone_redis.port}") as replica:
-        cache = make(replica.address)
-        await until_right(lambda: cache.get("key"), None)
-        with pytest.raises(CacheUnavailable, match="redis\\+sentinel"):
-            await cache.set("key", 1)
+# Silent
 
 
 async def test_silence_is_broken_by_pings(make: Make, lone_redis: RedisServer) -> None:

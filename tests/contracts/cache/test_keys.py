@@ -6,7 +6,7 @@ import pytest
 
 from tests.contracts.cache.subject import Subject
 from torngas_aio.cache.backends.base import BaseCache
-from torngas_aio.cache.keys import Key, KeyMaker, default_key, hashed_key
+from torngas_aio.cache.keys import Key, default_key, hashed_key
 from torngas_aio.exception import ConfigError, InvalidKey
 
 TRICKY: list[Key] = [
@@ -161,13 +161,6 @@ async def test_clear_takes_exactly_its_own_whatever_the_prefixes_hold(
         assert [await cache.get("1:x", version=version) for version in (1, 22)] == [kept, kept], prefix
         assert await cache.get(":1:x", version=1) == kept
     assert await caches[cleared].raw_get("%s:app:id") == b"a session"
-
-
-def test_stored_keys_of_prefixes_without_a_colon_stay_as_they_were() -> None:
-    assert KeyMaker("app", 3).make("a:b") == "app:3:a:b"
-    assert KeyMaker("").make("x", 7) == ":7:x"
-    assert KeyMaker("app").make(b"\xff") == "app:1:%b:ff"
-    assert KeyMaker("50%", 1, hashed_key).make("x") == "50%:1:x"
 
 
 async def test_locks_of_prefixes_that_overlap_are_apart(subject: Subject) -> None:
