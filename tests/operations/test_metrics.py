@@ -10,12 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.wire import Client, get
-from tests.operations.test_observing import URLS
+from tests.operations.observers import URLS
 from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio import Application
 from torngas_aio.cache import caches
 from torngas_aio.handler import WebHandler
-from torngas_aio.http.worker_totals import WorkerTotals
 from torngas_aio.operations import counts, metrics
 from torngas_aio.operations.metrics import add_metrics
 from torngas_aio.settings_manager import settings
@@ -151,17 +150,6 @@ def test_counts_add_up() -> None:
     into: dict[str, Any] = {"a": {"x": 1}, "l": [1, 2.5], "n": 1}
     add_counts(into, {"a": {"x": 2, "y": 3}, "l": [1, 1], "n": 2, "new": {"z": [1]}})
     assert into == {"a": {"x": 3, "y": 3}, "l": [2, 3.5], "n": 3, "new": {"z": [1]}}
-
-
-def test_what_is_taken_is_not_counted_again() -> None:
-    application = made()
-    totals = WorkerTotals()
-    counted = add_metrics(Application([]))
-    counted._cache["a"] = [1, 0, 0, 1, 0.5]
-    totals.add(counted.take())
-    totals.add(counted.take())
-    assert totals.counts == {"cache": {"a": [1, 0, 0, 1, 0.5]}}
-    assert application is not None
 
 
 def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.operations.test_observing import URLS
+from tests.operations.observers import URLS
 from torngas_aio import Application
 from torngas_aio.operations.observed import observe
 from torngas_aio.operations.server_timing import ServerTiming

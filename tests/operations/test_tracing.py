@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.operations.test_observing import Every
+from tests.operations.observers import Every
 from torngas_aio import Application
 from torngas_aio.cache import caches
 from torngas_aio.decorators.async_execute import async_execute

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.operations.test_inspector import Statements, made, project
+from tests.operations.inspector.site import Statements, made, project
 from tests.services.chromium import Page, chromium
 from torngas_aio.testing import TestClient
 

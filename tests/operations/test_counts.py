@@ -1,0 +1,148 @@
+"""What is counted of requests, refusals and calls, and that nothing is counted twice; no page around it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.operations.observers import URLS
+from tests.polling import until
+from torngas_aio import Application
+from torngas_aio.exception import CacheUnavailable
+from torngas_aio.handler import WebHandler
+from torngas_aio.http.worker_totals import WorkerTotals
+from torngas_aio.operations import counts
+from torngas_aio.operations.calls import Call
+from torngas_aio.operations.counts import UNROUTED, Counts
+from torngas_aio.operations.observed import observe
+from torngas_aio.testing import TestClient
+
+SECONDS, SIZES = (0.1, 1.0), (100, 1000)
+
+
+@pytest.fixture
+def counted() -> Counts:
+    return Counts(SimpleNamespace(open_sockets=()), SECONDS, SIZES)
+
+
+def ended(counted: Counts, status: int = 200, **fields: Any) -> None:
+    """Have *counted* told of a request that ends now."""
+    request = SimpleNamespace(method=fields.pop("method", "GET"), server_connection=None)
+    told: Any = SimpleNamespace(
+        request=request, status=status, handler=None, is_marked=False,
+        **{"route_name": "front", "seconds": 0.0, "wire_bytes": 0, "received_bytes": 0, "is_timed": False, **fields},
+    )  # fmt: skip
+    counted.request_started(told)
+    counted.request_ended(told)
+
+
+def test_requests_fall_into_the_bucket_of_their_upper_bound(counted: Counts) -> None:
+    for seconds in (0.0, 0.1, 0.11, 1.0, 7.5):
+        ended(counted, seconds=seconds, wire_bytes=101, received_bytes=1000)
+    found = counted.peek()
+    assert found["seconds"]["front"] == [2, 2, 1, pytest.approx(8.71)]
+    assert found["sent"]["front"] == [0, 5, 0, 505]
+    assert found["received"]["front"] == [0, 5, 0, 5000]
+
+
+def test_methods_and_statuses_are_of_a_few_kinds_whatever_the_client_sends(counted: Counts) -> None:
+    for number in range(50):
+        ended(counted, 400 + number % 20, method=f"BREW{number}", route_name="")
+    ended(counted, 0, method="GET", route_name="")
+    assert counted.peek()["requests"] == {UNROUTED: {"other 4xx": 50, "GET none": 1}}
+
+
+def test_a_socket_is_no_duration(counted: Counts) -> None:
+    ended(counted, 101, seconds=3600.0)
+    assert counted.peek()["requests"] == {"front": {"GET 1xx": 1}}
+    assert counted.peek()["seconds"]["front"] == [0, 0, 0, 0]
+
+
+def test_refusals_are_told_by_their_reason(counted: Counts) -> None:
+    for status in (200, 304, 404, 500, 403, 429, 429):
+        ended(counted, status)
+    assert counted.peek()["refused"] == {"forbidden": 1, "too many requests": 2}
+
+
+def test_what_a_server_refused_itself_is_counted_once(counted: Counts) -> None:
+    refused = Counter({431: 2, 418: 1})
+    connection = SimpleNamespace(server_state=SimpleNamespace(refused=refused))
+    for _ in range(2):  # every connection of the server leads to the same numbers
+        counted._watch(connection)
+    assert counted.take()["refused"] == {"header too large": 2, "other": 1}
+    refused[431] += 5
+    assert counted.peek()["refused"] == {"header too large": 5}
+    assert counted.take()["refused"] == {"header too large": 5}
+    assert counted.take() == {}
+
+
+def test_stages_are_timed_now_and_then(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "STAGES_EVERY", 3)
+    marked = []
+    for _ in range(7):
+        told: Any = SimpleNamespace(request=SimpleNamespace(server_connection=None), is_marked=False)
+        assert counted.request_started(told)
+        marked.append(told.is_marked)
+    assert marked == [True, False, False, True, False, False, True]
+
+
+def test_hooks_that_are_told_one_by_one_count_once(counted: Counts) -> None:
+    ended(counted, is_timed=True, own_seconds={"hooks": 0.1, "hook": 0.4, "method": 1.0})
+    ended(counted, is_timed=True, own_seconds={"hooks": 0.1})
+    assert counted.peek()["stages"] == {"front": {"hooks": [pytest.approx(0.6), 2], "method": [1.0, 1]}}
+
+
+def test_what_is_taken_is_not_counted_again(counted: Counts) -> None:
+    totals = WorkerTotals()
+    counted._cache["a"] = [1, 0, 0, 1, 0.5]
+    totals.add(counted.take())
+    totals.add(counted.take())
+    assert totals.counts == {"cache": {"a": [1, 0, 0, 1, 0.5]}}
+
+
+@pytest.fixture
+def started() -> Iterator[Counts]:
+    counted = Counts(SimpleNamespace(open_sockets=()), SECONDS, SIZES)
+    yield counted
+    counted.stop()
+
+
+def test_calls_count_by_their_service_with_their_errors(counted: Counts) -> None:
+    """A call that was cancelled is none: its caller has left."""
+    for error in (None, CacheUnavailable("down"), asyncio.CancelledError()):
+        counted._call_ended(Call("cache", "fast", "get_many", "3 keys", 0.0, 0.5, hits=1, misses=2, error=error))
+        counted._call_ended(Call("sql", "default", "SELECT", "SELECT 1", 0.0, 0.25, role="slave", error=error))
+    counted._call_ended(Call("sql", "default", "INSERT", "INSERT", 0.0, 1.0, role="master"))
+    found = counted.peek()
+    assert found["cache"] == {"fast": [3, 6, 1, 3, 1.5]}
+    assert found["sql"] == {"default slave": [3, 1, 0.75], "default master": [1, 0, 1.0]}
+
+
+async def test_the_largest_lag_of_the_loop_is_told(started: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "_LAG_SECONDS", 0.001)
+    assert started.now()["lag"] == 0.0
+    started.start()
+    await until(lambda: started._lags)
+    loop = asyncio.get_running_loop()
+    started._note_lag(loop, loop.time() - 5)
+    assert 5 <= started.now()["lag"] < 60
+
+
+async def test_a_visitors_session_is_counted_where_there_is_one() -> None:
+    class Visit(WebHandler):
+        async def get(self, sessionid: str) -> None:
+            self.session = SimpleNamespace(sessionid=sessionid)  # type: ignore[assignment]
+            self.finish("seen")
+
+    application = Application([*URLS, (r"/visit/(\w*)", Visit)])
+    counted = Counts(application, SECONDS, SIZES)
+    observe(application, [counted])
+    counted._sees_sessions = True
+    async with TestClient(application) as client:
+        for path in ("/visit/abc", "/visit/", "/visit/def", "/plain"):
+            assert (await client.get(path)).status_code == 200
+        await until(lambda: counted.now()["in_progress"] == 0)
+    assert counted.peek()["sessions"] == 2
