@@ -25,6 +25,7 @@ from torngas_aio.auth.users import has_permission, login_url
 from torngas_aio.exception import ConfigError, HTTPError, Unavailable
 from torngas_aio.handler import ApiHandler, WebSocketHandler
 from torngas_aio.httpmodule.base import BaseHttpModule, Clear
+from torngas_aio.settings_manager import settings
 
 __all__ = [
     "BearerToken",
@@ -103,9 +104,11 @@ class LoginRequired(BaseHttpModule):
     before_body = True
     depends_on = ("torngas_aio.auth.middleware.AuthMiddleware",)
     openapi_responses: ClassVar[Mapping[int, str]] = {401: "No user is logged in."}
-    openapi_security: ClassVar[Mapping[str, Any]] = {
-        "session": {"type": "apiKey", "in": "cookie", "name": "the session's cookie"}
-    }
+
+    @property
+    def openapi_security(self) -> Mapping[str, Any]:
+        """The cookie that SESSION names."""
+        return {"session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION["session_name"]}}
 
     async def begin_request(self, handler: Any, clear: Clear) -> bool:
         return not await check_login(handler)
