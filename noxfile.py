@@ -6,7 +6,7 @@
     soak      the long tests, marked slow                   bench     the benchmarks and their rivals
     bounds    stores and servers, with the lowest and the newest versions of bounded libraries
     cluster   hosts in network namespaces, behind nginx, that are stopped, killed and cut off
-    contract  the API of examples/tasks under schemathesis, which calls it as its OpenAPI document says
+    contract  the API of examples/tracker under schemathesis, which calls it as its OpenAPI document says
     autobahn  our WebSockets under Autobahn's test suite, which needs CPython 2.7
 
 Begin with `tests`.
@@ -137,7 +137,7 @@ def contract(session: nox.Session) -> None:
         session.run("python", "-m", "venv", str(tools))
         programs = ("schemathesis==4.32.5", "openapi-python-client==0.29.1")
         session.run(f"{tools}/bin/pip", "install", "--quiet", *programs, external=True)
-    command = ["python", "-m", "pytest", "-m", "slow", "--timeout=900", "tests/examples/test_tasks.py"]
+    command = ["python", "-m", "pytest", "-m", "slow", "--timeout=900", "tests/examples/test_tracker.py"]
     session.run(*command, *session.posargs, env={"CONTRACT_TOOLS": f"{tools}/bin"})
 
 

@@ -1,7 +1,11 @@
-"""The tracker: every page, the API, the admin, hostile input, live lists on two nodes, mails and the digest."""
+"""The tracker: every page, the API, the admin, hostile input, live lists on two nodes, mails and the digest.
+
+The slow ones, `nox -s contract`, call its API as its OpenAPI document says.
+"""
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -134,6 +138,9 @@ async def test_the_api(ann: httpx2.AsyncClient) -> None:
     assert (await ann.delete("/api/tasks/1")).status_code == 204
     document = (await ann.get("/-/openapi.json")).json()
     assert "201" in document["paths"]["/api/projects/{project}/tasks"]["post"]["responses"]
+    assert document["components"]["securitySchemes"]["session"]["name"] in ann.cookies
+    await ann.post("/api/projects/1/tasks", json={"title": "another"})
+    assert (await ann.get("/api/tasks/1")).status_code == 404  # its number is not given out again
 
 
 @pytest.mark.parametrize(
@@ -261,3 +268,74 @@ async def test_two_nodes_see_the_changes_of_each_other(tmp_path: Path) -> None:
                             break
                 assert "1" in line
             assert "seen there" in (await there.get("/projects/1/tasks")).text
+
+
+def tool(name: str) -> str:
+    """The path of a program of the environment that `nox -s contract` makes."""
+    program = shutil.which(name, path=os.environ.get("CONTRACT_TOOLS"))
+    if program is None:
+        pytest.skip(f"needs {name}: `nox -s contract`")
+    return program
+
+
+async def run(*command: str, cwd: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=cwd
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
+SCHEMATHESIS = """
+auth.openapi.session.api_key = "{session}"
+
+[[operations]]
+include-path-regex = "/tasks"
+include-method = ["POST", "PUT"]
+checks.positive_data_acceptance.enabled = false  # 422 for an assignee that is no member, and for 7.0 as an int
+"""
+
+
+@pytest.mark.slow
+async def test_schemathesis_finds_nothing(ann: httpx2.AsyncClient, tmp_path: Path) -> None:
+    """200 requests of each operation, valid and not, logged in."""
+    program = tool("schemathesis")
+    await ann.post("/api/projects/1/tasks", json={"title": "one"})
+    await ann.post("/api/tasks/1/attachments", files={"file": ("a.txt", b"content", "")})
+    (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS.format(session=ann.cookies["tracker"]))
+    options = ["--max-examples=200", "--seed=17", "--no-color"]
+    await run(program, "run", f"{ann.base_url}/-/openapi.json", *options, cwd=tmp_path)
+
+
+CALLS = """
+import io, sys
+from tracker_client import Client
+from tracker_client.api.tracker import api_attachments_post, api_projects_get
+from tracker_client.api.tracker import api_task_delete, api_task_get, api_tasks_get, api_tasks_post
+from tracker_client.models import ApiAttachmentsPostBody, State, TaskIn
+from tracker_client.types import File
+
+client = Client(base_url=sys.argv[1], cookies={"tracker": sys.argv[2]})
+assert [project.name for project in api_projects_get.sync(client=client)] == ["Relaunch"]
+made = api_tasks_post.sync_detailed(1, client=client, body=TaskIn(title="generated", assignee_id=1))
+assert (made.status_code, made.parsed.assignee.name) == (201, "ann")
+number = made.parsed.id
+file = File(payload=io.BytesIO(b"content"), file_name="a.txt", mime_type="text/plain")
+assert api_attachments_post.sync(number, client=client, body=ApiAttachmentsPostBody(file=file)).size == 7
+assert api_task_get.sync(number, client=client).state is State.OPEN
+assert [task.id for task in api_tasks_get.sync(1, client=client, state=State.OPEN).items] == [number]
+wrong = api_tasks_post.sync_detailed(1, client=client, body=TaskIn(title=""))
+assert (wrong.status_code, wrong.parsed.errors[0].code) == (422, "min_length")
+assert api_task_delete.sync_detailed(number, client=client).status_code == 204
+assert api_task_get.sync_detailed(number, client=Client(base_url=sys.argv[1])).status_code == 401
+"""
+
+
+@pytest.mark.slow
+async def test_a_generated_client_calls_it(ann: httpx2.AsyncClient, tmp_path: Path) -> None:
+    program = tool("openapi-python-client")
+    (tmp_path / "calls.py").write_text(CALLS)
+    (tmp_path / "openapi.json").write_bytes((await ann.get("/-/openapi.json")).content)
+    await run(program, "generate", "--path=openapi.json", "--output-path=tracker_client", "--meta=none", cwd=tmp_path)
+    python, session = str(Path(program).with_name("python")), ann.cookies["tracker"]
+    await run(python, "calls.py", str(ann.base_url), session, cwd=tmp_path)

@@ -36,6 +36,7 @@ class Member(Model):
 
 class Task(Model):
     __tablename__ = "tasks"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  # a link to a removed task never shows another one
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey(Project.id, ondelete="CASCADE"), index=True)
