@@ -1,7 +1,7 @@
 """Settings of the tracker: SQLite and this process alone, or more by environment variables.
 
 TRACKER_REDIS=127.0.0.1:6379            sessions, live updates and jobs for any number of servers
-TRACKER_MARIADB=user:password@host:3306/name
+TRACKER_DATABASE=mysql+aiomysql://user:password@host:3306/name, or postgresql+asyncpg://...
 TRACKER_SECRET, TRACKER_URL             in production, with TRACKER_DEBUG=0
 """
 
@@ -13,7 +13,7 @@ from torngas_aio.auth import PermissionRequired
 
 HERE = Path(__file__).resolve().parent
 REDIS = os.environ.get("TRACKER_REDIS")
-MARIADB = os.environ.get("TRACKER_MARIADB")
+DATABASE = os.environ.get("TRACKER_DATABASE")
 DATA = Path(os.environ.get("TRACKER_DATA", HERE))  # the database of SQLite, uploads, mails that are not sent
 
 DEBUG = os.environ.get("TRACKER_DEBUG", "1") == "1"  # with DEBUG, a secret is made for the run where none is set
@@ -41,18 +41,17 @@ ROUTE_MODULES = {
 
 
 def _database() -> dict[str, object]:
-    if not MARIADB:
+    if not DATABASE:
         return {"ROLE": "master", "DRIVER": "sqlite+aiosqlite", "DATABASE": str(DATA / "tracker.db")}
-    server = urlsplit(f"//{MARIADB}")
+    server = urlsplit(DATABASE)
     return {
         "ROLE": "master",
-        "DRIVER": "mysql+aiomysql",
+        "DRIVER": server.scheme,
         "UID": unquote(server.username or ""),
         "PASSWD": unquote(server.password or ""),
         "HOST": server.hostname,
-        "PORT": server.port or 3306,
+        "PORT": server.port,
         "DATABASE": server.path.lstrip("/"),
-        "QUERY": {"charset": "utf8mb4"},
     }
 
 

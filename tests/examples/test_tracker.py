@@ -1,21 +1,24 @@
 """The tracker: every page, the API, the admin, hostile input, live lists on two nodes, mails and the digest.
 
-The slow ones, `nox -s contract`, call its API as its OpenAPI document says.
+Each with SQLite, MariaDB and PostgreSQL. The slow ones, `nox -s contract`, call its API as its OpenAPI document says.
 """
 
 import asyncio
 import os
 import shutil
-import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
 
 from tests.examples.serving import ROOT, served
+from tests.services import postgres
+from tests.services.mariadb import MariaServer
+from tests.services.postgres import PostgresServer
 from tests.services.redis import RedisServer
 
 PASSWORD = "only for this test"
@@ -45,9 +48,44 @@ async def tracker(data: Path, **environment: str) -> AsyncIterator[httpx2.AsyncC
         yield client
 
 
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariaServer]:
+    with MariaServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+        pytest.param("postgresql", marks=pytest.mark.postgres),
+    ]
+)
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """TRACKER_DATABASE for an empty database."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server = request.getfixturevalue(request.param)
+    server.execute("CREATE DATABASE tracker")
+    if request.param == "mariadb":
+        yield f"mysql+aiomysql://root@127.0.0.1:{server.port}/tracker"
+    else:
+        server.execute(f"ALTER DATABASE tracker OWNER TO {postgres.USER}")
+        user = f"{postgres.USER}:{quote(postgres.PASSWORD, safe='')}"
+        yield f"postgresql+asyncpg://{user}@127.0.0.1:{server.port}/tracker"
+    server.execute("DROP DATABASE tracker")
+
+
 @pytest.fixture
-async def ann(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    async with tracker(tmp_path) as client:
+async def ann(tmp_path: Path, database: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async with tracker(tmp_path, TRACKER_DATABASE=database) as client:
         assert (await client.post("/", data={"name": "Relaunch"})).headers["location"] == "/projects/1"
         yield client
 
@@ -143,24 +181,24 @@ async def test_the_api(ann: httpx2.AsyncClient) -> None:
     assert (await ann.get("/api/tasks/1")).status_code == 404  # its number is not given out again
 
 
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
-        (b'{"title":' + b"[" * 100_000, 400),
-        (b'{"title": "\xff"}', 400),
-        (b"", 400),
-        (b'{"title": "x", "assignee_id": ' + b"9" * 5000 + b"}", 422),
-        (b'{"title": "x", "assignee_id": 1e400}', 422),
-        (b'{"title": "x", "project_id": 2}', 422),
-        (b'{"title": "' + b"x" * 121 + b'"}', 422),
-        (b"{" + b",".join(b'"f%d": 1' % number for number in range(10_000)) + b"}", 422),
-    ],
-)
-async def test_hostile_json_is_a_clear_error(ann: httpx2.AsyncClient, content: bytes, status: int) -> None:
+HOSTILE_JSON = [
+    (b'{"title":' + b"[" * 100_000, 400),
+    (b'{"title": "\xff"}', 400),
+    (b"", 400),
+    (b'{"title": "x", "assignee_id": ' + b"9" * 5000 + b"}", 400),
+    (b'{"title": "x", "assignee_id": 1e400}', 400),
+    (b'{"title": "x", "project_id": 2}', 422),
+    (b'{"title": "' + b"x" * 121 + b'"}', 422),
+    (b"{" + b",".join(b'"f%d": 1' % number for number in range(10_000)) + b"}", 422),
+]
+
+
+async def test_hostile_json_is_a_clear_error(ann: httpx2.AsyncClient) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = await ann.post("/api/projects/1/tasks", content=content, headers=headers)
-    assert answer.status_code in {status, 400}
-    assert answer.headers["content-type"].startswith("application/problem+json")
+    for content, status in HOSTILE_JSON:
+        answer = await ann.post("/api/projects/1/tasks", content=content, headers=headers)
+        assert answer.status_code == status, content[:50]
+        assert answer.headers["content-type"].startswith("application/problem+json")
     assert (await ann.get("/api/projects/1/tasks")).json()["total"] == 0
 
 
@@ -176,7 +214,7 @@ async def test_hostile_forms_and_addresses_are_clear_errors(ann: httpx2.AsyncCli
         assert (await ann.get(f"/api/tasks/{number}")).status_code in {404, 422}
 
 
-async def test_the_admin_writes_and_refuses_strangers_and_other_sites(ann: httpx2.AsyncClient, tmp_path: Path) -> None:
+async def test_the_admin_writes_and_refuses_strangers_and_other_sites(ann: httpx2.AsyncClient) -> None:
     assert (await ann.get("/admin/project/list")).status_code == 200
     form = (await ann.get("/admin/project/create")).text
     token = form.partition('name="csrftoken" value="')[2].partition('"')[0]
@@ -193,11 +231,9 @@ async def test_the_admin_writes_and_refuses_strangers_and_other_sites(ann: httpx
         assert await create(bob, "Bob's") == 403
         assert (await stranger.get("/admin/project/list")).status_code == 302
         assert await create(stranger, "Mine") == 401
-    with closing(sqlite3.connect(tmp_path / "tracker.db")) as database:
-        assert database.execute("SELECT name FROM projects ORDER BY id").fetchall() == [
-            ("Relaunch",),
-            ("By the admin",),
-        ]
+    projects = (await ann.get("/admin/project/list")).text
+    names = ("Relaunch", "By the admin", "Crossed", "Bob's", "Mine")
+    assert [name in projects for name in names] == [True, True, False, False, False]
 
 
 async def test_a_mail_after_the_commit_and_none_after_a_rollback(ann: httpx2.AsyncClient, tmp_path: Path) -> None:
@@ -210,7 +246,10 @@ async def test_a_mail_after_the_commit_and_none_after_a_rollback(ann: httpx2.Asy
 
 
 ROLLBACK_AND_DIGEST = """
+from pathlib import Path
 from accounts.models import User
+from tornado.httputil import HTTPFile
+from torngas_aio import UploadedFile, settings
 from torngas_aio.db.dbalchemy import session_scope
 from tracker import jobs, work
 from tracker.models import Project
@@ -222,16 +261,20 @@ async def test_a_rollback_sends_nothing_and_a_day_brings_one_digest(client, job_
         await session.commit()
     assert job_queue.calls(jobs.mail_assignee) == [((1,), {})]
     await job_queue.run()
+    file = UploadedFile(HTTPFile(filename="a.txt", body=b"content", content_type=""))
     async with session_scope("default") as session:
-        await work.add_task(project.id, "undone", 1)
+        undone = await work.add_task(project.id, "undone", 1)
+        await work.attach(undone, file)
+        assert len(list(Path(settings.UPLOADS).iterdir())) == 1
         await session.rollback()
+    assert list(Path(settings.UPLOADS).iterdir()) == []
     assert job_queue.calls(jobs.mail_assignee) == []
     assert await job_queue.advance(24 * 3600) == 1
     assert await job_queue.run() == 2
 """
 
 
-async def test_rollback_and_digest_by_the_fixture(tmp_path: Path) -> None:
+async def test_rollback_and_digest_by_the_fixture(tmp_path: Path, database: str) -> None:
     """As a project of its own would test it."""
     (tmp_path / "test_jobs.py").write_text(ROLLBACK_AND_DIGEST)
     options = ["-p", "no:cacheprovider", "-p", "torngas_aio.testing.plugin", "-o", "asyncio_mode=auto", "-q"]
@@ -243,6 +286,7 @@ async def test_rollback_and_digest_by_the_fixture(tmp_path: Path) -> None:
             "PYTHONPATH": f"{ROOT}{os.pathsep}{FOLDER}",
             "TORNGAS_APP_SETTINGS": "settings",
             "TRACKER_DATA": str(tmp_path),
+            "TRACKER_DATABASE": database,
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -254,9 +298,10 @@ async def test_rollback_and_digest_by_the_fixture(tmp_path: Path) -> None:
 
 
 @pytest.mark.redis
-async def test_two_nodes_see_the_changes_of_each_other(tmp_path: Path) -> None:
+async def test_two_nodes_see_the_changes_of_each_other(tmp_path: Path, database: str) -> None:
     with RedisServer() as redis:
-        shared = {"TRACKER_REDIS": redis.address, "TRACKER_SECRET": "for this test only, of 32 characters and more"}
+        shared = {"TRACKER_REDIS": redis.address, "TRACKER_DATABASE": database}
+        shared |= {"TRACKER_SECRET": "for this test only, of 32 characters and more"}
         async with tracker(tmp_path, **shared) as here, tracker(tmp_path, **shared) as there:
             await here.post("/", data={"name": "Shared"})
             async with there.stream("GET", "/projects/1/changes") as stream:
