@@ -87,7 +87,7 @@ async def test_what_was_never_sent_is_relayed_and_sent_twice_runs_once(backend: 
 
     async with session_scope() as session:
         await add.enqueue(1)
-        session.sync_session.after_commit._waiting.clear()  # as if the process had been killed here
+        session.sync_session.transaction_end._waiting.clear()  # as if the process had been killed here
         await session.commit()
     assert await relay(backend) == 0
     await make_due()

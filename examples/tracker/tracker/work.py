@@ -103,6 +103,7 @@ async def attachments_of(task: Task) -> list[Attachment]:
 async def attach(task: Task, file: UploadedFile) -> Attachment:
     """Store *file*; a project may have it under any name, the folder has it under a random one."""
     stored = await file.save(FolderStorage(settings.UPLOADS))
+    Attachment.session.on_rollback(lambda: _delete_files([stored]))
     attachment = Attachment(task_id=task.id, stored=stored, filename=file.filename, size=file.size)
     Attachment.session.add(attachment)
     await Attachment.session.flush()

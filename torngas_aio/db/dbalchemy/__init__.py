@@ -8,7 +8,7 @@
     lag.py             how far each replica is behind   positions.py    a server's place in the history of changes
     stickiness.py      reads that follow own writes
     db_session.py      `DbSession`                      registry.py     the session of a request or a block
-    connector.py       sessions by name, for scripts    after_commit.py what waits for a commit
+    connector.py       sessions by name, for scripts    transaction_end.py what waits for its end
     model.py           `Model`                          query.py        `Model.Q`
     lookup.py          one object by its key            pagination.py   pages; cursors.py: their positions as text
     migrations.py      Alembic                          migration_scripts/  what Alembic runs

@@ -69,7 +69,16 @@ class DbSession(AsyncSession):
 
         An error of it is logged: the commit stands.
         """
-        self.sync_session.after_commit.add(function)
+        self.sync_session.transaction_end.add(function, is_for_commit=True)
+
+    def on_rollback(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Have *function* awaited if the transaction, or the savepoint, is rolled back or its commit fails.
+
+        It undoes what no database takes back, such as a file that was stored. It has five seconds, also while the
+        task is cancelled; an error of it is logged. It is not called where the commit may have happened
+        (`OutcomeUnknown`, or a commit that was cancelled), nor when the process is killed.
+        """
+        self.sync_session.transaction_end.add(function, is_for_commit=False)
 
     def using_master(self) -> Self:
         """Send everything to the master from now on; returns the session itself."""

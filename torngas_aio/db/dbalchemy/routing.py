@@ -18,13 +18,13 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.util.concurrency import in_greenlet
 
 from torngas_aio._compat.sqlalchemy import is_dirty, is_empty, is_flushing
-from torngas_aio.db.dbalchemy.after_commit import AfterCommit
 from torngas_aio.db.dbalchemy.classification import Effect, effect_of
 from torngas_aio.db.dbalchemy.connection_guard import Guard, commit_noted
 from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
 from torngas_aio.db.dbalchemy.lookup import lookup_of
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.positions import Position
+from torngas_aio.db.dbalchemy.transaction_end import TransactionEnd
 from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable, NotLoaded
 
 __all__ = ["RoutedSession"]
@@ -45,7 +45,7 @@ class RoutedSession(Session):
         is_pinned: Reads go to the master as well.
         has_written: Something was sent to the master that may have changed it; a rollback does not unset it.
         has_uncommitted: The same, since the last commit or rollback.
-        after_commit: What is to be awaited after the commit.
+        transaction_end: What is to be awaited after a commit or a rollback.
         has_streamed: A server-side cursor was used, which may still be open.
         is_finished: Closed for good; whatever is asked of it now is refused.
     """
@@ -65,7 +65,7 @@ class RoutedSession(Session):
         self.is_pinned = is_pinned or not cluster.slaves or isinstance(bind, Connection)
         self.has_written = False
         self.has_uncommitted = False
-        self.after_commit = AfterCommit(self)
+        self.transaction_end = TransactionEnd(self)
         self.is_finished = False
         self.has_streamed = False
         self._user: asyncio.Task[Any] | None = None
@@ -163,6 +163,9 @@ class RoutedSession(Session):
                 super().commit()
             self.has_uncommitted = False
             self._close_reader()
+        except BaseException as exc:
+            self.transaction_end.note_failure(exc)
+            raise
         finally:
             self._leave(is_first)
 
