@@ -21,6 +21,8 @@ def import_object(path: str) -> Any:
         ImportError: No module of *path* exists, or the module lacks the attribute. An error raised
             while the module itself runs passes unchanged.
     """
+    if not all(path.split(".")):
+        raise ImportError(f"{path!r} is no dotted path.", name=path)
     module_name = path.rpartition(".")[0]
     if not module_name:
         return import_module(path)

@@ -156,7 +156,10 @@ def show_setting(value: Any, name: object = None) -> str:
     if isinstance(value, list | tuple):
         inside = ", ".join(show_setting(each) for each in value)
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
-    return mask_text(repr(value))
+    try:
+        return mask_text(repr(value))
+    except Exception:  # noqa: BLE001  # a boundary: an object's own repr; an int of over 4300 digits has none
+        return f"<{type(value).__name__}>"
 
 
 def names_secret(sql: str) -> bool:

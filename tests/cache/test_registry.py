@@ -133,13 +133,13 @@ async def test_without_a_lasting_secret_a_shared_store_warns(
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({}, "BACKEND'] = None is not a cache"),
+        ({}, "CACHES['mine']['BACKEND'] is missing"),
         ({"BACKEND": "no.such.Cache"}, "'no.such.Cache': No module named 'no'"),
         ({"BACKEND": LOCMEM + "x"}, "has no attribute 'LocMemCachex'"),
-        ({"BACKEND": "os.path"}, "is not a cache. Name a subclass"),
+        ({"BACKEND": "os.path"}, "this is a module, a class is wanted"),
         ({"BACKEND": int}, "is not a cache. Name a subclass"),
-        ({"BACKEND": LOCMEM, "OPTIONS": {"MAX_ENTRIES": "many"}}, "MAX_ENTRIES'] = 'many': write a number"),
-        ({"BACKEND": LOCMEM, "OPTIONS": {"MAX_ENTRIES": 1.5}}, "write a whole number"),
+        ({"BACKEND": LOCMEM, "OPTIONS": {"MAX_ENTRIES": "many"}}, "MAX_ENTRIES'] = 'many': must be a whole number"),
+        ({"BACKEND": LOCMEM, "OPTIONS": {"MAX_ENTRIES": 1.5}}, "must be a whole number"),
         ({"BACKEND": LOCMEM, "OPTIONS": {"PURGE_INTERVAL": -1}}, "PURGE_INTERVAL'] = -1"),
         ({"BACKEND": LOCMEM, "OPTIONS": {"SERIALIZER": "signed-pickle"}}, "SECRET_KEY"),
     ],

@@ -81,7 +81,10 @@ def test_every_default_of_a_session_has_its_key() -> None:
             {"SESSION": {"samesite": "lax"}},
             "SESSION['samesite'] = 'lax': must be one of 'Lax', 'Strict', 'None', ''; or None.",
         ),
-        ({"SESSION": {"samesite": "None"}}, "SESSION['samesite'] = 'None': browsers want SESSION['secure'] = True"),
+        (
+            {"SESSION": {"secret_key": {1: SECRET}}},
+            "SESSION['secret_key']: must be a string, not dict; or None.",
+        ),
         ({"SESSION": {"secret_key": 5}}, "SESSION['secret_key']: must be a string, not int; or None."),
         ({"TORNADO_CONF": {"cookie_secret": 5}}, "TORNADO_CONF['cookie_secret']: must be a string, not int; or None."),
         (

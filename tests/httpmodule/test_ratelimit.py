@@ -181,7 +181,7 @@ async def test_without_its_storage_it_lets_through_or_refuses(
         ({"strategy": "moving-window"}, "needs a storage such as Redis"),
         ({"when_unavailable": "panic"}, r"RATE_LIMIT\['when_unavailable'\]"),
         ({"limit": "5/minute"}, r"RATE_LIMIT\['limit'\]: no such key"),
-        ({"default": "many"}, "'many' is not a rate limit"),
+        ({"default": "many"}, "'many': must be a rate limit"),
     ],
 )
 def test_wrong_options_are_faults_of_the_configuration(options: dict[str, Any], says: str) -> None:

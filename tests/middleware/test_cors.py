@@ -214,7 +214,7 @@ def test_every_fault_of_the_options_is_in_one_list() -> None:
         "'https://a.example/'",
         "'example.com'",
         "'https://*'",
-        "3 is no origin",
+        "CORS['allow_origins'] = 3: must be an origin",
         "'*' would let",
     ):
         assert part in text
@@ -224,13 +224,13 @@ def test_every_fault_of_the_options_is_in_one_list() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"allow_origins": None}, "None is no origin"),
-        ({"allow_origins": 5}, "5 is no origin"),
-        ({"allow_origins": ["https://[::1"]}, r"'https://\[::1' is no origin"),
-        ({"allow_methods": None}, "None is no method"),
-        ({"expose_headers": True}, "True is no header"),
-        ({"allow_credentials": "no"}, r"CORS\['allow_credentials'\] = 'no': write True or False"),
-        ({"allow_credentials": 1}, r"CORS\['allow_credentials'\] = 1: write True or False"),
+        ({"allow_origins": None}, "None: must be an origin"),
+        ({"allow_origins": 5}, "5: must be an origin"),
+        ({"allow_origins": ["https://[::1"]}, r"'https://\[::1': must be an origin"),
+        ({"allow_methods": None}, "None: must be the name of a method"),
+        ({"expose_headers": True}, "True: must be the name of a method or header"),
+        ({"allow_credentials": "no"}, r"CORS\['allow_credentials'\] = 'no': must be True or False"),
+        ({"allow_credentials": 1}, r"CORS\['allow_credentials'\] = 1: must be True or False"),
     ],
 )
 def test_options_of_another_kind_are_faults(options: dict[str, Any], told: str) -> None:

@@ -33,6 +33,8 @@ GOOD: dict[str, Any] = {"secret_key": "a long random text"}
         ({"session_name": "__Host-id", "secure": True, "cookie_path": "/app"}, "__Host-"),
         ({"session_name": "__Secure-id"}, "__Secure-"),
         ({"partitioned": True}, "partitioned'] = True: browsers want 'secure'"),
+        ({"samesite": "None"}, "samesite'] = 'None': browsers want 'secure'"),
+        ({"secret_key": {1: "a long random text"}}, "secret_key']: must be a string, not dict"),
         ({"serializer": "yaml"}, "SERIALIZER = 'yaml'"),
     ],
     ids=repr,

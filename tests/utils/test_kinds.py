@@ -1,5 +1,6 @@
-"""Checks of one value: networks."""
+"""Checks of one value: networks, numbers, secrets."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.checks.test_shapes import faults_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.utils.addresses import Networks
+from torngas_aio.utils.kinds import Check, finite, mapping, positive, regular_expression, secret, whole
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,33 @@ def test_what_the_whitelist_refuses_is_a_fault(entry: str) -> None:
     assert fault.startswith(f"WHITELIST[0] = {entry!r}: must be")
     with pytest.raises(ConfigError):
         Networks([entry])
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "problem"),
+    [
+        (positive, 0, "0: must be a finite number above 0."),
+        (positive, float("inf"), "inf: must be a finite number above 0."),
+        (positive, 10**400, "1000"),
+        (finite, -1, "-1: must be a finite number above 0."),
+        (finite, False, "False: must be a finite number above 0."),
+        (whole(1), 2**63, "9223372036854775808: must be a whole number below 9223372036854775808."),
+        (whole(1), 10**5000, "<int>: must be a whole number below 9223372036854775808."),
+        (secret, {"a": "b"}, "{'a': 'b'}: must be a string, not dict."),
+        (mapping, 10**5000, "<int>: must be a dict."),
+        (regular_expression, "(" * 5000, "no regular expression"),
+    ],
+    ids=itertools.count(),
+)
+def test_what_cannot_be_used_is_a_fault(check: Check, value: Any, problem: str) -> None:
+    """Numbers that no clock, store or text can hold are told as any others."""
+    (fault,) = check("X", value)
+    assert problem in fault
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [(positive, 1e308), (positive, 10**300), (finite, 0), (finite, 0.0), (whole(0), 2**63 - 1), (secret, b"x")],
+)
+def test_what_can_be_used_is_none(check: Check, value: Any) -> None:
+    assert list(check("X", value)) == []

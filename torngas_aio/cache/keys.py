@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from torngas_aio._importing import import_object
+from torngas_aio.checks.references import imported
 from torngas_aio.exception import ConfigError, InvalidKey
 
 __all__ = [
@@ -220,10 +220,7 @@ def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
         return default_key
     if callable(given):
         return given
-    try:
-        function: KeyFunction = import_object(given)
-    except ImportError as exc:
-        raise ConfigError(f"{owner}: KEY_FUNCTION = {given!r}: {exc}", code="TGA401") from exc
+    function: KeyFunction = imported(f"{owner}['KEY_FUNCTION']", given, wants_class=False)
     if not callable(function):
         raise ConfigError(
             f"{owner}: KEY_FUNCTION = {given!r} is not a function (key, key_prefix, version).", code="TGA401"

@@ -4,12 +4,15 @@ Begin with `counted`.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.utils.kinds import Check
 from torngas_aio.utils.numbers import parse_integer
 
-__all__ = ["counted", "number_option", "whole_option"]
+__all__ = ["counted", "option"]
+
+T = TypeVar("T")
 
 _COUNTED = 2**63
 _MAX_DIGITS = 19
@@ -30,29 +33,12 @@ def counted(data: bytes, delta: int) -> int:
     return number
 
 
-def whole_option(options: Mapping[str, Any], name: str, default: int, owner: str) -> int:
-    """Return OPTIONS[*name*], a whole number from 0 up.
+def option(options: Mapping[str, Any], name: str, default: T, check: Check, owner: str) -> T:
+    """Return OPTIONS[*name*] of the cache *owner*, which *check* has to accept; *default* where it is left out.
 
     Raises:
-        ConfigError: It is something else.
+        ConfigError: *check* does not accept it.
     """
-    number = number_option(options, name, default, owner)
-    if number != int(number):
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {options[name]!r}: write a whole number.", code="TGA401")
-    return int(number)
-
-
-def number_option(options: Mapping[str, Any], name: str, default: float, owner: str) -> float:
-    """Return OPTIONS[*name*], a number from 0 up.
-
-    Raises:
-        ConfigError: It is something else.
-    """
-    given = options.get(name, default)
-    try:
-        number = float(given)
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write a number from 0 up.", code="TGA401")
-    return number
+    found: T = options.get(name, default)
+    ConfigError.gather(check(f"{owner}['OPTIONS'][{name!r}]", found), code="TGA103")
+    return found

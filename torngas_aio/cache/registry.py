@@ -13,9 +13,11 @@ from typing import Any, NoReturn, cast
 from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_with_loop
-from torngas_aio._importing import import_object
+from torngas_aio._masking import show_setting
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.cache.backends.base import BaseCache
+from torngas_aio.checks.references import imported
+from torngas_aio.checks.shapes import CACHE_SHAPE
 from torngas_aio.checks.signing import project_secrets
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.settings_manager import settings
@@ -114,21 +116,14 @@ def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:
     Raises:
         ConfigError: The backend does not exist, misses its library, or refuses its parameters.
     """
-    path: Any = config.get("BACKEND")
-    kind: Any = path
-    where = f"CACHES[{alias!r}]['BACKEND'] = {path!r}"
-    if isinstance(path, str):
-        try:
-            kind = import_object(path)
-        except ImportError as exc:
-            raise ConfigError(
-                f"{where}: {exc} Write a full dotted path, such as "
-                "'torngas_aio.cache.backends.rediscache.RedisCache', and install what it needs.",
-                code="TGA401",
-            ) from exc
+    ConfigError.gather(CACHE_SHAPE(f"CACHES[{alias!r}]", config), code="TGA103")
+    where = f"CACHES[{alias!r}]['BACKEND']"
+    kind = imported(where, config["BACKEND"])
     if not (isinstance(kind, type) and hasattr(kind, "close")):
         raise ConfigError(
-            f"{where} is not a cache. Name a subclass of torngas_aio.cache.backends.base.BaseCache.", code="TGA401"
+            f"{where} = {show_setting(config['BACKEND'])} is not a cache. "
+            "Name a subclass of torngas_aio.cache.backends.base.BaseCache.",
+            code="TGA401",
         )
     secrets, is_lasting = project_secrets(settings.as_dict())
     secret = {"SECRET_KEY" if is_lasting else "RUN_SECRET": secrets}

@@ -24,6 +24,7 @@ from hashlib import blake2b
 from typing import Any
 
 from torngas_aio._importing import import_object
+from torngas_aio._masking import show_setting
 from torngas_aio.exception import ConfigError, InvalidSignature, SerializationError
 from torngas_aio.utils.numbers import parse_integer
 
@@ -294,7 +295,8 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
             ) from exc
     if not (isinstance(found, type) and issubclass(found, Serializer)):
         raise ConfigError(
-            f"SERIALIZER = {spec!r} is not a subclass of torngas_aio.cache.serializers.Serializer.", code="TGA401"
+            f"SERIALIZER = {show_setting(spec)} is not a subclass of torngas_aio.cache.serializers.Serializer.",
+            code="TGA401",
         )
     return found(options)
 

@@ -76,7 +76,7 @@ def _without_blamed(values: Mapping[str, Any], faults: list[Fault]) -> dict[str,
     for name, value in values.items():
         if any(fault.path == name for fault in faults):
             continue
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             sound[name] = {key: BLAMED if is_blamed(f"{name}[{key!r}]") else item for key, item in value.items()}
         elif isinstance(value, list | tuple):
             sound[name] = [BLAMED if is_blamed(f"{name}[{index}]") else item for index, item in enumerate(value)]

@@ -12,10 +12,10 @@ from torngas_aio import global_settings
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import cause_of, code_of, import_fault, install_hint, place_of
 from torngas_aio._suggest import did_you_mean
-from torngas_aio.exception import Fault
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.utils.kinds import BLAMED, fault
 
-__all__ = ["cautions_of", "path_faults", "reference_faults", "uses"]
+__all__ = ["cautions_of", "imported", "path_faults", "reference_faults", "uses"]
 
 SESSION_MIDDLEWARE = "torngas_aio.middleware.session.SessionMiddleware"
 DATABASE_MIDDLEWARE = "torngas_aio.middleware.dbalchemy.DBAlchemyMiddleware"
@@ -34,8 +34,31 @@ def reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
 def path_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield one sentence for each dotted path that cannot be imported or names no class where one is wanted."""
     for path, target, wants_class in _targets(values):
-        if isinstance(target, str):
-            yield from (found.with_(path=path) for found in _faults_of(path, target, wants_class))
+        try:
+            imported(path, target, wants_class=wants_class)
+        except ConfigError as exc:
+            yield from exc.faults
+
+
+def imported(path: str, target: Any, *, wants_class: bool = True) -> Any:
+    """Return what the dotted path *target* of the setting at *path* names; *target* itself where it is no text.
+
+    Raises:
+        ConfigError: It cannot be imported, or is no class where one is wanted.
+    """
+    if not isinstance(target, str):
+        return target
+    if "." not in target:
+        text = f"write the full dotted path, such as 'package.module.{target}'."
+        raise ConfigError(Fault(f"{path} = {target!r}: {text}", path=path, target=target), code="TGA104")
+    try:
+        found = import_object(target)
+    except Exception as exc:  # the project's own code runs here
+        raise ConfigError(_fault_of(exc, path, target).with_(path=path), code="TGA104") from exc
+    if wants_class and not inspect.isclass(found):
+        text = f"this is a {type(found).__name__}, a class is wanted."
+        raise ConfigError(Fault(f"{path} = {target!r}: {text}", path=path, target=target), code="TGA104")
+    return found
 
 
 def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
@@ -76,10 +99,7 @@ def _cache_faults(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _session_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    session = values.get("SESSION", {})
-    if session.get("samesite") == "None" and session.get("secure") is False:
-        yield "SESSION['samesite'] = 'None': browsers want SESSION['secure'] = True with it. Set it, or use 'Lax'."
-    alias = session.get("session_cache_alias")
+    alias = values.get("SESSION", {"session_cache_alias": BLAMED}).get("session_cache_alias")
     caches = values.get("CACHES", {alias: BLAMED})
     if alias is not BLAMED and alias not in caches and uses(values, SESSION_MIDDLEWARE):
         yield fault("SESSION['session_cache_alias']", alias, f"no such alias.{_choice(alias, caches)}")
@@ -136,21 +156,6 @@ def _cache_targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]
         if entry is not BLAMED and (entry != global_settings.CACHES.get(alias) or alias == session_alias):
             yield f"CACHES[{alias!r}]['BACKEND']", entry["BACKEND"], True
             yield f"CACHES[{alias!r}]['KEY_FUNCTION']", entry.get("KEY_FUNCTION"), False
-
-
-def _faults_of(path: str, target: str, wants_class: bool) -> Iterator[Fault]:
-    if "." not in target:
-        yield Fault(
-            f"{path} = {target!r}: write the full dotted path, such as 'package.module.{target}'.", target=target
-        )
-        return
-    try:
-        found = import_object(target)
-    except Exception as exc:  # noqa: BLE001  # the project's own code runs here
-        yield _fault_of(exc, path, target)
-    else:
-        if wants_class and not inspect.isclass(found):
-            yield Fault(f"{path} = {target!r}: this is a {type(found).__name__}, a class is wanted.", target=target)
 
 
 def _fault_of(error: Exception, path: str, target: str) -> Fault:

@@ -1,6 +1,7 @@
 """The shape of every setting: types, ranges, the keys of its dicts.
 
-`SHAPES` is the table; a setting that is not in it is the project's own. Begin with `shape_faults`.
+`SHAPES` is the table; a setting that is not in it is the project's own. What uses a setting asks the same table:
+`SESSION_SHAPE`, `CACHE_SHAPE`, `DATABASE_SHAPE`. Begin with `shape_faults`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,16 +23,27 @@ from torngas_aio.utils.kinds import (
     misspelt,
     network,
     one_of,
+    positive,
     regular_expression,
     seconds,
     secret,
+    secret_versions,
     sequence_of,
     table,
     text,
     whole,
 )
+from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["SHAPES", "shape_faults"]
+__all__ = [
+    "CACHE_PARAMETERS",
+    "CACHE_SHAPE",
+    "DATABASE_SHAPE",
+    "ENGINE_SHAPE",
+    "SESSION_SHAPE",
+    "SHAPES",
+    "shape_faults",
+]
 
 
 def shape_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
@@ -70,9 +82,8 @@ def _engine_option(path: str, value: Any) -> Iterator[Fault]:
 
 
 def _port(path: str, value: Any) -> Iterator[Fault]:
-    if value in ("", 0) and value is not False:  # the driver's default
-        return
-    if not str(value).isdecimal() or isinstance(value, bool) or not 0 < int(value) < 65536:
+    number = parse_whole(value) if isinstance(value, str) else value
+    if value != "" and not (type(number) is int and 0 <= number < 65536):  # "" and 0: the driver's default
         yield fault(path, value, "must be a port between 1 and 65535.")
 
 
@@ -82,19 +93,37 @@ def _anything(path: str, value: Any) -> Iterator[Fault]:
 
 _number: Check = either(None, seconds)
 
-_cache: Check = table(
-    {"BACKEND": dotted},
-    {
-        "LOCATION": _anything,
-        "TIMEOUT": _number,
-        "KEY_PREFIX": text,
-        "VERSION": whole(0),
-        "KEY_FUNCTION": either(None, dotted),
-        "OPTIONS": mapping,
-    },
-)
+_parameters: Mapping[str, Check] = {
+    "TIMEOUT": _number,
+    "KEY_PREFIX": either(None, text),
+    "VERSION": either(None, whole(0)),
+    "KEY_FUNCTION": either(None, dotted),
+    "OPTIONS": either(None, mapping),
+}
 
-# What is left to say of a server is said by the databases' own parser, `db.dbalchemy.specs`.
+CACHE_PARAMETERS: Check = table({}, _parameters)
+"""What a cache is made with."""
+
+CACHE_SHAPE: Check = table({"BACKEND": dotted}, {"LOCATION": _anything, **_parameters})
+"""An entry of CACHES."""
+
+
+def _engine_options(key: Check) -> Check:
+    options = mapping_of(_anything, key=key)
+
+    def check(path: str, value: Any) -> Iterator[Fault]:
+        yield from options(path, value)
+        for name in ("connect_args", "sqlalchemy.connect_args") if isinstance(value, Mapping) else ():
+            yield from either(None, mapping)(f"{path}[{name!r}]", value.get(name))
+
+    return check
+
+
+ENGINE_SHAPE: Check = _engine_options(_engine_option)
+"""What SQLALCHEMY_CONFIGURATION may hold."""
+
+_own_options: Check = either(None, _engine_options(text))
+
 _connection: Check = table(
     {},
     {
@@ -106,14 +135,16 @@ _connection: Check = table(
         "PORT": either(None, _port),
         "DATABASE": either(None, text),
         "QUERY": either(None, mapping),
-        "WEIGHT": _anything,
-        "READ_TIMEOUT": _anything,
-        "NODE_CONNECTIONS": _anything,
-        "kwargs": either(None, mapping),
+        "WEIGHT": either(None, positive),
+        "READ_TIMEOUT": either(None, positive),
+        "NODE_CONNECTIONS": either(None, whole(1)),
+        "kwargs": _own_options,
     },
+    is_closed=True,
 )
 
-_database: Check = table({"connections": sequence_of(_connection)}, {"kwargs": either(None, mapping)})
+DATABASE_SHAPE: Check = table({"connections": sequence_of(_connection)}, {"kwargs": _own_options})
+"""An entry of DATABASE_CONNECTION."""
 
 SESSION_SHAPE: Check = table(
     {},
@@ -149,7 +180,7 @@ SHAPES: dict[str, Check] = {
     "TORNADO_CONF": table(
         {},
         {
-            "cookie_secret": either(None, secret),
+            "cookie_secret": either(None, secret_versions),
             "login_url": either(None, text),
             "static_path": either(None, text),
             "static_cache_bytes": whole(0),
@@ -210,7 +241,7 @@ SHAPES: dict[str, Check] = {
     "MIDDLEWARE_CLASSES": sequence_of(dotted),
     "COMMON_MODULES": sequence_of(dotted),
     "ROUTE_MODULES": mapping_of(sequence_of(_anything), key=regular_expression),
-    "CACHES": mapping_of(_cache),
+    "CACHES": mapping_of(CACHE_SHAPE),
     "SESSION": SESSION_SHAPE,
     "TEMPLATE_CONFIG": table(
         {}, {**dict.fromkeys(global_settings.TEMPLATE_CONFIG, _anything), "template_engine": either(None, dotted)}
@@ -219,8 +250,8 @@ SHAPES: dict[str, Check] = {
     "TRANSLATIONS_CONF": table(
         {}, {"translations_dir": either(None, text), "locale_default": text, "use_accept_language": boolean}
     ),
-    "DATABASE_CONNECTION": mapping_of(_database),
-    "SQLALCHEMY_CONFIGURATION": mapping_of(_anything, key=_engine_option),
+    "DATABASE_CONNECTION": mapping_of(DATABASE_SHAPE),
+    "SQLALCHEMY_CONFIGURATION": ENGINE_SHAPE,
     "PING_DB": _number,
     "PING_CONN_COUNT": whole(0),
     "ATOMIC_REQUESTS": boolean,

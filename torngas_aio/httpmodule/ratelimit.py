@@ -16,7 +16,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -25,9 +25,10 @@ import anyio.to_thread
 from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio._cleanup import close_with_loop
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.httpmodule.base import BaseHttpModule
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.kinds import Check, boolean, fault, mapping, one_of, positive, table
 from torngas_aio.utils.text import quote_field
 
 try:
@@ -77,17 +78,11 @@ class RateLimit(BaseHttpModule):
     """Such as `"5/minute"` or `"5/minute;50/day"`; None: the setting's default."""
 
     def __init__(self) -> None:
-        chosen = {**RATE_LIMIT_DEFAULTS, **settings.RATE_LIMIT}
-        ConfigError.gather(_faults(chosen), code="TGA304")
-        text = self.limit or chosen["default"]
-        try:
-            self._limits = sorted(limits.parse_many(text), key=lambda item: item.get_expiry())
-        except ValueError as exc:
-            raise ConfigError(
-                f"{type(self).__qualname__}: {text!r} is not a rate limit. Write '5/minute' or '5/minute;50/day'.",
-                code="TGA304",
-            ) from exc
-        self._options = chosen
+        given = settings.RATE_LIMIT
+        ConfigError.gather(_faults(given, (f"{type(self).__qualname__}.limit", self.limit)), code="TGA304")
+        self._options = {**RATE_LIMIT_DEFAULTS, **given}
+        every = limits.parse_many(self.limit or self._options["default"])
+        self._limits = sorted(every, key=lambda item: item.get_expiry())
         self._scope = f"{type(self).__module__}.{type(self).__qualname__}"
         self._limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, RateLimiter] = WeakKeyDictionary()
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -215,24 +210,45 @@ async def _close(storage: Any) -> None:
         await client.aclose()
 
 
-def _faults(chosen: Mapping[str, Any]) -> list[str]:
-    faults = [
-        f"RATE_LIMIT[{key!r}]: no such key. The keys are {', '.join(RATE_LIMIT_DEFAULTS)}."
-        for key in chosen
-        if key not in RATE_LIMIT_DEFAULTS
-    ]
-    storage = chosen["storage"]
-    if storage != "memory" and not (isinstance(storage, str) and storage.startswith("async+") and "://" in storage):
-        faults.append(
-            f"RATE_LIMIT['storage'] = {storage!r}: write 'memory', or such as 'async+redis://127.0.0.1:6379'."
-        )
-    if chosen["strategy"] not in STRATEGIES:
-        faults.append(f"RATE_LIMIT['strategy'] = {chosen['strategy']!r}: write one of {', '.join(STRATEGIES)}.")
-    elif storage == "memory" and chosen["strategy"] == "moving-window":
-        faults.append("RATE_LIMIT: 'moving-window' keeps every request and needs a storage such as Redis.")
-    if chosen["when_unavailable"] not in {"allow", "refuse"}:
-        faults.append(f"RATE_LIMIT['when_unavailable'] = {chosen['when_unavailable']!r}: write 'allow' or 'refuse'.")
-    return faults
+def _rate(path: str, value: Any) -> Iterator[Fault]:
+    try:
+        is_rate = isinstance(value, str) and all(item.get_expiry() > 0 for item in limits.parse_many(value))
+    except ValueError:
+        is_rate = False
+    if not is_rate:
+        yield fault(path, value, "must be a rate limit, such as '5/minute' or '5/minute;50/day'.")
+
+
+def _uri(path: str, value: Any) -> Iterator[Fault]:
+    if value != "memory" and not (isinstance(value, str) and value.startswith("async+") and "://" in value):
+        yield fault(path, value, "must be 'memory' or such as 'async+redis://127.0.0.1:6379'.")
+
+
+_options: Check = table(
+    {},
+    {
+        "default": _rate,
+        "storage": _uri,
+        "storage_options": mapping,
+        "strategy": one_of(*STRATEGIES),
+        "timeout": positive,
+        "when_unavailable": one_of("allow", "refuse"),
+        "headers": boolean,
+    },
+    is_closed=True,
+)
+
+
+_ENDLESS = "moving-window", "memory"
+
+
+def _faults(given: Any, limit: tuple[str, Any]) -> Iterator[Fault]:
+    """The faults of RATE_LIMIT, and of the *limit* of a class, whose place goes in front."""
+    yield from _options("RATE_LIMIT", given)
+    if limit[1]:
+        yield from _rate(*limit)
+    if isinstance(given, Mapping) and (given.get("strategy"), given.get("storage", "memory")) == _ENDLESS:
+        yield Fault("RATE_LIMIT: 'moving-window' keeps every request and needs a storage such as Redis.")
 
 
 class BoundedMemoryStorage(Storage, SlidingWindowCounterSupport):

@@ -9,17 +9,18 @@ It guards nothing by itself: a request without preflight is carried out from any
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 from urllib.parse import urlsplit
 
 from tornado.web import RequestHandler
 
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.handler import BaseHandler
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import parse_address
 from torngas_aio.utils.hosts import parse_host
+from torngas_aio.utils.kinds import Check, boolean, either, fault, regular_expression, table, whole
 from torngas_aio.utils.tokens import is_token
 
 __all__ = ["CORS_DEFAULTS", "CORSMiddleware"]
@@ -57,8 +58,8 @@ class CORSMiddleware:
 
     def __init__(self, **options: Any) -> None:
         given: Mapping[str, Any] = options or settings.CORS
+        ConfigError.gather(_faults(given), code="TGA304")
         chosen = {**CORS_DEFAULTS, **given}
-        ConfigError.gather(_faults(given, chosen), code="TGA304")
         origins = [_as_sent(origin) for origin in _listed(chosen["allow_origins"])]
         self._any_origin = "*" in origins
         self._origins = frozenset(origin for origin in origins if "*" not in origin)
@@ -68,8 +69,8 @@ class CORSMiddleware:
         self._any_header = "*" in headers
         self._allowed_headers = frozenset([*_SAFE_HEADERS, *headers])
         self._expose = ", ".join(_listed(chosen["expose_headers"]))
-        self._credentials = bool(chosen["allow_credentials"])
-        self._max_age = str(int(chosen["max_age"]))
+        self._credentials: bool = chosen["allow_credentials"]
+        self._max_age = str(chosen["max_age"])
         self._path = re.compile(chosen["paths"]) if chosen["paths"] else None
 
     async def process_request(self, handler: RequestHandler, clear: _Clear) -> bool:
@@ -143,7 +144,7 @@ def _vary_by_origin(handler: RequestHandler, vary: str) -> None:
 
 
 def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    return list(value) if isinstance(value, list | tuple | Set) else [value]
 
 
 def _as_sent(origin: str) -> str:
@@ -157,44 +158,53 @@ def _pattern(origin: str) -> re.Pattern[str]:
     return re.compile(re.escape(origin).replace(r"\*", r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"))
 
 
-def _faults(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
-    faults = [
-        f"CORS[{key!r}]: no such key. The keys are {', '.join(CORS_DEFAULTS)}."
-        for key in given
-        if key not in CORS_DEFAULTS
-    ]
-    origins = _listed(chosen["allow_origins"])
-    faults += [
-        f"CORS['allow_origins']: {origin!r} is no origin. Write 'https://example.com', 'https://*.example.com' "
-        "(the star above a domain of at least two labels) or '*'."
-        for origin in origins
-        if not _is_origin(origin)
-    ]
-    if "*" in origins and chosen["allow_credentials"]:
-        faults.append(
-            "CORS: 'allow_credentials' with '*' would let every site act as the visitor. Name the origins you trust."
+def _each(check: Check) -> Check:
+    """One value that *check* accepts, or a list, tuple or set of such."""
+
+    def combined(path: str, value: Any) -> Iterator[Fault]:
+        for item in _listed(value):
+            yield from check(path, item)
+
+    return combined
+
+
+def _origin(path: str, value: Any) -> Iterator[Fault]:
+    if not _is_origin(value):
+        yield fault(
+            path,
+            value,
+            "must be an origin: 'https://example.com', 'https://*.example.com' (the star above a domain of at least "
+            "two labels) or '*'.",
         )
-    if "null" in origins and chosen["allow_credentials"]:
-        faults.append(
-            "CORS: 'allow_credentials' with 'null' would let every site act as the visitor, from a sandboxed frame. "
-            "Leave 'null' out, or the credentials."
-        )
-    for key in ("allow_methods", "allow_headers", "expose_headers"):
-        names = _listed(chosen[key])
-        faults += [
-            f"CORS[{key!r}]: {name!r} is no {key.split('_')[1][:-1]}."
-            for name in names
-            if not isinstance(name, str) or not is_token(name)
-        ]
-    if not isinstance(chosen["allow_credentials"], bool):
-        faults.append(f"CORS['allow_credentials'] = {chosen['allow_credentials']!r}: write True or False.")
-    if not isinstance(chosen["max_age"], int) or chosen["max_age"] < 0:
-        faults.append(f"CORS['max_age'] = {chosen['max_age']!r}: write a number of seconds from 0.")
-    try:
-        re.compile(chosen["paths"] or "")
-    except (re.error, TypeError) as exc:
-        faults.append(f"CORS['paths'] = {chosen['paths']!r} is no regular expression: {exc}.")
-    return faults
+
+
+def _name(path: str, value: Any) -> Iterator[Fault]:
+    if not isinstance(value, str) or not is_token(value):
+        yield fault(path, value, "must be the name of a method or header, or several in a list.")
+
+
+_options: Check = table(
+    {},
+    {
+        "allow_origins": _each(_origin),
+        **dict.fromkeys(("allow_methods", "allow_headers", "expose_headers"), _each(_name)),
+        "allow_credentials": boolean,
+        "max_age": whole(0),
+        "paths": either(None, regular_expression),
+    },
+    is_closed=True,
+)
+
+
+def _faults(given: Any) -> Iterator[Fault]:
+    yield from _options("CORS", given)
+    if isinstance(given, Mapping) and given.get("allow_credentials"):
+        for origin in ("*", "null"):
+            if origin in _listed(given.get("allow_origins", ())):
+                yield Fault(
+                    f"CORS: 'allow_credentials' with {origin!r} would let every site act as the visitor. Name the "
+                    "origins that you trust, or leave the credentials out."
+                )
 
 
 def _is_origin(origin: object) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from torngas_aio.cache.serializers import Serializer, make_serializer
 from torngas_aio.checks.shapes import SESSION_SHAPE
 from torngas_aio.exception import ConfigError
+from torngas_aio.utils.kinds import fault
 
 __all__ = ["BROWSER_SECONDS", "MAX_BYTES", "MAX_LIFE", "SessionConfig"]
 
@@ -98,7 +99,7 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"SESSION[{key!r}] = {values[key]!r} holds what would end the cookie."
     for key in _LIVES:
         if not values.get(key, 0) <= MAX_LIFE:
-            yield f"SESSION[{key!r}] = {values[key]!r}: write a number of seconds up to {MAX_LIFE}."
+            yield fault(f"SESSION[{key!r}]", values[key], f"must be a number of seconds up to {MAX_LIFE}.")
     yield from _name_faults(values)
 
 
@@ -118,3 +119,5 @@ def _name_faults(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"SESSION['session_name'] = {name!r}: browsers want 'secure': True with '__Secure-'."
     if values.get("partitioned") and not is_secure:
         yield "SESSION['partitioned'] = True: browsers want 'secure': True with it."
+    if values.get("samesite") == "None" and not is_secure:
+        yield "SESSION['samesite'] = 'None': browsers want 'secure': True with it. Set it, or use 'Lax'."

@@ -7,11 +7,12 @@ Begin with `Check` and `table`.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torngas_aio._masking import show_setting
-from torngas_aio._suggest import did_you_mean
+from torngas_aio._suggest import did_you_mean, nearest
 from torngas_aio.exception import Fault
 from torngas_aio.utils.addresses import parse_network
 
@@ -23,14 +24,17 @@ __all__ = [
     "dotted",
     "either",
     "fault",
+    "finite",
     "mapping",
     "mapping_of",
     "misspelt",
     "network",
     "one_of",
+    "positive",
     "regular_expression",
     "seconds",
     "secret",
+    "secret_versions",
     "sequence_of",
     "table",
     "text",
@@ -39,6 +43,8 @@ __all__ = [
 
 Check = Callable[[str, Any], Iterable[Fault]]
 """Takes the path of a setting and its value, gives its faults."""
+
+_BEYOND = 2**63
 
 SECRET_KEYS = ("cookie_secret", "secret_key", "PASSWD", "PASSWORD")
 
@@ -77,15 +83,21 @@ def dotted(path: str, value: Any) -> Iterator[Fault]:
 
 
 def secret(path: str, value: Any) -> Iterator[Fault]:
+    """A string or bytes."""
+    if not isinstance(value, str | bytes):
+        kind = "dict" if isinstance(value, Mapping) else type(value).__name__
+        yield fault(path, value, f"must be a string, not {kind}.")
+
+
+def secret_versions(path: str, value: Any) -> Iterator[Fault]:
     """A string or bytes, or Tornado's dict of key versions."""
-    versions = value.values() if isinstance(value, dict) else (value,)
-    if not all(isinstance(version, str | bytes) for version in versions):
-        yield fault(path, value, f"must be a string, not {type(value).__name__}.")
+    for version in value.values() if isinstance(value, dict) else (value,):
+        yield from secret(path, version)
 
 
 def mapping(path: str, value: Any) -> Iterator[Fault]:
-    """A dict."""
-    if not isinstance(value, dict):
+    """A dict, or another mapping."""
+    if not isinstance(value, Mapping):
         yield fault(path, value, "must be a dict.")
 
 
@@ -103,13 +115,27 @@ def network(*, takes_host_bits: bool) -> Check:
 
 
 def whole(least: int) -> Check:
-    """A whole number of at least *least*."""
+    """A whole number of at least *least*, within 64 bits."""
 
     def check(path: str, value: Any) -> Iterator[Fault]:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield fault(path, value, f"must be a whole number of at least {least}.")
+        elif value >= _BEYOND:
+            yield fault(path, value, f"must be a whole number below {_BEYOND}.")
 
     return check
+
+
+def positive(path: str, value: Any) -> Iterator[Fault]:
+    """A finite number above 0."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
+        yield fault(path, value, "must be a finite number above 0.")
+
+
+def finite(path: str, value: Any) -> Iterator[Fault]:
+    """A finite number, 0 or more."""
+    if value != 0 or isinstance(value, bool):
+        yield from positive(path, value)
 
 
 def seconds(path: str, value: Any) -> Iterator[Fault]:
@@ -168,7 +194,7 @@ def mapping_of(check: Check, key: Check = text) -> Check:
     """A dict whose keys *key* accepts and whose values *check* accepts."""
 
     def combined(path: str, value: Any) -> Iterator[Fault]:
-        if not isinstance(value, dict):
+        if not isinstance(value, Mapping):
             yield from mapping(path, value)
             return
         for name, item in value.items():
@@ -187,7 +213,7 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
     known = {**required, **optional}
 
     def combined(path: str, value: Any) -> Iterator[Fault]:
-        if not isinstance(value, dict):
+        if not isinstance(value, Mapping):
             yield from mapping(path, value)
             return
         for name in required:
@@ -197,7 +223,7 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
             if name in known:
                 yield from known[name](f"{path}[{name!r}]", item)
             elif is_closed:
-                hint = did_you_mean(name, known, _listed(known))
+                hint = _hint(name, known)
                 yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102", path=f"{path}[{name!r}]")
         if not is_closed:
             for name, hint in misspelt(value, known):
@@ -213,7 +239,7 @@ def regular_expression(path: str, value: Any) -> Iterator[Fault]:
         return
     try:
         re.compile(value)
-    except re.error as exc:
+    except (re.error, OverflowError, RecursionError) as exc:
         yield Fault(f"{path}: no regular expression: {exc}.", path=path)
 
 
@@ -227,5 +253,8 @@ def misspelt(names: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[str, 
                 yield name, hint
 
 
-def _listed(known: Iterable[str]) -> str:
-    return f" Known are {', '.join(known)}."
+def _hint(name: Any, known: Iterable[str]) -> str:
+    """The one of *known* that is most like *name* in whatever case, else all of them."""
+    folded = {each.lower(): each for each in known}
+    near = nearest(str(name).lower(), folded)
+    return f" Known are {', '.join(known)}." if near is None else f" Did you mean {folded[near]!r}?"

@@ -17,13 +17,13 @@ from torngas_aio import global_settings
 from torngas_aio._importing import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio._suggest import did_you_mean
-from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+from torngas_aio.checks.references import SESSION_MIDDLEWARE, imported, uses
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.settings_manager import Settings
 
 __all__ = ["service_findings"]
 
-BACKENDS = "torngas_aio.cache.backends."
+CACHE_PACKAGE = "torngas_aio.cache."
 EVERYWHERE = frozenset({"MAX_ENTRIES", "CULL_FREQUENCY"})
 """OPTIONS that may stay when one cache is exchanged for another, as in Django."""
 
@@ -101,14 +101,14 @@ def _try_backends(settings: Settings, name: str, maker: str) -> list[str]:
 
 def _aliases(settings: Settings) -> Iterator[str]:
     """The aliases that the project has configured or uses; the other defaults need no library."""
-    caches = settings.CACHES if isinstance(settings.CACHES, dict) else {}
+    caches = settings.CACHES if isinstance(settings.CACHES, Mapping) else {}
     for alias, entry in caches.items():
         if entry != global_settings.CACHES.get(alias) or alias == _session_alias(settings):
             yield alias
 
 
 def _session_alias(settings: Settings) -> str | None:
-    if not isinstance(settings.SESSION, dict) or not uses(settings.as_dict(), SESSION_MIDDLEWARE):
+    if not isinstance(settings.SESSION, Mapping) or not uses(settings.as_dict(), SESSION_MIDDLEWARE):
         return None
     return settings.SESSION.get("session_cache_alias")
 
@@ -118,20 +118,17 @@ def _try_cache(settings: Settings, alias: str) -> list[str]:
     from torngas_aio.cache.registry import make_cache
 
     entry = settings.CACHES[alias]
-    path = entry["BACKEND"]
-    try:
-        kind = import_object(path) if isinstance(path, str) else path
-    except ImportError as exc:
-        raise ConfigError(import_fault(exc, f"CACHES[{alias!r}]['BACKEND']", path, ""), code="TGA401") from exc
+    path = f"CACHES[{alias!r}]['BACKEND']"
+    kind = imported(path, entry["BACKEND"])
     wanting = _wants_cache(settings, alias)
-    if wanting and not issubclass(kind, BaseCache):
+    if wanting and hasattr(kind, "close") and not (isinstance(kind, type) and issubclass(kind, BaseCache)):
         raise ConfigError(
-            f"CACHES[{alias!r}]['BACKEND'] = {path!r}: {wanting} needs a cache, and this is none (it does not inherit "
+            f"{path} = {entry['BACKEND']!r}: {wanting} needs a cache, and this is none (it does not inherit "
             "from torngas_aio.cache.backends.base.BaseCache). Name a cache, such as "
             "'torngas_aio.cache.backends.rediscache.RedisCache', and give this one an alias of its own.",
             code="TGA401",
         )
-    if kind.__module__.startswith(BACKENDS):  # a project's own class may connect when it is made
+    if not hasattr(kind, "close") or kind.__module__.startswith(CACHE_PACKAGE):  # another may connect when it is made
         asked = _AskedFor(entry.get("OPTIONS") or {})
         make_cache(alias, {**entry, "OPTIONS": asked})
         ConfigError.gather(asked.unknown(f"CACHES[{alias!r}]['OPTIONS']"), code="TGA102")

@@ -25,6 +25,7 @@ from torngas_aio.cache.forgeries import Forgeries, serializer_of
 from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.store import Store
+from torngas_aio.checks.shapes import CACHE_PARAMETERS
 from torngas_aio.exception import ArgumentError, CacheUnavailable, ConfigError, InvalidSignature, UnknownAlias
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "InvalidCacheBackendError", "Tokened"]
@@ -94,11 +95,13 @@ class BaseCache(Store):
         params = params or {}
         self.location = location
         self.alias = str(params.get("ALIAS", ""))
+        ConfigError.gather(CACHE_PARAMETERS(self.label, params), code="TGA103")
         self.options: Mapping[str, Any] = params.get("OPTIONS") or {}
-        self.default_timeout = _seconds(params.get("TIMEOUT", _DEFAULT_SECONDS), self.label)
+        self.default_timeout = _life(params.get("TIMEOUT", _DEFAULT_SECONDS))
+        version = params.get("VERSION")
         self.keys_of = KeyMaker(
-            str(params.get("KEY_PREFIX") or ""),
-            _version(params.get("VERSION"), self.label),
+            params.get("KEY_PREFIX") or "",
+            1 if version is None else version,
             params.get("KEY_FUNCTION"),
             refuses_spaces=self.refuses_spaces,
             owner=self.label,
@@ -440,22 +443,6 @@ class BaseCache(Store):
 async def _value_of(default: Any) -> Any:
     found = default() if callable(default) else default
     return await found if inspect.isawaitable(found) else found
-
-
-def _version(given: Any, owner: str) -> int:
-    try:
-        return 1 if given is None else int(given)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{owner}['VERSION'] = {given!r}: write a whole number.", code="TGA401") from None
-
-
-def _seconds(timeout: Any, owner: str) -> float | None:
-    try:
-        return _life(timeout)
-    except ValueError:
-        raise ConfigError(
-            f"{owner}['TIMEOUT'] = {timeout!r}: write seconds, or None for ever.", code="TGA401"
-        ) from None
 
 
 def _life(timeout: Any) -> float | None:

@@ -7,22 +7,26 @@ Begin with `FileBasedCache`.
 """
 
 import asyncio
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import anyio
 import anyio.to_thread
 
+from torngas_aio._masking import show_setting
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.file_store import FOREVER, LAST_CERTAIN, FileStore, Record
 from torngas_aio.cache.keys import is_reserved
-from torngas_aio.cache.numbers import counted, number_option, whole_option
+from torngas_aio.cache.numbers import counted, option
 from torngas_aio.cache.store import Swap, Versioned
 from torngas_aio.exception import CacheUnavailable, ConfigError
+from torngas_aio.utils.kinds import finite, whole
 
 __all__ = ["FileBasedCache"]
 
@@ -47,19 +51,20 @@ class FileBasedCache(BaseCache):
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
-        if not location:
+        if not location or not isinstance(location, str | os.PathLike):
             raise ConfigError(
-                f"{self.label}['LOCATION'] is empty: name the folder to keep the cache in.", code="TGA401"
+                f"{self.label}['LOCATION'] = {show_setting(location)}: name the folder to keep the cache in.",
+                code="TGA401",
             )
         self.clock = time.time
-        self._set_deadline(number_option(self.options, "LOCK_TIMEOUT", 5.0, self.label))
-        self._folder = FileStore(location, self._now, self.deadline)
-        self._max_entries = whole_option(self.options, "MAX_ENTRIES", 300, self.label)
-        self._max_reserved = whole_option(self.options, "MAX_RESERVED", 100_000, self.label)
+        self._set_deadline(option(self.options, "LOCK_TIMEOUT", 5.0, finite, self.label))
+        self._folder = FileStore(Path(location), self._now, self.deadline)
+        self._max_entries = option(self.options, "MAX_ENTRIES", 300, whole(0), self.label)
+        self._max_reserved = option(self.options, "MAX_RESERVED", 100_000, whole(0), self.label)
         self._max_reserved = max(self._max_reserved, self._max_entries)
-        self._cull_frequency = whole_option(self.options, "CULL_FREQUENCY", 3, self.label)
-        self._sweep_seconds = number_option(self.options, "SWEEP_INTERVAL", 20.0, self.label)
-        self._threads = max(whole_option(self.options, "THREADS", 8, self.label), 1)
+        self._cull_frequency = option(self.options, "CULL_FREQUENCY", 3, whole(0), self.label)
+        self._sweep_seconds = option(self.options, "SWEEP_INTERVAL", 20.0, finite, self.label)
+        self._threads = max(option(self.options, "THREADS", 8, whole(0), self.label), 1)
         self._limiter: anyio.CapacityLimiter | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._added = {False: self._max_entries, True: self._max_reserved}  # the first addition counts

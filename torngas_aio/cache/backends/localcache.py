@@ -18,9 +18,10 @@ from typing import Any, ClassVar
 from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from torngas_aio.cache.keys import Key
 from torngas_aio.cache.lru import FOREVER, Entry, Kind, Location, kind_of
-from torngas_aio.cache.numbers import counted, number_option, whole_option
+from torngas_aio.cache.numbers import counted, option
 from torngas_aio.cache.serializers import PickleSerializer
 from torngas_aio.cache.store import Swap, Versioned
+from torngas_aio.utils.kinds import finite, whole
 
 __all__ = ["LocMemCache"]
 
@@ -40,10 +41,10 @@ class LocMemCache(BaseCache):
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
-        self._max_entries = whole_option(self.options, "MAX_ENTRIES", 300, self.label)
-        self._max_reserved = max(whole_option(self.options, "MAX_RESERVED", 100_000, self.label), self._max_entries)
-        self._cull_frequency = whole_option(self.options, "CULL_FREQUENCY", 3, self.label)
-        self._purge_seconds = number_option(self.options, "PURGE_INTERVAL", 60.0, self.label)
+        self._max_entries = option(self.options, "MAX_ENTRIES", 300, whole(0), self.label)
+        self._max_reserved = max(option(self.options, "MAX_RESERVED", 100_000, whole(0), self.label), self._max_entries)
+        self._cull_frequency = option(self.options, "CULL_FREQUENCY", 3, whole(0), self.label)
+        self._purge_seconds = option(self.options, "PURGE_INTERVAL", 60.0, finite, self.label)
         self._location = Location.named(str(location or ""))
         self._is_direct = type(self.serializer) is PickleSerializer
         self._timer: asyncio.Handle | None = None

@@ -12,7 +12,10 @@ from typing import Any
 
 from torngas_aio._masking import show_setting
 from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE
+from torngas_aio.cache.numbers import option
 from torngas_aio.exception import ConfigError
+from torngas_aio.utils.kinds import boolean, positive, whole
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["DEFAULT_DEADLINE", "DEFAULT_POOL_SIZE", "MAX_VALUE_BYTES", "Address", "MemcachedLocation", "read_location"]
 
@@ -78,12 +81,12 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> M
         servers[each.strip()] = _address(each.strip(), owner)
     return MemcachedLocation(
         servers=servers,
-        deadline=_positive(options, "DEADLINE", DEFAULT_DEADLINE, owner),
-        pool_size=max(int(_positive(options, "POOL_SIZE", DEFAULT_POOL_SIZE, owner)), 1),
-        longest_pause=_positive(options, "RETRY_SECONDS", LONGEST_PAUSE, owner),
-        max_value_bytes=int(_positive(options, "MAX_VALUE_BYTES", MAX_VALUE_BYTES, owner)),
-        idle_seconds=_positive(options, "IDLE_SECONDS", DEFAULT_IDLE_SECONDS, owner),
-        rehashes=bool(options.get("REHASH", False)),
+        deadline=option(options, "DEADLINE", DEFAULT_DEADLINE, positive, owner),
+        pool_size=option(options, "POOL_SIZE", DEFAULT_POOL_SIZE, whole(1), owner),
+        longest_pause=option(options, "RETRY_SECONDS", LONGEST_PAUSE, positive, owner),
+        max_value_bytes=option(options, "MAX_VALUE_BYTES", MAX_VALUE_BYTES, whole(1), owner),
+        idle_seconds=option(options, "IDLE_SECONDS", DEFAULT_IDLE_SECONDS, positive, owner),
+        rehashes=option(options, "REHASH", False, boolean, owner),
     )
 
 
@@ -94,9 +97,10 @@ def _address(name: str, owner: str) -> Address:
     host, separator, port = name.rpartition(":")
     if "@" not in name and (not separator or name.endswith("]")):
         return name.strip("[]"), DEFAULT_PORT
-    if not host or not port.isdigit() or "/" in host or "@" in host:
+    number = parse_whole(port)
+    if not host or number is None or not 0 < number < 65536 or "/" in host or "@" in host:
         raise _no_location(name, owner)
-    return host.strip("[]"), int(port)
+    return host.strip("[]"), number
 
 
 def _no_location(location: object, owner: str) -> ConfigError:
@@ -105,12 +109,3 @@ def _no_location(location: object, owner: str) -> ConfigError:
         "Write 'host:port', '/path/memcached.sock', or a list of them.",
         code="TGA401",
     )
-
-
-def _positive(options: Mapping[str, Any], name: str, default: float, owner: str) -> float:
-    given = options.get(name, default)
-    if not isinstance(given, int | float) or given <= 0:
-        raise ConfigError(
-            f"{owner}['OPTIONS'][{name!r}] = {given!r}: write a number above 0, such as {default}.", code="TGA401"
-        )
-    return float(given)

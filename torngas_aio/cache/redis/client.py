@@ -16,6 +16,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from torngas_aio._cleanup import close_with_loop, forget
 from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE, patience_of
+from torngas_aio.cache.numbers import option
 from torngas_aio.cache.redis.cluster import ClusterLink
 from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
 from torngas_aio.cache.redis.location import read_location
@@ -23,6 +24,7 @@ from torngas_aio.cache.redis.native import Node, discover, maker, native_client
 from torngas_aio.cache.redis.pipelining import RedisLink
 from torngas_aio.cache.redis.sentinel import SentinelWatch
 from torngas_aio.exception import CacheUnavailable, SerializationError
+from torngas_aio.utils.kinds import positive
 
 __all__ = ["RedisClient"]
 
@@ -53,7 +55,7 @@ class RedisClient:
         options: Mapping[str, Any] = params.get("OPTIONS") or {}
         self.alias = str(params.get("ALIAS", ""))
         self.where = read_location(location, options, self.label)
-        self._longest_pause = float(options.get("RETRY_SECONDS", LONGEST_PAUSE))
+        self._longest_pause = option(options, "RETRY_SECONDS", LONGEST_PAUSE, positive, self.label)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._native: Redis | RedisCluster | None = None
         self._route: RedisLink | ClusterLink | None = None

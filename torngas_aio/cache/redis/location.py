@@ -9,7 +9,7 @@ Reads text, opens nothing. Begin with `read_location`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,7 +20,10 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 
 from torngas_aio._importing import import_object
 from torngas_aio._masking import mask_text, show_setting
-from torngas_aio.exception import ConfigError
+from torngas_aio.cache.numbers import option
+from torngas_aio.exception import ConfigError, Fault
+from torngas_aio.utils.kinds import either, finite, mapping, positive, secret, text, whole
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["DEFAULT_DEADLINE", "DEFAULT_PORT", "RedisLocation", "read_location"]
 
@@ -30,6 +33,7 @@ DEFAULT_SENTINEL_PORT = 26379
 DEFAULT_DEADLINE = 2.0
 """Seconds within which a command is answered or fails."""
 
+_LEFT_OUT: Any = None
 _SINGLE = {"redis", "rediss", "unix"}
 _MANY = {"redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"}
 _EXAMPLES = (
@@ -102,8 +106,9 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
     scheme = url.partition(":")[0].lower()
     if scheme not in _SINGLE | _MANY:
         raise _no_location(location, owner, "its scheme leads to no Redis")
-    pool = dict(options.get("POOL_KWARGS") or {})
-    arguments = {**_driver(), **_login(options), **_parser(options, owner)}
+    pool = dict(option(options, "POOL_KWARGS", _LEFT_OUT, either(None, mapping), owner) or {})
+    sentinel = dict(option(options, "SENTINEL_KWARGS", _LEFT_OUT, either(None, mapping), owner) or {})
+    arguments = {**_driver(), **_login(options, owner), **_parser(options, owner)}
     try:
         _refuse_unquoted(url)
         address = _read_single(url) if scheme in _SINGLE else _read_many(url, scheme)
@@ -112,9 +117,13 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
     except ValueError as exc:  # urlsplit's and redis-py's: most of them quote what may be a part of a password
         told = str(exc).rstrip(".") if str(exc).startswith("Invalid value for '") else "its host or port cannot be read"
         raise _no_location(location, owner, told) from None
-    deadline = _seconds(options.get("DEADLINE", pool.pop("socket_timeout", None)), DEFAULT_DEADLINE, owner, "DEADLINE")
+    deadline = pool.pop("socket_timeout", None)
+    deadline = option(options, "DEADLINE", deadline, either(None, positive), owner)
     pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
-    max_connections = int(pool.pop("max_connections", 50))
+    max_connections = pool.pop("max_connections", 50)
+    ConfigError.gather(
+        whole(1)(f"{owner}['OPTIONS']['POOL_KWARGS']['max_connections']", max_connections), code="TGA103"
+    )
     arguments |= pool | address.arguments
     if address.kind == "cluster" and arguments.pop("db", 0):
         raise ConfigError(f"{owner}['OPTIONS']['DB']: a cluster has the one database 0. Leave it out.", code="TGA401")
@@ -124,10 +133,10 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         connection_class=address.connection_class,
         arguments=arguments,
         service=address.service,
-        sentinel_arguments={**_driver(), **(options.get("SENTINEL_KWARGS") or {})},
+        sentinel_arguments={**_driver(), **sentinel},
         max_connections=max_connections,
-        deadline=deadline,
-        ping_interval=_seconds(options.get("PING_INTERVAL") or None, 0.0, owner, "PING_INTERVAL"),
+        deadline=DEFAULT_DEADLINE if deadline is None else deadline,
+        ping_interval=option(options, "PING_INTERVAL", 0.0, either(None, finite), owner) or 0.0,
         name=address.name,
     )
     _try_arguments(found, owner)
@@ -229,9 +238,15 @@ def _driver() -> dict[str, Any]:
     return {"driver_info": info(lib_version=redis.__version__)} if info else {}
 
 
-def _login(options: Mapping[str, Any]) -> dict[str, Any]:
-    named = {"db": options.get("DB"), "username": options.get("USERNAME"), "password": options.get("PASSWORD")}
-    return {key: value for key, value in named.items() if value not in {None, ""}}
+def _login(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    checks = {"DB": _database, "USERNAME": either(None, text), "PASSWORD": either(None, secret)}
+    named = {name.lower(): option(options, name, _LEFT_OUT, check, owner) for name, check in checks.items()}
+    return {key: value for key, value in named.items() if value is not None and value != ""}
+
+
+def _database(path: str, value: Any) -> Iterator[Fault]:
+    if not (value is None or value == "" or (isinstance(value, str) and parse_whole(value) is not None)):
+        yield from whole(0)(path, value)
 
 
 def _parser(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
@@ -251,14 +266,6 @@ def _parser(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
                 f"{owner}['OPTIONS']['PARSER_CLASS'] = {given!r}: {exc}. Write {names}.", code="TGA401"
             ) from exc
     return {"parser_class": given}
-
-
-def _seconds(given: object, default: float, owner: str, name: str) -> float:
-    if given is None:
-        return default
-    if not isinstance(given, int | float) or given <= 0:
-        raise ConfigError(f"{owner}['OPTIONS'][{name!r}] = {given!r}: write seconds above 0.", code="TGA401")
-    return float(given)
 
 
 def _try_arguments(found: RedisLocation, owner: str) -> None:

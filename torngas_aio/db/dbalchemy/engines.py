@@ -36,6 +36,7 @@ from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.postgres_dialect import AsyncpgDialect
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault, OutcomeUnknown
+from torngas_aio.utils.kinds import fault
 
 __all__ = ["Cluster", "Node", "begins_with_change", "make_engine"]
 
@@ -177,7 +178,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     options = _options(spec)
     try:
         engine = create_async_engine(spec.url, **_coerced(spec.url, options))
-    except (sa_exc.SQLAlchemyError, ImportError, TypeError, ValueError) as exc:
+    except Exception as exc:  # of an option's value SQLAlchemy raises what its use happens to raise
         raise ConfigError(*_unusable(spec, label, exc), code="TGA501") from exc
     _set_limits(engine, spec, label)
     event.listen(engine.sync_engine, "handle_error", _translator(engine.sync_engine, spec, label))
@@ -240,7 +241,9 @@ def _pool_class(spec: ServerSpec, named: Any) -> type[Pool]:
                 f"Write one of {', '.join(sorted(POOL_CLASSES))}, or a full dotted path.",
                 code="TGA501",
             ) from exc
-    found: type[Pool] = POOL_CLASSES.get(getattr(named, "__name__", ""), named)
+    found: Any = POOL_CLASSES.get(getattr(named, "__name__", ""), named)
+    if not (isinstance(found, type) and issubclass(found, Pool)):
+        raise ConfigError(fault("'sqlalchemy.poolclass'", named, "no subclass of sqlalchemy.pool.Pool."), code="TGA501")
     return found
 
 

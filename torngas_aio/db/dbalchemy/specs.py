@@ -16,10 +16,11 @@ from sqlalchemy.engine import URL
 
 from torngas_aio._masking import mask_url
 from torngas_aio._node import share_of
-from torngas_aio._suggest import did_you_mean
+from torngas_aio.checks.shapes import DATABASE_SHAPE, ENGINE_SHAPE
 from torngas_aio.db._deadlines import STATEMENT_SECONDS
 from torngas_aio.db.dbalchemy.drivers import Driver, async_driver
 from torngas_aio.exception import ConfigError, UnknownAlias
+from torngas_aio.utils.kinds import mapping_of, positive
 
 __all__ = ["DatabaseSpec", "ServerSpec", "parse_database", "parse_databases"]
 
@@ -29,10 +30,6 @@ PREFIX = "sqlalchemy."
 CONNECT_SECONDS = 5.0
 """How long opening one connection may take, where `connect_timeout` does not say."""
 
-_SERVER_KEYS = (
-    "ROLE", "DRIVER", "UID", "PASSWD", "HOST", "PORT", "DATABASE", "QUERY", "WEIGHT", "READ_TIMEOUT",
-    "NODE_CONNECTIONS", "kwargs",
-)  # fmt: skip
 _REMOVED = (
     "encoding", "convert_unicode", "strategy", "threadlocal", "implicit_returning", "case_sensitive",
     "assert_unicode", "empty_in_strategy", "server_side_cursors", "future", "url", "use_native_unicode",
@@ -101,18 +98,15 @@ def parse_databases(
     Raises:
         ConfigError: One list of all faults.
     """
-    if not isinstance(connections, Mapping):
-        raise ConfigError(
-            f"DATABASE_CONNECTION = {type(connections).__name__}: write a dict of connection names.", code="TGA501"
-        )
+    faults: list[str] = [*_databases("DATABASE_CONNECTION", connections), *_engines(configuration)]
+    ConfigError.gather(faults, code="TGA103")
     found: list[DatabaseSpec] = []
-    faults: list[str] = []
     for name in connections:
         try:
             found.append(parse_database(name, connections, configuration, tell))
         except ConfigError as exc:
             faults += exc.faults
-    ConfigError.gather(dict.fromkeys(faults), code="TGA501")
+    ConfigError.gather(faults, code="TGA501")
     return tuple(found)
 
 
@@ -137,88 +131,62 @@ def parse_database(
             f"No database {name!r} in DATABASE_CONNECTION, which has {_listed(connections)}. "
             f"Add it, or correct the model's __connection_name__."
         )
-    return _Parser(name, configuration, tell).parse(connections[name])
+    path = f"DATABASE_CONNECTION[{name!r}]"
+    ConfigError.gather([*DATABASE_SHAPE(path, connections[name]), *_engines(configuration)], code="TGA103")
+    return _Parser(name, path, configuration, tell).parse(connections[name])
+
+
+_databases = mapping_of(DATABASE_SHAPE)
+
+
+def _engines(configuration: Any) -> Iterable[str]:
+    return ENGINE_SHAPE("SQLALCHEMY_CONFIGURATION", configuration)
 
 
 class _Parser:
-    """Reads one database and gathers its faults."""
+    """Turns one database, whose shape is right, into values, and gathers what cannot work all the same."""
 
-    def __init__(self, name: str, configuration: Mapping[str, Any], tell: Callable[[str], object]) -> None:
+    def __init__(self, name: str, path: str, configuration: Mapping[str, Any], tell: Callable[[str], object]) -> None:
         self.name = name
+        self.path = path
         self.tell = tell
-        self.path = f"DATABASE_CONNECTION[{name!r}]"
         self.faults: list[str] = []
         self.common = self.engine_options("SQLALCHEMY_CONFIGURATION", configuration)
 
-    def parse(self, raw: Any) -> DatabaseSpec:
-        servers = raw.get("connections") if isinstance(raw, Mapping) else None
-        if not isinstance(servers, list | tuple) or not servers:
-            raise ConfigError(
-                *self.faults,
-                f"{self.path}['connections'] must be a list of servers, such as "
-                "[{'ROLE': 'master', 'DRIVER': 'sqlite+aiosqlite', 'DATABASE': 'app.db'}].",
-                code="TGA501",
-            )
-        assert isinstance(raw, Mapping)
-        self.common |= self.engine_options(f"{self.path}['kwargs']", raw.get("kwargs") or _EMPTY)
-        parsed = [self.server(f"{self.path}['connections'][{index}]", each) for index, each in enumerate(servers)]
-        specs = [spec for spec in parsed if spec is not None]
+    def parse(self, raw: Mapping[str, Any]) -> DatabaseSpec:
+        self.common |= self.engine_options(f"{self.path}['kwargs']", raw.get("kwargs"))
+        servers = raw["connections"]
+        specs = [self.server(f"{self.path}['connections'][{index}]", each) for index, each in enumerate(servers)]
         masters = [spec for spec in specs if spec.role == "master"]
-        if len(masters) != 1 and len(specs) == len(servers):
+        if len(masters) != 1:
             self.faults.append(f"{self.path} has {len(masters)} servers with 'ROLE': 'master'; it needs exactly one.")
         ConfigError.gather(self.faults, code="TGA501")
         return DatabaseSpec(self.name, masters[0], tuple(spec for spec in specs if spec.role == "slave"))
 
-    def server(self, path: str, raw: Any) -> ServerSpec | None:
-        if not isinstance(raw, Mapping):
-            self.faults.append(f"{path} must be a dict with 'ROLE', 'DRIVER', 'HOST', …; it is {type(raw).__name__}.")
-            return None
-        before = len(self.faults)
-        self._check_keys(path, raw)
-        role = str(raw.get("ROLE", "master")).lower()
-        if role not in {"master", "slave"}:
-            self.faults.append(f"{path}['ROLE'] = {raw['ROLE']!r}: write 'master' or 'slave'.")
+    def server(self, path: str, raw: Mapping[str, Any]) -> ServerSpec:
         driver, drivername = self._driver(path, raw.get("DRIVER") or "sqlite+aiosqlite")
-        weight = self._number(path, raw, "WEIGHT", 1.0)
-        read_seconds = self._number(path, raw, "READ_TIMEOUT", STATEMENT_SECONDS)
-        url = self._url(path, raw, driver, drivername)
-        options = self.common | self.engine_options(f"{path}['kwargs']", raw.get("kwargs") or _EMPTY)
-        if raw.get("NODE_CONNECTIONS") is not None:
-            options |= self._pool_bounds(path, raw["NODE_CONNECTIONS"])
-        connect_seconds = self._connect_args(driver, options)
-        if len(self.faults) > before or url is None:
-            return None
-        return ServerSpec(role, driver, url, weight or 1.0, connect_seconds, read_seconds, options)
+        options = self.common | self.engine_options(f"{path}['kwargs']", raw.get("kwargs"))
+        if raw.get("NODE_CONNECTIONS") is not None:  # this process's share of those that its node may have
+            options |= {"pool_size": share_of(raw["NODE_CONNECTIONS"]), "max_overflow": 0}
+        return ServerSpec(
+            role=raw.get("ROLE", "master").lower(),
+            driver=driver,
+            url=_url(raw, driver, drivername),
+            weight=float(raw.get("WEIGHT") or 1.0),
+            connect_seconds=self._connect_args(path, driver, options),
+            read_seconds=_seconds(raw.get("READ_TIMEOUT", STATEMENT_SECONDS)),
+            options=options,
+        )
 
-    def engine_options(self, path: str, raw: Any) -> dict[str, Any]:
+    def engine_options(self, path: str, raw: Mapping[str, Any] | None) -> dict[str, Any]:
         """The options of *raw* without their prefix; what SQLAlchemy has removed is dropped with a warning."""
-        if not isinstance(raw, Mapping):
-            self.faults.append(f"{path} must be a dict; it is {type(raw).__name__}.")
-            return {}
-        options = {str(key).removeprefix(PREFIX): value for key, value in raw.items()}
+        options = {key.removeprefix(PREFIX): value for key, value in (raw or _EMPTY).items()}
         for key in [key for key in options if key in _REMOVED]:
             del options[key]
             self.tell(f"{path}: {key!r} means nothing to SQLAlchemy 2 and is ignored; take it out.")
-        if not isinstance(options.get("connect_args") or _EMPTY, Mapping):
-            self.faults.append(f"{path}['sqlalchemy.connect_args'] must be a dict of the driver's own arguments.")
-            del options["connect_args"]
         return options
 
-    def _check_keys(self, path: str, raw: Mapping[str, Any]) -> None:
-        for key in raw:
-            if key not in _SERVER_KEYS:
-                hint = did_you_mean(str(key).upper(), _SERVER_KEYS, f" Known are {_listed(_SERVER_KEYS)}.")
-                self.faults.append(f"{path} has the unknown key {key!r}.{hint}")
-        for key in ("UID", "PASSWD", "HOST", "DATABASE"):
-            if not isinstance(raw.get(key, ""), str | None):
-                self.faults.append(f"{path}[{key!r}] must be a string; it is {type(raw[key]).__name__}.")
-        if not isinstance(raw.get("QUERY") or _EMPTY, Mapping):
-            self.faults.append(f"{path}['QUERY'] must be a dict, such as {{'charset': 'utf8mb4'}}.")
-
-    def _driver(self, path: str, name: Any) -> tuple[Driver | None, str]:
-        if not isinstance(name, str):
-            self.faults.append(f"{path}['DRIVER'] must be a string such as 'mysql+aiomysql'.")
-            return None, ""
+    def _driver(self, path: str, name: str) -> tuple[Driver | None, str]:
         driver, is_mapped = async_driver(name)
         if driver is None:
             return None, name
@@ -228,64 +196,43 @@ class _Parser:
             )
         return driver, driver.drivername
 
-    def _number(self, path: str, raw: Mapping[str, Any], key: str, default: float | None) -> float | None:
-        value = raw.get(key, default)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            self.faults.append(f"{path}[{key!r}] = {value!r}: write a number above 0.")
-            return default
-        return float(value)
-
-    def _pool_bounds(self, path: str, total: Any) -> dict[str, int]:
-        """This process's share of the connections that its node may have to the server."""
-        if isinstance(total, bool) or not isinstance(total, int) or total < 1:
-            self.faults.append(f"{path}['NODE_CONNECTIONS'] = {total!r}: write a whole number from 1.")
-            return {}
-        return {"pool_size": share_of(total), "max_overflow": 0}
-
-    def _url(self, path: str, raw: Mapping[str, Any], driver: Driver | None, drivername: str) -> URL | None:
-        port = raw.get("PORT")
-        if isinstance(port, str) and port.isdigit():
-            port = int(port)
-        if port in ("", 0):
-            port = None
-        if port is not None and (not isinstance(port, int) or not 0 < port < 65536):
-            self.faults.append(f"{path}['PORT'] = {port!r}: write a number from 1 to 65535.")
-            return None
-        database = raw.get("DATABASE") or None
-        if driver is not None and driver.backend == "sqlite":
-            return URL.create(drivername, database=database, query=_query(raw, driver))
-        if not drivername or (len(self.faults) and any(path in fault for fault in self.faults)):
-            return None
-        return URL.create(
-            drivername,
-            username=raw.get("UID") or None,
-            password=raw.get("PASSWD") or None,
-            host=raw.get("HOST") or "127.0.0.1",
-            port=port,
-            database=database,
-            query=_query(raw, driver),
-        )
-
-    def _connect_args(self, driver: Driver | None, options: dict[str, Any]) -> float:
+    def _connect_args(self, path: str, driver: Driver | None, options: dict[str, Any]) -> float:
         """Give `connect_args` the driver's defaults and its name for the timeout; return the timeout."""
         given = dict(options.get("connect_args") or _EMPTY)
-        seconds = given.pop("connect_timeout", None)
-        if driver is None:
-            options["connect_args"] = given if seconds is None else given | {"connect_timeout": seconds}
-            return float(seconds or CONNECT_SECONDS)
-        if driver.timeout_argument:
+        seconds = given.get("connect_timeout")
+        if driver is not None:
+            given.pop("connect_timeout", None)
             seconds = given.pop(driver.timeout_argument, seconds)
-            given[driver.timeout_argument] = float(seconds or CONNECT_SECONDS)
-        options["connect_args"] = {**driver.connect_args, **given}
-        return float(seconds or CONNECT_SECONDS)
+        seconds = seconds or CONNECT_SECONDS
+        if faults := list(positive(f"{path}: connect_timeout", seconds)):
+            self.faults += faults
+            return CONNECT_SECONDS
+        if driver is not None and driver.timeout_argument:
+            given[driver.timeout_argument] = float(seconds)
+        options["connect_args"] = {**(_EMPTY if driver is None else driver.connect_args), **given}
+        return float(seconds)
 
 
-def _query(raw: Mapping[str, Any], driver: Driver | None) -> dict[str, str]:
-    given = raw.get("QUERY")
-    query = {str(key): str(value) for key, value in given.items()} if isinstance(given, Mapping) else {}
-    return {**driver.query, **query} if driver is not None else query
+def _seconds(given: float | None) -> float | None:
+    return None if given is None else float(given)
+
+
+def _url(raw: Mapping[str, Any], driver: Driver | None, drivername: str) -> URL:
+    query = {str(key): str(value) for key, value in (raw.get("QUERY") or _EMPTY).items()}
+    if driver is not None:
+        query = {**driver.query, **query}
+    database = raw.get("DATABASE") or None
+    if driver is not None and driver.backend == "sqlite":
+        return URL.create(drivername, database=database, query=query)
+    return URL.create(
+        drivername,
+        username=raw.get("UID") or None,
+        password=raw.get("PASSWD") or None,
+        host=raw.get("HOST") or "127.0.0.1",
+        port=int(raw.get("PORT") or 0) or None,
+        database=database,
+        query=query,
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
