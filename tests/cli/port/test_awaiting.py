@@ -1,0 +1,99 @@
+"""The await of each call stands where the call's value is used."""
+
+# ruff: noqa: E501  the texts of files
+from pathlib import Path
+
+import pytest
+
+from tests.cli.port.porting import CACHE, port, ported
+from tests.webserver.project import Project
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def f():\n    return cache.get('a').b\n", "async def f():\n    return (await cache.get('a')).b\n"),
+        ("def f():\n    return 'é', cache.get('a')[0]\n", "async def f():\n    return 'é', (await cache.get('a'))[0]\n"),
+        ("def f():\n    return 'a' not in cache\n", "async def f():\n    return not await cache.has_key('a')\n"),
+        (
+            "def g():\n    return f()\n\n\ndef f():\n    cache.set('a', 1)\n",
+            "async def g():\n    return await f()\n\n\nasync def f():\n    await cache.set('a', 1)\n",
+        ),
+        (
+            "class A:\n    def f(self):\n        cache.set('a', 1)\n\n    def g(self):\n        self.f()\n",
+            "class A:\n    async def f(self):\n        await cache.set('a', 1)\n\n    async def g(self):\n        await self.f()\n",
+        ),
+        (
+            "def f(names):\n    return [cache.get(name) for name in names]\n",
+            "async def f(names):\n    return [await cache.get(name) for name in names]\n",
+        ),
+        ("def f():\n    cache.set('a', cache.get('b'))\n", "async def f():\n    await cache.set('a', await cache.get('b'))\n"),
+    ],
+)  # fmt: skip
+def test_calls_that_wait_are_awaited(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ported(tmp_path, capsys, CACHE + before) == CACHE + after
+
+
+SCRIPT = CACHE + "def f():\n    return cache.get('a')\n\n\n"
+
+
+@pytest.mark.parametrize(
+    ("tail", "moved"),
+    [
+        ("print(f())\n", "async def main():\n    async with torngas_aio.project():\n        print(await f())\n"),
+        (
+            "if __name__ == '__main__':\n    x = f()\n    print(x)\n",
+            "async def main():\n    async with torngas_aio.project():\n        x = await f()\n        print(x)\n",
+        ),
+        (
+            "def main():\n    pass\n\n\nf()\n",
+            "async def run_script():\n    async with torngas_aio.project():\n        await f()\n",
+        ),
+    ],
+)
+def test_a_scripts_own_code_moves_into_a_coroutine_function(
+    tail: str, moved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, SCRIPT + tail)
+    name = "run_script" if "run_script" in moved else "main"
+    assert made.startswith("from torngas_aio.cache import cache\nimport asyncio\nimport torngas_aio\n")
+    assert made.endswith(f'\n\n\n{moved}\n\nif __name__ == "__main__":\n    asyncio.run({name}())\n')
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "x = f()\n\n\nclass A:\n    y = x\n",
+        "x = f()\nfrom b import c\n",
+        "x = f(), '''\n'''\n",
+        "if __name__ == '__main__':\n    f()\nprint('after')\n",
+    ],
+)
+def test_a_scripts_own_code_that_cannot_move_is_left_and_told(
+    tail: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    path = project.write("app.py", SCRIPT + tail)
+    report = port(project, capsys)
+    assert "app.py:8: TGM203" in report or "app.py:9: TGM203" in report
+    assert path.read_text().endswith(tail)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("2 ** cache.get('a')", "2 ** (await cache.get('a'))"),
+        ("cache.get('a')()", "(await cache.get('a'))()"),
+        ("'a' in cache or b", "await cache.has_key('a') or b"),
+        ("'a' in cache in b", "'a' in cache in b"),
+        ("await cache.get('a')", "await cache.get('a')"),
+        ("-cache.get('a')", "-await cache.get('a')"),
+    ],
+)
+def test_an_await_stands_in_brackets_where_it_must(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"{CACHE}async def f(b):\n    return {before}\n")
+    assert made == f"{CACHE}async def f(b):\n    return {after}\n"

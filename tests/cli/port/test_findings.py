@@ -1,0 +1,93 @@
+"""What is left to do is reported under its code, in Python files and templates."""
+
+# ruff: noqa: E501  the texts of files
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.port.porting import CACHE, contents, listed, port
+from tests.webserver.project import Project
+from torngas_aio.cli.port.findings import CODES
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.mark.parametrize(("call", "count"), [("urllib.urlencode({})", 0), ("urllib.urlopen('http://a')", 1)])
+def test_only_the_part_of_urllib_that_waits_is_reported(
+    call: str, count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", f"import urllib\n\n\nclass A(RequestHandler):\n    def get(self):\n        print {call}\n")
+    assert port(project, capsys).count(": TGM304") == count
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("TGM101", "def (:\n"),
+        ("TGM201", CACHE + "class A:\n    def save(self): cache.set('a', 1)\n\nclass B:\n    def save(self): pass\n\ndef f(x):\n    x.save()\n"),
+        ("TGM202", CACHE + "class A:\n    def __init__(self):\n        cache.get('a')\n"),
+        ("TGM202", CACHE + "class A:\n    @property\n    def a(self):\n        return cache.get('a')\n"),
+        ("TGM202", CACHE + "f = lambda: cache.get('a')\n"),
+        ("TGM202", CACHE + "def f(x):\n    return cache.get(x)\n\nsorted([], key=f)\n"),
+        ("TGM202", CACHE + "def f():\n    yield cache.get('x')\n"),
+        ("TGM202", "from torngas.db.basedb import database\n\ndb = database(db='a')\n\n\ndef f(path):\n    with open(path) as g, db.transaction():\n        pass\n"),
+        ("TGM203", CACHE + "X = cache.get('a')\n\n\ndef f():\n    return X\n\n\ndef g():\n    pass\n"),
+        ("TGM301", "def f(self):\n    return self.get_secure_cookie('a') == 'b'\n"),
+        ("TGM301", "def f(self):\n    return self.request.arguments['a']\n"),
+        ("TGM301", "from torngas.cache import caches\n\nr = caches['r'].client\n\n\ndef f():\n    return ', '.join(r.lrange('a', 0, 9))\n"),
+        ("TGM301", "from torngas.cache import caches\n\n\ndef f():\n    return caches['r'].client.hgetall('a')\n"),
+        ("TGM302", "def logged(method):\n    def wrapper(self):\n        method(self)\n    return wrapper\n\n\nclass A(WebHandler):\n    @logged\n    def get(self):\n        pass\n"),
+        ("TGM303", "class M:\n    def process_request(self, handler, clear):\n        self.a = 1\n"),
+        ("TGM304", "import time\n\n\nclass A(WebHandler):\n    def get(self):\n        time.sleep(1)\n"),
+        ("TGM304", "import requests\n\n\nclass A(WebHandler):\n    pass\n"),
+        ("TGM305", "posts = relationship('Post')\n"),
+        ("TGM306", "async def f():\n    await gather(A.Q.all(), B.Q.all())\n"),
+        ("TGM307", "def f(self):\n    self.session['a'] = (1, 2)\n"),
+        ("TGM308", "def f(x):\n    my_cache.set('a', 1, timeout=0)\n"),
+        ("TGM309", "INSTALLED_APPS = ()\n"),
+        ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nTRANSLATIONS_CONF = {'use_accept_language': True}\n"),
+        ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nCACHES = {'r': {'BACKEND': 'torngas.cache.backends.rediscache.RedisCache', 'LOCATION': '127.0.0.1:6379'}}\n"),
+        ("TGM310", "def f(self):\n    return self.get_argument('a').decode('utf-8')\n"),
+        ("TGM310", "def f(self):\n    a = self.get_cookie('a').strip()\n    return a.decode('utf-8')\n"),
+        ("TGM310", "def f(self):\n    return [a.decode('utf-8') for a in self.get_arguments('a')]\n"),
+        ("TGM310", "class A(RequestHandler):\n    def get(self, name):\n        name = name.decode('utf-8')\n"),
+        ("TGM310", "print '%s: %s'.decode('utf-8') % (1, 2)\n"),
+        ("TGM310", "def f(self):\n    return (self.request.path + '?').decode('utf8'), 1\n"),
+        ("TGM310", "with open('a') as f:\n    for line in f:\n        print line\n    a = f.read().decode('utf-8')\n"),
+        ("TGM310", "import sys\na = sys.argv[1].decode('utf-8')\n"),
+        ("TGM310", "def f(a):\n    return a.encode('hex')\n"),
+        ("TGM401", "from tornado import gen\n\n\n@gen.coroutine\ndef f(c):\n    yield gen.Task(c.get, 'a')\n"),
+        ("TGM401", "from tornado.gen import coroutine, Task\n\n\n@coroutine\ndef f(c):\n    a = yield Task(c.get, 'a')\n"),
+        ("TGM401", "from sqlalchemy import x\n\n\ndef f(client, b):\n    client.fetch('http://a', print)\n    Q.filter('a = 1')\n    X.Q.filter('a = 1')\n"),
+        ("TGM401", "def f(client):\n    client.fetch('http://a', callback=print)\n"),
+        ("TGM401", "from tornado import stack_context\n"),
+        ("TGM401", "from tornado.stack_context import wrap\n"),
+        ("TGM401", "import tornadoredis\n"),
+        ("TGM401", "import os, toredis.client\n"),
+        ("TGM402", "class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        pass\n"),
+        ("TGM402", "class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        if self.a:\n            self.finish()\n"),
+    ],
+)  # fmt: skip
+def test_what_is_left_to_do_is_reported(
+    code: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", text)
+    first = port(project, capsys)
+    assert re.search(rf"^app\.py:\d+: {code} ", first, re.MULTILINE)
+    written = contents(project.path)
+    assert listed(port(project, capsys)) == listed(first)
+    assert contents(project.path) == written
+
+
+def test_templates_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    project.write("templates/a.html", "<p>\n{{ cache.get('a') }}</p>")
+    assert "templates/a.html:2: TGM204" in port(project, capsys)
+
+
+def test_every_code_has_a_section() -> None:
+    page = (DOCS / "migration/codes.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (TGM\d{3}): (.+)$", page, re.MULTILINE) == list(CODES.items())

@@ -1,0 +1,60 @@
+"""Chains of steps, and what they stand for."""
+
+import ast
+import functools
+
+import pytest
+
+from torngas_aio.cli.port import kinds
+
+
+def test_the_table_of_methods_is_that_of_the_classes() -> None:
+    from torngas_aio.cli.awaits import CLASSES, awaited_methods
+
+    for kind in set(CLASSES) & set(kinds.AWAITED):
+        assert kinds.AWAITED[kind] <= awaited_methods(kind), kind
+
+
+@pytest.mark.parametrize(
+    ("text", "chain"),
+    [
+        ("a", ("a",)),
+        ("a.b.c", ("a", ".b", ".c")),
+        ("caches['a'].get(key, 1)", ("caches", "[]", ".get", "()")),
+        ("(await a()).b", ("a", "()", ".b")),
+        ("super().get()", ("super()", ".get", "()")),
+        ("super(A, self).get", ("super()", ".get")),
+        ("None or a.b", ("a", ".b")),
+        ("'a'.join(b)", ()),
+        ("(a + b).c", ()),
+        ("[a][0]", ()),
+        ("(lambda: a)()", ()),
+    ],
+)
+def test_an_expression_that_starts_with_a_name_is_a_chain(text: str, chain: kinds.Chain) -> None:
+    assert kinds.chain_of(ast.parse(text, mode="eval").body) == chain
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "found"),
+    [
+        ("caches", "[] .get ()", "awaited"),
+        ("cache", ".get_many", "coroutine function"),
+        ("cache", ".keys_of", ""),
+        ("cache", ".client .lpush ()", "awaited"),
+        ("redis client", "._client .pipeline ()", "pipeline"),
+        ("redis", ".pipeline () .lpush ()", ""),
+        ("redis", ".pipeline () .execute ()", "awaited"),
+        ("connector", ".get_session () [] .query () .filter () .order_by () .all ()", "awaited"),
+        ("connector", ".get_conn () .session .using_master () .commit ()", "awaited"),
+        ("query", ".filter () .limit ()", "query"),
+        ("query", ".paginate () .next () .prev ()", "awaited giving pagination"),
+        ("database", ".transaction ()", "transaction"),
+        ("makes database", "() .select ()", "awaited"),
+        ("handler", ".session .save ()", "awaited"),
+        ("handler", ".finish ()", ""),
+        ("", ".get ()", ""),
+    ],
+)
+def test_steps_lead_from_kind_to_kind(kind: str, steps: str, found: str) -> None:
+    assert functools.reduce(kinds.next_kind, steps.split(), kind) == found

@@ -1,0 +1,80 @@
+"""Changes that one file is enough for: names, coroutines of Tornado 4."""
+
+# ruff: noqa: E501  the texts of files
+from pathlib import Path
+
+import pytest
+
+from tests.cli.port.porting import port, ported
+from tests.webserver.project import Project
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import torngas\ntorngas.run()\n", "import torngas_aio\ntorngas_aio.run()\n"),
+        ("import torngas as t\n", "import torngas_aio as t\n"),
+        ("from torngas.cache import (\n    caches,\n)\n", "from torngas_aio.cache import (\n    caches,\n)\n"),
+        ("X = ['!torngas.middleware.session.SessionMiddleware']\n", "X = ['!torngas_aio.middleware.session.SessionMiddleware']\n"),
+        ("L = 'torngas.accesslog'\n", "L = 'torngas_aio.accesslog'\n"),
+    ],
+)  # fmt: skip
+def test_names_are_renamed(before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ported(tmp_path, capsys, before) == after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "U = 'http://torngas.example/torngas.cache'\n",
+        "F = 'torngas.log'\n",
+        "T = 'torngas is a framework'\n",
+        "import torngas_aio\n",
+        "import torngasx\n",
+        "cache = {}\ncache.get('a')\n",
+        "import requests\n\n\ndef load():\n    return requests.get('a').all()\n",
+    ],
+)
+def test_what_is_no_name_stays(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ported(tmp_path, capsys, text) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = yield pool.submit(f, 1)", "x = await wrap_future(pool.submit(f, 1))"),
+        ("y = self.pool.submit(f)\n    x = yield y", "y = self.pool.submit(f)\n    x = await wrap_future(y)"),
+        ("raise gen.Return((yield pool.submit(f)))", "return await wrap_future(pool.submit(f))"),
+        ("x = yield [pool.submit(f), g()]", "x = await multi([pool.submit(f), g()])"),
+        ("x = yield g()", "x = await g()"),
+    ],
+)
+def test_futures_of_thread_pools_are_awaited_through_asyncio(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"from tornado import gen\n\n\n@gen.coroutine\ndef load(self):\n    {before}\n")
+    assert made.endswith(f"async def load(self):\n    {after}\n")
+    assert made.count("import wrap_future") == after.count("wrap_future(")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self.render('a.html')",
+        "if self.a:\n            self.redirect('/')\n        else:\n            self.finish('a')",
+        "if self.a:\n            raise HTTPError(404)\n        else:\n            return self.send_error(403)",
+    ],
+)
+def test_a_method_that_answers_itself_has_no_callback(
+    body: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write(
+        "app.py", f"class A(RequestHandler):\n    @tornado.web.asynchronous\n    def get(self):\n        {body}\n"
+    )
+    assert "0 places" in port(project, capsys)
+
+
+def test_a_bare_yield_gives_way_to_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = ported(tmp_path, capsys, "from tornado import gen\n\n\n@gen.coroutine\ndef f():\n    yield\n")
+    assert made.endswith("import asyncio\n\n\nasync def f():\n    await asyncio.sleep(0)\n")
