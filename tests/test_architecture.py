@@ -294,6 +294,45 @@ WITHOUT_TEST_FILE = frozenset(
 """Modules of more than 80 lines that have none yet; the list only gets shorter."""
 
 
+@pytest.mark.parametrize("path", [path for path in modules() if "._" not in name_of(path)], ids=name_of)
+def test_public_functions_that_raise_say_so(path: Path) -> None:
+    """Each in a section `Raises:`, a sentence "Raises as ..." or, where it does nothing else, "Raise X where ...".
+
+    An override without a docstring keeps the contract of the method that it overrides.
+    """
+    faults = [
+        f"{path.name}:{node.lineno} {node.name}"
+        for node, may_override in _public_functions(tree_of(path).body)
+        if any(isinstance(each, ast.Raise) and _raises_error(each) for each in _own_nodes(node))
+        and not (ast.get_docstring(node) is None and may_override)
+        and not re.search(r"\b[Rr]aises?\b", ast.get_docstring(node) or "")
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def _public_functions(
+    body: list[ast.stmt], may_override: bool = False
+) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, bool]]:
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from _public_functions(node.body, bool(node.bases))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield node, may_override
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """What is inside *node*, without the functions and classes inside it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _raises_error(node: ast.Raise) -> bool:
+    """Whether it raises an error of its own: what was caught goes on, and a bare NotImplementedError is abstract."""
+    return node.exc is not None and not (isinstance(node.exc, ast.Name) and node.exc.id == "NotImplementedError")
+
+
 def test_test_files_mirror_their_modules() -> None:
     long = {path for path in modules() if path.stem != "__init__" and path.read_text("utf-8").count("\n") > LONG}
     without = {

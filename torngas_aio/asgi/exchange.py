@@ -62,8 +62,10 @@ class HTTPExchange(HTTPConnection):
     async def run(self, task: asyncio.Task[_T]) -> _T:
         """Send what the application answers, until *task* has ended and everything is sent; return its result.
 
-        An answer that was broken off is left incomplete: the server sees that and cuts the connection. What `receive`
-        raised is raised, but for an OSError: that is a client that has gone.
+        An answer that was broken off is left incomplete: the server sees that and cuts the connection.
+
+        Raises:
+            Exception: What `receive` or *task* has raised; not an OSError of `receive`: that is a client that has gone.
         """
         stirred = self._outbox.stirred
         task.add_done_callback(lambda _: stirred.set())
@@ -147,7 +149,7 @@ class HTTPExchange(HTTPConnection):
     # The application's side
 
     def respond(self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, is_head: bool) -> bool:
-        """Send one complete response; see `contract.Exchange.respond`.
+        """Send one complete response; see `http.base.Exchange.respond`.
 
         Raises:
             HTTPOutputError: *body* is not as long as its Content-Length says, or *status* allows none; nothing was

@@ -41,7 +41,12 @@ class ShowJobs:
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Print or retry; the status is 1 where no dead letter was retried."""
+        """Print or retry; the status is 1 where no dead letter was retried.
+
+        Raises:
+            ArgumentError: The ids do not fit the verb.
+            ConfigError: The settings cannot be used.
+        """
         if arguments.verb == "retry" and bool(arguments.ids) == arguments.all:
             raise ArgumentError("jobs retry: name dead letters by the ids that `torngas-aio jobs` shows, or say --all.")
         if arguments.verb == "list" and arguments.ids:

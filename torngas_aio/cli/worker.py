@@ -43,7 +43,12 @@ class Worker:
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Work until a signal."""
+        """Work until a signal.
+
+        Raises:
+            ArgumentError: `--concurrency` is below 1.
+            ConfigError: The settings cannot be used.
+        """
         if arguments.concurrency < 1:
             raise ArgumentError(f"worker --concurrency={arguments.concurrency}: write a number above 0.")
         application = load_jobs(arguments.settings)

@@ -51,7 +51,11 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     _redirection: Callable[[], Any] | None = None  # what a thread has decided on
 
     async def get(self, path: str, include_body: bool = True) -> None:
-        """Answer with the file *path*, or the part of it that the request asks for."""
+        """Answer with the file *path*, or the part of it that the request asks for.
+
+        Raises:
+            HTTPError: 404: there is no such file. 403: it cannot be read.
+        """
         self.path = self.parse_url_path(path)
         try:
             cache = self._cache

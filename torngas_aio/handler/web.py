@@ -168,6 +168,10 @@ class BaseHandler(ExecutingHandler):
         Args:
             permanent: 301 in place of 302.
             status: Another status between 300 and 399.
+
+        Raises:
+            RuntimeError: The head of the response is sent.
+            ValueError: *status* is no redirection.
         """
         if self._response_state.has_head:
             raise RuntimeError("Cannot redirect after headers have been written")

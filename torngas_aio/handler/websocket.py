@@ -75,7 +75,11 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
             await leave_channels(self)
 
     def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> "asyncio.Future[None]":
-        """Send *message*; see `WebSocketConnection.write_message`."""
+        """Send *message*; see `WebSocketConnection.write_message`.
+
+        Raises:
+            WebSocketClosedError: The connection is closed.
+        """
         if self.ws_connection is None:
             raise WebSocketClosedError
         return self.ws_connection.write_message(message, binary)  # type: ignore[no-any-return]

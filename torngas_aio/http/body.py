@@ -1,4 +1,4 @@
-"""A request's body on its way in: `contract.Body`.
+"""A request's body on its way in: `http.base.Body`.
 
     protocol ── feed ──► [ pieces ] ── read_all / read_chunk ──► application
                  ▲          │ over HIGH_WATER and not read: the socket is not read either
@@ -256,7 +256,7 @@ class IncomingBody:
     # The side of the application
 
     async def read_all(self) -> bytes:
-        """Return the whole body; see `contract.Body.read_all`."""
+        """Return the whole body; raises as `http.base.Body.read_all`."""
         if self._inflater is not None:
             return await self._read_unpacked()
         self._is_read_whole = True
@@ -280,7 +280,7 @@ class IncomingBody:
         return b"".join(parts)
 
     async def read_chunk(self) -> bytes:
-        """Return the next part; see `contract.Body.read_chunk`."""
+        """Return the next part; raises as `http.base.Body.read_chunk`."""
         while True:
             if self._worked >= TURN_BYTES:
                 self._worked = 0

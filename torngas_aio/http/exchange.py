@@ -75,7 +75,7 @@ class ExchangeConnection(FlowControlledProtocol):
 
 
 class HTTPExchange(HTTPConnection):
-    """A `contract.Exchange` on our own server.
+    """A `http.base.Exchange` on our own server.
 
     Attributes:
         body: The request's body on its way in.
@@ -117,7 +117,7 @@ class HTTPExchange(HTTPConnection):
         body: bytes,
         is_head: bool,
     ) -> bool:
-        """Send one complete response and finish; see `contract.Exchange.respond`.
+        """Send one complete response and finish; see `http.base.Exchange.respond`.
 
         Where the client has gone, nothing is sent and nothing raised.
 

@@ -255,7 +255,11 @@ class WebSocketConnection(Successor):
         return None
 
     async def fail_with(self, error: BaseException) -> None:
-        """Report what the handler raised, and end the connection; a KeyboardInterrupt is raised again."""
+        """Report what the handler raised, and end the connection.
+
+        Raises:
+            KeyboardInterrupt: *error* is one.
+        """
         try:
             await self._report(error)
         finally:

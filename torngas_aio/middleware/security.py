@@ -105,6 +105,11 @@ class AllowedHostsMiddleware:
         self._known: BoundedCache[str, bool] = BoundedCache(max_bytes=64 * 1024, max_key=261)
 
     async def process_call(self, request: HTTPServerRequest, clear: _Clear) -> None:
+        """Pass requests for hosts that ALLOWED_HOSTS names.
+
+        Raises:
+            HTTPError: 400: it names another host.
+        """
         host = request.host
         if not self._is_allowed(host):
             raise HTTPError(400, "The host %r is not among ALLOWED_HOSTS", host[:300])

@@ -59,7 +59,12 @@ class Port:
         parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per CPU)")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Read, change, report."""
+        """Read, change, report.
+
+        Raises:
+            ArgumentError: There is no such folder, or `--jobs` is below 1.
+            ConfigError: fissix is not installed, or git has changes here that would be mixed with ours.
+        """
         root = Path(arguments.path).resolve()
         if not root.exists():
             raise ArgumentError(f"port {arguments.path!r}: no such file or folder.")
@@ -96,7 +101,11 @@ class Migrate:
         parser.add_argument("rest", nargs="*", help="not used")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Ask."""
+        """Ask which of the two was meant.
+
+        Raises:
+            ArgumentError: Always.
+        """
         raise ArgumentError(
             "migrate: `torngas-aio db upgrade` or `torngas-aio port`? The first applies database migrations, "
             "the second changes a torngas 1.8 or Tornado project into one for torngas_aio."

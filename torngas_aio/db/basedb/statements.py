@@ -114,6 +114,11 @@ class Dialect:
     def update(
         self, tables: Tables, where: Any, variables: Mapping[str, Any] | None, values: Mapping[str, Any]
     ) -> SQLQuery:
+        """Return an UPDATE that sets *values* where *where* holds.
+
+        Raises:
+            ArgumentError: *values* is empty.
+        """
         if not values:
             raise ArgumentError("update() was given nothing to set. Name a column: update(table, where, title='…').")
         pairs = [f"{self.identifier(column)} = " + _bound(value) for column, value in values.items()]

@@ -81,11 +81,14 @@ class Guard:
         self._terminate_force_close()
 
     async def bounded(self, awaitable: Awaitable[_T], statement: str = "", seconds: float | None = None) -> _T:
-        """Await *awaitable*; a lost connection, or no answer in time, is an OperationalError.
+        """Return what *awaitable* gives.
 
         Args:
             statement: What is executed: DDL has no deadline.
             seconds: Instead of the block's or the engine's deadline.
+
+        Raises:
+            OperationalError: The driver's: the connection is lost, or there was no answer within the deadline.
         """
         module = self.dbapi
         deadline = seconds or deadline_of(statement, module.read_seconds)
@@ -126,6 +129,11 @@ class GuardedModule:
         return cast("_T", await self.outage.watched(connecting))
 
     async def greeted(self, connecting: Awaitable[_T]) -> _T:
+        """Return the connection that *connecting* opens.
+
+        Raises:
+            OperationalError: The driver's: no greeting within `connect_seconds`, or the server has closed it.
+        """
         try:
             async with asyncio.timeout(self.connect_seconds):
                 return await self.watched(connecting)
