@@ -1,7 +1,7 @@
 """What can be run on a clone: `bash .ci/nox NAME`, each in an environment of its own, under .nox/.
 
     demo      serve examples/helloworld on port 8000        lint      ruff: rules and format
-    tests     the whole suite on real servers, each Python  typing    mypy, strict
+    tests     the whole suite on real servers, each Python  typing    mypy, strict; pyright
     coverage  the same, with branch coverage                docs      the documentation site
     soak      the long tests, marked slow                   bench     the benchmarks and their rivals
     bounds    stores and servers, with the lowest and the newest versions of bounded libraries
@@ -104,9 +104,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check the types of package and tests."""
+    """Check the types: package and tests by mypy, the package by pyright too, if that can fetch its program."""
     _install(session, system=False)
     session.run("mypy")
+    version = session.run("pyright", "--version", silent=True, success_codes=range(256))
+    if str(version).startswith("pyright"):
+        session.run("pyright")
+    else:
+        session.warn("pyright is left out: its program is not to be had here.")
 
 
 @nox.session

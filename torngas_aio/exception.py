@@ -368,7 +368,7 @@ class HTTPError(tornado.web.HTTPError):
     ) -> None:
         super().__init__(status_code, None if log_message is None else str(log_message), *args, **kwargs)
         self.headers: tuple[tuple[str, str], ...] = tuple(
-            headers.items() if isinstance(headers, Mapping) else headers or ()
+            headers.items() if isinstance(headers, Mapping) else headers or ()  # pyright: ignore[reportAttributeAccessIssue]
         )
 
     @property

@@ -145,13 +145,15 @@ class _Binding:
         return values
 
     def _bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Any:
-        field = type(form.meta).bind_field(form.meta, form, unbound_field, options)
+        field: Any = type(form.meta).bind_field(form.meta, form, unbound_field, options)
         if isinstance(field, wtforms.FileField) and self.data is not None:
             self.data.file_fields.add(field.name)
         elif isinstance(field, wtforms.DecimalField):
-            field.process_formdata = functools.partial(_process_decimal, field, field.process_formdata)
+            field.process_formdata = functools.partial(  # pyright: ignore[reportAttributeAccessIssue]
+                _process_decimal, field, field.process_formdata
+            )
         elif isinstance(field, wtforms.FormField):
-            field.form_class = functools.partial(self._make_nested, field.form_class)
+            field.form_class = functools.partial(self._make_nested, field.form_class)  # pyright: ignore[reportAttributeAccessIssue]
         return field
 
     def _make_nested(self, form_class: Any, meta: dict[str, Any], **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ from tornado import autoreload, template, web
 from tornado.escape import _unquote_to_bytes as unquote_to_bytes  # the standard library's takes 70 times the memory
 from tornado.iostream import BaseIOStream
 from tornado.tcpserver import TCPServer
-from tornado.util import _websocket_mask as websocket_mask
+from tornado.util import _websocket_mask as websocket_mask  # pyright: ignore[reportPrivateImportUsage]
 
 __all__ = [
     "BaseRouter",

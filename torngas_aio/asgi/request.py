@@ -74,7 +74,7 @@ def client_of(scope: Mapping[str, Any], proxies: TrustedProxies | None = None) -
     Args:
         proxies: Proxies that are believed besides those that the ASGI server itself believes.
     """
-    scheme = scope.get("scheme", "http")
+    scheme: str = scope.get("scheme", "http")
     protocol = {"ws": "http", "wss": "https"}.get(scheme, scheme)
     client: Any = scope.get("client")
     server: Any = scope.get("server")

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from torngas_aio._compat.tornado import websocket_mask
+from torngas_aio._compat.tornado import websocket_mask  # pyright: ignore[reportPrivateImportUsage]
 from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.outbox import Message
 from torngas_aio.http.base import Successor

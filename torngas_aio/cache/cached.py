@@ -91,7 +91,7 @@ class Cached(Generic[P, R]):
         self._signature = inspect.signature(function)
         _refuse_unfit(function, self._signature, plan.key)
         functools.update_wrapper(self, function)
-        self._function = function
+        self._function: Callable[..., Awaitable[R]] = function
         self._name = getattr(function, "__qualname__", repr(function))
         self._plan = plan
 

@@ -98,8 +98,9 @@ class CircuitBreaker:
     async def _examine(
         self, examine: Callable[[], Awaitable[None]], silent: Callable[[str], None], patience: float
     ) -> None:
+        limit = asyncio.timeout(patience)
         try:
-            async with asyncio.timeout(patience) as limit:
+            async with limit:
                 await examine()
         except Exception as exc:  # noqa: BLE001  a refusal is an answer
             if limit.expired():

@@ -188,8 +188,9 @@ class Outage:
             self._asked.set()
 
     async def _asked_state(self) -> _State:
+        limit = asyncio.timeout(PROBE_SECONDS)
         try:
-            async with asyncio.timeout(PROBE_SECONDS) as limit:
+            async with limit:
                 return _State.UP if await self._probe() else _State.READ_ONLY
         except Exception as exc:  # noqa: BLE001  # callers hear of it by themselves
             if limit.expired():

@@ -54,7 +54,7 @@ def async_execute(function: Callable[_Parameters, _Result]) -> Callable[..., asy
         RuntimeError: It was called where no loop runs, such as in another such function.
     """
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(async_execute(function.__func__))  # a descriptor again
+        return type(function)(async_execute(function.__func__))  # pyright: ignore[reportReturnType]  # a descriptor again
     name = getattr(function, "__qualname__", None) or repr(function)
     if inspect.iscoroutinefunction(function):
         raise ArgumentError(f"{name} is async already: await it, without @async_execute.")

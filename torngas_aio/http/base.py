@@ -32,10 +32,12 @@ class Body(Protocol):
     @property
     def is_complete(self) -> bool:
         """Whether every byte has arrived: `data` is then the whole body."""
+        ...
 
     @property
     def data(self) -> bytes:
         """The whole body once it is complete and was not read in chunks; b"" for a request without one."""
+        ...
 
     async def read_all(self) -> bytes:
         """Return the whole body.
@@ -44,9 +46,11 @@ class Body(Protocol):
             BodyError: It is malformed, too slow or larger than `max_body_size`.
             ClientGone: The client left before its end.
         """
+        ...
 
     async def read_chunk(self) -> bytes:
         """Return the next part, as it arrives; b"" at the end. Raises as `read_all`."""
+        ...
 
 
 class Exchange(Protocol):
@@ -60,6 +64,7 @@ class Exchange(Protocol):
     @property
     def body(self) -> Body:
         """The request's body."""
+        ...
 
     def respond(
         self,
@@ -79,6 +84,7 @@ class Exchange(Protocol):
         Returns:
             Whether `drained` would return at once. False is always right, only slower.
         """
+        ...
 
     def write_headers(
         self, start_line: ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
@@ -89,6 +95,7 @@ class Exchange(Protocol):
     @property
     def can_send_files(self) -> bool:
         """Whether there is a `send_file(descriptor, start, count)`, which may follow `write_headers`."""
+        ...
 
     def finish(self) -> None: ...
 
@@ -134,6 +141,7 @@ class DirectApplication(Protocol):
 
         Called and awaited within the request's task: what it does at the call sees the request's context.
         """
+        ...
 
 
 async def answer(application: DirectApplication, request: Request) -> None:

@@ -39,7 +39,7 @@ def queued_bytes(sock: Any) -> int:
     if _ask is None or sock is None:
         return 0
     try:
-        size: int = _int.unpack(fcntl.ioctl(sock.fileno(), _ask, b"\0\0\0\0"))[0]
+        size: int = _int.unpack(fcntl.ioctl(sock.fileno(), _ask, b"\0\0\0\0"))[0]  # pyright: ignore[reportPossiblyUnboundVariable]
     except (OSError, ValueError):  # closed meanwhile
         return 0
     return size

@@ -36,6 +36,7 @@ class Connection(Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no request is being read or answered."""
+        ...
 
     def check(self, now: float) -> None:
         """Act on the deadlines that have passed at *now*, by the loop's clock."""
@@ -53,6 +54,7 @@ class Adapter(Protocol):
     def serve(self, request: Request) -> Coroutine[Any, Any, None]:
         """Return the coroutine that answers one request; it raises nothing but `CancelledError`
         and `KeyboardInterrupt`."""
+        ...
 
     def connection_closed(self, connection: Connection) -> None:
         """Note that a connection has ended."""

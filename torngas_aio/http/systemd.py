@@ -81,6 +81,7 @@ def inherited_sockets() -> list[socket.socket]:
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
     numbers = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
+    number = _FIRST_DESCRIPTOR
     try:
         for number in numbers:
             os.set_inheritable(number, False)

@@ -133,8 +133,9 @@ def _take_over_unpacking(connection: Any) -> bool:
     params = getattr(connection, "params", None)
     if not getattr(params, "decompress", False):
         return False
-    connection.params = copy.copy(params)
-    connection.params.decompress = False
+    unpacked: Any = copy.copy(params)
+    unpacked.decompress = False
+    connection.params = unpacked
     return True
 
 

@@ -104,4 +104,4 @@ class StreamTransport:
         if self._stream.closed():  # the client went while the last bytes left; there is no socket any more
             return
         with contextlib.suppress(OSError):  # the client has gone
-            self._stream.socket.shutdown(socket.SHUT_WR)
+            self._stream.socket.shutdown(socket.SHUT_WR)  # pyright: ignore[reportOptionalMemberAccess]

@@ -100,8 +100,9 @@ class LineFormatter(logging.Formatter):
             second = int(created)
             text = time.strftime(self.datefmt or self.default_time_format, self.converter(second))
             self._moment = second, text
-        has_fraction = self.default_msec_format and not self.datefmt
-        return self.default_msec_format % (text, milliseconds) if has_fraction else text
+        if not self.default_msec_format or self.datefmt:
+            return text
+        return self.default_msec_format % (text, milliseconds)
 
 
 class JsonFormatter(logging.Formatter):

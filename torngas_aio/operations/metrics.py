@@ -82,7 +82,7 @@ class MetricsHandler(WebHandler):
             self.set_status(503)
             self.finish("The parent process does not answer.\n")
             return
-        page = await anyio.to_thread.run_sync(_page, found, *self._bounds)
+        page = await anyio.to_thread.run_sync(functools.partial(_page, found, *self._bounds))
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.set_header("Cache-Control", "no-store")
         self.finish(page)

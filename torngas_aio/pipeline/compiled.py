@@ -52,6 +52,7 @@ class RouteAware(Protocol):
 
     def hooks_for(self, route_name: str | None, matched: frozenset[int]) -> Mapping[str, Sequence[Hook]]:
         """Return stage -> hooks, in the order they shall run, for a route and the patterns that matched."""
+        ...
 
 
 class Pipeline:

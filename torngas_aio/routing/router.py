@@ -190,7 +190,8 @@ class ApplicationRouter(BaseRouter):
         is_ours = isinstance(target, ApplicationRouter) and target.application is self.application
         if not is_ours or type(target).find_handler is not ApplicationRouter.find_handler:
             return None
-        return cast("ApplicationRouter", target) if type(target).resolve is ApplicationRouter.resolve else None
+        kind: Any = type(target)
+        return cast("ApplicationRouter", target) if kind.resolve is ApplicationRouter.resolve else None
 
     def _twin_of(self, router: BaseRouter) -> "ApplicationRouter":
         """A router over the very rules of *router*, which `tornado.web.Application.add_handlers` makes."""

@@ -35,7 +35,7 @@ class RecordedJobs(MemoryJobs):
         self.now = time.time()
         self._kept: list[tuple[str, bytes]] = []
         if isinstance(location, RecordedJobs):  # an application that ends closes its backends: all are one
-            self.__dict__ = location.__dict__
+            self.__dict__ = location.__dict__  # pyright: ignore[reportGeneralTypeIssues]
 
     def calls(self, job: Job[Any, Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         """Return the arguments that *job* waits with, in the order of its enqueueing: `[((7,), {"now": True})]`."""

@@ -63,6 +63,7 @@ class ServerBackend(Protocol):
         Returns:
             Whether everything ended in time.
         """
+        ...
 
 
 def make_backend(

@@ -224,7 +224,7 @@ class LocMemCache(BaseCache):
     def _purge_later(self) -> None:
         if self._purge_seconds > 0:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._purge_seconds, _purge, weakref.ref(self), [])
+            self._timer = loop.call_later(self._purge_seconds, _purge, weakref.ref(self), [])  # pyright: ignore[reportArgumentType]
 
     def _purge_slice(self, rest: list[str]) -> None:
         place = self._location
@@ -236,7 +236,7 @@ class LocMemCache(BaseCache):
         del rest[-_PURGE_SLICE:]
         self._timer = None
         if rest:
-            self._timer = asyncio.get_running_loop().call_soon(_purge, weakref.ref(self), rest)
+            self._timer = asyncio.get_running_loop().call_soon(_purge, weakref.ref(self), rest)  # pyright: ignore[reportArgumentType]
         elif place.cached.entries or place.reserved.entries:
             self._purge_later()
 

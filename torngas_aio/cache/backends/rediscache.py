@@ -11,7 +11,7 @@ Begin with `RedisCache`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from hashlib import sha1
 from typing import Any
 
@@ -227,7 +227,7 @@ class RedisCache(RedisClient, BaseCache):
             self._raise(reply, key)
         return reply
 
-    async def _scan(self, link: RedisLink, pattern: str) -> Any:
+    async def _scan(self, link: RedisLink, pattern: str) -> AsyncIterator[list[bytes]]:
         cursor = b"0"
         while True:
             reply = await link.execute(pack(("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)))

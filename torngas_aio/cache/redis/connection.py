@@ -58,6 +58,7 @@ class Slot(Protocol):
 
     def done(self) -> bool:
         """True if no caller waits for the reply any more."""
+        ...
 
     def set_result(self, reply: Any, /) -> None:
         """Take the reply, which may be a `ReplyError` or `WireLost`."""

@@ -10,7 +10,7 @@ Begin with `Cluster`.
 import logging
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -217,10 +217,10 @@ def _options(spec: ServerSpec) -> dict[str, Any]:
 
 def _coerced(url: URL, options: dict[str, Any]) -> dict[str, Any]:
     """*options* with text turned into what SQLAlchemy wants; its own coercion would cut seconds to whole ones."""
-    types = url.get_dialect().engine_config_types
+    types: Mapping[str, Any] = url.get_dialect().engine_config_types
     seconds = {"pool_timeout": float, "pool_recycle": float}
     return {
-        key: seconds.get(key, types.get(key, str))(value) if isinstance(value, str) else value
+        key: (seconds.get(key) or types.get(key) or str)(value) if isinstance(value, str) else value
         for key, value in options.items()
     }
 

@@ -147,12 +147,13 @@ class _Sampler:
         assert outage is not None
         if self._opened_at < outage.stale_before:
             self._close()
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             self._opened_at = monotonic()
-            self._connection = self.node.open_connection()
-        if self.node.is_master and not self._connection.takes_writes():
+            connection = self._connection = self.node.open_connection()
+        if self.node.is_master and not connection.takes_writes():
             await_(outage.refuses_writes(_is_writable))
-        self.node.position, self.is_replica = self._connection.position()
+        self.node.position, self.is_replica = connection.position()
 
     def _close(self) -> None:
         connection: Any = self._connection

@@ -50,7 +50,8 @@ class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
 
     async def _prepare_and_execute(self, operation: Any, parameters: Any) -> Any:
         await super()._prepare_and_execute(operation, parameters)
-        self._cursor = _BoundedFetches(self._adapt_connection, self._cursor)
+        cursor: Any = _BoundedFetches(self._adapt_connection, self._cursor)
+        self._cursor = cursor
 
 
 class _BoundedFetches:

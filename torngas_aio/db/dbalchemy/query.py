@@ -47,7 +47,8 @@ class Query(Generic[T]):
     ) -> None:
         self._entities = entities
         self._session = session
-        self.statement: Select[Any] = select(*entities) if statement is None else statement
+        fresh: Any = None if statement is not None else select(*entities)
+        self.statement: Select[Any] = fresh if statement is None else statement
 
     def __repr__(self) -> str:
         return f"<Query {' '.join(str(self.statement).split())}>"
@@ -124,7 +125,8 @@ class Query(Generic[T]):
 
     def with_entities(self, *entities: Any) -> "Query[Any]":
         """Ask for these columns or models instead, of the same rows."""
-        return Query(entities, self._session, self.statement.with_only_columns(*entities, maintain_column_froms=True))
+        chosen: Any = self.statement.with_only_columns(*entities, maintain_column_froms=True)
+        return Query(entities, self._session, chosen)
 
     def add_columns(self, *columns: Any) -> "Query[Any]":
         """Ask for these columns as well; each row is a tuple then."""
@@ -392,7 +394,7 @@ class AllRows(Operation[list[T]]):
         return f"{self._query!r}; await it"
 
 
-def _part(statement: Select[Any]) -> Select[Any]:
+def _part(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     """Return *statement* as a part of a union; its LIMIT and ORDER BY stand in a subquery, as SQLite wants it."""
     is_bare = parts_of(statement).isdisjoint({"limit", "offset", "order_by"})
     return statement if is_bare else select(statement.subquery())

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import aiosqlite
-import anyio.to_thread
 
 from torngas_aio._cleanup import close_safely
+from torngas_aio._threads import run_in_thread
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
 from torngas_aio.db.basedb.statements import SQLITE
 from torngas_aio.storage import Storage
@@ -66,7 +66,7 @@ class SQLiteDriver(Driver):
         except BaseException:
             await close_safely(self.address, connection.close)
             # A connection that never opened ends its thread by itself; the loop must not be gone before it has.
-            await close_safely(self.address, partial(anyio.to_thread.run_sync, connection._thread.join))
+            await close_safely(self.address, partial(run_in_thread, connection._thread.join))
             raise
         return connection
 
