@@ -6,65 +6,15 @@ import functools
 import logging
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from torngas_aio import _cleanup
-from torngas_aio._cleanup import bounded, cancel_tasks, close_safely
+from tests.test_cleanup import Stubborn, stubborn
 from torngas_aio.application import Application
 from torngas_aio.lifespan import Background, Lifespan, StopEvent
 
-Work = Callable[[], Awaitable[None]]
-
-
-class Stubborn:
-    """Work that swallows its cancellations until it is let go."""
-
-    def __init__(self) -> None:
-        self.may_end = asyncio.Event()
-        self.cancelled = 0
-
-    async def __call__(self) -> None:
-        while not self.may_end.is_set():
-            try:
-                await self.may_end.wait()
-            except asyncio.CancelledError:
-                self.cancelled += 1
-
-
-@pytest.fixture
-async def stubborn(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stubborn]:
-    monkeypatch.setattr(_cleanup, "CANCEL_SECONDS", 0.02)
-    made = Stubborn()
-    yield made
-    made.may_end.set()
-    while _cleanup._left_behind:
-        await asyncio.wait(list(_cleanup._left_behind))
-
-
-async def test_a_closing_that_swallows_its_cancellation_is_left_behind(
-    stubborn: Stubborn, caplog: pytest.LogCaptureFixture
-) -> None:
-    await close_safely("the pool", stubborn, 0.01)
-    assert "Closing 'the pool' took more than 0 s; it was abandoned." in caplog.text
-    assert "The task that closes 'the pool' was cancelled twice and does not end" in caplog.text
-    assert stubborn.cancelled == 2
-
-
-async def test_a_step_that_swallows_its_cancellation_is_late(stubborn: Stubborn) -> None:
-    with pytest.raises(TimeoutError, match="the step took more than"):
-        await bounded("the step", stubborn, 0.01)
-    assert stubborn.cancelled == 2
-
-
-async def test_a_step_gives_what_it_raises() -> None:
-    async def fails() -> None:
-        raise KeyError("on purpose")
-
-    with pytest.raises(KeyError, match="on purpose"):
-        await bounded("the step", fails, 5)
+__all__ = ["stubborn"]
 
 
 @pytest.mark.parametrize("code", [None, 0, 3, "no database"])
@@ -85,25 +35,6 @@ async def test_a_step_that_exits_fails_like_any_other(code: object) -> None:
         await lifespan.open()
     assert closed == ["first"]
     assert not lifespan.is_open
-
-
-async def test_a_step_that_is_cancelled_ends_before_its_caller() -> None:
-    ended = asyncio.Event()
-
-    async def step() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0)
-            ended.set()
-
-    caller = asyncio.create_task(bounded("the step", step, 60))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    caller.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await caller
-    assert ended.is_set()
 
 
 async def test_a_start_that_swallows_its_cancellation_is_left_behind(stubborn: Stubborn) -> None:
@@ -269,7 +200,3 @@ def test_the_truth_of_a_stop_event() -> None:
     assert not event
     event.set()
     assert event
-
-
-async def test_nothing_is_cancelled_where_nothing_is() -> None:
-    await cancel_tasks([], 60)

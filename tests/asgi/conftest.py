@@ -1,4 +1,4 @@
-"""ASGI servers, each a process of its own on a free port."""
+"""ASGI servers, each a process of its own on a free port; and a site that a test asks without one."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.asgi.client import Site
 from tests.services.process import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,6 +50,14 @@ class Served:
     async def stop(self) -> None:
         self.process.terminate()
         await self.process.wait()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """The site that `Server` asks."""
+    site = Site()
+    yield site
+    await site.application.shutdown()
 
 
 @pytest.fixture(params=COMMANDS)

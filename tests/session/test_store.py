@@ -1,8 +1,7 @@
-"""The store's faults: down, cancelled, without compare-and-set; and what it costs in operations."""
+"""The store's faults: down, cancelled; and what it costs in operations."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -10,10 +9,6 @@ from tests.contracts.session.visitor import SECRET, Visitor
 from tests.session.conftest import RemoteCache
 from torngas_aio.exception import CacheUnavailable, ValueTooLarge
 from torngas_aio.session import SessionConfig, SessionStore
-
-
-class PlainCache(RemoteCache):
-    can_swap: ClassVar[bool] = False
 
 
 def opened(cache: RemoteCache, **config: Any) -> Visitor:
@@ -108,36 +103,6 @@ async def test_the_size_of_a_session_is_set_and_one_that_is_too_large_may_shrink
     session["c"] = 1
     with pytest.raises(ValueTooLarge, match=r"= 1000 is the most"):
         await session.save()
-
-
-async def test_a_store_without_compare_and_set_gets_a_lock_and_a_warning(
-    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
-) -> None:
-    cache = PlainCache(request.node.nodeid)
-    visitor = opened(cache)
-    assert "PlainCache) has no compare-and-set" in caplog.text
-    async with visitor.request() as session:
-        session["n"] = 0
-
-    async def one(number: int) -> None:
-        async with visitor.copy().request() as session:
-            session[f"k{number}"] = 1
-            session.incr("n")
-
-    await asyncio.gather(*(one(number) for number in range(20)))
-    assert len(await visitor.data()) == 21
-    late = await visitor.open()
-    late["late"] = 1
-    old = visitor.copy()
-    async with visitor.request() as session:
-        session.cycle_id()
-        session.bind_user(7)
-    assert (await visitor.data())["n"] == 20
-    await old.close(late)
-    assert await old.data() == {}
-    assert await visitor.store.revoke_user(7) == 1
-    assert await visitor.data() == {}
-    assert await visitor.store.revoke_user(7) == 0
 
 
 @pytest.mark.parametrize("name", ["msgpack", "signed-pickle", "pickle"])
