@@ -1,18 +1,21 @@
 """From an alias in a setting to its open backend: one an alias and loop. Begin with `Backends.__getitem__`."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_with_loop, forget
 from torngas_aio._importing import import_object
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.kinds import fault
 
-__all__ = ["Backends", "named_backend"]
+__all__ = ["Backends", "entry_faults", "named_backend"]
 
 Config = Mapping[str, Any]
+_KEYS = frozenset({"ALIAS", "BACKEND", "LOCATION", "OPTIONS"})
 
 
 class _Closable(Protocol):
@@ -45,7 +48,8 @@ class Backends(Generic[B]):
         """
         configured = self._configured
         if alias not in configured:
-            raise UnknownAlias(f"{self._setting} has no {alias!r}. It configures {', '.join(map(repr, configured))}.")
+            there_are = f" It configures {', '.join(map(repr, configured))}."
+            raise UnknownAlias(f"{self._setting} has no {alias!r}.{did_you_mean(alias, configured, there_are)}")
         config = configured[alias]
         opened = self._opened.setdefault(asyncio.get_running_loop(), {})
         known = opened.get(alias)
@@ -90,3 +94,23 @@ def named_backend(where: str, path: Any, example: str) -> Any:
         return import_object(path) if isinstance(path, str) else path
     except ImportError as exc:
         raise ConfigError(f"{where}: {exc} Write a full dotted path, such as {example!r}.", code="TGA401") from exc
+
+
+def entry_faults(where: str, entry: Config, keys: Iterable[str], options: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for each key of *entry*, and of its OPTIONS, that there is not.
+
+    Args:
+        where: The entry's place, such as `JOBS['default']`.
+        keys, options: Those that there are, beside BACKEND, LOCATION and OPTIONS.
+    """
+    given = entry.get("OPTIONS") or {}
+    if not isinstance(given, Mapping):
+        yield fault(f"{where}['OPTIONS']", given, "must be a dict.")
+        given = {}
+    found = (("", entry, {*_KEYS, *keys}, "key"), ("['OPTIONS']", given, {*options}, "option"))
+    for place, names, known, kind in found:
+        listed = f" Known are {', '.join(sorted(known))}." if known else ""
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(str(name).upper(), known, listed)
+                yield f"{where}{place}[{name!r}]: there is no such {kind}.{hint}"

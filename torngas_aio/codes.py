@@ -31,7 +31,7 @@ CODES = MappingProxyType(
         "TGA301": "Hooks that cannot run",
         "TGA303": "HTTP modules that cannot run",
         "TGA304": "Options of a built-in middleware",
-        "TGA401": "A cache cannot be made",
+        "TGA401": "A backend cannot be made",
         "TGA402": "SESSION cannot work",
         "TGA501": "A database cannot be used",
         "TGA502": "An option that SQLAlchemy does not have",

@@ -69,6 +69,8 @@ def test_a_worker_runs_what_was_enqueued_and_dead_letters_are_retried(site: Path
     shown = capsys.readouterr().out
     assert ["files", "0", "0"] in [line.split() for line in shown.splitlines()]
     (line,) = [line for line in shown.splitlines() if "ValueError: no such luck" in line]
+    assert main(["jobs", "retry", "one.jobs:fail"]) == 1
+    assert f"its dead letters are {line.split()[0]}. Name those" in capsys.readouterr().err
     assert main(["jobs", "retry", line.split()[0]]) == 0
     assert "1 of 1 put" in capsys.readouterr().out
     assert main(["jobs", "retry", "1-1"]) == 1
@@ -102,6 +104,12 @@ def run_worker(site: Path, *awaited: str, queues: str = "") -> None:
         (["jobs", "retry", "1-1", "--all"], "name dead letters"),
         (["jobs", "list", "1-1"], "takes no"),
         (["worker", "--concurrency=0"], "above 0"),
+        (["worker", "--graceful_timeout=nan"], "0 or more"),
+        (["worker", "--graceful_timeout=-1"], "0 or more"),
+        (["jobs", "retry", "one.jobs:fail"], "a job's name; it has no dead letter"),
+        (["jobs", "retry", "one.jobs:fial"], "mean 'one.jobs:fail'"),
+        (["jobs", "retry", "1-1"], "`torngas-aio jobs` shows their ids"),
+        (["jobs", "--alias=defualt"], "mean 'default'"),
         (["worker", "--alias=mail"], "'mail'"),
         (["worker", "--queues=fils"], "no job is declared for the queue 'fils'. Did you mean 'files'?"),
         (["worker", "--queues=files, mail"], "for the queue 'mail'. There are: default, files."),

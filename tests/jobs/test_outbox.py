@@ -1,29 +1,43 @@
 """Jobs and keys that are written in the project's own transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
+from tests.db.support import pg
 from tests.jobs.conftest import Working
 from tests.jobs.test_running import Row, ids
+from tests.services import postgres as postgres_service
+from tests.services.postgres import PostgresServer, shared_postgres
 from torngas_aio import session_scope
 from torngas_aio._cleanup import close_all
 from torngas_aio.db.dbalchemy import Connector
-from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.exception import ArgumentError
 from torngas_aio.jobs import BaseJobs, job
 from torngas_aio.jobs.outbox import relay, tables_of
 from torngas_aio.settings_manager import settings
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    yield shared_postgres()
+    postgres_service.close_shared()
+
+
 @pytest.fixture
-async def database(tmp_path: Path, backend: BaseJobs) -> AsyncIterator[None]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path, backend: BaseJobs) -> AsyncIterator[None]:
+    """SQLite, which runs one transaction at a time; PostgreSQL for tests that are marked so."""
     connection = {"ROLE": "master", "DRIVER": "sqlite+aiosqlite", "DATABASE": str(tmp_path / "jobs.db")}
-    with settings.override(DATABASE_CONNECTION={"default": {"connections": [connection]}}):
+    entry = {"connections": [connection]}
+    if request.node.get_closest_marker("postgres"):
+        entry = pg(request.getfixturevalue("server"))["default"]
+    with settings.override(DATABASE_CONNECTION={"default": entry}):
         tables_of("default")
+        await Connector.get_conn().drop_db()
         await Connector.get_conn().create_db()
         yield
         await close_all()
@@ -131,6 +145,41 @@ async def test_a_job_that_fails_keeps_its_row_until_it_is_a_dead_letter(backend:
     assert runs[:2] == [1, 1]
 
 
+@pytest.mark.parametrize("copies", [1, pytest.param(3, marks=pytest.mark.postgres)])
+async def test_a_job_that_is_sent_again_meanwhile_is_tried_no_more_often(
+    backend: BaseJobs, working: Working, copies: int
+) -> None:
+    """It waits for its next attempt longer than the relay does, or its queue is long."""
+    runs: list[int] = []
+
+    @job(outbox=True, retries=2)
+    async def fail() -> None:
+        runs.append(1)
+        raise ValueError
+
+    async def attempt() -> int:
+        outbox, _ = tables_of("default")
+        async with session_scope() as session:
+            return await session.scalar(select(outbox.c.attempt)) or 0
+
+    async with working():
+        async with session_scope() as session:
+            await fail.enqueue()
+            await session.commit()
+        for number in (1, 2):
+            await until(attempt, number)
+            for _ in range(copies):
+                await make_due()
+                await relay(backend)  # which leaves out what runs
+        async with asyncio.timeout(20):
+            while not await backend.dead():
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(3)  # the pauses of what was sent twice are over
+    assert len(runs) == 3
+    assert len(await backend.dead()) == 1
+    assert await count_of(0) == 0
+
+
 async def test_a_key_takes_effect_once(backend: BaseJobs, working: Working) -> None:
     runs: list[int] = []
 
@@ -181,11 +230,3 @@ async def test_an_outbox_needs_a_session_and_a_key_a_database(backend: BaseJobs)
         await boxed.enqueue()
     with settings.override(DATABASE_CONNECTION={}), pytest.raises(ArgumentError, match="there is none"):
         await plain.enqueue(key="x")
-
-
-@pytest.mark.parametrize("key", ["{nubmer}", "{", "{0}", "{number.x}"])
-async def test_a_key_that_cannot_be_made_is_refused(backend: BaseJobs, key: str) -> None:
-    async def function(number: int) -> None: ...
-
-    with pytest.raises(ConfigError, match="key="):
-        job(key=key)(function)

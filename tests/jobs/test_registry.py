@@ -13,6 +13,7 @@ from torngas_aio.settings_manager import Settings, settings
 from torngas_aio.webserver.validation import service_findings
 
 MEMORY = "torngas_aio.jobs.memory.MemoryJobs"
+REDIS = "torngas_aio.jobs.redis.RedisJobs"
 
 
 async def test_an_alias_has_one_backend_as_long_as_its_entry_is_the_same(memory: BaseJobs) -> None:
@@ -28,13 +29,25 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"BACKEND": "torngas_aio.jobs.memory.Memory"}, "dotted path"),
     ({"BACKEND": "json.JSONDecoder"}, "subclass"),
     ({}, "subclass"),
-    ({"BACKEND": MEMORY, "OPTIONS": {"CONCURENCY": 1}}, "no such option"),
-    ({"BACKEND": MEMORY, "OPTIONS": {"CONCURRENCY": 0}}, "above 0"),
+    ({"BACKEND": MEMORY, "OPTIONS": {"CONCURENCY": 1}}, "no such option. Did you mean 'CONCURRENCY'"),
+    ({"BACKEND": MEMORY, "OPTIONS": {"CONCURRENCY": 0}}, "at least 1"),
+    ({"BACKEND": MEMORY, "OPTIONS": {"CONCURRENCY": True}}, "at least 1"),
+    ({"BACKEND": MEMORY, "OPTIONS": 5}, "must be a dict"),
+    ({"BACKEND": MEMORY, "OPTION": {}}, "no such key. Did you mean 'OPTIONS'"),
+    ({"BACKEND": MEMORY, "DATABASE": "defualt"}, "DATABASE_CONNECTION has no"),
+    ({"BACKEND": MEMORY, "DATABASE": None}, "DATABASE_CONNECTION has no"),
     ({"BACKEND": MEMORY, "CONCURRENCY": 1}, "no such key"),
-    ({"BACKEND": "torngas_aio.jobs.redis.RedisJobs"}, "no address"),
-    (
-        {"BACKEND": "torngas_aio.jobs.redis.RedisJobs", "LOCATION": "localhost", "OPTIONS": {"REPLICAS": -1}},
-        "whole number",
+    ({"BACKEND": REDIS}, "no address"),
+    *(
+        ({"BACKEND": REDIS, "LOCATION": "localhost", "OPTIONS": {name: value}}, name)
+        for name, values in {
+            "REPLICAS": (-1, 1.0, True, "1"),
+            "KEY_PREFIX": ("", 5, None, "{a}"),
+            "DEADLINE": (0, "x", float("nan"), True),
+            "RETRY_SECONDS": ("x", float("nan")),
+            "DEADLIN": (3,),
+        }.items()
+        for value in values
     ),
     ({"BACKEND": "taskiq.InMemoryBroker", "OPTIONS": {"no_such": 1}}, "cannot be made"),
 ]
@@ -52,7 +65,7 @@ def test_check_knows_it(entry: dict[str, Any], told: str) -> None:
     values.configure(JOBS={"mail": entry})
     found, _ = service_findings(values, [])
     assert found
-    assert all(fault.code == "TGA401" for fault in found)
+    assert {fault.code for fault in found} <= {"TGA103", "TGA401"}
     assert "JOBS['mail']" in found[0]
 
 

@@ -21,7 +21,9 @@ BERLIN = "Europe/Berlin"
 
 
 def schedule(cron: str | None = None, **options: Any) -> Schedule:
-    found = Schedule.of(cron, options.get("tz"), options.get("every"), options.get("catch_up"))
+    async def due() -> None: ...
+
+    found = job(cron=cron, **options)(due).schedule
     assert found is not None
     return found
 
@@ -75,11 +77,18 @@ def test_every_is_counted_from_1970_so_that_all_workers_agree() -> None:
         ({"cron": "61 * * * *"}, "minute"),
         ({"cron": "0 0 31 2 *"}, "day-of-month"),
         ({"cron": "* * * * *", "every": 3}, "not both"),
-        ({"every": 0}, "at least 1"),
-        ({"every": float("nan")}, "at least 1"),
+        ({"cron": "9" * 5000 + " * * * *"}, "Exceeds"),
+        ({"cron": 5}, "must be a string"),
+        ({"every": 0}, "from 1 to"),
+        ({"every": float("nan")}, "from 1 to"),
+        ({"every": "30"}, "from 1 to"),
+        ({"every": True}, "from 1 to"),
+        ({"cron": "* * * * *", "tz": 3}, "must be a string"),
+        ({"cron": "* * * * *", "tz": "x" * 5000}, "no such time zone"),
+        ({"every": 3, "catch_up": float("inf")}, "from 0 to"),
         ({"cron": "* * * * *", "tz": "Berlin"}, "no such time zone"),
         ({"cron": "* * * * *", "tz": "../etc/passwd"}, "no such time zone"),
-        ({"every": 3, "catch_up": -1}, "0 or more"),
+        ({"every": 3, "catch_up": -1}, "from 0 to"),
         ({"tz": "UTC"}, "go with"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from tests.checks.test_shapes import faults_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.utils.addresses import Networks
-from torngas_aio.utils.kinds import Check, finite, mapping, positive, regular_expression, secret, whole
+from torngas_aio.utils.kinds import Check, duration, finite, mapping, positive, regular_expression, secret, whole
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ def test_what_the_whitelist_refuses_is_a_fault(entry: str) -> None:
         (positive, 10**400, "1000"),
         (finite, -1, "-1: must be a finite number above 0."),
         (finite, False, "False: must be a finite number above 0."),
+        (duration(1), float("nan"), "nan: must be a number of seconds from 1 to 315360000."),
+        (duration(1), 0.5, "0.5: must be"),
+        (duration(0), 10**5000, "<int>: must be"),
+        (duration(0), True, "True: must be"),
         (whole(1), 2**63, "9223372036854775808: must be a whole number below 9223372036854775808."),
         (whole(1), 10**5000, "<int>: must be a whole number below 9223372036854775808."),
         (secret, {"a": "b"}, "{'a': 'b'}: must be a string, not dict."),
@@ -55,7 +59,15 @@ def test_what_cannot_be_used_is_a_fault(check: Check, value: Any, problem: str) 
 
 @pytest.mark.parametrize(
     ("check", "value"),
-    [(positive, 1e308), (positive, 10**300), (finite, 0), (finite, 0.0), (whole(0), 2**63 - 1), (secret, b"x")],
+    [
+        (positive, 1e308),
+        (positive, 10**300),
+        (finite, 0),
+        (finite, 0.0),
+        (duration(1), 1),
+        (whole(0), 2**63 - 1),
+        (secret, b"x"),
+    ],
 )
 def test_what_can_be_used_is_none(check: Check, value: Any) -> None:
     assert list(check("X", value)) == []

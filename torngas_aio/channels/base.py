@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from torngas_aio import _json
+from torngas_aio._backends import entry_faults
 from torngas_aio.channels.presence import Presence
 from torngas_aio.db.changes import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
@@ -35,6 +36,7 @@ MAX_WAITING_CHARS = 8 * 1024 * 1024
 
 QUEUE_SIZE = 1000
 _OPTIONS = {"HISTORY": 0, "QUEUE_SIZE": QUEUE_SIZE}
+_MOST = 2**53  # of what Redis's scripts can count
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +197,13 @@ class BaseChannels(ABC):
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
-        options: Mapping[str, Any] = params.get("OPTIONS") or {}
+        options: Any = params.get("OPTIONS") or {}
         self.alias = str(params.get("ALIAS", "default"))
-        unknown = [name for name in options if name not in _OPTIONS and name not in self.own_options]
-        faults = [f"CHANNELS[{self.alias!r}]['OPTIONS'][{name!r}]: there is no such option." for name in unknown]
-        chosen = {**_OPTIONS, **options}
-        wrong = [name for name in _OPTIONS if type(chosen[name]) is not int or chosen[name] < 0]
-        where = f"CHANNELS[{self.alias!r}]['OPTIONS']"
-        faults += [f"{where}[{name!r}] = {chosen[name]!r}: write a whole number." for name in wrong]
+        where = f"CHANNELS[{self.alias!r}]"
+        faults = [*entry_faults(where, params, (), self.own_options.union(_OPTIONS))]
+        chosen = {**_OPTIONS, **(options if isinstance(options, Mapping) else {})}
+        wrong = [name for name in _OPTIONS if type(chosen[name]) is not int or not 0 <= chosen[name] <= _MOST]
+        faults += [f"{where}['OPTIONS'][{name!r}] = {chosen[name]!r}: write a whole number." for name in wrong]
         ConfigError.gather(faults, code="TGA401")
         self.history_size: int = chosen["HISTORY"]
         self.queue_size: int = max(chosen["QUEUE_SIZE"], 2)

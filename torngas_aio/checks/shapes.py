@@ -235,7 +235,7 @@ SHAPES: dict[str, Check] = {
         is_closed=True,
     ),
     "TRACES": table({}, {"enabled": boolean, "ratio": _number, "trust_parent": boolean}, is_closed=True),
-    "CHANNELS": mapping,
+    "CHANNELS": mapping_of(mapping),
     "JOBS": mapping_of(mapping),
     "INSTALLED_APPS": sequence_of(text),
     "MIDDLEWARE_CLASSES": sequence_of(dotted),

@@ -5,9 +5,11 @@ Begin with `ShowJobs`.
 
 import argparse
 import json
+import sys
 import time
 from typing import TYPE_CHECKING
 
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.cli.output import table
 from torngas_aio.cli.project import add_settings_option, load_jobs, run_async
 from torngas_aio.exception import ArgumentError
@@ -91,10 +93,27 @@ async def _retry(arguments: argparse.Namespace) -> int:
     from torngas_aio.jobs.registry import jobs
 
     backend = jobs[arguments.alias]
-    ids = [each.id for each in await backend.dead(10_000)] if arguments.all else arguments.ids
+    dead = await backend.dead(10_000)
+    ids = [each.id for each in dead] if arguments.all else arguments.ids
+    for each in ids:
+        if each not in {known.id for known in dead}:
+            sys.stderr.write(f"jobs retry {each}: {_advice(each, dead)}\n")
     count = await backend.revive(ids)
     print(f"{count} of {len(ids)} put on their queues.")
     return 0 if count or not ids else 1
+
+
+def _advice(name: str, dead: list["DeadJob"]) -> str:
+    """Say what to write instead of *name*, which is no dead letter's id."""
+    from torngas_aio.jobs.declaring import declared
+
+    failed = [each.id for each in dead if _name_of(each) == name]
+    if failed:
+        return f"a job's name; its dead letters are {' '.join(failed[-SHOWN:])}. Name those, or say --all."
+    if name in declared:
+        return "a job's name; it has no dead letter."
+    near = did_you_mean(name, [*declared, *(each.id for each in dead)])
+    return f"there is no such dead letter.{near} `torngas-aio jobs` shows their ids."
 
 
 def _due(schedule: "Schedule | None") -> str:
@@ -103,9 +122,13 @@ def _due(schedule: "Schedule | None") -> str:
     return f"{schedule}, {time.strftime(MOMENT, time.localtime(schedule.after(time.time())))}"
 
 
-def _told(dead: "DeadJob") -> tuple[str, ...]:
+def _name_of(dead: "DeadJob") -> str:
     try:
-        name = str(json.loads(dead.data)["task_name"])
+        return str(json.loads(dead.data)["task_name"])
     except (ValueError, KeyError, TypeError):
-        name = "?"
-    return dead.id, name, dead.queue, time.strftime(MOMENT, time.localtime(dead.failed_at)), dead.error[:100]
+        return "?"
+
+
+def _told(dead: "DeadJob") -> tuple[str, ...]:
+    failed_at = time.strftime(MOMENT, time.localtime(dead.failed_at))
+    return dead.id, _name_of(dead), dead.queue, failed_at, dead.error[:100]

@@ -51,6 +51,8 @@ class Worker:
         """
         if arguments.concurrency < 1:
             raise ArgumentError(f"worker --concurrency={arguments.concurrency}: write a number above 0.")
+        if not 0 <= arguments.graceful_timeout < float("inf"):
+            raise ArgumentError(f"worker --graceful_timeout={arguments.graceful_timeout}: write seconds, 0 or more.")
         application = load_jobs(arguments.settings)
         init_logging(None, settings)
         run_async(application, lambda: _work(application, arguments))

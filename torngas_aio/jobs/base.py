@@ -14,12 +14,14 @@ from taskiq import AckableMessage, AsyncBroker, BrokerMessage, TaskiqMessage
 from taskiq.abc.formatter import TaskiqFormatter
 
 from torngas_aio import _json
+from torngas_aio._backends import entry_faults
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
+from torngas_aio.settings_manager import settings
 
 __all__ = ["MAX_JOB_BYTES", "BaseJobs", "DeadJob", "Formatter"]
 
 MAX_JOB_BYTES = 256 * 1024
-_KEYS = frozenset({"ALIAS", "BACKEND", "LOCATION", "OPTIONS", "DATABASE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,13 @@ class BaseJobs(AsyncBroker):
         params = params or {}
         self.formatter = Formatter()
         self.alias = str(params.get("ALIAS", "default"))
-        self.database = str(params.get("DATABASE", "default"))
+        self.database = params.get("DATABASE", "default")
         self.options: Mapping[str, Any] = params.get("OPTIONS") or {}
-        where = f"JOBS[{self.alias!r}]['OPTIONS']"
-        unknown = [name for name in self.options if name not in self.own_options]
-        faults = [f"{where}[{name!r}]: there is no such option." for name in unknown]
-        faults += [f"JOBS[{self.alias!r}][{name!r}]: there is no such key." for name in params if name not in _KEYS]
+        where = f"JOBS[{self.alias!r}]"
+        faults = [*entry_faults(where, params, ("DATABASE",), self.own_options)]
+        if "DATABASE" in params and self.database not in settings.DATABASE_CONNECTION:
+            hint = did_you_mean(self.database, settings.DATABASE_CONNECTION)
+            faults.append(f"{where}['DATABASE'] = {self.database!r}: DATABASE_CONNECTION has no such entry.{hint}")
         ConfigError.gather(faults, code="TGA401")
 
     async def send(self, message: TaskiqMessage, delay: float = 0.0) -> None:

@@ -6,36 +6,106 @@ Begin with `job` and `Job.enqueue`.
 """
 
 import inspect
+import string
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import cached_property, partial, update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_type_hints, overload
+from zoneinfo import ZoneInfo
 
 import msgspec
 from taskiq import TaskiqMessage
 
 from torngas_aio import _json
+from torngas_aio._project_errors import shortened
+from torngas_aio._suggest import did_you_mean
 from torngas_aio.context import carriers
 from torngas_aio.db.changes import session_with_changes
-from torngas_aio.exception import ArgumentError, ConfigError, JobFailed, NotCallableError, SerializationError
+from torngas_aio.exception import ArgumentError, ConfigError, Fault, JobFailed, NotCallableError, SerializationError
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.registry import jobs
-from torngas_aio.jobs.schedules import Schedule
+from torngas_aio.jobs.schedules import CATCH_UP_SECONDS, Schedule, check_cron, check_zone
 from torngas_aio.logger import current_request_id
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.kinds import Check, boolean, duration, either, fault, text, whole
 
 __all__ = ["Enqueued", "Job", "declared", "job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-KEY_SECONDS = 7 * 24 * 3600.0
-
 RESERVED = frozenset({"key"})
 """Keywords of `Job.enqueue`, which no parameter of a job may be called."""
 
 declared: dict[str, "Job[Any, Any]"] = {}
 """The jobs of all modules that were imported, by name; others are never run."""
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of `job`, where they are explained."""
+
+    name: str | None
+    alias: str
+    queue: str
+    retries: int
+    timeout: float | None
+    result_ttl: float
+    outbox: bool
+    key: str | None
+    key_ttl: float
+    cron: str | None
+    tz: str | None
+    every: float | None
+    catch_up: float | None
+
+
+def _label(most: int) -> Check:
+    """Text that names something in logs, keys and command lines."""
+
+    def check(path: str, value: Any) -> Iterator[Fault]:
+        if (
+            not isinstance(value, str)
+            or not 0 < len(value) <= most
+            or not value.isprintable()
+            or value.strip() != value
+        ):
+            yield fault(path, value, f"must be text of 1 to {most} printable characters.")
+
+    return check
+
+
+def _queue(path: str, value: Any) -> Iterator[Fault]:
+    yield from _label(100)(path, value)
+    if isinstance(value, str) and "," in value:
+        yield fault(path, value, "`worker --queues` has commas between names: leave them out.")
+
+
+def _alias(path: str, value: Any) -> Iterator[Fault]:
+    """An entry of JOBS; before the settings are loaded `Job.enqueue` is the first to tell."""
+    if not isinstance(value, str):
+        yield from text(path, value)
+    elif settings.is_loaded and value not in jobs:
+        yield fault(path, value, f"JOBS has no such entry.{did_you_mean(value, jobs)}")
+
+
+OPTIONS: dict[str, tuple[Any, Check]] = {
+    "name": (None, either(None, _label(200))),
+    "alias": ("default", _alias),
+    "queue": ("default", _queue),
+    "retries": (0, whole(0)),
+    "timeout": (None, either(None, duration(0.001))),
+    "result_ttl": (0.0, duration(0)),
+    "outbox": (False, boolean),
+    "key": (None, either(None, text)),
+    "key_ttl": (7 * 24 * 3600.0, duration(1)),
+    "cron": (None, either(None, check_cron)),
+    "tz": (None, either(None, check_zone)),
+    "every": (None, either(None, duration(1))),
+    "catch_up": (None, either(None, duration(0))),
+}
+"""The options of `job`: default and check."""
+
+_VARIADIC = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
 
 class Enqueued(Generic[R]):
@@ -77,6 +147,7 @@ class Job(Generic[P, R]):
     Attributes:
         name: What messages call it: module and qualified name, or what was said.
         function: The function itself.
+        place: Where that is written: a path and a line.
         queue: The queue that it waits in.
         retries: How often it is tried again after a failure.
         timeout: Seconds that one attempt may take; None: any time.
@@ -86,25 +157,31 @@ class Job(Generic[P, R]):
         alias: The entry of JOBS.
     """
 
-    def __init__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], *, name: str | None = None, alias: str = "default",
-        queue: str = "default", retries: int = 0, timeout: float | None = None, result_ttl: float = 0.0,
-        outbox: bool = False, key: str | None = None, key_ttl: float = KEY_SECONDS,
-        cron: str | None = None, tz: str | None = None, every: float | None = None, catch_up: float | None = None,
-    ) -> None:  # fmt: skip
-        if not inspect.iscoroutinefunction(function):
-            raise NotCallableError(f"@job takes an `async def` function, not {function!r}.")
+    def __init__(self, function: Callable[P, Coroutine[Any, Any, R]], **options: Unpack[JobOptions]) -> None:
+        if not inspect.iscoroutinefunction(function) or not hasattr(function, "__qualname__"):
+            raise NotCallableError(f"@job takes an `async def` function, not {function!r:.200}.")
         self.function = function
-        self.name = name or f"{function.__module__}:{function.__qualname__}"
-        self.alias, self.queue, self.retries, self.timeout = alias, queue, retries, timeout
-        self.result_ttl = result_ttl
         self.signature = inspect.signature(function)
-        self.outbox, self.key, self.key_ttl = outbox, key, key_ttl
-        self.schedule: Schedule | None = None
+        plain = inspect.unwrap(function)
+        code = getattr(plain, "__code__", None)
+        self.place = "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+        self._spec = getattr(plain, "__globals__", {}).get("__spec__")  # another one when its module is run again
+        chosen: dict[str, Any] = {**{name: default for name, (default, _) in OPTIONS.items()}, **options}
+        name = self.name = chosen["name"] or f"{function.__module__}:{function.__qualname__}"
         update_wrapper(self, function)
-        self._options = cron, tz, every, catch_up
-        ConfigError.gather((f"@job {self.name}: {fault}" for fault in self._faults()), code="TGA701")
-        declared[self.name] = self
+        if faults := tuple(self._faults(chosen)):
+            where = f"@job {name!r:.120} ({shortened(self.place)})"
+            raise ConfigError(*(f"{where}: {each}" for each in faults), code="TGA701")
+        self.alias: str = chosen["alias"]
+        self.queue: str = chosen["queue"]
+        self.retries: int = chosen["retries"]
+        self.timeout: float | None = chosen["timeout"]
+        self.result_ttl: float = chosen["result_ttl"]
+        self.outbox: bool = chosen["outbox"]
+        self.key: str | None = chosen["key"]
+        self.key_ttl: float = chosen["key_ttl"]
+        self.schedule = _schedule_of(chosen)
+        declared[name] = self
 
     def __repr__(self) -> str:
         return f"<Job {self.name}>"
@@ -178,15 +255,24 @@ class Job(Generic[P, R]):
             labels["request_id"] = request_id
         for write, _ in carriers:
             write(labels)
-        if key is None and self.key is not None:
-            bound.apply_defaults()
-            key = self.key.format(**bound.arguments)
+        key = self._key_of(bound) if key is None else key
         if key is not None:
+            if type(key) is not str or not key:
+                raise ArgumentError(f"{self.name}: {fault('key', key, 'must be text.')}")
             labels["key"] = key if tick is None else f"{key}@{tick:.0f}"
         if self.outbox and tick is None:
             labels["outbox"] = True
         task_id = uuid.uuid4().hex if tick is None else f"{self.name}@{tick:.0f}"
         return TaskiqMessage(task_id=task_id, task_name=self.name, labels=labels, args=plain[0], kwargs=plain[1])
+
+    def _key_of(self, bound: inspect.BoundArguments) -> str | None:
+        if self.key is None:
+            return None
+        bound.apply_defaults()
+        try:
+            return self.key.format(**bound.arguments)
+        except (ValueError, TypeError, LookupError) as exc:
+            raise ArgumentError(f"{self.name}: its key={self.key!r} cannot be made: {exc}.") from None
 
     def restored(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return arguments out of a message as the annotations have them.
@@ -221,40 +307,34 @@ class Job(Generic[P, R]):
         ]
         return places, by_name
 
-    def _faults(self) -> list[str]:
-        faults = [f"a parameter cannot be called {name!r}." for name in self.signature.parameters if name in RESERVED]
-        if self.retries < 0:
-            faults.append(f"retries={self.retries!r}: write 0 or more.")
-        if self.key is not None:
-            try:
-                self.key.format(**dict.fromkeys(self.signature.parameters, 0))
-            except (LookupError, ValueError, AttributeError) as exc:
-                faults.append(f"key={self.key!r}: {exc!r}. Write parameters in braces, such as 'mail:{{user_id}}'.")
-        if self.timeout is not None and self.timeout <= 0:
-            faults.append(f"timeout={self.timeout!r}: write seconds above 0, or None.")
-        try:
-            self.schedule = Schedule.of(*self._options)
-        except ConfigError as exc:
-            faults.append(str(exc))
-        if self.schedule is not None:
-            try:
-                self.signature.bind()
-            except TypeError:
-                faults.append("it has a schedule, so its parameters need defaults.")
-        if not self.queue or not self.queue.isprintable() or len(self.queue) > 100:
-            faults.append(f"queue={self.queue!r:.120}: write 1 to 100 printable characters.")
-        return faults
+    def _faults(self, chosen: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a sentence for each option that cannot work."""
+        unknown = [name for name in chosen if name not in OPTIONS]
+        yield from (f"there is no option {name!r}.{did_you_mean(name, OPTIONS)}" for name in unknown)
+        for name, (_, check) in OPTIONS.items():
+            yield from check(name, chosen[name])
+        parameters = self.signature.parameters
+        yield from (f"a parameter cannot be called {name!r}." for name in parameters if name in RESERVED)
+        if isinstance(chosen["key"], str):
+            yield from _key_faults(chosen["key"], parameters)
+        if chosen["cron"] is not None and chosen["every"] is not None:
+            yield "write cron= or every=, not both."
+        elif chosen["cron"] is not None or chosen["every"] is not None:
+            if any(each.default is each.empty and each.kind not in _VARIADIC for each in parameters.values()):
+                yield "it has a schedule, so its parameters need defaults."
+        elif chosen["tz"] is not None or chosen["catch_up"] is not None:
+            yield "tz= and catch_up= go with cron= or every=."
+        other = declared.get(self.name)
+        if other is not None and not _is_again(self, other):
+            yield f"{shortened(other.place)} declares a job of this name too. Give one of them another `name`."
 
 
 @overload
 def job(function: Callable[P, Coroutine[Any, Any, R]], /) -> Job[P, R]: ...
 @overload
 def job(
-    *, name: str | None = ..., alias: str = ..., queue: str = ..., retries: int = ..., timeout: float | None = ...,
-    result_ttl: float = ..., outbox: bool = ..., key: str | None = ..., key_ttl: float = ...,
-    cron: str | None = ..., tz: str | None = ..., every: float | None = ...,
-    catch_up: float | None = ...,
-) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]: ...  # fmt: skip
+    **options: Unpack[JobOptions],
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]: ...
 
 
 def job(function: Any = None, /, **options: Any) -> Any:
@@ -287,6 +367,30 @@ def job(function: Any = None, /, **options: Any) -> Any:
     if function is not None:
         return Job(function)
     return lambda function: Job(function, **options)
+
+
+def _key_faults(key: str, parameters: Collection[str]) -> Iterator[str]:
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(key) if name is not None]
+    except ValueError as exc:
+        names, problem = [], f"{exc}"
+    else:
+        problem = ", ".join(f"there is no parameter {name!r}" for name in names if name not in parameters)
+    if not key or problem:
+        yield f"key={key!r:.100}: {problem or 'it is empty'}. Write parameters in braces, such as 'mail:{{user_id}}'."
+
+
+def _schedule_of(chosen: Mapping[str, Any]) -> Schedule | None:
+    if chosen["cron"] is None and chosen["every"] is None:
+        return None
+    late = CATCH_UP_SECONDS if chosen["catch_up"] is None else chosen["catch_up"]
+    return Schedule(chosen["cron"] or "", ZoneInfo(chosen["tz"] or "UTC"), float(chosen["every"] or 0), late)
+
+
+def _is_again(new: Job[Any, Any], old: Job[Any, Any]) -> bool:
+    """Whether *new* is *old* declared once more: its lines or its module run again, or it is typed in a shell."""
+    is_same_module = new.function.__module__ == old.function.__module__
+    return new.place == old.place or (is_same_module and (new._spec is not old._spec or new.place.startswith("<")))
 
 
 def _usable(kind: Any) -> Any:

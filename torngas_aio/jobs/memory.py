@@ -14,6 +14,7 @@ from typing import Any
 from torngas_aio._cleanup import cancel_tasks, drain_with_loop
 from torngas_aio.exception import ConfigError
 from torngas_aio.jobs.base import BaseJobs, DeadJob
+from torngas_aio.utils.kinds import whole
 
 __all__ = ["MemoryJobs"]
 
@@ -36,11 +37,7 @@ class MemoryJobs(BaseJobs):
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
         concurrency = self.options.get("CONCURRENCY", 100)
-        if type(concurrency) is not int or concurrency < 1:
-            raise ConfigError(
-                f"JOBS[{self.alias!r}]['OPTIONS']['CONCURRENCY'] = {concurrency!r}: write a number above 0.",
-                code="TGA401",
-            )
+        ConfigError.gather(whole(1)(f"JOBS[{self.alias!r}]['OPTIONS']['CONCURRENCY']", concurrency), code="TGA401")
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: Counter[str] = Counter()

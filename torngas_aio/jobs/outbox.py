@@ -22,7 +22,7 @@ from torngas_aio.exception import ArgumentError, BaseError
 from torngas_aio.jobs.base import MAX_JOB_BYTES, BaseJobs
 from torngas_aio.logger import OutageLog
 
-__all__ = ["claim", "discard", "run_outbox", "tables_of", "write"]
+__all__ = ["claim", "discard", "postpone", "run_outbox", "tables_of", "write"]
 
 logger = logging.getLogger("torngas_aio.jobs")
 _outages = OutageLog(logger)
@@ -46,6 +46,7 @@ def tables_of(database: str) -> tuple[Table, Table]:
             Column("data", LargeBinary(2 * MAX_JOB_BYTES), nullable=False),
             Column("due_at", BigInteger, nullable=False, index=True),  # milliseconds since 1970
             Column("sends", Integer, nullable=False),
+            Column("attempt", Integer, nullable=False),  # copies of an earlier one are not run
         )
         Table(
             "torngas_job_keys",
@@ -76,6 +77,7 @@ async def write(backend: BaseJobs, message: TaskiqMessage) -> DbSession:
             data=sent.message,
             due_at=_now() + int(RESEND_SECONDS * 1000),
             sends=1,
+            attempt=0,
         )
     )
     return session
@@ -84,48 +86,65 @@ async def write(backend: BaseJobs, message: TaskiqMessage) -> DbSession:
 async def claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> bool:
     """Return whether the job has its effects still to do; what says so is in the transaction of its session.
 
-    The same job that runs elsewhere at this time is waited for.
+    A copy of a job of the outbox that runs elsewhere, or has failed since, has not; another job with the same key that
+    runs at this time is waited for.
     """
     session = current_session(backend.database).using_master()
     outbox, keys = tables_of(backend.database)
-    key = message.labels.get("key")
+    is_in_outbox = message.labels.get("outbox")
+    if is_in_outbox:
+        attempt = outbox.c.attempt == message.labels.get("attempt", 0)
+        mine = select(outbox.c.id).where(outbox.c.id == message.task_id, attempt).with_for_update(skip_locked=True)
+        if (await session.execute(mine)).first() is None:
+            await session.rollback()
+            return False
+    key, is_new = message.labels.get("key"), True
     if key is not None:
         digest = hashlib.sha256(key.encode()).hexdigest()
         try:
             await session.execute(insert(keys).values(digest=digest, expires_at=_now() + int(key_ttl * 1000)))
         except IntegrityError:
             await session.rollback()
-            if message.labels.get("outbox"):
-                await session.execute(delete(outbox).where(outbox.c.id == message.task_id))
-                await session.commit()
-            return False
-    if message.labels.get("outbox"):
+            is_new = False
+    if is_in_outbox:
         found: Any = await session.execute(delete(outbox).where(outbox.c.id == message.task_id))
-        if not found.rowcount:
-            await session.rollback()
-            return False
-    return True
+        is_new = is_new and bool(found.rowcount)
+    if not is_new:
+        await session.commit()
+    return is_new
 
 
 async def discard(backend: BaseJobs, message: TaskiqMessage) -> None:
     """Take the row of a job that is a dead letter out of the outbox."""
     outbox, _ = tables_of(backend.database)
-    async with session_scope(backend.database) as session:
-        await session.execute(delete(outbox).where(outbox.c.id == message.task_id))
-        await session.commit()
+    await _execute(backend.database, delete(outbox).where(outbox.c.id == message.task_id))
+
+
+async def postpone(backend: BaseJobs, message: TaskiqMessage, pause: float) -> bool:
+    """Write the next attempt, which *message* is, to its row; false where another copy of the job has done so.
+
+    Args:
+        pause: Seconds until that attempt; the relay waits for longer.
+    """
+    outbox, _ = tables_of(backend.database)
+    attempt = message.labels["attempt"]
+    mine = update(outbox).where(outbox.c.id == message.task_id, outbox.c.attempt == attempt - 1)
+    due_at = _now() + int((pause + RESEND_SECONDS) * 1000)
+    data = backend.formatter.dumps(message).message
+    return await _execute(backend.database, mine.values(data=data, attempt=attempt, due_at=due_at, sends=1)) > 0
 
 
 async def run_outbox(backend: BaseJobs) -> None:
     """Send what is in the outbox and not done, and forget keys whose time is over, until this is cancelled."""
-    wanted = {table.name for table in tables_of(backend.database)}
+    outbox, keys = tables_of(backend.database)
     forgot_at = 0.0
     while True:
         try:
-            if wanted <= set(await Connector.get_conn(backend.database).existing_tables()):
+            if {outbox.name, keys.name} <= set(await Connector.get_conn(backend.database).existing_tables()):
                 while await relay(backend) == BATCH:
                     pass
                 if time.monotonic() - forgot_at > RESEND_SECONDS:
-                    await _forget_keys(backend.database)
+                    await _execute(backend.database, delete(keys).where(keys.c.expires_at < _now()))
                     forgot_at = time.monotonic()
         except (BaseError, SQLAlchemyError) as exc:
             _outages.report((backend.alias, "outbox"), "The outbox of jobs waits: %s", exc)
@@ -142,7 +161,7 @@ async def relay(backend: BaseJobs) -> int:
         # The rows of jobs that run are locked by their transactions; of two workers each gets its own.
         rows = (await session.execute(due.limit(BATCH).with_for_update(skip_locked=True))).all()
         for row in rows:
-            pause = min(RESEND_SECONDS * 2**row.sends, LONGEST_RESEND_SECONDS)
+            pause = min(RESEND_SECONDS * 2 ** min(row.sends, 16), LONGEST_RESEND_SECONDS)
             later = update(outbox).where(outbox.c.id == row.id, outbox.c.due_at == row.due_at)
             await session.execute(later.values(due_at=now + int(pause * 1000), sends=row.sends + 1))
         await session.commit()
@@ -151,11 +170,12 @@ async def relay(backend: BaseJobs) -> int:
     return len(rows)
 
 
-async def _forget_keys(database: str) -> None:
-    _, keys = tables_of(database)
+async def _execute(database: str, statement: Any) -> int:
+    """Execute *statement* in a transaction of its own; return how many rows it met."""
     async with session_scope(database) as session:
-        await session.execute(delete(keys).where(keys.c.expires_at < _now()))
+        found: Any = await session.execute(statement)
         await session.commit()
+        return int(found.rowcount)
 
 
 def _now() -> int:

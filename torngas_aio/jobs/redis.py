@@ -30,6 +30,7 @@ from torngas_aio.cache.redis.native import CONNECTION_FAULTS
 from torngas_aio.exception import CacheUnavailable, ConfigError, Unavailable
 from torngas_aio.jobs.base import BaseJobs, DeadJob
 from torngas_aio.logger import OutageLog
+from torngas_aio.utils.kinds import fault, whole
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["RedisJobs"]
@@ -128,11 +129,11 @@ class RedisJobs(BaseJobs):
         self._redis = self._new_client()
         self._deadline = float(self.options.get("DEADLINE", 2.0))
         self._replicas = own["REPLICAS"]
-        if type(self._replicas) is not int or self._replicas < 0:
-            raise ConfigError(
-                f"JOBS[{self.alias!r}]['OPTIONS']['REPLICAS'] = {self._replicas!r}: write a whole number.",
-                code="TGA401",
-            )
+        where = f"JOBS[{self.alias!r}]['OPTIONS']"
+        faults = [*whole(0)(f"{where}['REPLICAS']", self._replicas)]
+        if not isinstance(own["KEY_PREFIX"], str) or not own["KEY_PREFIX"] or {"{", "}"} & set(own["KEY_PREFIX"]):
+            faults.append(fault(f"{where}['KEY_PREFIX']", own["KEY_PREFIX"], "must be text without braces."))
+        ConfigError.gather(faults, code="TGA401")
         self._prefix = f"{{{own['KEY_PREFIX']}}}"  # the braces keep all keys in one slot of a cluster
         self._worker = uuid.uuid4().hex
         self._queues: tuple[str, ...] = ()

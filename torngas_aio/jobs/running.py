@@ -110,6 +110,12 @@ async def _claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> b
     return await claim(backend, message, key_ttl)
 
 
+async def _postpone(backend: BaseJobs, message: TaskiqMessage, pause: float) -> bool:
+    from torngas_aio.jobs.outbox import postpone  # needs SQLAlchemy
+
+    return await postpone(backend, message, pause)
+
+
 async def _fail(
     backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, exc: BaseException, *, is_final: bool = False
 ) -> None:
@@ -118,8 +124,10 @@ async def _fail(
     error = f"{type(exc).__name__}: {exc}"[:1000]
     told = f"The job {job.name} ({message.task_id}) failed"
     if attempt < job.retries and not is_final:
-        pause = min(2.0**attempt, LONGEST_PAUSE) * random.uniform(0.9, 1.1)  # noqa: S311  spreads attempts
+        pause = min(2.0 ** min(attempt, 16), LONGEST_PAUSE) * random.uniform(0.9, 1.1)  # noqa: S311  spreads attempts
         message.labels["attempt"] = attempt + 1
+        if message.labels.get("outbox") and not await _postpone(backend, message, pause):
+            return
         logger.warning(
             "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
         )

@@ -11,17 +11,18 @@ import logging
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Self
+from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from torngas_aio.exception import ConfigError, Unavailable
+from torngas_aio.exception import Fault, Unavailable
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.logger import OutageLog
+from torngas_aio.utils.kinds import fault, text
 
-__all__ = ["Schedule", "put_due", "run_schedules"]
+__all__ = ["CATCH_UP_SECONDS", "Schedule", "check_cron", "check_zone", "put_due", "run_schedules"]
 
 logger = logging.getLogger("torngas_aio.jobs")
 _outages = OutageLog(logger)
@@ -36,8 +37,27 @@ LOOK_SECONDS = 5.0
 KEPT_SECONDS = 24 * 3600.0
 """How long it is remembered that a tick was put, beyond the time within which it may be caught up."""
 
-MAX_TICKS = 1000
-"""Ticks of one job that are put at once."""
+
+def check_cron(path: str, value: Any) -> Iterator[Fault]:
+    """A line of cron that is due some day."""
+    if not isinstance(value, str):
+        yield from text(path, value)
+        return
+    try:
+        next(CronSim(value, datetime.now(UTC)))
+    except (CronSimError, ValueError, StopIteration) as exc:
+        yield fault(path, value, f"{str(exc) or 'it is never due'}. Write five fields, such as '*/5 * * * *'.")
+
+
+def check_zone(path: str, value: Any) -> Iterator[Fault]:
+    """The name of a time zone."""
+    if not isinstance(value, str):
+        yield from text(path, value)
+        return
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError):
+        yield fault(path, value, "no such time zone. Write one such as 'Europe/Berlin'.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +75,6 @@ class Schedule:
     zone: ZoneInfo
     every: float
     catch_up: float
-
-    @classmethod
-    def of(cls, cron: str | None, tz: str | None, every: float | None, catch_up: float | None) -> Self | None:
-        """Return the schedule that the options of `@job` mean, None for none.
-
-        Raises:
-            ConfigError: They cannot work.
-        """
-        if cron is None and every is None:
-            if tz is not None or catch_up is not None:
-                raise ConfigError("tz= and catch_up= go with cron= or every=.", code="TGA701")
-            return None
-        if cron is not None and every is not None:
-            raise ConfigError("write cron= or every=, not both.", code="TGA701")
-        if every is not None and not 1 <= every < float("inf"):
-            raise ConfigError(f"every={every!r}: write seconds, at least 1.", code="TGA701")
-        late = CATCH_UP_SECONDS if catch_up is None else catch_up
-        if not 0 <= late < float("inf"):
-            raise ConfigError(f"catch_up={catch_up!r}: write seconds, 0 or more.", code="TGA701")
-        try:
-            zone = ZoneInfo(tz or "UTC")
-        except (ValueError, OSError, LookupError):
-            raise ConfigError(
-                f"tz={tz!r}: no such time zone. Write one such as 'Europe/Berlin'.", code="TGA701"
-            ) from None
-        found = cls(cron or "", zone, float(every or 0.0), late)
-        try:
-            found.after(time.time())
-        except (CronSimError, StopIteration) as exc:
-            told = str(exc) or "it is never due"
-            raise ConfigError(
-                f"cron={cron!r}: {told}. Write five fields, such as '*/5 * * * *'.", code="TGA701"
-            ) from None
-        return found
 
     def __str__(self) -> str:
         return f"every {self.every:g} s" if self.every else f"{self.cron} {self.zone.key}"
@@ -118,9 +104,8 @@ async def put_due(backend: BaseJobs, job: Any, since: float, now: float) -> int:
     """
     schedule: Schedule = job.schedule
     start = max(since, now - max(schedule.catch_up, LATE_SECONDS))
-    due = itertools.takewhile(lambda tick: tick <= now, itertools.islice(schedule.ticks(start), MAX_TICKS))
     count = 0
-    for tick in due:
+    for tick in itertools.takewhile(lambda tick: tick <= now, schedule.ticks(start)):
         message = job.message(tick=tick)
         data = backend.formatter.dumps(message).message
         count += await backend.put_once(job.name, tick, schedule.catch_up + KEPT_SECONDS, job.queue, data)

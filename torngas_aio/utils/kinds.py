@@ -1,7 +1,7 @@
 """Small checks of one value, to be put together into the shape of a setting.
 
     Check: (path, value) -> sentences        none: the value is of that kind
-    boolean  text  whole(1)  seconds  one_of(…)  sequence_of(check)  table(required, optional)
+    boolean  text  whole(1)  seconds  duration(1)  one_of(…)  sequence_of(check)  table(required, optional)
 
 Begin with `Check` and `table`.
 """
@@ -22,6 +22,7 @@ __all__ = [
     "also",
     "boolean",
     "dotted",
+    "duration",
     "either",
     "fault",
     "finite",
@@ -45,7 +46,7 @@ Check = Callable[[str, Any], Iterable[Fault]]
 """Takes the path of a setting and its value, gives its faults."""
 
 _BEYOND = 2**63
-
+TEN_YEARS = 10 * 365 * 24 * 3600
 SECRET_KEYS = ("cookie_secret", "secret_key", "PASSWD", "PASSWORD")
 
 
@@ -142,6 +143,16 @@ def seconds(path: str, value: Any) -> Iterator[Fault]:
     """A duration; no negative one."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         yield fault(path, value, "must be a number of seconds, 0 or more.")
+
+
+def duration(least: float) -> Check:
+    """Seconds from *least* to ten years, which fit whatever store they are written to."""
+
+    def check(path: str, value: Any) -> Iterator[Fault]:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= TEN_YEARS:
+            yield fault(path, value, f"must be a number of seconds from {least:g} to {TEN_YEARS}.")
+
+    return check
 
 
 def one_of(*choices: Any, fold: bool = False) -> Check:
