@@ -14,8 +14,9 @@ import msgspec
 from torngas_aio._json import check_limits
 from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, fields_of, make_converter
 from torngas_aio.api.markers import Param, Source
-from torngas_aio.api.output import Output, output_of
+from torngas_aio.api.output import Output, answer_none, output_of
 from torngas_aio.exception import UrlError
+from torngas_aio.handler import ApiHandler
 from torngas_aio.handler.execution import ExecutingHandler
 from torngas_aio.http.forms import check_coding
 from torngas_aio.http.uploads import UploadedFile, has_type
@@ -131,7 +132,7 @@ def bind_methods(handler_class: type) -> None:
         if not _may_declare(method):
             continue
         try:
-            binding = _binding_of(method)
+            binding = _binding_of(method, responds=issubclass(handler_class, ApiHandler))
         except (TypeError, NameError, ValueError, AttributeError) as exc:  # what annotations of the project raise
             faults.append(f"{method.__module__}.{method.__qualname__}: {exc}")
             continue
@@ -160,7 +161,7 @@ def _may_declare(method: Callable[..., Any]) -> bool:
     return bool(getattr(inspect.unwrap(method), "__annotations__", None)) or hasattr(method, "declared_output")
 
 
-def _binding_of(method: Callable[..., Any]) -> Binding | None:
+def _binding_of(method: Callable[..., Any], *, responds: bool) -> Binding | None:
     inner = inspect.unwrap(method)
     hints = get_type_hints(inner, include_extras=True)
     parameters = list(_parameters(inspect.signature(method), hints))
@@ -169,7 +170,9 @@ def _binding_of(method: Callable[..., Any]) -> Binding | None:
     places = {each.place for each in parameters}
     if "body" in places and places & {"form", "file"}:
         raise TypeError("the body cannot be JSON (Body) and a form (Form, File) at once.")
-    output = output_of(method, hints.get("return"))
+    if hasattr(method, "declared_output") and not responds:
+        raise TypeError("@returns works in an ApiHandler, which responds with what its methods return.")
+    output = output_of(method, hints.get("return")) if responds else None
     return Binding(method, parameters, output) if parameters or output is not None else None
 
 
@@ -208,9 +211,11 @@ def _without_none(kind: Any) -> Any:
 def _bound(method: Callable[..., Any], binding: Binding) -> Callable[..., Any]:
     def call(handler: Any, /, *args: Any, **kwargs: Any) -> Any:
         output = binding.output
-        if output is not None:
-            handler.declare_output(output)
-        return method(handler, **binding.arguments(handler, args, kwargs))
+        if output is None:
+            return method(handler, **binding.arguments(handler, args, kwargs))
+        handler.declare_output(output)
+        result = method(handler, **binding.arguments(handler, args, kwargs))
+        return result if output.kind is None else answer_none(handler, result)
 
     functools.update_wrapper(call, method)
     vars(call).pop("__wrapped__")  # whose signature is not what the pattern has to fit

@@ -11,10 +11,10 @@ A module or middleware adds to the operations it runs for with two attributes; a
 Begin with `make_document`.
 """
 
+import http.client
 import inspect
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -153,12 +153,12 @@ class _Document:
         return operation
 
     def _responses(self, binding: Binding | None, is_checked: bool, has_body: bool) -> dict[str, Any]:
-        output = None if binding is None else binding.output
-        status = 200 if output is None else output.status
-        success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-        if output is not None and output.kind is not None:
-            success["content"] = {"application/json": {"schema": self._schema(output.kind)}}
-        responses = {str(status): success}
+        kinds = {200: None} if binding is None or binding.output is None else binding.output.kinds
+        responses: dict[str, Any] = {}
+        for status, kind in kinds.items():
+            responses[str(status)] = {"description": http.client.responses.get(status, "Success")}
+            if kind is not None:
+                responses[str(status)]["content"] = {"application/json": {"schema": self._schema(kind)}}
         if has_body:
             responses |= {"400": _problem("It cannot be parsed."), "413": _problem("It is too large.")}
         if is_checked:
@@ -224,14 +224,15 @@ class _Document:
         if holds_pydantic(kind):
             from pydantic import TypeAdapter
 
-            schema = TypeAdapter(kind).json_schema(ref_template=_REF.replace("{name}", "{model}"))
-            self._schemas |= schema.pop("$defs", {})
-            return schema
-        (schema,), found = msgspec.json.schema_components([kind], ref_template=_REF)
-        for each in found.values():
+            listed = TypeAdapter(list[kind]).json_schema(ref_template=_REF.replace("{name}", "{model}"))
+            self._schemas |= listed.get("$defs", {})
+            found: dict[str, Any] = listed["items"]  # a reference, where the type itself would be written out
+            return found
+        (schema,), components = msgspec.json.schema_components([kind], ref_template=_REF)
+        for each in components.values():
             if "description" in each:
                 each["description"] = inspect.cleandoc(each["description"])
-        self._schemas |= found
+        self._schemas |= components
         return schema
 
     def _owners(self, route: Route) -> Iterator[Any]:

@@ -3,6 +3,7 @@
     async def get(self) -> list[TaskOut]               models, Structs, mappings; lists of them
     async def post(self) -> Created[TaskOut]           201
     @returns(Created[TaskOut])                         where the body returns a model; or TaskOut, status=201
+    @returns(TaskOut | Created[TaskOut] | NoContent)   one of several
 
 An attribute of a SQLAlchemy model that is not loaded is left out where its field has a default; else it is an error.
 Begin with `output_of`.
@@ -11,15 +12,17 @@ Begin with `output_of`.
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from inspect import isawaitable
+from types import UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from torngas_aio.api.conversion import fields_of, hints_of
+from torngas_aio.api.conversion import fields_of, hints_of, holds_pydantic, make_converter
 from torngas_aio.exception import ArgumentError, SerializationError
 from torngas_aio.handler.replies import Reply
 
-__all__ = ["Output", "Page", "output_of", "returns"]
+__all__ = ["Output", "Page", "answer_none", "output_of", "returns"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,72 +47,143 @@ class Page(msgspec.Struct, Generic[T]):
 
 
 class Output:
-    """The declared type of a response and its status.
+    """The declared types of a response, by status.
+
+    Args:
+        kind: The type, a `Reply` of it such as `Created[TaskOut]`, or a union of them; None: there is no body.
+        status: Of a plain value.
+        name: The method, for messages.
 
     Attributes:
-        kind: The type; None: the status has no body.
+        kinds: The type of each status that is declared; None: it has no body.
         status: The status code of a plain value; that of a `Reply` comes first.
     """
 
-    def __init__(self, kind: Any, status: int) -> None:
-        self.kind = kind
-        self.status = status
+    def __init__(self, kind: Any, status: int = 200, name: str = "The method") -> None:
+        self.kinds = _kinds_of(kind, status)
+        self.status = status if status in self.kinds else next(iter(self.kinds))
+        self.name = name
 
-    def encode(self, value: Any) -> bytes:
-        """Return *value* as JSON of the declared type.
+    @property
+    def kind(self) -> Any:
+        """The type of a plain value."""
+        return self.kinds[self.status]
+
+    def check(self) -> None:
+        """Raise TypeError where no library here converts to a type that is declared."""
+        for kind in self.kinds.values():
+            if kind is not None:
+                make_converter(kind)
+
+    def encode(self, value: Any, status: int | None = None) -> bytes:
+        """Return *value* as JSON of the type declared for *status*; b"" where that has no body.
 
         Raises:
             SerializationError: It does not fit the type, or an attribute that is needed is not loaded.
         """
+        kind = self.kinds.get(status or self.status, self.kind)
+        if kind is None and value is None:
+            return b""
         try:
-            plain = _shown(value, self.kind)
-            return msgspec.json.encode(msgspec.convert(plain, self.kind, from_attributes=True, str_keys=True))
-        except (msgspec.ValidationError, TypeError) as exc:
-            raise SerializationError(f"The value does not fit the declared output {self.kind!r}: {exc}") from exc
+            if holds_pydantic(kind):
+                adapter = _adapter_of(kind)
+                encoded: bytes = adapter.dump_json(adapter.validate_python(value, from_attributes=True), by_alias=True)
+                return encoded
+            plain = _shown(value, kind)
+            return msgspec.json.encode(msgspec.convert(plain, kind, from_attributes=True, str_keys=True))
+        except (ValueError, TypeError) as exc:  # msgspec's and pydantic's are ValueErrors
+            raise SerializationError(
+                f"{self.name} returned what does not fit its declared output {kind!r}: {exc}"
+            ) from exc
 
 
 def returns(kind: Any, *, status: int = 200) -> Callable[[F], F]:
     """Declare the output of a method whose annotation cannot name it, such as one that returns a model.
 
     Args:
-        kind: The type, or a `Reply` of it such as `Created[TaskOut]`, which has its own status.
+        kind: The type; a `Reply` of it such as `Created[TaskOut]`, which has its own status; or a union of them.
         status: Of a plain value.
     """
 
     def declare(method: F) -> F:
-        method.declared_output = _reply_output(kind) or Output(kind, status)  # type: ignore[attr-defined]
+        name = f"{method.__module__}.{method.__qualname__}"
+        method.declared_output = Output(kind, status, name)  # type: ignore[attr-defined]
         return method
 
     return declare
 
 
 def output_of(method: Any, annotation: Any) -> Output | None:
-    """Return the output that *method* declares; None where it declares none."""
+    """Return the output that *method* declares; None where it declares none.
+
+    Raises:
+        TypeError: No library here converts to a type that is declared.
+    """
     declared: Output | None = getattr(method, "declared_output", None)
-    reply = _reply_output(annotation)
-    if declared is not None and reply is not None and declared.status == 200:  # returns(TaskOut), "-> Created[Any]"
-        return Output(None if reply.kind is None else declared.kind, reply.status)
-    if declared is not None or annotation in {None, type(None), Any}:
-        return declared
-    return reply or (Output(annotation, 200) if _is_encodable(annotation) else None)
+    name = f"{method.__module__}.{method.__qualname__}"
+    if declared is None:
+        is_reply = any(map(_is_reply, _parts_of(annotation)))
+        if annotation in {None, type(None), Any} or not (is_reply or _is_encodable(annotation)):
+            return None
+        declared = Output(annotation, name=name)
+    elif declared.status == 200 and _is_reply(annotation):  # returns(TaskOut), "-> Created[Any]"
+        ((status, kind),) = Output(annotation).kinds.items()
+        declared = Output(None if kind is None else declared.kind, status, name)
+    declared.check()
+    return declared
 
 
-def _reply_output(kind: Any) -> Output | None:
-    """The output that a `Reply` type such as `Created[TaskOut]` names; None for other types."""
+async def answer_none(handler: Any, result: Any) -> Any:
+    """Return what a method with a declared output returned; a None that answers nothing as a value of its own."""
+    value = await result if isawaitable(result) else result
+    if value is None and not handler.has_answer and handler.get_status() == handler.declared_output.status:
+        return Reply(None, status=handler.get_status())
+    return value
+
+
+def _kinds_of(kind: Any, status: int) -> dict[int, Any]:
+    found: dict[int, list[Any]] = {}
+    for part in _parts_of(kind):
+        given = get_args(part)
+        if _is_reply(part):
+            code = (get_origin(part) or part).status_code
+            found.setdefault(code, []).append(None if code == 204 else given[0] if given else Any)
+        else:
+            found.setdefault(status, []).append(part)
+    if not all(200 <= code <= 599 for code in found):
+        raise ArgumentError(f"@returns(..., status={status!r}): write the number of a final status, such as 201.")
+    return {code: _joined(kinds) for code, kinds in found.items()}
+
+
+def _joined(kinds: list[Any]) -> Any:
+    if len(kinds) > 1:
+        return Union[tuple(kinds)]  # noqa: UP007  # of a list
+    return None if kinds[0] is type(None) else kinds[0]
+
+
+def _parts_of(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+
+
+def _is_reply(kind: Any) -> bool:
     origin = get_origin(kind) or kind
-    if not (isinstance(origin, type) and issubclass(origin, Reply)):
-        return None
-    kinds = get_args(kind)
-    return Output(None if origin.status_code == 204 else kinds[0] if kinds else Any, origin.status_code)
+    return isinstance(origin, type) and issubclass(origin, Reply)
 
 
 def _is_encodable(kind: Any) -> bool:
     """Whether *kind* is a type to respond with; a method may also return an awaitable, or nothing."""
     try:
-        found = msgspec.inspect.type_info(kind)
+        make_converter(kind)
     except TypeError:
         return False
-    return not isinstance(found, msgspec.inspect.CustomType)
+    return True
+
+
+@functools.lru_cache(1024)
+def _adapter_of(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def _shown(value: Any, kind: Any) -> Any:

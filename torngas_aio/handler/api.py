@@ -7,6 +7,7 @@
 Begin with `ApiHandler.write_api`.
 """
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.forms import check_coding
 
 __all__ = ["ApiHandler"]
+
+logger = logging.getLogger("torngas_aio.api")
 
 
 class ApiHandler(BaseHandler):
@@ -33,7 +36,8 @@ class ApiHandler(BaseHandler):
     max_json_depth = _json.MAX_DEPTH
     """How many arrays and objects may lie in one another."""
 
-    _output: Any = None
+    declared_output: Any = None
+    """What the method that runs has declared, an `api.output.Output`."""
 
     if TYPE_CHECKING:  # parameters and results are the method's own; Tornado's return None
         get: Callable[..., Any]
@@ -110,15 +114,20 @@ class ApiHandler(BaseHandler):
             _json.check_size(request.spool.size, self.max_json_bytes)
         return _json.parse_json(request.body, max_bytes=self.max_json_bytes, max_depth=self.max_json_depth)
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether something was written, sent or finished."""
+        return bool(self._finished or self._headers_written or self._write_buffer)
+
     def _use_result(self, value: Any) -> None:
-        if self._finished or self._headers_written or self._write_buffer:
-            super()._use_result(value)  # there is an answer already
+        if self.has_answer:
+            super()._use_result(value)
         else:
             self._respond_with(value)
 
     def declare_output(self, output: Any) -> None:
         """Have what the method returns written as *output* says, an `api.output.Output`."""
-        self._output = output
+        self.declared_output = output
         self.set_status(output.status)
 
     def _respond_with(self, value: Any) -> None:
@@ -127,12 +136,20 @@ class ApiHandler(BaseHandler):
             for name, text in value.headers.items():
                 self.set_header(name, text)
             value = value.value
-        if self._status_code == 204:
-            return
-        if self._output is None:
+        status, output = self._status_code, self.declared_output
+        if output is not None and status not in output.kinds and self.application.settings.get("debug"):
+            logger.warning(
+                "%s responds with %d, which the OpenAPI document does not tell. Declare it as well, as in "
+                "@returns(TaskOut | Created[TaskOut]).",
+                output.name, status,
+            )  # fmt: skip
+        if status == 204:
+            if value is not None:
+                super()._use_result(value)
+        elif output is None:
             self.write_api(value)
-        else:
-            self._write_json(self._output.encode(value))
+        elif body := output.encode(value, status):
+            self._write_json(body)
 
     def _error_accept(self) -> str:
         return "application/problem+json"
