@@ -11,17 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+SECRETS = ("COOKIE_SECRET", "SECRET_KEY", "AUTHOR_PASSWORD")
+
 _FILE = re.compile(r"^```(?:python|html)\n(?:# |\{# )(\S+)(?: #\})?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(r"^```(?:python|html)\n", re.MULTILINE)
 
 
-def in_project(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m *arguments` in *folder*, with none of this run's settings."""
+def in_project(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m *arguments` in *folder*, with *variables* and none of this run's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TORNGAS", "BLOG", "PYTEST"))}
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
+        env={**kept, **variables, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -34,9 +36,9 @@ def _is_installed() -> bool:
     return any(point.value == "torngas_aio.testing.plugin" for point in entry_points(group="pytest11"))
 
 
-@pytest.mark.timeout(240)  # seven processes, one after the other: 15 s of one core
+@pytest.mark.timeout(240)  # nine processes, one after the other: 20 s of one core
 def test_the_blog_of_the_tutorial(tmp_path: Path) -> None:
-    """A new project, the files of every step, `check`, `syncdb`, the guard in the pipeline, and `pytest`."""
+    """A new project, the files of every step, its migration, the guard in the pipeline, `pytest`, `check --deploy`."""
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     files = _FILE.findall(text)  # in order: a later step may write a file again
     assert len(files) == len(_BLOCK.findall(text))  # no block without a file's name
@@ -49,8 +51,8 @@ def test_the_blog_of_the_tutorial(tmp_path: Path) -> None:
         target.write_text(content, encoding="utf-8")
 
     for command, expected in (
-        ("check", ""),
-        ("syncdb", "posts"),
+        ("db revision -m posts", "migrations"),
+        ("db upgrade", ""),
         ("pipeline /write", "AuthorModule"),
         ("openapi", "/api/posts"),
     ):
@@ -62,8 +64,13 @@ def test_the_blog_of_the_tutorial(tmp_path: Path) -> None:
     plugin = [] if _is_installed() else ["-p", "torngas_aio.testing.plugin"]
     tests = in_project(project, "pytest", "-q", "-p", "no:cacheprovider", *plugin)
     assert tests.returncode == 0, tests.stdout + tests.stderr
-    assert "8 passed" in tests.stdout
+    assert "9 passed" in tests.stdout
 
-    online = in_project(project, "torngas_aio", "check", "--settings=settings.setting_online")
-    assert online.returncode != 0
-    assert "cookie_secret" in online.stdout + online.stderr
+    check = ("torngas_aio", "check", "--deploy", "--settings=settings.setting_online")
+    secrets = {name: f"of this test, with 32 characters: {name}" for name in SECRETS}
+    ready = in_project(project, *check, **secrets)
+    assert ready.returncode == 0, ready.stdout + ready.stderr
+    assert ready.stdout in text  # the page shows what it prints: no faults, no cautions
+    refused = in_project(project, *check)
+    assert refused.returncode == 1
+    assert all(f"{name!r}] is missing" in refused.stderr for name in ("cookie_secret", "secret_key"))
