@@ -1,5 +1,7 @@
-"""Every Python block of the documentation is a program of its own, and runs."""
+"""Every Python block of the documentation is a program of its own, and runs; settings that a block shows are valid."""
 
+import ast
+import contextlib
 import logging
 import re
 import tempfile
@@ -10,6 +12,9 @@ from typing import Any
 import pytest
 from tornado import locale
 
+from torngas_aio import global_settings
+from torngas_aio.checks.shapes import shape_faults
+from torngas_aio.db.dbalchemy.specs import parse_databases
 from torngas_aio.settings_manager import settings
 
 ROOT = Path(__file__).parents[2]
@@ -49,3 +54,28 @@ def test_the_examples_run(name: str, line: int, source: str, caplog: pytest.LogC
     caplog.set_level(logging.CRITICAL)  # examples of errors log them
     code = compile("\n" * (line - 1) + source, str(ROOT / name), "exec")
     exec(code, {"__name__": "__main__"})
+
+
+def shown_settings(text: str) -> Iterator[tuple[str, Any]]:
+    """The settings that blocks of *text* assign as literals, those of a page's `text` blocks too."""
+    for block in re.findall(r"^```(?:python|text)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        try:
+            statements = ast.parse(block).body
+        except SyntaxError:  # a command, a configuration of nginx, what a program prints
+            continue
+        assigned = [
+            each for each in statements if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name)
+        ]
+        for statement in assigned:
+            name = ast.unparse(statement.targets[0])
+            with contextlib.suppress(ValueError):  # not a literal: from the environment
+                if hasattr(global_settings, name):
+                    yield name, ast.literal_eval(statement.value)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_settings_that_a_page_shows_are_valid(page: Path) -> None:
+    for name, value in shown_settings(page.read_text(encoding="utf-8")):
+        settings.configure(**{name: value})
+        assert list(shape_faults(settings.as_dict())) == []
+        parse_databases(settings.DATABASE_CONNECTION, {}, lambda *_: None)
