@@ -1,6 +1,7 @@
 """`cached`: fresh, ageing, stale, gone; one computes, the others wait."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -348,3 +349,11 @@ async def test_arguments_without_a_plain_value_want_a_key(cache: BaseCache) -> N
     assert top.key_for(1) != top.key_for("1") != top.key_for(b"1") != top.key_for(True)
     with pytest.raises(ArgumentError, match="type object"):
         await top(object())
+
+
+@pytest.mark.parametrize("name", ["timeout", "ahead", "stale", "lease"])
+@pytest.mark.parametrize("value", [-1, math.nan, 10**400, "30", True, [1]], ids=str)
+def test_a_duration_that_is_none_is_refused_at_once(name: str, value: Any) -> None:
+    """Within a call it would pass for a failing cache, and nothing would ever be kept."""
+    with pytest.raises(ArgumentError, match=rf"cached: {name} = .*number of seconds"):
+        cached(**{name: value})

@@ -4,6 +4,7 @@ That one holder has it at a time, on every store, is in `tests/contracts/cache/t
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from torngas_aio.cache.backends.dummy import DummyCache
 from torngas_aio.cache.backends.localcache import LocMemCache
 from torngas_aio.cache.lock import CacheLock
-from torngas_aio.exception import CacheUnavailable
+from torngas_aio.exception import ArgumentError, CacheUnavailable
 
 KEY = "%lock::work"
 
@@ -176,3 +177,12 @@ async def test_one_object_has_one_holder(store: Store) -> None:
 async def test_a_store_without_compare_and_set_has_no_locks() -> None:
     with pytest.raises(NotImplementedError, match=r"DummyCache has no lock\(\)"):
         DummyCache().lock("work")
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, 10**400, "30", True, [1]], ids=str)
+def test_durations_that_are_none_are_refused(value: Any) -> None:
+    cache = LocMemCache()
+    with pytest.raises(
+        ArgumentError, match=r"lock\('work'\): lease = .*finite number above 0.*wait = .*number of seconds"
+    ):
+        cache.lock("work", lease=value, wait=value)

@@ -23,6 +23,7 @@ from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, MISSING, BaseCache
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.registry import caches
 from torngas_aio.exception import ArgumentError, CacheUnavailable
+from torngas_aio.utils.kinds import require, seconds
 
 __all__ = ["Cached", "cached"]
 
@@ -61,8 +62,14 @@ def cached(
         clock: Wall-clock seconds, the same for all processes.
 
     Raises:
-        ArgumentError: When the function is decorated: it is no coroutine function, or a method without *key*.
+        ArgumentError: A duration is none, or, when the function is decorated: it is no coroutine function, or a
+            method without *key*.
     """
+    require(
+        *(seconds(f"cached: {name}", value) for name, value in (("ahead", ahead), ("stale", stale), ("lease", lease)))
+    )
+    if timeout is not None and timeout is not DEFAULT_TIMEOUT:
+        require(seconds("cached: timeout", timeout))
 
     def decorate(function: Callable[P, Awaitable[R]]) -> Cached[P, R]:
         return Cached(function, _Plan(timeout, key, alias, ahead, stale, lease, version, clock))

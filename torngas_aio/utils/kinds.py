@@ -6,6 +6,7 @@
 Begin with `Check` and `table`.
 """
 
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 
 from torngas_aio._masking import show_setting
 from torngas_aio._suggest import did_you_mean, nearest
-from torngas_aio.exception import Fault
+from torngas_aio.exception import ArgumentError, Fault
 from torngas_aio.utils.addresses import parse_network
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "one_of",
     "positive",
     "regular_expression",
+    "require",
     "seconds",
     "secret",
     "secret_versions",
@@ -141,7 +143,7 @@ def finite(path: str, value: Any) -> Iterator[Fault]:
 
 def seconds(path: str, value: Any) -> Iterator[Fault]:
     """A duration; no negative one."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+    if value != math.inf and any(finite(path, value)):
         yield fault(path, value, "must be a number of seconds, 0 or more.")
 
 
@@ -153,6 +155,16 @@ def duration(least: float) -> Check:
             yield fault(path, value, f"must be a number of seconds from {least:g} to {TEN_YEARS}.")
 
     return check
+
+
+def require(*faults: Iterable[Fault]) -> None:
+    """Refuse a call's arguments that have *faults*, as a check gives them for `name` and value.
+
+    Raises:
+        ArgumentError: There are faults; it says all of them.
+    """
+    if found := [each for several in faults for each in several]:
+        raise ArgumentError(" ".join(found))
 
 
 def one_of(*choices: Any, fold: bool = False) -> Check:

@@ -27,6 +27,7 @@ from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.store import Store
 from torngas_aio.checks.shapes import CACHE_PARAMETERS
 from torngas_aio.exception import ArgumentError, CacheUnavailable, ConfigError, InvalidSignature, UnknownAlias
+from torngas_aio.utils import kinds
 
 __all__ = ["DEFAULT_TIMEOUT", "MISSING", "BaseCache", "InvalidCacheBackendError", "Tokened"]
 
@@ -391,12 +392,12 @@ class BaseCache(Store):
 
         Raises:
             NotImplementedError: The store has no compare-and-set.
-            ArgumentError: *lease* is no number of seconds above 0.
+            ArgumentError: *lease* is no number of seconds above 0, or *wait* none from 0 up.
         """
         if not self.can_swap:
             self._refuse("lock()")
-        if not 0 < lease < math.inf:
-            raise ArgumentError(f"lock({name!r}, lease={lease!r}): write a number of seconds above 0.")
+        waits = kinds.either(None, kinds.seconds)
+        kinds.require(kinds.positive(f"lock({name!r}): lease", lease), waits(f"lock({name!r}): wait", wait))
         return CacheLock(self, f"%lock:{escaped_prefix(self.keys_of.key_prefix)}:{name}", lease, wait)
 
     # Bytes and values
