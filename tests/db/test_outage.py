@@ -17,7 +17,7 @@ from tests.services.process import free_port
 from tests.services.proxy import Proxy
 from torngas_aio._cleanup import close_all
 from torngas_aio.db import _outage
-from torngas_aio.db._deadlines import deadline_of, limited
+from torngas_aio.db._connections import deadline_of, limited
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import DbSession, session_scope

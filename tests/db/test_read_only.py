@@ -20,8 +20,7 @@ from tests.services import mariadb, postgres
 from tests.services.postgres import PostgresStandby
 from tests.services.proxy import Proxy
 from torngas_aio._cleanup import close_all
-from torngas_aio.db._outage import Outage
-from torngas_aio.db._read_only import is_refusal, mysql_takes_writes
+from torngas_aio.db._outage import Outage, is_refusal, mysql_takes_writes
 from torngas_aio.db.basedb import Database, database
 from torngas_aio.db.dbalchemy import session_scope
 from torngas_aio.exception import DatabaseUnavailable

@@ -15,11 +15,11 @@ from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio import Application
 from torngas_aio.cache import caches
 from torngas_aio.handler import WebHandler
+from torngas_aio.http.worker_totals import add_counts
 from torngas_aio.operations import counts, metrics
 from torngas_aio.operations.metrics import add_metrics
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
-from torngas_aio.utils.counting import add_counts
 
 
 class Uses(WebHandler):

@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 from torngas_aio import _json
 from torngas_aio._backends import entry_faults
 from torngas_aio.channels.presence import Presence
-from torngas_aio.db.changes import session_with_changes
+from torngas_aio.db import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 from torngas_aio.utils.numbers import parse_whole
 

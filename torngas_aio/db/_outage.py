@@ -8,22 +8,33 @@
 
 A probe is a connection of its own, for which the host's name is resolved again. A server that refuses connections at
 once is only told in the log: each caller hears of that by itself, and of the server's return, too. Callers wait
-for a probe after a refused write only, which they must tell from a fault of their own. Begin with `Outage`.
+for a probe after a refused write only, which they must tell from a fault of their own: 1290 also comes from INTO
+OUTFILE, 25006 from a transaction that was begun as READ ONLY. Begin with `Outage`.
 """
 
 import asyncio
 import enum
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 from torngas_aio._background import BackgroundTask
 from torngas_aio._cleanup import close_safely
+from torngas_aio.db._diagnosis import codes_of
 from torngas_aio.exception import DatabaseUnavailable
 
-__all__ = ["PROBE_SECONDS", "SUSPECT_SECONDS", "Outage"]
+__all__ = [
+    "MYSQL_QUESTION",
+    "PROBE_SECONDS",
+    "SUSPECT_SECONDS",
+    "Outage",
+    "is_refusal",
+    "mysql_takes_writes",
+    "postgres_takes_writes",
+]
 
 logger = logging.getLogger("torngas_aio.db")
 
@@ -219,3 +230,32 @@ class Outage:
 def _is_refusal(error: Exception) -> bool:
     """Whether nothing listens at the server's address, as opposed to a server that turned the client away."""
     return any(isinstance(each, OSError) for each in (error, error.__cause__, error.__context__))
+
+
+_REFUSALS = frozenset({1290, 1836, "25006"})
+
+MYSQL_QUESTION = "SELECT @@global.read_only, @@global.innodb_read_only"
+"""Its row is for `mysql_takes_writes`."""
+
+_POSTGRES_QUESTION = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether *error* may mean that the server takes no writes."""
+    return error is not None and any(code in _REFUSALS for code in codes_of(error))
+
+
+def mysql_takes_writes(row: Iterable[Any]) -> bool:
+    """Whether the row of `MYSQL_QUESTION` is that of a server which takes writes."""
+    return all(str(value).upper() in {"0", "OFF"} for value in row)  # MariaDB 12: OFF, ON, NO_LOCK
+
+
+async def postgres_takes_writes(connection: Any) -> bool:
+    """Ask the server of an asyncpg *connection*.
+
+    In a transaction, which a refused statement has broken off, nothing can be asked: then the answer is what the server
+    has reported of itself, which before PostgreSQL 14 is nothing: True.
+    """
+    if connection.is_in_transaction():
+        return bool(getattr(connection.get_settings(), "in_hot_standby", "off") != "on")
+    return not await connection.fetchval(_POSTGRES_QUESTION)

@@ -15,9 +15,8 @@ from contextlib import suppress
 from typing import Any
 
 from torngas_aio.http.worker_slot import Slot
-from torngas_aio.utils.counting import add_counts
 
-__all__ = ["WorkerTotals"]
+__all__ = ["WorkerTotals", "add_counts"]
 
 _SECONDS = 2.0
 """How long a worker that has asked may take to read the answer."""
@@ -51,3 +50,20 @@ def _send(to: socket.socket, told: bytes) -> None:
     with to, suppress(OSError):
         to.settimeout(_SECONDS)
         to.sendall(told)
+
+
+def add_counts(into: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add each number of *more* to the one in its place in *into*; what *into* lacks is taken as it is.
+
+    Numbers stand in dicts of dicts, or in lists that have the same length in both.
+    """
+    for key, value in more.items():
+        known = into.get(key)
+        if known is None:
+            into[key] = value
+        elif isinstance(value, dict):
+            add_counts(known, value)
+        elif isinstance(value, list):
+            into[key] = [one + other for one, other in zip(known, value, strict=True)]
+        else:
+            into[key] = known + value

@@ -20,7 +20,7 @@ from torngas_aio import _json
 from torngas_aio._project_errors import shortened
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.context import carriers
-from torngas_aio.db.changes import session_with_changes
+from torngas_aio.db import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, Fault, JobFailed, NotCallableError, SerializationError
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.registry import jobs

@@ -19,9 +19,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from torngas_aio.exception import CacheUnavailable
+from torngas_aio.http.worker_totals import add_counts
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.observing import Observation, Observer
-from torngas_aio.utils.counting import add_counts
 
 __all__ = ["UNROUTED", "Counts"]
 

@@ -11,18 +11,32 @@ hold the loop. Values that can be awaited are awaited before the page is made, i
 Begin with `Template.render`.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from torngas_aio._importing import import_object
+from torngas_aio._suggest import did_you_mean
 from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.template.values import await_values, awaitable_names, has_awaitables
 
-__all__ = ["DEFAULT_OFFLOAD_BYTES", "STREAM_BYTES", "PageMaker", "Template", "TemplateLoader", "adapted", "parts_of"]
+__all__ = [
+    "DEFAULT_OFFLOAD_BYTES",
+    "SHARED",
+    "STREAM_BYTES",
+    "PageMaker",
+    "Template",
+    "TemplateLoader",
+    "adapted",
+    "create_loader",
+    "parts_of",
+    "refuse_unknown",
+]
 
 
 DEFAULT_OFFLOAD_BYTES = 256 * 1024
@@ -231,3 +245,71 @@ class _ForeignTemplate(Template):
     def _make(self, values: Mapping[str, Any]) -> bytes:
         page = self._template.generate(**values)
         return page if isinstance(page, bytes) else str(page).encode()
+
+
+SHARED = frozenset(
+    {
+        "autoescape", "cache_directory", "cache_size", "collection_size", "filesystem_checks", "format_exceptions",
+        "offload_bytes",
+    }
+)  # fmt: skip
+"""What the TEMPLATE_CONFIG of torngas 1.8 holds whatever the engine; each engine takes its own part of it."""
+
+
+def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], engine: str) -> None:
+    """Raise when *options* holds a key that neither *engine* nor the shared part of TEMPLATE_CONFIG knows.
+
+    Raises:
+        ConfigError: All such keys, each with the nearest known one.
+    """
+    allowed = SHARED | frozenset(known)
+    faults = []
+    for name in options:
+        if name not in allowed:
+            hint = did_you_mean(name, sorted(allowed), f" It knows {', '.join(sorted(allowed))}.")
+            faults.append(f"TEMPLATE_CONFIG[{name!r}]: the {engine} engine has no such option.{hint}")
+    ConfigError.gather(faults, code="TGA102")
+
+
+_TORNADO = "torngas_aio.template.tornado_loader.TornadoTemplateLoader"
+
+
+def create_loader(config: Mapping[str, Any], template_path: str, *, debug: bool = False) -> TemplateLoader:
+    """Return the loader that *config* (TEMPLATE_CONFIG) asks for, on *template_path*.
+
+    Args:
+        config: `template_engine` is the dotted path of a loader class, `template.jinja2_loader...` for short,
+            or None for Tornado's; every other key is an option of the engine.
+        debug: Look for changed files whatever `filesystem_checks` says.
+
+    Raises:
+        ConfigError: No such engine, its library is not installed, or it does not know an option.
+    """
+    options = dict(config)
+    path = options.pop("template_engine", None) or _TORNADO
+    if debug:
+        options["filesystem_checks"] = True
+    kind = _engine(path) if isinstance(path, str) else path
+    if not isinstance(kind, type):
+        raise ConfigError(f"TEMPLATE_CONFIG['template_engine'] = {path!r}: a loader class was wanted.", code="TGA601")
+    loader: TemplateLoader = kind(template_path, **options)
+    if debug:
+        loader.check_seconds = 0.0
+    elif not options.get("filesystem_checks", False):
+        loader.check_seconds = math.inf
+    return loader
+
+
+def _engine(path: str) -> Any:
+    # The document and the settings of torngas 1.8 write the path with and without the package's name.
+    full = f"torngas_aio.{path}" if path.startswith("template.") else path
+    try:
+        return import_object(full)
+    except ImportError as exc:
+        extra = " Install it: pip install 'torngas-aio[mako]'." if getattr(exc, "name", "") == "mako" else ""
+        raise ConfigError(
+            f"TEMPLATE_CONFIG['template_engine'] = {path!r}: {exc}.{extra} Write None for Tornado's engine, "
+            "'torngas_aio.template.jinja2_loader.Jinja2TemplateLoader' or "
+            "'torngas_aio.template.mako_loader.MakoTemplateLoader'.",
+            code="TGA601",
+        ) from exc

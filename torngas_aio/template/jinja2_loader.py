@@ -18,6 +18,7 @@ from jinja2 import nodes
 
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
+from torngas_aio.template.base import refuse_unknown
 from torngas_aio.template.cooperative import CooperativeTemplate
 from torngas_aio.template.jinja2_environment import (
     ENGINE_OPTIONS,
@@ -28,7 +29,6 @@ from torngas_aio.template.jinja2_environment import (
     resolve_object,
 )
 from torngas_aio.template.loading import safe_name
-from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.values import await_values
 
 __all__ = ["Jinja2Template", "Jinja2TemplateLoader"]

@@ -26,9 +26,9 @@ from mako.runtime import Context
 from torngas_aio._threads import run_in_thread
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
+from torngas_aio.template.base import refuse_unknown
 from torngas_aio.template.cooperative import SLICE_PARTS
 from torngas_aio.template.loading import FileWatch, private_directory, safe_name
-from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.values import await_values
 
 __all__ = ["MakoTemplate", "MakoTemplateLoader"]

@@ -22,9 +22,9 @@ from torngas_aio._compat.tornado import block_source
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template._tornado_code import as_parts, in_short, template_line, with_await
+from torngas_aio.template.base import refuse_unknown
 from torngas_aio.template.cooperative import CooperativeTemplate
 from torngas_aio.template.loading import FileWatch, safe_name
-from torngas_aio.template.options import refuse_unknown
 from torngas_aio.template.values import await_values
 
 __all__ = ["TornadoTemplate", "TornadoTemplateLoader"]

@@ -1,20 +1,16 @@
 """Small tools that belong to no part and are used by many.
 
     text.py        safestr  safeunicode  escape_controls  quote_field
-    iteration.py   iterbetter
-    null.py        Null
+    former.py      Null  iterbetter  request_context  sleep
     numbers.py     numbers in text from outside, parsed strictly
-    counting.py    counts that add up
     bounded.py     a cache whose keys clients choose
     hosts.py       host patterns: which host names a setting means
     addresses.py   IP addresses and networks
     kinds.py       checks of one value, to be put together into the shape of a setting
     environment.py settings from environment variables
-    timing.py      sleep
     tokens.py      names of methods, headers and parameters
     writing.py     several parts to a transport in one call
     redirects.py   is_safe_redirect  safe_redirect_target
-    request.py     request_context
 
 What stands in `__all__` here is imported from `torngas_aio.utils`.
 """
@@ -22,12 +18,9 @@ What stands in `__all__` here is imported from `torngas_aio.utils`.
 from functools import cached_property
 
 from torngas_aio._former_names import former_names
-from torngas_aio.utils.iteration import IterBetter, iterbetter
-from torngas_aio.utils.null import Null
+from torngas_aio.utils.former import IterBetter, Null, iterbetter, request_context, sleep
 from torngas_aio.utils.redirects import is_safe_redirect, safe_redirect_target
-from torngas_aio.utils.request import request_context
 from torngas_aio.utils.text import escape_controls, quote_field, safestr, safeunicode
-from torngas_aio.utils.timing import sleep
 
 __all__ = [
     "IterBetter",

@@ -17,8 +17,8 @@ from typing import Any, Self
 from torngas_aio._cleanup import CLOSE_SECONDS, await_to_the_end
 from torngas_aio._unawaited import AsyncWithOnly
 from torngas_aio.context import current_scope
-from torngas_aio.db._deadlines import deadline_of
-from torngas_aio.db._read_only import is_refusal
+from torngas_aio.db._connections import deadline_of
+from torngas_aio.db._outage import is_refusal
 from torngas_aio.db.basedb.drivers import Result
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.exception import ArgumentError, DatabaseUnavailable, OutcomeUnknown

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
-from torngas_aio.db._deadlines import deadline_of
+from torngas_aio.db._connections import deadline_of
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.dbalchemy.positions import Position
 

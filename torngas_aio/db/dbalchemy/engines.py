@@ -28,8 +28,7 @@ from sqlalchemy.util.concurrency import await_, greenlet_spawn
 from torngas_aio._importing import import_object
 from torngas_aio._suggest import nearest
 from torngas_aio.db._diagnosis import advice_on, said_by
-from torngas_aio.db._outage import Outage
-from torngas_aio.db._read_only import is_refusal
+from torngas_aio.db._outage import Outage, is_refusal
 from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect, AsyncmyDialect
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.positions import Position

@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData
 
 from torngas_aio._importing import without_exit
-from torngas_aio.db._deadlines import limited
+from torngas_aio.db._connections import limited
 from torngas_aio.db.dbalchemy.model import metadata_of, metadatas
 from torngas_aio.db.dbalchemy.registry import cluster_of
 from torngas_aio.exception import ArgumentError

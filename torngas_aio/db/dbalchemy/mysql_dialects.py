@@ -20,7 +20,7 @@ from sqlalchemy.dialects.mysql.asyncmy import (
 )
 from sqlalchemy.util.concurrency import await_
 
-from torngas_aio.db._read_only import MYSQL_QUESTION, mysql_takes_writes
+from torngas_aio.db._outage import MYSQL_QUESTION, mysql_takes_writes
 from torngas_aio.db.dbalchemy.connection_guard import PING_SECONDS, Guard, GuardedModule, committing
 from torngas_aio.db.dbalchemy.positions import Gtids, GtidSet, Position
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import (
 from sqlalchemy.util.concurrency import await_
 
 from torngas_aio._compat.sqlalchemy import call_and_discard, ping_asyncpg, raise_adapted
-from torngas_aio.db._read_only import postgres_takes_writes
+from torngas_aio.db._outage import postgres_takes_writes
 from torngas_aio.db.dbalchemy.connection_guard import PING_SECONDS, Guard, GuardedModule, committing
 from torngas_aio.db.dbalchemy.positions import Lsn, Position
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from torngas_aio._cleanup import Close, close_with_loop
 from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
-from torngas_aio.db._deadlines import limited
+from torngas_aio.db._connections import limited
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.lag import LagWatch

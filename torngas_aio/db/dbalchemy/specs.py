@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 from torngas_aio._masking import mask_url
 from torngas_aio._node import share_of
 from torngas_aio.checks.shapes import DATABASE_SHAPE, ENGINE_SHAPE
-from torngas_aio.db._deadlines import STATEMENT_SECONDS
+from torngas_aio.db._connections import STATEMENT_SECONDS
 from torngas_aio.db.dbalchemy.drivers import Driver, async_driver
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.utils.kinds import mapping_of, positive

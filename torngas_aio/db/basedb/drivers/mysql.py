@@ -11,8 +11,8 @@ from pymysql.constants import CLIENT
 
 from torngas_aio._masking import mask_url
 from torngas_aio.db._aiomysql import connect, is_ended, transport_of
-from torngas_aio.db._read_only import MYSQL_QUESTION, mysql_takes_writes
-from torngas_aio.db._transports import has_unread
+from torngas_aio.db._connections import has_unread
+from torngas_aio.db._outage import MYSQL_QUESTION, mysql_takes_writes
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options
 from torngas_aio.db.basedb.statements import MYSQL
 from torngas_aio.storage import Storage

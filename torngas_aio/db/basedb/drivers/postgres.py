@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 
 from torngas_aio._masking import mask_url
-from torngas_aio.db._read_only import postgres_takes_writes
-from torngas_aio.db._transports import has_unread
+from torngas_aio.db._connections import has_unread
+from torngas_aio.db._outage import postgres_takes_writes
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options
 from torngas_aio.db.basedb.statements import POSTGRES
 from torngas_aio.storage import Storage

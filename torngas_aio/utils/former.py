@@ -1,0 +1,167 @@
+"""The tools of torngas 1.8 that Python and Tornado have not: imported from `torngas_aio.utils`.
+
+Null             answers every call, for places where None would need a question first
+iterbetter       an iterator that can be asked for its first item, or one ahead
+request_context  the current request, wherever the code below a handler happens to be
+sleep            waiting without holding the loop
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, Generic, TypeVar, overload
+
+from tornado.httputil import HTTPServerRequest
+
+from torngas_aio.context import current_request
+from torngas_aio.exception import OutsideRequest
+
+__all__ = ["IterBetter", "Null", "RequestContext", "iterbetter", "request_context", "sleep"]
+
+
+class Null:
+    """Whatever is done with it gives a `Null` again: call it, read, set and delete attributes and items.
+
+    It is false, empty and equal to every other `Null`. Attributes with two leading underscores are missing,
+    as on any object, so that `copy`, `pickle` and template engines are not deceived.
+    """
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        pass
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> "Null":
+        return self
+
+    def __getattr__(self, name: str) -> "Null":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        pass
+
+    def __delattr__(self, name: str) -> None:
+        pass
+
+    def __getitem__(self, key: Any) -> "Null":
+        return self
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def __delitem__(self, key: Any) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Null)
+
+    def __hash__(self) -> int:
+        return hash(Null)
+
+    def __repr__(self) -> str:
+        return "<Null>"
+
+    def __str__(self) -> str:
+        return ""
+
+
+_Item = TypeVar("_Item")
+_Default = TypeVar("_Default")
+
+
+class IterBetter(Generic[_Item]):
+    """*items*, read once and only as far as asked; indexing goes forwards only.
+
+    It is true when an item is left; asking that reads one item ahead and keeps it.
+    """
+
+    def __init__(self, items: Iterable[_Item]) -> None:
+        self._rest: Iterator[_Item] = iter(items)
+        self._position = 0
+
+    def __iter__(self) -> "IterBetter[_Item]":
+        return self
+
+    def __next__(self) -> _Item:
+        item = next(self._rest)
+        self._position += 1
+        return item
+
+    def __bool__(self) -> bool:
+        for item in self._rest:
+            self._rest = chain((item,), self._rest)
+            return True
+        return False
+
+    def __getitem__(self, index: int) -> _Item:
+        """Return the item at *index*, counted from the first one ever; those before it are dropped.
+
+        Raises:
+            IndexError: It was read already, or there are not so many.
+        """
+        if index < self._position:
+            raise IndexError(f"Item {index} was read already; the next one is {self._position}. Use list() first.")
+        for item in islice(self, index - self._position, None):
+            return item
+        raise IndexError(f"There is no item {index}; there were {self._position}.")
+
+    @overload
+    def first(self) -> _Item | None: ...
+    @overload
+    def first(self, default: _Default) -> _Item | _Default: ...
+    def first(self, default: object = None) -> object:
+        """Return the next item, *default* when none is left."""
+        return next(self, default)
+
+    def list(self) -> list[_Item]:
+        """Return all that is left."""
+        return list(self)
+
+
+def iterbetter(items: Iterable[_Item]) -> IterBetter[_Item]:
+    """Return *items* as an `IterBetter`."""
+    return IterBetter(items)
+
+
+class RequestContext:
+    """A view of whichever request is being served; true inside a request, false outside any.
+
+    Tasks that a handler starts see its request; what runs for another request sees that one's.
+    """
+
+    __slots__ = ()
+
+    @property
+    def request(self) -> HTTPServerRequest:
+        """The request that this code runs for.
+
+        Raises:
+            OutsideRequest: It runs for none: at import, in a hook of the application's start, in a script.
+        """
+        request = current_request()
+        if request is None:
+            raise OutsideRequest(
+                "request_context.request was read outside any request. "
+                "Ask `if request_context:` first, or pass the request in."
+            )
+        return request
+
+    def __bool__(self) -> bool:
+        return current_request() is not None
+
+
+request_context = RequestContext()
+
+
+async def sleep(seconds: float) -> None:
+    """Let the other requests run for *seconds*; `await` it, or `yield` it in a `@gen.coroutine`."""
+    await asyncio.sleep(seconds)
