@@ -275,6 +275,15 @@ def test_a_lock_file_that_was_removed_does_not_split_the_writers(tmp_path: Path)
     second.close()
 
 
+@pytest.mark.parametrize("content", [b"9" * 32, b"99999999999\n", b"\xb2\n", b"-1\n", b""], ids=repr)
+def test_a_lock_file_that_says_no_time_stops_nobody(tmp_path: Path, content: bytes) -> None:
+    log = SharedLogFile(tmp_path / "a.log", Period("midnight"))
+    log.write(b"1\n")
+    (tmp_path / ".a.log.lock").write_bytes(content)
+    log.write(b"2\n")
+    assert (tmp_path / "a.log").read_bytes() == b"1\n2\n"
+
+
 def test_a_forked_child_locks_for_itself(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     file = SharedLogFile(path, Period("S"))

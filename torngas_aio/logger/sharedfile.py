@@ -194,7 +194,8 @@ class SharedLogFile:
     def _begun(self, period: Period) -> int:
         """When the period of the current file began: as the lock file says, else by the file's own time."""
         noted = os.pread(self._lock, 32, 0).strip()
-        return period.start_of(int(noted) if noted.isdigit() else os.fstat(self._file).st_mtime)
+        is_time = noted.isdigit() and len(noted) < 12  # another program may have written there
+        return period.start_of(int(noted) if is_time else os.fstat(self._file).st_mtime)
 
     def _rotate(self, now: float) -> None:
         stamp = Period("S").stamp(now) if self._period is None else self._period.stamp(self._begun(self._period))
