@@ -30,8 +30,8 @@ from torngas_aio._cleanup import close_all, is_imposed
 from torngas_aio._compat.tornado import answer_exception
 from torngas_aio._importing import import_object
 from torngas_aio._node import processes
-from torngas_aio._project_errors import import_fault
 from torngas_aio._unawaited import tracked_origins, watch_unawaited
+from torngas_aio.checks.references import imported
 from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
@@ -375,14 +375,10 @@ def _with_classes(settings: dict[str, Any]) -> dict[str, Any]:
     """*settings* with the handler classes that dotted paths in them name."""
     for name in HANDLER_SETTINGS:
         path = settings.get(name)
-        if isinstance(path, str):
-            try:
-                settings[name] = import_object(path)
-            except Exception as exc:  # the project's own code runs here, and may raise anything
-                raise ConfigError(
-                    import_fault(exc, f"TORNADO_CONF[{name!r}]", path, "Check the spelling."), code="TGA104"
-                ) from exc
-        if path is not None and not (isclass(settings[name]) and issubclass(settings[name], web.RequestHandler)):
+        if path is None:
+            continue
+        settings[name] = imported(f"TORNADO_CONF[{name!r}]", path)
+        if not (isclass(settings[name]) and issubclass(settings[name], web.RequestHandler)):
             raise ConfigError(
                 f"TORNADO_CONF[{name!r}] = {path!r}: no handler class. Name a tornado.web.RequestHandler.",
                 code="TGA104",

@@ -70,6 +70,31 @@ def test_dotted_paths_must_name_a_class(path: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("path", "fault"),
     [
+        ("plugin_parts.fnction", "module 'plugin_parts' has no attribute 'fnction'. Check the spelling"),
+        ("plugin_absent.guard", "No module named 'plugin_absent'. Check the spelling"),
+        ("plugin_parts", "write the full dotted path, such as 'package.module.plugin_parts'."),
+        ("plugin_parts.__name__", "this is a str, a function is wanted."),
+    ],
+)
+def test_dotted_paths_must_name_a_function(path: str, fault: str) -> None:
+    """They are called at requests only: each that needed them was a 500."""
+    caches = {"default": {"BACKEND": "torngas_aio.cache.backends.dummy.DummyCache", "KEY_FUNCTION": path}}
+    places: dict[str, dict[str, Any]] = {
+        "AUTH['load_user']": {"AUTH": {"load_user": path}},
+        "AUTH['has_permission']": {"AUTH": {"has_permission": path}},
+        "OPENAPI_GUARD": {"OPENAPI_GUARD": path},
+        "CACHES['default']['KEY_FUNCTION']": {"CACHES": caches},
+    }
+    for place, values in places.items():
+        found = faults_of(**values)
+        assert len(found) == 1, found
+        assert found[0].startswith(f"{place} = {path!r}: {fault}")
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
         ("plugin_broken.Part", "ZeroDivisionError: division by zero (MIDDLEWARE_CLASSES[0]: importing "),
         ("plugin_needy.Part", "MIDDLEWARE_CLASSES[0]: 'plugin_needy.Part' cannot be imported: No module named "),
         ("plugin_redis.Part", "MIDDLEWARE_CLASSES[0]: 'plugin_redis.Part' cannot be imported: No module named "),

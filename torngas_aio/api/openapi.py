@@ -20,9 +20,9 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from torngas_aio._importing import import_object
 from torngas_aio.api.binding import Binding, Parameter
 from torngas_aio.api.conversion import holds_pydantic
+from torngas_aio.checks.references import imported
 from torngas_aio.handler import ApiHandler
 from torngas_aio.routing import Route
 from torngas_aio.settings_manager import settings
@@ -78,7 +78,7 @@ class OpenAPIHandler(ApiHandler):
 
     async def get(self) -> Any:
         options, guard = settings.OPENAPI, settings.OPENAPI_GUARD
-        sees_all = guard is None or bool(await import_object(guard)(self))
+        sees_all = guard is None or bool(await imported("OPENAPI_GUARD", guard, wants_class=False)(self))
         made = _documents.setdefault(self.application, {})
         if sees_all not in made:
             texts = {key: options[key] for key in ("title", "version", "description") if key in options}

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from torngas_aio._importing import import_object
+from torngas_aio.checks.references import imported
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import settings
 
@@ -30,7 +30,7 @@ async def load_user(key: str) -> Any:
     path = _option("load_user")
     if path is None:
         raise ConfigError("AUTH['load_user'] is not set. Name an `async def load_user(key)`.", code="TGA304")
-    return await _function(path, "load_user")(key)
+    return await imported("AUTH['load_user']", path, wants_class=False)(key)
 
 
 async def has_permission(user: Any, permission: str) -> bool:
@@ -38,7 +38,7 @@ async def has_permission(user: Any, permission: str) -> bool:
     path = _option("has_permission")
     if path is None:
         return permission in getattr(user, "permissions", ())
-    found = _function(path, "has_permission")(user, permission)
+    found = imported("AUTH['has_permission']", path, wants_class=False)(user, permission)
     return bool(await found if inspect.isawaitable(found) else found)
 
 
@@ -50,13 +50,6 @@ def key_of(user: Any) -> str:
 def login_url() -> str:
     """Return the address of the login page."""
     return str(_option("login_url"))
-
-
-def _function(path: Any, name: str) -> Any:
-    try:
-        return import_object(path) if isinstance(path, str) else path
-    except ImportError as exc:
-        raise ConfigError(f"AUTH[{name!r}] = {path!r}: {exc}", code="TGA304") from exc
 
 
 class LoginMixIn:

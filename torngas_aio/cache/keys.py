@@ -218,13 +218,7 @@ def _number(version: Any) -> int:
 def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
     if given is None:
         return default_key
-    if callable(given):
-        return given
     function: KeyFunction = imported(f"{owner}['KEY_FUNCTION']", given, wants_class=False)
-    if not callable(function):
-        raise ConfigError(
-            f"{owner}: KEY_FUNCTION = {given!r} is not a function (key, key_prefix, version).", code="TGA401"
-        )
     return function
 
 

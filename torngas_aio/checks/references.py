@@ -43,8 +43,11 @@ def path_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
 def imported(path: str, target: Any, *, wants_class: bool = True) -> Any:
     """Return what the dotted path *target* of the setting at *path* names; *target* itself where it is no text.
 
+    Args:
+        wants_class: Whether it has to be a class; else a function, or another callable.
+
     Raises:
-        ConfigError: It cannot be imported, or is no class where one is wanted.
+        ConfigError: It cannot be imported, or is something else.
     """
     if not isinstance(target, str):
         return target
@@ -55,8 +58,8 @@ def imported(path: str, target: Any, *, wants_class: bool = True) -> Any:
         found = import_object(target)
     except Exception as exc:  # the project's own code runs here
         raise ConfigError(_fault_of(exc, path, target).with_(path=path), code="TGA104") from exc
-    if wants_class and not inspect.isclass(found):
-        text = f"this is a {type(found).__name__}, a class is wanted."
+    if not (inspect.isclass(found) if wants_class else callable(found)):
+        text = f"this is a {type(found).__name__}, a {'class' if wants_class else 'function'} is wanted."
         raise ConfigError(Fault(f"{path} = {target!r}: {text}", path=path, target=target), code="TGA104")
     return found
 
@@ -145,6 +148,9 @@ def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
     yield from _cache_targets(values)
     for name in ("default_handler_class", "static_handler_class"):
         yield f"TORNADO_CONF[{name!r}]", values.get("TORNADO_CONF", {}).get(name), True
+    for name in ("load_user", "has_permission"):
+        yield f"AUTH[{name!r}]", values.get("AUTH", {}).get(name), False
+    yield "OPENAPI_GUARD", values.get("OPENAPI_GUARD"), False
     yield "TEMPLATE_CONFIG['template_engine']", values.get("TEMPLATE_CONFIG", {}).get("template_engine"), True
 
 
