@@ -1,15 +1,115 @@
-"""A project that startproject has made, as the current directory; what it imported is forgotten afterwards."""
+"""Projects as the current directory, made by startproject or with jobs; what they import is forgotten afterwards."""
 
+import argparse
 import importlib
+import importlib.metadata
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.services.fixtures import redis_server
+from tests.services.redis import RedisServer
 from torngas_aio.cli import main
+from torngas_aio.cli.registry import GROUP, _installed
+from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
+
+__all__ = ["redis_server"]
+
+
+def run_worker(site: Path, *awaited: str, queues: str = "") -> None:
+    """Run a worker until its output has every word of *awaited*, then stop it."""
+    words = [sys.executable, "-m", "torngas_aio", "worker", *([f"--queues={queues}"] if queues else [])]
+    worker = subprocess.Popen(words, cwd=site, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert worker.stdout is not None
+    missing, seen = set(awaited), ""
+    for line in worker.stdout:
+        seen += line
+        missing = {word for word in missing if word not in line}
+        if not missing:
+            break
+    worker.send_signal(signal.SIGTERM)
+    seen += worker.communicate(timeout=40)[0]
+    assert not missing, seen
+    assert worker.returncode == 0, seen
+    assert "The worker has ended." in seen
+
+
+JOBS = """
+from pathlib import Path
+
+from torngas_aio.jobs import job
+from torngas_aio.logger import current_request_id
+
+@job(queue="files", timeout=30)
+async def write(name: str) -> None:
+    Path(name).write_text("done")
+    print("WROTE", flush=True)
+
+@job
+async def fail() -> None:
+    raise ValueError("no such luck")
+"""
+
+
+ENQUEUE = """
+from one.jobs import fail, write
+await write.enqueue("written")
+await fail.enqueue()
+"""
+
+
+@pytest.fixture
+def site(directory: Path, redis_server: RedisServer) -> Path:
+    """A project with jobs in Redis."""
+    (directory / "settings").mkdir()
+    prefix = f"cli-{directory.parent.name}-{directory.name}"
+    (directory / "settings" / "setting.py").write_text(
+        "INSTALLED_APPS = ('one',)\nDEBUG = True\n"
+        "JOBS = {'default': {'BACKEND': 'torngas_aio.jobs.redis.RedisJobs', 'LOCATION': "
+        f"{redis_server.url!r}, 'OPTIONS': {{'KEY_PREFIX': {prefix!r}}}}}}}\n"
+    )
+    (directory / "one").mkdir()
+    (directory / "one" / "urls.py").write_text("urls = []\n")
+    (directory / "one" / "jobs.py").write_text(JOBS)
+    (directory / "enqueue.py").write_text(ENQUEUE)
+    return directory
+
+
+class Greet:
+    """Say hello to somebody."""
+
+    help = "say hello"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("name")
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        if arguments.name == "nobody":
+            raise ConfigError("nobody: there is no one.")
+        if arguments.name == "stop":
+            raise KeyboardInterrupt
+        sys.stdout.write(f"hello {arguments.name}\n")
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two more commands, one of them broken, as installed packages would bring them."""
+    entries = [
+        importlib.metadata.EntryPoint("greet", f"{__name__}:Greet", GROUP),
+        importlib.metadata.EntryPoint("broken", "no_such_package:Command", GROUP),
+        importlib.metadata.EntryPoint("shapeless", "builtins:int", GROUP),
+        importlib.metadata.EntryPoint("routes", "no_such_package:Thief", GROUP),
+    ]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries if group == GROUP else [])
+    _installed.cache_clear()
+    yield
+    _installed.cache_clear()
 
 
 @pytest.fixture
