@@ -1,6 +1,6 @@
 """The application: builds and owns router, pipeline and lifespan, and answers requests.
 
-    HTTP server ── serve_request ─► call hooks ─► route ─► handler.serve
+    HTTP server ── serve_request ─► call hooks ─► route ─► handler.execution.serve
                                                    ├──► foreign handler (plain Tornado): its own delegate
                                                    └──► none: ErrorHandler, 404
 
@@ -36,6 +36,7 @@ from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
 from torngas_aio.handler.compression import GZipContentEncoding
+from torngas_aio.handler.execution import serve
 from torngas_aio.handler.mounted import MountHandler
 from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
@@ -246,7 +247,7 @@ class Application(web.Application):
             return self._serve_unrouted(request, run, None)
         if handler is None:
             return self._serve_foreign(request, resolved)
-        return handler.serve(run, resolved.path_args, resolved.path_kwargs)
+        return serve(handler, run, resolved.path_args, resolved.path_kwargs)
 
     def _made_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> BaseHandler | None:
         """Return the handler of the route, None for a foreign one."""
@@ -271,12 +272,12 @@ class Application(web.Application):
             if not issubclass(handler_class, BaseHandler):
                 await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request, handler_class)
                 return
-        handler = self._prepared(handler_class(self, request, **kwargs))
+        handler = self._prepared(handler_class(self, request, **kwargs), run)
         handler._reads_body = handler_class is default
-        await handler.serve(run, (), {}, error)
+        await serve(handler, run, (), {}, error)
 
-    def _prepared(self, handler: BaseHandler) -> BaseHandler:
-        """Return *handler*, which answers a request without a route; observers change its class."""
+    def _prepared(self, handler: BaseHandler, run: PipelineRun) -> BaseHandler:
+        """Return *handler*, which answers a request without a route; observers change its class and that of *run*."""
         return handler
 
     async def _serve_foreign(self, request: Request, resolved: Resolved) -> None:

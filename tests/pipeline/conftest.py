@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import recording
+from torngas_aio.handler import execution
 from torngas_aio.testing import TestClient
 
 
@@ -16,8 +17,16 @@ def door(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=["watched", "unwatched"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether methods are watched, or each `finish()` asks the loop for its next turn: nothing else may differ."""
+    if request.param == "unwatched":
+        monkeypatch.setattr(execution, "_watch", lambda handler, method: method)
+    return str(request.param)
+
+
 @pytest.fixture
-async def client(door: str, tmp_path: Path) -> AsyncIterator[TestClient]:
+async def client(door: str, way: str, tmp_path: Path) -> AsyncIterator[TestClient]:
     """A client of `recording_application`; the log is empty once it is open."""
     (tmp_path / "page.html").write_text("{{ word }}")
     (tmp_path / "file.txt").write_text("static")

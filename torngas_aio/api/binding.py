@@ -16,8 +16,7 @@ from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, fiel
 from torngas_aio.api.markers import Param, Source
 from torngas_aio.api.output import Output, answer_none, output_of
 from torngas_aio.exception import UrlError
-from torngas_aio.handler import ApiHandler
-from torngas_aio.handler.execution import ExecutingHandler
+from torngas_aio.handler import ApiHandler, BaseHandler
 from torngas_aio.http.forms import check_coding
 from torngas_aio.http.uploads import UploadedFile, has_type
 
@@ -145,10 +144,7 @@ def bind_methods(handler_class: type) -> None:
 
 def _spool(handler_class: Any) -> None:
     """Have large bodies spooled, unless a class of the project says whether they are."""
-    if (
-        next((base for base in handler_class.__mro__ if "spool_body" in vars(base)), ExecutingHandler)
-        is ExecutingHandler
-    ):
+    if next((base for base in handler_class.__mro__ if "spool_body" in vars(base)), BaseHandler) is BaseHandler:
         handler_class.spool_body = True
 
 

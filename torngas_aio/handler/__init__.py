@@ -8,26 +8,29 @@
 Modules:
 
     web.py            `BaseHandler`, `WebHandler`         api.py            `ApiHandler`: JSON, problem details
-      response.py       status, headers and body            replies.py        values with a status and headers
-      sending.py        hands a response to the server    websocket.py      `WebSocketHandler`
-      completing.py     when a response is completed        joining.py        which sockets have joined a channel
-      completion.py     what `finish()` returns           events.py         `EventStreamHandler`
-      lifecycle.py      the states of a response          error.py          `ErrorHandler`
+    response.py       status, headers, cookies, body      replies.py        values with a status and headers
+      cookies.py        cookies that are set              websocket.py      `WebSocketHandler`
+      lifecycle.py      the states of a response            joining.py        which sockets have joined a channel
+      sending.py        hands a response to the server    events.py         `EventStreamHandler`
+      completing.py     when a response is completed      error.py          `ErrorHandler`
     execution.py      hooks, method, response, in order   static.py         `StaticFileHandler`
-      stepping.py       the rest of a started coroutine     static_files.py   headers, content and open files
-      receiving.py      the request's body                  downloads.py      `send_file`
-      time_limit.py     `request_timeout`                   ranges.py         parts of files
-      recovery.py       failed and cancelled requests     mounted.py        ASGI applications behind a route
-      failure.py        the built-in error pages            mounted_exchange.py  what they receive and send
-    compression.py    `compress_response`                 ui_modules.py     UI methods and modules in templates
-    placeholders.py   a project without session or flash
+      receiving.py      the request's body                  static_files.py   headers, content and open files
+      time_limit.py     `request_timeout`                 downloads.py      `send_file`
+      recovery.py       failed and cancelled requests       ranges.py         parts of files
+      failure.py        the built-in error pages          mounted.py        ASGI applications behind a route
+    compression.py    `compress_response`                   mounted_exchange.py  what they receive and send
+    placeholders.py   a project without session or flash  ui_modules.py     UI methods and modules in templates
 
-`BaseHandler` inherits from the classes of `execution`, `completing`, `sending` and `response`, in this order. Begin
-with `execution.py`.
+`ResponseHandler` holds the response; `BaseHandler` inherits from it, and adds what projects call and override. The rest
+are functions of a handler, each module on those before it:
+
+    response > sending > recovery > completing > web > execution
+
+Begin with `execution.py`.
 """
 
 from torngas_aio.handler.api import ApiHandler
-from torngas_aio.handler.completion import Completion
+from torngas_aio.handler.completing import Completion
 from torngas_aio.handler.error import ErrorHandler
 from torngas_aio.handler.events import Event, EventStreamHandler
 from torngas_aio.handler.static import StaticFileHandler

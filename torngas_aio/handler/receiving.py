@@ -8,14 +8,14 @@ from collections.abc import Awaitable
 from typing import Any
 
 from torngas_aio.context import scope_of
-from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.lifecycle import RECEIVING, RUNNING
+from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.spool import Spool
 
 __all__ = ["arrived", "receive", "take_body"]
 
 
-async def take_body(handler: CompletingHandler, body: Any, *, limit: int | None, spools: bool) -> None:
+async def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools: bool) -> None:
     """Read *body* for the method, unless the handler takes it part by part.
 
     Args:
@@ -36,7 +36,7 @@ async def take_body(handler: CompletingHandler, body: Any, *, limit: int | None,
         handler.request.body = body.data if body.is_complete else await arrived(handler, body.read_all())
 
 
-async def receive(handler: CompletingHandler) -> None:
+async def receive(handler: ResponseHandler) -> None:
     """Hand the body to `data_received`, part by part; raises as `take_body`."""
     body: Any = handler.request.connection.body  # type: ignore[union-attr]  # an Exchange
     while chunk := await arrived(handler, body.read_chunk()):
@@ -45,7 +45,7 @@ async def receive(handler: CompletingHandler) -> None:
             await result
 
 
-async def _spool(handler: CompletingHandler, body: Any) -> None:
+async def _spool(handler: ResponseHandler, body: Any) -> None:
     request: Any = handler.request
     spool = Spool()
     scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
@@ -54,7 +54,7 @@ async def _spool(handler: CompletingHandler, body: Any) -> None:
     await request.take_spool(spool)
 
 
-async def arrived(handler: CompletingHandler, reading: Awaitable[bytes]) -> bytes:
+async def arrived(handler: ResponseHandler, reading: Awaitable[bytes]) -> bytes:
     """Return what *reading* gives; the time until then is the client's, and does not count."""
     handler._method_phase = RECEIVING
     try:

@@ -9,6 +9,7 @@ Begin with `answer_error`.
 """
 
 import asyncio
+import functools
 import logging
 from contextlib import suppress
 from typing import Any
@@ -21,7 +22,8 @@ from torngas_aio._cleanup import close_safely
 from torngas_aio.context import RequestScope, error_sink
 from torngas_aio.exception import BaseError
 from torngas_aio.handler.lifecycle import ENDED
-from torngas_aio.handler.sending import SendingHandler
+from torngas_aio.handler.response import ResponseHandler
+from torngas_aio.handler.sending import log_response, run_afterwards
 from torngas_aio.http.base import BodyError, ClientGone
 
 __all__ = ["answer_error", "answer_unsent", "cut_off", "give_up", "report_error"]
@@ -32,7 +34,7 @@ _AFTERWARDS_SECONDS = 5.0
 """How long the endcall hooks of a cancelled request may take."""
 
 
-async def answer_error(handler: SendingHandler, exc: BaseException, *, may_replace: bool = False) -> None:
+async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_replace: bool = False) -> None:
     """Run the exception hooks for *exc* and answer it, unless an answer is settled already.
 
     Args:
@@ -53,13 +55,13 @@ async def answer_error(handler: SendingHandler, exc: BaseException, *, may_repla
             return
         if handler._response_state.has_head:
             logger.error("%s failed after its header had left: the connection is cut.", handler._request_summary())
-            handler._log()
+            log_response(handler)
             await _end_without_answer(handler)
         else:
             _send_error_page(handler, exc)
 
 
-async def answer_unsent(handler: SendingHandler, exc: BaseException) -> None:
+async def answer_unsent(handler: ResponseHandler, exc: BaseException) -> None:
     """Answer in place of a response whose head could not be made: an error page, else a plain text."""
     handler._failed_sends += 1
     handler._new_cookie = None  # part of what could not be sent
@@ -72,7 +74,7 @@ async def answer_unsent(handler: SendingHandler, exc: BaseException) -> None:
         await _end_without_answer(handler)
 
 
-async def report_error(handler: SendingHandler, exc: BaseException) -> None:
+async def report_error(handler: ResponseHandler, exc: BaseException) -> None:
     """Tell the exception hooks, or the log where there are none."""
     handler._note_interrupt(exc)
     if not handler._response_state.is_finished and not handler._response_state.has_head:
@@ -87,7 +89,7 @@ async def report_error(handler: SendingHandler, exc: BaseException) -> None:
         _log_error(handler, exc)
 
 
-def cut_off(handler: SendingHandler) -> None:
+def cut_off(handler: ResponseHandler) -> None:
     """Close the connection where its response is not complete: nothing can be sent any more."""
     handler._response_state = handler._response_state.after["release"]
     handler._deferred = None
@@ -96,7 +98,7 @@ def cut_off(handler: SendingHandler) -> None:
         connection.abort()
 
 
-async def give_up(handler: SendingHandler, exc: BaseException) -> None:
+async def give_up(handler: ResponseHandler, exc: BaseException) -> None:
     """End a request whose task was cancelled: no hook may hold it up, nothing may stay open."""
     if isinstance(exc, GeneratorExit):
         _abandon(handler)
@@ -116,14 +118,14 @@ async def give_up(handler: SendingHandler, exc: BaseException) -> None:
         connection.respond(
             503, "Service Unavailable", fields, b"503 Service Unavailable\n", handler.request.method == "HEAD"
         )
-        handler._log()
+        log_response(handler)
     elif not handler._response_state.is_sent:
         cut_off(handler)
     if handler._response_state is not ENDED:
-        await close_safely("endcall hooks", handler._afterwards, _AFTERWARDS_SECONDS)
+        await close_safely("endcall hooks", functools.partial(run_afterwards, handler), _AFTERWARDS_SECONDS)
 
 
-def _log_error(handler: SendingHandler, exc: BaseException) -> None:
+def _log_error(handler: ResponseHandler, exc: BaseException) -> None:
     try:
         handler.log_exception(type(exc), exc, exc.__traceback__)
     except BaseException as failure:  # a boundary: the client is still to be answered
@@ -131,7 +133,7 @@ def _log_error(handler: SendingHandler, exc: BaseException) -> None:
         logger.exception("log_exception() of %s failed.", type(handler).__qualname__)
 
 
-def _send_error_page(handler: SendingHandler, exc: BaseException) -> None:
+def _send_error_page(handler: ResponseHandler, exc: BaseException) -> None:
     if handler._makes_error_page:  # this error is the error page's own
         logger.error("The error page of %s failed.", type(handler).__qualname__)
         _answer_plainly(handler, 500)
@@ -148,7 +150,7 @@ def _send_error_page(handler: SendingHandler, exc: BaseException) -> None:
             _answer_plainly(handler, _status_of(exc))
 
 
-def _answer_plainly(handler: SendingHandler, status: int) -> None:
+def _answer_plainly(handler: ResponseHandler, status: int) -> None:
     """Settle the shortest answer there is."""
     handler._response_state = handler._response_state.after["reopen"]
     handler.clear()
@@ -158,14 +160,14 @@ def _answer_plainly(handler: SendingHandler, status: int) -> None:
     handler.finish(f"{status} {handler._reason}\n")
 
 
-async def _end_without_answer(handler: SendingHandler) -> None:
+async def _end_without_answer(handler: ResponseHandler) -> None:
     """Cut the connection and run the endcall hooks, where an answer is impossible."""
     cut_off(handler)
     if handler._response_state is not ENDED:
-        await handler._afterwards()
+        await run_afterwards(handler)
 
 
-def _abandon(handler: SendingHandler) -> None:
+def _abandon(handler: ResponseHandler) -> None:
     """End a request whose coroutine is closed from outside: nothing can be awaited, so nothing is answered."""
     if handler._next_turn is not None:
         handler._next_turn.cancel()

@@ -1,36 +1,34 @@
-"""The answer being made: status, headers and body, kept lean until someone looks closer.
+"""The response of a handler: status, headers, cookies and body, kept lean until someone looks closer.
 
     lean   a plain dict of header fields; the server adds Date and Server in its one write
     full   `tornado.httputil.HTTPHeaders`, from the moment something touches `handler._headers`
 
 Code that uses Tornado's public methods cannot tell which of the two it has. After the response is settled
-(`finish` was called) only response hooks change it; what others set then goes nowhere, as in Tornado.
-Begin with `ResponseHandler.clear`.
+(`finish` was called) only response hooks change it; what others set then goes nowhere, as in Tornado. How it leaves is
+in `sending`, when in `completing`. Begin with `ResponseHandler.clear`.
 """
 
 import asyncio
-import datetime as dt
 import functools
 import inspect
-import math
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from http.client import responses
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado import httputil
-from tornado.escape import to_unicode
 from tornado.web import RequestHandler
 
 from torngas_aio import _json
 from torngas_aio._compat.tornado import header_text
-from torngas_aio.handler.lifecycle import ANY_TASK, ResponseState, require_changeable
+from torngas_aio.context import RequestScope
+from torngas_aio.handler.cookies import is_latin, make_cookie
+from torngas_aio.handler.lifecycle import ANY_TASK, MethodPhase, ResponseState, require_changeable
 from torngas_aio.http.base import SERVER_NAME
-from torngas_aio.http.headers import plain_cookie
 from torngas_aio.http.request import Request
-from torngas_aio.utils.numbers import parse_integer
+from torngas_aio.pipeline import PipelineRun
 from torngas_aio.utils.tokens import is_token
 
 __all__ = ["ResponseHandler"]
@@ -43,16 +41,42 @@ _ADDED_BY_THE_SERVER = frozenset({"Server", "Date"})
 
 
 class ResponseHandler(RequestHandler):
-    """Tornado's response methods over lean storage."""
+    """Tornado's response methods over lean storage, and how far the request and its response have come."""
+
+    use_etag: bool | None = None
+    """Whether to hash each body into an ETag; None: as the application says (off by default)."""
 
     # PERF: no values in the class for what most requests read: 3.11 finds those of instances faster
     _fields: dict[str, str]
     _added: list[tuple[str, str]] | None
     _full_headers: httputil.HTTPHeaders | None
     _new_cookie: Any  # Tornado's attribute, a SimpleCookie; missing in Tornado until it is wanted, here None
-    _response_state: ResponseState
-    _hooks_owner: Any  # the task that runs response hooks, or ANY_TASK; None while there are none
     _transforms: list[Any]  # Tornado's attribute; replaced, never changed in place
+    _deferred: Callable[[], Awaitable[None]] | None  # makes the body
+    _response_state: ResponseState
+    _method_phase: MethodPhase
+    _run: PipelineRun
+    _hooks_owner: Any  # the task that runs response hooks, or ANY_TASK; None while there are none
+    _completion: asyncio.Task[None] | None
+    _timer: asyncio.TimerHandle | None
+    _interrupt: KeyboardInterrupt | None  # raised again at the end
+    _finish_waiter: asyncio.Future[None] | None
+    _next_turn: asyncio.Handle | None = None
+    _error: BaseException | None = None
+    _failed_sends = 0
+    _makes_error_page = False  # `_deferred` makes an error page
+    _is_drained = False  # when the last byte was handed over, the transport could take more
+    _has_own_etag = False  # `compute_etag` is overridden
+    _ends_itself = False  # `on_finish` or `complete_finish` is overridden
+    _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
+    _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
+
+    if TYPE_CHECKING:  # methods of `BaseHandler`, of which observers of requests have variants
+
+        def _send_last(self) -> bool: ...
+        def _send_part(self, include_footers: bool) -> Any: ...
+        def _settle(self, scope: RequestScope) -> Coroutine[Any, Any, None]: ...
+        def complete_finish(self) -> Any: ...
 
     @property
     def _finished(self) -> bool:  # Tornado's attribute, which mixins and projects read
@@ -183,39 +207,15 @@ class ResponseHandler(RequestHandler):
         """
         if self._response_state.is_finished and not self._may_change():
             return
-        until = None if expires is None and expires_days is None else _expiry(expires, expires_days)
-        age = None if max_age is None else _whole_seconds(max_age)
-        if not kwargs and type(name) is str and type(value) is str:
-            cookie = plain_cookie(
-                name, value, domain, until, path, max_age=age, httponly=httponly, secure=secure, samesite=samesite
-            )
-            if cookie is not None:  # PERF: the standard library's cookie costs five times as much
-                jar = self._new_cookie
-                if jar is None:
-                    jar = self._new_cookie = SimpleCookie()
-                jar.pop(name, None)
-                dict.__setitem__(jar, name, cookie)
-                return
-        jar, self._new_cookie = self._new_cookie, SimpleCookie()
-        options: dict[str, Any] = {"httponly": httponly, "secure": secure, "samesite": samesite, **kwargs}
-        try:
-            super().set_cookie(name, value, domain, None, path, None, **options)
-            morsel = self._new_cookie[to_unicode(name)]
-        finally:  # a cookie of which a part is refused is not sent without that part
-            self._new_cookie = jar
-        if until is not None:  # Tornado takes 0 for "not given", here and below
-            morsel["expires"] = until
-        if age is not None:
-            morsel["max-age"] = str(age)
-        if not _is_latin(morsel.OutputString()):
-            raise ValueError(
-                f"The cookie {morsel.key!r} holds a character that no header can (only Latin-1 can be sent). "
-                "Use set_signed_cookie, or quote its value with tornado.escape.url_escape."
-            )
-        if self._new_cookie is None:
-            self._new_cookie = SimpleCookie()
-        self._new_cookie.pop(morsel.key, None)
-        dict.__setitem__(self._new_cookie, morsel.key, morsel)
+        cookie = make_cookie(
+            name, value, domain, expires, path, expires_days,
+            max_age=max_age, httponly=httponly, secure=secure, samesite=samesite, **kwargs,
+        )  # fmt: skip
+        jar = self._new_cookie
+        if jar is None:
+            jar = self._new_cookie = SimpleCookie()
+        jar.pop(cookie.key, None)
+        dict.__setitem__(jar, cookie.key, cookie)
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return the value of the request's cookie *name*, else *default*."""
@@ -271,34 +271,22 @@ class ResponseHandler(RequestHandler):
         owner = self._hooks_owner
         return owner is not None and (owner is ANY_TASK or self._current_task() is owner)
 
+    def _while_changing(self, change: Callable[[], None]) -> None:
+        """Run *change* on a response that is settled already."""
+        owner, self._hooks_owner = self._hooks_owner, ANY_TASK
+        try:
+            change()
+        finally:
+            self._hooks_owner = owner
+
+    def _note_interrupt(self, exc: BaseException) -> None:
+        """Have a KeyboardInterrupt raised again once the request is answered."""
+        if isinstance(exc, KeyboardInterrupt):
+            self._interrupt = exc
+
     def _current_task(self) -> asyncio.Task[Any] | None:
         """Return the running task. PERF: asyncio looks for the loop by a system call before 3.12, unless it is told."""
         return asyncio.current_task(getattr(self.request.connection, "loop", None))
-
-
-def _expiry(expires: Any, days: float | None) -> str | None:
-    """The time at which a cookie ends, as Tornado writes it."""
-    try:
-        if expires is None and days is not None:
-            expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
-        return None if expires is None else httputil.format_timestamp(expires)
-    except (TypeError, ValueError, OverflowError, OSError) as exc:
-        raise ValueError(
-            f"set_cookie(expires={expires!r}, expires_days={days!r}): {exc}. Give a datetime, a struct_time or seconds "
-            "since 1970 for `expires`, or a number of days."
-        ) from exc
-
-
-def _whole_seconds(max_age: Any) -> int:
-    """The `max_age` of a cookie as a number; fractions of a second are dropped."""
-    if isinstance(max_age, int):
-        return int(max_age)
-    if isinstance(max_age, float) and math.isfinite(max_age):
-        return int(max_age)
-    number = parse_integer(max_age) if isinstance(max_age, str) else None
-    if number is None:
-        raise ValueError(f"set_cookie(max_age={max_age!r}): give a whole number of seconds; 0 deletes the cookie.")
-    return number
 
 
 @functools.lru_cache(1024)
@@ -314,17 +302,9 @@ def _value(handler: RequestHandler, value: Any) -> str:
     if type(value) is int:
         return str(value)
     text = header_text(handler, value)
-    if not _is_latin(text):
+    if not is_latin(text):
         raise ValueError(f"The header value {text[:80]!r} cannot be sent: it holds a character beyond Latin-1.")
     return text
-
-
-def _is_latin(text: str) -> bool:
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _wrong_chunk(chunk: object) -> TypeError:

@@ -12,15 +12,15 @@ from typing import Any
 
 from tornado.web import HTTPError
 
-from torngas_aio.handler.completing import CompletingHandler
 from torngas_aio.handler.lifecycle import LATE, RECEIVING, RETURNED
+from torngas_aio.handler.response import ResponseHandler
 
 __all__ = ["as_late", "look", "set_timer", "uncancel"]
 
 _Look = Callable[[asyncio.Task[Any], float], float]
 
 
-def look(handler: CompletingHandler, seconds: float | None, task: asyncio.Task[Any], now: float) -> float:
+def look(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[Any], now: float) -> float:
     """Cancel *task* if the request's time is over and nothing was sent; return when to look again.
 
     Args:
@@ -38,7 +38,7 @@ def look(handler: CompletingHandler, seconds: float | None, task: asyncio.Task[A
     return math.inf
 
 
-def set_timer(handler: CompletingHandler, look_at: _Look, seconds: float) -> None:
+def set_timer(handler: ResponseHandler, look_at: _Look, seconds: float) -> None:
     """Have a timer call *look_at* after *seconds*, and again when it says, instead of the server's sweep."""
     handler._look_at = math.inf
     task = asyncio.current_task()
@@ -61,7 +61,7 @@ def as_late(exc: BaseException, seconds: float | None) -> BaseException:
     return error
 
 
-def _on_time(handler: CompletingHandler, look_at: _Look, task: asyncio.Task[Any]) -> None:
+def _on_time(handler: ResponseHandler, look_at: _Look, task: asyncio.Task[Any]) -> None:
     loop = asyncio.get_running_loop()
     again = look_at(task, loop.time())
     handler._timer = loop.call_at(again, _on_time, handler, look_at, task) if again < math.inf else None

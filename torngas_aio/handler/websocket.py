@@ -120,13 +120,6 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
         """Tornado's: ends the socket's protocol and calls `on_close`, once."""
         _TornadoWebSocketHandler.on_connection_close(self)
 
-    def _plan_next_turn(self) -> None:
-        if self._status_code != 101:  # the endcall hooks wait until the socket closes
-            super()._plan_next_turn()
-
-    def _answers_unawaited(self) -> bool:
-        return self._status_code != 101 and super()._answers_unawaited()  # the method returns when the socket closes
-
     def _detach_to(self, connection: WebSocketConnection) -> None:
         self._response_state = self._response_state.after["release"]
         self._is_detached = True

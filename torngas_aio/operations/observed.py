@@ -95,7 +95,7 @@ class _ObservedApplication(_Application):
             return handler
         key = route, _mixin_for(observation)
         handler = super()._made_handler(request, run, self.variants.get(key) or self._with_variant(*key))
-        return None if handler is None else self._taken(handler, observation)
+        return None if handler is None else self._taken(handler, observation, run)
 
     def _with_variant(self, route: "Route", mixin: type) -> Resolved:
         """Return what leads to *route* with the variant of its handler's class.
@@ -103,14 +103,14 @@ class _ObservedApplication(_Application):
         PERF: an instance whose class is changed later is slower in all that it does: +10 us a request.
         """
         variant: Any = copy.copy(route)
-        if hasattr(variant.handler_class, "_begin_method"):
+        if hasattr(variant.handler_class, "_call_method"):
             variant.handler_class = _variant_of(variant.handler_class, mixin)
         if len(self.variants) >= _MOST:
             self.variants.clear()
         found = self.variants[route, mixin] = Resolved(variant)
         return found
 
-    def _prepared(self, handler: "_Handler") -> "_Handler":
+    def _prepared(self, handler: "_Handler", run: PipelineRun) -> "_Handler":
         observation = current_observation()
         if observation is None or not observation.is_timed:
             if observation is not None:
@@ -118,12 +118,14 @@ class _ObservedApplication(_Application):
             return handler
         variant: Any = handler
         variant.__class__ = _variant_of(type(variant), _mixin_for(observation))  # type: ignore[arg-type]  # classes are hashable
-        return self._taken(handler, observation)
+        return self._taken(handler, observation, run)
 
     @staticmethod
-    def _taken(handler: Any, observation: Observation) -> "_Handler":
+    def _taken(handler: Any, observation: Observation, run: PipelineRun) -> "_Handler":
         handler._observation = observation
         observation.handler = handler
+        if type(run) is PipelineRun:
+            handler._observe_run(run)
         return handler  # type: ignore[no-any-return]  # a handler
 
     def with_timed_hooks(self, stages: RouteStages) -> RouteStages:
@@ -175,26 +177,23 @@ class _ObservedHandler(_Handler):
     def __init_subclass__(cls) -> None:
         """As above."""
 
-    def serve(
-        self, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
-    ) -> Coroutine[Any, Any, None]:
-        if type(run) is PipelineRun and run.stages.has_any:
+    def _observe_run(self, run: PipelineRun) -> None:
+        if run.stages.has_any:
             application: Any = self.application
             run.stages = application.with_timed_hooks(run.stages)
             run.__class__ = _ObservedRun
-        return super().serve(run, args, kwargs, error)
 
-    def _begin_method(self) -> Awaitable[Any] | None:
+    def _call_method(self) -> Any:
         stage = Stage(self._observation, "method")
         try:
-            waits_for = super()._begin_method()
+            result = super()._call_method()
         except BaseException:
             stage.end()
             raise
-        if waits_for is None:
-            stage.end()
-            return None
-        return _ended_with(stage, waits_for)
+        if isinstance(result, Awaitable):
+            return _ended_with(stage, result)
+        stage.end()
+        return result
 
     def render(self, template_name: str, **kwargs: Any) -> Any:
         stage = Stage(self._observation, "render", template_name)
@@ -262,16 +261,12 @@ class _MarkedHandler(_Handler):
     def __init_subclass__(cls) -> None:
         """As above."""
 
-    def serve(
-        self, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
-    ) -> Coroutine[Any, Any, None]:
-        if type(run) is PipelineRun:
-            run.__class__ = _MarkedRun
-        return super().serve(run, args, kwargs, error)
+    def _observe_run(self, run: PipelineRun) -> None:
+        run.__class__ = _MarkedRun
 
-    def _begin_method(self) -> Awaitable[Any] | None:
+    def _call_method(self) -> Any:
         self._observation.mark("method")
-        return super()._begin_method()
+        return super()._call_method()
 
     def render(self, template_name: str, **kwargs: Any) -> Any:
         before = self._observation.mark("render")

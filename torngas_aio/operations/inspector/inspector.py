@@ -5,6 +5,7 @@ from typing import Any
 
 from torngas_aio.application import Application
 from torngas_aio.context import enter_request
+from torngas_aio.handler.execution import serve
 from torngas_aio.http.request import Request
 from torngas_aio.operations.access import is_own_page
 from torngas_aio.operations.inspector.pages import page_for
@@ -46,7 +47,7 @@ class Inspector:
         enter_request(request)
         handler_class, args = page_for(request.path.removeprefix(INSPECTOR_PATH))
         handler = handler_class(self._application, request, records=self.records)
-        return handler.serve(IDLE, args, {})
+        return serve(handler, IDLE, args, {})
 
     async def _open(self) -> None:
         watches.open()
