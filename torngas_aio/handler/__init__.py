@@ -18,8 +18,9 @@ Modules:
       time_limit.py     `request_timeout`                 downloads.py      `send_file`
       recovery.py       failed and cancelled requests       ranges.py         parts of files
       failure.py        the built-in error pages          mounted.py        ASGI applications behind a route
-    compression.py    `compress_response`                   mounted_exchange.py  what they receive and send
-    placeholders.py   a project without session or flash  ui_modules.py     UI methods and modules in templates
+    rendering.py      pages of templates                    mounted_exchange.py  what they receive and send
+      ui_modules.py     UI methods and modules in them    placeholders.py   a project without session or flash
+    compression.py    `compress_response`
 
 `ResponseHandler` holds the response; `BaseHandler` inherits from it, and adds what projects call and override. The rest
 are functions of a handler, each module on those before it:

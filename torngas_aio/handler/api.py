@@ -119,18 +119,15 @@ class ApiHandler(BaseHandler):
         """Whether something was written, sent or finished."""
         return bool(self._finished or self._headers_written or self._write_buffer)
 
-    def _use_result(self, value: Any) -> None:
-        if self.has_answer:
-            super()._use_result(value)
-        else:
-            self._respond_with(value)
+    def _use_result(self, value: Any) -> bool:
+        return not self.has_answer and self._respond_with(value)
 
     def declare_output(self, output: Any) -> None:
         """Have what the method returns written as *output* says, an `api.output.Output`."""
         self.declared_output = output
         self.set_status(output.status)
 
-    def _respond_with(self, value: Any) -> None:
+    def _respond_with(self, value: Any) -> bool:
         if isinstance(value, Reply):
             self.set_status(value.status)
             for name, text in value.headers.items():
@@ -144,12 +141,12 @@ class ApiHandler(BaseHandler):
                 output.name, status,
             )  # fmt: skip
         if status == 204:
-            if value is not None:
-                super()._use_result(value)
-        elif output is None:
+            return value is None
+        if output is None:
             self.write_api(value)
         elif body := output.encode(value, status):
             self._write_json(body)
+        return True
 
     def _error_accept(self) -> str:
         return "application/problem+json"

@@ -22,13 +22,13 @@ from torngas_aio.handler.lifecycle import ANY_TASK, ENDED, FLUSHING, RETURNED, S
 from torngas_aio.handler.recovery import answer_error, answer_unsent
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import refuse_body, run_afterwards
-from torngas_aio.http.response import BODILESS
 
 __all__ = [
     "COMPLETED",
     "Completion",
     "answers_unawaited",
     "complete_once",
+    "has_left",
     "has_work",
     "plan",
     "plan_next_turn",
@@ -137,9 +137,25 @@ def complete_once(handler: ResponseHandler, *, drains: bool) -> Coroutine[Any, A
 async def run_response_stage(handler: ResponseHandler) -> None:
     """Run what must come before the first byte; an error becomes the answer, and what is still due runs on that."""
     outer = handler._hooks_owner
-    handler._hooks_owner = ANY_TASK if handler._method_phase is RETURNED else handler._current_task()
+    # Beside a method that still runs, only the hooks may change the response; some servers run requests without a task.
+    handler._hooks_owner = ANY_TASK if handler._method_phase is RETURNED else handler._current_task() or ANY_TASK
+    request: Any = handler.request
+    run = handler._run
     try:
-        await _prepare_answer(handler)
+        if request._unawaited is not None:
+            _raise_unawaited(handler)
+        while (deferred := handler._deferred) is not None:  # an override may leave it to the base class
+            handler._deferred = None
+            await deferred()
+            handler._makes_error_page = False
+        if run.stages.response:
+            refuse_body(handler)
+            await run.response(handler, handler._write_buffer)
+        if request._unawaited is not None:  # of a template or a response hook
+            _raise_unawaited(handler)
+        scope: RequestScope | None = request._scope
+        if scope is not None and scope.must_settle:
+            await handler._settle(scope)
     except BaseException as exc:  # the request's boundary: answered and logged
         if is_imposed(exc):
             handler._response_state = handler._response_state.after["interrupt"]
@@ -158,10 +174,9 @@ async def settle(handler: ResponseHandler, scope: RequestScope) -> None:
 def _raise_unawaited(handler: ResponseHandler) -> None:
     request: Any = handler.request
     error, request._unawaited = request._unawaited, None
-    if error is not None and handler._error is None and answers_unawaited(handler):
+    if handler._error is None and answers_unawaited(handler):
         raise error
-    if error is not None:
-        logger.error("%s", error)
+    logger.error("%s", error)
 
 
 def _on_next_turn(handler: ResponseHandler) -> None:
@@ -228,18 +243,7 @@ async def _complete(handler: ResponseHandler, *, drains: bool = False) -> None:
         await handler.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
 
 
-async def _prepare_answer(handler: ResponseHandler) -> None:
-    _raise_unawaited(handler)
-    while (deferred := handler._deferred) is not None:  # an override may leave it to the base class
-        handler._deferred = None
-        await deferred()
-        handler._makes_error_page = False
-    run = handler._run
-    if run.stages.response:
-        if handler._status_code in BODILESS:
-            refuse_body(handler)
-        await run.response(handler, handler._write_buffer)
-    _raise_unawaited(handler)  # of a template or a response hook
-    scope: RequestScope | None = handler.request._scope  # type: ignore[attr-defined]  # ours
-    if scope is not None and scope.must_settle:
-        await handler._settle(scope)
+def has_left(written: Any) -> bool:
+    """Return whether *written*, what a connection's `write` returned, is a future that has succeeded."""
+    is_done = isinstance(written, asyncio.Future) and written.done() and not written.cancelled()
+    return is_done and written.exception() is None

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Generator
-from inspect import isawaitable
+from inspect import isawaitable, unwrap
 from types import CoroutineType
 from typing import Any
 
@@ -126,18 +126,17 @@ def _needs_preparation(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
 async def _prepare(handler: BaseHandler) -> None:
     """Do all that comes before the method, until something has finished the response."""
     request: Any = handler.request
-    if handler._is_prepared or request.method in allowed_methods(type(handler)):
-        reads_body = handler._reads_body
-    else:
-        reads_body = handler._stream_request_body = False  # a 405 will follow, whatever the body is
+    body = request.connection.body
     is_unsafe = request.method not in _SAFE_METHODS
+    reads_body = handler._reads_body
+    if (is_unsafe or body is not NO_BODY) and not _has_answer(handler):
+        reads_body = handler._stream_request_body = False  # a 405 will follow, whatever the body is
     if is_unsafe:
         handler._check_origin()
     stages = handler._run.stages
     has_ended = bool(stages.before_body) and await _run_before_body(handler, stages.before_body)
     if handler._response_state.is_finished:
         return
-    body = request.connection.body
     if body is not NO_BODY and reads_body:
         await take_body(handler, body, limit=handler.max_body_size, spools=handler.spool_body)
     if is_unsafe and reads_body and handler.application.settings.get("xsrf_cookies"):
@@ -151,6 +150,11 @@ async def _prepare(handler: BaseHandler) -> None:
         await _settled(handler.on_prepare())
     if handler._stream_request_body and not handler._response_state.is_finished:
         await receive(handler)
+
+
+def _has_answer(handler: BaseHandler) -> bool:
+    """Return whether the class has the request's method, or a `prepare` that may answer in its place."""
+    return handler._is_prepared or handler.request.method in allowed_methods(type(handler))
 
 
 async def _run_before_body(handler: BaseHandler, hooks: tuple[HookCall, ...]) -> bool:
@@ -228,8 +232,16 @@ class Watched:
 
 def _take_result(handler: BaseHandler, value: Any) -> None:
     """Deal with what the method returned; a `Completion` was only to be awaited, if at all."""
-    if not isinstance(value, Completion):
-        handler._use_result(value)
+    if isinstance(value, Completion) or handler._use_result(value) or not handler._is_debug:
+        return
+    method = getattr(handler, str(handler.request.method).lower())
+    code = getattr(unwrap(method), "__code__", None)
+    place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
+    logger.warning(
+        "%s%s returned %.80r, which is dropped. Answer with self.write() or self.finish(); a method of an "
+        "ApiHandler that has written nothing answers with what it returns.",
+        method.__qualname__, place, value,
+    )  # fmt: skip
 
 
 async def _wait_until_finished(handler: BaseHandler) -> None:

@@ -4,7 +4,7 @@
                                                                     a name in ALLOWED_HOSTS, else as without DEBUG
     DEBUG off   404.html, error.html of the template directory, else a short page, problem details or text
 
-Begin with `error_answer`.
+Begin with `write_error_page`.
 """
 
 import functools
@@ -15,28 +15,54 @@ from types import CodeType, TracebackType
 from typing import Any
 
 import anyio.to_thread
+from tornado.web import HTTPError
 
 from torngas_aio.errorpage import ErrorAnswer, public_detail, render_error, render_error_template, wants_html
-from torngas_aio.exception import TemplateNotFound
+from torngas_aio.exception import TemplateNotFound, error_headers
+from torngas_aio.handler.rendering import loader_key
+from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.pipeline import Hook
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import Networks
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
 
-__all__ = ["error_answer"]
+__all__ = ["reason_of", "set_error_headers", "write_error_page"]
 
 logger = logging.getLogger("torngas_aio.handler")
 
 _LOOPBACK = Networks(["127.0.0.0/8", "::1"])
 
 
-async def error_answer(handler: Any, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
-    """Return the answer for an error of *handler*.
+def set_error_headers(handler: ResponseHandler, exc_info: Any) -> None:
+    """Set the headers that an error of ours asks for, such as `Retry-After`; *exc_info* as in `write_error_page`."""
+    seen = set()
+    for name, value in error_headers(exc_info[1] if exc_info else None):
+        (handler.add_header if name.lower() in seen else handler.set_header)(name, value)
+        seen.add(name.lower())
+
+
+def reason_of(kwargs: dict[str, Any]) -> str | None:
+    """Return the reason phrase that `send_error` was given, an error's own before another; None for the standard's."""
+    exc_info = kwargs.get("exc_info")
+    error = exc_info[1] if exc_info else None
+    given: str | None = kwargs.get("reason")
+    return error.reason if isinstance(error, HTTPError) and error.reason else given
+
+
+async def write_error_page(handler: Any, status: int, exc_info: Any) -> None:
+    """Write the built-in answer to an error of *handler*.
 
     Args:
         exc_info: The error as `sys.exc_info()` gives it, None when none was raised.
-        accept: The media types to choose from.
     """
+    answer = await _error_answer(handler, status, exc_info, handler._error_accept())
+    handler.set_header("Content-Type", answer.content_type)
+    for name, value in answer.headers.items():
+        handler.set_header(name, value)
+    handler.write(answer.body)
+
+
+async def _error_answer(handler: Any, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
     if handler._is_debug and _may_see_inside(handler.request):
         return await anyio.to_thread.run_sync(_debug_answer, handler, status, exc_info, accept)
     if wants_html(accept):
@@ -72,7 +98,7 @@ def _may_see_inside(request: Any) -> bool:
 async def _render(handler: Any, name: str, values: Mapping[str, Any]) -> bytes:
     """Render an error page of the project's; one that is not there is looked for once."""
     absent: set[tuple[Any, str]] = handler.application.absent_pages
-    key = (handler._loader_key(), name)
+    key = (loader_key(handler), name)
     if key in absent:
         raise TemplateNotFound(f"No template {name!r}.")
     try:

@@ -78,6 +78,9 @@ def send_part(handler: ResponseHandler, include_footers: bool) -> Any:
 
     Returns:
         What the connection's `write` did; None where it was not asked.
+
+    Raises:
+        HTTPOutputError: A header cannot be sent, or the body is not as long as was promised.
     """
     connection: Any = handler.request.connection
     chunk = b"".join(handler._write_buffer)

@@ -23,13 +23,13 @@ from tornado.locale import Locale
 from tornado.web import HTTPError, RequestHandler, UIModule
 
 from torngas_aio._compat.tornado import cross_origin_fault
-from torngas_aio._threads import run_in_thread
 from torngas_aio.context import RequestScope, scope_of
-from torngas_aio.exception import CacheUnavailable, PoolExhausted, Unavailable, error_headers
+from torngas_aio.exception import CacheUnavailable, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import (
     COMPLETED,
     Completion,
     answers_unawaited,
+    has_left,
     has_work,
     plan,
     run_response_stage,
@@ -37,10 +37,18 @@ from torngas_aio.handler.completing import (
     take_unawaited,
 )
 from torngas_aio.handler.downloads import send_file
-from torngas_aio.handler.failure import error_answer
+from torngas_aio.handler.failure import reason_of, set_error_headers, write_error_page
 from torngas_aio.handler.lifecycle import OPEN, RETURNED, RUNNING, STREAMING, require_changeable
 from torngas_aio.handler.placeholders import FlashPart, SessionPart
 from torngas_aio.handler.recovery import cut_off
+from torngas_aio.handler.rendering import (
+    known_loader,
+    made_loader,
+    render_hooked,
+    render_later,
+    render_plain,
+    values_for,
+)
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import send_last, send_part
 from torngas_aio.handler.time_limit import look
@@ -52,8 +60,8 @@ from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import OutageLog, request_summary
 from torngas_aio.pipeline import IDLE
 from torngas_aio.settings_manager import settings
-from torngas_aio.template import Template, TemplateLoader, adapted, create_loader, handler_namespace
-from torngas_aio.template.position import Callers, add_callers, callers
+from torngas_aio.template import TemplateLoader, create_loader
+from torngas_aio.template.position import callers
 
 if TYPE_CHECKING:
     from torngas_aio.session.session import Session
@@ -205,7 +213,7 @@ class BaseHandler(ResponseHandler):
         if state.has_head:
             written = self._send_part(include_footers)
             # PERF: a part of a stream that can leave at once is complete: no walk for each event (benchmarks, events)
-            if state is STREAMING and self._completion is None and _has_left(written):
+            if state is STREAMING and self._completion is None and has_left(written):
                 return COMPLETED
         elif state is not OPEN or self._hooks_owner is not None or self._completion is not None or has_work(self):
             self._response_state = state.after["flush"]
@@ -277,18 +285,9 @@ class BaseHandler(ResponseHandler):
                 pass  # Tornado's own error follows
         return [self.decode_argument(arg) for arg in args]
 
-    def _use_result(self, value: Any) -> None:
-        """Deal with what the method returned: an `ApiHandler` answers with it."""
-        if not self._is_debug:
-            return
-        method = getattr(self, str(self.request.method).lower())
-        code = getattr(inspect.unwrap(method), "__code__", None)
-        place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
-        logger.warning(
-            "%s%s returned %.80r, which is dropped. Answer with self.write() or self.finish(); a method of an "
-            "ApiHandler that has written nothing answers with what it returns.",
-            method.__qualname__, place, value,
-        )  # fmt: skip
+    def _use_result(self, value: Any) -> bool:
+        """Answer with *value*, what the method returned; return whether that was done, as an `ApiHandler` does."""
+        return False
 
     def _not_allowed(self) -> HTTPError:
         return HTTPError(405)
@@ -337,12 +336,12 @@ class BaseHandler(ResponseHandler):
             kwargs: Values for the template; those that can be awaited are awaited.
         """
         require_changeable(self, "Cannot render() after finish()")
-        loader = None if self._run.stages.render else self._known_loader()
+        loader = None if self._run.stages.render else known_loader(self)
         template = None if loader is None else loader.find(template_name)
         if template is None:
-            make_page = functools.partial(self._render_hooked, template_name, kwargs)
+            make_page = functools.partial(render_hooked, self, template_name, kwargs)
             return self._finish_with(functools.partial(self._render_later, make_page, callers(sys._getframe(1))))
-        values = self._values_for(template, kwargs)
+        values = values_for(self, template, kwargs)
         page = template.begin(values)
         if not isinstance(page, bytes):  # it has to wait for something, or is long
             return self._finish_with(functools.partial(self._render_later, page, callers(sys._getframe(1))))
@@ -354,9 +353,9 @@ class BaseHandler(ResponseHandler):
         Inside a UI module, which cannot await, it returns the bytes, and no hooks run.
         """
         if self._module_depth:
-            template = self._made_loader().load(template_name)
-            return template.generate(**self._values_for(template, kwargs))
-        return self._render_hooked(template_name, kwargs)
+            template = made_loader(self).load(template_name)
+            return template.generate(**values_for(self, template, kwargs))
+        return render_hooked(self, template_name, kwargs)
 
     def create_template_loader(self, template_path: str) -> TemplateLoader:  # type: ignore[override]  # ours is compatible
         """Return the loader for *template_path*; kept by the application.
@@ -487,8 +486,8 @@ class BaseHandler(ResponseHandler):
             return Completion(self)
         self.clear()
         self._deferred = None
-        self.set_status(status_code, _reason_of(kwargs))
-        self._set_error_headers(kwargs.get("exc_info"))
+        self.set_status(status_code, reason_of(kwargs))
+        set_error_headers(self, kwargs.get("exc_info"))
         if status_code in BODILESS:
             return self.finish()
         result = self.write_error(status_code, **kwargs)
@@ -507,7 +506,7 @@ class BaseHandler(ResponseHandler):
             error = (kwargs.get("exc_info") or (None, None))[1]
             return self.finish(self.get_error_html(status_code, exception=error))
         # Made when the response is completed, so that an override may simply call this one.
-        self._deferred = functools.partial(self._write_error_page, status_code, kwargs.get("exc_info"))
+        self._deferred = functools.partial(write_error_page, self, status_code, kwargs.get("exc_info"))
         return COMPLETED
 
     def get_error_html(self, status_code: int, **kwargs: Any) -> str:
@@ -525,19 +524,6 @@ class BaseHandler(ResponseHandler):
         """Answer an error with DEBUG off; define it to replace the built-in page, plain or `async def`."""
         return COMPLETED
 
-    def _set_error_headers(self, exc_info: Any) -> None:
-        seen = set()
-        for name, value in error_headers(exc_info[1] if exc_info else None):
-            (self.add_header if name.lower() in seen else self.set_header)(name, value)
-            seen.add(name.lower())
-
-    async def _write_error_page(self, status_code: int, exc_info: Any) -> None:
-        answer = await error_answer(self, status_code, exc_info, self._error_accept())
-        self.set_header("Content-Type", answer.content_type)
-        for name, value in answer.headers.items():
-            self.set_header(name, value)
-        self.write(answer.body)
-
     def _error_accept(self) -> str:
         """The media types that an error may be answered in."""
         return str(self.request.headers.get("Accept", ""))
@@ -546,58 +532,14 @@ class BaseHandler(ResponseHandler):
     def _is_debug(self) -> bool:
         return bool(self.application.settings.get("debug"))
 
-    # ---------------------------------------------------------------- rendering
-
     def _finish_with(self, make_body: Callable[[], Awaitable[Any]]) -> Completion:
         """Settle the response now; its body is made by *make_body* when it is completed."""
         self._deferred = make_body
         return self.finish()
 
-    async def _render_later(self, make_page: Callable[[], Awaitable[bytes]], ordered_by: Callers) -> None:
-        try:
-            page = await make_page()
-        except Exception as exc:
-            add_callers(exc, ordered_by)
-            raise
-        self.write(with_embeds(self, page))
-
-    async def _render_hooked(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
-        if self._run.stages.render:
-            await self._run.render(self, template_name, kwargs)
-        return await self._render_plain(template_name, kwargs)
-
-    async def _render_plain(self, template_name: str, kwargs: dict[str, Any]) -> bytes:
-        loader = self._known_loader()
-        if loader is None:
-            loader = await run_in_thread(self._made_loader)
-        template = await loader.fetch(template_name)
-        return await template.render(self._values_for(template, kwargs))
-
-    def _known_loader(self) -> TemplateLoader | None:
-        """The application's loader for this handler's directory, engine and configuration, if there is one yet."""
-        kept = self.application.template_loaders.get(self._loader_key())  # type: ignore[attr-defined]  # ours
-        return None if kept is None else kept[0]
-
-    def _made_loader(self) -> TemplateLoader:
-        """The same, made now if need be; looks at the disk."""
-        loader = self._known_loader()
-        if loader is None:
-            key = self._loader_key()
-            loader = adapted(self.create_template_loader(key[0]))
-            # The configuration is kept with its loader, so that its id stays its own.
-            self.application.template_loaders[key] = (loader, settings.TEMPLATE_CONFIG)  # type: ignore[attr-defined]  # ours
-        return loader
-
-    def _loader_key(self) -> tuple[str, Any, int]:
-        return self.get_template_path() or ".", type(self).create_template_loader, id(settings.TEMPLATE_CONFIG)
-
-    def _values_for(self, template: Template, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if type(self).get_template_namespace is not RequestHandler.get_template_namespace:
-            values = self.get_template_namespace()
-        else:
-            values = handler_namespace(self, getattr(template, "names", None), settings)
-        values.update(kwargs)
-        return values
+    # Observers of requests have variants of these, too.
+    _render_later = render_later
+    _render_plain = render_plain
 
     def _ui_module(self, name: str, module: type[UIModule]) -> Callable[..., str]:
         return as_markup(self, super()._ui_module(name, module))
@@ -607,12 +549,6 @@ class WebHandler(BaseHandler):
     """A handler for pages. A class may inherit from `WebHandler` and `ApiHandler`, in either order."""
 
 
-def _has_left(written: Any) -> bool:
-    """Whether *written*, what a connection's `write` returned, is a future that has succeeded."""
-    is_done = isinstance(written, asyncio.Future) and written.done() and not written.cancelled()
-    return is_done and written.exception() is None
-
-
 @functools.lru_cache(None)
 def _keywords_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
     """The keywords that *function* takes, None for any."""
@@ -620,11 +556,3 @@ def _keywords_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return tuple(parameter.name for parameter in parameters)
-
-
-def _reason_of(kwargs: dict[str, Any]) -> str | None:
-    reason: str | None = kwargs.get("reason")
-    exc_info = kwargs.get("exc_info")
-    if exc_info is not None and isinstance(exc_info[1], HTTPError) and exc_info[1].reason:
-        reason = exc_info[1].reason
-    return reason
