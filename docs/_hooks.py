@@ -14,10 +14,14 @@ import inspect
 import pkgutil
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from _diagrams import draw_diagrams
 
 ROOT = Path(__file__).parent.parent
 NOT_MEASURED = "No figures in this copy. `python -m benchmarks` measures, and writes them."
@@ -158,7 +162,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     if "<!-- changelog -->" in markdown:
         text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("\n")[2]
         markdown = markdown.replace("<!-- changelog -->", text)
-    return markdown
+    return draw_diagrams(markdown)
 
 
 def public_packages() -> list[str]:
