@@ -21,13 +21,12 @@ from typing import Any
 from weakref import WeakSet
 
 from tornado import web
-from tornado.httputil import HTTPConnection, HTTPInputError, HTTPMessageDelegate, RequestStartLine
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.log import access_log
 from tornado.routing import AnyMatches, Rule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._cleanup import close_all, is_imposed
-from torngas_aio._compat.tornado import answer_exception
 from torngas_aio._importing import import_object
 from torngas_aio._node import processes
 from torngas_aio._unawaited import tracked_origins, watch_unawaited
@@ -37,11 +36,10 @@ from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
 from torngas_aio.handler.compression import GZipContentEncoding
 from torngas_aio.handler.execution import serve
+from torngas_aio.handler.foreign import feed_delegate, make_foreign_handler
 from torngas_aio.handler.mounted import MountHandler
-from torngas_aio.handler.sending import allowed_methods
 from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
-from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.request import Request
 from torngas_aio.http.tornado_adapter import TornadoAdapter
 from torngas_aio.lifespan import Background, Lifespan, StopEvent
@@ -193,7 +191,7 @@ class Application(web.Application):
         """Tornado's: return what runs a handler; what a foreign one's request opened is closed at its end."""
         delegate = super().get_handler_delegate(request, target_class, target_kwargs, path_args, path_kwargs)
         if not issubclass(target_class, BaseHandler):
-            delegate.handler_class = partial(_foreign_handler, target_class)  # type: ignore[assignment]  # makes one
+            delegate.handler_class = partial(make_foreign_handler, target_class)  # type: ignore[assignment]  # makes one
         return delegate
 
     def stages_of(self, route: Route, path: str) -> RouteStages:
@@ -270,7 +268,7 @@ class Application(web.Application):
         if error is None and default is not None:
             handler_class, kwargs = default, self.settings.get("default_handler_args", {})
             if not issubclass(handler_class, BaseHandler):
-                await self._feed(self.get_handler_delegate(request, handler_class, kwargs), request, handler_class)
+                await feed_delegate(self.get_handler_delegate(request, handler_class, kwargs), request, handler_class)
                 return
         handler = self._prepared(handler_class(self, request, **kwargs), run)
         handler._reads_body = handler_class is default
@@ -287,40 +285,7 @@ class Application(web.Application):
             delegate = self.get_handler_delegate(
                 request, route.handler_class, route.kwargs, list(resolved.path_args), dict(resolved.path_kwargs)
             )
-        await self._feed(delegate, request, None if route is None else route.handler_class)
-
-    async def _feed(self, delegate: HTTPMessageDelegate, request: Request, handler_class: Any) -> None:
-        """Hand the request to a delegate of Tornado's interface, body and all.
-
-        Args:
-            handler_class: The handler behind the delegate: its `max_body_size` counts; None where it is unknown.
-        """
-        connection: Any = request.connection
-        limit = getattr(handler_class, "max_body_size", None)
-        if limit is not None:
-            connection.set_max_body_size(limit)
-        try:
-            line = RequestStartLine(request.method or "", request.uri or "", request.version)
-            await _awaited(delegate.headers_received(line, request.headers))
-            if not _refuses(handler_class, line.method):
-                while chunk := await connection.body.read_chunk():
-                    await _awaited(delegate.data_received(chunk))
-            delegate.finish()
-        except ClientGone:
-            delegate.on_connection_close()
-            await scope_of(request).aclose()
-        except BaseException as exc:
-            if is_imposed(exc):
-                raise
-            status = exc.status if isinstance(exc, BodyError) else 400 if isinstance(exc, HTTPInputError) else 500
-            if status == 500:
-                logger.exception("A request to a foreign handler failed: %r", request)
-            delegate.on_connection_close()
-            if not connection.is_finished:
-                connection.respond(status, responses[status], (("Connection", "close"),), b"", False)
-            await scope_of(request).aclose()
-            if isinstance(exc, KeyboardInterrupt):
-                raise
+        await feed_delegate(delegate, request, None if route is None else route.handler_class)
 
     def _add_lifespan_steps(self) -> None:
         watch_unawaited()
@@ -460,44 +425,3 @@ async def _give_up(request: Any) -> None:
         fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
         connection.respond(503, responses[503], fields, b"503 Service Unavailable\n", request.method == "HEAD")
     await scope_of(request).aclose()
-
-
-def _foreign_handler(target_class: type[web.RequestHandler], *args: Any, **kwargs: Any) -> web.RequestHandler:
-    """Make a handler of plain Tornado, with our `Allow`; its request's resources close when its method has returned."""
-    handler = target_class(*args, **kwargs)
-    execute, set_status = handler._execute, handler.set_status
-
-    def set_status_and_allow(status_code: int, reason: str | None = None) -> None:
-        set_status(status_code, reason)
-        if status_code == 405 and "Allow" not in handler._headers:
-            handler.set_header("Allow", ", ".join(allowed_methods(target_class)))
-
-    async def execute_and_close(*args: Any, **kwargs: Any) -> None:
-        try:
-            await execute(*args, **kwargs)
-        except BaseException as exc:  # Tornado's own run answers errors that are an `Exception`
-            if is_imposed(exc):
-                raise
-            answer_exception(handler, exc)
-            if isinstance(exc, KeyboardInterrupt):
-                raise
-        finally:
-            await scope_of(handler.request).aclose()
-
-    handler._execute = execute_and_close  # type: ignore[method-assign]
-    handler.set_status = set_status_and_allow  # type: ignore[method-assign]
-    return handler
-
-
-def _refuses(handler_class: type[web.RequestHandler] | None, method: str) -> bool:
-    """Whether a handler of plain Tornado answers 405 whatever the body is."""
-    return (
-        handler_class is not None
-        and handler_class.prepare is web.RequestHandler.prepare
-        and method not in allowed_methods(handler_class)
-    )
-
-
-async def _awaited(result: Any) -> None:
-    if result is not None:
-        await result

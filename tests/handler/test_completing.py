@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.web import HTTPError, stream_request_body
 
 from tests.handler.conftest import OpenClient
 from torngas_aio.context import Outcome
@@ -210,19 +210,6 @@ async def test_an_error_page_that_fails_is_answered_plainly(open_client: OpenCli
     assert (answer.status_code, answer.text) == (500, "500 Internal Server Error\n")
     await told("endcall")
     assert TOLD.count("response") == TOLD.count("endcall") == 1
-
-
-async def test_a_call_hook_guards_foreign_handlers_too(open_client: OpenClient) -> None:
-    class Foreign(RequestHandler):
-        def get(self) -> None:
-            TOLD.append("foreign ran")
-
-    class Guard(BaseMiddleware):
-        async def process_call(self, request: Any, clear: Any) -> None:
-            raise HTTPError(403)
-
-    assert (await (await open_client([("/", Foreign)], (Guard,))).get("/")).status_code == 403
-    assert TOLD == []
 
 
 class Waits(WebHandler):

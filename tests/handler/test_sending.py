@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tornado.web import RequestHandler
 
 from tests.handler.conftest import OpenClient
 from tests.http.wire import Client, get
@@ -154,20 +153,6 @@ async def test_an_error_page_that_cannot_be_sent_is_no_loop(open_client: OpenCli
     client = await open_client([("/", BadDefaults)])
     assert (await client.get("/?bad=1")).status_code == 500
     assert (await client.get("/")).text == "x"
-
-
-class Foreign(RequestHandler):
-    async def get(self) -> None:
-        self.set_header("Content-Length", "3")
-        self.finish("longer than three")
-
-
-async def test_a_foreign_handlers_bad_head_ends_the_connection(open_client: OpenClient) -> None:
-    """Tornado's handler believes that its head has left: no answer may be taken for the next one's."""
-    client = await open_client([("/", Foreign)])
-    async with await Client.connect(("127.0.0.1", client.port)) as wire:
-        wire.send(get("/"))
-        assert await wire.rest() == b""
 
 
 @pytest.mark.parametrize("name", BAD_HEADS)
