@@ -91,10 +91,39 @@ async def test_a_body_that_is_too_large_is_413(client: TestClient) -> None:
     assert answer.json()["errors"][0]["code"] == "too_large"
 
 
-async def test_text_that_is_no_utf_8_is_400(client: TestClient) -> None:
-    answer = await client.get("/p/1/tasks?state=%ff")
+@pytest.mark.parametrize("address", ["/p/1/tasks?state=%ff", "/forms?age=%ff&name=x", "/forms?name=%ed%a0%80"])
+async def test_text_that_is_no_utf_8_is_400_and_no_other_fault(client: TestClient, address: str) -> None:
+    answer = await client.get(address, headers={"Accept": "application/json"})
     assert answer.status_code == 400
-    assert answer.json()["errors"][0]["code"] == "encoding"
+    assert [each["code"] for each in answer.json()["errors"]] == ["encoding"]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content", "detail"),
+    [
+        ("application/x-www-form-urlencoded", b"a=1&" * 2000, "number of fields"),
+        ("multipart/form-data", b"x", "boundary not found"),
+        (
+            "multipart/form-data; boundary=B",
+            b"--B\r\nContent-Disposition: form-data; name=x\r\n\r\ny",
+            "final boundary",
+        ),
+        ("multipart/form-data; boundary=B", b"--B\r\nContent-Disposition: x\r\n\r\ny\r\n--B--\r\n", "not form-data"),
+        ("multipart/form-data; boundary=B", b"--B\r\nContent-Disposition: \xff\r\n\r\ny\r\n--B--\r\n", "not UTF-8"),
+        (
+            "multipart/form-data; boundary=B",
+            b"--B\r\nContent-Disposition: form-data; name*=utf-8''%ff\r\n\r\ny\r\n--B--\r\n",
+            "not in its charset",
+        ),
+    ],
+)
+async def test_a_form_that_cannot_be_parsed_says_why(
+    client: TestClient, media_type: str, content: bytes, detail: str
+) -> None:
+    headers = {"Content-Type": media_type, "Accept": "application/json"}
+    answer = await client.put("/forms", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert detail in answer.json()["detail"]
 
 
 async def test_forms_and_files(client: TestClient) -> None:

@@ -1,7 +1,7 @@
 """Values converted to declared types."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, Required, TypedDict
 
 import msgspec
 import pytest
@@ -47,6 +47,27 @@ async def test_dataclasses_typed_dicts_and_mappings(client: TestClient) -> None:
     wrong = await client.patch("/kinds", json={"a": [1], "b": ["x"], "c": 1})
     assert [(each["path"], each["code"]) for each in wrong.json()["errors"]] == [("b.0", "type"), ("c", "type")]
     assert (await client.patch("/kinds")).json() == {"names": None}
+
+
+class Keys(TypedDict, total=False):
+    number: Required[int]
+    names: NotRequired[list[str]]
+
+
+async def test_what_a_typed_dict_says_of_its_keys_and_keys_that_are_numbers() -> None:
+    class Takes(ApiHandler):
+        async def post(self, value: Body[dict[int, Keys]]) -> Any:
+            return {}
+
+    async def errors(value: Any) -> set[tuple[str, str]]:
+        answer = await client.post("/", json=value)
+        return {(each["path"], each["code"]) for each in answer.json().get("errors", ())}
+
+    async with TestClient(Application([("/", Takes)])) as client:
+        assert (await client.post("/", json={"1": {"number": 1}})).status_code == 200
+        assert await errors({"1": {}}) == {("1.number", "missing")}
+        wrong = await errors({"x": {"number": "x", "names": [1]}})
+        assert wrong == {("x", "type"), ("x.number", "type"), ("x.names.0", "type")}
 
 
 async def test_pydantic_models(client: TestClient) -> None:

@@ -188,6 +188,7 @@ HOSTILE_JSON = [
     (b'{"title": "x", "assignee_id": ' + b"9" * 5000 + b"}", 400),
     (b'{"title": "x", "assignee_id": 1e400}', 400),
     (b'{"title": "x", "project_id": 2}', 422),
+    (b'{"title": "x\\u0000y"}', 422),
     (b'{"title": "' + b"x" * 121 + b'"}', 422),
     (b"{" + b",".join(b'"f%d": 1' % number for number in range(10_000)) + b"}", 422),
 ]

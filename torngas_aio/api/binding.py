@@ -12,7 +12,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from torngas_aio._json import check_limits
-from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, fields_of, make_converter
+from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, make_converter
+from torngas_aio.api.kinds import fields_of
 from torngas_aio.api.markers import Param, Source
 from torngas_aio.api.output import Output, answer_none, output_of
 from torngas_aio.exception import UrlError
@@ -24,6 +25,7 @@ __all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
 
 _LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
 _REQUIRED = inspect.Parameter.empty
+_FAULTY: Any = object()  # what a reader returns that has told why there is no value
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
@@ -96,6 +98,8 @@ class Binding:
                 self._take(parameter, text, problems, found)
         for parameter, read in self._readers:
             value = read(handler, parameter, problems)
+            if value is _FAULTY:
+                continue
             if parameter.place == "body":
                 if value is not _REQUIRED:
                     found[parameter.name] = value
@@ -240,7 +244,8 @@ def _from_lists(arguments: Mapping[str, list[bytes]], parameter: Parameter, prob
     if parameter.fields:
         names = {each.encode_name: _is_list_field(each) for each in parameter.fields}
         present = {name: arguments[name] for name in names if arguments.get(name)}
-        return {name: _decoded(given, names[name], name, parameter, problems) for name, given in present.items()}
+        found = {name: _decoded(given, names[name], name, parameter, problems) for name, given in present.items()}
+        return _FAULTY if _FAULTY in found.values() else found
     given = arguments.get(parameter.key)
     return _decoded(given, parameter.is_list, parameter.key, parameter, problems) if given else _REQUIRED
 
@@ -255,7 +260,7 @@ def _decoded(given: list[bytes], is_list: bool, key: str, parameter: Parameter, 
         return [each.decode() for each in given] if is_list else given[-1].decode()
     except UnicodeDecodeError:
         problems.add(parameter.place, key, "encoding")
-        return _REQUIRED
+        return _FAULTY
 
 
 def _read_header(handler: Any, parameter: Parameter, problems: Problems) -> Any:

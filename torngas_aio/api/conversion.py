@@ -19,6 +19,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from torngas_aio.api.kinds import fields_of, holds, items_of, unbounded
 from torngas_aio.api.messages import code_of, message_of
 from torngas_aio.exception import HTTPError, InvalidJson
 
@@ -27,7 +28,6 @@ __all__ = [
     "FieldError",
     "InvalidRequest",
     "Problems",
-    "fields_of",
     "hints_of",
     "holds_pydantic",
     "make_converter",
@@ -112,9 +112,12 @@ class Converter:
     """
 
     def __init__(self, kind: Any) -> None:
-        if _holds_custom(msgspec.inspect.type_info(kind)):
+        info = msgspec.inspect.type_info(kind)
+        if _holds_custom(info):
             raise TypeError(f"nothing converts to {kind!r}. Declare a Struct or a dataclass.")
         self.kind = kind
+        self._has_decimals = holds(info, msgspec.inspect.DecimalType)
+        self._has_floats = holds(info, msgspec.inspect.FloatType)
         self._decode = msgspec.json.Decoder(kind).decode
 
     def from_json(
@@ -128,7 +131,8 @@ class Converter:
         """
         try:
             check()
-            return self._decode(body)
+            value = self._decode(body)
+            return self._bounded(value, "body", "", problems) if self._has_decimals else value
         except RecursionError:
             problems.add("body", "", "depth")
         except (InvalidJson, msgspec.DecodeError, UnicodeDecodeError):
@@ -143,10 +147,17 @@ class Converter:
 
     def _converted(self, value: Any, place: str, path: str, is_strict: bool, problems: Problems) -> Any:
         try:
-            return msgspec.convert(value, self.kind, strict=is_strict, str_keys=True)
+            found = msgspec.convert(value, self.kind, strict=is_strict, str_keys=True)
         except msgspec.ValidationError:
             _Explanation(place, is_strict, problems).walk(value, self.kind, (path,) if path else ())
-        return None
+            return None
+        return self._bounded(found, place, path, problems) if self._has_decimals or self._has_floats else found
+
+    def _bounded(self, value: Any, place: str, path: str, problems: Problems) -> Any:
+        """Return *value*; its numbers that are none, infinite or huge are added to *problems*."""
+        for where, code in unbounded(value, (path,) if path else ()):
+            problems.add(place, ".".join(where), code, expected="number")
+        return value
 
     def _parse(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
         try:
@@ -193,22 +204,10 @@ def make_converter(kind: Any) -> Converter:
     return _PydanticConverter(kind) if holds_pydantic(kind) else Converter(kind)
 
 
-def fields_of(kind: Any) -> tuple[Any, ...]:
-    """Return the fields of an object type, with `name`, `encode_name` and `required`; () for every other type."""
-    if not isinstance(get_origin(kind) or kind, type) or (get_origin(kind) or kind) in _BUILTINS:
-        return ()
-    try:
-        info = msgspec.inspect.type_info(kind)
-    except TypeError:
-        return ()
-    is_object = not getattr(info, "array_like", False) and not isinstance(info, msgspec.inspect.NamedTupleType)
-    return tuple(getattr(info, "fields", ())) if is_object else ()
-
-
 def hints_of(kind: Any) -> dict[str, Any]:
     """Return the type of each field of the object type *kind*, limits included; those of a generic type filled in."""
     origin, arguments = get_origin(kind) or kind, get_args(kind)
-    hints = typing.get_type_hints(origin, include_extras=True)
+    hints = {name: _bare(hint) for name, hint in typing.get_type_hints(origin, include_extras=True).items()}
     given: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
     return {name: _filled(hint, given) for name, hint in hints.items()} if given else hints
 
@@ -270,7 +269,6 @@ class _Explanation:
         self._problems.add(self._place, ".".join((*path, *steps)), code, **values)
 
 
-_BUILTINS = frozenset({int, str, float, bool, bytes, list, dict, tuple, set, frozenset, type(None), Any})
 _LISTS = (list, set, frozenset, Sequence, tuple)
 
 
@@ -321,13 +319,30 @@ def _parts(value: Any, kind: Any, fields: Sequence[Any]) -> Iterator[tuple[Any, 
                 yield value[field.encode_name], hints[field.name], field.encode_name
     elif isinstance(value, Mapping) and origin is dict and arguments:
         for key, item in value.items():
-            yield key, arguments[0], str(key)[:100]
+            if not _fits_key(key, arguments[0]):
+                yield key, arguments[0], str(key)[:100]
             yield item, arguments[1], str(key)[:100]
     elif isinstance(value, list) and origin in _LISTS and arguments:
         is_fixed = origin is tuple and arguments[-1] is not Ellipsis
         kinds = arguments if is_fixed else (arguments[0],) * len(value)
         for index, (item, item_kind) in enumerate(zip(value, kinds, strict=False)):
             yield item, item_kind, str(index)
+
+
+def _fits_key(key: Any, kind: Any) -> bool:
+    """Whether the text *key* is one of a mapping with keys of *kind*, such as "1" for an int."""
+    try:
+        msgspec.convert({key: None}, dict[kind, Any], str_keys=True)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _bare(hint: Any) -> Any:
+    """*hint* without what a TypedDict says of the presence of its key."""
+    while get_origin(hint) in {typing.Required, typing.NotRequired}:
+        hint = get_args(hint)[0]
+    return hint
 
 
 def _filled(hint: Any, given: Mapping[Any, Any]) -> Any:
@@ -339,7 +354,4 @@ def _filled(hint: Any, given: Mapping[Any, Any]) -> Any:
 
 def _holds_custom(info: Any) -> bool:
     """Whether *info* is, or is a collection of, a class that msgspec cannot make (it says so at the first value)."""
-    names = ("item_type", "key_type", "value_type")
-    parts = [getattr(info, name) for name in names if hasattr(info, name)]
-    parts += [*getattr(info, "types", ()), *getattr(info, "item_types", ())]
-    return isinstance(info, msgspec.inspect.CustomType) or any(map(_holds_custom, parts))
+    return isinstance(info, msgspec.inspect.CustomType) or any(map(_holds_custom, items_of(info)))

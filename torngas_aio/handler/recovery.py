@@ -18,6 +18,7 @@ from tornado import httputil
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError
 
+from torngas_aio import exception
 from torngas_aio._cleanup import close_safely
 from torngas_aio.context import RequestScope, error_sink
 from torngas_aio.exception import BaseError
@@ -181,9 +182,9 @@ def _abandon(handler: ResponseHandler) -> None:
 def _as_http_error(exc: BaseException) -> BaseException:
     """Turn what the request itself caused into the status it deserves."""
     if isinstance(exc, httputil.HTTPInputError):
-        error = HTTPError(400, "%s", exc)
+        error: HTTPError = exception.HTTPError(400, "%s", exc)  # the client is told what was wrong with its form
     elif isinstance(exc, BodyError):
-        error = HTTPError(exc.status, "%s", exc)
+        error = exception.HTTPError(exc.status, "%s", exc)
     elif isinstance(exc, BaseError) and _status_of(exc) < 500:
         error = HTTPError(_status_of(exc), "%s", exc)
     else:

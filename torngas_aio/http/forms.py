@@ -196,7 +196,7 @@ def _fields_of(header: bytes) -> dict[str, str]:
     try:
         lines = re.sub(r"\r\n[ \t]+", " ", header.decode("utf-8")).split("\r\n")
     except UnicodeDecodeError as exc:
-        raise HTTPInputError(f"Invalid multipart/form-data: {exc}") from exc
+        raise HTTPInputError("Invalid multipart/form-data: a part's header is not UTF-8") from exc
     pairs = (line.partition(":") for line in lines if line)
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
@@ -215,7 +215,7 @@ def _parameters_of(value: str) -> dict[str, str]:
         try:
             found[name[:-1]] = unquote(rest.partition("'")[2], charset or "utf-8", "strict")
         except UnicodeDecodeError as exc:
-            raise HTTPInputError(f"Invalid multipart/form-data: {exc}") from exc
+            raise HTTPInputError("Invalid multipart/form-data: a parameter is not in its charset") from exc
     return found
 
 

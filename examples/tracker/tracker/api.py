@@ -11,7 +11,7 @@ from tracker.models import State, Task
 
 MIB = 1024 * 1024
 Number = Annotated[int, Param(ge=1, le=2**31 - 1)]
-Title = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern="^[^\\x00]*$")]  # PostgreSQL has no NUL
 
 
 class UserOut(msgspec.Struct):
