@@ -1,5 +1,6 @@
 """Who gets past the guards: users, those with a permission, holders of a token that is signed as it must be."""
 
+import asyncio
 import base64
 import json
 import time
@@ -204,6 +205,21 @@ async def test_published_keys_are_fetched_once(client: TestClient, monkeypatch: 
     assert await ask(KEY, None) == 401
     assert await ask("x" * 40, "a", "HS256") == 401
     assert fetches == ["http://127.0.0.1:9/keys"] * 2
+
+
+async def test_those_who_wait_for_a_fetch_that_fails_make_none_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetches: list[str] = []
+
+    async def fetch(self: Any, url: str, **options: Any) -> Any:
+        fetches.append(url)
+        await asyncio.sleep(0.01)
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr("tornado.httpclient.AsyncHTTPClient.fetch", fetch)
+    module, given = Published(), token(headers={"kid": "a"})
+    outcomes = await asyncio.gather(*(module.load_user(given, None) for _ in range(20)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert len(fetches) == 1
 
 
 @pytest.mark.parametrize("algorithm", AnyKind.algorithms)

@@ -200,6 +200,7 @@ class JWTBearer(BearerToken):
         ConfigError.gather(faults, code="TGA303")
         self._keys: dict[str, Any] = {}
         self._fetched_at = float("-inf")
+        self._fetches = 0  # those that failed, too
         self._fetching: asyncio.Lock | None = None
 
     async def load_claims(self, claims: Mapping[str, Any], handler: Any) -> Any:
@@ -254,22 +255,26 @@ class JWTBearer(BearerToken):
         return self._keys[name]
 
     async def _fetch(self) -> None:
-        """Read the published keys; one request at a time, and those who waited for it make none of their own."""
+        """Read the published keys; one request at a time, whose outcome is that of all who waited for it."""
         import jwt
 
         self._fetching = self._fetching or asyncio.Lock()
-        before = self._fetched_at
+        before = self._fetches
         async with self._fetching:
-            if self._fetched_at != before:
+            if self._fetches != before:
+                if not self._keys:
+                    raise Unavailable(f"The keys of {self.jwks_url} could not be read just now.")
                 return
             try:
                 response = await AsyncHTTPClient().fetch(self.jwks_url, request_timeout=5, follow_redirects=False)
                 found = jwt.PyJWKSet.from_dict(_json.parse_json(response.body)).keys
             except (OSError, HTTPClientError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as exc:
+                self._fetches += 1
                 if self._keys:  # those of an hour ago are better than none
                     self._fetched_at = time.monotonic() - self._HOUR + self._MINUTE
                     return
                 raise Unavailable(f"The keys of {self.jwks_url} cannot be read: {exc}") from exc
+            self._fetches += 1
             self._keys = {str(each.key_id): each.key for each in found if each.key_id}
             self._fetched_at = time.monotonic()
 
