@@ -123,7 +123,7 @@ class Spool:
             yield bytes(self._memory)
             return
         self._file.flush()
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with _Map(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             yield data
 
     def close_now(self) -> bool:
@@ -141,6 +141,20 @@ class Spool:
             self._is_closed = True
             if self._file is not None:
                 self._file.close()
+
+
+class _Map(mmap.mmap):
+    """A file in memory that is searched from its beginning on; what has been searched is let go."""
+
+    _left_at = 0
+
+    def find(self, *wanted: Any) -> int:
+        found = super().find(*wanted)
+        start = wanted[1] // mmap.PAGESIZE * mmap.PAGESIZE
+        if start - self._left_at >= IN_MEMORY:
+            self.madvise(mmap.MADV_DONTNEED, self._left_at, start - self._left_at)
+            self._left_at = start
+        return found
 
 
 class SpooledFile:

@@ -76,7 +76,7 @@ class UploadedFile(SpooledFile):
             return await target.save(self)
         writer = _Writer(Path(target))
         try:
-            async for chunk in self.iterate():
+            async for chunk in self.iterate(IN_MEMORY // 4):  # of many uploads at once
                 await run_in_thread(writer.write, chunk)
             await run_in_thread(writer.commit, overwrite)
         finally:
