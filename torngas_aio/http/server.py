@@ -155,7 +155,7 @@ class HTTPServer:
         Raises:
             OSError: The port is taken.
         """
-        sockets = self._bind(port, address, family, backlog, flags, reuse_port)
+        sockets = bind_sockets(port, address, family, backlog or self.backlog, flags, reuse_port)
         self.add_sockets(sockets)
         return sockets
 
@@ -169,7 +169,7 @@ class HTTPServer:
         reuse_port: bool = False,
     ) -> None:
         """Take *port*; `start` begins to listen."""
-        self._pending += self._bind(port, address, family, backlog, flags, reuse_port)
+        self._pending += bind_sockets(port, address, family, backlog or self.backlog, flags, reuse_port)
 
     def start(self, num_processes: int | None = 1, max_restarts: int | None = None) -> None:
         """Serve what was bound, in this process, or in *num_processes* forked ones (None or 0: one a core).
@@ -191,17 +191,6 @@ class HTTPServer:
         sock = UnixListener(path, backlog=self.backlog, mode=mode).socket
         self.add_socket(sock)
         return sock
-
-    def _bind(  # noqa: PLR0917
-        self,
-        port: int,
-        address: str | None,
-        family: socket.AddressFamily,
-        backlog: int | None,
-        flags: int | None,
-        reuse_port: bool,
-    ) -> list[socket.socket]:
-        return bind_sockets(port, address, family, backlog or self.backlog, flags, reuse_port)
 
     def add_socket(self, sock: socket.socket) -> None:
         """Serve *sock*, which is bound and listening."""

@@ -79,7 +79,8 @@ class RateLimit(BaseHttpModule):
 
     def __init__(self) -> None:
         given = settings.RATE_LIMIT
-        ConfigError.gather(_faults(given, (f"{type(self).__qualname__}.limit", self.limit)), code="TGA304")
+        own = () if not self.limit else _rate(f"{type(self).__qualname__}.limit", self.limit)
+        ConfigError.gather([*_faults(given), *own], code="TGA304")
         self._options = {**RATE_LIMIT_DEFAULTS, **given}
         every = limits.parse_many(self.limit or self._options["default"])
         self._limits = sorted(every, key=lambda item: item.get_expiry())
@@ -239,15 +240,10 @@ _options: Check = table(
 )
 
 
-_ENDLESS = "moving-window", "memory"
-
-
-def _faults(given: Any, limit: tuple[str, Any]) -> Iterator[Fault]:
-    """The faults of RATE_LIMIT, and of the *limit* of a class, whose place goes in front."""
+def _faults(given: Any) -> Iterator[Fault]:
     yield from _options("RATE_LIMIT", given)
-    if limit[1]:
-        yield from _rate(*limit)
-    if isinstance(given, Mapping) and (given.get("strategy"), given.get("storage", "memory")) == _ENDLESS:
+    chosen = {**RATE_LIMIT_DEFAULTS, **given} if isinstance(given, Mapping) else {}
+    if chosen.get("strategy") == "moving-window" and chosen["storage"] == "memory":
         yield Fault("RATE_LIMIT: 'moving-window' keeps every request and needs a storage such as Redis.")
 
 

@@ -18,8 +18,6 @@ __all__ = ["LOCAL_HOSTS", "Host", "is_host_allowed", "parse_host"]
 LOCAL_HOSTS = ("localhost", ".localhost", "127.0.0.1", "[::1]")
 """Names of this machine: allowed when DEBUG is on and ALLOWED_HOSTS is empty."""
 
-MAX_HOST_LENGTH = 253
-
 # SPEC: RFC 3986 3.2.2, less percent-encoding and sub-delimiters, which no DNS name holds; underscores are
 # not in RFC 1123 but in the wild.
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")

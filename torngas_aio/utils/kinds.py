@@ -137,8 +137,8 @@ def positive(path: str, value: Any) -> Iterator[Fault]:
 
 def finite(path: str, value: Any) -> Iterator[Fault]:
     """A finite number, 0 or more."""
-    if value != 0 or isinstance(value, bool):
-        yield from positive(path, value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= sys.float_info.max:
+        yield fault(path, value, "must be a finite number, 0 or more.")
 
 
 def seconds(path: str, value: Any) -> Iterator[Fault]:
