@@ -177,6 +177,8 @@ async def test_without_its_storage_it_lets_through_or_refuses(
     ("options", "says"),
     [
         ({"storage": "redis://localhost"}, r"RATE_LIMIT\['storage'\]"),
+        ({"storage": "async+rediss"}, r"RATE_LIMIT\['storage'\]"),
+        ({"storage": "async+reddis://localhost"}, r"RATE_LIMIT\['storage'\]"),
         ({"strategy": "none"}, r"RATE_LIMIT\['strategy'\]"),
         ({"strategy": "moving-window"}, "needs a storage such as Redis"),
         ({"when_unavailable": "panic"}, r"RATE_LIMIT\['when_unavailable'\]"),

@@ -221,8 +221,18 @@ def _rate(path: str, value: Any) -> Iterator[Fault]:
 
 
 def _uri(path: str, value: Any) -> Iterator[Fault]:
-    if value != "memory" and not (isinstance(value, str) and value.startswith("async+") and "://" in value):
+    if value == "memory":
+        return
+    scheme, separator, _ = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if not (separator and scheme.startswith("async+") and scheme in _schemes(Storage)):
         yield fault(path, value, "must be 'memory' or such as 'async+redis://127.0.0.1:6379'.")
+
+
+def _schemes(kind: type[Any]) -> Iterator[str]:
+    """The schemes of the library's storages, and of those that the project has defined."""
+    yield from getattr(kind, "STORAGE_SCHEME", None) or ()
+    for each in kind.__subclasses__():
+        yield from _schemes(each)
 
 
 _options: Check = table(
