@@ -83,10 +83,31 @@ async def test_each_request_has_a_nonce_of_its_own() -> None:
     assert nonce not in two.text
 
 
-@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x=1", 3, True])
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x=1", 3, True, "日本"])
 def test_a_header_that_is_no_line_of_text_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"SECURITY_HEADERS\['X-Own'\]"):
         SecurityHeadersMiddleware({"X-Own": value})
+
+
+@pytest.mark.parametrize("name", ["X Own", "", "X:", "Ü", "X\r\nY"])
+def test_a_name_that_no_header_has_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="under the name of a header"):
+        SecurityHeadersMiddleware({name: "yes"})
+
+
+@pytest.mark.parametrize("way", ["add_header", "_headers", "set_header"])
+async def test_a_header_of_the_handler_stays_however_it_was_set(way: str) -> None:
+    class Own(WebHandler):
+        async def get(self) -> None:
+            if way == "_headers":
+                self._headers["X-Frame-Options"] = "SAMEORIGIN"
+            else:
+                getattr(self, way)("X-Frame-Options", "SAMEORIGIN")
+
+    async with TestClient(Application([("/", Own)], middlewares=[SecurityHeadersMiddleware])) as client:
+        headers = (await client.get("/")).headers
+    assert headers.get_list("X-Frame-Options") == ["SAMEORIGIN"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
 
 
 HOSTS = ("example.com", ".shop.example", "local:8443", "::1")

