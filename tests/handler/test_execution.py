@@ -136,17 +136,28 @@ async def test_what_comes_before_the_method_is_left_out_only_where_it_is_nothing
     request_: tuple[str, str], middlewares: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await answer(request_, middlewares)
-    needs_preparation, left_out = execution._needs_preparation, []
+    start, left_out = execution._start, []
 
     def prepare_always(*args: Any) -> bool:
-        left_out.append(not needs_preparation(*args))
+        left_out.append(not start(*args))
         return True
 
-    monkeypatch.setattr(execution, "_needs_preparation", prepare_always)
+    monkeypatch.setattr(execution, "_start", prepare_always)
     assert await answer(request_, middlewares) == first
     is_safe = request_[0] in {"GET", "HEAD", "OPTIONS"}
     answers_at_once = request_[0] == "BREW" or "%E9" in request_[1]
     assert left_out == ([] if answers_at_once else [is_safe and Early not in middlewares and "prep" not in request_[1]])
+
+
+@pytest.mark.parametrize("middlewares", [(), (Early,)], ids=["no hooks", "hooks"])
+@pytest.mark.parametrize("method", ["DELETE", "PATCH", "BREW"])
+async def test_a_method_that_a_handler_lacks_is_405_before_any_token_is_asked_for(
+    method: str, middlewares: tuple[Any, ...]
+) -> None:
+    application = Application([("/(.*)", Api)], middlewares=middlewares, xsrf_cookies=True)
+    async with TestClient(application) as client:
+        assert (await client.request(method, "/a")).status_code == 405
+        assert (await client.put("/a")).status_code == 403
 
 
 PLACE: contextvars.ContextVar[str] = contextvars.ContextVar("place", default="unset")

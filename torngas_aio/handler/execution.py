@@ -55,7 +55,7 @@ async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
         try:
             if error is not None:
                 raise error
-            if _needs_preparation(handler, args, kwargs):
+            if _start(handler, args, kwargs):
                 await _prepare(handler)
             if not handler._response_state.is_finished:
                 waits_for = _begin_method(handler)
@@ -94,8 +94,8 @@ async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
         raise handler._interrupt
 
 
-def _needs_preparation(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
-    """Take the route's arguments, start the clock, and return whether something comes before the method.
+def _start(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
+    """Start the clock, take the route's arguments, and return whether something comes before the method.
 
     Raises:
         HTTPError: No handler answers the method, or the arguments cannot be decoded.
