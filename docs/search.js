@@ -23,9 +23,9 @@ function stem(word) {
   return (short.length > 2 ? short : word).replace(/e$/, "");
 }
 
-/** The terms of *text*: stems of words, names whole and in parts, pairs of Chinese characters. */
+/** The terms of *text*: stems of words, names dotted, whole and in parts, pairs of Chinese characters. */
 function terms(text) {
-  const found = [];
+  const found = [...text.matchAll(/torngas_aio(?:\.\w+)+/g)].map(([name]) => name.toLowerCase());
   for (const [run] of text.matchAll(/[\p{L}\p{N}_]+/gu)) {
     for (const [part] of run.matchAll(/\p{Script=Han}+|[^\p{Script=Han}]+/gu)) {
       if (/\p{Script=Han}/u.test(part)) {
@@ -54,6 +54,7 @@ class Index {
       const counts = new Map();
       const add = (text, weight) => { for (const term of terms(text)) counts.set(term, (counts.get(term) || 0) + weight); };
       add(entry.title, TITLE);
+      add(entry.location.split("#")[1] || "", TITLE);  // of a name in the API: its dotted path
       add(entry.page.title, PAGE_TITLE);
       add(entry.text, 1);
       entry.length = entry.text.length;

@@ -136,6 +136,12 @@ def test_pages_of_the_other_language_are_left_out_where_there_is_one_of_this(tmp
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
+def test_a_dotted_name_is_found_where_it_is_described(tmp_path: Path) -> None:
+    found = ask(tmp_path, "en", "torngas_aio.middleware.session.SessionMiddleware")[0]
+    assert "guide/session/" in [page[0]["location"] for page in found[:3]]
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node")
 def test_marks_stand_outside_of_entities_and_nothing_else_is_markup(tmp_path: Path) -> None:
     pages = ask(tmp_path, "en", "lt quot amp html script")[0]
     for text in (section[key] for page in pages for section in page for key in ("title", "text")):
