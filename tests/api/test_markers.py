@@ -1,13 +1,12 @@
 """Markers of parameters."""
 
+from typing import Annotated
+
 import pytest
 
 from tests.api.conftest import Row
 from torngas_aio import ApiHandler, Application
-from torngas_aio.api import (
-    Body,
-    Query,
-)
+from torngas_aio.api import Body, Cookie, Header, Param, Query
 from torngas_aio.exception import UrlError
 
 
@@ -23,9 +22,23 @@ class Custom(ApiHandler):
     async def get(self, page: Query[Row]) -> None: ...
 
 
+class Spaced(ApiHandler):
+    async def get(self, given: Header[Annotated[str, Param(name="x y")]]) -> None: ...
+
+
+class Divided(ApiHandler):
+    async def get(self, given: Cookie[Annotated[str, Param(name="a;b")]]) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("handler", "told"),
-    [(Twice, "one parameter only"), (Default, "'page'.*Expected `int`"), (Custom, "Custom.get: parameter 'page'")],
+    [
+        (Twice, "one parameter only"),
+        (Default, "'page'.*Expected `int`"),
+        (Custom, "Custom.get: parameter 'page'"),
+        (Spaced, "'x y' is no name of a header"),
+        (Divided, "'a;b' is no name of a cookie"),
+    ],
 )
 def test_a_marker_that_cannot_work_is_told_when_the_application_is_built(handler: type[ApiHandler], told: str) -> None:
     with pytest.raises(UrlError, match=told) as caught:

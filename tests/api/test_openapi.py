@@ -6,13 +6,15 @@ from pathlib import Path as FilePath
 from typing import Any, ClassVar
 
 import httpx2
+import msgspec
+import pydantic
 import pytest
 from openapi_spec_validator import validate
 
-from tests.api.conftest import ROUTES, TaskOut
+from tests.api.conftest import ROUTES, Login, Model, NewTask, State, TaskOut
 from tests.webserver.project import SECRET, Project
-from torngas_aio import ApiHandler, Application, WebHandler
-from torngas_aio.api import Accepted, Created, NoContent, Path, Query, returns
+from torngas_aio import ApiHandler, Application, UploadedFile, WebHandler
+from torngas_aio.api import Accepted, Body, Created, File, Form, NoContent, Path, Query, returns
 from torngas_aio.api.openapi import OpenAPIHandler, make_document
 from torngas_aio.operations.handlers import LiveHandler
 from torngas_aio.settings_manager import settings
@@ -142,6 +144,68 @@ async def test_the_guard_says_who_sees_guarded_operations() -> None:
             assert list(seen["paths"]) == ["/y/{year}"]
         with settings.override(OPENAPI_GUARD=f"{__name__}.allow_nobody"):
             assert (await client.get("/openapi.json")).json()["paths"] == {}
+
+
+class Other(msgspec.Struct):
+    other: int
+
+
+Other.__name__ = Other.__qualname__ = "TaskOut"  # as another module of the project may call it
+Problem = msgspec.defstruct("Problem", [("mine", int)])
+FieldError: Any = pydantic.create_model("FieldError", name=(str, ...))
+
+
+class Wide(ApiHandler):
+    """What is seldom: optional objects, tuples, sets, files that may be absent, types of one name."""
+
+    @returns(Other)
+    async def get(self, page: Query[NewTask | None] = None, span: Query[tuple[int, int] | None] = None) -> Any:
+        return Other(0 if page is None else len(page.title))
+
+    @returns(list[TaskOut])
+    async def post(self, models: Body[list[Model]], states: Query[set[State]] = set()) -> Any: ...  # noqa: B006
+
+    @returns(dict[str, FieldError])
+    async def put(self, avatar: File[UploadedFile | None] = None, files: File[list[UploadedFile]] = []) -> Any: ...  # noqa: B006
+
+    @returns(Model | NoContent)
+    async def patch(self, login: Form[Login | None] = None) -> Any: ...
+
+
+class Deep(ApiHandler):
+    @returns(Problem)
+    async def get(self, number: Path[int], rest: Path[str] = "") -> Any: ...
+
+
+WIDE = [("/wide", Wide), (r"/deep/(\d+)(?:/(\w+))?", Deep)]
+
+
+def test_a_wide_document_is_valid_and_each_type_has_its_own_schema() -> None:
+    made = json.loads(json.dumps(document(*ROUTES, *WIDE)))
+    validate(made)
+    assert [each["name"] for each in made["paths"]["/deep/{number}"]["get"]["parameters"]] == ["number"]
+    wide, schemas = made["paths"]["/wide"], made["components"]["schemas"]
+    assert {each["name"] for each in wide["get"]["parameters"]} == {"title", "items", "due", "span"}
+
+    def named(operation: Any) -> Any:
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        schema = schema.get("items", schema.get("additionalProperties", schema))
+        return set(schemas[schema["$ref"].rpartition("/")[2]]["properties"])
+
+    assert named(wide["get"]) == {"other"}
+    assert named(wide["post"]) == {"id", "title", "note"}
+    assert named(wide["put"]) == {"name"}
+    assert named(made["paths"]["/deep/{number}"]["get"]) == {"mine"}
+    assert set(schemas["Problem"]["properties"]) > {"title", "status"}
+    assert set(schemas["FieldError"]["properties"]) > {"in", "path"}
+    assert '"items": false' not in json.dumps(made)
+
+
+async def test_an_optional_object_that_is_not_given_is_its_default() -> None:
+    async with TestClient(Application(WIDE)) as client:
+        assert (await client.get("/wide")).json() == {"other": 0}
+        assert (await client.get("/wide?title=abc")).json() == {"other": 3}
+        assert (await client.get("/wide?due=2026-01-01")).json()["errors"][0]["path"] == "title"
 
 
 PROJECT = {

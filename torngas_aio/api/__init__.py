@@ -6,6 +6,7 @@ conversion.py   values to declared types, every fault at once     messages.py  w
 kinds.py        what a type is made of
 output.py       a returned value as JSON of the declared type
     openapi.py      the OpenAPI document of an application         page.py      Swagger UI, which shows it
+    schemas.py      JSON Schemas of the types in it
 """
 
 from torngas_aio.api.binding import bind_methods

@@ -6,6 +6,7 @@ first application that routes to the class is built; a method without markers st
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -21,9 +22,10 @@ from torngas_aio.handler import ApiHandler, BaseHandler
 from torngas_aio.http.forms import check_coding
 from torngas_aio.http.uploads import UploadedFile, has_type
 
-__all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
+__all__ = ["Binding", "Parameter", "bind_methods", "is_bound", "without_none"]
 
 _LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110 5.6.2
 _REQUIRED = inspect.Parameter.empty
 _FAULTY: Any = object()  # what a reader returns that has told why there is no value
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -45,10 +47,12 @@ class Parameter:
         self.place = place
         self.param = param
         self.key = param.name or (name.replace("_", "-") if place == "header" else name)
+        if place in {"header", "cookie"} and not _TOKEN.fullmatch(self.key):
+            raise TypeError(f"{self.key!r} is no name of a {place}. Use letters, digits and !#$%&'*+-.^_`|~.")
         limits = {key: getattr(param, key) for key in _LIMITS if getattr(param, key) is not None}
         self.kind = Annotated[kind, msgspec.Meta(**limits)] if limits else kind
         self.default = default
-        plain = _without_none(kind)
+        plain = without_none(kind)
         self.is_list = (get_origin(plain) or plain) in {list, set, frozenset, tuple}
         self.is_upload = place == "file" and UploadedFile in {plain, *get_args(plain)}
         self.fields = fields_of(plain) if place in {"query", "form"} else ()
@@ -201,7 +205,8 @@ def _kind_of(hint: Any) -> Any:
     return Annotated[(kind, *kept)] if kept else kind
 
 
-def _without_none(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
+    """Return what an optional type is when it is not None; another type as it is."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     rest = [each for each in get_args(kind) if each is not type(None)]
@@ -244,6 +249,8 @@ def _from_lists(arguments: Mapping[str, list[bytes]], parameter: Parameter, prob
     if parameter.fields:
         names = {each.encode_name: _is_list_field(each) for each in parameter.fields}
         present = {name: arguments[name] for name in names if arguments.get(name)}
+        if not present and not parameter.is_required:
+            return _REQUIRED  # the default of the whole
         found = {name: _decoded(given, names[name], name, parameter, problems) for name, given in present.items()}
         return _FAULTY if _FAULTY in found.values() else found
     given = arguments.get(parameter.key)

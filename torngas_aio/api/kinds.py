@@ -68,7 +68,7 @@ def unbounded(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 
 
 def _fault_of(number: float | Decimal) -> str | None:
-    if isinstance(number, float):
+    if not isinstance(number, Decimal):
         return None if math.isfinite(number) else "format"
     if not number.is_finite():
         return "format"

@@ -14,14 +14,14 @@ Begin with `make_document`.
 import http.client
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
 
-from torngas_aio.api.binding import Binding, Parameter
-from torngas_aio.api.conversion import holds_pydantic
+from torngas_aio.api.binding import Binding, Parameter, without_none
+from torngas_aio.api.schemas import REF, schemas_of
 from torngas_aio.checks.references import imported
 from torngas_aio.handler import ApiHandler
 from torngas_aio.routing import Route
@@ -33,7 +33,6 @@ DOCUMENT_PATH = "/-/openapi.json"
 """Where the document is answered, unless OPENAPI says otherwise."""
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
-_REF = "#/components/schemas/{name}"
 _GROUP = re.compile(r"\((?:\?P<(?P<name>\w+)>|(?P<other>\?[^)]))?(?:[^()]|\([^()]*\))*\)[*+?]?")
 _FIELD_ERROR = {
     "type": "object",
@@ -48,10 +47,11 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "errors": {"type": "array", "items": {"$ref": _REF.format(name="FieldError")}},
+        "errors": {"type": "array", "items": {"$ref": REF.format(name="FieldError")}},
     },
     "required": ["type", "title", "status"],
 }
+_OUR_SCHEMAS = {"FieldError": _FIELD_ERROR, "Problem": _PROBLEM}
 
 
 def make_document(
@@ -64,9 +64,10 @@ def make_document(
         title: *version* and *description* likewise: the document's own.
         shows_guarded: Whether operations that name a security scheme are included.
     """
-    return _Document(application, shows_guarded).make(
-        {"title": title, "version": version} | ({"description": description} if description else {})
-    )
+    info = {"title": title, "version": version} | ({"description": description} if description else {})
+    known = _Document(application, shows_guarded)
+    known.make(info)
+    return _Document(application, shows_guarded, known.kinds).make(info)
 
 
 class OpenAPIHandler(ApiHandler):
@@ -90,10 +91,24 @@ _documents: WeakKeyDictionary[Any, dict[bool, dict[str, Any]]] = WeakKeyDictiona
 
 
 class _Document:
-    def __init__(self, application: Any, shows_guarded: bool) -> None:
+    """A document; made twice, since types of one name can only be told apart when all are known.
+
+    Args:
+        kinds: What another one, made of the same routes, has described.
+
+    Attributes:
+        kinds: The types that are described, in order.
+    """
+
+    def __init__(self, application: Any, shows_guarded: bool, kinds: Sequence[Any] | None = None) -> None:
         self._application = application
         self._shows_guarded = shows_guarded
-        self._schemas: dict[str, Any] = {"FieldError": _FIELD_ERROR, "Problem": _PROBLEM}
+        self.kinds: list[Any] = []
+        self._schemas: dict[str, Any] = {}
+        self._made: Iterator[dict[str, Any]] | None = None
+        if kinds is not None:
+            made, self._schemas = schemas_of(kinds, _OUR_SCHEMAS)
+            self._made = iter(made)
         self._security: dict[str, Any] = {}
         self._ids: set[str] = set()
 
@@ -103,7 +118,8 @@ class _Document:
             if not route.handler_class.__module__.startswith("torngas_aio."):  # health checks, this document
                 for method, operation in self._operations(route):
                     paths.setdefault(template_of(route), {}).setdefault(method, operation)
-        components = {"schemas": dict(sorted(self._schemas.items()))}
+        schemas = {**_OUR_SCHEMAS, **self._schemas}
+        components = {"schemas": dict(sorted(schemas.items()))}
         if self._security:
             components["securitySchemes"] = self._security
         return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
@@ -137,7 +153,8 @@ class _Document:
         operation |= {"summary": summary} if summary else {}
         operation |= {"description": rest.strip()} if rest.strip() else {}
         declared = {each.key: each for each in binding.parameters} if binding else {}
-        parameters = [self._path_parameter(route, key, binding) for key in _keys_of(route, binding)]
+        keys = [key for key in _keys_of(route, binding) if f"{{{key}}}" in template_of(route)]
+        parameters = [self._path_parameter(route, key, binding) for key in keys]
         parameters += [
             found
             for each in declared.values()
@@ -174,10 +191,11 @@ class _Document:
 
     def _described(self, parameter: Parameter) -> Iterator[dict[str, Any]]:
         if parameter.fields:  # one argument for each field
-            schema = self._schemas[self._schema(parameter.kind)["$ref"].rpartition("/")[2]]
-            for name, part in schema["properties"].items():
-                is_needed = parameter.is_required and name in schema.get("required", ())
-                yield {"name": name, "in": parameter.place, "required": is_needed, "schema": part}
+            name = self._schema(without_none(parameter.kind))["$ref"].rpartition("/")[2]
+            schema = self._schemas[name]
+            for key, part in schema["properties"].items():
+                is_needed = parameter.is_required and key in schema.get("required", ())
+                yield {"name": key, "in": parameter.place, "required": is_needed, "schema": part}
             return
         described = {"name": parameter.key, "in": parameter.place, "required": parameter.is_required}
         described |= {"description": parameter.param.description} if parameter.param.description else {}
@@ -221,18 +239,10 @@ class _Document:
         )
 
     def _schema(self, kind: Any) -> dict[str, Any]:
-        if holds_pydantic(kind):
-            from pydantic import TypeAdapter
-
-            listed = TypeAdapter(list[kind]).json_schema(ref_template=_REF.replace("{name}", "{model}"))
-            self._schemas |= listed.get("$defs", {})
-            found: dict[str, Any] = listed["items"]  # a reference, where the type itself would be written out
-            return found
-        (schema,), components = msgspec.json.schema_components([kind], ref_template=_REF)
-        for each in components.values():
-            if "description" in each:
-                each["description"] = inspect.cleandoc(each["description"])
-        self._schemas |= components
+        self.kinds.append(kind)
+        if self._made is not None:
+            return next(self._made)
+        (schema,), self._schemas = schemas_of([kind], _OUR_SCHEMAS)
         return schema
 
     def _owners(self, route: Route) -> Iterator[Any]:
@@ -291,5 +301,5 @@ _OWN = ("torngas_aio.handler", "tornado.")
 
 
 def _problem(text: str) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name="Problem")}
+    schema = {"$ref": REF.format(name="Problem")}
     return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
