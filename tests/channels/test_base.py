@@ -1,6 +1,7 @@
 """The contract of channels, on every backend; what Redis alone can do wrong stands in test_redis.py."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -181,3 +182,87 @@ async def test_a_cancelled_wait_loses_nothing() -> None:
         await asyncio.wait([waiting])
         await here.publish("x", 1)
         assert (await next_of(messages)).data == 1
+
+
+@pytest.mark.parametrize(
+    "after", ["99999999999999999999-0", "0-99999999999999999999", "1-", "0-0", "18446744073709551615-0"]
+)
+async def test_ids_that_no_history_has_are_read_as_far_as_they_go(make: Make, after: str) -> None:
+    here = make(HISTORY=10)
+    await here.publish("x", 1)
+    async with here.subscribe("x", after=after) as messages:
+        await here.publish("x", 2)
+        assert [message.data async for message in _up_to(messages, 2)][-1] == 2
+
+
+async def _up_to(messages: Subscription, last: Any) -> AsyncIterator[Message]:
+    async with asyncio.timeout(10):
+        async for message in messages:
+            yield message
+            if message.data == last:
+                return
+
+
+async def test_a_replay_takes_no_more_memory_than_a_slow_subscriber(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any client may name an old id; the newest messages are read, after a gap."""
+    monkeypatch.setattr("torngas_aio.channels.base.MAX_WAITING_CHARS", 50_000)
+    here = make(HISTORY=1000)
+    for number in range(350):
+        await here.publish("x", f"{number:03}" * 200)
+    async with here.subscribe("x", after="1-0") as messages:
+        assert messages._waiting <= 50_000
+        await here.publish("x", "end")
+        found = [message async for message in _up_to(messages, "end")]
+    assert found[0].is_gap
+    numbers = [int(each.data[:3]) for each in found[1:-1]]
+    assert numbers == list(range(350 - len(numbers), 350))
+    assert len(numbers) > 50
+    async with here.subscribe("x", after=found[-10].id) as messages:
+        assert [each.is_gap for each in messages._queue] == [False] * 9
+
+
+async def test_a_subscription_that_is_cancelled_leaves_nothing_behind(make: Make) -> None:
+    here = make()
+    async with here.subscribe("kept") as kept:
+        for number in range(50):
+            waiting = asyncio.create_task(here.subscribe(f"left{number}").__aenter__())
+            for _ in range(number % 7):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            if not waiting.cancelled():
+                await waiting.result().aclose()
+        async with here.subscribe("left1") as again:  # a name that was left can be subscribed to again
+            await here.publish("left1", 1)
+            assert (await next_of(again)).data == 1
+            connections = getattr(here, "_connections", {}).values()
+            async with asyncio.timeout(10):
+                while sum(len(each._names) + len(each._waiting) for each in connections) > 2:
+                    await asyncio.sleep(0.02)
+        assert set(here._by_name) == {"kept"}
+        await here.publish("kept", 2)
+        assert (await next_of(kept)).data == 2
+
+
+@pytest.mark.parametrize("name", [5, None, b"x", ["x"]])
+async def test_names_that_are_no_text_are_refused(name: Any) -> None:
+    here = MemoryChannels()
+    for call in (lambda: here.publish(name, 1), lambda: here.members(name)):
+        with pytest.raises(ArgumentError, match="no channel name"):
+            await call()
+    with pytest.raises(ArgumentError, match="no channel name"):
+        here.subscribe(name)
+
+
+async def test_many_that_subscribe_at_once_all_hear(make: Make) -> None:
+    """A server that starts is met by all who come back: the first connection is made once."""
+    here = make()
+
+    async def hear(number: int) -> int:
+        async with here.subscribe(f"room{number}") as messages:
+            await here.publish(f"room{number}", number)
+            return int((await next_of(messages)).data)
+
+    assert await asyncio.gather(*(hear(number) for number in range(40))) == list(range(40))

@@ -8,6 +8,7 @@ messages that a lost connection missed are read again instead. Begin with `BaseC
 
 import asyncio
 import fnmatch
+import itertools
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
@@ -25,7 +26,7 @@ from torngas_aio.db import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["MAX_MESSAGE_BYTES", "BaseChannels", "Message", "Subscription"]
+__all__ = ["MAX_MESSAGE_BYTES", "BaseChannels", "Message", "Subscription", "newest"]
 
 logger = logging.getLogger("torngas_aio.channels")
 
@@ -303,7 +304,10 @@ class BaseChannels(ABC):
 
     @abstractmethod
     async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
-        """Return the messages of *name* after the id *after*, and whether none is missing before them."""
+        """Return the messages of *name* after the id *after*, and whether none is missing before them.
+
+        The newest `MAX_WAITING_CHARS` of them: what a subscriber may have waiting.
+        """
 
     async def add(self, subscription: Subscription) -> None:
         """Deliver to *subscription* from now on."""
@@ -355,14 +359,21 @@ class BaseChannels(ABC):
         return self._with_patterns.union(*self._by_name.values())
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """Raise ArgumentError where *name* is no channel name: 1 to 200 characters, without control characters."""
-    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
         raise ArgumentError(f"{name!r:.250} is no channel name: write 1 to {MAX_NAME_LENGTH} printable characters.")
+
+
+def newest(messages: list[Message]) -> list[Message]:
+    """Return the end of *messages* that may wait for one subscriber."""
+    sizes = itertools.accumulate(len(each.text) for each in reversed(messages))
+    count = sum(1 for _ in itertools.takewhile(lambda size: size <= MAX_WAITING_CHARS, sizes))
+    return messages[len(messages) - count :]
 
 
 def id_key(text: str) -> tuple[int, int]:
     """Return what orders the ids of a history, such as "1764367-0"; (0, 0) for text that is none."""
     first, _, second = text[:64].partition("-")
     time, number = parse_whole(first, 20), parse_whole(second or "0", 20)
-    return (0, 0) if time is None or number is None else (time, number)
+    return (0, 0) if time is None or number is None or max(time, number) >= 2**64 else (time, number)

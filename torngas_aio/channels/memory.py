@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from torngas_aio.channels.base import BaseChannels, Message, id_key
+from torngas_aio.channels.base import BaseChannels, Message, id_key, newest
 
 __all__ = ["MemoryChannels"]
 
@@ -38,4 +38,5 @@ class MemoryChannels(BaseChannels):
     async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
         kept = self._kept.get(name, ())
         found = [each for each in kept if id_key(each.id) > id_key(after)]
-        return found, len(found) < self.history_size
+        short = newest(found)
+        return short, len(short) == len(found) < self.history_size

@@ -18,7 +18,8 @@ from redis.asyncio.client import PubSub
 
 from torngas_aio.cache.redis.client import RedisClient
 from torngas_aio.cache.redis.native import CONNECTION_FAULTS, node_client
-from torngas_aio.channels.base import BaseChannels, Message, Subscription, check_name, id_key
+from torngas_aio.channels import base
+from torngas_aio.channels.base import BaseChannels, Message, Subscription, check_name, id_key, newest
 from torngas_aio.channels.presence import PRESENT_SECONDS, Presence
 from torngas_aio.exception import Unavailable
 from torngas_aio.logger import OutageLog
@@ -32,6 +33,9 @@ PING_SECONDS = 5.0
 """An idle connection is asked after this, and is lost when it does not answer within as much."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_PAGE = 100
+"""Messages of a history that are read at a time."""
+
 _HISTORY_SECONDS = 24 * 3600
 """After so long without a message a channel's history is dropped."""
 
@@ -77,6 +81,7 @@ class RedisChannels(BaseChannels):
         self._connections: dict[Any, _Connection] = {}
         self._listener: asyncio.Task[None] | None = None
         self._is_lost = asyncio.Event()
+        self._confirming: set[asyncio.Task[None]] = set()
         self._last_ids: dict[str, str] = {}
         self._held: list[Message] | None = None
 
@@ -101,16 +106,25 @@ class RedisChannels(BaseChannels):
 
     async def history(self, name: str, after: str) -> tuple[list[Message], bool]:
         key = f"{self._channel(name)}:h"
-        start = f"({after}" if id_key(after) > (0, 0) else "-"
+        time, number = id_key(after)
+        start = f"({time}-{number}" if time else "-"
+        entries: list[Any] = []
+        size, end, is_all = 0, "+", False
         try:
             async with asyncio.timeout(self._deadline):
-                entries = await self._redis.client.xrange(key, start, "+")
+                while not is_all and size <= base.MAX_WAITING_CHARS:  # the newest first
+                    page = await self._redis.client.xrevrange(key, end, start, count=_PAGE)
+                    entries += page
+                    size += sum(len(fields[b"d"]) for _, fields in page)
+                    is_all = len(page) < _PAGE
+                    end = f"({_text(page[-1][0])}" if page else end
                 first = await self._redis.client.xrange(key, "-", "+", count=1)
         except CONNECTION_FAULTS as exc:
             raise self._unavailable("the history was not read", exc) from exc
-        found = [Message(name, _text(fields[b"d"]), _text(number)) for number, fields in entries]
+        found = newest([Message(name, _text(fields[b"d"]), _text(number)) for number, fields in reversed(entries)])
+        is_all = is_all and len(found) == len(entries)
         reaches_back = bool(first) and id_key(_text(first[0][0])) <= id_key(after)
-        return found, reaches_back or len(found) < self.history_size
+        return found, is_all and (reaches_back or len(found) < self.history_size)
 
     async def members(self, name: str) -> list[str]:
         check_name(name)
@@ -138,19 +152,27 @@ class RedisChannels(BaseChannels):
         await super().add(subscription)
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name=f"channels {self.alias}")
+        # Cancelled, redis-py leaves sockets open: what has begun is ended, and left again where it is not wanted.
+        confirming = asyncio.create_task(self._confirm(subscription), name=f"channels {self.alias} subscribe")
+        self._confirming.add(confirming)
+        confirming.add_done_callback(self._confirming.discard)
         try:
-            async with asyncio.timeout(self._deadline):
-                for name in subscription.names:
-                    await self._subscribed(name)
-                for pattern in subscription.patterns:
-                    await self._connection(None).subscribe(self._channel(pattern, is_pattern=True), is_pattern=True)
+            await asyncio.shield(confirming)
         except CONNECTION_FAULTS as exc:
             self._is_lost.set()
             await self.remove(subscription)
             raise self._unavailable("it cannot be subscribed to", exc) from exc
         except BaseException:
+            confirming.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen
             await self.remove(subscription)
             raise
+
+    async def _confirm(self, subscription: Subscription) -> None:
+        async with asyncio.timeout(self._deadline):
+            for name in subscription.names:
+                await self._subscribed(name)
+            for pattern in subscription.patterns:
+                await self._connection(None).subscribe(self._channel(pattern, is_pattern=True), is_pattern=True)
 
     async def remove(self, subscription: Subscription) -> None:
         await super().remove(subscription)
@@ -163,6 +185,8 @@ class RedisChannels(BaseChannels):
 
     async def aclose(self) -> None:
         await super().aclose()
+        if self._confirming:
+            await asyncio.wait(self._confirming, timeout=self._deadline)
         await self._hang_up()
         await self._redis.close()
 
@@ -248,13 +272,19 @@ class RedisChannels(BaseChannels):
         found = self._connections.get(node)
         if found is None:
             client = self._redis.client if node is None else node_client(self._redis.where, node)
-            found = self._connections[node] = _Connection(client, node is not None, self._hear, self._is_lost.set)
+            is_shard, lose = node is not None, self._is_lost.set
+            found = self._connections[node] = _Connection(client, is_shard, self._hear, lose, self._is_wanted)
         return found
 
-    def _hear(self, channel: str, payload: str, pattern: str | None) -> None:
+    def _name_of(self, channel: str) -> str:
         name = channel.removeprefix(f"{self._prefix}:")
-        if self._is_cluster:
-            name = name[1:-1]
+        return name[1:-1] if self._is_cluster else name
+
+    def _is_wanted(self, channel: str) -> bool:
+        return self._name_of(channel) in self._by_name
+
+    def _hear(self, channel: str, payload: str, pattern: str | None) -> None:
+        name = self._name_of(channel)
         number, _, text = payload.partition(" ")
         if pattern is None:
             self._take(Message(name, text, number))
@@ -285,14 +315,17 @@ class RedisChannels(BaseChannels):
 class _Connection:
     """One subscribed connection and the task that reads it."""
 
-    def __init__(self, client: Any, is_shard: bool, hear: Any, lose: Any) -> None:
+    def __init__(self, client: Any, is_shard: bool, hear: Any, lose: Any, is_wanted: Any) -> None:
         self._client = client
         self._is_shard = is_shard
         self._pubsub = PubSub(client.connection_pool)
         self._hear = hear
         self._lose = lose
+        self._is_wanted = is_wanted
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._names: set[str] = set()
+        self._is_closed = False
+        self._sending = asyncio.Lock()  # redis-py connects at the first command, and once for each that comes meanwhile
         self._reader: asyncio.Task[None] | None = None
 
     async def subscribe(self, name: str, *, is_pattern: bool = False) -> None:
@@ -304,26 +337,43 @@ class _Connection:
             waiter = self._waiting[name] = asyncio.get_running_loop().create_future()
             pubsub = self._pubsub
             send = pubsub.psubscribe if is_pattern else pubsub.ssubscribe if self._is_shard else pubsub.subscribe
-            await send(name)
+            try:
+                await self._send(send, name)
+            except BaseException as exc:
+                self._waiting.pop(name, None)
+                waiter.set_exception(exc if isinstance(exc, Exception) else ConnectionError("cancelled"))
+                waiter.exception()  # perhaps no other task waits for it
+                raise
             if self._reader is None:
                 self._reader = asyncio.create_task(self._read(), name="channels reader")
         await asyncio.shield(waiter)
+
+    async def _send(self, command: Any, name: str) -> None:
+        async with self._sending:
+            if self._is_closed:  # redis-py would connect again
+                raise ConnectionError("the connection was closed")
+            try:
+                await command(name)
+            except AttributeError as exc:  # redis-py's: its socket was closed meanwhile
+                raise ConnectionError("the connection was lost") from exc
 
     async def leave(self, name: str) -> None:
         if name in self._names:
             self._names.discard(name)
             try:
-                await (self._pubsub.sunsubscribe(name) if self._is_shard else self._pubsub.unsubscribe(name))
+                await self._send(self._pubsub.sunsubscribe if self._is_shard else self._pubsub.unsubscribe, name)
             except CONNECTION_FAULTS:
-                self._lose()
+                if not self._is_closed:
+                    self._lose()
 
     async def aclose(self) -> None:
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.wait([self._reader])
-        for waiter in self._waiting.values():
-            waiter.cancel()
-        await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py's
+        self._give_up(ConnectionError("the connection was closed"))
+        async with self._sending:
+            self._is_closed = True
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py's
         if self._is_shard:
             await self._client.aclose()
 
@@ -335,6 +385,8 @@ class _Connection:
                 if found is not None:
                     is_asked = False
                     self._take(found["type"], found)
+                    if found["type"] in {"subscribe", "ssubscribe"} and not self._is_wanted(_text(found["channel"])):
+                        await self.leave(_text(found["channel"]))  # who asked for it was cancelled meanwhile
                 elif is_asked:
                     raise TimeoutError("no answer to a PING")
                 else:
@@ -342,11 +394,15 @@ class _Connection:
                     is_asked = True
         except CONNECTION_FAULTS as exc:
             logger.debug("A connection of channels is lost: %s", exc)
-            for waiter in self._waiting.values():
-                if not waiter.done():
-                    waiter.set_exception(exc)
-                    waiter.exception()  # perhaps no task waits for it
+            self._give_up(exc)
             self._lose()
+
+    def _give_up(self, reason: Exception) -> None:
+        """Tell those who wait for an answer that there will be none."""
+        for waiter in self._waiting.values():
+            if not waiter.done():
+                waiter.set_exception(reason)
+                waiter.exception()  # perhaps no task waits for it
 
     def _take(self, kind: str, found: Mapping[str, Any]) -> None:
         if kind in {"message", "smessage", "pmessage"}:
