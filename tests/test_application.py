@@ -19,6 +19,7 @@ from tornado.testing import AsyncHTTPTestCase
 from tornado.web import RequestHandler, StaticFileHandler, UIModule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
+from tests.polling import until
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
@@ -204,9 +205,7 @@ async def test_static_files_pass_the_middlewares(door: str, tmp_path: Path) -> N
     async with TestClient(Application(middlewares=[Tells], static_path=str(tmp_path)), http_server=door) as client:
         whole = await client.get("/static/a.txt")
         assert len(whole.content) == 200_000
-        async with asyncio.timeout(5):
-            while "endcall" not in TOLD:
-                await asyncio.sleep(0.001)
+        await until(lambda: "endcall" in TOLD)
         assert TOLD == ["init", "call", "request", "endcall"]
         again = await client.get("/static/a.txt", headers={"If-None-Match": whole.headers["etag"]})
         assert again.status_code == 304
@@ -305,9 +304,7 @@ async def test_sockets_close_with_1001_when_the_application_stops(door: str) -> 
             with pytest.raises(WebSocketDisconnect) as told:
                 await socket.receive_text()
         assert told.value.code == 1001
-        async with asyncio.timeout(5):
-            while "endcall" not in TOLD:
-                await asyncio.sleep(0.001)
+        await until(lambda: "endcall" in TOLD)
 
 
 class PlainHook:

@@ -13,6 +13,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import HTTPError, RequestHandler
 
 from tests.handler.conftest import OpenClient, door, open_client  # noqa: F401 (fixtures)
+from tests.polling import until
 from torngas_aio.application import Application
 from torngas_aio.context import current_scope
 from torngas_aio.handler import WebHandler
@@ -31,9 +32,7 @@ def nothing_told() -> None:
 
 
 async def told(*lines: str) -> None:
-    async with asyncio.timeout(5):
-        while not set(lines) <= set(TOLD):
-            await asyncio.sleep(0.001)
+    await until(lambda: set(lines) <= set(TOLD))
 
 
 def hold(name: str) -> None:

@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from tests.asgi.client import Site
-from tests.services.process import free_port
+from tests.polling import until
+from tests.services.process import HOST, accepts, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 SITE = "tests.asgi.site:application"
@@ -84,13 +85,5 @@ async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
 
 
 async def answering(port: int, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(15):
-        while process.returncode is None:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
-    raise AssertionError("The server ended before it answered.")
+    await until(lambda: accepts((HOST, port)) or process.returncode is not None)
+    assert process.returncode is None, "The server ended before it answered."

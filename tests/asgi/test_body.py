@@ -7,6 +7,7 @@ import pytest
 
 from tests.asgi.client import GONE, LENGTH, Site, body, whole
 from tests.asgi.server import Server, http_scope
+from tests.polling import until
 from torngas_aio.asgi.body import IncomingBody
 from torngas_aio.http.limits import Limits
 
@@ -59,7 +60,7 @@ async def test_a_reader_and_the_one_ahead_share_what_comes() -> None:
     reading, ahead = asyncio.ensure_future(incoming.read_all()), asyncio.ensure_future(incoming.receive_ahead())
     for text in (b"a", b"b", b"c"):
         messages.put_nowait(body(text, text != b"c"))
-        await asyncio.sleep(0.01)
+        await until(messages.empty)
     assert await reading == b"abc"
     await ahead
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from tests.polling import until
 from torngas_aio.cache import circuit_breaker
 from torngas_aio.cache.circuit_breaker import (
     FIRST_PAUSE,
@@ -35,9 +36,7 @@ class Store:
             raise ConnectionError("refused")
 
     async def until_back(self) -> None:
-        async with asyncio.timeout(5):
-            while self.breaker.is_open:
-                await asyncio.sleep(0.001)
+        await until(lambda: not self.breaker.is_open)
 
 
 def test_a_store_that_returns_is_noticed_within_a_second() -> None:
@@ -51,9 +50,7 @@ async def test_it_probes_until_the_store_is_back_and_logs_both_once(caplog: pyte
     request_id.set("of a request")
     for _ in range(20):
         store.breaker.failed("no answer within 2 s.")
-    async with asyncio.timeout(5):
-        while store.probes < 5:
-            await asyncio.sleep(0.001)
+    await until(lambda: store.probes >= 5)
     assert store.breaker.is_open
     assert store.breaker.reason == "refused"
     store.is_back = True
@@ -103,9 +100,7 @@ async def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     store = Store()
     store.hangs = True
     store.breaker.failed("down")
-    async with asyncio.timeout(5):
-        while store.probes < 3:
-            await asyncio.sleep(0.001)
+    await until(lambda: store.probes >= 3)
     assert "no answer within" in store.breaker.reason
     store.hangs, store.is_back = False, True
     await store.until_back()
@@ -126,9 +121,7 @@ async def test_closing_ends_it_whatever_it_is_doing() -> None:
     await store.breaker.aclose()
     store.hangs = True
     store.breaker.failed("down")
-    async with asyncio.timeout(5):
-        while not store.probes:
-            await asyncio.sleep(0.001)
+    await until(lambda: store.probes)
     await store.breaker.aclose()
     await store.breaker.aclose()
     assert not store.breaker._probing.is_running
@@ -147,9 +140,7 @@ async def test_a_store_that_answers_nobody_is_down_while_a_call_waits(waits: boo
     store.hangs = True
     for _ in range(3):
         store.breaker.suspect(store.probe, silent, 0.02)
-    async with asyncio.timeout(5):
-        while not reasons:
-            await asyncio.sleep(0.001)
+    await until(lambda: reasons)
     assert reasons == ["no answer within 0.04 s"]
     assert store.breaker.is_open is bool(downs)
     if waits:
@@ -163,9 +154,7 @@ async def test_a_slow_store_that_answers_or_refuses_is_not_down(refuses: bool) -
     store = Store()
     store.is_back = not refuses
     store.breaker.suspect(store.probe, pytest.fail, 5)
-    async with asyncio.timeout(5):
-        while store.probes < 1 or store.breaker._examining.is_running:
-            await asyncio.sleep(0.001)
+    await until(lambda: store.probes >= 1 and not store.breaker._examining.is_running)
     assert not store.breaker.is_open
 
 

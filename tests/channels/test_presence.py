@@ -1,10 +1,12 @@
 """Who is present in a channel, on every backend."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.channels.conftest import Make
+from tests.polling import until
 from tests.services.redis import RedisServer
 from torngas_aio import Application
 from torngas_aio.channels import channels
@@ -36,9 +38,7 @@ async def test_members_of_a_process_that_was_killed_expire(make: Make, monkeypat
         assert await here.members("room") == ["gone", "stays"]
         assert killed.presence._beating is not None
         killed.presence._beating.cancel()
-        async with asyncio.timeout(10):
-            while await here.members("room") != ["stays"]:
-                await asyncio.sleep(0.05)
+        await until_present(here, ["stays"])
 
 
 @pytest.mark.parametrize(("name", "member"), [("", "a"), ("room", ""), ("room", "a\n"), ("room", "a" * 201)])
@@ -91,12 +91,15 @@ async def test_sockets_are_members_of_what_they_have_joined() -> None:
                     assert await socket.receive_text() == "joined"
                 members = await channels.members("room")
                 assert (len(members), members.count("ann")) == (2, 1)
-            async with asyncio.timeout(10):
-                while await channels.members("room") != ["ann"]:
-                    await asyncio.sleep(0.02)
+            await until_present(channels, ["ann"])
             await again.send_text("leave")
             assert await again.receive_text() == "left"
             assert await channels.members("room") == ["ann"]
-        async with asyncio.timeout(10):
-            while await channels.members("room"):
-                await asyncio.sleep(0.02)
+        await until_present(channels, [])
+
+
+async def until_present(channels: Any, members: list[str]) -> None:
+    async def is_so() -> bool:
+        return bool(await channels.members("room") == members)
+
+    await until(is_so)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.channels.test_base import next_of
+from tests.polling import until
 from tests.services.redis import RedisSentinels, RedisServer, command
 from torngas_aio.channels.base import Subscription
 from torngas_aio.channels.redis import RedisChannels
@@ -128,6 +129,4 @@ async def test_all_is_closed_at_the_end(server: RedisServer) -> None:
     await channels.publish("x", 1)
     await channels.aclose()
     await channels.aclose()
-    async with asyncio.timeout(10):
-        while len(command(server.port, "CLIENT", "LIST").splitlines()) > 1:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(command(server.port, "CLIENT", "LIST").splitlines()) <= 1)

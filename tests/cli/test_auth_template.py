@@ -1,8 +1,6 @@
 """`startapp --template auth`: users with their pages and commands, in a generated project, over sockets."""
 
-import asyncio
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from tests.polling import wait_until
 from tests.webserver.project import Project, RunningServer
 from torngas_aio.cli import main
 
@@ -116,13 +115,12 @@ def browsers(server: RunningServer) -> Iterator[list[Browser]]:
 def links(site: Project, count: int) -> list[str]:
     """Return the addresses in the mails, once there are *count*."""
     path = site.path / "mails.txt"
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        found = re.findall(r"https://\S+", path.read_text()) if path.exists() else []
-        if len(found) >= count:
-            return found
-        asyncio.run(asyncio.sleep(0.05))
-    raise AssertionError("no mail")
+
+    def found() -> list[str]:
+        return re.findall(r"https://\S+", path.read_text()) if path.exists() else []
+
+    wait_until(lambda: len(found()) >= count)
+    return found()
 
 
 def test_login_logout_and_change(browsers: list[Browser]) -> None:

@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 import urllib.error
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from tests.polling import wait_until
 from tests.webserver.project import Project, RunningServer
 from torngas_aio.cli import main
 
@@ -54,9 +54,8 @@ def _served(project: Path, port: int, **environment: str) -> Iterator[RunningSer
     assert words[0] == "python"
     environment = {"TORNGAS_APP_SETTINGS": "settings.setting_online", **SECRETS, **environment}
     with RunningServer(Project(project), words[1:], environment) as server:
-        while server.log.count(" is ready") < 2:
-            assert server.process.poll() is None, server.log
-            time.sleep(0.05)
+        wait_until(lambda: server.log.count(" is ready") >= 2 or server.process.poll() is not None)
+        assert server.process.poll() is None, server.log
         yield server
 
 

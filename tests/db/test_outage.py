@@ -12,6 +12,7 @@ from sqlalchemy import insert, text
 from tests.db.basedb.conftest import asyncpg_may_look_for_its_files, create_posts, params_of
 from tests.db.models import User
 from tests.db.support import configured, prepared, server, servers_of
+from tests.polling import until
 from tests.services import mariadb, postgres
 from tests.services.process import free_port
 from tests.services.proxy import Proxy
@@ -32,11 +33,6 @@ DRIVERS = [
 ]
 KINDS = [pytest.param("mysql", marks=pytest.mark.mariadb), pytest.param("postgres", marks=pytest.mark.postgres)]
 SLEEP = {"mysql": "SELECT SLEEP(0.4)", "postgresql": "SELECT pg_sleep(0.4)"}
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    while not is_so():
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

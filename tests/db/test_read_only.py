@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.db.basedb.conftest import asyncpg_may_look_for_its_files, create_posts, params_of
 from tests.db.models import User
 from tests.db.support import configured, prepared, server, servers_of
+from tests.polling import until
 from tests.services import mariadb, postgres
 from tests.services.postgres import PostgresStandby
 from tests.services.proxy import Proxy
@@ -76,11 +77,6 @@ async def write(name: str = "x") -> None:
 async def count() -> int:
     async with session_scope() as session:
         return await session.query(User).count()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    while not is_so():
-        await asyncio.sleep(0.01)
 
 
 async def settled(writing: Callable[[], Any], *, accepts: type[Exception] = DatabaseUnavailable) -> int:

@@ -10,6 +10,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, stream_request_body
 
 from tests.handler.conftest import OpenClient
+from tests.polling import until
 from torngas_aio.context import Outcome
 from torngas_aio.handler import ErrorHandler, WebHandler, WebSocketHandler
 from torngas_aio.middleware import BaseMiddleware
@@ -22,15 +23,11 @@ async def nothing_is_left_running() -> AsyncIterator[None]:
     """Every task that a test's requests started has ended when its client is closed."""
     TOLD.clear()
     yield
-    async with asyncio.timeout(5):
-        while [task for task in asyncio.all_tasks() if "serve" in repr(task.get_coro())]:
-            await asyncio.sleep(0.001)
+    await until(lambda: not [task for task in asyncio.all_tasks() if "serve" in repr(task.get_coro())])
 
 
 async def told(*lines: str) -> None:
-    async with asyncio.timeout(5):
-        while not set(lines) <= set(TOLD):
-            await asyncio.sleep(0.001)
+    await until(lambda: set(lines) <= set(TOLD))
 
 
 class Slow(BaseMiddleware):

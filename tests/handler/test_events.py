@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.handler.conftest import Start, notes
+from tests.polling import until
 from torngas_aio.channels import channels
 from torngas_aio.exception import ArgumentError
 from torngas_aio.handler import Event
@@ -89,9 +90,7 @@ async def test_channels_become_events_and_a_returning_client_misses_nothing(star
 
 
 async def publish_when_heard(name: str, data: Any) -> None:
-    async with asyncio.timeout(10):
-        while not channels["default"]._by_name.get(name):
-            await asyncio.sleep(0.005)
+    await until(lambda: channels["default"]._by_name.get(name))
     await channels.publish(name, data)
 
 
@@ -102,18 +101,14 @@ async def test_an_idle_stream_is_kept_alive_and_closed_when_the_client_leaves(st
         beats = 0
         while beats < 3:
             beats += (await client.line()).startswith(":")
-    async with asyncio.timeout(10):
-        while notes != ["closed"]:
-            await asyncio.sleep(0.005)
+    await until(lambda: notes == ["closed"])
 
 
 async def test_a_stop_ends_the_stream_and_says_when_to_come_back(start: Start) -> None:
     application, port = await start()
     async with stream(port, "/news") as client:
         await client.event()
-        async with asyncio.timeout(10):
-            while not channels["default"]._by_name.get("news"):
-                await asyncio.sleep(0.005)
+        await until(lambda: channels["default"]._by_name.get("news"))
         application.is_stopping.set()
         assert await client.event() == {"retry": "3000"}
 

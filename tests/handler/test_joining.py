@@ -5,6 +5,7 @@ import asyncio
 from websockets.asyncio.client import connect
 
 from tests.handler.conftest import Start
+from tests.polling import until
 from torngas_aio.channels import channels
 from torngas_aio.handler import joining
 
@@ -22,9 +23,7 @@ async def test_joined_sockets_get_every_message_once(start: Start) -> None:
         assert await first.recv() == '{"said":"again"}'
         await second.send("third")
         assert await first.recv() == '{"said":"third"}'
-    async with asyncio.timeout(10):
-        while joining._joined_by_loop.get(asyncio.get_running_loop()):
-            await asyncio.sleep(0.005)
+    await until(lambda: not joining._joined_by_loop.get(asyncio.get_running_loop()))
     assert channels["default"]._by_name == {}
 
 

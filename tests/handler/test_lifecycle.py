@@ -10,6 +10,7 @@ import pytest
 from tornado.web import HTTPError
 
 from tests.handler.conftest import OpenClient
+from tests.polling import until
 from torngas_aio.handler import WebHandler, lifecycle
 from torngas_aio.handler.lifecycle import TRANSITIONS, Event, IllegalTransition, ResponseState
 from torngas_aio.middleware import BaseMiddleware
@@ -87,9 +88,7 @@ class Page(WebHandler):
 
 
 async def told(*wanted: str) -> None:
-    async with asyncio.timeout(5):
-        while TOLD[-len(wanted) :] != list(wanted):
-            await asyncio.sleep(0.001)
+    await until(lambda: TOLD[-len(wanted) :] == list(wanted))
 
 
 class Walks(Page):

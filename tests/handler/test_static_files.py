@@ -12,6 +12,7 @@ import pytest
 
 from tests.handler.conftest import BIG, SMALL, OpenClient, settle
 from tests.http.wire import Client
+from tests.polling import until
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import StaticFileHandler
 from torngas_aio.handler.compression import accepted_codings
@@ -256,9 +257,7 @@ async def test_a_client_that_leaves_while_a_file_is_sent_leaves_nothing(open_cli
         with slow_socket(client.port) as sock:
             await loop.sock_sendall(sock, b"GET /s/huge HTTP/1.1\r\nHost: a\r\n\r\n")
             assert (await loop.sock_recv(sock, 1000)).startswith(b"HTTP/1.1 200")
-    async with asyncio.timeout(10):
-        while open_descriptors() > before:
-            await asyncio.sleep(0.01)
+    await until(lambda: open_descriptors() <= before)
     assert (await client.get("/s/a.txt")).content == SMALL
 
 

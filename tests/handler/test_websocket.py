@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.contracts.front_doors.conftest import SERVERS, HTTPServerOf, Uvicorn
 from tests.http.test_frames import client_frame
+from tests.polling import until
 from torngas_aio.application import Application
 from torngas_aio.handler import WebSocketHandler
 from torngas_aio.handler.websocket import broadcast
@@ -184,12 +185,6 @@ async def closed(connection: ClientConnection) -> tuple[int, str]:
         await connection.recv()
     assert ended.value.rcvd is not None
     return ended.value.rcvd.code, ended.value.rcvd.reason
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 class Wire:

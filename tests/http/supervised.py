@@ -29,6 +29,8 @@ class Site:
     async def serve_request(self, request: Request) -> None:
         if request.path == "/die":
             os._exit(7)
+        if request.path in {"/slow", "/stuck"}:
+            sys.stderr.write(f"answers {request.path}\n")
         if request.path == "/slow":
             await asyncio.sleep(0.5)
         if request.path == "/stuck":
@@ -41,6 +43,7 @@ def serve(worker: Worker) -> None:
     if fate == "fail":
         raise RuntimeError("as told")
     if fate == "hang":
+        sys.stderr.write("hangs\n")
         time.sleep(60)
     asyncio.run(run(worker))
     if fate == "leave badly":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.polling import until
 from torngas_aio.http import accepting
 from torngas_aio.http.accepting import Acceptor
 
@@ -67,8 +68,7 @@ async def test_without_file_descriptors_it_waits_and_says_so_once(
     acceptor = Acceptor(asyncio.get_running_loop(), sock, taken)
     acceptor.start()
     with socket.create_connection(sock.getsockname()):
-        while sock.failures < 4:
-            await asyncio.sleep(0.005)
+        await until(lambda: sock.failures >= 4)
         assert sock.failures < 8
         sock.is_exhausted = False
         await taken.came.wait()

@@ -10,6 +10,7 @@ from tests.http.conftest import Start
 from tests.http.test_protocol import chunked, hello, post
 from tests.http.test_refusals import check_refusal, obey
 from tests.http.wire import Client, Direct, Served, get
+from tests.polling import until
 from torngas_aio.http.base import Exchange
 from torngas_aio.http.request import Request
 
@@ -121,8 +122,7 @@ async def closed(served: Served) -> None:
     """Return when the server has had a connection and has none left."""
     while not served.server.server_state.connections:
         await asyncio.sleep(0)
-    while served.server.server_state.connections:
-        await asyncio.sleep(0.01)
+    await until(lambda: not served.server.server_state.connections)
 
 
 async def test_a_client_that_never_reads_a_large_answer_is_cut_off(start: Start) -> None:
@@ -248,8 +248,7 @@ async def test_two_hundred_slow_clients_are_cut_off_within_fifteen_seconds(start
             sock.sendall(post(b"x" * 2_000_000, "/", "Expect: 100-continue").partition(b"\r\n\r\n")[0][:50])
         async with asyncio.timeout(15):
             await asyncio.gather(*await attackers(served, 200))
-            while len(served.server.server_state.connections) > 1:
-                await asyncio.sleep(0.1)
+            await until(lambda: len(served.server.server_state.connections) <= 1)
     finally:
         is_over.set()
         for sock in deaf:

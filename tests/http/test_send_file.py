@@ -12,6 +12,7 @@ import trustme
 
 from tests.http.conftest import Start
 from tests.http.wire import get
+from tests.polling import until
 from torngas_aio.application import Application
 from torngas_aio.handler import StaticFileHandler
 from torngas_aio.http import flow_control
@@ -64,10 +65,8 @@ async def test_a_client_that_reads_nothing_is_cut_off(start: Start, application:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_sendall(sock, get("/big"))
         async with asyncio.timeout(10):
-            while not served.server.server_state.running:
-                await asyncio.sleep(0.01)
-            while served.server.server_state.connections or served.server.server_state.running:
-                await asyncio.sleep(0.01)
+            await until(lambda: served.server.server_state.running)
+            await until(lambda: not (served.server.server_state.connections or served.server.server_state.running))
 
 
 async def test_a_server_that_stops_breaks_it_off(start: Start, application: Application) -> None:

@@ -1,11 +1,10 @@
 """What the connections of one server share: clock and list."""
 
-import asyncio
-
 from tests.http.conftest import Start
 from tests.http.test_protocol import hello
 from tests.http.test_server import Slow
 from tests.http.wire import Direct, get
+from tests.polling import until
 
 
 async def test_close_all_connections(start: Start) -> None:
@@ -25,7 +24,6 @@ async def test_the_clock_stands_still_without_connections(start: Start) -> None:
     served = await start(Direct(hello), header_timeout=0.1)
     await served.ask(get())
     server_state = served.server.server_state
-    while server_state._timer is not None:
-        await asyncio.sleep(0.01)
+    await until(lambda: server_state._timer is None)
     assert (await served.ask(get())).status == 200
     assert server_state._timer is not None

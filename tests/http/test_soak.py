@@ -13,6 +13,7 @@ from tests.http.conftest import Start
 from tests.http.test_protocol import chunked, post
 from tests.http.test_refusals import MALFORMED, obey
 from tests.http.wire import Direct, Served, get
+from tests.polling import until
 from torngas_aio.http.base import ClientGone
 from torngas_aio.http.request import Request
 
@@ -49,8 +50,7 @@ async def traffic(served: Served, rounds: int, dice: random.Random) -> int:
     """Send visitors in groups; return the bytes that Python holds after the last."""
     for _ in range(rounds):
         await asyncio.gather(*(visit(served, dice) for _ in range(10)))
-    while served.server.server_state.connections or served.server.server_state.running:
-        await asyncio.sleep(0.01)
+    await until(lambda: not (served.server.server_state.connections or served.server.server_state.running))
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 

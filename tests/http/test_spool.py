@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.http.wire import Client
+from tests.polling import until
 from torngas_aio import ApiHandler, Application, WebHandler
 from torngas_aio.http.forms import parts_of
 from torngas_aio.http.spool import IN_MEMORY, Spool
@@ -179,8 +180,7 @@ async def test_a_request_that_is_cancelled_closes_its_file() -> None:
             raw.send(b"POST /waits HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(LARGE) + LARGE)
             await raw.writer.drain()
             await Waits.arrived.wait()
-        while not all(file.closed for file in opened):
-            await asyncio.sleep(0.005)
+        await until(lambda: all(file.closed for file in opened))
     assert len(opened) == 1
 
 
@@ -190,10 +190,8 @@ async def test_a_client_that_leaves_midway_leaves_no_file() -> None:
         async with await Client.connect((host, port)) as raw:
             raw.send(b"POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 90000000\r\n\r\n" + LARGE)
             await raw.writer.drain()
-            while not opened:
-                await asyncio.sleep(0.005)
-        while not all(file.closed for file in opened):
-            await asyncio.sleep(0.005)
+            await until(lambda: opened)
+        await until(lambda: all(file.closed for file in opened))
 
 
 async def test_closing_waits_for_the_thread_of_a_writer_that_was_cancelled() -> None:

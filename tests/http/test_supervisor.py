@@ -44,7 +44,7 @@ async def test_a_stop_ends_the_listening_of_every_worker(run: Run, sockets: str)
     await program.said("is ready", 3)
     async with await program.client() as client:
         client.send(get("/stuck"))
-        await asyncio.sleep(0.1)
+        await program.said("answers /stuck")
         program.process.send_signal(signal.SIGTERM)
         await program.said("has ended", 2)
         with pytest.raises(ConnectionRefusedError):
@@ -106,7 +106,7 @@ async def test_sigterm_lets_every_worker_finish_what_it_has_begun(run: Run) -> N
     await program.said("is ready", 2)
     async with await program.client() as client:
         client.send(get("/slow"))
-        await asyncio.sleep(0.1)
+        await program.said("answers /slow")
         program.process.send_signal(signal.SIGTERM)
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -119,7 +119,7 @@ async def test_a_second_sigterm_ends_at_once(run: Run) -> None:
     await program.said("is ready")
     async with await program.client() as client:
         client.send(get("/stuck"))
-        await asyncio.sleep(0.1)
+        await program.said("answers /stuck")
         program.process.send_signal(signal.SIGTERM)
         await program.said("SIGTERM: ")
         program.process.send_signal(signal.SIGTERM)

@@ -1,6 +1,5 @@
 """A worker process and its parent."""
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -18,7 +17,7 @@ async def test_a_worker_that_is_still_starting_ends_in_order(run: Run) -> None:
     await program.said("is ready")
     program.fate.write_text("hang", encoding="utf-8")
     program.process.send_signal(signal.SIGHUP)
-    await asyncio.sleep(0.5)
+    await program.said("hangs")
     program.process.send_signal(signal.SIGTERM)
     assert await program.end() == 0
 
@@ -29,9 +28,7 @@ async def test_a_signal_to_the_whole_group_ends_a_start_in_order(run: Run, numbe
     program = await run(2, fate="hang")
     parent = program.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children")
-    while len(children.read_text(encoding="ascii").split()) < 2:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.3)  # until they sleep
+    await program.said("hangs", 2)
     for pid in (parent, *map(int, children.read_text(encoding="ascii").split())):
         with contextlib.suppress(ProcessLookupError):  # the parent was quicker
             os.kill(pid, number)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.jobs.conftest import Working
+from tests.polling import until
 from torngas_aio import _json
 from torngas_aio.exception import JobFailed
 from torngas_aio.jobs import BaseJobs, job
@@ -15,9 +16,13 @@ from torngas_aio.jobs.declaring import declared
 
 async def dead_of(backend: BaseJobs, count: int = 1) -> list[Any]:
     """The dead letters, once there are so many."""
-    async with asyncio.timeout(20):
-        while len(found := await backend.dead()) < count:
-            await asyncio.sleep(0.02)
+    found: list[Any] = []
+
+    async def is_so() -> bool:
+        found[:] = await backend.dead()
+        return len(found) >= count
+
+    await until(is_so)
     return found
 
 
@@ -70,9 +75,7 @@ async def test_a_failing_job_is_tried_again_and_ends_as_a_dead_letter(
         assert _json.loads(dead.data)["args"] == [3]
         assert await backend.revive(["no such id"]) == 0
         assert await backend.revive([dead.id]) == 1
-        async with asyncio.timeout(20):
-            while len(attempts) < 4:
-                await asyncio.sleep(0.02)
+        await until(lambda: len(attempts) >= 4)
         await dead_of(backend)
     assert [record.levelno for record in caplog.records if "fail" in record.message][:2] == [
         logging.WARNING,
@@ -149,9 +152,7 @@ async def test_many_jobs_run_each_once(backend: BaseJobs, working: Working) -> N
 
     async with working():
         await asyncio.gather(*(note.enqueue(number) for number in range(300)))
-        async with asyncio.timeout(30):
-            while len(seen) < 300:
-                await asyncio.sleep(0.02)
+        await until(lambda: len(seen) >= 300)
     assert sorted(seen) == list(range(300))
     assert all(size == (0, 0) for size in (await backend.sizes()).values())
 
@@ -166,9 +167,7 @@ async def test_a_tick_is_put_once(backend: BaseJobs, working: Working) -> None:
     data = backend.formatter.dumps(note.message()).message
     async with working():
         done = [await backend.put_once("note", tick, 60, "default", data) for tick in (1.0, 1.0, 2.0, 1.0)]
-        async with asyncio.timeout(20):
-            while len(seen) < 2:
-                await asyncio.sleep(0.02)
+        await until(lambda: len(seen) >= 2)
     assert done == [True, False, True, False]
     assert await backend.first_seen("note", 5.0) == 5.0
     assert await backend.first_seen("note", 7.0) == 5.0

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from tests.db.support import pg
 from tests.jobs.conftest import Working
 from tests.jobs.test_running import Row, ids
+from tests.polling import until
 from tests.services import postgres as postgres_service
 from tests.services.postgres import PostgresServer, shared_postgres
 from torngas_aio import session_scope
@@ -56,10 +57,11 @@ async def count_of(table: int) -> int:
         return int(found or 0)
 
 
-async def until(count: Any, wanted: int) -> None:
-    async with asyncio.timeout(20):
-        while await count() != wanted:
-            await asyncio.sleep(0.02)
+async def until_counted(count: Any, wanted: int) -> None:
+    async def is_so() -> bool:
+        return bool(await count() == wanted)
+
+    await until(is_so)
 
 
 async def make_due() -> None:
@@ -86,8 +88,8 @@ async def test_the_row_stays_until_the_job_is_done(backend: BaseJobs, working: W
         assert await count_of(0) == 0
         async with working():
             await session.commit()
-            await until(rows, 1)
-            await until(lambda: count_of(0), 0)
+            await until_counted(rows, 1)
+            await until_counted(lambda: count_of(0), 0)
     assert await ids() == [2]
 
 
@@ -108,7 +110,7 @@ async def test_what_was_never_sent_is_relayed_and_sent_twice_runs_once(backend: 
     async with working():
         assert await relay(backend) == 1
         assert await relay(backend) == 0
-        await until(rows, 1)
+        await until_counted(rows, 1)
     assert await count_of(0) == 0
     async with session_scope() as session:
         message = add.message((2,))
@@ -133,15 +135,11 @@ async def test_a_job_that_fails_keeps_its_row_until_it_is_a_dead_letter(backend:
         async with session_scope() as session:
             await fail.enqueue()
             await session.commit()
-        async with asyncio.timeout(20):
-            while not await backend.dead():
-                await asyncio.sleep(0.02)
-        await until(lambda: count_of(0), 0)
+        await until(backend.dead)
+        await until_counted(lambda: count_of(0), 0)
         (dead,) = await backend.dead()
         await backend.revive([dead.id])  # it has no row any more, and runs all the same
-        async with asyncio.timeout(20):
-            while len(runs) < 3:
-                await asyncio.sleep(0.02)
+        await until(lambda: len(runs) >= 3)
     assert runs[:2] == [1, 1]
 
 
@@ -167,13 +165,11 @@ async def test_a_job_that_is_sent_again_meanwhile_is_tried_no_more_often(
             await fail.enqueue()
             await session.commit()
         for number in (1, 2):
-            await until(attempt, number)
+            await until_counted(attempt, number)
             for _ in range(copies):
                 await make_due()
                 await relay(backend)  # which leaves out what runs
-        async with asyncio.timeout(20):
-            while not await backend.dead():
-                await asyncio.sleep(0.02)
+        await until(backend.dead)
         await asyncio.sleep(3)  # the pauses of what was sent twice are over
     assert len(runs) == 3
     assert len(await backend.dead()) == 1
@@ -192,14 +188,12 @@ async def test_a_key_takes_effect_once(backend: BaseJobs, working: Working) -> N
 
     async with working():
         await add.enqueue(1, fails=True)  # its key is rolled back with it
-        async with asyncio.timeout(20):
-            while not await backend.dead():
-                await asyncio.sleep(0.02)
+        await until(backend.dead)
         for number in (1, 1, 2, 1):
             await add.enqueue(number)
         await add.enqueue(3, key="row:1")
         await add.enqueue(3, key="ROW:1")
-        await until(lambda: count_of(1), 3)
+        await until_counted(lambda: count_of(1), 3)
         await asyncio.sleep(0.3)
     assert sorted(runs) == [1, 1, 2, 3]
     assert len(await ids()) == 3

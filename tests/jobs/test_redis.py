@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.jobs.conftest import worker_of
+from tests.polling import until
 from tests.services.redis import RedisSentinels, RedisServer, command
 from torngas_aio._cleanup import close_all
 from torngas_aio.exception import Unavailable
@@ -36,12 +37,6 @@ def another(backend: BaseJobs) -> RedisJobs:
     made = make_jobs("default", settings.JOBS["default"])
     assert isinstance(made, RedisJobs)
     return made
-
-
-async def until(is_so: Any, seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not is_so():
-            await asyncio.sleep(0.02)
 
 
 async def die(worker: RedisJobs) -> None:
@@ -157,14 +152,9 @@ async def test_what_kills_its_workers_is_a_dead_letter_in_the_end(redis_server: 
             "XCLAIM", stream, "workers", "dead", 0, (await backend._ask("XRANGE", stream, "-", "+"))[0][0]
         )
     async with worker_of(backend, ["default"]):
-        await asyncio.wait_for(_buried(backend), 30)
+        await until(backend.dead)
     assert "have died" in (await backend.dead())[0].error
     await backend.aclose()
-
-
-async def _buried(backend: BaseJobs) -> None:
-    while not await backend.dead():
-        await asyncio.sleep(0.05)
 
 
 async def test_with_more_queues_than_slots_the_others_get_what_is_too_much(redis_server: RedisServer) -> None:

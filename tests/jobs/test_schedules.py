@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.jobs.conftest import worker_of
+from tests.polling import until
 from torngas_aio import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.jobs import BaseJobs, job
@@ -139,8 +140,7 @@ async def test_a_worker_puts_what_is_due(backend: BaseJobs) -> None:
         seen.append(1)
 
     async def ticked() -> None:
-        while len(seen) < 2:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(seen) >= 2)
 
     if backend.runs_here:
         async with TestClient(Application([])):

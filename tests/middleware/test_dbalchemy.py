@@ -14,6 +14,7 @@ from tornado.web import create_signed_value
 
 from tests.db.models import User
 from tests.db.support import configured, maria, prepared, server
+from tests.polling import until
 from tests.services import mariadb, postgres
 from tests.services.mariadb import DATABASE, MariaCluster
 from tests.services.postgres import PostgresStandby
@@ -259,9 +260,11 @@ async def test_positions_of_postgresql_are_followed_too() -> None:
                     assert (await client.post("/users", data={"name": "a", "how": "commit"})).status_code == 200
                     assert (await client.get("/where")).text == f"master, {number}"
                     standby.execute("SELECT pg_wal_replay_resume()")
-                    async with asyncio.timeout(30):
-                        while (await client.get("/where")).text != f"slave, {number}":
-                            await asyncio.sleep(0.05)
+
+                    async def has_arrived(number: int = number) -> bool:
+                        return (await client.get("/where")).text == f"slave, {number}"
+
+                    await until(has_arrived)
 
 
 @pytest.mark.mariadb

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.db.conftest import sqlite
+from tests.polling import until
 from tests.services.redis import RedisServer
 from torngas_aio import Application, _cleanup
 from torngas_aio.cache import caches
@@ -78,9 +79,11 @@ async def test_a_cache_that_dies_and_comes_back() -> None:
                 assert answer.status_code == 503
                 assert "cache default" in answer.text
                 server.process.restart()
-                async with asyncio.timeout(20):
-                    while (await client.get("/-/ready")).status_code != 200:
-                        await asyncio.sleep(0.05)
+
+                async def is_ready() -> bool:
+                    return (await client.get("/-/ready")).status_code == 200
+
+                await until(is_ready)
 
 
 async def test_a_database_in_use_is_checked(sqlite: dict[str, Any]) -> None:

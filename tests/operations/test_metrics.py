@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.wire import Client, get
 from tests.operations.observers import URLS
+from tests.polling import until
 from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio import Application
 from torngas_aio.cache import caches
@@ -219,8 +220,7 @@ async def test_the_page_of_four_workers_adds_up_to_what_the_clients_counted(proj
     server = await asyncio.to_thread(RunningServer(project, command, {}).__enter__)
     answered: Counter[str] = Counter()
     try:
-        while server.log.count(" is ready") < 4:
-            await asyncio.sleep(0.02)
+        await until(lambda: server.log.count(" is ready") >= 4)
         port = int(server.address.rpartition(":")[2])
         await asyncio.gather(*(load(port, 200, answered) for _ in range(8)))
         server.terminate(signal.SIGHUP)
@@ -233,10 +233,12 @@ async def test_the_page_of_four_workers_adds_up_to_what_the_clients_counted(proj
             await asyncio.sleep(0.05)
         assert value(found, "request_seconds_count", route="pid") == sum(answered.values())
         assert value(found, "worker_restarts_total", reason="renewed") == 4
-        while {dict(key[1])["worker"] for key in await page(port) if key[0] == "torngas_websockets_open"} != set(
-            "0123"
-        ):
-            await asyncio.sleep(0.05)
+
+        async def all_tell() -> bool:
+            found = await page(port)
+            return {dict(key[1])["worker"] for key in found if key[0] == "torngas_websockets_open"} == set("0123")
+
+        await until(all_tell)
     finally:
         server.terminate()
         await asyncio.to_thread(server.__exit__, None, None, None)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.pipeline.recording import ENDED, K1, K2, LOG, MISCHIEF, R, RecordingModule, X
 from tests.pipeline.test_run import CALL, DONE, ENDCALL, METHOD, REQUEST, RESPONSE, ended
+from tests.polling import until
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import WebHandler, WebSocketHandler
@@ -138,9 +139,7 @@ async def test_a_socket_saves_its_session_and_runs_its_modules_before_the_handsh
         assert b"X-Saved: yes" in head
         writer.close()
         await writer.wait_closed()
-        async with asyncio.timeout(5):
-            while "G.endcall" not in LOG:
-                await asyncio.sleep(0.001)
+        await until(lambda: "G.endcall" in LOG)
     assert LOG == ["G.request", "G.response", "saved", "open", "G.endcall"]
 
 

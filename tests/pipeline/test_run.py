@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from tests.pipeline.recording import ENDED, LOG, MISCHIEF, Waiting
+from tests.polling import until
 from torngas_aio.testing import TestClient
 
 CALL = ["A.call", "B.call", "C.call"]
@@ -25,9 +26,7 @@ def plain(places: list[str]) -> list[str]:
 
 async def ended() -> None:
     """Wait until the handler has said its last word."""
-    async with asyncio.timeout(5):
-        while not LOG or LOG[-1] != "complete_finish":
-            await asyncio.sleep(0.001)
+    await until(lambda: LOG and LOG[-1] == "complete_finish")
 
 
 async def test_every_stage_runs_in_its_order(client: TestClient) -> None:
@@ -69,9 +68,7 @@ async def test_a_plain_def_that_finishes_unawaited_is_completed_when_it_returns(
 
 async def test_an_unawaited_finish_is_completed_at_the_next_turn_of_the_loop(client: TestClient) -> None:
     response = await client.get("/early")
-    async with asyncio.timeout(5):
-        while not {"after the response", "complete_finish"} <= set(LOG):
-            await asyncio.sleep(0.001)
+    await until(lambda: {"after the response", "complete_finish"} <= set(LOG))
     assert (response.status_code, response.text) == (200, "settled")
     assert "x-late" not in response.headers
     seen = [*CALL, *REQUEST, *METHOD, "before yielding", *RESPONSE, *ENDCALL]
@@ -82,9 +79,7 @@ async def test_an_unawaited_finish_is_completed_at_the_next_turn_of_the_loop(cli
 async def test_an_error_after_an_unawaited_finish_runs_exception_hooks_and_changes_nothing(client: TestClient) -> None:
     MISCHIEF["handler"] = "raise"
     response = await client.get("/early")
-    async with asyncio.timeout(5):
-        while "A.exception" not in LOG:
-            await asyncio.sleep(0.001)
+    await until(lambda: "A.exception" in LOG)
     assert (response.status_code, response.text) == (200, "settled")
     assert LOG[-3:] == EXCEPTION
     assert [place for place in LOG if place.endswith((".response", ".endcall"))] == [*RESPONSE, *ENDCALL]
@@ -92,9 +87,7 @@ async def test_an_error_after_an_unawaited_finish_runs_exception_hooks_and_chang
 
 async def test_an_awaited_finish_completes_there_and_then(client: TestClient) -> None:
     response = await client.get("/awaited")
-    async with asyncio.timeout(5):
-        while "after finish" not in LOG:
-            await asyncio.sleep(0.001)
+    await until(lambda: "after finish" in LOG)
     assert response.text == "awaited"
     assert [*CALL, *REQUEST, *METHOD, *RESPONSE, *ENDCALL, *DONE, "after finish"] == LOG
 
@@ -306,8 +299,7 @@ async def test_a_client_that_leaves_while_its_body_is_awaited_gets_its_endcall_h
     _, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(b"POST /plain HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
     async with asyncio.timeout(5):
-        while "C.call" not in LOG:
-            await asyncio.sleep(0.001)
+        await until(lambda: "C.call" in LOG)
         writer.close()
         await writer.wait_closed()
         await ENDED["A"].wait()

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.services.process import HOST, ServerProcess, accepts, binary, claims, free_port
 
 
@@ -85,8 +85,7 @@ def test_a_killed_test_run_leaves_no_server_behind(port: int) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=15)
     assert done.returncode == -9, done.stderr
     folder = Path(done.stdout.strip())
-    while folder.exists() or accepts((HOST, port)):  # the test's own time limit ends the wait
-        time.sleep(0.01)
+    wait_until(lambda: not folder.exists() and not accepts((HOST, port)))
 
 
 def test_a_server_that_ends_at_once_says_what_it_wrote() -> None:

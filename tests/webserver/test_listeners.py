@@ -7,6 +7,7 @@ import pytest
 
 from tests.http.wire import Client
 from tests.operations.test_metrics import RUNSERVER, SETTING, SITE_URLS
+from tests.polling import until
 from tests.services.process import free_port
 from tests.webserver.project import Project, RunningServer
 from torngas_aio.exception import ConfigError
@@ -47,8 +48,7 @@ async def test_operators_paths_are_answered_there_only(kind: str, tmp_path: Path
     command = ["runserver.py", "--port=0", "--address=127.0.0.1", "--settings=conf.setting", *options]
     server = await asyncio.to_thread(RunningServer(project_of(tmp_path, management), command, {}).__enter__)
     try:
-        while kind == "workers" and server.log.count(" is ready") < 2:
-            await asyncio.sleep(0.02)
+        await until(lambda: not (kind == "workers" and server.log.count(" is ready") < 2))
         assert str(port) not in server.address
         public = "127.0.0.1", int(server.address.rpartition(":")[2])
         assert await status(public, "/pid") == 200

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.wire import Client, get
+from tests.polling import until, wait_until
 from tests.webserver.project import ROOT, SECRET, Project, RunningServer
 
 pytestmark = pytest.mark.timeout(120)
@@ -28,6 +29,7 @@ TORNADO_CONF = {{"cookie_secret": "{SECRET}"}}
 URLS = """
 import os
 from pathlib import Path
+from tests.polling import until, wait_until
 from torngas_aio.handler import WebHandler
 
 with Path(__file__).parents[2].joinpath("loaded_by").open("a") as file:
@@ -123,16 +125,18 @@ class Load:
 
     async def saw(self, version: str, more: int = 20) -> None:
         """Return once *version* has answered *more* times."""
-        until = self.versions[version] + more
-        while self.versions[version] < until:
-            await asyncio.sleep(0.01)
+        wanted = self.versions[version] + more
+        await until(lambda: self.versions[version] >= wanted)
 
 
 async def logged(server: RunningServer, words: str, times: int = 1) -> None:
     """Return once *times* lines of the server's log have held *words*."""
-    while sum(words in line for line in server.log.splitlines()) < times:
-        assert server.process.poll() is None, server.log
-        await asyncio.sleep(0.01)
+
+    def is_logged() -> bool:
+        return sum(words in line for line in server.log.splitlines()) >= times
+
+    await until(lambda: is_logged() or server.process.poll() is not None)
+    assert is_logged(), server.log
 
 
 def port_of(server: RunningServer) -> int:
@@ -232,9 +236,11 @@ async def test_a_worker_that_dies_while_the_code_is_broken_costs_no_request(site
 
 
 def _wait_for_version(server: RunningServer, version: str) -> None:
-    while ask(server) != version:
+    def is_so() -> bool:
         assert server.process.poll() is None, server.log
-        time.sleep(0.02)
+        return ask(server) == version
+
+    wait_until(is_so)
 
 
 async def test_one_process_keeps_its_number_and_its_unix_socket(site: Site) -> None:

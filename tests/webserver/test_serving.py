@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import until
 from tests.webserver.conftest import Client, Recorder
 from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.runner import new_event_loop
@@ -198,8 +199,7 @@ async def test_a_second_signal_does_not_wait(
         client.send("/slow")
         await recorder.arrived.wait()
         os.kill(os.getpid(), signal.SIGTERM)
-        while "SIGTERM: accepting no more" not in caplog.text:
-            await asyncio.sleep(0.001)
+        await until(lambda: "SIGTERM: accepting no more" in caplog.text)
         os.kill(os.getpid(), signal.SIGTERM)
         await task
         assert await client.is_closed()

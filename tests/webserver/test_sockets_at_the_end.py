@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tornado.websocket import websocket_connect
 
+from tests.polling import until
 from tests.webserver.project import SECRET, Project
 
 pytestmark = pytest.mark.timeout(90)  # starts processes, on machines that may be busy
@@ -55,9 +56,7 @@ async def test_a_renewal_closes_sockets_with_1012(tmp_path: Path, workers: int, 
             assert socket.close_code == code
             socket.close()
             if number == signal.SIGHUP:
-                async with asyncio.timeout(30):
-                    while server.log.count(renewed) < 2:
-                        await asyncio.sleep(0.01)
+                await until(lambda: server.log.count(renewed) >= 2)
         assert await asyncio.to_thread(server.wait) == 0, server.log
         assert f"the code that is in {tmp_path} " in server.log
     finally:

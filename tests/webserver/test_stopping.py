@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.webserver.conftest import Client, Recorder
 from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio.webserver.backends import make_backend
@@ -144,9 +145,8 @@ def project(tmp_path: Path) -> Project:
 
 
 def wait_for(said: Callable[[], str], words: str, process: "subprocess.Popen[str]") -> None:
-    while words not in said():
-        assert process.poll() is None, said()
-        time.sleep(0.01)
+    wait_until(lambda: words in said() or process.poll() is not None)
+    assert words in said(), said()
 
 
 @pytest.mark.parametrize(

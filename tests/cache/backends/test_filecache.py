@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cache.test_file_store import files
+from tests.polling import until
 from torngas_aio.cache.backends.filecache import FileBasedCache
 from torngas_aio.exception import CacheUnavailable, ConfigError
 
@@ -25,9 +26,7 @@ async def test_the_sweeper_sweeps_by_itself_and_ends_with_the_cache(tmp_path: Pa
     cache.clock = lambda: now
     await cache.set("key", 1, 5)
     now += 6
-    async with asyncio.timeout(5):
-        while files(cache):
-            await asyncio.sleep(0.002)
+    await until(lambda: not files(cache))
     await cache.close()
     assert len(asyncio.all_tasks()) == 1
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.cache.subject import Clock
+from tests.polling import until
 from torngas_aio.cache.backends.localcache import LocMemCache
 
 
@@ -101,9 +102,7 @@ async def test_expired_entries_are_purged_in_slices(
     await cache.set("stays", 1, None)
     await clock.wind(6)
     place = cache._location
-    async with asyncio.timeout(5):
-        while len(place.cached.entries) > 1 or place.reserved.entries:
-            await asyncio.sleep(0.001)
+    await until(lambda: len(place.cached.entries) <= 1 and not place.reserved.entries)
     assert await cache.keys() == ["stays"]
     await cache.close()
     assert cache._timer is None

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.cache.conftest import MakeMemcached
+from tests.polling import until
 from tests.services.memcached import MemcachedServer
 from torngas_aio.cache.backends.memcached import MONTH_SECONDS, MemcachedCache, _exptime
 
@@ -105,9 +106,7 @@ async def test_connections_that_nobody_uses_are_closed(memcached_servers: list[M
     pool = cache._node("any").pool
     most = len(pool._idle)
     assert most > 1
-    async with asyncio.timeout(5):
-        while pool._idle:
-            await asyncio.sleep(0.01)
+    await until(lambda: not pool._idle)
     assert pool._idle_timer is None
     assert await cache.get("key7") == 7
     assert len(pool._idle) == 1, "a connection in use stays"

@@ -15,6 +15,7 @@ import uvloop
 from tests.cache.memcached.conftest import Make
 from tests.cache.storm import storm
 from tests.contracts.session.visitor import Visitor
+from tests.polling import until
 from tests.services.memcached import MemcachedServer
 from tests.services.process import HOST
 from tests.services.proxy import Proxy
@@ -207,9 +208,7 @@ async def test_an_idle_worker_does_not_fail_its_next_call_after_an_outage(
             await cache.set("key", 1)
     await asyncio.to_thread(lone_memcached.process.start if way == "killed" else lone_memcached.process.resume)
     pool = cache._node("any").pool
-    async with asyncio.timeout(10):
-        while pool.is_down:
-            await asyncio.sleep(0.01)  # nobody asks
+    await until(lambda: not pool.is_down)
     await cache.set("key", 1)
     told = [message for message in caplog.messages if lone_memcached.address in message]
     assert len(told) == 2

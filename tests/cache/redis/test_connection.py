@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from tests.cache.redis.conftest import Make
+from tests.polling import until
 from tests.services.process import HOST, free_port
 from tests.services.proxy import Proxy
 from tests.services.redis import RedisServer
@@ -33,9 +34,7 @@ async def until_right(ask: Callable[[], Awaitable[Any]], wanted: object) -> None
 
 async def settles_at(server: RedisServer, wanted: int) -> None:
     """Return once the server has *wanted* clients besides redis-cli; a closed one is noticed a moment later."""
-    async with asyncio.timeout(5):
-        while len(server.command("CLIENT", "LIST").splitlines()) - 1 != wanted:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(server.command("CLIENT", "LIST").splitlines()) - 1 == wanted)
 
 
 # Dead and back
@@ -61,11 +60,9 @@ async def test_a_server_that_closes_an_idle_connection_is_found_again_without_an
 ) -> None:
     cache = make(lone_redis.address)
     await cache.set("key", 1)
-    link = cache._connected()
+    link: Any = cache._connected()
     lone_redis.command("CLIENT", "KILL", "TYPE", "normal")
-    async with asyncio.timeout(5):
-        while getattr(link, "is_open"):  # noqa: B009 - mypy narrows the property otherwise
-            await asyncio.sleep(0.01)
+    await until(lambda: not link.is_open)
     assert await cache.get("key") == 1
 
 
@@ -115,10 +112,8 @@ async def test_an_idle_worker_does_not_fail_its_next_call_after_an_outage(
         with pytest.raises(CacheUnavailable):
             await cache.get("key")
     await asyncio.to_thread(lone_redis.process.start if way == "killed" else lone_redis.process.resume)
-    link = cache._connected()
-    async with asyncio.timeout(10):
-        while getattr(link, "is_down"):  # noqa: B009 - mypy narrows the property otherwise
-            await asyncio.sleep(0.01)  # nobody asks
+    link: Any = cache._connected()
+    await until(lambda: not link.is_down)
     assert await cache.get("key", 1) == 1
     told = [message for message in caplog.messages if lone_redis.address in message]
     assert len(told) == 2
@@ -220,9 +215,7 @@ async def test_silence_is_broken_by_pings(make: Make, lone_redis: RedisServer) -
         async with asyncio.timeout(5):
             await proxy.wait_for_sent(sent + 3 * len(b"*1\r\n$4\r\nPING\r\n"))
         proxy.stall()
-        link = cache._connected()
-        async with asyncio.timeout(5):
-            while getattr(link, "is_open"):  # noqa: B009 - mypy narrows the property otherwise
-                await asyncio.sleep(0.01)
+        link: Any = cache._connected()
+        await until(lambda: not link.is_open)
         proxy.flow()
         await until_right(lambda: cache.get("key"), 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from redis.exceptions import RedisError
 
+from tests.polling import until
 from tests.services.process import HOST
 from tests.services.redis import RedisSentinels, command
 from torngas_aio.cache.backends.rediscache import RedisCache
@@ -34,9 +35,10 @@ def opened(servers: RedisSentinels, **options: object) -> RedisCache:
 
 
 async def until_new_master(servers: RedisSentinels) -> None:
-    async with asyncio.timeout(20):
-        while await asyncio.to_thread(servers.master_port) != servers.second.port:
-            await asyncio.sleep(0.02)
+    async def is_so() -> bool:
+        return await asyncio.to_thread(servers.master_port) == servers.second.port
+
+    await until(is_so)
 
 
 async def test_a_planned_failover_loses_no_acknowledged_write(
@@ -64,16 +66,12 @@ async def test_a_planned_failover_loses_no_acknowledged_write(
             await asyncio.sleep(0.01)
 
     writers = [asyncio.ensure_future(write(number)) for number in range(8)]
-    async with asyncio.timeout(10):
-        while len(acknowledged) < 200:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(acknowledged) >= 200)
     before = len(acknowledged)
     await asyncio.to_thread(watched.switch)
     await until_new_master(watched)
     after = len(acknowledged)
-    async with asyncio.timeout(10):
-        while len(acknowledged) < after + 200:  # goes on by itself
-            await asyncio.sleep(0.01)
+    await until(lambda: len(acknowledged) >= after + 200)
     is_over = True
     await asyncio.gather(*writers)
     assert len(acknowledged) > before
@@ -103,9 +101,8 @@ async def test_a_replica_that_the_sentinels_still_name_is_refused(watched: Redis
 async def test_a_switch_that_was_not_heard_is_seen_when_the_sentinel_is_back(calm: RedisSentinels) -> None:
     cache = opened(calm)
     await cache.set("key", 1)
-    async with asyncio.timeout(10):
-        while cache._watch is None or cache._watch.master is None:
-            await asyncio.sleep(0.01)
+    await until(lambda: cache._watch is not None and cache._watch.master is not None)
+    assert cache._watch is not None
     await cache._watch._move((HOST, 1))  # as if another had been heard of
     await cache._watch._compare()
     assert cache._watch.master == (HOST, calm.first.port)
@@ -125,9 +122,7 @@ async def test_a_failover_that_is_given_up_lets_calls_go_on(calm: RedisSentinels
     await watch._compare()  # as a sentinel does that has not heard of the failover
     assert not watch.is_settled
     waiting = asyncio.ensure_future(cache.get("key"))
-    async with asyncio.timeout(10):
-        while not watch._settled._waiters:  # an event does not tell who waits
-            await asyncio.sleep(0.01)
+    await until(lambda: watch._settled._waiters)
     assert not waiting.done()
     await watch._on_ready("-failover-abort-not-elected", ["master", calm.service, HOST, str(calm.first.port)])
     assert await waiting == 1

@@ -20,6 +20,7 @@ from tornado.websocket import WebSocketHandler
 
 from tests.contracts.front_doors.site import Bases, rules
 from tests.http.wire import Client
+from tests.polling import until
 from torngas_aio import application as ours
 from torngas_aio import handler as our_handlers
 from torngas_aio.asgi import get_asgi_application
@@ -47,8 +48,7 @@ class House:
 
     async def noted(self, note: str) -> None:
         """Return once a handler has noted *note*."""
-        while note not in self.notes:
-            await asyncio.sleep(0.005)
+        await until(lambda: note in self.notes)
 
 
 OpenHouse = Callable[..., Awaitable[House]]
@@ -96,9 +96,8 @@ class Uvicorn:
 
     async def start(self, sockets: list[socket.socket]) -> None:
         # Not `serve`: it would take the process's signals.
-        self._task = asyncio.create_task(self._server._serve(sockets))
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0.005)
+        self._task = task = asyncio.create_task(self._server._serve(sockets))
+        await until(lambda: self._server.started or task.done())
         if self._task.done():
             self._task.result()
 

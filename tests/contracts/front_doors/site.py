@@ -8,6 +8,8 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
+from tests.polling import until
+
 __all__ = ["Bases", "rules"]
 
 
@@ -73,8 +75,7 @@ def rules(bases: Bases, notes: list[str], folder: Path) -> list[tuple[Any, ...]]
 
         async def get(self) -> None:
             notes.append("waiting")
-            while "client left" not in notes:
-                await asyncio.sleep(0.005)
+            await until(lambda: "client left" in notes)
             notes.append("went on")
 
     class Breaks(bases.handler):  # type: ignore[misc,name-defined]

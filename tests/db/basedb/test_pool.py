@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.db.basedb.conftest import create_posts
+from tests.polling import until
 from tests.services.process import free_port
 from tests.services.proxy import Proxy
 from torngas_aio._places import Places
@@ -52,8 +53,7 @@ async def test_a_statement_that_takes_too_long_is_given_up(hasty: Database, kind
 async def test_a_cancelled_statement_leaves_no_answer_for_the_next(db: Database, kind: str) -> None:
     task = asyncio.ensure_future(db.query(slow(kind)).list())
     await asyncio.sleep(0)
-    while db.pool.in_use == 0:
-        await asyncio.sleep(0.01)
+    await until(lambda: db.pool.in_use != 0)
     await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

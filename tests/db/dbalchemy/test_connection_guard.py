@@ -15,6 +15,7 @@ from sqlalchemy import func, select, text
 
 from tests.db.models import User
 from tests.db.support import LOOPS, configured, in_request, in_use, maria, on_loop, pg, prepared, server, servers_of
+from tests.polling import until
 from tests.services.mariadb import DATABASE, MariaCluster
 from tests.services.postgres import PostgresServer
 from tests.services.proxy import Proxy
@@ -80,8 +81,7 @@ class Load:
     async def more(self, name: str, count: int) -> None:
         """Return once so many more reads, or writes, were answered."""
         started = self._done(name)
-        while self._done(name) < started + count:
-            await asyncio.sleep(0.001)
+        await until(lambda: self._done(name) >= started + count)
 
     def _done(self, name: str) -> int:
         return self.reads if name == "reads" else len(self.acknowledged)

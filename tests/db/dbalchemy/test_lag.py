@@ -11,6 +11,7 @@ from sqlalchemy import insert
 
 from tests.db.models import User
 from tests.db.support import configured, in_use, maria, prepared, server, servers_of
+from tests.polling import until
 from tests.services.mariadb import DATABASE, MariaCluster
 from tests.services.postgres import PostgresServer, PostgresStandby
 from tests.services.proxy import Proxy
@@ -36,8 +37,7 @@ async def write(name: str = "x") -> None:
 
 async def late(expected: int) -> None:
     """Return once so many slaves are left out."""
-    while sum(slave.is_late for slave in servers_of().slaves) != expected:
-        await asyncio.sleep(0.02)
+    await until(lambda: sum(slave.is_late for slave in servers_of().slaves) == expected)
 
 
 async def samples(count: int = 5) -> None:

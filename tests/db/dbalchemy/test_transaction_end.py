@@ -13,6 +13,7 @@ from tornado.httputil import HTTPFile
 
 from tests.db.models import Post, User
 from tests.db.support import configured, in_request, prepared
+from tests.polling import until
 from torngas_aio import Application, FolderStorage, UploadedFile, WebHandler
 from torngas_aio.channels import channels
 from torngas_aio.db.dbalchemy import Connector, DbSession, session_scope
@@ -279,9 +280,7 @@ async def test_a_request_that_fails_keeps_no_file(ready: None, tmp_path: Path) -
             await Keep.stored.wait()
             assert len(list(folder.iterdir())) == 1
             leaving.cancel()
-            async with asyncio.timeout(20):
-                while list(folder.iterdir()):
-                    await asyncio.sleep(0.01)
+            await until(lambda: not list(folder.iterdir()))
             assert (await client.post("/keep", data={"how": "201"})).status_code == 201
             assert (await client.post("/keep", data={"how": "201"})).status_code == 500  # the key is taken
     assert len(list(folder.iterdir())) == 1

@@ -7,6 +7,7 @@ from tornado.web import RequestHandler
 
 from tests.operations.inspector import site
 from tests.operations.inspector.site import last, made, of_kind, project
+from tests.polling import until
 from torngas_aio.handler import WebHandler
 from torngas_aio.testing import TestClient
 
@@ -77,8 +78,6 @@ async def test_a_client_that_leaves_ends_its_record_and_its_stream() -> None:
                 await is_waiting.wait()
                 asking.cancel()
             found = await last(client)
-            async with asyncio.timeout(10):
-                while inspector.records._waiting:
-                    await asyncio.sleep(0.01)
+            await until(lambda: not inspector.records._waiting)
     assert found["ms"] is not None
     assert [entry["stage"] for entry in of_kind(found, "stage")][-1:] == ["method"]
