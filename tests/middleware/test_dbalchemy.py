@@ -143,7 +143,8 @@ async def test_a_commit_that_fails_is_a_500_and_never_an_ok(on_sqlite: None) -> 
 
 
 async def test_a_full_pool_is_answered_503(on_sqlite: None) -> None:
-    with settings.override(SQLALCHEMY_CONFIGURATION={"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}):
+    pool = {"sqlalchemy.pool_size": 1, "sqlalchemy.max_overflow": 0, "sqlalchemy.pool_timeout": 0.1}
+    with settings.override(SQLALCHEMY_CONFIGURATION=pool):
         async with TestClient(app()) as client:
             assert (await client.get("/busy")).status_code == 503
             assert await names(client) == []
