@@ -62,3 +62,106 @@ def test_a_tornado_project_keeps_its_own_sessions(tmp_path: Path, capsys: pytest
         "class A(RequestHandler):\n    def get(self):\n        self.session.save()\n        self.write(self.render_string('a'))\n",
     )  # fmt: skip
     assert "await" not in made
+
+
+MODELS = (
+    "from torngas.db.dbalchemy import Model\n\n\nclass Base(Model):\n    def remove(self):\n        self.session.delete(self)\n"
+    "\n    @classmethod\n    def by_id(cls, ident):\n        return cls.Q.get(ident)\n\n\nclass Post(Base):\n    pass\n"
+    "\n\nclass Plain(object):\n    def remove(self):\n        pass\n\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = Post.by_id(1)\n    x.remove()", "x = await Post.by_id(1)\n    await x.remove()"),
+        ("Post.Q.filter(Post.id == 1).first().remove()", "await (await Post.Q.filter(Post.id == 1).first()).remove()"),
+        ("for x in Post.Q.all():\n        x.remove()", "for x in await Post.Q.all():\n        await x.remove()"),
+        ("for x in Post.Q.limit(1):\n        x.remove()", "for x in await Post.Q.limit(1).all():\n        await x.remove()"),
+        ("[x.remove() for x in Post.Q.all()]", "[await x.remove() for x in await Post.Q.all()]"),
+        ("p = Post.Q.paginate(1)\n    for x in p.items:\n        x.remove()", "p = await Post.Q.paginate(1)\n    for x in p.items:\n        await x.remove()"),
+        ("x = Plain()\n    x.remove()\n    Post.Q.first()", "x = Plain()\n    x.remove()\n    await Post.Q.first()"),
+    ],
+)  # fmt: skip
+def test_what_a_query_gives_is_of_its_model(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"{MODELS}def f():\n    {before}\n")
+    assert made.endswith(f"async def f():\n    {after}\n")
+    assert "await self.session.delete(self)" in made
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("with r.pipeline() as p:\n        p.incr('a')\n        p.execute()", "async with r.pipeline() as p:\n        p.incr('a')\n        await p.execute()"),
+        ("with r.lock('a'):\n        r.incr('a')", "async with r.lock('a'):\n        await r.incr('a')"),
+        ("t = db.transaction()\n    t.commit()", "t = await db.transaction()\n    await t.commit()"),
+        ("with db.transaction() as t:\n        t.rollback()", "async with db.transaction() as t:\n        await t.rollback()"),
+        ("if (n := r.llen('a')) > 1:\n        n.commit()", "if (n := await r.llen('a')) > 1:\n        n.commit()"),
+    ],
+)  # fmt: skip
+def test_what_is_opened_waits_as_a_whole(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = (
+        "from torngas.cache import caches\nfrom torngas.db.basedb import database\n\n"
+        "r = caches['r'].client\ndb = database(dbn='sqlite', db='a')\n\n\n"
+    )
+    made = ported(tmp_path, capsys, f"{head}def f():\n    {before}\n")
+    assert made.endswith(f"async def f():\n    {after}\n")
+
+
+LOGGED = "def logged(method):\n    def wrapper(self):\n        result = method(self)\n        return result\n    return wrapper\n"
+
+FACTORY = "def named(name):\n    def decorator(method):\n        def wrapper(self):\n            return method(self)\n        return wrapper\n    return decorator\n"
+
+PAGE = "\n\nclass A(WebHandler):\n    @%s\n    def get(self):\n        pass\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrapper"),
+    [
+        (LOGGED + PAGE % "logged", "    async def wrapper(self):\n        result = await method(self)\n"),
+        (FACTORY + PAGE % "named('a')", "        async def wrapper(self):\n            return await method(self)\n"),
+    ],
+)
+def test_wrappers_await_what_waits_in_every_case(
+    text: str, wrapper: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert wrapper in ported(tmp_path / "a", capsys, text)
+    mixed = text + f"\n\n@{'logged' if 'logged' in text else 'named(1)'}\ndef plain(x):\n    pass\n"
+    assert "async def wrapper" not in ported(tmp_path / "b", capsys, mixed)
+
+
+def test_hooks_after_the_response_wait(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = ported(
+        tmp_path, capsys,
+        CACHE + "class A(WebHandler):\n    def complete_finish(self):\n        cache.set('a', 1)\n"
+        "    def initialize(self):\n        pass\n",
+    )  # fmt: skip
+    assert "    async def complete_finish(self):\n        await cache.set('a', 1)\n    def initialize" in made
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_told"),
+    [
+        ("{{ len(room.members()) }}", True),
+        ("{% for a in room.members() %}", True),
+        ("{{ shown(1) }}", True),
+        ("{{ len(await room.members()) }}", False),
+        ("% for a in awaited(room.members()):", False),
+        ("{{ room.name() }} {{ members }}", False),
+    ],
+)
+def test_templates_that_call_what_waits_are_told(
+    expression: str, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("templates/a.html", f"<p>{expression}\n" if "%" not in expression else f"{expression}\n")
+    project.write(
+        "app.py", CACHE + "class Room(object):\n    def members(self):\n        return cache.get('a')\n"
+        "    def name(self):\n        return 1\n\n\ndef shown(x):\n    return cache.get(x)\n"
+        "\n\nclass A(WebHandler):\n    def get(self):\n        self.render('a.html', room=Room(), shown=shown)\n",
+    )  # fmt: skip
+    assert ("TGM204" in port(project, capsys)) is is_told

@@ -1,6 +1,7 @@
 """What is left to do is reported under its code, in Python files and templates."""
 
 # ruff: noqa: E501  the texts of files
+import importlib
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.cli.port.porting import CACHE, contents, listed, port
 from tests.webserver.project import Project
-from torngas_aio.cli.port.findings import CODES
+from torngas_aio.cli.port.findings import CODES, GONE
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -38,7 +39,14 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM301", "def f(self):\n    return self.request.arguments['a']\n"),
         ("TGM301", "from torngas.cache import caches\n\nr = caches['r'].client\n\n\ndef f():\n    return ', '.join(r.lrange('a', 0, 9))\n"),
         ("TGM301", "from torngas.cache import caches\n\n\ndef f():\n    return caches['r'].client.hgetall('a')\n"),
-        ("TGM302", "def logged(method):\n    def wrapper(self):\n        method(self)\n    return wrapper\n\n\nclass A(WebHandler):\n    @logged\n    def get(self):\n        pass\n"),
+        ("TGM301", "from torngas.cache import caches\n\n\ndef get_redis():\n    return caches['r'].client\n\n\ndef f():\n    return get_redis().smembers('a')\n"),
+        ("TGM301", "def f(self):\n    return self.request.body.split(',')\n"),
+        ("TGM301", "@gen.coroutine\ndef f(client):\n    answer = yield client.fetch('http://a')\n    return 'a' in answer.body\n"),
+        ("TGM301", "class M:\n    def process_response(self, handler, clear, chunk):\n        for i, part in enumerate(chunk):\n            chunk[i] = part.replace('a', 'b')\n"),
+        ("TGM301", "class M:\n    def begin_response(self, handler, clear, chunk):\n        chunk[0] += '<p>'\n        handler.write(chunk[0] + '</html>')\n"),
+        ("TGM301", "def f(self):\n    return find(self.get_argument('a').encode('utf-8'))\n"),
+        ("TGM302", "def logged(method):\n    def wrapper(self):\n        method(self)\n    return wrapper\n\n\nclass A(WebHandler):\n    @logged\n    def get(self):\n        pass\n\n\n@logged\ndef plain(x):\n    pass\n"),
+        ("TGM302", CACHE + "def logged(method):\n    def wrapper(self):\n        cache.set('a', 1)\n        return method(self)\n    return wrapper\n\n\nclass A(WebHandler):\n    @logged\n    def get(self):\n        pass\n\n\n@logged\ndef plain(x):\n    pass\n"),
         ("TGM303", "class M:\n    def process_request(self, handler, clear):\n        self.a = 1\n"),
         ("TGM304", "import time\n\n\nclass A(WebHandler):\n    def get(self):\n        time.sleep(1)\n"),
         ("TGM304", "import requests\n\n\nclass A(WebHandler):\n    pass\n"),
@@ -62,6 +70,16 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM401", "from tornado.gen import coroutine, Task\n\n\n@coroutine\ndef f(c):\n    a = yield Task(c.get, 'a')\n"),
         ("TGM401", "from sqlalchemy import x\n\n\ndef f(client, b):\n    client.fetch('http://a', print)\n    Q.filter('a = 1')\n    X.Q.filter('a = 1')\n"),
         ("TGM401", "def f(client):\n    client.fetch('http://a', callback=print)\n"),
+        ("TGM310", "def f(a):\n    return hashlib.md5(a).hexdigest()\n"),
+        ("TGM311", "def f(a):\n    print a / 2\n"),
+        ("TGM312", "try:\n    f()\nexcept Exception, e:\n    print e.message\n"),
+        ("TGM312", "class M:\n    def process_exception(self, handler, clear, typ, value, tb):\n        handler.finish(value.message)\n"),
+        ("TGM312", "a = sorted(b, cmp=lambda x, y: 1)\n"),
+        ("TGM312", "b.sort(compare)\n"),
+        ("TGM312", "print cmp(1, 2)\n"),
+        ("TGM401", "from tornado import gen\n\n\n@gen.engine\ndef f(c):\n    a, b = yield [gen.Task(c.get, 'a'), gen.Task(c.get, 'b')]\n"),
+        ("TGM401", "def f(self):\n    self.flush(callback=self.more)\n"),
+        ("TGM401", "from tornado.concurrent import Future, return_future\n"),
         ("TGM401", "from tornado import stack_context\n"),
         ("TGM401", "from tornado.stack_context import wrap\n"),
         ("TGM401", "import tornadoredis\n"),
@@ -80,6 +98,31 @@ def test_what_is_left_to_do_is_reported(
     written = contents(project.path)
     assert listed(port(project, capsys)) == listed(first)
     assert contents(project.path) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(self):\n    return self.get_secure_cookie('a').decode()\n",
+        "def f(self):\n    return json.loads(self.request.body)\n",
+        "class A(RequestHandler):\n    @run_on_executor\n    def work(self):\n        time.sleep(1)\n",
+        "class M:\n    def process_response(self, handler, clear, chunk):\n        handler.set_header('X', str(len(chunk)))\n        chunk[0] = chunk[0].replace(b'a', b'b')\n",
+        "def cmp(a, b):\n    return 0\n\n\ncmp(1, 2)\n",
+        "b.sort(key=len)\nsorted(b)\n",
+        "def f(e):\n    return e.text, message.message\n",
+    ],
+)  # fmt: skip
+def test_what_is_mended_is_not_listed(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", text)
+    assert listed(port(project, capsys)) == []
+
+
+def test_names_that_tornado_6_lacks_are_told_each() -> None:
+    for name in GONE:
+        module, _, last = name.rpartition(".")
+        if module.startswith("tornado"):
+            assert not hasattr(importlib.import_module(module), last), name
 
 
 def test_templates_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,12 @@
 """What Python 2 means is what the Python 3 text does."""
 
+# ruff: noqa: E501  the texts of files
 from pathlib import Path
 
 import pytest
 
-from tests.cli.port.porting import ported
+from tests.cli.port.porting import contents, listed, port, ported
+from tests.webserver.project import Project
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,8 @@ from tests.cli.port.porting import ported
         ("int(a) / -(3)", "int(a) // -(3)"),
         ("100 / len(a) / 2", "100 // len(a) // 2"),
         ("len(a) / 2.0", "len(a) / 2.0"),
-        ("a / 2", "a / 2"),
+        ("a / 2.0", "a / 2.0"),
+        ("(time.time() - a) / b", "(time.time() - a) / b"),
     ],
 )
 def test_python_2_divides_integers_into_integers(
@@ -31,3 +34,51 @@ def test_one_line_of_python_2_makes_a_file_python_2(tmp_path: Path, capsys: pyte
     """Also where Python 3 would read it, with another meaning."""
     before = "import sys\nprint >>sys.stderr, 'a'\n"
     assert ported(tmp_path, capsys, before) == "import sys\nprint('a', file=sys.stderr)\n"
+
+
+@pytest.mark.parametrize(
+    "statement", ["b = a / 2", "a /= 2", "if a / b:\n    c = 1", "def f(a):\n    return sum(a) / len(a)", "x = [y / 2\n     for y in z]"]
+)  # fmt: skip
+def test_a_division_of_what_is_not_known_is_marked_once(
+    statement: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the files of a Python 2 project, also those that Python 3 reads."""
+    project = Project(tmp_path)
+    project.write("old.py", "print 1\n")
+    project.write("app.py", f"{statement}\n")
+    first = port(project, capsys)
+    assert listed(first)[0].startswith(f"app.py:{1 + statement.startswith('def')}: TGM311")
+    once = contents(tmp_path)
+    assert once["app.py"].count("# TGM311: ") == 1
+    assert listed(port(project, capsys)) == listed(first)
+    assert contents(tmp_path) == once
+
+
+def test_divisions_of_a_python_3_project_are_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", "b = a / 2\n")
+    project.write("broken.py", "def (:\n")
+    port(project, capsys)
+    assert contents(tmp_path)["app.py"] == "b = a / 2\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import sys\nreload(sys)\nsys.setdefaultencoding('utf-8')\nx = 1\n", "import sys\nx = 1\n"),
+        ("import sys\nreload(sys); sys.setdefaultencoding('utf8')  # text\n", "import sys\n"),
+        (
+            "import sys\nif sys.getdefaultencoding() != 'utf-8':\n    reload(sys)\n    sys.setdefaultencoding('utf-8')\n",
+            "import sys\nif sys.getdefaultencoding() != 'utf-8':\n    pass\n    pass\n",
+        ),
+        (
+            "for a, b in c.d.items():\n    if b:\n        del c.d[a]\nprint 1\n",
+            "for a, b in list(c.d.items()):\n    if b:\n        del c.d[a]\nprint(1)\n",
+        ),
+        ("for a in b.keys():\n    b.pop(a)\nprint 1\n", "for a in list(b.keys()):\n    b.pop(a)\nprint(1)\n"),
+    ],
+)  # fmt: skip
+def test_what_python_3_refuses_when_it_runs_is_mended(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ported(tmp_path, capsys, before) == after

@@ -46,6 +46,9 @@ def test_what_is_no_name_stays(text: str, tmp_path: Path, capsys: pytest.Capture
         ("y = self.pool.submit(f)\n    x = yield y", "y = self.pool.submit(f)\n    x = await wrap_future(y)"),
         ("raise gen.Return((yield pool.submit(f)))", "return await wrap_future(pool.submit(f))"),
         ("x = yield [pool.submit(f), g()]", "x = await multi([pool.submit(f), g()])"),
+        ("x = yield dict(a=g(), b=h())", "x = await multi(dict(a=g(), b=h()))"),
+        ("y = [g(), h()]\n    x = yield y", "y = [g(), h()]\n    x = await multi(y)"),
+        ("y = g()\n    x = yield y", "y = g()\n    x = await y"),
         ("x = yield g()", "x = await g()"),
     ],
 )
@@ -78,3 +81,8 @@ def test_a_method_that_answers_itself_has_no_callback(
 def test_a_bare_yield_gives_way_to_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = ported(tmp_path, capsys, "from tornado import gen\n\n\n@gen.coroutine\ndef f():\n    yield\n")
     assert made.endswith("import asyncio\n\n\nasync def f():\n    await asyncio.sleep(0)\n")
+
+
+def test_only_what_tornado_had_loses_its_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = "a = Store(io_loop=loop)\nb = httpclient.AsyncHTTPClient(io_loop=loop)\n"
+    assert ported(tmp_path, capsys, before) == "a = Store(io_loop=loop)\nb = httpclient.AsyncHTTPClient()\n"

@@ -40,7 +40,7 @@ def await_calls(
             start, _ = edits.span(node)
             edits.replace(start, start, "async ")
         position = getattr(node, "lineno", 0) and _position(node)
-        for form in ("call", "in", "with", "for"):
+        for form in ("call", "open", "in", "with", "for"):
             if (position, form) in wanted and _fits(node, form):
                 _write(edits, node, form, parents)
     text = edits.applied()
@@ -52,7 +52,7 @@ def _position(node: ast.AST) -> Position:
 
 
 def _fits(node: ast.AST, form: str) -> bool:
-    kinds: dict[str, type] = {"call": ast.Call, "in": ast.Compare, "with": ast.With, "for": ast.expr}
+    kinds: dict[str, type] = {"call": ast.Call, "open": ast.Call, "in": ast.Compare, "with": ast.With, "for": ast.expr}
     return isinstance(node, kinds[form])
 
 

@@ -25,11 +25,13 @@ BUILTIN_METHODS = frozenset(name for kind in (dict, list, set, str, bytes, objec
 
 AWAITING_CALLEES = frozenset({
     "add_callback", "spawn_callback", "PeriodicCallback", "connect", "run_sync", "wraps", "start_soon", "receiver",
-    "partial", "super", "isinstance", "getattr",
+    "partial", "super", "isinstance", "getattr", "render", "render_string",
 })  # fmt: skip
 """What may be given a coroutine function, or does not call what it is given."""
 
-WAITING_KINDS = {"in": "cache", "with": "transaction", "for": "query"}
+WAITING_KINDS = {
+    "in": ("cache",), "with": ("transaction", "pipeline", "lock", "pubsub"), "for": ("query",), "open": ("transaction",)
+}  # fmt: skip
 """What must be awaited in forms other than a call."""
 
 DEPTH = 12
@@ -52,6 +54,7 @@ class Project:
         self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._unsure: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._callbacks: dict[Key, str] = {}
+        self._decorated: dict[Key, set[Key]] = defaultdict(set)
         self._stars: dict[str, list[str]] = {}
         self._is_torngas = any(_names_torngas(module) for module in modules)
         self.coroutines: set[Key] = set()
@@ -72,9 +75,11 @@ class Project:
                 if function.is_async or self._is_framework_method(path, function):
                     todo.append((path, function.name))
                 waiting += self._resolve_uses(path, function)
+                for decorator in self._decorators(path, function):
+                    self._decorated[decorator].add((path, function.name))
         for key, use in waiting:
             todo += self._await(key, use)
-        while todo:
+        while todo or (todo := self._awaited_by_wrappers()):
             key = todo.pop()
             if key in self.coroutines:
                 continue
@@ -87,6 +92,25 @@ class Project:
                     caller, use, "TGM201", f"`.{key[1].rpartition('.')[2]}()` is a method of several classes, one of "
                     f"which waits now ({key[0]}). Write `await` if it is that one."
                 )  # fmt: skip
+
+    def _awaited_by_wrappers(self) -> list[Key]:
+        """Have decorators' wrappers await what they are around, where all of it waits; return those that wait by it."""
+        found = []
+        for (path, name), decorated in self._decorated.items():
+            call = (self._function((path, name)).first, "()")
+            for function in self._modules[path].functions.values() if decorated <= self.coroutines else ():
+                for use in function.uses if function.name.startswith(f"{name}.") else ():
+                    if use.chain == call and use.form == "call":
+                        found += self._await((path, function.name), use)
+        return found
+
+    def waiting_names(self) -> frozenset[str]:
+        """Return the names by which a template may call coroutine functions of the project, and nothing else of it."""
+        names = defaultdict(set)
+        for path, module in self._modules.items():
+            for name in module.functions:
+                names[name.rpartition(".")[2]].add((path, name) in self.coroutines)
+        return frozenset(name for name, each in names.items() if each == {True}) - VERBS - HOOKS - BUILTIN_METHODS
 
     def is_imported(self, path: str) -> bool:
         """Whether another file of the project imports the file *path*."""
@@ -133,7 +157,7 @@ class Project:
         for use in function.uses:
             kind = self._resolve(use.chain, path, function)
             wanted = WAITING_KINDS.get(use.form)
-            waits = kind == wanted if wanted else kind.startswith("awaited")
+            waits = kind.partition(" of ")[0] in wanted if wanted else kind.startswith("awaited")
             if waits:
                 yield key, use
                 if use.form == "call" and self._replies_bytes(use.chain, path, function):
@@ -148,9 +172,21 @@ class Project:
             if found.startswith("func:") and callee not in AWAITING_CALLEES:
                 self._callbacks[_key(found)] = callee
 
+    def _decorators(self, path: str, function: Function) -> Iterator[Key]:
+        """Yield the project's functions that are given *function* as its decorators."""
+        for chain in function.decorators:
+            kind = self._resolve(tuple(step for step in chain if step != "()"), path, None)
+            if kind.startswith("func:"):
+                place, name = _key(kind)
+                inner = [each for each in self._modules[place].functions if each.rpartition(".")[0] == name]
+                yield from [(place, each) for each in (inner if chain[-1] == "()" else [name])]
+
     def _replies_bytes(self, chain: Chain, path: str, function: Function) -> bool:
         """Whether the call *chain* reads text from a Redis client."""
-        return chain[-2][1:] in REDIS_READS and self._resolve(chain[:-2], path, function) == "redis"
+        if chain[-2][1:] not in REDIS_READS:
+            return False
+        kind = self._resolve(chain[:-2], path, function)
+        return (self._result(kind, 0) if kind.startswith("result:") else kind) == "redis"
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]
@@ -316,14 +352,23 @@ class Project:
         if form == "func":
             return f"result:{rest}" if step == "()" else ""
         if form == "result":
-            path, name = _key(kind)
-            function = self._modules[path].functions[name]
-            return self._step(self._resolve(function.returned, path, function, depth + 1), step, depth + 1)
+            return self._step(self._result(kind, depth), step, depth + 1)
         if form in ("class", "instance", "super"):
             if step == "()":
                 return f"instance:{rest}" if form == "class" else ""
             return self._member(form, _key(kind), step, depth)
-        return next_kind(kind, step)
+        what, _, model = kind.removeprefix("awaited giving ").partition(" of ")
+        if model and (what == "one" or (step == "[]" and what in ("query", "rows"))):
+            found = f"instance:{model}"
+            return found if step == "[]" else self._step(found, step, depth + 1)
+        found = next_kind(what, step)
+        return f"{found} of {model}" if model and found.endswith(("one", "rows", "page", "query")) else found
+
+    def _result(self, kind: str, depth: int) -> str:
+        """Return what the function of *kind* returns."""
+        path, name = _key(kind)
+        function = self._modules[path].functions[name]
+        return self._resolve(function.returned, path, function, depth + 1)
 
     def _member(self, form: str, owner: Key, step: str, depth: int) -> str:
         name = step[1:]
@@ -339,7 +384,7 @@ class Project:
         is_handler = self.is_handler(*owner)
         if is_handler and form == "instance":
             return next_kind("handler", step) if self._is_torngas else ""
-        return "" if is_handler else {"Q": "query", "session": "db session"}.get(name, "")
+        return "" if is_handler else {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
 
 
 def tuple_of(name: str) -> Chain:

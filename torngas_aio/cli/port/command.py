@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 from torngas_aio.cli.port import tree
 from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
 from torngas_aio.cli.port.findings import CODES, Finding, in_template, left_over
-from torngas_aio.cli.port.python2 import converted, parsed
+from torngas_aio.cli.port.python2 import converted, is_python2, parsed
 from torngas_aio.cli.port.rewriting import REWRITES, rewrite
 from torngas_aio.cli.port.summary import Module, summarize
 from torngas_aio.exception import ArgumentError, ConfigError
@@ -114,13 +115,22 @@ class Migrate:
 
 def _read_all(paths: list[Path], root: Path, skipped: tuple[str, ...], jobs: int) -> Iterator[_File]:
     """Yield each file, read, rewritten on its own and summarized."""
-    work = [(path, root, skipped) for path in paths]
-    if jobs == 1 or len(work) < POOL_FROM:
-        yield from _with_progress(map(_read_one, work), len(work))
+    count = len(paths)
+    if jobs == 1 or count < POOL_FROM:
+        skipped = skipped if "python2" in skipped or any(map(_reads_as_python2, paths)) else (*skipped, "python2")
+        yield from _with_progress(map(_read_one, paths, repeat(root), repeat(skipped)), count)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        yield from _with_progress(pool.map(_read_one, work, chunksize=16), len(work))
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        if "python2" not in skipped and not any(pool.map(_reads_as_python2, paths, chunksize=16)):
+            skipped = (*skipped, "python2")
+        yield from _with_progress(pool.map(_read_one, paths, repeat(root), repeat(skipped), chunksize=16), count)
+
+
+def _reads_as_python2(path: Path) -> bool:
+    try:
+        return path.suffix == ".py" and is_python2(tree.read(path)[0])
+    except (OSError, UnicodeError, SyntaxError, LookupError):
+        return False
 
 
 def _with_progress(files: Iterable[_File], count: int) -> Iterator[_File]:
@@ -133,8 +143,7 @@ def _with_progress(files: Iterable[_File], count: int) -> Iterator[_File]:
         yield file
 
 
-def _read_one(work: tuple[Path, Path, tuple[str, ...]]) -> _File:
-    path, root, skipped = work
+def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
     name = str(path.relative_to(root))
     file = _File(path)
     try:
@@ -144,9 +153,8 @@ def _read_one(work: tuple[Path, Path, tuple[str, ...]]) -> _File:
         return file
     file.made = file.text
     if path.suffix != ".py":
-        file.findings += in_template(file.text, name)
         return file
-    made = file.text if "python2" in skipped else converted(file.text, str(path))
+    made = file.text if "python2" in skipped else converted(file.text)
     if made is None or parsed(made) is None:
         file.findings.append(Finding(name, 1, "TGM101", "It is neither Python 3 nor Python 2, and is left alone."))
         return file
@@ -164,19 +172,23 @@ def _summarize(file: _File, root: Path) -> None:
 def _await_all(files: list[_File], root: Path) -> list[Finding]:
     """Write `async` and `await` into the files, and return what is left to do in the files as they are then."""
     before = [file.made for file in files]
-    findings = _write_awaits(files)
+    project = _write_awaits(files)
     changed = [file for file, text in zip(files, before, strict=True) if file.made != text]
     for file in changed:
         _summarize(file, root)
-    return _write_awaits(files) if changed else findings
+    if changed:
+        project = _write_awaits(files)
+    names = project.waiting_names()
+    for file in [each for each in files if each.path.suffix != ".py"]:
+        project.findings += in_template(file.text, str(file.path.relative_to(root)), names)
+    return project.findings
 
 
-def _write_awaits(files: list[_File]) -> list[Finding]:
-    """Write `async` and `await` into the files, to a fixpoint through the project; return what is left to do."""
+def _write_awaits(files: list[_File]) -> Project:
+    """Write `async` and `await` into the files, to a fixpoint through the project; the findings are what is left."""
     modules = {file.module.path: file for file in files if file.module is not None}
     project = Project([file.module for file in modules.values() if file.module is not None])
     project.solve()
-    findings = project.findings
     for path, file in modules.items():
         assert file.module is not None
         functions = {
@@ -192,13 +204,13 @@ def _write_awaits(files: list[_File]) -> list[Finding]:
             made, found = await_calls(path, file.made, functions, uses, main, is_script=is_script)
             if parsed(made) is not None:
                 file.made = made
-                findings += found
+                project.findings += found
             else:
                 text = (
                     "`async` and `await` could not be written here. Write them by hand; `torngas-aio check` lists them."
                 )
-                findings.append(Finding(path, 1, "TGM101", text))
-    return findings
+                project.findings.append(Finding(path, 1, "TGM101", text))
+    return project
 
 
 def _finish(changed: list[_File], root: Path, arguments: argparse.Namespace) -> None:

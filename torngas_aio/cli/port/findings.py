@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 from torngas_aio.cli.port.edits import binds, dotted
 from torngas_aio.cli.port.kinds import HOOKS
-from torngas_aio.cli.port.texts import text_calls
+from torngas_aio.cli.port.texts import TAKES_BYTES, Told, text_calls
 
-__all__ = ["CALLBACK_MARK", "CODES", "Finding", "in_template", "left_over"]
+__all__ = ["CODES", "Finding", "in_template", "left_over"]
 
 CODES = MappingProxyType({
     "TGM101": "A file that cannot be read or parsed",
@@ -31,30 +31,52 @@ CODES = MappingProxyType({
     "TGM308": "A cache timeout of 0",
     "TGM309": "A default that has changed",
     "TGM310": "Text where bytes were",
+    "TGM311": "A division of integers",
+    "TGM312": "What Python 3 has removed",
     "TGM401": "What Tornado 6 has removed",
     "TGM402": "An answer given in a callback",
 })  # fmt: skip
 """Code: the title of its section in docs/migration/codes.md."""
 
-BLOCKING = ("requests", "redis", "MySQLdb", "pymysql", "torndb", "pymongo", "memcache", "psycopg2")
+BLOCKING = {"requests", "redis", "MySQLdb", "pymysql", "torndb", "pymongo", "memcache", "psycopg2"}
 BLOCKING_CALLS = {"time.sleep", "os.system", "subprocess.call", "subprocess.check_output", "subprocess.check_call",
                   "subprocess.run", "urlopen", "urllib.request.urlopen", "urllib.request.urlretrieve"}  # fmt: skip
-ARGUMENTS = ("request.arguments", "request.body_arguments", "request.query_arguments")
-TASKS = ("Task", "Callback", "Wait", "WaitAll")
-TAKES_NO_CALLBACK = ("fetch", "read_until", "read_bytes", "write", "connect")
-GONE = {
-    "tornado.stack_context": "contextvars", "asyncmongo": "motor", "brukva": "redis.asyncio",
-    "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
+IN_THREADS = {"run_on_executor", "async_execute"}
+BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
+TASKS = {"Task", "Callback", "Wait", "WaitAll"}
+TAKES_NO_CALLBACK = {
+    "fetch", "flush", "read_until", "read_until_regex", "read_until_close", "read_bytes", "write", "connect",
+    "authenticate_redirect", "authorize_redirect", "get_authenticated_user", "oauth2_request", "twitter_request",
+    "facebook_request",
 }  # fmt: skip
-"""Modules that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
+GONE = {
+    "asyncmongo": "motor", "brukva": "redis.asyncio", "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
+    "tornado.auth.FacebookMixin": "FacebookGraphMixin", "tornado.auth.GoogleMixin": "GoogleOAuth2Mixin",
+    "tornado.concurrent.TracebackFuture": "asyncio.Future", "tornado.concurrent.return_future": "async def",
+    "tornado.gen.YieldPoint": "async def", "tornado.platform.twisted": "asyncio",
+    "tornado.stack_context": "contextvars", "tornado.testing.LogTrapTestCase": "unittest.TestCase.assertLogs",
+    "tornado.wsgi.WSGIAdapter": "torngas_aio.asgi", "tornado.wsgi.WSGIApplication": "torngas_aio.asgi",
+}  # fmt: skip
+"""Modules and names that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
 
-CALLBACK_MARK = "# TGM402:"
-"""Beginning of the comment that is written in place of `@asynchronous`, so that a later run lists the method too."""
+GONE_IN_PYTHON = {
+    "cmp": "(a > b) - (a < b)", "file": "open", "string.join": "str.join", "string.letters": "string.ascii_letters",
+    "string.lowercase": "string.ascii_lowercase", "string.maketrans": "str.maketrans", "string.replace": "str.replace",
+    "string.split": "str.split", "string.uppercase": "string.ascii_uppercase", "time.clock": "time.perf_counter",
+}  # fmt: skip
+"""Names that the conversion from Python 2 leaves, and what takes their place."""
+
+MARKS = {
+    "TGM311": "Python 2 divided integers into integers: write // for that, then delete the comment.",
+    "TGM402": "The response ends when the method returns: await what calls back, then delete the comment.",
+}
+"""Code: what to do where a comment with it stands, which an earlier run has written."""
 
 WAITS_IN_TEMPLATE = re.compile(
     r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
 )
 EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|<%.*?%>|^\s*%.*$", re.DOTALL | re.MULTILINE)
+AWAITED_IN_TEMPLATE = re.compile(r"\bawait(?:ed\()?[\w. ]+\(")
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -71,117 +93,172 @@ class Finding:
 def left_over(tree: ast.Module, text: str, path: str) -> Iterator[Finding]:
     """Yield what a person has to look at in the Python file *path* with *text*, one of a kind for each line."""
     seen: set[tuple[int, str]] = set()
-    for number, content in enumerate(text.split("\n"), 1) if CALLBACK_MARK in text else ():
-        if content.lstrip().startswith(CALLBACK_MARK):
-            yield Finding(path, number, "TGM402", "The response ends when the method returns: await what calls back.")
-    for search in (_bytes, _texts, _blocking, _calls, _removed, _tuples, _classes, _decorators, _settings):
-        for node, code, advice in search(tree):
-            line = getattr(node, "lineno", 1)
-            if (line, code) not in seen:
-                seen.add((line, code))
-                yield Finding(path, line, code, advice)
+    for number, content in enumerate(text.split("\n"), 1) if "# TGM" in text else ():
+        for code, advice in MARKS.items():
+            if content.lstrip().startswith(f"# {code}:"):
+                yield Finding(path, number, code, advice)
+    for node, code, advice in [*text_calls(tree), *_Reader(tree).told()]:
+        line = getattr(node, "lineno", 1)
+        if (line, code) not in seen:
+            seen.add((line, code))
+            yield Finding(path, line, code, advice)
 
 
-def in_template(text: str, path: str) -> Iterator[Finding]:
-    """Yield the expressions of a template that would have to wait."""
+def in_template(text: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
+    """Yield the expressions of a template that would have to wait; *names* are the project's coroutine functions."""
     for found in EXPRESSION.finditer(text):
-        if WAITS_IN_TEMPLATE.search(found.group()):
+        expression = AWAITED_IN_TEMPLATE.sub("", found.group())
+        if WAITS_IN_TEMPLATE.search(expression) or names & set(re.findall(r"(\w+)\(", expression)):
             line = text.count("\n", 0, found.start()) + 1
             short = " ".join(found.group().split())[:60]
-            yield Finding(path, line, "TGM204", f"`{short}` waits. Pass the value to render() instead.")
+            yield Finding(path, line, "TGM204", f"`{short}` waits. Pass the value to render(), or await it there.")
 
 
-Told = Iterator[tuple[ast.AST, str, str]]
+class _Reader:
+    """One file: what is known of its names, and what is to be told of its nodes."""
 
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
+        self._nodes = nodes = list(ast.walk(tree))
+        self._functions = [node for node in nodes if isinstance(node, FunctionNode)]
+        self._calls = [node for node in nodes if isinstance(node, ast.Call)]
+        self._errors = {node.name for node in nodes if isinstance(node, ast.ExceptHandler)}
+        self._errors |= {"e", "err", "error", "exc", "exception", "value"}
+        self._fetched = {dotted(target) for node in nodes if isinstance(node, ast.Assign)
+                         if "fetch(" in ast.unparse(node.value) for target in node.targets}  # fmt: skip
+        taken = [each for call in self._calls for each in _taken_as_bytes(call)]
+        threads = [each for each in self._functions if _decorators_of(each) & IN_THREADS]
+        self._left_alone = {id(each) for each in taken} | {id(node) for each in threads for node in ast.walk(each)}
+        self._is_web = any(isinstance(node, ast.ClassDef) and _is_web(node) for node in tree.body)
 
-def _bytes(tree: ast.Module) -> Told:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and dotted(node.func).endswith((".get_secure_cookie", ".get_signed_cookie")):
-            yield node, "TGM301", "A signed cookie's value is bytes: compare with bytes, or .decode() them."
-        elif isinstance(node, ast.Attribute) and dotted(node).endswith(ARGUMENTS):
-            yield node, "TGM301", f"{dotted(node)} holds bytes: use get_argument(), or .decode() them."
-
-
-def _texts(tree: ast.Module) -> Told:
-    for node, text in text_calls(tree):
-        yield node, "TGM310", text
-
-
-def _blocking(tree: ast.Module) -> Told:
-    if not any(isinstance(node, ast.ClassDef) and _is_web(node) for node in tree.body):
-        return
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [each.name for each in node.names if each.name in BLOCKING]
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names = [name for name in [node.module or ""] if name in BLOCKING]
-        elif isinstance(node, ast.Call):
-            names = [f"{name}()" for name in [dotted(node.func)] if name in BLOCKING_CALLS]
-        for name in names:
-            yield node, "TGM304", f"{name} blocks every request: await an asyncio form of it, or use @async_execute."
-
-
-def _calls(tree: ast.Module) -> Told:
-    for node in [each for each in ast.walk(tree) if isinstance(each, ast.Call)]:
-        name = dotted(node.func).rpartition(".")[2]
-        given = {each.arg: each.value for each in node.keywords}
-        if name in ("gather", "multi") and _shares_session(node):
-            yield node, "TGM306", "Queries of one request share one session: await them one after another."
-        elif name == "relationship" and "lazy" not in given:
-            yield node, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
-        elif _is_zero(given.get("timeout")) and "cache" in ast.unparse(node.func):
-            yield node, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
-
-
-def _removed(tree: ast.Module) -> Told:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func) if isinstance(node.func, ast.Attribute) else dotted(node.func)
-            is_callback = any(each.arg == "callback" for each in node.keywords)
-            method = name.rpartition(".")[2]
-            if (is_callback and method in TAKES_NO_CALLBACK) or (
-                method == "fetch" and len(node.args) > 1 and "client" in name.lower()
-            ):
-                yield node, "TGM401", f"{method}() takes no callback: await the call instead."
-        elif isinstance(node, ast.Await) and isinstance(node.value, ast.Call) and _is_task(node.value, tree):
-            yield node, "TGM401", "gen.Task and its siblings are gone: await a coroutine instead of passing a callback."
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            module = f"{node.module}." if isinstance(node, ast.ImportFrom) and not node.level else ""
-            for gone in {
-                gone for gone in GONE for each in node.names if f"{module}{each.name}.".startswith(f"{gone}.")
-            }:
-                yield node, "TGM401", f"{gone} does not work with Tornado 6: use {GONE[gone]}."
-
-
-def _is_task(call: ast.Call, tree: ast.Module) -> bool:
-    """Whether *call* is of `gen.Task` or a sibling; their imports are taken away, which leaves bare names unbound."""
-    module, _, name = dotted(call.func).rpartition(".")
-    return name in TASKS and (module in ("gen", "tornado.gen") or (not module and not binds(tree, name)))
-
-
-def _tuples(tree: ast.Module) -> Told:
-    for node in ast.walk(tree):
-        for target in node.targets if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) else ():
-            if isinstance(target, ast.Subscript) and dotted(target.value).endswith("session"):
+    def told(self) -> Iterator[Told]:
+        """Yield node, code and advice."""
+        for node in self._nodes:
+            if isinstance(node, ast.Call):
+                yield from self._of_call(node)
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+                yield from self._of_name(node)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                yield from self._of_import(node)
+            elif isinstance(node, ast.Assign) and _is_tuple_in_session(node):
                 yield node, "TGM307", "A session stores a tuple as a list, unless SESSION['serializer'] is set."
+        for kind in self._tree.body:
+            for hook in kind.body if isinstance(kind, ast.ClassDef) and _has_hooks(kind) else ():
+                if isinstance(hook, FunctionNode) and hook.name in HOOKS - {"process_init"}:
+                    yield from _state(hook)
+                    for node in _texts_beside_chunks(hook):
+                        yield node, "TGM301", "The parts of `chunk` are bytes: use b'...', or .decode() them."
+        yield from self._of_decorators()
+        yield from _settings(self._tree)
+
+    def _of_call(self, call: ast.Call) -> Iterator[Told]:
+        name = dotted(call.func)
+        method = call.func.attr if isinstance(call.func, ast.Attribute) else name
+        given = {each.arg: each.value for each in call.keywords}
+        has_callback = "callback" in given and method in TAKES_NO_CALLBACK
+        if method in ("get_secure_cookie", "get_signed_cookie") and id(call) not in self._left_alone:
+            yield call, "TGM301", "A signed cookie's value is bytes: compare with bytes, or .decode() them."
+        elif name in BLOCKING_CALLS and self._is_web and id(call) not in self._left_alone:
+            yield call, "TGM304", f"{name}() blocks every request: await an asyncio form of it, or use @async_execute."
+        elif method in ("gather", "multi") and re.search(r"\.Q\.|\.session\.", ast.unparse(call)):
+            yield call, "TGM306", "Queries of one request share one session: await them one after another."
+        elif method == "relationship" and "lazy" not in given:
+            yield call, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
+        elif _is_zero(given.get("timeout")) and "cache" in ast.unparse(call.func):
+            yield call, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
+        elif method in ("sort", "sorted") and ("cmp" in given or (method == "sort" and call.args)):
+            yield call, "TGM312", "Sorting takes no comparison: give key=, or functools.cmp_to_key(...)."
+        elif self._is_task(name):
+            yield call, "TGM401", "gen.Task and its siblings are gone: await a coroutine that takes no callback."
+        elif has_callback or (method == "fetch" and len(call.args) > 1 and "client" in ast.unparse(call.func).lower()):
+            yield call, "TGM401", f"{method}() takes no callback: await the call instead."
+
+    def _of_name(self, node: ast.Name | ast.Attribute) -> Iterator[Told]:
+        name = dotted(node)
+        owner, _, last = name.rpartition(".")
+        if name in GONE_IN_PYTHON and not binds(self._tree, name):
+            yield node, "TGM312", f"{name} is gone: use {GONE_IN_PYTHON[name]}."
+        elif last == "message" and owner in self._errors:
+            yield node, "TGM312", f"Exceptions have no `.message`: write str({owner})."
+        elif id(node) in self._left_alone:
+            return
+        elif BYTES.search(name) or (last == "body" and owner in self._fetched):
+            yield node, "TGM301", f"{name} holds bytes: .decode() them where text is wanted, or use get_argument()."
+
+    def _of_import(self, node: ast.Import | ast.ImportFrom) -> Iterator[Told]:
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        if isinstance(node, ast.ImportFrom) and node.level:
+            return
+        names = [f"{module}.{each.name}".lstrip(".") for each in node.names]
+        if gone := [name for name in GONE if any(f"{each}.".startswith(f"{name}.") for each in names)]:
+            instead = ", ".join(f"{name} (use {GONE[name]})" for name in gone)
+            yield node, "TGM401", f"Gone, or not made for Tornado 6: {instead}."
+        if blocking := BLOCKING & {module or each for each in names} if self._is_web else ():
+            text = f"{', '.join(sorted(blocking))} blocks every request: await an asyncio form, or use @async_execute."
+            yield node, "TGM304", text
+
+    def _is_task(self, name: str) -> bool:
+        """Whether *name* is `gen.Task` or a sibling; their imports are taken away, which leaves bare names unbound."""
+        module, _, last = name.rpartition(".")
+        return last in TASKS and (module in ("gen", "tornado.gen") or (not module and not binds(self._tree, last)))
+
+    def _of_decorators(self) -> Iterator[Told]:
+        """Decorators of the file whose wrapper drops, or looks at, what a coroutine function returns."""
+        used = {
+            name for each in self._functions if isinstance(each, ast.AsyncFunctionDef) for name in _decorators_of(each)
+        }
+        for own in [each for each in self._functions if each.name in used]:
+            given = {each.arg for each in own.args.args}
+            for wrapper in [each for each in ast.walk(own) if isinstance(each, FunctionNode) and each is not own]:
+                for node in ast.walk(wrapper):
+                    if not isinstance(node, ast.Expr | ast.Assign | ast.Return) or not isinstance(node.value, ast.Call):
+                        continue
+                    is_kept = isinstance(node, ast.Return) and isinstance(wrapper, ast.FunctionDef)
+                    if dotted(node.value.func) in given and not is_kept:
+                        text = f"The wrapper of @{own.name} gets a coroutine: make it async, and await the call."
+                        yield node, "TGM302", text
 
 
-def _shares_session(call: ast.Call) -> bool:
-    text = ast.unparse(call)
-    return ".Q." in text or ".session." in text
+def _is_tuple_in_session(node: ast.Assign) -> bool:
+    target = node.targets[0]
+    return (
+        isinstance(node.value, ast.Tuple)
+        and isinstance(target, ast.Subscript)
+        and dotted(target.value).endswith("session")
+    )
 
 
-def _classes(tree: ast.Module) -> Told:
-    for kind in tree.body:
-        if isinstance(kind, ast.ClassDef) and _has_hooks(kind):
-            hooks = [each for each in kind.body if isinstance(each, FunctionNode) and each.name in HOOKS]
-            for function in hooks:
-                if function.name != "process_init":
-                    yield from _state(function)
+def _decorators_of(function: FunctionNode) -> set[str]:
+    names = [dotted(each.func if isinstance(each, ast.Call) else each) for each in function.decorator_list]
+    return {name.rpartition(".")[2] for name in names}
 
 
-def _state(function: FunctionNode) -> Told:
+def _taken_as_bytes(call: ast.Call) -> list[ast.expr]:
+    """What *call* takes as bytes, or makes text of."""
+    owner = [call.func.value] if isinstance(call.func, ast.Attribute) and call.func.attr == "decode" else []
+    return [*owner, *(call.args if dotted(call.func).rpartition(".")[2] in TAKES_BYTES else [])]
+
+
+def _texts_beside_chunks(hook: FunctionNode) -> Iterator[ast.AST]:
+    """Yield the expressions of *hook* in which a part of `chunk` meets a text."""
+    parts = {"chunk"}
+    for node in ast.walk(hook):
+        if isinstance(node, ast.For | ast.comprehension) and "chunk" in ast.unparse(node.iter):
+            parts |= {each.id for each in ast.walk(node.target) if isinstance(each, ast.Name)}
+    for node in ast.walk(hook):
+        met: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            met = [node.func.value, *node.args]
+        elif isinstance(node, ast.BinOp):
+            met = [node.left, node.right]
+        elif isinstance(node, ast.Compare):
+            met = [node.left, *node.comparators]
+        names = {dotted(each.value if isinstance(each, ast.Subscript) else each) for each in met}
+        if names & parts and any(isinstance(each, ast.Constant) and isinstance(each.value, str) for each in met):
+            yield node
+
+
+def _state(function: FunctionNode) -> Iterator[Told]:
     for node in ast.walk(function):
         targets = node.targets if isinstance(node, ast.Assign) else []
         for target in [*targets, *([node.target] if isinstance(node, ast.AugAssign) else [])]:
@@ -192,22 +269,7 @@ def _state(function: FunctionNode) -> Told:
             yield node, "TGM303", f"`{node.names[0]}` is shared by all requests: keep it on the handler or request."
 
 
-def _decorators(tree: ast.Module) -> Told:
-    """Decorators of the file whose wrapper drops, or looks at, what a method returns."""
-    own = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    used = {
-        name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)
-        for each in node.decorator_list if (name := dotted(each.func if isinstance(each, ast.Call) else each)) in own
-    }  # fmt: skip
-    for name in sorted(used):
-        given = {each.arg for each in own[name].args.args}
-        for node in ast.walk(own[name]):
-            call = node.value if isinstance(node, ast.Expr | ast.Assign) else None
-            if isinstance(call, ast.Call) and dotted(call.func) in given:
-                yield node, "TGM302", f"The wrapper of @{name} gets a coroutine: make it async, and await the call."
-
-
-def _settings(tree: ast.Module) -> Told:
+def _settings(tree: ast.Module) -> Iterator[Told]:
     names = {target.id: node for node in tree.body if isinstance(node, ast.Assign)
              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
     if not {"INSTALLED_APPS", "MIDDLEWARE_CLASSES", "TORNADO_CONF"} & set(names):

@@ -21,7 +21,7 @@ SYNC_METHODS = frozenset({
     "initialize", "on_finish", "get_current_user", "get_user_locale", "get_browser_locale", "get_error_html",
     "write_error", "set_default_headers", "compute_etag", "log_exception", "get_template_namespace", "check_origin",
     "on_close", "on_connection_close", "get_login_url", "get_template_path", "create_template_loader", "log_request",
-    "data_received", "select_subprotocol", "parse_command", "load_urls", "load_all", "complete_finish",
+    "data_received", "select_subprotocol", "parse_command", "load_urls", "load_all",
 })  # fmt: skip
 """Methods that the framework calls without awaiting them."""
 
@@ -48,8 +48,10 @@ AWAITED = {
         "close", "commit", "delete", "execute", "flush", "get", "merge", "refresh", "rollback", "scalar", "scalars",
     }),
     "connection": frozenset({"create_db", "drop_db", "ping"}),
-    "pagination": frozenset({"prev", "next"}),
     "pipeline": frozenset({"execute", "watch"}),
+    "transaction": frozenset({"commit", "rollback"}),
+    "lock": frozenset({"acquire", "extend", "release"}),
+    "pubsub": frozenset({"get_message", "psubscribe", "punsubscribe", "subscribe", "unsubscribe"}),
     "handler": frozenset({"render_string"}),
     "session": frozenset({"save"}),
 }  # fmt: skip
@@ -87,11 +89,16 @@ _STEPS = {
     ("db session", ".query"): "makes query",
     ("db session", ".using_master"): "makes db session",
     ("redis", ".pipeline"): "makes pipeline",
+    ("redis", ".lock"): "makes lock",
+    ("redis", ".pubsub"): "makes pubsub",
     ("handler", ".session"): "session",
     ("database", ".transaction"): "makes transaction",
-    ("query", ".paginate"): "coroutine function giving pagination",
-    ("pagination", ".prev"): "coroutine function giving pagination",
-    ("pagination", ".next"): "coroutine function giving pagination",
+    ("query", ".all"): "coroutine function giving rows",
+    ("query", ".paginate"): "coroutine function giving page",
+    ("page", ".items"): "rows",
+    ("page", ".prev"): "coroutine function giving page",
+    ("page", ".next"): "coroutine function giving page",
+    **{("query", f".{name}"): "coroutine function giving one" for name in ("first", "get", "one", "one_or_none")},
     ("coroutine function", "()"): "awaited",
 }
 
@@ -118,8 +125,9 @@ def chain_of(node: ast.AST) -> Chain:  # noqa: PLR0911  one for each kind of nod
     return ()
 
 
-def next_kind(kind: str, step: str) -> str:  # noqa: PLR0911  one for each kind
+def next_kind(kind: str, step: str) -> str:
     """Return the kind of *step* on an object of *kind*; empty where it is not known."""
+    kind = kind.removeprefix("awaited giving ")
     found = _STEPS.get((kind, step))
     if found is not None:
         return found
@@ -127,8 +135,6 @@ def next_kind(kind: str, step: str) -> str:  # noqa: PLR0911  one for each kind
         return kind.removeprefix("makes ")
     if step == "()" and kind.startswith("coroutine function"):
         return f"awaited{kind.removeprefix('coroutine function')}"
-    if kind.startswith("awaited giving "):
-        return next_kind(kind.removeprefix("awaited giving "), step)
     if kind in ("redis", "pipeline") and step[:1] == ".":
         waits = step[1:] in AWAITED["pipeline"] if kind == "pipeline" else step[1:] not in REDIS_SYNC
         return "coroutine function" if waits else ""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from torngas_aio.cli.port.edits import Edits, binds, dotted
-from torngas_aio.cli.port.findings import CALLBACK_MARK
 from torngas_aio.cli.port.kinds import chain_of
 from torngas_aio.cli.port.python2 import parsed
 
@@ -25,11 +24,18 @@ DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access
 
 COROUTINE = {"coroutine", "gen.coroutine", "tornado.gen.coroutine", "gen.engine", "engine", "tornado.gen.engine"}
 ASYNCHRONOUS = {"asynchronous", "web.asynchronous", "tornado.web.asynchronous"}
-CALLBACK_COMMENT = f"{CALLBACK_MARK} was @asynchronous. Await what calls back, then delete this comment."
+CALLBACK_COMMENT = "# TGM402: was @asynchronous. Await what calls back, then delete this comment."
 RETURN = {"gen.Return", "tornado.gen.Return", "Return"}
 ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
 """Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
+
+TAKES_NO_LOOP = frozenset({
+    "AsyncHTTPClient", "CurlAsyncHTTPClient", "HTTPServer", "IOStream", "PeriodicCallback", "PipeIOStream", "Resolver",
+    "SSLIOStream", "SimpleAsyncHTTPClient", "Subprocess", "TCPClient", "TCPServer", "ThreadedResolver",
+    "add_accept_handler", "start", "websocket_connect", "with_timeout",
+})  # fmt: skip
+"""What Tornado 6 gives no `io_loop=`."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -113,9 +119,9 @@ def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
             edits.replace(start, start, "async ")
         if not is_coroutine:
             continue
-        submitted = {name for node in ast.walk(function) if isinstance(node, ast.Assign) and _is_submit(node.value)
-                     for target in node.targets if (name := dotted(target))}  # fmt: skip
-        imports |= {_to_await(node, edits, submitted) for node in _own(function)}
+        named = {name: node.value for node in ast.walk(function) if isinstance(node, ast.Assign)
+                 for target in node.targets if (name := dotted(target))}  # fmt: skip
+        imports |= {_to_await(node, edits, named) for node in _own(function)}
     for statement in sorted(imports - {""}):
         edits.add_import(tree, statement)
     _drop_unused(tree, edits)
@@ -132,12 +138,19 @@ def _answers_itself(body: list[ast.stmt]) -> bool:
     return isinstance(call, ast.Call) and dotted(call.func) in ANSWERS
 
 
-def _is_submit(node: ast.AST) -> bool:
-    """Whether *node* gives a thread or process pool work; `yield` took its future, `await` does not."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit"
+def _taker_of(node: ast.AST) -> tuple[str, str]:
+    """Return the function, and its import, that makes of *node* what `await` takes; `yield` took more than that."""
+    if isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
+        return "multi", "from tornado.gen import multi"
+    if isinstance(node, ast.Call) and dotted(node.func) in ("dict", "list"):
+        return "multi", "from tornado.gen import multi"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit":
+        return "wrap_future", "from asyncio import wrap_future"
+    is_joined = isinstance(node, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda)
+    return ("", "") if is_joined else ("await", "")
 
 
-def _to_await(node: ast.AST, edits: Edits, submitted: set[str]) -> str:
+def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> str:
     """Write `await` for `yield`, `return` for `raise gen.Return`; return the import that is needed for it."""
     if isinstance(node, ast.Raise) and node.exc is not None:
         call = node.exc if isinstance(node.exc, ast.Call) else None
@@ -156,19 +169,12 @@ def _to_await(node: ast.AST, edits: Edits, submitted: set[str]) -> str:
         edits.replace(start, end, "await asyncio.sleep(0)")
         return "import asyncio"
     edits.replace(start, start + 5, "await")
-    value_start, value_end = edits.span(node.value)
-    if isinstance(node.value, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
-        edits.replace(value_start, value_start, "multi(")
+    taker, statement = _taker_of(named.get(dotted(node.value), node.value))
+    if taker != "await":
+        value_start, value_end = edits.span(node.value)
+        edits.replace(value_start, value_start, f"{taker}(")
         edits.replace(value_end, value_end, ")")
-        return "from tornado.gen import multi"
-    if _is_submit(node.value) or dotted(node.value) in submitted:
-        edits.replace(value_start, value_start, "wrap_future(")
-        edits.replace(value_end, value_end, ")")
-        return "from asyncio import wrap_future"
-    if isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda):
-        edits.replace(value_start, value_start, "(")
-        edits.replace(value_end, value_end, ")")
-    return ""
+    return statement
 
 
 def _drop_unused(tree: ast.Module, edits: Edits) -> None:
@@ -235,7 +241,7 @@ def _removed_arguments(tree: ast.Module, edits: Edits, path: Path, root: Path) -
             continue
         name = dotted(node.func).rpartition(".")[2] or ast.unparse(node.func).rpartition(".")[2]
         for keyword in node.keywords:
-            if keyword.arg == "io_loop" and name != "add_handler":
+            if keyword.arg == "io_loop" and name in TAKES_NO_LOOP:
                 _remove_keyword(node, keyword, edits)
 
 

@@ -28,7 +28,7 @@ class Use:
     """A place that may have to await: a call; the object of `in`, `with` or a loop.
 
     Attributes:
-        form: "call", "in", "with", "for" or "comprehension".
+        form: "call", "in", "with", "for"; "open" for what is opened without `with`.
         blocker: Why `await` cannot stand here; empty where it can.
     """
 
@@ -47,6 +47,8 @@ class Function:
         name: Qualified within its module: "Blog.get", "load", "load.inner".
         owner: The class that it is a method of.
         blocker: Why it cannot be a coroutine function; empty where it can.
+        first: Its first parameter.
+        decorators: The chains of its decorators.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Function:
     uses: list[Use] = field(default_factory=list)
     passed: set[tuple[str, Chain]] = field(default_factory=set)
     returned: Chain = ()
+    first: str = ""
+    decorators: list[Chain] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -146,36 +150,50 @@ class _Walk:
                     function.passed.add((callee, chain_of(each)))
         elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             self._add(function, node.comparators[0], node, "in", blocker)
-        elif isinstance(node, ast.With):
-            self._note_with(node, function, blocker)
-        elif isinstance(node, ast.For | ast.comprehension):
-            self._add(function, node.iter, node.iter, "for", blocker)
-        elif isinstance(node, ast.Assign):
-            self._assign(node, function)
         elif isinstance(node, ast.Return) and node.value is not None:
-            function.returned = chain_of(node.value)
+            function.returned = chain_of(node.value) or function.returned
+        else:
+            self._note_binding(node, function, blocker)
 
-    def _note_with(self, node: ast.With, function: Function, blocker: str) -> None:
+    def _note_binding(self, node: ast.AST, function: Function, blocker: str) -> None:
+        if isinstance(node, ast.With | ast.AsyncWith):
+            self._note_with(node, function, blocker)
+        elif isinstance(node, ast.For | ast.comprehension | ast.AsyncFor):
+            if not isinstance(node, ast.AsyncFor):
+                self._add(function, node.iter, node.iter, "for", blocker)
+            chain = chain_of(node.iter)
+            self._bind(node.target, (*chain, "[]") if chain else (), function)
+        elif isinstance(node, ast.Assign | ast.NamedExpr):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                self._add(function, node.value, node.value, "open", blocker)
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                self._bind(target, chain_of(node.value), function)
+
+    def _note_with(self, node: ast.With | ast.AsyncWith, function: Function, blocker: str) -> None:
         if len(node.items) > 1:
             blocker = blocker or "a `with` of several items cannot be `async with` for one: give it a block of its own"
         for item in node.items:
-            self._add(function, item.context_expr, node, "with", blocker)
+            if isinstance(node, ast.With):
+                self._add(function, item.context_expr, node, "with", blocker)
+            if item.optional_vars is not None:
+                self._bind(item.optional_vars, chain_of(item.context_expr), function)
 
     def _add(self, function: Function, what: ast.AST, where: ast.AST, form: str, blocker: str) -> None:
         if chain := chain_of(what):
             function.uses.append(Use(chain, _position(where), form, blocker))
 
-    def _assign(self, node: ast.Assign, function: Function) -> None:
-        chain = chain_of(node.value)
-        for target in node.targets:
-            if isinstance(target, ast.Name):
-                function.hidden.add(target.id)
-                if chain and (chain[0] != target.id or len(chain) > 1):
-                    function.variables.setdefault(target.id, chain)
-            elif isinstance(target, ast.Attribute) and dotted(target.value) == "self" and chain:
-                kind = self._module.classes.get(function.owner)
-                if kind is not None:
-                    kind.attributes.setdefault(target.attr, chain)
+    def _bind(self, target: ast.AST, chain: Chain, function: Function) -> None:
+        if isinstance(target, ast.Name):
+            function.hidden.add(target.id)
+            if chain and (chain[0] != target.id or len(chain) > 1):
+                function.variables.setdefault(target.id, chain)
+        elif isinstance(target, ast.Tuple | ast.List):
+            for each in target.elts:
+                self._bind(each, (), function)
+        elif isinstance(target, ast.Attribute) and dotted(target.value) == "self" and chain:
+            kind = self._module.classes.get(function.owner)
+            if kind is not None:
+                kind.attributes.setdefault(target.attr, chain)
 
     def _take_class(self, node: ast.ClassDef, function: Function) -> None:
         kind = Kind(node.name, [name for base in node.bases if (name := dotted(base))])
@@ -199,6 +217,8 @@ class _Walk:
         arguments = node.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
         made.hidden = {each.arg for each in every if each is not None}
+        made.first = next((each.arg for each in every if each is not None), "")
+        made.decorators = [chain for each in node.decorator_list if (chain := chain_of(each))]
         self._module.functions[made.name] = made
         for each in node.decorator_list:
             self._visit(each, outer, "")

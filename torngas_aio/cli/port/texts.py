@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from torngas_aio.cli.port.edits import dotted
 from torngas_aio.cli.port.kinds import VERBS
 
-__all__ = ["text_calls"]
+__all__ = ["TAKES_BYTES", "Told", "text_calls"]
 
 BUILT = frozenset({
     "str", "unicode", "repr", "chr", "unichr", "input", "raw_input", "to_unicode", "native_str", "json.dumps",
@@ -35,13 +35,28 @@ ATTRIBUTES = re.compile(
 CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopri", "string_escape", "string-escape"})
 """Codecs that `encode` and `decode` of Python 3 refuse."""
 
+BYTES_ONLY = frozenset({
+    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodestring", "hexlify",
+    "compress", "crc32", "adler32",
+})  # fmt: skip
+"""Functions that take no text."""
+
+TAKES_BYTES = BYTES_ONLY | frozenset({
+    "loads", "json_decode", "to_unicode", "native_str", "to_basestring", "utf8", "len", "bool", "write", "finish",
+    "BytesIO", "fromstring", "b64decode", "parse_body_arguments", "parse_qs_bytes", "new", "update", "send", "sendall",
+    "quote", "quote_plus", "compare_digest", "bytes", "bytearray", "fetch", "HTTPRequest", "decompress",
+})  # fmt: skip
+"""Functions that take bytes, or as well as text."""
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Names = dict[str, list[ast.AST]]
 """Name: all that it is given."""
 
+Told = tuple[ast.AST, str, str]
 
-def text_calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
-    """Yield the calls of `.decode()` on text, and those of codecs that are none of text any more, with the reason."""
+
+def text_calls(tree: ast.Module) -> Iterator[Told]:
+    """Yield the calls that take text for bytes or bytes for text, each with its code and what to do."""
     yield from _Scope(tree, {}).calls()
 
 
@@ -59,16 +74,39 @@ class _Scope:
         self._collect(node.body if isinstance(node.body, list) else [node.body], names)
         self._names = {**outer, **names}
 
-    def calls(self) -> Iterator[tuple[ast.Call, str]]:
+    def calls(self) -> Iterator[Told]:
         """Yield the calls of the function and of those inside it."""
-        for node in self._own:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr in ("decode", "encode") and _codec(node) in CODECS:
-                    yield node, f"{_codec(node)!r} is no encoding of text in Python 3: use its module, or `codecs`."
-                elif node.func.attr == "decode" and self._is_text(node.func.value):
-                    yield node, "This is text already: take the .decode() away."
+        calls = [node for node in self._own if isinstance(node, ast.Call)]
+        taken = {id(each) for call in calls if dotted(call.func).rpartition(".")[2] in TAKES_BYTES
+                 for each in [*call.args, *(key.value for key in call.keywords)]}  # fmt: skip
+        for node in calls:
+            name = dotted(node.func).rpartition(".")[2]
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("decode", "encode"):
+                yield from self._codec_call(node, node.func, is_taken=id(node) in taken)
+            elif name in BYTES_ONLY and node.args and not self._is_bytes(node.args[0]):
+                yield node, "TGM310", f"{name}() takes bytes: give it `.encode()` of a text."
         for function, is_verb in self._inner:
             yield from _Scope(function, self._names, is_verb=is_verb).calls()
+
+    def _codec_call(self, call: ast.Call, func: ast.Attribute, *, is_taken: bool) -> Iterator[Told]:
+        if _codec(call) in CODECS:
+            yield call, "TGM310", f"{_codec(call)!r} is no encoding of text in Python 3: use its module, or `codecs`."
+        elif func.attr == "decode" and self._is_text(func.value):
+            yield call, "TGM310", "This is text already: take the .decode() away."
+        elif func.attr == "encode" and call.args and not is_taken and self._is_text(func.value):
+            text = "This makes bytes of a text: take .encode(...) away, or write .encode() where bytes are wanted."
+            yield call, "TGM301", text
+
+    def _is_bytes(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.BinOp):
+            return self._is_bytes(node.left) or self._is_bytes(node.right)
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
+            return name in ("encode", "read", "digest", "utf8", "urandom", "dumps", "bytes", "pack", "b64decode")
+        if isinstance(node, ast.Name):
+            values = self._names.get(node.id, [])
+            return bool(values) and all(self._is_bytes(each) for each in values if dotted(each) != node.id)
+        return isinstance(node, ast.Constant) and isinstance(node.value, bytes)
 
     def _collect(self, nodes: Iterable[ast.AST], names: Names, *, is_handler: bool = False) -> None:
         for node in nodes:
