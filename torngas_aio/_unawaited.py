@@ -67,7 +67,6 @@ class Operation(Awaitable[T_co]):
             self._waiting = None
 
     def _refuse(self, *_: Any) -> NoReturn:
-        self._leave()
         raise TypeError(f"{self._name}() has not been awaited, so it has no value yet. {self._mend}")
 
     __bool__ = __iter__ = __len__ = __contains__ = __getitem__ = __enter__ = __exit__ = _refuse

@@ -17,20 +17,28 @@ from torngas_aio.dispatch import Signal
 from torngas_aio.handler import WebHandler
 from torngas_aio.signal import call_started
 from models import User, shop, helper, Plain
+from asyncio import gather
+import asyncio
 import models
 
 db = database("sqlite://:memory:")
 red = caches["redis"]
+client = caches["redis"].client
 told = Signal()
 
 async def own(): ...
 async def listed():
     yield 1
 def plain(): ...
+def handed(): return cache.get('k')
+def mixed():
+    if plain(): return cache.get('k')
+    return None
 
 class Page(WebHandler):
     async def work(self): ...
     def sync(self): ...
+    def handed(self): return cache.get('k')
     async def get(self):
         x = y = None
 """
@@ -87,6 +95,30 @@ FORGOTTEN = [
     "self.render_string('a.html')",
     "self.session.save()",
     "local = caches['other']\nlocal.clear()",
+    "cache.set('k', 1) if y else None",
+    "None if y else cache.delete('k')",
+    "if (x := cache.get('k')): pass",
+    "(x := cache.delete('k'))",
+    "x = any(cache.has_key(each) for each in y)",
+    "x = sum(cache.get(each) for each in y)",
+    "x = len(cache.get('k'))",
+    "print(cache.get('k'))",
+    "x = '{}'.format(cache.get('k'))",
+    "x = '%s' % cache.get('k')",
+    "x = y[cache.get('k')]",
+    "x = cache.get('k').decode()",
+    "match cache.get('k'):\n    case _: pass",
+    "asyncio.gather(own(), own())",
+    "handed()",
+    "self.handed()",
+    "db.transaction()",
+    "User.session.begin_nested()",
+    "caches['redis'].client.lpush('k', 1)",
+    "if client.exists('k'): pass",
+    "User.session.scalars('SELECT 1').all()",
+    "def inner():\n    cache.set('k', 1)",
+    "x = lambda: int(cache.get('k'))",
+    "for x in y:\n    s = User.session.using_master()\n    s.flush()",
 ]
 FINE = [
     "await cache.set('k', 1)",
@@ -117,6 +149,18 @@ FINE = [
     "Plain.Q = 1",
     "with open('a') as file: pass",
     "if 'k' in {}: pass",
+    "x = cache.get('k') if y else None\nawait x",
+    "x = [cache.get(each) for each in y]",
+    "x = dict.fromkeys('ab').get('a', cache.get('k'))",
+    "await asyncio.gather(own(), own())",
+    "await handed()",
+    "told.connect(handed)",
+    "mixed()",
+    "x = (cache.get(each) for each in y)",
+    "t = db.transaction()\nawait t",
+    "pipe = client.pipeline()\npipe.set('k', 1)",
+    "x = lambda: cache.get('k')",
+    "def len(x): ...\nlen(cache.get('k'))",
 ]
 
 

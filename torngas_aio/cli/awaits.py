@@ -2,7 +2,8 @@
 
     names      of a file: caches, databases, signals, coroutine functions; its own, and imported ones of the project
     calls      of what must be awaited, under none of `await`, an argument, an assignment, a return
-    forms      a statement, a condition, `or`, `in`, an operand, a loop, a plain `with`
+    forms      a statement, a condition, `or`, `in`, an operand, a loop, a plain `with`; what a builtin is
+               given, such as `len(...)`, `any(... for ...)`; `"...".format(...)`
 
 A call is reported where its object is known for sure. Begin with `unawaited_faults`.
 """
@@ -10,6 +11,7 @@ A call is reported where its object is known for sure. Begin with `unawaited_fau
 import ast
 import inspect
 import tokenize
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -44,10 +46,25 @@ FURTHER = {
 }
 """Methods that are awaited and no `async def`."""
 
-OPENED = {"database": {"transaction"}, "cache": {"lock"}, "connection": {"session_scope"}, "db session": {"begin"}}
+OPENED = {
+    "database": {"transaction"},
+    "cache": {"lock"},
+    "connection": {"session_scope"},
+    "db session": {"begin", "begin_nested"},
+}
 """Methods whose result `async with` opens."""
 
+TAKERS = frozenset({
+    "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "print", "range",
+    "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip",
+})  # fmt: skip
+"""Builtins that take a value, and never what waits for one."""
+
+REDIS_SYNC = frozenset({"pipeline", "pubsub", "register_script", "lock", "from_url", "scan_iter", "hscan_iter"})
+"""Methods of a Redis client that are not awaited."""
+
 IMPORTED = {
+    "asyncio": dict.fromkeys(("gather", "sleep", "to_thread", "wait", "wait_for"), "coroutine function"),
     "torngas_aio.cache": {"cache": "cache", "caches": "caches"},
     "torngas_aio.db.basedb": {"database": "makes database"},
     "torngas_aio.dispatch": {"Signal": "makes signal"},
@@ -123,11 +140,14 @@ class _Module:
     tree: ast.Module
     names: Names = field(default_factory=dict)
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for node in ast.walk(self.tree):
             for child in ast.iter_child_nodes(node):
                 self.parents[child] = node
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.own.add(node.name)
             if isinstance(node, ast.ImportFrom):
                 known = IMPORTED.get(node.module or "", {})
                 self.names |= {a.asname or a.name: known[a.name] for a in node.names if a.name in known}
@@ -145,25 +165,34 @@ class _Module:
         """Yield line and sentence of each fault."""
         yield from sorted(set(self._walk(self.tree, self.names, {})))
 
-    def _take_definitions(self, body: Iterable[ast.stmt], names: Names) -> None:
+    def _take_definitions(self, body: Iterable[ast.stmt], names: Names, around: Names | None = None) -> None:
         for node in body:
-            if isinstance(node, ast.AsyncFunctionDef) and not _is_wrapped(node):
-                names[node.name] = "coroutine function"
+            is_coroutine = isinstance(node, ast.AsyncFunctionDef) or self._hands_on(node, around or names)
+            if is_coroutine and not _is_wrapped(node):
+                names[node.name] = "coroutine function"  # type: ignore[attr-defined]
             elif isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names.pop(node.name, None)
             elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 kind = self._kind_of(node.value, names, {})
-                if kind in CLASSES:
+                if kind in CLASSES or kind == "redis":
                     names[node.targets[0].id] = kind
                 else:
                     names.pop(node.targets[0].id, None)
+
+    def _hands_on(self, node: ast.stmt, names: Names) -> bool:
+        """Whether *node* is a plain function all of whose results are to be awaited by its caller."""
+        if not isinstance(node, ast.FunctionDef):
+            return False
+        inner = _without_hidden(node, names)
+        returned = [each.value for each in ast.walk(node) if isinstance(each, ast.Return)]
+        return bool(returned) and all(each and self._kind_of(each, inner, {}) == "awaited" for each in returned)
 
     def _walk(self, node: ast.AST, names: Names, own: Names) -> Iterator[tuple[int, str]]:
         """Go through *node*, in which *names* are known, and *own* of `self`."""
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ClassDef):
                 methods: Names = {}
-                self._take_definitions(child.body, methods)
+                self._take_definitions(child.body, methods, names)
                 yield from self._walk(child, names, {"": "handler" if _is_handler(child) else "", **methods})
             elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 yield from self._walk(child, self._inner(child, names), own)
@@ -173,14 +202,15 @@ class _Module:
 
     def _inner(self, function: Any, names: Names) -> Names:
         """The names within *function*: its arguments and variables hide those around it."""
-        arguments = function.args
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-        hidden = {each.arg for each in every if each is not None}
         body = [] if isinstance(function, ast.Lambda) else list(function.body)
+        inner = _without_hidden(function, names)
         nodes = [node for statement in body for node in ast.walk(statement)]
-        hidden |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-        inner = {name: kind for name, kind in names.items() if name not in hidden}
-        self._take_definitions(body, inner)
+        times = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+        once = [
+            node for node in nodes if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+            and times[node.targets[0].id] == 1
+        ]  # fmt: skip
+        self._take_definitions([*body, *once], inner)
         for node in nodes:
             for item in node.items if isinstance(node, ast.AsyncWith) else ():
                 opened = self._kind_of(item.context_expr, inner, {})
@@ -191,6 +221,8 @@ class _Module:
     def _told(self, node: ast.AST, names: Names, own: Names) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Call) and self._kind_of(node, names, own) == "awaited" and self._is_used(node):
             yield node.lineno, f"`{_short(node)}` is not awaited. Write `await {_short(node)}`."
+        elif isinstance(node, ast.Expr) and self._kind_of(node.value, names, own).startswith("opened "):
+            yield node.lineno, f"`{_short(node)}` opens nothing. Write `async with {_short(node)}`."
         elif isinstance(node, ast.Compare):
             for operator, right in zip(node.ops, node.comparators, strict=True):
                 if isinstance(operator, ast.In | ast.NotIn) and self._kind_of(right, names, own) == "cache":
@@ -201,9 +233,15 @@ class _Module:
                 if self._kind_of(item.context_expr, names, own).startswith("opened "):
                     yield node.lineno, f"`with {_short(item.context_expr)}` cannot wait. Write `async with`."
 
-    def _is_used(self, call: ast.Call) -> bool:
+    def _is_used(self, call: ast.expr) -> bool:  # noqa: PLR0911  one for each form
         """Whether *call* stands where its result is dropped or taken for the value."""
         parent = self.parents[call]
+        if isinstance(parent, ast.NamedExpr) or (isinstance(parent, ast.IfExp) and parent.test is not call):
+            return self._is_used(parent)
+        if isinstance(parent, ast.GeneratorExp) and parent.elt is call:
+            return self._is_taken(parent)
+        if self._is_taken(call) or isinstance(parent, ast.Match | ast.Subscript):
+            return True
         if isinstance(parent, ast.Expr | ast.BoolOp | ast.UnaryOp | ast.BinOp | ast.Compare | ast.Assert):
             return True
         if isinstance(parent, ast.FormattedValue | ast.Starred):
@@ -212,7 +250,17 @@ class _Module:
             return parent.test is call
         if isinstance(parent, ast.For | ast.comprehension):
             return parent.iter is call and not getattr(parent, "is_async", 0)
-        return isinstance(parent, ast.Subscript | ast.Attribute) and parent.value is call
+        return isinstance(parent, ast.Attribute)
+
+    def _is_taken(self, node: ast.AST) -> bool:
+        """Whether a builtin takes *node* for a value, or `"...".format`."""
+        parent = self.parents[node]
+        if not isinstance(parent, ast.Call) or node is parent.func:
+            return False
+        func = parent.func
+        if isinstance(func, ast.Name):
+            return func.id in TAKERS - self.own
+        return isinstance(func, ast.Attribute) and func.attr == "format" and isinstance(func.value, ast.Constant)
 
     def _kind_of(self, node: ast.AST, names: Names, own: Names) -> str:  # noqa: PLR0911  one for each kind of node
         """What *node* is: a kind of `CLASSES`, "awaited", "opened ..."; empty where it is not known."""
@@ -221,7 +269,7 @@ class _Module:
         if isinstance(node, ast.Subscript):
             return "cache" if self._kind_of(node.value, names, own) == "caches" else ""
         if isinstance(node, ast.Attribute):
-            return self._kind_of_attribute(node, own)
+            return self._kind_of_attribute(node, names, own)
         if not isinstance(node, ast.Call):
             return ""
         if isinstance(node.func, ast.Attribute):
@@ -231,8 +279,10 @@ class _Module:
             return "awaited"
         return kind.replace("opens ", "opened ").removeprefix("makes ") if kind.startswith(("opens ", "makes ")) else ""
 
-    def _kind_of_attribute(self, node: ast.Attribute, own: Names) -> str:
+    def _kind_of_attribute(self, node: ast.Attribute, names: Names, own: Names) -> str:
         value = node.value
+        if node.attr == "client" and self._kind_of(value, names, own) == "cache":
+            return "redis"
         if node.attr == "Q" and isinstance(value, ast.Name | ast.Attribute):
             return "query"
         if node.attr == "session" and isinstance(value, ast.Name):
@@ -243,11 +293,15 @@ class _Module:
 
     def _kind_of_method(self, func: ast.Attribute, names: Names, own: Names) -> str:  # noqa: PLR0911  likewise
         is_self = isinstance(func.value, ast.Name) and func.value.id == "self"
+        if ast.unparse(func.value) == "asyncio":
+            return "awaited" if func.attr in IMPORTED["asyncio"] else ""
         if is_self and func.attr in own:
             return "awaited" if own[func.attr] == "coroutine function" else ""
         kind = own.get("", "") if is_self else self._kind_of(func.value, names, own)
         if kind == "connector":
             return {"get_conn": "connection", "get_session": "db session"}.get(func.attr, "")
+        if kind == "redis":
+            return "" if func.attr in REDIS_SYNC else "awaited"
         if kind not in CLASSES:
             return ""
         if func.attr in OPENED.get(kind, ()):
@@ -259,7 +313,16 @@ class _Module:
         return "query" if kind == "query" else ""
 
 
-def _is_wrapped(function: ast.AsyncFunctionDef) -> bool:
+def _without_hidden(function: Any, names: Names) -> Names:
+    """The names of *names* to which *function* gives no meaning of its own."""
+    body = [function.body] if isinstance(function, ast.Lambda) else function.body
+    nodes = [node for each in [function.args, *body] for node in ast.walk(each)]
+    hidden = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    hidden |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return {name: kind for name, kind in names.items() if name not in hidden}
+
+
+def _is_wrapped(function: Any) -> bool:
     """Whether a decorator may give something else than a coroutine function, or it is a generator."""
     is_generator = any(isinstance(node, ast.Yield) for node in ast.walk(function))
     return bool(function.decorator_list) or is_generator

@@ -63,6 +63,7 @@ async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
                     value = await waits_for
                     if value is not None:
                         _take_result(handler, value)
+                        value = None  # a coroutine that was returned dies before the answer, which it makes a 500
             if not handler._auto_finish and not handler._response_state.is_finished:
                 await _wait_until_finished(handler)
             if handler._method_phase is LATE:  # and has not minded

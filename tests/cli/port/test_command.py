@@ -1,7 +1,7 @@
 """What a run writes, and what it does not; its options, and what it refuses."""
 
+import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -68,16 +68,16 @@ def test_migrate_asks_which_command_is_meant(words: list[str], capsys: pytest.Ca
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_five_thousand_files_take_two_minutes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_five_thousand_files_take_two_minutes_of_two_cores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = "def f{0}(x):\n    y = [x, {0}]\n    return len(y)\n\n\nclass A{0}(object):\n    pass\n\n\n" * 11
     for number in range(5000):
         path = tmp_path / f"p{number % 50}" / f"m{number}.py"
         path.parent.mkdir(exist_ok=True)
         lead = CACHE + f"def g{number}():\n    return cache.get('a')\n\n\n" if number % 10 == 0 else ""
         path.write_text(lead + plain.replace("{0}", str(number)))
-    begin = time.monotonic()
+    begin = os.times()
     assert "500 changed" in port(Project(tmp_path), capsys)
-    assert time.monotonic() - begin < 120
+    assert sum(os.times()[:4]) - sum(begin[:4]) < 2 * 120
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`torngas-aio port PATH` and the answer to `torngas-aio migrate`. Begin with `Port`."""
 
 import argparse
+import ast
 import difflib
 import importlib.util
 import multiprocessing
@@ -155,16 +156,17 @@ def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
     if path.suffix != ".py":
         return file
     made = file.text if "python2" in skipped else converted(file.text)
-    if made is None or parsed(made) is None:
+    found = None if made is None else parsed(made)
+    if made is None or found is None:
         file.findings.append(Finding(name, 1, "TGM101", "It is neither Python 3 nor Python 2, and is left alone."))
         return file
     file.made = rewrite(made, path, root, skipped)
-    _summarize(file, root)
+    _summarize(file, root, found if file.made == made else None)
     return file
 
 
-def _summarize(file: _File, root: Path) -> None:
-    found = parsed(file.made)
+def _summarize(file: _File, root: Path, known: ast.Module | None = None) -> None:
+    found = known or parsed(file.made)
     assert found is not None
     file.module = summarize(found, str(file.path.relative_to(root)), tree.module_of(file.path, root))
 

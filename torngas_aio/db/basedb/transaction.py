@@ -74,6 +74,7 @@ class Transaction(AsyncWithOnly):
         self._savepoint = ""
         self._owner: asyncio.Task[Any] | None = None
         self.is_open = False
+        self._waiting = _opened()  # Python tells when it dies without an await: nothing has begun
 
     def __await__(self) -> Generator[Any, Any, Self]:
         return self._begin_by_hand().__await__()
@@ -149,6 +150,7 @@ class Transaction(AsyncWithOnly):
     async def _begin(self) -> None:
         if self._owner is not None:
             raise ArgumentError("A Transaction object is used once: call db.transaction() for each.")
+        self._waiting.close()
         self._owner = asyncio.current_task()
         outer = self._outer = self._open_outer()
         if outer is None:
@@ -224,6 +226,13 @@ class Transaction(AsyncWithOnly):
             return
         broken = DatabaseUnavailable(str(fault))
         await session.lease.__aexit__(DatabaseUnavailable, broken, None)  # returns; the caller hears of the cause
+
+
+async def _opened() -> None:
+    """What `await` or `async with` closes."""
+
+
+_opened.__qualname__ = "Database.transaction"
 
 
 def is_broken(error: BaseException) -> bool:
