@@ -1,6 +1,8 @@
 """The names that a torngas 1.8 project imports: each works, or says at import what to write instead."""
 
 import asyncio
+import subprocess
+import sys
 import types
 from importlib import import_module
 from typing import Any
@@ -122,6 +124,11 @@ def test_storage_is_a_module_and_makes_storages() -> None:
     assert isinstance(storage, types.ModuleType)
     assert storage({"a": 1}).a == 1  # type: ignore[operator]
     assert storage(a=1) == Storage(a=1)  # type: ignore[operator]
+
+
+def test_storage_is_an_attribute_before_anything_imports_it() -> None:
+    code = "import torngas_aio; assert torngas_aio.storage(a=1).a == 1"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_sys_logger_has_the_three_loggers() -> None:

@@ -102,6 +102,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name == "version":  # torngas 1.8's
         return tuple(map(int, __version__.split("+")[0].split(".")[:3]))
+    if name == "storage":  # a module that is called as torngas 1.8's function was
+        return import_module("torngas_aio.storage")
     home = _HOMES.get(name)
     if home is None:
         return former_names(__name__)(name)

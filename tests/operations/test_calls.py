@@ -87,3 +87,14 @@ async def test_nothing_is_told_when_the_block_has_ended() -> None:
             cache = caches["here"]
         await use(cache)
     assert not told
+
+
+@pytest.mark.redis
+async def test_a_redis_client_that_is_no_cache_is_left_as_it_is(calls: list[Call]) -> None:
+    with RedisServer() as server:
+        config = {"BACKEND": "torngas_aio.cache.backends.rediscache.RedisClient", "LOCATION": server.url}
+        with settings.override(CACHES={"native": config}):
+            client: Any = caches["native"]
+            await client.client.lpush("a", "b")
+            assert await client.client.llen("a") == 1
+    assert calls == []

@@ -112,8 +112,9 @@ def _variant_of(cls: type[BaseCache]) -> type[BaseCache]:
     }
     for name in _CALLS:
         base = Store if name.startswith("raw_") else BaseCache
-        if getattr(cls, name) is not getattr(base, name):  # else it consists of others
-            names[name] = _told_get(cls.get) if name == "get" else _told(name, getattr(cls, name))
+        own = getattr(cls, name, None)  # a RedisClient has none: only its `.client` is used
+        if own is not None and own is not getattr(base, name):  # else it consists of others
+            names[name] = _told_get(cls.get) if name == "get" else _told(name, own)
     variant: Any = ABCMeta(cls.__name__, (cls,), names)
     return variant  # type: ignore[no-any-return]  # a subclass of cls
 

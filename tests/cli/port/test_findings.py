@@ -105,6 +105,7 @@ def test_what_is_left_to_do_is_reported(
     [
         "def f(self):\n    return self.get_secure_cookie('a').decode()\n",
         "def f(self):\n    return json.loads(self.request.body)\n",
+        "async def f(client):\n    a, b = await client.fetch('http://a'), 1\n    body = b\n    return body.x\n",
         "class A(RequestHandler):\n    @run_on_executor\n    def work(self):\n        time.sleep(1)\n",
         "class M:\n    def process_response(self, handler, clear, chunk):\n        handler.set_header('X', str(len(chunk)))\n        chunk[0] = chunk[0].replace(b'a', b'b')\n",
         "def cmp(a, b):\n    return 0\n\n\ncmp(1, 2)\n",

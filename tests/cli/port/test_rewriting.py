@@ -78,8 +78,9 @@ def test_a_method_that_answers_itself_has_no_callback(
     assert "0 places" in port(project, capsys)
 
 
-def test_a_bare_yield_gives_way_to_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = ported(tmp_path, capsys, "from tornado import gen\n\n\n@gen.coroutine\ndef f():\n    yield\n")
+@pytest.mark.parametrize("value", ["", " gen.moment"])
+def test_a_bare_yield_gives_way_to_the_loop(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = ported(tmp_path, capsys, f"from tornado import gen\n\n\n@gen.coroutine\ndef f():\n    yield{value}\n")
     assert made.endswith("import asyncio\n\n\nasync def f():\n    await asyncio.sleep(0)\n")
 
 

@@ -125,7 +125,7 @@ class _Reader:
         self._errors = {node.name for node in nodes if isinstance(node, ast.ExceptHandler)}
         self._errors |= {"e", "err", "error", "exc", "exception", "value"}
         self._fetched = {dotted(target) for node in nodes if isinstance(node, ast.Assign)
-                         if "fetch(" in ast.unparse(node.value) for target in node.targets}  # fmt: skip
+                         if "fetch(" in ast.unparse(node.value) for target in node.targets} - {""}  # fmt: skip
         taken = [each for call in self._calls for each in _taken_as_bytes(call)]
         threads = [each for each in self._functions if _decorators_of(each) & IN_THREADS]
         self._left_alone = {id(each) for each in taken} | {id(node) for each in threads for node in ast.walk(each)}

@@ -165,7 +165,7 @@ def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> str:
     if not isinstance(node, ast.Yield):
         return ""
     start, end = edits.span(node)
-    if node.value is None:
+    if node.value is None or dotted(node.value) in ("gen.moment", "tornado.gen.moment", "moment"):
         edits.replace(start, end, "await asyncio.sleep(0)")
         return "import asyncio"
     edits.replace(start, start + 5, "await")
