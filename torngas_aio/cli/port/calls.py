@@ -9,7 +9,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, Chain, next_kind
+from torngas_aio.cli.port.kinds import (
+    HOOKS,
+    IMPORTED,
+    REDIS_CHANGED,
+    REDIS_READS,
+    SYNC_METHODS,
+    VERBS,
+    Chain,
+    next_kind,
+)
 from torngas_aio.cli.port.summary import Function, Kind, Module, Use
 
 __all__ = ["Project"]
@@ -160,10 +169,11 @@ class Project:
             waits = kind.partition(" of ")[0] in wanted if wanted else kind.startswith("awaited")
             if waits:
                 yield key, use
-                if use.form == "call" and self._replies_bytes(use.chain, path, function):
-                    text = f"`{text_of(use.chain)}` replies in bytes: .decode() them, or make the client decode."
-                    self._report(key, use, "TGM301", text)
-            elif use.form == "call" and kind.startswith("result:"):
+            if use.form == "call" and len(use.chain) > 2:
+                self._tell_of_redis(key, use)
+            if waits:
+                continue
+            if use.form == "call" and kind.startswith("result:"):
                 self._callers[_key(kind)].append((key, use))
             elif use.form == "call" and not kind and len(use.chain) > 2 and use.chain[-2][:1] == ".":
                 self._guess(key, use)
@@ -181,12 +191,18 @@ class Project:
                 inner = [each for each in self._modules[place].functions if each.rpartition(".")[0] == name]
                 yield from [(place, each) for each in (inner if chain[-1] == "()" else [name])]
 
-    def _replies_bytes(self, chain: Chain, path: str, function: Function) -> bool:
-        """Whether the call *chain* reads text from a Redis client."""
-        if chain[-2][1:] not in REDIS_READS:
-            return False
-        kind = self._resolve(chain[:-2], path, function)
-        return (self._result(kind, 0) if kind.startswith("result:") else kind) == "redis"
+    def _tell_of_redis(self, key: Key, use: Use) -> None:
+        """Report *use* where it is a Redis command that replies in bytes or takes other arguments than it did."""
+        command = use.chain[-2][1:]
+        if command not in REDIS_READS and command not in REDIS_CHANGED:
+            return
+        kind = self._resolve(use.chain[:-2], key[0], self._function(key))
+        kind = self._result(kind, 0) if kind.startswith("result:") else kind
+        if kind == "redis" and command in REDIS_READS:
+            text = f"`{text_of(use.chain)}` replies in bytes: .decode() them, or make the client decode."
+            self._report(key, use, "TGM301", text)
+        elif kind in ("redis", "pipeline") and command in REDIS_CHANGED:
+            self._report(key, use, "TGM313", f"{command}{REDIS_CHANGED[command]} is the order of redis-py 3 and later.")
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]

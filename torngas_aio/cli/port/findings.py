@@ -32,9 +32,11 @@ CODES = MappingProxyType({
     "TGM309": "A default that has changed",
     "TGM310": "Text where bytes were",
     "TGM311": "A division of integers",
-    "TGM312": "What Python 3 has removed",
-    "TGM401": "What Tornado 6 has removed",
+    "TGM312": "Names that Python 3 has removed",
+    "TGM313": "A Redis command with other arguments",
+    "TGM401": "Names that Tornado 6 has removed",
     "TGM402": "An answer given in a callback",
+    "TGM403": "Work for a loop that does not run",
 })  # fmt: skip
 """Code: the title of its section in docs/migration/codes.md."""
 
@@ -49,6 +51,7 @@ TAKES_NO_CALLBACK = {
     "authenticate_redirect", "authorize_redirect", "get_authenticated_user", "oauth2_request", "twitter_request",
     "facebook_request",
 }  # fmt: skip
+LATER = {"PeriodicCallback", "add_callback", "add_timeout", "call_at", "call_later", "spawn_callback"}
 GONE = {
     "asyncmongo": "motor", "brukva": "redis.asyncio", "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
     "tornado.auth.FacebookMixin": "FacebookGraphMixin", "tornado.auth.GoogleMixin": "GoogleOAuth2Mixin",
@@ -129,6 +132,7 @@ class _Reader:
         taken = [each for call in self._calls for each in _taken_as_bytes(call)]
         threads = [each for each in self._functions if _decorators_of(each) & IN_THREADS]
         self._left_alone = {id(each) for each in taken} | {id(node) for each in threads for node in ast.walk(each)}
+        self._serves = any("torngas_aio.webserver" in (getattr(node, "module", None) or "") for node in tree.body)
         self._is_web = any(isinstance(node, ast.ClassDef) and _is_web(node) for node in tree.body)
 
     def told(self) -> Iterator[Told]:
@@ -168,6 +172,8 @@ class _Reader:
             yield call, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
         elif method in ("sort", "sorted") and ("cmp" in given or (method == "sort" and call.args)):
             yield call, "TGM312", "Sorting takes no comparison: give key=, or functools.cmp_to_key(...)."
+        elif method in LATER and self._serves:
+            yield call, "TGM403", "The server runs a loop of its own, so this never runs: do it in process_init."
         elif self._is_task(name):
             yield call, "TGM401", "gen.Task and its siblings are gone: await a coroutine that takes no callback."
         elif has_callback or (method == "fetch" and len(call.args) > 1 and "client" in ast.unparse(call.func).lower()):

@@ -8,7 +8,18 @@ and `next_kind`.
 
 import ast
 
-__all__ = ["AWAITED", "HOOKS", "IMPORTED", "REDIS_READS", "SYNC_METHODS", "VERBS", "Chain", "chain_of", "next_kind"]
+__all__ = [
+    "AWAITED",
+    "HOOKS",
+    "IMPORTED",
+    "REDIS_CHANGED",
+    "REDIS_READS",
+    "SYNC_METHODS",
+    "VERBS",
+    "Chain",
+    "chain_of",
+    "next_kind",
+]
 
 Chain = tuple[str, ...]
 
@@ -33,6 +44,12 @@ REDIS_READS = frozenset({
     "zrange", "zrangebyscore", "zrevrange", "zrevrangebyscore",
 })  # fmt: skip
 """Commands of a Redis client whose replies are bytes where Python 2 had text."""
+
+REDIS_CHANGED = {
+    "lrem": "(name, count, value)", "setex": "(name, seconds, value)", "zadd": "(name, {member: score})",
+    "zincrby": "(name, amount, member)",
+}  # fmt: skip
+"""Commands whose arguments redis-py 2 took in another order, and the arguments now."""
 
 AWAITED = {
     "cache": frozenset({
