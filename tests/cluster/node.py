@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.cluster.network import Host
 from tests.cluster.services import place_on
 from tests.services.process import ServerProcess, accepts
 
-__all__ = ["Node"]
+__all__ = ["Node", "job_worker", "make_tables"]
 
 PORT = 8000
 _SITE = Path(__file__).parent / "site"
@@ -99,3 +100,25 @@ class Node:
         """Everything it has logged, to the terminal and to files."""
         files = sorted((self.process.folder / "logs").glob("*"))
         return "\n".join([self.process.log, *(path.read_text(encoding="utf-8") for path in files)])
+
+
+def job_worker(host: Host, lab: Mapping[str, Any]) -> ServerProcess:
+    """Return `torngas-aio worker` of the site with the settings *lab* on *host*, to be started."""
+    words = [sys.executable, "-m", "torngas_aio", "worker", "--settings=setting", "--concurrency=20"]
+    process = ServerProcess(
+        host.name, lambda folder: words, lambda: True, environment=_environment(host, lab), place=place_on(host)
+    )
+    process.environment["LAB_LOGS"] = str(process.folder / "logs")
+    return process
+
+
+def make_tables(host: Host, lab: Mapping[str, Any]) -> None:
+    """Make the tables of the site's jobs."""
+    words = [*host.prefix, sys.executable, "-m", "torngas_aio", "syncdb", "--settings=setting"]
+    environment = {**os.environ, **_environment(host, lab)}
+    subprocess.run(words, env=environment, check=True, capture_output=True, timeout=60)
+
+
+def _environment(host: Host, lab: Mapping[str, Any]) -> dict[str, str]:
+    path = f"{_ROOT}{os.pathsep}{_SITE}"
+    return {"LAB": json.dumps(lab), "LAB_CLOCK": "0", "LAB_NODE": host.name, "LAB_LOGS": "", "PYTHONPATH": path}

@@ -115,10 +115,10 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Three masters of one cluster, without replicas.
+    """Three masters of one cluster.
 
     Args:
-        places: Where each of them runs.
+        places: Where each of them runs, and then each of their replicas: 3 or 6.
     """
 
     def __init__(self, places: Sequence[Place] = (HERE,) * 3) -> None:
@@ -132,8 +132,9 @@ class RedisCluster:
     def __enter__(self) -> Self:
         for node in self.nodes:
             node.process.start()
+        words = [binary("redis-cli"), "--cluster", "create", *(node.address for node in self.nodes), "--cluster-yes"]
         subprocess.run(
-            [binary("redis-cli"), "--cluster", "create", *(node.address for node in self.nodes), "--cluster-yes"],
+            [*words, "--cluster-replicas", f"{len(self.nodes) // 3 - 1}"],
             check=True,
             capture_output=True,
             timeout=30,
@@ -156,7 +157,18 @@ class RedisCluster:
 
     def _is_whole(self) -> bool:
         known = [node.command("CLUSTER", "INFO") for node in self.nodes]
-        return all("cluster_state:ok" in info and "cluster_known_nodes:3" in info for info in known)
+        count = f"cluster_known_nodes:{len(self.nodes)}"
+        return all("cluster_state:ok" in info and count in info for info in known)
+
+    def master_of(self, key: str) -> RedisServer:
+        """Return the node that has *key*."""
+        (moved,) = [self.nodes[0].command("CLUSTER", "KEYSLOT", key)]
+        for line in self.nodes[0].command("CLUSTER", "NODES").splitlines():
+            words = line.split()
+            for first, _, last in (each.partition("-") for each in words[8:]):
+                if "master" in words[2] and int(first) <= int(moved) <= int(last or first):
+                    return next(node for node in self.nodes if words[1].startswith(f"{node.address}@"))
+        raise RuntimeError(f"no master has the slot {moved}")
 
 
 class RedisSentinels:

@@ -1,0 +1,1 @@
+"""Jobs and messages, for runs in which everything is killed."""
