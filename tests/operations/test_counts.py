@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tornado.web import RequestHandler
 
 from tests.operations.observers import URLS
 from tests.polling import until
 from torngas_aio import Application
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.handler import WebHandler
+from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.worker_totals import WorkerTotals
 from torngas_aio.operations import counts
 from torngas_aio.operations.calls import Call
@@ -28,20 +30,33 @@ def counted() -> Counts:
     return Counts(SimpleNamespace(open_sockets=()), SECONDS, SIZES)
 
 
-def ended(counted: Counts, status: int = 200, **fields: Any) -> None:
+def made(application: Any) -> Counts:
+    """Return what counts the requests of *application*."""
+    observe(application, [])
+    counted = Counts(application, SECONDS, SIZES)
+    application.serve_request = counted.counting(application.serve_request)
+    return counted
+
+
+def ended(  # noqa: PLR0913  each is something that is counted
+    counted: Counts, status: int = 200, *, seconds: float = 0.0, sent: int = 0, received: int = 0,
+    method: str = "GET", route: str = "front",
+) -> None:  # fmt: skip
     """Have *counted* told of a request that ends now."""
-    request = SimpleNamespace(method=fields.pop("method", "GET"), server_connection=None)
-    told: Any = SimpleNamespace(
-        request=request, status=status, handler=None, is_marked=False,
-        **{"route_name": "front", "seconds": 0.0, "wire_bytes": 0, "received_bytes": 0, "is_timed": False, **fields},
+    body = SimpleNamespace(received=received) if received else NO_BODY
+    request: Any = SimpleNamespace(
+        method=method, connection=SimpleNamespace(status=status, body=body), _seen_handler=None,
+        _route=SimpleNamespace(name=route, handler_class=WebHandler) if route else None,
+        server_connection=SimpleNamespace(sent=sent + 7),
     )  # fmt: skip
-    counted.request_started(told)
-    counted.request_ended(told)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counts, "perf_counter", lambda: 0.0)
+        counted._count(request, -seconds, 7)
 
 
 def test_requests_fall_into_the_bucket_of_their_upper_bound(counted: Counts) -> None:
     for seconds in (0.0, 0.1, 0.11, 1.0, 7.5):
-        ended(counted, seconds=seconds, wire_bytes=101, received_bytes=1000)
+        ended(counted, seconds=seconds, sent=101, received=1000)
     found = counted.peek()
     assert found["seconds"]["front"] == [2, 2, 1, pytest.approx(8.71)]
     assert found["sent"]["front"] == [0, 5, 0, 505]
@@ -50,8 +65,8 @@ def test_requests_fall_into_the_bucket_of_their_upper_bound(counted: Counts) -> 
 
 def test_methods_and_statuses_are_of_a_few_kinds_whatever_the_client_sends(counted: Counts) -> None:
     for number in range(50):
-        ended(counted, 400 + number % 20, method=f"BREW{number}", route_name="")
-    ended(counted, 0, method="GET", route_name="")
+        ended(counted, 400 + number % 20, method=f"BREW{number}", route="")
+    ended(counted, 0, route="")
     assert counted.peek()["requests"] == {UNROUTED: {"other 4xx": 50, "GET none": 1}}
 
 
@@ -71,7 +86,7 @@ def test_what_a_server_refused_itself_is_counted_once(counted: Counts) -> None:
     refused = Counter({431: 2, 418: 1})
     connection = SimpleNamespace(server_state=SimpleNamespace(refused=refused))
     for _ in range(2):  # every connection of the server leads to the same numbers
-        counted._watch(connection)
+        counted._look_around(connection)
     assert counted.take()["refused"] == {"header too large": 2, "other": 1}
     refused[431] += 5
     assert counted.peek()["refused"] == {"header too large": 5}
@@ -79,20 +94,61 @@ def test_what_a_server_refused_itself_is_counted_once(counted: Counts) -> None:
     assert counted.take() == {}
 
 
-def test_stages_are_timed_now_and_then(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stages_are_timed_now_and_then(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "STAGES_EVERY", 3)
-    marked = []
+    observers: list[Any] = []
+
+    async def serve(request: Any, observer: Any = None) -> None:
+        observers.append(observer)
+
+    request = SimpleNamespace(
+        method="GET", _route=None, server_connection=None, connection=SimpleNamespace(status=200, body=NO_BODY)
+    )
     for _ in range(7):
-        told: Any = SimpleNamespace(request=SimpleNamespace(server_connection=None), is_marked=False)
-        assert counted.request_started(told)
-        marked.append(told.is_marked)
-    assert marked == [True, False, False, True, False, False, True]
+        await counted.counting(serve)(request)
+    assert observers == [counted, None, None, counted, None, None, counted]
+    assert counted.peek()["requests"] == {UNROUTED: {"GET 2xx": 7}}
 
 
 def test_hooks_that_are_told_one_by_one_count_once(counted: Counts) -> None:
-    ended(counted, is_timed=True, own_seconds={"hooks": 0.1, "hook": 0.4, "method": 1.0})
-    ended(counted, is_timed=True, own_seconds={"hooks": 0.1})
+    for seconds in ({"hooks": 0.1, "hook": 0.4, "method": 1.0}, {"hooks": 0.1}):
+        told: Any = SimpleNamespace(route_name="front", status=200, own_seconds=seconds)
+        counted.request_ended(told)
     assert counted.peek()["stages"] == {"front": {"hooks": [pytest.approx(0.6), 2], "method": [1.0, 1]}}
+
+
+def test_what_was_put_into_buckets_before_is_kept(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "FOLD_TURNS", 2)
+    for _ in range(5):
+        ended(counted, seconds=0.05)
+        counted._look_around(None)
+    assert counted.peek()["seconds"]["front"] == [5, 0, 0, pytest.approx(0.25)]
+    assert counted.peek()["seconds"]["front"] == [5, 0, 0, pytest.approx(0.25)]
+    assert counted.take()["requests"] == {"front": {"GET 2xx": 5}}
+    ended(counted)
+    assert counted.take()["requests"] == {"front": {"GET 2xx": 1}}
+
+
+async def test_plain_tornados_requests_count_when_they_are_answered() -> None:
+    answers: list[Any] = []
+
+    class Late(RequestHandler):
+        async def get(self) -> None:
+            answers.append(asyncio.get_running_loop().create_future())
+            await answers[0]
+
+    application = Application([*URLS, ("/late", Late)])
+    counted = made(application)
+    async with TestClient(application) as client:
+        asked = asyncio.create_task(client.get("/late"))
+        await until(lambda: answers)
+        await asyncio.sleep(0)
+        assert counted.now()["in_progress"] == 1
+        assert "requests" not in counted.peek()
+        answers[0].set_result(None)
+        assert (await asked).status_code == 200
+        await until(lambda: counted.now()["in_progress"] == 0)
+    assert counted.peek()["requests"] == {"/late": {"GET 2xx": 1}}
 
 
 def test_what_is_taken_is_not_counted_again(counted: Counts) -> None:
@@ -138,9 +194,8 @@ async def test_a_visitors_session_is_counted_where_there_is_one() -> None:
             self.finish("seen")
 
     application = Application([*URLS, (r"/visit/(\w*)", Visit)])
-    counted = Counts(application, SECONDS, SIZES)
-    observe(application, [counted])
-    counted._sees_sessions = True
+    counted = made(application)
+    counted._sees_sessions = application.keeps_handlers = True  # type: ignore[attr-defined]  # an observed one
     async with TestClient(application) as client:
         for path in ("/visit/abc", "/visit/", "/visit/def", "/plain"):
             assert (await client.get(path)).status_code == 200

@@ -45,6 +45,7 @@ class HTTPExchange(HTTPConnection):
         self.scope = scope
         self.start_line: RequestStartLine = start_line_of(scope)
         self.body = IncomingBody(scope, receive, self._leave, limits or Limits())
+        self.status = 0
         self.is_finished = False
         self.is_gone = False
         self._has_begun = False
@@ -255,6 +256,7 @@ class HTTPExchange(HTTPConnection):
                 headers.append((lowered.encode("latin-1"), value.encode("latin-1")))
         if self.start_line.method == "HEAD":
             self._left = None  # the header speaks of a body that is not sent
+        self.status = status
         return {"type": "http.response.start", "status": status, "headers": headers}
 
     def _may_close(self, value: str) -> bool:

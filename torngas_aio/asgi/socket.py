@@ -71,6 +71,7 @@ class SocketExchange(HTTPExchange):
         if status != 101:
             return self._refusal(super()._start(status, fields))
         self.is_accepted = True
+        self.status = status
         pairs = list(fields)
         protocol = next((value for name, value in pairs if name.lower() == "sec-websocket-protocol"), None)
         headers = [

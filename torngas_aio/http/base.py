@@ -61,6 +61,9 @@ class Exchange(Protocol):
     `tornado.iostream.StreamClosedError` when the client has gone.
     """
 
+    status: int
+    """Of the answer, once it has one; else 0."""
+
     @property
     def body(self) -> Body:
         """The request's body."""

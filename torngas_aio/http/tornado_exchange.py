@@ -23,6 +23,7 @@ from torngas_aio.http.tornado_transport import StreamTransport
 __all__ = ["TornadoExchange"]
 
 _NO_LIMIT = 1 << 60
+_SWITCHING = 101
 _TORNADOS_BUFFER = 100 * 1024 * 1024  # Tornado's `max_buffer_size` where none was given
 
 
@@ -36,6 +37,7 @@ class TornadoExchange(HTTPConnection):
         self.context = getattr(connection, "context", None)
         self.body = TornadoBody()
         self.method: str | None = None
+        self.status = 0
         self.is_finished = False
         params = getattr(connection, "params", None)
         self.chunk_size: int = getattr(params, "chunk_size", 65536)
@@ -82,6 +84,8 @@ class TornadoExchange(HTTPConnection):
             self.close_after()
         self._is_framed = "Content-Length" in headers
         self._written = self._connection.write_headers(start_line, headers, chunk)
+        if start_line.code >= 200 or start_line.code == _SWITCHING:  # else the answer is still to come
+            self.status = start_line.code
         return self._written
 
     def write(self, chunk: bytes) -> Any:

@@ -46,7 +46,9 @@ def add_metrics(application: Application) -> Counts:
     """Have the requests of *application* counted, and the page answered; to be called before it starts."""
     chosen = {**METRICS_DEFAULTS, **settings.METRICS}
     counts = Counts(application, chosen["seconds"], chosen["bytes"])
-    observe(application, [counts])
+    observe(application, [])
+    observed: Any = application
+    observed.serve_request = counts.counting(application.serve_request)
     application.lifespan.add("metrics", functools.partial(_open, counts), functools.partial(_close, counts))
     kwargs = {"counts": counts, "token": chosen["token"], "bounds": (chosen["seconds"], chosen["bytes"])}
     application.wildcard_router.add_rules([(re.escape(chosen["path"]), MetricsHandler, kwargs, "metrics")])

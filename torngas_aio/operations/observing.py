@@ -20,7 +20,6 @@ import logging
 import sys
 from collections.abc import Awaitable, Iterable
 from contextvars import ContextVar
-from functools import cached_property
 from time import perf_counter, time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,18 @@ if TYPE_CHECKING:
     from torngas_aio.http.request import Request
     from torngas_aio.routing import Route
 
-__all__ = ["ENDED", "STAGES", "Observation", "Observer", "Stage", "current_observation", "enter_observation", "wanting"]
+__all__ = [
+    "ENDED",
+    "STAGES",
+    "Observation",
+    "Observer",
+    "Stage",
+    "complain",
+    "current_observation",
+    "enter_observation",
+    "received_bytes",
+    "wanting",
+]
 
 logger = logging.getLogger("torngas_aio.operations")
 
@@ -55,13 +65,10 @@ class Observer:
     once for each class of error, and the request goes on.
 
     Attributes:
-        wants_stages: Whether `stage_ended` is called. Where no observer wants it, `observation.own_seconds` has the
-            sums at the end if `request_started` has set `observation.is_marked`; else no stage costs anything.
         wants_hooks: Whether each hook is timed, beside all hooks of a stage together.
         adds_fields: Whether `head_fields` is asked.
     """
 
-    wants_stages = True
     wants_hooks = False
     adds_fields = False
 
@@ -92,7 +99,7 @@ def wanting(observers: Iterable[Observer], request: "Request") -> list[Observer]
             if observer.wants(request):
                 found.append(observer)
         except Exception:  # noqa: BLE001  as in `_told`
-            _complain(observer)
+            complain(observer)
     return found
 
 
@@ -106,59 +113,35 @@ class Observation:
         started: As `time.perf_counter()`.
         seconds: How long it took; 0.0 until it has ended.
         is_ended: It has been answered; tasks that it has started may go on.
-        stage: The innermost stage that has not ended; None where no observer wants stages.
+        stage: The innermost stage that has not ended.
         own_seconds: How long the stages of each name have taken so far, without the stages inside of them.
-        wants_stages: Whether an observer of this request is told of its stages.
-        is_marked: Whether `own_seconds` is filled although no observer wants stages.
-        is_timed: Whether either of the two holds, so that times are taken.
         notes: What observers keep; each under itself.
     """
 
-    # PERF: what most requests leave as it is belongs to the class: 0.5 us a request with metrics
     handler: Any = None
     route: "Route | None" = None
     seconds = 0.0
-    is_ended = is_marked = wants_stages = False
+    is_ended = False
     stage: "Stage | None" = None
     _sent_bytes = 0
-    _doing = ""
-    _since = 0.0
 
     def __init__(self, request: "Request", observers: Iterable[Observer]) -> None:
         self.request = request
         self.started = perf_counter()
-        self._sent_before: int | None = getattr(request.server_connection, "sent", None)
+        self.own_seconds: dict[str, float] = {}
+        self.notes: dict[Any, Any] = {}
         self.observers: list[Observer] = []
         for observer in observers:  # PERF: `_told` without the call
             try:
                 if observer.request_started(self):
                     self.observers.append(observer)
-                    self.wants_stages |= observer.wants_stages
             except Exception:  # noqa: BLE001  as in `_told`
-                _complain(observer)
-        self.is_timed = self.is_marked or self.wants_stages
-
-    @cached_property
-    def notes(self) -> dict[Any, Any]:
-        return {}
-
-    @cached_property
-    def own_seconds(self) -> dict[str, float]:
-        return {}
+                complain(observer)
 
     @property
     def started_at(self) -> float:
         """When it began, as `time.time()`."""
         return time() - perf_counter() + self.started
-
-    def mark(self, name: str) -> str:
-        """Have the time from now on count as the stage *name*, "" for none; return what it counted as before."""
-        # PERF: instead of a Stage, where only sums are wanted
-        now, before = perf_counter(), self._doing
-        if before:
-            self.own_seconds[before] = self.own_seconds.get(before, 0.0) + now - self._since
-        self._doing, self._since = name, now
-        return before
 
     @property
     def route_name(self) -> str:
@@ -167,20 +150,13 @@ class Observation:
 
     @property
     def status(self) -> int:
-        """The answer's status; 0 where none was sent, or where that is not known."""
-        sent: int | None = getattr(self.request.connection, "status", None)  # other servers' exchanges do not say
-        if sent is not None:
-            return sent
-        return 0 if self.handler is None else int(self.handler.get_status())
+        """The answer's status; 0 where none was sent."""
+        return int(self.request.connection.status)  # type: ignore[union-attr]  # an Exchange
 
     @property
     def received_bytes(self) -> int:
         """How long the request's body is, as far as it has arrived; where that is not known, as it was announced."""
-        body: Any = self.request.connection.body  # type: ignore[union-attr]  # an Exchange
-        if body is NO_BODY:
-            return 0
-        received: int | None = getattr(body, "received", None)
-        return received if received is not None else parse_whole(self.request.headers.get("Content-Length", "")) or 0
+        return received_bytes(self.request)
 
     @property
     def sent_bytes(self) -> int:
@@ -191,14 +167,6 @@ class Observation:
             return self._sent_bytes
         promised = str(self.handler.header_fields().get("Content-Length", ""))  # a file that the kernel has sent
         return int(promised) if promised.isdecimal() else 0
-
-    @property
-    def wire_bytes(self) -> int:
-        """Bytes of the answer on the connection, its head included; 0 where the server does not count them."""
-        if self._sent_before is None:
-            return 0
-        sent: int = self.request.server_connection.sent  # type: ignore[attr-defined]  # our server's
-        return sent - self._sent_before
 
     def note_sent(self, parts: Iterable[bytes]) -> None:
         """Count *parts* of the answer's body."""
@@ -222,15 +190,14 @@ class Observation:
 
     def end(self) -> None:
         """Tell the observers that the request has ended; once."""
-        if self._doing:
-            self.mark("")
         self.seconds = perf_counter() - self.started
         self.is_ended = True
+        self.request._observation = None  # PERF: a cycle less for the collector
         for observer in self.observers:  # PERF: `_told` without the call
             try:
                 observer.request_ended(self)
             except Exception:  # noqa: BLE001  as in `_told`
-                _complain(observer)
+                complain(observer)
 
 
 class Stage:
@@ -280,11 +247,21 @@ class Stage:
             try:
                 observer.stage_ended(observation, self)
             except Exception:  # noqa: BLE001  as in `_told`
-                _complain(observer)
+                complain(observer)
 
 
-ENDED = Observation(SimpleNamespace(server_connection=None), ())  # type: ignore[arg-type]  # stands in for a request
+ENDED = Observation(SimpleNamespace(), ())  # type: ignore[arg-type]  # stands in for a request
 """Stands in, in a handler, when its request has been answered."""
+
+
+def received_bytes(request: "Request") -> int:
+    """Return how long the body of *request* is; see `Observation.received_bytes`."""
+    body: Any = request.connection.body  # type: ignore[union-attr]  # an Exchange
+    if body is NO_BODY:
+        return 0
+    received: int | None = getattr(body, "received", None)
+    return received if received is not None else parse_whole(request.headers.get("Content-Length", "")) or 0
+
 
 _failed: set[tuple[type, type[BaseException] | None]] = set()
 
@@ -294,10 +271,10 @@ def _told(tell: Any, observation: Observation) -> Any:
     try:
         return tell(observation)
     except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
-        return _complain(tell.__self__)
+        return complain(tell.__self__)
 
 
-def _complain(observer: Observer) -> None:
+def complain(observer: Observer) -> None:
     """Log the error that is being handled, once for each kind."""
     key = type(observer), sys.exc_info()[0]
     if key not in _failed:

@@ -53,7 +53,7 @@ async def test_every_server_tells_the_peer_and_a_plain_tornado_handler_is_record
             assert (await client.get("/plain")).status_code == 202
             found = await last(client)
             assert (await client.get("/-/inspector", headers={"X-Forwarded-For": "127.0.0.1"})).status_code == 404
-    assert found["status"] == (202 if http_server == "torngas_aio" else None)  # Tornado's server does not tell
+    assert found["status"] == 202
     assert (found["pattern"], found["handler"].rpartition(".")[2]) == ("/plain", "Plain")
 
 

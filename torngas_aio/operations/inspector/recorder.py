@@ -54,8 +54,7 @@ class Recorder(Observer):
         handler, route = observation.handler, observation.route
         record.seconds = observation.seconds
         kind = type(handler) if handler is not None else None if route is None else route.handler_class
-        status = observation.status or (None if handler is None and route is not None else 0)  # None: not known
-        record.summary |= {"status": status, "route": observation.route_name}
+        record.summary |= {"status": observation.status, "route": observation.route_name}
         record.details |= {
             "handler": "" if kind is None else _name_of(kind),
             "pattern": "" if route is None else route.pattern,

@@ -46,7 +46,7 @@ async function load(path) {
 // ---------------------------------------------------------------- the list
 
 function statusClass(record) {
-  if (record.ms === null || record.status === null) return "status sr";
+  if (record.ms === null) return "status sr";
   return "status s" + (record.status ? String(record.status)[0] : "0");
 }
 
@@ -54,7 +54,7 @@ function listed(record) {
   const counts = record.counts;
   const isOpen = shown !== null && shown.id === record.id;
   return h("li", null, h("a", {href: "#/requests/" + record.id, "aria-current": isOpen && "true", class: record.isNew && "new"},
-    h("span", {class: statusClass(record)}, record.ms === null ? "…" : record.status === null ? "?" : record.status || "cut"),
+    h("span", {class: statusClass(record)}, record.ms === null ? "…" : record.status || "cut"),
     h("span", {class: "path", title: record.url}, record.method + " " + record.url),
     h("span", {class: "took"}, record.ms === null ? "running" : ms(record.ms)),
     h("span", {class: "sub"},
@@ -321,7 +321,7 @@ function detail(record, wanted) {
     h("a", {class: "back", href: "#/requests"}, "← all requests"),
     h("h2", null, record.method + " " + record.url),
     h("p", {class: "facts"},
-      h("span", {class: statusClass(record)}, record.ms === null ? "running" : record.status === null ? "status not known" : record.status || "the connection was cut"),
+      h("span", {class: statusClass(record)}, record.ms === null ? "running" : record.status || "the connection was cut"),
       h("span", null, h("b", null, ms(record.ms)), counts.sql ? ", " + counts.sql + " SQL in " + ms(record.sql_ms) : ""),
       record.handler && h("span", null, record.handler), record.route && h("span", null, "route " + record.route),
       h("span", null, new Date(record.started_at * 1000).toLocaleTimeString())),
