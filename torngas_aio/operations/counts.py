@@ -173,9 +173,20 @@ class Counts(Observer):
 
     def start(self) -> None:
         """Begin to watch calls and the loop."""
-        self._sees_sessions = self._application.keeps_handlers = "torngas_aio.middleware.session" in sys.modules
+        if "torngas_aio.middleware.session" in sys.modules and not self._sees_sessions:
+            self.count_sessions()
         self._calls.enter_context(watched_calls(self._call_ended))
         self._expect(asyncio.get_running_loop())
+
+    def count_sessions(self) -> None:
+        """Count requests with a session as well, which only the handler knows."""
+        self._sees_sessions, make = True, self._application._make_plain
+
+        def make_and_keep(request: Any, *args: Any) -> Any:
+            request._seen_handler = handler = make(request, *args)
+            return handler
+
+        self._application._make_plain = make_and_keep
 
     def stop(self) -> None:
         """End what `start` has begun."""

@@ -71,7 +71,6 @@ class _ObservedApplication(_Application):
     observers: Sequence[Observer] = ()
     wants_hooks: bool
     is_choosy = False
-    keeps_handlers = False
     timed_stages: dict[RouteStages, RouteStages]
     variants: dict["Route", Resolved]
     _serve_plain: Callable[["Request"], Coroutine[Any, Any, None]]
@@ -86,6 +85,7 @@ class _ObservedApplication(_Application):
         if more is not None:
             observers = [*observers, more]
         if not observers or not (observation := Observation(request, observers)).observers:
+            request._observation = None  # PERF: 3.11 finds values of instances faster
             return self._serve_plain(request)
         request._observation = observation
         enter_observation(observation)
@@ -95,10 +95,7 @@ class _ObservedApplication(_Application):
         request._route = route = resolved.route
         observation = request._observation
         if observation is None or route is None:
-            handler = self._make_plain(request, run, resolved)
-            if self.keeps_handlers:
-                request._seen_handler = handler
-            return handler
+            return self._make_plain(request, run, resolved)
         observation.route = route
         handler = self._make_plain(request, run, self.variants.get(route) or self._with_variant(route))
         return None if handler is None else self._taken(handler, observation, run)
@@ -124,13 +121,12 @@ class _ObservedApplication(_Application):
         variant.__class__ = _variant_of(type(variant), _ObservedHandler)  # type: ignore[arg-type]  # classes are hashable
         return self._taken(handler, observation, run)
 
-    def _taken(self, handler: Any, observation: Observation, run: PipelineRun) -> "_Handler":
+    @staticmethod
+    def _taken(handler: Any, observation: Observation, run: PipelineRun) -> "_Handler":
         handler._observation = observation
         observation.handler = handler
         if type(run) is PipelineRun:
             handler._observe_run(run)
-        if self.keeps_handlers:
-            handler.request._seen_handler = handler
         return handler  # type: ignore[no-any-return]  # a handler
 
     def with_timed_hooks(self, stages: RouteStages) -> RouteStages:
