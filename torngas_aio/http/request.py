@@ -173,6 +173,12 @@ class Request(HTTPServerRequest):
         raw = self._raw_headers
         return not isinstance(raw, bytes) or "headers" in self.__dict__ or text in raw.lower()
 
+    def came_with(self, text: bytes) -> bool:
+        """Do as `may_mention` for the head as it came, whatever has been changed in `headers` since."""
+        # PERF: without a look at the instance's `__dict__`, after which all of its attributes take longer
+        raw = self._raw_headers
+        return not isinstance(raw, bytes) or text in raw.lower()
+
     def plain_cookies(self) -> dict[str, str] | None:
         """Return the cookies by name, as text; None where `cookies` has to be asked. Made once."""
         known: dict[str, str] | None = self.__dict__.get("_plain_cookies")

@@ -87,7 +87,7 @@ class Tracing(Observer):
 
     def wants(self, request: Any) -> bool:
         # PERF: one comparison, without taking the head apart, where it does not say the word
-        parent = _parent_of(request) if request.may_mention(_TRACEPARENT) else None
+        parent = _parent_of(request) if request.came_with(_TRACEPARENT) else None
         if parent is None or not self._trusts_parent:
             is_sampled = random.random() < self._ratio  # noqa: S311  a share, not a secret
         else:
