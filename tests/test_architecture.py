@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parent.parent / "torngas_aio"
 LAYERS: dict[str, int] = {
     "_importing": 0, "_json": 0, "_masking": 0, "_node": 0, "_version": 0, "_cleanup": 0, "_single_flight": 0,
     "_project_errors": 0, "_suggest": 0, "_threads": 0, "_unawaited": 0, "_former_names": 0, "codes": 0, "context": 0,
+    "_job_events": 0,
     "exception": 0, "_background": 0, "_places": 0, "_compat": 0, "storage": 0, "utils": 0,
     "global_settings": 1, "i18n": 1, "settings_manager": 1, "checks": 1, "signal": 1, "dispatch": 1, "logger": 1,
     "_backends": 1,
@@ -63,7 +64,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "argon2": ("auth",),
     "fissix": ("cli/port",),
     "jwt": ("auth",),
-    "prometheus_client": ("operations/metrics",),
+    "prometheus_client": ("operations/metrics", "operations/project_metrics", "operations/job_metrics"),
     "opentelemetry": ("operations/tracing",),
     "pytest": ("testing",),
     "pytest_asyncio": ("testing",),

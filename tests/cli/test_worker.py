@@ -4,10 +4,13 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.services.process import free_port
 from torngas_aio.cli import main
 
 pytestmark = pytest.mark.redis
@@ -90,3 +93,34 @@ def test_a_stop_lets_a_job_end_or_gives_it_back(
     assert (site / "done").exists() == (not waiting)
     assert main(["jobs"]) == 0
     assert re.search(rf"(?m)^ *slow +{waiting} +0$", capsys.readouterr().out)
+
+
+def test_a_worker_answers_health_and_metrics_at_an_address_of_its_own(site: Path) -> None:
+    text = (site / "settings" / "setting.py").read_text()
+    (site / "settings" / "setting.py").write_text(f"{text}METRICS = {{'enabled': True}}\n")
+    subprocess.run([sys.executable, "-m", "torngas_aio", "run", "enqueue.py"], cwd=site, check=True, timeout=60)
+    port = free_port()
+    words = [sys.executable, "-m", "torngas_aio", "worker", f"--management=127.0.0.1:{port}"]
+    worker = subprocess.Popen(words, cwd=site, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert worker.stdout is not None
+    try:
+        missing = {"WROTE", "failed for good"}
+        while missing and (line := worker.stdout.readline()):
+            missing = {word for word in missing if word not in line}
+        assert not missing
+        page = asked(port, "/-/metrics")
+        assert 'torngas_jobs_total{event="succeeded",job="one.jobs:write"} 1.0' in page
+        assert 'torngas_jobs_total{event="dead",job="one.jobs:fail"} 1.0' in page
+        assert 'torngas_job_queue_jobs{jobs="default",queue="files",state="waiting"} 0.0' in page
+        assert '"up"' in asked(port, "/-/ready")
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            asked(port, "/")
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        told = worker.communicate(timeout=40)[0]
+    assert worker.returncode == 0, told
+
+
+def asked(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+        return str(answer.read().decode())

@@ -1,5 +1,6 @@
 """`torngas-aio worker`: run the jobs that wait in a store.
 
+    --management      answers health and metrics at an address of this worker's own
     SIGTERM, SIGINT   take no more, finish what runs within the graceful time, give the rest back
     a second one      give back at once
 
@@ -8,8 +9,11 @@ Begin with `Worker`.
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import signal
+from collections.abc import AsyncIterator
+from typing import Any
 
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.application import Application
@@ -17,6 +21,8 @@ from torngas_aio.cli.project import add_settings_option, load_jobs, run_async
 from torngas_aio.exception import ArgumentError
 from torngas_aio.logger import init_logging
 from torngas_aio.settings_manager import settings
+from torngas_aio.webserver.backends import make_backend
+from torngas_aio.webserver.listeners import ManagementListener
 from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
 __all__ = ["Worker"]
@@ -40,6 +46,10 @@ class Worker:
         parser.add_argument(
             "--graceful_timeout", type=float, default=GRACEFUL_SECONDS, help="seconds for jobs that run at a stop"
         )
+        parser.add_argument(
+            "--management", metavar="HOST:PORT", default="",
+            help="answer /-/live, /-/ready and, with METRICS, /-/metrics there; or unix: and a path",
+        )  # fmt: skip
         add_settings_option(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
@@ -89,12 +99,35 @@ async def _work(application: Application, arguments: argparse.Namespace) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     logger.info("Working on %s, %d at a time.", ", ".join(queues), arguments.concurrency)
-    await run_worker(
-        backend,
-        queues,
-        stopping,
-        hurry=hurry,
-        concurrency=arguments.concurrency,
-        graceful_seconds=arguments.graceful_timeout,
-    )
+    async with _managed(application, arguments.management):
+        await run_worker(
+            backend,
+            queues,
+            stopping,
+            hurry=hurry,
+            concurrency=arguments.concurrency,
+            graceful_seconds=arguments.graceful_timeout,
+        )
     logger.info("The worker has ended.")
+
+
+@contextlib.asynccontextmanager
+async def _managed(application: Application, where: str) -> AsyncIterator[None]:
+    """Answer what is below `/-/`, and nothing else, at *where* while the block runs; "" is nowhere.
+
+    Raises:
+        ConfigError: It is no address, or cannot be listened on.
+    """
+    if not where:
+        yield
+        return
+    listener = ManagementListener(where)
+    guarded: Any = application
+    guarded.serve_request = listener.guarded(application.serve_request)
+    backend = make_backend(application)
+    try:
+        backend.add_sockets(listener.sockets)
+        yield
+    finally:
+        await backend.stop_gracefully(1.0)
+        listener.close()

@@ -198,6 +198,7 @@ class Supervisor:
                 self._on_ready(slot)
             elif "counts" in line:
                 slot.now = line["now"]
+                slot.note_own(line.get("own", {}), line.get("gone", ()))
                 self._totals.add(line["counts"])
             elif "totals" in line:
                 self._totals.answer(slot.take_sockets(1), self._everyone())
@@ -299,6 +300,7 @@ class Supervisor:
     def _on_end(self, slot: Slot, how: str, code: int = 1) -> None:
         pid = slot.pid
         slot.process = slot.ready_until = None
+        self._totals.keep_own(slot)
         if slot in self._leaving:
             self._leaving.remove(slot)
             # A signal ended it before it could hear it: ours, or the terminal's, which the whole group gets.

@@ -89,6 +89,7 @@ class Slot:
         rss: Bytes of memory, as it said last.
         code: Where its code is, as it said when it was ready.
         now: What it counts at this moment, as it said last; see `torngas_aio.operations.counts`.
+        own: The project's own metrics there; see `torngas_aio.operations.project_metrics`.
         deaths: How often it has died, one time soon after the other.
         restart_at: When it is started again; None: it runs, or is not to.
         kill_at: When it is killed that was told to end.
@@ -109,6 +110,7 @@ class Slot:
     rss: int = 0
     code: str = ""
     now: dict[str, Any] = field(default_factory=dict)
+    own: dict[str, Any] = field(default_factory=dict)
     deaths: int = 0
     restart_at: float | None = None
     kill_at: float | None = None
@@ -160,7 +162,13 @@ class Slot:
         self.started_at = time.time()
         self.is_ready, self.restart_at, self.kill_at = False, None, None
         self.requests = self.rss = 0
-        self.now = {}
+        self.now, self.own = {}, {}
+
+    def note_own(self, changed: dict[str, Any], gone: Sequence[str]) -> None:
+        """Take what has changed in the project's own metrics."""
+        for key in gone:
+            self.own.pop(key, None)
+        self.own |= changed
 
     def read(self) -> list[dict[str, Any]] | None:
         """Return what the worker has said since the last time; None when it can say no more."""

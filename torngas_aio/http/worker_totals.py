@@ -22,28 +22,53 @@ _SECONDS = 2.0
 """How long a worker that has asked may take to read the answer."""
 
 
+_LASTING = frozenset({"counter", "histogram", "summary"})
+_MAX_OWN = 20_000
+
+
 class WorkerTotals:
     """The sums over the workers of one parent, since it has started.
 
     Attributes:
         counts: As `torngas_aio.operations.counts` describes them.
+        own: Of the project's own metrics, as `torngas_aio.operations.project_metrics` describes them, what workers have
+            left that have ended.
         restarts: How many workers have taken the place of another one, by why: died or renewed.
     """
 
     def __init__(self) -> None:
         self.counts: dict[str, Any] = {}
+        self.own: dict[str, Any] = {}
         self.restarts: Counter[str] = Counter()
 
     def add(self, counts: dict[str, Any]) -> None:
         """Add what a worker has counted since the last time."""
         add_counts(self.counts, counts)
 
+    def keep_own(self, slot: Slot) -> None:
+        """Keep what the project has counted in a worker that has ended; its gauges are gone."""
+        types = {key[1:]: told[0] for key, told in slot.own.items() if key.startswith("#")}
+        for key, value in slot.own.items():
+            family = key[1:] if key.startswith("#") else key.partition("\n")[0]
+            if types.get(family) in _LASTING and (key in self.own or len(self.own) < _MAX_OWN):
+                _add_own(self.own, key, value)
+        slot.own = {}
+
     def answer(self, sockets: Iterable[socket.socket], slots: Iterable[Slot]) -> None:
         """Send the totals on *sockets*, and close them; a thread waits for workers that read slowly."""
+        slots = list(slots)
         now = {slot.number: slot.now for slot in slots if slot.pid and slot.now}
-        told = json.dumps({"counts": self.counts, "restarts": self.restarts, "now": now}).encode()
+        own = dict(self.own)
+        for slot in slots:
+            for key, value in slot.own.items():
+                _add_own(own, key, value)
+        told = json.dumps({"counts": self.counts, "restarts": self.restarts, "now": now, "own": own}).encode()
         for each in sockets:
             threading.Thread(target=_send, args=(each, told), daemon=True).start()
+
+
+def _add_own(into: dict[str, Any], key: str, value: Any) -> None:
+    into[key] = value if key.startswith("#") else into.get(key, 0.0) + value
 
 
 def _send(to: socket.socket, told: bytes) -> None:

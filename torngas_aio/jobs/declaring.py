@@ -17,6 +17,7 @@ import msgspec
 from taskiq import TaskiqMessage
 
 from torngas_aio import _json
+from torngas_aio._job_events import job_listeners, tell_jobs
 from torngas_aio._project_errors import shortened
 from torngas_aio._suggest import did_you_mean
 from torngas_aio.context import carriers
@@ -213,6 +214,8 @@ class Job(Generic[P, R]):
             )
         # What cannot be sent fails here, and not after the commit.
         send = partial(backend.put, self.queue, backend.formatter.dumps(message).message)
+        if job_listeners:
+            send = partial(self._send_and_tell, send, message)
         session = session_with_changes()
         if self.outbox:
             from torngas_aio.jobs import outbox
@@ -223,6 +226,11 @@ class Job(Generic[P, R]):
         else:
             session.on_commit(send)
         return Enqueued(backend, message.task_id)
+
+    async def _send_and_tell(self, send: Callable[[], Coroutine[Any, Any, None]], message: TaskiqMessage) -> None:
+        await send()
+        arguments = self.signature.bind(*message.args, **message.kwargs).arguments
+        tell_jobs("enqueued", self.name, message, key=message.labels.get("key", ""), arguments=arguments)
 
     def message(
         self,

@@ -11,8 +11,10 @@ import asyncio
 import logging
 import random
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +23,7 @@ from taskiq.utils import maybe_awaitable
 
 from torngas_aio import _json
 from torngas_aio._cleanup import is_imposed
+from torngas_aio._job_events import tell_jobs
 from torngas_aio.context import carriers, enter_job
 from torngas_aio.exception import ArgumentError
 from torngas_aio.jobs.base import BaseJobs
@@ -52,6 +55,7 @@ async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[
         if job is None:
             logger.error("No job is called %r here: %s is a dead letter.", message.task_name, message.task_id)
             await backend.bury(queue, data, f"no job is called {message.task_name!r} in this worker")
+            tell_jobs("dead", "", message)
         else:
             await _run(backend, job, message)
     await maybe_awaitable(ack())  # another package's may be a plain function
@@ -63,14 +67,21 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage) ->
     except ArgumentError as exc:  # the function has changed since: no attempt will end otherwise
         await _fail(backend, job, message, exc, is_final=True)
         return
+    tell = partial(tell_jobs, name=job.name, message=message)
+    tell("started")
+    started = time.perf_counter()
     try:
         value = await _performed(backend, job, message, args, kwargs)
         result = _json.dumps({"value": value}) if job.result_ttl and value is not _SKIPPED else b""
     except BaseException as exc:
+        seconds = time.perf_counter() - started
         if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
+            tell("given back", seconds=seconds)
             raise
+        tell("failed", seconds=seconds, error=exc)
         await _fail(backend, job, message, exc)
     else:
+        tell("succeeded", seconds=time.perf_counter() - started)
         if job.result_ttl and value is not _SKIPPED:
             await backend.keep_result(message.task_id, result, job.result_ttl)
 
@@ -132,11 +143,13 @@ async def _fail(
             "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
         )
         await backend.send(message, pause)
+        tell_jobs("retried", job.name, message)
         return
     logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=exc)
     message.labels.pop("attempt", None)
     is_in_outbox = message.labels.pop("outbox", False)
     await backend.bury(message.labels["queue_name"], backend.formatter.dumps(message).message, error)
+    tell_jobs("dead", job.name, message)
     if is_in_outbox:
         from torngas_aio.jobs.outbox import discard
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from torngas_aio._job_events import tell_jobs
 from torngas_aio.exception import Fault, Unavailable
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.logger import OutageLog
@@ -108,7 +109,9 @@ async def put_due(backend: BaseJobs, job: Any, since: float, now: float) -> int:
     for tick in itertools.takewhile(lambda tick: tick <= now, schedule.ticks(start)):
         message = job.message(tick=tick)
         data = backend.formatter.dumps(message).message
-        count += await backend.put_once(job.name, tick, schedule.catch_up + KEPT_SECONDS, job.queue, data)
+        if await backend.put_once(job.name, tick, schedule.catch_up + KEPT_SECONDS, job.queue, data):
+            count += 1
+            tell_jobs("enqueued", job.name, message)
     return count
 
 

@@ -5,7 +5,9 @@ handlers.py    /-/live, /-/ready, /-/startup
 access.py      who may see details
 observing.py   observers: how metrics, traces and the inspector see requests and their stages
 counts.py      what a process counts
-metrics.py     the metrics page; the only module that imports prometheus-client
+metrics.py     the metrics page; it and project_metrics import prometheus-client
+project_metrics.py  the project's own metrics, in one process and in workers
+job_metrics.py  what the metrics page says of jobs
 tracing.py     spans of requests; the only module that imports OpenTelemetry
 server_timing.py  where the time went, in a header
 calls.py       calls of caches and databases

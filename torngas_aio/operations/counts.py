@@ -6,6 +6,8 @@
     refused    reason: number           sessions   number of requests of a visitor with a session
     cache      alias: [hits, misses, errors, calls, seconds]
     sql        database and role: [statements, errors, seconds]
+    jobs       job: {what happened: number}, as `torngas_aio._job_events` names it
+    job_seconds  job: [attempts in each bucket ..., in none of them, sum]
 
 A worker sends what it has counted to its parent each second, and begins at nothing again. Begin with `Counts`.
 """
@@ -19,6 +21,7 @@ from contextlib import ExitStack, suppress
 from time import perf_counter
 from typing import Any
 
+from torngas_aio._job_events import JobEvent, job_listeners
 from torngas_aio.context import scope_of
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.http.body import NO_BODY
@@ -50,8 +53,10 @@ _LAGS_KEPT = 40
 
 _SWITCHING = 101
 
+_JOB_ENDS = frozenset({"succeeded", "failed", "given back"})
+
 UNROUTED = "(none)"
-"""In place of a route, for requests that led to none."""
+"""In place of a route, for requests that led to none; and of a job that is not declared."""
 
 
 class _Cell:
@@ -161,6 +166,7 @@ class Counts(Observer):
         self._timer: asyncio.TimerHandle | None = None
         self._calls = ExitStack()
         self._sees_sessions = False
+        self._running_jobs: Counter[str] = Counter()
         self._begin()
 
     def _begin(self) -> None:
@@ -170,12 +176,16 @@ class Counts(Observer):
         self._cache: dict[str, list[float]] = {}
         self._sql: dict[str, list[float]] = {}
         self._sessions = 0
+        self._jobs: dict[str, Counter[str]] = {}
+        self._job_seconds: dict[str, list[float]] = {}
 
     def start(self) -> None:
         """Begin to watch calls and the loop."""
         if "torngas_aio.middleware.session" in sys.modules and not self._sees_sessions:
             self.count_sessions()
         self._calls.enter_context(watched_calls(self._call_ended))
+        job_listeners.append(self._note_job)
+        self._calls.callback(job_listeners.remove, self._note_job)
         self._expect(asyncio.get_running_loop())
 
     def count_sessions(self) -> None:
@@ -307,6 +317,17 @@ class Counts(Observer):
             count, errors, seconds = self._sql.get(name, (0, 0, 0.0))
             self._sql[name] = [count + 1, errors + failed, seconds + call.seconds]
 
+    def _note_job(self, event: JobEvent) -> None:
+        name = event.name or UNROUTED  # a name that is not declared is whatever was in the store
+        self._jobs.setdefault(name, Counter())[event.kind] += 1
+        if event.kind == "started":
+            self._running_jobs[name] += 1
+        elif event.kind in _JOB_ENDS:
+            self._running_jobs[name] -= 1
+            seconds = self._job_seconds.setdefault(name, _zeros(self._bounds[0]))
+            seconds[bisect_left(self._bounds[0], event.seconds)] += 1
+            seconds[-1] += event.seconds
+
     def _fold(self) -> None:
         self._ended += sum(counts.fold() for counts in self._routes.values())
 
@@ -318,6 +339,7 @@ class Counts(Observer):
                 refused[_REASONS.get(status, "other")] += number
         counts: dict[str, Any] = {
             "refused": refused, "cache": self._cache, "sql": self._sql, "sessions": self._sessions,
+            "jobs": self._jobs, "job_seconds": self._job_seconds,
         }  # fmt: skip
         self._fold()
         for route, found in self._routes.items():
@@ -334,7 +356,7 @@ class Counts(Observer):
         return counts
 
     def now(self) -> dict[str, Any]:
-        """Return what is so at this moment: requests in progress, sockets, database pools, the loop's largest lag."""
+        """Return what is so at this moment: requests in progress, sockets, pools, running jobs, the loop's lag."""
         self._fold()
         sockets = len(self._application.open_sockets)
         return {
@@ -342,6 +364,7 @@ class Counts(Observer):
             "sockets": sockets,
             "lag": max(self._lags, default=0.0),
             "pools": _pools(),
+            "jobs": +self._running_jobs,
         }
 
 

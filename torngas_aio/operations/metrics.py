@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import anyio.to_thread
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import HistogramMetricFamily as Histogram
@@ -28,7 +28,9 @@ from torngas_aio.handler import WebHandler
 from torngas_aio.http.worker import current_worker
 from torngas_aio.operations.access import may_see_details
 from torngas_aio.operations.counts import Counts
+from torngas_aio.operations.job_metrics import QueueSizes, job_families
 from torngas_aio.operations.observed import observe
+from torngas_aio.operations.project_metrics import MAX_SAMPLES, ProjectMetrics, collected, families_of
 from torngas_aio.settings_manager import settings
 
 __all__ = ["METRICS_DEFAULTS", "MetricsHandler", "add_metrics"]
@@ -49,21 +51,28 @@ def add_metrics(application: Application) -> Counts:
     observe(application, [])
     observed: Any = application
     observed.serve_request = counts.counting(application.serve_request)
-    application.lifespan.add("metrics", functools.partial(_open, counts), functools.partial(_close, counts))
-    kwargs = {"counts": counts, "token": chosen["token"], "bounds": (chosen["seconds"], chosen["bytes"])}
+    own = ProjectMetrics()
+    application.lifespan.add("metrics", functools.partial(_open, counts, own), functools.partial(_close, counts, own))
+    kwargs = {
+        "counts": counts, "token": chosen["token"], "bounds": (chosen["seconds"], chosen["bytes"]),
+        "queues": QueueSizes(is_alone=current_worker() is None),
+    }  # fmt: skip
     application.wildcard_router.add_rules([(re.escape(chosen["path"]), MetricsHandler, kwargs, "metrics")])
     return counts
 
 
-async def _open(counts: Counts) -> None:
+async def _open(counts: Counts, own: ProjectMetrics) -> None:
     counts.start()
     if (worker := current_worker()) is not None:
-        worker.counts = lambda: {"counts": counts.take(), "now": counts.now()}
+        own.start()
+        worker.counts = lambda: {"counts": counts.take(), "now": counts.now(), **own.changes()}
 
 
-async def _close(counts: Counts) -> None:
+async def _close(counts: Counts, own: ProjectMetrics) -> None:
     counts.stop()
     if (worker := current_worker()) is not None:
+        await own.stop()
+        worker.counts = lambda: {"counts": counts.take(), "now": counts.now(), **own.changes(MAX_SAMPLES)}
         worker.report()
 
 
@@ -72,8 +81,8 @@ class MetricsHandler(WebHandler):
 
     uses_session = False
 
-    def initialize(self, counts: Counts, token: str | None, bounds: Any) -> None:
-        self._counts, self._token, self._bounds = counts, token, bounds
+    def initialize(self, counts: Counts, token: str | None, bounds: Any, queues: QueueSizes) -> None:
+        self._counts, self._token, self._bounds, self._queues = counts, token, bounds, queues
 
     async def get(self) -> None:
         if not (may_see_details(self.request) or self._has_token()):
@@ -84,6 +93,7 @@ class MetricsHandler(WebHandler):
             self.set_status(503)
             self.finish("The parent process does not answer.\n")
             return
+        found["queues"] = await self._queues.ask()
         page = await anyio.to_thread.run_sync(functools.partial(_page, found, *self._bounds))
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.set_header("Cache-Control", "no-store")
@@ -105,8 +115,8 @@ class MetricsHandler(WebHandler):
 def _page(found: dict[str, Any], seconds: Iterable[float], sizes: Iterable[float]) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(_families(found, [*seconds], [*sizes])))
-    own = b"" if "restarts" in found else generate_latest(REGISTRY)  # of the project's, and of Python
-    return generate_latest(registry) + own
+    registry.register(_Collector(families_of(found["own"]) if "own" in found else collected()))  # the project's
+    return generate_latest(registry)
 
 
 class _Collector:
@@ -142,14 +152,18 @@ def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -
     yield from _cache_families(counts.get("cache", {}))
     yield from _sql_families(counts.get("sql", {}))
     yield from _families_of_now(found.get("now", {}))
+    yield from job_families(counts.get("jobs", {}), found.get("now", {}), found.get("queues", {}))
+    yield _histogram("torngas_job_seconds", "Attempts of jobs.", seconds, counts.get("job_seconds", {}), "job")
     restarts = Counter("torngas_worker_restarts", "Workers in the place of another one.", labels=["reason"])
     for reason, number in found.get("restarts", {}).items():
         restarts.add_metric([reason], number)
     yield restarts
 
 
-def _histogram(name: str, text: str, bounds: list[float], routes: dict[str, list[float]]) -> Metric:
-    histogram = Histogram(name, text, labels=["route"])
+def _histogram(
+    name: str, text: str, bounds: list[float], routes: dict[str, list[float]], label: str = "route"
+) -> Metric:
+    histogram = Histogram(name, text, labels=[label])
     for route, (*numbers, total) in routes.items():
         buckets, so_far = [], 0.0
         for bound, number in zip([*map(str, map(float, bounds)), "+Inf"], numbers, strict=True):

@@ -10,8 +10,12 @@ import pytest
 from tests.db.support import configured, prepared
 from tests.operations.inspector import site
 from tests.operations.inspector.site import SECRET, happened, last, made, of_kind, on_happened, project
+from tests.polling import until
 from torngas_aio.db.basedb import database
 from torngas_aio.dispatch import Signal
+from torngas_aio.handler import WebHandler
+from torngas_aio.jobs import job
+from torngas_aio.operations.inspector import watches
 from torngas_aio.session.session import Session
 from torngas_aio.testing import TestClient
 
@@ -112,3 +116,38 @@ async def test_what_was_put_around_the_services_is_taken_away_with_the_last_appl
             assert state() == during
     assert all(one is not other for one, other in zip(before, during, strict=True))
     assert state() == before
+
+
+async def test_jobs_that_a_request_enqueues_are_told_masked_and_how_they_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torngas_aio.jobs.running.LONGEST_PAUSE", 0.01)
+    watches.job_runs.clear()
+
+    @job(name="mail", queue="post")
+    async def mail(number: int, password: str) -> None: ...
+
+    @job(name="fails", retries=1)
+    async def fails() -> None:
+        raise ValueError("password=hunter2")
+
+    class Enqueues(WebHandler):
+        async def get(self) -> None:
+            await mail.enqueue(7, password=SECRET)
+            await fails.enqueue()
+            self.finish("sent")
+
+    application, _ = made()
+    application.add_handlers(".*", [("/enqueues", Enqueues)])
+    with project():
+        async with TestClient(application) as client:
+            assert (await client.get("/enqueues")).status_code == 200
+            sent = of_kind(await last(client), "job")
+            await until(lambda: len(watches.job_runs) == 3 and watches.job_runs[-1]["outcome"] == "failed for good")
+            shown = (await client.get("/-/inspector/state")).json()["jobs"]
+    assert [(each["title"], each["queue"], each["arguments"]) for each in sent] == [
+        ("mail", "post", ["number = 7", "password = ••••••••"]), ("fails", "default", []),
+    ]  # fmt: skip
+    assert [(run["name"], run["attempt"], run["outcome"]) for run in shown] == [
+        ("fails", 2, "failed for good"), ("fails", 1, "failed, tried again"), ("mail", 1, "succeeded"),
+    ]  # fmt: skip
+    assert SECRET not in json.dumps([sent, shown])
+    assert "hunter2" not in json.dumps(shown)

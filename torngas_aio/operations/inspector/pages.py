@@ -4,7 +4,7 @@
     /inspector.js     its script               /requests/7      one record as JSON
     /inspector.css    its style                /routes          routes and what shadows them
                                                /pipeline?of=    the hooks of a path or named route
-                                               /state           sockets and tasks
+                                               /state           sockets, tasks and jobs
 
 Begin with `page_for`.
 """
@@ -27,6 +27,7 @@ from torngas_aio.operations.inspector.reports import (
     task_reports,
     with_short_places,
 )
+from torngas_aio.operations.inspector.watches import job_runs
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["page_for"]
@@ -112,7 +113,10 @@ class _Pipeline(_Report):
 
 class _State(_Report):
     async def get(self, of: str = "") -> Any:
-        found = {"sockets": socket_reports(self.application), "tasks": task_reports(self.application)}
+        found = {
+            "sockets": socket_reports(self.application), "tasks": task_reports(self.application),
+            "jobs": list(reversed(job_runs)),
+        }  # fmt: skip
         return await run_in_thread(with_short_places, found)  # tasks are looked at in their own thread
 
 

@@ -5,6 +5,7 @@
     signals      each sending that reaches a receiver
     basedb       a driver's `execute` and `stream`
     caches, SQLAlchemy    told by `operations.calls`
+    jobs         told by `_job_events`: those that a request enqueues, and the last that ran in this process
 
 Each other service is watched from the first request on that finds its module loaded: nothing is imported for this.
 Begin with `watches`.
@@ -13,18 +14,20 @@ Begin with `watches`.
 import functools
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, aclosing
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from torngas_aio._job_events import JobEvent, job_listeners
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.inspector.record import Record
 from torngas_aio.operations.inspector.recorder import current_record, place_of_caller
 
-__all__ = ["watches"]
+__all__ = ["job_runs", "watches"]
 
 _Make = Callable[[Any], Any]
 
@@ -49,6 +52,8 @@ class _Watches:
         if self._count == 1:
             _watch_log(self._undo)
             self._undo.enter_context(watched_calls(_add_call))
+            job_listeners.append(_note_job)
+            self._undo.callback(job_listeners.remove, _note_job)
             self._pending = dict(_SERVICES)
             self.look()
 
@@ -132,6 +137,31 @@ def _outcome(hits: int, misses: int) -> str:
 
 def _shown_key(key: str) -> str:
     return next((shown for head, shown in _RECORDS.items() if key.startswith(head)), key[:250])
+
+
+# --------------------------------------------------------------------- jobs
+
+job_runs: deque[dict[str, Any]] = deque(maxlen=50)
+"""The last attempts of jobs in this process, the newest last: masked values for JSON."""
+
+_RUNS = frozenset({"succeeded", "failed", "given back"})
+_AFTER = {"retried": "failed, tried again", "dead": "failed for good"}
+
+
+def _note_job(event: JobEvent) -> None:
+    if event.kind == "enqueued" and (record := current_record()) is not None:
+        shown = [f"{name} = {value}" for name, value in Showing(max_chars=300).items(dict(event.arguments or {}))]
+        record.add("job", title=event.name, queue=event.queue, key=event.key, arguments=shown, place=place_of_caller())
+    elif event.kind in _RUNS:
+        error = "" if event.error is None else Showing().message(event.error) or type(event.error).__name__
+        job_runs.append({
+            "name": event.name, "id": event.id, "queue": event.queue, "attempt": event.attempt + 1,
+            "ended_at": time(), "ms": round(event.seconds * 1000, 2), "outcome": event.kind, "error": error,
+        })  # fmt: skip
+    elif event.kind in _AFTER:
+        run = next((run for run in reversed(job_runs) if run["id"] == event.id), None)
+        if run is not None:
+            run["outcome"] = _AFTER[event.kind]
 
 
 # ----------------------------------------------------------------- sessions

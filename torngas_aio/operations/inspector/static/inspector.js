@@ -180,6 +180,7 @@ function label(entry) {
   if (entry.kind === "cache") return [h("span", null, entry.operation + " "), entry.title, h("span", null, " " + entry.outcome)];
   if (entry.kind === "session") return [h("span", null, "session " + entry.operation + " "), entry.title];
   if (entry.kind === "log") return [h("span", null, entry.level + " "), entry.title];
+  if (entry.kind === "job") return [h("span", null, "job "), entry.title];
   if (entry.kind === "signal") return [h("span", null, "signal "), entry.title];
   if (entry.kind === "error") return [h("span", null, "raised "), entry.title];
   if (entry.kind === "sql") return [entry.role && h("span", null, entry.role + " "), entry.title.replace(/\s+/g, " ")];
@@ -277,6 +278,11 @@ const VIEWS = {
     title: "Signals", kind: "signal", draw: record => rows(record, "signal", entry => h("div", {class: "head"},
       h("span", {class: "took"}, ms(entry.ms)), h("b", null, entry.title), h("span", null, "to " + entry.receivers)), "No signal reached a receiver."),
   },
+  jobs: {
+    title: "Jobs", kind: "job", isRare: true, draw: record => rows(record, "job", entry => [h("div", {class: "head"},
+      h("b", null, entry.title), h("span", null, "on " + entry.queue), entry.key && chip("key " + entry.key), h("span", null, "at " + ms(entry.at)), place(entry.place)),
+    entry.arguments.length > 0 && h("pre", {class: "values"}, entry.arguments.join("\n"))], "No job was enqueued."),
+  },
   log: {
     title: "Log", kind: "log", draw: record => rows(record, "log", entry => [h("div", {class: "head"},
       chip(entry.level, entry.is_bad && "warn"), h("span", null, entry.logger), h("span", null, "at " + ms(entry.at)), place(entry.place)),
@@ -358,8 +364,12 @@ function stateView(state) {
   const tasks = state.tasks.map(each => h("tr", null, h("td", null, each.name, " ", each.is_background && chip("background", "hit")),
     h("td", null, each.coroutine), h("td", null, each.place)));
   const titled = names => h("thead", null, h("tr", null, names.map(text => h("th", {scope: "col"}, text))));
+  const jobs = state.jobs.map(each => h("tr", null, h("td", null, each.name), h("td", null, chip(each.outcome, each.outcome === "succeeded" ? "hit" : "bad"), each.attempt > 1 && " attempt " + each.attempt),
+    h("td", null, ms(each.ms)), h("td", null, new Date(each.ended_at * 1000).toLocaleTimeString()), h("td", null, each.error)));
   return [h("a", {class: "back", href: "#/requests"}, "← all requests"), h("h2", null, plural(state.sockets.length, "open socket")),
     sockets.length ? h("table", {class: "wide"}, titled(["Address", "Handler", "Peer", "Open for"]), h("tbody", null, sockets)) : h("p", {class: "facts"}, "No WebSocket is open."),
+    h("h3", null, "The last jobs of this process"),
+    jobs.length ? h("table", {class: "wide"}, titled(["Job", "Ended", "Took", "At", "Error"]), h("tbody", null, jobs)) : h("p", {class: "facts"}, "No job has run here."),
     h("h3", null, plural(state.tasks.length, "task") + " of the loop"),
     h("table", {class: "wide"}, titled(["Name", "Coroutine", "Waits at"]), h("tbody", null, tasks))];
 }

@@ -1,0 +1,124 @@
+"""The project's own metrics: those in prometheus-client's default registry.
+
+    one process    they are read at the scrape
+    a worker       they are read each second in a thread; what has changed goes to the parent, which adds up the workers
+
+    {"#orders": ["counter", "Orders."], 'orders\\norders_total\\n{"shop": "a"}': 7.0}
+
+Begin with `ProjectMetrics`; `families_of` makes of such values again what a page is written from.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, REGISTRY
+from prometheus_client.core import Metric
+
+from torngas_aio._cleanup import cancel_tasks
+from torngas_aio._threads import run_in_thread
+
+__all__ = ["MAX_SAMPLES", "ProjectMetrics", "collected", "families_of"]
+
+logger = logging.getLogger("torngas_aio.operations")
+
+MAX_SAMPLES = 5000
+"""Of one worker; what is beyond them is left out."""
+
+MAX_AT_ONCE = 500
+"""Changed samples that go to the parent in one second: more than that would not fit between two reports."""
+
+_SECONDS = 1.0
+_IDLE_FACTOR = 20
+"""Reading them takes at most one part in so many of the time."""
+
+_said: set[str] = set()
+
+
+def collected() -> list[Metric]:
+    """Return what the registry's collectors give; where one fails, what came before it."""
+    found: list[Metric] = []
+    try:
+        for family in REGISTRY.collect():
+            found.append(family)  # noqa: PERF402  those before an error are kept
+    except Exception as exc:  # noqa: BLE001  a boundary: the collectors of the project
+        _say_once(f"A collector of the project's metrics failed; those behind it are missing: {exc!r}")
+    return found
+
+
+def families_of(values: dict[str, Any]) -> Iterator[Metric]:
+    """Yield the families of which `ProjectMetrics` has made *values*."""
+    families = {key[1:]: Metric(key[1:], told[1], told[0]) for key, told in values.items() if key.startswith("#")}
+    for key, value in values.items():
+        if not key.startswith("#"):
+            family, sample, labels = key.split("\n", 2)
+            if family in families:
+                families[family].add_sample(sample, json.loads(labels), value)
+    yield from families.values()
+
+
+class ProjectMetrics:
+    """Reads the project's metrics in a worker, for its parent."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read them."""
+        self._reading = asyncio.get_running_loop().create_task(self._read_on(), name="the project's metrics")
+
+    async def stop(self) -> None:
+        """Read them once more, and no more after that."""
+        if self._reading is not None:
+            await cancel_tasks([self._reading], _SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SECONDS):
+                self._values = await run_in_thread(_read)
+
+    def changes(self, most: int = MAX_AT_ONCE) -> dict[str, Any]:
+        """Return at most *most* values that the parent does not have yet, and the names of those that are gone."""
+        gone = [key for key in self._sent if key not in self._values]
+        differing = ((key, value) for key, value in self._values.items() if self._sent.get(key) != value)
+        changed = dict(itertools.islice(differing, most))
+        for key in gone:
+            del self._sent[key]
+        self._sent |= changed
+        return {"own": changed, "gone": gone} if changed or gone else {}
+
+    async def _read_on(self) -> None:
+        while True:
+            started = time.perf_counter()
+            self._values = await run_in_thread(_read)
+            await asyncio.sleep(max(_SECONDS, _IDLE_FACTOR * (time.perf_counter() - started)))
+
+
+def _read() -> dict[str, Any]:
+    standard = {
+        family.name for each in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR) for family in each.collect()
+    }
+    values: dict[str, Any] = {}
+    for family in collected():
+        if family.name in standard:  # of one process: their sums say nothing
+            continue
+        values[f"#{family.name}"] = [family.type, family.documentation[:500]]
+        for sample in family.samples:
+            if sample.name.endswith("_created"):
+                continue
+            if len(values) >= MAX_SAMPLES:
+                _say_once(f"The project has more than {MAX_SAMPLES} metrics and samples; the rest is left out.")
+                return values
+            values[f"{family.name}\n{sample.name}\n{json.dumps(sample.labels)}"] = float(sample.value)
+    return values
+
+
+def _say_once(text: str) -> None:
+    if text not in _said and len(_said) < 100:
+        _said.add(text)
+        logger.error("%s", text)
