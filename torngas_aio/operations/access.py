@@ -31,8 +31,7 @@ def may_see_details(request: Any) -> bool:
 
 def is_own_page(request: Any) -> bool:
     """Return whether *request* comes from a program or browser of this machine, and from no other site's page."""
-    is_same_site = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
-    return is_same_site and not _is_forwarded(request) and _is_local(request)
+    return not _is_forwarded(request) and _is_local(request)
 
 
 def _is_forwarded(request: Any) -> bool:
@@ -45,6 +44,8 @@ def _is_from_loopback(request: Any) -> bool:
 
 
 def _is_local(request: Any) -> bool:
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:  # another site's page, here
+        return False
     hosts = request.headers.get_list("Host")
     host = parse_host(hosts[0]) if len(hosts) == 1 else None
     return _is_from_loopback(request) and host is not None and is_host_allowed(host, LOCAL_HOSTS)
