@@ -348,7 +348,7 @@ def _refuse_keys(value: dict[Any, Any], path: str) -> None:
 def _tell_of_tuple(path: str, told: set[str]) -> None:
     if path not in told and len(told) < _MAX_TOLD:
         told.add(path)
-        logger.warning("%s is a tuple, and is kept as a list. SESSION['serializer'] = 'pickle' keeps tuples.", path)
+        logger.warning("%s is a tuple, kept as a list. SESSION['serializer'] = 'signed-pickle' keeps tuples.", path)
 
 
 _MAX_TOLD = 1000

@@ -104,7 +104,7 @@ async def test_a_tuple_is_kept_as_a_list_with_a_warning(
     name = f"basket{value!r}"
     async with visitor.request() as session:
         session[name] = value
-    assert "SESSION['serializer'] = 'pickle' keeps tuples" in caplog.text
+    assert "SESSION['serializer'] = 'signed-pickle' keeps tuples" in caplog.text
     async with visitor.request() as session:
         assert session[name] == kept
         assert not session.is_changed
