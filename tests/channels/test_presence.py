@@ -1,6 +1,7 @@
 """Who is present in a channel, on every backend."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.polling import until
 from tests.services.redis import RedisServer
 from torngas_aio import Application
 from torngas_aio.channels import channels
+from torngas_aio.channels.presence import Presence
 from torngas_aio.channels.redis import RedisChannels
 from torngas_aio.exception import ArgumentError, Unavailable
 from torngas_aio.handler import WebSocketHandler
@@ -46,6 +48,24 @@ async def test_names_that_are_none_are_refused(make: Make, name: str, member: st
     with pytest.raises(ArgumentError, match="channel name"):
         async with make().present(name, member):
             pass
+
+
+async def test_an_error_that_nobody_expects_ends_no_beat(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("torngas_aio.channels.presence.BEAT_SECONDS", 0.01)
+    said: list[str] = []
+
+    async def announce(name: str, members: Collection[str]) -> None:
+        said.append(name)
+        if len(said) == 2:
+            raise ValueError("a reply that is none")
+
+    presence = Presence(announce)
+    await presence.enter("room", "ann")
+    await until(lambda: len(said) > 3)
+    assert "a reply that is none" in caplog.text
+    await presence.aclose()
 
 
 @pytest.mark.redis

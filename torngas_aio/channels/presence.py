@@ -17,7 +17,8 @@ from torngas_aio.logger import OutageLog
 
 __all__ = ["PRESENT_SECONDS", "Presence"]
 
-_outages = OutageLog(logging.getLogger("torngas_aio.channels"))
+logger = logging.getLogger("torngas_aio.channels")
+_outages = OutageLog(logger)
 
 BEAT_SECONDS = 2.5
 PRESENT_SECONDS = 8.0
@@ -88,5 +89,5 @@ class Presence:
             for failed in await asyncio.gather(*said, return_exceptions=True):
                 if isinstance(failed, Unavailable):
                     _outages.report(("presence",), "Presence cannot be told: %s", failed)
-                elif isinstance(failed, BaseException):
-                    raise failed
+                elif failed is not None:  # those that are here must not expire for it
+                    logger.error("Presence cannot be told.", exc_info=failed)
