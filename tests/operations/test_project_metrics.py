@@ -1,7 +1,9 @@
 """The project's own metrics: of one process, and of workers added up, those that have ended included."""
 
 import asyncio
+import json
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,11 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from tests.http.wire import Client, get
 from tests.operations.test_metrics import RUNSERVER, SETTING, Samples, made, page, samples
 from tests.webserver.project import Project, RunningServer
-from torngas_aio.operations import project_metrics
+from torngas_aio.application import Application
+from torngas_aio.http import worker as worker_module
+from torngas_aio.http.worker import Worker
+from torngas_aio.operations import metrics, project_metrics
+from torngas_aio.operations.counts import Counts
 from torngas_aio.operations.project_metrics import ProjectMetrics, collected
 from torngas_aio.testing import TestClient
 
@@ -71,6 +77,59 @@ async def test_a_million_series_are_cut_and_sent_bit_by_bit(
     assert (sent[:2], sum(sent)) == ([20, 20], 50)
     assert own.changes(20) == {}
     assert "more than 50" in caplog.text
+
+
+async def test_a_worker_that_ends_tells_all_that_it_has_counted(
+    registered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = Gauge("own_many", "Many.", ["number"])
+    registered(many)
+    for number in range(4000):
+        many.labels(f"{number:0200}").set(1)  # far more than a socket takes at once
+    ours, theirs = socket.socketpair()
+    worker = Worker(0, 2, [], theirs)
+    monkeypatch.setattr(metrics, "current_worker", lambda: worker)
+    monkeypatch.setattr(worker_module, "_resident_bytes", lambda: 1)  # reads a file
+    counts, own = Counts(Application([]), [1.0], [1.0]), ProjectMetrics()
+    counts._sessions = 7
+    worker.counts = lambda: {"counts": counts.take(), "now": counts.now(), **own.changes()}
+
+    def read_all() -> list[dict[str, Any]]:
+        with ours, ours.makefile("rb") as lines:
+            return [json.loads(line) for line in lines]
+
+    reading = asyncio.create_task(asyncio.to_thread(read_all))
+    with theirs:
+        await metrics._close(counts, own)
+    told = await reading
+    assert sum(each.get("counts", {}).get("sessions", 0) for each in told) == 7
+    assert sum(key.startswith("own_many\n") for each in told for key in each.get("own", ())) == 4000
+
+
+@pytest.mark.parametrize(("label", "value"), [("\udcff", 1.0), (7, 1.0), (None, 1.0), (b"a", 1.0), ("a", None)])
+async def test_a_sample_that_cannot_be_written_is_left_out_alone(
+    registered: Any, caplog: pytest.LogCaptureFixture, label: Any, value: Any
+) -> None:
+    family = CounterMetricFamily("own_odd", "\udcff", labels=["shop"])
+    for each in ("before", label, "behind"):
+        family.add_metric([each], value if each is label else 1.0)
+
+    class Odd:
+        def collect(self) -> list[Metric]:
+            return [family]
+
+    odd = Odd()
+    project_metrics._said.clear()
+    REGISTRY.register(odd)
+    registered(odd)
+    own = ProjectMetrics()
+    await read(own)
+    for found in ({"own": own.changes()["own"]}, {}):  # of workers, and of this process
+        text = await asyncio.to_thread(metrics._page, json.loads(json.dumps(found)), [1.0], [1.0])
+        told = {labels: number for (name, labels), number in samples(text.decode()).items() if name == "own_odd_total"}
+        assert told == {frozenset({("shop", each)}): 1.0 for each in ("before", "behind")}
+    assert caplog.text.count("The metric own_odd") == 1
+    assert len(family.samples) == 3
 
 
 async def test_a_collector_that_fails_leaves_the_page_and_what_came_before_it(

@@ -128,13 +128,17 @@ class Worker:
         self.report()
         asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
 
-    def report(self) -> None:
-        """Tell the parent what this worker does, and what it has counted since the last time."""
+    def report(self) -> bool:
+        """Tell the parent what this worker does, and what it has counted since the last time; return whether it fits.
+
+        What does not is sent before the next report, which tells nothing else as long as some of it is left.
+        """
         self._send(b"")
         if not self._unsent:  # else the parent does not read; what is counted adds up here
             self._send(_line(requests=self._requests, rss=_resident_bytes()))
             if self.counts is not None:
                 self._send(_line(**self.counts()))
+        return not self._unsent
 
     async def totals(self) -> dict[str, Any]:
         """Return what all workers have counted; see `torngas_aio.http.worker_totals`.

@@ -10,6 +10,7 @@ Begin with `ProjectMetrics`; `families_of` makes of such values again what a pag
 
 import asyncio
 import contextlib
+import copy
 import itertools
 import json
 import logging
@@ -19,6 +20,7 @@ from typing import Any
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, REGISTRY
 from prometheus_client.core import Metric
+from prometheus_client.samples import Sample
 
 from torngas_aio._cleanup import cancel_tasks
 from torngas_aio._threads import run_in_thread
@@ -41,11 +43,16 @@ _said: set[str] = set()
 
 
 def collected() -> list[Metric]:
-    """Return what the registry's collectors give; where one fails, what came before it."""
+    """Return what the registry's collectors give and a page can hold; where one fails, what came before it."""
     found: list[Metric] = []
     try:
         for family in REGISTRY.collect():
-            found.append(family)  # noqa: PERF402  those before an error are kept
+            sound = copy.copy(family)  # a collector may give the same one each time
+            sound.documentation = str(family.documentation).encode(errors="replace").decode()
+            sound.samples = [sample for sample in family.samples if _is_sound(sample)]
+            if len(sound.samples) < len(family.samples):
+                _say_once(f"The metric {family.name} has labels or values that cannot be written; those are left out.")
+            found.append(sound)
     except Exception as exc:  # noqa: BLE001  a boundary: the collectors of the project
         _say_once(f"A collector of the project's metrics failed; those behind it are missing: {exc!r}")
     return found
@@ -60,6 +67,17 @@ def families_of(values: dict[str, Any]) -> Iterator[Metric]:
             if family in families:
                 families[family].add_sample(sample, json.loads(labels), value)
     yield from families.values()
+
+
+def _is_sound(sample: Sample) -> bool:
+    """Whether a page can hold *sample*: a label may be a text of a client's that is not UTF-8."""
+    try:
+        float(sample.value)
+        for label in sample.labels.values():
+            label.encode()
+    except (TypeError, ValueError, AttributeError):
+        return False
+    return True
 
 
 class ProjectMetrics:
@@ -81,6 +99,11 @@ class ProjectMetrics:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SECONDS):
                 self._values = await run_in_thread(_read)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether `changes` has returned everything that was read."""
+        return self._sent == self._values
 
     def changes(self, most: int = MAX_AT_ONCE) -> dict[str, Any]:
         """Return at most *most* values that the parent does not have yet, and the names of those that are gone."""
