@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.channels.test_base import next_of
 from tests.polling import until
 from tests.services.redis import RedisSentinels, RedisServer, command
 from torngas_aio.channels.base import Subscription
-from torngas_aio.channels.redis import RedisChannels
+from torngas_aio.channels.redis import RedisChannels, _Connection
 from torngas_aio.exception import Unavailable
 
 pytestmark = pytest.mark.redis
@@ -130,3 +131,42 @@ async def test_all_is_closed_at_the_end(server: RedisServer) -> None:
     await channels.aclose()
     await channels.aclose()
     await until(lambda: len(command(server.port, "CLIENT", "LIST").splitlines()) <= 1)
+
+
+async def test_a_subscription_that_fails_after_its_reader_has_given_up_is_a_lost_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Redis()
+    connection = _Connection(client, False, None, None, None)
+    sending, lost = asyncio.Event(), asyncio.Event()
+
+    async def fail(name: str) -> None:
+        sending.set()
+        await lost.wait()
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(connection._pubsub, "subscribe", fail)
+    subscribing = asyncio.create_task(connection.subscribe("room"))
+    await sending.wait()
+    connection._give_up(ConnectionError("closed"))
+    lost.set()
+    with pytest.raises(ConnectionError, match="refused"):
+        await subscribing
+    await client.aclose()
+
+
+async def test_a_name_that_another_takes_while_it_is_left_is_kept(server: RedisServer) -> None:
+    channels = RedisChannels(server.url, {"OPTIONS": {"KEY_PREFIX": "left-and-taken"}})
+    both = await channels.subscribe("a", "b").__aenter__()
+    (connection,) = channels._connections.values()
+    await connection._sending.acquire()
+    leaving = asyncio.create_task(both.aclose())
+    await until(lambda: bool(connection._sending._waiters))
+    coming = [asyncio.create_task(channels.subscribe(name).__aenter__()) for name in "ab"]
+    await until(lambda: set(channels._by_name) == {"a", "b"})
+    connection._sending.release()
+    await leaving
+    for name, each in zip("ab", await asyncio.gather(*coming), strict=True):
+        await channels.publish(name, "here")
+        assert (await next_of(each)).data == "here"
+    await channels.aclose()

@@ -177,9 +177,10 @@ class RedisChannels(BaseChannels):
     async def remove(self, subscription: Subscription) -> None:
         await super().remove(subscription)
         for name in subscription.names - self._by_name.keys():
-            self._last_ids.pop(name, None)
-            for connection in self._connections.values():
-                await connection.leave(self._channel(name))
+            for connection in tuple(self._connections.values()):
+                if name not in self._by_name:  # another may have come while this waited
+                    self._last_ids.pop(name, None)
+                    await connection.leave(self._channel(name))
         if not self._subscriptions():
             await self._hang_up()
 
@@ -341,8 +342,9 @@ class _Connection:
                 await self._send(send, name)
             except BaseException as exc:
                 self._waiting.pop(name, None)
-                waiter.set_exception(exc if isinstance(exc, Exception) else ConnectionError("cancelled"))
-                waiter.exception()  # perhaps no other task waits for it
+                if not waiter.done():  # the reader may have given up meanwhile
+                    waiter.set_exception(exc if isinstance(exc, Exception) else ConnectionError("cancelled"))
+                    waiter.exception()  # perhaps no other task waits for it
                 raise
             if self._reader is None:
                 self._reader = asyncio.create_task(self._read(), name="channels reader")
