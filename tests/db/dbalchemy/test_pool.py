@@ -18,7 +18,8 @@ from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 
 def node(path: Path, **options: Any) -> Node:
     connections = {"default": {"connections": [{"DATABASE": str(path)}]}}
-    return Node("default", parse_database("default", connections, options).master)
+    configuration = {f"sqlalchemy.{name}": value for name, value in options.items()}
+    return Node("default", parse_database("default", connections, configuration).master)
 
 
 async def turns(count: int = 3) -> None:
