@@ -1,5 +1,7 @@
 """`worker` runs what waits, `jobs` shows and retries it."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -54,12 +56,32 @@ def test_what_makes_no_sense_is_refused(site: Path, capsys: Capture, words: list
     assert told in capsys.readouterr().err
 
 
-def test_syncdb_makes_the_tables_of_a_project_with_jobs(site: Path, capsys: Capture) -> None:
+def with_database(site: Path) -> None:
     text = (site / "settings" / "setting.py").read_text()
     database = "{'connections': [{'ROLE': 'master', 'DRIVER': 'sqlite+aiosqlite', 'DATABASE': 'site.db'}]}"
     (site / "settings" / "setting.py").write_text(f"{text}DATABASE_CONNECTION = {{'default': {database}}}\n")
+
+
+def run(site: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "torngas_aio", *words]
+    done = subprocess.run(command, cwd=site, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_syncdb_makes_the_tables_of_a_project_with_jobs(site: Path) -> None:
+    with_database(site)
     for wanted in ("made torngas_job_keys, torngas_job_outbox", "already there torngas_job_keys, torngas_job_outbox"):
-        done = subprocess.run(
-            [sys.executable, "-m", "torngas_aio", "syncdb"], cwd=site, capture_output=True, text=True, check=True
-        )
-        assert wanted in done.stdout, done.stderr
+        assert wanted in run(site, "syncdb")
+
+
+def test_an_outbox_with_rows_gets_a_column_that_it_lacks_by_a_migration(site: Path) -> None:
+    with_database(site)
+    run(site, "syncdb")
+    with contextlib.closing(sqlite3.connect(site / "site.db")) as database:
+        database.execute("ALTER TABLE torngas_job_outbox DROP COLUMN attempt")
+        database.execute("INSERT INTO torngas_job_outbox VALUES ('1', 'default', 'default', x'', 0, 1)")
+        database.commit()
+        run(site, "db", "revision", "-m", "attempt")
+        run(site, "db", "upgrade")
+        assert database.execute("SELECT id, attempt FROM torngas_job_outbox").fetchall() == [("1", 0)]

@@ -46,7 +46,8 @@ def tables_of(database: str) -> tuple[Table, Table]:
             Column("data", LargeBinary(2 * MAX_JOB_BYTES), nullable=False),
             Column("due_at", BigInteger, nullable=False, index=True),  # milliseconds since 1970
             Column("sends", Integer, nullable=False),
-            Column("attempt", Integer, nullable=False),  # copies of an earlier one are not run
+            # Copies of an earlier one are not run. The default is for tables with rows that get the column.
+            Column("attempt", Integer, nullable=False, server_default="0"),
         )
         Table(
             "torngas_job_keys",
@@ -137,10 +138,13 @@ async def postpone(backend: BaseJobs, message: TaskiqMessage, pause: float) -> b
 async def run_outbox(backend: BaseJobs) -> None:
     """Send what is in the outbox and not done, and forget keys whose time is over, until this is cancelled."""
     outbox, keys = tables_of(backend.database)
-    forgot_at = 0.0
+    forgot_at, is_there = 0.0, False
     while True:
         try:
-            if {outbox.name, keys.name} <= set(await Connector.get_conn(backend.database).existing_tables()):
+            if not is_there:
+                there = await Connector.get_conn(backend.database).existing_tables()
+                is_there = {outbox.name, keys.name} <= set(there)
+            if is_there:
                 while await relay(backend) == BATCH:
                     pass
                 if time.monotonic() - forgot_at > RESEND_SECONDS:

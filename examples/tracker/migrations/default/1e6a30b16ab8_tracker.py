@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(length=524288), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("sends", sa.Integer(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("torngas_job_outbox", schema=None) as batch_op:
