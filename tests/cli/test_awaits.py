@@ -159,6 +159,8 @@ FINE = [
     "x = (cache.get(each) for each in y)",
     "t = db.transaction()\nawait t",
     "pipe = client.pipeline()\npipe.set('k', 1)",
+    "async for x in client.sscan_iter('k'): pass",
+    "await client.bitfield('k').set('u4', 0, 1).execute()",
     "x = lambda: cache.get('k')",
     "def len(x): ...\nlen(cache.get('k'))",
 ]

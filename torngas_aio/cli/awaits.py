@@ -21,7 +21,7 @@ from typing import Any
 from torngas_aio._importing import import_object
 from torngas_aio.exception import Fault
 
-__all__ = ["CLASSES", "awaited_methods", "parsed", "project_files", "unawaited_faults"]
+__all__ = ["CLASSES", "REDIS_ITERATORS", "REDIS_SYNC", "awaited_methods", "parsed", "project_files", "unawaited_faults"]
 
 SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
 MAX_BYTES = 1_000_000
@@ -60,7 +60,13 @@ TAKERS = frozenset({
 })  # fmt: skip
 """Builtins that take a value, and never what waits for one."""
 
-REDIS_SYNC = frozenset({"pipeline", "pubsub", "register_script", "lock", "from_url", "scan_iter", "hscan_iter"})
+REDIS_ITERATORS = frozenset({"scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"})
+"""Methods of a Redis client that give what `async for` goes through."""
+
+REDIS_SYNC = REDIS_ITERATORS | frozenset({
+    "bf", "bitfield", "cf", "cms", "from_url", "ft", "json", "lock", "monitor", "pipeline", "pubsub",
+    "register_script", "set_response_callback", "tdigest", "topk", "ts", "vset",
+})  # fmt: skip
 """Methods of a Redis client that are not awaited."""
 
 IMPORTED = {

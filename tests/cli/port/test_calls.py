@@ -165,3 +165,15 @@ def test_templates_that_call_what_waits_are_told(
         "\n\nclass A(WebHandler):\n    def get(self):\n        self.render('a.html', room=Room(), shown=shown)\n",
     )  # fmt: skip
     assert ("TGM204" in port(project, capsys)) is is_told
+
+
+def test_async_loops_need_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = CACHE + (
+        "async def rows():\n    yield 1\n\n\nasync def f():\n    client = cache.client\n"
+        "    async for key in client.scan_iter('x'):\n        print(key)\n"
+        "    return [row async for row in rows()], {key async for key in client.zscan_iter('y')}\n"
+    )
+    project = Project(tmp_path)
+    path = project.write("app.py", text)
+    assert "0 places left" in port(project, capsys)
+    assert path.read_text() == text

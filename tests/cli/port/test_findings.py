@@ -78,6 +78,7 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM312", "b.sort(compare)\n"),
         ("TGM312", "print cmp(1, 2)\n"),
         ("TGM401", "from tornado import gen\n\n\n@gen.engine\ndef f(c):\n    a, b = yield [gen.Task(c.get, 'a'), gen.Task(c.get, 'b')]\n"),
+        ("TGM201", "from torngas.cache import caches\n\n\ndef f():\n    return list(caches['r'].client.zscan_iter('a'))\n"),
         ("TGM313", "from torngas.cache import caches\n\n\ndef f():\n    caches['r'].client.zincrby('a', 'b', 1)\n"),
         ("TGM313", "from torngas.cache import caches\n\n\ndef f():\n    p = caches['r'].client.pipeline()\n    p.setex('a', 'b', 60)\n    p.execute()\n"),
         ("TGM403", "from torngas.webserver import Server\n\nPeriodicCallback(tick, 1000).start()\nServer().load_all()\n"),

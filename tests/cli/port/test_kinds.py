@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import inspect
 
 import pytest
 
@@ -13,6 +14,16 @@ def test_the_table_of_methods_is_that_of_the_classes() -> None:
 
     for kind in set(CLASSES) & set(kinds.AWAITED):
         assert kinds.AWAITED[kind] <= awaited_methods(kind), kind
+
+
+def test_the_methods_of_a_redis_client_that_do_not_wait_are_those_of_the_class() -> None:
+    from redis.asyncio import Redis
+
+    from torngas_aio.cli.awaits import REDIS_ITERATORS, REDIS_SYNC
+
+    methods = {name: getattr(Redis, name) for name in dir(Redis) if not name.startswith("_")}
+    assert {name for name, each in methods.items() if inspect.isasyncgenfunction(each)} == REDIS_ITERATORS
+    assert not [name for name in REDIS_SYNC & methods.keys() if inspect.iscoroutinefunction(methods[name])]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +53,7 @@ def test_an_expression_that_starts_with_a_name_is_a_chain(text: str, chain: kind
         ("cache", ".get_many", "coroutine function"),
         ("cache", ".keys_of", ""),
         ("cache", ".client .lpush ()", "awaited"),
+        ("cache", ".client .scan_iter ()", ""),
         ("redis client", "._client .pipeline ()", "pipeline"),
         ("redis", ".pipeline () .lpush ()", ""),
         ("redis", ".pipeline () .execute ()", "awaited"),

@@ -8,6 +8,7 @@ What is ambiguous, and what cannot await, is reported and left. Begin with `Proj
 from collections import defaultdict
 from collections.abc import Iterator
 
+from torngas_aio.cli.awaits import REDIS_ITERATORS
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.kinds import (
     HOOKS,
@@ -194,10 +195,12 @@ class Project:
     def _tell_of_redis(self, key: Key, use: Use) -> None:
         """Report *use* where it is a Redis command that replies in bytes or takes other arguments than it did."""
         command = use.chain[-2][1:]
-        if command not in REDIS_READS and command not in REDIS_CHANGED:
+        if command not in REDIS_READS | REDIS_ITERATORS | REDIS_CHANGED.keys():
             return
         kind = self._resolve(use.chain[:-2], key[0], self._function(key))
         kind = self._result(kind, 0) if kind.startswith("result:") else kind
+        if kind == "redis" and command in REDIS_ITERATORS:
+            self._report(key, use, "TGM201", f"`{text_of(use.chain)}` is gone through with `async for` in `async def`.")
         if kind == "redis" and command in REDIS_READS:
             text = f"`{text_of(use.chain)}` replies in bytes: .decode() them, or make the client decode."
             self._report(key, use, "TGM301", text)

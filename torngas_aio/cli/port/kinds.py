@@ -8,6 +8,8 @@ and `next_kind`.
 
 import ast
 
+from torngas_aio.cli.awaits import REDIS_SYNC
+
 __all__ = [
     "AWAITED",
     "HOOKS",
@@ -36,7 +38,6 @@ SYNC_METHODS = frozenset({
 })  # fmt: skip
 """Methods that the framework calls without awaiting them."""
 
-REDIS_SYNC = frozenset({"pipeline", "pubsub", "register_script", "lock", "from_url"})
 REDIS_READS = frozenset({
     "get", "mget", "getset", "getrange", "keys", "scan", "scan_iter", "randomkey", "type",
     "hget", "hgetall", "hkeys", "hmget", "hvals", "hscan", "lindex", "lpop", "lrange", "rpop", "rpoplpush",

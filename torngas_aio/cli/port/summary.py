@@ -159,7 +159,9 @@ class _Walk:
         if isinstance(node, ast.With | ast.AsyncWith):
             self._note_with(node, function, blocker)
         elif isinstance(node, ast.For | ast.comprehension | ast.AsyncFor):
-            if not isinstance(node, ast.AsyncFor):
+            if isinstance(node, ast.AsyncFor) or getattr(node, "is_async", False):
+                self._noted.add(id(node.iter))  # it waits already
+            else:
                 self._add(function, node.iter, node.iter, "for", blocker)
             chain = chain_of(node.iter)
             self._bind(node.target, (*chain, "[]") if chain else (), function)
