@@ -1,6 +1,8 @@
 """Bodies in temporary files: bounded memory, and no file is left."""
 
 import asyncio
+import gzip
+import random
 import resource
 import tempfile
 from pathlib import Path
@@ -188,7 +190,7 @@ async def test_a_client_that_leaves_midway_leaves_no_file() -> None:
     async with TestClient(Application(ROUTES)) as client:
         host, port = client.base_url.host, client.base_url.port
         async with await Client.connect((host, port)) as raw:
-            raw.send(b"POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 90000000\r\n\r\n" + LARGE)
+            raw.send(b"POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 90000000\r\n\r\n" + LARGE[: IN_MEMORY // 2])
             await raw.writer.drain()
             await until(lambda: opened)
         await until(lambda: all(file.closed for file in opened))
@@ -216,6 +218,32 @@ async def test_the_memory_of_a_large_upload_is_bounded(client: TestClient) -> No
     answer = await client.post("/fails", content=content(), headers={"Content-Length": str(64 * IN_MEMORY)})
     assert answer.status_code == 500
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024  # KiB
+
+
+async def test_of_what_is_announced_as_large_little_waits_in_memory() -> None:
+    spool = Spool(announced=IN_MEMORY + 1)
+    await spool.write(LARGE[: 64 * 1024])
+    assert not opened
+    await spool.write(LARGE[64 * 1024 : 64 * 1024 + 1])
+    assert opened
+    assert await spool.read() == LARGE[: 64 * 1024 + 1]
+    await spool.aclose()
+
+
+async def test_a_packed_body_that_is_longer_than_what_it_holds_is_in_memory() -> None:
+    content = random.Random(0).randbytes(IN_MEMORY)
+    packed = gzip.compress(content)
+    assert len(packed) > IN_MEMORY
+
+    class Echo(WebHandler):
+        spool_body = True
+
+        async def post(self) -> None:
+            self.write(self.request.body)
+
+    async with TestClient(Application([("/", Echo)]), server_options={"decompress_request": True}) as client:
+        answer = await client.post("/", content=packed, headers={"Content-Encoding": "gzip"})
+    assert answer.content == content
 
 
 def mapped_bytes() -> int:

@@ -11,6 +11,7 @@ from torngas_aio.context import scope_of
 from torngas_aio.handler.lifecycle import RECEIVING, RUNNING
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.spool import Spool
+from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["arrived", "receive", "take_body"]
 
@@ -47,7 +48,9 @@ async def receive(handler: ResponseHandler) -> None:
 
 async def _spool(handler: ResponseHandler, body: Any) -> None:
     request: Any = handler.request
-    spool = Spool()
+    headers = request.header_view
+    is_unpacked = headers.get("X-Consumed-Content-Encoding", "")  # to more bytes than were announced, or to fewer
+    spool = Spool(announced=0 if is_unpacked else parse_whole(headers.get("Content-Length", "")) or 0)
     scope_of(request).add(Spool, spool, close=spool.aclose, close_now=spool.close_now)
     while chunk := await arrived(handler, body.read_chunk()):
         await spool.write(chunk)

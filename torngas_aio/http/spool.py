@@ -23,6 +23,8 @@ __all__ = ["IN_MEMORY", "Spool", "SpooledFile"]
 IN_MEMORY = 1024 * 1024
 """Bytes of a body, a file, or of all fields of a form together, that are kept in memory."""
 
+_OF_LARGE = 64 * 1024  # of many large uploads at once
+
 
 class Spool:
     """The part of a body that has been read.
@@ -32,10 +34,12 @@ class Spool:
 
     Args:
         content: What is there already, to be read only.
+        announced: How many bytes are to come, 0 where that is unknown; of more than 1 MiB, 64 KiB stay in memory.
     """
 
-    def __init__(self, content: bytes = b"") -> None:
+    def __init__(self, content: bytes = b"", announced: int = 0) -> None:
         self.size = len(content)
+        self._in_memory_up_to = IN_MEMORY if announced <= IN_MEMORY else _OF_LARGE
         self._memory: Any = content or bytearray()
         self._file: Any = None
         self._is_spilled = False
@@ -56,7 +60,7 @@ class Spool:
     async def write(self, chunk: bytes) -> None:
         """Append *chunk*."""
         self.size += len(chunk)
-        if self.size > IN_MEMORY:
+        if self.size > self._in_memory_up_to:
             self._is_spilled = True
             await run_sync(self._write, chunk)
         else:
