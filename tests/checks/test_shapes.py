@@ -114,7 +114,7 @@ def test_every_default_of_a_session_has_its_key() -> None:
         ({"OPENAPI": {"path": "api.json"}}, "OPENAPI['path'] = 'api.json': must be a path that begins with '/'."),
         ({"AUTH": {"load_users": "a.b"}}, "AUTH['load_users']: no such key. Did you mean 'load_user'?"),
         ({"AUTH": {"load_user": "a b"}}, "AUTH['load_user'] = 'a b': must be a full dotted path"),
-        ({"SQLALCHEMY_CONFIGURATION": {"echo": True}}, "SQLALCHEMY_CONFIGURATION['echo']: keys of SQLALCHEMY"),
+        ({"SQLALCHEMY_CONFIGURATION": {"echo": True}}, "SQLALCHEMY_CONFIGURATION['echo']: no such key. Write 'sql"),
         ({"CACHES": {"other": {"BACKEND": dict}}}, "CACHES['default'] is missing"),
         ({"CACHES": {"default": {}}}, "CACHES['default']['BACKEND'] is missing."),
         (

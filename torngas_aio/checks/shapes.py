@@ -78,7 +78,7 @@ def _url_path(path: str, value: Any) -> Iterator[Fault]:
 
 def _engine_option(path: str, value: Any) -> Iterator[Fault]:
     if not isinstance(value, str) or not value.startswith("sqlalchemy."):
-        yield Fault(f"{path}: keys of SQLALCHEMY_CONFIGURATION start with 'sqlalchemy.'.", path=path)
+        yield Fault(f"{path}: no such key. Write 'sqlalchemy.{value}', or take it out.", path=path)
 
 
 def _port(path: str, value: Any) -> Iterator[Fault]:
