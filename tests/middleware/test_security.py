@@ -56,6 +56,22 @@ async def test_the_names_of_headers_are_the_same_in_any_case() -> None:
     assert "Strict-Transport-Security" not in headers
 
 
+async def test_the_servers_name_is_replaced_where_the_handler_has_read_its_headers() -> None:
+    class Reads(WebHandler):
+        async def get(self) -> None:
+            self.write(self._headers["Content-Type"])
+
+    class Names(Reads):
+        async def get(self) -> None:
+            await super().get()
+            self.set_header("Server", "handler")
+
+    hook = SecurityHeadersMiddleware({"Server": "own"})
+    async with TestClient(Application([("/reads", Reads), ("/names", Names)], middlewares=[hook])) as client:
+        assert (await client.get("/reads")).headers.get_list("Server") == ["own"]
+        assert (await client.get("/names")).headers.get_list("Server") == ["handler"]
+
+
 async def test_a_handlers_own_header_and_the_settings_go_before() -> None:
     chosen: dict[str, str | None] = {"Referrer-Policy": None, "X-Own": "yes", "Strict-Transport-Security": "max-age=60"}
     with settings.override(SECURITY_HEADERS=chosen):

@@ -230,7 +230,7 @@ class ResponseHandler(RequestHandler):
         return super().get_cookie(name, default)
 
     def header_fields(self) -> dict[str, str]:
-        """Return the header fields set so far by name, those of the server left out; for hooks and tests."""
+        """Return the header fields set so far by name, the server's only once `_headers` was read; for hooks, tests."""
         if self._full_headers is not None:
             return dict(self._full_headers)
         fields = dict(self._fields)
@@ -250,8 +250,10 @@ class ResponseHandler(RequestHandler):
             own = self._fields
             self._fields = {**own, **fields, **own}
             return
+        full = self._full_headers
         for name, value in fields.items():
-            if not self._has_header(name):
+            is_servers = name == "Server" and full is not None and full.get(name) == SERVER_NAME
+            if is_servers or not self._has_header(name):
                 self.set_header(name, value)
 
     @property
