@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_origin
 
 import attrs
 import msgspec
 import pydantic
 import pytest
 
+from tests.db.models import User
 from torngas_aio import ApiHandler, Application, WebHandler
 from torngas_aio.api import Accepted, Created, NoContent, Query, Reply, output, returns
+from torngas_aio.api.kinds import without_none
 from torngas_aio.api.openapi import make_document
 from torngas_aio.api.output import Output, Page
 from torngas_aio.db.dbalchemy.pagination import Pagination
@@ -59,6 +61,19 @@ def test_the_fields_of_a_type_are_looked_up_once(
 def test_what_does_not_fit_is_an_error(kind: Any, value: Any) -> None:
     with pytest.raises(SerializationError):
         Output(kind, 200).encode(value)
+
+
+class Author(msgspec.Struct):
+    name: str
+    posts: list[Item]
+
+
+@pytest.mark.parametrize("kind", [Author, Author | None, list[Author] | None, list[Author | None]])
+def test_what_is_not_loaded_is_named_in_optional_types_as_well(kind: Any) -> None:
+    user = User(name="ann")
+    value = [user] if get_origin(without_none(kind)) is list else user
+    with pytest.raises(SerializationError, match=r"User\.posts is not loaded.*field of Author a default"):
+        Output(kind).encode(value)
 
 
 async def test_created_and_no_content(client: TestClient) -> None:

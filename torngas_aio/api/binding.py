@@ -14,7 +14,7 @@ import msgspec
 
 from torngas_aio._json import check_limits
 from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, make_converter
-from torngas_aio.api.kinds import fields_of
+from torngas_aio.api.kinds import fields_of, without_none
 from torngas_aio.api.markers import Param, Source
 from torngas_aio.api.output import Output, answer_none, output_of
 from torngas_aio.exception import UrlError
@@ -22,7 +22,7 @@ from torngas_aio.handler import ApiHandler, BaseHandler
 from torngas_aio.http.forms import check_coding
 from torngas_aio.http.uploads import UploadedFile, has_type
 
-__all__ = ["Binding", "Parameter", "bind_methods", "is_bound", "without_none"]
+__all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
 
 _LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110 5.6.2
@@ -203,14 +203,6 @@ def _kind_of(hint: Any) -> Any:
     kind, *marks = get_args(hint)
     kept = [each for each in marks if not isinstance(each, Source | Param)]
     return Annotated[(kind, *kept)] if kept else kind
-
-
-def without_none(kind: Any) -> Any:
-    """Return what an optional type is when it is not None; another type as it is."""
-    if get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    rest = [each for each in get_args(kind) if each is not type(None)]
-    return rest[0] if type(None) in get_args(kind) and len(rest) == 1 else kind
 
 
 def _bound(method: Callable[..., Any], binding: Binding) -> Callable[..., Any]:

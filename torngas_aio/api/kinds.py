@@ -7,11 +7,11 @@ import functools
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
-__all__ = ["MAX_DIGITS", "fields_of", "holds", "items_of", "unbounded"]
+__all__ = ["MAX_DIGITS", "fields_of", "holds", "items_of", "unbounded", "without_none"]
 
 MAX_DIGITS = 4300
 """Of a decimal, its exponent counted: as of Python's integers. `int(Decimal("1e999999999"))` would take all memory."""
@@ -29,6 +29,14 @@ def fields_of(kind: Any) -> tuple[Any, ...]:
         return ()
     is_object = not getattr(info, "array_like", False) and not isinstance(info, msgspec.inspect.NamedTupleType)
     return tuple(getattr(info, "fields", ())) if is_object else ()
+
+
+def without_none(kind: Any) -> Any:
+    """Return what an optional type is when it is not None; another type as it is."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    rest = [each for each in get_args(kind) if each is not type(None)]
+    return rest[0] if type(None) in get_args(kind) and len(rest) == 1 else kind
 
 
 def items_of(info: Any) -> list[Any]:

@@ -20,7 +20,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from torngas_aio.api.binding import Binding, Parameter, without_none
+from torngas_aio.api.binding import Binding, Parameter
+from torngas_aio.api.kinds import without_none
 from torngas_aio.api.schemas import REF, schemas_of
 from torngas_aio.checks.references import imported
 from torngas_aio.handler import ApiHandler
