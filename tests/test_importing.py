@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os.path
 import sys
 from pathlib import PurePath
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = ["write"]
         ("json.loads", json.loads),
         ("json.decoder", json.decoder),
         ("json.decoder.JSONDecoder.decode", json.JSONDecoder.decode),
+        ("os.path.join", os.path.join),  # of a module whose name is posixpath
         ("pathlib.PurePath.joinpath", PurePath.joinpath),
         ("sys.version_info.major", sys.version_info.major),
     ],

@@ -26,9 +26,9 @@ def import_object(path: str) -> Any:
     module_name = path.rpartition(".")[0]
     if not module_name:
         return import_module(path)
-    module = _nearest_module(module_name)
-    found: Any = module
-    for name in path[len(module.__name__) + 1 :].split("."):
+    found: Any
+    found, opening = _nearest_module(module_name)
+    for name in path[len(opening) + 1 :].split("."):
         if not hasattr(found, name):
             if isinstance(found, ModuleType) and _is_submodule(found, name):
                 found = import_module(f"{found.__name__}.{name}")
@@ -62,10 +62,13 @@ def without_exit(call: Callable[..., T], *arguments: Any) -> T:
         raise told.with_traceback(exc.__traceback__) from None
 
 
-def _nearest_module(name: str) -> ModuleType:
-    """The longest importable opening of *name*: `pkg.mod` of `pkg.mod.Class`."""
+def _nearest_module(name: str) -> tuple[ModuleType, str]:
+    """The longest importable opening of *name*, `pkg.mod` of `pkg.mod.Class`: the module, and what it is called there.
+
+    Its `__name__` may be another one: that of `os.path` is `posixpath`.
+    """
     try:
-        return import_module(name)
+        return import_module(name), name
     except ModuleNotFoundError as exc:
         parent, _, _ = name.rpartition(".")
         missing_here = exc.name == name or (exc.name or "") == parent
