@@ -355,5 +355,11 @@ async def test_arguments_without_a_plain_value_want_a_key(cache: BaseCache) -> N
 @pytest.mark.parametrize("value", [-1, math.nan, 10**400, "30", True, [1]], ids=str)
 def test_a_duration_that_is_none_is_refused_at_once(name: str, value: Any) -> None:
     """Within a call it would pass for a failing cache, and nothing would ever be kept."""
-    with pytest.raises(ArgumentError, match=rf"cached: {name} = .*number of seconds"):
+    with pytest.raises(ArgumentError, match=rf"cached: {name} = .* number"):
         cached(**{name: value})
+
+
+def test_an_endless_lease_is_refused_at_once() -> None:
+    """As `cache.lock` would refuse it in each call."""
+    with pytest.raises(ArgumentError, match="cached: lease = inf: must be a finite number"):
+        cached(lease=math.inf)

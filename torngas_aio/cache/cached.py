@@ -23,7 +23,7 @@ from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, MISSING, BaseCache
 from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.registry import caches
 from torngas_aio.exception import ArgumentError, CacheUnavailable
-from torngas_aio.utils.kinds import require, seconds
+from torngas_aio.utils.kinds import finite, require, seconds
 
 __all__ = ["Cached", "cached"]
 
@@ -65,9 +65,7 @@ def cached(
         ArgumentError: A duration is none, or, when the function is decorated: it is no coroutine function, or a
             method without *key*.
     """
-    require(
-        *(seconds(f"cached: {name}", value) for name, value in (("ahead", ahead), ("stale", stale), ("lease", lease)))
-    )
+    require(seconds("cached: ahead", ahead), seconds("cached: stale", stale), finite("cached: lease", lease))
     if timeout is not None and timeout is not DEFAULT_TIMEOUT:
         require(seconds("cached: timeout", timeout))
 
