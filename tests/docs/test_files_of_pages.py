@@ -62,3 +62,14 @@ def test_babel_finds_the_texts_of_a_tornado_template() -> None:
     assert [line for line, _ in found] == [1, 2, 3, 4]
     assert "hello" in found[0]
     assert found[1][1][:2] == ("%(n)d post", "%(n)d posts")
+
+
+def test_the_project_of_the_testing_guide_passes_its_tests(tmp_path: Path) -> None:
+    page = (ROOT / "docs/guide/testing.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r'```python title="(.*?)"\n(.*?)```', page, re.DOTALL))
+    assert set(files) == {"settings/setting.py", "shop/urls.py", "tests/conftest.py", "tests/test_shop.py"}
+    for name, text in {**files, "pyproject.toml": shown("guide/testing.md", "asyncio_mode")}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    printed = run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=tmp_path)
+    assert f"{files['tests/test_shop.py'].count('async def test_')} passed" in printed

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import logging
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -41,7 +42,10 @@ def blocks() -> Iterator[Any]:
 @pytest.fixture(autouse=True)
 def all_is_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the examples leave their folders behind
+    environment = dict(os.environ)
     yield
+    os.environ.clear()
+    os.environ.update(environment)
     settings.reset()
     locale._translations, locale._use_gettext = {}, False
     locale._supported_locales = frozenset({"en_US"})
@@ -79,3 +83,53 @@ def test_settings_that_a_page_shows_are_valid(page: Path) -> None:
         settings.configure(**{name: value})
         assert list(shape_faults(settings.as_dict())) == []
         parse_databases(settings.DATABASE_CONNECTION, {}, lambda *_: None)
+
+
+GUIDES = sorted((ROOT / "docs" / "guide").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_page_has_its_parts(page: Path) -> None:
+    """When to use it, an example, a table of options with defaults, pitfalls, see also; in both languages."""
+    english = page.read_text(encoding="utf-8")
+    chinese = (ROOT / "docs" / "zh" / "guide" / page.name).read_text(encoding="utf-8")
+    assert english.split("\n\n")[1].startswith("For ") or "\n\nWork that " in english
+    assert "```python\n" in english
+    for text, default, pitfalls, see_also in (
+        (english, "default", "\n## Pitfalls\n", "\nSee also: "),
+        (chinese, "默认", "\n## 注意\n", "\n另见"),
+    ):
+        assert any(default in header.lower() for header in re.findall(r"^(\|.*\|)\n\| ---", text, re.MULTILINE))
+        assert pitfalls in text
+        assert see_also in text
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_options_of_a_guide_page_are_those_of_the_chinese_page(page: Path) -> None:
+    chinese = (ROOT / "docs" / "zh" / "guide" / page.name).read_text(encoding="utf-8")
+    assert options_of(chinese, "默认") == options_of(page.read_text(encoding="utf-8"), "default")
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_defaults_that_a_table_gives_are_those_of_the_settings(page: Path) -> None:
+    known = {name: value for name, value in vars(global_settings).items() if name.isupper()}
+    for group in ("SESSION", "TEMPLATE_CONFIG", "TRANSLATIONS_CONF"):
+        if f"`{group}`" in page.read_text(encoding="utf-8"):
+            known |= getattr(global_settings, group)
+    for name, default in options_of(page.read_text(encoding="utf-8"), "default"):
+        with contextlib.suppress(ValueError, SyntaxError):  # text for readers: "none", "the server's"
+            shown = ast.literal_eval(default.replace(",", "") if default[:1].isdigit() else default)
+            if name in known and not isinstance(known[name], dict):
+                assert shown == known[name], name
+
+
+def options_of(text: str, default: str) -> list[tuple[str, str]]:
+    """The first name of each row, and its default as far as it is code or a number, of tables that give defaults."""
+    rows = []
+    for header, body in re.findall(r"^(\|.*\|)\n\| ---.*\n((?:\|.*\n)+)", text, re.MULTILINE):
+        if default in header.lower():
+            for row in body.splitlines():
+                name, value = re.match(r"\| `(\w+)`", row), re.search(r"\| (?:`([^`|]*)`|([\d.,]+)) \|$", row)
+                if name:
+                    rows.append((name[1], (value[1] or value[2]) if value else ""))
+    return rows
