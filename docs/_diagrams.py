@@ -69,7 +69,7 @@ def _box(center: float, y: int, width: float, height: int, text: list[str]) -> s
 def _lines(text: str, width: int) -> list[str]:
     """Break *text* into lines of about *width* letters; a Chinese character counts as two."""
     lines, length = [""], 0
-    for word in re.findall(r"[^\s\u2e80-\uffef]+\s*|[\u2e80-\uffef]\s*", text):
+    for word in re.findall(r"(?:[^\s\u2e80-\uffef]+|[\u2e80-\uffef])[\u3001\uff0c\uff1a]?\s*", text):
         size = len(word) + len(re.findall(r"[\u2e80-\uffef]", word))
         if length and length + size > width + 1:
             lines.append("")

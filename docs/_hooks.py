@@ -132,19 +132,27 @@ def on_files(files: Any, *, config: Any) -> Any:
     return files
 
 
+def on_page_context(context: Any, *, page: Any, config: Any, **_: Any) -> Any:
+    """Have the theme's own words, such as *Next*, in the language of a page; called by MkDocs before it fills each."""
+    config.theme["language"] = _language(page)
+    return context
+
+
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
-    """Name the language of a page, link it to the other language's, give it our search; called by MkDocs for each."""
+    """Link a page to the other language's, give it our search; called by MkDocs for each."""
     from mkdocs.utils import get_relative_url
 
-    language = "zh" if page.url.startswith("zh/") else "en"
     name = page.url.removeprefix("zh/")
     for other, url in (("en", name), ("zh", f"zh/{name}")):
         home = "" if other == "en" else "zh/"
         there = get_relative_url(url if url in _urls else home, page.url)
         output = re.sub(f'href="[^"]*" hreflang="{other}"', f'href="{there}" hreflang="{other}"', output)
     search = get_relative_url("search.js", page.url)
-    output = re.sub('"search": "[^"]*"', f'"search": "{search}?lang={language}"', output, count=1)
-    return output.replace('<html lang="en"', f'<html lang="{language}"', 1)
+    return re.sub('"search": "[^"]*"', f'"search": "{search}?lang={_language(page)}"', output, count=1)
+
+
+def _language(page: Any) -> str:
+    return "zh" if page.url.startswith("zh/") else "en"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -42,6 +42,12 @@ def test_long_text_is_broken_into_lines_of_its_box() -> None:
     assert all(0 < len(text) <= 14 for text in chinese)
 
 
+def test_no_line_begins_with_punctuation() -> None:
+    texts = [text.text or "" for text in drawn("缓存缓存缓存缓存、会话、任务 | 从库 | 主库\n").findall("text")]
+    assert "".join(texts) == "缓存缓存缓存缓存、会话、任务从库主库"
+    assert all(text[0] != "、" for text in texts)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_the_diagrams_of_a_page_fit(page: Path) -> None:
     text = diagrams.draw_diagrams(page.read_text(encoding="utf-8"))
