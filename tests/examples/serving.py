@@ -34,7 +34,7 @@ async def served(example: str, *arguments: str, **environment: str) -> AsyncIter
             yield client
         process.terminate()
         output, _ = await process.communicate()
-        assert process.returncode == 0, output.decode()
+        assert process.returncode == 0, f"{process.returncode}: {output.decode()}"
     finally:
         if process.returncode is None:
             process.kill()
