@@ -5,6 +5,7 @@ what these tests print: `nox -s cluster -- -rP -m slow tests/cluster/test_work.p
 """
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import os
@@ -148,10 +149,12 @@ async def _until(is_so: Callable[[], Any], seconds: float) -> None:
             await asyncio.sleep(0.1)
 
 
-async def havoc(lab: Lab, pause: float, told: Counter[str]) -> None:
-    """Kill a worker or a node, or restart it as a new version is brought out; one at a time, without end."""
+async def havoc(lab: Lab, pause: float, told: Counter[str], ended: asyncio.Event) -> None:
+    """Kill a worker or a node, or restart it as a new version is brought out; one at a time, until it is *ended*."""
     for number in itertools.count():
-        await asyncio.sleep(random.uniform(0.5 * pause, 1.5 * pause))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), random.uniform(0.5 * pause, 1.5 * pause))
+            return
         victims = [("worker", each) for each in lab.workers] + [("node", each.process) for each in lab.nodes]
         what, victim = victims[number % len(victims)] if number < len(victims) else random.choice(victims)
         how = "restarted" if number % 3 == 2 else "killed"
@@ -201,15 +204,15 @@ async def run(lab: Lab, store: str, count: int, pause: float) -> dict[str, Any]:
     work, told = Work(lab, count), Counter[str]()
     began, moment = time.monotonic(), time.time()
     async with work.streams():
-        troubles = asyncio.create_task(havoc(lab, pause, told))
+        ended = asyncio.Event()
+        troubles = asyncio.create_task(havoc(lab, pause, told, ended))
         enqueueing = asyncio.create_task(work.enqueue_all())
         await _until(lambda: sum(map(len, work.acknowledged.values())) > count // 2, 1200)
         await asyncio.to_thread(kill_master, lab, store)
         await enqueueing
         enqueued = time.monotonic() - began
-        await _stopped([troubles])
-        for each in (*lab.workers, *(node.process for node in lab.nodes)):
-            await asyncio.to_thread(each.start)  # the one that was just killed
+        ended.set()
+        await troubles  # which starts again what it has just killed
     await settled(lab)
     for each in lab.workers:
         await asyncio.to_thread(each.stop)  # no tick is on its way any more
