@@ -103,6 +103,7 @@ class PostgresServer:
             str(self.port),
         ]
         words += ["-h", HOST, "-k", str(folder), "-c", "fsync=off", "-c", "max_connections=60"]
+        words += ["-c", "dynamic_shared_memory_type=mmap"]  # in the folder: a killed server leaves nothing in /dev/shm
         return words
 
     def _answers(self) -> bool:

@@ -10,6 +10,7 @@ Begin with `ServerProcess`.
 """
 
 import atexit
+import contextlib
 import os
 import random
 import shutil
@@ -238,8 +239,8 @@ class ServerProcess:
         self.start()
 
     def close(self) -> None:
-        """Kill the server and remove its folder; twice is harmless."""
-        self.kill()
+        """Kill the server and its children, and remove its folder; twice is harmless."""
+        self._end(signal.SIGKILL, with_children=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         _running.discard(self)
 
@@ -258,7 +259,7 @@ class ServerProcess:
         if process.poll() is not None:  # something else answers on the port
             raise RuntimeError(f"{self.name} ended with {process.returncode}:\n{self._tail()}")
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, number: signal.Signals, *, with_children: bool = False) -> None:
         process, self._process = self._process, None
         guard, self._guard = self._guard, None
         if guard is not None:  # first: the server's process id is free for others once it has ended
@@ -274,6 +275,10 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if with_children:  # a supervisor's workers would stop in their own time
+            for child in filter(_lives, children):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child.name), signal.SIGKILL)
         # Those of PostgreSQL end a moment later, and hold the memory without which it does not start again.
         deadline = time.monotonic() + STOP_SECONDS
         while any(map(_lives, children)) and time.monotonic() < deadline:
