@@ -280,6 +280,30 @@ def test_fragments_of_programs_parse_and_import_what_exists(source: str) -> None
                 assert hasattr(module, alias.name), f"{each.module}.{alias.name}"
 
 
+@pytest.mark.parametrize(
+    ("page", "holding"), [("migration.md", "def logged(method):  "), ("migration/codes.md", "class Cart:  ")]
+)
+def test_both_columns_of_a_comparison_parse(page: str, holding: str) -> None:
+    lines = block(page, holding).splitlines()
+    start = lines[0].index(lines[0].split("  ")[0], 1)
+    for column in ([line[:start] for line in lines], [line[start:] for line in lines]):
+        compile("\n".join(column), page, "exec", ast.PyCF_ONLY_AST)
+
+
+def test_what_a_user_app_refuses_is_told_as_shown() -> None:
+    shown = block("reference/codes.md", "BASE_URL").strip().removeprefix("ConfigError: ")
+    source = (ROOT / "torngas_aio/cli/templates/auth/__app__/urls.py").read_text(encoding="utf-8")
+    raised = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Raise)]
+    assert [ast.literal_eval(each.exc.args[0]) for each in raised if isinstance(each.exc, ast.Call)] == [shown]
+
+
+def test_an_error_of_an_import_is_told_as_shown(project: Path) -> None:
+    shown = block("reference/codes.md", "NameError").strip()
+    source = "\n" * 16 + "class Index(WebHandlr):\n    pass\n"
+    (project / "home" / "handlers" / "main_handler.py").write_text(source)
+    assert shown in faults(project)[0]
+
+
 def test_the_tool_ports_the_example_as_shown(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(block("migration.md", "from torngas.cache"))
     run("-m", "torngas_aio", "port", ".", "--write", folder=tmp_path)
