@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from http import HTTPStatus
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,11 @@ async def ask():
         print((await client.post("/projects/3/tasks", json={{"title": ""}})).text)
 asyncio.run(ask())
 """
-    assert json.loads(run("-c", script, folder=ROOT)) == json.loads(block("guide/typed.md", "about:blank"))
+    shown = json.loads(block("guide/typed.md", "about:blank"))
+    assert json.loads(run("-c", script, folder=ROOT)) == {
+        **shown,
+        "title": HTTPStatus(422).phrase,
+    }  # Python 3.13 has another
 
 
 def test_a_line_of_structlog_has_the_fields_that_are_shown(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def test_a_guide_page_has_its_parts(page: Path) -> None:
     """When to use it, an example, a table of options with defaults, pitfalls, see also; in both languages."""
     english = page.read_text(encoding="utf-8")
     chinese = (ROOT / "docs" / "zh" / "guide" / page.name).read_text(encoding="utf-8")
-    assert english.split("\n\n")[1].startswith("For ") or "\n\nWork that " in english
+    assert english.split("\n\n")[1].startswith("For ")
+    assert chinese.split("\n\n")[1].startswith("用于")
     assert "```python\n" in english
     for text, default, pitfalls, see_also in (
         (english, "default", "\n## Pitfalls\n", "\nSee also: "),
