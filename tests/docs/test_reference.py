@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,15 @@ def test_reference_tells_the_options_of(path: str) -> None:
 def test_reference_has_each_option_of_the_server(commands_page: str) -> None:
     for name, default, _, _ in SERVER_OPTIONS:
         assert f"| `--{name.replace('_', '-')}` | `{default!r}` |" in commands_page
+
+
+def test_deployment_guide_has_the_defaults_of_the_server_s_options() -> None:
+    known = {name: default for name, default, *_ in SERVER_OPTIONS}
+    page = (ROOT / "docs/guide/deployment.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `--(\w+)` \| .* \| `?([\w.]+)`?(?:: never)? \|$", page, re.MULTILINE)
+    assert len(shown) > 8
+    for name, default in shown:
+        served = known[name]
+        if served in (None, ""):  # which server is known at the start only: the first where httptools is installed
+            served = "torngas_aio" if name == "http_server" else "none"
+        assert default == (f"{served:g}" if isinstance(served, float) else str(served)), name
