@@ -14,7 +14,7 @@ from tests.db.models import User
 from torngas_aio import close, project
 from torngas_aio.cache import cache
 from torngas_aio.db.dbalchemy import Connector
-from torngas_aio.db.dbalchemy.registry import _clusters
+from torngas_aio.db.dbalchemy.registry import open_clusters
 from torngas_aio.exception import ConfigError, Unawaited
 from torngas_aio.settings_manager import settings
 
@@ -183,7 +183,7 @@ async def test_a_block_has_a_session_and_closes_everything(on_sqlite: None) -> N
         async with project():  # within another it does nothing, and closes nothing
             assert await User.Q.count() == 2
         assert await User.Q.count() == 2
-    assert not any(_clusters.values())
+    assert open_clusters() == []
     async with project():
         assert await User.Q.count() == 1
 
@@ -207,9 +207,9 @@ async def test_settings_that_cannot_be_found_are_told(tmp_path: Path, monkeypatc
 
 async def test_close_closes_what_the_loop_holds(on_sqlite: None) -> None:
     await Connector.get_conn().create_db()
-    assert any(_clusters.values())
+    assert len(open_clusters()) == 1
     await close()
-    assert not any(_clusters.values())
+    assert open_clusters() == []
 
 
 async def test_without_a_session_the_message_names_the_import(on_sqlite: None) -> None:
