@@ -29,7 +29,7 @@ from torngas_aio.handler.lifecycle import ANY_TASK, MethodPhase, ResponseState, 
 from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.http.request import Request
 from torngas_aio.pipeline import PipelineRun
-from torngas_aio.utils.tokens import is_token
+from torngas_aio.utils.tokens import header_case, is_token
 
 __all__ = ["ResponseHandler"]
 
@@ -312,7 +312,7 @@ class ResponseHandler(RequestHandler):
 def _name(name: str) -> str:
     if not is_token(name):
         raise ValueError(f"{name!r} is no header name.")
-    return "-".join(word.capitalize() for word in name.split("-"))
+    return header_case(name)
 
 
 def _value(handler: RequestHandler, value: Any) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 
 from torngas_aio.utils.bounded import BoundedCache
+from torngas_aio.utils.tokens import header_case
 
 __all__ = [
     "MAX_COOKIES",
@@ -194,7 +195,7 @@ _titles: BoundedCache[bytes, str] = BoundedCache(max_bytes=256 * 1024, max_key=6
 
 
 def _title(name: bytes) -> str:
-    title = "-".join(word.capitalize() for word in name.decode("latin-1").split("-"))
+    title = header_case(name.decode("latin-1"))
     _titles.keep(name, title)
     return title
 

@@ -19,7 +19,7 @@ from torngas_aio.handler.cookies import is_latin
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
-from torngas_aio.utils.tokens import is_token
+from torngas_aio.utils.tokens import header_case, is_token
 
 __all__ = ["SECURITY_HEADERS", "AllowedHostsMiddleware", "SecurityHeadersMiddleware", "csp_nonce"]
 
@@ -54,7 +54,7 @@ class SecurityHeadersMiddleware:
 
     def __init__(self, headers: Mapping[str, str | None] | None = None) -> None:
         own = settings.SECURITY_HEADERS if headers is None else headers
-        chosen = {**SECURITY_HEADERS, **{_usual_case(name): value for name, value in own.items()}}
+        chosen = {**SECURITY_HEADERS, **{header_case(name): value for name, value in own.items()}}
         ConfigError.gather(
             (
                 f"SECURITY_HEADERS[{name!r}] = {value!r}: write one line of Latin-1 text under the name of a header, "
@@ -140,11 +140,6 @@ def csp_nonce(handler: RequestHandler) -> str:
 
 def _is_field_value(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and is_latin(value)
-
-
-def _usual_case(name: str) -> str:
-    """Return the header *name* as `header_fields` writes it."""
-    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 def _is_pattern(pattern: object) -> bool:
