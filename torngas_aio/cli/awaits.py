@@ -98,14 +98,18 @@ def unawaited_faults(folder: Path) -> list[Fault]:
 
 
 def project_files(folder: Path, suffixes: tuple[str, ...] = (".py",)) -> Iterator[Path]:
-    """Yield the files under *folder*, in order; links, hidden folders and installed packages are left out."""
+    """Yield the files under *folder*, in order; links, hidden folders and installed packages are left out.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or path.name.startswith(".") or path.name in SKIPPED:
             continue
         if path.is_dir():
             if not (path / "pyvenv.cfg").exists():
                 yield from project_files(path, suffixes)
-        elif path.suffix in suffixes and path.stat().st_size <= MAX_BYTES:
+        elif path.suffix in suffixes and path.is_file() and path.stat().st_size <= MAX_BYTES:
             yield path
 
 

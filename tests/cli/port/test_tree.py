@@ -8,6 +8,7 @@ import pytest
 from tests.cli.port.porting import port
 from tests.webserver.project import Project
 from torngas_aio.cli import main
+from torngas_aio.cli.awaits import MAX_BYTES
 from torngas_aio.cli.port import tree
 from torngas_aio.exception import ConfigError
 
@@ -55,7 +56,7 @@ def test_files_of_the_project_alone_are_found(tmp_path: Path) -> None:
     ):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("x = 1\n")
-    (tmp_path / "large.py").write_text("x\n" * tree.MAX_BYTES)
+    (tmp_path / "large.py").write_text("x\n" * MAX_BYTES)
     found = {path.relative_to(tmp_path).as_posix() for path in tree.find_files(tmp_path)}
     assert found == {"a.py", "b/c.py", "b/page.html", "b/page.mako"}
     assert list(tree.find_files(tmp_path / "a.py")) == [tmp_path / "a.py"]

@@ -5,7 +5,9 @@ import re
 from bisect import bisect_right
 from typing import Any
 
-__all__ = ["Edits", "binds", "dotted"]
+__all__ = ["Edits", "FunctionNode", "binds", "dotted"]
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Edits:
@@ -94,7 +96,7 @@ def binds(tree: ast.AST, name: str) -> bool:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
             return True
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
+        if isinstance(node, FunctionNode | ast.ClassDef) and node.name == name:
             return True
         if isinstance(node, ast.alias) and (node.asname or node.name) == name:
             return True

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from torngas_aio.cli.port.edits import binds, dotted
+from torngas_aio.cli.port.edits import FunctionNode, binds, dotted
 from torngas_aio.cli.port.kinds import HOOKS
 from torngas_aio.cli.port.texts import TAKES_BYTES, Told, text_calls
 
@@ -80,7 +80,6 @@ WAITS_IN_TEMPLATE = re.compile(
 )
 EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|<%.*?%>|^\s*%.*$", re.DOTALL | re.MULTILINE)
 AWAITED_IN_TEMPLATE = re.compile(r"\bawait(?:ed\()?[\w. ]+\(")
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from torngas_aio.cli.port.edits import Edits, binds, dotted
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted
 from torngas_aio.cli.port.kinds import chain_of
 from torngas_aio.cli.port.python2 import parsed
 
@@ -36,8 +36,6 @@ TAKES_NO_LOOP = frozenset({
     "add_accept_handler", "start", "websocket_connect", "with_timeout",
 })  # fmt: skip
 """What Tornado 6 gives no `io_loop=`."""
-
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def rewrite(text: str, path: Path, root: Path, skipped: Iterable[str]) -> str:

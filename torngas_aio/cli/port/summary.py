@@ -7,13 +7,12 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from torngas_aio.cli.port.edits import dotted
+from torngas_aio.cli.port.edits import FunctionNode, dotted
 from torngas_aio.cli.port.kinds import Chain, chain_of
 
 __all__ = ["Function", "Kind", "Module", "Position", "Use", "summarize"]
 
 Position = tuple[int, int, int, int]
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 TAKES_AWAITABLES = {
     "multi", "multi_future", "gather", "wait", "wait_for", "with_timeout", "ensure_future", "create_task",
     "maybe_future", "convert_yielded", "run", "run_until_complete", "add_future", "shield", "as_completed",

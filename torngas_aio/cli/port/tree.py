@@ -8,14 +8,12 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+from torngas_aio.cli.awaits import project_files
 from torngas_aio.exception import ConfigError
 
 __all__ = ["find_files", "is_dirty", "module_of", "read", "write"]
 
-SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
 TEMPLATES = {".html", ".htm", ".mako", ".mak", ".tmpl", ".jinja", ".jinja2", ".j2", ".tpl"}
-MAX_BYTES = 1_000_000
-"""Larger files are made by programs."""
 
 
 def find_files(root: Path) -> Iterator[Path]:
@@ -28,17 +26,9 @@ def find_files(root: Path) -> Iterator[Path]:
         yield root
         return
     try:
-        entries = sorted(root.iterdir())
+        yield from project_files(root, (".py", *TEMPLATES))
     except OSError as exc:
-        raise ConfigError(f"{root}: {exc.strerror}.", code="TGA803") from exc
-    for path in entries:
-        if path.is_symlink() or path.name.startswith(".") or path.name in SKIPPED:
-            continue
-        if path.is_dir():
-            if not (path / "pyvenv.cfg").exists():
-                yield from find_files(path)
-        elif path.suffix in {".py", *TEMPLATES} and path.is_file() and path.stat().st_size <= MAX_BYTES:
-            yield path
+        raise ConfigError(f"{exc.filename or root}: {exc.strerror}.", code="TGA803") from exc
 
 
 def read(path: Path) -> tuple[str, str, str]:
