@@ -9,14 +9,29 @@ Begin with `Proxy`.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 from tests.services.process import HOST
 
-__all__ = ["Proxy"]
+__all__ = ["Proxy", "answering"]
 
 CHUNK = 64 * 1024
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """Give the address, `host:port`, of a server that gives this *answer* to whatever it reads."""
+
+    async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(answer_all, HOST, 0) as server:
+        yield f"{HOST}:{server.sockets[0].getsockname()[1]}"
 
 
 class Proxy:

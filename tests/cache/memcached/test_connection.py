@@ -18,7 +18,7 @@ from tests.contracts.session.visitor import Visitor
 from tests.polling import until
 from tests.services.memcached import MemcachedServer
 from tests.services.process import HOST
-from tests.services.proxy import Proxy
+from tests.services.proxy import Proxy, answering
 from torngas_aio.cache.backends.base import MISSING
 from torngas_aio.cache.backends.memcached import MemcachedCache
 from torngas_aio.cache.memcached.connection import MemcachedLink
@@ -436,14 +436,8 @@ async def fill(cache: MemcachedCache) -> None:
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x01\x02\r\n", b"VALUE\r\n", b"ERROR\r\n", b"x" * 3_000_000]
 )
 async def test_a_server_that_is_no_memcached(make: Make, answer: bytes) -> None:
-    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            writer.write(answer)
-        writer.close()
-
-    server = await asyncio.start_server(nonsense, HOST, 0)
-    async with server:
-        cache = make(f"{HOST}:{server.sockets[0].getsockname()[1]}")
+    async with answering(answer) as address:
+        cache = make(address)
         for call in (cache.set("key", 1), cache.gets("key"), cache.incr("key"), cache.clear()):
             with pytest.raises(CacheUnavailable):
                 await call

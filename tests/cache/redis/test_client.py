@@ -1,6 +1,5 @@
 """The client alone, and what a Redis answers instead of a value: full, forbidden, of another type, foreign."""
 
-import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -10,6 +9,7 @@ import redis.asyncio
 from tests.cache.redis.conftest import Make
 from tests.cache.redis.test_connection import until_right
 from tests.services.process import HOST
+from tests.services.proxy import answering
 from tests.services.redis import RedisServer
 from torngas_aio.cache.backends.rediscache import RedisClient
 from torngas_aio.cache.registry import make_cache
@@ -57,14 +57,8 @@ async def test_a_key_of_another_type_is_no_cached_value(make: Make, lone_redis: 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n+PONG\r\n", b"\x00\x01\x02\r\n"])
 async def test_a_server_that_is_no_redis(make: Make, answer: bytes) -> None:
-    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            writer.write(answer)
-        writer.close()
-
-    server = await asyncio.start_server(nonsense, HOST, 0)
-    async with server:
-        cache = make(f"{HOST}:{server.sockets[0].getsockname()[1]}")
+    async with answering(answer) as address:
+        cache = make(address)
         with pytest.raises(CacheUnavailable):
             await cache.get("key")
         await cache.close()

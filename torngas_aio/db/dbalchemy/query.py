@@ -47,8 +47,8 @@ class Query(Generic[T]):
     ) -> None:
         self._entities = entities
         self._session = session
-        fresh: Any = None if statement is not None else select(*entities)
-        self.statement: Select[Any] = fresh if statement is None else statement
+        chosen: Any = select(*entities) if statement is None else statement
+        self.statement: Select[Any] = chosen
 
     def __repr__(self) -> str:
         return f"<Query {' '.join(str(self.statement).split())}>"
