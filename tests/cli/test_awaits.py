@@ -1,5 +1,6 @@
 """`torngas-aio check` finds forgotten awaits by reading the project's files."""
 
+import os
 import textwrap
 from pathlib import Path
 
@@ -198,6 +199,7 @@ def test_files_that_are_not_the_projects_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_bytes(b"print 'python 2'\n")
     (tmp_path / "odd.py").write_bytes(b"# coding: no-such\n\xff\x00")
     (tmp_path / "big.py").write_text("x = 1\n" * 200_000, encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.py")  # opening it would wait for a writer
     assert [path.name for path in project_files(tmp_path)] == ["a.py", "odd.py", "old.py"]
     assert unawaited_faults(tmp_path) == []
 
