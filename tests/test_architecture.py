@@ -18,10 +18,9 @@ PACKAGE = Path(__file__).parent.parent / "torngas_aio"
 # The layer of each package, which is a folder or a module of the top level. Packages of one layer do not import each
 # other, except in OPEN_LAYERS, where that must form no cycle.
 LAYERS: dict[str, int] = {
-    "_importing": 0, "_json": 0, "_masking": 0, "_node": 0, "_version": 0, "_cleanup": 0, "_single_flight": 0,
-    "_project_errors": 0, "_suggest": 0, "_threads": 0, "_unawaited": 0, "_former_names": 0, "codes": 0, "context": 0,
-    "_job_events": 0,
-    "exception": 0, "_background": 0, "_places": 0, "_compat": 0, "storage": 0, "utils": 0,
+    "_json": 0, "_masking": 0, "_names": 0, "_node": 0, "_version": 0, "_cleanup": 0, "_concurrency": 0,
+    "_project_errors": 0, "_unawaited": 0, "_former_names": 0, "codes": 0, "context": 0, "_job_events": 0,
+    "exception": 0, "_compat": 0, "storage": 0, "utils": 0,
     "global_settings": 1, "i18n": 1, "settings_manager": 1, "checks": 1, "signal": 1, "dispatch": 1, "logger": 1,
     "_backends": 1,
     "cache": 2, "db": 2, "template": 2, "http": 2,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from torngas_aio._importing import import_object
+from torngas_aio._names import import_object
 from torngas_aio._project_errors import headline, import_fault, install_hint, place_of, report
 from torngas_aio.cli import main
 from torngas_aio.exception import ConfigError, Fault, UrlError

@@ -6,8 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_with_loop, forget
-from torngas_aio._importing import import_object
-from torngas_aio._suggest import did_you_mean
+from torngas_aio._names import did_you_mean, import_object
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.kinds import fault

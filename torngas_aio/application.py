@@ -27,7 +27,7 @@ from tornado.routing import AnyMatches, Rule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._cleanup import close_all, is_imposed
-from torngas_aio._importing import import_object
+from torngas_aio._names import import_object
 from torngas_aio._node import processes
 from torngas_aio._unawaited import tracked_origins, watch_unawaited
 from torngas_aio.checks.references import imported

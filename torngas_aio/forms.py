@@ -20,7 +20,7 @@ from wtforms.i18n import get_translations
 from wtforms.meta import DefaultMeta
 from wtforms.validators import StopValidation, ValidationError
 
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.http.uploads import UploadedFile, has_type, read_media_types, uploads_of
 
 __all__ = ["FileLimits", "fields_html", "load_form"]

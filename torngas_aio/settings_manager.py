@@ -18,9 +18,9 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Self
 
-from torngas_aio import _importing, global_settings
+from torngas_aio import global_settings
+from torngas_aio._names import import_module, nearest
 from torngas_aio._project_errors import install_hint, place_of
-from torngas_aio._suggest import nearest
 from torngas_aio.exception import ConfigError, UnknownSetting
 
 __all__ = ["ENVIRONMENT_NAME", "Section", "Settings", "SettingsOverride", "load_settings", "settings"]
@@ -261,7 +261,7 @@ def load_settings(module: str | None) -> dict[str, Any]:
     if module is None:
         return _defaults()
     try:
-        found = _importing.import_module(module)
+        found = import_module(module)
     except ModuleNotFoundError as exc:
         if exc.name and (module == exc.name or module.startswith(f"{exc.name}.")):
             raise ConfigError(

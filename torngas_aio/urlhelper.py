@@ -22,7 +22,7 @@ from typing import Any
 
 from tornado.routing import Matcher, PathMatches, Rule, URLSpec
 
-from torngas_aio._importing import import_object
+from torngas_aio._names import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio.exception import Fault, UrlError
 from torngas_aio.routing.pattern import begins_with_word

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from torngas_aio._places import Places
+from torngas_aio._concurrency import Places
 from torngas_aio.context import enter_request
 from torngas_aio.exception import CacheUnavailable
 from torngas_aio.logger import DEGRADED_SECONDS, OutageLog

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from torngas_aio._background import BackgroundTask
+from torngas_aio._concurrency import BackgroundTask
 
 __all__ = ["DOUBTFUL_SECONDS", "FIRST_PAUSE", "LONGEST_PAUSE", "PROBE_SECONDS", "CircuitBreaker", "patience_of"]
 

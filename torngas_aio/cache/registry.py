@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_with_loop
 from torngas_aio._masking import show_setting
-from torngas_aio._suggest import did_you_mean
+from torngas_aio._names import did_you_mean
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.checks.references import imported
 from torngas_aio.checks.shapes import CACHE_SHAPE

@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from torngas_aio._importing import import_object
 from torngas_aio._masking import show_setting
+from torngas_aio._names import import_object
 from torngas_aio.exception import ConfigError, InvalidSignature, SerializationError
 from torngas_aio.utils.numbers import parse_integer
 

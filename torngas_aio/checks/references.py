@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torngas_aio import global_settings
-from torngas_aio._importing import import_object
+from torngas_aio._names import did_you_mean, import_object
 from torngas_aio._project_errors import cause_of, code_of, import_fault, install_hint, place_of
-from torngas_aio._suggest import did_you_mean
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.utils.kinds import BLAMED, fault
 

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from torngas_aio._importing import import_object
+from torngas_aio._names import import_object
 from torngas_aio.exception import Fault
 
 __all__ = ["CLASSES", "REDIS_ITERATORS", "REDIS_SYNC", "awaited_methods", "parsed", "project_files", "unawaited_faults"]

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from torngas_aio import _importing
 from torngas_aio._cleanup import close_all
+from torngas_aio._names import import_module
 from torngas_aio._unawaited import collected_unawaited
 from torngas_aio.cli.project import add_settings_option, choose_settings
 from torngas_aio.exception import ArgumentError, ConfigError
@@ -114,7 +114,7 @@ def _import_models() -> None:
     for app in settings.INSTALLED_APPS:
         for module in (f"{app}.models", f"{app}.urls", f"{app}.jobs"):
             if importlib.util.find_spec(module) is not None:
-                _importing.import_module(module)
+                import_module(module)
     if "torngas_aio.jobs.declaring" in sys.modules:  # a project with jobs has their tables
         from torngas_aio.jobs.outbox import tables_of
 

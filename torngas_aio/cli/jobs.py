@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from torngas_aio._suggest import did_you_mean
+from torngas_aio._names import did_you_mean
 from torngas_aio.cli.output import table
 from torngas_aio.cli.project import add_settings_option, load_jobs, run_async
 from torngas_aio.exception import ArgumentError

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from torngas_aio._compat.stdlib import options_of
+from torngas_aio._names import did_you_mean, nearest
 from torngas_aio._project_errors import place_of, report
-from torngas_aio._suggest import did_you_mean, nearest
 from torngas_aio._version import __version__
 from torngas_aio.cli.registry import Command, command_names, load_command
 from torngas_aio.exception import BaseError, coded

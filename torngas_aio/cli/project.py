@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from torngas_aio._importing import import_module
+from torngas_aio._names import import_module
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.scripts import choose_settings

@@ -14,7 +14,7 @@ import importlib.metadata
 from functools import cache
 from typing import Protocol, runtime_checkable
 
-from torngas_aio._importing import import_object
+from torngas_aio._names import import_object
 from torngas_aio.exception import ConfigError
 from torngas_aio.scripts import project_table
 

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from torngas_aio import _importing
+from torngas_aio._names import import_object
 from torngas_aio._unawaited import collected_unawaited
 from torngas_aio.cli.project import add_settings_option, load_project
 from torngas_aio.scripts import db_sessions
@@ -44,8 +44,8 @@ class Shell:
         """Read, run, print, until the end of input."""
         application = load_project(arguments.settings)
         names = {"application": application, "settings": settings}
-        names["cache"] = _importing.import_object("torngas_aio.cache.cache")
-        names["caches"] = _importing.import_object("torngas_aio.cache.caches")
+        names["cache"] = import_object("torngas_aio.cache.cache")
+        names["caches"] = import_object("torngas_aio.cache.caches")
         context, sessions = contextvars.copy_context(), AsyncExitStack()
         with LoopRunner() as runner:
             wait = partial(runner.run, context=context)

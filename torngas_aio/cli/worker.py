@@ -15,7 +15,7 @@ import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
-from torngas_aio._suggest import did_you_mean
+from torngas_aio._names import did_you_mean
 from torngas_aio.application import Application
 from torngas_aio.cli.project import add_settings_option, load_jobs, run_async
 from torngas_aio.exception import ArgumentError

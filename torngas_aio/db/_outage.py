@@ -21,8 +21,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from torngas_aio._background import BackgroundTask
 from torngas_aio._cleanup import close_safely
+from torngas_aio._concurrency import BackgroundTask
 from torngas_aio.db._diagnosis import codes_of
 from torngas_aio.exception import DatabaseUnavailable
 

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from torngas_aio._cleanup import close_with_loop, is_imposed
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.exception import ArgumentError, PoolExhausted
 from torngas_aio.settings_manager import settings
 

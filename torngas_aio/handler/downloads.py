@@ -21,7 +21,7 @@ from urllib.parse import quote
 from tornado.httputil import format_timestamp
 from tornado.web import HTTPError
 
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.ranges import Span, announce_span, send_span, wanted_span
 from torngas_aio.handler.static_files import OpenFile, mark_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.ui_modules import with_embeds
 from torngas_aio.settings_manager import settings

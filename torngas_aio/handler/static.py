@@ -20,7 +20,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.compression import accepted_codings
 from torngas_aio.handler.ranges import Span, announce_span, send_part, send_span, wanted_span
 from torngas_aio.handler.static_files import CODINGS, FileCache, Mark, OpenFile, StaticFile, mark_of

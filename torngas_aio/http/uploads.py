@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from torngas_aio._cleanup import close_safely
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.exception import ArgumentError
 from torngas_aio.http.spool import IN_MEMORY, Spool, SpooledFile
 

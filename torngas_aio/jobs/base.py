@@ -15,7 +15,7 @@ from taskiq.abc.formatter import TaskiqFormatter
 
 from torngas_aio import _json
 from torngas_aio._backends import entry_faults
-from torngas_aio._suggest import did_you_mean
+from torngas_aio._names import did_you_mean
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 from torngas_aio.settings_manager import settings
 

@@ -18,8 +18,8 @@ from taskiq import TaskiqMessage
 
 from torngas_aio import _json
 from torngas_aio._job_events import job_listeners, tell_jobs
+from torngas_aio._names import did_you_mean
 from torngas_aio._project_errors import shortened
-from torngas_aio._suggest import did_you_mean
 from torngas_aio.context import carriers
 from torngas_aio.db import session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, Fault, JobFailed, NotCallableError, SerializationError

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from torngas_aio._cleanup import bounded, is_imposed
-from torngas_aio._single_flight import SingleFlight
+from torngas_aio._concurrency import SingleFlight
 from torngas_aio.cache.registry import caches
 from torngas_aio.logger import OutageLog
 

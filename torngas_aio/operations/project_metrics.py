@@ -23,7 +23,7 @@ from prometheus_client.core import Metric
 from prometheus_client.samples import Sample
 
 from torngas_aio._cleanup import cancel_tasks
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 
 __all__ = ["MAX_SAMPLES", "ProjectMetrics", "collected", "families_of"]
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from torngas_aio._suggest import nearest
+from torngas_aio._names import nearest
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.pipeline.hooks import (
     FAILED,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from torngas_aio._importing import import_object, without_exit
+from torngas_aio._names import import_object, without_exit
 from torngas_aio._project_errors import import_fault
 from torngas_aio.exception import ConfigError, Fault
 

@@ -19,9 +19,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from torngas_aio._importing import import_object
-from torngas_aio._suggest import did_you_mean
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
+from torngas_aio._names import did_you_mean, import_object
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.template.values import await_values, awaitable_names, has_awaitables
 

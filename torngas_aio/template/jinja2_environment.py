@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from jinja2.runtime import Context
 
-from torngas_aio._importing import import_object
+from torngas_aio._names import import_object
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.template.loading import FileWatch, private_directory
 

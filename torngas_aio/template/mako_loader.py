@@ -23,7 +23,7 @@ from mako.lookup import TemplateLookup
 from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
 from mako.runtime import Context
 
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template.base import refuse_unknown

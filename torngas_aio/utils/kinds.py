@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torngas_aio._masking import show_setting
-from torngas_aio._suggest import did_you_mean, nearest
+from torngas_aio._names import did_you_mean, nearest
 from torngas_aio.exception import ArgumentError, Fault
 from torngas_aio.utils.addresses import parse_network
 

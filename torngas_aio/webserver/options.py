@@ -15,7 +15,7 @@ from typing import Any
 
 from tornado.options import Error, OptionParser, options
 
-from torngas_aio._suggest import nearest
+from torngas_aio._names import nearest
 from torngas_aio.http.worker_slot import RenewalLimits
 from torngas_aio.utils.numbers import parse_whole
 

@@ -14,9 +14,8 @@ from functools import partial
 from typing import Any
 
 from torngas_aio import global_settings
-from torngas_aio._importing import import_object
+from torngas_aio._names import did_you_mean, import_object
 from torngas_aio._project_errors import import_fault
-from torngas_aio._suggest import did_you_mean
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, imported, uses
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.settings_manager import Settings

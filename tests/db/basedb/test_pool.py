@@ -13,7 +13,7 @@ from tests.db.basedb.conftest import create_posts
 from tests.polling import until
 from tests.services.process import free_port
 from tests.services.proxy import Proxy
-from torngas_aio._places import Places
+from torngas_aio._concurrency import Places
 from torngas_aio.db import _outage
 from torngas_aio.db.basedb import Database, database
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, PoolExhausted

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
+from torngas_aio._concurrency import SingleFlight
 from torngas_aio._former_names import former_names
-from torngas_aio._single_flight import SingleFlight
 from torngas_aio.cache.attempts import Attempts, Loaders, Refreshes
 from torngas_aio.cache.forgeries import Forgeries, serializer_of
 from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from aiomcache import ClientException
 
-from torngas_aio._places import Places
+from torngas_aio._concurrency import Places
 from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, patience_of
 from torngas_aio.cache.memcached.connection import MemcachedLink, ServerAnswer
 from torngas_aio.cache.memcached.location import DEFAULT_IDLE_SECONDS

@@ -18,8 +18,8 @@ import redis
 from redis.asyncio import connection as redis_connection
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 
-from torngas_aio._importing import import_object
 from torngas_aio._masking import mask_text, show_setting
+from torngas_aio._names import import_object
 from torngas_aio.cache.numbers import option
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.utils.kinds import either, finite, mapping, positive, secret, text, whole

@@ -19,7 +19,7 @@ from typing import Any, cast
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 
-from torngas_aio._background import BackgroundTask
+from torngas_aio._concurrency import BackgroundTask
 from torngas_aio.cache.circuit_breaker import DOUBTFUL_SECONDS, CircuitBreaker, patience_of
 from torngas_aio.cache.redis.connection import RedisWire, Replies, Slot, WireLost, pack
 

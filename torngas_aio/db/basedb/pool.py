@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from torngas_aio._cleanup import close_safely
-from torngas_aio._places import Places
+from torngas_aio._concurrency import Places
 from torngas_aio.db._diagnosis import advice_on
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.basedb.drivers import Driver

@@ -25,8 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
-from torngas_aio._importing import import_object
-from torngas_aio._suggest import nearest
+from torngas_aio._names import import_object, nearest
 from torngas_aio.db._diagnosis import advice_on, said_by
 from torngas_aio.db._outage import Outage, is_refusal
 from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect, AsyncmyDialect

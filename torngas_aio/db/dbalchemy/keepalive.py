@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
-from torngas_aio._background import BackgroundTask
+from torngas_aio._concurrency import BackgroundTask
 from torngas_aio.db.dbalchemy.engines import Cluster, Node
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted

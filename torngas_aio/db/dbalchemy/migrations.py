@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData
 
-from torngas_aio._importing import without_exit
+from torngas_aio._names import without_exit
 from torngas_aio.db._connections import limited
 from torngas_aio.db.dbalchemy.model import metadata_of, metadatas
 from torngas_aio.db.dbalchemy.registry import cluster_of

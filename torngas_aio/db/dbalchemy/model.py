@@ -16,7 +16,7 @@ from sqlalchemy import MetaData, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase
 
-from torngas_aio._suggest import did_you_mean
+from torngas_aio._names import did_you_mean
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.registry import current_session

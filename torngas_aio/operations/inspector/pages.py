@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.errorpage.masking import mask_text
 from torngas_aio.exception import Http404, UrlError
 from torngas_aio.handler import ApiHandler, BaseHandler, ErrorHandler, Event, EventStreamHandler

@@ -9,7 +9,7 @@ Begin with `make_driver`.
 import logging
 from typing import Any
 
-from torngas_aio._importing import import_object
+from torngas_aio._names import import_object
 from torngas_aio.db.basedb.drivers.base import Driver, Result
 from torngas_aio.exception import ConfigError
 

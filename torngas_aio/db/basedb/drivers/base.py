@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torngas_aio._suggest import nearest
+from torngas_aio._names import nearest
 from torngas_aio.db._diagnosis import said_by
 from torngas_aio.db.basedb.statements import Dialect
 from torngas_aio.exception import DatabaseUnavailable

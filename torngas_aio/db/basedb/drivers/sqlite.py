@@ -12,7 +12,7 @@ from typing import Any
 import aiosqlite
 
 from torngas_aio._cleanup import close_safely
-from torngas_aio._threads import run_in_thread
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
 from torngas_aio.db.basedb.statements import SQLITE
 from torngas_aio.storage import Storage

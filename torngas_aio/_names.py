@@ -1,15 +1,16 @@
-"""Dotted paths of the settings, turned into the objects they name.
+"""Names in settings and calls: the objects that dotted paths name, and what a misspelt name was perhaps meant to be.
 
-Begin with `import_object`.
+Begin with `import_object` and `did_you_mean`.
 """
 
+import difflib
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, TypeVar
 
-__all__ = ["import_module", "import_object", "without_exit"]
+__all__ = ["did_you_mean", "import_module", "import_object", "nearest", "without_exit"]
 
 T = TypeVar("T")
 
@@ -86,3 +87,18 @@ def _is_submodule(package: ModuleType, name: str) -> bool:
 def _named(found: object) -> str:
     kind = "module" if isinstance(found, ModuleType) else type(found).__name__
     return f"{kind} {getattr(found, '__name__', repr(found))!r}"
+
+
+def nearest(name: object, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the one of *known* that is most like *name*, None where none is.
+
+    Args:
+        likeness: From 0 to 1; names that are less alike do not count.
+    """
+    return next(iter(difflib.get_close_matches(str(name), list(known), 1, likeness)), None)
+
+
+def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", likeness: float = 0.6) -> str:
+    """Return ` Did you mean 'near'?`, to follow a sentence about *name*; *otherwise* where nothing known is like it."""
+    near = nearest(name, known, likeness)
+    return otherwise if near is None else f" Did you mean {near!r}?"

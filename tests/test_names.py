@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.test_project_errors import Write, write
-from torngas_aio._importing import import_module, import_object, without_exit
+from torngas_aio._names import import_module, import_object, without_exit
 
 __all__ = ["write"]
 
