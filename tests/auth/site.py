@@ -98,11 +98,6 @@ class Signed(JWTBearer):
     issuer = "them"
 
 
-class Published(JWTBearer):
-    algorithms = ("RS256",)
-    jwks_url = "http://127.0.0.1:9/keys"
-
-
 RULES: list[Any] = [
     (r"/login/(\d+)", Login, {}, "login"),
     (r"/open", Page, {}, "open"),
@@ -113,7 +108,6 @@ RULES: list[Any] = [
     (r"/socket", Socket, {}, "socket"),
     (r"/token", Api, {}, "token"),
     (r"/jwt", Api, {}, "jwt"),
-    (r"/published", Api, {}, "published"),
     (r"/openapi.json", OpenAPIHandler, {}, "document"),
     (r"/docs(?:/(?P<name>[\w.-]*))?", PageHandler, {}, "docs"),
 ]
@@ -126,6 +120,5 @@ MODULES: dict[str, list[Any]] = {
     "edit": [PermissionRequired("edit")],
     "token": [Token],
     "jwt": [Signed],
-    "published": [Published],
     "docs": [LoginRequired],
 }

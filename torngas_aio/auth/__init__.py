@@ -5,6 +5,7 @@ users.py        AUTH: how a user is loaded, and what it may do; LoginMixIn: `awa
 middleware.py   AuthMiddleware: `handler.current_user` of the session's user
 guards.py       HTTP modules: LoginRequired, PermissionRequired, BearerToken, JWTBearer; the first two also for single
                 methods: login_required, permission_required
+published_keys.py   the keys behind `JWTBearer.jwks_url`
 """
 
 from importlib import import_module

@@ -10,19 +10,15 @@
 Begin with `LoginRequired`.
 """
 
-import asyncio
 import functools
 import re
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError
-
-from torngas_aio import _json
+from torngas_aio.auth.published_keys import PublishedKeys
 from torngas_aio.auth.users import has_permission, login_url
-from torngas_aio.exception import ConfigError, HTTPError, Unavailable
+from torngas_aio.exception import ConfigError, HTTPError
 from torngas_aio.handler import ApiHandler, WebSocketHandler
 from torngas_aio.httpmodule.base import BaseHttpModule, Clear
 from torngas_aio.settings_manager import settings
@@ -167,8 +163,8 @@ class JWTBearer(BearerToken):
     Attributes:
         algorithms: Those that are taken, such as ("RS256",); the token's own word never counts.
         key: The secret of at least 32 bytes, or the public key as PEM.
-        jwks_url: Where the keys are published, in place of `key`; fetched once an hour, and for an unknown key id at
-            most once a minute.
+        jwks_url: Where the keys are published, in place of `key`; fetched once an hour, and for a token of an unknown
+            key at most once a minute.
         audience: The token's `aud` must name it.
         issuer: The token's `iss` must be it.
         leeway: Seconds that clocks may differ.
@@ -188,8 +184,6 @@ class JWTBearer(BearerToken):
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }
 
-    _HOUR, _MINUTE = 3600.0, 60.0
-
     def __init__(self) -> None:
         faults = []
         if not self.algorithms or any(each.lower() == "none" for each in self.algorithms):
@@ -198,10 +192,7 @@ class JWTBearer(BearerToken):
             faults.append(f"{type(self).__qualname__}: write either `key` or `jwks_url`.")
         faults += () if faults or self.jwks_url else self._unusable()
         ConfigError.gather(faults, code="TGA303")
-        self._keys: dict[str, Any] = {}
-        self._fetched_at = float("-inf")
-        self._fetches = 0  # those that failed, too
-        self._fetching: asyncio.Lock | None = None
+        self._published = PublishedKeys(self.jwks_url)
 
     async def load_claims(self, claims: Mapping[str, Any], handler: Any) -> Any:
         """Return the user of the token's *claims*; by default the claims themselves."""
@@ -210,9 +201,8 @@ class JWTBearer(BearerToken):
     async def load_user(self, token: str, handler: Any) -> Any:
         import jwt
 
-        try:
-            key = self.key or await self._key_for(jwt.get_unverified_header(token))
-            claims = jwt.decode(
+        def decode(key: Any) -> dict[str, Any]:
+            return jwt.decode(
                 token,
                 key,
                 algorithms=list(self.algorithms),
@@ -221,12 +211,16 @@ class JWTBearer(BearerToken):
                 leeway=self.leeway,
                 options={"require": ["exp"], "verify_aud": self.audience is not None},
             )
-        except (
-            jwt.PyJWTError,
-            TypeError,
-            ValueError,
-            RecursionError,
-        ):  # a published key of another kind is a TypeError
+
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") not in self.algorithms:
+                return None
+            if self.key:
+                claims = decode(self.key)
+            else:
+                claims = await self._published.verify(str(header.get("kid", "")), header["alg"], decode)
+        except (jwt.PyJWTError, TypeError, ValueError, RecursionError):
             return None
         return await self.load_claims(claims, handler)
 
@@ -236,47 +230,13 @@ class JWTBearer(BearerToken):
 
         for name in self.algorithms:
             try:
-                jwt.get_algorithm_by_name(name).prepare_key(self.key)
-            except (jwt.PyJWTError, TypeError, ValueError, NotImplementedError):
+                algorithm = jwt.get_algorithm_by_name(name)
+                algorithm.verify(b"", algorithm.prepare_key(self.key), b"")
+            except (jwt.PyJWTError, TypeError, ValueError, NotImplementedError, AttributeError):  # RSA: a private key
                 yield (
                     f"{type(self).__qualname__}.algorithms: {name!r} cannot use the `key`. HS algorithms take a "
                     "secret, RS, PS and ES take a public key as PEM; name those of one kind."
                 )
-
-    async def _key_for(self, header: Mapping[str, Any]) -> Any:
-        import jwt
-
-        name = str(header.get("kid", ""))
-        age = time.monotonic() - self._fetched_at
-        if age > self._HOUR or (name not in self._keys and age > self._MINUTE):
-            await self._fetch()
-        if name not in self._keys:
-            raise jwt.InvalidKeyError(f"There is no key {name!r}.")
-        return self._keys[name]
-
-    async def _fetch(self) -> None:
-        """Read the published keys; one request at a time, whose outcome is that of all who waited for it."""
-        import jwt
-
-        self._fetching = self._fetching or asyncio.Lock()
-        before = self._fetches
-        async with self._fetching:
-            if self._fetches != before:
-                if not self._keys:
-                    raise Unavailable(f"The keys of {self.jwks_url} could not be read just now.")
-                return
-            try:
-                response = await AsyncHTTPClient().fetch(self.jwks_url, request_timeout=5, follow_redirects=False)
-                found = jwt.PyJWKSet.from_dict(_json.parse_json(response.body)).keys
-            except (OSError, HTTPClientError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as exc:
-                self._fetches += 1
-                if self._keys:  # those of an hour ago are better than none
-                    self._fetched_at = time.monotonic() - self._HOUR + self._MINUTE
-                    return
-                raise Unavailable(f"The keys of {self.jwks_url} cannot be read: {exc}") from exc
-            self._fetches += 1
-            self._keys = {str(each.key_id): each.key for each in found if each.key_id}
-            self._fetched_at = time.monotonic()
 
 
 def _refusal(reason: str) -> HTTPError:
