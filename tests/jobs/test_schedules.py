@@ -132,6 +132,84 @@ async def test_what_is_too_late_is_left_out(memory: BaseJobs) -> None:
     assert await put_due(memory, skipped, 1_000_000, 1_001_009) == 0
 
 
+DAY = 24 * 3600.0
+NOON = datetime(2026, 3, 29, 12, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "first"),
+    [
+        ({"every": 1}, 1000, NOON - 999),
+        ({"every": 2.5}, 1000, NOON - 999 * 2.5),
+        ({"cron": "* * * * * *"}, 1000, NOON - 999),
+        ({"cron": "* * * * * *", "tz": BERLIN}, 1000, NOON - 999),
+        ({"cron": "*/7 * * * * *"}, 1000, None),
+        ({"cron": "* * 3 * * *"}, 1000, NOON - 8 * 3600 - 1000),
+        ({"cron": "* * * * *"}, 1000, NOON - 999 * 60),
+        ({"cron": "*/2 * * * *"}, 720, NOON - 719 * 120),
+        ({"every": DAY / 1000}, 1000, NOON - 999 * DAY / 1000),
+        ({"cron": "0 * * * *"}, 24, NOON - 23 * 3600),
+    ],
+    ids=str,
+)
+async def test_of_many_missed_ticks_the_last_are_put(
+    memory: BaseJobs,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    options: Any,
+    count: int,
+    first: float | None,
+) -> None:
+    put: list[float] = []
+
+    async def put_once(name: str, tick: float, *_: Any) -> bool:
+        put.append(tick)
+        return True
+
+    monkeypatch.setattr(memory, "put_once", put_once)
+
+    @job(catch_up=DAY, **options)
+    async def due() -> None: ...
+
+    assert due.schedule is not None
+    assert await put_due(memory, due, NOON - 10 * DAY, NOON) == count
+    missed = list(itertools.takewhile(lambda tick: tick <= NOON, due.schedule.ticks(NOON - DAY)))
+    assert put == missed[-count:]
+    assert first in {None, put[0]}
+    told = [record.getMessage() for record in caplog.records]
+    if len(missed) == count:
+        assert told == []
+        return
+    (line,) = told
+    last = datetime.fromtimestamp(missed[-count - 1], due.schedule.zone).isoformat(" ", "seconds")
+    assert f"Those up to {last} are skipped" in line
+    assert due.name in line
+    assert "the last 1000 are made up for" in line
+
+
+@pytest.mark.parametrize("catch_up", [10 * 365 * DAY, 60])
+async def test_ticks_long_ago_cost_nothing(memory: BaseJobs, catch_up: float) -> None:
+    @job(cron="* * * * * *", catch_up=catch_up)
+    async def due() -> None: ...
+
+    assert await put_due(memory, due, NOON - catch_up, NOON) == min(catch_up, 1000)
+
+
+async def test_missed_ticks_are_told_of_by_the_worker_that_makes_up_for_them(
+    backend: BaseJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    @job(every=1, catch_up=DAY)
+    async def tick() -> None: ...
+
+    others = [backend if backend.runs_here else make_jobs("default", settings.JOBS["default"]) for _ in range(3)]
+    counts = await asyncio.gather(*(put_due(each, tick, NOON - DAY, NOON) for each in others))
+    assert sum(counts) == 1000
+    assert await put_due(backend, tick, NOON - DAY, NOON + 1) == 1
+    assert len([record for record in caplog.records if "are skipped" in record.getMessage()]) == 1
+    for each in others:
+        await each.aclose()
+
+
 async def test_a_worker_puts_what_is_due(backend: BaseJobs) -> None:
     seen: list[int] = []
 

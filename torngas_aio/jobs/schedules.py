@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ _outages = OutageLog(logger)
 CATCH_UP_SECONDS = 60.0
 LATE_SECONDS = 5.0
 """How late a tick may be put where nothing is caught up; a loop can be busy."""
+
+MAX_CAUGHT_UP = 1000
+"""How many missed ticks of one job are put, the latest; a day of seconds would keep workers from all else."""
 
 LOOK_SECONDS = 5.0
 """How often the clock is looked at, at least: it may be set."""
@@ -101,18 +105,42 @@ class Schedule:
 async def put_due(backend: BaseJobs, job: Any, since: float, now: float) -> int:
     """Put *job* on its queue for each tick after *since* and up to *now* that is not put yet; return how many were.
 
-    Ticks that are later than their schedule catches up are left out.
+    Ticks that are later than their schedule catches up are left out, and so are all but the last MAX_CAUGHT_UP.
     """
     schedule: Schedule = job.schedule
     start = max(since, now - max(schedule.catch_up, LATE_SECONDS))
+    ticks = _latest_ticks(schedule, start, now)
+    skipped = ticks.popleft() if len(ticks) > MAX_CAUGHT_UP else None
     count = 0
-    for tick in itertools.takewhile(lambda tick: tick <= now, schedule.ticks(start)):
+    for tick in ticks:
         message = job.message(tick=tick)
         data = backend.formatter.dumps(message).message
         if await backend.put_once(job.name, tick, schedule.catch_up + KEPT_SECONDS, job.queue, data):
             count += 1
             tell_jobs("enqueued", job.name, message)
+            if skipped is not None and tick == ticks[0]:  # else another worker has put it, and may have those before
+                _tell_skipped(job, start, skipped)
     return count
+
+
+def _latest_ticks(schedule: Schedule, start: float, now: float) -> deque[float]:
+    """Return the ticks after *start* and up to *now*; of more than MAX_CAUGHT_UP the last, and one more."""
+    span = float(MAX_CAUGHT_UP)  # ticks are a second apart at least
+    while True:
+        since = max(start, now - span)
+        ticks = itertools.takewhile(lambda tick: tick <= now, schedule.ticks(since))
+        found = deque(ticks, MAX_CAUGHT_UP + 1)
+        if len(found) > MAX_CAUGHT_UP or since == start:
+            return found
+        span *= 2
+
+
+def _tell_skipped(job: Any, start: float, end: float) -> None:
+    first, last = (datetime.fromtimestamp(each, job.schedule.zone).isoformat(" ", "seconds") for each in (start, end))
+    logger.warning(
+        "The job %s (%s) has missed its times since %s. Those up to %s are skipped, the last %d are made up for.",
+        *(job.name, job.schedule, first, last, MAX_CAUGHT_UP),
+    )
 
 
 async def run_schedules(backend: BaseJobs, scheduled: Collection[Any]) -> None:
