@@ -63,7 +63,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "argon2": ("auth",),
     "fissix": ("cli/port",),
     "jwt": ("auth",),
-    "prometheus_client": ("operations/metrics", "operations/project_metrics", "operations/job_metrics"),
+    "prometheus_client": ("operations/metrics", "operations/project_metrics"),
     "opentelemetry": ("operations/tracing",),
     "pytest": ("testing",),
     "pytest_asyncio": ("testing",),

@@ -1,6 +1,7 @@
 """Observers are told of requests and stages; without them the request path is as it was."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from torngas_aio import Application
 from torngas_aio.handler import WebHandler
 from torngas_aio.operations import observed
 from torngas_aio.operations.observed import observe
-from torngas_aio.operations.observing import Observation, Observer, current_observation
+from torngas_aio.operations.observing import Observation, Observer, ServerTiming, current_observation
+from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
+from torngas_aio.webserver.building import build_application
 
 __all__ = ["door"]
 
@@ -103,3 +106,32 @@ async def test_tasks_of_a_request_know_its_observation() -> None:
         await recorder.whole()
     assert seen[0].route_name == "starts"
     assert current_observation() is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "names"),
+    [
+        ("GET", "/plain", ["method", "total"]),
+        ("POST", "/plain", ["method", "total"]),
+        ("GET", "/streams", ["method", "total"]),
+        ("GET", "/stores", ["method", "commit", "save", "total"]),
+        ("GET", "/absent", ["render", "total"]),
+    ],
+)
+async def test_the_stages_of_the_answer_are_told(method: str, path: str, names: list[str]) -> None:
+    application = Application(URLS)
+    observe(application, [ServerTiming()])
+    async with TestClient(application) as client:
+        answer = await client.request(method, path)
+    told = re.findall(r"([a-z]+);dur=(\d+\.\d\d)(?:, |$)", answer.headers["server-timing"])
+    assert [name for name, _ in told] == names
+    assert sum(float(seconds) for _, seconds in told[:-1]) <= float(told[-1][1]) + 0.1
+
+
+@pytest.mark.parametrize("is_debug", [True, False])
+async def test_only_debug_adds_it(is_debug: bool) -> None:
+    with settings.override(DEBUG=is_debug, TORNADO_CONF={"cookie_secret": "x1y2" * 10}):
+        application = build_application(None, URLS)
+        async with TestClient(application) as client:
+            answer = await client.get("/plain")
+    assert ("server-timing" in answer.headers) is is_debug

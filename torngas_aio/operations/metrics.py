@@ -1,6 +1,7 @@
 """The metrics page, in Prometheus' text format.
 
     Counts ── of this process, or of all workers (the parent's sums) ──► families ──► /-/metrics
+    queues of jobs ── asked for at the scrape, at most every few seconds ──►┘
 
 Label values are names of the project's routes, caches and databases, and words from here; never anything of a
 client's. prometheus-client only writes the page: its own counters cost ten times what a list does. Begin with
@@ -10,9 +11,13 @@ client's. prometheus-client only writes the page: its own counters cost ten time
 import asyncio
 import functools
 import hmac
+import itertools
 import json
+import logging
 import re
-from collections.abc import Iterable, Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import anyio.to_thread
@@ -27,14 +32,14 @@ from torngas_aio.application import Application
 from torngas_aio.exception import Http404
 from torngas_aio.handler import WebHandler
 from torngas_aio.http.worker import current_worker
+from torngas_aio.logger import OutageLog
 from torngas_aio.operations.access import may_see_details
 from torngas_aio.operations.counts import Counts
-from torngas_aio.operations.job_metrics import QueueSizes, job_families
 from torngas_aio.operations.observed import observe
 from torngas_aio.operations.project_metrics import ProjectMetrics, collected, families_of
 from torngas_aio.settings_manager import settings
 
-__all__ = ["METRICS_DEFAULTS", "MetricsHandler", "add_metrics"]
+__all__ = ["METRICS_DEFAULTS", "MetricsHandler", "QueueSizes", "add_metrics", "job_families"]
 
 METRICS_DEFAULTS: dict[str, Any] = {
     "enabled": False,
@@ -87,7 +92,7 @@ class MetricsHandler(WebHandler):
 
     uses_session = False
 
-    def initialize(self, counts: Counts, token: str | None, bounds: Any, queues: QueueSizes) -> None:
+    def initialize(self, counts: Counts, token: str | None, bounds: Any, queues: "QueueSizes") -> None:
         self._counts, self._token, self._bounds, self._queues = counts, token, bounds, queues
 
     async def get(self) -> None:
@@ -216,3 +221,78 @@ def _families_of_now(workers: dict[str, Any]) -> Iterator[Metric]:
             for state, number in zip(("in use", "idle", "waiting"), numbers, strict=True):
                 pools.add_metric([worker, database, role, state], number)
     return iter((progress, sockets, lag, pools))
+
+
+_outages = OutageLog(logging.getLogger("torngas_aio.operations"))
+
+ASK_EVERY_SECONDS = 5.0
+DEADLINE_SECONDS = 1.0
+MAX_QUEUES = 100
+
+Sizes = Mapping[str, Mapping[str, tuple[int, int]] | None]
+
+
+class QueueSizes:
+    """How many jobs wait and run, by the entry of JOBS and the queue; None for a store that does not answer.
+
+    Where no job is declared, nothing is asked. Jobs in memory are told by a process that serves alone.
+    """
+
+    def __init__(self, *, is_alone: bool) -> None:
+        self._is_alone = is_alone
+        self._found: Sizes = {}
+        self._asked_at = -ASK_EVERY_SECONDS
+        self._lock = asyncio.Lock()
+
+    async def ask(self) -> Sizes:
+        """Return the sizes of a moment ago."""
+        declaring: Any = sys.modules.get("torngas_aio.jobs.declaring")  # not imported: no job is declared
+        if declaring is None or not declaring.declared:
+            return {}
+        async with self._lock:
+            if time.monotonic() - self._asked_at >= ASK_EVERY_SECONDS:
+                aliases = sorted({job.alias for job in declaring.declared.values()})
+                self._found = {alias: await self._sizes(alias) for alias in aliases}
+                self._asked_at = time.monotonic()
+            return self._found
+
+    async def _sizes(self, alias: str) -> dict[str, tuple[int, int]] | None:
+        from torngas_aio.jobs.registry import jobs  # a job is declared, so taskiq is here
+        from torngas_aio.jobs.worker import queues_of
+
+        try:
+            backend = jobs[alias]
+            if backend.runs_here and not self._is_alone:
+                return {}
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return dict(itertools.islice((await backend.sizes(queues_of(alias))).items(), MAX_QUEUES))
+        except Exception as exc:  # noqa: BLE001  a boundary: another package's broker may be behind it
+            _outages.report((alias,), "The metrics page does not know the queues of JOBS[%r]: %s", alias, exc)
+            return None
+
+
+def job_families(counts: Mapping[str, Any], workers: Mapping[str, Any], sizes: Sizes) -> Iterator[Metric]:
+    """Yield the families of jobs, but for the histogram.
+
+    Args:
+        counts: By job what has happened.
+        workers: By worker what is so at this moment.
+    """
+    events = Counter("torngas_jobs", "What has happened to jobs.", labels=["job", "event"])
+    for name, kinds in counts.items():
+        for kind, number in kinds.items():
+            events.add_metric([name, kind], number)
+    yield events
+    running = Gauge("torngas_jobs_running", "Jobs that run.", labels=["worker", "job"])
+    for worker, now in workers.items():
+        for name, number in now["jobs"].items():
+            running.add_metric([worker, name], number)
+    yield running
+    up = Gauge("torngas_job_store_up", "Whether the store of jobs answers.", labels=["jobs"])
+    queues = Gauge("torngas_job_queue_jobs", "Jobs in the store.", labels=["jobs", "queue", "state"])
+    for alias, found in sizes.items():
+        up.add_metric([alias], found is not None)
+        for queue, numbers in (found or {}).items():
+            for state, number in zip(("waiting", "running"), numbers, strict=True):
+                queues.add_metric([alias, queue, state], number)
+    yield from (up, queues)

@@ -72,7 +72,7 @@ def _add_optional(application: Application, setting: str, module: str, extra: st
 
 def _add_server_timing(application: Application) -> None:
     from torngas_aio.operations.observed import observe
-    from torngas_aio.operations.server_timing import ServerTiming
+    from torngas_aio.operations.observing import ServerTiming
 
     observe(application, [ServerTiming()])
 

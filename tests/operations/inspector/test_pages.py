@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.operations.inspector.site import count
+from tests.operations.inspector.site import SECRET, count
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
 
@@ -100,3 +103,20 @@ async def test_who_may_not_see_it_gets_the_applications_404(
     assert answer.status_code in {400, 404}
     assert "hunter2" not in answer.text
     assert "started_at" not in answer.text
+
+
+@pytest.mark.parametrize("is_debug", [True, False])
+def test_without_debug_nothing_of_it_is_loaded(is_debug: bool, tmp_path: Path) -> None:
+    script = f"""
+import sys
+from torngas_aio.settings_manager import settings
+settings.configure(DEBUG={is_debug}, TORNADO_CONF={{"cookie_secret": "{SECRET}"}})
+from torngas_aio.webserver.building import build_application
+from torngas_aio import Application
+made = build_application(None, [])
+names = ("inspector", "observ", "calls")
+loaded = [name for name in sys.modules if name.startswith("torngas_aio.operations.") and any(map(name.count, names))]
+print("inspector" if loaded else "none", type(made) is Application)
+"""
+    found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == (["inspector", "False"] if is_debug else ["none", "True"]), found.stderr

@@ -1,4 +1,4 @@
-"""The inspector's own handlers.
+"""The inspector's own addresses, and what makes an application answer them.
 
     ""                the page                 /events          changes of records, as server-sent events
     /inspector.js     its script               /requests/7      one record as JSON
@@ -6,19 +6,24 @@
                                                /pipeline?of=    the hooks of a path or named route
                                                /state           sockets, tasks and jobs
 
-Begin with `page_for`.
+Begin with `Inspector`.
 """
 
 import linecache
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
 from torngas_aio._concurrency import run_in_thread
+from torngas_aio.application import Application
+from torngas_aio.context import enter_request
 from torngas_aio.errorpage.masking import mask_text
 from torngas_aio.exception import Http404, UrlError
 from torngas_aio.handler import ApiHandler, BaseHandler, ErrorHandler, Event, EventStreamHandler
-from torngas_aio.operations.inspector.record import Records
+from torngas_aio.handler.execution import serve
+from torngas_aio.http.request import Request
+from torngas_aio.operations.access import is_own_page
+from torngas_aio.operations.inspector.record import INSPECTOR_PATH, Recorder, Records
 from torngas_aio.operations.inspector.reports import (
     candidates_report,
     pipeline_report,
@@ -27,10 +32,12 @@ from torngas_aio.operations.inspector.reports import (
     task_reports,
     with_short_places,
 )
-from torngas_aio.operations.inspector.watches import job_runs
+from torngas_aio.operations.inspector.watches import job_runs, watches
+from torngas_aio.operations.observed import observe
+from torngas_aio.pipeline import IDLE
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["page_for"]
+__all__ = ["Inspector", "page_for"]
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {
@@ -152,3 +159,41 @@ def _with_source(errors: Any) -> list[Any]:
 
 def _source_of(frame: dict[str, Any]) -> str:
     return mask_text(linecache.getline(frame["file"], frame["line"]).strip()[:500]) if frame["is_own"] else ""
+
+
+class Inspector:
+    """Records the requests of *application* from now on, and answers `/-/inspector` in its place.
+
+    Its own pages run no hooks, so that no guard of the project shuts a developer out, and are not recorded. To who may
+    not see them the application answers, as to any other address.
+
+    Args:
+        application: One that serves no request yet.
+
+    Attributes:
+        records: The last requests.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self.records = Records()
+        self._application = application
+        observe(application, [Recorder(self.records)])
+        self._serve = application.serve_request
+        application.serve_request = self._serve_or_show  # type: ignore[method-assign]
+        application.lifespan.add("the inspector", self._open, self._close)
+
+    def _serve_or_show(self, request: Request) -> Coroutine[Any, Any, None]:
+        is_below = f"{request.path}/".startswith(f"{INSPECTOR_PATH}/")
+        if not is_below or not is_own_page(request):
+            watches.look()
+            return self._serve(request)
+        enter_request(request)
+        handler_class, args = page_for(request.path.removeprefix(INSPECTOR_PATH))
+        handler = handler_class(self._application, request, records=self.records)
+        return serve(handler, IDLE, args, {})
+
+    async def _open(self) -> None:
+        watches.open()
+
+    async def _close(self) -> None:
+        watches.close()

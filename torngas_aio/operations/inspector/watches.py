@@ -24,8 +24,7 @@ from weakref import WeakKeyDictionary
 from torngas_aio._job_events import JobEvent, job_listeners
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.operations.calls import Call, watched_calls
-from torngas_aio.operations.inspector.record import Record
-from torngas_aio.operations.inspector.recorder import current_record, place_of_caller
+from torngas_aio.operations.inspector.record import Record, current_record, place_of_caller
 
 __all__ = ["job_runs", "watches"]
 
