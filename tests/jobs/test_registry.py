@@ -1,14 +1,17 @@
 """JOBS: which backend an alias has, and what is wrong with an entry."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from taskiq import InMemoryBroker
+from taskiq import AckableMessage, AsyncBroker, BrokerMessage, InMemoryBroker
 
-from torngas_aio.exception import ConfigError, UnknownAlias
-from torngas_aio.jobs import BaseJobs
-from torngas_aio.jobs.foreign import ForeignJobs
-from torngas_aio.jobs.registry import jobs, make_jobs
+from tests.jobs.conftest import worker_of
+from tests.polling import until
+from torngas_aio.exception import ArgumentError, ConfigError, UnknownAlias
+from torngas_aio.jobs import BaseJobs, job
+from torngas_aio.jobs.registry import ForeignJobs, jobs, make_jobs
 from torngas_aio.settings_manager import Settings, settings
 from torngas_aio.webserver.validation import service_findings
 
@@ -73,3 +76,144 @@ async def test_another_taskiq_broker_is_taken() -> None:
     found = make_jobs("default", {"BACKEND": InMemoryBroker, "OPTIONS": {"max_async_tasks": 3}})
     assert isinstance(found, ForeignJobs)
     await found.aclose()
+
+
+class Queue(AsyncBroker):
+    """A broker over an asyncio queue, as another package may bring one."""
+
+    def __init__(self, url: str = "", *, size: int = 0) -> None:
+        super().__init__()
+        self.url = url
+        self.messages: asyncio.Queue[BrokerMessage] = asyncio.Queue(size)
+        self.calls: list[str] = []
+        self.acknowledged = 0
+        self.may_start = asyncio.Event()
+        self.may_start.set()
+
+    async def startup(self) -> None:
+        self.calls.append("startup")
+        await self.may_start.wait()
+
+    async def shutdown(self) -> None:
+        self.calls.append("shutdown")
+
+    async def kick(self, message: BrokerMessage) -> None:
+        self.calls.append("kick")
+        await self.messages.put(message)
+
+    async def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
+        while True:
+            message = await self.messages.get()
+            yield AckableMessage(data=message.message, ack=self.acknowledge)
+
+    def acknowledge(self) -> None:
+        """Not a coroutine function: taskiq takes both."""
+        self.acknowledged += 1
+
+
+@pytest.fixture
+def backend() -> ForeignJobs:
+    return ForeignJobs(Queue, "queue://here", {"ALIAS": "theirs", "OPTIONS": {"size": 100}})
+
+
+def broker_of(backend: ForeignJobs) -> Queue:
+    assert isinstance(backend._broker, Queue)
+    return backend._broker
+
+
+def message_of(backend: BaseJobs, name: str = "note") -> bytes:
+    @job(name=name, queue="mail")
+    async def note() -> None: ...
+
+    return backend.formatter.dumps(note.message()).message
+
+
+async def test_a_broker_is_made_of_location_and_options(backend: ForeignJobs) -> None:
+    broker = broker_of(backend)
+    assert (broker.url, broker.messages.maxsize) == ("queue://here", 100)
+    assert broker_of(ForeignJobs(Queue, "", {})).url == ""
+    for options in ({"no_such": 1}, {"size": "many", "url": "twice"}):
+        with pytest.raises(ConfigError, match=r"JOBS\['theirs'\]: Queue cannot be made: "):
+            ForeignJobs(Queue, "queue://here", {"ALIAS": "theirs", "OPTIONS": options})
+
+
+async def test_a_message_is_sent_as_the_broker_takes_it(backend: ForeignJobs) -> None:
+    data = message_of(backend)
+    await backend.put("mail", data, delay=5)  # the delay is not kept
+    broker = broker_of(backend)
+    sent = broker.messages.get_nowait()
+    assert (sent.task_name, sent.message, sent.labels) == ("note", data, {"queue_name": "mail"})
+    assert sent.task_id == backend.formatter.loads(data).task_id
+
+
+async def test_many_callers_start_it_once_and_one_that_is_cancelled_stops_no_other(backend: ForeignJobs) -> None:
+    broker, data = broker_of(backend), message_of(backend)
+    broker.may_start.clear()
+    callers = [asyncio.create_task(backend.put("mail", data)) for _ in range(3)]
+    await asyncio.sleep(0)
+    callers[0].cancel()
+    await asyncio.sleep(0)
+    broker.may_start.set()
+    await asyncio.gather(*callers[1:])
+    assert callers[0].cancelled()
+    assert broker.calls == ["startup", "kick", "kick"]
+    await backend.aclose()
+    await backend.aclose()
+    assert broker.calls[3:] == ["shutdown"]
+    await backend.put("mail", data)
+    assert broker.calls[4:] == ["startup", "kick"]
+
+
+async def test_a_broker_that_was_not_used_is_not_shut_down(backend: ForeignJobs) -> None:
+    await backend.aclose()
+    assert broker_of(backend).calls == []
+
+
+async def test_a_worker_runs_its_messages_and_acknowledges_them(
+    backend: ForeignJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[int] = []
+
+    @job(name="count", queue="mail", retries=0)
+    async def count(number: int) -> None:
+        seen.append(number)
+        if number == 2:
+            raise ValueError("no such luck")
+
+    broker = broker_of(backend)
+    async with worker_of(backend, ["mail"]):
+        for number in (1, 2):
+            await backend.put("mail", backend.formatter.dumps(count.message((number,))).message)
+        await backend.put("mail", backend.formatter.dumps(count.message((3,))).message)
+        await until(lambda: broker.acknowledged == 3)
+    assert broker.is_worker_process
+    assert sorted(seen) == [1, 2, 3]
+    assert "A job of the queue 'mail' is given up (ValueError: no such luck)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda backend: backend.put_once("name", 1.0, 1.0, "mail", b""), "schedules"),
+        (lambda backend: backend.first_seen("name", 1.0), "schedules"),
+        (lambda backend: backend.revive(["1"]), "dead letters"),
+        (lambda backend: backend.keep_result("1", b"", 1.0), "results"),
+        (lambda backend: backend.fetch_result("1", 1.0), "results"),
+    ],
+    ids=["tick", "first seen", "revive", "keep", "fetch"],
+)
+async def test_what_it_cannot_do_is_said(
+    backend: ForeignJobs, call: Callable[[BaseJobs], Awaitable[Any]], what: str
+) -> None:
+    with pytest.raises(ArgumentError, match=rf"JOBS\['theirs'\]: Queue keeps no {what}; use RedisJobs\."):
+        await call(backend)
+
+
+async def test_it_knows_nothing_of_what_waits_and_has_failed(
+    backend: ForeignJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    await backend.bury("mail", b"\xff" * 5000, "ValueError: no")
+    assert len(caplog.messages[0]) < 2200
+    assert "A job of the queue 'mail' is given up (ValueError: no)" in caplog.messages[0]
+    assert await backend.dead() == []
+    assert await backend.sizes(["mail"]) == {}

@@ -9,9 +9,9 @@ await send_mail.enqueue(7)
 
 declaring.py  `@job`, what it may take, enqueueing     running.py   one job: its session, its result, its failure
 base.py       what a backend does                      registry.py  JOBS by alias
-memory.py     within one process                        foreign.py   other taskiq brokers
-redis.py      through Redis streams                     worker.py    what takes jobs from queues and runs them
-schedules.py  when jobs are due by themselves           outbox.py    jobs and their keys in the project's database
+memory.py     within one process                        worker.py    what takes jobs from queues and runs them
+redis.py      through Redis streams                     outbox.py    jobs and their keys in the project's database
+schedules.py  when jobs are due by themselves
 """
 
 try:

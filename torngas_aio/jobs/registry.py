@@ -1,15 +1,21 @@
-"""From an alias in JOBS to its open backend: one an alias and loop. Begin with `make_jobs`."""
+"""From an alias in JOBS to its open backend: one an alias and loop.
 
-from collections.abc import Mapping
-from typing import Any
+BACKEND is one of ours, or any other taskiq broker: then LOCATION is its first argument, OPTIONS its keywords. Begin
+with `make_jobs`.
+"""
 
-from taskiq import AsyncBroker
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Collection, Mapping
+from typing import Any, NoReturn
+
+from taskiq import AckableMessage, AsyncBroker, BrokerMessage
 
 from torngas_aio._backends import Backends, named_backend
-from torngas_aio.exception import ConfigError
-from torngas_aio.jobs.base import BaseJobs
+from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.jobs.base import BaseJobs, DeadJob
 
-__all__ = ["jobs", "make_jobs"]
+__all__ = ["ForeignJobs", "jobs", "make_jobs"]
 
 
 def make_jobs(alias: str, config: Mapping[str, Any]) -> BaseJobs:
@@ -24,11 +30,81 @@ def make_jobs(alias: str, config: Mapping[str, Any]) -> BaseJobs:
     if isinstance(kind, type) and issubclass(kind, BaseJobs):
         return kind(config.get("LOCATION", ""), {**config, "ALIAS": alias})
     if isinstance(kind, type) and issubclass(kind, AsyncBroker):
-        from torngas_aio.jobs.foreign import ForeignJobs
-
         return ForeignJobs(kind, config.get("LOCATION", ""), {**config, "ALIAS": alias})
     raise ConfigError(f"{where}: name a subclass of torngas_aio.jobs.BaseJobs, or a taskiq broker.", code="TGA401")
 
 
 jobs: Backends[BaseJobs] = Backends("JOBS", make_jobs)
 """The backends of the settings: `jobs["alias"]`."""
+
+
+logger = logging.getLogger("torngas_aio.jobs")
+
+
+class ForeignJobs(BaseJobs):
+    """A taskiq broker of another package.
+
+    It sends and receives; delays are not kept, dead letters are logged only, and schedules and results need one of our
+    own backends.
+    """
+
+    def __init__(self, kind: type[AsyncBroker], location: Any, params: Mapping[str, Any]) -> None:
+        super().__init__(location, {**params, "OPTIONS": {}})
+        try:
+            self._broker = kind(*([location] if location else []), **(params.get("OPTIONS") or {}))
+        except (TypeError, ValueError) as exc:
+            raise ConfigError(f"JOBS[{self.alias!r}]: {kind.__name__} cannot be made: {exc}", code="TGA401") from exc
+        self._starting: asyncio.Future[None] | None = None
+
+    async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
+        await self._started()
+        message = self.formatter.loads(data)
+        await self._broker.kick(
+            BrokerMessage(
+                task_id=message.task_id, task_name=message.task_name, message=data, labels={"queue_name": queue}
+            )
+        )
+
+    async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
+        self._refuse("schedules")
+
+    async def first_seen(self, name: str, now: float) -> float:
+        self._refuse("schedules")
+
+    async def bury(self, queue: str, data: bytes, error: str) -> None:
+        logger.error("A job of the queue %r is given up (%s): %.2000s", queue, error, data.decode(errors="replace"))
+
+    async def dead(self, limit: int = 1000) -> list[DeadJob]:
+        return []
+
+    async def revive(self, ids: Collection[str]) -> int:
+        self._refuse("dead letters")
+
+    async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
+        self._refuse("results")
+
+    async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
+        self._refuse("results")
+
+    async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
+        return {}
+
+    async def open_worker(self, queues: Collection[str], concurrency: int) -> None:
+        self._broker.is_worker_process = True
+        await self._started()
+
+    def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
+        return self._broker.listen()
+
+    async def aclose(self) -> None:
+        if self._starting is not None:
+            self._starting = None
+            await self._broker.shutdown()
+
+    async def _started(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._broker.startup())
+        await asyncio.shield(self._starting)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ArgumentError(f"JOBS[{self.alias!r}]: {type(self._broker).__name__} keeps no {what}; use RedisJobs.")
