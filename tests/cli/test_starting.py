@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.webserver.project import Project, RunningServer
+from tests.webserver.project import Project
 from torngas_aio.checks.signing import is_well_known
 from torngas_aio.cli import main
 
@@ -72,20 +72,6 @@ def test_it_is_served(project: Path) -> None:
         server.terminate()
         assert server.wait() == 0
     assert "OTHER MACHINES" not in server.log
-
-
-def test_the_command_line_serves_it_too(project: Path) -> None:
-    """`torngas-aio runserver` runs the project's script; without one, it finds the settings itself."""
-    (project / "runserver.py").unlink()
-    served = RunningServer(Project(project), ["-m", "torngas_aio", "runserver", "--port=0", "--address=127.0.0.1"], {})
-    with served as server:
-        with urllib.request.urlopen(f"{server.address}/api/hello/ada", timeout=10) as response:
-            assert response.headers["Cache-Control"] == "no-store"
-        server.terminate()
-        assert server.wait() == 0
-    (project / "runserver.py").write_text("import sys\nprint('mine', __name__, sys.argv)\n")
-    done = Project(project).run("-m", "torngas_aio", "runserver", "--port=0")
-    assert done.stdout == "mine __main__ ['runserver.py', '--port=0']\n"
 
 
 def test_online_settings_want_a_secret_from_the_environment(project: Path) -> None:

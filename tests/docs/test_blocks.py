@@ -19,7 +19,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.docs.test_files_of_pages import ENVIRONMENT, run
-from torngas_aio.cli import ps
+from torngas_aio.cli import runserver
 from torngas_aio.operations.handlers import HEALTH_DEFAULTS
 from torngas_aio.operations.metrics import METRICS_DEFAULTS
 from torngas_aio.webserver.stopping import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
@@ -161,7 +161,7 @@ logging.shutdown()
 
 def test_ps_has_the_columns_that_are_shown() -> None:
     title = block("guide/deployment.md", "/srv/mysite/releases/43\n1 ").splitlines()[0]
-    assert tuple(re.split(r"\s{2,}", title)) == tuple(re.split(r"\s{2,}", "  ".join(ps.HEADER)))
+    assert tuple(re.split(r"\s{2,}", title)) == tuple(re.split(r"\s{2,}", "  ".join(runserver.HEADER)))
 
 
 # ------------------------------------------------------------------ configuration

@@ -1,12 +1,10 @@
 """The command line: `torngas-aio COMMAND ...`, run in the project's directory.
 
     main.py         from the command line to a command      registry.py   which commands there are
-    project.py      the project's settings and application  output.py     tables
-    starting.py     startproject, startapp                  runserver.py  runserver, run
-    check.py        check: settings, with awaits.py (forgotten awaits) and former_defaults.py (uses of torngas 1.8)
+    project.py      what commands share                     runserver.py  runserver, run, ps
+    starting.py     startproject, startapp                  check.py      check, with awaits.py: forgotten awaits
     routes.py       routes, pipeline, openapi               database.py   db, syncdb
-    ps.py           ps                                      shell.py      shell
-    worker.py       worker                                  jobs.py       jobs
+    jobs.py         worker, jobs                            shell.py      shell
     port/           port, migrate
 
 Other packages add commands under the entry point group `torngas_aio.commands`; see `registry.Command`.

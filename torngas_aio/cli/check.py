@@ -1,25 +1,26 @@
 """`torngas-aio check`: what is wrong with the project, all at once.
 
     faults     it does not start, a route never works, an `await` is forgotten        status 1
-    cautions   it runs, but hardly as meant                     status 0
+    cautions   it runs, but hardly as meant, or uses what torngas 1.8 took otherwise    status 0
     --deploy   cautions about what is open to other machines, and about deploy/*.service and deploy/nginx.conf
 
 Begin with `Check`.
 """
 
 import argparse
+import ast
 import asyncio
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.checks.deployment import deploy_file_cautions, workers_of_units
-from torngas_aio.cli.awaits import unawaited_faults
-from torngas_aio.cli.former_defaults import former_default_cautions
+from torngas_aio.cli.awaits import parsed, project_files, unawaited_faults
 from torngas_aio.cli.project import add_settings_option, load_server
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
 from torngas_aio.http.limits import MAX_BODY_BYTES
@@ -29,7 +30,7 @@ from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.stopping import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
 
-__all__ = ["Check"]
+__all__ = ["Check", "former_default_cautions"]
 
 DEPLOY = Path("deploy")
 DATABASE_SECONDS = 5.0
@@ -131,3 +132,56 @@ async def _ask_database(name: str) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+TIMEOUTS = {"set": 2, "add": 2, "touch": 1, "get_or_set": 2, "set_many": 1, "expire": 1}
+"""Methods of a cache and the place of their timeout."""
+
+TEMPLATES = (".html", ".htm", ".tpl", ".mako", ".jinja", ".jinja2", ".j2", ".py")
+
+
+def former_default_cautions(folder: Path) -> Iterator[str]:
+    """Yield a sentence for each use of what torngas 1.8 took otherwise, in the settings and files under *folder*."""
+    yield from _zero_timeouts(folder)
+    for alias, cache in settings.CACHES.items():
+        if _is_redis_without_db(cache):
+            yield f"CACHES[{alias!r}] names no DB: it is 0, and was 1 in torngas 1.8. Write OPTIONS['DB']."
+    if not settings.TORNADO_CONF.get("xsrf_cookies"):
+        yield from _xsrf_forms(folder)
+    own = getattr(sys.modules.get(settings.source or ""), "TRANSLATIONS_CONF", None) or {}
+    if settings.TRANSLATIONS and "locale_default" not in own:
+        default = settings.TRANSLATIONS_CONF["locale_default"]
+        yield f"TRANSLATIONS_CONF names no 'locale_default': it is {default!r}, and was 'zh_CN' in torngas 1.8."
+
+
+def _zero_timeouts(folder: Path) -> Iterator[str]:
+    for path in project_files(folder):
+        for node in ast.walk(parsed(path) or ast.Module([], [])):
+            if isinstance(node, ast.Call) and _has_zero_timeout(node):
+                place = f"{path.relative_to(folder)}:{node.lineno}"
+                yield f"{place}: timeout=0 expires at once; None keeps a value for ever."
+
+
+def _has_zero_timeout(call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in TIMEOUTS:
+        return False
+    if "cache" not in ast.unparse(call.func.value):
+        return False
+    place = TIMEOUTS[call.func.attr]
+    given = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == "timeout")]
+    return any(isinstance(each, ast.Constant) and each.value == 0 and each.value is not False for each in given)
+
+
+def _is_redis_without_db(cache: Mapping[str, Any]) -> bool:
+    location = cache.get("LOCATION", "")
+    has_db = "DB" in (cache.get("OPTIONS") or {}) or "db" in cache or "://" in str(location)
+    return "rediscache" in str(cache.get("BACKEND")) and not has_db
+
+
+def _xsrf_forms(folder: Path) -> Iterator[str]:
+    for path in project_files(folder, TEMPLATES):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(lines, 1):
+            if "xsrf_form_html" in line:
+                place = f"{path.relative_to(folder)}:{number}"
+                yield f"{place}: the form has a token that nothing checks: TORNADO_CONF['xsrf_cookies'] is off."

@@ -1,11 +1,11 @@
-"""The project in the current directory: its settings and its application.
+"""What commands share: the project in the current directory, its settings and its application; tables as text.
 
 Begin with `load_project`.
 """
 
 import argparse
 import importlib.util
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from torngas_aio.webserver import Server
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
-__all__ = ["add_settings_option", "choose_settings", "load_jobs", "load_project", "load_server", "run_async"]
+__all__ = ["add_settings_option", "choose_settings", "load_jobs", "load_project", "load_server", "run_async", "table"]
 
 _T = TypeVar("_T")
 
@@ -77,3 +77,13 @@ def run_async(application: Application, function: Callable[[], Awaitable[_T]]) -
 
     with LoopRunner() as runner:
         return runner.run(opened())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return *rows* under *header*, each column as wide as its widest cell; the last one as long as it is."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in lines
+    )

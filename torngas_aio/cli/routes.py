@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from torngas_aio.application import Application
-from torngas_aio.cli.output import table
-from torngas_aio.cli.project import add_settings_option, load_project
+from torngas_aio.cli.project import add_settings_option, load_project, table
 from torngas_aio.operations.routes import (
     find_route,
     handler_name,
