@@ -199,7 +199,7 @@ class Application(web.Application):
         if issubclass(route.handler_class, web.StaticFileHandler):
             return self.pipeline.unrouted  # files have middlewares, and no HTTP modules
         mask = self.pipeline.mask_of(path)
-        stages: RouteStages | None = route.pipelines.get(mask)
+        stages = route.pipelines.get(mask)
         if stages is None:
             stages = self.pipeline.stages_for(route.name, mask)
             if len(route.pipelines) < 64:

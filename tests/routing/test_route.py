@@ -5,13 +5,14 @@ import re
 from tornado.routing import AnyMatches, PathMatches, Rule
 
 from tests.routing.test_router import A, B, C, resolved
+from torngas_aio.pipeline import NOTHING
 from torngas_aio.routing import ApplicationRouter, Route
 
 
 def test_a_route_stays_the_same_object_when_others_come_and_go(router: ApplicationRouter) -> None:
     router.add_rules([("/a", A), (r"/b/(\d+)", B)])
     before = list(router.routes())
-    before[0].pipelines[1] = "compiled"
+    before[0].pipelines[1] = NOTHING
     router.rules.insert(0, Rule(PathMatches("/c"), C))
     assert list(router.routes())[1:] == before
     assert resolved(router, "/a").route is before[0]

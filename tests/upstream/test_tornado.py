@@ -9,6 +9,7 @@ import pytest
 from tornado import autoreload, template, web
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
+from tornado.routing import PathMatches
 from tornado.tcpserver import TCPServer
 
 from torngas_aio._compat.tornado import (
@@ -21,7 +22,9 @@ from torngas_aio._compat.tornado import (
     cross_origin_fault,
     gzip_file_of,
     header_text,
+    regex_of,
     restart,
+    rewrite_reversed,
     scheme_of,
     unquote_to_bytes,
     websocket_mask,
@@ -90,6 +93,20 @@ def test_a_namespace_makes_modules_by_name() -> None:
     handler: Any = SimpleNamespace(_ui_module=lambda name, module: (name, module))
     modules: Any = UIModuleNamespace(handler, {"Entry": web.UIModule})
     assert modules.Entry == ("Entry", web.UIModule)
+
+
+def test_a_path_matcher_reverses_by_its_address() -> None:
+    matcher = PathMatches(r"/a/(\d+)")
+    assert regex_of(matcher).pattern == r"/a/(\d+)$"
+    rewrite_reversed(matcher, lambda path: path.replace("/a/", "/b/"))
+    assert matcher.reverse(7) == "/b/7"
+
+
+def test_a_path_matcher_without_an_address_keeps_none() -> None:
+    matcher = PathMatches(r"/(?:a|b)/x")
+    rewrite_reversed(matcher, lambda path: "/c")
+    with pytest.raises(ValueError, match="Cannot reverse"):
+        matcher.reverse()
 
 
 def test_a_restart_runs_the_reload_hooks(monkeypatch: pytest.MonkeyPatch) -> None:

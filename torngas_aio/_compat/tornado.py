@@ -1,5 +1,6 @@
 """What Tornado keeps under private names and torngas_aio cannot do without; the stream's are methods of a subclass."""
 
+import re
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from tornado import autoreload, template, web
 from tornado.escape import _unquote_to_bytes as unquote_to_bytes  # the standard library's takes 70 times the memory
 from tornado.iostream import BaseIOStream
+from tornado.routing import PathMatches
 from tornado.tcpserver import TCPServer
 from tornado.util import _websocket_mask as websocket_mask  # pyright: ignore[reportPrivateImportUsage]
 
@@ -20,7 +22,9 @@ __all__ = [
     "cross_origin_fault",
     "gzip_file_of",
     "header_text",
+    "regex_of",
     "restart",
+    "rewrite_reversed",
     "scheme_of",
     "unquote_to_bytes",
     "websocket_mask",
@@ -51,6 +55,18 @@ def header_text(handler: web.RequestHandler, value: Any) -> str:
         ValueError: It holds a control character.
     """
     return handler._convert_header_value(value)
+
+
+def regex_of(matcher: PathMatches) -> re.Pattern[str]:
+    """Return the regular expression of *matcher*; Tornado's type does not say that it is one of text."""
+    regex: re.Pattern[str] = matcher.regex
+    return regex
+
+
+def rewrite_reversed(matcher: PathMatches, rewrite: Callable[[str], str]) -> None:
+    """Have *matcher* reverse to what *rewrite* makes of its address with `%s` for each group, if it has one."""
+    if matcher._path:
+        matcher._path = rewrite(matcher._path)
 
 
 def gzip_file_of(transform: web.GZipContentEncoding) -> Any:

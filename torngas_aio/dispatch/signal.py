@@ -23,7 +23,9 @@ __all__ = ["Receiver", "Responses", "Signal", "receiver"]
 
 logger = logging.getLogger("torngas_aio.dispatch")
 
-Receiver = Callable[..., Any]
+_Held = TypeVar("_Held")
+
+Receiver = Callable[..., object]
 Responses = list[tuple[Receiver, Any]]
 
 
@@ -101,7 +103,7 @@ class Signal:
         receivers = self._live(sender)
         if not receivers:
             return []
-        answers: list[Any] = []
+        answers: list[object] = []
         try:
             answers.extend(receiver(signal=self, sender=sender, **named) for receiver in receivers)
         except BaseException:
@@ -115,11 +117,12 @@ class Signal:
         sender = _declared(sender)
         receivers = self._live(sender)
         calls = [_told(receiver, {"signal": self, "sender": sender, **named}) for receiver in receivers]
-        await _settle(answers := list(calls))
+        answers: list[object] = [*calls]
+        await _settle(answers)
         return list(zip(receivers, answers, strict=True))
 
     def _live(self, sender: object) -> list[Receiver]:
-        found = []
+        found: list[Receiver] = []
         for entry in self._entries:
             if entry.sender is None or (sender is not None and entry.sender() is sender):
                 receiver = entry.receiver()
@@ -145,12 +148,12 @@ class Signal:
         return was_there
 
 
-def _declared(sender: Any) -> Any:
+def _declared(sender: object) -> object:
     """*sender*, or the class that it was made from: handlers that are observed are of a subclass of their own."""
     return vars(sender).get("declared_class", sender) if isinstance(sender, type) else sender
 
 
-async def _told(receiver: Receiver, arguments: dict[str, Any]) -> Any:
+async def _told(receiver: Receiver, arguments: dict[str, object]) -> object:
     try:
         answer = receiver(**arguments)
         return await answer if inspect.isawaitable(answer) else answer
@@ -159,15 +162,16 @@ async def _told(receiver: Receiver, arguments: dict[str, Any]) -> Any:
         return exc
 
 
-async def _settle(answers: list[Any]) -> None:
+async def _settle(answers: list[object]) -> None:
     """Put the result of each awaitable among *answers* in its place, running several together."""
-    waiting = [index for index, answer in enumerate(answers) if inspect.isawaitable(answer)]
+    waiting = {index: answer for index, answer in enumerate(answers) if inspect.isawaitable(answer)}
     if len(waiting) == 1:  # PERF: no task and no group for the usual single receiver
-        answers[waiting[0]] = await answers[waiting[0]]
+        [(index, answer)] = waiting.items()
+        answers[index] = await answer
         return
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = {index: group.create_task(_awaited(answers[index])) for index in waiting}
+            tasks = {index: group.create_task(_awaited(answer)) for index, answer in waiting.items()}
     except BaseExceptionGroup as errors:
         first, *others = errors.exceptions
         for other in others:
@@ -177,11 +181,11 @@ async def _settle(answers: list[Any]) -> None:
         answers[index] = task.result()
 
 
-async def _awaited(answer: Awaitable[Any]) -> Any:
+async def _awaited(answer: Awaitable[object]) -> object:
     return await answer
 
 
-def _drop_unstarted(answers: Iterable[Any]) -> None:
+def _drop_unstarted(answers: Iterable[object]) -> None:
     for answer in answers:
         if inspect.iscoroutine(answer):
             answer.close()
@@ -225,7 +229,7 @@ def _held(receiver: Receiver, weak: bool, drop: Callable[[object], None]) -> Cal
     return _reference(receiver, drop)
 
 
-def _reference(held: Any, drop: Callable[[object], None]) -> Callable[[], Any]:
+def _reference(held: _Held, drop: Callable[[object], None]) -> Callable[[], _Held | None]:
     try:
         return weakref.ref(
             held, drop
@@ -240,7 +244,7 @@ def _named(receiver: object) -> str:
     return f"{getattr(receiver, '__module__', '?')}.{getattr(receiver, '__qualname__', repr(receiver))}{place}"
 
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def receiver(

@@ -29,12 +29,13 @@ from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.httpmodule.base import BaseHttpModule
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.kinds import Check, boolean, fault, mapping, one_of, positive, table
+from torngas_aio.utils.narrowing import is_mapping
 from torngas_aio.utils.text import quote_field
 
 try:
     import limits
     from limits.aio.storage import SlidingWindowCounterSupport, Storage
-    from limits.aio.strategies import STRATEGIES, RateLimiter
+    from limits.aio.strategies import STRATEGIES, RateLimiter  # pyright: ignore[reportUnknownVariableType]  # a bare dict
     from limits.storage import storage_from_string
 except ModuleNotFoundError as exc:  # pragma: no cover  # the extra is not installed
     exc.add_note("torngas_aio.httpmodule.ratelimit needs an extra: pip install 'torngas-aio[limits]'.")
@@ -144,14 +145,13 @@ class RateLimit(BaseHttpModule):
         return self._limiters[loop]
 
     async def _made_limiter(self) -> RateLimiter:
-        storage: Any = BoundedMemoryStorage()
+        storage: Storage = BoundedMemoryStorage()
         if self._options["storage"] != "memory":
             # In a thread: the library imports its driver and reads Lua scripts from its package.
             storage = await anyio.to_thread.run_sync(_storage, self._options)
             close_with_loop(self, partial(_close, storage))
-        strategy: Any = STRATEGIES[self._options["strategy"]]
-        made: RateLimiter = strategy(storage)
-        return made
+        strategy: Callable[[Storage], RateLimiter] = STRATEGIES[self._options["strategy"]]
+        return strategy(storage)
 
     def _complain(self, error: Exception) -> None:
         now = time.monotonic()
@@ -197,21 +197,23 @@ def _network_of(address: str | None) -> str:
     return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
-def _storage(options: Mapping[str, Any]) -> Any:
+def _storage(options: Mapping[str, Any]) -> Storage:
     extra = dict(options["storage_options"])
     if "redis" in options["storage"].partition("://")[0]:
         extra.setdefault("implementation", "redispy")
-    return storage_from_string(options["storage"], **extra)
+    storage = storage_from_string(options["storage"], **extra)
+    assert isinstance(storage, Storage)  # the check of the setting takes no other
+    return storage
 
 
-async def _close(storage: Any) -> None:
+async def _close(storage: Storage) -> None:
     """Close the connections of a storage on Redis; the library itself offers no way to."""
     client: Any = getattr(getattr(storage, "bridge", None), "storage", None)
     if client is not None:
         await client.aclose()
 
 
-def _rate(path: str, value: Any) -> Iterator[Fault]:
+def _rate(path: str, value: object) -> Iterator[Fault]:
     try:
         is_rate = isinstance(value, str) and all(item.get_expiry() > 0 for item in limits.parse_many(value))
     except ValueError:
@@ -220,7 +222,7 @@ def _rate(path: str, value: Any) -> Iterator[Fault]:
         yield fault(path, value, "must be a rate limit, such as '5/minute' or '5/minute;50/day'.")
 
 
-def _uri(path: str, value: Any) -> Iterator[Fault]:
+def _uri(path: str, value: object) -> Iterator[Fault]:
     if value == "memory":
         return
     scheme, separator, _ = value.partition("://") if isinstance(value, str) else ("", "", "")
@@ -250,9 +252,9 @@ _options: Check = table(
 )
 
 
-def _faults(given: Any) -> Iterator[Fault]:
+def _faults(given: object) -> Iterator[Fault]:
     yield from _options("RATE_LIMIT", given)
-    chosen = {**RATE_LIMIT_DEFAULTS, **given} if isinstance(given, Mapping) else {}
+    chosen: dict[Any, Any] = {**RATE_LIMIT_DEFAULTS, **given} if is_mapping(given) else {}
     if chosen.get("strategy") == "moving-window" and chosen["storage"] == "memory":
         yield Fault("RATE_LIMIT: 'moving-window' keeps every request and needs a storage such as Redis.")
 

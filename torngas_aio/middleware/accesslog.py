@@ -46,9 +46,10 @@ class AccessLogMiddleware:
             self.line = lambda handler: write(access_fields(handler))  # type: ignore[method-assign]
         application.settings.setdefault("log_function", self.log_foreign)
 
-    async def process_response(self, handler: RequestHandler, clear: _Clear, chunk: list[bytes]) -> None:
+    async def process_response(self, handler: BaseHandler, clear: _Clear, chunk: list[bytes]) -> None:
         handler.set_header(REQUEST_ID_HEADER, request_id_of(handler.request))
-        if handler._finished:  # else a stream, whose length is not known yet
+        # else a stream, whose length is not known yet
+        if handler._finished:  # pyright: ignore[reportPrivateUsage]  # Tornado has no public name for it
             handler._logged_bytes = sum(map(len, chunk))  # type: ignore[attr-defined]  # this middleware's own mark
 
     async def process_endcall(self, handler: RequestHandler, clear: _Clear) -> None:

@@ -9,7 +9,7 @@ It guards nothing by itself: a request without preflight is carried out from any
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import parse_address
 from torngas_aio.utils.hosts import parse_host
 from torngas_aio.utils.kinds import Check, boolean, either, fault, regular_expression, table, whole
+from torngas_aio.utils.narrowing import is_list_or_tuple, is_mapping, is_set
 from torngas_aio.utils.tokens import is_token
 
 __all__ = ["CORS_DEFAULTS", "CORSMiddleware"]
@@ -73,7 +74,7 @@ class CORSMiddleware:
         self._max_age = str(chosen["max_age"])
         self._path = re.compile(chosen["paths"]) if chosen["paths"] else None
 
-    async def process_request(self, handler: RequestHandler, clear: _Clear) -> bool:
+    async def process_request(self, handler: BaseHandler, clear: _Clear) -> bool:
         """Answer a preflight; True ends the stage, and the method does not run."""
         request = handler.request
         if request.method != "OPTIONS" or not self._covers(request.path):
@@ -143,8 +144,10 @@ def _vary_by_origin(handler: RequestHandler, vary: str) -> None:
         handler.set_header("Vary", f"{vary}, Origin" if vary else "Origin")
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple | Set) else [value]
+def _listed(value: object) -> list[Any]:
+    if is_list_or_tuple(value) or is_set(value):
+        return list(value)
+    return [value]
 
 
 def _as_sent(origin: str) -> str:
@@ -161,14 +164,14 @@ def _pattern(origin: str) -> re.Pattern[str]:
 def _each(check: Check) -> Check:
     """One value that *check* accepts, or a list, tuple or set of such."""
 
-    def combined(path: str, value: Any) -> Iterator[Fault]:
+    def combined(path: str, value: object) -> Iterator[Fault]:
         for item in _listed(value):
             yield from check(path, item)
 
     return combined
 
 
-def _origin(path: str, value: Any) -> Iterator[Fault]:
+def _origin(path: str, value: object) -> Iterator[Fault]:
     if not _is_origin(value):
         yield fault(
             path,
@@ -178,7 +181,7 @@ def _origin(path: str, value: Any) -> Iterator[Fault]:
         )
 
 
-def _name(path: str, value: Any) -> Iterator[Fault]:
+def _name(path: str, value: object) -> Iterator[Fault]:
     if not isinstance(value, str) or not is_token(value):
         yield fault(path, value, "must be the name of a method or header, or several in a list.")
 
@@ -196,9 +199,9 @@ _options: Check = table(
 )
 
 
-def _faults(given: Any) -> Iterator[Fault]:
+def _faults(given: object) -> Iterator[Fault]:
     yield from _options("CORS", given)
-    if isinstance(given, Mapping) and given.get("allow_credentials"):
+    if is_mapping(given) and given.get("allow_credentials"):
         for origin in ("*", "null"):
             if origin in _listed(given.get("allow_origins", ())):
                 yield Fault(

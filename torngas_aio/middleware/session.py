@@ -56,7 +56,7 @@ class SessionMiddleware(BaseMiddleware):
         except CacheUnavailable as exc:
             if not isinstance(handler, BaseHandler):  # Tornado's own cannot raise when `session` is used
                 raise
-            handler._session_error = exc
+            handler._session_error = exc  # pyright: ignore[reportPrivateUsage]  # for `handler.session` to raise
             return
         handler.session = session
         handler.set_expire = session.set_expire

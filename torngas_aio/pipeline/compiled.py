@@ -7,7 +7,7 @@ import inspect
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torngas_aio._names import nearest
 from torngas_aio.exception import ConfigError, Fault
@@ -67,9 +67,9 @@ class Pipeline:
             `async def`; every fault is listed.
     """
 
-    def __init__(self, middlewares: Iterable[Any] = ()) -> None:
+    def __init__(self, middlewares: Iterable[object] = ()) -> None:
         faults: list[str] = []
-        self.middlewares: tuple[Any, ...] = tuple(_instances(middlewares, faults))
+        self.middlewares = tuple(_instances(middlewares, faults))
         self._hooks = [_middleware_hooks(middleware, faults) for middleware in self.middlewares]
         ConfigError.gather(faults, code="TGA301")
         self._route_aware = [found for found in self.middlewares if isinstance(found, RouteAware)]
@@ -151,24 +151,24 @@ class Pipeline:
             folded[stage] = [hook for block in ordered for hook in block]
         return folded
 
-    def _stand_in(self, middleware: Any, route_name: str | None, mask: int) -> Mapping[str, Sequence[Hook]]:
+    def _stand_in(self, middleware: object, route_name: str | None, mask: int) -> Mapping[str, Sequence[Hook]]:
         first = self._first_pattern.get(id(middleware))
-        if first is None:
+        if first is None or not isinstance(middleware, RouteAware):
             return {}
         count = len(middleware.path_patterns)
         matched = frozenset(index for index in range(count) if mask >> (first + index) & 1)
-        return middleware.hooks_for(route_name, matched)  # type: ignore[no-any-return]  # a RouteAware
+        return middleware.hooks_for(route_name, matched)
 
 
 _MIDDLEWARE_NAMES = {stage: f"process_{stage}" for stage in STAGES}
 
 
-def _middleware_hooks(middleware: Any, faults: list[str]) -> dict[str, list[Hook]]:
+def _middleware_hooks(middleware: object, faults: list[str]) -> dict[str, list[Hook]]:
     before = len(faults)
     hooks = hooks_of(middleware, _MIDDLEWARE_NAMES, faults)
-    _warn_of_misspelt(type(middleware))
+    owner = type(middleware)
+    _warn_of_misspelt(owner)
     if not hooks and len(faults) == before and not isinstance(middleware, RouteAware):
-        owner = type(middleware)
         names = ", ".join(_MIDDLEWARE_NAMES.values())
         faults.append(
             f"{owner.__module__}.{owner.__qualname__} has no hook, so it is no middleware. Give it one of: {names}."
@@ -185,7 +185,7 @@ def _warn_of_misspelt(owner: type) -> None:
                 logger.warning("%s.%s is no hook. Did you mean %s?", owner.__qualname__, name, near)
 
 
-def _instances(middlewares: Iterable[Any], faults: list[str]) -> Iterator[Any]:
+def _instances(middlewares: Iterable[object], faults: list[str]) -> Iterator[object]:
     for declared in middlewares:
         found = imported(declared, "MIDDLEWARE_CLASSES", faults)
         if inspect.ismodule(found):

@@ -6,7 +6,7 @@ Begin with `hooks_of`.
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torngas_aio._names import import_object, without_exit
 from torngas_aio._project_errors import import_fault
@@ -37,8 +37,8 @@ ROUTE_STAGES = ("request", "render", "response", "endcall", "exception")
 FAILED = object()
 """What is returned for a declaration whose fault was noted."""
 
-HookCall = Callable[..., Awaitable[Any]]
-_F = TypeVar("_F", bound=Callable[..., Any])
+HookCall = Callable[..., Awaitable[object]]
+_F = TypeVar("_F", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def no_hook(function: _F) -> _F:
     return function
 
 
-def hooks_of(instance: Any, names: Mapping[str, str], faults: list[str]) -> dict[str, list[Hook]]:
+def hooks_of(instance: object, names: Mapping[str, str], faults: list[str]) -> dict[str, list[Hook]]:
     """Return the hooks that *instance* has, by stage.
 
     Args:
@@ -105,7 +105,7 @@ def hooks_of(instance: Any, names: Mapping[str, str], faults: list[str]) -> dict
     return hooks
 
 
-def _hook(stage: str, owner: type, name: str, function: Any, faults: list[str]) -> Hook:
+def _hook(stage: str, owner: type, name: str, function: HookCall, faults: list[str]) -> Hook:
     if stage != "request":
         return Hook(stage, owner, name, function)
     instance = getattr(function, "__self__", owner)
@@ -113,7 +113,7 @@ def _hook(stage: str, owner: type, name: str, function: Any, faults: list[str]) 
     place = f"{owner.__module__}.{owner.__qualname__}.depends_on"
     found = [imported(declared, place, faults) for declared in getattr(instance, "depends_on", ())]
     classes = tuple(cls for cls in found if isinstance(cls, type))
-    faults += [f"{place}: {cls!r} is not a class." for cls in found if cls is not FAILED and cls not in classes]
+    faults += [f"{place}: {cls!r} is not a class." for cls in found if cls is not FAILED and not isinstance(cls, type)]
     return Hook(stage, owner, name, function, before_body, classes)
 
 
@@ -147,7 +147,7 @@ _ARGUMENTS = {
 """What the hook of each stage is called with; all by position but what stands after `**`."""
 
 
-def _accepts(function: Any, arguments: Sequence[str]) -> bool:
+def _accepts(function: HookCall, arguments: Sequence[str]) -> bool:
     try:
         signature = inspect.signature(function)
     except ValueError:  # a callable that Python knows no signature of
@@ -159,7 +159,7 @@ def _accepts(function: Any, arguments: Sequence[str]) -> bool:
     return True
 
 
-def imported(declared: Any, place: str, faults: list[str]) -> Any:
+def imported(declared: object, place: str, faults: list[str]) -> object:
     """Return what the dotted path *declared* names, *declared* itself where it is none.
 
     Args:
@@ -175,7 +175,7 @@ def imported(declared: Any, place: str, faults: list[str]) -> Any:
         return FAILED
 
 
-def made(owner: type, title: str, faults: list[str]) -> Any:
+def made(owner: type, title: str, faults: list[str]) -> object:
     """Return an instance of *owner*, a middleware's or module's class.
 
     Args:
@@ -192,10 +192,10 @@ def made(owner: type, title: str, faults: list[str]) -> Any:
     return FAILED
 
 
-def _is_async(function: Any) -> bool:
+def _is_async(function: HookCall) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-def _location(function: Any) -> str:
+def _location(function: HookCall) -> str:
     code = getattr(inspect.unwrap(function), "__code__", None)
     return "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"

@@ -3,10 +3,12 @@
 Begin with `PipelineRun`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import logging
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
@@ -14,6 +16,20 @@ from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
 __all__ = ["IDLE", "NOTHING", "PipelineRun", "RouteStages"]
 
 logger = logging.getLogger("torngas_aio.pipeline")
+
+
+class _State(Protocol):
+    @property
+    def is_finished(self) -> bool: ...
+
+
+class HookedHandler(Protocol):
+    """A handler, as far as the walk looks at it."""
+
+    @property
+    def _response_state(self) -> _State: ...
+
+    def _note_interrupt(self, exc: BaseException, /) -> None: ...
 
 
 class RouteStages:
@@ -80,14 +96,14 @@ class PipelineRun:
         if not self.is_cleared:
             self.stages = stages
 
-    async def call(self, hooks: tuple[HookCall, ...], request: Any) -> None:
+    async def call(self, hooks: tuple[HookCall, ...], request: object) -> None:
         """Run the call hooks of the application."""
         clear = self.clear
         for hook in hooks:
             if await hook(request, clear) or self.is_cleared:
                 return
 
-    async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
+    async def request(self, handler: HookedHandler, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
         """Run *hooks*, one half of the request stage.
 
         Returns:
@@ -102,14 +118,14 @@ class PipelineRun:
                 return True, None
         return False, None
 
-    async def render(self, handler: Any, template_name: str, kwargs: dict[str, Any]) -> None:
+    async def render(self, handler: HookedHandler, template_name: str, kwargs: dict[str, Any]) -> None:
         """Run the render hooks; `kwargs` are the template's, given to each hook as keywords."""
         clear = self.clear
         for hook in self.stages.render:
             if await hook(handler, clear, template_name, **kwargs) or self.is_cleared:
                 return
 
-    async def response(self, handler: Any, chunk: list[bytes]) -> None:
+    async def response(self, handler: HookedHandler, chunk: list[bytes]) -> None:
         """Run the response hooks that have not run yet; after an error, call again for the rest."""
         if self.has_responded:
             return
@@ -122,19 +138,19 @@ class PipelineRun:
                 break
         self.has_responded = True
 
-    def endcall(self, handler: Any) -> Coroutine[Any, Any, None]:
+    def endcall(self, handler: HookedHandler) -> Coroutine[Any, Any, None]:
         """Run the endcall hooks; an error is logged and the remaining hooks still run."""
         return self._each(self.stages.endcall, handler)
 
     def exception(
         self,
-        handler: Any,
+        handler: HookedHandler,
         error: tuple[type[BaseException], BaseException, TracebackType | None],
     ) -> Coroutine[Any, Any, None]:
         """Run the exception hooks; an error of their own is logged and the rest run."""
         return self._each(self.stages.exception, handler, *error)
 
-    async def _each(self, hooks: tuple[HookCall, ...], handler: Any, *error: Any) -> None:
+    async def _each(self, hooks: tuple[HookCall, ...], handler: HookedHandler, *error: object) -> None:
         clear = self.clear
         for hook in hooks:
             try:

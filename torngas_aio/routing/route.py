@@ -14,6 +14,9 @@ from tornado.httputil import HTTPMessageDelegate
 from tornado.routing import Matcher, PathMatches, Rule
 from tornado.web import RequestHandler
 
+from torngas_aio._compat.tornado import regex_of, rewrite_reversed
+from torngas_aio.pipeline import RouteStages
+
 __all__ = ["NO_KWARGS", "Resolved", "Route", "host_of", "pattern_of", "reverse_with_slash"]
 
 _ENDS_WITH_OPTIONAL_SLASH = re.compile(r"/[?*]\??\$?\Z").search
@@ -45,7 +48,7 @@ class Route:
         self.handler_class: type[RequestHandler] = rule.target
         self.kwargs: dict[str, Any] = rule.target_kwargs
         self.is_indexed = False
-        self.pipelines: dict[int, Any] = {}
+        self.pipelines: dict[int, RouteStages] = {}
         if binding := sys.modules.get("torngas_aio.api.binding"):  # else no marker was imported, and none declared
             binding.bind_methods(self.handler_class)
 
@@ -92,7 +95,7 @@ class Resolved:
 def pattern_of(matcher: Matcher) -> str:
     """Return the text that shows a reader what *matcher* takes."""
     if isinstance(matcher, PathMatches):
-        return str(matcher.regex.pattern).removesuffix("$")
+        return regex_of(matcher).pattern.removesuffix("$")
     return type(matcher).__name__
 
 
@@ -107,10 +110,13 @@ def reverse_with_slash(matcher: Matcher) -> None:
 
     `/a/?` is `/a/`, and `/a/(\\d+)?` with 7 is `/a/7`. A `?` that the pattern escapes stays.
     """
-    path: str | None = getattr(matcher, "_path", None)
-    if not path or not isinstance(matcher, PathMatches):
+    if not isinstance(matcher, PathMatches):
         return
-    pattern = str(matcher.regex.pattern)
-    if _ENDS_WITH_OPTIONAL_SLASH(pattern):
-        path = path.rstrip("?*")
-    matcher._path = path if r"\?" in pattern else path.replace("?", "")
+    pattern = regex_of(matcher).pattern
+
+    def with_optional_parts(path: str) -> str:
+        if _ENDS_WITH_OPTIONAL_SLASH(pattern):
+            path = path.rstrip("?*")
+        return path if r"\?" in pattern else path.replace("?", "")
+
+    rewrite_reversed(matcher, with_optional_parts)

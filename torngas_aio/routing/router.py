@@ -23,16 +23,16 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import AnyMatches, PathMatches, ReversibleRuleRouter, Rule
 from tornado.web import RequestHandler
 
-from torngas_aio._compat.tornado import BaseRouter
+from torngas_aio._compat.tornado import BaseRouter, regex_of
 from torngas_aio.exception import UrlError
 from torngas_aio.routing.matchers import ForeignLeaf, HandlerLeaf, MatcherStep, PathStep, Resolver, Step
 from torngas_aio.routing.route import NO_KWARGS, Resolved, Route, host_of, pattern_of, reverse_with_slash
+from torngas_aio.utils.narrowing import is_list_or_tuple
 
 __all__ = ["ApplicationRouter"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
 
 _MOST_COMPARED = 256  # characters of a path; comparing costs their number for each character of each pattern
 
@@ -57,7 +57,7 @@ class ApplicationRouter(BaseRouter):
         self._outer: list[ApplicationRouter] = []
         self._twins: dict[int, tuple[BaseRouter, ApplicationRouter]] = {}
         self._rules = _Rules()
-        self._rules.watch(self)
+        self._rules.watch(self._forget)
         super().__init__(application, rules)
 
     @property
@@ -66,9 +66,9 @@ class ApplicationRouter(BaseRouter):
         return self._rules
 
     @rules.setter
-    def rules(self, rules: Iterable[Rule]) -> None:
+    def rules(self, rules: Iterable[Rule]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # a list in Tornado
         self._rules = rules if isinstance(rules, _Rules) else _Rules(rules)
-        self._rules.watch(self)
+        self._rules.watch(self._forget)
         self._forget()
 
     def process_rule(self, rule: Rule) -> Rule:
@@ -88,7 +88,7 @@ class ApplicationRouter(BaseRouter):
         if known is None:
             rule = ReversibleRuleRouter.process_rule(self, rule)
         reverse_with_slash(rule.matcher)
-        if isinstance(rule.target, list | tuple):
+        if is_list_or_tuple(rule.target):
             rule.target = type(self)(self.application, rule.target)
         return rule
 
@@ -157,7 +157,7 @@ class ApplicationRouter(BaseRouter):
         steps: list[Step] = []
         leaves: list[HandlerLeaf | ForeignLeaf] = []
         for router, rule in self._flat():
-            regex = rule.matcher.regex if type(rule.matcher) is PathMatches else None
+            regex = regex_of(rule.matcher) if type(rule.matcher) is PathMatches else None
             if regex is None:
                 if leaves:
                     steps.append(PathStep(leaves))
@@ -183,15 +183,15 @@ class ApplicationRouter(BaseRouter):
             else:
                 yield self, rule
 
-    def _nested(self, target: Any) -> "ApplicationRouter | None":
+    def _nested(self, target: object) -> "ApplicationRouter | None":
         """*target* as a router of this kind whose rules may be looked into; None for every other target."""
         if type(target) is BaseRouter and target.application is self.application:
             return self._twin_of(target)
-        is_ours = isinstance(target, ApplicationRouter) and target.application is self.application
-        if not is_ours or type(target).find_handler is not ApplicationRouter.find_handler:
+        if not isinstance(target, ApplicationRouter) or target.application is not self.application:
             return None
-        kind: Any = type(target)
-        return cast("ApplicationRouter", target) if kind.resolve is ApplicationRouter.resolve else None
+        kind = type(target)
+        is_plain = kind.find_handler is ApplicationRouter.find_handler and kind.resolve is ApplicationRouter.resolve
+        return target if is_plain else None
 
     def _twin_of(self, router: BaseRouter) -> "ApplicationRouter":
         """A router over the very rules of *router*, which `tornado.web.Application.add_handlers` makes."""
@@ -232,15 +232,15 @@ class _Rules(list[Rule]):
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         super().__init__(rules)
-        self._routers: list[ApplicationRouter] = []
+        self._watchers: list[Callable[[], None]] = []
 
-    def watch(self, router: ApplicationRouter) -> None:
-        if not any(each is router for each in self._routers):
-            self._routers.append(router)
+    def watch(self, forget: Callable[[], None]) -> None:
+        if forget not in self._watchers:
+            self._watchers.append(forget)
 
-    def _changed(self) -> None:
-        for router in self._routers:
-            router._forget()
+    def notify(self) -> None:
+        for forget in self._watchers:
+            forget()
 
 
 def _telling(method: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -251,7 +251,7 @@ def _telling(method: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return method(*args, **kwargs)
         finally:
-            cast("_Rules", args[0])._changed()
+            cast("_Rules", args[0]).notify()
 
     return changing
 
@@ -263,7 +263,7 @@ for _name in (
     setattr(_Rules, _name, _telling(getattr(list, _name)))
 
 
-def _is_handler(target: Any) -> bool:
+def _is_handler(target: object) -> bool:
     return isclass(target) and issubclass(target, RequestHandler)
 
 

@@ -8,13 +8,13 @@ Begin with `signature_findings`.
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import tornado
 from tornado.routing import PathMatches
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from torngas_aio._compat.tornado import regex_of
 from torngas_aio._project_errors import PACKAGE, shortened
 from torngas_aio.exception import Fault
 from torngas_aio.routing.route import Route
@@ -39,7 +39,7 @@ def signature_findings(routes: Iterable[Route]) -> tuple[list[str], list[str]]:
     return list(Fault.each(faults, "TGA204")), cautions
 
 
-def _methods_of(handler_class: type[RequestHandler]) -> Iterator[tuple[str, Callable[..., Any]]]:
+def _methods_of(handler_class: type[RequestHandler]) -> Iterator[tuple[str, Callable[..., object]]]:
     """The methods that a request to *handler_class* may call with the groups, less those it does not implement."""
     if issubclass(handler_class, WebSocketHandler):
         yield "open", handler_class.open
@@ -50,34 +50,34 @@ def _methods_of(handler_class: type[RequestHandler]) -> Iterator[tuple[str, Call
             yield name.lower(), method
 
 
-def _fits(route: Route, method: Callable[..., Any]) -> bool:
+def _fits(route: Route, method: Callable[..., object]) -> bool:
     matcher = route.rule.matcher
     if not isinstance(matcher, PathMatches):
         return True
-    names = matcher.regex.groupindex
+    regex = regex_of(matcher)
     try:
         signature = _signature_of(method)
     except (TypeError, ValueError):  # a callable that Python knows no signature of
         return True
     try:
-        if names:
-            signature.bind(None, **dict.fromkeys(names, b""))
+        if regex.groupindex:
+            signature.bind(None, **dict.fromkeys(regex.groupindex, b""))
         else:
-            signature.bind(None, *[b""] * matcher.regex.groups)
+            signature.bind(None, *[b""] * regex.groups)
     except TypeError:
         return False
     return True
 
 
-def _signature_of(method: Callable[..., Any]) -> inspect.Signature:
-    def is_unknown(function: Any) -> bool:
+def _signature_of(method: Callable[..., object]) -> inspect.Signature:
+    def is_unknown(function: object) -> bool:
         code = getattr(function, "__code__", None)
         return code is None or not code.co_filename.startswith(_KNOWN_WRAPPERS)
 
     return inspect.signature(inspect.unwrap(method, stop=is_unknown), follow_wrapped=False)
 
 
-def _sentence(route: Route, verb: str, method: Callable[..., Any]) -> str:
+def _sentence(route: Route, verb: str, method: Callable[..., object]) -> str:
     place = getattr(route.rule, "place", "")
     code = getattr(inspect.unwrap(method), "__code__", None)
     where = f" ({shortened(f'{code.co_filename}:{code.co_firstlineno}')})" if code is not None else ""
@@ -90,7 +90,8 @@ def _sentence(route: Route, verb: str, method: Callable[..., Any]) -> str:
 
 
 def _given(route: Route) -> str:
-    regex = route.rule.matcher.regex  # type: ignore[attr-defined]  # a PathMatches
+    assert isinstance(route.rule.matcher, PathMatches)
+    regex = regex_of(route.rule.matcher)
     if regex.groupindex:
         return f"the arguments {', '.join(regex.groupindex)}"
     return f"{regex.groups or 'no'} argument{'' if regex.groups == 1 else 's'}"

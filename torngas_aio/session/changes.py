@@ -10,11 +10,12 @@ Begin with `Record` and `Changes.apply`.
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from torngas_aio.cache.serializers import Serializer
 from torngas_aio.exception import SerializationError, ValueTooLarge
 from torngas_aio.session.config import BROWSER_SECONDS
+from torngas_aio.utils.narrowing import is_list
 
 __all__ = ["Changes", "Record"]
 
@@ -43,7 +44,7 @@ class Record:
     life: int
     address: str = ""
     user: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def idle_seconds(self) -> int:
@@ -87,7 +88,7 @@ class Record:
         except SerializationError as exc:
             logger.error("A session in the store cannot be read and counts as absent: %s", exc)
             return None
-        if type(fields) is list and len(fields) == _FIELDS and tuple(map(type, fields)) == _TYPES:
+        if _is_record(fields):
             kind, began, life, address, user, values = fields
             if kind in {_LIVE, _RENEWED}:
                 return cls(began, life, address, user, values) if kind == wanted else None
@@ -107,14 +108,18 @@ class Record:
 _TYPES = (int, int, int, str, str, dict)
 
 
+def _is_record(fields: object) -> TypeGuard[tuple[int, int, int, str, str, dict[str, Any]]]:
+    return is_list(fields) and len(fields) == _FIELDS and tuple(map(type, fields)) == _TYPES
+
+
 @dataclass(slots=True)
 class Changes:
     """What one request did to its session, in a form that can be applied to a newer record."""
 
     is_cleared: bool = False
-    puts: dict[str, Any] = field(default_factory=dict)
-    drops: set[str] = field(default_factory=set)
-    counts: dict[str, int | float] = field(default_factory=dict)
+    puts: dict[str, Any] = field(default_factory=dict[str, Any])
+    drops: set[str] = field(default_factory=set[str])
+    counts: dict[str, int | float] = field(default_factory=dict[str, int | float])
     life: int | None = None
     user: str | None = None
 
@@ -142,7 +147,7 @@ class Changes:
         merged.life, merged.user = _newer(self.life, earlier.life), _newer(self.user, earlier.user)
         return merged
 
-    def put(self, key: str, value: Any) -> None:
+    def put(self, key: str, value: object) -> None:
         """Set *key*, whatever was done to it before."""
         self.puts[key] = value
         self.drops.discard(key)
@@ -196,7 +201,7 @@ class Changes:
         for key, value in self.puts.items():
             serializer.check(value, f"session[{key!r}]")
         try:
-            puts = serializer.read(serializer.write(self.puts)) if self.puts else {}
+            puts: dict[str, Any] = serializer.read(serializer.write(self.puts)) if self.puts else {}
             serializer.write_checked(self.counts)
         except SerializationError:
             raise

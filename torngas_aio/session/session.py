@@ -12,8 +12,9 @@ from typing import Any
 
 from torngas_aio.exception import SessionError
 from torngas_aio.session.config import MAX_LIFE
-from torngas_aio.session.state import MUTABLE, SessionState
+from torngas_aio.session.state import SessionState, is_mutable
 from torngas_aio.session.token import new_id
+from torngas_aio.utils.narrowing import is_number
 
 __all__ = ["Session"]
 
@@ -41,7 +42,7 @@ class Session(MutableMapping[str, Any]):
         """Return the value of *key*, None when there is none."""
         return self.get(key)
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         """Put *value* under *key*.
 
         Raises:
@@ -77,7 +78,7 @@ class Session(MutableMapping[str, Any]):
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of *key*, *default* when there is none."""
         value = self.state.data.get(key, default)
-        if isinstance(value, MUTABLE) and key in self.state.data:
+        if is_mutable(value) and key in self.state.data:
             self.state.watch(key, value)
         return value
 
@@ -154,8 +155,7 @@ class Session(MutableMapping[str, Any]):
         Raises:
             SessionError: *seconds* is no number from 0 up to `MAX_LIFE`.
         """
-        given: object = seconds
-        if not isinstance(given, int | float) or not 0 <= given <= MAX_LIFE:
+        if not is_number(seconds) or not 0 <= seconds <= MAX_LIFE:
             raise SessionError(
                 f"session.set_expire({seconds!r}): write a number from 0 to {MAX_LIFE}; session.expired() ends it."
             )

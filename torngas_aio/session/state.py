@@ -18,9 +18,9 @@ from torngas_aio.exception import CacheUnavailable, SessionError
 from torngas_aio.session.changes import Changes, Record
 from torngas_aio.session.token import Token, new_id
 
-__all__ = ["MUTABLE", "SessionState"]
+__all__ = ["SessionState", "is_mutable"]
 
-MUTABLE = (list, dict, set, bytearray)
+_MUTABLE = (list, dict, set, bytearray)
 
 
 class SessionState:
@@ -104,11 +104,11 @@ class SessionState:
             notify, self.on_change = self.on_change, None
             notify(self)
 
-    def check(self, key: str, value: Any) -> None:
+    def check(self, key: str, value: object) -> None:
         """Raise `SerializationError` when *value*, to be put under *key*, cannot be kept."""
         self._serializer.check(value, f"session[{key!r}]")
 
-    def watch(self, key: str, value: Any) -> None:
+    def watch(self, key: str, value: object) -> None:
         """Note *value*, mutable and about to be handed out, so that a change of it is saved."""
         if key not in self.watched and key not in self.changes.puts:
             self.watched[key] = self._snapshot(key, value)
@@ -148,7 +148,7 @@ class SessionState:
         taken = self.changes.sealed(self._serializer)
         if not self.is_settled:  # what was put may be changed and saved once more
             for key, value in self.changes.puts.items():
-                if isinstance(value, MUTABLE):
+                if is_mutable(value):
                     self.watched[key] = self._snapshot(key, value)
         self.changes = Changes()
         return taken
@@ -165,6 +165,11 @@ class SessionState:
         if self.old_id is not None:
             self.session_id, self.old_id = self.old_id, None
 
-    def _snapshot(self, key: str, value: Any) -> bytes:
+    def _snapshot(self, key: str, value: object) -> bytes:
         self.check(key, value)
         return self._serializer.dumps(value)
+
+
+def is_mutable(value: object) -> bool:
+    """Return whether *value* is of a kind that is changed in place."""
+    return isinstance(value, _MUTABLE)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from torngas_aio.cache.store import Versioned
 from torngas_aio.session.record_store import RecordStore
+from torngas_aio.utils.narrowing import is_list
 
 __all__ = ["UserIndex"]
 
@@ -163,7 +164,7 @@ def _ids(data: bytes) -> list[str] | str:
         return []
     if isinstance(found, str) and found and not set(found) - set(_ALPHABET):
         return found
-    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+    return [item for item in found if isinstance(item, str)] if is_list(found) else []
 
 
 async def _all(calls: Iterable[Awaitable[object]]) -> None:

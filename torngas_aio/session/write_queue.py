@@ -10,7 +10,6 @@ Begin with `WriteQueue.write`.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from torngas_aio._cleanup import await_to_the_end
 from torngas_aio.cache.serializers import Serializer
@@ -30,7 +29,7 @@ _YOU_LEAD = object()
 @dataclass(slots=True)
 class _Waiter:
     changes: Changes
-    future: "asyncio.Future[Any]"
+    future: "asyncio.Future[object]"
 
     def end(self, is_kept: bool) -> None:
         """Have its save return; nothing happens when that was cancelled."""
@@ -55,7 +54,7 @@ class _Line:
 
     seen: Versioned | None
     record: Record | None = None
-    waiting: list[_Waiter] = field(default_factory=list)
+    waiting: list[_Waiter] = field(default_factory=list[_Waiter])
 
 
 class WriteQueue:
@@ -90,7 +89,7 @@ class WriteQueue:
         followers, line.waiting = [other for other in line.waiting if other is not waiter], []
         return await self._lead(key, line, changes, followers)
 
-    async def _wait(self, key: str, line: _Line, waiter: _Waiter) -> Any:
+    async def _wait(self, key: str, line: _Line, waiter: _Waiter) -> object:
         try:
             return await waiter.future
         except asyncio.CancelledError:

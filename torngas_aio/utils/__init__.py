@@ -6,6 +6,7 @@
     bounded.py     a cache whose keys clients choose
     hosts.py       host patterns: which host names a setting means
     addresses.py   IP addresses and networks
+    narrowing.py   checks of a value's class that tell a type checker what it holds
     kinds.py       checks of one value, to be put together into the shape of a setting
     environment.py settings from environment variables
     tokens.py      names of methods, headers and parameters

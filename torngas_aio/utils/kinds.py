@@ -16,6 +16,7 @@ from torngas_aio._masking import show_setting
 from torngas_aio._names import did_you_mean, nearest
 from torngas_aio.exception import ArgumentError, Fault
 from torngas_aio.utils.addresses import parse_network
+from torngas_aio.utils.narrowing import is_dict, is_list_or_tuple, is_mapping
 
 __all__ = [
     "BLAMED",
@@ -44,7 +45,7 @@ __all__ = [
     "whole",
 ]
 
-Check = Callable[[str, Any], Iterable[Fault]]
+Check = Callable[[str, object], Iterable[Fault]]
 """Takes the path of a setting and its value, gives its faults."""
 
 _BEYOND = 2**63
@@ -64,19 +65,19 @@ def fault(path: str, value: object, problem: str) -> Fault:
     return Fault(f"{path} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {problem}", path=path)
 
 
-def boolean(path: str, value: Any) -> Iterator[Fault]:
+def boolean(path: str, value: object) -> Iterator[Fault]:
     """True or False."""
     if not isinstance(value, bool):
         yield fault(path, value, "must be True or False.")
 
 
-def text(path: str, value: Any) -> Iterator[Fault]:
+def text(path: str, value: object) -> Iterator[Fault]:
     """A string."""
     if not isinstance(value, str):
         yield fault(path, value, "must be a string.")
 
 
-def dotted(path: str, value: Any) -> Iterator[Fault]:
+def dotted(path: str, value: object) -> Iterator[Fault]:
     """A full dotted path, or the class or function itself."""
     if isinstance(value, str):
         if not all(part.isidentifier() for part in value.split(".")):
@@ -85,20 +86,20 @@ def dotted(path: str, value: Any) -> Iterator[Fault]:
         yield fault(path, value, "must be a full dotted path or a class.")
 
 
-def secret(path: str, value: Any) -> Iterator[Fault]:
+def secret(path: str, value: object) -> Iterator[Fault]:
     """A string or bytes."""
     if not isinstance(value, str | bytes):
-        kind = "dict" if isinstance(value, Mapping) else type(value).__name__
+        kind = "dict" if is_mapping(value) else type(value).__name__
         yield fault(path, value, f"must be a string, not {kind}.")
 
 
-def secret_versions(path: str, value: Any) -> Iterator[Fault]:
+def secret_versions(path: str, value: object) -> Iterator[Fault]:
     """A string or bytes, or Tornado's dict of key versions."""
-    for version in value.values() if isinstance(value, dict) else (value,):
+    for version in value.values() if is_dict(value) else (value,):
         yield from secret(path, version)
 
 
-def mapping(path: str, value: Any) -> Iterator[Fault]:
+def mapping(path: str, value: object) -> Iterator[Fault]:
     """A dict, or another mapping."""
     if not isinstance(value, Mapping):
         yield fault(path, value, "must be a dict.")
@@ -107,7 +108,7 @@ def mapping(path: str, value: Any) -> Iterator[Fault]:
 def network(*, takes_host_bits: bool) -> Check:
     """An IP address or network, as `utils.addresses.parse_network` reads it."""
 
-    def check(path: str, value: Any) -> Iterator[Fault]:
+    def check(path: str, value: object) -> Iterator[Fault]:
         try:
             parse_network(value, takes_host_bits=takes_host_bits)
         except ValueError as exc:
@@ -120,7 +121,7 @@ def network(*, takes_host_bits: bool) -> Check:
 def whole(least: int) -> Check:
     """A whole number of at least *least*, within 64 bits."""
 
-    def check(path: str, value: Any) -> Iterator[Fault]:
+    def check(path: str, value: object) -> Iterator[Fault]:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield fault(path, value, f"must be a whole number of at least {least}.")
         elif value >= _BEYOND:
@@ -129,19 +130,19 @@ def whole(least: int) -> Check:
     return check
 
 
-def positive(path: str, value: Any) -> Iterator[Fault]:
+def positive(path: str, value: object) -> Iterator[Fault]:
     """A finite number above 0."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
         yield fault(path, value, "must be a finite number above 0.")
 
 
-def finite(path: str, value: Any) -> Iterator[Fault]:
+def finite(path: str, value: object) -> Iterator[Fault]:
     """A finite number, 0 or more."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= sys.float_info.max:
         yield fault(path, value, "must be a finite number, 0 or more.")
 
 
-def seconds(path: str, value: Any) -> Iterator[Fault]:
+def seconds(path: str, value: object) -> Iterator[Fault]:
     """A duration; no negative one."""
     if value != math.inf and any(finite(path, value)):
         yield fault(path, value, "must be a number of seconds, 0 or more.")
@@ -150,7 +151,7 @@ def seconds(path: str, value: Any) -> Iterator[Fault]:
 def duration(least: float) -> Check:
     """Seconds from *least* to ten years, which fit whatever store they are written to."""
 
-    def check(path: str, value: Any) -> Iterator[Fault]:
+    def check(path: str, value: object) -> Iterator[Fault]:
         if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= TEN_YEARS:
             yield fault(path, value, f"must be a number of seconds from {least:g} to {TEN_YEARS}.")
 
@@ -167,15 +168,15 @@ def require(*faults: Iterable[Fault]) -> None:
         raise ArgumentError(" ".join(found))
 
 
-def one_of(*choices: Any, fold: bool = False) -> Check:
+def one_of(*choices: object, fold: bool = False) -> Check:
     """One of *choices*; with *fold* whatever its case."""
 
-    def folds(value: Any) -> bool:
-        return fold and isinstance(value, str)
+    def folded(value: object) -> object:
+        return value.upper() if fold and isinstance(value, str) else value
 
-    def check(path: str, value: Any) -> Iterator[Fault]:
-        wanted, known = (value.upper(), [choice.upper() for choice in choices]) if folds(value) else (value, choices)
-        if not any(wanted == choice and isinstance(wanted, type(choice)) for choice in known):
+    def check(path: str, value: object) -> Iterator[Fault]:
+        wanted = folded(value)
+        if not any(wanted == folded(choice) and isinstance(wanted, type(choice)) for choice in choices):
             listed = ", ".join(repr(choice) for choice in choices)
             yield fault(path, value, f"must be one of {listed}.")
 
@@ -185,7 +186,7 @@ def one_of(*choices: Any, fold: bool = False) -> Check:
 def either(literal: object, check: Check) -> Check:
     """*literal* itself, or what *check* accepts."""
 
-    def combined(path: str, value: Any) -> Iterator[Fault]:
+    def combined(path: str, value: object) -> Iterator[Fault]:
         if value is not literal:
             yield from also(f"{literal!r}", check(path, value))
 
@@ -201,10 +202,10 @@ def also(alternative: str, faults: Iterable[Fault]) -> Iterator[Fault]:
 def sequence_of(check: Check) -> Check:
     """A list or tuple, each item of which *check* accepts."""
 
-    def combined(path: str, value: Any) -> Iterator[Fault]:
+    def combined(path: str, value: object) -> Iterator[Fault]:
         if isinstance(value, str):
             yield fault(path, value, f"must be a list or tuple; a tuple of one wants a comma: ({value!r},).")
-        elif not isinstance(value, list | tuple):
+        elif not is_list_or_tuple(value):
             yield fault(path, value, "must be a list or tuple.")
         else:
             for index, item in enumerate(value):
@@ -216,8 +217,8 @@ def sequence_of(check: Check) -> Check:
 def mapping_of(check: Check, key: Check = text) -> Check:
     """A dict whose keys *key* accepts and whose values *check* accepts."""
 
-    def combined(path: str, value: Any) -> Iterator[Fault]:
-        if not isinstance(value, Mapping):
+    def combined(path: str, value: object) -> Iterator[Fault]:
+        if not is_mapping(value):
             yield from mapping(path, value)
             return
         for name, item in value.items():
@@ -235,19 +236,19 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
     """
     known = {**required, **optional}
 
-    def combined(path: str, value: Any) -> Iterator[Fault]:
-        if not isinstance(value, Mapping):
+    def combined(path: str, value: object) -> Iterator[Fault]:
+        if not is_mapping(value):
             yield from mapping(path, value)
             return
         for name in required:
             if name not in value:
                 yield Fault(f"{path}[{name!r}] is missing.", path=f"{path}[{name!r}]")
-        for name, item in value.items():
-            if name in known:
-                yield from known[name](f"{path}[{name!r}]", item)
+        for key, item in value.items():
+            if isinstance(key, str) and key in known:
+                yield from known[key](f"{path}[{key!r}]", item)
             elif is_closed:
-                hint = _hint(name, known)
-                yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102", path=f"{path}[{name!r}]")
+                hint = _hint(key, known)
+                yield Fault(f"{path}[{key!r}]: no such key.{hint}", code="TGA102", path=f"{path}[{key!r}]")
         if not is_closed:
             for name, hint in misspelt(value, known):
                 yield Fault(f"{path}[{name!r}]: no such key.{hint}", code="TGA102", path=f"{path}[{name!r}]")
@@ -255,7 +256,7 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check], *, is_cl
     return combined
 
 
-def regular_expression(path: str, value: Any) -> Iterator[Fault]:
+def regular_expression(path: str, value: object) -> Iterator[Fault]:
     """A pattern that compiles."""
     if not isinstance(value, str):
         yield from text(path, value)
@@ -266,7 +267,7 @@ def regular_expression(path: str, value: Any) -> Iterator[Fault]:
         yield Fault(f"{path}: no regular expression: {exc}.", path=path)
 
 
-def misspelt(names: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[str, str]]:
+def misspelt(names: Iterable[object], known: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each of *names* that is none of *known* but looks like one, with a hint to add to a sentence."""
     known = list(known)
     for name in names:
@@ -276,7 +277,7 @@ def misspelt(names: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[str, 
                 yield name, hint
 
 
-def _hint(name: Any, known: Iterable[str]) -> str:
+def _hint(name: object, known: Iterable[str]) -> str:
     """The one of *known* that is most like *name* in whatever case, else all of them."""
     folded = {each.lower(): each for each in known}
     near = nearest(str(name).lower(), folded)

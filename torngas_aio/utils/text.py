@@ -25,8 +25,10 @@ def safestr(obj: object, encoding: str = "utf-8") -> str:
     """
     if isinstance(obj, str):
         return obj
-    if isinstance(obj, (bytes, bytearray, memoryview)):
-        return bytes(obj).decode(encoding)
+    if isinstance(obj, memoryview):
+        obj = obj.tobytes()
+    if isinstance(obj, bytes | bytearray):
+        return obj.decode(encoding)
     return str(obj)
 
 
