@@ -16,7 +16,7 @@ were split can make no difference. Begin with `HeadParser.parse`.
 """
 
 import re
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import httptools
 
@@ -84,15 +84,26 @@ class Head(PlainHead):
     expects_continue: bool  # type: ignore[misc]
     is_gzipped: bool  # type: ignore[misc]
 
-    def __init__(self, raw: bytes, method: str, target: str, version: str) -> None:
+    def __init__(self, raw: bytes, method: str, target: str, version: str, framing: "_Framing") -> None:
         super().__init__(raw, method, target)
         self.version = version
+        self.length, self.keeps_alive, self.expects_continue, self.is_gzipped = framing
 
-    @property
-    def is_usual(self) -> bool:
-        """Whether a `PlainHead` or a `LastHead` would say the same."""
-        is_plain = not self.length and not self.expects_continue and not self.is_gzipped
-        return is_plain and self.version == "HTTP/1.1"
+
+class _Framing(NamedTuple):
+    """What the fields say about body and connection, as the attributes of `PlainHead` of these names do."""
+
+    length: int
+    keeps_alive: bool
+    expects_continue: bool
+    is_gzipped: bool
+
+
+_KIND_OF_HEAD = {
+    _Framing(length=0, keeps_alive=True, expects_continue=False, is_gzipped=False): PlainHead,
+    _Framing(length=0, keeps_alive=False, expects_continue=False, is_gzipped=False): LastHead,
+}
+"""Which class says a framing by itself, in a request of HTTP/1.1."""
 
 
 _METHODS = {
@@ -103,7 +114,7 @@ _VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
 
 _MAX_KEPT_FIELDS = 2048
 _MAX_KEPT_LINE = 256
-_MAX_KEPT_HOST = 261  # a name of 253 characters, a colon, a port
+_MAX_KEPT_DECIDING = 512  # a host has at most 261 bytes: a name of 253 characters, a colon, a port
 _MAX_KEPT_BYTES = 1024 * 1024  # of each of the parser's caches
 
 _plain_line = re.compile(
@@ -111,7 +122,7 @@ _plain_line = re.compile(
 ).fullmatch
 # PERF: the class of first letters is tried before the six names: -0.15 us for a browser's head (benchmarks, varied)
 _deciding = re.compile(
-    rb"\r\n(?=[CcEeHhTt])((?i:host|connection|content-length|transfer-encoding|content-encoding|expect)):[ \t]*([^\r]*)"
+    rb"\r\n(?=[CcEeHhTt])(?i:host|connection|content-length|transfer-encoding|content-encoding|expect):[^\r]*"
 ).findall
 _is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
 _bare_lf = re.compile(rb"(?<!\r)\n").search
@@ -128,13 +139,14 @@ _SILENCE = _NoCallbacks()
 class HeadParser:
     """Finds, checks and takes apart request heads for all connections of one server."""
 
-    __slots__ = ("_good", "_hosts", "_lines", "_llhttp", "_max_count", "_max_line", "_max_size")
+    __slots__ = ("_framings", "_good", "_lines", "_llhttp", "_max_count", "_max_line", "_max_size")
 
     def __init__(self, limits: Limits) -> None:
         self._max_line = limits.max_line_size
         self._max_size = limits.max_header_size
         self._max_count = limits.max_header_count
-        self._hosts: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_HOST)
+        # The deciding fields of HTTP/1.1 that were found good, and what they say
+        self._framings: BoundedCache[bytes, _Framing] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_DECIDING)
         # Fields that were checked, and decided nothing unusual: whether they keep the connection alive
         self._good: BoundedCache[bytes, bool] = BoundedCache(_MAX_KEPT_BYTES, _MAX_KEPT_FIELDS)
         # Plain request lines: method and target
@@ -196,18 +208,24 @@ class HeadParser:
             raise Refusal(431, f"The header has more than {self._max_count} fields.")
         self._check(raw, method)
         found = _deciding(raw)
-        # PERF: the usual case is one Host that was seen before, and nothing else that decides anything.
-        # (`Host` is the only name of four letters among those.)
-        if line is not None and len(found) == 1 and len(found[0][0]) == 4 and found[0][1] in self._hosts:
-            self._good.keep(raw[end_of_line:], True)
-            return PlainHead(raw, method, target)
-        head = Head(raw, method, target, version)
-        self._weigh(head, found)
+        # PERF: what differs from request to request seldom decides anything (benchmarks, varied, json-post)
+        deciding = b"".join(found)
+        framing = self._framings.get(deciding) if version == "HTTP/1.1" else None
+        if framing is None:
+            framing = self._weigh(found, version)
+            if version == "HTTP/1.1":
+                self._framings.keep(deciding, framing)
+            else:  # SPEC: RFC 9110 7.8: an Upgrade in HTTP/1.0 is ignored
+                raw = _upgrade.sub(b"", raw)
+        elif framing.length or not framing.keeps_alive:
+            self._llhttp = _new_llhttp()
         if line is None and (not target.startswith("/") or "#" in target):
-            self._aim(head, found)
-        if head.is_usual:
-            self._good.keep(raw[end_of_line:], head.keeps_alive)
-        return head
+            target = _aimed(method, target, found)
+        kind = _KIND_OF_HEAD.get(framing) if version == "HTTP/1.1" else None
+        if kind is None:
+            return Head(raw, method, target, version, framing)
+        self._good.keep(raw[end_of_line:], framing.keeps_alive)
+        return kind(raw, method, target)
 
     def recognize(self, data: bytes) -> PlainHead | None:
         """Return the head that *data* is, if it is one whole head whose fields were seen before.
@@ -243,72 +261,67 @@ class HeadParser:
         """Have llhttp look at every byte."""
         try:
             self._llhttp.feed_data(raw if method in _KNOWN_METHODS else b"GET" + raw[len(method) :])
-        except httptools.HttpParserUpgrade:
-            return  # what it would skip as another protocol's bytes is ours to keep: they were not given to it
+        except httptools.HttpParserUpgrade:  # it takes what comes next for another protocol's
+            self._llhttp = _new_llhttp()
         except httptools.HttpParserError as exc:
             self._llhttp = _new_llhttp()
             _refuse_bare(raw)
             raise Refusal(400, f"{exc}.") from None
 
-    def _weigh(self, head: Head, found: list[tuple[bytes, bytes]]) -> None:
+    def _weigh(self, found: list[bytes], version: str) -> _Framing:
         """Draw the conclusions from the fields that decide about host, framing and connection."""
         # llhttp may now wait for a body, which it will not be given: the next head must not be taken for one,
         # whatever becomes of this one.
         self._llhttp = _new_llhttp()
-        is_modern = head.version == "HTTP/1.1"
-        head.keeps_alive = is_modern
-        if not is_modern:  # SPEC: RFC 9110 7.8: an Upgrade in HTTP/1.0 is ignored
-            head.raw = _upgrade.sub(b"", head.raw)
+        is_modern = version == "HTTP/1.1"
         hosts: list[bytes] = []
-        lengths: list[bytes] = []
+        lengths: list[int] = []
         options: set[bytes] = set()
-        for name, padded in found:
-            field, value = name.lower(), padded.rstrip(b" \t")
+        expects_continue = is_gzipped = False
+        for line in found:
+            name, _, padded = line[2:].partition(b":")
+            field, value = name.lower(), padded.strip(b" \t")
             if field == b"host":
                 hosts.append(value)
             elif field == b"connection":
                 options.update(option.strip(b" \t") for option in value.lower().split(b","))
             elif field == b"expect":
-                _expect(head, value)
+                expects_continue = _expects_continue(value, version)
             elif field == b"content-encoding":
-                head.is_gzipped = value.lower() in (b"gzip", b"x-gzip")
+                is_gzipped = value.lower() in (b"gzip", b"x-gzip")
             else:
-                lengths.append(field)
-                self._frame(head, field, value)
+                lengths.append(_length_of(field, value, version))
         if len(lengths) > 1:  # llhttp refuses these too
             raise Refusal(400, "Two fields give the length of the body.")
-        self._check_host(hosts, is_modern)
-        if options:
-            head.keeps_alive = b"close" not in options and (is_modern or b"keep-alive" in options)
-
-    def _frame(self, head: Head, field: bytes, value: bytes) -> None:
-        if field == b"transfer-encoding":
-            if head.version != "HTTP/1.1":  # SPEC: RFC 9112 6.1: faulty framing
-                raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
-            if value.lower() != b"chunked":
-                raise Refusal(501, "Only the transfer coding 'chunked' is known.")
-            head.length = CHUNKED
-            return
-        length = parse_whole(value)
-        if length is None:
-            raise Refusal(400, "Content-Length is not a number of bytes.")
-        head.length = length
-
-    def _check_host(self, hosts: list[bytes], is_required: bool) -> None:
-        if len(hosts) > 1 or (is_required and not hosts):
+        if len(hosts) > 1 or (is_modern and not hosts):
             raise Refusal(400, "A request has exactly one Host field.")
-        if hosts and hosts[0] not in self._hosts:
-            if not is_host(hosts[0]):
-                raise Refusal(400, "The Host field holds no host.")
-            self._hosts.keep(hosts[0], True)
+        if hosts and not is_host(hosts[0]):
+            raise Refusal(400, "The Host field holds no host.")
+        keeps_alive = b"close" not in options and (is_modern or b"keep-alive" in options)
+        return _Framing(lengths[0] if lengths else 0, keeps_alive, expects_continue, is_gzipped)
 
-    def _aim(self, head: Head, found: list[tuple[bytes, bytes]]) -> None:
-        """Accept a target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
-        host = next((value.rstrip(b" \t") for name, value in found if name.lower() == b"host"), None)
-        try:
-            head.target = path_of(head.method, head.target.encode("latin-1"), host)
-        except ValueError as exc:
-            raise Refusal(400, str(exc)) from None
+
+def _length_of(field: bytes, value: bytes, version: str) -> int:
+    """Return the `PlainHead.length` that a Transfer-Encoding or Content-Length gives."""
+    if field == b"transfer-encoding":
+        if version != "HTTP/1.1":  # SPEC: RFC 9112 6.1: faulty framing
+            raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
+        if value.lower() != b"chunked":
+            raise Refusal(501, "Only the transfer coding 'chunked' is known.")
+        return CHUNKED
+    length = parse_whole(value)
+    if length is None:
+        raise Refusal(400, "Content-Length is not a number of bytes.")
+    return length
+
+
+def _aimed(method: str, target: str, found: list[bytes]) -> str:
+    """Return the target that is not a plain path: `*` for OPTIONS, or a whole URL of this host."""
+    host = next((line[7:].strip(b" \t") for line in found if line[2:7].lower() == b"host:"), None)
+    try:
+        return path_of(method, target.encode("latin-1"), host)
+    except ValueError as exc:
+        raise Refusal(400, str(exc)) from None
 
 
 def _refuse_bare(raw: bytes) -> None:
@@ -348,8 +361,7 @@ def _refuse_version(version: bytes) -> str:
     raise Refusal(400, "The request line does not end in an HTTP version.")
 
 
-def _expect(head: Head, value: bytes) -> None:
+def _expects_continue(value: bytes, version: str) -> bool:
     if value.lower() != b"100-continue":
         raise Refusal(417, "The only expectation that can be met is '100-continue'.")
-    # SPEC: RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored
-    head.expects_continue = head.version == "HTTP/1.1"
+    return version == "HTTP/1.1"  # SPEC: RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored
