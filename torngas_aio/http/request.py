@@ -278,8 +278,10 @@ def _query(request: Request) -> _Arguments:
 
 
 def _arguments(request: Request) -> _Arguments:
-    arguments = {key: list(values) for key, values in request.query_arguments.items()}
+    arguments = {key: [*values] for key, values in request.query_arguments.items()}
     if request._body or request._is_body_ahead or request.spool is not None:
+        if not arguments:
+            return {key: [*values] for key, values in request.body_arguments.items()}
         _merge(arguments, request.body_arguments)
     return arguments
 
