@@ -480,6 +480,17 @@ async def test_what_is_for_responses_is_refused_on_a_socket(start: Start) -> Non
             member.write("x")
 
 
+async def test_an_open_sockets_attributes_share_their_keys(start: Start) -> None:
+    """CPython shares the keys of 30 attributes among the objects of a class; one more costs each 1.3 KB."""
+    application, port = await start()
+    async with client(port, "/member"):
+        await until(lambda: application.settings["members"])
+        (member,) = application.settings["members"]
+        await application.broadcast([member], "x")
+        await until(lambda: "_look_at" in vars(member))  # the server's sweep has come by
+        assert len(vars(member)) <= 28  # some are left for the application's own
+
+
 class Atomic(Echo):
     async def prepare(self) -> None:
         self.scope.waits_for_method = True  # as with ATOMIC_REQUESTS
