@@ -283,7 +283,7 @@ LONG = 80
 
 WITHOUT_TEST_FILE = frozenset(
     {
-        "db/basedb/drivers/mysql", "db/dbalchemy/mysql_dialects", "db/dbalchemy/postgres_dialect",
+        "db/basedb/drivers/mysql", "db/dbalchemy/dialects",
         "global_settings", "handler/mounted", "handler/mounted_exchange", "http/base", "http/tornado_adapter",
         "http/tornado_exchange", "jobs/base", "jobs/worker", "webserver/single",
     }

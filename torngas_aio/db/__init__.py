@@ -1,9 +1,8 @@
 """Databases: `dbalchemy`, the routed SQLAlchemy layer, and `basedb`, a small one without models.
 
 dbalchemy/  basedb/   the two layers
-_connections.py       how long a statement may take; idle connections that the server has closed
+_connections.py       deadlines of statements, idle connections that the server has closed, what errors mean
 _outage.py            whether a server answers and takes writes, found out by a probe in the background
-_diagnosis.py         why a connection could not be made, and how to mend it
 _aiomysql.py          aiomysql's connection with its own escape function
 
 `session_with_changes` tells whether the code that runs has changes that are not committed.

@@ -1,11 +1,12 @@
-"""Connections of both layers: how long a statement may take, and whether an idle connection has ended.
+"""Connections of both layers: how long a statement may take, whether an idle one has ended, what its errors mean.
 
     session_scope(timeout=None)  ─┐
     migrations, create_db         ┴─► limited(None): no deadline in the block      DDL: none anywhere
+    "Access denied ..."  1045  ──────► The server refuses this user or password: correct them in the settings.
 
 A server says goodbye, or closes, while no task reads. Until the loop has read that, the driver takes the connection for
 a good one, and the next statement fails although it was never sent: `has_unread` sees it without asking the server.
-Begin with `deadline_of`.
+Begin with `deadline_of` and `advice_on`.
 """
 
 import re
@@ -15,7 +16,18 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["STATEMENT_SECONDS", "deadline_of", "has_unread", "limited"]
+from torngas_aio._masking import mask_urls
+
+__all__ = [
+    "STATEMENT_SECONDS",
+    "advice_on",
+    "codes_of",
+    "deadline_of",
+    "has_unread",
+    "is_forbidden",
+    "limited",
+    "said_by",
+]
 
 STATEMENT_SECONDS = 30.0
 """How long a statement may go unanswered, where the settings do not say."""
@@ -59,3 +71,62 @@ def has_unread(transport: Any) -> bool:
     poll = select.poll()
     poll.register(socket.fileno(), select.POLLIN)
     return bool(poll.poll(0))
+
+
+_OUT_OF_REACH = "Is the server running and in reach?"
+_CREDENTIALS = "The server refuses this user or password: correct them in the settings, or create the user."
+_NO_DATABASE = "The server has no database of this name: create it, or correct the name in the settings."
+_FULL = "The server has as many connections as it allows: lower the pools' sizes, or raise its limit."
+_HOST = "The server takes no connections of this user from this host: allow the host on the server."
+_STARTING = "The server is starting up or shutting down: it refuses connections meanwhile."
+
+_ADVICE: dict[int | str, str] = {
+    1040: _FULL,
+    1042: "The server cannot resolve this host's address: check its DNS, or set skip-name-resolve there.",
+    1044: "The user has no rights on this database: GRANT them on the server, or correct the database's name.",
+    1045: _CREDENTIALS,
+    1049: _NO_DATABASE,
+    1053: _STARTING,
+    1129: "The server has blocked this host after many broken connections: run FLUSH HOSTS there.",
+    1130: _HOST,
+    1203: _FULL,
+    1226: "The user has used up a limit of its account (see its MAX_..._PER_HOUR): raise it on the server.",
+    1251: "The server asks for a log-in method that the driver does not know: choose another for this user.",
+    1698: _CREDENTIALS,
+    2059: "The server asks for a log-in method that the driver does not know: choose another for this user.",
+    "28P01": _CREDENTIALS,
+    "28000": "The server refuses this user, host or method (pg_hba.conf): correct the user, or allow it there.",
+    "3D000": _NO_DATABASE,
+    "42501": "The user has no right to connect to this database: GRANT CONNECT on the server.",
+    "53300": _FULL,
+    "57P03": _STARTING,
+}
+
+
+_FORBIDDEN = frozenset({1142, 1143, 1193, 1227, 1305, 1370, "42501", "42883"})
+
+
+def advice_on(error: BaseException) -> str:
+    """Return a sentence on what *error* of opening a connection means and how to mend it."""
+    for code in codes_of(error):
+        if code in _ADVICE:
+            return _ADVICE[code]
+    return _OUT_OF_REACH
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Whether *error* says that the user lacks a privilege, or that the server does not know what was asked."""
+    return any(code in _FORBIDDEN for code in codes_of(error))
+
+
+def said_by(error: BaseException) -> str:
+    """Return what the driver said, without the statement and its parameters, and without passwords."""
+    return mask_urls(f"{type(error).__name__}: {' '.join(str(arg) for arg in error.args)}")
+
+
+def codes_of(error: BaseException) -> Iterator[int | str]:
+    """Yield the codes of *error* and its causes: MySQL's number is the first argument, PostgreSQL's an attribute."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield from (code for code in (*cause.args[:1], getattr(cause, "sqlstate", None)) if isinstance(code, int | str))
+        cause = cause.__cause__

@@ -23,7 +23,7 @@ from typing import Any
 
 from torngas_aio._cleanup import close_safely
 from torngas_aio._concurrency import BackgroundTask
-from torngas_aio.db._diagnosis import codes_of
+from torngas_aio.db._connections import codes_of
 from torngas_aio.exception import DatabaseUnavailable
 
 __all__ = [

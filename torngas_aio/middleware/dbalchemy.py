@@ -17,8 +17,8 @@ from tornado.httputil import HTTPServerRequest
 from torngas_aio._former_names import former_names
 from torngas_aio.context import ORDER_COOKIE, Outcome, scope_of
 from torngas_aio.db.dbalchemy.keepalive import KeepAlive
+from torngas_aio.db.dbalchemy.positions import POSITION_SECONDS, STICKINESS, Stickiness
 from torngas_aio.db.dbalchemy.registry import cluster_of, database_specs
-from torngas_aio.db.dbalchemy.stickiness import POSITION_SECONDS, STICKINESS, Stickiness
 from torngas_aio.exception import ConfigError
 from torngas_aio.middleware.base import BaseMiddleware, Clear
 from torngas_aio.settings_manager import settings
@@ -26,7 +26,7 @@ from torngas_aio.settings_manager import settings
 __all__ = ["COOKIE", "DBAlchemyMiddleware"]
 
 COOKIE = "__TORNGAS_DB"
-"""Name of the signed cookie with what a visitor has written; see `torngas_aio.db.dbalchemy.stickiness`."""
+"""Name of the signed cookie with what a visitor has written; see `torngas_aio.db.dbalchemy.positions`."""
 
 _DAY = 86400.0
 

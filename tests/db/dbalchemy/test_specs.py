@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from torngas_aio.db.dbalchemy.specs import ServerSpec, parse_database, parse_databases
+from torngas_aio.db.dbalchemy.specs import DRIVERS, ServerSpec, async_driver, parse_database, parse_databases
 from torngas_aio.exception import ConfigError, UnknownAlias
 
 SECRET = "hunter2"
@@ -172,3 +172,38 @@ def test_no_text_holds_the_password(caplog: pytest.LogCaptureFixture) -> None:
         {"sqlalchemy.encoding": "utf-8"},
     )
     assert SECRET not in f"{spec!r} {spec} {spec.master!r} {spec.master.label} {caplog.text}"
+
+
+@pytest.mark.parametrize(
+    ("name", "served_by"),
+    [
+        ("mysql+mysqldb", "mysql+aiomysql"),
+        ("mysql+pymysql", "mysql+aiomysql"),
+        ("mariadb+mysqlconnector", "mysql+aiomysql"),
+        ("postgresql+psycopg2", "postgresql+asyncpg"),
+        ("postgres+pg8000", "postgresql+asyncpg"),
+        ("sqlite+pysqlite", "sqlite+aiosqlite"),
+    ],
+)
+def test_a_synchronous_name_is_mapped_to_an_asyncio_driver(name: str, served_by: str) -> None:
+    assert async_driver(name) == (DRIVERS[served_by], True)
+
+
+@pytest.mark.parametrize(
+    ("name", "served_by"),
+    [
+        ("mysql", "mysql+aiomysql"),
+        ("MySQL+aiomysql ", "mysql+aiomysql"),
+        ("mariadb+asyncmy", "mysql+asyncmy"),
+        ("mysql+asyncmy", "mysql+asyncmy"),
+        ("postgresql", "postgresql+asyncpg"),
+        ("sqlite", "sqlite+aiosqlite"),
+    ],
+)
+def test_an_asynchronous_name_or_a_bare_backend_needs_no_warning(name: str, served_by: str) -> None:
+    assert async_driver(name) == (DRIVERS[served_by], False)
+
+
+@pytest.mark.parametrize("name", ["postgresql+psycopg", "oracle+oracledb_async", "nonsense"])
+def test_what_is_not_known_here_is_left_to_sqlalchemy(name: str) -> None:
+    assert async_driver(name) == (None, False)

@@ -1,8 +1,7 @@
 """The small database layer: SQL with bound values, rows as objects, no models.
 
-    sql.py             SQLQuery SQLParam SQLLiteral sqlquote sqllist sqlors sqlwhere   ┐
-    interpolation.py   reparam: $name in text                                          ├ no I/O
-    statements.py      SELECT INSERT UPDATE DELETE for each dialect                    ┘
+    sql.py             SQLQuery SQLParam SQLLiteral sqlquote sqllist ..., reparam: $name in text   ┐ no I/O
+    statements.py      SELECT INSERT UPDATE DELETE for each dialect                                ┘
     opening.py         database(): from a URL or parameters to a Database
     database.py        Database                  rows.py  what a SELECT gives
     transaction.py     transactions, savepoints  pool.py  connections of one loop
@@ -13,11 +12,20 @@ Begin with `database`.
 
 from torngas_aio._former_names import former_names
 from torngas_aio.db.basedb.database import Database
-from torngas_aio.db.basedb.interpolation import reparam
 from torngas_aio.db.basedb.opening import MySQLDB, PostgresDB, SqliteDB, database, dburl2dict
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.db.basedb.rows import Rows, Statement
-from torngas_aio.db.basedb.sql import SQLLiteral, SQLParam, SQLQuery, sqlify, sqllist, sqlors, sqlquote, sqlwhere
+from torngas_aio.db.basedb.sql import (
+    SQLLiteral,
+    SQLParam,
+    SQLQuery,
+    reparam,
+    sqlify,
+    sqllist,
+    sqlors,
+    sqlquote,
+    sqlwhere,
+)
 from torngas_aio.db.basedb.transaction import Transaction
 from torngas_aio.exception import ArgumentError, ConfigError
 

@@ -20,10 +20,9 @@ from weakref import WeakKeyDictionary
 from torngas_aio._cleanup import close_safely, close_with_loop
 from torngas_aio._node import share_of
 from torngas_aio.db.basedb.drivers import Driver, Result
-from torngas_aio.db.basedb.interpolation import reparam
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.db.basedb.rows import Rows, Statement
-from torngas_aio.db.basedb.sql import SQLParam, SQLQuery
+from torngas_aio.db.basedb.sql import SQLParam, SQLQuery, reparam
 from torngas_aio.db.basedb.statements import Tables, columns_of, merged
 from torngas_aio.db.basedb.transaction import Transaction, is_broken, run_within
 from torngas_aio.exception import ConfigError, DatabaseUnavailable

@@ -15,7 +15,7 @@ from typing import Any
 
 from torngas_aio._cleanup import close_safely
 from torngas_aio._concurrency import Places
-from torngas_aio.db._diagnosis import advice_on
+from torngas_aio.db._connections import advice_on
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.basedb.drivers import Driver
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted

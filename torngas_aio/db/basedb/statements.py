@@ -15,8 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torngas_aio.db.basedb.interpolation import reparam
-from torngas_aio.db.basedb.sql import LISTS, SQLLiteral, SQLParam, SQLQuery, sqlquote, sqlwhere
+from torngas_aio.db.basedb.sql import LISTS, SQLLiteral, SQLParam, SQLQuery, reparam, sqlquote, sqlwhere
 from torngas_aio.exception import ArgumentError
 
 __all__ = ["MYSQL", "POSTGRES", "SQLITE", "Dialect", "columns_of", "merged"]

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from torngas_aio._concurrency import BackgroundTask
-from torngas_aio.db._diagnosis import is_forbidden, said_by
+from torngas_aio.db._connections import is_forbidden, said_by
 from torngas_aio.db.dbalchemy.connection_guard import Guard
 from torngas_aio.db.dbalchemy.engines import Node
 from torngas_aio.db.dbalchemy.positions import Position

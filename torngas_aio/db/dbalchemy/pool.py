@@ -21,8 +21,7 @@ from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
 
 from torngas_aio._compat.sqlalchemy import max_overflow_of
-from torngas_aio.db._connections import has_unread
-from torngas_aio.db._diagnosis import advice_on, said_by
+from torngas_aio.db._connections import advice_on, has_unread, said_by
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.dbalchemy.connection_guard import Guard
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torngas_aio._names import nearest
-from torngas_aio.db._diagnosis import said_by
+from torngas_aio.db._connections import said_by
 from torngas_aio.db.basedb.statements import Dialect
 from torngas_aio.exception import DatabaseUnavailable
 from torngas_aio.storage import Storage

@@ -12,7 +12,7 @@ from tests.services import mariadb, postgres
 from tests.services.process import free_port
 from torngas_aio._cleanup import close_all
 from torngas_aio._masking import MASK
-from torngas_aio.db._diagnosis import advice_on
+from torngas_aio.db._connections import advice_on
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import session_scope
 from torngas_aio.exception import DatabaseUnavailable
