@@ -41,8 +41,8 @@ def torngas(port: int) -> None:
     from torngas_aio.middleware.dbalchemy import DBAlchemyMiddleware
     from torngas_aio.settings_manager import settings
     from torngas_aio.webserver.backends import make_backend
+    from torngas_aio.webserver.listeners import bind
     from torngas_aio.webserver.serving import run_until_stopped
-    from torngas_aio.webserver.sockets import bind
 
     class User(Model):
         __tablename__ = "users"

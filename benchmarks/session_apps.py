@@ -17,8 +17,8 @@ def torngas(port: int, redis_port: int) -> None:
     from torngas_aio.middleware.session import SessionMiddleware
     from torngas_aio.settings_manager import settings
     from torngas_aio.webserver.backends import make_backend
+    from torngas_aio.webserver.listeners import bind
     from torngas_aio.webserver.serving import run_until_stopped
-    from torngas_aio.webserver.sockets import bind
 
     class Count(WebHandler):
         async def get(self) -> None:

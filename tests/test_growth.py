@@ -35,7 +35,7 @@ from torngas_aio.http.request import Request
 from torngas_aio.http.request_parser import CHUNKED, HeadParser
 from torngas_aio.i18n import _ranked
 from torngas_aio.logger.formatters import _coloured
-from torngas_aio.logger.requestid import _WELL_FORMED
+from torngas_aio.logger.loggers import _WELL_FORMED
 from torngas_aio.middleware.accesslog import _quoted, _word
 from torngas_aio.middleware.cors import _pattern, _wanted_headers
 from torngas_aio.mixins.flash_message import _parsed

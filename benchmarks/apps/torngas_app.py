@@ -32,8 +32,8 @@ from torngas_aio.logger import init_logging
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.backends import make_backend
+from torngas_aio.webserver.listeners import bind, tls_context
 from torngas_aio.webserver.serving import run_until_stopped
-from torngas_aio.webserver.sockets import bind, tls_context
 
 ENGINE = "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"
 SOCKETS: set[WebSocketHandler] = set()

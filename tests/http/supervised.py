@@ -20,7 +20,7 @@ from torngas_aio.http.request import Request
 from torngas_aio.http.server import HTTPServer
 from torngas_aio.http.supervisor import Program, RenewalLimits, Supervisor
 from torngas_aio.http.worker import Worker, current_worker
-from torngas_aio.webserver.sockets import bind, bind_for_workers
+from torngas_aio.webserver.listeners import bind, bind_for_workers
 
 
 class Site:

@@ -15,7 +15,7 @@ from torngas_aio.exception import ConfigError
 from torngas_aio.http.server import HTTPServer
 from torngas_aio.http.tls import server_context
 from torngas_aio.webserver.backends import make_backend
-from torngas_aio.webserver.sockets import tls_context
+from torngas_aio.webserver.listeners import tls_context
 
 
 @pytest.fixture

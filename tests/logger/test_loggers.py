@@ -1,4 +1,4 @@
-"""What a client chose stands in log lines as fields that it cannot leave."""
+"""A request has one id; what a client chose stands in log lines as fields that it cannot leave."""
 
 import logging
 
@@ -6,9 +6,11 @@ import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import RequestHandler
 
+from tests.logger.test_formatters import request_with
 from torngas_aio.application import Application
+from torngas_aio.context import enter_request, leave_request
 from torngas_aio.handler import WebHandler
-from torngas_aio.logger import level_of, request_summary
+from torngas_aio.logger import current_request_id, level_of, request_id_of, request_summary
 from torngas_aio.middleware.accesslog import AccessLogMiddleware
 from torngas_aio.utils.text import quote_field
 
@@ -77,3 +79,24 @@ class _Connection:
 )
 def test_the_level_of_a_status(status: int, level: int) -> None:
     assert level_of(status) == level
+
+
+@pytest.mark.parametrize("sent", ["a", "7c3e-11", "Root=1-67891233-abcdef", "a.b:c/d+e=@f", "x" * 128])
+def test_a_well_formed_id_is_taken_over(sent: str) -> None:
+    assert request_id_of(request_with({"X-Request-ID": sent})) == sent
+
+
+@pytest.mark.parametrize("sent", ["", " ", "a b", 'a"b', "a\tb", "x" * 129, "-a", "<b>", "ä", "a,b", "%0a", "'", "a;b"])
+def test_any_other_is_replaced(sent: str) -> None:
+    made = request_id_of(request_with({"X-Request-ID": sent}))
+    assert len(made) == 16
+    assert int(made, 16) >= 0
+
+
+def test_an_id_is_made_once_and_for_one_request() -> None:
+    one, other = request_with({}), request_with({})
+    assert request_id_of(one) == request_id_of(one) != request_id_of(other)
+    assert current_request_id() is None
+    token = enter_request(one)
+    assert current_request_id() == request_id_of(one)
+    leave_request(token)

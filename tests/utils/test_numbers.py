@@ -8,9 +8,9 @@ import pytest
 
 from torngas_aio.application import Application
 from torngas_aio.cache.memcached.connection import MemcachedLink
-from torngas_aio.cache.numbers import counted
 from torngas_aio.cache.redis.cluster import _target
 from torngas_aio.cache.serializers import JsonSerializer
+from torngas_aio.cache.store import counted
 from torngas_aio.db.dbalchemy.pagination import _number
 from torngas_aio.errorpage.render import preferred
 from torngas_aio.http.request import Request

@@ -13,7 +13,7 @@ import pytest
 import trustme
 from tornado import web
 
-from torngas_aio.webserver.sockets import bind
+from torngas_aio.webserver.listeners import bind
 
 HTTP_SERVERS = ["tornado"]
 if importlib.util.find_spec("torngas_aio.http.server"):

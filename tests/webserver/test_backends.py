@@ -11,8 +11,8 @@ import pytest
 from tests.webserver.conftest import Client, Recorder
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.webserver.backends import make_backend
+from torngas_aio.webserver.listeners import bind_unix, tls_context
 from torngas_aio.webserver.serving import serving
-from torngas_aio.webserver.sockets import bind_unix, tls_context
 
 Sockets = list[socket.socket]
 LOOPBACK = ("127.0.0.0/8", "::1", "unix")

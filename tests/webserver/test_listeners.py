@@ -1,6 +1,8 @@
-"""Everything under `/-/` has a listener of its own where MANAGEMENT names one."""
+"""Listening: ports, unix sockets, certificates, and a listener of its own for `/-/` where MANAGEMENT names one."""
 
 import asyncio
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,15 @@ from tests.polling import until
 from tests.services.process import free_port
 from tests.webserver.project import Project, RunningServer
 from torngas_aio.exception import ConfigError
-from torngas_aio.webserver.listeners import ManagementListener
+from torngas_aio.webserver.listeners import (
+    ManagementListener,
+    addresses_of,
+    bind,
+    bind_for_workers,
+    bind_unix,
+    is_reachable,
+    tls_context,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -78,3 +88,133 @@ def test_what_is_no_address_is_refused(setting: str) -> None:
 def test_workers_cannot_share_a_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="workers cannot share a path"):
         ManagementListener(f"unix:{tmp_path}/m.sock", is_shared=True)
+
+
+def close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def test_port_0_takes_a_free_one() -> None:
+    """The address tells which."""
+    sockets = bind(0, "127.0.0.1")
+    port = sockets[0].getsockname()[1]
+    assert port > 0
+    assert addresses_of(sockets) == [f"http://127.0.0.1:{port}/"]
+    assert addresses_of(sockets, is_tls=True) == [f"https://127.0.0.1:{port}/"]
+    close(sockets)
+
+
+def test_a_port_in_use_is_a_clear_error() -> None:
+    """Address, port, and what to do."""
+    sockets = bind(0, "127.0.0.1")
+    port = sockets[0].getsockname()[1]
+    with pytest.raises(ConfigError, match=rf"Cannot listen on 127.0.0.1:{port}: the port is in use. Stop .* --port"):
+        bind(port, "127.0.0.1")
+    close(sockets)
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_number_that_is_no_port_is_a_clear_error(port: int) -> None:
+    """A sentence, whatever the system would have said."""
+    with pytest.raises(ConfigError, match=f"Cannot listen on port {port}: give --port a number from 0 to 65535"):
+        bind(port, "127.0.0.1")
+
+
+def test_workers_get_sockets_of_their_own_on_one_port() -> None:
+    """The system spreads connections between them; a second server is refused all the same."""
+    groups = bind_for_workers(0, "127.0.0.1", 3)
+    assert len({each.getsockname() for group in groups for each in group}) == 1
+    if sys.platform == "linux":
+        assert len({each.fileno() for group in groups for each in group}) == 3
+    with pytest.raises(ConfigError, match="the port is in use"):
+        bind_for_workers(groups[0][0].getsockname()[1], "127.0.0.1", 2)
+    for group in groups:
+        close(group)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no.such.host.invalid"])
+def test_a_foreign_address_is_a_clear_error(address: str) -> None:
+    """One that is no address of this machine, or no address at all."""
+    with pytest.raises(ConfigError, match="Give an --address of this machine"):
+        bind(0, address)
+
+
+def test_ipv4_only_leaves_ipv6_out() -> None:
+    """Without it, every interface means both families, on one port."""
+    only = bind(0, None)
+    both = bind(0, None, ipv4_only=False)
+    assert {each.family for each in only} == {socket.AF_INET}
+    if socket.has_ipv6:
+        assert len({each.getsockname()[1] for each in both}) == 1
+    close([*only, *both])
+
+
+def test_an_ipv6_address_is_taken_as_asked() -> None:
+    """Its URL has brackets."""
+    try:
+        sockets = bind(0, "::1")
+    except ConfigError:
+        pytest.skip("no IPv6 loopback here")
+    assert addresses_of(sockets)[0].startswith("http://[::1]:")
+    assert not is_reachable(sockets)
+    close(sockets)
+
+
+def test_reachable_is_what_is_not_loopback(tmp_path: Path) -> None:
+    """A unix socket is not reachable from elsewhere either."""
+    everywhere, here = bind(0, "0.0.0.0"), bind(0, "127.0.0.1")
+    unix = bind_unix(str(tmp_path / "s"))
+    assert is_reachable(everywhere)
+    assert is_reachable([*here, *everywhere])
+    assert not is_reachable([*here, unix])
+    assert addresses_of([unix]) == [f"unix:{tmp_path / 's'}"]
+    close([*everywhere, *here, unix])
+
+
+def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
+    """What a dead server left behind does not stop the next one."""
+    path = str(tmp_path / "app.sock")
+    bind_unix(path).close()
+    again = bind_unix(path)
+    assert Path(path).stat().st_mode & 0o777 == 0o660
+    again.close()
+
+
+def test_a_unix_socket_in_use_is_a_clear_error(tmp_path: Path) -> None:
+    """The live server keeps it."""
+    path = str(tmp_path / "app.sock")
+    first = bind_unix(path)
+    with pytest.raises(ConfigError, match="another server listens there"):
+        bind_unix(path)
+    first.close()
+
+
+def test_a_unix_path_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
+    """A missing directory, and a file that is no socket, which is left alone."""
+    with pytest.raises(ConfigError, match="directory that exists"):
+        bind_unix(str(tmp_path / "missing" / "app.sock"))
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(ConfigError, match="is free"):
+        bind_unix(str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_certificate_makes_a_context(certificate: tuple[Path, Path]) -> None:
+    """Chain and key in two files."""
+    chain, key = certificate
+    assert tls_context(str(chain), str(key)).get_ca_certs() == []
+
+
+def test_bad_certificates_are_clear_errors(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    """A missing file, no PEM, a key that is not there."""
+    chain, key = certificate
+    with pytest.raises(ConfigError, match=r"--certfile=.*none.pem: no such file"):
+        tls_context(str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match=r"--keyfile=.*none.pem: no such file"):
+        tls_context(str(chain), str(tmp_path / "none.pem"))
+    (tmp_path / "text.pem").write_text("hello")
+    with pytest.raises(ConfigError, match="Both must be PEM"):
+        tls_context(str(tmp_path / "text.pem"), str(key))
+    with pytest.raises(ConfigError, match="Both must be PEM"):
+        tls_context(str(chain))

@@ -8,7 +8,7 @@
     backends/           what CACHES can name, and the contract
     redis/  memcached/  what two of the backends are built of
     registry.py         caches by alias, one instance for each loop
-    store.py            what a backend implements: bytes under finished keys
+    store.py            what a backend implements: bytes under finished keys; options and counters, read strictly
     keys.py             from a caller's key to the key in the store
     serializers.py      values to bytes and back         forgeries.py  values with a wrong signature
     cached.py           `@cached`
@@ -16,7 +16,6 @@
     lock.py             a lock that all processes share
     circuit_breaker.py  whether a server is down, and the task that finds out when it is back
     lru.py              entries in memory                file_store.py entries in a directory
-    numbers.py          options and counters, parsed strictly
 
 Begin with `torngas_aio.cache.backends.base.BaseCache`.
 """

@@ -7,14 +7,18 @@
                      raw_read raw_swap raw_drop (compare-and-set), raw_ttl, raw_keys     where it can
 
 The visitor's sessions and the locks use the same operations under keys of their own, so that what they
-keep never passes through a serializer. Begin with `Store`.
+keep never passes through a serializer. `option` and `counted` read what several backends are given. Begin with `Store`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
-__all__ = ["Store", "Swap", "Versioned"]
+from torngas_aio.exception import ConfigError
+from torngas_aio.utils.kinds import Check
+from torngas_aio.utils.numbers import parse_integer
+
+__all__ = ["Store", "Swap", "Versioned", "counted", "option"]
 
 
 class Versioned(NamedTuple):
@@ -152,3 +156,35 @@ class Store(ABC):
     def _refuse(self, ability: str) -> NoReturn:
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
         raise NotImplementedError(f"{kind} has no {ability}: its store does not know it. Use a backend that does.")
+
+
+T = TypeVar("T")
+
+_COUNTED = 2**63
+_MAX_DIGITS = 19
+
+
+def counted(data: bytes, delta: int) -> int:
+    """Return the decimal integer *data* plus *delta*.
+
+    Raises:
+        ValueError: It is no integer, or the sum is beyond 64 bits.
+    """
+    found = parse_integer(data, _MAX_DIGITS)
+    if found is None:
+        raise ValueError(f"The value is not an integer, so {delta} cannot be added to it.")
+    number = found + delta
+    if not -_COUNTED <= number < _COUNTED:
+        raise ValueError(f"{number} is beyond 64 bits, the most that a counter holds as an integer.")
+    return number
+
+
+def option(options: Mapping[str, Any], name: str, default: T, check: Check, owner: str) -> T:
+    """Return OPTIONS[*name*] of the cache *owner*, which *check* has to accept; *default* where it is left out.
+
+    Raises:
+        ConfigError: *check* does not accept it.
+    """
+    found: T = options.get(name, default)
+    ConfigError.gather(check(f"{owner}['OPTIONS'][{name!r}]", found), code="TGA103")
+    return found

@@ -17,7 +17,7 @@ from torngas_aio.errorpage.html import CONTENT_SECURITY_POLICY, debug_html
 from torngas_aio.errorpage.report import report_of
 from torngas_aio.errorpage.text import debug_problem, debug_text, problem, short_html, short_text
 from torngas_aio.exception import HTTPError, InvalidJson, TemplateNotFound
-from torngas_aio.logger.requestid import request_id_of
+from torngas_aio.logger.loggers import request_id_of
 from torngas_aio.utils.numbers import parse_quality
 
 __all__ = [

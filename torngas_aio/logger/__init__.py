@@ -5,11 +5,11 @@
     info_      │                     └ full buffer: a thread waits, the loop waits briefly, then drops and counts
     trace_     ┘
 
-    loggers.py      the named loggers      handlers.py    what `logging` sees
+    loggers.py      named loggers, ids     handlers.py    what `logging` sees
     setup.py        LOGGING and --log_*    background.py  the buffer and its thread
     formatters.py   lines, colours, JSON   sharedfile.py  one file, many processes, and when it is rotated
-    requestid.py    one id a request       outages.py     one line a second for what is down
-    client.py       torngas 1.8's place of `SysLogger`    direct.py   lines without a record
+    direct.py       lines without a record outages.py     one line a second for what is down
+    client.py       torngas 1.8's place of `SysLogger`
 
 Begin with `init_logging`.
 """
@@ -19,16 +19,18 @@ from torngas_aio.logger.direct import DirectLines
 from torngas_aio.logger.formatters import JsonFormatter, LineFormatter, field_sources, line_fields
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
 from torngas_aio.logger.loggers import (
+    REQUEST_ID_HEADER,
     SysLogger,
     access_logger,
+    current_request_id,
     info_logger,
     level_of,
+    request_id_of,
     request_summary,
     syslogger,
     trace_logger,
 )
 from torngas_aio.logger.outages import DEGRADED_SECONDS, OutageLog
-from torngas_aio.logger.requestid import REQUEST_ID_HEADER, current_request_id, request_id_of
 from torngas_aio.logger.setup import init_logging, shutdown_logging
 
 __all__ = [

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from torngas_aio.logger.background import BackgroundWriter, encode_line
 from torngas_aio.logger.formatters import LineFormatter
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
-from torngas_aio.logger.requestid import current_request_id
+from torngas_aio.logger.loggers import current_request_id
 from torngas_aio.utils.text import escape_controls
 
 __all__ = ["DirectLines"]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from torngas_aio.logger.requestid import current_request_id
+from torngas_aio.logger.loggers import current_request_id
 from torngas_aio.utils.text import escape_controls
 
 __all__ = ["DEFAULT_FORMAT", "JsonFormatter", "LineFormatter", "field_sources", "line_fields", "make_formatter"]

@@ -30,7 +30,7 @@ from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.backends import ServerBackend, backend_kind, make_backend
 from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
-from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners, ManagementListener
+from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners, ManagementListener, is_reachable, tls_context
 from torngas_aio.webserver.options import (
     define_options,
     log_options,
@@ -42,7 +42,6 @@ from torngas_aio.webserver.options import (
 from torngas_aio.webserver.reloading import end_trial, is_reloading, is_trial, start_reloading
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import run_until_stopped, serving
-from torngas_aio.webserver.sockets import is_reachable, tls_context
 from torngas_aio.webserver.stopping import Stopping
 from torngas_aio.webserver.validation import service_findings
 

@@ -27,7 +27,7 @@ from torngas_aio.handler.websocket import SERVICE_RESTART
 from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.webserver.backends import ServerBackend, make_backend
 from torngas_aio.webserver.building import application_secret_faults
-from torngas_aio.webserver.sockets import DEFAULT_BACKLOG, LOOPBACK, bind
+from torngas_aio.webserver.listeners import DEFAULT_BACKLOG, LOOPBACK, bind
 from torngas_aio.webserver.stopping import (
     GRACEFUL_SECONDS,
     HURRY_SECONDS,

@@ -23,8 +23,7 @@ from torngas_aio._masking import show_setting
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.file_store import FOREVER, LAST_CERTAIN, FileStore, Record
 from torngas_aio.cache.keys import is_reserved
-from torngas_aio.cache.numbers import counted, option
-from torngas_aio.cache.store import Swap, Versioned
+from torngas_aio.cache.store import Swap, Versioned, counted, option
 from torngas_aio.exception import CacheUnavailable, ConfigError
 from torngas_aio.utils.kinds import finite, whole
 

@@ -18,9 +18,8 @@ from typing import Any, ClassVar
 from torngas_aio.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from torngas_aio.cache.keys import Key
 from torngas_aio.cache.lru import FOREVER, Entry, Kind, Location, kind_of
-from torngas_aio.cache.numbers import counted, option
 from torngas_aio.cache.serializers import PickleSerializer
-from torngas_aio.cache.store import Swap, Versioned
+from torngas_aio.cache.store import Swap, Versioned, counted, option
 from torngas_aio.utils.kinds import finite, whole
 
 __all__ = ["LocMemCache"]

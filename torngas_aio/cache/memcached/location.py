@@ -12,7 +12,7 @@ from typing import Any
 
 from torngas_aio._masking import show_setting
 from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE
-from torngas_aio.cache.numbers import option
+from torngas_aio.cache.store import option
 from torngas_aio.exception import ConfigError
 from torngas_aio.utils.kinds import boolean, positive, whole
 from torngas_aio.utils.numbers import parse_whole

@@ -16,13 +16,13 @@ from redis.asyncio import Redis, RedisCluster
 
 from torngas_aio._cleanup import close_with_loop, forget
 from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE, patience_of
-from torngas_aio.cache.numbers import option
 from torngas_aio.cache.redis.cluster import ClusterLink
 from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
 from torngas_aio.cache.redis.location import read_location
 from torngas_aio.cache.redis.native import Node, discover, maker, native_client
 from torngas_aio.cache.redis.pipelining import RedisLink
 from torngas_aio.cache.redis.sentinel import SentinelWatch
+from torngas_aio.cache.store import option
 from torngas_aio.exception import CacheUnavailable, SerializationError
 from torngas_aio.utils.kinds import positive
 

@@ -20,7 +20,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 
 from torngas_aio._masking import mask_text, show_setting
 from torngas_aio._names import import_object
-from torngas_aio.cache.numbers import option
+from torngas_aio.cache.store import option
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.utils.kinds import either, finite, mapping, positive, secret, text, whole
 from torngas_aio.utils.numbers import parse_whole
