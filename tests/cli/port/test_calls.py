@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.port.porting import CACHE, port, ported
+from tests.cli.port.porting import CACHE, listed, port, ported
 from tests.webserver.project import Project
 
 
@@ -165,6 +165,82 @@ def test_templates_that_call_what_waits_are_told(
         "\n\nclass A(WebHandler):\n    def get(self):\n        self.render('a.html', room=Room(), shown=shown)\n",
     )  # fmt: skip
     assert ("TGM204" in port(project, capsys)) is is_told
+
+
+REDIS = "from torngas.cache import caches\n\nr = caches['r'].client\n\n\ndef f(self):\n    "
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("return ', '.join(r.lrange('a', 0, 9))", "return ', '.join(recursive_unicode(await r.lrange('a', 0, 9)))"),
+        ("return r.get('a') == 'b'", "return recursive_unicode(await r.get('a')) == 'b'"),
+        ("return 'a' in r.smembers('b')", "return 'a' in set(recursive_unicode(list(await r.smembers('b'))))"),
+        ("return pickle.loads(r.get('a'))", "return pickle.loads(await r.get('a'))"),
+        ("return r.get('a').decode('utf-8')", "return to_unicode(await r.get('a'))"),
+        ("r.lpop('a')", "await r.lpop('a')"),
+        ("r.zadd('a', 'b', 1)", "await r.zadd('a', {'b': 1})"),
+        ("r.zincrby('a', 'b', 1)", "await r.zincrby('a', value='b', amount=1)"),
+        ("p = r.pipeline()\n    p.setex('a', 'b', 60)", "p = r.pipeline()\n    p.setex('a', value='b', time=60)"),
+        ("r.lrem('a', 'b', 0)", "await r.lrem('a', value='b', count=0)"),
+    ],
+)
+def test_a_redis_client_gives_text_and_takes_arguments_as_in_python_2(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("old.py", "print 1\n")
+    path = project.write("app.py", f"{REDIS}{before}\n")
+    assert "0 places" in port(project, capsys)
+    made = path.read_text()
+    assert made.endswith(f"def f(self):\n    {after}\n")
+    assert "0 places" in port(project, capsys)
+    assert path.read_text() == made
+
+
+def test_a_redis_client_of_a_python_3_project_gave_bytes_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "return (await r.get('a')).x" in ported(tmp_path, capsys, f"{REDIS}return r.get('a').x\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("dict((a, cache.get(a)) for a in b)", "dict([(a, await cache.get(a)) for a in b])"),
+        ("', '.join(cache.get(a) for a in b)", "', '.join([await cache.get(a) for a in b])"),
+        ("max((cache.get(a) for a in b), key=len)", "max([await cache.get(a) for a in b], key=len)"),
+        ("sum(a for a in cache.get('b'))", "sum(a for a in await cache.get('b'))"),
+        ("any(cache.get(a) for c in b for a in c)", "any([await cache.get(a) for c in b for a in c])"),
+    ],
+)
+def test_a_generator_expression_that_waits_becomes_a_list(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"{CACHE}def f(b):\n    return {before}\n")
+    assert made.endswith(f"async def f(b):\n    return {after}\n")
+
+
+def test_calls_that_wait_in_one_place_are_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    project.write(
+        "app.py", f"{CACHE}class A:\n    def __init__(self):\n        cache.get('a')\n        cache.clear()\n"
+    )
+    (line,) = listed(port(project, capsys))
+    assert line.startswith("app.py:6: TGM202 `cache.get(...)`, `cache.clear(...)` (lines 6, 7) wait, but `__init__`")
+
+
+def test_a_class_method_is_of_the_class_that_it_is_called_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        "from torngas.db.dbalchemy import Model\n\n\nclass Base(Model):\n    @classmethod\n    def by_id(cls, i):\n"
+        "        return cls.Q.get(i)\n\n\nclass A(Base):\n    def show(self):\n        return 1\n\n\n"
+        "class B(Base):\n    def show(self):\n        return B.Q.count()\n\n\n"
+        "def f(key):\n    x = None\n    x = %s.by_id(1)\n    return x.show()\n"
+    )
+    assert "return x.show()" in ported(tmp_path / "a", capsys, text % "A")
+    assert "return await x.show()" in ported(tmp_path / "b", capsys, text % "B")
 
 
 def test_async_loops_need_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

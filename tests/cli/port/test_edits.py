@@ -69,8 +69,8 @@ def test_of_two_that_overlap_the_earlier_counts() -> None:
     ],
 )
 def test_an_import_comes_after_those_that_the_file_begins_with(before: str, after: str) -> None:
-    edits = Edits(before)
-    edits.add_import(ast.parse(before), "import new")
+    edits = Edits(before, ast.parse(before))
+    assert edits.imported("new") == "new"
     assert edits.applied() == after
 
 

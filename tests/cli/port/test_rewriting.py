@@ -87,3 +87,43 @@ def test_a_bare_yield_gives_way_to_the_loop(value: str, tmp_path: Path, capsys: 
 def test_only_what_tornado_had_loses_its_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = "a = Store(io_loop=loop)\nb = httpclient.AsyncHTTPClient(io_loop=loop)\n"
     assert ported(tmp_path, capsys, before) == "a = Store(io_loop=loop)\nb = httpclient.AsyncHTTPClient()\n"
+
+
+HOOKED = "class A(object):\n    def process_request(self, handler, clear):\n        %s\n\n    def process_response(self, handler, clear, chunk):\n        %s\n"
+
+
+@pytest.mark.parametrize(
+    ("request_code", "response_code", "is_moved"),
+    [
+        ("self.a = time()", "print(self.a)", True),
+        ("b = 1\n        self.a = b", "handler.x = self.a + self.b", True),
+        ("self.a = self.a or time()", "print(self.a)", False),
+        ("if b:\n            self.a = time()", "print(self.a)", False),
+        ("if b:\n            return\n        self.a = time()", "print(self.a)", False),
+        ("self.a = time()", "self.a = 0", False),
+        ("self.a = time()", "pass\n\n    def other(self):\n        return self.a", False),
+        ("self.a = time()", "pass\n\n    def __init__(self):\n        self.a = 0", False),
+    ],
+)
+def test_what_hooks_keep_for_a_request_moves_to_the_request(
+    request_code: str, response_code: str, is_moved: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    path = project.write("app.py", HOOKED % (request_code, response_code))
+    assert ("TGM303" in port(project, capsys)) is not is_moved
+    made = path.read_text()
+    assert ("self.a" not in made and made.count("handler.request.a_a") == 2) is is_moved
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("self.session['a'] = (1, 2)", "self.session['a'] = [1, 2]"),
+        ("handler.session['a'] = 1, 2", "handler.session['a'] = [1, 2]"),
+        ("a['a'] = (1, 2)", "a['a'] = (1, 2)"),
+    ],
+)
+def test_a_session_is_given_the_list_that_it_gives_back(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ported(tmp_path, capsys, f"{before}\n") == f"{after}\n"

@@ -1,14 +1,22 @@
 """The `await`s and `async`s that a file needs, written into it. Begin with `await_calls`."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.edits import Edits, parents_of
 from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.kinds import REDIS_CHANGED, REDIS_SETS
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.summary import Position, Use
+from torngas_aio.cli.port.texts import is_taken, last_name
 
 __all__ = ["await_calls"]
+
+FORMS: dict[str, type] = {
+    "call": ast.Call, "open": ast.Call, "in": ast.Compare, "with": ast.With, "for": ast.expr, "text": ast.Call,
+    "arguments": ast.Call,
+}  # fmt: skip
+"""Form of a use: its kind of node."""
 
 
 def await_calls(
@@ -24,8 +32,8 @@ def await_calls(
     """
     tree = parsed(text)
     assert tree is not None
-    edits = Edits(text)
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    edits = Edits(text, tree)
+    parents = parents_of(tree)
     main = [use for use in main if not use.is_awaited]
     tail = _tail(tree, main) if main and is_script else []
     findings = []
@@ -35,14 +43,21 @@ def await_calls(
             for use in main
         ]
     wanted = {(use.position, use.form) for use in [*uses, *(main if tail else [])] if not use.is_awaited}
+    lists: set[ast.AST] = set()
     for node in [*ast.walk(tree)][::-1]:
         if isinstance(node, ast.FunctionDef) and node.lineno in functions:
             start, _ = edits.span(node)
             edits.replace(start, start, "async ")
         position = getattr(node, "lineno", 0) and _position(node)
-        for form in ("call", "open", "in", "with", "for"):
-            if (position, form) in wanted and _fits(node, form):
+        for form, kind in FORMS.items():
+            if (position, form) in wanted and isinstance(node, kind):
                 _write(edits, node, form, parents)
+                lists.update(_generators_around(node, parents))
+    for node in lists:
+        start, end = edits.span(node)
+        is_shared = edits.text[start - 1].isidentifier()  # the brackets are those of the call
+        edits.replace(start, start + 1, "([" if is_shared else "[")
+        edits.replace(end - 1, end, "])" if is_shared else "]")
     text = edits.applied()
     return (_wrapped(text, len(tree.body) - len(tail)) if tail else text), findings
 
@@ -51,9 +66,14 @@ def _position(node: ast.AST) -> Position:
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset  # type: ignore[attr-defined]
 
 
-def _fits(node: ast.AST, form: str) -> bool:
-    kinds: dict[str, type] = {"call": ast.Call, "open": ast.Call, "in": ast.Compare, "with": ast.With, "for": ast.expr}
-    return isinstance(node, kinds[form])
+def _generators_around(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> Iterator[ast.AST]:
+    """Yield the generator expressions in which *node* stands; their first iterables are evaluated outside of them."""
+    trail = [node]
+    while not isinstance(trail[-1], ast.stmt):
+        trail.append(parents[trail[-1]])
+    for index, each in enumerate(trail):
+        if isinstance(each, ast.GeneratorExp) and trail[index - 2] is not each.generators[0].iter:
+            yield each
 
 
 def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AST]) -> None:
@@ -69,6 +89,14 @@ def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AS
         found = f"await {edits.source(cache)}.has_key({edits.source(node.left)})"
         text = f"not {found}" if isinstance(node.ops[0], ast.NotIn) else found
         edits.replace(*edits.span(node), f"({text})" if isinstance(parent, ast.Compare | ast.BinOp) else text)
+    elif form == "text":
+        assert isinstance(node, ast.Call)
+        if not is_taken(node, parents):
+            maker, is_set = edits.imported("tornado.escape", "recursive_unicode"), last_name(node) in REDIS_SETS
+            edits.wrap(node, f"set({maker}(list(" if is_set else f"{maker}(", ")))" if is_set else ")")
+    elif form == "arguments":
+        assert isinstance(node, ast.Call)
+        _name_arguments(node, edits)
     elif isinstance(parent, ast.Await):
         return
     else:
@@ -76,6 +104,18 @@ def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AS
         is_owner = is_owner or (isinstance(parent, ast.Call) and parent.func is node)
         is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and parent.right is node
         edits.wrap(node, *(("(await ", ")") if is_owner or is_power else ("await ", "")))
+
+
+def _name_arguments(call: ast.Call, edits: Edits) -> None:
+    """Name the arguments that redis-py 2 took in another order; `zadd` takes a dictionary."""
+    _, second, third = call.args
+    if last_name(call) == "zadd":
+        edits.wrap(second, "{", "")
+        edits.replace(edits.span(second)[1], edits.span(third)[0], ": ")
+        edits.wrap(third, "", "}")
+    else:
+        edits.wrap(second, "value=", "")
+        edits.wrap(third, f"{REDIS_CHANGED[last_name(call)][1]}=", "")
 
 
 def _tail(tree: ast.Module, main: list[Use]) -> list[ast.stmt]:
@@ -120,9 +160,7 @@ def _wrapped(text: str, index: int) -> str:
     made += f"{guard}    asyncio.run({name}())\n{''.join(lines[end:])}"
     tree = parsed(made)
     assert tree is not None
-    edits = Edits(made)
+    edits = Edits(made, tree)
     for module in ("asyncio", "torngas_aio"):
-        known = [each.name for node in tree.body if isinstance(node, ast.Import) for each in node.names]
-        if module not in known:
-            edits.add_import(tree, f"import {module}")
+        edits.imported(module)
     return edits.applied()

@@ -7,6 +7,7 @@ What is ambiguous, and what cannot await, is reported and left. Begin with `Proj
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torngas_aio.cli.awaits import REDIS_ITERATORS
 from torngas_aio.cli.port.findings import Finding
@@ -56,7 +57,7 @@ class Project:
         findings: What could not be decided or done.
     """
 
-    def __init__(self, modules: list[Module]) -> None:
+    def __init__(self, modules: list[Module], *, is_python2: bool = False) -> None:
         self._modules = {module.path: module for module in modules}
         self._paths: dict[str, list[str]] = defaultdict(list)
         self._methods: dict[str, list[Key]] = defaultdict(list)
@@ -66,6 +67,8 @@ class Project:
         self._callbacks: dict[Key, str] = {}
         self._decorated: dict[Key, set[Key]] = defaultdict(set)
         self._stars: dict[str, list[str]] = {}
+        self._is_python2 = is_python2
+        self._blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
         self._is_torngas = any(_names_torngas(module) for module in modules)
         self.coroutines: set[Key] = set()
         self.awaited: dict[Key, list[Use]] = defaultdict(list)
@@ -102,6 +105,17 @@ class Project:
                     caller, use, "TGM201", f"`.{key[1].rpartition('.')[2]}()` is a method of several classes, one of "
                     f"which waits now ({key[0]}). Write `await` if it is that one."
                 )  # fmt: skip
+
+        self._report_blocked()
+
+    def _report_blocked(self) -> None:
+        """Report what waits where `await` cannot stand, the calls of one cause together."""
+        for (key, blocker), uses in self._blocked.items():
+            uses.sort(key=lambda use: use.position)
+            names = ", ".join(f"`{text_of(use.chain)}`" for use in uses)
+            lines = f" (lines {', '.join(str(use.position[0]) for use in uses)})" if len(uses) > 1 else ""
+            verb = "wait" if len(uses) > 1 else "waits"
+            self._report(key, uses[0], "TGM202", f"{names}{lines} {verb}, but {blocker}.")
 
     def _awaited_by_wrappers(self) -> list[Key]:
         """Have decorators' wrappers await what they are around, where all of it waits; return those that wait by it."""
@@ -195,17 +209,21 @@ class Project:
     def _tell_of_redis(self, key: Key, use: Use) -> None:
         """Report *use* where it is a Redis command that replies in bytes or takes other arguments than it did."""
         command = use.chain[-2][1:]
-        if command not in REDIS_READS | REDIS_ITERATORS | REDIS_CHANGED.keys():
+        is_changed = command in REDIS_CHANGED and use.arguments >= 3
+        if not is_changed and command not in REDIS_READS | REDIS_ITERATORS:
             return
         kind = self._resolve(use.chain[:-2], key[0], self._function(key))
         kind = self._result(kind, 0) if kind.startswith("result:") else kind
         if kind == "redis" and command in REDIS_ITERATORS:
             self._report(key, use, "TGM201", f"`{text_of(use.chain)}` is gone through with `async for` in `async def`.")
-        if kind == "redis" and command in REDIS_READS:
-            text = f"`{text_of(use.chain)}` replies in bytes: .decode() them, or make the client decode."
-            self._report(key, use, "TGM301", text)
-        elif kind in ("redis", "pipeline") and command in REDIS_CHANGED:
-            self._report(key, use, "TGM313", f"{command}{REDIS_CHANGED[command]} is the order of redis-py 3 and later.")
+        elif kind == "redis" and command in REDIS_READS and self._is_python2:
+            self.awaited[key].append(replace(use, form="text"))
+        elif kind in ("redis", "pipeline") and is_changed and self._is_python2 and use.arguments == 3:
+            self.awaited[key].append(replace(use, form="arguments"))
+        elif kind in ("redis", "pipeline") and is_changed:
+            self._report(
+                key, use, "TGM313", f"{command}{REDIS_CHANGED[command][0]} is the order of redis-py 3 and later."
+            )
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]
@@ -234,7 +252,8 @@ class Project:
         if not blocker and key in self._callbacks:
             blocker = f"`{self._callbacks[key]}(...)` calls `{name}` without awaiting it"
         if blocker:
-            self._report(key, use, "TGM202", f"`{text_of(use.chain)}` waits, but {blocker}.")
+            if use not in self._blocked[key, blocker]:
+                self._blocked[key, blocker].append(use)
             return []
         if use not in self.awaited[key]:
             self.awaited[key].append(use)
@@ -306,7 +325,7 @@ class Project:
             return f"func:{path}|{name}"
         variables = module.functions[""].variables
         if name in variables:
-            return self._resolve(variables[name], path, None, depth + 1)
+            return self._variable(variables[name], path, None, depth)
         return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
 
     def _starred(self, name: str, path: str, depth: int) -> str:
@@ -340,10 +359,15 @@ class Project:
 
     def _local(self, name: str, path: str, scope: Function, depth: int) -> str:
         if name in scope.variables:
-            return self._resolve(scope.variables[name], path, scope, depth + 1)
+            return self._variable(scope.variables[name], path, scope, depth)
         if name in ("self", "cls") and scope.owner:
-            return f"{'instance' if name == 'self' else 'class'}:{path}|{scope.owner}"
+            return f"{'instance' if name == 'self' else 'class'}:{scope.receiver or f'{path}|{scope.owner}'}"
         return "handler" if name == "handler" else ""
+
+    def _variable(self, chains: list[Chain], path: str, scope: Function | None, depth: int) -> str:
+        """Return what a variable stands for by the first of its values that is known."""
+        found = (self._resolve(chain, path, scope, depth + 1) for chain in chains)
+        return next((kind for kind in found if kind not in ("", "awaited")), "")
 
     def _dotted(self, target: str, depth: int) -> str:
         if target in IMPORTED:
@@ -386,7 +410,7 @@ class Project:
     def _result(self, kind: str, depth: int) -> str:
         """Return what the function of *kind* returns."""
         path, name = _key(kind)
-        function = self._modules[path].functions[name]
+        function = replace(self._modules[path].functions[name], receiver=kind.partition("|")[2].partition("|")[2])
         return self._resolve(function.returned, path, function, depth + 1)
 
     def _member(self, form: str, owner: Key, step: str, depth: int) -> str:
@@ -397,7 +421,7 @@ class Project:
         for path, each in family:
             kind = self._modules[path].classes[each]
             if name in kind.methods:
-                return f"func:{path}|{each}.{name}"
+                return f"func:{path}|{each}.{name}|{owner[0]}|{owner[1]}"
             if name in kind.attributes:
                 return self._resolve(kind.attributes[name], path, None, depth + 1)
         is_handler = self.is_handler(*owner)
@@ -423,5 +447,5 @@ def _names_torngas(module: Module) -> bool:
 
 
 def _key(kind: str) -> Key:
-    path, _, name = kind.partition(":")[2].partition("|")
+    path, name, *_ = kind.partition(":")[2].split("|")
     return path, name

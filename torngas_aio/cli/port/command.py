@@ -37,6 +37,7 @@ class _File:
     encoding: str = "utf-8"
     newline: str = "\n"
     module: Module | None = None
+    is_python2: bool = False
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -160,6 +161,7 @@ def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
     if made is None or found is None:
         file.findings.append(Finding(name, 1, "TGM101", "It is neither Python 3 nor Python 2, and is left alone."))
         return file
+    file.is_python2 = made != file.text
     file.made = rewrite(made, path, root, skipped)
     _summarize(file, root, found if file.made == made else None)
     return file
@@ -189,7 +191,8 @@ def _await_all(files: list[_File], root: Path) -> list[Finding]:
 def _write_awaits(files: list[_File]) -> Project:
     """Write `async` and `await` into the files, to a fixpoint through the project; the findings are what is left."""
     modules = {file.module.path: file for file in files if file.module is not None}
-    project = Project([file.module for file in modules.values() if file.module is not None])
+    is_python2 = any(file.is_python2 for file in files)
+    project = Project([file.module for file in modules.values() if file.module is not None], is_python2=is_python2)
     project.solve()
     for path, file in modules.items():
         assert file.module is not None

@@ -3,9 +3,10 @@
 import ast
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from typing import Any
 
-__all__ = ["Edits", "FunctionNode", "binds", "dotted"]
+__all__ = ["Edits", "FunctionNode", "binds", "dotted", "parents_of"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -15,10 +16,14 @@ class Edits:
 
     Args:
         text: Python source with `\\n` line ends.
+        tree: Its syntax tree; where it is given, imports can be added.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, tree: ast.Module | None = None) -> None:
         self.text = text
+        self.tree = tree or ast.Module([], [])
+        self._imports: dict[str, set[str]] = defaultdict(set)
+        self._added: set[str] = set()
         self._lines = text.splitlines(keepends=True) if "\f" not in text and "\v" not in text else _lines(text)
         self._starts = [0]
         for line in self._lines:
@@ -56,10 +61,28 @@ class Edits:
         if after:
             self._found.append((end, end, -1_000_000 + len(self._found), after))
 
-    def add_import(self, tree: ast.Module, statement: str) -> None:
-        """Add *statement* after the last of the imports that the file begins with."""
+    def imported(self, module: str, name: str = "") -> str:
+        """Return the name by which the file has *name* of *module*, or *module* itself; import it if it does not."""
+        known = [node for node in self.tree.body if isinstance(node, ast.ImportFrom if name else ast.Import)]
+        for node in known:
+            for each in node.names:
+                if isinstance(node, ast.Import) and each.name == module:
+                    return each.asname or module
+                is_source = isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{module}.")
+                if is_source and each.name in (name, "*"):
+                    return each.asname or name
+        alias = f"{module.rpartition('.')[2]}_{name}"
+        is_taken = bool(name) and binds(self.tree, name)
+        self._imports[module] |= {f"{name} as {alias}" if is_taken else name}
+        return alias if is_taken else name or module
+
+    def add(self, statement: str) -> None:
+        """Add *statement* once, after the imports that the file begins with."""
+        if statement in self._added:
+            return
+        self._added.add(statement)
         at = 0
-        for index, node in enumerate(tree.body):
+        for index, node in enumerate(self.tree.body):
             is_docstring = index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             if not is_docstring and not isinstance(node, ast.Import | ast.ImportFrom):
                 break
@@ -72,6 +95,10 @@ class Edits:
 
     def applied(self) -> str:
         """Return the text with the replacements made."""
+        for module, names in sorted(self._imports.items()):
+            wanted = ", ".join(sorted(names))
+            self.add(f"from {module} import {wanted}" if wanted else f"import {module}")
+        self._imports.clear()
         parts, at = [], 0
         for start, end, _, new in sorted(self._found):
             if start < at:
@@ -89,6 +116,11 @@ def dotted(node: ast.AST) -> str:
         owner = dotted(node.value)
         return f"{owner}.{node.attr}" if owner else ""
     return ""
+
+
+def parents_of(tree: ast.AST) -> dict[ast.AST, ast.AST]:
+    """Return the parent of each node under *tree*."""
+    return {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
 
 
 def binds(tree: ast.AST, name: str) -> bool:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from torngas_aio.cli.port.edits import FunctionNode, binds, dotted
 from torngas_aio.cli.port.kinds import HOOKS
-from torngas_aio.cli.port.texts import TAKES_BYTES, Told, text_calls
+from torngas_aio.cli.port.texts import is_odd_codec
 
 __all__ = ["CODES", "Finding", "in_template", "left_over"]
 
@@ -21,18 +21,15 @@ CODES = MappingProxyType({
     "TGM202": "A call that waits where `await` cannot stand",
     "TGM203": "Module code that waits",
     "TGM204": "A template that waits",
-    "TGM301": "Bytes where text was",
     "TGM302": "A decorator around a coroutine function",
     "TGM303": "State that requests share",
     "TGM304": "A library that blocks the event loop",
     "TGM305": "A relationship that loads itself",
     "TGM306": "One database session in several tasks",
-    "TGM307": "A tuple in a session",
     "TGM308": "A cache timeout of 0",
     "TGM309": "A default that has changed",
-    "TGM310": "Text where bytes were",
+    "TGM310": "A codec that is none of text",
     "TGM311": "A division of integers",
-    "TGM312": "Names that Python 3 has removed",
     "TGM313": "A Redis command with other arguments",
     "TGM401": "Names that Tornado 6 has removed",
     "TGM402": "An answer given in a callback",
@@ -44,7 +41,6 @@ BLOCKING = {"requests", "redis", "MySQLdb", "pymysql", "torndb", "pymongo", "mem
 BLOCKING_CALLS = {"time.sleep", "os.system", "subprocess.call", "subprocess.check_output", "subprocess.check_call",
                   "subprocess.run", "urlopen", "urllib.request.urlopen", "urllib.request.urlretrieve"}  # fmt: skip
 IN_THREADS = {"run_on_executor", "async_execute"}
-BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
 TASKS = {"Task", "Callback", "Wait", "WaitAll"}
 TAKES_NO_CALLBACK = {
     "fetch", "flush", "read_until", "read_until_regex", "read_until_close", "read_bytes", "write", "connect",
@@ -62,18 +58,14 @@ GONE = {
 }  # fmt: skip
 """Modules and names that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
 
-GONE_IN_PYTHON = {
-    "cmp": "(a > b) - (a < b)", "file": "open", "string.join": "str.join", "string.letters": "string.ascii_letters",
-    "string.lowercase": "string.ascii_lowercase", "string.maketrans": "str.maketrans", "string.replace": "str.replace",
-    "string.split": "str.split", "string.uppercase": "string.ascii_uppercase", "time.clock": "time.perf_counter",
-}  # fmt: skip
-"""Names that the conversion from Python 2 leaves, and what takes their place."""
-
 MARKS = {
     "TGM311": "Python 2 divided integers into integers: write // for that, then delete the comment.",
     "TGM402": "The response ends when the method returns: await what calls back, then delete the comment.",
 }
 """Code: what to do where a comment with it stands, which an earlier run has written."""
+
+Told = tuple[ast.AST, str, str]
+"""What it is about, the code, and what to do."""
 
 WAITS_IN_TEMPLATE = re.compile(
     r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
@@ -94,16 +86,12 @@ class Finding:
 
 def left_over(tree: ast.Module, text: str, path: str) -> Iterator[Finding]:
     """Yield what a person has to look at in the Python file *path* with *text*, one of a kind for each line."""
-    seen: set[tuple[int, str]] = set()
     for number, content in enumerate(text.split("\n"), 1) if "# TGM" in text else ():
         for code, advice in MARKS.items():
             if content.lstrip().startswith(f"# {code}:"):
                 yield Finding(path, number, code, advice)
-    for node, code, advice in [*text_calls(tree), *_Reader(tree).told()]:
-        line = getattr(node, "lineno", 1)
-        if (line, code) not in seen:
-            seen.add((line, code))
-            yield Finding(path, line, code, advice)
+    told = {(getattr(node, "lineno", 1), code): advice for node, code, advice in _Reader(tree).told()}
+    yield from (Finding(path, line, code, advice) for (line, code), advice in told.items())
 
 
 def in_template(text: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
@@ -124,13 +112,8 @@ class _Reader:
         self._nodes = nodes = list(ast.walk(tree))
         self._functions = [node for node in nodes if isinstance(node, FunctionNode)]
         self._calls = [node for node in nodes if isinstance(node, ast.Call)]
-        self._errors = {node.name for node in nodes if isinstance(node, ast.ExceptHandler)}
-        self._errors |= {"e", "err", "error", "exc", "exception", "value"}
-        self._fetched = {dotted(target) for node in nodes if isinstance(node, ast.Assign)
-                         if "fetch(" in ast.unparse(node.value) for target in node.targets} - {""}  # fmt: skip
-        taken = [each for call in self._calls for each in _taken_as_bytes(call)]
         threads = [each for each in self._functions if _decorators_of(each) & IN_THREADS]
-        self._left_alone = {id(each) for each in taken} | {id(node) for each in threads for node in ast.walk(each)}
+        self._in_threads = {node for each in threads for node in ast.walk(each)}
         self._serves = any("torngas_aio.webserver" in (getattr(node, "module", None) or "") for node in tree.body)
         self._is_web = any(isinstance(node, ast.ClassDef) and _is_web(node) for node in tree.body)
 
@@ -139,18 +122,12 @@ class _Reader:
         for node in self._nodes:
             if isinstance(node, ast.Call):
                 yield from self._of_call(node)
-            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-                yield from self._of_name(node)
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 yield from self._of_import(node)
-            elif isinstance(node, ast.Assign) and _is_tuple_in_session(node):
-                yield node, "TGM307", "A session stores a tuple as a list, unless SESSION['serializer'] is set."
-        for kind in self._tree.body:
-            for hook in kind.body if isinstance(kind, ast.ClassDef) and _has_hooks(kind) else ():
-                if isinstance(hook, FunctionNode) and hook.name in HOOKS - {"process_init"}:
-                    yield from _state(hook)
-                    for node in _texts_beside_chunks(hook):
-                        yield node, "TGM301", "The parts of `chunk` are bytes: use b'...', or .decode() them."
+            elif isinstance(node, ast.ClassDef) and _has_hooks(node):
+                for hook in node.body:
+                    if isinstance(hook, FunctionNode) and hook.name in HOOKS - {"process_init"}:
+                        yield from _state(hook)
         yield from self._of_decorators()
         yield from _settings(self._tree)
 
@@ -159,9 +136,9 @@ class _Reader:
         method = call.func.attr if isinstance(call.func, ast.Attribute) else name
         given = {each.arg: each.value for each in call.keywords}
         has_callback = "callback" in given and method in TAKES_NO_CALLBACK
-        if method in ("get_secure_cookie", "get_signed_cookie") and id(call) not in self._left_alone:
-            yield call, "TGM301", "A signed cookie's value is bytes: compare with bytes, or .decode() them."
-        elif name in BLOCKING_CALLS and self._is_web and id(call) not in self._left_alone:
+        if is_odd_codec(call):
+            yield call, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
+        elif name in BLOCKING_CALLS and self._is_web and call not in self._in_threads:
             yield call, "TGM304", f"{name}() blocks every request: await an asyncio form of it, or use @async_execute."
         elif method in ("gather", "multi") and re.search(r"\.Q\.|\.session\.", ast.unparse(call)):
             yield call, "TGM306", "Queries of one request share one session: await them one after another."
@@ -169,26 +146,12 @@ class _Reader:
             yield call, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
         elif _is_zero(given.get("timeout")) and "cache" in ast.unparse(call.func):
             yield call, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
-        elif method in ("sort", "sorted") and ("cmp" in given or (method == "sort" and call.args)):
-            yield call, "TGM312", "Sorting takes no comparison: give key=, or functools.cmp_to_key(...)."
         elif method in LATER and self._serves:
             yield call, "TGM403", "The server runs a loop of its own, so this never runs: do it in process_init."
         elif self._is_task(name):
             yield call, "TGM401", "gen.Task and its siblings are gone: await a coroutine that takes no callback."
         elif has_callback or (method == "fetch" and len(call.args) > 1 and "client" in ast.unparse(call.func).lower()):
             yield call, "TGM401", f"{method}() takes no callback: await the call instead."
-
-    def _of_name(self, node: ast.Name | ast.Attribute) -> Iterator[Told]:
-        name = dotted(node)
-        owner, _, last = name.rpartition(".")
-        if name in GONE_IN_PYTHON and not binds(self._tree, name):
-            yield node, "TGM312", f"{name} is gone: use {GONE_IN_PYTHON[name]}."
-        elif last == "message" and owner in self._errors:
-            yield node, "TGM312", f"Exceptions have no `.message`: write str({owner})."
-        elif id(node) in self._left_alone:
-            return
-        elif BYTES.search(name) or (last == "body" and owner in self._fetched):
-            yield node, "TGM301", f"{name} holds bytes: .decode() them where text is wanted, or use get_argument()."
 
     def _of_import(self, node: ast.Import | ast.ImportFrom) -> Iterator[Told]:
         module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
@@ -224,73 +187,39 @@ class _Reader:
                         yield node, "TGM302", text
 
 
-def _is_tuple_in_session(node: ast.Assign) -> bool:
-    target = node.targets[0]
-    return (
-        isinstance(node.value, ast.Tuple)
-        and isinstance(target, ast.Subscript)
-        and dotted(target.value).endswith("session")
-    )
-
-
 def _decorators_of(function: FunctionNode) -> set[str]:
     names = [dotted(each.func if isinstance(each, ast.Call) else each) for each in function.decorator_list]
     return {name.rpartition(".")[2] for name in names}
 
 
-def _taken_as_bytes(call: ast.Call) -> list[ast.expr]:
-    """What *call* takes as bytes, or makes text of."""
-    owner = [call.func.value] if isinstance(call.func, ast.Attribute) and call.func.attr == "decode" else []
-    return [*owner, *(call.args if dotted(call.func).rpartition(".")[2] in TAKES_BYTES else [])]
-
-
-def _texts_beside_chunks(hook: FunctionNode) -> Iterator[ast.AST]:
-    """Yield the expressions of *hook* in which a part of `chunk` meets a text."""
-    parts = {"chunk"}
-    for node in ast.walk(hook):
-        if isinstance(node, ast.For | ast.comprehension) and "chunk" in ast.unparse(node.iter):
-            parts |= {each.id for each in ast.walk(node.target) if isinstance(each, ast.Name)}
-    for node in ast.walk(hook):
-        met: list[ast.expr] = []
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            met = [node.func.value, *node.args]
-        elif isinstance(node, ast.BinOp):
-            met = [node.left, node.right]
-        elif isinstance(node, ast.Compare):
-            met = [node.left, *node.comparators]
-        names = {dotted(each.value if isinstance(each, ast.Subscript) else each) for each in met}
-        if names & parts and any(isinstance(each, ast.Constant) and isinstance(each.value, str) for each in met):
-            yield node
-
-
 def _state(function: FunctionNode) -> Iterator[Told]:
+    """Yield where *function* gives an attribute or a global another value; a count that goes on is no request's."""
     for node in ast.walk(function):
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        for target in [*targets, *([node.target] if isinstance(node, ast.AugAssign) else [])]:
-            owner = target.value if isinstance(target, ast.Subscript) else target
-            if dotted(owner).startswith("self."):
-                yield node, "TGM303", f"`{dotted(owner)}` is shared by all requests: keep it on the handler or request."
-        if isinstance(node, ast.Global):
-            yield node, "TGM303", f"`{node.names[0]}` is shared by all requests: keep it on the handler or request."
+        owners = [each.value if isinstance(each, ast.Subscript) else each
+                  for each in (node.targets if isinstance(node, ast.Assign) else ())]  # fmt: skip
+        shared = [name for each in owners if (name := dotted(each)).startswith("self.")]
+        for name in [*shared, *(node.names if isinstance(node, ast.Global) else ())]:
+            yield node, "TGM303", f"`{name}` is shared by all requests: keep it on the handler or request."
 
 
 def _settings(tree: ast.Module) -> Iterator[Told]:
     names = {target.id: node for node in tree.body if isinstance(node, ast.Assign)
              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
-    if not {"INSTALLED_APPS", "MIDDLEWARE_CLASSES", "TORNADO_CONF"} & set(names):
-        return
-    if "DEBUG" not in names:
-        yield tree, "TGM309", "DEBUG is off unless it is set; it was on."
     text = {name: ast.unparse(node.value) for name, node in names.items()}
-    if "TORNADO_CONF" in text and "xsrf_cookies" not in text["TORNADO_CONF"]:
-        yield names["TORNADO_CONF"], "TGM309", "xsrf_cookies has another default than in 1.8: write it down."
-    if "TRANSLATIONS_CONF" in text and "locale_default" not in text["TRANSLATIONS_CONF"]:
-        yield names["TRANSLATIONS_CONF"], "TGM309", "locale_default is en_US unless it is set; it was zh_CN."
-    if "redis" in text.get("CACHES", "").lower() and not re.search(r"'DB'|'db'|/\d+'", text["CACHES"]):
-        yield names["CACHES"], "TGM309", "A Redis cache that names no DB uses 0; it was 1."
     secrets = re.findall(r"'(?:cookie_secret|secret_key)': '([^']*)'", " ".join(text.values()))
-    if any(len(each) < 32 for each in secrets):
-        yield names.get("SESSION") or names["TORNADO_CONF"], "TGM309", "Secrets need 32 characters with DEBUG off."
+    changed = {
+        "DEBUG is off unless it is set, it was on": "DEBUG" not in names,
+        "xsrf_cookies has another default: write it down":
+            "xsrf_cookies" not in text.get("TORNADO_CONF", "xsrf_cookies"),
+        "locale_default is en_US unless it is set, it was zh_CN":
+            "locale_default" not in text.get("TRANSLATIONS_CONF", "locale_default"),
+        "a Redis cache that names no DB uses 0, it was 1":
+            "redis" in (caches := text.get("CACHES", "").lower()) and not re.search(r"'db'|/\d+'", caches),
+        "secrets need 32 characters with DEBUG off": any(len(each) < 32 for each in secrets),
+    }  # fmt: skip
+    told = "; ".join(advice for advice, is_changed in changed.items() if is_changed)
+    if told and {"INSTALLED_APPS", "MIDDLEWARE_CLASSES", "TORNADO_CONF"} & set(names):
+        yield tree, "TGM309", f"{told[0].upper()}{told[1:]}."
 
 
 def _is_zero(node: ast.AST | None) -> bool:

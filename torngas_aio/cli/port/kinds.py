@@ -16,6 +16,7 @@ __all__ = [
     "IMPORTED",
     "REDIS_CHANGED",
     "REDIS_READS",
+    "REDIS_SETS",
     "SYNC_METHODS",
     "VERBS",
     "Chain",
@@ -46,11 +47,14 @@ REDIS_READS = frozenset({
 })  # fmt: skip
 """Commands of a Redis client whose replies are bytes where Python 2 had text."""
 
+REDIS_SETS = frozenset({"smembers", "sinter", "sunion", "sdiff"})
+"""Those of them that reply with sets."""
+
 REDIS_CHANGED = {
-    "lrem": "(name, count, value)", "setex": "(name, seconds, value)", "zadd": "(name, {member: score})",
-    "zincrby": "(name, amount, member)",
+    "lrem": ("(name, count, value)", "count"), "setex": ("(name, seconds, value)", "time"),
+    "zadd": ("(name, {member: score})", ""), "zincrby": ("(name, amount, member)", "amount"),
 }  # fmt: skip
-"""Commands whose arguments redis-py 2 took in another order, and the arguments now."""
+"""Commands whose arguments redis-py 2 took in another order: the arguments now, and the name of its last one."""
 
 AWAITED = {
     "cache": frozenset({

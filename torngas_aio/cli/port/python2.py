@@ -6,11 +6,12 @@ import warnings
 from functools import cache
 from typing import Any
 
-from torngas_aio.cli.port.edits import Edits, binds, dotted
+from torngas_aio.cli.port.edits import Edits, binds, dotted, parents_of
+from torngas_aio.cli.port.texts import is_odd_codec, mend_texts
 
 __all__ = ["converted", "is_python2", "parsed"]
 
-NAMES = {"unicode", "xrange", "basestring", "long", "raw_input", "unichr", "reduce", "execfile"}
+NAMES = {"unicode", "xrange", "basestring", "long", "raw_input", "unichr", "reduce", "execfile", "cmp"}
 METHODS = {"iteritems", "itervalues", "iterkeys", "viewitems", "viewkeys", "viewvalues", "setdefaultencoding"}
 MODULES = {
     "urllib2", "urlparse", "ConfigParser", "Queue", "cPickle", "StringIO", "cStringIO", "httplib", "Cookie",
@@ -22,6 +23,9 @@ ENCODING_LINES = re.compile(
 )
 DIVISION_COMMENT = "# TGM311: Python 2 divided integers into integers. Write // for that; delete this comment.\n"
 PYTHON3 = ast.AsyncFunctionDef | ast.JoinedStr | ast.AnnAssign | ast.Nonlocal | ast.Await
+ROUNDS = 3
+"""What stands inside something else that is replaced is mended in the next round."""
+
 LEFT_OUT = ("fix_idioms", "fix_buffer", "fix_set_literal", "fix_ws_comma", "fix_import")
 """Changes of taste; relative imports are `rewriting`'s, for both Pythons."""
 
@@ -49,12 +53,13 @@ def converted(text: str) -> str | None:
     has_division = re.search(r"(?m)^from __future__ import .*\bdivision\b", text) is not None
     text = ENCODING_LINES.sub(lambda found: f"{found[1]}pass\n" if found[1] else "", text)
     made = FUTURES.sub("", _refactored(text) or "")
-    tree = parsed(made) if made else None
-    if tree is None or has_division:
-        return made if tree is not None else None
-    edits = Edits(made)
-    _divide_integers(tree, edits)
-    return edits.applied()
+    for mend in [*[mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
+        if (tree := parsed(made) if made else None) is None:
+            return None
+        edits = Edits(made, tree)
+        mend(edits)
+        made = edits.applied()
+    return made
 
 
 def _refactored(text: str) -> str | None:
@@ -64,26 +69,47 @@ def _refactored(text: str) -> str | None:
         return None
 
 
-def _divide_integers(tree: ast.Module, edits: Edits) -> None:
+def _divide_integers(edits: Edits) -> None:
     """Write `//` for `/` between integers, as Python 2 divided them, and mark where the types are not known."""
-    for statement in [each for each in ast.walk(tree) if isinstance(each, ast.stmt)]:
-        blocks = ast.stmt | ast.ExceptHandler | ast.match_case
-        own = [each for each in ast.iter_child_nodes(statement) if not isinstance(each, blocks)]
-        divisions = [node for each in own for node in ast.walk(each) if _is_division(node)]
-        if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Div):
-            divisions.append(statement)
-        for node in divisions:
-            if _is_integer(node):
-                at = _operator(edits, node.left, node.right)  # type: ignore[attr-defined]
-                edits.replace(at, at + 1, "//")
+    parents = parents_of(edits.tree)
+    unknown: dict[ast.stmt, None] = {}
+    for node in parents:
+        is_division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
+        if not is_division or _is_float(node) or _is_cut(parents[node]):
+            continue
+        if isinstance(node, ast.BinOp) and (_is_integer(node) or _is_index(node, parents)):
+            at = _operator(edits, node.left, node.right)
+            edits.replace(at, at + 1, "//")
+            continue
+        statement: ast.AST = node
+        while not isinstance(statement, ast.stmt):
+            statement = parents[statement]
+        unknown[statement] = None
+    for statement in unknown:
         start = edits.line_start(edits.span(statement)[0])
-        before = edits.text[:start]
-        if any(not _is_integer(node) for node in divisions) and not before.endswith(("\\\n", DIVISION_COMMENT)):
+        if not edits.text[:start].endswith(("\\\n", DIVISION_COMMENT)):
             edits.replace(start, start, f"{' ' * statement.col_offset}{DIVISION_COMMENT}")
 
 
-def _is_division(node: ast.AST) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and not _is_float(node)
+def _is_cut(parent: ast.AST) -> bool:
+    """Whether *parent* makes an integer of a quotient."""
+    if isinstance(parent, ast.BinOp):
+        return isinstance(parent.left, ast.Constant) and parent.left.value in ("%d", "%i")
+    return isinstance(parent, ast.Call) and dotted(parent.func) == "int"
+
+
+def _is_index(node: ast.BinOp, parents: dict[ast.AST, ast.AST]) -> bool:
+    """Whether a quotient is used as only an integer can be, or is rounded up as integers are: `(a + b - 1) / b`."""
+    parent = parents[node]
+    if isinstance(parent, ast.Subscript):
+        return parent.slice is node
+    above = ast.unparse(node.left)
+    is_rounded = above.endswith(f"+ {ast.unparse(node.right)} - 1") or (
+        above.endswith(" - 1") and isinstance(parent, ast.BinOp) and ast.unparse(parent).endswith(" + 1")
+    )
+    return (
+        is_rounded or isinstance(parent, ast.Slice) or (isinstance(parent, ast.Call) and dotted(parent.func) == "range")
+    )
 
 
 def _is_float(node: ast.AST) -> bool:
@@ -124,6 +150,8 @@ def _has_python2(tree: ast.Module) -> bool:
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift):
             if isinstance(node.left, ast.Name) and node.left.id == "print":
                 return True
+        elif isinstance(node, ast.Call) and (is_odd_codec(node) or "cmp" in {each.arg for each in node.keywords}):
+            return True
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
             if any(each.partition(".")[0] in MODULES for each in names) and not getattr(node, "level", 0):

@@ -1,4 +1,4 @@
-"""Changes that one file is enough for: names, imports, decorators, SQL texts, arguments that Tornado has removed.
+"""Changes that one file is enough for: names, imports, decorators, SQL texts, state, removed arguments.
 
 Each has a name that `--skip` takes. Begin with `rewrite`.
 """
@@ -6,11 +6,13 @@ Each has a name that `--skip` takes. Begin with `rewrite`.
 import ast
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted
-from torngas_aio.cli.port.kinds import chain_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted
+from torngas_aio.cli.port.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.python2 import parsed
 
 __all__ = ["REWRITES", "rewrite"]
@@ -45,38 +47,35 @@ def rewrite(text: str, path: Path, root: Path, skipped: Iterable[str]) -> str:
             continue
         tree = parsed(text)
         assert tree is not None
-        edits = Edits(text)
-        change(tree, edits, path, root)
+        edits = Edits(text, tree)
+        change(edits, path, root)
         made = edits.applied()
         if parsed(made) is not None:
             text = made
     return text
 
 
-def _rename(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
+def _rename(edits: Edits, path: Path, root: Path) -> None:
     is_imported = False
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torngas" and not node.level:
+    for node in ast.walk(edits.tree):
+        is_name = isinstance(node, ast.alias) and node.name.split(".")[0] == "torngas"
+        is_imported |= is_name and node.asname is None  # type: ignore[attr-defined]
+        is_from = isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torngas" and not node.level
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value)
+        if is_name or is_from or is_text:
             start = edits.text.index("torngas", edits.span(node)[0])
             edits.replace(start, start + 7, "torngas_aio")
-        elif isinstance(node, ast.alias) and node.name.split(".")[0] == "torngas":
-            start, _ = edits.span(node)
-            edits.replace(start, start + 7, "torngas_aio")
-            is_imported |= node.asname is None
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
-            start = edits.text.index("torngas", edits.span(node)[0])
-            edits.replace(start, start + 7, "torngas_aio")
-    for node in ast.walk(tree) if is_imported else ():
+    for node in ast.walk(edits.tree) if is_imported else ():
         if isinstance(node, ast.Name) and node.id == "torngas":
             edits.replace(*edits.span(node), "torngas_aio")
 
 
-def _relative_imports(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
+def _relative_imports(edits: Edits, path: Path, root: Path) -> None:
     """Python 2 looked in the package of the file first; scripts look in their own folder still."""
     folder = path.parent
     if folder == root or not (folder / "__init__.py").is_file() or "__main__" in edits.text:
         return
-    for node in tree.body:
+    for node in edits.tree.body:
         if isinstance(node, ast.ImportFrom) and not node.level and _is_sibling(folder, root, node.module or ""):
             start = edits.span(node)[0] + 4
             place = edits.text.index(node.module or "", start)
@@ -99,9 +98,8 @@ def _has(folder: Path, name: str) -> bool:
     return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
 
 
-def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
-    imports: set[str] = set()
-    for function in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
+def _coroutines(edits: Edits, path: Path, root: Path) -> None:
+    for function in [node for node in ast.walk(edits.tree) if isinstance(node, FunctionNode)]:
         names = {dotted(each): each for each in function.decorator_list}
         old = [each for name, each in names.items() if name in COROUTINE | ASYNCHRONOUS]
         if not old:
@@ -119,10 +117,9 @@ def _coroutines(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
             continue
         named = {name: node.value for node in ast.walk(function) if isinstance(node, ast.Assign)
                  for target in node.targets if (name := dotted(target))}  # fmt: skip
-        imports |= {_to_await(node, edits, named) for node in _own(function)}
-    for statement in sorted(imports - {""}):
-        edits.add_import(tree, statement)
-    _drop_unused(tree, edits)
+        for node in _own(function):
+            _to_await(node, edits, named)
+    _drop_unused(edits)
 
 
 def _answers_itself(body: list[ast.stmt]) -> bool:
@@ -136,48 +133,42 @@ def _answers_itself(body: list[ast.stmt]) -> bool:
     return isinstance(call, ast.Call) and dotted(call.func) in ANSWERS
 
 
-def _taker_of(node: ast.AST) -> tuple[str, str]:
-    """Return the function, and its import, that makes of *node* what `await` takes; `yield` took more than that."""
+def _taker_of(node: ast.AST, edits: Edits) -> str:
+    """Return the function that makes of *node* what `await` takes; `yield` took more than that."""
     if isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
-        return "multi", "from tornado.gen import multi"
+        return edits.imported("tornado.gen", "multi")
     if isinstance(node, ast.Call) and dotted(node.func) in ("dict", "list"):
-        return "multi", "from tornado.gen import multi"
+        return edits.imported("tornado.gen", "multi")
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit":
-        return "wrap_future", "from asyncio import wrap_future"
-    is_joined = isinstance(node, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda)
-    return ("", "") if is_joined else ("await", "")
+        return edits.imported("asyncio", "wrap_future")
+    return ""
 
 
-def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> str:
-    """Write `await` for `yield`, `return` for `raise gen.Return`; return the import that is needed for it."""
+def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> None:
+    """Write `await` for `yield`, `return` for `raise gen.Return`."""
     if isinstance(node, ast.Raise) and node.exc is not None:
         call = node.exc if isinstance(node.exc, ast.Call) else None
         if dotted(call.func if call else node.exc) in RETURN:
+            value = edits.source(call.args[0]) if call and call.args else ""
             start, end = edits.span(node)
-            if call is None or not call.args:
-                edits.replace(start, end, "return")
-            else:
-                edits.replace(start, edits.span(call.args[0])[0], "return ")
-                edits.replace(edits.span(call.args[0])[1], end, "")
-        return ""
-    if not isinstance(node, ast.Yield):
-        return ""
-    start, end = edits.span(node)
-    if node.value is None or dotted(node.value) in ("gen.moment", "tornado.gen.moment", "moment"):
-        edits.replace(start, end, "await asyncio.sleep(0)")
-        return "import asyncio"
-    edits.replace(start, start + 5, "await")
-    taker, statement = _taker_of(named.get(dotted(node.value), node.value))
-    if taker != "await":
-        value_start, value_end = edits.span(node.value)
-        edits.replace(value_start, value_start, f"{taker}(")
-        edits.replace(value_end, value_end, ")")
-    return statement
+            inner = edits.span(call.args[0]) if call and call.args else (end, end)
+            edits.replace(start, inner[0], "return " if value else "return")
+            edits.replace(inner[1], end, "")
+    elif isinstance(node, ast.Yield):
+        start, end = edits.span(node)
+        if node.value is None or dotted(node.value) in ("gen.moment", "tornado.gen.moment", "moment"):
+            edits.replace(start, end, f"await {edits.imported('asyncio')}.sleep(0)")
+            return
+        edits.replace(start, start + 5, "await")
+        taker = _taker_of(named.get(dotted(node.value), node.value), edits)
+        is_joined = isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda)
+        if taker or is_joined:
+            edits.wrap(node.value, f"{taker}(", ")")
 
 
-def _drop_unused(tree: ast.Module, edits: Edits) -> None:
+def _drop_unused(edits: Edits) -> None:
     """Take the decorator's name out of imports that nothing needs any more; Tornado 6 lacks some of them."""
-    for node in tree.body:
+    for node in edits.tree.body:
         if not isinstance(node, ast.ImportFrom) or node.module not in ("tornado.gen", "tornado.web"):
             continue
         gone = {"asynchronous", "engine", "Task", "Callback", "Wait", "WaitAll", "coroutine", "Return"}
@@ -198,15 +189,8 @@ def _own(function: FunctionNode) -> Iterable[ast.AST]:
             todo += ast.iter_child_nodes(node)
 
 
-def _sql_texts(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
-    name = "sql_text" if binds(tree, "text") else "text"
-    is_known = any(
-        isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy") and
-        any(each.name in ("text", "*") for each in node.names) for node in tree.body
-    )  # fmt: skip
-    name = "text" if is_known else name
-    count = 0
-    for node in ast.walk(tree):
+def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
+    for node in ast.walk(edits.tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
             continue
         pattern = SQL_METHODS.get(node.func.attr)
@@ -216,10 +200,7 @@ def _sql_texts(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
             template = each.left if isinstance(each, ast.BinOp) else each
             value = template.value if isinstance(template, ast.Constant) else None
             if isinstance(value, str) and re.search(pattern, value):
-                edits.wrap(each, f"{name}(", ")")
-                count += 1
-    if count and not is_known:
-        edits.add_import(tree, "from sqlalchemy import text" + (" as sql_text" if name == "sql_text" else ""))
+                edits.wrap(each, f"{edits.imported('sqlalchemy', 'text')}(", ")")
 
 
 def _is_query(func: ast.Attribute) -> bool:
@@ -233,8 +214,8 @@ def _is_query(func: ast.Attribute) -> bool:
     )
 
 
-def _removed_arguments(tree: ast.Module, edits: Edits, path: Path, root: Path) -> None:
-    for node in ast.walk(tree):
+def _removed_arguments(edits: Edits, path: Path, root: Path) -> None:
+    for node in ast.walk(edits.tree):
         if not isinstance(node, ast.Call):
             continue
         name = dotted(node.func).rpartition(".")[2] or ast.unparse(node.func).rpartition(".")[2]
@@ -253,12 +234,60 @@ def _remove_keyword(call: ast.Call, keyword: ast.keyword, edits: Edits) -> None:
     edits.replace(start, end, "")
 
 
-Change = Callable[[ast.Module, Edits, Path, Path], None]
+def _session_lists(edits: Edits, path: Path, root: Path) -> None:
+    """Sessions give back a list for a tuple: store a list."""
+    for node in ast.walk(edits.tree):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Tuple):
+            continue
+        target = node.targets[0]
+        if isinstance(target, ast.Subscript) and dotted(target.value).endswith("session"):
+            value = edits.source(node.value).strip()
+            edits.replace(*edits.span(node.value), f"[{value.removeprefix('(').removesuffix(')')}]")
+
+
+def _request_state(edits: Edits, path: Path, root: Path) -> None:
+    """A middleware is one object for all requests: what its hooks keep for one of them moves to the request.
+
+    That is an attribute which one hook sets, first and in every case, and which only hooks of the class read.
+    """
+    for kind in [node for node in ast.walk(edits.tree) if isinstance(node, ast.ClassDef)]:
+        if {dotted(base).rpartition(".")[2] for base in kind.bases} - {"object", "BaseHttpModule"}:
+            continue
+        hooks = {node: "request" if node.name == "process_call" else "handler.request" for node in kind.body
+                 if isinstance(node, FunctionNode) and node.name in HOOKS - {"process_init"}}  # fmt: skip
+        uses = defaultdict(list)
+        for method in kind.body:
+            for node in ast.walk(method):
+                if isinstance(node, ast.Attribute) and dotted(node.value) == "self":
+                    uses[node.attr].append((method, node))
+        for name, found in uses.items():
+            setters = [(method, node) for method, node in found if isinstance(node.ctx, ast.Store)]
+            if len(setters) == 1 and all(method in hooks for method, _ in found) and _is_set_first(*setters[0]):
+                for method, node in found:
+                    where = hooks[method]  # type: ignore[index]
+                    edits.replace(*edits.span(node), f"{where}.{kind.name.lower()}_{name.lstrip('_')}")
+
+
+def _is_set_first(hook: Any, target: ast.AST) -> bool:
+    """Whether *hook* sets *target* in every case, and before it reads it."""
+    name = dotted(target)
+    for statement in hook.body:
+        if isinstance(statement, ast.Assign) and target in statement.targets:
+            return not any(dotted(each) == name for each in ast.walk(statement.value))
+        leaves = any(isinstance(each, ast.Return | ast.Raise) or dotted(each) == name for each in ast.walk(statement))
+        if leaves:
+            return False
+    return False
+
+
+Change = Callable[[Edits, Path, Path], None]
 REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "rename": (("torngas",), _rename),
     "relative-imports": (("import",), _relative_imports),
     "coroutines": (("coroutine", "asynchronous", "engine"), _coroutines),
     "sql-text": (tuple(SQL_METHODS), _sql_texts),
     "removed-arguments": (("io_loop",), _removed_arguments),
+    "session-lists": (("session",), _session_lists),
+    "request-state": (tuple(HOOKS), _request_state),
 }
 """Name of a change: the words without which it has nothing to do, and the change."""

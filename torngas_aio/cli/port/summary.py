@@ -19,6 +19,11 @@ TAKES_AWAITABLES = {
 }  # fmt: skip
 """Functions that await what they are given."""
 
+CONSUMERS = {
+    "all", "any", "dict", "extend", "frozenset", "join", "list", "max", "min", "set", "sorted", "sum", "tuple",
+}  # fmt: skip
+"""Functions to which a list is as good as a generator expression."""
+
 PROPERTIES = {"property", "cached_property", "setter", "getter", "lazyproperty", "hybrid_property"}
 
 
@@ -27,7 +32,8 @@ class Use:
     """A place that may have to await: a call; the object of `in`, `with` or a loop.
 
     Attributes:
-        form: "call", "in", "with", "for"; "open" for what is opened without `with`.
+        form: "call", "in", "with", "for"; "open" for what is opened without `with`; "text" and "arguments" for what
+            a command of a Redis client gives and takes.
         blocker: Why `await` cannot stand here; empty where it can.
     """
 
@@ -36,6 +42,7 @@ class Use:
     form: str = "call"
     blocker: str = ""
     is_awaited: bool = False
+    arguments: int = 0
 
 
 @dataclass(slots=True)
@@ -45,6 +52,7 @@ class Function:
     Attributes:
         name: Qualified within its module: "Blog.get", "load", "load.inner".
         owner: The class that it is a method of.
+        receiver: The class that it is called on, where that is known.
         blocker: Why it cannot be a coroutine function; empty where it can.
         first: Its first parameter.
         decorators: The chains of its decorators.
@@ -55,11 +63,12 @@ class Function:
     line: int = 0
     is_async: bool = False
     blocker: str = ""
-    variables: dict[str, Chain] = field(default_factory=dict)
+    variables: dict[str, list[Chain]] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
     uses: list[Use] = field(default_factory=list)
     passed: set[tuple[str, Chain]] = field(default_factory=set)
     returned: Chain = ()
+    receiver: str = ""
     first: str = ""
     decorators: list[Chain] = field(default_factory=list)
 
@@ -99,6 +108,7 @@ class _Walk:
         self._module = module
         self._noted: set[int] = set()  # their children are still to be visited
         self._visited: set[int] = set()
+        self._lists: set[int] = set()  # generator expressions that may be lists
 
     def body(self, statements: list[ast.stmt], function: Function, blocker: str) -> None:
         for each in statements:
@@ -123,7 +133,8 @@ class _Walk:
             self._visit(node.generators[0].iter, function, blocker)
             self._noted.add(id(node.generators[0]))
             self._visited.add(id(node.generators[0].iter))
-            blocker = "a generator expression that awaits is an async iterator"
+            is_list = id(node) in self._lists
+            blocker = blocker if is_list else "a generator expression that awaits is an async iterator"
         elif isinstance(node, ast.Await):
             self._visit_awaited(node, function, blocker)
             return
@@ -142,6 +153,8 @@ class _Walk:
         if isinstance(node, ast.Call):
             self._add(function, node, node, "call", blocker)
             callee = ast.unparse(node.func).rpartition(".")[2]
+            if callee in CONSUMERS and len(node.args) == 1:
+                self._lists.add(id(node.args[0]))
             if callee in TAKES_AWAITABLES:
                 self._noted.update(id(each) for each in _given(node.args))
             for each in [*node.args, *(key.value for key in node.keywords)]:
@@ -181,13 +194,14 @@ class _Walk:
 
     def _add(self, function: Function, what: ast.AST, where: ast.AST, form: str, blocker: str) -> None:
         if chain := chain_of(what):
-            function.uses.append(Use(chain, _position(where), form, blocker))
+            arguments = len(where.args) if isinstance(where, ast.Call) else 0
+            function.uses.append(Use(chain, _position(where), form, blocker, arguments=arguments))
 
     def _bind(self, target: ast.AST, chain: Chain, function: Function) -> None:
         if isinstance(target, ast.Name):
             function.hidden.add(target.id)
             if chain and (chain[0] != target.id or len(chain) > 1):
-                function.variables.setdefault(target.id, chain)
+                function.variables.setdefault(target.id, []).append(chain)
         elif isinstance(target, ast.Tuple | ast.List):
             for each in target.elts:
                 self._bind(each, (), function)

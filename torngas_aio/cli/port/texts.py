@@ -1,182 +1,204 @@
-"""Expressions that are `str` in Python 3, where Python 2 may have had bytes. Begin with `text_calls`."""
+"""What Python 2 did with text, written for Python 3: edits of a Python 2 project. Begin with `mend_texts`.
+
+x.decode("utf-8")           to_unicode(x)           right whether x is text or bytes now
+x.encode("utf-8")           x                       it stays where only bytes will do
+md5(x), b64encode(x)        md5(utf8(x)), native_str(b64encode(utf8(x)))
+self.request.body           to_unicode(self.request.body), unless it is given to what takes bytes
+cmp=, string.letters        key=cmp_to_key(...), string.ascii_letters
+"""
 
 import ast
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 
-from torngas_aio.cli.port.edits import dotted
-from torngas_aio.cli.port.kinds import VERBS
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, parents_of
+from torngas_aio.cli.port.kinds import HOOKS
 
-__all__ = ["TAKES_BYTES", "Told", "text_calls"]
-
-BUILT = frozenset({
-    "str", "unicode", "repr", "chr", "unichr", "input", "raw_input", "to_unicode", "native_str", "json.dumps",
-    "os.getcwd", "os.getenv", "url_escape", "url_unescape", "xhtml_escape", "json_encode", "urlencode", "quote",
-    "quote_plus", "unquote", "unquote_plus",
-})  # fmt: skip
-"""Functions that return text, by their full name or by the last part of it."""
-
-METHODS = frozenset({
-    "get_argument", "get_query_argument", "get_body_argument", "get_cookie", "reverse_url", "static_url", "hexdigest",
-    "isoformat", "strftime", "format", "get_arguments", "get_query_arguments", "get_body_arguments",
-})  # fmt: skip
-"""Methods that return text or lists of it, whatever their object is."""
-
-SAME = frozenset({
-    "strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize", "replace", "join", "split", "rsplit",
-    "splitlines", "zfill", "read", "readline", "readlines", "get",
-})  # fmt: skip
-"""Methods that return text, or lists of it, where their object is text or a file opened as text."""
-
-ATTRIBUTES = re.compile(
-    r"(?:\brequest\.(?:uri|path|query|method|host|remote_ip|protocol|headers)|^sys\.argv|^os\.environ)$"
-)
-CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopri", "string_escape", "string-escape"})
-"""Codecs that `encode` and `decode` of Python 3 refuse."""
+__all__ = ["is_odd_codec", "is_taken", "last_name", "mend_texts"]
 
 BYTES_ONLY = frozenset({
-    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodestring", "hexlify",
+    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes", "hexlify",
     "compress", "crc32", "adler32",
 })  # fmt: skip
 """Functions that take no text."""
 
+BYTES_MODULES = {"hashlib", "base64", "binascii", "zlib", "bz2"}
+
 TAKES_BYTES = BYTES_ONLY | frozenset({
-    "loads", "json_decode", "to_unicode", "native_str", "to_basestring", "utf8", "len", "bool", "write", "finish",
-    "BytesIO", "fromstring", "b64decode", "parse_body_arguments", "parse_qs_bytes", "new", "update", "send", "sendall",
-    "quote", "quote_plus", "compare_digest", "bytes", "bytearray", "fetch", "HTTPRequest", "decompress",
+    "loads", "json_decode", "to_unicode", "native_str", "to_basestring", "utf8", "recursive_unicode", "len", "bool",
+    "write", "finish", "BytesIO", "fromstring", "b64decode", "parse_body_arguments", "parse_qs_bytes", "new", "update",
+    "send", "sendall", "quote", "quote_plus", "compare_digest", "bytes", "bytearray", "fetch", "HTTPRequest",
+    "decompress", "isinstance", "encrypt", "decrypt", "sign", "pack", "unpack", "set_secure_cookie", "set_cookie",
 })  # fmt: skip
 """Functions that take bytes, or as well as text."""
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-Names = dict[str, list[ast.AST]]
-"""Name: all that it is given."""
+ASCII = frozenset({"b64encode", "urlsafe_b64encode", "encodebytes", "hexlify"})
+"""Functions that return ASCII, as bytes."""
 
-Told = tuple[ast.AST, str, str]
+UTF8 = frozenset({"", "utf-8", "utf8", "ascii"})
+CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopri", "string_escape", "string-escape"})
+"""Codecs that `encode` and `decode` of Python 3 refuse."""
+
+GIVES_BYTES = frozenset({"get_secure_cookie", "check_output"})
+BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
+RENAMED = {
+    "base64.decodestring": "base64.decodebytes", "base64.encodestring": "base64.encodebytes", "file": "open",
+    "string.letters": "string.ascii_letters", "string.lowercase": "string.ascii_lowercase",
+    "string.maketrans": "str.maketrans", "string.uppercase": "string.ascii_uppercase",
+    "time.clock": "time.perf_counter",
+    **{f"string.{name}": f"str.{name}" for name in ("find", "lower", "replace", "split", "strip", "upper")},
+}  # fmt: skip
+"""Names that the conversion from Python 2 leaves, and those that take their place."""
+
+CMP = "\n\ndef cmp(a, b):\n    return (a > b) - (a < b)\n"
 
 
-def text_calls(tree: ast.Module) -> Iterator[Told]:
-    """Yield the calls that take text for bytes or bytes for text, each with its code and what to do."""
-    yield from _Scope(tree, {}).calls()
-
-
-class _Scope:
-    """One function, or the module's own code, and what its names are given."""
-
-    def __init__(self, node: ast.Module | FunctionNode, outer: Names, *, is_verb: bool = False) -> None:
-        self._own: list[ast.AST] = []
-        self._inner: list[tuple[FunctionNode, bool]] = []
-        self._known = set[str]()
-        names: Names = defaultdict(list)
-        if not isinstance(node, ast.Module):
-            for each in [each for each in ast.walk(node.args) if isinstance(each, ast.arg)]:
-                names[each.arg].append(ast.Constant("" if is_verb and each.arg != "self" else None))
-        self._collect(node.body if isinstance(node.body, list) else [node.body], names)
-        self._names = {**outer, **names}
-
-    def calls(self) -> Iterator[Told]:
-        """Yield the calls of the function and of those inside it."""
-        calls = [node for node in self._own if isinstance(node, ast.Call)]
-        taken = {id(each) for call in calls if dotted(call.func).rpartition(".")[2] in TAKES_BYTES
-                 for each in [*call.args, *(key.value for key in call.keywords)]}  # fmt: skip
-        for node in calls:
-            name = dotted(node.func).rpartition(".")[2]
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("decode", "encode"):
-                yield from self._codec_call(node, node.func, is_taken=id(node) in taken)
-            elif name in BYTES_ONLY and node.args and not self._is_bytes(node.args[0]):
-                yield node, "TGM310", f"{name}() takes bytes: give it `.encode()` of a text."
-        for function, is_verb in self._inner:
-            yield from _Scope(function, self._names, is_verb=is_verb).calls()
-
-    def _codec_call(self, call: ast.Call, func: ast.Attribute, *, is_taken: bool) -> Iterator[Told]:
-        if _codec(call) in CODECS:
-            yield call, "TGM310", f"{_codec(call)!r} is no encoding of text in Python 3: use its module, or `codecs`."
-        elif func.attr == "decode" and self._is_text(func.value):
-            yield call, "TGM310", "This is text already: take the .decode() away."
-        elif func.attr == "encode" and call.args and not is_taken and self._is_text(func.value):
-            text = "This makes bytes of a text: take .encode(...) away, or write .encode() where bytes are wanted."
-            yield call, "TGM301", text
-
-    def _is_bytes(self, node: ast.AST) -> bool:
-        if isinstance(node, ast.BinOp):
-            return self._is_bytes(node.left) or self._is_bytes(node.right)
+def mend_texts(edits: Edits) -> None:
+    """Write into *edits* what the file, made Python 3 already, has to do with text and bytes; run it to a fixpoint."""
+    parents = parents_of(edits.tree)
+    fetched = {dotted(target) for node in parents if isinstance(node, ast.Assign)
+               if "fetch(" in ast.unparse(node.value) for target in node.targets} - {""}  # fmt: skip
+    errors = {node.name for node in parents if isinstance(node, ast.ExceptHandler)} | {"value"}
+    for node in reversed(list(parents)):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
-            return name in ("encode", "read", "digest", "utf8", "urandom", "dumps", "bytes", "pack", "b64decode")
-        if isinstance(node, ast.Name):
-            values = self._names.get(node.id, [])
-            return bool(values) and all(self._is_bytes(each) for each in values if dotted(each) != node.id)
-        return isinstance(node, ast.Constant) and isinstance(node.value, bytes)
+            _mend_call(node, edits, parents)
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+            name = dotted(node)
+            owner, _, last = name.rpartition(".")
+            is_body = BYTES.search(name) is not None or (last == "body" and owner in fetched)
+            is_dict = last.endswith("arguments")  # its keys are text
+            if is_body and not is_taken(node, parents) and not (is_dict and _is_asked(node, parents[node])):
+                maker = "recursive_unicode" if is_dict else "to_unicode"
+                edits.wrap(node, f"{edits.imported('tornado.escape', maker)}(", ")")
+            elif name in RENAMED and _is_builtin(name, edits.tree):
+                edits.replace(*edits.span(node), RENAMED[name])
+            elif name == "cmp" and not binds(edits.tree, name):
+                edits.add(CMP)
+            elif last == "message" and owner in errors:
+                edits.replace(*edits.span(node), f'getattr({owner}, "message", str({owner}))')
+        elif isinstance(node, FunctionNode) and node.name in HOOKS:
+            _mend_chunks(node, edits, parents)
 
-    def _collect(self, nodes: Iterable[ast.AST], names: Names, *, is_handler: bool = False) -> None:
-        for node in nodes:
-            if isinstance(node, FunctionNode):
-                is_verb = is_handler and not isinstance(node, ast.Lambda) and node.name in VERBS
-                self._inner.append((node, is_verb))
-                continue
-            self._own.append(node)
-            for target, value in _bindings(node):
-                for name in ast.walk(target):
-                    if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
-                        names[name.id].append(value)
-            is_class = isinstance(node, ast.ClassDef) and any(dotted(base).endswith("Handler") for base in node.bases)
-            self._collect(ast.iter_child_nodes(node), names, is_handler=is_class)
 
-    def _is_text(self, node: ast.AST) -> bool:  # noqa: PLR0911  one for each kind of node
-        if isinstance(node, ast.Name):
-            return self._is_text_name(node.id)
-        if isinstance(node, ast.Constant):
-            return isinstance(node.value, str)
-        if isinstance(node, ast.BinOp):
-            return self._is_text(node.left) or (isinstance(node.op, ast.Add) and self._is_text(node.right))
-        if isinstance(node, ast.BoolOp):
-            return all(self._is_text(each) for each in node.values)
-        if isinstance(node, ast.IfExp):
-            return self._is_text(node.body) and self._is_text(node.orelse)
-        if isinstance(node, ast.Subscript):
-            return self._is_text(node.value)
-        if isinstance(node, ast.Attribute):
-            return ATTRIBUTES.search(dotted(node)) is not None
-        return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Call) and self._is_text_call(node))
+def is_taken(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+    """Whether bytes do as well as text where *node* stands, or only bytes do."""
+    parent = parents[node]
+    if isinstance(parent, ast.Call):
+        return node is not parent.func and last_name(parent) in TAKES_BYTES
+    if isinstance(parent, ast.keyword):
+        return is_taken(parent, parents)
+    if isinstance(parent, ast.Attribute):
+        return parent.attr in ("decode", "encode", "keys", "has_key")
+    if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
+        scope: ast.AST = parent
+        while not isinstance(scope, FunctionNode | ast.Module):
+            scope = parents[scope]
+        name = parent.targets[0].id
+        loads = [each for each in ast.walk(scope) if isinstance(each, ast.Name) and each.id == name]
+        loads = [each for each in loads if isinstance(each.ctx, ast.Load)]
+        return bool(loads) and all(is_taken(each, parents) for each in loads)
+    if isinstance(parent, ast.Compare):
+        return isinstance(parent.ops[0], ast.Is | ast.IsNot)
+    return isinstance(parent, ast.If | ast.While | ast.Expr | ast.UnaryOp)
 
-    def _is_text_name(self, name: str) -> bool:
-        values = self._names.get(name, [])
-        if name in self._known:  # `name = name.strip()`: as its other values are
-            return True
-        self._known.add(name)
-        try:
-            return bool(values) and all(self._is_text(each) for each in values)
-        finally:
-            self._known.discard(name)
 
-    def _is_text_call(self, call: ast.Call) -> bool:
-        name = dotted(call.func)
-        last = name.rpartition(".")[2] or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
-        if name in ("open", "io.open", "codecs.open"):
-            mode = [*call.args[1:2], *(each.value for each in call.keywords if each.arg == "mode")]
-            return not any(not isinstance(each, ast.Constant) or "b" in str(each.value) for each in mode)
-        if name in BUILT or name.startswith("os.path."):
-            return True
-        if not isinstance(call.func, ast.Attribute):
+def _is_asked(node: ast.AST, parent: ast.AST) -> bool:
+    return isinstance(parent, ast.Compare) and isinstance(parent.ops[0], ast.In | ast.NotIn) and node is not parent.left
+
+
+def last_name(call: ast.Call) -> str:
+    """Return the last part of the name of what *call* calls."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
+
+
+def is_odd_codec(call: ast.Call) -> bool:
+    """Whether *call* is `encode` or `decode` with what Python 3 does not count among encodings of text."""
+    return last_name(call) in ("encode", "decode") and _codec(call) in CODECS
+
+
+def _mend_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) -> None:
+    name, func = last_name(call), call.func
+    if name in ("decode", "encode") and isinstance(func, ast.Attribute) and _codec(call) in UTF8:
+        if name == "encode" and (call.args or call.keywords) and not _wants_bytes(call, edits, parents):
+            edits.replace(edits.span(func.value)[1], edits.span(call)[1], "")
+        elif name == "decode" and dotted(func.value) != "codecs":
+            edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", "")
+            edits.replace(edits.span(func.value)[1], edits.span(call)[1], ")")
+    elif dotted(func) == "str" and len(call.args) == 2:
+        edits.replace(*edits.span(func), edits.imported("tornado.escape", "to_unicode"))
+        edits.replace(edits.span(call.args[0])[1], edits.span(call.args[1])[1], "")
+    elif name in BYTES_ONLY and call.args and not _is_bytes(call.args[0]) and _is_of(func, BYTES_MODULES, edits):
+        edits.wrap(call.args[0], f"{edits.imported('tornado.escape', 'utf8')}(", ")")
+    elif name in ("sort", "sorted"):
+        _mend_sort(call, edits, is_method=name == "sort")
+    elif dotted(func) == "string.join":
+        separator = edits.source(call.args[1]) if len(call.args) > 1 else '" "'
+        edits.replace(*edits.span(call), f"{separator}.join({edits.source(call.args[0])})")
+    is_split = name == "b64decode" and isinstance(parents[call], ast.Attribute)
+    is_ascii = name in ASCII and _is_of(func, BYTES_MODULES, edits)
+    if (is_ascii or name in GIVES_BYTES or is_split) and not is_taken(call, parents):
+        edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
+
+
+def _mend_sort(call: ast.Call, edits: Edits, *, is_method: bool) -> None:
+    given = [each for each in call.keywords if each.arg == "cmp"]
+    compare = given[0].value if given else next(iter(call.args[0 if is_method else 1 :]), None)
+    if compare is not None:
+        start = edits.span(given[0])[0] if given else edits.span(compare)[0]
+        edits.replace(start, edits.span(compare)[0], f"key={edits.imported('functools', 'cmp_to_key')}(")
+        edits.wrap(compare, "", ")")
+
+
+def _wants_bytes(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) -> bool:
+    """Whether the text that *call* encodes has to be bytes; a file that is opened for text writes text."""
+    parent = parents[call]
+    if isinstance(parent, ast.Call) and last_name(parent) == "write":
+        return re.search(r"""open\([^)\n]*['"]\w*b""", edits.text) is not None
+    return is_taken(call, parents)
+
+
+def _is_bytes(node: ast.AST) -> bool:
+    if isinstance(node, ast.BinOp):
+        return _is_bytes(node.left) or _is_bytes(node.right)
+    if isinstance(node, ast.Call):
+        if dotted(node.func).endswith("json.dumps"):
             return False
-        if last in SAME:
-            return self._is_text(call.func.value)
-        return last in BUILT | METHODS or (last == "decode" and (not call.args or _codec(call) != ""))
+        return last_name(node) in ("encode", "read", "digest", "utf8", "urandom", "dumps", "bytes", "pack", "b64decode")
+    return isinstance(node, ast.Constant) and isinstance(node.value, bytes)
 
 
-def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """Yield the targets that *node* gives a value, and the value; for loops, what they go through."""
-    if isinstance(node, ast.Assign):
-        yield from ((target, node.value) for target in node.targets)
-    elif isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr) and node.value is not None:
-        yield node.target, node.value
-    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-        yield node.target, node.iter
-    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-        yield node.optional_vars, node.context_expr
+def _mend_chunks(hook: FunctionNode, edits: Edits, parents: dict[ast.AST, ast.AST]) -> None:
+    """The parts of `chunk`, which response hooks are given, are bytes: read them as text, write them as UTF-8."""
+    nodes = list(ast.walk(hook))
+    parts = {dotted(node.target.elts[-1] if isinstance(node.target, ast.Tuple) else node.target) for node in nodes
+             if isinstance(node, ast.For | ast.comprehension) and "chunk" in ast.unparse(node.iter)}  # fmt: skip
+    for node in reversed(nodes):
+        is_part = isinstance(node, ast.Subscript) and dotted(node.value) == "chunk"
+        if not is_part and dotted(node) not in parts:
+            continue
+        parent = parents[node]
+        if isinstance(node.ctx, ast.Load):  # type: ignore[attr-defined]
+            is_read = isinstance(parent, ast.Attribute | ast.BinOp | ast.Compare)
+            if is_read and not is_taken(node, parents):
+                edits.wrap(node, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
+        elif isinstance(parent, ast.Assign | ast.AugAssign) and is_part and not _is_bytes(parent.value):
+            edits.wrap(parent.value, f"{edits.imported('tornado.escape', 'utf8')}(", ")")
+
+
+def _is_of(func: ast.expr, modules: set[str], edits: Edits) -> bool:
+    """Whether *func* is a function of one of *modules*, by an attribute or by its own import."""
+    owner, dot, name = dotted(func).rpartition(".")
+    froms = [node for node in edits.tree.body if isinstance(node, ast.ImportFrom) and node.module in modules]
+    return owner in modules if dot else any(each.name == name for node in froms for each in node.names)
+
+
+def _is_builtin(name: str, tree: ast.Module) -> bool:
+    """Whether *name* is the builtin or, where it has dots, that of a module which the file imports."""
+    root, dot, _ = name.partition(".")
+    is_imported = any(isinstance(node, ast.Import) and root in {each.name for each in node.names} for node in tree.body)
+    return is_imported if dot else not binds(tree, root)
 
 
 def _codec(call: ast.Call) -> str:
     given = [*call.args[:1], *(each.value for each in call.keywords if each.arg == "encoding")]
-    value = given[0].value if given and isinstance(given[0], ast.Constant) else ""
-    return value if isinstance(value, str) else ""
+    value = given[0].value if given and isinstance(given[0], ast.Constant) else None
+    return str(value).lower() if given else ""
