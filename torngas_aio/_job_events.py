@@ -52,9 +52,7 @@ def tell_jobs(kind: str, name: str, message: Any, **more: Any) -> None:
     if not job_listeners:
         return
     labels = message.labels
-    event = JobEvent(
-        kind, name, message.task_id, str(labels.get("queue_name", "")), int(labels.get("attempt", 0)), **more
-    )
+    event = JobEvent(kind, name, message.task_id, labels["queue_name"], labels.get("attempt", 0), **more)
     for listener in job_listeners:
         try:
             listener(event)

@@ -2,16 +2,31 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.jobs.conftest import Working
 from tests.polling import until
 from torngas_aio import _json
-from torngas_aio.exception import JobFailed
+from torngas_aio._job_events import JobEvent, job_listeners
+from torngas_aio.exception import JobFailed, ValueTooLarge
 from torngas_aio.jobs import BaseJobs, job
+from torngas_aio.jobs.base import MAX_JOB_BYTES
 from torngas_aio.jobs.declaring import declared
+from torngas_aio.jobs.running import run_message
+from torngas_aio.logger import current_request_id
+
+
+class Tree(msgspec.Struct, array_like=True):
+    """A type whose values raise what they like."""
+
+    branch: "Any" = None
+
+    def __post_init__(self) -> None:
+        raise KeyError("no such leaf")
 
 
 async def dead_of(backend: BaseJobs, count: int = 1) -> list[Any]:
@@ -124,6 +139,125 @@ async def test_only_messages_of_declared_jobs_run(backend: BaseJobs, working: Wo
         await backend.put("default", data)
         (dead,) = await dead_of(backend)
         assert dead.data == data
+
+
+@pytest.fixture
+def told() -> Iterator[list[JobEvent]]:
+    """What listeners are told."""
+    events: list[JobEvent] = []
+    job_listeners.append(events.append)
+    yield events
+    job_listeners.remove(events.append)
+
+
+DEEP = "[" * 900 + "]" * 900
+
+
+FOREIGN = {
+    "labels": [
+        *("[]", "null", '"x"', DEEP),
+        *(f'{{"attempt": {value}}}' for value in ('"x"', '"1"', "-1", "1.5", "true", "null", "[]", "9" * 40)),
+        *(f'{{"queue_name": {value}}}' for value in ("3", '""', "null", '"a\\nb"', '{"a": 1}', f'"{"q" * 101}"')),
+        *(f'{{"key": {value}}}' for value in ("3", '""', "null", "[1]")),
+        *(f'{{"outbox": {value}}}' for value in ('"yes"', "1", "null")),
+    ],
+    "task_id": ["3", '""', '"a\\nb"', '"\\u001b[2J"', f'"{"i" * 301}"'],
+    "task_name": ["3", "null", "[]", '"\\ud800"'],
+    "args": ["3", "null", '"ab"', "{}", '["\\ud800"]', f'["{"x" * 300_000}"]'],
+    "kwargs": ["3", "[]", "null"],
+}
+"""Of each field of a message what is none of ours, as JSON."""
+
+
+@pytest.mark.parametrize("name", ["known", "other"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, values in FOREIGN.items() for value in values],
+    ids=lambda text: text[:40],
+)
+async def test_a_message_of_a_foreign_shape_is_a_dead_letter(
+    memory: BaseJobs, told: list[JobEvent], name: str, field: str, value: str
+) -> None:
+    ran: list[int] = []
+
+    @job(name="known", retries=2)
+    async def known(number: int = 0) -> None:
+        ran.append(number)
+
+    fields = {"task_id": '"1"', "task_name": f'"{name}"', "args": "[]", "kwargs": "{}", "labels": "{}", field: value}
+    data = ("{" + ", ".join(f'"{key}": {each}' for key, each in fields.items()) + "}").encode()
+    acknowledged: list[int] = []
+    await run_message(memory, "default", data, lambda: acknowledged.append(1))
+    (dead,) = await memory.dead()
+    assert (dead.queue, dead.data, ran, acknowledged) == ("default", data, [], [1])
+    assert dead.error.startswith("not a message of a job: ")
+    assert len(dead.error) <= 1000
+    assert told == []
+
+
+async def test_other_labels_of_other_senders_are_let_be(
+    backend: BaseJobs, working: Working, told: list[JobEvent]
+) -> None:
+    seen: asyncio.Queue[Any] = asyncio.Queue()
+
+    @job(name="known")
+    async def known() -> None:
+        await seen.put(current_request_id())
+
+    others = {"priority": 3, "request_id": "a b\n[E forged]", "traceparent": 5, "tracestate": ["x"], "": None}
+    async with working():
+        for labels in (others, {**others, "request_id": {"a": 1}}, {"request_id": "abc-1"}):
+            fields = {"task_id": "1", "task_name": "known", "args": [], "kwargs": {}, "labels": labels}
+            await backend.put("default", _json.dumps(fields))
+        assert sorted([await asyncio.wait_for(seen.get(), 20) or "" for _ in range(3)]) == ["", "", "abc-1"]
+        await until(lambda: len(told) >= 6)
+    assert {(each.queue, each.attempt) for each in told} == {("default", 0)}
+
+
+async def test_a_message_that_cannot_be_written_again_is_kept_as_it_came(backend: BaseJobs, working: Working) -> None:
+    ran: list[int] = []
+
+    @job(name="known", retries=3)
+    async def known(value: Any) -> None:
+        ran.append(1)
+        raise ValueError("\udce4.txt is no name")
+
+    text = f'{{"task_id": "1", "task_name": "known", "args": [{DEEP}], "kwargs": {{}}, "labels": {{}}}}'
+    async with working():
+        await backend.put("default", text.encode())
+        (dead,) = await dead_of(backend)
+    assert (dead.data, dead.error, ran) == (text.encode(), "ValueError: \\udce4.txt is no name", [1])
+
+
+async def test_arguments_that_their_types_refuse_in_a_way_of_their_own(backend: BaseJobs, working: Working) -> None:
+    @job(name="tree", retries=3)
+    async def tree(value: Tree) -> None: ...
+
+    text = f'{{"task_id": "1", "task_name": "tree", "args": [{DEEP}], "kwargs": {{}}, "labels": {{}}}}'
+    async with working():
+        await backend.put("default", text.encode())
+        (dead,) = await dead_of(backend)
+    assert dead.error.startswith("KeyError")
+
+
+async def test_a_job_of_the_largest_size_is_tried_again(
+    backend: BaseJobs, working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torngas_aio.jobs.running.LONGEST_PAUSE", 0.01)
+    ran: list[int] = []
+
+    @job(name="large", retries=2)
+    async def large(text: str) -> None:
+        ran.append(len(text))
+        raise ValueError
+
+    size = MAX_JOB_BYTES - len(backend.formatter.dumps(large.message(("",))).message)
+    async with working():
+        await large.enqueue("x" * size)
+        (dead,) = await dead_of(backend)
+        assert (len(dead.data), ran) == (MAX_JOB_BYTES, [size] * 3)
+    with pytest.raises(ValueTooLarge):
+        await large.enqueue("x" * (size + 1))
 
 
 async def test_arguments_that_no_longer_fit_are_a_dead_letter_at_once(backend: BaseJobs, working: Working) -> None:

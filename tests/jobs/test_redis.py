@@ -236,3 +236,34 @@ async def test_replicas_that_are_missing_are_an_error(redis_server: RedisServer)
     with pytest.raises(Unavailable, match="0 of 1 replicas"):
         await backend.put("default", b"{}")
     await backend.aclose()
+
+
+async def test_what_others_wrote_to_its_keys_stops_no_worker(redis_server: RedisServer) -> None:
+    seen: list[int] = []
+
+    @job(name="note")
+    async def note(number: int) -> None:
+        seen.append(number)
+
+    backend = RedisJobs(redis_server.url, {"OPTIONS": {"KEY_PREFIX": "foreign"}})
+    later, stream = f"{backend._prefix}:later", backend._queue("default")
+    await backend.open_worker(["default"], 2)
+    await backend.close_worker()
+    await backend._ask("XADD", stream, "*", "x", b"\xff")  # without a field that is ours, and taken by a dead worker
+    await backend._ask("XREADGROUP", "GROUP", "workers", b"\xff\xfe", "COUNT", 1, "STREAMS", stream, ">")
+    await backend._ask("XADD", stream, "*", "x", "1")
+    for member in (b"", b"no line", b"\xff\n", b"default\nno message"):
+        await backend._ask("ZADD", later, 1, member)
+    data = backend.formatter.dumps(note.message((1,))).message
+    async with worker_of(backend, ["default"]):
+        await backend.put("default", data, 0.01)
+        await until(lambda: seen == [1])
+        await until(lambda: has_dead(backend, 5), 60)
+    dead = await backend.dead()
+    assert sorted(each.queue for each in dead) == ["", "", "default", "default", "default"]
+    assert await backend.revive([each.id for each in dead if not each.queue]) == 0
+    await backend.aclose()
+
+
+async def has_dead(backend: RedisJobs, count: int) -> bool:
+    return len(await backend.dead()) == count

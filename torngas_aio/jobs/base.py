@@ -6,7 +6,7 @@ A message is taskiq's, as JSON. Begin with `BaseJobs.put`.
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,21 @@ from torngas_aio.settings_manager import settings
 __all__ = ["MAX_JOB_BYTES", "BaseJobs", "DeadJob", "Formatter"]
 
 MAX_JOB_BYTES = 256 * 1024
+_ATTEMPT_BYTES = 32
+"""What the number of an attempt adds to a message."""
+
+
+def _is_name(value: Any, most: int = 100) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= most and value.isprintable()
+
+
+_LABELS: dict[str, Callable[[Any], bool]] = {
+    "queue_name": _is_name,
+    "attempt": lambda value: type(value) is int and 0 <= value < 2**31,
+    "key": lambda value: isinstance(value, str) and value != "",
+    "outbox": lambda value: isinstance(value, bool),
+}
+"""The labels that say what becomes of a job, and whether a value is one that is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +69,28 @@ class Formatter(TaskiqFormatter):
         """
         fields = {name: getattr(message, name) for name in ("task_id", "task_name", "labels", "args", "kwargs")}
         data = _json.dumps(fields, ensure_ascii=False)
-        if len(data) > MAX_JOB_BYTES:
+        if len(data) > MAX_JOB_BYTES + (_ATTEMPT_BYTES if "attempt" in message.labels else 0):
             raise ValueTooLarge(
                 f"The job {message.task_name!r} has {len(data)} bytes, {MAX_JOB_BYTES} are allowed. Pass an id."
             )
         return BrokerMessage(task_id=message.task_id, task_name=message.task_name, message=data, labels=message.labels)
 
     def loads(self, message: bytes) -> TaskiqMessage:
-        """Return the message that *message* is. Raises `ValueError` where it is none."""
+        """Return the message that *message* is. Raises `ValueError` where it is none that `dumps` may have written."""
+        if len(message) > MAX_JOB_BYTES + _ATTEMPT_BYTES:
+            raise ValueError(f"The message has {len(message)} bytes, {MAX_JOB_BYTES} are allowed.")
         found = _json.loads(message)
         if not isinstance(found, dict):
             raise ValueError("The message is no JSON object.")
-        return TaskiqMessage(**found)
+        made = TaskiqMessage(**found)
+        if not _is_name(made.task_id, 300):
+            raise ValueError(
+                f"The message's task_id = {made.task_id!r:.100} is not printable text of 1 to 300 characters."
+            )
+        for name, is_right in _LABELS.items():
+            if name in made.labels and not is_right(made.labels[name]):
+                raise ValueError(f"The message's label {name} = {made.labels[name]!r:.100} is not one of a job.")
+        return made
 
 
 class BaseJobs(AsyncBroker):

@@ -72,7 +72,11 @@ _MOVE_DUE = """
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 100)
 for _, member in ipairs(due) do
     local at = string.find(member, '\\n', 1, true)
-    redis.call('XADD', ARGV[2] .. string.sub(member, 1, at - 1), '*', 'd', string.sub(member, at + 1))
+    if at then
+        redis.call('XADD', ARGV[2] .. string.sub(member, 1, at - 1), '*', 'd', string.sub(member, at + 1))
+    else
+        redis.call('XADD', ARGV[3], '*', 'q', '', 'd', member, 'e', 'it names no queue', 't', ARGV[1])
+    end
     redis.call('ZREM', KEYS[1], member)
 end
 return #due
@@ -89,6 +93,7 @@ local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
 if #found == 0 then return 0 end
 local fields = {}
 for i = 1, #found[1][2], 2 do fields[found[1][2][i]] = found[1][2][i + 1] end
+if (fields['q'] or '') == '' then return 0 end
 redis.call('XADD', ARGV[1] .. fields['q'], '*', 'd', fields['d'])
 return redis.call('XDEL', KEYS[1], ARGV[2])
 """
@@ -261,7 +266,7 @@ class RedisJobs(BaseJobs):
         found = await self._redis.client.xreadgroup(GROUP, self._worker, streams, count=count, block=block)
         pairs = found.items() if isinstance(found, dict) else found or ()
         taken = [
-            (name.decode().removeprefix(self._queue("")), number, fields[b"d"])
+            (name.decode().removeprefix(self._queue("")), number, fields.get(b"d", b""))
             for name, entries in pairs
             for number, fields in _flat(entries)
         ]
@@ -297,11 +302,12 @@ class RedisJobs(BaseJobs):
 
     async def _maintain(self) -> None:
         """Have what waits for its time put on its queue, and take over what dead workers had."""
-        suspects: set[str] = set()
+        suspects: set[bytes] = set()
         swept_at = 0.0
         while not self._is_closing:
             try:
-                await self._ask("EVAL", _MOVE_DUE, 1, f"{self._prefix}:later", repr(time.time()), self._queue(""))
+                keys = self._queue(""), f"{self._prefix}:dead"
+                await self._ask("EVAL", _MOVE_DUE, 1, f"{self._prefix}:later", repr(time.time()), *keys)
                 if time.monotonic() - swept_at > SWEEP_SECONDS:
                     suspects = await self._sweep(suspects)
                     swept_at = time.monotonic()
@@ -310,22 +316,22 @@ class RedisJobs(BaseJobs):
                 _outages.report((self.alias,), "Jobs %r cannot be looked after: %s", self.alias, exc)
             await asyncio.sleep(1.0)
 
-    async def _sweep(self, suspects: set[str]) -> set[str]:
+    async def _sweep(self, suspects: set[bytes]) -> set[bytes]:
         """Take over what the dead of *suspects* had; return the workers that may be dead."""
-        dead: set[str] = set()
+        dead: set[bytes] = set()
         for queue in self._queues:
             for each in await self._ask("XINFO", "CONSUMERS", self._queue(queue), GROUP):
-                name = _fields(each)[b"name"].decode()
-                if name == self._worker:
+                name: bytes = _fields(each)[b"name"]
+                if name == self._worker.encode():
                     await self._take_over(queue, name)
-                elif not await self._ask("EXISTS", f"{self._prefix}:alive:{name}"):
+                elif not await self._ask("EXISTS", f"{self._prefix}:alive:".encode() + name):
                     dead.add(name)
                     if name in suspects:
                         await self._take_over(queue, name)
                         await self._ask("EVAL", _FORGET, 1, self._queue(queue), GROUP, name)
         return dead
 
-    async def _take_over(self, queue: str, name: str) -> None:
+    async def _take_over(self, queue: str, name: bytes) -> None:
         """Take what *name* had and is idle; of this worker's own that is what it was given and has not heard of."""
         stream, count = self._queue(queue), self._slots + 1
         idle = int(ALIVE_SECONDS * 500)
@@ -335,7 +341,7 @@ class RedisJobs(BaseJobs):
                 continue
             # The idle time makes sure that of two workers one gets it.
             for _, fields in await self._ask("XCLAIM", stream, GROUP, self._worker, idle, number):
-                data = _fields(fields)[b"d"]
+                data = _fields(fields).get(b"d", b"")
                 if deliveries >= MAX_DELIVERIES:
                     await self.bury(queue, data, f"its workers have died {MAX_DELIVERIES} times")
                     await self._ask("EVAL", _DONE, 1, stream, GROUP, number)

@@ -25,9 +25,9 @@ from torngas_aio import _json
 from torngas_aio._cleanup import is_imposed
 from torngas_aio._job_events import tell_jobs
 from torngas_aio.context import carriers, enter_job
-from torngas_aio.exception import ArgumentError
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.declaring import Job, declared
+from torngas_aio.logger.loggers import well_formed_id
 
 __all__ = ["run_message"]
 
@@ -50,22 +50,23 @@ async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[
         message = backend.formatter.loads(data)
         job = declared.get(message.task_name)
     except (ValueError, ValidationError) as exc:
-        await backend.bury(queue, data, f"not a message of a job: {exc}"[:1000])
+        await backend.bury(queue, data, _error(f"not a message of a job: {exc}"))
     else:
+        message.labels.setdefault("queue_name", queue)  # other senders need not say it
         if job is None:
-            logger.error("No job is called %r here: %s is a dead letter.", message.task_name, message.task_id)
-            await backend.bury(queue, data, f"no job is called {message.task_name!r} in this worker")
+            logger.error("No job is called %.200r here: %s is a dead letter.", message.task_name, message.task_id)
+            await backend.bury(queue, data, _error(f"no job is called {message.task_name!r:.200} in this worker"))
             tell_jobs("dead", "", message)
         else:
-            await _run(backend, job, message)
+            await _run(backend, job, message, data)
     await maybe_awaitable(ack())  # another package's may be a plain function
 
 
-async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage) -> None:
+async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, data: bytes) -> None:
     try:
         args, kwargs = job.restored(message.args, message.kwargs)
-    except ArgumentError as exc:  # the function has changed since: no attempt will end otherwise
-        await _fail(backend, job, message, exc, is_final=True)
+    except Exception as exc:  # noqa: BLE001  its types raise what they like; no attempt will end otherwise
+        await _fail(backend, job, message, data, exc, is_final=True)
         return
     tell = partial(tell_jobs, name=job.name, message=message)
     tell("started")
@@ -79,7 +80,7 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage) ->
             tell("given back", seconds=seconds)
             raise
         tell("failed", seconds=seconds, error=exc)
-        await _fail(backend, job, message, exc)
+        await _fail(backend, job, message, data, exc)
     else:
         tell("succeeded", seconds=time.perf_counter() - started)
         if job.result_ttl and value is not _SKIPPED:
@@ -90,7 +91,7 @@ async def _performed(
     backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]
 ) -> Any:
     """Return what the job's function returns, once its sessions are committed; _SKIPPED where it was done before."""
-    scope = enter_job(message.labels.get("request_id", ""))
+    scope = enter_job(well_formed_id(message.labels.get("request_id")))
     registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
     if registry is not None:
         registry.leave_sessions()
@@ -128,27 +129,35 @@ async def _postpone(backend: BaseJobs, message: TaskiqMessage, pause: float) -> 
 
 
 async def _fail(
-    backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, exc: BaseException, *, is_final: bool = False
+    backend: BaseJobs,
+    job: Job[Any, Any],
+    message: TaskiqMessage,
+    data: bytes,
+    exc: BaseException,
+    *,
+    is_final: bool = False,
 ) -> None:
     """Have the job run again, or keep it as a dead letter."""
-    attempt = int(message.labels.get("attempt", 0))
-    error = f"{type(exc).__name__}: {exc}"[:1000]
+    attempt = message.labels.get("attempt", 0)
+    error = _error(f"{type(exc).__name__}: {exc}")
     told = f"The job {job.name} ({message.task_id}) failed"
-    if attempt < job.retries and not is_final:
+    queue: str = message.labels["queue_name"]
+    message.labels["attempt"] = attempt + 1
+    again = None if is_final or attempt >= job.retries else _written(backend, message)
+    if again is not None:
         pause = min(2.0 ** min(attempt, 16), LONGEST_PAUSE) * random.uniform(0.9, 1.1)  # noqa: S311  spreads attempts
-        message.labels["attempt"] = attempt + 1
         if message.labels.get("outbox") and not await _postpone(backend, message, pause):
             return
         logger.warning(
             "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
         )
-        await backend.send(message, pause)
+        await backend.put(queue, again, pause)
         tell_jobs("retried", job.name, message)
         return
     logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=exc)
-    message.labels.pop("attempt", None)
+    del message.labels["attempt"]
     is_in_outbox = message.labels.pop("outbox", False)
-    await backend.bury(message.labels["queue_name"], backend.formatter.dumps(message).message, error)
+    await backend.bury(queue, _written(backend, message) or data, error)
     tell_jobs("dead", job.name, message)
     if is_in_outbox:
         from torngas_aio.jobs.outbox import discard
@@ -156,3 +165,16 @@ async def _fail(
         await discard(backend, message)
     if job.result_ttl:
         await backend.keep_result(message.task_id, _json.dumps({"error": error}), job.result_ttl)
+
+
+def _written(backend: BaseJobs, message: TaskiqMessage) -> bytes | None:
+    """Return *message* as it is sent; None for another sender's that is nested too deeply."""
+    try:
+        return backend.formatter.dumps(message).message
+    except ValueError:
+        return None
+
+
+def _error(text: str) -> str:
+    """Return the start of *text*, without what UTF-8 cannot hold, such as bytes of a file's name."""
+    return text[:1000].encode(errors="backslashreplace").decode()

@@ -14,6 +14,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
@@ -31,6 +32,7 @@ __all__ = [
     "request_summary",
     "syslogger",
     "trace_logger",
+    "well_formed_id",
 ]
 
 access_logger = logging.getLogger("torngas_aio.accesslog")
@@ -85,10 +87,14 @@ def request_id_of(request: HTTPServerRequest) -> str:
     """Return the id of *request*; the same each time."""
     found: str | None = getattr(request, "_request_id", None)
     if found is None:
-        sent = _sent_id(request)
-        found = sent if _WELL_FORMED.fullmatch(sent) else _new_id()
+        found = well_formed_id(_sent_id(request)) or _new_id()
         request._request_id = found  # type: ignore[attr-defined]  # a request carries its id
     return found
+
+
+def well_formed_id(value: Any) -> str:
+    """Return *value*, which came from outside, where it may be a request's id; else ""."""
+    return value if isinstance(value, str) and _WELL_FORMED.fullmatch(value) else ""
 
 
 def _new_id() -> str:
