@@ -8,6 +8,7 @@ Begin with `TornadoTemplateLoader`.
 """
 
 import ast
+import builtins
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,6 +110,8 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
             "_tt_escaped": _escaped,
             "_tt_raw": _raw,
             "_tt_string_types": (str, bytes),
+            # Modules in C, such as `datetime.strftime`, import what they need through the caller's globals.
+            "__builtins__": vars(builtins),
             "__name__": self.name.replace(".", "_"),
             "_tt_path_of": loader.path_of,
             # The traceback module and the debug page find the generated lines through this.
