@@ -1,12 +1,12 @@
 """Backends of a setting: one an alias and loop, made when first asked for, closed with the loop's application."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from torngas_aio._backends import Backends, named_backend
+from torngas_aio._backends import Backends, make_backend
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.scripts import close
 from torngas_aio.settings_manager import settings
@@ -43,6 +43,7 @@ async def test_other_settings_have_a_backend_of_their_own(backends: Backends[Bac
     with settings.override(CHANNELS={"default": {"LOCATION": "b"}}):
         assert backends["default"] is not found
         assert list(backends) == ["default"]
+    assert backends["default"] is found
     await close()
     assert found.is_closed
 
@@ -54,7 +55,7 @@ def test_each_loop_has_its_own(backends: Backends[Backend]) -> None:
         return found
 
     assert asyncio.run(use()) is not asyncio.run(use())
-    with pytest.raises(RuntimeError, match="no running event loop"):
+    with pytest.raises(RuntimeError, match="outside a running event loop"):
         backends["default"]
 
 
@@ -66,7 +67,16 @@ async def test_an_alias_that_is_not_configured_is_told(backends: Backends[Backen
 
 
 def test_a_backend_is_a_class_or_a_path() -> None:
-    assert named_backend("here", Backend, "a.B") is Backend
-    assert named_backend("here", f"{__name__}.Backend", "a.B") is Backend
-    with pytest.raises(ConfigError, match=r"here: .* such as 'a\.B'\."):
-        named_backend("here", f"{__name__}.Missing", "a.B")
+    def made(backend: Any) -> Backend:
+        makers: Mapping[Any, Callable[..., Backend]] = {
+            Backend: lambda kind, location, params: kind(params["ALIAS"], {"LOCATION": location})
+        }
+        return make_backend("CHANNELS", "here", {"BACKEND": backend, "LOCATION": "a"}, makers, "a.B")
+
+    for backend in (Backend, f"{__name__}.Backend"):
+        found = made(backend)
+        assert (found.alias, found.config) == ("here", {"LOCATION": "a"})
+    with pytest.raises(ConfigError, match=r"CHANNELS\['here'\]\['BACKEND'\] = .* such as 'a\.B'\."):
+        made(f"{__name__}.Missing")
+    with pytest.raises(ConfigError, match=r"name a subclass of tests\.test_backends\.Backend"):
+        made(dict)

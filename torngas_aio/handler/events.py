@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torngas_aio import _json
-from torngas_aio.channels.registry import channels
+from torngas_aio.channels import channels
 from torngas_aio.exception import ArgumentError
 from torngas_aio.handler.web import WebHandler
 

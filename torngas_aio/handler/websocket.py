@@ -18,8 +18,8 @@ from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
 from torngas_aio._cleanup import is_imposed
+from torngas_aio.channels import channels
 from torngas_aio.channels.base import check_name
-from torngas_aio.channels.registry import channels
 from torngas_aio.handler.joining import join_channel, leave_channel, leave_channels
 from torngas_aio.handler.recovery import report_error
 from torngas_aio.handler.web import WebHandler

@@ -6,12 +6,13 @@ with `make_jobs`.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Collection, Mapping
+import operator
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Any, NoReturn
 
 from taskiq import AckableMessage, AsyncBroker, BrokerMessage
 
-from torngas_aio._backends import Backends, named_backend
+from torngas_aio._backends import Backends, make_backend
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.jobs.base import BaseJobs, DeadJob
 
@@ -19,19 +20,9 @@ __all__ = ["ForeignJobs", "jobs", "make_jobs"]
 
 
 def make_jobs(alias: str, config: Mapping[str, Any]) -> BaseJobs:
-    """Return a new backend of the JOBS entry *config*, to be closed by the caller.
-
-    Raises:
-        ConfigError: The backend does not exist, misses its library, or refuses its parameters.
-    """
-    path: Any = config.get("BACKEND")
-    where = f"JOBS[{alias!r}]['BACKEND'] = {path!r}"
-    kind = named_backend(where, path, "torngas_aio.jobs.redis.RedisJobs")
-    if isinstance(kind, type) and issubclass(kind, BaseJobs):
-        return kind(config.get("LOCATION", ""), {**config, "ALIAS": alias})
-    if isinstance(kind, type) and issubclass(kind, AsyncBroker):
-        return ForeignJobs(kind, config.get("LOCATION", ""), {**config, "ALIAS": alias})
-    raise ConfigError(f"{where}: name a subclass of torngas_aio.jobs.BaseJobs, or a taskiq broker.", code="TGA401")
+    """Return a new backend of the JOBS entry *config*; see `make_backend`."""
+    makers: Mapping[Any, Callable[..., BaseJobs]] = {BaseJobs: operator.call, AsyncBroker: ForeignJobs}
+    return make_backend("JOBS", alias, config, makers, "torngas_aio.jobs.redis.RedisJobs")
 
 
 jobs: Backends[BaseJobs] = Backends("JOBS", make_jobs)

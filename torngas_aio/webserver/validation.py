@@ -39,7 +39,7 @@ def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[
         "TEMPLATE_CONFIG": partial(_try_templates, settings),
         "SESSION": partial(_try_session, settings),
         "DATABASE_CONNECTION": partial(_try_databases, settings),
-        "CHANNELS": partial(_try_backends, settings, "CHANNELS", "torngas_aio.channels.registry.make_channels"),
+        "CHANNELS": partial(_try_backends, settings, "CHANNELS", "torngas_aio.channels.make_channels"),
         "JOBS": partial(_try_backends, settings, "JOBS", "torngas_aio.jobs.registry.make_jobs"),
         **{f"CACHES[{alias!r}]": partial(_try_cache, settings, alias) for alias in _aliases(settings)},
     }
