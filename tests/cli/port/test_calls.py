@@ -179,10 +179,10 @@ REDIS = "from torngas.cache import caches\n\nr = caches['r'].client\n\n\ndef f(s
         ("return pickle.loads(r.get('a'))", "return pickle.loads(await r.get('a'))"),
         ("return r.get('a').decode('utf-8')", "return to_unicode(await r.get('a'))"),
         ("r.lpop('a')", "await r.lpop('a')"),
-        ("r.zadd('a', 'b', 1)", "await r.zadd('a', {'b': 1})"),
-        ("r.zincrby('a', 'b', 1)", "await r.zincrby('a', value='b', amount=1)"),
-        ("p = r.pipeline()\n    p.setex('a', 'b', 60)", "p = r.pipeline()\n    p.setex('a', value='b', time=60)"),
-        ("r.lrem('a', 'b', 0)", "await r.lrem('a', value='b', count=0)"),
+        ("r.zadd('a', b, c)", "await r.zadd('a', {c: b})"),
+        ("p = r.pipeline()\n    p.zadd('a', b, c)", "p = r.pipeline()\n    p.zadd('a', {c: b})"),
+        ("r.zadd('a', r.llen('b'), c)", "await r.zadd('a', {c: await r.llen('b')})"),
+        ("r.setex('a', 60, b)\n    r.lrem('a', 0, b)", "await r.setex('a', 60, b)\n    await r.lrem('a', 0, b)"),
     ],
 )
 def test_a_redis_client_gives_text_and_takes_arguments_as_in_python_2(

@@ -5,7 +5,7 @@
     kinds.py     what an expression stands for     summary.py    files, in short, without their syntax trees
     texts.py     which expressions are text        calls.py      which functions must await, to a fixpoint
     awaiting.py  the `await`s that are written     findings.py   what is left to do by hand
-    edits.py     replacements in a text, by position
+    commands.py  arguments of Redis commands       edits.py      replacements in a text, by position
 
 Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.
 """

@@ -3,9 +3,10 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from torngas_aio.cli.port.commands import CHANGED, write_arguments
 from torngas_aio.cli.port.edits import Edits, parents_of
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.kinds import REDIS_CHANGED, REDIS_SETS
+from torngas_aio.cli.port.kinds import REDIS_SETS
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.summary import Position, Use
 from torngas_aio.cli.port.texts import is_taken, last_name
@@ -20,7 +21,14 @@ FORMS: dict[str, type] = {
 
 
 def await_calls(
-    path: str, text: str, functions: set[int], uses: Iterable[Use], main: Iterable[Use], *, is_script: bool
+    path: str,
+    text: str,
+    functions: set[int],
+    uses: Iterable[Use],
+    main: Iterable[Use],
+    *,
+    is_script: bool,
+    is_python2: bool,
 ) -> tuple[str, list[Finding]]:
     """Return *text* with its calls awaited, and what is left to do.
 
@@ -29,12 +37,14 @@ def await_calls(
         uses: What waits in functions.
         main: What waits in the module's own code.
         is_script: Whether nothing else imports the file.
+        is_python2: Whether the project is written for Python 2.
     """
     tree = parsed(text)
     assert tree is not None
     edits = Edits(text, tree)
     parents = parents_of(tree)
-    main = [use for use in main if not use.is_awaited]
+    uses = [*uses, *(use for use in main if use.form == "arguments")]
+    main = [use for use in main if not use.is_awaited and use.form != "arguments"]
     tail = _tail(tree, main) if main and is_script else []
     findings = []
     if main and not tail:
@@ -50,7 +60,15 @@ def await_calls(
             edits.replace(start, start, "async ")
         position = getattr(node, "lineno", 0) and _position(node)
         for form, kind in FORMS.items():
-            if (position, form) in wanted and isinstance(node, kind):
+            if (position, form) not in wanted or not isinstance(node, kind):
+                continue
+            if form == "arguments":
+                assert isinstance(node, ast.Call)
+                command = last_name(node)
+                if not write_arguments(node, command, edits, is_python2=is_python2):
+                    advice = f"{command}{CHANGED[command]} is the form of redis-py 3 and later."
+                    findings.append(Finding(path, node.lineno, "TGM313", advice))
+            else:
                 _write(edits, node, form, parents)
                 lists.update(_generators_around(node, parents))
     for node in lists:
@@ -94,9 +112,6 @@ def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AS
         if not is_taken(node, parents):
             maker, is_set = edits.imported("tornado.escape", "recursive_unicode"), last_name(node) in REDIS_SETS
             edits.wrap(node, f"set({maker}(list(" if is_set else f"{maker}(", ")))" if is_set else ")")
-    elif form == "arguments":
-        assert isinstance(node, ast.Call)
-        _name_arguments(node, edits)
     elif isinstance(parent, ast.Await):
         return
     else:
@@ -104,18 +119,6 @@ def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AS
         is_owner = is_owner or (isinstance(parent, ast.Call) and parent.func is node)
         is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and parent.right is node
         edits.wrap(node, *(("(await ", ")") if is_owner or is_power else ("await ", "")))
-
-
-def _name_arguments(call: ast.Call, edits: Edits) -> None:
-    """Name the arguments that redis-py 2 took in another order; `zadd` takes a dictionary."""
-    _, second, third = call.args
-    if last_name(call) == "zadd":
-        edits.wrap(second, "{", "")
-        edits.replace(edits.span(second)[1], edits.span(third)[0], ": ")
-        edits.wrap(third, "", "}")
-    else:
-        edits.wrap(second, "value=", "")
-        edits.wrap(third, f"{REDIS_CHANGED[last_name(call)][1]}=", "")
 
 
 def _tail(tree: ast.Module, main: list[Use]) -> list[ast.stmt]:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from torngas_aio.cli.awaits import REDIS_ITERATORS
+from torngas_aio.cli.port.commands import CHANGED
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.kinds import (
     HOOKS,
     IMPORTED,
-    REDIS_CHANGED,
     REDIS_READS,
     SYNC_METHODS,
     VERBS,
@@ -209,8 +209,7 @@ class Project:
     def _tell_of_redis(self, key: Key, use: Use) -> None:
         """Report *use* where it is a Redis command that replies in bytes or takes other arguments than it did."""
         command = use.chain[-2][1:]
-        is_changed = command in REDIS_CHANGED and use.arguments >= 3
-        if not is_changed and command not in REDIS_READS | REDIS_ITERATORS:
+        if command not in REDIS_READS | REDIS_ITERATORS | set(CHANGED):
             return
         kind = self._resolve(use.chain[:-2], key[0], self._function(key))
         kind = self._result(kind, 0) if kind.startswith("result:") else kind
@@ -218,12 +217,8 @@ class Project:
             self._report(key, use, "TGM201", f"`{text_of(use.chain)}` is gone through with `async for` in `async def`.")
         elif kind == "redis" and command in REDIS_READS and self._is_python2:
             self.awaited[key].append(replace(use, form="text"))
-        elif kind in ("redis", "pipeline") and is_changed and self._is_python2 and use.arguments == 3:
-            self.awaited[key].append(replace(use, form="arguments"))
-        elif kind in ("redis", "pipeline") and is_changed:
-            self._report(
-                key, use, "TGM313", f"{command}{REDIS_CHANGED[command][0]} is the order of redis-py 3 and later."
-            )
+        elif kind in ("redis", "pipeline") and command in CHANGED:
+            self.awaited[key].append(replace(use, form="arguments", is_awaited=False))
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]

@@ -206,7 +206,9 @@ def _write_awaits(files: list[_File]) -> Project:
         uses = [use for found in awaited.values() for use in found]
         if functions or uses or main:
             is_script = bool(main) and not project.is_imported(path)
-            made, found = await_calls(path, file.made, functions, uses, main, is_script=is_script)
+            made, found = await_calls(
+                path, file.made, functions, uses, main, is_script=is_script, is_python2=is_python2
+            )
             if parsed(made) is not None:
                 file.made = made
                 project.findings += found

@@ -14,7 +14,6 @@ __all__ = [
     "AWAITED",
     "HOOKS",
     "IMPORTED",
-    "REDIS_CHANGED",
     "REDIS_READS",
     "REDIS_SETS",
     "SYNC_METHODS",
@@ -49,12 +48,6 @@ REDIS_READS = frozenset({
 
 REDIS_SETS = frozenset({"smembers", "sinter", "sunion", "sdiff"})
 """Those of them that reply with sets."""
-
-REDIS_CHANGED = {
-    "lrem": ("(name, count, value)", "count"), "setex": ("(name, seconds, value)", "time"),
-    "zadd": ("(name, {member: score})", ""), "zincrby": ("(name, amount, member)", "amount"),
-}  # fmt: skip
-"""Commands whose arguments redis-py 2 took in another order: the arguments now, and the name of its last one."""
 
 AWAITED = {
     "cache": frozenset({
