@@ -22,6 +22,7 @@ import msgspec
 from torngas_aio.api.kinds import fields_of, holds, items_of, unbounded
 from torngas_aio.api.messages import code_of, message_of
 from torngas_aio.exception import HTTPError, InvalidJson
+from torngas_aio.utils.narrowing import is_list, is_mapping
 
 __all__ = [
     "Converter",
@@ -95,7 +96,7 @@ class Problems:
     def __init__(self) -> None:
         self.errors: list[FieldError] = []
 
-    def add(self, place: str, path: str, code: str, message: str | None = None, **values: Any) -> None:
+    def add(self, place: str, path: str, code: str, message: str | None = None, **values: object) -> None:
         """Note a fault; the message is that of *code* where none is given."""
         if len(self.errors) < MAX_ERRORS:
             self.errors.append(FieldError(place, path, code, message or message_of(code, values)))
@@ -121,7 +122,7 @@ class Converter:
         self._decode = msgspec.json.Decoder(kind).decode
 
     def from_json(
-        self, body: bytes, parse: Callable[[], Any], problems: Problems, *, check: Check = _check_nothing
+        self, body: bytes, parse: Callable[[], object], problems: Problems, *, check: Check = _check_nothing
     ) -> Any:
         """Return the value of a JSON body; faults are added to *problems*.
 
@@ -141,11 +142,11 @@ class Converter:
                 return self._converted(value, "body", "", True, problems)
         return None
 
-    def from_text(self, value: Any, place: str, path: str, problems: Problems) -> Any:
+    def from_text(self, value: object, place: str, path: str, problems: Problems) -> Any:
         """Return the value of a text, a list of texts or a mapping of such; faults are added to *problems*."""
         return self._converted(value, place, path, False, problems)
 
-    def _converted(self, value: Any, place: str, path: str, is_strict: bool, problems: Problems) -> Any:
+    def _converted(self, value: object, place: str, path: str, is_strict: bool, problems: Problems) -> Any:
         try:
             found = msgspec.convert(value, self.kind, strict=is_strict, str_keys=True)
         except msgspec.ValidationError:
@@ -159,7 +160,7 @@ class Converter:
             problems.add(place, ".".join(where), code, expected="number")
         return value
 
-    def _parse(self, body: bytes, parse: Callable[[], Any], problems: Problems) -> Any:
+    def _parse(self, body: bytes, parse: Callable[[], object], problems: Problems) -> object:
         try:
             return parse()
         except InvalidJson as exc:
@@ -178,12 +179,12 @@ class _PydanticConverter(Converter):
         self._adapter: Any = TypeAdapter(kind)
 
     def from_json(
-        self, body: bytes, parse: Callable[[], Any], problems: Problems, *, check: Check = _check_nothing
+        self, body: bytes, parse: Callable[[], object], problems: Problems, *, check: Check = _check_nothing
     ) -> Any:
         value = self._parse(body, parse, problems)
         return None if problems.errors else self.from_text(value, "body", "", problems)
 
-    def from_text(self, value: Any, place: str, path: str, problems: Problems) -> Any:
+    def from_text(self, value: object, place: str, path: str, problems: Problems) -> Any:
         from pydantic import ValidationError
 
         try:
@@ -195,7 +196,7 @@ class _PydanticConverter(Converter):
         return None
 
 
-def make_converter(kind: Any) -> Converter:
+def make_converter(kind: object) -> Converter:
     """Return what converts to *kind*.
 
     Raises:
@@ -204,7 +205,7 @@ def make_converter(kind: Any) -> Converter:
     return _PydanticConverter(kind) if holds_pydantic(kind) else Converter(kind)
 
 
-def hints_of(kind: Any) -> dict[str, Any]:
+def hints_of(kind: object) -> dict[str, Any]:
     """Return the type of each field of the object type *kind*, limits included; those of a generic type filled in."""
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     hints = {name: _bare(hint) for name, hint in typing.get_type_hints(origin, include_extras=True).items()}
@@ -212,7 +213,7 @@ def hints_of(kind: Any) -> dict[str, Any]:
     return {name: _filled(hint, given) for name, hint in hints.items()} if given else hints
 
 
-def holds_pydantic(kind: Any) -> bool:
+def holds_pydantic(kind: object) -> bool:
     """Whether *kind* is a pydantic model, or holds one."""
     pydantic = sys.modules.get("pydantic")  # a type of it means that it was imported
     if pydantic is None:
@@ -231,7 +232,7 @@ class _Explanation:
         self._problems = problems
         self._ends_at = time.monotonic() + MAX_SECONDS
 
-    def walk(self, value: Any, kind: Any, path: tuple[str, ...]) -> None:
+    def walk(self, value: object, kind: object, path: tuple[str, ...]) -> None:
         errors = self._problems.errors
         try:
             msgspec.convert(value, kind, strict=self._is_strict, str_keys=True)
@@ -240,8 +241,8 @@ class _Explanation:
         else:
             return
         kind = _plain(kind, value)
-        fields = fields_of(kind) if isinstance(value, Mapping) else ()
-        if fields:
+        fields = fields_of(kind) if is_mapping(value) else ()
+        if fields and is_mapping(value):
             self._check_names(value, kind, fields, path)
         for child, child_kind, step in _parts(value, kind, fields):
             if len(errors) >= MAX_ERRORS or time.monotonic() > self._ends_at:
@@ -250,7 +251,9 @@ class _Explanation:
         if len(errors) == before:
             self._add(sentence, path)
 
-    def _check_names(self, value: Mapping[str, Any], kind: Any, fields: Sequence[Any], path: tuple[str, ...]) -> None:
+    def _check_names(
+        self, value: Mapping[object, object], kind: object, fields: Sequence[Any], path: tuple[str, ...]
+    ) -> None:
         for field in fields:
             if field.required and field.encode_name not in value:
                 self._problems.add(self._place, ".".join((*path, field.encode_name)), "missing")
@@ -272,7 +275,7 @@ class _Explanation:
 _LISTS = (list, set, frozenset, Sequence, tuple)
 
 
-def _plain(kind: Any, value: Any) -> Any:
+def _plain(kind: Any, value: object) -> Any:
     """The type in *kind* that *value* is meant for: aliases and limits taken off, one of a union chosen."""
     while True:
         if get_origin(kind) is Annotated:
@@ -290,10 +293,10 @@ def _plain(kind: Any, value: Any) -> Any:
             return kind
 
 
-def _choice(kinds: Sequence[Any], value: Any) -> Any:
+def _choice(kinds: Sequence[object], value: object) -> Any:
     """The one type of a union that a value of this shape can mean, None where it is not clear."""
     plain = [_plain(kind, value) for kind in kinds]
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         fitting = [kind for kind in plain if fields_of(kind) or (get_origin(kind) or kind) is dict]
         tagged = [kind for kind in fitting if _has_tag(kind, value)]
         fitting = tagged or fitting
@@ -304,7 +307,7 @@ def _choice(kinds: Sequence[Any], value: Any) -> Any:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _has_tag(kind: Any, value: Mapping[str, Any]) -> bool:
+def _has_tag(kind: object, value: Mapping[object, object]) -> bool:
     config = getattr(kind, "__struct_config__", None)
     return config is not None and config.tag_field is not None and value.get(config.tag_field) == config.tag
 
@@ -317,19 +320,19 @@ def _parts(value: Any, kind: Any, fields: Sequence[Any]) -> Iterator[tuple[Any, 
         for field in fields:
             if field.encode_name in value:
                 yield value[field.encode_name], hints[field.name], field.encode_name
-    elif isinstance(value, Mapping) and origin is dict and arguments:
+    elif is_mapping(value) and origin is dict and arguments:
         for key, item in value.items():
             if not _fits_key(key, arguments[0]):
                 yield key, arguments[0], str(key)[:100]
             yield item, arguments[1], str(key)[:100]
-    elif isinstance(value, list) and origin in _LISTS and arguments:
+    elif is_list(value) and origin in _LISTS and arguments:
         is_fixed = origin is tuple and arguments[-1] is not Ellipsis
         kinds = arguments if is_fixed else (arguments[0],) * len(value)
         for index, (item, item_kind) in enumerate(zip(value, kinds, strict=False)):
             yield item, item_kind, str(index)
 
 
-def _fits_key(key: Any, kind: Any) -> bool:
+def _fits_key(key: object, kind: Any) -> bool:
     """Whether the text *key* is one of a mapping with keys of *kind*, such as "1" for an int."""
     try:
         msgspec.convert({key: None}, dict[kind, Any], str_keys=True)
@@ -352,6 +355,6 @@ def _filled(hint: Any, given: Mapping[Any, Any]) -> Any:
     return hint[tuple(given.get(each, Any) for each in parameters)] if parameters else hint
 
 
-def _holds_custom(info: Any) -> bool:
+def _holds_custom(info: object) -> bool:
     """Whether *info* is, or is a collection of, a class that msgspec cannot make (it says so at the first value)."""
     return isinstance(info, msgspec.inspect.CustomType) or any(map(_holds_custom, items_of(info)))

@@ -11,7 +11,7 @@ Begin with `output_of`.
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from inspect import isawaitable
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
@@ -22,6 +22,7 @@ from torngas_aio.api.conversion import hints_of, holds_pydantic, make_converter
 from torngas_aio.api.kinds import fields_of, without_none
 from torngas_aio.exception import ArgumentError, SerializationError
 from torngas_aio.handler.replies import Reply
+from torngas_aio.utils.narrowing import is_iterable
 
 __all__ = ["Output", "Page", "answer_none", "output_of", "returns"]
 
@@ -187,18 +188,18 @@ def _adapter_of(kind: Any) -> Any:
     return TypeAdapter(kind)
 
 
-def _shown(value: Any, kind: Any) -> Any:
+def _shown(value: object, kind: object) -> object:
     """*value* with models as mappings of the fields that *kind* has."""
     if isinstance(value, _WHOLE):
         return value
     kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     fields, hints, item_kind = _shape_of(kind)
-    if isinstance(value, _LISTS) or (not fields and isinstance(value, Iterable)):  # a Pagination is iterable, too
+    if (isinstance(value, _LISTS) or not fields) and is_iterable(value):  # a Pagination is iterable, too
         return [_shown(each, item_kind) for each in value]
     if not fields:
         return value
     missing = _unloaded(value)
-    shown = {}
+    shown: dict[str, object] = {}
     for field in fields:
         if field.name in missing:
             if field.required:
@@ -213,10 +214,10 @@ def _shown(value: Any, kind: Any) -> Any:
     return shown
 
 
-_WHOLE = (msgspec.Struct, str, int, float, bool, type(None), bytes, Mapping)
+_WHOLE: tuple[type[object], ...] = (msgspec.Struct, str, int, float, bool, type(None), bytes, Mapping)
 """Values that are written as they are; the most frequent ones first."""
 
-_LISTS = (list, tuple, set, frozenset)
+_LISTS: tuple[type[object], ...] = (list, tuple, set, frozenset)
 
 
 @functools.lru_cache(1024)
@@ -230,7 +231,7 @@ def _shape_of(kind: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
     return fields, hints_of(kind) if fields else {}, arguments[0] if arguments else Any
 
 
-def _unloaded(value: Any) -> set[str]:
+def _unloaded(value: object) -> set[str]:
     """The attributes of a SQLAlchemy model that a look would have to load."""
     sqlalchemy = sys.modules.get("sqlalchemy")
     state = None if sqlalchemy is None else sqlalchemy.inspect(value, raiseerr=False)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from torngas_aio.api.conversion import holds_pydantic
+from torngas_aio.utils.narrowing import is_dict, is_list
 
 __all__ = ["REF", "schemas_of"]
 
@@ -59,8 +60,8 @@ def _renamed(
     return found, {names[name]: schema for name, schema in components.items()}
 
 
-def _plain(schema: Any) -> Any:
+def _plain(schema: object) -> Any:
     """*schema* without the `items: false` of tuples, at which makers of clients stumble; `maxItems` says it too."""
-    if isinstance(schema, dict):
+    if is_dict(schema):
         return {key: _plain(value) for key, value in schema.items() if not (key == "items" and value is False)}
-    return [_plain(each) for each in schema] if isinstance(schema, list) else schema
+    return [_plain(each) for each in schema] if is_list(schema) else schema

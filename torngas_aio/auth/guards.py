@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from torngas_aio.auth.published_keys import PublishedKeys
 from torngas_aio.auth.users import has_permission, login_url
 from torngas_aio.exception import ConfigError, HTTPError
-from torngas_aio.handler import ApiHandler, WebSocketHandler
+from torngas_aio.handler import ApiHandler, BaseHandler, WebSocketHandler
 from torngas_aio.httpmodule.base import BaseHttpModule, Clear
 from torngas_aio.settings_manager import settings
 
@@ -34,13 +34,13 @@ __all__ = [
     "permission_required",
 ]
 
-M = TypeVar("M", bound=Callable[..., Any])
+M = TypeVar("M", bound=Callable[..., Awaitable[object]])
 
 _TOKEN = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 MAX_TOKEN_LENGTH = 8192
 
 
-async def check_login(handler: Any) -> bool:
+async def check_login(handler: BaseHandler) -> bool:
     """Return whether a user is logged in; else redirect a page to the login.
 
     Raises:
@@ -59,7 +59,7 @@ async def check_login(handler: Any) -> bool:
     return False
 
 
-async def check_permission(handler: Any, permission: str) -> bool:
+async def check_permission(handler: BaseHandler, permission: str) -> bool:
     """Return whether the user has *permission*; as `check_login` where no user is logged in.
 
     Raises:
@@ -86,9 +86,9 @@ def permission_required(permission: str) -> Callable[[M], M]:
     return decorate
 
 
-def _guarded(method: M, check: Callable[[Any], Awaitable[bool]]) -> M:
+def _guarded(method: M, check: Callable[[BaseHandler], Awaitable[bool]]) -> M:
     @functools.wraps(method)
-    async def call(handler: Any, *args: Any, **kwargs: Any) -> Any:
+    async def call(handler: BaseHandler, *args: object, **kwargs: object) -> object:
         return await method(handler, *args, **kwargs) if await check(handler) else None
 
     return call  # type: ignore[return-value]  # of the same signature
@@ -102,11 +102,11 @@ class LoginRequired(BaseHttpModule):
     openapi_responses: ClassVar[Mapping[int, str]] = {401: "No user is logged in."}
 
     @property
-    def openapi_security(self) -> Mapping[str, Any]:
+    def openapi_security(self) -> Mapping[str, Mapping[str, str]]:
         """The cookie that SESSION names."""
         return {"session": {"type": "apiKey", "in": "cookie", "name": settings.SESSION["session_name"]}}
 
-    async def begin_request(self, handler: Any, clear: Clear) -> bool:
+    async def begin_request(self, handler: BaseHandler, clear: Clear) -> bool:
         return not await check_login(handler)
 
 
@@ -131,7 +131,7 @@ class PermissionRequired(LoginRequired):
             )
         return super().__new__(cls)
 
-    async def begin_request(self, handler: Any, clear: Clear) -> bool:
+    async def begin_request(self, handler: BaseHandler, clear: Clear) -> bool:
         return not await check_permission(handler, self.permission)
 
 
@@ -140,13 +140,13 @@ class BearerToken(BaseHttpModule):
 
     before_body = True
     openapi_responses: ClassVar[Mapping[int, str]] = {401: "There is no valid token."}
-    openapi_security: ClassVar[Mapping[str, Any]] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    openapi_security: ClassVar[Mapping[str, Mapping[str, str]]] = {"bearer": {"type": "http", "scheme": "bearer"}}
 
     async def load_user(self, token: str, handler: Any) -> Any:
         """Return the user of *token*, None for a token that is not valid. Override it."""
         raise NotImplementedError
 
-    async def begin_request(self, handler: Any, clear: Clear) -> None:
+    async def begin_request(self, handler: BaseHandler, clear: Clear) -> None:
         given = handler.request.headers.get("Authorization", "")
         match = _TOKEN.fullmatch(given) if len(given) <= MAX_TOKEN_LENGTH else None
         if match is None:
@@ -180,12 +180,12 @@ class JWTBearer(BearerToken):
     audience: str | None = None
     issuer: str | None = None
     leeway = 10.0
-    openapi_security: ClassVar[Mapping[str, Any]] = {
+    openapi_security: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }
 
     def __init__(self) -> None:
-        faults = []
+        faults: list[str] = []
         if not self.algorithms or any(each.lower() == "none" for each in self.algorithms):
             faults.append(f"{type(self).__qualname__}.algorithms: name those that are taken, such as ('RS256',).")
         if bool(self.key) == bool(self.jwks_url):

@@ -16,6 +16,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from torngas_aio import _json
 from torngas_aio._concurrency import SingleFlight
 from torngas_aio.exception import Unavailable
+from torngas_aio.utils.narrowing import is_dict, is_list
 
 __all__ = ["PublishedKeys"]
 
@@ -105,15 +106,15 @@ class PublishedKeys:
             self._fetched_at = time.monotonic()
 
 
-def _keys_of(found: Any) -> list[tuple[dict[str, Any], Any]]:
+def _keys_of(found: object) -> list[tuple[dict[str, Any], Any]]:
     """Return the public keys for signatures of a set; raises ValueError where it is none."""
     import jwt
 
-    listed = found.get("keys") if isinstance(found, dict) else None
-    if not isinstance(listed, list) or not all(isinstance(fields, dict) for fields in listed):
+    listed = found.get("keys") if is_dict(found) else None
+    if not is_list(listed) or not all(map(is_dict, listed)):
         raise ValueError("the answer is no JSON Web Key Set.")
-    keys = []
-    for fields in listed:
+    keys: list[tuple[dict[str, Any], Any]] = []
+    for fields in filter(is_dict, listed):
         try:
             if (
                 fields.get("use", "sig") == "sig"

@@ -17,7 +17,7 @@ import inspect
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeGuard, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -53,8 +53,8 @@ def async_execute(function: Callable[_Parameters, _Result]) -> Callable[..., asy
         PoolExhausted: It was called while THREADS_MAX_WAITING calls were waiting for a thread; answered with 503.
         RuntimeError: It was called where no loop runs, such as in another such function.
     """
-    if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(async_execute(function.__func__))  # pyright: ignore[reportReturnType]  # a descriptor again
+    if _is_descriptor(function):
+        return type(function)(async_execute(function.__func__))
     name = getattr(function, "__qualname__", None) or repr(function)
     if inspect.iscoroutinefunction(function):
         raise ArgumentError(f"{name} is async already: await it, without @async_execute.")
@@ -165,3 +165,8 @@ def _threads_of(loop: asyncio.AbstractEventLoop) -> _Threads:
     if threads is None:
         threads = _by_loop[loop] = _Threads(int(settings.THREADS_NUM), int(settings.THREADS_MAX_WAITING))
     return threads
+
+
+def _is_descriptor(function: object) -> "TypeGuard[staticmethod[..., Any]]":
+    """Return whether *function* is what `staticmethod`, or `classmethod`, makes."""
+    return isinstance(function, staticmethod | classmethod)

@@ -11,7 +11,7 @@ Begin with `whitelisted`.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from tornado.web import RequestHandler
@@ -19,6 +19,7 @@ from tornado.web import RequestHandler
 from torngas_aio.exception import ArgumentError, HttpForbiddenError
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import Networks
+from torngas_aio.utils.narrowing import is_iterable
 
 __all__ = ["whitelisted"]
 
@@ -44,7 +45,7 @@ def whitelisted(*argument: Any) -> Any:
     return functools.partial(_guarded, check=functools.partial(_check, networks=networks))
 
 
-def _guarded(target: Any, check: _Check) -> Any:
+def _guarded(target: object, check: _Check) -> object:
     if isinstance(target, type):
         if not issubclass(target, RequestHandler):
             raise ArgumentError(f"@whitelisted stands above a handler's method or class, not {target!r}.")
@@ -54,18 +55,18 @@ def _guarded(target: Any, check: _Check) -> Any:
     return _guard_method(target, check)
 
 
-def _guard_method(method: Callable[..., Any], check: _Check) -> Callable[..., Any]:
+def _guard_method(method: Callable[..., Any], check: _Check) -> Callable[..., object]:
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
-        async def guarded_async(handler: Any, *args: Any, **kwargs: Any) -> Any:
+        async def guarded_async(handler: RequestHandler, *args: object, **kwargs: object) -> object:
             check(handler)
             return await method(handler, *args, **kwargs)
 
         return guarded_async
 
     @functools.wraps(method)
-    def guarded(handler: Any, *args: Any, **kwargs: Any) -> Any:
+    def guarded(handler: RequestHandler, *args: object, **kwargs: object) -> object:
         check(handler)
         return method(handler, *args, **kwargs)
 
@@ -81,7 +82,7 @@ def _guard_class(cls: type[RequestHandler], check: _Check) -> type[RequestHandle
 
     own_hook = vars(cls).get("__init_subclass__")
 
-    def guard_subclass(subclass: type[RequestHandler], /, **kwargs: Any) -> None:
+    def guard_subclass(subclass: type[RequestHandler], /, **kwargs: object) -> None:
         # A subclass that writes its own method would otherwise stand open.
         if own_hook is None:
             super(cls, subclass).__init_subclass__(**kwargs)
@@ -112,12 +113,12 @@ def _networks(entries: tuple[str, ...]) -> Networks:
     return Networks(entries)
 
 
-def _entries(argument: tuple[Any, ...]) -> tuple[str, ...]:
+def _entries(argument: tuple[object, ...]) -> tuple[str, ...]:
     found: list[str] = []
     for each in argument:
         if isinstance(each, str):
             found.append(each)
-        elif isinstance(each, Iterable):
+        elif is_iterable(each):
             found.extend(map(str, each))
         else:
             raise ArgumentError(f"@whitelisted takes addresses and networks as text, not {each!r}.")

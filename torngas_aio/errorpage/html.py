@@ -162,7 +162,7 @@ def _header(report: ErrorReport) -> str:
 
 
 def _traceback(exceptions: Iterable[ExceptionReport]) -> str:
-    parts = []
+    parts: list[str] = []
     for index, error in enumerate(exceptions):
         if error.relation:
             parts.append(

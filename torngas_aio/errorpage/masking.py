@@ -12,11 +12,12 @@ import itertools
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any
 
 from torngas_aio._masking import MASK, is_secret, mask_text, names_secret
+from torngas_aio.utils.narrowing import class_of
 
 __all__ = ["MASK", "Showing", "is_secret", "mask_text", "printable"]
 
@@ -61,7 +62,7 @@ class Showing:
         """Return what `str(error)` says, masked. Raises nothing."""
         return mask_text(self._bounded(lambda: str(error), error, "str"))
 
-    def items(self, values: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    def items(self, values: Mapping[Any, object]) -> list[tuple[str, str]]:
         """Return names and texts of a mapping's values, in its order.
 
         Lists and tuples that go by such a name as `parameters` are masked where a text beside them is a SQL
@@ -74,7 +75,7 @@ class Showing:
         ]
 
     def _any(self, value: Any, depth: int) -> str:
-        kind = type(value)
+        kind = class_of(value)
         if kind is str or kind is bytes:
             cut = value[: self._max_chars - 100]
             return repr(cut) + (f"… ({len(value)} in all)" if len(value) > len(cut) else "")
@@ -92,11 +93,12 @@ class Showing:
         if depth >= _MAX_DEPTH and size:
             return f"{opening}…{closing}"
         is_dict = base is dict
-        if size == 2 and base in {list, tuple} and is_secret(first := next(base.__iter__(value))):
+        iterate: Callable[[Any], Iterable[Any]] = dict[Any, Any].items if is_dict else base.__iter__
+        if size == 2 and base in {list, tuple} and is_secret(first := next(iter(iterate(value)))):
             return f"{opening}{self._any(first, depth + 1)}, {MASK}{closing}"
         parts: list[str] = []
         length = 0
-        for item in itertools.islice(dict.items(value) if is_dict else base.__iter__(value), _MAX_ITEMS):
+        for item in itertools.islice(iterate(value), _MAX_ITEMS):
             parts.append(self._pair(item, depth) if is_dict else self._any(item, depth + 1))
             length += len(parts[-1])
             if length > self._max_chars:
@@ -109,7 +111,7 @@ class Showing:
         key, value = item
         return f"{self._any(key, depth + 1)}: {MASK if is_secret(key) else self._any(value, depth + 1)}"
 
-    def _bounded(self, make: Callable[[], str], value: Any, what: str) -> str:
+    def _bounded(self, make: Callable[[], str], value: object, what: str) -> str:
         """The text that *make* gives, if it gives one in time."""
         name = _type_name(value)
         left = min(_REPR_SECONDS, self._until - _clock())
@@ -173,7 +175,7 @@ def _wake() -> None:
     """Do nothing; the call lets a debugger or coverage, put back just before, take up its work."""
 
 
-def _type_name(value: Any) -> str:
+def _type_name(value: object) -> str:
     kind = type(value)
     name = type.__getattribute__(kind, "__qualname__")
     return str(name)

@@ -18,6 +18,7 @@ from torngas_aio.errorpage.report import report_of
 from torngas_aio.errorpage.text import debug_problem, debug_text, problem, short_html, short_text
 from torngas_aio.exception import HTTPError, InvalidJson, TemplateNotFound
 from torngas_aio.logger.loggers import request_id_of
+from torngas_aio.utils.narrowing import is_dict, is_list
 from torngas_aio.utils.numbers import parse_quality
 
 __all__ = [
@@ -84,7 +85,7 @@ class ErrorAnswer:
 
     content_type: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def render_error(
@@ -207,11 +208,11 @@ def _reference(handler: Any, status: int) -> str:
     return request_id_of(handler.request) if status >= 500 else ""
 
 
-def _without_surrogates(value: Any) -> Any:
+def _without_surrogates(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, list):
+    if is_list(value):
         return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
+    if is_dict(value):
         return {name: _without_surrogates(item) for name, item in value.items()}
     return value

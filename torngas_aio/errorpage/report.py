@@ -28,6 +28,7 @@ from torngas_aio._version import __version__
 from torngas_aio.errorpage.masking import MASK, Showing, is_secret, mask_text
 from torngas_aio.exception import TemplateSyntaxError
 from torngas_aio.template.position import TemplatePlace, place_of_frame
+from torngas_aio.utils.narrowing import is_group, is_list
 
 __all__ = [
     "ErrorReport",
@@ -85,7 +86,7 @@ def frames_of(traceback: TracebackType | None, showing: Showing) -> list[FrameRe
         traceback = traceback.tb_next
     omitted = max(0, len(entries) - _OUTER - _INNER)
     kept = entries if not omitted else entries[:_OUTER] + entries[-_INNER:]
-    reports = []
+    reports: list[FrameReport] = []
     # Innermost first, so that the budget for showing values is spent where it matters.
     for index, entry in enumerate(reversed(kept)):
         reports.append(_frame(entry, showing, omitted if omitted and index == _INNER - 1 else 0))
@@ -131,7 +132,7 @@ def _source(lines: list[str], line: int, span: tuple[int, int] | None) -> list[S
     first = max(1, line - _AROUND)
     found = [text.rstrip("\r\n")[:500] for text in lines[first - 1 : line + _AROUND]]
     masked = mask_text("\n".join(found)).split("\n")  # together: a value may go on over several lines
-    source = []
+    source: list[SourceLine] = []
     for number, (text, shown) in enumerate(zip(found, masked, strict=False), first):  # found may be empty
         is_marked = number == line and shown == text  # masking moves the characters that the span counts
         source.append(SourceLine(number, shown, number == line, span if is_marked else None))
@@ -199,11 +200,11 @@ class ErrorReport:
     method: str
     url: str
     failed_at: str | None
-    exceptions: list[ExceptionReport] = field(default_factory=list)
-    request: dict[str, Items] = field(default_factory=dict)
-    settings: Items = field(default_factory=list)
-    pipeline: list[tuple[str, bool]] = field(default_factory=list)
-    routes: list[tuple[str, str, str]] = field(default_factory=list)
+    exceptions: list[ExceptionReport] = field(default_factory=list[ExceptionReport])
+    request: dict[str, Items] = field(default_factory=dict[str, Items])
+    settings: Items = field(default_factory=list[tuple[str, str]])
+    pipeline: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
+    routes: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     versions: str = ""
     inspected_at: str = ""
 
@@ -257,7 +258,7 @@ def _chain(error: BaseException, showing: Showing) -> list[ExceptionReport]:
             continue
         seen.add(id(current))
         found.append(_exception(current, relation, showing))
-        if isinstance(current, BaseExceptionGroup):
+        if is_group(current):
             waiting += [(member, "One of the group's exceptions:") for member in current.exceptions]
         if current.__cause__ is not None:
             waiting.append((current.__cause__, "It was raised from:"))
@@ -273,8 +274,8 @@ def _exception(error: BaseException, relation: str, showing: Showing) -> Excepti
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         is_template = isinstance(error, TemplateSyntaxError)
         frames.insert(0, frame_of_place(error.filename, error.lineno, "template" if is_template else ""))
-    notes = getattr(error, "__notes__", None)
-    shown = [showing.message(note) for note in notes[:10]] if isinstance(notes, list) else []
+    notes: object = getattr(error, "__notes__", None)
+    shown = [showing.message(note) for note in notes[:10]] if is_list(notes) else []
     return ExceptionReport(name, showing.message(error), relation, frames, shown)
 
 
@@ -326,7 +327,7 @@ def masked_url(request: Any) -> str:
     """Return path and query of *request*; values whose names sound secret are masked."""
     if not request.query:
         return str(request.path)
-    shown = []
+    shown: list[str] = []
     for pair in request.query.split("&"):
         name, equals, value = pair.partition("=")
         shown.append(f"{name}{equals}{MASK if value and is_secret(unquote_plus(name)) else value}")

@@ -45,6 +45,8 @@ __all__ = ["RATE_LIMIT_DEFAULTS", "BoundedMemoryStorage", "RateLimit"]
 
 logger = logging.getLogger("torngas_aio.ratelimit")
 
+_STRATEGIES: Mapping[str, Callable[[Storage], RateLimiter]] = STRATEGIES  # pyright: ignore[reportUnknownVariableType]
+
 _Clear = Callable[[], None]
 
 _MAX_KEY = 128
@@ -150,8 +152,7 @@ class RateLimit(BaseHttpModule):
             # In a thread: the library imports its driver and reads Lua scripts from its package.
             storage = await anyio.to_thread.run_sync(_storage, self._options)
             close_with_loop(self, partial(_close, storage))
-        strategy: Callable[[Storage], RateLimiter] = STRATEGIES[self._options["strategy"]]
-        return strategy(storage)
+        return _STRATEGIES[self._options["strategy"]](storage)
 
     def _complain(self, error: Exception) -> None:
         now = time.monotonic()

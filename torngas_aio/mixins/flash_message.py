@@ -77,13 +77,14 @@ class FlashMessageMixIn(_Base):
         self._flash_said = waiting
         is_secure = self.request.protocol == "https"
         if waiting:
-            self.set_cookie(
+            self.set_cookie(  # pyright: ignore[reportUnknownMemberType]  # a bare tuple in Tornado
                 COOKIE_NAME, self._signed(waiting), expires_days=None, httponly=True, samesite="Lax", secure=is_secure
             )
         elif self.get_cookie(COOKIE_NAME) is not None:
             self.clear_cookie(COOKIE_NAME)
         else:
-            (getattr(self, "_new_cookie", None) or {}).pop(COOKIE_NAME, None)
+            jar: dict[str, object] = getattr(self, "_new_cookie", None) or {}
+            jar.pop(COOKIE_NAME, None)
 
     def _signed(self, waiting: list[Message]) -> bytes:
         return self.create_signed_value(COOKIE_NAME, json.dumps(waiting, ensure_ascii=False, separators=(",", ":")))

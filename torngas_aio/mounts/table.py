@@ -101,5 +101,5 @@ def _is_wsgi(application: Any, place: str) -> bool:
 
 
 def _caller() -> str:
-    frame = sys._getframe(2)
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  # documented
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

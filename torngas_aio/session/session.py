@@ -12,7 +12,7 @@ from typing import Any
 
 from torngas_aio.exception import SessionError
 from torngas_aio.session.config import MAX_LIFE
-from torngas_aio.session.state import SessionState, is_mutable
+from torngas_aio.session.state import MUTABLE, SessionState
 from torngas_aio.session.token import new_id
 from torngas_aio.utils.narrowing import is_number
 
@@ -78,7 +78,7 @@ class Session(MutableMapping[str, Any]):
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of *key*, *default* when there is none."""
         value = self.state.data.get(key, default)
-        if is_mutable(value) and key in self.state.data:
+        if isinstance(value, MUTABLE) and key in self.state.data:
             self.state.watch(key, value)
         return value
 

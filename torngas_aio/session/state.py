@@ -18,9 +18,9 @@ from torngas_aio.exception import CacheUnavailable, SessionError
 from torngas_aio.session.changes import Changes, Record
 from torngas_aio.session.token import Token, new_id
 
-__all__ = ["SessionState", "is_mutable"]
+__all__ = ["MUTABLE", "SessionState"]
 
-_MUTABLE = (list, dict, set, bytearray)
+MUTABLE: tuple[type[object], ...] = (list, dict, set, bytearray)
 
 
 class SessionState:
@@ -148,7 +148,7 @@ class SessionState:
         taken = self.changes.sealed(self._serializer)
         if not self.is_settled:  # what was put may be changed and saved once more
             for key, value in self.changes.puts.items():
-                if is_mutable(value):
+                if isinstance(value, MUTABLE):
                     self.watched[key] = self._snapshot(key, value)
         self.changes = Changes()
         return taken
@@ -168,8 +168,3 @@ class SessionState:
     def _snapshot(self, key: str, value: object) -> bytes:
         self.check(key, value)
         return self._serializer.dumps(value)
-
-
-def is_mutable(value: object) -> bool:
-    """Return whether *value* is of a kind that is changed in place."""
-    return isinstance(value, _MUTABLE)

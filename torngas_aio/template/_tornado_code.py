@@ -69,7 +69,7 @@ class _Shortening(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for name in ("body", "orelse", "handlers", "finalbody"):
-            statements = getattr(node, name, None)
+            statements: list[ast.stmt] | None = getattr(node, name, None)
             if isinstance(statements, list):
                 setattr(node, name, _shortened(statements))
         return super().generic_visit(node)

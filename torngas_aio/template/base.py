@@ -262,7 +262,7 @@ def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], engine: str
         ConfigError: All such keys, each with the nearest known one.
     """
     allowed = SHARED | frozenset(known)
-    faults = []
+    faults: list[str] = []
     for name in options:
         if name not in allowed:
             hint = did_you_mean(name, sorted(allowed), f" It knows {', '.join(sorted(allowed))}.")

@@ -60,7 +60,7 @@ class CooperativeTemplate(base.Template):
             return partial(self.render, values)
         begun = time.monotonic()
         try:
-            parts = iter(self._parts(values))
+            parts: Iterator[Any] = iter(self._parts(values))
             made = list(islice(parts, SLICE_PARTS))
         except Exception:  # noqa: BLE001 - raised again by it
             self._reraise()

@@ -7,6 +7,10 @@ template that calls `awaited(...)` is made in a thread, too: there the call can 
 Begin with `MakoTemplateLoader`.
 """
 
+# Mako has no types at all:
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import inspect
 import re
 import threading

@@ -17,7 +17,6 @@ from typing import Any, cast
 
 from markupsafe import escape as markup_escape
 from tornado import escape, template
-from tornado.util import ObjectDict
 
 from torngas_aio._compat.tornado import block_source
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
@@ -63,9 +62,7 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         if compiled is None:
             compiled = self._blocks[name] = self._compile_block(name)
         code, source = compiled
-        return await self._join(
-            self._call(code, await await_values(values), ObjectDict(get_source=lambda _name: source))
-        )
+        return await self._join(self._call(code, await await_values(values), _Source(source)))
 
     def _parts(self, values: Mapping[str, Any]) -> Any:
         return self._call(self._execute, values)
@@ -115,9 +112,22 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
             "__name__": self.name.replace(".", "_"),
             "_tt_path_of": loader.path_of,
             # The traceback module and the debug page find the generated lines through this.
-            "__loader__": ObjectDict(get_source=lambda _name: self.code),
+            "__loader__": _Source(self.code),
             **loader.namespace,
         }
+
+
+class _Source:
+    """The `__loader__` of a compiled template, by which `linecache` finds its generated lines."""
+
+    __slots__ = ("_code",)
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def get_source(self, _name: str) -> str:
+        """Return the generated Python."""
+        return self._code
 
 
 class TornadoTemplateLoader(template.Loader, base.TemplateLoader):

@@ -70,7 +70,7 @@ def run_without_waiting(coroutine: Coroutine[Any, Any, bytes], name: str) -> byt
     )
 
 
-def _must_await(value: Any) -> bool:
+def _must_await(value: object) -> bool:
     # PERF: `inspect.isawaitable` asks an ABC, which takes four times as long; only generators need it.
     kind = type(value)
     return isawaitable(value) if kind is GeneratorType else hasattr(kind, "__await__")

@@ -10,13 +10,13 @@ caller's context, so that `settings.override` reaches it. Begin with `TestClient
 import contextvars
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import anyio.to_thread
-import httpcore2  # noqa: F401  httpx2 would import it, and read files, at its first client: in the loop
+import httpcore2  # noqa: F401  # pyright: ignore[reportUnusedImport]  httpx2 would import it, and read files, at its first client: in the loop
 import httpx2
 from tornado.netutil import bind_sockets
 
@@ -145,7 +145,7 @@ class TestClient(httpx2.AsyncClient):
 
 
 @contextmanager
-def made_application(app: Application | str | Mapping[str, Any]) -> Iterator[Application]:
+def made_application(app: Application | str | Mapping[str, Any]) -> Generator[Application]:
     """Give *app*, or the application that its settings describe; those settings hold meanwhile.
 
     With DEBUG on, secrets that are missing are made, as at a server's start.
@@ -168,7 +168,7 @@ def made_application(app: Application | str | Mapping[str, Any]) -> Iterator[App
 
 
 @asynccontextmanager
-async def listen(application: Application, http_server: str, options: Mapping[str, Any]) -> AsyncIterator[int]:
+async def listen(application: Application, http_server: str, options: Mapping[str, Any]) -> AsyncGenerator[int]:
     """Run *application* in this loop behind *http_server*; give its port; end in order.
 
     Translations are loaded before, as at a server's start.

@@ -1,9 +1,22 @@
 """Checks of a value's class after which a type checker knows what it holds; `isinstance` leaves that unknown."""
 
-from collections.abc import Mapping, Set
-from typing import TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any, TypeGuard
 
-__all__ = ["is_dict", "is_list", "is_list_or_tuple", "is_mapping", "is_number", "is_set"]
+__all__ = [
+    "class_of",
+    "is_dict",
+    "is_group",
+    "is_iterable",
+    "is_list",
+    "is_list_or_tuple",
+    "is_mapping",
+    "is_number",
+    "is_set",
+]
+
+class_of: Callable[[object], type[object]] = type
+"""`type` of one argument, after which a comparison with `dict` leaves its argument's type as it was."""
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
@@ -11,9 +24,19 @@ def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
     return isinstance(value, Mapping)
 
 
-def is_dict(value: object) -> TypeGuard[dict[object, object]]:
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
     """Return whether *value* is a dict, of whatever."""
     return isinstance(value, dict)
+
+
+def is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    """Return whether *error* is a group of exceptions."""
+    return isinstance(error, BaseExceptionGroup)
+
+
+def is_iterable(value: object) -> TypeGuard[Iterable[object]]:
+    """Return whether *value* can be iterated over, giving whatever."""
+    return isinstance(value, Iterable)
 
 
 def is_list(value: object) -> TypeGuard[list[object]]:
