@@ -28,7 +28,7 @@ def test_functions_are_named_by_where_they_stand() -> None:
     assert (get.owner, get.line, get.is_async) == ("A", 8, True)
     assert get.hidden == {"self", "name", "args", "key", "more"}
     kind = module.classes["A"]
-    assert (kind.bases, kind.methods) == (["Base", "x.Mixin"], {"get"})
+    assert (kind.bases, kind.methods) == ([("Base",), ("x", ".Mixin")], {"get"})
     assert kind.attributes == {"b": ("c", ".d"), "e": ("f",)}
 
 

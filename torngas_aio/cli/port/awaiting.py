@@ -1,15 +1,15 @@
 """The `await`s and `async`s that a file needs, written into it. Begin with `await_calls`."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from torngas_aio.cli.port.commands import CHANGED, write_arguments
-from torngas_aio.cli.port.edits import Edits, parents_of
+from torngas_aio.cli.port.edits import Edits, deferred_around, last_name, parents_of, position_of
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.kinds import REDIS_SETS
 from torngas_aio.cli.port.python2 import parsed
-from torngas_aio.cli.port.summary import Position, Use
-from torngas_aio.cli.port.texts import is_taken, last_name
+from torngas_aio.cli.port.summary import Use
+from torngas_aio.cli.port.texts import is_taken
 
 __all__ = ["await_calls"]
 
@@ -58,7 +58,7 @@ def await_calls(
         if isinstance(node, ast.FunctionDef) and node.lineno in functions:
             start, _ = edits.span(node)
             edits.replace(start, start, "async ")
-        position = getattr(node, "lineno", 0) and _position(node)
+        position = getattr(node, "lineno", 0) and position_of(node)
         for form, kind in FORMS.items():
             if (position, form) not in wanted or not isinstance(node, kind):
                 continue
@@ -70,7 +70,7 @@ def await_calls(
                     findings.append(Finding(path, node.lineno, "TGM313", advice))
             else:
                 _write(edits, node, form, parents)
-                lists.update(_generators_around(node, parents))
+                lists.update(each for each in deferred_around(node, parents) if isinstance(each, ast.GeneratorExp))
     for node in lists:
         start, end = edits.span(node)
         is_shared = edits.text[start - 1].isidentifier()  # the brackets are those of the call
@@ -78,20 +78,6 @@ def await_calls(
         edits.replace(end - 1, end, "])" if is_shared else "]")
     text = edits.applied()
     return (_wrapped(text, len(tree.body) - len(tail)) if tail else text), findings
-
-
-def _position(node: ast.AST) -> Position:
-    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset  # type: ignore[attr-defined]
-
-
-def _generators_around(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> Iterator[ast.AST]:
-    """Yield the generator expressions in which *node* stands; their first iterables are evaluated outside of them."""
-    trail = [node]
-    while not isinstance(trail[-1], ast.stmt):
-        trail.append(parents[trail[-1]])
-    for index, each in enumerate(trail):
-        if isinstance(each, ast.GeneratorExp) and trail[index - 2] is not each.generators[0].iter:
-            yield each
 
 
 def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AST]) -> None:

@@ -6,22 +6,14 @@ What is ambiguous, and what cannot await, is reported and left. Begin with `Proj
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from torngas_aio.cli.awaits import REDIS_ITERATORS
 from torngas_aio.cli.port.commands import CHANGED
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.kinds import (
-    HOOKS,
-    IMPORTED,
-    REDIS_READS,
-    SYNC_METHODS,
-    VERBS,
-    Chain,
-    next_kind,
-)
-from torngas_aio.cli.port.summary import Function, Kind, Module, Use
+from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, Chain, next_kind
+from torngas_aio.cli.port.summary import Function, Module, Use
 
 __all__ = ["Project"]
 
@@ -62,11 +54,13 @@ class Project:
         self._paths: dict[str, list[str]] = defaultdict(list)
         self._methods: dict[str, list[Key]] = defaultdict(list)
         self._subclasses: dict[Key, list[Key]] = defaultdict(list)
+        self._bases: dict[Key, list[Key]] = defaultdict(list)
+        self._handlers: set[Key] = set()
         self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._unsure: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._callbacks: dict[Key, str] = {}
         self._decorated: dict[Key, set[Key]] = defaultdict(set)
-        self._stars: dict[str, list[str]] = {}
+        self._stars: dict[Key, str] = {}
         self._is_python2 = is_python2
         self._blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
         self._is_torngas = any(_names_torngas(module) for module in modules)
@@ -145,27 +139,22 @@ class Project:
                     return True
         return False
 
-    def is_handler(self, path: str, name: str, depth: int = 0) -> bool:
-        """Whether the class *name* of the file *path* is a request handler."""
-        kind = self._modules[path].classes.get(name)
-        if kind is None or depth > DEPTH:
-            return False
-        for base in kind.bases:
-            found = self._class_of(self._resolve(tuple_of(base), path, None, depth + 1))
-            if found is not None and found != (path, name):
-                if self.is_handler(*found, depth + 1):
-                    return True
-            elif base.rpartition(".")[2].endswith("Handler") and not base.startswith("logging."):
-                return True
-        return False
+    def is_handler(self, kind: Key) -> bool:
+        """Whether the class *kind* is a request handler."""
+        return any(each in self._handlers for each in [kind, *_reached(kind, self._bases)])
 
     def _index(self) -> None:
         for path, module in self._modules.items():
             for kind in module.classes.values():
                 for name in kind.methods:
                     self._methods[name].append((path, f"{kind.name}.{name}"))
-                for base in self._bases(path, kind):
-                    self._subclasses[base].append((path, kind.name))
+                for chain in kind.bases:
+                    base = _class_of(self._resolve(chain, path, None))
+                    if base is not None and base != (path, kind.name):
+                        self._bases[path, kind.name].append(base)
+                        self._subclasses[base].append((path, kind.name))
+                    elif chain[-1].endswith("Handler") and chain[0] != "logging":
+                        self._handlers.add((path, kind.name))
 
     def _is_framework_method(self, path: str, function: Function) -> bool:
         owner, _, name = function.name.rpartition(".")
@@ -173,7 +162,7 @@ class Project:
             return False
         if name in HOOKS:
             return bool({"clear", "application"} & function.hidden)
-        return name in VERBS and self.is_handler(path, owner)
+        return name in VERBS and self.is_handler((path, owner))
 
     def _resolve_uses(self, path: str, function: Function) -> Iterator[tuple[Key, Use]]:
         """Yield the uses that wait in any case; note those that depend on functions of the project."""
@@ -242,7 +231,7 @@ class Project:
             return []
         name = function.name.rpartition(".")[2]
         blocker = use.blocker or function.blocker
-        if not blocker and function.owner and name in SYNC_METHODS and self.is_handler(key[0], function.owner):
+        if not blocker and function.owner and name in SYNC_METHODS and self.is_handler((key[0], function.owner)):
             blocker = f"the framework calls `{name}` without awaiting it"
         if not blocker and key in self._callbacks:
             blocker = f"`{self._callbacks[key]}(...)` calls `{name}` without awaiting it"
@@ -255,9 +244,7 @@ class Project:
         return [key] if function.name and key not in self.coroutines else []
 
     def _report(self, key: Key, use: Use, code: str, text: str) -> None:
-        found = Finding(key[0], use.position[0], code, text)
-        if found not in self.findings:
-            self.findings.append(found)
+        self.findings.append(Finding(key[0], use.position[0], code, text))
 
     def _function(self, key: Key) -> Function:
         return self._modules[key[0]].functions[key[1]]
@@ -268,26 +255,8 @@ class Project:
         module = self._modules[key[0]]
         if owner not in module.classes:
             return []
-        related = [*self._above((key[0], owner)), *self._below((key[0], owner))]
+        related = [each for table in (self._bases, self._subclasses) for each in _reached((key[0], owner), table)]
         return [(path, f"{each}.{name}") for path, each in related if name in self._modules[path].classes[each].methods]
-
-    def _above(self, kind: Key, depth: int = 0) -> Iterator[Key]:
-        if depth < DEPTH:
-            for base in self._bases(kind[0], self._modules[kind[0]].classes[kind[1]]):
-                yield base
-                yield from self._above(base, depth + 1)
-
-    def _below(self, kind: Key, depth: int = 0) -> Iterator[Key]:
-        for each in self._subclasses[kind] if depth < DEPTH else ():
-            yield each
-            yield from self._below(each, depth + 1)
-
-    def _bases(self, path: str, kind: Kind) -> list[Key]:
-        found = [self._class_of(self._resolve(tuple_of(base), path, None)) for base in kind.bases]
-        return [each for each in found if each is not None and each != (path, kind.name)]
-
-    def _class_of(self, kind: str) -> Key | None:
-        return _key(kind) if kind.startswith(("class:", "instance:")) else None
 
     def _resolve(self, chain: Chain, path: str, function: Function | None, depth: int = 0) -> str:
         """Return what *chain* stands for in *function* of the file *path*; empty where it is not known."""
@@ -324,33 +293,16 @@ class Project:
         return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
 
     def _starred(self, name: str, path: str, depth: int) -> str:
-        """Return what *name* stands for by one of the `import *` of the file *path*, the last one first."""
-        for source in self._star_sources(path):
-            module = self._modules.get(source)
-            if module is None:
-                kind = IMPORTED.get(f"{source}.{name}", "")
-            else:
-                own = (module.classes, module.functions, module.functions[""].variables, module.imports)
-                kind = self._name(name, source, None, depth + 1) if any(name in each for each in own) else ""
-            if kind:
-                return kind
-        return ""
-
-    def _star_sources(self, path: str) -> list[str]:
-        """Return the files and modules of the framework whose names the file *path* has by `import *`."""
-        if path not in self._stars:
-            found: dict[str, None] = {}
-            todo = [path]
-            while todo:
-                module = self._modules.get(todo.pop())
-                for star in module.stars if module is not None else ():
-                    paths = self._paths.get(star, [])
-                    source = paths[0] if len(paths) == 1 else star
-                    if source not in found and source != path:
-                        found[source] = None
-                        todo.append(source)
-            self._stars[path] = list(reversed(found))
-        return self._stars[path]
+        """Return what *name* stands for by one of the `import *` of the file *path*, the last one that has it."""
+        if (path, name) not in self._stars:
+            self._stars[path, name] = ""  # for those that import each other
+            for star in self._modules[path].stars:
+                paths = self._paths.get(star, [])
+                kind = (
+                    self._name(name, paths[0], None, depth + 1) if len(paths) == 1 else IMPORTED.get(f"{star}.{name}")
+                )
+                self._stars[path, name] = kind or self._stars[path, name]
+        return self._stars[path, name]
 
     def _local(self, name: str, path: str, scope: Function, depth: int) -> str:
         if name in scope.variables:
@@ -410,25 +362,31 @@ class Project:
 
     def _member(self, form: str, owner: Key, step: str, depth: int) -> str:
         name = step[1:]
-        family = [*([owner] if form != "super" else []), *self._above(owner)]
+        family = [*([owner] if form != "super" else []), *_reached(owner, self._bases)]
         if form == "instance":
-            family += list(self._below(owner))
+            family += _reached(owner, self._subclasses)
         for path, each in family:
             kind = self._modules[path].classes[each]
             if name in kind.methods:
                 return f"func:{path}|{each}.{name}|{owner[0]}|{owner[1]}"
             if name in kind.attributes:
                 return self._resolve(kind.attributes[name], path, None, depth + 1)
-        is_handler = self.is_handler(*owner)
+        is_handler = self.is_handler(owner)
         if is_handler and form == "instance":
             return next_kind("handler", step) if self._is_torngas else ""
         return "" if is_handler else {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
 
 
-def tuple_of(name: str) -> Chain:
-    """Return the chain of a dotted name."""
-    first, *rest = name.split(".")
-    return (first, *(f".{each}" for each in rest))
+def _reached(kind: Key, table: Mapping[Key, list[Key]]) -> list[Key]:
+    """Return the classes to which *table* leads from *kind*, the nearest first."""
+    found = [*table.get(kind, ())]
+    for each in found:
+        found += [other for other in table.get(each, ()) if other not in found]
+    return found
+
+
+def _class_of(kind: str) -> Key | None:
+    return _key(kind) if kind.startswith(("class:", "instance:")) else None
 
 
 def text_of(chain: Chain) -> str:

@@ -1,13 +1,17 @@
 """Replacements in a text, by the positions that `ast` gives. Begin with `Edits`."""
 
 import ast
-import re
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["Edits", "FunctionNode", "binds", "dotted", "parents_of"]
+__all__ = [
+    "Edits", "FunctionNode", "Position", "binds", "deferred_around", "dotted", "last_name", "own_nodes", "parents_of",
+    "position_of",
+]  # fmt: skip
 
+Position = tuple[int, int, int, int]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -24,7 +28,7 @@ class Edits:
         self.tree = tree or ast.Module([], [])
         self._imports: dict[str, set[str]] = defaultdict(set)
         self._added: set[str] = set()
-        self._lines = text.splitlines(keepends=True) if "\f" not in text and "\v" not in text else _lines(text)
+        self._lines = [f"{line}\n" for line in text.split("\n")]
         self._starts = [0]
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line))
@@ -89,7 +93,7 @@ class Edits:
             at = node.end_lineno or 0
         if at == 0:
             at = next((i for i, line in enumerate(self._lines) if not line.startswith("#")), 0)
-        start = self._starts[at]
+        start = min(self._starts[at], len(self.text))
         lead = "" if start == 0 or self.text[start - 1] == "\n" else "\n"
         self._found.append((start, start, -2_000_000 + len(self._found), f"{lead}{statement}\n"))
 
@@ -123,19 +127,46 @@ def parents_of(tree: ast.AST) -> dict[ast.AST, ast.AST]:
     return {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
 
 
+def own_nodes(nodes: Iterable[ast.AST], others: Any) -> Iterator[ast.AST]:
+    """Yield *nodes* and those under them in the order of the text; of nodes that are *others*, not what is inside."""
+    todo = [*nodes][::-1]
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, others):
+            todo += [*ast.iter_child_nodes(node)][::-1]
+
+
+def deferred_around(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> Iterator[ast.Lambda | ast.GeneratorExp]:
+    """Yield the lambdas and generator expressions that evaluate *node*; first iterables are evaluated outside."""
+    trail = [node]
+    while not isinstance(trail[-1], ast.stmt):
+        trail.append(parents[trail[-1]])
+    for index, each in enumerate(trail):
+        is_generator = isinstance(each, ast.GeneratorExp) and trail[index - 2] is not each.generators[0].iter
+        if is_generator or isinstance(each, ast.Lambda):
+            yield each  # type: ignore[misc]
+
+
+def position_of(node: Any) -> Position:
+    """Return line and column of the start and of the end of *node*, as `ast` counts them."""
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+def last_name(call: ast.Call) -> str:
+    """Return the last part of the name of what *call* calls."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
+
+
 def binds(tree: ast.AST, name: str) -> bool:
     """Whether anything in *tree* gives *name* a value."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
-            return True
-        if isinstance(node, FunctionNode | ast.ClassDef) and node.name == name:
-            return True
-        if isinstance(node, ast.alias) and (node.asname or node.name) == name:
-            return True
-        if isinstance(node, ast.arg) and node.arg == name:
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found = node.id
+        elif isinstance(node, ast.alias):
+            found = node.asname or node.name
+        else:
+            found = getattr(node, "arg", "") if isinstance(node, ast.arg) else getattr(node, "name", "")
+        if found == name:
             return True
     return False
-
-
-def _lines(text: str) -> list[str]:
-    return re.findall(r"[^\n]*\n|[^\n]+$", text)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, own_nodes
 from torngas_aio.cli.port.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.python2 import parsed
 
@@ -117,7 +117,7 @@ def _coroutines(edits: Edits, path: Path, root: Path) -> None:
             continue
         named = {name: node.value for node in ast.walk(function) if isinstance(node, ast.Assign)
                  for target in node.targets if (name := dotted(target))}  # fmt: skip
-        for node in _own(function):
+        for node in own_nodes(function.body, FunctionNode | ast.Lambda):
             _to_await(node, edits, named)
     _drop_unused(edits)
 
@@ -177,16 +177,6 @@ def _drop_unused(edits: Edits) -> None:
             start, end = edits.span(node)
             new = f"from {node.module} import {', '.join(kept)}" if kept else ""
             edits.replace(start, end if kept or edits.text[end : end + 1] != "\n" else end + 1, new)
-
-
-def _own(function: FunctionNode) -> Iterable[ast.AST]:
-    """The nodes of *function*, without those of functions inside it."""
-    todo: list[ast.AST] = list(function.body)
-    while todo:
-        node = todo.pop()
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            todo += ast.iter_child_nodes(node)
 
 
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:

@@ -10,10 +10,10 @@ cmp=, string.letters        key=cmp_to_key(...), string.ascii_letters
 import ast
 import re
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, parents_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, parents_of
 from torngas_aio.cli.port.kinds import HOOKS
 
-__all__ = ["is_odd_codec", "is_taken", "last_name", "mend_texts"]
+__all__ = ["is_odd_codec", "is_taken", "mend_texts"]
 
 BYTES_ONLY = frozenset({
     "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes", "hexlify",
@@ -103,11 +103,6 @@ def is_taken(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
 
 def _is_asked(node: ast.AST, parent: ast.AST) -> bool:
     return isinstance(parent, ast.Compare) and isinstance(parent.ops[0], ast.In | ast.NotIn) and node is not parent.left
-
-
-def last_name(call: ast.Call) -> str:
-    """Return the last part of the name of what *call* calls."""
-    return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
 
 
 def is_odd_codec(call: ast.Call) -> bool:
