@@ -123,8 +123,9 @@ async def test_the_time_that_the_handler_takes_is_not_the_clients() -> None:
     assert await incoming.read_chunk() == b"y"
 
 
+@pytest.mark.parametrize("again", ["read_all", "read_chunk"])
 @pytest.mark.parametrize("how", ["read_all", "read_chunk"])
-async def test_a_reader_that_was_cancelled_loses_nothing(how: str) -> None:
+async def test_a_reader_that_was_cancelled_loses_nothing(how: str, again: str) -> None:
     messages: asyncio.Queue[Any] = asyncio.Queue()
     incoming = IncomingBody(http_scope("/", "POST"), messages.get, lambda: None, Limits())
     if how == "read_all":
@@ -134,8 +135,26 @@ async def test_a_reader_that_was_cancelled_loses_nothing(how: str) -> None:
     reading.cancel()
     messages.put_nowait(body(b"b"))  # taken by the receive that is under way
     await asyncio.wait([reading])
-    assert await incoming.read_all() == (b"ab" if how == "read_all" else b"b")
+    expected = b"ab" if how == "read_all" else b"b"
+    if again == "read_chunk":
+        assert [await incoming.read_chunk() for _ in range(3)] == [*(bytes([each]) for each in expected), b"", b""][:3]
+    else:
+        assert await incoming.read_all() == expected
+    assert incoming.is_complete
     await incoming.aclose()
+
+
+async def test_what_a_cancelled_reader_gives_back_is_counted_once() -> None:
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    incoming = IncomingBody(http_scope("/", "POST"), messages.get, lambda: None, Limits(max_body_size=3))
+    for text in (b"a", b"b"):
+        messages.put_nowait(body(text, True))
+        reading = asyncio.ensure_future(incoming.read_all())
+        await until(messages.empty)
+        reading.cancel()
+        await asyncio.wait([reading])
+    messages.put_nowait(body(b"c"))
+    assert await incoming.read_all() == b"abc"
 
 
 async def test_an_empty_length_is_no_body(site: Site) -> None:

@@ -1,6 +1,8 @@
 """Bodies on their way in: their time, and their limits."""
 
 import asyncio
+import gzip
+import random
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from tests.http.test_deadlines import QUICK, SHORT, trickle
 from tests.http.test_protocol import chunked, post
 from tests.http.test_refusals import POST, check_refusal, obey
 from tests.http.wire import Direct
+from tests.polling import until
+from torngas_aio.http.body import IncomingBody
 from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.http.request import Request
 
@@ -55,6 +59,38 @@ async def test_a_steady_body_may_take_longer_than_any_window(start: Start) -> No
         whole = post(b"x" * 4000)
         await trickle(client, whole, step=200, pause=0.03)  # three windows, at well over 240 bytes a second
         assert len((await client.answer()).body) == 4000
+
+
+class Paused:
+    """A connection that has no more of a body just now."""
+
+    def pause_body(self) -> None: ...
+    def resume_body(self) -> None: ...
+    def send_continue(self) -> None: ...
+
+
+@pytest.mark.parametrize("again", ["read_all", "read_chunk"])
+@pytest.mark.parametrize("is_packed", [False, True])
+async def test_a_reader_that_was_cancelled_loses_nothing(is_packed: bool, again: str) -> None:
+    data = random.Random(7).randbytes(50_000)  # so that a part of it unpacks to something
+    sent = gzip.compress(data) if is_packed else data
+    incoming = IncomingBody(Paused(), len(sent), 100_000, 4096)
+    if is_packed:
+        incoming.unpack()
+    for start in range(0, 30_000, 10_000):
+        incoming.feed(sent[start : start + 10_000])
+        reading = asyncio.ensure_future(incoming.read_all())
+        await until(lambda: incoming._waiter is not None)
+        reading.cancel()
+        await asyncio.wait([reading])
+    incoming.feed(sent[30_000:])
+    if again == "read_all":
+        assert await incoming.read_all() == data
+    else:
+        parts = []
+        while part := await incoming.read_chunk():
+            parts.append(part)
+        assert b"".join(parts) == data
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks", "length to come"])

@@ -87,6 +87,11 @@ async def test_an_announced_length_above_the_limit_is_refused_before_it_is_sent(
     with pytest.raises(BodyError, match="larger than 10 bytes") as caught:
         await getattr(body, how)()
     assert caught.value.status == 413
+    body.limit = 20
+    for again in ("read_all", "read_chunk"):
+        with pytest.raises(BodyError) as caught:
+            await getattr(body, again)()
+        assert caught.value.status == 413
     assert not body.wanted.done(), "the client is not told to go on"
     assert body.has_failed
 
@@ -104,6 +109,11 @@ async def test_a_body_that_turns_out_too_large_fails_its_reader(how: str) -> Non
     with pytest.raises(BodyError, match="larger than 10 bytes"):
         await reading
     assert body.feed(b"more") is None
+    body.feed_error(ClientGone("gone"))
+    for again in ("read_all", "read_chunk"):
+        with pytest.raises(BodyError, match="larger than 10 bytes"):
+            await getattr(body, again)()
+    assert body.data == b""
     body.feed_end()
     assert not body.is_complete
 
@@ -117,6 +127,17 @@ async def test_a_client_that_goes_fails_whoever_waits() -> None:
         await reading
     with pytest.raises(ClientGone):
         await body.read_all()
+
+
+@pytest.mark.parametrize("how", ["read_all", "read_chunk"])
+async def test_a_second_reader_beside_the_first_is_an_error(how: str) -> None:
+    body = made(Content_Length="3")
+    first = await begun(body.read_all())
+    with pytest.raises(RuntimeError, match="already being read"):
+        await getattr(body, how)()
+    body.feed(b"abc")
+    body.feed_end()
+    assert await first == b"abc"
 
 
 async def test_a_client_that_goes_after_the_end_does_no_harm() -> None:

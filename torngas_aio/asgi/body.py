@@ -32,7 +32,6 @@ class IncomingBody:
     Attributes:
         deadline: When the whole body must be there, by the loop's clock.
         ended: Set when no further message of the body will be received.
-        is_refused: Whether the body was too large or too slow.
         limit: The largest body in bytes; more raises `BodyError` 413.
     """
 
@@ -46,11 +45,11 @@ class IncomingBody:
         self.deadline = NEVER
         self.limit = limits.max_body_size
         self.ended = asyncio.Event()
-        self.is_refused = False
         self._limits = limits
         self._receive = receive
         self._leave = leave
-        self._parts: list[bytes] = []  # of a body that is read as a whole
+        self._error: BodyError | None = None
+        self._whole = b""
         self._size = 0
         self._is_cut = False
         self._receiving: asyncio.Future[_Message] | None = None
@@ -70,7 +69,12 @@ class IncomingBody:
     @property
     def data(self) -> bytes:
         """The bytes that `read_all` has read."""
-        return b"".join(self._parts)
+        return self._whole
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the body was too large or too slow, of which every reader is told from then on."""
+        return self._error is not None
 
     @property
     def is_complete(self) -> bool:
@@ -78,10 +82,17 @@ class IncomingBody:
         return self.ended.is_set() and not self._is_cut and not self._ahead
 
     async def read_all(self) -> bytes:
-        """Return the whole body; raises as `read_chunk`. What was read goes to the next call if this is cancelled."""
-        while chunk := await self.read_chunk():
-            self._parts.append(chunk)
-        return self.data
+        """Return the whole body; raises as `read_chunk`. What was read goes to the next reader if this is cancelled."""
+        parts = []
+        try:
+            while chunk := await self.read_chunk():
+                parts.append(chunk)
+        except asyncio.CancelledError:
+            self._size -= sum(map(len, parts))
+            self._ahead.extendleft({"body": part, "more_body": True, "type": "http.request"} for part in parts[::-1])
+            raise
+        self._whole += b"".join(parts)
+        return self._whole
 
     async def read_chunk(self) -> bytes:
         """Return the next part, as it arrives; b"" at the end.
@@ -90,6 +101,8 @@ class IncomingBody:
             BodyError: The body is larger than the limit, or too slow.
             ClientGone: The client left before its end.
         """
+        if self._error is not None:
+            raise self._error
         self._check_size(max(self._length or 0, self._size))
         while self._ahead or not self.ended.is_set():
             message = await self._next()
@@ -162,8 +175,8 @@ class IncomingBody:
             self._refuse(413, f"The body is larger than {self.limit} bytes.")
 
     def _refuse(self, status: int, reason: str) -> None:
-        self.is_refused = True
-        raise BodyError(status, reason)
+        self._error = BodyError(status, reason)
+        raise self._error
 
     def cut(self) -> None:
         """Note that the rest of the body will never come."""

@@ -11,6 +11,7 @@ Begin with `IncomingBody.feed`.
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import Protocol
 
 from torngas_aio.http.base import BodyError
@@ -275,8 +276,12 @@ class IncomingBody:
 
     async def _read_unpacked(self) -> bytes:
         parts = []
-        while part := await self.read_chunk():
-            parts.append(part)
+        try:
+            while part := await self.read_chunk():
+                parts.append(part)
+        except asyncio.CancelledError:  # the next reader has them
+            self._unpacked = chain(parts, self._unpacked or ())
+            raise
         return b"".join(parts)
 
     async def read_chunk(self) -> bytes:

@@ -110,12 +110,13 @@ class TornadoBody:
 
     def feed_error(self, error: Exception) -> None:
         if not self._has_ended:
-            self._error = error
+            self._error = self._error or error
+            self._chunks.clear()
         self._wake()
         self._let_go()
 
     async def read_all(self) -> bytes:
-        self._check_length()
+        self._check()
         self._is_streaming = False  # a chunk that waits to be taken must not hold back the rest
         self._want()
         self._let_go()
@@ -126,7 +127,7 @@ class TornadoBody:
         return body
 
     async def read_chunk(self) -> bytes:
-        self._check_length()
+        self._check()
         self._is_streaming = True
         self._want()
         while not self._chunks:
@@ -136,9 +137,11 @@ class TornadoBody:
             await self._wait()
         return self._chunks.popleft()
 
-    def _check_length(self) -> None:
-        """Raise BodyError where the announced length is too large, before Tornado tells the client to send it."""
-        if self._error is None and not self._has_ended:
+    def _check(self) -> None:
+        """Raise what the body has ended in; or BodyError, before the client is told to send what is too large."""
+        if self._error is not None:
+            raise self._error
+        if not self._has_ended:
             try:
                 self.check_size(self._length or 0)
             except BodyError as exc:
@@ -146,8 +149,8 @@ class TornadoBody:
                 raise
 
     async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self._arrived is not None and not self._arrived.done():
+            raise RuntimeError("The body is already being read by another task.")
         self._arrived = asyncio.get_running_loop().create_future()
         await self._arrived
         if self._error is not None:
