@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 
-from torngas_aio.cli.port import tree
+from torngas_aio.cli.port import templates, tree
 from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
-from torngas_aio.cli.port.findings import CODES, Finding, in_template, left_over
+from torngas_aio.cli.port.findings import CODES, Finding, left_over
 from torngas_aio.cli.port.python2 import converted, is_python2, parsed
 from torngas_aio.cli.port.rewriting import REWRITES, rewrite
 from torngas_aio.cli.port.summary import Module, summarize
@@ -25,6 +26,7 @@ from torngas_aio.exception import ArgumentError, ConfigError
 __all__ = ["Migrate", "Port"]
 
 TRANSFORMS = ("python2", *REWRITES, "await")
+ENGINE_SETTING = re.compile(r"""(?m)^[^#\n]*['"]template_engine['"]\s*:\s*['"]([\w.]+)""")
 POOL_FROM = 40
 """Files from which several processes are quicker than one."""
 
@@ -38,6 +40,7 @@ class _File:
     newline: str = "\n"
     module: Module | None = None
     is_python2: bool = False
+    engine: str = ""
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -83,11 +86,13 @@ class Port:
             )
         base = root if root.is_dir() else root.parent
         files = list(_read_all(sorted(tree.find_files(root)), base, tuple(arguments.skip), arguments.jobs))
-        findings = [] if "await" in arguments.skip else _await_all(files, base)
-        findings += [found for file in files for found in file.findings]
-        for file in [each for each in files if each.module is not None]:
-            found = parsed(file.made)
-            findings += left_over(found, file.made, str(file.path.relative_to(base))) if found is not None else ()
+        _convert_templates(files, base, arguments.skip)
+        findings, names = ([], frozenset()) if "await" in arguments.skip else _await_all(files, base)
+        for file in files:
+            name, found = str(file.path.relative_to(base)), parsed(file.made) if file.module is not None else None
+            findings += file.findings
+            findings += left_over(found, file.made, name) if found is not None else ()
+            findings += templates.left_in(file.made, file.engine, name, names) if file.engine else ()
         changed = [file for file in files if file.made != file.text]
         _finish(changed, base, arguments)
         _report(findings, len(changed), files, is_written=arguments.write)
@@ -173,8 +178,25 @@ def _summarize(file: _File, root: Path, known: ast.Module | None = None) -> None
     file.module = summarize(found, str(file.path.relative_to(root)), tree.module_of(file.path, root))
 
 
-def _await_all(files: list[_File], root: Path) -> list[Finding]:
-    """Write `async` and `await` into the files, and return what is left to do in the files as they are then."""
+def _convert_templates(files: list[_File], root: Path, skipped: list[str]) -> None:
+    """Find each template's engine and, in a Python 2 project, write its code in Python 3."""
+    settings = [found[1].lower() for file in files if (found := ENGINE_SETTING.search(file.text))]
+    default = next((name for name in ("jinja2", "mako") if any(name in each for each in settings)), "tornado")
+    pages = [file for file in files if file.path.suffix != ".py" and not file.findings]
+    for file in pages:
+        file.engine = templates.engine_of(file.text, file.path.suffix, default)
+    if "python2" in skipped:
+        return
+    if any(file.is_python2 for file in files) or any(
+        templates.reads_as_python2(file.text, file.engine) for file in pages
+    ):
+        for file in pages:
+            name = str(file.path.relative_to(root))
+            file.made, file.findings = templates.convert(file.text, file.engine, name)
+
+
+def _await_all(files: list[_File], root: Path) -> tuple[list[Finding], frozenset[str]]:
+    """Write `async` and `await` into the files; return what is left to do and the names of coroutine functions."""
     before = [file.made for file in files]
     project = _write_awaits(files)
     changed = [file for file, text in zip(files, before, strict=True) if file.made != text]
@@ -182,10 +204,7 @@ def _await_all(files: list[_File], root: Path) -> list[Finding]:
         _summarize(file, root)
     if changed:
         project = _write_awaits(files)
-    names = project.waiting_names()
-    for file in [each for each in files if each.path.suffix != ".py"]:
-        project.findings += in_template(file.text, str(file.path.relative_to(root)), names)
-    return project.findings
+    return project.findings, project.waiting_names()
 
 
 def _write_awaits(files: list[_File]) -> Project:

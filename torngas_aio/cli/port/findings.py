@@ -1,4 +1,4 @@
-"""What is left to do by hand: one code for each kind, found by reading Python files and templates.
+"""What is left to do by hand: one code for each kind, found by reading Python files.
 
 Begin with `left_over`.
 """
@@ -13,7 +13,7 @@ from torngas_aio.cli.port.edits import FunctionNode, binds, dotted
 from torngas_aio.cli.port.kinds import HOOKS
 from torngas_aio.cli.port.texts import is_odd_codec
 
-__all__ = ["CODES", "Finding", "in_template", "left_over"]
+__all__ = ["CODES", "MARKS", "Finding", "left_over"]
 
 CODES = MappingProxyType({
     "TGM101": "A file that cannot be read or parsed",
@@ -67,12 +67,6 @@ MARKS = {
 Told = tuple[ast.AST, str, str]
 """What it is about, the code, and what to do."""
 
-WAITS_IN_TEMPLATE = re.compile(
-    r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
-)
-EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|<%.*?%>|^\s*%.*$", re.DOTALL | re.MULTILINE)
-AWAITED_IN_TEMPLATE = re.compile(r"\bawait(?:ed\()?[\w. ]+\(")
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
@@ -92,16 +86,6 @@ def left_over(tree: ast.Module, text: str, path: str) -> Iterator[Finding]:
                 yield Finding(path, number, code, advice)
     told = {(getattr(node, "lineno", 1), code): advice for node, code, advice in _Reader(tree).told()}
     yield from (Finding(path, line, code, advice) for (line, code), advice in told.items())
-
-
-def in_template(text: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
-    """Yield the expressions of a template that would have to wait; *names* are the project's coroutine functions."""
-    for found in EXPRESSION.finditer(text):
-        expression = AWAITED_IN_TEMPLATE.sub("", found.group())
-        if WAITS_IN_TEMPLATE.search(expression) or names & set(re.findall(r"(\w+)\(", expression)):
-            line = text.count("\n", 0, found.start()) + 1
-            short = " ".join(found.group().split())[:60]
-            yield Finding(path, line, "TGM204", f"`{short}` waits. Pass the value to render(), or await it there.")
 
 
 class _Reader:

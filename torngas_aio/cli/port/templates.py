@@ -1,0 +1,354 @@
+"""Templates of Tornado, Mako and Jinja2: where their code is, Python 2 in it made Python 3, and what is left to do.
+
+    template ─► parts (by each engine's own rules) ─► one Python text ─► `python2.converted` ─► back to their places
+
+Text outside of expressions and statements is never changed. Jinja2 has a language of its own, of which methods of
+dictionaries and codecs are changed. Begin with `convert` and `left_in`.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.findings import MARKS, Finding
+from torngas_aio.cli.port.python2 import DIVISION_COMMENT, MODULES, converted, parsed
+from torngas_aio.cli.port.texts import is_odd_codec
+
+__all__ = ["convert", "engine_of", "left_in", "reads_as_python2"]
+
+SUFFIXES = {".mako": "mako", ".mak": "mako", ".jinja": "jinja2", ".jinja2": "jinja2", ".j2": "jinja2"}
+SIGNS = {
+    "mako": r"<%!?\s|</?%(?:inherit|block|def|namespace|page|include|call|text|doc)\b|(?m:^\s*%\s*(?:if|for|end\w+)\b)",
+    "tornado": r"\{%\s*(?:end|apply\b[^%]*|module\b[^%]*)\s*%\}",
+    "jinja2": r"\{%[-+]?\s*(?:end\w+|macro|call|filter|with|do|trans)\b|\{[{%]-|-[}%]\}",
+}
+"""Engine: what only its templates have; looked for in this order."""
+
+STRING = r"""(?s:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+STEP = re.compile(rf"{STRING}|\#[^\n]*|(?s:.)")
+TORNADO = re.compile(r"\{(?:\{(?!\{)|[%#])!?")
+MAKO = re.compile(
+    r"<%doc>(?s:.*?)</%doc>|<%text\b[^>]*>(?s:.*?)</%text>|(?P<block><%!?(?=\s))|(?P<expression>\$\{)"
+    r"|(?m:^[ \t]*(?:(?P<comment>\#\#.*$)|%(?!%)[ \t]*(?P<line>(?:\\\n|.)*)$))"
+)
+COPY = re.compile(r"(\bin |\biter\()list\(((?:[\w.]|\[[^\[\]]*\]|\([^()]*\))+\.(?:keys|values|items)\(\))\)")
+CONTROL = re.compile(r"(?:el)?(?P<code>(?:if|for|while|with|except)\b(?s:.*))")
+JINJA2_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}(?s:.*?)\{%[-+]?\s*endraw\s*[-+]?%\}|\{\#(?s:.*?)\#\}|\{[{%][-+]?")
+METHODS = r"\.(?:iter|view)(?:items|keys|values)\s*\(|\.has_key\s*\("
+PYTHON2 = re.compile(
+    rf"{METHODS}|\bbasestring\b|<>|`|\bexcept\s+[\w.]+\s*,|^\s*print\s+[^\s(=]"
+    r"|(?<![\w.])(?:xrange|unicode|unichr|long|raw_input|cmp|imap|izip|ifilter)\s*\(|\burllib\.(?:quote|unquote|urlencode|urlopen)"
+    rf"|\b(?:import|from)\s+(?:{'|'.join(sorted(MODULES))})\b",
+    re.MULTILINE,
+)
+NO_BUILTIN = re.compile(r"(?<![\w.])(?:long|file)\b(?!\s*\()|(?<=\.)(?:unicode|unichr)\b")
+"""Names that are as likely the page's own."""
+
+AROUND = {
+    "expression": ("__it__ = (", ")"), "statement": ("", ""), "block": ("", ""), "header": ("", ": pass"),
+    "except": ("try: pass\n", ": pass"),
+}  # fmt: skip
+"""Form of a part: what makes statements of it."""
+
+WAITS = re.compile(
+    r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
+)
+AWAITED = re.compile(r"\bawait(?:ed\()?[\w. ]+\(")
+JINJA2_METHODS = {f"{prefix}{name}": name for prefix in ("iter", "view") for name in ("items", "keys", "values")}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Code in a template: an expression or statement, without what delimits it, from *start* to *end*.
+
+    Attributes:
+        form: One of `AROUND`.
+        tag: Start and end of the tag or line.
+    """
+
+    start: int
+    end: int
+    form: str
+    tag: tuple[int, int]
+
+
+def engine_of(text: str, suffix: str, default: str = "tornado") -> str:
+    """Return the engine of a template: "tornado", "mako" or "jinja2"; *default* where the text does not tell."""
+    found = (engine for engine, signs in SIGNS.items() if re.search(signs, text))
+    return SUFFIXES.get(suffix) or next(found, default)
+
+
+def reads_as_python2(text: str, engine: str) -> bool:
+    """Whether code in the template is Python 2's only."""
+    return any(_is_python2(text[part.start : part.end], engine) for part in _parts(text, engine))
+
+
+def convert(text: str, engine: str, path: str) -> tuple[str, list[Finding]]:
+    """Return the template with its code made Python 3, and a finding for what is left of Python 2.
+
+    Args:
+        text: A template of a Python 2 project.
+        engine: "tornado", "mako" or "jinja2".
+        path: Its name in findings.
+    """
+    made = _convert_jinja2(text) if engine == "jinja2" else _convert_python(text, engine)
+    for part in _parts(made, engine):
+        code = made[part.start : part.end]
+        if _is_python2(code, engine):
+            advice = f"`{_short(code)}` is Python 2, and could not be converted."
+            return made, [Finding(path, made.count("\n", 0, part.start) + 1, "TGM101", advice)]
+    return made, []
+
+
+def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
+    """Yield what is left to do in a template; *names* are the project's coroutine functions."""
+    lines = defaultdict(list)
+    for number, content in enumerate(text.split("\n"), 1) if "TGM311:" in text else ():
+        if re.search(r"(?:\{#|<%doc>|##|^\s*#) ?TGM311:", content):
+            lines["TGM311"].append(number)
+    for part in _parts(text, engine):
+        code = text[part.start : part.end]
+        bare = AWAITED.sub("", code)
+        called = next((name for name in re.findall(r"(\w+)\(", bare) if name in names), "")
+        found = WAITS.search(bare)
+        if found or called:
+            at = part.start + max(code.find(found.group() if found else f"{called}("), 0)
+            advice = f"`{_short(code)}` waits. Pass the value to render(), or await it there."
+            yield Finding(path, text.count("\n", 0, at) + 1, "TGM204", advice)
+        tree = parsed(f"({code})") if ".encode" in code or ".decode" in code else None
+        if tree and any(isinstance(node, ast.Call) and is_odd_codec(node) for node in ast.walk(tree)):
+            lines["TGM310"].append(text.count("\n", 0, part.start) + 1)
+    advices = {"TGM310": "This is no encoding of text in Python 3: use its module, or `codecs`.", **MARKS}
+    for code, numbers in lines.items():
+        more = f" (lines {', '.join(map(str, numbers))})" if len(numbers) > 1 else ""
+        yield Finding(path, numbers[0], code, f"{advices[code]}{more}")
+
+
+def _is_python2(code: str, engine: str) -> bool:
+    return re.search(METHODS if engine == "jinja2" else PYTHON2, re.sub(STRING, "''", code)) is not None
+
+
+def _short(code: str) -> str:
+    return " ".join(code.split())[:60]
+
+
+def _parts(text: str, engine: str) -> Iterator[Part]:
+    finder = {"tornado": _tornado_parts, "mako": _mako_parts, "jinja2": _jinja2_parts}[engine]
+    for part in finder(text):
+        code = text[part.start : part.end]
+        start = part.start + len(code) - len(code.lstrip()) if part.form != "block" else part.start
+        if code.strip():
+            yield replace(part, start=start, end=start + len(text[start : part.end].rstrip()))
+
+
+def _tornado_parts(text: str) -> Iterator[Part]:
+    """As Tornado's parser: of several `{` the last two count, `{{!` is text, a tag ends at the first `}}` or `%}`."""
+    at = 0
+    while found := TORNADO.search(text, at):
+        start, inner = found.start(), found.end()
+        close = {"{{": "}}", "{%": "%}", "{#": "#}"}.get(found.group())
+        if close is None:  # {{! and its siblings are text
+            at = inner
+            continue
+        end = text.find(close, inner)
+        if end < 0:
+            return
+        at = end + 2
+        if close == "}}":
+            yield Part(inner, end, "expression", (start, at))
+        elif close == "%}":
+            yield from _tornado_statement(text, inner, end, (start, at))
+
+
+def _tornado_statement(text: str, start: int, end: int, tag: tuple[int, int]) -> Iterator[Part]:
+    word = re.compile(r"\s*(\w+)\s*").match(text, start, end)
+    name = word[1] if word else ""
+    if word and name in ("raw", "module", "apply"):
+        yield Part(word.end(), end, "expression", tag)
+    elif word and name == "set":
+        yield Part(word.end(), end, "statement", tag)
+    elif name in ("import", "from"):
+        yield Part(start, end, "statement", tag)
+    else:
+        yield from _control(text, start, end, tag)
+
+
+def _control(text: str, start: int, end: int, tag: tuple[int, int]) -> Iterator[Part]:
+    """Yield the part of an `if`, `elif`, `for` or the like between *start* and *end*; nothing of another word."""
+    code = text[start:end]
+    found = CONTROL.match(code, len(code) - len(code.lstrip()))
+    if found is not None:
+        form = "except" if found["code"].startswith("except") else "header"
+        yield Part(start + found.start("code"), start + found.end("code"), form, tag)
+
+
+def _mako_parts(text: str) -> Iterator[Part]:
+    at = 0
+    while found := MAKO.search(text, at):
+        start, at = found.start(), max(found.end(), found.start() + 1)
+        if found["block"] or found["expression"]:
+            is_block = bool(found["block"])
+            end = _code_end(text, found.end(), ("%>",) if is_block else ("|", "}"), is_nested=not is_block)
+            close = text.find("%>" if is_block else "}", end)
+            if close < 0:
+                return
+            at = close + (2 if is_block else 1)
+            yield Part(found.end(), end, "block" if is_block else "expression", (start, at))
+        elif found["line"] and (line := re.match(r"((?s:.*)):[ \t]*(?:\#.*)?$", found["line"])):
+            yield from _control(text, found.start("line"), found.start("line") + line.end(1), (start, found.end()))
+
+
+def _jinja2_parts(text: str) -> Iterator[Part]:
+    at = 0
+    while found := JINJA2_RAW.search(text, at):
+        at = found.end()
+        if len(found.group()) > len("{%-") or found.group()[1] == "#":
+            continue
+        close = "}}" if found.group()[1] == "{" else "%}"
+        end = _code_end(text, at, (close, f"-{close}", f"+{close}"), is_nested=True, has_comments=False)
+        yield Part(at, end, "expression", (found.start(), end))
+        at = end
+
+
+def _code_end(text: str, at: int, stops: tuple[str, ...], *, is_nested: bool, has_comments: bool = True) -> int:
+    """Return where code that begins *at* ends: at one of *stops*, outside of strings and, if *is_nested*, brackets."""
+    depth = 0
+    while at < len(text):
+        if depth == 0 and text.startswith(stops, at):
+            return at
+        step = STEP.match(text, at)
+        assert step is not None
+        found = step.group() if has_comments or text[at] != "#" else "#"
+        depth += is_nested and ((found in "([{") - (found in ")]}"))
+        at += len(found)
+    return at
+
+
+def _convert_jinja2(text: str) -> str:
+    edits = Edits(text)
+    for part in _parts(text, "jinja2"):
+        code = text[part.start : part.end]
+        bare = re.sub(STRING, lambda found: "_" * len(found.group()), code)
+        for found in re.finditer(r"\.(\w+)(?=\()", bare):
+            start, end = part.start + found.start(), part.start + found.end()
+            close = _code_end(code, found.end() + 1, (")",), is_nested=True, has_comments=False)
+            inner = code[found.end() + 1 : close].strip()
+            if found[1] in JINJA2_METHODS:
+                edits.replace(start + 1, end, JINJA2_METHODS[found[1]])
+            elif found[1] in ("encode", "decode") and re.fullmatch(r"""['"]utf-?8['"]""", inner, re.IGNORECASE):
+                edits.replace(start, part.start + close + 1, "")
+            elif found[1] == "has_key" and inner:
+                owner = part.start + _owner_start(bare, found.start())
+                edits.replace(owner, owner, f"({inner} in ")
+                edits.replace(start, part.start + close + 1, ")")
+    return edits.applied()
+
+
+def _owner_start(code: str, end: int) -> int:
+    """Return where the name, attribute, call or subscript begins that ends at *end*."""
+    at = end
+    while at > 0:
+        if code[at - 1] in ")]}":
+            depth = 0
+            while at > 0:
+                at -= 1
+                depth += (code[at] in ")]}") - (code[at] in "([{")
+                if depth == 0:
+                    break
+        elif code[at - 1].isidentifier() or code[at - 1].isdigit() or code[at - 1] == ".":
+            at -= 1
+        else:
+            break
+    return at
+
+
+def _convert_python(text: str, engine: str) -> str:
+    parts = [part for part in _parts(text, engine) if engine == "mako" or "cmp(" not in text[part.start : part.end]]
+    sources = {part: _source(text, part) for part in parts}
+    made = _convert_all(sources)
+    if made is None:  # one of them is no Python: which?
+        sources = {part: source for part, source in sources.items() if _convert_all({part: source}) is not None}
+        made = _convert_all(sources)
+    if made is None:
+        return text
+    head, news = made
+    edits = Edits(text)
+    users = []
+    for part, (source, new) in zip(sources, zip(sources.values(), news, strict=True), strict=True):
+        if new != source:
+            _put(edits, part, new, engine)
+            users += [part] if any(re.search(rf"\b{name}\b", new) for name in _names_of(head)) else []
+    if head and engine == "mako":
+        edits.replace(0, 0, f"<%!\n{head}%>\n" if "\n" in head.rstrip() else f"<%! {head.rstrip()} %>\n")
+    elif head:
+        tags = "".join(f"{{% {line} %}}" for line in head.splitlines())
+        for at in sorted({_block_start(text, part.start) for part in users}):
+            edits.replace(at, at, tags)
+    return edits.applied()
+
+
+def _source(text: str, part: Part) -> str:
+    code = text[part.start : part.end]
+    if part.form == "block":
+        lines = code.lstrip("\n").splitlines()
+        indent = re.match(r"[ \t]*", next((line for line in lines if line.strip()), ""))[0]  # type: ignore[index]
+        code = "\n".join(line.removeprefix(indent) for line in lines)
+    elif "isinstance" not in code:
+        code = NO_BUILTIN.sub(r"__own__\g<0>", code)
+    before, after = AROUND[part.form]
+    return f"{before}{code}{after}\n"
+
+
+def _convert_all(sources: dict[Part, str]) -> tuple[str, list[str]] | None:
+    """Return the imports that the converted *sources* need, and these; None where they are no Python."""
+    text = "".join(f"__part__{number}\n{source}" for number, source in enumerate(sources.values()))
+    made = converted(f"import __part__\n{text}__part__\n")
+    if made is None:
+        return None
+    head, *news = re.split(r"(?m)^__part__(?:\d+\n|$)", made)
+    return head.replace("import __part__\n", "").lstrip("\n"), news[:-1]
+
+
+def _put(edits: Edits, part: Part, new: str, engine: str) -> None:
+    """Put the converted statements *new* in the place of *part*; a comment in them goes beside its tag."""
+    if part.form == "block":
+        code = edits.text[part.start : part.end]
+        lead = re.match(r"\n*", code)[0]  # type: ignore[index]
+        indent = re.match(r"[ \t]*", code[len(lead) :])[0]  # type: ignore[index]
+        lines = [f"{indent}{line}" if line else "" for line in new.rstrip("\n").split("\n")]
+        edits.replace(part.start, part.end, lead + "\n".join(lines))
+        return
+    before, after = AROUND[part.form]
+    code = new.replace(DIVISION_COMMENT, "").replace("__own__", "").rstrip("\n")
+    if not code.startswith(before) or not code.endswith(after):
+        return
+    code = code.removeprefix(before).removesuffix(after)
+    if "list(" not in edits.text[part.start : part.end]:
+        code = COPY.sub(r"\1\2", code)  # a page does not change what it goes through
+    if code.startswith(("import ", "from ")):
+        code = code.replace("\n", " %}{% ")
+    (start, end), mark = part.tag, DIVISION_COMMENT[2:].strip()
+    if not code:
+        edits.replace(start, end, "")
+    elif code != edits.text[part.start : part.end]:
+        edits.replace(part.start, part.end, code)
+    if DIVISION_COMMENT in new and engine == "tornado":
+        note = f"{{# {mark} #}}"
+        edits.replace(end, end, "" if edits.text.startswith(note, end) else note)
+    elif DIVISION_COMMENT in new:
+        note = f"<%doc>{mark}</%doc>" if edits.text[start] == "$" else f"## {mark}\n"
+        edits.replace(start, start, "" if edits.text.endswith(note, 0, start) else note)
+
+
+def _names_of(head: str) -> list[str]:
+    nodes = ast.walk(ast.parse(head))
+    return [each.asname or each.name for node in nodes if isinstance(node, ast.ImportFrom) for each in node.names]
+
+
+def _block_start(text: str, at: int) -> int:
+    """Return the end of the last `{% block %}` tag before *at*, or 0: what a child has outside of blocks never runs."""
+    blocks = [found.end() for found in re.finditer(r"\{%\s*block\b[^%]*%\}", text[:at])]
+    return blocks[-1] if blocks else 0
