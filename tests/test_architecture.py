@@ -51,6 +51,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "asyncmy": ("db",),
     "aiosqlite": ("db",),
     "asyncpg": ("db",),
+    "greenlet": ("template/waiting",),
     "jinja2": ("template",),
     "markupsafe": ("template", "forms"),
     "wtforms": ("forms",),

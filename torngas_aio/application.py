@@ -39,6 +39,7 @@ from torngas_aio.handler.execution import serve
 from torngas_aio.handler.foreign import feed_delegate, make_foreign_handler
 from torngas_aio.handler.mounted import MountHandler
 from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
+from torngas_aio.handler.ui_modules import awaits_modules
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.request import Request
 from torngas_aio.http.tornado_adapter import TornadoAdapter
@@ -103,6 +104,7 @@ class Application(web.Application):
             self.settings.get("static_cache_bytes", DEFAULT_CACHE_BYTES),
             in_threads=bool(self.settings.get("static_in_threads")),
         )
+        self.awaits_modules = awaits_modules(self.ui_modules)
         self.template_loaders: dict[Any, Any] = {}
         self.absent_pages: set[Any] = set()
         self.request_timeout: float | None = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)

@@ -10,7 +10,7 @@ from tornado.web import RequestHandler
 
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.response import ResponseHandler
-from torngas_aio.handler.ui_modules import with_embeds
+from torngas_aio.handler.ui_modules import render_with_modules, with_embeds
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import Template, TemplateLoader, adapted, handler_namespace
 from torngas_aio.template.position import Callers, add_callers
@@ -42,7 +42,7 @@ async def render_plain(handler: ResponseHandler, template_name: str, kwargs: dic
     if loader is None:
         loader = await run_in_thread(made_loader, handler)
     template = await loader.fetch(template_name)
-    return await template.render(values_for(handler, template, kwargs))
+    return await render_with_modules(handler, template, values_for(handler, template, kwargs))
 
 
 def known_loader(handler: ResponseHandler) -> TemplateLoader | None:

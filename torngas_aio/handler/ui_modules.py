@@ -1,19 +1,24 @@
 """UI methods and modules in templates, as in Tornado; what a module makes is markup to every engine.
 
-Begin with `ui_of`.
+A page that may call a module with `async def render` is made where it can wait for it, see `template.waiting`; other
+pages are made as fast as ever. Begin with `ui_of`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
+from importlib import import_module
+from inspect import iscoroutine, iscoroutinefunction, unwrap
 from typing import Any
 
 from tornado.escape import to_unicode
 from tornado.util import ObjectDict
-from tornado.web import RequestHandler
+from tornado.web import RequestHandler, UIModule
 
 from torngas_aio._compat.tornado import UIModuleNamespace
+from torngas_aio.exception import ArgumentError
+from torngas_aio.template import PageMaker, Template
 
-__all__ = ["as_markup", "ui_of", "with_embeds"]
+__all__ = ["awaits_modules", "begin_with_modules", "module_call", "render_with_modules", "ui_of", "with_embeds"]
 
 
 def ui_of(handler: RequestHandler) -> Any:
@@ -24,17 +29,47 @@ def ui_of(handler: RequestHandler) -> Any:
     return ui
 
 
-def as_markup(handler: Any, make: Callable[..., str]) -> Callable[..., str]:
-    """Return *make*, what calls a UI module, with markup as its result; pages that it renders are made at once."""
+def module_call(handler: Any, name: str, kind: type[UIModule]) -> Callable[..., Any]:
+    """Return what calls the UI module *name* in a template of *handler* and gives markup.
 
-    def render(*args: Any, **kwargs: Any) -> str:
+    One object serves all calls of a page. Pages that `render` makes are made at once; what it returns is awaited,
+    if need be, before the page goes on.
+    """
+
+    def render(*args: Any, **kwargs: Any) -> Any:
+        active = handler.__dict__.setdefault("_active_modules", {})
+        if name not in active:
+            active[name] = kind(handler)
         handler._module_depth += 1
         try:
-            return _Html(make(*args, **kwargs))
+            made = active[name].render(*args, **kwargs)
         finally:
             handler._module_depth -= 1
+        return _waited(handler, active[name], made) if hasattr(made, "__await__") else _Html(made)
 
     return render
+
+
+def awaits_modules(modules: Mapping[str, type[UIModule]]) -> bool:
+    """Return whether a page may have to wait for one of *modules*: its `render` is `async def`.
+
+    Raises:
+        ImportError: One is, and greenlet is not installed.
+    """
+    if not any(iscoroutinefunction(unwrap(kind.render)) for kind in modules.values()):
+        return False
+    import_module("torngas_aio.template.waiting")
+    return True
+
+
+def begin_with_modules(handler: Any, template: Template, values: dict[str, Any]) -> bytes | PageMaker:
+    """Return the page, or what makes it, as `Template.begin` does; UI modules in it may wait."""
+    return partial(_render_waiting, template, values) if _may_wait(handler, values) else template.begin(values)
+
+
+def render_with_modules(handler: Any, template: Template, values: dict[str, Any]) -> Awaitable[bytes]:
+    """Return what gives the page, as `Template.render` does; UI modules in it may wait."""
+    return _render_waiting(template, values) if _may_wait(handler, values) else template.render(values)
 
 
 def with_embeds(handler: RequestHandler, page: bytes) -> bytes:
@@ -43,6 +78,58 @@ def with_embeds(handler: RequestHandler, page: bytes) -> bytes:
         return page
     embedded: bytes = RequestHandler.render(_Embedding(handler, page), "")  # type: ignore[arg-type, assignment]  # stands in
     return embedded
+
+
+def _may_wait(handler: Any, values: dict[str, Any]) -> bool:
+    return handler.application.awaits_modules and ("_tt_modules" in values or "modules" in values)
+
+
+async def _render_waiting(template: Template, values: dict[str, Any]) -> bytes:
+    from torngas_aio.template.waiting import in_greenlet
+
+    return await in_greenlet(template.render, values)
+
+
+def _waited(handler: Any, module: UIModule, made: Awaitable[Any]) -> Any:
+    from torngas_aio.template.waiting import can_wait, wait_for
+
+    if not can_wait():
+        return _Unwaited(module, made)
+    # While the page waits, the handler is not inside the module: what runs now can await.
+    depth, handler._module_depth = handler._module_depth, 0
+    try:
+        return wait_for(_html_of(made))
+    finally:
+        handler._module_depth = depth
+
+
+async def _html_of(made: Any) -> "_Html":
+    while hasattr(made, "__await__"):  # `return self.render_string(...)` in an `async def`
+        made = await made
+    return _Html(made)
+
+
+class _Unwaited:
+    """What a UI module gives where a page cannot wait for it: awaited, it gives markup; written out, an error."""
+
+    def __init__(self, module: UIModule, made: Awaitable[Any]) -> None:
+        self._module = module
+        self._made = made
+
+    def __await__(self) -> Generator[Any, Any, "_Html"]:
+        return _html_of(self._made).__await__()
+
+    def __str__(self) -> str:
+        if iscoroutine(self._made):
+            self._made.close()
+        name = type(self._module).__qualname__
+        raise ArgumentError(
+            f"{name}.render has returned an awaitable, which this page cannot wait for. Write `async def render`, have "
+            f"{name} in the `ui_modules` with which the application is made, and make the page with "
+            "`await self.render(...)`; in other places await the call."
+        )
+
+    __html__ = __str__
 
 
 class _Html(str):

@@ -52,7 +52,7 @@ from torngas_aio.handler.rendering import (
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import send_last, send_part
 from torngas_aio.handler.time_limit import look
-from torngas_aio.handler.ui_modules import as_markup, ui_of, with_embeds
+from torngas_aio.handler.ui_modules import begin_with_modules, module_call, ui_of, with_embeds
 from torngas_aio.http.base import ClientGone
 from torngas_aio.http.response import BODILESS
 from torngas_aio.http.uploads import UploadedFile, uploads_of
@@ -342,7 +342,7 @@ class BaseHandler(ResponseHandler):
             make_page = functools.partial(render_hooked, self, template_name, kwargs)
             return self._finish_with(functools.partial(self._render_later, make_page, callers(sys._getframe(1))))
         values = values_for(self, template, kwargs)
-        page = template.begin(values)
+        page = begin_with_modules(self, template, values)
         if not isinstance(page, bytes):  # it has to wait for something, or is long
             return self._finish_with(functools.partial(self._render_later, page, callers(sys._getframe(1))))
         return self.finish(with_embeds(self, page))
@@ -542,7 +542,7 @@ class BaseHandler(ResponseHandler):
     _render_plain = render_plain
 
     def _ui_module(self, name: str, module: type[UIModule]) -> Callable[..., str]:
-        return as_markup(self, super()._ui_module(name, module))
+        return module_call(self, name, module)
 
 
 class WebHandler(BaseHandler):

@@ -5,10 +5,10 @@ values.py        the names of a page, awaited first    cooperative.py  pages mad
 loading.py       the directory of compiled templates   position.py   where in a template an error happened
 tornado_loader.py  Tornado's engine; _tornado_code.py: the Python it generates, changed
 jinja2_loader.py   Jinja2; jinja2_environment.py: its environment
-mako_loader.py     Mako
+mako_loader.py     Mako                              waiting.py     code of a page that waits
 """
 
-from torngas_aio.template.base import Template, TemplateLoader, adapted, create_loader
+from torngas_aio.template.base import PageMaker, Template, TemplateLoader, adapted, create_loader
 from torngas_aio.template.values import HANDLER_NAMES, handler_namespace
 
-__all__ = ["HANDLER_NAMES", "Template", "TemplateLoader", "adapted", "create_loader", "handler_namespace"]
+__all__ = ["HANDLER_NAMES", "PageMaker", "Template", "TemplateLoader", "adapted", "create_loader", "handler_namespace"]

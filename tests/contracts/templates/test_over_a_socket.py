@@ -52,7 +52,7 @@ class Client:
                 await asyncio.to_thread(warm, application)
                 return await client.get(path, headers=headers)
 
-    def load_part(self, application: Application) -> None:
+    def load_part(self, application: Application) -> Any:
         """Have the template of a UI module in memory: modules cannot await, so its first look reads the file."""
         config = settings.TEMPLATE_CONFIG
         loader = self.folder.make(**self.folder.options)
@@ -61,6 +61,7 @@ class Client:
             loader,
             config,
         )
+        return loader
 
 
 @pytest.fixture
