@@ -97,3 +97,14 @@ def test_an_await_stands_in_brackets_where_it_must(
 ) -> None:
     made = ported(tmp_path, capsys, f"{CACHE}async def f(b):\n    return {before}\n")
     assert made == f"{CACHE}async def f(b):\n    return {after}\n"
+
+
+def test_a_script_is_moved_from_its_first_use_of_the_database_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(
+        tmp_path, capsys,
+        "from a import Post\n\n\ndef go():\n    for name in []:\n        print(name)\n\n\nn = 1\n"
+        "session = Post.session.using_master()\nfor name in [n]:\n    go()\nsession.commit()\n",
+    )  # fmt: skip
+    assert "\nn = 1\n\n\nasync def main():\n    async with torngas_aio.project():\n        session = Post" in made

@@ -253,3 +253,158 @@ def test_async_loops_need_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     path = project.write("app.py", text)
     assert "0 places left" in port(project, capsys)
     assert path.read_text() == text
+
+
+MODEL = "from torngas.db.dbalchemy import Model\n\n\nclass Post(Model):\n    @classmethod\n    def shown(cls):\n        return cls.Q.filter_by(a=1)\n\n\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("return sum(g(p) for p in Post.shown())", "return sum(g(p) for p in await Post.shown().all())"),
+        ("for p in Post.shown():\n        g(p)", "for p in await Post.shown().all():\n        g(p)"),
+        ("rows = Post.Q.order_by(Post.id)[0:2]\n    return rows[0].a", "rows = await Post.Q.order_by(Post.id)[0:2]\n    return rows[0].a"),
+        ("return Post.shown()[:9][0].a", "return (await Post.shown()[:9])[0].a"),
+        ("return x.Q.filter_by(a=1).first()", "return await x.Q.filter_by(a=1).first()"),
+        ("return x[:2]", None),
+    ],
+)  # fmt: skip
+def test_queries_are_known_behind_functions_and_parameters(
+    before: str, after: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"{MODEL}def f(x):\n    {before}\n")
+    assert made.endswith(f"async def f(x):\n    {after}\n" if after else f"\ndef f(x):\n    {before}\n")
+
+
+def test_what_a_property_hands_out_is_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = ported(
+        tmp_path, capsys,
+        MODEL + "from torngas.cache import caches\n\n\nclass Base(WebHandler):\n    @property\n    def db(self):\n"
+        "        return Post.session.using_master()\n    @property\n    def cache(self):\n        return caches['default']\n"
+        "\n\nclass A(Base):\n    def get(self):\n        self.db.commit()\n        if self.cache.get('a'):\n            pass\n",
+    )  # fmt: skip
+    assert "        await self.db.commit()\n        if await self.cache.get('a'):\n" in made
+
+
+def test_places_that_read_a_property_that_waits_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    model = MODEL + "class Note(Model):\n    @property\n    def author(self):\n        return Post.Q.get(1)\n"
+    path = project.write("models.py", model)
+    project.write(
+        "app.py",
+        "def f(note):\n    return note.author.name, 1\n\n\ndef g(note):\n    if not note.author:\n        pass\n",
+    )
+    project.write("templates/a.html", "{{ note.author.name }}\n")
+    report = listed(port(project, capsys))
+    assert "Read at app.py:2, app.py:6." in report[0]
+    assert report[1].startswith("templates/a.html:1: TGM204")
+    path.write_text(
+        path.read_text()
+        .replace("    @property\n    def author", "    async def author")
+        .replace("return Post", "return await Post")
+    )
+    report = listed(port(project, capsys))
+    assert [line.partition(" `")[0] for line in report] == [
+        "app.py:2: TGM201",
+        "app.py:6: TGM201",
+        "templates/a.html:1: TGM204",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "after"),
+    [
+        (
+            "method = getattr(self, 'do_' + x)\n        method()",
+            "method = getattr(self, 'do_' + x)\n        await method()",
+        ),
+        ("return getattr(self, 'do_%s' % x, None)()", "return await getattr(self, 'do_%s' % x, None)()"),
+        ("getattr(self, 'on_' + x)()", "getattr(self, 'on_' + x)()"),
+    ],
+)
+def test_methods_that_are_called_by_name_are_awaited(
+    call: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"{CACHE}class A(object):\n    def do_a(self):\n        cache.get('a')\n\n    def on_b(self):\n        pass\n\n    def f(self, x):\n        {call}\n"
+    assert ported(tmp_path, capsys, text).endswith(f"def f(self, x):\n        {after}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("def f(ids):\n    return map(cache.get, ids)\n", "app.py:5: TGM202 `cache.get(...)` waits, but `map(...)` calls"),
+        ("class A(object):\n    def say(self):\n        cache.get('a')\n\n    def f(self, x):\n        {'say': self.say}[x]()\n", "app.py:9: TGM201 `.say`"),
+    ],
+)  # fmt: skip
+def test_coroutine_functions_that_are_handed_on_are_told(
+    text: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", CACHE + text)
+    assert listed(port(project, capsys))[0].startswith(line)
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_context_manager_of_a_generator_is_opened_with_async_with(
+    is_done: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = CACHE + (
+        "from contextlib import contextmanager\n\n\n@contextmanager\ndef kept():\n    yield 1\n    cache.set('a', 1)\n"
+        "\n\ndef f():\n    with kept() as a:\n        return a\n"
+    )
+    if is_done:
+        text = (
+            text.replace("contextmanager", "asynccontextmanager")
+            .replace("def kept", "async def kept")
+            .replace("cache.set", "await cache.set")
+        )
+    made = ported(tmp_path, capsys, text)
+    assert "@asynccontextmanager\nasync def kept():\n    yield 1\n    await cache.set('a', 1)\n" in made
+    assert made.endswith("async def f():\n    async with kept() as a:\n        return a\n")
+    assert "import asynccontextmanager\n" in made
+
+
+def test_what_is_awaited_runs_in_no_thread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"{CACHE}@async_execute\ndef f():\n    return cache.get('a')\n\n\n@async_execute\ndef g():\n    return 1\n"
+    made = ported(tmp_path, capsys, text)
+    assert made.endswith(
+        "\n\n\nasync def f():\n    return await cache.get('a')\n\n\n@async_execute\ndef g():\n    return 1\n"
+    )
+
+
+CACHED = """def cached(seconds):
+    def deco(fn):
+        def wrapper(*args):
+            val = cache.get('k')
+            if val is None:
+                val = fn(*args)
+                cache.set('k', val, seconds)
+            return val
+        return wrapper
+    return deco
+
+
+@cached(60)
+def heavy(n):
+    return n * 2
+
+
+@cached(60)
+def known(n):
+    return %s
+
+
+def f():
+    return heavy(3), known(4)
+"""
+
+
+@pytest.mark.parametrize(("value", "is_told"), [("cache.get('a')", True), ("1", False)])
+def test_calls_of_what_a_wrapper_that_waits_is_around_are_awaited(
+    value: str, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    path = project.write("app.py", CACHE + CACHED % value)
+    assert ("app.py:9: TGM302" in port(project, capsys)) is is_told
+    assert path.read_text().endswith("async def f():\n    return await heavy(3), await known(4)\n")
+    assert "\ndef heavy(n)" in path.read_text()

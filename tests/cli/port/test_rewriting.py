@@ -127,3 +127,11 @@ def test_a_session_is_given_the_list_that_it_gives_back(
     before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ported(tmp_path, capsys, f"{before}\n") == f"{after}\n"
+
+
+@pytest.mark.parametrize("session", ["A.session", "A.session.using_master()", "self.session"])
+def test_sql_of_a_session_in_a_variable_is_text(
+    session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"s = {session}\ns.execute('SELECT 1')\nt.execute('SELECT 1')\n", "--skip=await")
+    assert made.endswith(f"s = {session}\ns.execute(text('SELECT 1'))\nt.execute('SELECT 1')\n")

@@ -157,3 +157,48 @@ def test_comparisons_and_messages_of_exceptions_keep_their_meaning() -> None:
 @pytest.mark.parametrize("text", ["a.encode('hex')", "sorted(a, cmp=b)", "cmp(a, b)", "a.decode('rot13')"])
 def test_what_only_python_2_has_tells_its_files(text: str) -> None:
     assert is_python2(f"x = {text}\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "class A(object):\n    def __unicode__(self):\n        return u'a'\n    def __str__(self):\n        return unicode(self).encode('utf-8')\n",
+            "class A(object):\n    def __str__(self):\n        return 'a'\n",
+        ),
+        (
+            "class A(object):\n    def __str__(self):\n        return unicode(self).encode('utf-8')\n    def b(self):\n        return self.__unicode__()\n",
+            "class A(object):\n    def b(self):\n        return self.__str__()\n",
+        ),
+        ("class A(object):\n    def __str__(self):\n        return unicode(self)\n", "class A(object):\n    pass\n"),
+        ("class A(object):\n    def __str__(self):\n        return self.a\n", "class A(object):\n    def __str__(self):\n        return self.a\n"),
+    ],
+)  # fmt: skip
+def test_an_object_has_one_text(before: str, after: str) -> None:
+    assert mended(before) == after
+
+
+def test_helpers_between_text_and_bytes_go_on_to_help() -> None:
+    names: dict[str, object] = {}
+    made = converted(
+        "def text(v):\n    if isinstance(v, unicode):\n        return v\n    if isinstance(v, str):\n"
+        "        return v.decode('utf-8')\n    return unicode(v)\n\n\nx = [text('a'), text(b'b'), text(1)]\n"
+        "\n\ndef to_unicode(v):\n    if isinstance(v, str):\n        return v.decode('utf-8')\n    return v\n\n\ny = to_unicode('a')\n"
+    )
+    assert made is not None
+    exec(made, names)
+    assert (names["x"], names["y"]) == (["a", "b", "1"], "a")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("w.writerow([a.b.encode('utf-8'), 1])", "w.writerow([a.b, 1])"),
+        ("x = '%s %s' % (a.encode('utf-8'), b().encode('utf-8'))", "x = '%s %s' % (a, b())"),
+        ("x = ', '.join(a.encode('utf-8') for a in b)", "x = ', '.join(a for a in b)"),
+        ("x = a.render_string('b')\na.finish(x.replace('c', 'd'))", "x = to_unicode(a.render_string('b'))\na.finish(x.replace('c', 'd'))"),
+        ("x = a.render_string('b')\na.finish(x)", "x = a.render_string('b')\na.finish(x)"),
+    ],
+)  # fmt: skip
+def test_text_of_any_shape_stays_text(before: str, after: str) -> None:
+    assert mended(f"{before}\n") == f"{after}\n"

@@ -1,11 +1,11 @@
 """The `await`s and `async`s that a file needs, written into it. Begin with `await_calls`."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from torngas_aio.cli.port.commands import CHANGED, write_arguments
-from torngas_aio.cli.port.edits import Edits, deferred_around, last_name, parents_of, position_of
-from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.edits import Edits, FunctionNode, deferred_around, dotted, last_name, parents_of, position_of
+from torngas_aio.cli.port.findings import IN_THREADS, Finding
 from torngas_aio.cli.port.kinds import REDIS_SETS
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.summary import Use
@@ -14,8 +14,8 @@ from torngas_aio.cli.port.texts import is_taken
 __all__ = ["await_calls"]
 
 FORMS: dict[str, type] = {
-    "call": ast.Call, "open": ast.Call, "in": ast.Compare, "with": ast.With, "for": ast.expr, "text": ast.Call,
-    "arguments": ast.Call,
+    "call": ast.Call, "open": ast.Call, "slice": ast.Subscript, "in": ast.Compare, "with": ast.With,
+    "for": ast.expr, "text": ast.Call, "arguments": ast.Call,
 }  # fmt: skip
 """Form of a use: its kind of node."""
 
@@ -44,8 +44,9 @@ def await_calls(
     edits = Edits(text, tree)
     parents = parents_of(tree)
     uses = [*uses, *(use for use in main if use.form == "arguments")]
-    main = [use for use in main if not use.is_awaited and use.form != "arguments"]
-    tail = _tail(tree, main) if main and is_script else []
+    starts = [use for use in main if use.form == "start"]
+    main = [use for use in main if not use.is_awaited and use.form not in ("arguments", "start")]
+    tail = (_tail(tree, [*starts, *main]) or _tail(tree, main)) if main and is_script else []
     findings = []
     if main and not tail:
         findings = [
@@ -56,8 +57,7 @@ def await_calls(
     lists: set[ast.AST] = set()
     for node in [*ast.walk(tree)][::-1]:
         if isinstance(node, ast.FunctionDef) and node.lineno in functions:
-            start, _ = edits.span(node)
-            edits.replace(start, start, "async ")
+            _make_async(node, edits)
         position = getattr(node, "lineno", 0) and position_of(node)
         for form, kind in FORMS.items():
             if (position, form) not in wanted or not isinstance(node, kind):
@@ -78,6 +78,18 @@ def await_calls(
         edits.replace(end - 1, end, "])" if is_shared else "]")
     text = edits.applied()
     return (_wrapped(text, len(tree.body) - len(tail)) if tail else text), findings
+
+
+def _make_async(function: ast.FunctionDef, edits: Edits) -> None:
+    start, _ = edits.span(function)
+    edits.replace(start, start, "async ")
+    for each in function.decorator_list:
+        name = dotted(each).rpartition(".")[2]
+        if name in IN_THREADS:  # they are for plain functions
+            begin = edits.line_start(edits.span(each)[0])
+            edits.replace(begin, edits.text.index("\n", begin) + 1, "")
+        elif name == "contextmanager":
+            edits.replace(*edits.span(each), edits.imported("contextlib", "asynccontextmanager"))
 
 
 def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AST]) -> None:
@@ -119,8 +131,17 @@ def _tail(tree: ast.Module, main: list[Use]) -> list[ast.stmt]:
         return []
     bound = {node.id for node in moved if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     before = [node for statement in tree.body[:index] for node in ast.walk(statement)]
-    used = {node.id for node in before if isinstance(node, ast.Name)}
+    local = {id(each) for node in before if isinstance(node, FunctionNode) for each in _local_names(node)}
+    used = {node.id for node in before if isinstance(node, ast.Name) and id(node) not in local}
     return [] if bound & used or (len(tail) > 1 and _is_guard(tail[0])) else tail
+
+
+def _local_names(function: FunctionNode) -> Iterator[ast.Name]:
+    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    bound = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    bound -= {name for node in ast.walk(function) if isinstance(node, ast.Global) for name in node.names}
+    yield from (node for node in nodes if node.id in bound)
 
 
 def _is_guard(node: ast.stmt) -> bool:

@@ -13,7 +13,7 @@ from torngas_aio.cli.awaits import REDIS_ITERATORS
 from torngas_aio.cli.port.commands import CHANGED
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, Chain, next_kind
-from torngas_aio.cli.port.summary import Function, Module, Use
+from torngas_aio.cli.port.summary import PROPERTY, TAKES_AWAITABLES, Function, Module, Use
 
 __all__ = ["Project"]
 
@@ -33,7 +33,8 @@ AWAITING_CALLEES = frozenset({
 """What may be given a coroutine function, or does not call what it is given."""
 
 WAITING_KINDS = {
-    "in": ("cache",), "with": ("transaction", "pipeline", "lock", "pubsub"), "for": ("query",), "open": ("transaction",)
+    "in": ("cache",), "with": ("transaction", "pipeline", "lock", "pubsub"), "for": ("query",),
+    "open": ("transaction",), "slice": ("query",),
 }  # fmt: skip
 """What must be awaited in forms other than a call."""
 
@@ -61,6 +62,7 @@ class Project:
         self._callbacks: dict[Key, str] = {}
         self._decorated: dict[Key, set[Key]] = defaultdict(set)
         self._stars: dict[Key, str] = {}
+        self._dispatching: list[tuple[Key, Use]] = []
         self._is_python2 = is_python2
         self._blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
         self._is_torngas = any(_names_torngas(module) for module in modules)
@@ -75,25 +77,16 @@ class Project:
 
     def solve(self) -> None:
         """Find the coroutine functions and what is awaited."""
-        todo: list[Key] = []
-        waiting: list[tuple[Key, Use]] = []
-        for path, module in self._modules.items():
-            for function in module.functions.values():
-                if function.is_async or self._is_framework_method(path, function):
-                    todo.append((path, function.name))
-                waiting += self._resolve_uses(path, function)
-                for decorator in self._decorators(path, function):
-                    self._decorated[decorator].add((path, function.name))
-        for key, use in waiting:
-            todo += self._await(key, use)
-        while todo or (todo := self._awaited_by_wrappers()):
+        todo = self._begin()
+        while todo or (todo := [*self._awaited_by_wrappers(), *self._awaited_by_name()]):
             key = todo.pop()
             if key in self.coroutines:
                 continue
             self.coroutines.add(key)
             todo += [other for other in self._overrides(key) if not self._function(other).blocker]
-            for caller, use in self._callers[key]:
-                todo += self._await(caller, use)
+            for callee in [key, *self._wrapped_by(key)]:
+                for caller, use in self._callers[callee]:
+                    todo += self._await(caller, use)
             for caller, use in self._unsure[key]:
                 self._report(
                     caller, use, "TGM201", f"`.{key[1].rpartition('.')[2]}()` is a method of several classes, one of "
@@ -101,6 +94,21 @@ class Project:
                 )  # fmt: skip
 
         self._report_blocked()
+        self._report_wrappers()
+        self._report_reads()
+
+    def _begin(self) -> list[Key]:
+        """Return the coroutine functions that depend on no others, and what waits in any case."""
+        found: list[Key] = []
+        waiting: list[tuple[Key, Use]] = []
+        for path, module in self._modules.items():
+            for function in module.functions.values():
+                if function.is_async or self._is_framework_method(path, function):
+                    found.append((path, function.name))
+                waiting += self._resolve_uses(path, function)
+                for decorator in self._decorators(path, function):
+                    self._decorated[decorator].add((path, function.name))
+        return found + [each for key, use in waiting for each in self._await(key, use)]
 
     def _report_blocked(self) -> None:
         """Report what waits where `await` cannot stand, the calls of one cause together."""
@@ -109,17 +117,77 @@ class Project:
             names = ", ".join(f"`{text_of(use.chain)}`" for use in uses)
             lines = f" (lines {', '.join(str(use.position[0]) for use in uses)})" if len(uses) > 1 else ""
             verb = "wait" if len(uses) > 1 else "waits"
-            self._report(key, uses[0], "TGM202", f"{names}{lines} {verb}, but {blocker}.")
+            text = f"{names}{lines} {verb}, but {blocker}."
+            name = key[1].rpartition(".")[2]
+            if blocker == PROPERTY and (read := self._places_of(name)):
+                text += f" Read at {', '.join(read[:9])}{' and others' if len(read) > 9 else ''}."
+            self._report(key, uses[0], "TGM202", text)
+
+    def _places_of(self, name: str) -> list[str]:
+        """Return where the attribute *name* of anything is read, without a call."""
+        return sorted(
+            f"{module.path}:{line}"
+            for module in self._modules.values()
+            for each, line, _ in module.reads
+            if each == name
+        )
+
+    def _report_wrappers(self) -> None:
+        """Report decorators' wrappers that look at the result of what waits in some cases only."""
+        for decorator, use, place in self._wrapping():
+            decorated = self._decorated[decorator]
+            is_handed_on = self._function(place).returned == use.chain and place not in self.coroutines
+            if decorated & self.coroutines and not decorated <= self.coroutines and not is_handed_on:
+                name = decorator[1].partition(".")[0]
+                text = f"@{name} stands on coroutine functions and on others: await the call where it is awaitable."
+                self._report(place, use, "TGM302", text)
+
+    def _report_reads(self) -> None:
+        """Report methods that wait and are read where their result is meant, as they were as properties."""
+        waiting = {name for name in self.waiting_names() if name in self._methods}
+        for module in self._modules.values():
+            for name, line, is_value in module.reads:
+                if is_value and name in waiting:
+                    text = (
+                        f"`.{name}` is a coroutine function: write `await x.{name}()`, or await it where it is called."
+                    )
+                    self.findings.append(Finding(module.path, line, "TGM201", text))
 
     def _awaited_by_wrappers(self) -> list[Key]:
         """Have decorators' wrappers await what they are around, where all of it waits; return those that wait by it."""
         found = []
-        for (path, name), decorated in self._decorated.items():
+        for decorator, use, place in self._wrapping():
+            if self._decorated[decorator] <= self.coroutines:
+                found += self._await(place, use)
+        return found
+
+    def _wrapping(self) -> Iterator[tuple[Key, Use, Key]]:
+        """Yield each call of what a decorator is given: the decorator, the call, the function that it is in."""
+        for path, name in self._decorated:
             call = (self._function((path, name)).first, "()")
-            for function in self._modules[path].functions.values() if decorated <= self.coroutines else ():
+            for function in self._modules[path].functions.values():
                 for use in function.uses if function.name.startswith(f"{name}.") else ():
                     if use.chain == call and use.form == "call":
-                        found += self._await((path, function.name), use)
+                        yield (path, name), use, (path, function.name)
+
+    def _wrapped_by(self, key: Key) -> list[Key]:
+        """Return the functions in whose place the decorator's wrapper *key* is called."""
+        outer = (key[0], key[1].rpartition(".")[0])
+        return [*self._decorated.get(outer, ())] if outer[1] and self._function(key).name != outer[1] else []
+
+    def _awaited_by_name(self) -> list[Key]:
+        """Await what `getattr(x, 'do_' + name)` gives, where all methods whose names begin so wait."""
+        found = []
+        for (path, name), use in self._dispatching:
+            function = self._function((path, name))
+            family = [(path, function.owner), *_reached((path, function.owner), self._bases)]
+            family += _reached((path, function.owner), self._subclasses)
+            methods = {
+                (place, f"{kind}.{each}") for place, kind in family if kind
+                for each in self._modules[place].classes[kind].methods if each.startswith(function.prefix)
+            }  # fmt: skip
+            if methods and methods <= self.coroutines:
+                found += self._await((path, name), use)
         return found
 
     def waiting_names(self) -> frozenset[str]:
@@ -129,6 +197,12 @@ class Project:
             for name in module.functions:
                 names[name.rpartition(".")[2]].add((path, name) in self.coroutines)
         return frozenset(name for name, each in names.items() if each == {True}) - VERBS - HOOKS - BUILTIN_METHODS
+
+    def names_in_templates(self) -> frozenset[str]:
+        """Return the names that wait in a template when they are called and, with a dot, when they are read."""
+        names = self.waiting_names()
+        properties = {key[1].rpartition(".")[2] for key, blocker in self._blocked if blocker == PROPERTY}
+        return names | {f".{name}" for name in properties | (names & self._methods.keys())}
 
     def is_imported(self, path: str) -> bool:
         """Whether another file of the project imports the file *path*."""
@@ -167,24 +241,44 @@ class Project:
     def _resolve_uses(self, path: str, function: Function) -> Iterator[tuple[Key, Use]]:
         """Yield the uses that wait in any case; note those that depend on functions of the project."""
         key = (path, function.name)
-        for use in function.uses:
-            kind = self._resolve(use.chain, path, function)
-            wanted = WAITING_KINDS.get(use.form)
-            waits = kind.partition(" of ")[0] in wanted if wanted else kind.startswith("awaited")
-            if waits:
-                yield key, use
-            if use.form == "call" and len(use.chain) > 2:
-                self._tell_of_redis(key, use)
-            if waits:
-                continue
-            if use.form == "call" and kind.startswith("result:"):
-                self._callers[_key(kind)].append((key, use))
-            elif use.form == "call" and not kind and len(use.chain) > 2 and use.chain[-2][:1] == ".":
-                self._guess(key, use)
-        for callee, chain in function.passed:
-            found = self._resolve(chain, path, function)
-            if found.startswith("func:") and callee not in AWAITING_CALLEES:
+        yield from ((key, use) for use in function.uses if self._waits(key, use, function))
+        for (callee, chain), position in function.passed.items():
+            found = self._resolve(chain, path, function) if callee not in AWAITING_CALLEES else ""
+            if found.startswith("func:"):
                 self._callbacks[_key(found)] = callee
+            elif found.startswith("coroutine function") and callee not in TAKES_AWAITABLES:
+                blocker = f"`{callee}(...)` calls it without awaiting it"
+                self._blocked[key, blocker].append(Use((*chain, "()"), position))
+
+    def _waits(self, key: Key, use: Use, function: Function) -> bool:
+        """Whether *use* waits in any case; what depends on functions of the project is noted."""
+        found = self._resolve(use.chain, key[0], function)
+        wanted = WAITING_KINDS.get(use.form)
+        kind = self._valued(found) if wanted else found
+        what = kind.partition(" of ")[0]
+        waits = what in wanted if wanted else kind.startswith("awaited")
+        if not function.name and what in ("db session", "query") and not waits:
+            self.awaited[key].append(replace(use, form="start"))
+        if use.form == "call":
+            self._note_call(key, use, function, found)
+        callee = _key(found) if found.startswith("result:") and use.form in ("call", "with") else None
+        if not waits and callee and self._function(callee).is_context is (use.form == "with"):
+            self._callers[callee].append((key, use))
+        return waits
+
+    def _note_call(self, key: Key, use: Use, function: Function, kind: str) -> None:
+        is_method = len(use.chain) > 2 and use.chain[-2][:1] == "."
+        if is_method:
+            self._tell_of_redis(key, use)
+        if function.prefix and self._is_dispatched(use, function):
+            self._dispatching.append((key, use))
+        elif is_method and not kind:
+            self._guess(key, use)
+
+    def _is_dispatched(self, use: Use, function: Function) -> bool:
+        return use.chain[-1] == "()" and ("getattr", "()") in (
+            use.chain[:-1], *(function.variables.get(use.chain[0], ()) if len(use.chain) == 2 else ())
+        )  # fmt: skip
 
     def _decorators(self, path: str, function: Function) -> Iterator[Key]:
         """Yield the project's functions that are given *function* as its decorators."""
@@ -201,7 +295,7 @@ class Project:
         if command not in REDIS_READS | REDIS_ITERATORS | set(CHANGED):
             return
         kind = self._resolve(use.chain[:-2], key[0], self._function(key))
-        kind = self._result(kind, 0) if kind.startswith("result:") else kind
+        kind = self._valued(kind)
         if kind == "redis" and command in REDIS_ITERATORS:
             self._report(key, use, "TGM201", f"`{text_of(use.chain)}` is gone through with `async for` in `async def`.")
         elif kind == "redis" and command in REDIS_READS and self._is_python2:
@@ -232,7 +326,7 @@ class Project:
         name = function.name.rpartition(".")[2]
         blocker = use.blocker or function.blocker
         if not blocker and function.owner and name in SYNC_METHODS and self.is_handler((key[0], function.owner)):
-            blocker = f"the framework calls `{name}` without awaiting it"
+            blocker = f"the framework calls `{name}` without awaiting it{SYNC_METHODS[name]}"
         if not blocker and key in self._callbacks:
             blocker = f"`{self._callbacks[key]}(...)` calls `{name}` without awaiting it"
         if blocker:
@@ -267,7 +361,9 @@ class Project:
         else:
             kind = self._name(chain[0], path, function, depth)
         for index, step in enumerate(chain[1:], 1):
-            if not kind and index == 1 and chain[0][:1].isupper():
+            if not kind and step == ".Q" and self._is_torngas:
+                kind = "query"
+            elif not kind and index == 1 and chain[0][:1].isupper():
                 kind = {".Q": "query", ".session": "db session"}.get(step, "")
             else:
                 kind = self._step(kind, step, depth)
@@ -354,6 +450,12 @@ class Project:
         found = next_kind(what, step)
         return f"{found} of {model}" if model and found.endswith(("one", "rows", "page", "query")) else found
 
+    def _valued(self, kind: str) -> str:
+        """Return what *kind* is, or what the function returns that it is the result of."""
+        for depth in range(DEPTH):
+            kind = self._result(kind, depth) if kind.startswith("result:") else kind
+        return kind
+
     def _result(self, kind: str, depth: int) -> str:
         """Return what the function of *kind* returns."""
         path, name = _key(kind)
@@ -368,7 +470,9 @@ class Project:
         for path, each in family:
             kind = self._modules[path].classes[each]
             if name in kind.methods:
-                return f"func:{path}|{each}.{name}|{owner[0]}|{owner[1]}"
+                found = f"{path}|{each}.{name}|{owner[0]}|{owner[1]}"
+                is_property = self._modules[path].functions[f"{each}.{name}"].blocker == PROPERTY
+                return self._result(f"result:{found}", depth) if is_property else f"func:{found}"
             if name in kind.attributes:
                 return self._resolve(kind.attributes[name], path, None, depth + 1)
         is_handler = self.is_handler(owner)

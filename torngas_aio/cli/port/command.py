@@ -196,7 +196,7 @@ def _convert_templates(files: list[_File], root: Path, skipped: list[str]) -> No
 
 
 def _await_all(files: list[_File], root: Path) -> tuple[list[Finding], frozenset[str]]:
-    """Write `async` and `await` into the files; return what is left to do and the names of coroutine functions."""
+    """Write `async` and `await` into the files; return what is left to do and the names that wait in templates."""
     before = [file.made for file in files]
     project = _write_awaits(files)
     changed = [file for file, text in zip(files, before, strict=True) if file.made != text]
@@ -204,7 +204,7 @@ def _await_all(files: list[_File], root: Path) -> tuple[list[Finding], frozenset
         _summarize(file, root)
     if changed:
         project = _write_awaits(files)
-    return project.findings, project.waiting_names()
+    return project.findings, project.names_in_templates()
 
 
 def _write_awaits(files: list[_File]) -> Project:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from torngas_aio.cli.port.edits import FunctionNode, binds, dotted
+from torngas_aio.cli.port.edits import FunctionNode, binds, dotted, last_name
 from torngas_aio.cli.port.kinds import HOOKS
 from torngas_aio.cli.port.texts import is_odd_codec
 
@@ -106,13 +106,14 @@ class _Reader:
         for node in self._nodes:
             if isinstance(node, ast.Call):
                 yield from self._of_call(node)
+                yield from _of_own_call(node)
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 yield from self._of_import(node)
             elif isinstance(node, ast.ClassDef) and _has_hooks(node):
-                for hook in node.body:
-                    if isinstance(hook, FunctionNode) and hook.name in HOOKS - {"process_init"}:
-                        yield from _state(hook)
-        yield from self._of_decorators()
+                methods = {each.name: each for each in node.body if isinstance(each, FunctionNode)}
+                shared = ast.unparse(methods["process_init"]) if "process_init" in methods else ""
+                for name in methods.keys() & HOOKS - {"process_init"}:
+                    yield from (told for told in _state(methods[name]) if told[2].split("`")[1] not in shared)
         yield from _settings(self._tree)
 
     def _of_call(self, call: ast.Call) -> Iterator[Told]:
@@ -120,14 +121,10 @@ class _Reader:
         method = call.func.attr if isinstance(call.func, ast.Attribute) else name
         given = {each.arg: each.value for each in call.keywords}
         has_callback = "callback" in given and method in TAKES_NO_CALLBACK
-        if is_odd_codec(call):
-            yield call, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
-        elif name in BLOCKING_CALLS and self._is_web and call not in self._in_threads:
+        if name in BLOCKING_CALLS and self._is_web and call not in self._in_threads:
             yield call, "TGM304", f"{name}() blocks every request: await an asyncio form of it, or use @async_execute."
         elif method in ("gather", "multi") and re.search(r"\.Q\.|\.session\.", ast.unparse(call)):
             yield call, "TGM306", "Queries of one request share one session: await them one after another."
-        elif method == "relationship" and "lazy" not in given:
-            yield call, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
         elif _is_zero(given.get("timeout")) and "cache" in ast.unparse(call.func):
             yield call, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
         elif method in LATER and self._serves:
@@ -154,21 +151,19 @@ class _Reader:
         module, _, last = name.rpartition(".")
         return last in TASKS and (module in ("gen", "tornado.gen") or (not module and not binds(self._tree, last)))
 
-    def _of_decorators(self) -> Iterator[Told]:
-        """Decorators of the file whose wrapper drops, or looks at, what a coroutine function returns."""
-        used = {
-            name for each in self._functions if isinstance(each, ast.AsyncFunctionDef) for name in _decorators_of(each)
-        }
-        for own in [each for each in self._functions if each.name in used]:
-            given = {each.arg for each in own.args.args}
-            for wrapper in [each for each in ast.walk(own) if isinstance(each, FunctionNode) and each is not own]:
-                for node in ast.walk(wrapper):
-                    if not isinstance(node, ast.Expr | ast.Assign | ast.Return) or not isinstance(node.value, ast.Call):
-                        continue
-                    is_kept = isinstance(node, ast.Return) and isinstance(wrapper, ast.FunctionDef)
-                    if dotted(node.value.func) in given and not is_kept:
-                        text = f"The wrapper of @{own.name} gets a coroutine: make it async, and await the call."
-                        yield node, "TGM302", text
+
+def _of_own_call(call: ast.Call) -> Iterator[Told]:
+    """Yield what is told of *call* whatever file it is in."""
+    name = last_name(call)
+    lazy = next((ast.unparse(each.value) for each in call.keywords if each.arg == "lazy"), "")
+    if is_odd_codec(call):
+        yield call, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
+    elif name in ("relationship", "backref") and lazy == "'dynamic'":
+        yield call, "TGM305", "lazy='dynamic' asks the database when it is read: write `await Other.Q.filter_by(...)`."
+    elif name == "relationship" and not lazy:
+        yield call, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
+    elif name == "create_all":
+        yield call, "TGM201", "It cannot wait: write `await Connector.get_conn('default').create_db()`."
 
 
 def _decorators_of(function: FunctionNode) -> set[str]:
@@ -177,7 +172,7 @@ def _decorators_of(function: FunctionNode) -> set[str]:
 
 
 def _state(function: FunctionNode) -> Iterator[Told]:
-    """Yield where *function* gives an attribute or a global another value; a count that goes on is no request's."""
+    """Yield where *function* gives an attribute or a global another value, but for counts that go on."""
     for node in ast.walk(function):
         owners = [each.value if isinstance(each, ast.Subscript) else each
                   for each in (node.targets if isinstance(node, ast.Assign) else ())]  # fmt: skip

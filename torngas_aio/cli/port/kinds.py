@@ -30,13 +30,17 @@ HOOKS = frozenset({
     "process_init", "process_call", "process_request", "process_render", "process_response", "process_endcall",
     "process_exception", "begin_request", "begin_render", "begin_response", "complete_response",
 })  # fmt: skip
-SYNC_METHODS = frozenset({
-    "initialize", "on_finish", "get_current_user", "get_user_locale", "get_browser_locale", "get_error_html",
-    "write_error", "set_default_headers", "compute_etag", "log_exception", "get_template_namespace", "check_origin",
-    "on_close", "on_connection_close", "get_login_url", "get_template_path", "create_template_loader", "log_request",
-    "data_received", "select_subprotocol", "parse_command", "load_urls", "load_all",
-})  # fmt: skip
-"""Methods that the framework calls without awaiting them."""
+SYNC_METHODS = {
+    **dict.fromkeys((
+        "initialize", "get_user_locale", "get_browser_locale", "get_error_html", "write_error", "set_default_headers",
+        "compute_etag", "log_exception", "get_template_namespace", "check_origin", "on_close", "on_connection_close",
+        "get_login_url", "get_template_path", "create_template_loader", "log_request", "data_received",
+        "select_subprotocol", "parse_command", "load_urls", "load_all",
+    ), ""),
+    "on_finish": "; `complete_finish` is awaited",
+    "get_current_user": "; set `handler.current_user` in a middleware, see docs/migration/codes.md",
+}  # fmt: skip
+"""Methods that the framework calls without awaiting them, and what to write instead."""
 
 REDIS_READS = frozenset({
     "get", "mget", "getset", "getrange", "keys", "scan", "scan_iter", "randomkey", "type",

@@ -21,6 +21,7 @@ FUTURES = re.compile(r"(?m)^from __future__ import (?:print_function|unicode_lit
 ENCODING_LINES = re.compile(
     r"(?m)^([ \t]*)(?:(?:reload\(sys\)|sys\.setdefaultencoding\([^)\n]*\))[ \t]*;?[ \t]*)+(?:#.*)?\n"
 )
+ISINSTANCE = re.compile(r"isinstance\((\w+), str\)")
 DIVISION_COMMENT = "# TGM311: Python 2 divided integers into integers. Write // for that; delete this comment.\n"
 PYTHON3 = ast.AsyncFunctionDef | ast.JoinedStr | ast.AnnAssign | ast.Nonlocal | ast.Await
 ROUNDS = 3
@@ -52,6 +53,10 @@ def converted(text: str) -> str | None:
         return text
     has_division = re.search(r"(?m)^from __future__ import .*\bdivision\b", text) is not None
     text = ENCODING_LINES.sub(lambda found: f"{found[1]}pass\n" if found[1] else "", text)
+    helped = {name for each in re.findall(r"isinstance\((\w+), unicode\)|\b(\w+)\.decode\(", text) for name in each}
+    text = ISINSTANCE.sub(
+        lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
+    )
     made = FUTURES.sub("", _refactored(text) or "")
     for mend in [*[mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
         if (tree := parsed(made) if made else None) is None:

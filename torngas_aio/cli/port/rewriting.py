@@ -180,11 +180,13 @@ def _drop_unused(edits: Edits) -> None:
 
 
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
+    sessions = {dotted(target) for node in ast.walk(edits.tree) if isinstance(node, ast.Assign)
+                if any("session" in step for step in chain_of(node.value)) for target in node.targets}  # fmt: skip
     for node in ast.walk(edits.tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
             continue
         pattern = SQL_METHODS.get(node.func.attr)
-        if pattern is None or not _is_query(node.func):
+        if pattern is None or not _is_query(node.func, sessions):
             continue
         for each in node.args[:1] if node.func.attr == "execute" else node.args:
             template = each.left if isinstance(each, ast.BinOp) else each
@@ -193,10 +195,10 @@ def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
                 edits.wrap(each, f"{edits.imported('sqlalchemy', 'text')}(", ")")
 
 
-def _is_query(func: ast.Attribute) -> bool:
+def _is_query(func: ast.Attribute, sessions: set[str]) -> bool:
     chain = chain_of(func.value)
     if func.attr == "execute":
-        return any("session" in step for step in chain)
+        return any("session" in step for step in chain) or chain[:1] in {(name,) for name in sessions}
     return (
         ".Q" in chain
         or ".query" in chain

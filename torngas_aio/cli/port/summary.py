@@ -25,6 +25,11 @@ CONSUMERS = {
 """Functions to which a list is as good as a generator expression."""
 
 DISPLAYS = ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Starred | ast.ListComp | ast.GeneratorExp | ast.DictComp
+LOOKED_AT = (
+    ast.Compare | ast.BoolOp | ast.UnaryOp | ast.If | ast.While | ast.BinOp | ast.Attribute | ast.Dict | ast.IfExp
+)
+PROPERTY = "a property cannot await"
+CONTEXTS = {"contextmanager", "asynccontextmanager"}
 PROPERTIES = {"property", "cached_property", "setter", "getter", "lazyproperty", "hybrid_property"}
 
 
@@ -33,8 +38,8 @@ class Use:
     """A place that may have to await: a call; the object of `in`, `with` or a loop.
 
     Attributes:
-        form: "call", "in", "with", "for"; "open" for what is opened without `with`; "text" and "arguments" for what
-            a command of a Redis client gives and takes.
+        form: "call", "in", "with", "for", "slice"; "open" for what is opened without `with`; "text" and "arguments"
+            for what a command of a Redis client gives and takes; "start" for module code that needs the project open.
         blocker: Why `await` cannot stand here; empty where it can.
     """
 
@@ -54,6 +59,8 @@ class Function:
         owner: The class that it is a method of.
         receiver: The class that it is called on, where that is known.
         blocker: Why it cannot be a coroutine function; empty where it can.
+        prefix: How the names of the methods begin that it takes by `getattr`.
+        is_context: Whether it is a context manager made of a generator.
         first: Its first parameter.
         decorators: The chains of its decorators.
     """
@@ -66,9 +73,11 @@ class Function:
     variables: dict[str, list[Chain]] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
     uses: list[Use] = field(default_factory=list)
-    passed: set[tuple[str, Chain]] = field(default_factory=set)
+    passed: dict[tuple[str, Chain], Position] = field(default_factory=dict)
     returned: Chain = ()
     receiver: str = ""
+    prefix: str = ""
+    is_context: bool = False
     first: str = ""
     decorators: list[Chain] = field(default_factory=list)
 
@@ -85,12 +94,17 @@ class Kind:
 
 @dataclass(slots=True)
 class Module:
-    """One file."""
+    """One file.
+
+    Attributes:
+        reads: Attributes that are read and not called: name, line, whether as a value that is looked at.
+    """
 
     path: str
     name: str
     imports: dict[str, str] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
+    reads: set[tuple[str, int, bool]] = field(default_factory=set)
     classes: dict[str, Kind] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
 
@@ -121,6 +135,10 @@ class _Reader:
                 self._take_call(node, function)
             elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
                 self._add(function, node.comparators[0], node, "in")
+            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+                self._add(function, node.value, node, "slice")
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                self._take_attribute(node)
             elif isinstance(node, ast.Return) and node.value is not None:
                 function.returned = chain_of(node.value) or function.returned
             else:
@@ -136,7 +154,15 @@ class _Reader:
             self._add(function, call, call, "call")
         for each in [*call.args, *(key.value for key in call.keywords)]:
             if dotted(each):
-                function.passed.add((last_name(call), chain_of(each)))
+                function.passed[last_name(call), chain_of(each)] = edits.position_of(each)
+        if last_name(call) == "getattr" and len(call.args) > 1:
+            text = next((each for each in ast.walk(call.args[1]) if isinstance(each, ast.Constant)), ast.Constant(""))
+            function.prefix = str(text.value).partition("%")[0].partition("{")[0]
+
+    def _take_attribute(self, node: ast.Attribute) -> None:
+        parent = self._parents[node]
+        if not (isinstance(parent, ast.Call) and parent.func is node):
+            self._module.reads.add((node.attr, node.lineno, isinstance(parent, LOOKED_AT)))
 
     def _take_binding(self, node: ast.AST, function: Function) -> None:
         if isinstance(node, ast.With | ast.AsyncWith):
@@ -205,7 +231,7 @@ class _Reader:
         names = [each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)]
         made = Function(
             f"{prefix}{node.name}", owner or outer.owner, node.lineno, isinstance(node, ast.AsyncFunctionDef),
-            _blocker(node, owner), hidden=set(names), first=names[0] if names else "",
+            _blocker(node, owner), is_context=_is_context(node), hidden=set(names), first=names[0] if names else "",
             decorators=[chain for each in node.decorator_list if (chain := chain_of(each))],
         )  # fmt: skip
         self._module.functions[made.name] = made
@@ -230,10 +256,16 @@ class _Reader:
                 names[each.asname or each.name] = f"{where}.{each.name}".lstrip(".")
 
 
+def _is_context(node: FunctionNode) -> bool:
+    return any(dotted(each).rpartition(".")[2] in CONTEXTS for each in node.decorator_list)
+
+
 def _blocker(node: FunctionNode, owner: str) -> str:
     if owner and node.name.startswith("__") and node.name.endswith("__"):
         return f"`{node.name}` cannot be a coroutine function"
     if any(dotted(each).rpartition(".")[2] in PROPERTIES for each in node.decorator_list):
-        return "a property cannot await"
+        return PROPERTY
+    if _is_context(node):
+        return ""
     own = edits.own_nodes(node.body, FunctionNode | ast.ClassDef | ast.Lambda)
     return "a generator cannot await" if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own) else ""

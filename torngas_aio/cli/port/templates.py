@@ -104,7 +104,7 @@ def convert(text: str, engine: str, path: str) -> tuple[str, list[Finding]]:
 
 
 def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
-    """Yield what is left to do in a template; *names* are the project's coroutine functions."""
+    """Yield what is left to do in a template; *names* wait when they are called, with a dot when they are read."""
     lines = defaultdict(list)
     for number, content in enumerate(text.split("\n"), 1) if "TGM311:" in text else ():
         if re.search(r"(?:\{#|<%doc>|##|^\s*#) ?TGM311:", content):
@@ -112,10 +112,12 @@ def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterato
     for part in _parts(text, engine):
         code = text[part.start : part.end]
         bare = AWAITED.sub("", code)
-        called = next((name for name in re.findall(r"(\w+)\(", bare) if name in names), "")
+        called = next(
+            (name for name in re.findall(r"\w+(?=\()", bare) + re.findall(r"\.\w+", bare) if name in names), ""
+        )
         found = WAITS.search(bare)
         if found or called:
-            at = part.start + max(code.find(found.group() if found else f"{called}("), 0)
+            at = part.start + max(code.find(found.group() if found else called), 0)
             advice = f"`{_short(code)}` waits. Pass the value to render(), or await it there."
             yield Finding(path, text.count("\n", 0, at) + 1, "TGM204", advice)
         tree = parsed(f"({code})") if ".encode" in code or ".decode" in code else None

@@ -38,7 +38,7 @@ UTF8 = frozenset({"", "utf-8", "utf8", "ascii"})
 CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopri", "string_escape", "string-escape"})
 """Codecs that `encode` and `decode` of Python 3 refuse."""
 
-GIVES_BYTES = frozenset({"get_secure_cookie", "check_output"})
+GIVES_BYTES = frozenset({"get_secure_cookie", "check_output", "render_string"})
 BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
 RENAMED = {
     "base64.decodestring": "base64.decodebytes", "base64.encodestring": "base64.encodebytes", "file": "open",
@@ -62,21 +62,35 @@ def mend_texts(edits: Edits) -> None:
         if isinstance(node, ast.Call):
             _mend_call(node, edits, parents)
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-            name = dotted(node)
-            owner, _, last = name.rpartition(".")
-            is_body = BYTES.search(name) is not None or (last == "body" and owner in fetched)
-            is_dict = last.endswith("arguments")  # its keys are text
-            if is_body and not is_taken(node, parents) and not (is_dict and _is_asked(node, parents[node])):
-                maker = "recursive_unicode" if is_dict else "to_unicode"
-                edits.wrap(node, f"{edits.imported('tornado.escape', maker)}(", ")")
-            elif name in RENAMED and _is_builtin(name, edits.tree):
-                edits.replace(*edits.span(node), RENAMED[name])
-            elif name == "cmp" and not binds(edits.tree, name):
-                edits.add(CMP)
-            elif last == "message" and owner in errors:
-                edits.replace(*edits.span(node), f'getattr({owner}, "message", str({owner}))')
+            _mend_name(node, edits, parents, fetched, errors)
         elif isinstance(node, FunctionNode) and node.name in HOOKS:
             _mend_chunks(node, edits, parents)
+        elif isinstance(node, ast.ClassDef):
+            _mend_str(node, edits)
+
+
+def _mend_name(
+    node: ast.Name | ast.Attribute,
+    edits: Edits,
+    parents: dict[ast.AST, ast.AST],
+    fetched: set[str],
+    errors: set[str | None],
+) -> None:
+    name = dotted(node)
+    owner, _, last = name.rpartition(".")
+    is_body = BYTES.search(name) is not None or (last == "body" and owner in fetched)
+    is_dict = last.endswith("arguments")  # its keys are text
+    if is_body and not is_taken(node, parents) and not (is_dict and _is_asked(node, parents[node])):
+        maker = "recursive_unicode" if is_dict else "to_unicode"
+        edits.wrap(node, f"{edits.imported('tornado.escape', maker)}(", ")")
+    elif name in RENAMED and _is_builtin(name, edits.tree):
+        edits.replace(*edits.span(node), RENAMED[name])
+    elif name == "cmp" and not binds(edits.tree, name):
+        edits.add(CMP)
+    elif last == "__unicode__":
+        edits.replace(edits.span(node)[1] - len(last), edits.span(node)[1], "__str__")
+    elif last == "message" and owner in errors:
+        edits.replace(*edits.span(node), f'getattr({owner}, "message", str({owner}))')
 
 
 def is_taken(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
@@ -128,7 +142,7 @@ def _mend_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) ->
     elif dotted(func) == "string.join":
         separator = edits.source(call.args[1]) if len(call.args) > 1 else '" "'
         edits.replace(*edits.span(call), f"{separator}.join({edits.source(call.args[0])})")
-    is_split = name == "b64decode" and isinstance(parents[call], ast.Attribute)
+    is_split = name in ("b64decode", "decodebytes") and isinstance(parents[call], ast.Attribute)
     is_ascii = name in ASCII and _is_of(func, BYTES_MODULES, edits)
     if (is_ascii or name in GIVES_BYTES or is_split) and not is_taken(call, parents):
         edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
@@ -191,6 +205,20 @@ def _is_builtin(name: str, tree: ast.Module) -> bool:
     root, dot, _ = name.partition(".")
     is_imported = any(isinstance(node, ast.Import) and root in {each.name for each in node.names} for node in tree.body)
     return is_imported if dot else not binds(tree, root)
+
+
+def _mend_str(kind: ast.ClassDef, edits: Edits) -> None:
+    """`__unicode__` is `__str__`, in place of one that only encoded it."""
+    methods = {node.name: node for node in kind.body if isinstance(node, ast.FunctionDef)}
+    text, old = methods.get("__unicode__"), methods.get("__str__")
+    if text is not None:
+        start = edits.text.index("__unicode__", edits.span(text)[0])
+        edits.replace(start, start + len("__unicode__"), "__str__")
+    if old is not None and (text is not None or re.search(r"return (str|unicode)\(self\)", edits.source(old))):
+        is_alone = len(kind.body) == 1
+        start = edits.span(old)[0] if is_alone else edits.line_start(edits.span(old)[0])
+        end = edits.span(old)[1] + (not is_alone and edits.text[edits.span(old)[1] :].startswith("\n"))
+        edits.replace(start, end, "pass" if is_alone else "")
 
 
 def _codec(call: ast.Call) -> str:
