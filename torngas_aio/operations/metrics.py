@@ -17,11 +17,12 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import anyio.to_thread
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import HistogramMetricFamily as Histogram
@@ -39,7 +40,7 @@ from torngas_aio.operations.observed import observe
 from torngas_aio.operations.project_metrics import ProjectMetrics, collected, families_of
 from torngas_aio.settings_manager import settings
 
-__all__ = ["METRICS_DEFAULTS", "MetricsHandler", "QueueSizes", "add_metrics", "job_families"]
+__all__ = ["METRICS_DEFAULTS", "MetricsHandler", "QueueSizes", "add_metrics"]
 
 METRICS_DEFAULTS: dict[str, Any] = {
     "enabled": False,
@@ -124,103 +125,104 @@ class MetricsHandler(WebHandler):
 
 
 def _page(found: dict[str, Any], seconds: Iterable[float], sizes: Iterable[float]) -> bytes:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(_families(found, [*seconds], [*sizes])))
-    registry.register(_Collector(families_of(found["own"]) if "own" in found else collected()))  # the project's
-    return generate_latest(registry)
+    own = families_of(found["own"]) if "own" in found else collected()  # the project's
+    every: Any = SimpleNamespace(collect=lambda: [*_families(found, [*seconds], [*sizes]), *own])
+    return generate_latest(every)
 
 
-class _Collector:
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
+_FAMILIES: tuple[tuple[Any, str, str, str], ...] = (
+    (Counter, "requests", "route method status", "Requests that have ended."),
+    (Histogram, "request_seconds", "route", "From the head's arrival on."),
+    (Histogram, "request_bytes", "route", "Bodies of requests."),
+    (Histogram, "response_bytes", "route", "Answers on the connection."),
+    (Summary, "stage_seconds", "route stage", "Of every 64th request, without the stages inside."),
+    (Counter, "refused_requests", "reason", "Requests that were answered by a refusal."),
+    (Counter, "session_requests", "", "Requests with a session."),
+    (Counter, "cache_keys", "cache result", "Keys that a cache was asked for."),
+    (Counter, "cache_errors", "cache", "Calls of a cache that failed."),
+    (Summary, "cache_seconds", "cache", "Calls of a cache."),
+    (Counter, "sql_errors", "database role", "Statements that failed."),
+    (Summary, "sql_seconds", "database role", "Statements."),
+    (Gauge, "requests_in_progress", "worker", "Requests that are being answered."),
+    (Gauge, "websockets_open", "worker", "WebSockets."),
+    (Gauge, "loop_lag_seconds", "worker", "How late the loop was at most, in the last 10 s."),
+    (Gauge, "database_connections", "worker database role state", "Of the pools, and requests that wait."),
+    (Counter, "jobs", "job event", "What has happened to jobs."),
+    (Gauge, "jobs_running", "worker job", "Jobs that run."),
+    (Gauge, "job_store_up", "jobs", "Whether the store of jobs answers."),
+    (Gauge, "job_queue_jobs", "jobs queue state", "Jobs in the store."),
+    (Histogram, "job_seconds", "job", "Attempts of jobs."),
+    (Counter, "worker_restarts", "reason", "Workers in the place of another one."),
+)
+"""Kind, name, labels and text of each, in the page's order."""
 
-    def collect(self) -> list[Metric]:
-        return self._families
+_Add = Callable[..., None]
 
 
-def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> Iterator[Metric]:
-    counts: dict[str, Any] = found.get("counts", {})
-    requests = Counter("torngas_requests", "Requests that have ended.", labels=["route", "method", "status"])
-    for route, kinds in counts.get("requests", {}).items():
-        for kind, number in kinds.items():
-            requests.add_metric([route, *kind.split()], number)
-    yield requests
-    yield _histogram("torngas_request_seconds", "From the head's arrival on.", seconds, counts.get("seconds", {}))
-    yield _histogram("torngas_request_bytes", "Bodies of requests.", sizes, counts.get("received", {}))
-    yield _histogram("torngas_response_bytes", "Answers on the connection.", sizes, counts.get("sent", {}))
-    stages = Summary(
-        "torngas_stage_seconds", "Of every 64th request, without the stages inside.", labels=["route", "stage"]
-    )
-    for route, by_stage in counts.get("stages", {}).items():
-        for stage, (total, number) in by_stage.items():
-            stages.add_metric([route, stage], number, total)
-    yield stages
-    refused = Counter("torngas_refused_requests", "Requests that were answered by a refusal.", labels=["reason"])
-    for reason, number in counts.get("refused", {}).items():
-        refused.add_metric([reason], number)
-    yield refused
-    yield Counter("torngas_session_requests", "Requests with a session.", value=counts.get("sessions", 0))
-    yield from _cache_families(counts.get("cache", {}))
-    yield from _sql_families(counts.get("sql", {}))
-    yield from _families_of_now(found.get("now", {}))
-    yield from job_families(counts.get("jobs", {}), found.get("now", {}), found.get("queues", {}))
-    yield _histogram("torngas_job_seconds", "Attempts of jobs.", seconds, counts.get("job_seconds", {}), "job")
-    restarts = Counter("torngas_worker_restarts", "Workers in the place of another one.", labels=["reason"])
+def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> Iterable[Metric]:
+    families = {name: kind(f"torngas_{name}", text, labels=labels.split()) for kind, name, labels, text in _FAMILIES}
+
+    def add(name: str, labels: list[str], *numbers: Any) -> None:
+        families[name].add_metric(labels, *numbers)
+
+    _add_counts(add, found.get("counts", {}), seconds, sizes)
+    _add_now(add, found.get("now", {}))
+    for alias, queues in found.get("queues", {}).items():
+        add("job_store_up", [alias], queues is not None)
+        for queue, numbers in (queues or {}).items():
+            for state, number in zip(("waiting", "running"), numbers, strict=True):
+                add("job_queue_jobs", [alias, queue, state], number)
     for reason, number in found.get("restarts", {}).items():
-        restarts.add_metric([reason], number)
-    yield restarts
+        add("worker_restarts", [reason], number)
+    return families.values()
 
 
-def _histogram(
-    name: str, text: str, bounds: list[float], routes: dict[str, list[float]], label: str = "route"
-) -> Metric:
-    histogram = Histogram(name, text, labels=[label])
-    for route, (*numbers, total) in routes.items():
-        buckets, so_far = [], 0.0
-        for bound, number in zip([*map(str, map(float, bounds)), "+Inf"], numbers, strict=True):
-            so_far += number
-            buckets.append((bound, so_far))
-        histogram.add_metric([route], buckets, total)
-    return histogram
+def _add_counts(add: _Add, counts: dict[str, Any], seconds: list[float], sizes: list[float]) -> None:
+    """Add what has happened, in this process or in all workers; the module `counts` says how it is kept."""
+
+    def of(name: str) -> Iterable[tuple[str, Any]]:
+        return counts.get(name, {}).items()  # type: ignore[no-any-return]  # a dict of JSON
+
+    def within(name: str) -> Iterable[tuple[str, str, Any]]:
+        return ((outer, inner, value) for outer, each in of(name) for inner, value in each.items())
+
+    for family, name, bounds in (
+        ("request_seconds", "seconds", seconds), ("request_bytes", "received", sizes),
+        ("response_bytes", "sent", sizes), ("job_seconds", "job_seconds", seconds),
+    ):  # fmt: skip
+        for label, (*numbers, total) in of(name):
+            names = [*map(str, map(float, bounds)), "+Inf"]
+            add(family, [label], list(zip(names, itertools.accumulate(numbers), strict=True)), total)
+    for route, kind, number in within("requests"):
+        add("requests", [route, *kind.split()], number)
+    for route, stage, (total, number) in within("stages"):
+        add("stage_seconds", [route, stage], number, total)
+    for reason, number in of("refused"):
+        add("refused_requests", [reason], number)
+    add("session_requests", [], counts.get("sessions", 0))
+    for alias, (hits, misses, failed, number, taken) in of("cache"):
+        add("cache_keys", [alias, "hit"], hits)
+        add("cache_keys", [alias, "miss"], misses)
+        add("cache_errors", [alias], failed)
+        add("cache_seconds", [alias], int(number), taken)
+    for server, (number, failed, taken) in of("sql"):
+        add("sql_errors", server.rsplit(" ", 1), failed)
+        add("sql_seconds", server.rsplit(" ", 1), int(number), taken)
+    for job, kind, number in within("jobs"):
+        add("jobs", [job, kind], number)
 
 
-def _cache_families(caches: dict[str, list[float]]) -> Iterator[Metric]:
-    keys = Counter("torngas_cache_keys", "Keys that a cache was asked for.", labels=["cache", "result"])
-    errors = Counter("torngas_cache_errors", "Calls of a cache that failed.", labels=["cache"])
-    calls = Summary("torngas_cache_seconds", "Calls of a cache.", labels=["cache"])
-    for alias, (hits, misses, failed, number, seconds) in caches.items():
-        keys.add_metric([alias, "hit"], hits)
-        keys.add_metric([alias, "miss"], misses)
-        errors.add_metric([alias], failed)
-        calls.add_metric([alias], int(number), seconds)
-    return iter((keys, errors, calls))
-
-
-def _sql_families(servers: dict[str, list[float]]) -> Iterator[Metric]:
-    errors = Counter("torngas_sql_errors", "Statements that failed.", labels=["database", "role"])
-    statements = Summary("torngas_sql_seconds", "Statements.", labels=["database", "role"])
-    for name, (number, failed, seconds) in servers.items():
-        database, _, role = name.rpartition(" ")
-        errors.add_metric([database, role], failed)
-        statements.add_metric([database, role], int(number), seconds)
-    return iter((errors, statements))
-
-
-def _families_of_now(workers: dict[str, Any]) -> Iterator[Metric]:
-    labels = ["database", "role", "state"]
-    progress = Gauge("torngas_requests_in_progress", "Requests that are being answered.", labels=["worker"])
-    sockets = Gauge("torngas_websockets_open", "WebSockets.", labels=["worker"])
-    lag = Gauge("torngas_loop_lag_seconds", "How late the loop was at most, in the last 10 s.", labels=["worker"])
-    pools = Gauge("torngas_database_connections", "Of the pools, and requests that wait.", labels=["worker", *labels])
+def _add_now(add: _Add, workers: dict[str, Any]) -> None:
+    """Add what is so at this moment, by worker."""
     for worker, now in workers.items():
-        progress.add_metric([worker], now["in_progress"])
-        sockets.add_metric([worker], now["sockets"])
-        lag.add_metric([worker], now["lag"])
-        for name, numbers in now["pools"].items():
-            database, _, role = name.rpartition(" ")
+        add("requests_in_progress", [worker], now["in_progress"])
+        add("websockets_open", [worker], now["sockets"])
+        add("loop_lag_seconds", [worker], now["lag"])
+        for server, numbers in now["pools"].items():
             for state, number in zip(("in use", "idle", "waiting"), numbers, strict=True):
-                pools.add_metric([worker, database, role, state], number)
-    return iter((progress, sockets, lag, pools))
+                add("database_connections", [worker, *server.rsplit(" ", 1), state], number)
+        for job, number in now["jobs"].items():
+            add("jobs_running", [worker, job], number)
 
 
 _outages = OutageLog(logging.getLogger("torngas_aio.operations"))
@@ -269,30 +271,3 @@ class QueueSizes:
         except Exception as exc:  # noqa: BLE001  a boundary: another package's broker may be behind it
             _outages.report((alias,), "The metrics page does not know the queues of JOBS[%r]: %s", alias, exc)
             return None
-
-
-def job_families(counts: Mapping[str, Any], workers: Mapping[str, Any], sizes: Sizes) -> Iterator[Metric]:
-    """Yield the families of jobs, but for the histogram.
-
-    Args:
-        counts: By job what has happened.
-        workers: By worker what is so at this moment.
-    """
-    events = Counter("torngas_jobs", "What has happened to jobs.", labels=["job", "event"])
-    for name, kinds in counts.items():
-        for kind, number in kinds.items():
-            events.add_metric([name, kind], number)
-    yield events
-    running = Gauge("torngas_jobs_running", "Jobs that run.", labels=["worker", "job"])
-    for worker, now in workers.items():
-        for name, number in now["jobs"].items():
-            running.add_metric([worker, name], number)
-    yield running
-    up = Gauge("torngas_job_store_up", "Whether the store of jobs answers.", labels=["jobs"])
-    queues = Gauge("torngas_job_queue_jobs", "Jobs in the store.", labels=["jobs", "queue", "state"])
-    for alias, found in sizes.items():
-        up.add_metric([alias], found is not None)
-        for queue, numbers in (found or {}).items():
-            for state, number in zip(("waiting", "running"), numbers, strict=True):
-                queues.add_metric([alias, queue, state], number)
-    yield from (up, queues)
