@@ -105,15 +105,9 @@ def _service_checks() -> Iterator[tuple[str, Check]]:
         yield f"cache {alias}", cache.ping
     registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: no database is in use
     for cluster in () if registry is None else registry.open_clusters():
-        yield f"database {cluster.name} master", _Ping(cluster.master.engine)
+        yield f"database {cluster.name} master", partial(_ping, cluster.master.engine)
 
 
-class _Ping:
-    """Asks a database server whether it is there."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    async def __call__(self) -> None:
-        async with self._engine.connect() as connection:
-            await connection.exec_driver_sql("SELECT 1")
+async def _ping(engine: Any) -> None:
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql("SELECT 1")

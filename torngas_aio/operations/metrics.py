@@ -165,7 +165,15 @@ def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -
     def add(name: str, labels: list[str], *numbers: Any) -> None:
         families[name].add_metric(labels, *numbers)
 
-    _add_counts(add, found.get("counts", {}), seconds, sizes)
+    counts = found.get("counts", {})
+    for name, kept, bounds in (
+        ("request_seconds", "seconds", seconds), ("request_bytes", "received", sizes),
+        ("response_bytes", "sent", sizes), ("job_seconds", "job_seconds", seconds),
+    ):  # fmt: skip
+        for label, (*numbers, total) in counts.get(kept, {}).items():
+            ends = [*map(str, map(float, bounds)), "+Inf"]
+            add(name, [label], list(zip(ends, itertools.accumulate(numbers), strict=True)), total)
+    _add_counts(add, counts)
     _add_now(add, found.get("now", {}))
     for alias, queues in found.get("queues", {}).items():
         add("job_store_up", [alias], queues is not None)
@@ -177,7 +185,7 @@ def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -
     return families.values()
 
 
-def _add_counts(add: _Add, counts: dict[str, Any], seconds: list[float], sizes: list[float]) -> None:
+def _add_counts(add: _Add, counts: dict[str, Any]) -> None:
     """Add what has happened, in this process or in all workers; the module `counts` says how it is kept."""
 
     def of(name: str) -> Iterable[tuple[str, Any]]:
@@ -186,13 +194,6 @@ def _add_counts(add: _Add, counts: dict[str, Any], seconds: list[float], sizes: 
     def within(name: str) -> Iterable[tuple[str, str, Any]]:
         return ((outer, inner, value) for outer, each in of(name) for inner, value in each.items())
 
-    for family, name, bounds in (
-        ("request_seconds", "seconds", seconds), ("request_bytes", "received", sizes),
-        ("response_bytes", "sent", sizes), ("job_seconds", "job_seconds", seconds),
-    ):  # fmt: skip
-        for label, (*numbers, total) in of(name):
-            names = [*map(str, map(float, bounds)), "+Inf"]
-            add(family, [label], list(zip(names, itertools.accumulate(numbers), strict=True)), total)
     for route, kind, number in within("requests"):
         add("requests", [route, *kind.split()], number)
     for route, stage, (total, number) in within("stages"):

@@ -102,7 +102,8 @@ class _Request(_Report):
             raise Http404("Only the last requests are kept.")
         found = record.as_details()
         candidates = candidates_report(self.application, found.get("path", ""), found.get("pattern", ""))
-        return {**found, "candidates": candidates, "errors": _with_source(found.get("errors", ()))}
+        errors = [{**each, "frames": list(map(_with_source, each["frames"]))} for each in found.get("errors", ())]
+        return {**found, "candidates": candidates, "errors": errors}
 
 
 class _Routes(_Report):
@@ -150,15 +151,10 @@ def page_for(path: str) -> tuple[type[BaseHandler], tuple[bytes, ...]]:
     return _PAGES.get(path, _Absent), ()
 
 
-def _with_source(errors: Any) -> list[Any]:
-    """*errors* with the line of source of each frame of the project's."""
-    return [
-        {**error, "frames": [{**frame, "source": _source_of(frame)} for frame in error["frames"]]} for error in errors
-    ]
-
-
-def _source_of(frame: dict[str, Any]) -> str:
-    return mask_text(linecache.getline(frame["file"], frame["line"]).strip()[:500]) if frame["is_own"] else ""
+def _with_source(frame: dict[str, Any]) -> dict[str, Any]:
+    """*frame* with its line of source, where that is the project's."""
+    source = linecache.getline(frame["file"], frame["line"]).strip()[:500] if frame["is_own"] else ""
+    return {**frame, "source": mask_text(source)}
 
 
 class Inspector:

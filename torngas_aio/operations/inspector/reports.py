@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import asdict
 from typing import Any
 
 from torngas_aio._project_errors import shortened
@@ -59,14 +60,7 @@ def pipeline_report(application: Any, wanted: str) -> dict[str, Any]:
         UrlError: No route has this name.
     """
     route, path = find_route(application, wanted)
-    steps = [
-        {
-            "stage": step.stage,
-            "when": step.when,
-            "lines": [{"name": line.name, "place": line.place} for line in step.lines],
-        }
-        for step in pipeline_of(application, route, path)
-    ]
+    steps = [asdict(step) for step in pipeline_of(application, route, path)]
     return {"path": path, "pattern": "" if route is None else route.pattern, "steps": steps}
 
 
