@@ -16,7 +16,7 @@ from typing import Any
 
 from redis.asyncio.client import PubSub
 
-from torngas_aio.cache.redis.client import RedisClient
+from torngas_aio.cache.redis.client import CLIENT_OPTIONS, RedisClient
 from torngas_aio.cache.redis.native import CONNECTION_FAULTS, node_client
 from torngas_aio.channels import base
 from torngas_aio.channels.base import BaseChannels, Message, Subscription, check_name, id_key, newest
@@ -62,19 +62,13 @@ class RedisChannels(BaseChannels):
     LOCATION and OPTIONS as `torngas_aio.cache.backends.rediscache`, and KEY_PREFIX ("channel").
     """
 
-    own_options = frozenset(
-        (
-            *("KEY_PREFIX", "DB", "USERNAME", "PASSWORD", "DEADLINE", "RETRY_SECONDS", "PING_INTERVAL"),
-            *("POOL_KWARGS", "PARSER_CLASS", "SENTINEL_KWARGS"),
-        )
-    )
+    own_options = CLIENT_OPTIONS | {"KEY_PREFIX"}
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
-        params = dict(params or {})
-        options = dict(params.get("OPTIONS") or {})
-        self._prefix = str(options.pop("KEY_PREFIX", "channel"))
-        self._redis = RedisClient(location, {**params, "OPTIONS": _without_own(options)})
+        options: Mapping[str, Any] = (params or {}).get("OPTIONS") or {}
+        self._prefix = str(options.get("KEY_PREFIX", "channel"))
+        self._redis = RedisClient(location, {"SETTING": "CHANNELS", "ALIAS": self.alias, "OPTIONS": options})
         self._deadline = float(options.get("DEADLINE", 2.0))
         self._process = uuid.uuid4().hex
         self.presence = Presence(self._announce, self._withdraw)
@@ -143,7 +137,7 @@ class RedisChannels(BaseChannels):
         try:
             return await self._redis.ask(self._members_key(name), *words)
         except Unavailable as exc:
-            raise self._unavailable(f"the members of {name!r} are not known", exc) from exc
+            raise Unavailable(f"The members of {name!r} are not known: {exc}") from exc
 
     def _members_key(self, name: str) -> str:
         return f"{self._channel(name)}:m"
@@ -420,10 +414,6 @@ class _Connection:
                 waiter.set_result(None)
         elif kind == "sunsubscribe" and _text(found["channel"]) in self._names:
             raise ConnectionError("a slot has moved")
-
-
-def _without_own(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name not in {"HISTORY", "QUEUE_SIZE"}}
 
 
 def _text(value: Any) -> str:

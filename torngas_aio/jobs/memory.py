@@ -119,12 +119,8 @@ class MemoryJobs(BaseJobs):
                 self._waiting[queue] -= 1
                 self._running[queue] += 1
                 try:
-                    await run_message(self, queue, data, _nothing)
+                    await run_message(self, queue, data, lambda: None)
                 finally:
                     self._running[queue] -= 1
         except Exception:  # a boundary: the task's
             logger.exception("A job of the queue %r could not be ended.", queue)
-
-
-async def _nothing() -> None:
-    return

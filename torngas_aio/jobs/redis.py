@@ -25,7 +25,7 @@ from typing import Any
 from taskiq import AckableMessage
 
 from torngas_aio._cleanup import cancel_tasks
-from torngas_aio.cache.redis.client import RedisClient
+from torngas_aio.cache.redis.client import CLIENT_OPTIONS, RedisClient
 from torngas_aio.cache.redis.native import CONNECTION_FAULTS
 from torngas_aio.exception import CacheUnavailable, ConfigError, Unavailable
 from torngas_aio.jobs.base import BaseJobs, DeadJob
@@ -119,18 +119,13 @@ class RedisJobs(BaseJobs):
     REPLICAS (0), how many replicas must have a job before `enqueue` returns.
     """
 
-    own_options = frozenset(
-        (
-            *("KEY_PREFIX", "REPLICAS", "DB", "USERNAME", "PASSWORD", "DEADLINE", "RETRY_SECONDS", "PING_INTERVAL"),
-            *("POOL_KWARGS", "PARSER_CLASS", "SENTINEL_KWARGS"),
-        )
-    )
+    own_options = CLIENT_OPTIONS.union(_OPTIONS)
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
-        own = {**_OPTIONS, **{name: value for name, value in self.options.items() if name in _OPTIONS}}
-        others = {name: value for name, value in self.options.items() if name not in _OPTIONS}
-        self._new_client = partial(_Client, location, {"ALIAS": self.alias, "OPTIONS": others})
+        own = {**_OPTIONS, **self.options}
+        client = {"SETTING": "JOBS", "ALIAS": self.alias, "OPTIONS": self.options}
+        self._new_client = partial(RedisClient, location, client)
         self._redis = self._new_client()
         self._deadline = float(self.options.get("DEADLINE", 2.0))
         self._replicas = own["REPLICAS"]
@@ -367,12 +362,6 @@ class RedisJobs(BaseJobs):
 
     def _queue(self, queue: str) -> str:
         return f"{self._prefix}:q:{queue}"
-
-
-class _Client(RedisClient):
-    @property
-    def label(self) -> str:
-        return f"JOBS[{self.alias!r}]"
 
 
 class _Taken:

@@ -100,9 +100,12 @@ async def _performed(
             for _, take_up in carriers:
                 carried.enter_context(take_up(message.labels, job.name))
             async with nullcontext() if job.timeout is None else asyncio.timeout(job.timeout):
-                if _is_claimed(message) and not await _claim(backend, message, job.key_ttl):
-                    logger.info("The job %s (%s) was done before.", job.name, message.task_id)
-                    return _SKIPPED
+                if not message.labels.keys().isdisjoint({"key", "outbox"}):
+                    from torngas_aio.jobs.outbox import claim  # needs SQLAlchemy
+
+                    if not await claim(backend, message, job.key_ttl):
+                        logger.info("The job %s (%s) was done before.", job.name, message.task_id)
+                        return _SKIPPED
                 value = await job.function(*args, **kwargs)
             registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
             for session in () if registry is None else registry.open_sessions():
@@ -110,22 +113,6 @@ async def _performed(
     finally:
         await scope.aclose()
     return value
-
-
-def _is_claimed(message: TaskiqMessage) -> bool:
-    return "key" in message.labels or "outbox" in message.labels
-
-
-async def _claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> bool:
-    from torngas_aio.jobs.outbox import claim  # needs SQLAlchemy
-
-    return await claim(backend, message, key_ttl)
-
-
-async def _postpone(backend: BaseJobs, message: TaskiqMessage, pause: float) -> bool:
-    from torngas_aio.jobs.outbox import postpone  # needs SQLAlchemy
-
-    return await postpone(backend, message, pause)
 
 
 async def _fail(
@@ -146,8 +133,11 @@ async def _fail(
     again = None if is_final or attempt >= job.retries else _written(backend, message)
     if again is not None:
         pause = min(2.0 ** min(attempt, 16), LONGEST_PAUSE) * random.uniform(0.9, 1.1)  # noqa: S311  spreads attempts
-        if message.labels.get("outbox") and not await _postpone(backend, message, pause):
-            return
+        if message.labels.get("outbox"):
+            from torngas_aio.jobs.outbox import postpone  # needs SQLAlchemy
+
+            if not await postpone(backend, message, pause):
+                return
         logger.warning(
             "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
         )

@@ -94,7 +94,7 @@ class _JobReceiver(Receiver):
         task = asyncio.current_task()
         assert task is not None
         self.running.add(task)
-        data, ack = (message.data, message.ack) if isinstance(message, AckableMessage) else (message, _nothing)
+        data, ack = (message.data, message.ack) if isinstance(message, AckableMessage) else (message, lambda: None)
         try:
             await run_message(self._backend, getattr(ack, "queue", "default"), data, ack)
         except BaseException as exc:
@@ -118,7 +118,3 @@ async def _kept(name: str, work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:  # a boundary: jobs go on
         logger.exception("The %s of jobs have ended in this worker.", name)
-
-
-async def _nothing() -> None:
-    return

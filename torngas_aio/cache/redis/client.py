@@ -26,7 +26,13 @@ from torngas_aio.cache.store import option
 from torngas_aio.exception import CacheUnavailable, SerializationError
 from torngas_aio.utils.kinds import positive
 
-__all__ = ["RedisClient"]
+__all__ = ["CLIENT_OPTIONS", "RedisClient"]
+
+CLIENT_OPTIONS = frozenset({
+    "DB", "USERNAME", "PASSWORD", "DEADLINE", "RETRY_SECONDS", "PING_INTERVAL", "POOL_KWARGS", "PARSER_CLASS",
+    "SENTINEL_KWARGS",
+})  # fmt: skip
+"""OPTIONS that it takes, for the checks of what is built of it."""
 
 
 class RedisClient:
@@ -36,10 +42,10 @@ class RedisClient:
 
     Args:
         location: LOCATION, see `torngas_aio.cache.backends.rediscache`.
-        params: The rest of the alias's settings; of its OPTIONS it takes DB, USERNAME, PASSWORD, POOL_KWARGS
-            (redis-py's keyword arguments for connections, and `max_connections`), PARSER_CLASS, PING_INTERVAL
-            (seconds), DEADLINE (seconds for each answer, 2.0), RETRY_SECONDS (the longest pause between two
-            probes of a server that is down, 0.4), SENTINEL_KWARGS.
+        params: The rest of the alias's settings, and SETTING, where it stands, for messages ("CACHES"); of its OPTIONS
+            it takes DB, USERNAME, PASSWORD, POOL_KWARGS (redis-py's keyword arguments for connections, and
+            `max_connections`), PARSER_CLASS, PING_INTERVAL (seconds), DEADLINE (seconds for each answer, 2.0),
+            RETRY_SECONDS (the longest pause between two probes of a server that is down, 0.4), SENTINEL_KWARGS.
 
     Attributes:
         where: What LOCATION and OPTIONS say of the servers.
@@ -49,11 +55,13 @@ class RedisClient:
     """
 
     alias: str
+    _setting = "CACHES"
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
         options: Mapping[str, Any] = params.get("OPTIONS") or {}
         self.alias = str(params.get("ALIAS", ""))
+        self._setting = params.get("SETTING", self._setting)
         self.where = read_location(location, options, self.label)
         self._longest_pause = option(options, "RETRY_SECONDS", LONGEST_PAUSE, positive, self.label)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,8 +72,8 @@ class RedisClient:
 
     @property
     def label(self) -> str:
-        """How messages name this cache: its alias, else its class."""
-        return f"CACHES[{self.alias!r}]" if self.alias else type(self).__name__
+        """How messages name it: the setting's entry, else its class."""
+        return f"{self._setting}[{self.alias!r}]" if self.alias else type(self).__name__
 
     @property
     def address(self) -> str:
