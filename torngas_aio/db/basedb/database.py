@@ -12,7 +12,7 @@ Begin with `Database.query`.
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, overload
 from weakref import WeakKeyDictionary
@@ -220,11 +220,8 @@ class Database:
             filters: Columns and their values; may come from a client: no name in it is an option, no value SQL.
             kwargs: Further columns; unsafe with `**` and a client's data, which could name *what* or *order*.
         """
-        where = self._dialect.condition(kwargs or None, filters, None)
-        statement = self._dialect.select(
-            table, what=what, where=where, order=order, group=group, limit=limit, offset=offset
-        )
-        return self._statement(statement, _test)
+        select: Any = self.select  # its overloads go by a literal `_test`
+        return select(table, None, what, kwargs or None, order, group, limit, offset, _test, filters=filters)
 
     def insert(
         self,
@@ -345,7 +342,8 @@ class Database:
 
     async def _insert(self, sql: SQLQuery, seqname: str | Literal[False] | None) -> Any:
         if self._dialect.name != "postgres" or seqname is False:
-            return (await self._run(sql)).last_id if seqname is not False else await self._without_id(sql)
+            last_id = (await self._run(sql)).last_id
+            return None if seqname is False else last_id
         if seqname is None:
             rows = (await self._run(sql + " RETURNING *")).rows or []
             return rows[0].get("id") if rows else None
@@ -353,9 +351,6 @@ class Database:
             await self._run(sql)
             rows = (await self._run("SELECT currval(" + SQLParam(seqname) + "::regclass) AS id")).rows or []
         return rows[0]["id"]
-
-    async def _without_id(self, sql: SQLQuery) -> None:
-        await self._run(sql)
 
     async def _insert_many(
         self, parts: list[SQLQuery], rows: list[dict[str, Any]], size: int, seqname: str | Literal[False] | None
@@ -412,8 +407,5 @@ def _number(name: str, value: Any) -> float:
         raise ConfigError(f"database({name}={value!r}): write a number.", code="TGA503") from None
 
 
-def _nothing() -> Awaitable[list[Any]]:
-    async def nothing() -> list[Any]:
-        return []
-
-    return nothing()
+async def _nothing() -> list[Any]:
+    return []

@@ -44,20 +44,11 @@ def database(dburl: str | None = None, **params: Any) -> Database:
     """
     if dburl is None and "dbn" not in params:
         dburl = os.environ.get("DATABASE_URL")
-    chosen = {**(_url_params(dburl) if dburl else {}), **params}
+    chosen = {**(dburl2dict(dburl) if dburl else {}), **params}
     if "dbn" not in chosen:
         raise ConfigError("database() was told no database. Give it a URL, dbn=…, or set DATABASE_URL.", code="TGA503")
     pool = {name: chosen.pop(name) for name in _POOL_PARAMS if name in chosen}
     return Database(make_driver(chosen.pop("dbn"), **chosen), **pool)
-
-
-def dburl2dict(url: str) -> dict[str, Any]:
-    """Return what a database's URL says, as parameters of `database`; absent parts are left out.
-
-    Raises:
-        ConfigError: It cannot be read.
-    """
-    return _url_params(url)
 
 
 def _kind(dbn: str) -> Callable[..., Database]:
@@ -73,23 +64,28 @@ PostgresDB = _kind("postgres")
 SqliteDB = _kind("sqlite")
 
 
-def _url_params(dburl: str) -> dict[str, Any]:
+def dburl2dict(url: str) -> dict[str, Any]:
+    """Return what a database's URL says, as parameters of `database`; absent parts are left out.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
     try:
-        parts = urlsplit(dburl)
+        parts = urlsplit(url)
     except ValueError:
         raise ConfigError(f"database(): the URL cannot be read. {_QUOTE}", code="TGA503") from None
     scheme = parts.scheme.partition("+")[0]
-    if not scheme or "://" not in dburl:
+    if not scheme or "://" not in url:
         raise ConfigError(
             "database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.", code="TGA503"
         )
     found: dict[str, Any] = dict(parse_qsl(parts.query))
     found["dbn"] = scheme
     if scheme.startswith("sqlite"):
-        place = dburl.partition("://")[2].partition("?")[0]
+        place = url.partition("://")[2].partition("?")[0]
         found["db"] = unquote(place.removeprefix("/")) or ":memory:"
         return found
-    if "@" not in parts.netloc and "@" in dburl.partition("?")[0]:
+    if "@" not in parts.netloc and "@" in url.partition("?")[0]:
         raise ConfigError(
             f"database(): the URL's host cannot be read: it has an '@' behind its first '/'. {_QUOTE}", code="TGA503"
         )

@@ -71,19 +71,17 @@ def _written(value: Any) -> Any:
         value = value.value
     if isinstance(value, str | int | float):
         return value
-    for kind, parse in _KINDS.items():
-        if isinstance(value, parse):
-            return {kind: _WRITERS.get(kind, str)(value)}
+    for name, (kind, write) in _KINDS.items():
+        if isinstance(value, kind):
+            return {name: write(value)}
     raise ArgumentError(f"paginate_after() cannot order by values of type {type(value).__name__}.")
 
 
 # A datetime is a date too: it comes first.
-_KINDS: dict[str, type[Any]] = {
-    "datetime": dt.datetime, "date": dt.date, "time": dt.time, "decimal": decimal.Decimal, "uuid": uuid.UUID,
-    "bytes": bytes,
-}  # fmt: skip
-_WRITERS: dict[str, Callable[[Any], str]] = {
-    "datetime": dt.datetime.isoformat, "date": dt.date.isoformat, "time": dt.time.isoformat, "bytes": bytes.hex,
+_KINDS: dict[str, tuple[type[Any], Callable[[Any], str]]] = {
+    "datetime": (dt.datetime, dt.datetime.isoformat), "date": (dt.date, dt.date.isoformat),
+    "time": (dt.time, dt.time.isoformat), "decimal": (decimal.Decimal, str), "uuid": (uuid.UUID, str),
+    "bytes": (bytes, bytes.hex),
 }  # fmt: skip
 
 

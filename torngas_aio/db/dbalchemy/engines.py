@@ -346,9 +346,9 @@ def _open(engine: Engine, spec: ServerSpec) -> Any:
 
 def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:
     if isinstance(error, ImportError):
-        extra = spec.driver.install if spec.driver else "db"
+        extra, library = spec.driver.install if spec.driver else "db", (error.name or str(error)).partition(".")[0]
         text = f"its driver is not installed ({error}). Install it with `pip install 'torngas-aio[{extra}]'`."
-        yield Fault(f"database {label}: {text}", code="TGA105", cause=f"missing {_library_of(error)}")
+        yield Fault(f"database {label}: {text}", code="TGA105", cause=f"missing {library}")
     elif isinstance(error, sa_exc.NoSuchModuleError):
         yield f"database {label}: {error}. Write a driver such as 'mysql+aiomysql', 'sqlite+aiosqlite'."
     elif isinstance(error, TypeError) and (unknown := _UNKNOWN_OPTIONS(str(error))):
@@ -359,10 +359,6 @@ def _unusable(spec: ServerSpec, label: str, error: Exception) -> Iterator[str]:
             yield Fault(f"SQLALCHEMY_CONFIGURATION or 'kwargs' of database {label}: {text}", code="TGA502", cause=text)
     else:
         yield f"database {label}: {type(error).__name__}: {error}"
-
-
-def _library_of(error: ImportError) -> str:
-    return (error.name or str(error)).partition(".")[0]
 
 
 def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:

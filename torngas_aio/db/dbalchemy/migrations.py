@@ -9,7 +9,7 @@ Begin with `Migrations`.
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.operations.ops import MigrationScript
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection
 
 from torngas_aio._names import without_exit
 from torngas_aio.db._connections import limited
@@ -182,13 +182,10 @@ def _chooser(name: str) -> Callable[..., bool]:
     def is_included(found: Any, table: str | None, kind: str, is_reflected: bool, compared_to: Any) -> bool:
         if kind != "table" or not is_reflected or compared_to is not None:
             return True
-        return not (table or "").startswith("alembic_version") and not _is_among(found, others)
+        is_others = any(found.name in metadata.tables for metadata in others)
+        return not (is_others or (table or "").startswith("alembic_version"))
 
     return is_included
-
-
-def _is_among(table: Any, metadatas_: Iterable[MetaData]) -> bool:
-    return any(table.name in metadata.tables for metadata in metadatas_)
 
 
 def _without_empty(context: Any, revision: Any, directives: list[MigrationScript]) -> None:

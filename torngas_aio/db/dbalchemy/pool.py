@@ -105,7 +105,9 @@ class FairQueue(QueueCommon[Any]):
             return await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._hand_on(waiter.result())
+                item = waiter.result()
+                if not self._give(item) and item is not None:
+                    self._items.append(item)
             raise
         finally:
             if timer is not None:
@@ -117,10 +119,6 @@ class FairQueue(QueueCommon[Any]):
     def _give_up(waiter: "asyncio.Future[Any]") -> None:
         if not waiter.done():
             waiter.set_exception(Empty())
-
-    def _hand_on(self, item: Any) -> None:
-        if not self._give(item) and item is not None:
-            self._items.append(item)
 
     def _give(self, item: Any) -> bool:
         while self._line:

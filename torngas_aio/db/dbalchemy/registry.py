@@ -216,17 +216,17 @@ async def session_scope(
         try:
             yield session
         finally:
-            _leave(token, name, session)
+            _leave(_scoped, token, name, session)
             await session.aclose()
 
 
-def _leave(token: Any, name: str, session: DbSession) -> None:
+def _leave(held: ContextVar[Mapping[str, Any]], token: Any, name: str, entered: Any) -> None:
     try:
-        _scoped.reset(token)
+        held.reset(token)
     except ValueError:  # a generator that is closed in another context, such as a pytest fixture's
-        left = _scoped.get(_NONE)
-        if left.get(name) is session:
-            _scoped.set({key: each for key, each in left.items() if key != name})
+        left = held.get(_NONE)
+        if left.get(name) is entered:
+            held.set({key: each for key, each in left.items() if key != name})
 
 
 @asynccontextmanager
@@ -243,9 +243,6 @@ async def rolled_back(name: str = "default") -> AsyncIterator[DbSession]:
         async with session_scope(name) as session:
             yield session
     finally:
-        try:
-            _outer.reset(token)
-        except ValueError:  # closed in another context
-            _outer.set({key: each for key, each in _outer.get(_NONE).items() if key != name})
+        _leave(_outer, token, name, connection)
         await transaction.rollback()
         await connection.close()

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from torngas_aio.db.basedb.statements import Dialect
 from torngas_aio.exception import DatabaseUnavailable
 from torngas_aio.storage import Storage
 
-__all__ = ["BATCH_ROWS", "Driver", "Result", "known_options"]
+__all__ = ["BATCH_ROWS", "Driver", "Result", "known_options", "rows_of"]
 
 BATCH_ROWS = 100
 """How many rows of a stream are fetched at a time."""
@@ -46,6 +46,12 @@ class Result:
     rows: list[Storage] | None
     count: int
     last_id: Any = None
+
+
+def rows_of(cursor: Any, rows: Iterable[Any]) -> list[Storage]:
+    """Return *rows* of a DB-API *cursor*, with the names that it has for their columns."""
+    names = [column[0] for column in cursor.description]
+    return [Storage(zip(names, row, strict=True)) for row in rows]
 
 
 class Driver(ABC):

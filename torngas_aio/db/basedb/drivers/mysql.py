@@ -13,7 +13,7 @@ from torngas_aio._masking import mask_url
 from torngas_aio.db._aiomysql import connect, is_ended, transport_of
 from torngas_aio.db._connections import has_unread
 from torngas_aio.db._outage import MYSQL_QUESTION, mysql_takes_writes
-from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options
+from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, known_options, rows_of
 from torngas_aio.db.basedb.statements import MYSQL
 from torngas_aio.storage import Storage
 
@@ -107,10 +107,7 @@ class MySQLDriver(Driver):
         cursor = await connection.cursor(_Cursor)
         try:
             await cursor.execute(sql, tuple(values))
-            if cursor.description is None:
-                return Result(None, cursor.rowcount, cursor.lastrowid or None)
-            names = [column[0] for column in cursor.description]
-            rows = [Storage(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+            rows = None if cursor.description is None else rows_of(cursor, await cursor.fetchall())
             return Result(rows, cursor.rowcount, cursor.lastrowid or None)
         finally:
             await cursor.close()
@@ -118,9 +115,8 @@ class MySQLDriver(Driver):
     async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
         cursor = await connection.cursor(_StreamCursor)
         await cursor.execute(sql, tuple(values))
-        names = [column[0] for column in cursor.description or ()]
         while rows := await cursor.fetchmany(BATCH_ROWS):
-            yield [Storage(zip(names, row, strict=True)) for row in rows]
+            yield rows_of(cursor, rows)
         await cursor.close()  # only when all is read: it would read the rest
 
     async def ping(self, connection: Any) -> None:

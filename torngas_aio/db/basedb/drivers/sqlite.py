@@ -13,7 +13,7 @@ import aiosqlite
 
 from torngas_aio._cleanup import close_safely
 from torngas_aio._concurrency import run_in_thread
-from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result
+from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, rows_of
 from torngas_aio.db.basedb.statements import SQLITE
 from torngas_aio.storage import Storage
 
@@ -73,10 +73,7 @@ class SQLiteDriver(Driver):
     async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
         cursor = await connection.execute(sql, [_adapted(value) for value in values])
         try:
-            if cursor.description is None:
-                return Result(None, cursor.rowcount, cursor.lastrowid)
-            names = [column[0] for column in cursor.description]
-            rows = [Storage(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+            rows = None if cursor.description is None else rows_of(cursor, await cursor.fetchall())
             return Result(rows, cursor.rowcount, cursor.lastrowid)
         finally:
             await cursor.close()
@@ -84,9 +81,8 @@ class SQLiteDriver(Driver):
     async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
         cursor = await connection.execute(sql, [_adapted(value) for value in values])
         try:
-            names = [column[0] for column in cursor.description or ()]
             while rows := await cursor.fetchmany(BATCH_ROWS):
-                yield [Storage(zip(names, row, strict=True)) for row in rows]
+                yield rows_of(cursor, rows)
         finally:
             await cursor.close()
 
