@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from torngas_aio._cleanup import cancel_tasks
 from torngas_aio._concurrency import Places
 from torngas_aio.context import enter_request
 from torngas_aio.exception import CacheUnavailable
@@ -124,11 +125,7 @@ class Refreshes:
 
     async def aclose(self) -> None:
         """Cancel the work under way and await its end. Twice is harmless."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancel_tasks(self._tasks.values())
 
     async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -104,7 +104,9 @@ class KeyMaker:
             )
         self.key_prefix = key_prefix
         self.version = version
-        self.function = _function(key_function, owner)
+        self.function: KeyFunction = default_key
+        if key_function is not None:
+            self.function = imported(f"{owner}['KEY_FUNCTION']", key_function, wants_class=False)
         self._refuses_spaces = refuses_spaces
         self._is_default = self.function is default_key
         self._opening = default_key("", key_prefix, version)
@@ -213,13 +215,6 @@ def _number(version: Any) -> int:
     if isinstance(version, int):
         return int(version)
     raise InvalidKey(f"version={version!r} is of type {type(version).__name__}; a version is an int.")
-
-
-def _function(given: KeyFunction | str | None, owner: str) -> KeyFunction:
-    if given is None:
-        return default_key
-    function: KeyFunction = imported(f"{owner}['KEY_FUNCTION']", given, wants_class=False)
-    return function
 
 
 def _call(function: KeyFunction, key: str, key_prefix: str, version: int) -> str:

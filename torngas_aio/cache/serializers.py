@@ -333,7 +333,7 @@ def refuse_lossy(
                 refuse_lossy(item, f"{path}[{key!r}]", atoms, tuples_told, depth + 1)
     else:
         raise SerializationError(
-            f"{path} is of type {_kind_name(value)}, which would not come back as it went. "
+            f"{path} is of type {type(value).__qualname__}, which would not come back as it went. "
             "Convert it first, such as a tuple to a list or a date to text, or choose another serializer "
             "(SESSION['serializer'], or SERIALIZER in a cache's OPTIONS)."
         )
@@ -342,7 +342,7 @@ def refuse_lossy(
 def _refuse_keys(value: dict[Any, Any], path: str) -> None:
     for key in value:
         if type(key) is not str:
-            raise SerializationError(f"{path} has the key {key!r} of type {_kind_name(key)}; keys are str.")
+            raise SerializationError(f"{path} has the key {key!r} of type {type(key).__qualname__}; keys are str.")
 
 
 def _tell_of_tuple(path: str, told: set[str]) -> None:
@@ -353,11 +353,6 @@ def _tell_of_tuple(path: str, told: set[str]) -> None:
 
 _MAX_TOLD = 1000
 _MAX_DEPTH = 254  # what was written deep in the stack must be readable deeper in it
-
-
-def _kind_name(value: object) -> str:
-    """Return the name of *value*'s class, as messages show it."""
-    return type(value).__qualname__
 
 
 _encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # built once: -3 us a value

@@ -126,3 +126,18 @@ async def test_nothing_asks_nothing(cache: RedisCache) -> None:
     await cache.delete_many([])
     assert cache._loop is not None
     assert not cache._connected().is_open  # type: ignore[union-attr]
+
+
+async def test_closing_ends_what_is_refreshed_behind_callers(cache: RedisCache) -> None:
+    has_ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            has_ended.set()
+
+    cache.refresh_soon("top", work)
+    await asyncio.sleep(0)
+    await cache.close()
+    assert has_ended.is_set()

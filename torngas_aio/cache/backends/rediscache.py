@@ -62,7 +62,7 @@ _SWAP = _Script(
 _DROP = _Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end return 0")
 
 
-class RedisCache(RedisClient, BaseCache):
+class RedisCache(BaseCache, RedisClient):
     """The cache contract on Redis; OPTIONS as `RedisClient`, and SERIALIZER.
 
     Compare-and-set compares the stored bytes themselves. Integers are counted by Redis.
@@ -74,12 +74,6 @@ class RedisCache(RedisClient, BaseCache):
         BaseCache.__init__(self, location, params)
         RedisClient.__init__(self, location, params)
         self._set_deadline(self.where.deadline)
-
-    async def ping(self) -> None:
-        await RedisClient.ping(self)
-
-    async def close(self) -> None:
-        await RedisClient.close(self)
 
     # One key
 

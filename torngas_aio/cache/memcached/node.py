@@ -14,7 +14,7 @@ import bisect
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from torngas_aio.cache.keys import is_reserved
@@ -53,16 +53,13 @@ class MemcachedNode:
 
     def __init__(self, pool: MemcachedPool, head: str) -> None:
         self.pool = pool
+        self.run = pool.run
         self._head = "" if is_reserved(head) else head
         self._generation_key = spelled(f"%generation:{head}")
         self._generation = ""
         self._asked_at = float("-inf")
         self._asking: asyncio.Lock = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-
-    async def run(self, call: Callable[[MemcachedLink], Awaitable[T]]) -> T:
-        """As `MemcachedPool.run`."""
-        return await self.pool.run(call)
 
     async def spell(self, key: str) -> bytes:
         """Return *key* as it is on the wire to this server; asks the server for the generation when due."""

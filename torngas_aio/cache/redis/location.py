@@ -10,7 +10,7 @@ Reads text, opens nothing. Begin with `read_location`.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -65,11 +65,11 @@ class RedisLocation:
         connection_class: redis-py's class for connections to it.
         arguments: That class's keyword arguments, without host, port and deadlines; passwords are among them.
         service: The master's name among sentinels; else "".
+        name: The addresses, for messages; holds no secrets.
         sentinel_arguments: Keyword arguments for connections to the sentinels themselves.
         max_connections: The most connections of the native client.
         deadline: Seconds within which a command is answered.
         ping_interval: Seconds of silence after which a connection is kept alive with a PING; 0 for never.
-        name: The addresses, for messages; holds no secrets.
     """
 
     kind: Literal["single", "cluster", "sentinel"]
@@ -77,11 +77,11 @@ class RedisLocation:
     connection_class: type[AbstractConnection]
     arguments: Mapping[str, Any] = field(repr=False)
     service: str
-    sentinel_arguments: Mapping[str, Any] = field(repr=False)
-    max_connections: int
-    deadline: float
-    ping_interval: float
     name: str
+    sentinel_arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    max_connections: int = 50
+    deadline: float = DEFAULT_DEADLINE
+    ping_interval: float = 0.0
 
     @property
     def is_tls(self) -> bool:
@@ -120,24 +120,20 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
     deadline = pool.pop("socket_timeout", None)
     deadline = option(options, "DEADLINE", deadline, either(None, positive), owner)
     pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
-    max_connections = pool.pop("max_connections", 50)
+    max_connections = pool.pop("max_connections", address.max_connections)
     ConfigError.gather(
         whole(1)(f"{owner}['OPTIONS']['POOL_KWARGS']['max_connections']", max_connections), code="TGA103"
     )
-    arguments |= pool | address.arguments
+    arguments |= {**pool, **address.arguments}
     if address.kind == "cluster" and arguments.pop("db", 0):
         raise ConfigError(f"{owner}['OPTIONS']['DB']: a cluster has the one database 0. Leave it out.", code="TGA401")
-    found = RedisLocation(
-        kind=address.kind,
-        nodes=address.nodes,
-        connection_class=address.connection_class,
+    found = replace(
+        address,
         arguments=arguments,
-        service=address.service,
         sentinel_arguments={**_driver(), **sentinel},
         max_connections=max_connections,
         deadline=DEFAULT_DEADLINE if deadline is None else deadline,
         ping_interval=option(options, "PING_INTERVAL", 0.0, either(None, finite), owner) or 0.0,
-        name=address.name,
     )
     _try_arguments(found, owner)
     return found
@@ -158,16 +154,6 @@ def _refuse_unquoted(url: str) -> None:
         raise _Unreadable("a '/', '?' or '#' stands in the password; write them as %2F, %3F and %23")
 
 
-@dataclass(frozen=True, slots=True)
-class _Address:
-    kind: Literal["single", "cluster", "sentinel"]
-    nodes: tuple[tuple[str, int], ...]
-    connection_class: type[AbstractConnection]
-    arguments: dict[str, Any] = field(repr=False)
-    service: str
-    name: str
-
-
 def _as_url(location: str) -> str:
     if "://" in location:
         return location
@@ -178,23 +164,23 @@ def _as_url(location: str) -> str:
     return f"redis://{location}"
 
 
-def _read_single(url: str) -> _Address:
+def _read_single(url: str) -> RedisLocation:
     if "," in url.partition("?")[0]:
         raise _Unreadable("several servers that are neither a cluster nor watched by sentinels")
     arguments: dict[str, Any] = dict(redis_connection.parse_url(url))
     kind = arguments.pop("connection_class", Connection)
     if kind is UnixDomainSocketConnection:
         path = arguments["path"]
-        return _Address("single", (), kind, arguments, "", path)
+        return RedisLocation("single", (), kind, arguments, "", path)
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if database and not database.isdigit():
         raise _Unreadable(f"{database!r} is not a database number")
     host, port = arguments.pop("host", "localhost"), arguments.pop("port", DEFAULT_PORT)
-    return _Address("single", ((host, port),), kind, arguments, "", _shown(((host, port),)))
+    return RedisLocation("single", ((host, port),), kind, arguments, "", _shown(((host, port),)))
 
 
-def _read_many(url: str, scheme: str) -> _Address:
+def _read_many(url: str, scheme: str) -> RedisLocation:
     rest = url.partition("://")[2]
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
@@ -218,7 +204,7 @@ def _read_many(url: str, scheme: str) -> _Address:
         raise _Unreadable("a cluster has the one database 0")
     kind = SSLConnection if scheme.startswith("rediss") else Connection
     name = _shown(nodes) + (f"/{service}" if is_sentinel else "")
-    return _Address("sentinel" if is_sentinel else "cluster", nodes, kind, arguments, service, name)
+    return RedisLocation("sentinel" if is_sentinel else "cluster", nodes, kind, arguments, service, name)
 
 
 def _node(text: str, default_port: int) -> tuple[str, int]:

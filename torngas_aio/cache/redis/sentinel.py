@@ -11,7 +11,7 @@ sentinels' messages tell in time. Begin with `SentinelWatch`.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
 
+from torngas_aio._cleanup import CANCEL_SECONDS, cancel_tasks
 from torngas_aio.cache.redis.location import RedisLocation
 
 __all__ = ["SentinelPool", "SentinelWatch"]
@@ -99,10 +100,7 @@ class SentinelWatch:
     async def aclose(self) -> None:
         """Stop listening. Twice is harmless."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancel_tasks(tasks)
         if self._timer is not None:
             self._timer.cancel()
         await self.sentinels.aclose()
@@ -202,7 +200,8 @@ class _Sentinels(Sentinel):
 
     async def _ask(self) -> list[dict[str, Any]]:
         """Return what the sentinels say; those that are silent are not waited for once most have answered."""
-        tasks = [asyncio.ensure_future(each.sentinel_masters()) for each in self.sentinels]
+        create: Any = asyncio.get_running_loop().create_task
+        tasks: list[asyncio.Task[Any]] = [create(each.sentinel_masters()) for each in self.sentinels]
         try:
             pending = set(tasks)
             while pending and sum(map(_has_answered, tasks)) <= len(tasks) // 2:
@@ -211,7 +210,7 @@ class _Sentinels(Sentinel):
                 await asyncio.wait(pending, timeout=STRAGGLER_SECONDS)
             return [cast(Any, task.result()) for task in tasks if _has_answered(task)]
         finally:
-            await _cancel(tasks)
+            await cancel_tasks(tasks, CANCEL_SECONDS)
 
 
 class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
@@ -270,14 +269,6 @@ def _epoch(state: dict[str, Any]) -> int:
 
 def _has_answered(task: "asyncio.Future[Any]") -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
-
-
-async def _cancel(tasks: "Iterable[asyncio.Future[Any]]") -> None:
-    left = [task for task in tasks if not task.done()]
-    for task in left:
-        task.cancel()
-    if left:
-        await asyncio.wait(left)
 
 
 def _text(value: str | bytes) -> str:
