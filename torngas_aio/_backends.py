@@ -88,7 +88,10 @@ class Backends(Generic[B]):
             yield from ((alias, found) for _, found in entries)
 
     def _outside_of_loops(self, alias: str) -> B:
-        raise RuntimeError(f"{self._setting}[{alias!r}] was used outside a running event loop.")
+        raise RuntimeError(
+            f"{self._setting}[{alias!r}] was used outside a running event loop: by a module that is imported, or in a "
+            "worker thread. Use it where it is awaited, in an `async def`."
+        )
 
     def _state(self, config: Config) -> Any:
         """Return all that a backend depends on; another one is made when it changes."""

@@ -88,7 +88,12 @@ class _StandIn:
     def __getattr__(self, name: str) -> Any:
         found = self._caches[self._alias]
         if isinstance(found, _StandIn):
-            raise RuntimeError(f"caches[{self._alias!r}].{name} was used outside a running event loop.")
+            used = f"caches[{self._alias!r}].{name}"
+            raise RuntimeError(
+                f"{used} was used outside a running event loop: by a module that is imported, or in a worker thread. "
+                f"Write `{used}` where it is awaited, in an `async def`; caches[{self._alias!r}] itself may be kept. "
+                "A page that is made in a thread is given the awaited value."
+            )
         return getattr(found, name)
 
     def __contains__(self, key: object) -> NoReturn:

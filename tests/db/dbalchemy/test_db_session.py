@@ -1,18 +1,34 @@
 """What torngas 1.8's queries and models could do: unions, subqueries, expressions, and errors that say the new way."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import and_, func, or_, text
-from sqlalchemy.orm import selectinload
+from sqlalchemy import ForeignKey, String, and_, func, or_, select, text
+from sqlalchemy.orm import DynamicMapped, Mapped, mapped_column, relationship, selectinload
 
 from tests.db.models import Post, User
 from tests.db.support import configured, prepared
+from torngas_aio._concurrency import run_in_thread
 from torngas_aio._unawaited import collected_unawaited
-from torngas_aio.db.dbalchemy import DbSession, Query, session_scope
+from torngas_aio.db.dbalchemy import DbSession, Model, Query, session_scope
 from torngas_aio.exception import ArgumentError, NotLoaded
+
+
+class Scribe(Model):
+    __tablename__ = "scribes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(40))
+    jottings: DynamicMapped["Jotting"] = relationship()
+
+
+class Jotting(Model):
+    __tablename__ = "jottings"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[int] = mapped_column("scribe", ForeignKey("scribes.id"))
 
 
 @pytest.fixture
@@ -124,7 +140,63 @@ async def test_a_relationship_that_was_not_loaded_says_how(session: DbSession) -
 async def test_a_column_that_has_expired_says_how(session: DbSession) -> None:
     user = await User.Q.filter(User.id == 3).one()
     await session.rollback()
-    with pytest.raises(NotLoaded, match=r"A column of User has expired.*session\.refresh\(obj\)"):
+    told = r"A column of User has expired.* at a rollback.* before the rollback.*session\.refresh\(obj\)"
+    with pytest.raises(NotLoaded, match=told):
         _ = user.name
     assert await user.awaitable_attrs.name == "cid"
     assert user.name == "cid"
+
+
+async def test_what_was_not_loaded_says_so_in_a_thread_too(session: DbSession) -> None:
+    user = await User.Q.filter(User.id == 3).one()
+    with pytest.raises(NotLoaded, match=r"User\.posts was not loaded"):
+        await run_in_thread(lambda: user.posts)
+    await session.rollback()
+    with pytest.raises(NotLoaded, match=r"A column of User has expired"):
+        await run_in_thread(lambda: user.name)
+    assert await user.awaitable_attrs.name == "cid"
+
+
+DYNAMIC: dict[str, Callable[[Any], Any]] = {
+    "count": lambda user: user.jottings.count(),
+    "all": lambda user: user.jottings.all(),
+    "first": lambda user: user.jottings.first(),
+    "iteration": lambda user: list(user.jottings),
+    "index": lambda user: user.jottings[0],
+    "slice": lambda user: user.jottings[0:1],
+    "len": lambda user: len(list(user.jottings)),
+    "filter": lambda user: user.jottings.filter_by(id=1).count(),
+    "order": lambda user: user.jottings.order_by(Jotting.id.desc()).first(),
+}
+
+
+@pytest.mark.parametrize("use", DYNAMIC)
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_dynamic_relationship_says_how_to_ask(session: DbSession, use: str, in_thread: bool) -> None:
+    session.add_all([Scribe(id=3, name="cid"), Jotting(id=1, author_id=3), Jotting(id=2, author_id=3)])
+    await session.commit()
+    user = await Scribe.Q.filter(Scribe.id == 3).one()
+    told = (
+        r"Scribe\.jottings has lazy='dynamic'.*`await Jotting\.Q\.filter\(Jotting\.author_id == obj\.id\)\.count\(\)`"
+    )
+    with pytest.raises(NotLoaded, match=told):
+        await run_in_thread(DYNAMIC[use], user) if in_thread else DYNAMIC[use](user)
+    assert await session.run_sync(lambda _: user.jottings.count()) == 2
+    assert await Jotting.Q.filter(Jotting.author_id == user.id).count() == 2
+
+
+async def test_a_dynamic_relationship_with_changes_to_flush(session: DbSession) -> None:
+    user = Scribe(id=3, name="cid")
+    session.add(user)
+    await session.commit()
+    user.name = "changed"
+    with pytest.raises(NotLoaded, match=r"to be flushed outside of any await.*Await `session.flush\(\)`"):
+        user.jottings.count()
+    await session.rollback()
+
+
+async def test_a_statement_outside_of_any_await(session: DbSession) -> None:
+    with pytest.raises(NotLoaded, match=r"`await session.execute\(...\)`"):
+        session.sync_session.execute(select(User.id))
+    with pytest.raises(NotLoaded, match=r"`await session.execute\(...\)`"):
+        session.sync_session.execute(text("SELECT 1"))

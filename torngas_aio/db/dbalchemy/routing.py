@@ -125,7 +125,8 @@ class RoutedSession(Session):
     def execute(self, statement: Any, params: Any = None, **kw: Any) -> Any:
         if in_greenlet():
             return self._run(super().execute, statement, params, kw)
-        # An attribute asks, outside of any await. SQLAlchemy tells which to a listener: none where all goes well.
+        # An attribute asks, outside of any await, in a thread perhaps. SQLAlchemy tells which to a listener: none where
+        # all goes well.
         event.listen(self, "do_orm_execute", _refuse_attribute)
         try:
             return self._run(super().execute, statement, params, kw)
@@ -148,6 +149,11 @@ class RoutedSession(Session):
         return self.execute(lookup.statement, values).unique().scalar_one_or_none()
 
     def flush(self, objects: Any = None) -> None:
+        if not in_greenlet() and is_dirty(self):
+            raise NotLoaded(
+                "Changes of the database session were to be flushed outside of any await, by a relationship with "
+                "lazy='dynamic' or by `sync_session`. Await `session.flush()` before."
+            )
         is_first = self._enter()
         try:
             super().flush(objects)
@@ -302,7 +308,7 @@ class RoutedSession(Session):
 
     def _enter(self) -> bool:
         """Take the session for the current task; false when it has it already (a flush within a query)."""
-        task = asyncio.current_task()
+        task = _current_task()
         if self._user is not None:
             if self._user is task:
                 return False
@@ -337,14 +343,24 @@ class RoutedSession(Session):
             await self._left.wait()
 
 
+def _current_task() -> asyncio.Task[Any] | None:
+    """Return the running task; None in a thread without a loop, such as one that makes a page."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
 def _refuse_attribute(state: ORMExecuteState) -> None:
     """Say which attribute has asked the database, and how to load it.
 
     Raises:
-        NotLoaded: In every case but a statement that is no attribute's.
+        NotLoaded: In every case.
     """
-    path: Any = state.loader_strategy_path
     mapper = state.bind_mapper
+    if not state.is_select:
+        raise NotLoaded(_OUTSIDE)
+    path: Any = state.loader_strategy_path
     if state.lazy_loaded_from is not None and path is not None and len(path.path) > 1:
         model, name = path.path[-2].class_.__name__, path.path[-1].key
         raise NotLoaded(
@@ -353,9 +369,43 @@ def _refuse_attribute(state: ORMExecuteState) -> None:
         )
     if state.is_column_load and mapper is not None:
         raise NotLoaded(
-            f"A column of {mapper.class_.__name__} has expired, or was deferred, and an attribute cannot await the "
-            "database. Load the object again: `await session.refresh(obj)`, or use `await obj.awaitable_attrs.<name>`."
+            f"A column of {mapper.class_.__name__} has expired, as all do at a rollback, or was deferred, and an "
+            "attribute cannot await the database. Read what is needed before the rollback, or load the object again: "
+            "`await session.refresh(obj)`; or use `await obj.awaitable_attrs.<name>`."
         )
+    relations = (
+        [] if mapper is None else [each for each in _dynamic_relations(mapper.registry) if each.mapper is mapper]
+    )
+    if not relations:
+        raise NotLoaded(_OUTSIDE)
+    names = " or ".join(f"{each.parent.class_.__name__}.{each.key}" for each in relations)
+    raise NotLoaded(
+        f"{names} has lazy='dynamic': it asks the database when it is used, and an attribute cannot await that. "
+        f"Ask with a query, `await {_query_of(relations[0])}.count()`, `.all()` and the like, or within "
+        f"`await session.run_sync(lambda _: obj.{relations[0].key}.count())`. "
+        "Without `lazy='dynamic'` it can be loaded with its object."
+    )
+
+
+_OUTSIDE = (
+    "A statement was executed outside of any await. Execute it with the session that can be awaited: "
+    "`await session.execute(...)`, not with its `sync_session`."
+)
+
+
+def _dynamic_relations(registry: Any) -> list[Any]:
+    relations = (relation for mapper in registry.mappers for relation in mapper.relationships)
+    return sorted((each for each in relations if each.lazy == "dynamic"), key=str)
+
+
+def _query_of(relation: Any) -> str:
+    """Return the query that finds what *relation* of `obj` has, as one would write it."""
+    model = relation.mapper.class_.__name__
+    if relation.secondary is not None:
+        return f"{model}.Q.filter(...)"
+    local, remote = relation.local_remote_pairs[0]
+    of_obj, of_model = relation.parent.get_property_by_column(local), relation.mapper.get_property_by_column(remote)
+    return f"{model}.Q.filter({model}.{of_model.key} == obj.{of_obj.key})"
 
 
 def _is_plain(options: dict[str, Any]) -> bool:
