@@ -242,7 +242,7 @@ async def _managed(application: Application, where: str) -> AsyncIterator[None]:
     if not where:
         yield
         return
-    listener = ManagementListener(where)
+    listener = ManagementListener(where, named=f"worker --management={where}")
     guarded: Any = application
     guarded.serve_request = listener.guarded(application.serve_request)
     backend = make_backend(application)

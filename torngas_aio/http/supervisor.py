@@ -27,6 +27,7 @@ from typing import Any
 
 from torngas_aio.http.status_socket import StatusSocket
 from torngas_aio.http.systemd import ServiceManager
+from torngas_aio.http.unix_sockets import UnixListeners
 from torngas_aio.http.worker import REPORT_SECONDS
 from torngas_aio.http.worker_slot import Program, RenewalLimits, Slot
 from torngas_aio.http.worker_totals import WorkerTotals
@@ -92,6 +93,7 @@ class Supervisor:
         self._is_announced = False  # READY=1 has been sent since the start, or since the last SIGHUP
         self._status = 0
         self._totals = WorkerTotals()
+        self._unix = UnixListeners()
         self._manager = ServiceManager()
         self._watchdog_at: float | None = 0.0 if self._manager.watchdog_seconds else None
         self._has_terminal_closed = terminal_watch()
@@ -121,6 +123,7 @@ class Supervisor:
             signal.set_wakeup_fd(old_wakeup)
             for number, handler in old_handlers.items():
                 signal.signal(number, handler)
+            self._unix.remove()
             self._selector.close()
             wake.close()
             woken.close()
@@ -200,6 +203,9 @@ class Supervisor:
                 slot.now = line["now"]
                 slot.note_own(line.get("own", {}), line.get("gone", ()))
                 self._totals.add(line["counts"])
+            elif "unix" in line:
+                slot.unix_path = line["unix"]
+                self._unix.answer(slot.take_sockets(1), slot.unix_path)
             elif "totals" in line:
                 self._totals.answer(slot.take_sockets(1), self._everyone())
             else:
@@ -225,7 +231,10 @@ class Supervisor:
     def _announce(self) -> None:
         """Tell the service manager once all workers serve, and once a renewal is over."""
         is_busy = self._renewing or self._incoming or self._is_stopping
-        if not self._is_announced and not is_busy and all(slot.is_ready for slot in self._slots):
+        if is_busy or not all(slot.is_ready for slot in self._slots):
+            return
+        self._unix.keep({slot.unix_path for slot in self._slots})
+        if not self._is_announced:
             self._is_announced = True
             self._manager.ready(f"{len(self._slots)} workers serve.")
 
@@ -260,6 +269,7 @@ class Supervisor:
         for group in self._groups:  # before the workers hear of it: the last copy is then theirs
             for each in group:
                 each.close()
+        self._unix.close()
         self._renewing = []
         slots, self._slots = [*self._slots, *self._waiting()], []
         self._incoming = None

@@ -14,13 +14,14 @@ import os
 import socket
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["UNIX_MODE", "UnixListener"]
+__all__ = ["DEFAULT_BACKLOG", "UNIX_MODE", "UnixListener", "UnixListeners"]
 
+DEFAULT_BACKLOG = 1024
 UNIX_MODE = 0o660
 
 _LOCK_SECONDS = 5.0
@@ -77,6 +78,47 @@ class UnixListener:
         with _locked(self._path.parent), contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self._path.lstat(), self._file()):
                 self._path.unlink()
+
+
+class UnixListeners:
+    """The unix sockets that a parent holds for its workers: their files outlive the worker that asked first."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, UnixListener] = {}
+        self._is_closed = False
+
+    def answer(self, asking: Iterable[socket.socket], path: str) -> None:
+        """Send *asking* the socket that listens at *path*, or why there is none; then close them."""
+        why = ""
+        if path not in self._listeners and not self._is_closed:
+            try:
+                self._listeners[path] = UnixListener(path, backlog=DEFAULT_BACKLOG)
+            except (ConfigError, OSError, ValueError) as exc:
+                why = str(exc)
+        for each in asking:
+            with each, contextlib.suppress(OSError):  # the worker has died
+                if path in self._listeners and not self._is_closed:
+                    socket.send_fds(each, [b" "], [self._listeners[path].socket.fileno()])
+                else:
+                    each.sendall(why.encode())
+
+    def keep(self, paths: Collection[str]) -> None:
+        """Close and remove what is at no path of *paths*: the new code listens elsewhere."""
+        for path in [each for each in self._listeners if each not in paths]:
+            listener = self._listeners.pop(path)
+            listener.socket.close()
+            listener.remove()
+
+    def close(self) -> None:
+        """Close the sockets: listening ends with the last worker's copy."""
+        self._is_closed = True
+        for listener in self._listeners.values():
+            listener.socket.close()
+
+    def remove(self) -> None:
+        """Close the sockets, and remove their files."""
+        self.close()
+        self.keep(())
 
 
 @contextlib.contextmanager

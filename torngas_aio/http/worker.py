@@ -2,7 +2,8 @@
 
     environment    TORNGAS_WORKER: number, descriptors of the listening sockets and of the connection to the parent
     ─► parent      the sockets that the first worker has bound; that it is ready; requests, memory and what it has
-                   counted each second; a socket on which the parent sends what all have counted
+                   counted each second; a socket on which the parent sends what all have counted, or a listening
+                   unix socket
     ◄─ parent      that another worker takes this one's place; the sockets of one that does not start; its end,
                    when the parent has died
 
@@ -22,6 +23,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from torngas_aio.exception import ConfigError
+
 __all__ = ["ENVIRONMENT", "LENT", "MAX_DESCRIPTORS", "RENEWED", "REPORT_SECONDS", "Worker", "current_worker"]
 
 ENVIRONMENT = "TORNGAS_WORKER"
@@ -34,6 +37,7 @@ LENT = b"s"
 MAX_DESCRIPTORS = 253  # in one message: SCM_MAX_FD of Linux
 REPORT_SECONDS = 1.0
 TOTALS_SECONDS = 2.0
+UNIX_SECONDS = 15.0
 
 
 class Worker:
@@ -70,6 +74,26 @@ class Worker:
         self.sockets = list(groups[self.number])
         for each in set(itertools.chain.from_iterable(groups)) - set(self.sockets):
             each.close()
+
+    def listen_at(self, path: str) -> socket.socket:
+        """Return a socket that listens at *path*, one for all workers; the parent has bound it, and removes the file.
+
+        Raises:
+            ConfigError: The path cannot be used.
+            OSError: The parent does not answer.
+        """
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._parent.setblocking(True)
+                asked = _line(unix=str(Path(path).absolute()))
+                socket.send_fds(self._parent, [asked], [theirs.fileno()])
+                self._parent.setblocking(False)
+            ours.settimeout(UNIX_SECONDS)
+            told, descriptors, _, _ = socket.recv_fds(ours, 65536, 1)
+        if not descriptors:
+            raise ConfigError(told.decode() or "The parent process is stopping.", code="TGA801")
+        return _adopted(descriptors[0])
 
     def ready(self, code: str = "") -> None:
         """Tell the parent that this worker serves, and go on telling what it does; to be called once, in the loop.

@@ -96,6 +96,7 @@ class Slot:
         ready_until: When it is killed unless it is ready.
         borrower: The worker that serves its sockets, too, since it did not start.
         enough_from: It is not replaced for its limits before.
+        unix_path: Where it listens beside its sockets, as it said last; "": nowhere.
     """
 
     number: int
@@ -117,6 +118,7 @@ class Slot:
     ready_until: float | None = None
     borrower: "Slot | None" = None
     enough_from: float = 0.0
+    unix_path: str = ""
     _unread: bytes = b""
     _descriptors: list[int] = field(default_factory=list)
 

@@ -90,8 +90,11 @@ def parse_address(text: str) -> _Address | None:
     return mapped or address
 
 
-def parse_listener(text: str) -> tuple[str, int] | str:
+def parse_listener(text: str, named: str = "") -> tuple[str, int] | str:
     """Return host and port of `host:port`, the path of `unix:/path`: where MANAGEMENT says to listen.
+
+    Args:
+        named: How an error calls *text*: the option that it was given with; by default the setting.
 
     Raises:
         ConfigError: *text* is neither.
@@ -101,7 +104,8 @@ def parse_listener(text: str) -> tuple[str, int] | str:
         return text.removeprefix("unix:")
     if not host or not (number := parse_whole(port)) or number > 65535:
         raise ConfigError(
-            f"MANAGEMENT = {text!r}: write host:port, such as '127.0.0.1:9100', or unix: and a path.", code="TGA801"
+            f"{named or f'MANAGEMENT = {text!r}'}: write host:port, such as '127.0.0.1:9100', or unix: and a path.",
+            code="TGA801",
         )
     return host.strip("[]"), number
 

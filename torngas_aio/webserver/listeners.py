@@ -1,10 +1,10 @@
 """Where one server listens: bound as options and settings say, or given; closed and cleaned up with it.
 
     MANAGEMENT = "127.0.0.1:9100"    `/-/...` is answered there only, and nothing else is
-                 "unix:/run/x.sock"  the same by path, for one process
+                 "unix:/run/x.sock"  the same by path
 
-With `--workers` each of them listens on the management port, and any answers for all. Begin with `Listeners.open`, and
-with `bind` for sockets alone.
+With `--workers` each of them listens on the management port, or on the path that the parent holds, and any answers for
+all. Begin with `Listeners.open`, and with `bind` for sockets alone.
 """
 
 import contextlib
@@ -23,7 +23,8 @@ from tornado.options import options
 from torngas_aio.exception import ConfigError
 from torngas_aio.http.systemd import inherited_sockets
 from torngas_aio.http.tls import load_certificate
-from torngas_aio.http.unix_sockets import UNIX_MODE, UnixListener
+from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UNIX_MODE, UnixListener
+from torngas_aio.http.worker import Worker
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import is_loopback, parse_listener
 from torngas_aio.webserver.options import was_given, workers_wanted
@@ -42,7 +43,6 @@ __all__ = [
 ]
 
 LOOPBACK = "127.0.0.1"
-DEFAULT_BACKLOG = 1024
 _PREFIX = "/-/"
 
 BIND_ARGUMENTS = ("backlog", "reuse_port")
@@ -127,28 +127,40 @@ class ManagementListener:
 
     Args:
         setting: MANAGEMENT's value.
-        is_shared: Other workers listen on the same port.
+        worker: This process, where others listen on the same port or path.
+        named: How an error calls *setting*: the option that it was given with; by default the setting.
 
     Raises:
-        ConfigError: It is no address, or cannot be listened on; a path cannot be shared.
+        ConfigError: It is no address, or cannot be listened on.
     """
 
-    def __init__(self, setting: str = "", *, is_shared: bool = False) -> None:
+    def __init__(self, setting: str = "", *, worker: Worker | None = None, named: str = "") -> None:
         self.sockets: list[socket.socket] = []
         self._unix: UnixListener | None = None
         self._name: str | int = ""
         if not setting:
             return
-        where = parse_listener(setting)
-        if isinstance(where, tuple):
-            host, self._name = where
-            self.sockets = bind(self._name, host, reuse_port=is_shared)
-        elif is_shared:
-            raise ConfigError(f"MANAGEMENT = {setting!r}: workers cannot share a path. Write host:port.", code="TGA801")
-        else:
-            self._name = where
-            self._unix = UnixListener(where, backlog=DEFAULT_BACKLOG)
-            self.sockets = [self._unix.socket]
+        where = parse_listener(setting, named)
+        named = named or f"MANAGEMENT = {setting!r}"
+        try:
+            if isinstance(where, tuple):
+                host, self._name = where
+                self.sockets = _open(self._name, host, reuse_port=worker is not None)
+                return
+            if worker is not None:
+                self.sockets = [worker.listen_at(where)]
+            else:
+                self._unix = UnixListener(where, backlog=DEFAULT_BACKLOG)
+                self.sockets = [self._unix.socket]
+            self._name = self.sockets[0].getsockname()
+        except ConfigError as exc:
+            raise ConfigError(*(f"{named}: {each}" for each in exc.faults), code="TGA801") from exc
+        except OSError as exc:
+            raise ConfigError(
+                f"{named}: cannot listen there: {exc.strerror or exc}. Choose an address of this machine and a port "
+                "that is free, and is 1024 or more.",
+                code="TGA801",
+            ) from exc
 
     def guarded(self, serve: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Coroutine[Any, Any, None]]:
         """Return *serve*, which answers a request, with 404 for what came by the wrong listener."""
@@ -218,10 +230,8 @@ def bind(
         raise ConfigError(
             f"Cannot listen on port {port}: give --port a number from 0 to 65535; 0 takes a free one.", code="TGA801"
         )
-    family = socket.AF_INET if ipv4_only and ":" not in (address or "") else socket.AF_UNSPEC
     try:
-        found = socket.getaddrinfo(address or None, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
-        return _bind_all(port, dict.fromkeys(found), backlog, reuse_port)
+        return _open(port, address, ipv4_only=ipv4_only, backlog=backlog, reuse_port=reuse_port)
     except OSError as exc:
         raise ConfigError(f"Cannot listen on {address or '*'}:{port}: {_reason(exc)}", code="TGA801") from exc
 
@@ -298,11 +308,15 @@ def is_reachable(sockets: list[socket.socket]) -> bool:
     )
 
 
-def _bind_all(port: int, places: Iterable[Any], backlog: int, reuse_port: bool) -> list[socket.socket]:
-    """Sockets at all of *places*, on one port; none is left open when one of them fails."""
+def _open(
+    port: int, address: str | None, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG, reuse_port: bool = False
+) -> list[socket.socket]:
+    """As `bind`, but raise OSError; no socket is left open when one cannot be bound."""
+    wanted = socket.AF_INET if ipv4_only and ":" not in (address or "") else socket.AF_UNSPEC
+    found = socket.getaddrinfo(address or None, port, wanted, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     with contextlib.ExitStack() as opened:
-        for family, kind, protocol, _, where in places:
+        for family, kind, protocol, _, where in dict.fromkeys(found):
             each = opened.enter_context(socket.socket(family, kind, protocol))
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if reuse_port:

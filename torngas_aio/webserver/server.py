@@ -208,7 +208,7 @@ class Server:
             counted.serve_request = self._worker.counted(self.application.serve_request)
         self._management.close()
         if settings.MANAGEMENT:
-            self._management = ManagementListener(settings.MANAGEMENT, is_shared=self._worker is not None)
+            self._management = ManagementListener(settings.MANAGEMENT, worker=self._worker)
             guarded: Any = self.application
             guarded.serve_request = self._management.guarded(self.application.serve_request)
         self.http_server = make_backend(self.application, options.http_server, **kwargs)

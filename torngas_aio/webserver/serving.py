@@ -24,10 +24,10 @@ from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler.websocket import SERVICE_RESTART
-from torngas_aio.http.unix_sockets import UnixListener
+from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UnixListener
 from torngas_aio.webserver.backends import ServerBackend, make_backend
 from torngas_aio.webserver.building import application_secret_faults
-from torngas_aio.webserver.listeners import DEFAULT_BACKLOG, LOOPBACK, bind
+from torngas_aio.webserver.listeners import LOOPBACK, bind
 from torngas_aio.webserver.stopping import (
     GRACEFUL_SECONDS,
     HURRY_SECONDS,
