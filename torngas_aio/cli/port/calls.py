@@ -5,6 +5,7 @@
 What is ambiguous, and what cannot await, is reported and left. Begin with `Project`.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from torngas_aio.cli.port.commands import CHANGED
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, Chain, next_kind
 from torngas_aio.cli.port.summary import PROPERTY, TAKES_AWAITABLES, Function, Module, Use
+from torngas_aio.cli.port.testcases import NEVER_AWAITED
 
 __all__ = ["Project"]
 
@@ -38,6 +40,7 @@ WAITING_KINDS = {
 }  # fmt: skip
 """What must be awaited in forms other than a call."""
 
+RUN_BY_TESTS = re.compile(r"\.(?:test\w*|setUp|tearDown)$")
 DEPTH = 12
 
 
@@ -57,6 +60,7 @@ class Project:
         self._subclasses: dict[Key, list[Key]] = defaultdict(list)
         self._bases: dict[Key, list[Key]] = defaultdict(list)
         self._handlers: set[Key] = set()
+        self._tests: dict[Key, str] = {}
         self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._unsure: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
         self._callbacks: dict[Key, str] = {}
@@ -217,6 +221,21 @@ class Project:
         """Whether the class *kind* is a request handler."""
         return any(each in self._handlers for each in [kind, *_reached(kind, self._bases)])
 
+    def test_cases(self) -> dict[Key, str]:
+        """Return the test cases: "tornado" for those of tornado.testing, "unittest" for others that have to wait."""
+        found = {}
+        for root, kind in self._tests.items():
+            family = [root, *_reached(root, self._subclasses)]
+            methods = [
+                (path, f"{name}.{each}") for path, name in family for each in self._modules[path].classes[name].methods
+            ]
+            waits = any(key in self.coroutines and RUN_BY_TESTS.search(key[1]) for key in methods)
+            found.update(dict.fromkeys(family, kind) if waits or kind == "tornado" else {})
+        return found
+
+    def _test_kind(self, kind: Key) -> str:
+        return next((self._tests[each] for each in [kind, *_reached(kind, self._bases)] if each in self._tests), "")
+
     def _index(self) -> None:
         for path, module in self._modules.items():
             for kind in module.classes.values():
@@ -229,6 +248,9 @@ class Project:
                         self._subclasses[base].append((path, kind.name))
                     elif chain[-1].endswith("Handler") and chain[0] != "logging":
                         self._handlers.add((path, kind.name))
+                    elif (name := "".join([module.imports.get(chain[0], chain[0]), *chain[1:]])).endswith("TestCase"):
+                        is_tornado = name.endswith(("AsyncTestCase", "AsyncHTTPTestCase"))
+                        self._tests[path, kind.name] = "tornado" if is_tornado else "unittest"
 
     def _is_framework_method(self, path: str, function: Function) -> bool:
         owner, _, name = function.name.rpartition(".")
@@ -305,7 +327,8 @@ class Project:
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]
-        if name in BUILTIN_METHODS or name in VERBS or self._is_foreign(use.chain, key):
+        is_super = use.chain[0] == "super()"  # of a class that is none of the project's
+        if is_super or name in BUILTIN_METHODS or name in VERBS or self._is_foreign(use.chain, key):
             return
         found = self._methods.get(name, [])
         if len(found) == 1:
@@ -327,6 +350,10 @@ class Project:
         blocker = use.blocker or function.blocker
         if not blocker and function.owner and name in SYNC_METHODS and self.is_handler((key[0], function.owner)):
             blocker = f"the framework calls `{name}` without awaiting it{SYNC_METHODS[name]}"
+        kind = self._test_kind((key[0], function.owner)) if not blocker and function.owner else ""
+        if kind and name in NEVER_AWAITED[kind]:
+            mend = "self.io_loop.run_sync(...)" if kind == "tornado" else "asyncSetUp"
+            blocker = f"the test runner does not await `{name}`: use `{mend}`"
         if not blocker and key in self._callbacks:
             blocker = f"`{self._callbacks[key]}(...)` calls `{name}` without awaiting it"
         if blocker:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from torngas_aio.cli.port.findings import CODES, Finding, left_over
 from torngas_aio.cli.port.python2 import converted, is_python2, parsed
 from torngas_aio.cli.port.rewriting import REWRITES, rewrite
 from torngas_aio.cli.port.summary import Module, summarize
+from torngas_aio.cli.port.testcases import mend_tests
 from torngas_aio.exception import ArgumentError, ConfigError
 
 __all__ = ["Migrate", "Port"]
@@ -204,7 +206,22 @@ def _await_all(files: list[_File], root: Path) -> tuple[list[Finding], frozenset
         _summarize(file, root)
     if changed:
         project = _write_awaits(files)
+    _mend_tests(files, project)
     return project.findings, project.names_in_templates()
+
+
+def _mend_tests(files: list[_File], project: Project) -> None:
+    """Have the test runner await the test cases that wait."""
+    kinds: dict[str, dict[str, str]] = defaultdict(dict)
+    for (path, name), kind in project.test_cases().items():
+        kinds[path][name] = kind
+    for file in [each for each in files if each.module is not None and each.module.path in kinds]:
+        assert file.module is not None
+        path = file.module.path
+        made, found = mend_tests(file.made, kinds[path], path)
+        if parsed(made) is not None:
+            file.made = made
+            project.findings += found
 
 
 def _write_awaits(files: list[_File]) -> Project:

@@ -100,11 +100,14 @@ def _has(folder: Path, name: str) -> bool:
 
 def _coroutines(edits: Edits, path: Path, root: Path) -> None:
     for function in [node for node in ast.walk(edits.tree) if isinstance(node, FunctionNode)]:
-        names = {dotted(each): each for each in function.decorator_list}
+        names = {dotted(each.func if isinstance(each, ast.Call) else each): each for each in function.decorator_list}
         old = [each for name, each in names.items() if name in COROUTINE | ASYNCHRONOUS]
-        if not old:
+        is_test = any(name.endswith("gen_test") for name in names) and any(
+            isinstance(each, ast.Yield) for each in own_nodes(function.body, FunctionNode | ast.Lambda)
+        )
+        if not old and not is_test:
             continue
-        is_coroutine = bool(COROUTINE & set(names))
+        is_coroutine = is_test or bool(COROUTINE & set(names))
         mark = "" if is_coroutine or _answers_itself(function.body) else CALLBACK_COMMENT
         for each in old:
             start, end = edits.line_start(edits.span(each)[0]), edits.span(each)[1]
@@ -276,7 +279,7 @@ Change = Callable[[Edits, Path, Path], None]
 REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "rename": (("torngas",), _rename),
     "relative-imports": (("import",), _relative_imports),
-    "coroutines": (("coroutine", "asynchronous", "engine"), _coroutines),
+    "coroutines": (("coroutine", "asynchronous", "engine", "gen_test"), _coroutines),
     "sql-text": (tuple(SQL_METHODS), _sql_texts),
     "removed-arguments": (("io_loop",), _removed_arguments),
     "session-lists": (("session",), _session_lists),

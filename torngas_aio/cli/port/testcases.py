@@ -1,0 +1,147 @@
+"""Test cases whose methods wait: without a change the test runner never awaits them, and they pass without running.
+
+    unittest.TestCase            unittest.IsolatedAsyncioTestCase; setUp, tearDown to asyncSetUp, asyncTearDown
+    tornado.testing's            @gen_test; self.fetch(...) to await self.http_client.fetch(...)
+
+Begin with `mend_tests`.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, own_nodes, parents_of
+from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.python2 import parsed
+
+__all__ = ["NEVER_AWAITED", "mend_tests"]
+
+RENAMED = {"setUp": "asyncSetUp", "tearDown": "asyncTearDown"}
+NEVER_AWAITED = {
+    "unittest": {"setUpClass", "tearDownClass"},
+    "tornado": {"setUp", "tearDown", "setUpClass", "tearDownClass", "get_app"},
+}
+"""Kind of test case: methods that cannot wait."""
+
+LOOP_RUNS = "The loop runs already in an `async def` test: await the call itself in place of `self.wait()`."
+
+
+def mend_tests(text: str, kinds: Mapping[str, str], path: str) -> tuple[str, list[Finding]]:
+    """Return *text* with its test cases awaited, and what is left to do.
+
+    Args:
+        text: A file in which `await` is written already.
+        kinds: The names of its test cases: "tornado", or "unittest" where methods wait.
+        path: The file's name in findings.
+    """
+    tree = parsed(text)
+    assert tree is not None
+    edits = Edits(text, tree)
+    for node in [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]:
+        if kinds.get(node.name) == "unittest":
+            _mend_unittest(node, edits)
+        elif kinds.get(node.name) == "tornado":
+            _mend_tornado(node, edits)
+    made = edits.applied()
+    left = (Finding(path, line, "TGM202", advice) for line, advice in _left_in(parsed(made) or tree, kinds))
+    return made, [*left]
+
+
+def _left_in(tree: ast.Module, kinds: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    """Yield line and advice of what runs the loop in methods that run in it."""
+    for case in ast.walk(tree):
+        if isinstance(case, ast.ClassDef) and kinds.get(case.name) == "tornado":
+            for method in [each for each in case.body if isinstance(each, ast.AsyncFunctionDef)]:
+                for node in own_nodes(method.body, FunctionNode | ast.Lambda):
+                    if isinstance(node, ast.Call) and dotted(node.func) == "self.wait":
+                        yield node.lineno, LOOP_RUNS
+
+
+def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
+    for base in case.bases:
+        module, _, name = dotted(base).rpartition(".")
+        if name == "TestCase" and module in ("unittest", "unittest2"):
+            edits.replace(*edits.span(base), f"{edits.imported('unittest')}.IsolatedAsyncioTestCase")
+        elif isinstance(base, ast.Name) and _is_imported(base.id, edits.tree):
+            edits.replace(*edits.span(base), edits.imported("unittest", "IsolatedAsyncioTestCase"))
+    for method in [each for each in case.body if isinstance(each, ast.AsyncFunctionDef) and each.name in RENAMED]:
+        start = edits.text.index(method.name, edits.span(method)[0] + len("async def"))
+        edits.replace(start, start + len(method.name), RENAMED[method.name])
+        for node in ast.walk(method):
+            call = node.value if isinstance(node, ast.Await | ast.Expr) else None
+            if not isinstance(call, ast.Call) or last_name(call) != method.name:
+                continue
+            if isinstance(node, ast.Await):
+                end = edits.span(call.func)[1]
+                edits.replace(end - len(method.name), end, RENAMED[method.name])
+            else:  # the runner calls what is no coroutine function itself
+                start, end = edits.span(node)
+                is_line = node in method.body[:-1] and edits.text[end : end + 1] == "\n"
+                edits.replace(edits.line_start(start) if is_line else start, end + is_line, "" if is_line else "pass")
+
+
+def _is_imported(name: str, tree: ast.Module) -> bool:
+    """Whether *name* is `TestCase` of unittest in the file."""
+    return any(
+        each.name == "TestCase" and (each.asname or each.name) == name
+        for node in tree.body if isinstance(node, ast.ImportFrom) and node.module in ("unittest", "unittest2")
+        for each in node.names
+    )  # fmt: skip
+
+
+def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
+    own = {each.name for each in case.body if isinstance(each, FunctionNode)}
+    for method in [each for each in case.body if isinstance(each, FunctionNode)]:
+        pairs = dict(_stopped_fetches(method))
+        is_test = method.name.startswith("test")
+        if isinstance(method, ast.FunctionDef) and not (is_test and pairs):
+            continue
+        start = edits.span(method)[0]
+        if isinstance(method, ast.FunctionDef):
+            edits.replace(start, start, "async ")
+        if is_test and not any("gen_test" in ast.unparse(each) for each in method.decorator_list):
+            line = f"@{edits.imported('tornado.testing', 'gen_test')}\n{' ' * method.col_offset}"
+            edits.wrap(method, line, "")
+        for sent, waited in pairs.items():
+            _join(sent, waited, edits)
+        parents = parents_of(method)
+        for node in own_nodes(method.body, FunctionNode | ast.Lambda):
+            name = dotted(node.func) if isinstance(node, ast.Call) else ""
+            if name == "self.fetch" and "fetch" not in own and isinstance(node, ast.Call) and node.args:
+                _await_fetch(node, edits, parents)
+
+
+def _stopped_fetches(method: FunctionNode) -> Iterator[tuple[ast.Call, ast.Call]]:
+    """Yield each `client.fetch(..., self.stop)` of *method* with the `self.wait()` that is the next statement's."""
+    for block in [getattr(node, "body", None) for node in ast.walk(method)]:
+        for first, second in pairwise(block) if isinstance(block, list) else ():
+            sent = first.value if isinstance(first, ast.Expr) else None
+            waited = second.value if isinstance(second, ast.Assign | ast.Expr) else None
+            if not isinstance(sent, ast.Call) or not isinstance(waited, ast.Call) or last_name(sent) != "fetch":
+                continue
+            given = [*sent.args, *(each.value for each in sent.keywords if each.arg == "callback")]
+            if dotted(waited.func) == "self.wait" and len(given) > 1 and dotted(given[-1]) == "self.stop":
+                yield sent, waited
+
+
+def _join(sent: ast.Call, waited: ast.Call, edits: Edits) -> None:
+    """Write one awaited call for *sent*, which is given `self.stop`, and *waited*, `self.wait()`."""
+    arguments = [edits.source(each) for each in sent.args if dotted(each) != "self.stop"]
+    arguments += [f"{each.arg}={edits.source(each.value)}" for each in sent.keywords if each.arg != "callback"]
+    call = f"await {edits.source(sent.func)}({', '.join([*arguments, 'raise_error=False'])})"
+    edits.replace(edits.line_start(edits.span(sent)[0]), edits.line_start(edits.span(waited)[0]), "")
+    edits.replace(*edits.span(waited), call)
+
+
+def _await_fetch(call: ast.Call, edits: Edits, parents: Mapping[ast.AST, ast.AST]) -> None:
+    """Write `await self.http_client.fetch(self.get_url(path), raise_error=False)` for `self.fetch(path)`."""
+    is_address = edits.source(call.args[0]).lstrip("furb\"'").startswith("http")
+    if not is_address:
+        edits.wrap(call.args[0], "self.get_url(", ")")
+    if not any(each.arg == "raise_error" for each in call.keywords):
+        last = max(edits.span(each)[1] for each in [*call.args, *(key.value for key in call.keywords)])
+        edits.replace(last, last, ", raise_error=False")
+    parent = parents.get(call)
+    is_owner = isinstance(parent, ast.Attribute | ast.Subscript)
+    edits.replace(*edits.span(call.func), f"{'(' if is_owner else ''}await self.http_client.fetch")
+    edits.wrap(call, "", ")" if is_owner else "")
