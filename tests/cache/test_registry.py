@@ -76,7 +76,7 @@ async def test_the_application_s_shutdown_closes_what_was_opened() -> None:
 def test_outside_a_loop_a_stand_in_finds_the_cache_when_used() -> None:
     with settings.override(CACHES={"default": ENTRY}):
         early = caches["default"]
-        assert repr(early) == "<cache 'default'>"
+        assert repr(early) == "caches['default']"
         with pytest.raises(RuntimeError, match=r"caches\['default'\]\.get was used outside"):
             early.get  # noqa: B018  reading it is the test
 

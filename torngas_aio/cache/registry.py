@@ -87,20 +87,43 @@ class _StandIn:
 
     def __getattr__(self, name: str) -> Any:
         found = self._caches[self._alias]
-        if isinstance(found, _StandIn):
-            used = f"caches[{self._alias!r}].{name}"
-            raise RuntimeError(
-                f"{used} was used outside a running event loop: by a module that is imported, or in a worker thread. "
-                f"Write `{used}` where it is awaited, in an `async def`; caches[{self._alias!r}] itself may be kept. "
-                "A page that is made in a thread is given the awaited value."
-            )
-        return getattr(found, name)
+        if not isinstance(found, _StandIn):
+            return getattr(found, name)
+        if name in ("client", "_client"):
+            return _ClientStandIn(self)
+        raise RuntimeError(_outside_loop(self, name))
 
     def __contains__(self, key: object) -> NoReturn:
         BaseCache.__contains__(cast(BaseCache, self), key)
 
     def __repr__(self) -> str:
-        return f"<cache {self._alias!r}>"
+        return f"caches[{self._alias!r}]"
+
+
+class _ClientStandIn:
+    """Passes everything on to `RedisClient.client` of the running loop: for modules that keep it in a global name."""
+
+    __slots__ = ("_cache",)
+
+    def __init__(self, cache: _StandIn) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        client = self._cache.client
+        if isinstance(client, _ClientStandIn):
+            raise RuntimeError(_outside_loop(self, name))
+        return getattr(client, name)
+
+    def __repr__(self) -> str:
+        return f"{self._cache!r}.client"
+
+
+def _outside_loop(kept: object, name: str) -> str:
+    return (
+        f"{kept!r}.{name} was used outside a running event loop: by a module that is imported, or in a worker thread. "
+        f"Write `{kept!r}.{name}` where it is awaited, in an `async def`; {kept!r} itself may be kept. "
+        "A page that is made in a thread is given the awaited value."
+    )
 
 
 caches = Caches()

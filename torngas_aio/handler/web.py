@@ -491,7 +491,7 @@ class BaseHandler(ResponseHandler):
         if status_code in BODILESS:
             return self.finish()
         result = self.write_error(status_code, **kwargs)
-        if result is not None and result is not COMPLETED:
+        if result is not None and not isinstance(result, Completion):
             return self._finish_with(lambda: result)
         return Completion(self) if self._response_state.is_finished else self.finish()
 

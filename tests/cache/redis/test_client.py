@@ -1,5 +1,6 @@
 """The client alone, and what a Redis answers instead of a value: full, forbidden, of another type, foreign."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -12,10 +13,13 @@ from tests.services.process import HOST
 from tests.services.proxy import answering
 from tests.services.redis import RedisServer
 from torngas_aio.cache.backends.rediscache import RedisClient
-from torngas_aio.cache.registry import make_cache
+from torngas_aio.cache.registry import caches, close_caches, make_cache
 from torngas_aio.exception import CacheUnavailable, SerializationError
+from torngas_aio.settings_manager import settings
 
 pytestmark = pytest.mark.redis
+
+NATIVE = "torngas_aio.cache.backends.rediscache.RedisClient"
 
 
 async def outcome(call: Awaitable[Any]) -> str:
@@ -98,8 +102,27 @@ async def test_the_native_client_stands_alone(redis_server: RedisServer) -> None
 
 
 async def test_settings_may_name_the_client_alone(redis_server: RedisServer) -> None:
-    path = "torngas_aio.cache.backends.rediscache.RedisClient"
-    made: Any = make_cache("raw", {"BACKEND": path, "LOCATION": redis_server.address, "OPTIONS": {"DB": 3}})
+    made: Any = make_cache("raw", {"BACKEND": NATIVE, "LOCATION": redis_server.address, "OPTIONS": {"DB": 3}})
     assert (await made.client.client_info())["db"] == 3
     assert made.label == "CACHES['raw']"
     await made.close()
+
+
+def test_a_redis_client_kept_by_a_module_is_that_of_the_loop_that_runs(redis_server: RedisServer) -> None:
+    """As `redis = caches["redis"].client` at the top of a module of a torngas 1.8 project."""
+    entry = {"BACKEND": NATIVE, "LOCATION": redis_server.address}
+    with settings.override(CACHES={"redis": entry}):
+        client = caches["redis"].client
+        assert repr(client) == "caches['redis'].client"
+        with pytest.raises(
+            RuntimeError, match=r"\['redis'\]\.client\.get was used outside a running event loop: by"
+        ):
+            client.get  # noqa: B018  reading it is the test
+
+        async def use(value: bytes) -> None:
+            await client.set("key", value)
+            assert await client.get("key") == value
+            await close_caches()
+
+        asyncio.run(use(b"1"))
+        asyncio.run(use(b"2"))
