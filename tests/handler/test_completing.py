@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import tornado.template
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, stream_request_body
 
@@ -181,6 +182,31 @@ async def test_exception_response_answers_errors(open_client: OpenClient, handle
     assert answer.headers["x-hook"] == "ran"
     debug = await open_client([("/", handler)], debug=True, autoreload=False)
     assert "KeyError" in (await debug.get("/", headers={"Accept": "text/plain"})).text
+
+
+class ReturnsItsPage(RaisesKeyError):
+    """Answers errors as Tornado 4's handlers did, where `finish` and `render` returned None."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> Any:
+        way = self.get_query_argument("way")
+        if way == "flush":
+            self.write("mine")
+            return self.flush()
+        if way == "redirect":
+            return self.redirect("/login")
+        return self.finish("mine") if way == "finish" else self.render("mine.html")
+
+
+@pytest.mark.parametrize(("way", "status"), [("finish", 500), ("flush", 500), ("render", 500), ("redirect", 302)])
+@pytest.mark.parametrize("middlewares", [(), (Slow,)])
+async def test_an_error_page_may_return_what_finished_it(
+    open_client: OpenClient, middlewares: tuple[type, ...], way: str, status: int
+) -> None:
+    loader = tornado.template.DictLoader({"mine.html": "mine"})
+    client = await open_client([("/", ReturnsItsPage)], middlewares, template_loader=loader)
+    answer = await client.get(f"/?way={way}", follow_redirects=False)
+    assert answer.status_code == status
+    assert answer.text == ("" if way == "redirect" else "mine")
 
 
 class BrokenPage(RaisesKeyError):

@@ -119,3 +119,16 @@ async def test_an_etag_is_made_where_it_is_asked_for(open_client: OpenClient, wh
     assert (answer.status_code, answer.content) == (304, b"")
     plain = await open_client([("/", type("Plain", (WebHandler,), {"get": Tagged.get}))])
     assert "etag" not in (await plain.get("/")).headers
+
+
+@pytest.mark.parametrize("way", ["set_header", "add_header"])
+async def test_a_header_with_other_letters_says_how_to_send_them(open_client: OpenClient, way: str) -> None:
+    class Named(WebHandler):
+        async def get(self) -> None:
+            with pytest.raises(ValueError, match=r"beyond Latin-1\. Quote it .* `filename\*=UTF-8''`"):
+                getattr(self, way)("Content-Disposition", "attachment; filename=玩家.csv")
+            getattr(self, way)("Content-Disposition", "attachment; filename=玩家.csv".encode())
+            self.write("kept")
+
+    answer = await (await open_client([("/", Named)])).get("/")
+    assert answer.headers["Content-Disposition"] == "attachment; filename=玩家.csv"

@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+import tornado.websocket
 from tornado import gen
 from tornado.web import Finish, HTTPError, MissingArgumentError, addslash, authenticated
 
 from tests.handler.conftest import Answers, OpenClient
 from torngas_aio.context import Outcome, RequestScope
 from torngas_aio.exception import Http404, HttpForbiddenError
-from torngas_aio.handler import WebHandler
+from torngas_aio.handler import WebHandler, WebSocketHandler
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.utils import request_context
 
@@ -345,3 +346,31 @@ async def test_what_stands_after_an_awaited_finish_runs_though_the_connection_cl
     await asyncio.wait_for(done.wait(), 5)
     writer.close()
     await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("check_origin", "`prepare`"),
+        ("check_xsrf_cookie", "`prepare`"),
+        ("initialize", "`prepare`"),
+        ("on_finish", "`complete_finish`"),
+        ("on_connection_close", "`application.background`"),
+    ],
+)
+def test_a_method_that_nothing_awaits_may_not_be_async(name: str, mend: str) -> None:
+    """A coroutine would be lost, or, as the answer of `check_origin`, be taken for a yes."""
+
+    async def waits(self: WebHandler) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match=rf"Page\.{name} is `async def`, but nothing awaits it\..* belongs in {mend}"):
+        type("Page", (WebHandler,), {name: waits})
+
+
+def test_tornados_websocket_handler_is_not_mixed_in() -> None:
+    """Its handshake would wait for ever for the response hooks."""
+    with pytest.raises(TypeError, match=r"Room has both .* Name torngas_aio\.handler\.WebSocketHandler in place"):
+        type("Room", (tornado.websocket.WebSocketHandler, WebHandler), {})
+    base = type("Base", (WebHandler,), {})
+    assert type("Room", (base, WebSocketHandler), {})

@@ -106,6 +106,17 @@ class Flood(WebSocketHandler):
             notes.append("closed")
 
 
+class ClosingSlowly(WebSocketHandler):
+    async def on_message(self, message: str | bytes) -> None:
+        if message == "fail":
+            raise KeyError
+
+    async def on_close(self) -> None:  # type: ignore[override]  # plain in Tornado
+        notes.append(self.close_code)
+        await asyncio.sleep(0)
+        notes.append("closed")
+
+
 class Member(WebSocketHandler):
     def open(self) -> None:
         self.settings["members"].add(self)
@@ -154,7 +165,7 @@ async def start(kind: str) -> AsyncIterator[Start]:
         rules = [
             ("/echo", Echo), ("/packed", Packed), ("/spoken", Spoken), ("/failing", Failing), ("/closing", Closing),
             ("/slow", Slow), ("/flood", Flood), ("/member", Member), ("/packed-member", PackedMember),
-            ("/tornado-member", TornadoMember),
+            ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly),
         ]  # fmt: skip
         options = {"members": set(), "cookie_secret": "0123456789" * 4, **options}
         application = Application(rules, middlewares=[Watch], **options)
@@ -478,6 +489,21 @@ async def test_what_is_for_responses_is_refused_on_a_socket(start: Start) -> Non
         (member,) = application.settings["members"]
         with pytest.raises(RuntimeError, match="WebSocket"):
             member.write("x")
+
+
+@pytest.mark.parametrize("how", ["close", "fail", "abort"])
+async def test_on_close_may_wait(start: Start, how: str) -> None:
+    _, port = await start()
+    async with client(port, "/closing-slowly") as connection:
+        if how == "close":
+            await connection.close(4000)
+        elif how == "fail":
+            await connection.send("fail")
+        else:
+            connection.transport.abort()
+        await until(lambda: "endcall" in notes)
+    told = [note for note in notes if not str(note).startswith("KeyError")]
+    assert told == [4000 if how == "close" else None, "closed", "endcall"]
 
 
 async def test_an_open_sockets_attributes_share_their_keys(start: Start) -> None:

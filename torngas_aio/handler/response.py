@@ -320,10 +320,12 @@ def _value(handler: RequestHandler, value: Any) -> str:
         return value
     if type(value) is int:
         return str(value)
-    text = header_text(handler, value)
-    if not is_latin(text):
-        raise ValueError(f"The header value {text[:80]!r} cannot be sent: it holds a character beyond Latin-1.")
-    return text
+    if isinstance(value, str) and not is_latin(value):
+        raise ValueError(
+            f"The header value {value[:80]!r} cannot be sent: it holds a character beyond Latin-1. Quote it with "
+            "`urllib.parse.quote`; the name of a download goes as `filename*=UTF-8''` and the quoted name (RFC 6266)."
+        )
+    return header_text(handler, value)
 
 
 def _wrong_chunk(chunk: object) -> TypeError:

@@ -21,6 +21,7 @@ from tornado import locale
 from tornado.escape import utf8
 from tornado.locale import Locale
 from tornado.web import HTTPError, RequestHandler, UIModule
+from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._compat.tornado import cross_origin_fault
 from torngas_aio.context import RequestScope, scope_of
@@ -74,6 +75,16 @@ _COMPUTE_ETAG = RequestHandler.compute_etag
 _DECODE_ARGUMENT = RequestHandler.decode_argument
 _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
 _Form = TypeVar("_Form")
+
+_PLAIN = frozenset({
+    "check_etag_header", "check_origin", "check_xsrf_cookie", "compute_etag", "create_template_loader",
+    "decode_argument", "get_browser_locale", "get_compression_options", "get_login_url", "get_template_namespace",
+    "get_template_path", "get_user_locale", "initialize", "log_exception", "on_connection_close", "on_finish",
+    "select_subprotocol", "set_default_headers", "xsrf_form_html",
+})  # fmt: skip
+"""Methods that Tornado calls without awaiting them: a coroutine would be lost, or taken for a yes."""
+
+_AWAITED_INSTEAD = {"on_finish": "`complete_finish`", "on_connection_close": "`application.background`"}
 
 logger = logging.getLogger("torngas_aio.handler")
 _outages = OutageLog(logger)
@@ -133,8 +144,11 @@ class BaseHandler(ResponseHandler):
 
     take_unawaited = take_unawaited
 
+    _serves_sockets = False  # by our WebSocketHandler, which answers the handshake after the response hooks
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _refuse_what_cannot_work(cls)
         cls._has_own_etag = cls.compute_etag is not _COMPUTE_ETAG
         cls._ends_itself = cls.on_finish is not _ON_FINISH or cls.complete_finish is not BaseHandler.complete_finish
         cls._prepares = any(
@@ -543,6 +557,20 @@ class BaseHandler(ResponseHandler):
 
     def _ui_module(self, name: str, module: type[UIModule]) -> Callable[..., str]:
         return module_call(self, name, module)
+
+
+def _refuse_what_cannot_work(cls: type[BaseHandler]) -> None:
+    if issubclass(cls, TornadoWebSocketHandler) and not cls._serves_sockets:
+        raise TypeError(
+            f"{cls.__qualname__} has both a handler of torngas_aio and Tornado's WebSocketHandler among its bases. "
+            "Name torngas_aio.handler.WebSocketHandler in place of Tornado's: it has the session and the hooks."
+        )
+    for name in _PLAIN:
+        if inspect.iscoroutinefunction(getattr(cls, name, None)):
+            raise TypeError(
+                f"{cls.__qualname__}.{name} is `async def`, but nothing awaits it. "
+                f"Make it plain; what waits belongs in {_AWAITED_INSTEAD.get(name, '`prepare`')}."
+            )
 
 
 class WebHandler(BaseHandler):

@@ -9,7 +9,7 @@ exception hooks. The application closes its sockets with 1001 when it stops.
 import asyncio
 import functools
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tornado.iostream import StreamClosedError
@@ -50,6 +50,7 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
     is_socket = True
     """Whether requests are handshakes; a mounted application has others as well."""
 
+    _serves_sockets = True
     _is_detached = False  # from the request's exchange: what is for responses is refused
 
     # Defaults of the class, where Tornado sets them in each handler: beyond 30 attributes one takes 1.3 KB more.
@@ -57,6 +58,7 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
     close_code = None
     close_reason = None
     _on_close_called = False
+    _closing: Awaitable[None] | None = None  # what `on_close` returned
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         if not self.application.takes_sockets:  # type: ignore[attr-defined]  # ours
@@ -115,9 +117,19 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
         """Return whether this socket may join the channel *name*; override it where clients choose the name."""
         return True
 
+    def on_close(self) -> Awaitable[None] | None:  # type: ignore[override]  # plain in Tornado
+        """Called once the socket is closed, with `close_code` and `close_reason` set; plain or `async def`."""
+        return None
+
     def on_connection_close(self) -> None:
-        """Tornado's: ends the socket's protocol and calls `on_close`, once."""
-        _TornadoWebSocketHandler.on_connection_close(self)
+        """End the socket's protocol and call `on_close`, once."""
+        if self.ws_connection is not None:
+            self.ws_connection.on_connection_close()
+            self.ws_connection = None
+        if not self._on_close_called:
+            self._on_close_called = True
+            self._closing = self.on_close()
+            self._break_cycles()
 
     def _detach_to(self, connection: WebSocketConnection) -> None:
         self._response_state = self._response_state.after["release"]
@@ -152,6 +164,8 @@ class _Handshake:
             pass
         finally:
             handler.on_ws_connection_close(connection.close_code, connection.close_reason)
+            if handler._closing is not None:
+                await handler._closing
 
     def _negotiate(self, handler: WebSocketHandler) -> WebSocketConnection:
         headers = handler.request.headers

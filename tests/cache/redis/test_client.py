@@ -112,7 +112,8 @@ def test_a_redis_client_kept_by_a_module_is_that_of_the_loop_that_runs(redis_ser
     """As `redis = caches["redis"].client` at the top of a module of a torngas 1.8 project."""
     entry = {"BACKEND": NATIVE, "LOCATION": redis_server.address}
     with settings.override(CACHES={"redis": entry}):
-        client = caches["redis"].client
+        native: Any = caches["redis"]
+        client = native.client
         assert repr(client) == "caches['redis'].client"
         with pytest.raises(
             RuntimeError, match=r"\['redis'\]\.client\.get was used outside a running event loop: by"

@@ -67,6 +67,20 @@ async def test_unions_are_filtered_and_sorted_like_any_query(session: DbSession)
     assert await names(low.limit(1).union(User.Q.filter(User.id == 4)).order_by(User.id)) == ["ann", "dan"]
 
 
+async def test_what_is_asked_may_be_named(session: DbSession) -> None:
+    assert await session.query(func.count()).select_from(User).scalar() == 4
+
+
+async def test_the_scoped_session_of_1_8(session: DbSession) -> None:
+    """`Model.session()` gave the session; `Model.session.remove()` ended each script and callback."""
+    assert User.session() is session
+    user = await User.Q.filter(User.id == 1).one()
+    user.name = "eve"
+    await User.session.remove()
+    assert user not in session
+    assert await names(User.Q.filter(User.id == 1)) == ["ann"]
+
+
 async def test_a_subquery_is_joined(session: DbSession) -> None:
     sub = Post.Q.with_entities(Post.author_id, func.count().label("n")).group_by(Post.author_id).subquery()
     found = await User.Q.join(sub, sub.c.author_id == User.id).filter(sub.c.n > 1).order_by(User.id)

@@ -32,9 +32,9 @@ HOOKS = frozenset({
 })  # fmt: skip
 SYNC_METHODS = {
     **dict.fromkeys((
-        "initialize", "get_user_locale", "get_browser_locale", "get_error_html", "write_error", "set_default_headers",
-        "compute_etag", "log_exception", "get_template_namespace", "check_origin", "on_close", "on_connection_close",
-        "get_login_url", "get_template_path", "create_template_loader", "log_request", "data_received",
+        "initialize", "get_user_locale", "get_browser_locale", "get_error_html", "set_default_headers",
+        "compute_etag", "log_exception", "get_template_namespace", "check_origin", "on_connection_close",
+        "get_login_url", "get_template_path", "create_template_loader", "log_request",
         "select_subprotocol", "parse_command", "load_urls", "load_all",
     ), ""),
     "on_finish": "; `complete_finish` is awaited",
@@ -64,7 +64,8 @@ AWAITED = {
         "all", "count", "delete", "first", "get", "one", "one_or_none", "paginate", "scalar", "update",
     }),
     "db session": frozenset({
-        "close", "commit", "delete", "execute", "flush", "get", "merge", "refresh", "rollback", "scalar", "scalars",
+        "close", "commit", "delete", "execute", "flush", "get", "merge", "refresh", "remove", "rollback", "scalar",
+        "scalars",
     }),
     "connection": frozenset({"create_db", "drop_db", "ping"}),
     "pipeline": frozenset({"execute", "watch"}),

@@ -95,6 +95,14 @@ class DbSession(AsyncSession):
             raise KeyError(role)
         return self.using_master() if role == "master" else self
 
+    def __call__(self) -> Self:
+        """Return the session itself, as the scoped session of torngas 1.8 did."""
+        return self
+
+    async def remove(self) -> None:
+        """Roll back and forget every object, as the scoped session of torngas 1.8; the session can be used again."""
+        await self.close()
+
     def query(self, *entities: Any) -> "Query[Any]":
         """Return a query for models or columns, in this session; see `Query`."""
         return Query(entities, lambda: self)

@@ -107,6 +107,10 @@ class Query(Generic[T]):
         """Take the rows from *start* up to, not including, *stop*; also written `query[start:stop]`."""
         return self._with(self.statement.slice(start, stop))
 
+    def select_from(self, *froms: Any) -> Self:
+        """Name what is asked, where the columns do not say it: `query(func.count()).select_from(User)`."""
+        return self._with(self.statement.select_from(*froms))
+
     def with_for_update(self, **options: Any) -> Self:
         """Lock the rows until the transaction ends; such a query, and reads after it, go to the master."""
         return self._with(self.statement.with_for_update(**options))
