@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tornado import autoreload, template, web
 from tornado.httputil import HTTPHeaders
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 from tornado.routing import PathMatches
 from tornado.tcpserver import TCPServer
@@ -21,6 +22,7 @@ from torngas_aio._compat.tornado import (
     connection_callback,
     cross_origin_fault,
     gzip_file_of,
+    has_idle_loop,
     header_text,
     regex_of,
     restart,
@@ -203,3 +205,11 @@ async def test_a_stream_tells_what_it_waits_for() -> None:
     assert stream.is_quiet
     stream.close()
     assert not stream.is_quiet
+
+
+def test_an_ioloop_that_does_not_run_is_known() -> None:
+    assert not has_idle_loop()
+    loop = IOLoop(make_current=False)
+    assert has_idle_loop()
+    loop.close(all_fds=True)
+    assert not has_idle_loop()

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+from tornado.ioloop import IOLoop
+
 from torngas_aio.webserver.runner import LoopRunner
 
 
@@ -12,3 +15,27 @@ def test_a_loop_of_its_own_gives_the_result_and_closes() -> None:
 
     with LoopRunner() as runner:
         assert runner.run(answer()) == 42
+
+
+def test_work_for_a_loop_that_will_not_run_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """As in start scripts of Tornado 4: `PeriodicCallback(...).start()` before `server.start()`."""
+
+    async def idle() -> None:
+        """Nothing."""
+
+    with LoopRunner() as runner:
+        runner.run(idle())
+    assert not caplog.messages
+    early = IOLoop(make_current=False)
+    try:
+        early.call_later(0, print)
+        with LoopRunner() as runner:
+            runner.run(idle())
+    finally:
+        early.close(all_fds=True)
+    (told,) = caplog.messages
+    assert "PeriodicCallback.start" in told
+    assert "process_init" in told
+    with LoopRunner() as runner:
+        runner.run(idle())
+    assert caplog.messages == [told]

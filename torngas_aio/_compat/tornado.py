@@ -7,6 +7,7 @@ from typing import Any
 
 from tornado import autoreload, template, web
 from tornado.escape import _unquote_to_bytes as unquote_to_bytes  # the standard library's takes 70 times the memory
+from tornado.ioloop import IOLoop
 from tornado.iostream import BaseIOStream
 from tornado.routing import PathMatches
 from tornado.tcpserver import TCPServer
@@ -21,6 +22,7 @@ __all__ = [
     "connection_callback",
     "cross_origin_fault",
     "gzip_file_of",
+    "has_idle_loop",
     "header_text",
     "regex_of",
     "restart",
@@ -55,6 +57,11 @@ def header_text(handler: web.RequestHandler, value: Any) -> str:
         ValueError: It holds a control character.
     """
     return handler._convert_header_value(value)
+
+
+def has_idle_loop() -> bool:
+    """Return whether an `IOLoop` was made for a loop that does not run: work was given to it, most likely."""
+    return any(not (loop.is_running() or loop.is_closed()) for loop in IOLoop._ioloop_for_asyncio)
 
 
 def regex_of(matcher: PathMatches) -> re.Pattern[str]:

@@ -25,6 +25,7 @@ from typing import Any, Self, TypeVar
 
 from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely
 from torngas_aio._compat.stdlib import call_before_threads_are_joined
+from torngas_aio._compat.tornado import has_idle_loop
 
 __all__ = ["LoopRunner", "Watchdog", "new_event_loop"]
 
@@ -48,6 +49,12 @@ class LoopRunner:
         self._seconds = seconds
 
     def __enter__(self) -> Self:
+        if has_idle_loop():
+            logger.warning(
+                "Before the server's loop runs, something was given to another one, which never will (an IOLoop's "
+                "add_timeout or add_callback, PeriodicCallback.start, TCPServer.listen): it will not happen. "
+                "Do it in `process_init` of a middleware."
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
