@@ -5,12 +5,13 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import Column, Integer, Table, inspect
+from sqlalchemy.dialects.mysql import TINYINT
 
 from tests.db.models import Elsewhere, User
 from tests.db.support import configured, in_request, prepared
 from torngas_aio.db.dbalchemy import Connector, DbConnection, metadata_of, session_scope
-from torngas_aio.exception import DatabaseUnavailable, UnknownAlias
+from torngas_aio.exception import ConfigError, DatabaseUnavailable, UnknownAlias
 
 
 async def tables(connection: DbConnection) -> set[str]:
@@ -34,6 +35,18 @@ async def test_every_connection_has_the_tables_of_its_own_models(sqlite: dict[st
             await other.drop_db()
             assert await tables(other) == set()
             await default.drop_db()
+
+
+async def test_a_type_that_the_database_lacks_is_named_with_its_column(sqlite: dict[str, Any]) -> None:
+    with configured(sqlite):
+        table = Table("odd", metadata_of(), Column("id", Integer, primary_key=True), Column("flag", TINYINT(1)))
+        try:
+            with pytest.raises(
+                ConfigError, match=r"'default' does not fit sqlite: \(in table 'odd', column 'flag'\).*TINYINT"
+            ):
+                await Connector.get_conn().create_db()
+        finally:
+            metadata_of().remove(table)
 
 
 def test_models_of_two_connections_may_share_a_table_name() -> None:

@@ -12,12 +12,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, inspect
+from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.model import metadata_of
 from torngas_aio.db.dbalchemy.registry import cluster_of, current_session, database_specs, session_scope
+from torngas_aio.exception import ConfigError
 
 __all__ = ["Connector", "DbConnection"]
 
@@ -61,9 +63,20 @@ class DbConnection:
         return session_scope(self.name)
 
     async def create_db(self) -> None:
-        """Create, on the master, the tables that do not exist yet."""
-        async with self.engine.begin() as connection:
-            await connection.run_sync(self.metadata.create_all)
+        """Create, on the master, the tables that do not exist yet.
+
+        Raises:
+            ConfigError: The database has no such type as a model's column.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                await connection.run_sync(self.metadata.create_all)
+        except CompileError as exc:
+            raise ConfigError(
+                f"A model of {self.name!r} does not fit {self.engine.dialect.name}: {exc}. Give the column a type that "
+                "every database has, such as SmallInteger, or one for this: `.with_variant(...)`.",
+                code="TGA501",
+            ) from exc
 
     async def existing_tables(self) -> list[str]:
         """Return the names of the models' tables that the master has, sorted."""
