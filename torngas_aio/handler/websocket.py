@@ -129,7 +129,7 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
         if not self._on_close_called:
             self._on_close_called = True
             self._closing = self.on_close()
-            self._break_cycles()
+            self.__dict__.pop("ui", None)  # which refers to the handler: nothing is rendered any more
 
     def _detach_to(self, connection: WebSocketConnection) -> None:
         self._response_state = self._response_state.after["release"]
