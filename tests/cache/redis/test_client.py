@@ -115,9 +115,7 @@ def test_a_redis_client_kept_by_a_module_is_that_of_the_loop_that_runs(redis_ser
         native: Any = caches["redis"]
         client = native.client
         assert repr(client) == "caches['redis'].client"
-        with pytest.raises(
-            RuntimeError, match=r"\['redis'\]\.client\.get was used outside a running event loop: by"
-        ):
+        with pytest.raises(RuntimeError, match=r"\['redis'\]\.client\.get was used outside a running event loop: by"):
             client.get  # noqa: B018  reading it is the test
 
         async def use(value: bytes) -> None:
