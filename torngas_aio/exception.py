@@ -299,7 +299,7 @@ class SessionError(BaseError, RuntimeError):
 
 
 class NotLoaded(BaseError, RuntimeError):
-    """An attribute of a model's object was not loaded with it, and an attribute cannot await the database."""
+    """An attribute was read that has to be loaded before, of a model's object or `current_user`: it cannot await."""
 
     code = "TGA711"
 

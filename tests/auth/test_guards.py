@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.auth import site
 from tests.auth.site import SECRET, Page
-from torngas_aio import Application
+from torngas_aio import Application, WebHandler
 from torngas_aio.auth import (
     JWTBearer,
     PermissionRequired,
+    login_required,
 )
 from torngas_aio.exception import ConfigError
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
@@ -204,3 +205,27 @@ async def test_a_token_that_names_a_key_of_another_kind_is_refused(algorithm: st
 def test_a_guard_that_cannot_guard_is_told_at_start(module: Any) -> None:
     with pytest.raises(ConfigError, match=module.__name__):
         Application([(r"/", Page)], middlewares=[HttpModuleMiddleware([module], {})])
+
+
+class Asking(WebHandler):
+    async def get_current_user(self) -> Any:
+        return site.USERS.get(self.get_query_argument("key", ""))
+
+    async def get(self) -> None:
+        self.write(self.current_user.name)
+
+    @login_required
+    async def post(self) -> None:
+        self.write(self.current_user.name)
+
+
+async def test_guards_load_an_asynchronous_user() -> None:
+    modules = HttpModuleMiddleware((), {"get": [PermissionRequired("edit")]})
+    with settings.override(AUTH={"load_user": site.load_user}):
+        application = Application([("/get", Asking, {}, "get"), ("/post", Asking)], middlewares=[modules])
+        async with TestClient(application, follow_redirects=False) as client:
+            assert (await client.get("/get?key=7")).text == "ann"
+            assert (await client.get("/get?key=8")).status_code == 403
+            assert (await client.get("/get")).status_code == 302
+            assert (await client.post("/post?key=7")).text == "ann"
+            assert (await client.post("/post")).status_code == 401

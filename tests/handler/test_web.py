@@ -1,6 +1,7 @@
 """`WebHandler` over a socket: what it adds to Tornado's handler, and what it keeps of it."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -261,6 +262,86 @@ async def test_decorators_of_tornado_work(open_client: OpenClient) -> None:
     assert (await client.get("/x")).headers["location"] == "/x/"
     assert (await client.get("/x/")).headers["location"].startswith("/login?next=")
     assert (await client.get("/x/?user=Ann")).text == "Ann"
+
+
+class Asking(WebHandler):
+    """Asks a database for its user; says how often."""
+
+    asked = 0
+
+    async def get_current_user(self) -> Any:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self.get_argument("user", None)
+
+
+async def test_an_asynchronous_user_is_looked_up_once_and_where_it_is_asked(open_client: OpenClient) -> None:
+    class Loading(Asking):
+        async def get(self) -> None:
+            before = self.asked
+            found = [await self.load_current_user(), await self.load_current_user(), self.current_user]
+            self.write({"before": before, "found": found, "asked": self.asked})
+
+    client = await open_client([("/", Loading)])
+    assert (await client.get("/?user=ann")).json() == {"before": 0, "found": ["ann"] * 3, "asked": 1}
+    assert (await client.get("/")).json() == {"before": 0, "found": [None] * 3, "asked": 1}
+
+
+async def test_a_plain_user_can_be_loaded_and_one_that_was_set(open_client: OpenClient) -> None:
+    class Plain(WebHandler):
+        def get_current_user(self) -> Any:
+            return "plain"
+
+        async def get(self) -> None:
+            found = [await self.load_current_user()]
+            self.current_user = "set"
+            self.write({"found": [*found, await self.load_current_user(), self.current_user]})
+
+    assert (await (await open_client([("/", Plain)])).get("/")).json() == {"found": ["plain", "set", "set"]}
+
+
+class Handed(Asking):
+    def get_current_user(self) -> Any:  # not `async def` itself
+        return super().get_current_user()
+
+
+@pytest.mark.parametrize("base", [Asking, Handed])
+async def test_a_user_that_was_not_loaded_lets_no_one_pass(open_client: OpenClient, base: type[WebHandler]) -> None:
+    class Guarded(base):  # type: ignore[misc, valid-type]  # a parameter
+        @authenticated
+        async def get(self) -> None:
+            self.write("secret")
+
+        async def post(self) -> None:
+            if self.current_user:
+                self.write("secret")
+
+        def write_error(self, status_code: int, **kwargs: Any) -> Any:
+            return self.finish(f"{type(kwargs['exc_info'][1]).__name__}: {kwargs['exc_info'][1]}")
+
+    client = await open_client([("/", Guarded)], login_url="/login")
+    for response in (await client.get("/?user=ann"), await client.post("/?user=ann")):
+        assert response.status_code == 500
+        assert response.text.startswith("NotLoaded: ")
+        assert "Guarded.get_current_user is `async def`" in response.text
+        assert "`await self.load_current_user()`" in response.text
+
+
+async def test_a_template_loads_the_user_where_it_says_so(open_client: OpenClient, tmp_path: Path) -> None:
+    class Paging(Asking):
+        async def get(self, name: str) -> None:
+            await self.render(name)
+
+        def on_finish(self) -> None:
+            asked.append(self.asked)
+
+    asked: list[int] = []
+    (tmp_path / "with.html").write_text("{{ current_user }}")
+    (tmp_path / "without.html").write_text("-")
+    client = await open_client([("/(.*)", Paging)], template_path=str(tmp_path))
+    assert (await client.get("/with.html?user=ann")).text == "ann"
+    assert (await client.get("/without.html?user=ann")).text == "-"
+    assert asked == [1, 0]
 
 
 async def test_xsrf_protection_works(open_client: OpenClient) -> None:

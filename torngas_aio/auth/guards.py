@@ -47,7 +47,7 @@ async def check_login(handler: BaseHandler) -> bool:
         HTTPError: 401: none is, and the handler answers programs, sockets, or a method other than GET and HEAD.
         CacheUnavailable: Whether one is cannot be known: the session's store is down.
     """
-    if handler.current_user is not None:
+    if await handler.load_current_user() is not None:
         return True
     if getattr(handler, "uses_session", False) and hasattr(type(handler), "session"):
         _ = handler.session  # raises when its store is down

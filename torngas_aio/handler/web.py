@@ -25,7 +25,7 @@ from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._compat.tornado import cross_origin_fault
 from torngas_aio.context import RequestScope, scope_of
-from torngas_aio.exception import CacheUnavailable, PoolExhausted, Unavailable
+from torngas_aio.exception import CacheUnavailable, NotLoaded, PoolExhausted, Unavailable
 from torngas_aio.handler.completing import (
     COMPLETED,
     Completion,
@@ -263,6 +263,44 @@ class BaseHandler(ResponseHandler):
 
     def on_connection_close(self) -> None:
         """Called when the client goes away before the response is finished; override it to clean up."""
+
+    @property
+    def current_user(self) -> Any:
+        """The user of the request, as `get_current_user` gives it at the first use; it may be set.
+
+        Raises:
+            NotLoaded: `get_current_user` is `async def`, and `load_current_user` has not been awaited.
+        """
+        if "_current_user" not in vars(self):
+            self._current_user = self._plain_user()
+        return self._current_user
+
+    @current_user.setter
+    def current_user(self, user: Any) -> None:
+        self._current_user = user
+
+    def get_current_user(self) -> Any:
+        """Return the user of the request, None where there is none; override it, plain or `async def`."""
+
+    async def load_current_user(self) -> Any:
+        """Return `current_user`, after awaiting an `async def get_current_user`, which is called once a request."""
+        if "_current_user" not in vars(self):
+            user = self.get_current_user()
+            self._current_user = await user if inspect.isawaitable(user) else user
+        return self._current_user
+
+    def _plain_user(self) -> Any:
+        user = self.get_current_user()
+        if not inspect.isawaitable(user):
+            return user
+        if inspect.iscoroutine(user):
+            user.close()
+        raise NotLoaded(
+            f"{type(self).__qualname__}.get_current_user is `async def`, and an attribute cannot await it. Write "
+            "`await self.load_current_user()` before, as in `prepare`, or instead of `current_user`; in middlewares and "
+            "HTTP modules `await handler.load_current_user()`. In place of `tornado.web.authenticated` use "
+            "`torngas_aio.auth.login_required`."
+        )
 
     @property
     def scope(self) -> RequestScope:

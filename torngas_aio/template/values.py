@@ -8,7 +8,7 @@ Begin with `handler_namespace` and `await_values`.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from inspect import isawaitable, iscoroutine
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from types import GeneratorType
 from typing import Any
 
@@ -95,6 +95,12 @@ def handler_namespace(handler: Any, names: frozenset[str] | None, settings: Any)
     return found
 
 
+def _current_user(handler: Any, _settings: Any) -> Any:
+    if iscoroutinefunction(handler.get_current_user) and "_current_user" not in vars(handler):
+        return handler.load_current_user()
+    return handler.current_user
+
+
 def _xsrf_form_html(handler: Any, _settings: Any) -> Any:
     return lambda: Markup(handler.xsrf_form_html())  # noqa: S704 - made by Tornado, its token escaped
 
@@ -119,7 +125,7 @@ def _ngettext(handler: Any, _settings: Any) -> Any:
 _PROVIDERS: dict[str, Provider] = {
     "handler": lambda handler, _: handler,
     "request": lambda handler, _: handler.request,
-    "current_user": lambda handler, _: handler.current_user,
+    "current_user": _current_user,
     "locale": lambda handler, _: handler.locale,
     "_": lambda handler, _: handler.locale.translate,
     "translate": lambda handler, _: handler.locale.translate,
