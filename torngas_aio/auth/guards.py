@@ -49,8 +49,8 @@ async def check_login(handler: BaseHandler) -> bool:
     """
     if await handler.load_current_user() is not None:
         return True
-    if getattr(handler, "uses_session", False) and hasattr(type(handler), "session"):
-        _ = handler.session  # raises when its store is down
+    if getattr(handler, "uses_session", False):
+        getattr(handler, "session", None)  # raises when its store is down; without sessions users come from elsewhere
     is_program = isinstance(handler, ApiHandler) or (isinstance(handler, WebSocketHandler) and handler.is_socket)
     is_page = handler.request.method in {"GET", "HEAD"} and not is_program
     if not is_page:

@@ -296,10 +296,10 @@ class BaseHandler(ResponseHandler):
         if inspect.iscoroutine(user):
             user.close()
         raise NotLoaded(
-            f"{type(self).__qualname__}.get_current_user is `async def`, and an attribute cannot await it. Write "
-            "`await self.load_current_user()` before, as in `prepare`, or instead of `current_user`; in middlewares and "
-            "HTTP modules `await handler.load_current_user()`. In place of `tornado.web.authenticated` use "
-            "`torngas_aio.auth.login_required`."
+            f"{type(self).__qualname__}.get_current_user is `async def`, and an attribute cannot await it. "
+            "Write `await self.load_current_user()` before, as in `prepare`, or instead of `current_user`; in a "
+            "middleware or an HTTP module `await handler.load_current_user()`. "
+            "In place of `tornado.web.authenticated` use `torngas_aio.auth.login_required`."
         )
 
     @property
