@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.port.porting import contents, listed, port, ported
 from tests.webserver.project import Project
+from torngas_aio.cli.port.python2 import is_python2
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,44 @@ def test_what_python_3_refuses_when_it_runs_is_mended(
     before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ported(tmp_path, capsys, before) == after
+
+
+def test_names_that_are_keywords_now_get_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = "def send(op, async=False):\n    print 'async', op  # async\n    return send(1, async=op.await or async)\n"
+    after = (
+        "def send(op, async_=False):\n    print('async', op)  # async\n    return send(1, async_=op.await_ or async_)\n"
+    )
+    assert ported(tmp_path, capsys, before) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1\nprint x y\n", "2: TGM101 Neither Python 3 nor 2 at `y`"),
+        ("x = 1\n\ndef (:\n", "3: TGM101 Neither Python 3 nor 2 at `(`"),
+        ("async def f(x):\n    return x y\n", "2: TGM101 Neither Python 3 nor 2 at `y`"),
+        ("print 1\nTrue = 2\n", "2: TGM101 Neither Python 3 nor 2 at `True = 2`"),
+    ],
+)
+def test_a_file_that_is_left_alone_is_told_with_the_place(
+    text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", text)
+    (line,) = listed(port(project, capsys))
+    assert line.startswith(f"app.py:{told}")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_old"),
+    [
+        ("class A:\n    def __iter__(self):\n        return self\n\n    def next(self):\n        return 1\n", True),
+        ("class A:\n    def __iter__(self):\n        yield 1\n\n    def next(self):\n        return 1\n", False),
+        ("class A:\n    def __iter__(self):\n        return self\n\n    def __next__(self):\n        return 1\n\n    next = __next__\n", False),
+        ("class A:\n    __metaclass__ = B\n", True),
+        ("class A:\n    def __nonzero__(self):\n        return 1\n", True),
+        ("class A:\n    def __bool__(self):\n        return 1\n\n    __nonzero__ = __bool__\n", False),
+    ],
+)  # fmt: skip
+def test_a_class_for_python_2_tells_a_project_that_python_3_reads(text: str, is_old: bool) -> None:
+    assert is_python2(text) is is_old

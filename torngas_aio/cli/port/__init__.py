@@ -5,7 +5,8 @@
     kinds.py     what an expression stands for     summary.py    files, in short, without their syntax trees
     texts.py     which expressions are text        calls.py      which functions must await, to a fixpoint
     awaiting.py  the `await`s that are written     findings.py   what is left to do by hand
-    commands.py  arguments of Redis commands       edits.py      replacements in a text, by position
+    commands.py  arguments of Redis commands       library.py    what Python 3 has removed from its library
+    edits.py     replacements in a text, by position
     templates.py Python 2 in templates, what waits testcases.py  test cases that wait
 
 Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.

@@ -19,7 +19,7 @@ from torngas_aio.cli.port import templates, tree
 from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
 from torngas_aio.cli.port.findings import CODES, Finding, left_over
-from torngas_aio.cli.port.python2 import converted, is_python2, parsed
+from torngas_aio.cli.port.python2 import converted, fault_in, is_python2, parsed
 from torngas_aio.cli.port.rewriting import REWRITES, rewrite
 from torngas_aio.cli.port.summary import Module, summarize
 from torngas_aio.cli.port.testcases import mend_tests
@@ -166,7 +166,9 @@ def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
     made = file.text if "python2" in skipped else converted(file.text)
     found = None if made is None else parsed(made)
     if made is None or found is None:
-        file.findings.append(Finding(name, 1, "TGM101", "It is neither Python 3 nor Python 2, and is left alone."))
+        line, word = fault_in(file.text)
+        at = f" at `{word}`" if word else ""
+        file.findings.append(Finding(name, line, "TGM101", f"Neither Python 3 nor 2{at}: the file is left alone."))
         return file
     file.is_python2 = made != file.text
     file.made = rewrite(made, path, root, skipped)

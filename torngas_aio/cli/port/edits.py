@@ -1,9 +1,10 @@
 """Replacements in a text, by the positions that `ast` gives. Begin with `Edits`."""
 
 import ast
+import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 __all__ = [
@@ -96,6 +97,30 @@ class Edits:
         start = min(self._starts[at], len(self.text))
         lead = "" if start == 0 or self.text[start - 1] == "\n" else "\n"
         self._found.append((start, start, -2_000_000 + len(self._found), f"{lead}{statement}\n"))
+
+    def remove_argument(self, call: ast.Call, argument: ast.AST) -> None:
+        """Take *argument*, positional or by keyword, and its comma out of *call*."""
+        start, end = self.span(argument)
+        before = [self.span(each)[1] for each in [*call.args, *call.keywords] if self.span(each)[1] <= start]
+        if before:
+            start = max(before)
+        elif (rest := re.match(r"\s*,\s*", self.text[end:])) is not None:
+            end += rest.end()
+        self.replace(start, end, "")
+
+    def insert_argument(self, call: ast.Call, text: str) -> None:
+        """Add *text* as the last argument of *call*, which has others."""
+        last = max(self.span(each)[1] for each in [*call.args, *call.keywords])
+        self.replace(last, last, f", {text}")
+
+    def keep_names(self, node: ast.Import | ast.ImportFrom, kept: list[ast.alias], lines: Sequence[str] = ()) -> None:
+        """Leave of the import *node* the names *kept*, and put *lines* below it; nothing is left of an empty one."""
+        head = f"from {node.module} import " if isinstance(node, ast.ImportFrom) else "import "
+        start, end = self.span(node)
+        made = [f"{head}{', '.join(map(ast.unparse, kept))}"] if kept else []
+        text = f"\n{' ' * node.col_offset}".join([*made, *lines])
+        is_line = not text and not node.col_offset and self.text[end : end + 1] == "\n"
+        self.replace(start, end + 1 if is_line else end, text or ("" if is_line else "pass"))
 
     def applied(self) -> str:
         """Return the text with the replacements made."""

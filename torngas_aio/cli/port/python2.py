@@ -1,15 +1,18 @@
 """Python 2 source, recognized and converted. Begin with `converted`."""
 
 import ast
+import io
 import re
 import warnings
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from torngas_aio.cli.port.edits import Edits, binds, dotted, parents_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, parents_of
+from torngas_aio.cli.port.library import mend_library
 from torngas_aio.cli.port.texts import is_odd_codec, mend_texts
 
-__all__ = ["converted", "is_python2", "parsed"]
+__all__ = ["converted", "fault_in", "is_python2", "parsed"]
 
 NAMES = {"unicode", "xrange", "basestring", "long", "raw_input", "unichr", "reduce", "execfile", "cmp"}
 METHODS = {"iteritems", "itervalues", "iterkeys", "viewitems", "viewkeys", "viewvalues", "setdefaultencoding"}
@@ -17,6 +20,9 @@ MODULES = {
     "urllib2", "urlparse", "ConfigParser", "Queue", "cPickle", "StringIO", "cStringIO", "httplib", "Cookie",
     "HTMLParser", "__builtin__", "commands", "thread", "SocketServer", "BaseHTTPServer", "cookielib", "xmlrpclib",
 }  # fmt: skip
+OLD = {"__metaclass__": "", "__nonzero__": "__bool__", "next": "__next__"}
+"""Names in classes by which Python 2 finds something, and those by which Python 3 does."""
+
 FUTURES = re.compile(r"(?m)^from __future__ import (?:print_function|unicode_literals|absolute_import|division)\n")
 ENCODING_LINES = re.compile(
     r"(?m)^([ \t]*)(?:(?:reload\(sys\)|sys\.setdefaultencoding\([^)\n]*\))[ \t]*;?[ \t]*)+(?:#.*)?\n"
@@ -24,11 +30,12 @@ ENCODING_LINES = re.compile(
 ISINSTANCE = re.compile(r"isinstance\((\w+), str\)")
 DIVISION_COMMENT = "# TGM311: Python 2 divided integers into integers. Write // for that; delete this comment.\n"
 PYTHON3 = ast.AsyncFunctionDef | ast.JoinedStr | ast.AnnAssign | ast.Nonlocal | ast.Await
+KEYWORDS = {"async", "await", "nonlocal"}
 ROUNDS = 3
 """What stands inside something else that is replaced is mended in the next round."""
 
-LEFT_OUT = ("fix_idioms", "fix_buffer", "fix_set_literal", "fix_ws_comma", "fix_import")
-"""Changes of taste; relative imports are `rewriting`'s, for both Pythons."""
+LEFT_OUT = ("fix_idioms", "fix_buffer", "fix_set_literal", "fix_ws_comma", "fix_import", "fix_types")
+"""Changes of taste; relative imports are `rewriting`'s, for both Pythons; names of `types` are `library`'s."""
 
 
 def parsed(text: str) -> ast.Module | None:
@@ -43,7 +50,7 @@ def parsed(text: str) -> ast.Module | None:
 def is_python2(text: str) -> bool:
     """Whether *text* is source for Python 2 only, or with another meaning in Python 3."""
     tree = parsed(text)
-    return _refactored(text) is not None if tree is None else _has_python2(tree)
+    return _refactored(text) is not None if tree is None else _has_python2(tree) or _has_old_classes(tree)
 
 
 def converted(text: str) -> str | None:
@@ -58,7 +65,8 @@ def converted(text: str) -> str | None:
         lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
     )
     made = FUTURES.sub("", _refactored(text) or "")
-    for mend in [*[mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
+    made = made if parsed(made) is not None else _with_other_names(made)
+    for mend in [*[mend_library, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
         if (tree := parsed(made) if made else None) is None:
             return None
         edits = Edits(made, tree)
@@ -72,6 +80,31 @@ def _refactored(text: str) -> str | None:
         return str(_tool().refactor_string(text if text.endswith("\n") else f"{text}\n", "text"))
     except Exception:  # noqa: BLE001  a boundary: the parser meets any text, and raises many kinds of errors
         return None
+
+
+def _with_other_names(text: str) -> str:
+    """Return *text* with `_` added to the names that are keywords of Python 3: `send(async=True)`."""
+    from fissix.pgen2.tokenize import generate_tokens
+
+    edits = Edits(text)
+    with suppress(Exception):  # as above: it meets any text
+        for _, word, (line, column), *_ in generate_tokens(io.StringIO(text).readline):
+            if word in KEYWORDS:
+                start = edits.offset(line, 0) + column
+                edits.replace(start, start + len(word), f"{word}_")
+    return edits.applied()
+
+
+def fault_in(text: str) -> tuple[int, str]:
+    """Return the line from 1 and the word at which *text* is no Python 2; of Python 3's error where it is."""
+    try:
+        ast.parse(str(_tool().refactor_string(f"{text}\n", "text")))
+    except SyntaxError as exc:
+        return exc.lineno or 1, (exc.text or "").strip()
+    except Exception as exc:  # noqa: BLE001  a boundary, as in `_refactored`
+        value, (_, (line, _)) = getattr(exc, "value", ""), getattr(exc, "context", ("", (1, 0)))
+        return line, str(value).strip()
+    return 1, ""
 
 
 def _divide_integers(edits: Edits) -> None:
@@ -161,6 +194,18 @@ def _has_python2(tree: ast.Module) -> bool:
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
             if any(each.partition(".")[0] in MODULES for each in names) and not getattr(node, "level", 0):
                 return not any(isinstance(each, ast.Try) for each in tree.body)
+    return False
+
+
+def _has_old_classes(tree: ast.Module) -> bool:
+    """Whether a class has what only Python 2 looks for; one for both Pythons has the form of Python 3, too."""
+    for kind in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+        is_iterator = any(isinstance(node, FunctionNode) and node.name == "__iter__"
+                          and ast.unparse(node.body[-1]) == "return self" for node in kind.body)  # fmt: skip
+        for old, new in OLD.items():
+            is_both = new and binds(kind, new)
+            if binds(kind, old) and not is_both and (is_iterator or old != "next"):
+                return True
     return False
 
 

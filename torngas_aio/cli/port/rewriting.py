@@ -175,11 +175,9 @@ def _drop_unused(edits: Edits) -> None:
         if not isinstance(node, ast.ImportFrom) or node.module not in ("tornado.gen", "tornado.web"):
             continue
         gone = {"asynchronous", "engine", "Task", "Callback", "Wait", "WaitAll", "coroutine", "Return"}
-        kept = [ast.unparse(each) for each in node.names if each.name not in gone or each.asname]
+        kept = [each for each in node.names if each.name not in gone or each.asname]
         if len(kept) < len(node.names):
-            start, end = edits.span(node)
-            new = f"from {node.module} import {', '.join(kept)}" if kept else ""
-            edits.replace(start, end if kept or edits.text[end : end + 1] != "\n" else end + 1, new)
+            edits.keep_names(node, kept)
 
 
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
@@ -216,17 +214,7 @@ def _removed_arguments(edits: Edits, path: Path, root: Path) -> None:
         name = dotted(node.func).rpartition(".")[2] or ast.unparse(node.func).rpartition(".")[2]
         for keyword in node.keywords:
             if keyword.arg == "io_loop" and name in TAKES_NO_LOOP:
-                _remove_keyword(node, keyword, edits)
-
-
-def _remove_keyword(call: ast.Call, keyword: ast.keyword, edits: Edits) -> None:
-    start, end = edits.span(keyword)
-    before = [edits.span(each)[1] for each in [*call.args, *call.keywords] if edits.span(each)[1] <= start]
-    if before:
-        start = max(before)
-    elif (rest := re.match(r"\s*,\s*", edits.text[end:])) is not None:
-        end += rest.end()
-    edits.replace(start, end, "")
+                edits.remove_argument(node, keyword)
 
 
 def _session_lists(edits: Edits, path: Path, root: Path) -> None:

@@ -4,7 +4,7 @@ x.decode("utf-8")           to_unicode(x)           right whether x is text or b
 x.encode("utf-8")           x                       it stays where only bytes will do
 md5(x), b64encode(x)        md5(utf8(x)), native_str(b64encode(utf8(x)))
 self.request.body           to_unicode(self.request.body), unless it is given to what takes bytes
-cmp=, string.letters        key=cmp_to_key(...), string.ascii_letters
+cmp=                        key=cmp_to_key(...)
 """
 
 import ast
@@ -13,7 +13,7 @@ import re
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, parents_of
 from torngas_aio.cli.port.kinds import HOOKS
 
-__all__ = ["is_odd_codec", "is_taken", "mend_texts"]
+__all__ = ["CODECS", "UTF8", "codec_of", "is_bytes", "is_odd_codec", "is_taken", "mend_texts"]
 
 BYTES_ONLY = frozenset({
     "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes", "hexlify",
@@ -40,15 +40,6 @@ CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopr
 
 GIVES_BYTES = frozenset({"get_secure_cookie", "check_output", "render_string"})
 BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
-RENAMED = {
-    "base64.decodestring": "base64.decodebytes", "base64.encodestring": "base64.encodebytes", "file": "open",
-    "string.letters": "string.ascii_letters", "string.lowercase": "string.ascii_lowercase",
-    "string.maketrans": "str.maketrans", "string.uppercase": "string.ascii_uppercase",
-    "time.clock": "time.perf_counter",
-    **{f"string.{name}": f"str.{name}" for name in ("find", "lower", "replace", "split", "strip", "upper")},
-}  # fmt: skip
-"""Names that the conversion from Python 2 leaves, and those that take their place."""
-
 CMP = "\n\ndef cmp(a, b):\n    return (a > b) - (a < b)\n"
 
 
@@ -83,8 +74,6 @@ def _mend_name(
     if is_body and not is_taken(node, parents) and not (is_dict and _is_asked(node, parents[node])):
         maker = "recursive_unicode" if is_dict else "to_unicode"
         edits.wrap(node, f"{edits.imported('tornado.escape', maker)}(", ")")
-    elif name in RENAMED and _is_builtin(name, edits.tree):
-        edits.replace(*edits.span(node), RENAMED[name])
     elif name == "cmp" and not binds(edits.tree, name):
         edits.add(CMP)
     elif last == "__unicode__":
@@ -121,12 +110,12 @@ def _is_asked(node: ast.AST, parent: ast.AST) -> bool:
 
 def is_odd_codec(call: ast.Call) -> bool:
     """Whether *call* is `encode` or `decode` with what Python 3 does not count among encodings of text."""
-    return last_name(call) in ("encode", "decode") and _codec(call) in CODECS
+    return last_name(call) in ("encode", "decode") and codec_of(call) in CODECS
 
 
 def _mend_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) -> None:
     name, func = last_name(call), call.func
-    if name in ("decode", "encode") and isinstance(func, ast.Attribute) and _codec(call) in UTF8:
+    if name in ("decode", "encode") and isinstance(func, ast.Attribute) and codec_of(call) in UTF8:
         if name == "encode" and (call.args or call.keywords) and not _wants_bytes(call, edits, parents):
             edits.replace(edits.span(func.value)[1], edits.span(call)[1], "")
         elif name == "decode" and dotted(func.value) != "codecs":
@@ -135,7 +124,7 @@ def _mend_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) ->
     elif dotted(func) == "str" and len(call.args) == 2:
         edits.replace(*edits.span(func), edits.imported("tornado.escape", "to_unicode"))
         edits.replace(edits.span(call.args[0])[1], edits.span(call.args[1])[1], "")
-    elif name in BYTES_ONLY and call.args and not _is_bytes(call.args[0]) and _is_of(func, BYTES_MODULES, edits):
+    elif name in BYTES_ONLY and call.args and not is_bytes(call.args[0]) and _is_of(func, BYTES_MODULES, edits):
         edits.wrap(call.args[0], f"{edits.imported('tornado.escape', 'utf8')}(", ")")
     elif name in ("sort", "sorted"):
         _mend_sort(call, edits, is_method=name == "sort")
@@ -165,9 +154,10 @@ def _wants_bytes(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) 
     return is_taken(call, parents)
 
 
-def _is_bytes(node: ast.AST) -> bool:
+def is_bytes(node: ast.AST) -> bool:
+    """Whether *node* is certainly bytes."""
     if isinstance(node, ast.BinOp):
-        return _is_bytes(node.left) or _is_bytes(node.right)
+        return is_bytes(node.left) or is_bytes(node.right)
     if isinstance(node, ast.Call):
         if dotted(node.func).endswith("json.dumps"):
             return False
@@ -189,7 +179,7 @@ def _mend_chunks(hook: FunctionNode, edits: Edits, parents: dict[ast.AST, ast.AS
             is_read = isinstance(parent, ast.Attribute | ast.BinOp | ast.Compare)
             if is_read and not is_taken(node, parents):
                 edits.wrap(node, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
-        elif isinstance(parent, ast.Assign | ast.AugAssign) and is_part and not _is_bytes(parent.value):
+        elif isinstance(parent, ast.Assign | ast.AugAssign) and is_part and not is_bytes(parent.value):
             edits.wrap(parent.value, f"{edits.imported('tornado.escape', 'utf8')}(", ")")
 
 
@@ -198,13 +188,6 @@ def _is_of(func: ast.expr, modules: set[str], edits: Edits) -> bool:
     owner, dot, name = dotted(func).rpartition(".")
     froms = [node for node in edits.tree.body if isinstance(node, ast.ImportFrom) and node.module in modules]
     return owner in modules if dot else any(each.name == name for node in froms for each in node.names)
-
-
-def _is_builtin(name: str, tree: ast.Module) -> bool:
-    """Whether *name* is the builtin or, where it has dots, that of a module which the file imports."""
-    root, dot, _ = name.partition(".")
-    is_imported = any(isinstance(node, ast.Import) and root in {each.name for each in node.names} for node in tree.body)
-    return is_imported if dot else not binds(tree, root)
 
 
 def _mend_str(kind: ast.ClassDef, edits: Edits) -> None:
@@ -221,7 +204,8 @@ def _mend_str(kind: ast.ClassDef, edits: Edits) -> None:
         edits.replace(start, end, "pass" if is_alone else "")
 
 
-def _codec(call: ast.Call) -> str:
+def codec_of(call: ast.Call) -> str:
+    """Return the encoding that *call* names, in lower case; "None" where it is computed, empty where none is given."""
     given = [*call.args[:1], *(each.value for each in call.keywords if each.arg == "encoding")]
     value = given[0].value if given and isinstance(given[0], ast.Constant) else None
     return str(value).lower() if given else ""
