@@ -20,7 +20,7 @@ from tests.services.mariadb import DATABASE, MariaCluster
 from tests.services.postgres import PostgresStandby
 from torngas_aio.application import Application
 from torngas_aio.db.dbalchemy import dialects, session_scope
-from torngas_aio.db.dbalchemy.keepalive import KeepAlive
+from torngas_aio.db.dbalchemy.monitoring import KeepAlive
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ApiHandler, WebHandler
 from torngas_aio.middleware.dbalchemy import COOKIE, DBAlchemyMiddleware

@@ -16,7 +16,7 @@ from tornado.httputil import HTTPServerRequest
 
 from torngas_aio._former_names import former_names
 from torngas_aio.context import ORDER_COOKIE, Outcome, scope_of
-from torngas_aio.db.dbalchemy.keepalive import KeepAlive
+from torngas_aio.db.dbalchemy.monitoring import KeepAlive
 from torngas_aio.db.dbalchemy.positions import POSITION_SECONDS, STICKINESS, Stickiness
 from torngas_aio.db.dbalchemy.registry import cluster_of, database_specs
 from torngas_aio.exception import ConfigError

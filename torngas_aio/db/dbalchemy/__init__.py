@@ -1,10 +1,10 @@
 """The ORM layer: SQLAlchemy's asyncio with reads from slaves and writes to the master.
 
-    specs.py           the settings, checked            keepalive.py    pings of idle connections
+    specs.py           the settings, checked            monitoring.py   lag of replicas, pings of idle connections
     engines.py         one engine for each server       pool.py         its connections
     connection_guard.py  lost connections, deadlines    dialects.py     MySQL, MariaDB, PostgreSQL
     routing.py         which server answers             classification.py  whether a statement reads or writes
-    lag.py             how far each replica is behind   positions.py    places in the history; reads after own writes
+    positions.py       places in the history of changes; reads after own writes
     db_session.py      `DbSession`                      registry.py     the session of a request or a block
     connector.py       sessions by name, for scripts    transaction_end.py what waits for its end
     model.py           `Model`                          query.py        `Model.Q`
