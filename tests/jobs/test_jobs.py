@@ -16,7 +16,7 @@ from torngas_aio.exception import JobFailed, ValueTooLarge
 from torngas_aio.jobs import BaseJobs, job
 from torngas_aio.jobs.base import MAX_JOB_BYTES
 from torngas_aio.jobs.declaring import declared
-from torngas_aio.jobs.running import run_message
+from torngas_aio.jobs.worker import run_message
 from torngas_aio.logger import current_request_id
 
 
@@ -243,7 +243,7 @@ async def test_arguments_that_their_types_refuse_in_a_way_of_their_own(backend: 
 async def test_a_job_of_the_largest_size_is_tried_again(
     backend: BaseJobs, working: Working, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torngas_aio.jobs.running.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("torngas_aio.jobs.worker.LONGEST_PAUSE", 0.01)
     ran: list[int] = []
 
     @job(name="large", retries=2)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from tests.db.support import pg
 from tests.jobs.conftest import Working
-from tests.jobs.test_running import Row, ids
+from tests.jobs.test_worker import Row, ids
 from tests.polling import until
 from tests.services import postgres as postgres_service
 from tests.services.postgres import PostgresServer, shared_postgres

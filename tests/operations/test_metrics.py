@@ -20,7 +20,7 @@ from torngas_aio.cache import caches
 from torngas_aio.handler import WebHandler
 from torngas_aio.http.worker_totals import add_counts
 from torngas_aio.jobs import declaring, job, jobs
-from torngas_aio.jobs.running import run_message
+from torngas_aio.jobs.worker import run_message
 from torngas_aio.operations import counts, metrics
 from torngas_aio.operations.metrics import QueueSizes, add_metrics
 from torngas_aio.settings_manager import settings
@@ -265,9 +265,9 @@ async def test_a_parent_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPa
 @pytest.fixture(autouse=True)
 async def _declared(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     monkeypatch.setattr(declaring, "declared", {})
-    monkeypatch.setattr("torngas_aio.jobs.running.declared", declaring.declared)
     monkeypatch.setattr("torngas_aio.jobs.worker.declared", declaring.declared)
-    monkeypatch.setattr("torngas_aio.jobs.running.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("torngas_aio.jobs.worker.declared", declaring.declared)
+    monkeypatch.setattr("torngas_aio.jobs.worker.LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(metrics, "ASK_EVERY_SECONDS", 0.0)
     yield
     await close_all()

@@ -7,9 +7,9 @@ async def send_mail(user_id: int) -> None: ...
 
 await send_mail.enqueue(7)
 
-declaring.py  `@job`, what it may take, enqueueing     running.py   one job: its session, its result, its failure
+declaring.py  `@job`, what it may take, enqueueing
 base.py       what a backend does                      registry.py  JOBS by alias
-memory.py     within one process                        worker.py    what takes jobs from queues and runs them
+memory.py     within one process                        worker.py    takes jobs from queues and runs them
 redis.py      through Redis streams                     outbox.py    jobs and their keys in the project's database
 schedules.py  when jobs are due by themselves
 """

@@ -111,7 +111,7 @@ class MemoryJobs(BaseJobs):
         await cancel_tasks(self._tasks, 1.0)
 
     async def _run(self, queue: str, data: bytes, delay: float) -> None:
-        from torngas_aio.jobs.running import run_message  # of the layer above: it sends what has failed
+        from torngas_aio.jobs.worker import run_message  # of the layer above: it sends what has failed
 
         try:
             await asyncio.sleep(delay)

@@ -3,25 +3,39 @@
     listen() ─► taskiq's Receiver: a task a job, at most so many ─► run_message
     a stop: nothing more is taken; what runs may end; what does not goes back to its queue
 
-Begin with `run_worker`.
+    message ─► declared job ─► scope ─► function ─► commit ─► result
+                    │                       └─ raises: again after 1, 2, 4 ... s, in the end a dead letter
+                    └─ not declared, no JSON: a dead letter
+
+Begin with `run_worker`; `run_message` is one job from its message to its end.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
-from taskiq import AckableMessage
+from pydantic import ValidationError
+from taskiq import AckableMessage, TaskiqMessage
 from taskiq.receiver import Receiver
+from taskiq.utils import maybe_awaitable
 
+from torngas_aio import _json
 from torngas_aio._cleanup import cancel_tasks, is_imposed
+from torngas_aio._job_events import tell_jobs
+from torngas_aio.context import carriers, enter_job
 from torngas_aio.jobs.base import BaseJobs
-from torngas_aio.jobs.declaring import declared
-from torngas_aio.jobs.running import run_message
+from torngas_aio.jobs.declaring import Job, declared
 from torngas_aio.jobs.schedules import run_schedules
+from torngas_aio.logger.loggers import well_formed_id
 from torngas_aio.settings_manager import settings
 
-__all__ = ["queues_of", "run_worker", "scheduled_of"]
+__all__ = ["queues_of", "run_message", "run_worker", "scheduled_of"]
 
 logger = logging.getLogger("torngas_aio.jobs")
 
@@ -118,3 +132,140 @@ async def _kept(name: str, work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:  # a boundary: jobs go on
         logger.exception("The %s of jobs have ended in this worker.", name)
+
+
+_SKIPPED: Any = object()
+LONGEST_PAUSE = 300.0
+"""The longest pause before an attempt, in seconds."""
+
+
+async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[[], Awaitable[None] | None]) -> None:
+    """Run the job that *data* is, in a task of its own.
+
+    Only a cancellation from outside passes, and an outage of the store; then *ack* was not called.
+
+    Args:
+        ack: Awaited once the job has ended or its next attempt is stored.
+    """
+    try:
+        message = backend.formatter.loads(data)
+        job = declared.get(message.task_name)
+    except (ValueError, ValidationError) as exc:
+        await backend.bury(queue, data, _error(f"not a message of a job: {exc}"))
+    else:
+        message.labels.setdefault("queue_name", queue)  # other senders need not say it
+        if job is None:
+            logger.error("No job is called %.200r here: %s is a dead letter.", message.task_name, message.task_id)
+            await backend.bury(queue, data, _error(f"no job is called {message.task_name!r:.200} in this worker"))
+            tell_jobs("dead", "", message)
+        else:
+            await _run(backend, job, message, data)
+    await maybe_awaitable(ack())  # another package's may be a plain function
+
+
+async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, data: bytes) -> None:
+    try:
+        args, kwargs = job.restored(message.args, message.kwargs)
+    except Exception as exc:  # noqa: BLE001  its types raise what they like; no attempt will end otherwise
+        await _fail(backend, job, message, data, exc, is_final=True)
+        return
+    tell = partial(tell_jobs, name=job.name, message=message)
+    tell("started")
+    started = time.perf_counter()
+    try:
+        value = await _performed(backend, job, message, args, kwargs)
+        result = _json.dumps({"value": value}) if job.result_ttl and value is not _SKIPPED else b""
+    except BaseException as exc:
+        seconds = time.perf_counter() - started
+        if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
+            tell("given back", seconds=seconds)
+            raise
+        tell("failed", seconds=seconds, error=exc)
+        await _fail(backend, job, message, data, exc)
+    else:
+        tell("succeeded", seconds=time.perf_counter() - started)
+        if job.result_ttl and value is not _SKIPPED:
+            await backend.keep_result(message.task_id, result, job.result_ttl)
+
+
+async def _performed(
+    backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]
+) -> Any:
+    """Return what the job's function returns, once its sessions are committed; _SKIPPED where it was done before."""
+    scope = enter_job(well_formed_id(message.labels.get("request_id")))
+    registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
+    if registry is not None:
+        registry.leave_sessions()
+    try:
+        with ExitStack() as carried:
+            for _, take_up in carriers:
+                carried.enter_context(take_up(message.labels, job.name))
+            async with nullcontext() if job.timeout is None else asyncio.timeout(job.timeout):
+                if not message.labels.keys().isdisjoint({"key", "outbox"}):
+                    from torngas_aio.jobs.outbox import claim  # needs SQLAlchemy
+
+                    if not await claim(backend, message, job.key_ttl):
+                        logger.info("The job %s (%s) was done before.", job.name, message.task_id)
+                        return _SKIPPED
+                value = await job.function(*args, **kwargs)
+            registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
+            for session in () if registry is None else registry.open_sessions():
+                await session.commit()
+    finally:
+        await scope.aclose()
+    return value
+
+
+async def _fail(
+    backend: BaseJobs,
+    job: Job[Any, Any],
+    message: TaskiqMessage,
+    data: bytes,
+    exc: BaseException,
+    *,
+    is_final: bool = False,
+) -> None:
+    """Have the job run again, or keep it as a dead letter."""
+    attempt = message.labels.get("attempt", 0)
+    error = _error(f"{type(exc).__name__}: {exc}")
+    told = f"The job {job.name} ({message.task_id}) failed"
+    queue: str = message.labels["queue_name"]
+    message.labels["attempt"] = attempt + 1
+    again = None if is_final or attempt >= job.retries else _written(backend, message)
+    if again is not None:
+        pause = min(2.0 ** min(attempt, 16), LONGEST_PAUSE) * random.uniform(0.9, 1.1)  # noqa: S311  spreads attempts
+        if message.labels.get("outbox"):
+            from torngas_aio.jobs.outbox import postpone  # needs SQLAlchemy
+
+            if not await postpone(backend, message, pause):
+                return
+        logger.warning(
+            "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
+        )
+        await backend.put(queue, again, pause)
+        tell_jobs("retried", job.name, message)
+        return
+    logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=exc)
+    del message.labels["attempt"]
+    is_in_outbox = message.labels.pop("outbox", False)
+    await backend.bury(queue, _written(backend, message) or data, error)
+    tell_jobs("dead", job.name, message)
+    if is_in_outbox:
+        from torngas_aio.jobs.outbox import discard
+
+        await discard(backend, message)
+    if job.result_ttl:
+        await backend.keep_result(message.task_id, _json.dumps({"error": error}), job.result_ttl)
+
+
+def _written(backend: BaseJobs, message: TaskiqMessage) -> bytes | None:
+    """Return *message* as it is sent; None for another sender's that is nested too deeply."""
+    try:
+        return backend.formatter.dumps(message).message
+    except ValueError:
+        return None
+
+
+def _error(text: str) -> str:
+    """Return the start of *text*, without what UTF-8 cannot hold, such as bytes of a file's name."""
+    return text[:1000].encode(errors="backslashreplace").decode()

@@ -12,8 +12,7 @@ from typing import Any
 from torngas_aio.exception import JobFailed
 from torngas_aio.jobs.declaring import Job
 from torngas_aio.jobs.memory import MemoryJobs
-from torngas_aio.jobs.running import run_message
-from torngas_aio.jobs.worker import scheduled_of
+from torngas_aio.jobs.worker import run_message, scheduled_of
 
 __all__ = ["RecordedJobs"]
 

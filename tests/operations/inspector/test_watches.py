@@ -119,7 +119,7 @@ async def test_what_was_put_around_the_services_is_taken_away_with_the_last_appl
 
 
 async def test_jobs_that_a_request_enqueues_are_told_masked_and_how_they_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torngas_aio.jobs.running.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("torngas_aio.jobs.worker.LONGEST_PAUSE", 0.01)
     watches.job_runs.clear()
 
     @job(name="mail", queue="post")
