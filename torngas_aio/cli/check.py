@@ -16,18 +16,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.checks.deployment import deploy_file_cautions, workers_of_units
 from torngas_aio.cli.awaits import parsed, project_files, unawaited_faults
-from torngas_aio.cli.project import add_settings_option, load_server
+from torngas_aio.cli.project import add_settings_option, load_server, run_alone
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
 from torngas_aio.http.limits import MAX_BODY_BYTES
 from torngas_aio.operations.routes import handler_name, is_foreign
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
-from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.stopping import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
 
 __all__ = ["Check", "former_default_cautions"]
@@ -68,7 +66,11 @@ class Check:
         found = [*server.cautions, *cautions(settings, workers), *_route_cautions(application)]
         found += [*_migration_cautions(), *former_default_cautions(Path.cwd())]
         if arguments.deploy:
-            found += [*deploy_cautions(settings), *_deploy_file_cautions()]
+            found += deploy_cautions(settings)
+            found += deploy_file_cautions(
+                DEPLOY, graceful=GRACEFUL_SECONDS, shutdown=SHUTDOWN_SECONDS,
+                request_timeout=settings.REQUEST_TIMEOUT, max_body=MAX_BODY_BYTES,
+            )  # fmt: skip
         found = list(dict.fromkeys(found))
         for caution in found:
             print(f"caution: {caution}")
@@ -76,16 +78,6 @@ class Check:
         count = sum(not route.handler_class.__module__.startswith("torngas_aio.operations.") for route in routes)
         print(f"{settings.source}: no faults, {_counted(len(found), 'caution')}, {_counted(count, 'route')}.")
         return 0
-
-
-def _deploy_file_cautions() -> Iterator[str]:
-    return deploy_file_cautions(
-        DEPLOY,
-        graceful=GRACEFUL_SECONDS,
-        shutdown=SHUTDOWN_SECONDS,
-        request_timeout=settings.REQUEST_TIMEOUT,
-        max_body=MAX_BODY_BYTES,
-    )
 
 
 def _route_cautions(application: Application) -> Iterator[str]:
@@ -101,15 +93,11 @@ def _migration_cautions() -> list[str]:
     names = [name for name in settings.DATABASE_CONNECTION if Path("migrations", name).is_dir()]
     if not names or importlib.util.find_spec("alembic") is None:
         return []
-    with LoopRunner() as runner:
-        return runner.run(_ask_databases(names))
+    return run_alone(_ask_databases(names))
 
 
 async def _ask_databases(names: list[str]) -> list[str]:
-    try:
-        return [caution for name in names if (caution := await _ask_database(name))]
-    finally:
-        await close_all()
+    return [caution for name in names if (caution := await _ask_database(name))]
 
 
 async def _ask_database(name: str) -> str:

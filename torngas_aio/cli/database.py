@@ -13,13 +13,11 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from torngas_aio._cleanup import close_all
 from torngas_aio._names import import_module
 from torngas_aio._unawaited import collected_unawaited
-from torngas_aio.cli.project import add_settings_option, choose_settings
+from torngas_aio.cli.project import add_settings_option, choose_settings, run_alone
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.settings_manager import settings
-from torngas_aio.webserver.runner import LoopRunner
 
 __all__ = ["Db", "SyncDb"]
 
@@ -93,20 +91,13 @@ def _each(arguments: argparse.Namespace, function: Callable[[str], Awaitable[Non
         raise ConfigError("DATABASE_CONNECTION is empty: there is no database to work on.", code="TGA501")
     with collected_unawaited() as found:
         _import_models()
-        _run_each(arguments.connection or settings.DATABASE_CONNECTION, function)
+        run_alone(_run_each(arguments.connection or settings.DATABASE_CONNECTION, function))
     return 1 if found else 0
 
 
-def _run_each(names: Iterable[str], function: Callable[[str], Awaitable[None]]) -> None:
-    async def each() -> None:
-        try:
-            for name in names:
-                await function(name)
-        finally:
-            await close_all()
-
-    with LoopRunner() as runner:
-        runner.run(each())
+async def _run_each(names: Iterable[str], function: Callable[[str], Awaitable[None]]) -> None:
+    for name in names:
+        await function(name)
 
 
 def _import_models() -> None:

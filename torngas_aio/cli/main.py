@@ -10,7 +10,7 @@ from torngas_aio._compat.stdlib import options_of
 from torngas_aio._names import did_you_mean, nearest
 from torngas_aio._project_errors import place_of, report
 from torngas_aio._version import __version__
-from torngas_aio.cli.registry import Command, command_names, load_command
+from torngas_aio.cli.registry import command_names, load_command
 from torngas_aio.exception import BaseError, coded
 
 __all__ = ["main"]
@@ -55,12 +55,11 @@ def _run(words: list[str]) -> int:
         hint = did_you_mean(words[0], command_names())
         parser.error(f"{words[0]!r} is not a command.{hint} There are {', '.join(command_names())}.")
     command = load_command(words[0])
-    own = _Parser(prog=f"torngas-aio {words[0]}", description=_described(command))
+    own = _Parser(prog=f"torngas-aio {words[0]}", description=(command.__doc__ or command.help).strip())
     command.add_arguments(own)
     if getattr(command, "takes_rest", False):
-        known, rest = own, words[1:]
-        namespace = known.parse_args([])
-        namespace.rest = rest
+        namespace = own.parse_args([])
+        namespace.rest = words[1:]
     else:
         namespace, unknown = own.parse_known_args(words[1:])
         if unknown:
@@ -115,10 +114,6 @@ def _summary(name: str) -> str:
         return load_command(name).help
     except Exception as exc:  # noqa: BLE001  a boundary: another package's command must not break the help
         return f"(cannot be loaded: {exc})"
-
-
-def _described(command: Command) -> str:
-    return (command.__doc__ or command.help).strip()
 
 
 def _use_current_directory() -> None:

@@ -5,10 +5,11 @@ Begin with `load_project`.
 
 import argparse
 import importlib.util
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from torngas_aio._cleanup import close_all
 from torngas_aio._names import import_module
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
@@ -18,7 +19,16 @@ from torngas_aio.webserver import Server
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
-__all__ = ["add_settings_option", "choose_settings", "load_jobs", "load_project", "load_server", "run_async", "table"]
+__all__ = [
+    "add_settings_option",
+    "choose_settings",
+    "load_jobs",
+    "load_project",
+    "load_server",
+    "run_alone",
+    "run_async",
+    "table",
+]
 
 _T = TypeVar("_T")
 
@@ -62,6 +72,19 @@ def load_server(module: str | None = None) -> Server:
     server = Server(Path.cwd())
     server.load_project()
     return server
+
+
+def run_alone(work: Coroutine[Any, Any, _T]) -> _T:
+    """Return what *work*, which needs no application, gives; what it has opened is closed after it."""
+
+    async def closed() -> _T:
+        try:
+            return await work
+        finally:
+            await close_all()
+
+    with LoopRunner() as runner:
+        return runner.run(closed())
 
 
 def run_async(application: Application, function: Callable[[], Awaitable[_T]]) -> _T:

@@ -309,13 +309,9 @@ class Counts(Observer):
     def _call_ended(self, call: Call) -> None:
         failed = call.error is not None and not isinstance(call.error, asyncio.CancelledError)
         if call.kind == "cache":
-            more = [call.hits, call.misses, int(failed), 1, call.seconds]
-            known = self._cache.get(call.target, [0, 0, 0, 0, 0.0])
-            self._cache[call.target] = [one + other for one, other in zip(known, more, strict=True)]
+            add_counts(self._cache, {call.target: [call.hits, call.misses, int(failed), 1, call.seconds]})
         else:
-            name = f"{call.target} {call.role}"
-            count, errors, seconds = self._sql.get(name, (0, 0, 0.0))
-            self._sql[name] = [count + 1, errors + failed, seconds + call.seconds]
+            add_counts(self._sql, {f"{call.target} {call.role}": [1, int(failed), call.seconds]})
 
     def _note_job(self, event: JobEvent) -> None:
         name = event.name or UNROUTED  # a name that is not declared is whatever was in the store

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -51,7 +51,10 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
     if settings.TRACES.get("enabled"):
         _add_optional(made, "TRACES", "tracing", "otel")
     if settings.DEBUG:
-        _add_server_timing(made)
+        from torngas_aio.operations.observed import observe
+        from torngas_aio.operations.observing import ServerTiming
+
+        observe(made, [ServerTiming()])
     if settings.DEBUG or settings.OPENAPI.get("public"):
         _add_document(made)
     if settings.DEBUG and made.is_debug:
@@ -70,26 +73,16 @@ def _add_optional(application: Application, setting: str, module: str, extra: st
     (found.add_metrics if module == "metrics" else found.add_traces)(application)
 
 
-def _add_server_timing(application: Application) -> None:
-    from torngas_aio.operations.observed import observe
-    from torngas_aio.operations.observing import ServerTiming
-
-    observe(application, [ServerTiming()])
-
-
 def _add_document(application: Application) -> None:
     """Route to the OpenAPI document and its page, where a handler declares types."""
     binding = sys.modules.get("torngas_aio.api.binding")  # not imported: nothing is declared
-    if binding is not None and any(map(binding.is_bound, _handlers_of(application))):
+    routes = application.wildcard_router.routes()
+    if binding is not None and any(binding.is_bound(route.handler_class) for route in routes):
         from torngas_aio.api.openapi import DOCUMENT_PATH, OpenAPIHandler
         from torngas_aio.api.page import page_rules
 
         path = re.escape(settings.OPENAPI.get("path", DOCUMENT_PATH))
         application.wildcard_router.add_rules([(path, OpenAPIHandler), *page_rules()])
-
-
-def _handlers_of(application: Application) -> Iterator[type]:
-    return (route.handler_class for route in application.wildcard_router.routes())
 
 
 def application_secret_faults(application: Application) -> list[Fault]:
