@@ -1,13 +1,17 @@
 """On asyncio and on uvloop, whose dead transports raise other errors: what the server ended is replaced."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
-from tests.db.basedb.conftest import create_posts
+from tests.db.basedb.conftest import create_posts, params_of
 from tests.services import mariadb, postgres
 from torngas_aio.db.basedb import Database, database
 from torngas_aio.exception import DatabaseUnavailable
@@ -81,3 +85,44 @@ def test_one_database_serves_one_loop_after_another(
     for _ in range(2):
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(scenario())
+
+
+SCRIPT = """
+import asyncio, json, sys
+from torngas_aio.db.basedb import database
+
+db = database(**json.loads(sys.argv[1]))
+
+async def main():
+    if sys.argv[2] == "transaction":
+        await db.transaction().__aenter__()
+    if sys.argv[2] == "stream":
+        global rows
+        rows = aiter(db.select("posts"))
+        await anext(rows, None)
+    print(len(await db.query("SELECT 1 AS a")))
+    if sys.argv[2] == "exit":
+        sys.exit(3)
+    if sys.argv[2] == "error":
+        raise LookupError("of the script")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "exit", "error", "transaction", "stream"])
+async def test_a_script_that_closes_nothing_ends(kind: str, tmp_path: Path, how: str) -> None:
+    params = params_of(kind, tmp_path)
+    if how == "stream":
+        db = database(**params)
+        await create_posts(db, kind)
+        await db.aclose()
+        if kind == "memory":
+            pytest.skip("the table is gone with the connection")
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", SCRIPT, json.dumps(params), how], capture_output=True, text=True,
+        timeout=60, check=False, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("1\n", {"exit": 3, "error": 1}.get(how, 0))
+    told = done.stderr.splitlines()
+    assert told[-1:] == (["LookupError: of the script"] if how == "error" else [])

@@ -60,6 +60,7 @@ class SQLiteDriver(Driver):
         connection = aiosqlite.connect(
             self._path, timeout=self._busy_timeout, isolation_level=None, uri=self._uri, check_same_thread=False
         )
+        connection._thread.daemon = True  # one that is never closed must not keep the process; SQLAlchemy does so, too
         try:
             await connection
             await connection.execute("PRAGMA foreign_keys = ON")
