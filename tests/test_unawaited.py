@@ -530,3 +530,28 @@ async def test_asking_the_cache_with_in_says_has_key() -> None:
 async def test_a_plain_with_says_async_with(make: Any) -> None:
     with collected_unawaited(), pytest.raises(TypeError, match="async with"), make():
         pass
+
+
+class Locked(WebHandler):
+    """Fails by what it forgot."""
+
+    async def get(self, way: str) -> None:
+        if way != "condition":
+            found: Any = own()
+            HELD.append(found)  # which closes it: a traceback keeps it beyond the request
+            self.write(found.title if way == "attribute" else found[0])
+        elif cache.get("closed"):
+            raise HTTPError(403)
+
+
+@pytest.mark.parametrize("way", ["attribute", "subscript", "condition"])
+async def test_the_error_that_a_forgotten_await_leads_to_says_so(way: str) -> None:
+    application = Application([("/(.*)", Locked)], debug=True, autoreload=False)
+    async with TestClient(application, raise_errors=False) as client:
+        page = (await client.get(f"/{way}", headers={"Accept": "text/plain"})).text
+    assert {"attribute": "AttributeError", "subscript": "TypeError", "condition": "403"}[way] in page
+    assert {
+        "attribute": f"{line_of(Locked.get, 'own()')}: own() was called and never awaited",
+        "subscript": "write `await` before the call",
+        "condition": f"{line_of(Locked.get, 'cache.get')}: LocMemCache.get() was called and never awaited",
+    }[way] in page

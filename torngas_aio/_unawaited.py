@@ -10,6 +10,7 @@ forgotten. Begin with `watch_unawaited`.
 """
 
 import gc
+import inspect
 import logging
 import sys
 import warnings
@@ -22,7 +23,15 @@ from torngas_aio._project_errors import is_project_file
 from torngas_aio.context import current_request, error_sink
 from torngas_aio.exception import Unawaited
 
-__all__ = ["AsyncWithOnly", "Operation", "collected_unawaited", "tracked_origins", "unawaited_count", "watch_unawaited"]
+__all__ = [
+    "AsyncWithOnly",
+    "Operation",
+    "collected_unawaited",
+    "note_unawaited",
+    "tracked_origins",
+    "unawaited_count",
+    "watch_unawaited",
+]
 
 logger = logging.getLogger("torngas_aio.unawaited")
 
@@ -121,6 +130,21 @@ def collected_unawaited() -> Iterator[list[Unawaited]]:
         _State.found = outer
         if outer is not None:
             outer += found
+
+
+def note_unawaited(error: BaseException, earlier: Unawaited | None) -> None:
+    """Add to *error* the forgotten `await` that may be its cause.
+
+    Args:
+        earlier: What the request has forgotten before.
+    """
+    if earlier is not None:
+        error.add_note(str(earlier))
+    used = getattr(error, "obj", None)  # of an AttributeError
+    if inspect.iscoroutine(used):
+        error.add_note(_told(used))
+    elif "'coroutine' object" in str(error):
+        error.add_note("A coroutine was used like its result: write `await` before the call that made it.")
 
 
 def _on_collection(phase: str, info: dict[str, int]) -> None:

@@ -20,6 +20,7 @@ from tornado.web import Finish, HTTPError
 
 from torngas_aio import exception
 from torngas_aio._cleanup import close_safely
+from torngas_aio._unawaited import note_unawaited
 from torngas_aio.context import RequestScope, error_sink
 from torngas_aio.exception import BaseError
 from torngas_aio.handler.lifecycle import ENDED
@@ -49,6 +50,8 @@ async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_repl
             handler.finish(*exc.args)
     else:
         exc = handler._error = _as_http_error(exc)
+        if handler.application.is_debug:  # type: ignore[attr-defined]  # ours
+            note_unawaited(exc, handler.request._unawaited)  # type: ignore[attr-defined]  # ours
         if may_replace and not handler._response_state.is_sent:
             handler._response_state = handler._response_state.after["reopen"]
         await report_error(handler, exc)
