@@ -144,27 +144,34 @@ def test_hooks_after_the_response_wait(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("expression", "is_told"),
+    ("before", "after"),
     [
-        ("{{ len(room.members()) }}", True),
-        ("{% for a in room.members() %}", True),
-        ("{{ shown(1) }}", True),
-        ("{{ len(await room.members()) }}", False),
-        ("% for a in awaited(room.members()):", False),
-        ("{{ room.name() }} {{ members }}", False),
+        ("<p>{{ len(room.members()) }}", "<p>{{ len((await room.members())) }}"),
+        ("{% for a in room.members() %}", "{% for a in (await room.members()) %}"),
+        ("<p>{{ shown(1).b }}", "<p>{{ (await shown(1)).b }}"),
+        ("<p>{{ len(await room.members()) }}", "<p>{{ len(await room.members()) }}"),
+        ("% for a in room.members():", "% for a in awaited(room.members()):"),
+        ("% for a in awaited(room.members()):", "% for a in awaited(room.members()):"),
+        ("<p>{{ room.name() }} {{ members }}", "<p>{{ room.name() }} {{ members }}"),
+        ("<p>{{ f(lambda: shown(1)) }}", None),
+        ("<p>{{- shown(1) -}}", None),
     ],
 )
-def test_templates_that_call_what_waits_are_told(
-    expression: str, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_templates_await_what_waits(
+    before: str, after: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = Project(tmp_path)
-    project.write("templates/a.html", f"<p>{expression}\n" if "%" not in expression else f"{expression}\n")
+    path = project.write("templates/a.html", f"{before}\n")
     project.write(
         "app.py", CACHE + "class Room(object):\n    def members(self):\n        return cache.get('a')\n"
         "    def name(self):\n        return 1\n\n\ndef shown(x):\n    return cache.get(x)\n"
         "\n\nclass A(WebHandler):\n    def get(self):\n        self.render('a.html', room=Room(), shown=shown)\n",
     )  # fmt: skip
-    assert ("TGM204" in port(project, capsys)) is is_told
+    report = port(project, capsys)
+    assert path.read_text() == f"{after or before}\n"
+    assert ("TGM204" in report) is (after is None)
+    assert ("TGM204" in port(project, capsys)) is (after is None)
+    assert path.read_text() == f"{after or before}\n"
 
 
 REDIS = "from torngas.cache import caches\n\nr = caches['r'].client\n\n\ndef f(self):\n    "

@@ -1,6 +1,7 @@
 """What Python 2 means is what the Python 3 text does."""
 
 # ruff: noqa: E501  the texts of files
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ from torngas_aio.cli.port.python2 import is_python2
         ("100 / len(a) / 2", "100 // len(a) // 2"),
         ("(a + b - 1) / b", "(a + b - 1) // b"),
         ("(a - 1) / b + 1", "(a - 1) // b + 1"),
+        ("'%d.%02d' % (a / 100, b)", "'%d.%02d' % (a / 100, b)"),
+        ("a / b + (1 if a % b else 0)", "a // b + (1 if a % b else 0)"),
+        ("a.seconds / 60", "a.seconds // 60"),
+        ("a.count('b') / 2", "a.count('b') // 2"),
+        ("[c / 2 for c in range(9)]", "[c // 2 for c in range(9)]"),
         ("c[a / 2]", "c[a // 2]"),
         ("c[:a / 2]", "c[:a // 2]"),
         ("[c for c in range(a / 2)]", "[c for c in range(a // 2)]"),
@@ -131,3 +137,24 @@ def test_a_file_that_is_left_alone_is_told_with_the_place(
 )  # fmt: skip
 def test_a_class_for_python_2_tells_a_project_that_python_3_reads(text: str, is_old: bool) -> None:
     assert is_python2(text) is is_old
+
+
+@pytest.mark.parametrize(
+    ("code", "is_known"),
+    [
+        ("n = int(x)\n    n += 1\n    return n / 2", True),
+        ("for n in range(9):\n        print n / 2", True),
+        ("for n, y in enumerate(x):\n        print (n + 1) / 2", True),
+        ("n = 1\n    m = n\n    return m / n", True),
+        ("n = 1\n    n = x\n    return n / 2", False),
+        ("for n, y in enumerate(x):\n        print y / 2", False),
+        ("for n in x:\n        print n / 2", False),
+        ("with x as n:\n        print n / 2", False),
+        ("return x / 2", False),
+    ],
+)
+def test_variables_that_are_given_integers_only_are_known(
+    code: str, is_known: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"print 1\n\n\ndef f(x):\n    {code}\n")
+    assert (re.search(r"// [2n]", made) is not None, "TGM311" in made) == (is_known, not is_known)

@@ -112,7 +112,10 @@ def test_what_hooks_keep_for_a_request_moves_to_the_request(
     path = project.write("app.py", HOOKED % (request_code, response_code))
     assert ("TGM303" in port(project, capsys)) is not is_moved
     made = path.read_text()
-    assert ("self.a" not in made and made.count("handler.request.a_a") == 2) is is_moved
+    assert ("handler.request.a_a = self.a = " in made) is is_moved
+    assert ('getattr(handler.request, "a_a", self.a)' in made) is is_moved
+    port(project, capsys)
+    assert path.read_text() == made
 
 
 @pytest.mark.parametrize(

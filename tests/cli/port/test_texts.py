@@ -61,6 +61,7 @@ def test_text_stays_text_where_bytes_are_not_wanted(before: str, after: str) -> 
         ("base64.b64decode(a)", "base64.b64decode(a)"),
         ("hashlib.sha1(open('a', 'rb').read())", "hashlib.sha1(open('a', 'rb').read())"),
         ("hashlib.sha1(b'a' + c)", "hashlib.sha1(b'a' + c)"),
+        ("base64.decodestring(a).split('|')", "to_unicode(base64.decodebytes(utf8(a))).split('|')"),
         ("zlib.compress(json.dumps(a))", "zlib.compress(utf8(json.dumps(a)))"),
         ("own.compress(a)", "own.compress(a)"),
     ],
@@ -68,6 +69,11 @@ def test_text_stays_text_where_bytes_are_not_wanted(before: str, after: str) -> 
 def test_functions_that_want_bytes_are_given_them(before: str, after: str) -> None:
     head = "import base64, hashlib, zlib\n"
     assert mended(f"{head}x = {before}\n") == f"{head}x = {after}\n"
+
+
+def test_a_name_that_the_file_has_already_is_not_taken() -> None:
+    made = mended("def to_unicode(a):\n    pass\nx = b.decode('utf-8').decode('utf-8')\n")
+    assert made.endswith("x = escape_to_unicode(escape_to_unicode(b))\n")
 
 
 def test_a_function_of_ones_own_is_not_that_of_the_library() -> None:
@@ -197,6 +203,7 @@ def test_helpers_between_text_and_bytes_go_on_to_help() -> None:
         ("x = '%s %s' % (a.encode('utf-8'), b().encode('utf-8'))", "x = '%s %s' % (a, b())"),
         ("x = ', '.join(a.encode('utf-8') for a in b)", "x = ', '.join(a for a in b)"),
         ("x = a.render_string('b')\na.finish(x.replace('c', 'd'))", "x = to_unicode(a.render_string('b'))\na.finish(x.replace('c', 'd'))"),
+        ("def f(a):\n    return a.render_string('b')", "def f(a):\n    return a.render_string('b')"),
         ("x = a.render_string('b')\na.finish(x)", "x = a.render_string('b')\na.finish(x)"),
     ],
 )  # fmt: skip

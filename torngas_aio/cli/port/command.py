@@ -209,7 +209,10 @@ def _await_all(files: list[_File], root: Path) -> tuple[list[Finding], frozenset
     if changed:
         project = _write_awaits(files)
     _mend_tests(files, project)
-    return project.findings, project.names_in_templates()
+    names = project.names_in_templates()
+    for file in [each for each in files if each.engine]:
+        file.made = templates.await_calls(file.made, file.engine, names)
+    return project.findings, names
 
 
 def _mend_tests(files: list[_File], project: Project) -> None:

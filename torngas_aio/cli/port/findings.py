@@ -176,6 +176,8 @@ def _state(function: FunctionNode) -> Iterator[Told]:
     for node in ast.walk(function):
         owners = [each.value if isinstance(each, ast.Subscript) else each
                   for each in (node.targets if isinstance(node, ast.Assign) else ())]  # fmt: skip
+        if any(".request." in f"{dotted(each)}." for each in owners):
+            continue  # it is kept there too
         shared = [name for each in owners if (name := dotted(each)).startswith("self.")]
         for name in [*shared, *(node.names if isinstance(node, ast.Global) else ())]:
             yield node, "TGM303", f"`{name}` is shared by all requests: keep it on the handler or request."

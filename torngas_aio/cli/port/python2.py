@@ -4,11 +4,12 @@ import ast
 import io
 import re
 import warnings
+from collections import Counter, defaultdict
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, parents_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, own_nodes, parents_of
 from torngas_aio.cli.port.library import mend_library
 from torngas_aio.cli.port.texts import is_odd_codec, mend_texts
 
@@ -111,11 +112,17 @@ def _divide_integers(edits: Edits) -> None:
     """Write `//` for `/` between integers, as Python 2 divided them, and mark where the types are not known."""
     parents = parents_of(edits.tree)
     unknown: dict[ast.stmt, None] = {}
+    integers: dict[ast.AST, frozenset[str]] = {}
     for node in parents:
         is_division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
-        if not is_division or _is_float(node) or _is_cut(parents[node]):
+        if not is_division or _is_float(node) or _is_cut(node, parents):
             continue
-        if isinstance(node, ast.BinOp) and (_is_integer(node) or _is_index(node, parents)):
+        scope = node
+        while scope in parents and not isinstance(scope, FunctionNode):
+            scope = parents[scope]
+        if scope not in integers:
+            integers[scope] = _integers(scope)
+        if isinstance(node, ast.BinOp) and (_is_integer(node, integers[scope]) or _is_index(node, parents)):
             at = _operator(edits, node.left, node.right)
             edits.replace(at, at + 1, "//")
             continue
@@ -129,25 +136,60 @@ def _divide_integers(edits: Edits) -> None:
             edits.replace(start, start, f"{' ' * statement.col_offset}{DIVISION_COMMENT}")
 
 
-def _is_cut(parent: ast.AST) -> bool:
-    """Whether *parent* makes an integer of a quotient."""
-    if isinstance(parent, ast.BinOp):
-        return isinstance(parent.left, ast.Constant) and parent.left.value in ("%d", "%i")
+def _is_cut(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+    """Whether what is around *node* makes an integer of a quotient: `int`, a `%d`."""
+    parent = parents[node]
+    index = parent.elts.index(node) if isinstance(parent, ast.Tuple) and isinstance(node, ast.expr) else 0
+    above = parents[parent] if isinstance(parent, ast.Tuple) else parent
+    if isinstance(above, ast.BinOp) and isinstance(above.left, ast.Constant) and isinstance(above.left.value, str):
+        kinds = re.findall(r"%[-#0 +.\d]*([a-zA-Z(])", above.left.value.replace("%%", ""))
+        return kinds[index : index + 1] in (["d"], ["i"])
     return isinstance(parent, ast.Call) and dotted(parent.func) == "int"
 
 
 def _is_index(node: ast.BinOp, parents: dict[ast.AST, ast.AST]) -> bool:
-    """Whether a quotient is used as only an integer can be, or is rounded up as integers are: `(a + b - 1) / b`."""
+    """Whether a quotient is used as only an integer can be: an index, `(a + b - 1) / b`, beside `a % b`."""
     parent = parents[node]
     if isinstance(parent, ast.Subscript):
         return parent.slice is node
-    above = ast.unparse(node.left)
-    is_rounded = above.endswith(f"+ {ast.unparse(node.right)} - 1") or (
-        above.endswith(" - 1") and isinstance(parent, ast.BinOp) and ast.unparse(parent).endswith(" + 1")
-    )
+    above, below = ast.unparse(node.left), ast.unparse(node.right)
+    is_rounded = above.endswith(" - 1") and isinstance(parent, ast.BinOp) and ast.unparse(parent).endswith(" + 1")
+    statement: ast.AST = node
+    while not isinstance(statement, ast.stmt):
+        statement = parents[statement]
+    rests = {ast.unparse(each) for each in ast.walk(statement) if isinstance(each, ast.BinOp)}
+    is_range = isinstance(parent, ast.Call) and dotted(parent.func) == "range"
     return (
-        is_rounded or isinstance(parent, ast.Slice) or (isinstance(parent, ast.Call) and dotted(parent.func) == "range")
-    )
+        is_rounded or is_range or isinstance(parent, ast.Slice) or above.endswith(f"+ {below} - 1")
+        or f"{above} % {below}" in rests
+    )  # fmt: skip
+
+
+def _integers(scope: ast.AST) -> frozenset[str]:
+    """Return the variables of a function, or of the module's own code, that are given integers only."""
+    given: dict[str, list[ast.AST]] = defaultdict(list)
+    stores = Counter[str]()
+    for node in own_nodes(ast.iter_child_nodes(scope), FunctionNode | ast.Lambda | ast.ClassDef):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value: ast.expr | None = node.value if isinstance(node, ast.Assign | ast.AugAssign) else None
+        if isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.Call):
+            counter = dotted(node.iter.func)
+            value = ast.Constant(0) if counter in ("range", "enumerate") else None
+            if counter == "enumerate" and isinstance(node.target, ast.Tuple):
+                targets = node.target.elts[:1]
+        elif isinstance(node, ast.Name | ast.arg):
+            stores[node.arg if isinstance(node, ast.arg) else node.id] += not isinstance(
+                getattr(node, "ctx", None), ast.Load
+            )
+        for each in targets:
+            if isinstance(each, ast.Name) and value is not None:
+                given[each.id].append(value)
+    found = frozenset(name for name, values in given.items() if len(values) == stores[name])
+    while True:
+        kept = frozenset(name for name in found if all(_is_integer(each, found) for each in given[name]))
+        if kept == found:
+            return found
+        found = kept
 
 
 def _is_float(node: ast.AST) -> bool:
@@ -166,15 +208,20 @@ def _operator(edits: Edits, left: ast.expr, right: ast.expr) -> int:
     return start + between.index("/")
 
 
-def _is_integer(node: ast.AST) -> bool:
+def _is_integer(node: ast.AST, names: frozenset[str]) -> bool:
+    """Whether *node* is an integer wherever it is, where *names* are those of integers."""
     if isinstance(node, ast.Constant):
         return type(node.value) is int
+    if isinstance(node, ast.Name):
+        return node.id in names
     if isinstance(node, ast.UnaryOp):
-        return _is_integer(node.operand)
+        return _is_integer(node.operand, names)
     if isinstance(node, ast.BinOp):
         is_closed = not isinstance(node.op, ast.Pow)  # 2 ** -1 is 0.5
-        return is_closed and _is_integer(node.left) and _is_integer(node.right)
-    return isinstance(node, ast.Call) and dotted(node.func) in ("len", "int", "ord")
+        return is_closed and _is_integer(node.left, names) and _is_integer(node.right, names)
+    if isinstance(node, ast.Attribute):
+        return node.attr in ("seconds", "days", "year", "month", "day", "hour", "minute", "second")
+    return isinstance(node, ast.Call) and last_name(node) in ("len", "int", "ord", "count", "toordinal", "randint")
 
 
 def _has_python2(tree: ast.Module) -> bool:

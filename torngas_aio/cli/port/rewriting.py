@@ -231,7 +231,8 @@ def _session_lists(edits: Edits, path: Path, root: Path) -> None:
 def _request_state(edits: Edits, path: Path, root: Path) -> None:
     """A middleware is one object for all requests: what its hooks keep for one of them moves to the request.
 
-    That is an attribute which one hook sets, first and in every case, and which only hooks of the class read.
+    That is an attribute which one hook sets, first and in every case, and which only hooks of the class read. The
+    hook may not have run, where another one has answered: then they read what they read before.
     """
     for kind in [node for node in ast.walk(edits.tree) if isinstance(node, ast.ClassDef)]:
         if {dotted(base).rpartition(".")[2] for base in kind.bases} - {"object", "BaseHttpModule"}:
@@ -247,15 +248,17 @@ def _request_state(edits: Edits, path: Path, root: Path) -> None:
             setters = [(method, node) for method, node in found if isinstance(node.ctx, ast.Store)]
             if len(setters) == 1 and all(method in hooks for method, _ in found) and _is_set_first(*setters[0]):
                 for method, node in found:
-                    where = hooks[method]  # type: ignore[index]
-                    edits.replace(*edits.span(node), f"{where}.{kind.name.lower()}_{name.lstrip('_')}")
+                    where, attribute = hooks[method], f"{kind.name.lower()}_{name.lstrip('_')}"  # type: ignore[index]
+                    is_set = isinstance(node.ctx, ast.Store)
+                    known = f'getattr({where}, "{attribute}", self.{name})'
+                    edits.replace(*edits.span(node), f"{where}.{attribute} = self.{name}" if is_set else known)
 
 
 def _is_set_first(hook: Any, target: ast.AST) -> bool:
     """Whether *hook* sets *target* in every case, and before it reads it."""
     name = dotted(target)
     for statement in hook.body:
-        if isinstance(statement, ast.Assign) and target in statement.targets:
+        if isinstance(statement, ast.Assign) and statement.targets == [target]:
             return not any(dotted(each) == name for each in ast.walk(statement.value))
         leaves = any(isinstance(each, ast.Return | ast.Raise) or dotted(each) == name for each in ast.walk(statement))
         if leaves:

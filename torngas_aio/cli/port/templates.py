@@ -12,12 +12,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from torngas_aio.cli.port.edits import Edits
+from torngas_aio.cli.port.edits import Edits, deferred_around, last_name, parents_of
 from torngas_aio.cli.port.findings import MARKS, Finding
 from torngas_aio.cli.port.python2 import DIVISION_COMMENT, MODULES, converted, parsed
 from torngas_aio.cli.port.texts import is_odd_codec
 
-__all__ = ["convert", "engine_of", "left_in", "reads_as_python2"]
+__all__ = ["await_calls", "convert", "engine_of", "left_in", "reads_as_python2"]
 
 SUFFIXES = {".mako": "mako", ".mak": "mako", ".jinja": "jinja2", ".jinja2": "jinja2", ".j2": "jinja2"}
 SIGNS = {
@@ -101,6 +101,33 @@ def convert(text: str, engine: str, path: str) -> tuple[str, list[Finding]]:
             advice = f"`{_short(code)}` is Python 2, and could not be converted."
             return made, [Finding(path, made.count("\n", 0, part.start) + 1, "TGM101", advice)]
     return made, []
+
+
+def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
+    """Return the template with its calls of *names*, coroutine functions of the project, awaited; not in Jinja2.
+
+    Jinja2 awaits by itself where `enable_async` is set, and cannot otherwise.
+    """
+    before, after = {"tornado": ("(await ", ")"), "mako": ("awaited(", ")"), "jinja2": ("", "")}[engine]
+    edits = Edits(text)
+    for part in _parts(text, engine) if before else ():
+        source = _source(text, part)
+        tree = parsed(source) if part.form in ("expression", "header") else None
+        if tree is None or not names & set(re.findall(r"\w+(?=\()", source)):
+            continue
+        inner, parents = Edits(source), parents_of(tree)
+        for node in parents:
+            is_call = (
+                isinstance(node, ast.Call) and last_name(node) in names and not list(deferred_around(node, parents))
+            )
+            around = parents[node]
+            is_awaited = isinstance(around, ast.Await) or (
+                isinstance(around, ast.Call) and last_name(around) == "awaited"
+            )
+            if is_call and not is_awaited:
+                inner.wrap(node, before, after)
+        _put(edits, part, inner.applied(), engine)
+    return edits.applied()
 
 
 def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterator[Finding]:

@@ -16,8 +16,8 @@ from torngas_aio.cli.port.kinds import HOOKS
 __all__ = ["CODECS", "UTF8", "codec_of", "is_bytes", "is_odd_codec", "is_taken", "mend_texts"]
 
 BYTES_ONLY = frozenset({
-    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes", "hexlify",
-    "compress", "crc32", "adler32",
+    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes",
+    "decodebytes", "hexlify", "compress", "crc32", "adler32",
 })  # fmt: skip
 """Functions that take no text."""
 
@@ -86,7 +86,7 @@ def is_taken(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     """Whether bytes do as well as text where *node* stands, or only bytes do."""
     parent = parents[node]
     if isinstance(parent, ast.Call):
-        return node is not parent.func and last_name(parent) in TAKES_BYTES
+        return node is not parent.func and last_name(parent).removeprefix("escape_") in TAKES_BYTES
     if isinstance(parent, ast.keyword):
         return is_taken(parent, parents)
     if isinstance(parent, ast.Attribute):
@@ -133,7 +133,8 @@ def _mend_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) ->
         edits.replace(*edits.span(call), f"{separator}.join({edits.source(call.args[0])})")
     is_split = name in ("b64decode", "decodebytes") and isinstance(parents[call], ast.Attribute)
     is_ascii = name in ASCII and _is_of(func, BYTES_MODULES, edits)
-    if (is_ascii or name in GIVES_BYTES or is_split) and not is_taken(call, parents):
+    is_page = name == "render_string" and isinstance(parents[call], ast.Return)
+    if (is_ascii or (name in GIVES_BYTES and not is_page) or is_split) and not is_taken(call, parents):
         edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
 
 
@@ -161,7 +162,17 @@ def is_bytes(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         if dotted(node.func).endswith("json.dumps"):
             return False
-        return last_name(node) in ("encode", "read", "digest", "utf8", "urandom", "dumps", "bytes", "pack", "b64decode")
+        return last_name(node).removeprefix("escape_") in (
+            "encode",
+            "read",
+            "digest",
+            "utf8",
+            "urandom",
+            "dumps",
+            "bytes",
+            "pack",
+            "b64decode",
+        )
     return isinstance(node, ast.Constant) and isinstance(node.value, bytes)
 
 
