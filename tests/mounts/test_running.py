@@ -102,6 +102,28 @@ async def test_bodies_are_streamed_both_ways(open_client: OpenClient, site: Site
     assert "content-type" not in response.headers
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [1, 200_000])
+async def test_a_receive_that_is_cancelled_loses_nothing(open_client: OpenClient, size: int, turns: int) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        body, message, cancels = b"", {"more_body": True}, 0
+        while message["more_body"]:
+            receiving = asyncio.ensure_future(receive())
+            if cancels < 100:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                receiving.cancel()
+                await asyncio.wait([receiving])
+                cancels += 1
+            if not receiving.cancelled():
+                message = await receiving
+                body += message["body"]
+        await answer(send, str(len(body)).encode())
+
+    client = await open_client([mount("/a", application)])
+    assert (await client.post("/a", content=b"x" * size)).text == str(size)
+
+
 async def test_a_client_that_does_not_read_stops_the_application(open_client: OpenClient, site: Site) -> None:
     client = await open_client([mount("/a", site)])
     async with await Client.connect((client.base_url.host, client.base_url.port)) as wire:

@@ -39,6 +39,7 @@ class HTTPExchange:
         self._gone = asyncio.Event()
         self._body_refusal: BodyError | None = None
         self._has_body = self._has_begun = self.is_finished = False
+        self._chunk = b""  # read for a `receive` that was cancelled
         self._size = 0  # of what was received
         self._length = parse_whole(handler.request.headers.get("Content-Length", ""))
 
@@ -70,16 +71,18 @@ class HTTPExchange:
         if not self._has_body and not self._gone.is_set():
             body: Any = self._handler.request.connection.body
             try:
-                chunk = await arrived(self._handler, body.read_chunk())
-                self._size += len(chunk)
+                if not self._chunk:
+                    self._chunk = await arrived(self._handler, body.read_chunk())
+                    self._size += len(self._chunk)
                 # The last part says so itself: some applications ask for no further one.
-                self._has_body = not chunk or (self._size == self._length and not await body.read_chunk())
+                self._has_body = not self._chunk or (self._size == self._length and not await body.read_chunk())
             except ClientGone:
                 self.leave()
             except BodyError as exc:
                 self._body_refusal = exc
                 raise
             else:
+                chunk, self._chunk = self._chunk, b""
                 return {"type": "http.request", "body": chunk, "more_body": not self._has_body}
         await self._gone.wait()
         return {"type": "http.disconnect"}
