@@ -14,6 +14,7 @@ from typing import Any
 from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, own_nodes
 from torngas_aio.cli.port.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.python2 import parsed
+from torngas_aio.cli.port.queries import rewrite_queries
 
 __all__ = ["REWRITES", "rewrite"]
 
@@ -183,6 +184,9 @@ def _drop_unused(edits: Edits) -> None:
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
     sessions = {dotted(target) for node in ast.walk(edits.tree) if isinstance(node, ast.Assign)
                 if any("session" in step for step in chain_of(node.value)) for target in node.targets}  # fmt: skip
+    for function in [node for node in ast.walk(edits.tree) if isinstance(node, ast.FunctionDef)]:
+        if any("listens_for" in ast.unparse(each) for each in function.decorator_list):
+            sessions |= {each.arg for each in function.args.args if each.arg in ("connection", "conn")}
     for node in ast.walk(edits.tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
             continue
@@ -272,6 +276,7 @@ REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "relative-imports": (("import",), _relative_imports),
     "coroutines": (("coroutine", "asynchronous", "engine", "gen_test"), _coroutines),
     "sql-text": (tuple(SQL_METHODS), _sql_texts),
+    "sqlalchemy": (("sqlalchemy", ".Q", "session"), rewrite_queries),
     "removed-arguments": (("io_loop",), _removed_arguments),
     "session-lists": (("session",), _session_lists),
     "request-state": (tuple(HOOKS), _request_state),
