@@ -69,16 +69,16 @@ def test_imports_that_have_moved(before: str, after: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("pickle.load(open(p))", 'pickle.load(open(p, "rb"))'),
+        ("pickle.load(open(p))", 'pickle.load(open(p, "rb"), encoding="utf-8")'),
         ("pickle.dump(a, open(p, 'w'))", "pickle.dump(a, open(p, 'wb'))"),
-        ("pickle.loads(open(p).read())", 'pickle.loads(open(p, "rb").read())'),
+        ("pickle.loads(open(p).read())", 'pickle.loads(open(p, "rb").read(), encoding="utf-8")'),
         (
             "f = open(p, mode='a')\n    pickle.dump(1, f)\n    f.close()",
             "f = open(p, mode='ab')\n    pickle.dump(1, f)\n    f.close()",
         ),
         (
             "with open(p) as f:\n        return pickle.load(f)",
-            'with open(p, "rb") as f:\n        return pickle.load(f)',
+            'with open(p, "rb") as f:\n        return pickle.load(f, encoding="utf-8")',
         ),
         ("open(p).read().decode('gbk')", "open(p, \"rb\").read().decode('gbk')"),
         (
@@ -124,6 +124,7 @@ def test_files_of_bytes_are_opened_for_bytes(before: str, after: str) -> None:
         ("struct.unpack('>I', a), a[4:].split('|')", "struct.unpack('>I', a), to_unicode(a[4:]).split('|')"),
         ("struct.unpack('>I', a), a != 'q'", "struct.unpack('>I', a), a != b'q'"),
         ("b[0] == 'x', ord(b[0])", "b[0] == 'x', ord(b[0])"),
+        ("b.read_until('\\n'), b.stream.write(a + '\\n')", "b.read_until(b'\\n'), b.stream.write(utf8(a + '\\n'))"),
     ],
 )
 def test_packed_protocols_are_of_bytes(before: str, after: str) -> None:

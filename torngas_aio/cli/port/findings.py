@@ -47,6 +47,11 @@ TAKES_NO_CALLBACK = {
     "authenticate_redirect", "authorize_redirect", "get_authenticated_user", "oauth2_request", "twitter_request",
     "facebook_request",
 }  # fmt: skip
+STREAM_ARGUMENTS = {
+    "connect": 1, "read_bytes": 1, "read_until": 1, "read_until_close": 0, "read_until_regex": 1, "write": 1
+}  # fmt: skip
+"""Method of a stream: the number of its arguments, after which a callback came."""
+
 LATER = {"PeriodicCallback", "add_callback", "add_timeout", "call_at", "call_later", "spawn_callback"}
 GONE = {
     "asyncmongo": "motor", "brukva": "redis.asyncio", "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
@@ -131,7 +136,13 @@ class _Reader:
             yield call, "TGM403", "The server runs a loop of its own, so this never runs: do it in process_init."
         elif self._is_task(name):
             yield call, "TGM401", "gen.Task and its siblings are gone: await a coroutine that takes no callback."
-        elif has_callback or (method == "fetch" and len(call.args) > 1 and "client" in ast.unparse(call.func).lower()):
+        elif method == "HTTPClient" and (self._is_web or self._serves):
+            yield call, "TGM304", "HTTPClient fails in a running loop: await AsyncHTTPClient().fetch(...)."
+        elif (
+            has_callback
+            or _gives_stream_callback(call)
+            or (method == "fetch" and len(call.args) > 1 and "client" in ast.unparse(call.func).lower())
+        ):
             yield call, "TGM401", f"{method}() takes no callback: await the call instead."
 
     def _of_import(self, node: ast.Import | ast.ImportFrom) -> Iterator[Told]:
@@ -160,10 +171,21 @@ def _of_own_call(call: ast.Call) -> Iterator[Told]:
         yield call, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
     elif name in ("relationship", "backref") and lazy == "'dynamic'":
         yield call, "TGM305", "lazy='dynamic' asks the database when it is read: write `await Other.Q.filter_by(...)`."
-    elif name == "relationship" and not lazy:
+    elif name == "relationship" and lazy in ("", "'select'", "True"):
         yield call, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
     elif name == "create_all":
         yield call, "TGM201", "It cannot wait: write `await Connector.get_conn('default').create_db()`."
+
+
+def _gives_stream_callback(call: ast.Call) -> bool:
+    """Whether *call* gives a method of a stream a function as its last argument; others have some of the names, too."""
+    name, owner = last_name(call), dotted(call.func).rpartition(".")[0]
+    is_stream = name not in ("connect", "write") or owner.lower().endswith("stream")
+    if not is_stream or len(call.args) <= STREAM_ARGUMENTS.get(name, len(call.args)):
+        return False
+    given = call.args[-1]
+    is_partial = isinstance(given, ast.Call) and last_name(given) in ("partial", "wrap")
+    return isinstance(given, ast.Lambda) or is_partial or bool(dotted(given))
 
 
 def _decorators_of(function: FunctionNode) -> set[str]:

@@ -68,7 +68,8 @@ class _Mender:
         self._mends = {
             **dict.fromkeys(JSON, self._mend_json), "cgi.escape": self._mend_escape, "file": self._mend_open,
             "hmac.new": self._mend_hmac, "inspect.getargspec": self._mend_argspec, "map": self._mend_map,
-            "next": self._mend_next, "open": self._mend_open, "struct.pack": self._mend_packed,
+            "next": self._mend_next, "pickle.load": self._mend_pickle, "pickle.loads": self._mend_pickle,
+            "open": self._mend_open, "struct.pack": self._mend_packed,
             "struct.unpack": self._mend_unpacked,
         }  # fmt: skip
         self._unpacked: set[tuple[ast.AST, str]] = set()
@@ -152,6 +153,10 @@ class _Mender:
             spans = [self._edits.span(each) for each in call.args]
             self._edits.replace(spans[0][0], spans[1][0], 'str.maketrans("", "", ')
             self._edits.wrap(call.args[1], "", ")")
+        elif last_name(call) in ("read_until", "read_until_regex") and call.args and _is_ascii(call.args[0]):
+            self._edits.wrap(call.args[0], "b", "")
+        elif dotted(call.func).lower().endswith("stream.write") and call.args and not is_bytes(call.args[0]):
+            self._edits.wrap(call.args[0], f"{self._edits.imported('tornado.escape', 'utf8')}(", ")")
 
     def _mend_hmac(self, call: ast.Call) -> None:
         for each in call.args[:2]:
@@ -159,6 +164,11 @@ class _Mender:
                 self._edits.wrap(each, f"{self._edits.imported('tornado.escape', 'utf8')}(", ")")
         if len(call.args) < 3 and "digestmod" not in {each.arg for each in call.keywords}:
             self._edits.insert_argument(call, 'digestmod="md5"')
+
+    def _mend_pickle(self, call: ast.Call) -> None:
+        """Read the texts in pickles that Python 2 has written."""
+        if "encoding" not in {each.arg for each in call.keywords}:
+            self._edits.insert_argument(call, 'encoding="utf-8"')
 
     def _mend_escape(self, call: ast.Call) -> None:
         if len(call.args) == 1 and not call.keywords:
