@@ -20,8 +20,6 @@ from torngas_aio.db.dbalchemy import engines, monitoring, session_scope
 from torngas_aio.db.dbalchemy.monitoring import KeepAlive
 from torngas_aio.db.dbalchemy.positions import Position
 
-pytestmark = pytest.mark.mariadb
-
 SAID = "s: left out until it has caught up"
 
 
@@ -53,6 +51,7 @@ async def watched(connections: dict[str, Any], cluster: MariaCluster | None = No
             yield
 
 
+@pytest.mark.mariadb
 @pytest.mark.parametrize("driver", ["mysql+aiomysql", "mysql+asyncmy"])
 async def test_a_slave_that_lags_is_left_out_until_it_has_caught_up(
     cluster: MariaCluster, driver: str, caplog: pytest.LogCaptureFixture
@@ -77,6 +76,7 @@ async def test_a_slave_that_lags_is_left_out_until_it_has_caught_up(
     assert "not watched" not in caplog.text  # the user has no privilege beyond its own database
 
 
+@pytest.mark.mariadb
 async def test_an_idle_master_is_no_lag(cluster: MariaCluster, caplog: pytest.LogCaptureFixture) -> None:
     """Also while the replication stands still: there is nothing to miss."""
     async with watched(maria(cluster), cluster):
@@ -98,6 +98,7 @@ async def _count_from_anywhere() -> int:
         return await session.query(User).count()
 
 
+@pytest.mark.mariadb
 async def test_a_slave_that_is_cut_off_from_its_master_is_left_out(cluster: MariaCluster) -> None:
     """Its own status says `Seconds_Behind_Master: 0` then."""
     slave = cluster.slaves[0]
@@ -122,6 +123,7 @@ async def test_a_slave_that_is_cut_off_from_its_master_is_left_out(cluster: Mari
             slave.execute("START SLAVE")
 
 
+@pytest.mark.mariadb
 async def test_servers_that_are_not_replicas_are_told_once_and_used(
     cluster: MariaCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,6 +137,7 @@ async def test_servers_that_are_not_replicas_are_told_once_and_used(
         assert "not watched" not in caplog.text
 
 
+@pytest.mark.mariadb
 async def test_a_server_that_forbids_the_question_is_told_once(
     cluster: MariaCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,6 +166,7 @@ async def test_a_server_that_forbids_the_question_is_told_once(
         assert caplog.text.count("its lag is not watched: OperationalError: 1227 Access denied") == 1
 
 
+@pytest.mark.mariadb
 async def test_a_silent_or_dead_slave_delays_no_judgement(cluster: MariaCluster) -> None:
     async with Proxy(cluster.slaves[0].port) as proxy:
         connections = maria(cluster)
@@ -179,6 +183,7 @@ async def test_a_silent_or_dead_slave_delays_no_judgement(cluster: MariaCluster)
             await late(0)
 
 
+@pytest.mark.mariadb
 async def test_a_master_that_turned_read_only_is_noticed_without_a_write(cluster: MariaCluster) -> None:
     async with watched(maria(cluster), cluster):
         outage = servers_of().master.outage
@@ -193,6 +198,7 @@ async def test_a_master_that_turned_read_only_is_noticed_without_a_write(cluster
             await samples(1)
 
 
+@pytest.mark.mariadb
 async def test_zero_watches_nothing(cluster: MariaCluster) -> None:
     with configured(maria(cluster), MAX_LAG=0):
         async with prepared(cluster):
@@ -201,6 +207,7 @@ async def test_zero_watches_nothing(cluster: MariaCluster) -> None:
             assert statements == []
 
 
+@pytest.mark.mariadb
 async def test_the_watch_leaves_no_connection(cluster: MariaCluster) -> None:
     async with watched(maria(cluster), cluster):
         await samples(3)
@@ -210,6 +217,7 @@ async def test_the_watch_leaves_no_connection(cluster: MariaCluster) -> None:
     assert sessions[0]["n"] == 0
 
 
+@pytest.mark.mariadb
 @pytest.mark.postgres
 async def test_a_standby_of_postgresql_is_watched_too(
     postgres: PostgresServer, caplog: pytest.LogCaptureFixture
