@@ -15,7 +15,7 @@ import tomllib
 import types
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -176,12 +176,8 @@ def _run_in_project(
 
 @contextmanager
 def _refused_unawaited() -> Iterator[None]:
-    with collected_unawaited() as found:
-        if settings.DEBUG:
-            with tracked_origins():
-                yield
-        else:
-            yield
+    with collected_unawaited() as found, tracked_origins() if settings.DEBUG else nullcontext():
+        yield
     if found:
         raise Unawaited("\n".join(map(str, found)))
 

@@ -271,7 +271,7 @@ def load_settings(module: str | None) -> dict[str, Any]:
             ) from exc
         raise _not_imported(module, exc, f"{exc}. {install_hint(exc, module)}".rstrip()) from exc
     except Exception as exc:  # the project's own code runs here
-        raise _not_imported(module, exc, f"{type(exc).__name__}: {exc}{_place(exc)}") from exc
+        raise _not_imported(module, exc, f"{type(exc).__name__}: {exc}") from exc
     return _merged(_defaults(), _names_of(found))
 
 
@@ -313,15 +313,3 @@ def _unknown(name: str, known: Iterable[str]) -> UnknownSetting:
     near = nearest(name, known)
     hint = "" if near is None else f' Did you mean "{near}"?'
     return UnknownSetting(f'settings "{name}" not exist!{hint}')
-
-
-def _place(error: BaseException) -> str:
-    """Where the settings module failed: the last frame, or the line of a syntax error."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return ""  # its message holds file and line
-    traceback = error.__traceback__
-    if traceback is None:
-        return ""
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return f" ({traceback.tb_frame.f_code.co_filename}, line {traceback.tb_lineno})"

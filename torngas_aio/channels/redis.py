@@ -11,7 +11,7 @@ Begin with `RedisChannels.send`.
 import asyncio
 import logging
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from redis.asyncio.client import PubSub
@@ -147,7 +147,9 @@ class RedisChannels(BaseChannels):
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name=f"channels {self.alias}")
         # Cancelled, redis-py leaves sockets open: what has begun is ended, and left again where it is not wanted.
-        confirming = asyncio.create_task(self._confirm(subscription), name=f"channels {self.alias} subscribe")
+        confirming = asyncio.create_task(
+            self._confirm(subscription.names, subscription.patterns), name=f"channels {self.alias} subscribe"
+        )
         self._confirming.add(confirming)
         confirming.add_done_callback(self._confirming.discard)
         try:
@@ -161,11 +163,12 @@ class RedisChannels(BaseChannels):
             await self.remove(subscription)
             raise
 
-    async def _confirm(self, subscription: Subscription) -> None:
+    async def _confirm(self, names: Iterable[str], patterns: Iterable[str]) -> None:
+        """Return once the servers have confirmed that they send what is published to these."""
         async with asyncio.timeout(self._deadline):
-            for name in subscription.names:
+            for name in names:
                 await self._subscribed(name)
-            for pattern in subscription.patterns:
+            for pattern in patterns:
                 await self._connection(None).subscribe(self._channel(pattern, is_pattern=True), is_pattern=True)
 
     async def remove(self, subscription: Subscription) -> None:
@@ -225,20 +228,15 @@ class RedisChannels(BaseChannels):
         """Subscribe again to all there is, and make up for what was missed before anything new is delivered."""
         before, self._held = dict(self._last_ids), []
         try:
-            await self._subscribe_to_all()
+            await self._confirm(
+                tuple(self._by_name), {pattern for each in self._with_patterns for pattern in each.patterns}
+            )
             if not is_first:
                 await self._make_up_from(before)
         finally:
             held, self._held = self._held, None
         for message in held:
             self._take(message)
-
-    async def _subscribe_to_all(self) -> None:
-        async with asyncio.timeout(self._deadline):
-            for name in tuple(self._by_name):
-                await self._subscribed(name)
-            for pattern in {pattern for each in self._with_patterns for pattern in each.patterns}:
-                await self._connection(None).subscribe(self._channel(pattern, is_pattern=True), is_pattern=True)
 
     async def _make_up_from(self, last_ids: Mapping[str, str]) -> None:
         if not self.history_size:

@@ -24,10 +24,15 @@ IN_PROCESS = ("localcache.LocMemCache", "dummy.DummyCache")
 
 def reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence for each name that leads nowhere."""
-    yield from _cache_faults(values)
+    if "default" not in values.get("CACHES", {"default": BLAMED}):
+        yield "CACHES['default'] is missing: it is what `torngas_aio.cache.cache` opens. Add it."
     yield from _session_faults(values)
     yield from _module_faults(values)
-    yield from _database_faults(values)
+    if not values.get("DATABASE_CONNECTION", BLAMED) and uses(values, DATABASE_MIDDLEWARE):
+        yield (
+            "DATABASE_CONNECTION is empty, but MIDDLEWARE_CLASSES has DBAlchemyMiddleware. "
+            "Add a connection named 'default', or take the middleware out."
+        )
 
 
 def path_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
@@ -95,11 +100,6 @@ def _paths_of(entries: Iterable[Any]) -> set[str]:
     }
 
 
-def _cache_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    if "CACHES" in values and "default" not in values["CACHES"]:
-        yield "CACHES['default'] is missing: it is what `torngas_aio.cache.cache` opens. Add it."
-
-
 def _session_faults(values: Mapping[str, Any]) -> Iterator[str]:
     alias = values.get("SESSION", {"session_cache_alias": BLAMED}).get("session_cache_alias")
     caches = values.get("CACHES", {alias: BLAMED})
@@ -117,17 +117,6 @@ def _module_faults(values: Mapping[str, Any]) -> Iterator[str]:
                     yield fault(path, module, "must be a full dotted path or a class.")
             elif module.startswith("!") and module != "!all" and module[1:] not in common:
                 yield fault(path, module, f"COMMON_MODULES has no {module[1:]!r}.{_choice(module[1:], common)}")
-
-
-def _database_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    connections = values.get("DATABASE_CONNECTION")
-    if connections is None:
-        return
-    if not connections and uses(values, DATABASE_MIDDLEWARE):
-        yield (
-            "DATABASE_CONNECTION is empty, but MIDDLEWARE_CLASSES has DBAlchemyMiddleware. "
-            "Add a connection named 'default', or take the middleware out."
-        )
 
 
 def _choice(wrong: str, known: Any) -> str:
