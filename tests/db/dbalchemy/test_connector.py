@@ -5,13 +5,14 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, Table, inspect
+from sqlalchemy import Column, Integer, Table, create_engine, inspect
 from sqlalchemy.dialects.mysql import TINYINT
+from sqlalchemy.pool import StaticPool
 
 from tests.db.models import Elsewhere, User
 from tests.db.support import configured, in_request, prepared
 from torngas_aio.db.dbalchemy import Connector, DbConnection, metadata_of, session_scope
-from torngas_aio.exception import ConfigError, DatabaseUnavailable, UnknownAlias
+from torngas_aio.exception import ArgumentError, ConfigError, DatabaseUnavailable, UnknownAlias
 
 
 async def tables(connection: DbConnection) -> set[str]:
@@ -47,6 +48,22 @@ async def test_a_type_that_the_database_lacks_is_named_with_its_column(sqlite: d
                 await Connector.get_conn().create_db()
         finally:
             metadata_of().remove(table)
+
+
+@pytest.mark.parametrize(("name", "ours"), [("create_all", "create_db"), ("drop_all", "drop_db")])
+async def test_tables_are_not_made_by_an_engine_of_asyncio_itself(sqlite: dict[str, Any], name: str, ours: str) -> None:
+    """As scripts of torngas 1.8 did: `Model.metadata.create_all(session.get_bind(User))`."""
+    with configured(sqlite):
+        async with prepared():
+            connection = Connector.get_conn()
+            async with session_scope() as session:
+                from_session = session.get_bind(User)
+            for bind in (connection.engine, connection.engine.sync_engine, from_session):
+                with pytest.raises(ArgumentError, match=rf"{name}\(\) cannot await .*\.{ours}\(\)"):
+                    getattr(User.metadata, name)(bind)
+            async with connection.engine.begin() as opened:
+                await opened.run_sync(getattr(User.metadata, name))
+    await asyncio.to_thread(getattr(User.metadata, name), create_engine("sqlite://", poolclass=StaticPool))
 
 
 def test_models_of_two_connections_may_share_a_table_name() -> None:

@@ -12,8 +12,8 @@ Begin with `Model`.
 
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import MetaData, Select, inspect, select
-from sqlalchemy.ext.asyncio import AsyncAttrs
+from sqlalchemy import Engine, MetaData, Select, inspect, select
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncEngine
 from sqlalchemy.orm import DeclarativeBase
 
 from torngas_aio._names import did_you_mean
@@ -26,15 +26,40 @@ __all__ = ["Model", "metadata_of", "metadatas"]
 
 M = TypeVar("M", bound="Model")
 
-_metadatas: dict[str, MetaData] = {}
 _STATEMENT = "_torngas_select"
+
+
+class _Tables(MetaData):
+    """The tables of one connection, whose mistaken use says what to write."""
+
+    def create_all(self, bind: Any, *args: Any, **kwargs: Any) -> None:
+        """As SQLAlchemy's. Raises `ArgumentError` where *bind* is an engine of asyncio."""
+        _refuse_async_engine(bind, "create_all", "create_db")
+        super().create_all(bind, *args, **kwargs)
+
+    def drop_all(self, bind: Any, *args: Any, **kwargs: Any) -> None:
+        """As SQLAlchemy's. Raises `ArgumentError` where *bind* is an engine of asyncio."""
+        _refuse_async_engine(bind, "drop_all", "drop_db")
+        super().drop_all(bind, *args, **kwargs)
+
+
+def _refuse_async_engine(bind: Any, name: str, ours: str) -> None:
+    if isinstance(bind, AsyncEngine) or (isinstance(bind, Engine) and bind.dialect.is_async):
+        raise ArgumentError(
+            f"metadata.{name}() cannot await an engine of asyncio. Write "
+            f"`await Connector.get_conn('default').{ours}()`, or "
+            f"`await connection.run_sync(metadata.{name})` with a connection of the engine."
+        )
+
+
+_metadatas: dict[str, MetaData] = {}
 
 
 def metadata_of(name: str = "default") -> MetaData:
     """Return the tables of the connection *name*: those of all models imported so far."""
     found = _metadatas.get(name)
     if found is None:
-        found = _metadatas[name] = MetaData()
+        found = _metadatas[name] = _Tables()
     return found
 
 
