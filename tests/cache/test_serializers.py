@@ -97,6 +97,7 @@ def test_what_would_come_back_as_something_else_is_refused(name: str, value: obj
     with pytest.raises(SerializationError) as caught:
         make_serializer(name, {}).dumps(value)
     assert place in str(caught.value)
+    assert "SESSION['serializer'] = 'signed-pickle', or SERIALIZER in a cache's OPTIONS." in str(caught.value)
 
 
 def test_json_has_no_bytes_and_msgpack_has() -> None:

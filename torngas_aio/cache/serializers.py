@@ -334,15 +334,23 @@ def refuse_lossy(
     else:
         raise SerializationError(
             f"{path} is of type {type(value).__qualname__}, which would not come back as it went. "
-            "Convert it first, such as a tuple to a list or a date to text, or choose another serializer "
-            "(SESSION['serializer'], or SERIALIZER in a cache's OPTIONS)."
+            f"Convert it first, such as a tuple to a list or a date to text, or {_CHOOSE_ANOTHER}"
         )
+
+
+_CHOOSE_ANOTHER = (
+    "choose a serializer that keeps any object: SESSION['serializer'] = 'signed-pickle', "
+    "or SERIALIZER in a cache's OPTIONS."
+)
 
 
 def _refuse_keys(value: dict[Any, Any], path: str) -> None:
     for key in value:
         if type(key) is not str:
-            raise SerializationError(f"{path} has the key {key!r} of type {type(key).__qualname__}; keys are str.")
+            raise SerializationError(
+                f"{path} has the key {key!r} of type {type(key).__qualname__}; keys are str. "
+                f"Write str(key) where it is put in and looked up, or {_CHOOSE_ANOTHER}"
+            )
 
 
 def _tell_of_tuple(path: str, told: set[str]) -> None:
