@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.polling import until
 from tests.test_cleanup import Stubborn, stubborn
 from torngas_aio.application import Application
 from torngas_aio.lifespan import Background, Lifespan, StopEvent
@@ -141,6 +142,29 @@ class TestBackground:
         assert re.search(r"The background task \S*send_mail\(", caplog.text)
         assert "hunter2" not in caplog.text
         assert shown in caplog.messages[0]
+
+    async def test_a_stop_says_at_once_for_what_it_waits(self, caplog: pytest.LogCaptureFixture) -> None:
+        end = asyncio.Event()
+
+        async def tick(password: str) -> None:
+            await end.wait()
+
+        background = Background()
+        await background.drain(30)
+        background.start_soon(tick, "hunter2")
+        background.start_soon(tick, "hunter2", name="the clock")
+        background.start_soon(asyncio.Event().wait, daemon=True)
+        caplog.set_level(logging.INFO, "torngas_aio.lifespan")
+        draining = asyncio.create_task(background.drain(30))
+        await until(lambda: bool(caplog.messages))
+        assert not draining.done()
+        end.set()
+        await draining
+        (message,) = caplog.messages
+        told = r"The stop waits up to 30 s for background tasks: \S*tick\(••••••••\), the clock\(••••••••\)\. "
+        assert re.match(told, message)
+        assert message.endswith("with daemon=True.")
+        await background.close()
 
     async def test_what_a_parameter_s_name_or_a_partial_hides_is_masked(self, caplog: pytest.LogCaptureFixture) -> None:
         async def log_in(user: str, password: str, *more: str, token: str = "") -> None:

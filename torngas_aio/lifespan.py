@@ -162,13 +162,20 @@ class Background:
 
     async def drain(self, seconds: float) -> None:
         """Wait until the tasks of this loop that are not daemons have ended, those that they start included, and the
-        jobs that run in this process.
+        jobs that run in this process. The log says at once for which.
 
         Args:
             seconds: For all of them together; what runs longer goes on running.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
+        waited_for = [*map(self._shown, _running(self._tasks, loop)), *(each.get_name() for each in tasks_to_drain())]
+        if waited_for and seconds > 0:
+            logger.info(
+                "The stop waits up to %.3g s for background tasks: %s. What runs as long as the application is to be "
+                "started with daemon=True.",
+                seconds, ", ".join(waited_for),
+            )  # fmt: skip
         while (tasks := {*_running(self._tasks, loop), *tasks_to_drain()}) and (left := until - loop.time()) > 0:
             await asyncio.wait(tasks, timeout=left)
 
@@ -183,9 +190,12 @@ class Background:
         loop = asyncio.get_running_loop()
         dropped = _running(self._tasks, loop)
         for task in dropped:
-            call = f"{task.get_name()}({_shown_arguments(self._tasks.pop(task))})"
-            logger.error("The background task %s was dropped at the stop.", call)
+            logger.error("The background task %s was dropped at the stop.", self._shown(task))
+            self._forget(task)
         await cancel_tasks({*dropped, *_running(self._services, loop)}, seconds)
+
+    def _shown(self, task: asyncio.Task[Any]) -> str:
+        return f"{task.get_name()}({_shown_arguments(self._tasks[task])})"
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
