@@ -124,4 +124,6 @@ Application([], ui_modules={"Sync": Sync})
 Application([], ui_modules={"Waits": Waits})
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ended.stderr.strip().endswith("needs greenlet: pip install greenlet")
+    assert ended.stderr.strip().endswith(
+        "Waits: A UI module with `async def render` needs greenlet: pip install greenlet."
+    )

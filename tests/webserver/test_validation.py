@@ -8,6 +8,7 @@ import pytest
 
 from tests.webserver.project import Project
 from torngas_aio.checks import check_settings
+from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.validation import service_findings
 
@@ -108,6 +109,42 @@ def test_the_default_alias_and_that_of_sessions_must_be_caches() -> None:
     session = {"session_cache_alias": "native", "secret_key": "k" * 20 + "abcdefghijklmnop"}
     (fault,), _ = findings(CACHES=caches, MIDDLEWARE_CLASSES=[SESSIONS], SESSION=session)
     assert "SessionMiddleware needs a cache" in fault
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            {"extensions": ["jinja2.ext.do", "jinja2.ext.autoescape"]},
+            "'jinja2.ext.autoescape': Jinja2 has had it built in",
+        ),
+        ({"extensions": ["jinja2.ext.with_"]}, "'jinja2.ext.with_': Jinja2 has had it built in"),
+        ({"extensions": ["no.such.thing"]}, "extensions = 'no.such.thing': "),
+        ({"extensions": ["jinja2.ext.nothing"]}, "extensions = 'jinja2.ext.nothing': "),
+        ({"extensions": "jinja2.ext.do"}, "a list of classes or dotted paths was wanted"),
+        ({"extensions": 5}, "a list of classes or dotted paths was wanted"),
+        ({"undefined": 5}, "TypeError: issubclass() arg 1 must be a class (TEMPLATE_CONFIG: using it raised this.)"),
+        ({"block_start_string": "{{"}, "start strings must be different. (TEMPLATE_CONFIG: using it raised this.)"),
+        ({"filters": ["a.b"]}, "(TEMPLATE_CONFIG: using it raised this.)"),
+        ({"globals": 5}, "(TEMPLATE_CONFIG: using it raised this.)"),
+        ({"template_engine": "collections.OrderedDict"}, "(TEMPLATE_CONFIG: using it raised this.)"),
+    ],
+)
+def test_an_engine_that_cannot_be_set_up_is_a_fault(config: dict[str, Any], told: str) -> None:
+    (fault,), _ = findings(TEMPLATE_CONFIG={"template_engine": JINJA2, **config})
+    assert told in fault
+    assert isinstance(fault, Fault)
+    assert fault.code == "TGA601"
+
+
+def test_an_error_in_an_engine_of_the_project_is_a_fault_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "its_engine.py").write_text("class Loader:\n    def __init__(self, path, **options):\n        1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (fault,), _ = findings(TEMPLATE_CONFIG={"template_engine": "its_engine.Loader"})
+    assert fault.startswith("its_engine.py:3: ZeroDivisionError: division by zero (TEMPLATE_CONFIG: ")
 
 
 @pytest.mark.parametrize(

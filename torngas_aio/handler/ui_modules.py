@@ -15,7 +15,7 @@ from tornado.util import ObjectDict
 from tornado.web import RequestHandler, UIModule
 
 from torngas_aio._compat.tornado import UIModuleNamespace
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.template import PageMaker, Template
 
 __all__ = ["awaits_modules", "begin_with_modules", "module_call", "render_with_modules", "ui_of", "with_embeds"]
@@ -54,12 +54,15 @@ def awaits_modules(modules: Mapping[str, type[UIModule]]) -> bool:
     """Return whether a page may have to wait for one of *modules*: its `render` is `async def`.
 
     Raises:
-        ImportError: One is, and greenlet is not installed.
+        ConfigError: One is, and greenlet is not installed.
     """
-    if not any(iscoroutinefunction(unwrap(kind.render)) for kind in modules.values()):
-        return False
-    import_module("torngas_aio.template.waiting")
-    return True
+    found = [kind for kind in modules.values() if iscoroutinefunction(unwrap(kind.render))]
+    if found:
+        try:
+            import_module("torngas_aio.template.waiting")
+        except ImportError as exc:
+            raise ConfigError(f"ui_modules: {found[0].__qualname__}: {exc}.", code="TGA105") from exc
+    return bool(found)
 
 
 def begin_with_modules(handler: Any, template: Template, values: dict[str, Any]) -> bytes | PageMaker:

@@ -5,7 +5,7 @@ Begin with `make_environment`.
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutine
 from pathlib import Path
 from typing import Any
@@ -157,4 +157,27 @@ def _engine_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("undefined", "finalize", "autoescape"):
         if key in given:
             given[key] = resolve_object(key, given[key])
+    if "extensions" in given:
+        given["extensions"] = _resolve_extensions(given["extensions"])
     return given
+
+
+def _resolve_extensions(extensions: Any) -> list[Any]:
+    if isinstance(extensions, str) or not isinstance(extensions, Iterable):
+        raise ConfigError(
+            f"TEMPLATE_CONFIG['extensions'] = {extensions!r}: a list of classes or dotted paths was wanted.",
+            code="TGA601",
+        )
+    former = [each for each in extensions if each in _FORMER_EXTENSIONS]
+    ConfigError.gather(
+        (
+            f"TEMPLATE_CONFIG['extensions'] names {each!r}: Jinja2 has had it built in since 2.9, and has no "
+            "extension of this name any more. Take it out."
+            for each in former
+        ),
+        code="TGA601",
+    )
+    return [resolve_object("extensions", each) for each in extensions]
+
+
+_FORMER_EXTENSIONS = ("jinja2.ext.autoescape", "jinja2.ext.with_")

@@ -43,7 +43,7 @@ from torngas_aio.webserver.reloading import end_trial, is_reloading, is_trial, s
 from torngas_aio.webserver.runner import LoopRunner
 from torngas_aio.webserver.serving import run_until_stopped, serving
 from torngas_aio.webserver.stopping import Stopping
-from torngas_aio.webserver.validation import service_findings
+from torngas_aio.webserver.validation import raised_fault, service_findings
 
 __all__ = ["Server"]
 
@@ -168,6 +168,8 @@ class Server:
                 load_translations(settings.TRANSLATIONS_CONF)
             except ConfigError as exc:
                 faults = merge_faults(faults, exc.faults)
+            except Exception as exc:  # noqa: BLE001  a boundary: files that cannot be read
+                faults.append(raised_fault(exc, "TRANSLATIONS_CONF", "TGA602"))
         found, self.cautions = service_findings(settings, faults)
         faults = merge_faults(faults, found)
         self.cautions += cautions(settings, workers_wanted())

@@ -9,18 +9,21 @@
 So there is one judge of each setting, the class that uses it. Begin with `service_findings`.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from torngas_aio import global_settings
 from torngas_aio._names import did_you_mean, import_object
-from torngas_aio._project_errors import import_fault
+from torngas_aio._project_errors import headline, import_fault, place_of
 from torngas_aio.checks.references import SESSION_MIDDLEWARE, imported, uses
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.settings_manager import Settings
 
-__all__ = ["service_findings"]
+__all__ = ["raised_fault", "service_findings"]
+
+logger = logging.getLogger("torngas_aio.server")
 
 CACHE_PACKAGE = "torngas_aio.cache."
 EVERYWHERE = frozenset({"MAX_ENTRIES", "CULL_FREQUENCY"})
@@ -50,7 +53,23 @@ def service_findings(settings: Settings, faults: Iterable[Fault]) -> tuple[list[
             cautions += step()
         except ConfigError as exc:
             found += exc.faults
+        except Exception as exc:  # noqa: BLE001  a boundary: a library's own check, or code of the project's
+            found.append(raised_fault(exc, path, _CODES.get(path, "TGA401")))
     return found, cautions
+
+
+def raised_fault(error: Exception, path: str, code: str) -> Fault:
+    """Return the fault for *error*, which using the setting *path* has raised.
+
+    Args:
+        code: That of the setting, where no code of the project's took part.
+    """
+    logger.debug("%s could not be used.", path, exc_info=error)
+    mine = bool(place_of(error))
+    return Fault(f"{headline(error)} ({path}: using it raised this.)", code="TGA108" if mine else code, path=path)
+
+
+_CODES = {"TEMPLATE_CONFIG": "TGA601", "SESSION": "TGA402"}
 
 
 def _try_templates(settings: Settings) -> list[str]:
