@@ -128,3 +128,25 @@ def test_templates_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_every_code_has_a_section() -> None:
     page = (DOCS / "migration/codes.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (TGM\d{3}): (.+)$", page, re.MULTILINE) == list(CODES.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("SESSION = {'secret_key': 'q3v5Jk1xYw8Zb0LmNc7RtGh2PsDf4AeU6Ti'}\nX = {'cookie_secret': 'x' * 4}\n", []),
+        ("SESSION = {'secret_key': os.environ['A']}\nTORNADO_CONF['cookie_secret'] = get('a')\n", []),
+        ("SESSION = {\n    'secret_key': 'a',\n}\nTORNADO_CONF = dict(xsrf_cookies=True,\n    cookie_secret='b')\n", [1, 2, 5]),
+        ("A = {'cookie_secret': 'bXZ/gDAbQA+zaTxdqJwxKa8OZTbuZE/ok3doaow9N4Q='}\n", [1]),
+        ("TORNADO_CONF['cookie_secret'] = {\n    1: 'a',\n    2: 'q3v5Jk1xYw8Zb0LmNc7RtGh2PsDf4AeU6Ti'}\n", [2]),
+        ("SESSION['secret_key'] = b'" + "a" * 40 + "'\n", [1]),
+        ("DEBUG = 1\nTORNADO_CONF = {}\nCACHES = {'a': {'BACKEND': 'a.Redis'}}\nTRANSLATIONS_CONF = {}\n", [2, 3, 4]),
+        ("def f(a):\n    return {'secret_key': 'a'}\n", []),
+    ],
+)  # fmt: skip
+def test_settings_are_told_at_their_lines(
+    text: str, lines: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", text)
+    found = [line.split(":") for line in listed(port(project, capsys))]
+    assert [int(number) for _, number, code, *_ in found if code.startswith(" TGM309")] == lines

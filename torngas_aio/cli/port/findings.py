@@ -5,10 +5,12 @@ Begin with `left_over`.
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from torngas_aio.checks.signing import weak_secret_faults
 from torngas_aio.cli.port.edits import FunctionNode, binds, dotted, last_name
 from torngas_aio.cli.port.kinds import HOOKS
 from torngas_aio.cli.port.texts import is_odd_codec
@@ -206,23 +208,51 @@ def _state(function: FunctionNode) -> Iterator[Told]:
 
 
 def _settings(tree: ast.Module) -> Iterator[Told]:
+    """Yield what a settings module has to write down, each at its line."""
     names = {target.id: node for node in tree.body if isinstance(node, ast.Assign)
              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
     text = {name: ast.unparse(node.value) for name, node in names.items()}
-    secrets = re.findall(r"'(?:cookie_secret|secret_key)': '([^']*)'", " ".join(text.values()))
-    changed = {
-        "DEBUG is off unless it is set, it was on": "DEBUG" not in names,
-        "xsrf_cookies has another default: write it down":
-            "xsrf_cookies" not in text.get("TORNADO_CONF", "xsrf_cookies"),
-        "locale_default is en_US unless it is set, it was zh_CN":
-            "locale_default" not in text.get("TRANSLATIONS_CONF", "locale_default"),
-        "a Redis cache that names no DB uses 0, it was 1":
-            "redis" in (caches := text.get("CACHES", "").lower()) and not re.search(r"'db'|/\d+'", caches),
-        "secrets need 32 characters with DEBUG off": any(len(each) < 32 for each in secrets),
-    }  # fmt: skip
-    told = "; ".join(advice for advice, is_changed in changed.items() if is_changed)
-    if told and {"INSTALLED_APPS", "MIDDLEWARE_CLASSES", "TORNADO_CONF"} & set(names):
-        yield tree, "TGM309", f"{told[0].upper()}{told[1:]}."
+    changed: list[tuple[ast.AST, str]] = [
+        (value, f"the server refuses this {key} with DEBUG off: use 32 characters of your own")
+        for key, value in _weak_secrets(tree)
+    ]
+    if {"INSTALLED_APPS", "MIDDLEWARE_CLASSES", "TORNADO_CONF"} & set(names):
+        if "DEBUG" not in names:
+            changed.append((tree, "DEBUG is off unless it is set, it was on"))
+        if "xsrf_cookies" not in text.get("TORNADO_CONF", "xsrf_cookies"):
+            changed.append((names["TORNADO_CONF"], "the default of xsrf_cookies is another: write it down"))
+        if "locale_default" not in text.get("TRANSLATIONS_CONF", "locale_default"):
+            changed.append((names["TRANSLATIONS_CONF"], "the default of locale_default is en_US, it was zh_CN"))
+        if "redis" in (caches := text.get("CACHES", "").lower()) and not re.search(r"'db'|/\d+'", caches):
+            changed.append((names["CACHES"], "a Redis cache that names no DB uses 0, it was 1"))
+    lines = defaultdict(list)
+    for node, advice in changed:
+        lines[getattr(node, "lineno", 1)].append((node, advice))
+    for found in lines.values():
+        told = "; ".join(advice for _, advice in found)
+        yield found[0][0], "TGM309", f"{told[0].upper()}{told[1:]}."
+
+
+def _weak_secrets(tree: ast.Module) -> Iterator[tuple[str, ast.Constant]]:
+    """Yield the secrets of a settings module that the server refuses; what is no text here is not judged."""
+    for node in [each for statement in tree.body if isinstance(statement, ast.Assign | ast.Expr)
+                 for each in ast.walk(statement)]:  # fmt: skip
+        pairs: list[tuple[ast.AST | None, ast.AST]] = []
+        if isinstance(node, ast.Dict):
+            pairs = [*zip(node.keys, node.values, strict=True)]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            pairs = [(node.targets[0].slice, node.value)]
+        elif isinstance(node, ast.keyword):
+            pairs = [(ast.Constant(node.arg), node.value)]
+        for key, value in pairs:
+            name = key.value if isinstance(key, ast.Constant) else None
+            if name in ("cookie_secret", "secret_key"):
+                versions = value.values if isinstance(value, ast.Dict) else [value]
+                yield from ((str(name), each) for each in versions if isinstance(each, ast.Constant) and _is_weak(each))
+
+
+def _is_weak(secret: ast.Constant) -> bool:
+    return isinstance(secret.value, str | bytes) and any(weak_secret_faults("", secret.value))
 
 
 def _is_zero(node: ast.AST | None) -> bool:
