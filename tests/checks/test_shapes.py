@@ -224,6 +224,16 @@ class TestCautions:
         with settings.override(SESSION={"session_cache_alias": "default_redis"}):
             assert cautions(settings, workers=4) == []
 
+    @pytest.mark.parametrize("engine", [None, "template.jinja2_loader.Jinja2TemplateLoader"])
+    def test_pages_that_escape_nothing(self, engine: str | None) -> None:
+        """Whatever the engine."""
+        settings = Settings()
+        for value in (False, None, 0):
+            settings.configure(TEMPLATE_CONFIG={"template_engine": engine, "autoescape": value})
+            assert "TEMPLATE_CONFIG['autoescape'] is off" in cautions(settings)[0]
+        settings.configure(TEMPLATE_CONFIG={"template_engine": engine})
+        assert cautions(settings) == []
+
     def test_modules_without_their_middleware(self) -> None:
         """Modules that will never run are said to be so."""
         settings = Settings()

@@ -76,6 +76,11 @@ def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
             "COMMON_MODULES and ROUTE_MODULES have no effect: MIDDLEWARE_CLASSES lacks "
             f"{MODULE_MIDDLEWARE!r}. Add it, or empty both."
         )
+    if not (values.get("TEMPLATE_CONFIG") or {}).get("autoescape", True):
+        yield (
+            "TEMPLATE_CONFIG['autoescape'] is off: what visitors typed stands in pages as HTML, scripts included. Set "
+            "it to True, and mark what is HTML: `{% raw value %}` (Tornado), `|safe` (Jinja2), `| n` (Mako)."
+        )
     alias = (values.get("SESSION") or {}).get("session_cache_alias")
     backend = str((values.get("CACHES") or {}).get(alias, {}).get("BACKEND"))
     if workers > 1 and uses(values, SESSION_MIDDLEWARE) and backend.endswith(IN_PROCESS):

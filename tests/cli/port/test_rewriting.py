@@ -138,3 +138,29 @@ def test_sql_of_a_session_in_a_variable_is_text(
 ) -> None:
     made = ported(tmp_path, capsys, f"s = {session}\ns.execute('SELECT 1')\nt.execute('SELECT 1')\n", "--skip=await")
     assert made.endswith(f"s = {session}\ns.execute(text('SELECT 1'))\nt.execute('SELECT 1')\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{'template_engine': None, 'autoescape': False}", "{'template_engine': None, 'autoescape': True}"),
+        ("{'autoescape': None}", "{'autoescape': True}"),
+        ("dict(\n    autoescape=False)", "dict(\n    autoescape=True)"),
+        ("{'template_engine': '', 'autoescape': 0}", "{'template_engine': '', 'autoescape': True}"),
+    ],
+)
+def test_pages_of_tornado_s_engine_stay_escaped(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in 1.8, which obeyed the setting with Jinja2 only; a comment says why, and keeps a later False."""
+    made = ported(tmp_path / "a", capsys, f"TEMPLATE_CONFIG = {before}\n")
+    assert made.endswith(f"TEMPLATE_CONFIG = {after}\n")
+    assert made.startswith("# 'autoescape' was False: ")
+    on_purpose = made.replace("True", "False")
+    assert ported(tmp_path / "b", capsys, on_purpose) == on_purpose
+
+
+@pytest.mark.parametrize("engine", ["'a.jinja2_loader.Jinja2TemplateLoader'", "'a.b.MakoTemplateLoader'", "ENGINE"])
+def test_other_engines_escape_as_they_did(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"TEMPLATE_CONFIG = {{'template_engine': {engine}, 'autoescape': False}}\nC = {{'autoescape': False}}\n"
+    assert ported(tmp_path, capsys, text) == text

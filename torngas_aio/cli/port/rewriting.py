@@ -270,6 +270,28 @@ def _is_set_first(hook: Any, target: ast.AST) -> bool:
     return False
 
 
+ESCAPED = (
+    "# 'autoescape' was False: torngas 1.8 obeyed it with Jinja2 only, and escaped with Tornado's engine always.\n"
+)
+
+
+def _autoescape(edits: Edits, path: Path, root: Path) -> None:
+    """Pages of Tornado's engine stay escaped: in 1.8 this setting was none of theirs."""
+    for node in edits.tree.body if ESCAPED not in edits.text else ():
+        if not isinstance(node, ast.Assign) or dotted(node.targets[0]) != "TEMPLATE_CONFIG":
+            continue
+        pairs = zip(node.value.keys, node.value.values, strict=True) if isinstance(node.value, ast.Dict) else ()
+        given = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
+        given |= {each.arg: each.value for each in node.value.keywords} if isinstance(node.value, ast.Call) else {}
+        engine, value = given.get("template_engine"), given.get("autoescape")
+        name = str(engine.value or "") if isinstance(engine, ast.Constant) else "?" if engine else ""
+        is_tornado = not name or "tornado" in name.rpartition(".")[2].lower()
+        if is_tornado and isinstance(value, ast.Constant) and not value.value:
+            edits.replace(*edits.span(value), "True")
+            start = edits.span(node)[0]
+            edits.replace(start, start, ESCAPED)
+
+
 Change = Callable[[Edits, Path, Path], None]
 REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "rename": (("torngas",), _rename),
@@ -280,5 +302,6 @@ REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "removed-arguments": (("io_loop",), _removed_arguments),
     "session-lists": (("session",), _session_lists),
     "request-state": (tuple(HOOKS), _request_state),
+    "autoescape": (("autoescape",), _autoescape),
 }
 """Name of a change: the words without which it has nothing to do, and the change."""
