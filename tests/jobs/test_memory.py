@@ -131,19 +131,14 @@ async def test_all_who_wait_for_a_result_get_it(backend: MemoryJobs) -> None:
     other.cancel()
 
 
-async def test_ticks_are_forgotten_when_their_time_is_over(
-    backend: MemoryJobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_day_of_ticks_takes_no_memory(backend: MemoryJobs) -> None:
     gate = Gate()
     gate.may_end.set()
-    now = 1000.0
-    monkeypatch.setattr("torngas_aio.jobs.memory.time.time", lambda: now)
-    assert await backend.put_once("report", 1.0, 60, "gated", gate.message(backend))
-    assert not await backend.put_once("report", 1.0, 60, "gated", gate.message(backend))
-    now = 1061.0
+    for tick in (1.0, 1.0, 2.0, 1.0, 3.0):
+        await backend.put_once("report", tick, 60, "gated", gate.message(backend))
     assert await backend.put_once("other", 1.0, 60, "gated", gate.message(backend))
-    assert list(backend._ticks) == [("other", 1.0)]
-    await until(lambda: gate.ended == 2)
+    assert backend._ticks == {"report": 3.0, "other": 1.0}
+    await until(lambda: gate.ended == 4)
 
 
 async def test_a_message_that_cannot_be_ended_is_told(

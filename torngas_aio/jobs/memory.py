@@ -44,7 +44,7 @@ class MemoryJobs(BaseJobs):
         self._running: Counter[str] = Counter()
         self._dead: OrderedDict[str, DeadJob] = OrderedDict()
         self._numbers = itertools.count(1)
-        self._ticks: dict[tuple[str, float], float] = {}
+        self._ticks: dict[str, float] = {}  # the last one that was put, by name: they are put in order
         self._seen: dict[str, float] = {}
         self._results: OrderedDict[str, bytes] = OrderedDict()
         self._new_result = asyncio.Event()
@@ -57,11 +57,9 @@ class MemoryJobs(BaseJobs):
         drain_with_loop(task)
 
     async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
-        now = time.time()
-        self._ticks = {key: until for key, until in self._ticks.items() if until > now}
-        if (name, tick) in self._ticks:
+        if tick <= self._ticks.get(name, float("-inf")):
             return False
-        self._ticks[name, tick] = now + keep
+        self._ticks[name] = tick
         await self.put(queue, data)
         return True
 
