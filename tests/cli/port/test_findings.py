@@ -49,7 +49,7 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM309", "INSTALLED_APPS = ()\n"),
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nTRANSLATIONS_CONF = {'use_accept_language': True}\n"),
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nCACHES = {'r': {'BACKEND': 'torngas.cache.backends.rediscache.RedisCache', 'LOCATION': '127.0.0.1:6379'}}\n"),
-        ("TGM310", "def f(a):\n    return a.encode('hex')\n"),
+        ("TGM310", "def f(a):\n    return a.encode('string_escape')\n"),
         ("TGM401", "from tornado import gen\n\n\n@gen.coroutine\ndef f(c):\n    yield gen.Task(c.get, 'a')\n"),
         ("TGM401", "from tornado.gen import coroutine, Task\n\n\n@coroutine\ndef f(c):\n    a = yield Task(c.get, 'a')\n"),
         ("TGM401", "from sqlalchemy import x\n\n\ndef f(client, b):\n    client.fetch('http://a', print)\n    Q.filter('a = 1')\n    X.Q.filter('a = 1')\n"),

@@ -39,6 +39,11 @@ def mended(text: str) -> str:
         ("map(None, a)", "list(a)"),
         ("a.translate(None, 'b')", 'a.translate(str.maketrans("", "", \'b\'))'),
         ("a.translate(b)", "a.translate(b)"),
+        ("a.encode('hex')", "to_unicode(codecs.encode(utf8(a), 'hex'))"),
+        ("a.decode('hex'), b.decode('zlib')", "codecs.decode(utf8(a), 'hex'), codecs.decode(utf8(b), 'zlib')"),
+        ("a.decode('base64').split('|')", "to_unicode(codecs.decode(utf8(a), 'base64')).split('|')"),
+        ("a.encode('rot13')", "codecs.encode(a, 'rot13')"),
+        ("a.encode('string_escape')", "a.encode('string_escape')"),
     ],
 )
 def test_functions_that_have_changed(before: str, after: str) -> None:
@@ -106,10 +111,23 @@ def test_imports_that_have_moved(before: str, after: str) -> None:
             "for f in self.request.files['f']:\n        to_unicode(f['body']).split('a')",
         ),
         ("a['body'].split('b')", "a['body'].split('b')"),
+        (
+            "f = open(p, 'w')\n    f.write(self.encode('utf-8'))\n    g(open(p, 'rb'))",
+            "f = open(p, 'w')\n    f.write(self)\n    g(open(p, 'rb'))",
+        ),
+        (
+            "f = open(p, 'wb')\n    f.write(self.encode('utf-8'))",
+            "f = open(p, 'wb')\n    f.write(self.encode('utf-8'))",
+        ),
+        ("csv.reader(open(p, 'rb'))", "csv.reader(open(p, 'r', newline=\"\"))"),
+        (
+            "with open(p, mode='wb') as f:\n        csv.writer(f)",
+            "with open(p, mode='w', newline=\"\") as f:\n        csv.writer(f)",
+        ),
     ],
 )
 def test_files_of_bytes_are_opened_for_bytes(before: str, after: str) -> None:
-    assert mended(f"import pickle\ndef x(self, p):\n    {before}\n").endswith(f"def x(self, p):\n    {after}\n")
+    assert mended(f"import csv, pickle\ndef x(self, p):\n    {before}\n").endswith(f"def x(self, p):\n    {after}\n")
 
 
 @pytest.mark.parametrize(

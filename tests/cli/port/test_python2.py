@@ -68,6 +68,16 @@ def test_a_division_of_what_is_not_known_is_marked_once(
     assert contents(tmp_path) == once
 
 
+def test_rounding_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Amounts of .5 are rounded otherwise now; digits after the point are for display."""
+    project = Project(tmp_path)
+    path = project.write(
+        "app.py", "def f(x):\n    print x\n    return int(round(x)), round(x, 2)\n\n\ny = round(z, 1)\n"
+    )
+    assert [line.partition(" round(")[0] for line in listed(port(project, capsys))] == ["app.py:3: TGM311"]
+    assert path.read_text().count("# TGM311: Python 2 rounded") == 1
+
+
 def test_divisions_of_a_python_3_project_are_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path)
     project.write("app.py", "b = a / 2\n")
@@ -158,3 +168,13 @@ def test_variables_that_are_given_integers_only_are_known(
 ) -> None:
     made = ported(tmp_path, capsys, f"print 1\n\n\ndef f(x):\n    {code}\n")
     assert (re.search(r"// [2n]", made) is not None, "TGM311" in made) == (is_known, not is_known)
+
+
+def test_a_file_that_only_python_3_reads_stays_in_a_project_of_python_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    project.write("old.py", "print 1\n")
+    path = project.write("app.py", "print('a', file=b)\n")
+    assert listed(port(project, capsys)) == []
+    assert path.read_text() == "print('a', file=b)\n"

@@ -69,6 +69,7 @@ MARKS = {
     "TGM311": "Python 2 divided integers into integers: write // for that, then delete the comment.",
     "TGM402": "The response ends when the method returns: await what calls back, then delete the comment.",
 }
+ROUNDED = "round(2.5) was 3.0 and is 2: write what is meant, then delete the comment."
 """Code: what to do where a comment with it stands, which an earlier run has written."""
 
 Told = tuple[ast.AST, str, str]
@@ -90,7 +91,7 @@ def left_over(tree: ast.Module, text: str, path: str) -> Iterator[Finding]:
     for number, content in enumerate(text.split("\n"), 1) if "# TGM" in text else ():
         for code, advice in MARKS.items():
             if content.lstrip().startswith(f"# {code}:"):
-                yield Finding(path, number, code, advice)
+                yield Finding(path, number, code, ROUNDED if " rounded " in content else advice)
     told = {(getattr(node, "lineno", 1), code): advice for node, code, advice in _Reader(tree).told()}
     yield from (Finding(path, line, code, advice) for (line, code), advice in told.items())
 

@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, parents_of
-from torngas_aio.cli.port.texts import CODECS, UTF8, codec_of, is_bytes
+from torngas_aio.cli.port.texts import CODECS, UTF8, codec_of, is_bytes, is_odd_codec
 
-__all__ = ["mend_library"]
+__all__ = ["ESCAPES", "mend_library"]
 
 RENAMED = {
     "base64.decodestring": "base64.decodebytes", "base64.encodestring": "base64.encodebytes",
@@ -45,10 +45,14 @@ RENAMED = {
 GONE = {"cgi", "md5", "sets", "sha"}
 """Modules that Python 3 lacks, or 3.13 does."""
 
+ESCAPES = {"string_escape", "string-escape"}
+"""Codecs that have none in their place."""
+
 METHODS = {"__div__": "__truediv__", "__idiv__": "__itruediv__", "__rdiv__": "__rtruediv__"}
 JSON = {"json.dump", "json.dumps", "json.load", "json.loads"}
 PICKLES = {"pickle.dump", "pickle.load", "pickle.Pickler", "pickle.Unpickler", "marshal.dump", "marshal.load"}
 TAKES_BYTES = {"pickle.loads", "marshal.loads", "struct.unpack", "hashlib.md5", "hashlib.sha1", "base64.b64encode"}
+CSV = {"csv.reader", "csv.writer", "csv.DictReader", "csv.DictWriter"}
 NEUTRAL = {"close", "flush", "seek", "tell", "fileno", "flock", "lockf", "name", "closed"}
 """What is done with a file, whether it is one of text or bytes."""
 
@@ -149,6 +153,8 @@ class _Mender:
     def _mend_call(self, call: ast.Call, name: str) -> None:
         if call.args and name in self._mends and ("." in name or self._is_free(name)):
             self._mends[name](call)
+        elif is_odd_codec(call) and codec_of(call) not in ESCAPES and isinstance(call.func, ast.Attribute):
+            self._mend_codec(call, call.func.value)
         elif last_name(call) == "translate" and len(call.args) == 2 and _is_none(call.args[0]):
             spans = [self._edits.span(each) for each in call.args]
             self._edits.replace(spans[0][0], spans[1][0], 'str.maketrans("", "", ')
@@ -157,6 +163,17 @@ class _Mender:
             self._edits.wrap(call.args[0], "b", "")
         elif dotted(call.func).lower().endswith("stream.write") and call.args and not is_bytes(call.args[0]):
             self._edits.wrap(call.args[0], f"{self._edits.imported('tornado.escape', 'utf8')}(", ")")
+
+    def _mend_codec(self, call: ast.Call, value: ast.expr) -> None:
+        """Ask `codecs` for what is no encoding of text; it takes and gives bytes."""
+        edits, codec, is_encoding = self._edits, codec_of(call), last_name(call) == "encode"
+        is_text = codec == "rot13"
+        head = "" if is_text or is_bytes(value) else f"{edits.imported('tornado.escape', 'utf8')}("
+        is_read = (is_encoding and codec in ("hex", "base64")) or self._is_read_as_text(call)
+        maker = f"{edits.imported('tornado.escape', 'to_unicode')}(" if is_read and not is_text else ""
+        edits.wrap(value, f"{maker}{edits.imported('codecs')}.{last_name(call)}({head}", "")
+        end = f"{')' if head else ''}, {codec!r}){')' if maker else ''}"
+        edits.replace(edits.span(value)[1], edits.span(call)[1], end)
 
     def _mend_hmac(self, call: ast.Call) -> None:
         for each in call.args[:2]:
@@ -207,19 +224,40 @@ class _Mender:
                 self._edits.wrap(call.args[0], "", f".decode({self._edits.source(value)})")
 
     def _mend_open(self, call: ast.Call) -> None:
-        """Open for bytes a file that is used for bytes only."""
+        """Open for bytes a file that is used for bytes only, and for text one that `csv` reads or writes."""
         keywords = {each.arg: each.value for each in call.keywords}
         mode = keywords.pop("mode", [*call.args, None, None][1])
-        value = mode.value if isinstance(mode, ast.Constant) else None
-        if keywords or not call.args or "b" in str(value) or (mode is not None and value is None):
+        value = mode.value if isinstance(mode, ast.Constant) else "" if mode is None else None
+        if keywords or not call.args or not isinstance(value, str):
             return
-        uses = {self._is_use_of_bytes(each) for each in self._loads_of(call)}
-        if True in uses and False not in uses:
-            if mode is not None:
-                end = self._edits.span(mode)[1] - 1
-                self._edits.replace(end, end, "b")
-            else:
-                self._edits.wrap(call.args[0], "", ', "rb"')
+        loads = self._loads_of(call)
+        if "b" in value:
+            parents = [self._parents[each] for each in loads]
+            if any(isinstance(each, ast.Call) and self._full_name(each.func) in CSV for each in parents):
+                self._edits.replace(*self._edits.span(mode), repr(value.replace("b", "")))
+                self._edits.insert_argument(call, 'newline=""')
+            return
+        uses = {self._is_use_of_bytes(each) for each in loads}
+        if True not in uses or False in uses:
+            for each in loads:
+                self._write_text(each)
+        elif mode is not None:
+            end = self._edits.span(mode)[1] - 1
+            self._edits.replace(end, end, "b")
+        else:
+            self._edits.wrap(call.args[0], "", ', "rb"')
+
+    def _write_text(self, file: ast.AST) -> None:
+        """Write text as it is where *file*, which is open for text, writes it as UTF-8."""
+        method = self._parents[file]
+        call = self._parents[method]
+        if not isinstance(method, ast.Attribute) or method.attr != "write" or not isinstance(call, ast.Call):
+            return
+        for each in call.args:
+            is_encoded = isinstance(each, ast.Call) and last_name(each) == "encode" and codec_of(each) in UTF8
+            if is_encoded and isinstance(each.func, ast.Attribute):  # type: ignore[attr-defined]
+                owner = each.func.value  # type: ignore[attr-defined]
+                self._edits.replace(self._edits.span(owner)[1], self._edits.span(each)[1], "")
 
     def _loads_of(self, call: ast.Call) -> list[ast.AST]:
         """Return where what *call* returns is used: the call itself, or the loads of the name that it is given."""

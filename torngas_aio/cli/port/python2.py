@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, own_nodes, parents_of
-from torngas_aio.cli.port.library import mend_library
-from torngas_aio.cli.port.texts import is_odd_codec, mend_texts
+from torngas_aio.cli.port.library import ESCAPES, mend_library
+from torngas_aio.cli.port.texts import codec_of, is_odd_codec, mend_texts
 
 __all__ = ["converted", "fault_in", "is_python2", "parsed"]
 
@@ -30,6 +30,7 @@ ENCODING_LINES = re.compile(
 )
 ISINSTANCE = re.compile(r"isinstance\((\w+), str\)")
 DIVISION_COMMENT = "# TGM311: Python 2 divided integers into integers. Write // for that; delete this comment.\n"
+ROUND_COMMENT = "# TGM311: Python 2 rounded .5 away from zero, not to the even number. Delete this comment.\n"
 PYTHON3 = ast.AsyncFunctionDef | ast.JoinedStr | ast.AnnAssign | ast.Nonlocal | ast.Await
 KEYWORDS = {"async", "await", "nonlocal"}
 ROUNDS = 3
@@ -65,7 +66,7 @@ def converted(text: str) -> str | None:
     text = ISINSTANCE.sub(
         lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
     )
-    made = FUTURES.sub("", _refactored(text) or "")
+    made = FUTURES.sub("", _refactored(text) or ("" if tree is None else text))
     made = made if parsed(made) is not None else _with_other_names(made)
     for mend in [*[mend_library, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
         if (tree := parsed(made) if made else None) is None:
@@ -109,13 +110,14 @@ def fault_in(text: str) -> tuple[int, str]:
 
 
 def _divide_integers(edits: Edits) -> None:
-    """Write `//` for `/` between integers, as Python 2 divided them, and mark where the types are not known."""
+    """Write `//` for `/` between integers, as Python 2 divided them; mark other divisions, and `round`."""
     parents = parents_of(edits.tree)
-    unknown: dict[ast.stmt, None] = {}
+    unknown: dict[ast.stmt, str] = {}
     integers: dict[ast.AST, frozenset[str]] = {}
     for node in parents:
         is_division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
-        if not is_division or _is_float(node) or _is_cut(node, parents):
+        is_round = isinstance(node, ast.Call) and dotted(node.func) == "round" and len(node.args) == 1
+        if not is_round and (not is_division or _is_float(node) or _is_cut(node, parents)):
             continue
         scope = node
         while scope in parents and not isinstance(scope, FunctionNode):
@@ -129,11 +131,11 @@ def _divide_integers(edits: Edits) -> None:
         statement: ast.AST = node
         while not isinstance(statement, ast.stmt):
             statement = parents[statement]
-        unknown[statement] = None
-    for statement in unknown:
+        unknown.setdefault(statement, DIVISION_COMMENT if is_division else ROUND_COMMENT)
+    for statement, comment in unknown.items():
         start = edits.line_start(edits.span(statement)[0])
-        if not edits.text[:start].endswith(("\\\n", DIVISION_COMMENT)):
-            edits.replace(start, start, f"{' ' * statement.col_offset}{DIVISION_COMMENT}")
+        if not edits.text[:start].endswith(("\\\n", DIVISION_COMMENT, ROUND_COMMENT)):
+            edits.replace(start, start, f"{' ' * statement.col_offset}{comment}")
 
 
 def _is_cut(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
@@ -235,13 +237,17 @@ def _has_python2(tree: ast.Module) -> bool:
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift):
             if isinstance(node.left, ast.Name) and node.left.id == "print":
                 return True
-        elif isinstance(node, ast.Call) and (is_odd_codec(node) or "cmp" in {each.arg for each in node.keywords}):
+        elif isinstance(node, ast.Call) and (_has_old_codec(node) or "cmp" in {each.arg for each in node.keywords}):
             return True
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
             if any(each.partition(".")[0] in MODULES for each in names) and not getattr(node, "level", 0):
                 return not any(isinstance(each, ast.Try) for each in tree.body)
     return False
+
+
+def _has_old_codec(call: ast.Call) -> bool:
+    return is_odd_codec(call) and codec_of(call) not in ESCAPES
 
 
 def _has_old_classes(tree: ast.Module) -> bool:
