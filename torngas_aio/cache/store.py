@@ -20,6 +20,10 @@ from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["Store", "Swap", "Versioned", "counted", "option"]
 
+T = TypeVar("T")
+_COUNTED = 2**63
+_MAX_DIGITS = 19
+
 
 class Versioned(NamedTuple):
     """Bytes as they stood at one moment, and the token that tells whether they still do."""
@@ -156,12 +160,6 @@ class Store(ABC):
     def _refuse(self, ability: str) -> NoReturn:
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
         raise NotImplementedError(f"{kind} has no {ability}: its store does not know it. Use a backend that does.")
-
-
-T = TypeVar("T")
-
-_COUNTED = 2**63
-_MAX_DIGITS = 19
 
 
 def counted(data: bytes, delta: int) -> int:

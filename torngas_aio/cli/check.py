@@ -34,6 +34,11 @@ DEPLOY = Path("deploy")
 DATABASE_SECONDS = 5.0
 """How long one database may take to tell which migrations it has."""
 
+TIMEOUTS = {"set": 2, "add": 2, "touch": 1, "get_or_set": 2, "set_many": 1, "expire": 1}
+"""Methods of a cache and the place of their timeout."""
+
+TEMPLATES = (".html", ".htm", ".tpl", ".mako", ".jinja", ".jinja2", ".j2", ".py")
+
 
 class Check:
     """Check settings, URLs, handlers, hooks, modules, migrations and forgotten awaits without serving.
@@ -120,12 +125,6 @@ async def _ask_database(name: str) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-TIMEOUTS = {"set": 2, "add": 2, "touch": 1, "get_or_set": 2, "set_many": 1, "expire": 1}
-"""Methods of a cache and the place of their timeout."""
-
-TEMPLATES = (".html", ".htm", ".tpl", ".mako", ".jinja", ".jinja2", ".j2", ".py")
 
 
 def former_default_cautions(folder: Path) -> Iterator[str]:

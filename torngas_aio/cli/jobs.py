@@ -37,6 +37,8 @@ __all__ = ["ShowJobs", "Worker"]
 MOMENT = "%Y-%m-%d %H:%M:%S"
 SHOWN = 20
 
+logger = logging.getLogger("torngas_aio.jobs")
+
 
 class ShowJobs:
     """Show the declared jobs, their schedules, the queues and the dead letters; or retry dead letters.
@@ -146,9 +148,6 @@ def _name_of(dead: "DeadJob") -> str:
 def _told(dead: "DeadJob") -> tuple[str, ...]:
     failed_at = time.strftime(MOMENT, time.localtime(dead.failed_at))
     return dead.id, _name_of(dead), dead.queue, failed_at, dead.error[:100]
-
-
-logger = logging.getLogger("torngas_aio.jobs")
 
 
 class Worker:

@@ -25,6 +25,9 @@ __all__ = ["Ps", "Run", "RunServer"]
 
 SCRIPT = "runserver.py"
 
+MOMENT = "%Y-%m-%d %H:%M:%S"
+HEADER = ("worker", "process", "state", "age", "requests", "memory", "loaded at", "code")
+
 
 class RunServer:
     """Serve the project, with the options of its runserver.py, which is run where there is one."""
@@ -71,10 +74,6 @@ class Run:
             raise ArgumentError(f"run {arguments.script!r}: no such file.")
         choose_settings(arguments.settings)
         return 0 if run_script(arguments.script, arguments.arguments) else 1
-
-
-MOMENT = "%Y-%m-%d %H:%M:%S"
-HEADER = ("worker", "process", "state", "age", "requests", "memory", "loaded at", "code")
 
 
 class Ps:

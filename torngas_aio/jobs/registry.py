@@ -18,6 +18,8 @@ from torngas_aio.jobs.base import BaseJobs, DeadJob
 
 __all__ = ["ForeignJobs", "jobs", "make_jobs"]
 
+logger = logging.getLogger("torngas_aio.jobs")
+
 
 def make_jobs(alias: str, config: Mapping[str, Any]) -> BaseJobs:
     """Return a new backend of the JOBS entry *config*; see `make_backend`."""
@@ -27,9 +29,6 @@ def make_jobs(alias: str, config: Mapping[str, Any]) -> BaseJobs:
 
 jobs: Backends[BaseJobs] = Backends("JOBS", make_jobs)
 """The backends of the settings: `jobs["alias"]`."""
-
-
-logger = logging.getLogger("torngas_aio.jobs")
 
 
 class ForeignJobs(BaseJobs):

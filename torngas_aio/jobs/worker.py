@@ -42,6 +42,10 @@ logger = logging.getLogger("torngas_aio.jobs")
 GRACEFUL_SECONDS = 30.0
 CANCEL_SECONDS = 5.0
 
+_SKIPPED: Any = object()
+LONGEST_PAUSE = 300.0
+"""The longest pause before an attempt, in seconds."""
+
 
 def queues_of(alias: str) -> list[str]:
     """Return the queues of the jobs that are declared for the JOBS entry *alias*."""
@@ -132,11 +136,6 @@ async def _kept(name: str, work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:  # a boundary: jobs go on
         logger.exception("The %s of jobs have ended in this worker.", name)
-
-
-_SKIPPED: Any = object()
-LONGEST_PAUSE = 300.0
-"""The longest pause before an attempt, in seconds."""
 
 
 async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[[], Awaitable[None] | None]) -> None:

@@ -39,6 +39,11 @@ access_logger = logging.getLogger("torngas_aio.accesslog")
 info_logger = logging.getLogger("torngas_aio.infolog")
 trace_logger = logging.getLogger("torngas_aio.tracelog")
 
+REQUEST_ID_HEADER = "X-Request-ID"
+_RAW_NAME = REQUEST_ID_HEADER.lower().encode()
+# No space, quote or control: it stands in log lines and in a header. Long enough for a UUID with a prefix.
+_WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+
 
 class _SysLogger:
     """Sends debug, info and warning to the info log, error, exception and critical to the trace log.
@@ -74,13 +79,6 @@ def request_summary(request: HTTPServerRequest) -> str:
     if quote_field(text) != text:  # PERF: most are plain, and looked through at once
         method, target, address = map(quote_field, (method, target, address))
     return f"{method} {target} ({address})"
-
-
-REQUEST_ID_HEADER = "X-Request-ID"
-_RAW_NAME = REQUEST_ID_HEADER.lower().encode()
-
-# No space, quote or control: it stands in log lines and in a header. Long enough for a UUID with a prefix.
-_WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 
 
 def request_id_of(request: HTTPServerRequest) -> str:

@@ -53,6 +53,12 @@ METRICS_DEFAULTS: dict[str, Any] = {
 LAST_REPORTS = 100
 """How often a worker that ends speaks to its parent at most, with a hundredth of a second between."""
 
+_outages = OutageLog(logging.getLogger("torngas_aio.operations"))
+ASK_EVERY_SECONDS = 5.0
+DEADLINE_SECONDS = 1.0
+MAX_QUEUES = 100
+Sizes = Mapping[str, Mapping[str, tuple[int, int]] | None]
+
 
 def add_metrics(application: Application) -> Counts:
     """Have the requests of *application* counted, and the page answered; to be called before it starts."""
@@ -224,15 +230,6 @@ def _add_now(add: _Add, workers: dict[str, Any]) -> None:
                 add("database_connections", [worker, *server.rsplit(" ", 1), state], number)
         for job, number in now["jobs"].items():
             add("jobs_running", [worker, job], number)
-
-
-_outages = OutageLog(logging.getLogger("torngas_aio.operations"))
-
-ASK_EVERY_SECONDS = 5.0
-DEADLINE_SECONDS = 1.0
-MAX_QUEUES = 100
-
-Sizes = Mapping[str, Mapping[str, tuple[int, int]] | None]
 
 
 class QueueSizes:

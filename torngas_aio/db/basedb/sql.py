@@ -36,6 +36,11 @@ __all__ = [
 LISTS = (list, tuple, set, frozenset)
 """Types whose values stand for several: `IN (1, 2)`."""
 
+_PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[(?:-?\d+|\w+|'[^'\]]*'|\"[^\"\]]*\")\])*"
+_MARK = re.compile(rf"\$(?:(\$)|({_PATH})|\{{({_PATH})\}}|(\{{))")
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(?:(-?\d+)|(\w+)|'([^']*)'|\"([^\"]*)\")\]")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
 
 class SQLLiteral:
     """SQL text of the program's own, put into a statement as it is; never build one from outside input.
@@ -249,12 +254,6 @@ def _condition(left: str, value: Any) -> SQLQuery:
     if isinstance(value, LISTS):
         return f"{left} IN " + sqlquote(value) if value else SQLQuery("1=2")
     return f"{left} = " + sqlquote(value)
-
-
-_PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[(?:-?\d+|\w+|'[^'\]]*'|\"[^\"\]]*\")\])*"
-_MARK = re.compile(rf"\$(?:(\$)|({_PATH})|\{{({_PATH})\}}|(\{{))")
-_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(?:(-?\d+)|(\w+)|'([^']*)'|\"([^\"]*)\")\]")
-_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def reparam(text: Any, variables: Mapping[str, Any] | None) -> SQLQuery:

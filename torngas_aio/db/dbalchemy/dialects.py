@@ -36,6 +36,12 @@ __all__ = ["AiomysqlDialect", "AsyncmyDialect", "AsyncpgDialect"]
 
 _SHUTTING_DOWN = 1053  # MySQL's ER_SERVER_SHUTDOWN
 
+_ADAPTED = ("prepared_statement_cache_size", "prepared_statement_name_func")
+_POSTGRES_POSITION = (
+    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text,"
+    " pg_is_in_recovery()"
+)
+
 
 class _MySQLGuard(Guard):
     """A connection that also knows when there is nothing to roll back.
@@ -233,13 +239,6 @@ class AsyncmyDialect(_MySQLDialect, MySQLDialect_asyncmy):
         import asyncmy
 
         return _AsyncmyModule(asyncmy)
-
-
-_ADAPTED = ("prepared_statement_cache_size", "prepared_statement_name_func")
-_POSTGRES_POSITION = (
-    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text,"
-    " pg_is_in_recovery()"
-)
 
 
 class _AsyncpgGuarded:

@@ -22,6 +22,12 @@ __all__ = ["POSITION_SECONDS", "STICKINESS", "GtidSet", "Gtids", "Lsn", "Positio
 MAX_TEXT = 1000
 """Characters of a position that is kept in a cookie."""
 
+STICKINESS = "db_stickiness"
+"""The key under which a request's scope holds its `Stickiness`."""
+
+POSITION_SECONDS = 600.0
+"""How long a position counts: a slave that lags for longer was left out long before (`MAX_LAG`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -154,13 +160,6 @@ def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         last = max(last, high)
     if last >= first:
         yield first, last
-
-
-STICKINESS = "db_stickiness"
-"""The key under which a request's scope holds its `Stickiness`."""
-
-POSITION_SECONDS = 600.0
-"""How long a position counts: a slave that lags for longer was left out long before (`MAX_LAG`)."""
 
 
 class _Writes(Protocol):

@@ -49,6 +49,11 @@ _PLACES = re.compile(r"\((?:\s*(?:\?|%s|\$\d+|:\w+|%\(\w+\)s)\s*,?)+\)")
 
 Entry = dict[str, Any]
 
+INSPECTOR_PATH = "/-/inspector"
+_MAX_FRAMES = 30
+_SUSPENDS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_MAX_ERRORS = 5
+
 
 class Record:
     """One request.
@@ -196,13 +201,6 @@ _masked = lru_cache(1024)(mask_text)
 def _shape_of(statement: str) -> str:
     """*statement* without its literals, lists of places as one: alike for each turn of a loop."""
     return _PLACES.sub("(…)", _LITERAL.sub("?", " ".join(statement.split())))
-
-
-INSPECTOR_PATH = "/-/inspector"
-
-_MAX_FRAMES = 30
-_SUSPENDS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_MAX_ERRORS = 5
 
 
 class Recorder(Observer):
