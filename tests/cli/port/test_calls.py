@@ -415,3 +415,34 @@ def test_calls_of_what_a_wrapper_that_waits_is_around_are_awaited(
     assert ("app.py:9: TGM302" in port(project, capsys)) is is_told
     assert path.read_text().endswith("async def f():\n    return await heavy(3), await known(4)\n")
     assert "\ndef heavy(n)" in path.read_text()
+
+
+def test_the_user_of_a_request_is_awaited_where_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    path = project.write(
+        "app.py", MODEL + "from tornado.web import authenticated\n\n\nclass Base(WebHandler):\n    def get_current_user(self):\n"
+        "        return Post.Q.get(self.session['a'])\n\n\nclass A(Base):\n    @authenticated\n    def get(self):\n"
+        "        self.finish(self.current_user.name)\n\n    def post(self):\n        self.current_user = None\n"
+        "\n\nclass M(object):\n    def process_request(self, handler, clear):\n        return not handler.current_user\n",
+    )  # fmt: skip
+    project.write("a.html", "{{ current_user.name }}\n{{ handler.current_user.name }}\n")
+    report = listed(port(project, capsys))
+    assert [line.partition(" ")[2][:6] for line in report] == ["TGM204", "TGM302"]
+    assert report[0].startswith("a.html:2: ")
+    made = path.read_text()
+    assert "    async def get_current_user(self):\n        return await Post.Q.get(self.session['a'])\n" in made
+    assert "self.finish((await self.load_current_user()).name)\n" in made
+    assert "        self.current_user = None\n" in made
+    assert made.endswith("return not await handler.load_current_user()\n")
+    assert listed(port(project, capsys)) == report
+    assert path.read_text() == made
+
+
+def test_a_user_that_needs_no_query_is_read_as_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "class A(WebHandler):\n    def get_current_user(self):\n        return self.session.get('a')\n\n"
+        "    async def get(self):\n        self.finish(self.current_user)\n"
+    )
+    assert ported(tmp_path, capsys, f"import torngas_aio\n\n\n{text}").endswith(text)

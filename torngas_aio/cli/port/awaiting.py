@@ -14,8 +14,8 @@ from torngas_aio.cli.port.texts import is_taken
 __all__ = ["await_calls"]
 
 FORMS: dict[str, type] = {
-    "call": ast.Call, "open": ast.Call, "slice": ast.Subscript, "in": ast.Compare, "with": ast.With,
-    "for": ast.expr, "text": ast.Call, "arguments": ast.Call,
+    "call": ast.Call, "open": ast.Call, "slice": ast.Subscript, "user": ast.Attribute, "in": ast.Compare,
+    "with": ast.With, "for": ast.expr, "text": ast.Call, "arguments": ast.Call,
 }  # fmt: skip
 """Form of a use: its kind of node."""
 
@@ -110,13 +110,23 @@ def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AS
         if not is_taken(node, parents):
             maker, is_set = edits.imported("tornado.escape", "recursive_unicode"), last_name(node) in REDIS_SETS
             edits.wrap(node, f"set({maker}(list(" if is_set else f"{maker}(", ")))" if is_set else ")")
+    elif form == "user":
+        assert isinstance(node, ast.Attribute)
+        end = edits.span(node)[1]
+        edits.replace(end - len(node.attr), end, "load_current_user()")
+        _wrap_awaited(node, edits, parents)
     elif isinstance(parent, ast.Await):
         return
     else:
-        is_owner = isinstance(parent, ast.Attribute | ast.Subscript) and parent.value is node
-        is_owner = is_owner or (isinstance(parent, ast.Call) and parent.func is node)
-        is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and parent.right is node
-        edits.wrap(node, *(("(await ", ")") if is_owner or is_power else ("await ", "")))
+        _wrap_awaited(node, edits, parents)
+
+
+def _wrap_awaited(node: ast.AST, edits: Edits, parents: dict[ast.AST, ast.AST]) -> None:
+    parent = parents[node]
+    is_owner = isinstance(parent, ast.Attribute | ast.Subscript) and parent.value is node
+    is_owner = is_owner or (isinstance(parent, ast.Call) and parent.func is node)
+    is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and parent.right is node
+    edits.wrap(node, *(("(await ", ")") if is_owner or is_power else ("await ", "")))
 
 
 def _tail(tree: ast.Module, main: list[Use]) -> list[ast.stmt]:

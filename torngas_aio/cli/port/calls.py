@@ -146,9 +146,15 @@ class Project:
                 text = f"@{name} stands on coroutine functions and on others: await the call where it is awaitable."
                 self._report(place, use, "TGM302", text)
 
+        for path, module in self._modules.items() if self._loads_user() else ():
+            for function in module.functions.values():
+                if any(chain[-1].lstrip(".") == "authenticated" for chain in function.decorators):
+                    text = "@authenticated cannot await the user: use `torngas_aio.auth.login_required`, and set AUTH."
+                    self.findings.append(Finding(path, function.line, "TGM302", text))
+
     def _report_reads(self) -> None:
         """Report methods that wait and are read where their result is meant, as they were as properties."""
-        waiting = {name for name in self.waiting_names() if name in self._methods}
+        waiting = self.waiting_names() & self._methods.keys()
         for module in self._modules.values():
             for name, line, is_value in module.reads:
                 if is_value and name in waiting:
@@ -206,7 +212,11 @@ class Project:
         """Return the names that wait in a template when they are called and, with a dot, when they are read."""
         names = self.waiting_names()
         properties = {key[1].rpartition(".")[2] for key, blocker in self._blocked if blocker == PROPERTY}
-        return names | {f".{name}" for name in properties | (names & self._methods.keys())}
+        read = properties | (names & self._methods.keys()) | ({"current_user"} if self._loads_user() else set())
+        return names | {f".{name}" for name in read}
+
+    def _loads_user(self) -> bool:
+        return bool(self.coroutines & {*self._methods["get_current_user"]})
 
     def is_imported(self, path: str) -> bool:
         """Whether another file of the project imports the file *path*."""
@@ -275,6 +285,10 @@ class Project:
     def _waits(self, key: Key, use: Use, function: Function) -> bool:
         """Whether *use* waits in any case; what depends on functions of the project is noted."""
         found = self._resolve(use.chain, key[0], function)
+        if use.form == "user":
+            for loader in self._methods["get_current_user"]:
+                self._callers[loader].append((key, use))
+            return False
         wanted = WAITING_KINDS.get(use.form)
         kind = self._valued(found) if wanted else found
         what = kind.partition(" of ")[0]

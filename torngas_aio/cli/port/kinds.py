@@ -38,7 +38,6 @@ SYNC_METHODS = {
         "select_subprotocol", "parse_command", "load_urls", "load_all",
     ), ""),
     "on_finish": "; `complete_finish` is awaited",
-    "get_current_user": "; set `handler.current_user` in a middleware, see docs/migration/codes.md",
 }  # fmt: skip
 """Methods that the framework calls without awaiting them, and what to write instead."""
 

@@ -38,8 +38,9 @@ class Use:
     """A place that may have to await: a call; the object of `in`, `with` or a loop.
 
     Attributes:
-        form: "call", "in", "with", "for", "slice"; "open" for what is opened without `with`; "text" and "arguments"
-            for what a command of a Redis client gives and takes; "start" for module code that needs the project open.
+        form: "call", "in", "with", "for", "slice"; "open" for what is opened without `with`; "user" for `current_user`;
+            "text" and "arguments" for what a command of a Redis client gives and takes; "start" for module code that
+            needs the project open.
         blocker: Why `await` cannot stand here; empty where it can.
     """
 
@@ -138,7 +139,7 @@ class _Reader:
             elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
                 self._add(function, node.value, node, "slice")
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                self._take_attribute(node)
+                self._take_attribute(node, function)
             elif isinstance(node, ast.Return) and node.value is not None:
                 function.returned = chain_of(node.value) or function.returned
             else:
@@ -159,8 +160,10 @@ class _Reader:
             text = next((each for each in ast.walk(call.args[1]) if isinstance(each, ast.Constant)), ast.Constant(""))
             function.prefix = str(text.value).partition("%")[0].partition("{")[0]
 
-    def _take_attribute(self, node: ast.Attribute) -> None:
+    def _take_attribute(self, node: ast.Attribute, function: Function) -> None:
         parent = self._parents[node]
+        if node.attr == "current_user":
+            self._add(function, node.value, node, "user")
         if not (isinstance(parent, ast.Call) and parent.func is node):
             self._module.reads.add((node.attr, node.lineno, isinstance(parent, LOOKED_AT)))
 
