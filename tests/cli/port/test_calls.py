@@ -270,7 +270,7 @@ MODEL = "from torngas.db.dbalchemy import Model\n\n\nclass Post(Model):\n    @cl
     [
         ("return sum(g(p) for p in Post.shown())", "return sum(g(p) for p in await Post.shown().all())"),
         ("for p in Post.shown():\n        g(p)", "for p in await Post.shown().all():\n        g(p)"),
-        ("rows = Post.Q.order_by(Post.id)[0:2]\n    return rows[0].a", "rows = await Post.Q.order_by(Post.id)[0:2]\n    return rows[0].a"),
+        ("rows = Post.Q.order_by(Post.id)[0:2]\n    return rows[0].a", "rows = await Post.Q.order_by(Post.id).slice(0, 2).all()\n    return rows[0].a"),
         ("return Post.shown()[:9][0].a", "return (await Post.shown()[:9])[0].a"),
         ("return x.Q.filter_by(a=1).first()", "return await x.Q.filter_by(a=1).first()"),
         ("return x[:2]", None),
