@@ -33,10 +33,11 @@ from torngas_aio._unawaited import tracked_origins, watch_unawaited
 from torngas_aio.checks.references import imported
 from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
-from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler, WebSocketHandler
+from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler
 from torngas_aio.handler.compression import GZipContentEncoding
 from torngas_aio.handler.execution import serve
 from torngas_aio.handler.foreign import feed_delegate, make_foreign_handler
+from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.mounted import MountHandler
 from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
 from torngas_aio.handler.ui_modules import awaits_modules
@@ -57,7 +58,7 @@ HANDLER_SETTINGS = ("default_handler_class", "static_handler_class")
 """Tornado's settings that are handler classes; dotted paths of such are taken too."""
 
 
-class Application(web.Application):
+class Application(HostApplication):
     """A `tornado.web.Application` with a pipeline.
 
     Args:
@@ -97,7 +98,7 @@ class Application(web.Application):
         self.pipeline = Pipeline(middlewares)
         self.background = Background()
         self.lifespan = Lifespan()
-        self.open_sockets: WeakSet[WebSocketHandler] = WeakSet()
+        self.open_sockets = WeakSet()
         self.is_stopping = StopEvent()
         self.takes_sockets = True
         self.static_files = FileCache(
@@ -105,17 +106,15 @@ class Application(web.Application):
             in_threads=bool(self.settings.get("static_in_threads")),
         )
         self.awaits_modules = awaits_modules(self.ui_modules)
-        self.template_loaders: dict[Any, Any] = {}
-        self.absent_pages: set[Any] = set()
-        self.request_timeout: float | None = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)
-        self.is_debug: bool = bool(self.settings.get("debug"))
-        self.use_etag: bool = bool(settings.get("etag", project_settings.ETAG))
-        self.wildcard_router: ApplicationRouter = ApplicationRouter(
-            self, [*_static_rules(self.settings), *(handlers or ())]
-        )
+        self.template_loaders = {}
+        self.absent_pages = set()
+        self.request_timeout = settings.get("request_timeout", project_settings.REQUEST_TIMEOUT)
+        self.is_debug = bool(self.settings.get("debug"))
+        self.use_etag = bool(settings.get("etag", project_settings.ETAG))
+        self.wildcard_router = ApplicationRouter(self, [*_static_rules(self.settings), *(handlers or ())])
         self.default_router: ApplicationRouter = ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
         self.pipeline.attach(route.name for route in self.wildcard_router.routes() if route.name)
-        self.mounts: dict[Any, Any] = {}
+        self.mounts = {}
         self.context_for: Callable[[Request], Context] | None = None
         self._server_tasks: set[asyncio.Task[None]] = set()
         self._add_lifespan_steps()
@@ -420,7 +419,7 @@ _ACCESS_LINE = "%d %s %.2fms"
 _access_lines = DirectLines(access_log)
 
 
-async def _give_up(request: Any) -> None:
+async def _give_up(request: Request) -> None:
     """End a request that was cancelled before it had a handler."""
     connection = request.connection
     if not connection.is_finished:

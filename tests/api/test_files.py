@@ -27,7 +27,7 @@ class Upload(ApiHandler):
         return {
             "names": [each.filename for each in (avatar, *others)],
             "sizes": sizes,
-            "spooled": self.request.spool is not None,  # type: ignore[attr-defined]  # ours
+            "spooled": self.request.spool is not None,
         }
 
     async def put(self, values: Body[list[int]]) -> Any:
@@ -38,12 +38,12 @@ class Kept(ApiHandler):
     spool_body = False
 
     async def post(self, avatar: File[UploadedFile]) -> Any:
-        return {"size": avatar.size, "spooled": self.request.spool is not None}  # type: ignore[attr-defined]  # ours
+        return {"size": avatar.size, "spooled": self.request.spool is not None}
 
 
 class Plain(ApiHandler):
     async def post(self, avatar: File[HTTPFile]) -> Any:
-        return {"size": len(avatar.body), "spooled": self.request.spool is not None}  # type: ignore[attr-defined]  # ours
+        return {"size": len(avatar.body), "spooled": self.request.spool is not None}
 
 
 class Stored(WebHandler):

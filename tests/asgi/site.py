@@ -91,7 +91,7 @@ class Streaming(WebHandler):
 
     async def get(self) -> None:
         note("streaming")
-        is_stopping = self.application.is_stopping  # type: ignore[attr-defined]  # ours
+        is_stopping = self.application.is_stopping
         while not is_stopping:
             self.write("on ")
             await self.flush()

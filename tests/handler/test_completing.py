@@ -357,7 +357,7 @@ class Upload(WebHandler):
             self.set_status(403)
             self.finish("refused before the body")
         if self.get_argument("small", None):
-            self.request.connection.set_max_body_size(1000)  # type: ignore[union-attr]  # an Exchange
+            self.request.connection.set_max_body_size(1000)
 
     async def data_received(self, chunk: bytes) -> None:
         await asyncio.sleep(0)

@@ -218,7 +218,7 @@ class TakesOver(Page):
     """Does as Tornado's FallbackHandler: answers by itself, and says so."""
 
     async def get(self) -> None:
-        self.request.connection.respond(200, "OK", (), b"own", False)  # type: ignore[union-attr]  # an Exchange
+        self.request.connection.respond(200, "OK", (), b"own", False)
         self._finished = True
 
 

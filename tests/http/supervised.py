@@ -35,7 +35,7 @@ class Site:
             await asyncio.sleep(0.5)
         if request.path == "/stuck":
             await asyncio.sleep(60)
-        request.connection.respond(200, "OK", [], str(os.getpid()).encode(), False)  # type: ignore[union-attr]
+        request.connection.respond(200, "OK", [], str(os.getpid()).encode(), False)
 
 
 def serve(worker: Worker) -> None:

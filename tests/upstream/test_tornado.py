@@ -23,6 +23,7 @@ from torngas_aio._compat.tornado import (
     cross_origin_fault,
     gzip_file_of,
     has_idle_loop,
+    header_lists,
     header_text,
     regex_of,
     restart,
@@ -95,6 +96,12 @@ def test_a_namespace_makes_modules_by_name() -> None:
     handler: Any = SimpleNamespace(_ui_module=lambda name, module: (name, module))
     modules: Any = UIModuleNamespace(handler, {"Entry": web.UIModule})
     assert modules.Entry == ("Entry", web.UIModule)
+
+
+def test_headers_keep_lists_by_usual_names() -> None:
+    headers = HTTPHeaders({"a-b": "1"})
+    headers.add("A-B", "2")
+    assert header_lists(headers) == {"A-B": ["1", "2"]}
 
 
 def test_a_path_matcher_reverses_by_its_address() -> None:

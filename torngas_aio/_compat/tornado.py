@@ -1,17 +1,19 @@
-"""What Tornado keeps under private names and torngas_aio cannot do without; the stream's are methods of a subclass."""
+"""What Tornado keeps under private names, or does not type, and torngas_aio cannot do without.
+
+The stream's are methods of a subclass.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from io import StringIO
+from operator import attrgetter
 from typing import Any
 
-from tornado import autoreload, template, web
-from tornado.escape import _unquote_to_bytes as unquote_to_bytes  # the standard library's takes 70 times the memory
+from tornado import autoreload, escape, gen, httputil, template, util, web
 from tornado.ioloop import IOLoop
 from tornado.iostream import BaseIOStream
 from tornado.routing import PathMatches
 from tornado.tcpserver import TCPServer
-from tornado.util import _websocket_mask as websocket_mask  # pyright: ignore[reportPrivateImportUsage]
 
 __all__ = [
     "BaseRouter",
@@ -20,9 +22,12 @@ __all__ = [
     "answer_exception",
     "block_source",
     "connection_callback",
+    "convert_yielded",
     "cross_origin_fault",
+    "format_timestamp",
     "gzip_file_of",
     "has_idle_loop",
+    "header_lists",
     "header_text",
     "regex_of",
     "restart",
@@ -34,6 +39,19 @@ __all__ = [
 
 BaseRouter = web._ApplicationRouter
 """What `tornado.web.Application` makes its routers of."""
+
+convert_yielded: Callable[[Any], Awaitable[Any]] = gen.convert_yielded
+
+format_timestamp: Callable[[Any], str] = httputil.format_timestamp
+"""Takes seconds since the epoch, a `datetime`, a `struct_time` or a tuple of such; others are a TypeError."""
+
+header_lists: Callable[[httputil.HTTPHeaders], dict[str, list[str]]] = attrgetter("_as_list")
+"""Gives the values of each field, by its name in Http-Header-Case: the storage itself."""
+
+unquote_to_bytes: Callable[[bytes], bytes] = escape._unquote_to_bytes
+"""The standard library's takes 70 times the memory."""
+
+websocket_mask: Callable[[bytes, bytes], bytes] = util._websocket_mask  # pyright: ignore[reportPrivateImportUsage]
 
 UIModuleNamespace = web._UIModuleNamespace
 """The `modules` of a template: calls the UI modules of a handler by name."""
@@ -113,6 +131,8 @@ def block_source(page: template.Template, loader: template.BaseLoader, name: str
 
 class BufferedStream(BaseIOStream):
     """A stream whose bytes come from elsewhere than a socket."""
+
+    _read_buffer_size: int
 
     @property
     def is_awaited(self) -> bool:

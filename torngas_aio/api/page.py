@@ -62,10 +62,10 @@ class PageHandler(WebHandler):
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         if name is None:  # without the slash, names on the page would be relative to the folder above
-            await self.redirect(f"{self.request.root_path}{self.request.path}/")  # type: ignore[attr-defined]  # ours
+            await self.redirect(f"{self.request.root_path}{self.request.path}/")
         elif name == "":
             title = xhtml_escape(str(settings.OPENAPI.get("title", "API")))
-            url = self.request.root_path + settings.OPENAPI.get("path", DOCUMENT_PATH)  # type: ignore[attr-defined]  # ours
+            url = self.request.root_path + settings.OPENAPI.get("path", DOCUMENT_PATH)
             self.set_header("Cache-Control", "no-cache")
             self.write(_PAGE.format(title=title, url=xhtml_escape(url)))
         elif name == "start.js":

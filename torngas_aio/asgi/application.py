@@ -25,7 +25,7 @@ from torngas_aio.asgi.exchange import HTTPExchange, Receive, Send
 from torngas_aio.asgi.request import aim, client_of, made_request
 from torngas_aio.asgi.socket import SocketExchange
 from torngas_aio.exception import ArgumentError, ConfigError
-from torngas_aio.http.base import answer
+from torngas_aio.http.application import answer
 from torngas_aio.http.limits import MAX_BODY_BYTES, Limits
 from torngas_aio.http.proxies import TrustedProxies
 from torngas_aio.http.request import Request

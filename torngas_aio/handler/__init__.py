@@ -21,6 +21,7 @@ Modules:
     rendering.py      pages of templates                    mounted_exchange.py  what they receive and send
       ui_modules.py     UI methods and modules in them    placeholders.py   a project without session or flash
     compression.py    `compress_response`               foreign.py        requests for plain Tornado's handlers
+    host.py           what handlers ask of the application
 
 `ResponseHandler` holds the response; `BaseHandler` inherits from it, and adds what projects call and override. The rest
 are functions of a handler, each module on those before it:

@@ -15,7 +15,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError
-from torngas_aio.handler.replies import Reply
+from torngas_aio.handler.replies import is_reply
 from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.forms import check_coding
 
@@ -53,7 +53,7 @@ class ApiHandler(BaseHandler):
 
         That is "jsonp" where it names JavaScript, else "json".
         """
-        request: Any = self.request
+        request = self.request
         # PERF: most requests have neither query nor form, and no header that names JavaScript: nothing is built then
         has_own = type(self).get_argument is not RequestHandler.get_argument
         if has_own or request.query or request.has_form:
@@ -98,7 +98,7 @@ class ApiHandler(BaseHandler):
 
     def _asked(self, name: str, default: str | None) -> Any:
         """Return an argument of the request; of its query alone while the body is still to be read."""
-        request: Any = self.request
+        request = self.request
         ask = self.get_query_argument if request.is_body_ahead else self.get_argument
         return ask(name, default)
 
@@ -108,7 +108,7 @@ class ApiHandler(BaseHandler):
         Raises:
             InvalidJson: 400: no JSON, or nested too deeply; 413: larger than `max_json_bytes`.
         """
-        request: Any = self.request
+        request = self.request
         check_coding(request.header_view)
         if request.spool is not None:
             _json.check_size(request.spool.size, self.max_json_bytes)
@@ -119,7 +119,7 @@ class ApiHandler(BaseHandler):
         """Whether something was written, sent or finished."""
         return bool(self._finished or self._headers_written or self._write_buffer)
 
-    def _use_result(self, value: Any) -> bool:
+    def _use_result(self, value: object) -> bool:
         return not self.has_answer and self._respond_with(value)
 
     def declare_output(self, output: Any) -> None:
@@ -127,8 +127,8 @@ class ApiHandler(BaseHandler):
         self.declared_output = output
         self.set_status(output.status)
 
-    def _respond_with(self, value: Any) -> bool:
-        if isinstance(value, Reply):
+    def _respond_with(self, value: object) -> bool:
+        if is_reply(value):
             self.set_status(value.status)
             for name, text in value.headers.items():
                 self.set_header(name, text)

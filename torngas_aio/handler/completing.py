@@ -9,6 +9,8 @@ when the method suspends, or `execution.serve` when the method has returned. The
 Begin with `complete_once`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import functools
 import logging
@@ -80,8 +82,8 @@ def has_work(handler: ResponseHandler) -> bool:
     """Return whether something is to be done before the first byte may leave."""
     if handler._deferred is not None or (handler._run.stages.response and not handler._run.has_responded):
         return True
-    request: Any = handler.request
-    scope: RequestScope | None = request._scope
+    request = handler.request
+    scope = request._scope
     return (scope is not None and scope.must_settle) or request._unawaited is not None
 
 
@@ -90,7 +92,7 @@ def take_unawaited(handler: ResponseHandler, error: Unawaited) -> bool:
 
     It is answered in DEBUG and with ATOMIC_REQUESTS, unless the request has failed already or its answer has left.
     """
-    request: Any = handler.request
+    request = handler.request
     if handler._error is not None or handler._response_state.has_head or not answers_unawaited(handler):
         return False
     earlier = request._unawaited
@@ -105,8 +107,8 @@ def answers_unawaited(handler: ResponseHandler) -> bool:
     """Return whether a forgotten coroutine is this request's error; an un-awaited finish then waits for the method."""
     if handler._status_code == 101:  # the method returns when the socket closes
         return False
-    scope: RequestScope | None = handler.request._scope  # type: ignore[attr-defined]  # ours
-    return handler.application.is_debug or (scope is not None and scope.waits_for_method)  # type: ignore[attr-defined]
+    scope = handler.request._scope
+    return handler.application.is_debug or (scope is not None and scope.waits_for_method)
 
 
 def plan(handler: ResponseHandler) -> None:
@@ -139,7 +141,7 @@ async def run_response_stage(handler: ResponseHandler) -> None:
     outer = handler._hooks_owner
     # Beside a method that still runs, only the hooks may change the response; some servers run requests without a task.
     handler._hooks_owner = ANY_TASK if handler._method_phase is RETURNED else handler._current_task() or ANY_TASK
-    request: Any = handler.request
+    request = handler.request
     run = handler._run
     try:
         if request._unawaited is not None:
@@ -153,7 +155,7 @@ async def run_response_stage(handler: ResponseHandler) -> None:
             await run.response(handler, handler._write_buffer)
         if request._unawaited is not None:  # of a template or a response hook
             _raise_unawaited(handler)
-        scope: RequestScope | None = request._scope
+        scope = request._scope
         if scope is not None and scope.must_settle:
             await handler._settle(scope)
     except BaseException as exc:  # the request's boundary: answered and logged
@@ -172,8 +174,9 @@ async def settle(handler: ResponseHandler, scope: RequestScope) -> None:
 
 
 def _raise_unawaited(handler: ResponseHandler) -> None:
-    request: Any = handler.request
+    request = handler.request
     error, request._unawaited = request._unawaited, None
+    assert error is not None
     if handler._error is None and answers_unawaited(handler):
         raise error
     logger.error("%s", error)
@@ -183,7 +186,7 @@ def _on_next_turn(handler: ResponseHandler) -> None:
     handler._next_turn = None
     if not handler._response_state.is_pending or handler._completion is not None or handler._hooks_owner is not None:
         return
-    scope: RequestScope | None = handler.request._scope  # type: ignore[attr-defined]  # ours
+    scope = handler.request._scope
     if (
         scope is not None
         and scope.waits_for_method
@@ -210,7 +213,7 @@ async def _join_completion(handler: ResponseHandler, *, drains: bool) -> None:
         await asyncio.shield(handler._completion)
         await _complete(handler, drains=False)
     if drains:
-        await handler.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
+        await handler.request.connection.drained()
 
 
 async def _complete(handler: ResponseHandler, *, drains: bool = False) -> None:
@@ -232,7 +235,7 @@ async def _complete(handler: ResponseHandler, *, drains: bool = False) -> None:
             except BaseException as exc:  # noqa: BLE001  the request's boundary: answered and logged
                 await answer_unsent(handler, exc)
     if drains and not handler._is_drained:
-        await handler.request.connection.drained()  # type: ignore[union-attr]  # an Exchange
+        await handler.request.connection.drained()
 
 
 def has_left(written: Any) -> bool:

@@ -9,10 +9,10 @@ from http.cookies import Morsel, SimpleCookie
 from types import SimpleNamespace
 from typing import Any
 
-from tornado import httputil
 from tornado.escape import to_unicode
 from tornado.web import RequestHandler
 
+from torngas_aio._compat.tornado import format_timestamp
 from torngas_aio.http.headers import PlainCookie, plain_cookie
 from torngas_aio.utils.numbers import parse_integer
 
@@ -66,7 +66,7 @@ def _expiry(expires: Any, days: float | None) -> str | None:
     try:
         if expires is None and days is not None:
             expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
-        return None if expires is None else httputil.format_timestamp(expires)
+        return None if expires is None else format_timestamp(expires)
     except (TypeError, ValueError, OverflowError, OSError) as exc:
         raise ValueError(
             f"set_cookie(expires={expires!r}, expires_days={days!r}): {exc}. Give a datetime, a struct_time or seconds "

@@ -11,18 +11,18 @@ import hashlib
 import mimetypes
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from tornado.httputil import format_timestamp
 from tornado.web import HTTPError
 
+from torngas_aio._compat.tornado import format_timestamp
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.ranges import Span, announce_span, send_span, wanted_span
+from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.static_files import OpenFile, mark_of
 
 __all__ = ["content_disposition", "send_file"]
@@ -38,7 +38,7 @@ _SAFE = "!#$&+-.^_`|~"  # SPEC: RFC 8187 3.2.1, attr-char, beside letters and di
 
 
 async def send_file(
-    handler: Any,
+    handler: ResponseHandler,
     name: str,
     root: str | os.PathLike[str],
     *,
@@ -97,7 +97,7 @@ def _open_below(root: str, name: str) -> OpenFile:
 
 
 @contextmanager
-def _folder(root: str, parts: list[str]) -> Iterator[int]:
+def _folder(root: str, parts: list[str]) -> Generator[int]:
     descriptor = os.open(root, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))  # the root itself may be a link
     try:
         for part in parts:
@@ -122,7 +122,7 @@ def _not_found(name: str) -> HTTPError:
     return HTTPError(404, "send_file: there is no file %.200r", name)
 
 
-def _describe(handler: Any, source: OpenFile, filename: str, inline: bool | None, kind: str) -> None:
+def _describe(handler: ResponseHandler, source: OpenFile, filename: str, inline: bool | None, kind: str) -> None:
     media_type = kind.partition(";")[0].strip().lower()
     is_harmless = media_type.startswith(_SHOWN) and media_type not in _ACTIVE
     is_inline = is_harmless if inline is None else inline
@@ -148,7 +148,7 @@ def _type_of(filename: str) -> str:
     return f"{kind}; charset=UTF-8" if kind == "text/plain" else kind or "application/octet-stream"
 
 
-def _decide(handler: Any, size: int) -> Span | None:
+def _decide(handler: ResponseHandler, size: int) -> Span | None:
     """Set the status; return which bytes are to follow, None for none."""
     fields, method = handler.header_fields(), handler.request.method
     if method in {"GET", "HEAD"} and _is_unchanged(handler, fields["Last-Modified"]):
@@ -163,7 +163,7 @@ def _decide(handler: Any, size: int) -> Span | None:
     return span
 
 
-def _is_unchanged(handler: Any, modified: str) -> bool:
+def _is_unchanged(handler: ResponseHandler, modified: str) -> bool:
     """Whether the client has the file already. SPEC: RFC 9110 13.2.2: If-None-Match decides where it is given"""
     headers = handler.request.headers
     if "If-None-Match" in headers:

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torngas_aio import _json
 from torngas_aio.channels import channels
@@ -45,7 +45,7 @@ class Event:
         Raises:
             ArgumentError: A line end in *id* or *event* would begin another field.
         """
-        lines = []
+        lines: list[str] = []
         for name, value in (("event", self.event), ("id", self.id)):
             if value:
                 if any(character in value for character in "\r\n\0"):
@@ -95,16 +95,17 @@ class EventStreamHandler(WebHandler):
         self.set_header("X-Accel-Buffering", "no")  # nginx sends on what it gets
         self.write(Event(retry=self.retry_seconds).encode())
         await self.flush()
-        stopping = asyncio.ensure_future(self.application.is_stopping.wait())  # type: ignore[attr-defined]  # ours
+        stopping = asyncio.ensure_future(self.application.is_stopping.wait())
         try:
-            async with aclosing(self.events()) as events:  # type: ignore[type-var]  # a generator
+            events = self.events()
+            async with aclosing(events):  # type: ignore[type-var]  # a generator
                 await self._send(events, stopping)
         finally:
             stopping.cancel()
             with suppress(asyncio.CancelledError):
                 await stopping
 
-    async def _send(self, events: AsyncIterator[Event], stopping: asyncio.Future[bool]) -> None:
+    async def _send(self, events: AsyncIterator[Event], stopping: asyncio.Future[Literal[True]]) -> None:
         """Send until the events end, or the server stops; a client that has left raises at the next flush."""
         coming: asyncio.Task[Event] | None = None
         try:

@@ -9,6 +9,8 @@
 Begin with `serve`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import logging
 import math
@@ -27,6 +29,7 @@ from torngas_aio.handler.time_limit import as_late, set_timer, uncancel
 from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.pipeline import HookCall, PipelineRun
+from torngas_aio.utils.narrowing import class_of
 
 __all__ = ["Watched", "serve"]
 
@@ -87,7 +90,7 @@ async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
     finally:
         if handler._timer is not None:
             handler._timer.cancel()
-        request: Any = handler.request
+        request = handler.request
         if request._scope is not None:
             await request._scope.aclose()
         del request._handler  # a cycle less for the collector
@@ -101,11 +104,11 @@ def _start(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
     Raises:
         HTTPError: No handler answers the method, or the arguments cannot be decoded.
     """
-    request: Any = handler.request
+    request = handler.request
     connection = request.connection
     seconds = handler.request_timeout
     if seconds is None:  # PERF: `_time_limit`, without the call
-        seconds = handler.application.request_timeout  # type: ignore[attr-defined]  # ours
+        seconds = handler.application.request_timeout
     if seconds and seconds < getattr(connection, "swept_from", math.inf):
         set_timer(handler, handler._look, seconds)
     if handler.cancel_on_disconnect:
@@ -126,7 +129,7 @@ def _start(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
 
 async def _prepare(handler: BaseHandler) -> None:
     """Do all that comes before the method, until something has finished the response."""
-    request: Any = handler.request
+    request = handler.request
     body = request.connection.body
     is_unsafe = request.method not in _SAFE_METHODS
     reads_body = handler._reads_body
@@ -160,7 +163,7 @@ def _has_answer(handler: BaseHandler) -> bool:
 
 async def _run_before_body(handler: BaseHandler, hooks: tuple[HookCall, ...]) -> bool:
     """Run the half of the request stage that needs no body; return whether it has ended the stage."""
-    request: Any = handler.request
+    request = handler.request
     request.is_body_ahead = True
     try:
         has_ended, forgetful = await handler._run.request(handler, hooks)
@@ -175,7 +178,7 @@ def _begin_method(handler: BaseHandler) -> Awaitable[Any] | None:
     result = handler._call_method()
     if handler._run.stages.awaits_after_method and hasattr(result, "send"):
         return _watch(handler, result)
-    if result is not None and type(result) is not CoroutineType and not isawaitable(result):
+    if result is not None and class_of(result) is not CoroutineType and not isawaitable(result):
         _take_result(handler, result)
         return None
     waits_for: Awaitable[Any] | None = result

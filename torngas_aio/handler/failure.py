@@ -7,6 +7,8 @@
 Begin with `write_error_page`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import functools
 import inspect
 import logging
@@ -35,7 +37,7 @@ _LOOPBACK = Networks(["127.0.0.0/8", "::1"])
 
 def set_error_headers(handler: ResponseHandler, exc_info: Any) -> None:
     """Set the headers that an error of ours asks for, such as `Retry-After`; *exc_info* as in `write_error_page`."""
-    seen = set()
+    seen: set[str] = set()
     for name, value in error_headers(exc_info[1] if exc_info else None):
         (handler.add_header if name.lower() in seen else handler.set_header)(name, value)
         seen.add(name.lower())
@@ -49,7 +51,7 @@ def reason_of(kwargs: dict[str, Any]) -> str | None:
     return error.reason if isinstance(error, HTTPError) and error.reason else given
 
 
-async def write_error_page(handler: Any, status: int, exc_info: Any) -> None:
+async def write_error_page(handler: ResponseHandler, status: int, exc_info: Any) -> None:
     """Write the built-in answer to an error of *handler*.
 
     Args:
@@ -62,7 +64,7 @@ async def write_error_page(handler: Any, status: int, exc_info: Any) -> None:
     handler.write(answer.body)
 
 
-async def _error_answer(handler: Any, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
+async def _error_answer(handler: ResponseHandler, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
     if handler._is_debug and _may_see_inside(handler.request):
         return await anyio.to_thread.run_sync(_debug_answer, handler, status, exc_info, accept)
     if wants_html(accept):
@@ -95,7 +97,7 @@ def _may_see_inside(request: Any) -> bool:
     return False
 
 
-async def _render(handler: Any, name: str, values: Mapping[str, Any]) -> bytes:
+async def _render(handler: ResponseHandler, name: str, values: Mapping[str, Any]) -> bytes:
     """Render an error page of the project's; one that is not there is looked for once."""
     absent: set[tuple[Any, str]] = handler.application.absent_pages
     key = (loader_key(handler), name)
@@ -110,7 +112,7 @@ async def _render(handler: Any, name: str, values: Mapping[str, Any]) -> bytes:
     return page
 
 
-def _debug_answer(handler: Any, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
+def _debug_answer(handler: ResponseHandler, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
     application = handler.application
     hooks = list(application.pipeline.describe(handler._run.stages))
     is_unrouted = status == 404 and hasattr(handler, "_error_status")  # an ErrorHandler's
@@ -128,7 +130,7 @@ def _debug_answer(handler: Any, status: int, exc_info: Any, accept: str) -> Erro
     )
 
 
-def _pipeline_of(handler: Any, hooks: Sequence[Hook]) -> list[str]:
+def _pipeline_of(handler: ResponseHandler, hooks: Sequence[Hook]) -> list[str]:
     """One line for each hook, in order, with the handler's method in its place."""
     lines = [_line(hook.stage, hook) for hook in hooks]
     before = sum(hook.stage in {"init", "call", "request"} for hook in hooks)
@@ -136,9 +138,9 @@ def _pipeline_of(handler: Any, hooks: Sequence[Hook]) -> list[str]:
     return lines
 
 
-def _failed_at(handler: Any, hooks: Sequence[Hook], exc_info: Any) -> str | None:
+def _failed_at(handler: ResponseHandler, hooks: Sequence[Hook], exc_info: Any) -> str | None:
     """The hook, else the handler's method, that the traceback leads through; None when neither."""
-    codes = set(_codes_of(exc_info[2])) if exc_info else set()
+    codes = set(_codes_of(exc_info[2] if exc_info else None))
     for hook in hooks:
         if _code_of(hook.call) in codes:
             return _line(hook.stage, hook)
@@ -150,7 +152,7 @@ def _line(stage: str, name: object) -> str:
     return f"{stage:<10} {name}"
 
 
-def _method_of(handler: Any) -> str:
+def _method_of(handler: ResponseHandler) -> str:
     kind = type(handler)
     return f"{kind.__module__}.{kind.__qualname__}.{str(handler.request.method).lower()}"
 

@@ -5,6 +5,8 @@
 The call hooks have run before; no other hook does. Begin with `feed_delegate`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import logging
 from http.client import responses
 from typing import Any

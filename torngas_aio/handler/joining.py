@@ -7,10 +7,10 @@ Begin with `join_channel`.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from torngas_aio.channels.base import BaseChannels, Subscription
+from torngas_aio.handler.response import ResponseHandler
 
 __all__ = ["join_channel", "leave_channel", "leave_channels"]
 
@@ -24,7 +24,7 @@ class _JoinedChannel:
     """The sockets that have joined one channel, and the task that sends to them."""
 
     def __init__(self, channels: BaseChannels, name: str, broadcast: Callable[..., Awaitable[int]]) -> None:
-        self.sockets: dict[Any, str] = {}  # with the member that each is, "" before it is present
+        self.sockets: dict[ResponseHandler, str] = {}  # with the member that each is, "" before it is present
         self.channels = channels
         self._subscription: Subscription = channels.subscribe(name)
         self._broadcast = broadcast
@@ -52,7 +52,7 @@ class _JoinedChannel:
                     logger.exception("A message of channel %r could not be sent to its sockets.", message.channel)
 
 
-async def join_channel(handler: Any, channels: BaseChannels, name: str, member: str) -> None:
+async def join_channel(handler: ResponseHandler, channels: BaseChannels, name: str, member: str) -> None:
     """Have the messages of *name* sent to the socket of *handler*, and *member* present there.
 
     Raises:
@@ -77,12 +77,12 @@ async def join_channel(handler: Any, channels: BaseChannels, name: str, member: 
         raise
 
 
-async def leave_channel(handler: Any, channels: BaseChannels, name: str) -> None:
+async def leave_channel(handler: ResponseHandler, channels: BaseChannels, name: str) -> None:
     """Undo `join_channel`."""
     await _take_out(_joined_by_loop.get(asyncio.get_running_loop(), {}), (id(channels), name), handler)
 
 
-async def leave_channels(handler: Any) -> None:
+async def leave_channels(handler: ResponseHandler) -> None:
     """Leave every channel; called when the socket has closed."""
     joined = _joined_by_loop.get(asyncio.get_running_loop())
     if joined:
@@ -90,7 +90,7 @@ async def leave_channels(handler: Any) -> None:
             await _take_out(joined, key, handler)
 
 
-async def _take_out(joined: _JoinedChannels, key: tuple[int, str], handler: Any) -> None:
+async def _take_out(joined: _JoinedChannels, key: tuple[int, str], handler: ResponseHandler) -> None:
     channel = joined.get(key)
     if channel is not None:
         member = channel.sockets.pop(handler, "")

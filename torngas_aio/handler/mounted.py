@@ -7,6 +7,8 @@ What the application receives and sends is in `mounted_exchange`. SPEC: ASGI 3.0
 `MountHandler.initialize`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import posixpath
 import re
 from typing import Any
@@ -61,7 +63,7 @@ class MountHandler(WebSocketHandler):
     async def _answer(self, *_: str, **__: str) -> None:
         self._check_path()
         if self.max_body_size is not None:
-            self.request.connection.set_max_body_size(self.max_body_size)  # type: ignore[union-attr]  # an Exchange
+            self.request.connection.set_max_body_size(self.max_body_size)
         self._exchange = HTTPExchange(self)
         await self._exchange.run(self._application())
 
@@ -83,7 +85,7 @@ class MountHandler(WebSocketHandler):
         Raises:
             HTTPError: 400: decoded or normalized, the path matches other expressions of ROUTE_MODULES.
         """
-        pipeline = self.application.pipeline  # type: ignore[attr-defined]  # ours
+        pipeline = self.application.pipeline
         sent = self.request.path
         if not pipeline.has_patterns or ("%" not in sent and "/." not in sent and "//" not in sent):
             return
@@ -94,7 +96,7 @@ class MountHandler(WebSocketHandler):
             raise HTTPError(400, "The path %r is encoded in an unusual way", sent)
 
     def _application(self) -> Any:
-        running = self.application.mounts.get(self.mount)  # type: ignore[attr-defined]  # ours
+        running = self.application.mounts.get(self.mount)
         if running is None:
             raise RuntimeError(
                 f"{self.mount!r} was added after the application was made: put it into the handlers of Application()."
@@ -103,7 +105,7 @@ class MountHandler(WebSocketHandler):
 
     def scope_for(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the ASGI scope of the request, with a copy of the lifespan's *state*."""
-        request: Any = self.request
+        request = self.request
         kind = "websocket" if self.is_socket else "http"
         scheme = {"http": "ws", "https": "wss"}[request.protocol] if kind == "websocket" else request.protocol
         match = self._root.match(request.path)

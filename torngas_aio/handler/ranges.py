@@ -7,11 +7,13 @@
 Begin with `wanted_span`.
 """
 
+# pyright: reportPrivateUsage=false
 from typing import Any
 
 import anyio.to_thread
 
 from torngas_aio.handler.compression import GZipContentEncoding
+from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.static_files import OpenFile
 from torngas_aio.utils.numbers import parse_whole
 
@@ -23,7 +25,7 @@ Span = tuple[int, int]
 _PIECE = 256 * 1024  # bytes that are read in a thread at once
 
 
-def announce_span(handler: Any, span: Span | None, size: int) -> bool:
+def announce_span(handler: ResponseHandler, span: Span | None, size: int) -> bool:
     """Set the status and headers for *span* of *size* bytes; return False where there is none, which is 416."""
     if span is None:
         handler.set_status(416)
@@ -80,13 +82,15 @@ def _range_of(header: str) -> tuple[int | None, int | None] | None:
     return ends[0], ends[1]
 
 
-async def send_span(handler: Any, source: OpenFile, start: int, end: int, *, by_system: bool = True) -> None:
+async def send_span(
+    handler: ResponseHandler, source: OpenFile, start: int, end: int, *, by_system: bool = True
+) -> None:
     """Send the bytes from *start* to *end* as the body; `Content-Length` is set before.
 
     Args:
         by_system: Whether `sendfile` may be used; it may block where the file system is slow.
     """
-    connection = handler.request.connection
+    connection: Any = handler.request.connection
     if by_system and connection.can_send_files and not _is_transformed(handler):
         await handler.flush()
         if not handler._finished:  # by an error page, in place of the file
@@ -100,12 +104,12 @@ async def send_span(handler: Any, source: OpenFile, start: int, end: int, *, by_
         await send_part(handler, chunk)
 
 
-async def send_part(handler: Any, chunk: bytes) -> None:
+async def send_part(handler: ResponseHandler, chunk: bytes) -> None:
     """Write *chunk*, and send it unless it is the whole body."""
     handler.write(chunk)
     if len(chunk) != int(handler.header_fields().get("Content-Length", -1)):
         await handler.flush()
 
 
-def _is_transformed(handler: Any) -> bool:
+def _is_transformed(handler: ResponseHandler) -> bool:
     return not all(isinstance(each, GZipContentEncoding) and each.is_idle for each in handler._transforms)

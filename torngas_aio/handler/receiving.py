@@ -3,6 +3,8 @@
 Begin with `take_body`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 from collections.abc import Awaitable
 from typing import Any
@@ -28,7 +30,7 @@ async def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, s
         ClientGone: The client left before all of it had arrived.
     """
     if limit is not None:
-        handler.request.connection.set_max_body_size(limit)  # type: ignore[union-attr]  # an Exchange
+        handler.request.connection.set_max_body_size(limit)
     if handler._stream_request_body:
         return
     if spools:
@@ -39,7 +41,7 @@ async def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, s
 
 async def receive(handler: ResponseHandler) -> None:
     """Hand the body to `data_received`, part by part; raises as `take_body`."""
-    body: Any = handler.request.connection.body  # type: ignore[union-attr]  # an Exchange
+    body = handler.request.connection.body
     while chunk := await arrived(handler, body.read_chunk()):
         result = handler.data_received(chunk)
         if result is not None:
@@ -47,7 +49,7 @@ async def receive(handler: ResponseHandler) -> None:
 
 
 async def _spool(handler: ResponseHandler, body: Any) -> None:
-    request: Any = handler.request
+    request = handler.request
     headers = request.header_view
     is_unpacked = headers.get("X-Consumed-Content-Encoding", "")  # to more bytes than were announced, or to fewer
     spool = Spool(announced=0 if is_unpacked else parse_whole(headers.get("Content-Length", "")) or 0)

@@ -8,11 +8,12 @@
 Begin with `answer_error`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import functools
 import logging
 from contextlib import suppress
-from typing import Any
 
 from tornado import httputil
 from tornado.iostream import StreamClosedError
@@ -21,7 +22,7 @@ from tornado.web import Finish, HTTPError
 from torngas_aio import exception
 from torngas_aio._cleanup import close_safely
 from torngas_aio._unawaited import note_unawaited
-from torngas_aio.context import RequestScope, error_sink
+from torngas_aio.context import error_sink
 from torngas_aio.exception import BaseError
 from torngas_aio.handler.lifecycle import ENDED
 from torngas_aio.handler.response import ResponseHandler
@@ -50,8 +51,8 @@ async def answer_error(handler: ResponseHandler, exc: BaseException, *, may_repl
             handler.finish(*exc.args)
     else:
         exc = handler._error = _as_http_error(exc)
-        if handler.application.is_debug:  # type: ignore[attr-defined]  # ours
-            note_unawaited(exc, handler.request._unawaited)  # type: ignore[attr-defined]  # ours
+        if handler.application.is_debug:
+            note_unawaited(exc, handler.request._unawaited)
         if may_replace and not handler._response_state.is_sent:
             handler._response_state = handler._response_state.after["reopen"]
         await report_error(handler, exc)
@@ -97,7 +98,7 @@ def cut_off(handler: ResponseHandler) -> None:
     """Close the connection where its response is not complete: nothing can be sent any more."""
     handler._response_state = handler._response_state.after["release"]
     handler._deferred = None
-    connection: Any = handler.request.connection
+    connection = handler.request.connection
     if not connection.is_finished:
         connection.abort()
 
@@ -114,7 +115,7 @@ async def give_up(handler: ResponseHandler, exc: BaseException) -> None:
         completion.cancel()
         await asyncio.wait([completion])
     handler._error = handler._error or exc
-    connection: Any = handler.request.connection
+    connection = handler.request.connection
     if not handler._response_state.has_head and not connection.is_finished:
         handler._status_code, handler._reason = 503, "Service Unavailable"
         handler._response_state = handler._response_state.after["release"]
@@ -177,7 +178,7 @@ def _abandon(handler: ResponseHandler) -> None:
         handler._next_turn.cancel()
     with suppress(RuntimeError):  # the loop has been closed
         cut_off(handler)
-    scope: RequestScope | None = handler.request._scope  # type: ignore[attr-defined]  # ours
+    scope = handler.request._scope
     if scope is not None:
         scope.abandon()
 

@@ -3,12 +3,15 @@
 Begin with `render_hooked`.
 """
 
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tornado.web import RequestHandler
 
 from torngas_aio._concurrency import run_in_thread
+from torngas_aio.handler.host import LoaderKey
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.ui_modules import render_with_modules, with_embeds
 from torngas_aio.settings_manager import settings
@@ -47,7 +50,7 @@ async def render_plain(handler: ResponseHandler, template_name: str, kwargs: dic
 
 def known_loader(handler: ResponseHandler) -> TemplateLoader | None:
     """Return the application's loader for the handler's directory, engine and configuration, if there is one yet."""
-    kept = handler.application.template_loaders.get(loader_key(handler))  # type: ignore[attr-defined]  # ours
+    kept = handler.application.template_loaders.get(loader_key(handler))
     return None if kept is None else kept[0]
 
 
@@ -58,11 +61,11 @@ def made_loader(handler: ResponseHandler) -> TemplateLoader:
         key = loader_key(handler)
         loader = adapted(handler.create_template_loader(key[0]))
         # The configuration is kept with its loader, so that its id stays its own.
-        handler.application.template_loaders[key] = (loader, settings.TEMPLATE_CONFIG)  # type: ignore[attr-defined]  # ours
+        handler.application.template_loaders[key] = (loader, settings.TEMPLATE_CONFIG)
     return loader
 
 
-def loader_key(handler: ResponseHandler) -> tuple[str, Any, int]:
+def loader_key(handler: ResponseHandler) -> LoaderKey:
     """Return what the application keeps the loader of *handler* under."""
     return handler.get_template_path() or ".", type(handler).create_template_loader, id(settings.TEMPLATE_CONFIG)
 

@@ -5,9 +5,9 @@ return NoContent()                                    204, no body
 """
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeGuard, TypeVar
 
-__all__ = ["Accepted", "Created", "NoContent", "Reply"]
+__all__ = ["Accepted", "Created", "NoContent", "Reply", "is_reply"]
 
 T = TypeVar("T")
 
@@ -48,3 +48,8 @@ class NoContent(Reply[None]):
 
     def __init__(self, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(None, headers=headers)
+
+
+def is_reply(value: object) -> TypeGuard[Reply[object]]:
+    """Return whether *value* says its status and headers."""
+    return isinstance(value, Reply)

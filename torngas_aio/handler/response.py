@@ -19,22 +19,25 @@ from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 from tornado import httputil
-from tornado.web import RequestHandler
+from tornado.web import OutputTransform, RequestHandler
 
 from torngas_aio import _json
-from torngas_aio._compat.tornado import header_text
+from torngas_aio._compat.tornado import format_timestamp, header_text
 from torngas_aio.context import RequestScope
 from torngas_aio.handler.cookies import is_latin, make_cookie
+from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.lifecycle import ANY_TASK, MethodPhase, ResponseState, require_changeable
 from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.http.request import Request
 from torngas_aio.pipeline import PipelineRun
+from torngas_aio.utils.narrowing import is_list
 from torngas_aio.utils.tokens import header_case, is_token
 
 __all__ = ["ResponseHandler"]
 
 _HTML = "text/html; charset=UTF-8"
 _JSON = "application/json; charset=UTF-8"
+_put = dict[str, Any].__setitem__  # what it is given is no Morsel
 _SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
 _SET_DEFAULT_HEADERS = RequestHandler.set_default_headers
 _ADDED_BY_THE_SERVER = frozenset({"Server", "Date"})
@@ -46,12 +49,15 @@ class ResponseHandler(RequestHandler):
     use_etag: bool | None = None
     """Whether to hash each body into an ETag; None: as the application says (off by default)."""
 
+    application: HostApplication  # pyright: ignore[reportIncompatibleVariableOverride]  # ours has made it
+    request: Request  # pyright: ignore[reportIncompatibleVariableOverride]
+
     # PERF: no values in the class for what most requests read: 3.11 finds those of instances faster
     _fields: dict[str, str]
     _added: list[tuple[str, str]] | None
     _full_headers: httputil.HTTPHeaders | None
     _new_cookie: Any  # Tornado's attribute, a SimpleCookie; missing in Tornado until it is wanted, here None
-    _transforms: list[Any]  # Tornado's attribute; replaced, never changed in place
+    _transforms: list[OutputTransform]  # Tornado's attribute; replaced, never changed in place
     _deferred: Callable[[], Awaitable[None]] | None  # makes the body
     _response_state: ResponseState
     _method_phase: MethodPhase
@@ -64,6 +70,7 @@ class ResponseHandler(RequestHandler):
     _next_turn: asyncio.Handle | None = None
     _error: BaseException | None = None
     _failed_sends = 0
+    _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there
     _makes_error_page = False  # `_deferred` makes an error page
     _is_drained = False  # when the last byte was handed over, the transport could take more
     _has_own_etag = False  # `compute_etag` is overridden
@@ -73,11 +80,15 @@ class ResponseHandler(RequestHandler):
 
     if TYPE_CHECKING:  # methods of `BaseHandler` that `sending`, `completing` and `rendering` call
 
+        @property
+        def _is_debug(self) -> bool: ...
+        def _error_accept(self) -> str: ...
         def _send_last(self, /) -> bool: ...
         def _send_part(self, /, include_footers: bool) -> Any: ...
         def _settle(self, /, scope: RequestScope) -> Coroutine[Any, Any, None]: ...
         def _render_plain(self, /, template_name: str, kwargs: dict[str, Any]) -> Coroutine[Any, Any, bytes]: ...
         def complete_finish(self) -> Any: ...
+        def finish(self, chunk: Any = None) -> Any: ...
 
     @property
     def _finished(self) -> bool:  # Tornado's attribute, which mixins and projects read
@@ -216,12 +227,12 @@ class ResponseHandler(RequestHandler):
         if jar is None:
             jar = self._new_cookie = SimpleCookie()
         jar.pop(cookie.key, None)
-        dict.__setitem__(jar, cookie.key, cookie)
+        _put(jar, cookie.key, cookie)
 
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return the value of the request's cookie *name*, else *default*."""
-        request: Any = self.request
-        if "_cookies" not in request.__dict__ and isinstance(request, Request):
+        request = self.request
+        if "_cookies" not in request.__dict__:
             known = request.plain_cookies()
             if known is not None:  # PERF: neither headers nor the standard library's cookies are built
                 return known.get(name, default)
@@ -264,7 +275,7 @@ class ResponseHandler(RequestHandler):
             full["Server"] = SERVER_NAME
             for name, value in self._fields.items():
                 full[name] = value
-            full["Date"] = self._fields.get("Date") or httputil.format_timestamp(time.time())
+            full["Date"] = self._fields.get("Date") or format_timestamp(time.time())
             for name, value in self._added or ():
                 full.add(name, value)
             self._full_headers = full
@@ -334,5 +345,5 @@ def _wrong_chunk(chunk: object) -> TypeError:
         return TypeError("write() was given a coroutine: await it first, as in `self.write(await ...)`.")
     if inspect.isawaitable(chunk):
         return TypeError(f"write() was given {type(chunk).__name__}, an awaitable: await it first.")
-    hint = " A list is refused for the sake of old browsers: wrap it in a dict." if isinstance(chunk, list) else ""
+    hint = " A list is refused for the sake of old browsers: wrap it in a dict." if is_list(chunk) else ""
     return TypeError(f"write() takes bytes, str or dict, not {type(chunk).__name__}.{hint}")

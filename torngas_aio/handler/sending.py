@@ -8,6 +8,8 @@ Both send the same bytes for the same response. Once it has left, endcall hooks,
 Begin with `send_last`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import functools
 import logging
 from typing import Any
@@ -51,7 +53,7 @@ def send_last(handler: ResponseHandler) -> bool:
     state = handler._response_state
     if state.is_sent:
         return False
-    request: Any = handler.request
+    request = handler.request
     is_drained = False
     if not state.has_head:
         _conclude_headers(handler)
@@ -82,7 +84,7 @@ def send_part(handler: ResponseHandler, include_footers: bool) -> Any:
     Raises:
         HTTPOutputError: A header cannot be sent, or the body is not as long as was promised.
     """
-    connection: Any = handler.request.connection
+    connection = handler.request.connection
     chunk = b"".join(handler._write_buffer)
     is_head = handler.request.method == "HEAD"
     if handler._response_state.has_head:
@@ -95,7 +97,8 @@ def send_part(handler: ResponseHandler, include_footers: bool) -> Any:
         headers = handler._headers
         for transform in handler._transforms:
             status, headers, chunk = transform.transform_first_chunk(status, headers, chunk, include_footers)
-        for cookie in (handler._new_cookie or {}).values():
+        cookies: dict[str, Any] = handler._new_cookie or {}
+        for cookie in cookies.values():
             headers.add("Set-Cookie", cookie.OutputString(None))
     except httputil.HTTPInputError as exc:  # HTTPHeaders takes them for a client's
         raise httputil.HTTPOutputError(str(exc)) from exc
@@ -147,7 +150,7 @@ async def run_afterwards(handler: ResponseHandler) -> None:
 
 def _conclude_headers(handler: ResponseHandler) -> None:
     """Add what only the whole response knows: ETag, Content-Length."""
-    wants_etag = handler.application.use_etag if handler.use_etag is None else handler.use_etag  # type: ignore[attr-defined]  # ours
+    wants_etag = handler.application.use_etag if handler.use_etag is None else handler.use_etag
     if wants_etag or handler._has_own_etag:
         _add_etag(handler)
     hooked = handler._run.stages.response

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio.to_thread
-from tornado.httputil import format_timestamp
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from tornado.web import StaticFileHandler as _TornadoStaticFileHandler
 
+from torngas_aio._compat.tornado import format_timestamp
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.compression import accepted_codings
 from torngas_aio.handler.ranges import Span, announce_span, send_part, send_span, wanted_span
@@ -33,7 +33,9 @@ _MOST_VERSIONS = 10_000
 _USUAL_FIELD = 100  # characters of an Accept-Encoding that is remembered
 
 
-class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
+class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # Tornado's return futures
+    WebHandler, _TornadoStaticFileHandler
+):
     """Serves files of one directory: ranges, `If-None-Match`, `If-Modified-Since`, never outside its root.
 
     Takes the route keywords of Tornado's: `path`, `default_filename`, `allowed_symlink_directory`. A file `x.br`,
@@ -113,7 +115,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> Any:
         """Redirect as ever; `validate_absolute_path`, in a thread, has it done by the loop."""
         if self._redirection is None and self._is_looking_up:
-            self._redirection = functools.partial(super().redirect, self.request.root_path + url, permanent, status)  # type: ignore[attr-defined]  # ours
+            self._redirection = functools.partial(super().redirect, self.request.root_path + url, permanent, status)
             return None
         return super().redirect(url, permanent, status)
 
@@ -196,7 +198,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     @property
     def _cache(self) -> FileCache:
-        cache: FileCache = self.application.static_files  # type: ignore[attr-defined]  # ours
+        cache: FileCache = self.application.static_files
         return cache
 
     @property
@@ -335,7 +337,7 @@ class StaticFileHandler(WebHandler, _TornadoStaticFileHandler):
 
     def _asked(self, name: bytes) -> str | None:
         """Return a header of the request without building all of them."""
-        request: Any = self.request
+        request = self.request
         if "headers" in request.__dict__:  # a hook may have changed them
             found: str | None = request.headers.get(name.decode())
             return found

@@ -5,6 +5,8 @@ is shorter than its sweep, a timer does. The time in which the body arrives is t
 Begin with `look`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import math
 from collections.abc import Callable

@@ -4,6 +4,8 @@ A page that may call a module with `async def render` is made where it can wait 
 pages are made as fast as ever. Begin with `ui_of`.
 """
 
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 from importlib import import_module
@@ -16,12 +18,13 @@ from tornado.web import RequestHandler, UIModule
 
 from torngas_aio._compat.tornado import UIModuleNamespace
 from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.template import PageMaker, Template
 
 __all__ = ["awaits_modules", "begin_with_modules", "module_call", "render_with_modules", "ui_of", "with_embeds"]
 
 
-def ui_of(handler: RequestHandler) -> Any:
+def ui_of(handler: ResponseHandler) -> ObjectDict:
     """Return the UI methods and modules of the application for a template of *handler*, by name."""
     application = handler.application
     ui = ObjectDict((name, partial(method, handler)) for name, method in application.ui_methods.items())
@@ -29,7 +32,7 @@ def ui_of(handler: RequestHandler) -> Any:
     return ui
 
 
-def module_call(handler: Any, name: str, kind: type[UIModule]) -> Callable[..., Any]:
+def module_call(handler: ResponseHandler, name: str, kind: type[UIModule]) -> Callable[..., Any]:
     """Return what calls the UI module *name* in a template of *handler* and gives markup.
 
     One object serves all calls of a page. Pages that `render` makes are made at once; what it returns is awaited,
@@ -65,12 +68,12 @@ def awaits_modules(modules: Mapping[str, type[UIModule]]) -> bool:
     return bool(found)
 
 
-def begin_with_modules(handler: Any, template: Template, values: dict[str, Any]) -> bytes | PageMaker:
+def begin_with_modules(handler: ResponseHandler, template: Template, values: dict[str, Any]) -> bytes | PageMaker:
     """Return the page, or what makes it, as `Template.begin` does; UI modules in it may wait."""
     return partial(_render_waiting, template, values) if _may_wait(handler, values) else template.begin(values)
 
 
-def render_with_modules(handler: Any, template: Template, values: dict[str, Any]) -> Awaitable[bytes]:
+def render_with_modules(handler: ResponseHandler, template: Template, values: dict[str, Any]) -> Awaitable[bytes]:
     """Return what gives the page, as `Template.render` does; UI modules in it may wait."""
     return _render_waiting(template, values) if _may_wait(handler, values) else template.render(values)
 
@@ -83,7 +86,7 @@ def with_embeds(handler: RequestHandler, page: bytes) -> bytes:
     return embedded
 
 
-def _may_wait(handler: Any, values: dict[str, Any]) -> bool:
+def _may_wait(handler: ResponseHandler, values: dict[str, Any]) -> bool:
     return handler.application.awaits_modules and ("_tt_modules" in values or "modules" in values)
 
 
@@ -93,7 +96,7 @@ async def _render_waiting(template: Template, values: dict[str, Any]) -> bytes:
     return await in_greenlet(template.render, values)
 
 
-def _waited(handler: Any, module: UIModule, made: Awaitable[Any]) -> Any:
+def _waited(handler: ResponseHandler, module: UIModule, made: Awaitable[Any]) -> Any:
     from torngas_aio.template.waiting import can_wait, wait_for
 
     if not can_wait():
@@ -140,7 +143,7 @@ class _Html(str):
 
     __slots__ = ()
 
-    def __new__(cls, made: Any) -> "_Html":
+    def __new__(cls, made: str | bytes) -> "_Html":
         return super().__new__(cls, to_unicode(made))
 
     def __html__(self) -> str:

@@ -7,6 +7,8 @@
 Begin with `BaseHandler.finish`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import functools
 import inspect
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from tornado import locale
 from tornado.escape import utf8
 from tornado.locale import Locale
-from tornado.web import HTTPError, RequestHandler, UIModule
+from tornado.web import HTTPError, OutputTransform, RequestHandler, UIModule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._compat.tornado import cross_origin_fault
@@ -39,6 +41,7 @@ from torngas_aio.handler.completing import (
 )
 from torngas_aio.handler.downloads import send_file
 from torngas_aio.handler.failure import reason_of, set_error_headers, write_error_page
+from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.lifecycle import OPEN, RETURNED, RUNNING, STREAMING, require_changeable
 from torngas_aio.handler.placeholders import FlashPart, SessionPart
 from torngas_aio.handler.recovery import cut_off
@@ -55,6 +58,7 @@ from torngas_aio.handler.sending import send_last, send_part
 from torngas_aio.handler.time_limit import look
 from torngas_aio.handler.ui_modules import begin_with_modules, module_call, ui_of, with_embeds
 from torngas_aio.http.base import ClientGone
+from torngas_aio.http.request import Request
 from torngas_aio.http.response import BODILESS
 from torngas_aio.http.uploads import UploadedFile, uploads_of
 from torngas_aio.i18n import find_locale, user_locale
@@ -74,6 +78,7 @@ _ON_FINISH = RequestHandler.on_finish
 _COMPUTE_ETAG = RequestHandler.compute_etag
 _DECODE_ARGUMENT = RequestHandler.decode_argument
 _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS}
+_NO_TRANSFORMS: list[OutputTransform] = []
 _Form = TypeVar("_Form")
 
 _PLAIN = frozenset({
@@ -135,7 +140,6 @@ class BaseHandler(ResponseHandler):
     _prepares = False  # `prepare` is overridden, by the class or a mixin
     _is_prepared = False  # `prepare` or `on_prepare` is
     _session_error: CacheUnavailable | None = None
-    _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there
 
     # Observers of requests have variants of these.
     _send_last = send_last
@@ -156,7 +160,7 @@ class BaseHandler(ResponseHandler):
         )
         cls._is_prepared = cls._prepares or cls.on_prepare is not BaseHandler.on_prepare
 
-    def __init__(self, application: Any, request: Any, **kwargs: Any) -> None:
+    def __init__(self, application: HostApplication, request: Request, **kwargs: Any) -> None:
         # Not super().__init__: Tornado's builds what most requests never look at.
         self.application = application
         self.request = request
@@ -168,7 +172,7 @@ class BaseHandler(ResponseHandler):
         self._url_kwargs = kwargs
         request._handler = self  # until the request has ended: translations in lower layers ask for its locale
         transforms = application.transforms
-        self._transforms = [transform(request) for transform in transforms] if transforms else transforms
+        self._transforms = [transform(request) for transform in transforms] if transforms else _NO_TRANSFORMS
         self.clear()
         request.connection.set_close_callback(self._on_close)
         initialize = type(self).initialize
@@ -244,7 +248,7 @@ class BaseHandler(ResponseHandler):
     def detach(self) -> Any:
         """Leave HTTP: return an IOStream over the connection; the endcall hooks run when the method returns."""
         self._response_state = self._response_state.after["release"]
-        return self.request.connection.detach()  # type: ignore[union-attr]  # an Exchange
+        return self.request.connection.detach()
 
     # ---------------------------------------------------------------- a request's steps, to be overridden
 
@@ -276,8 +280,8 @@ class BaseHandler(ResponseHandler):
         return self._current_user
 
     @current_user.setter
-    def current_user(self, user: Any) -> None:
-        self._current_user = user
+    def current_user(self, value: Any) -> None:
+        self._current_user = value
 
     def get_current_user(self) -> Any:
         """Return the user of the request, None where there is none; override it, plain or `async def`."""
@@ -337,7 +341,7 @@ class BaseHandler(ResponseHandler):
                 pass  # Tornado's own error follows
         return [self.decode_argument(arg) for arg in args]
 
-    def _use_result(self, value: Any) -> bool:
+    def _use_result(self, value: object) -> bool:
         """Answer with *value*, what the method returned; return whether that was done, as an `ApiHandler` does."""
         return False
 
@@ -358,7 +362,7 @@ class BaseHandler(ResponseHandler):
     def _time_limit(self) -> float | None:
         seconds = self.request_timeout
         if seconds is None:
-            seconds = self.application.request_timeout  # type: ignore[attr-defined]  # ours
+            seconds = self.application.request_timeout
         return seconds
 
     def _on_close(self) -> None:
@@ -459,11 +463,11 @@ class BaseHandler(ResponseHandler):
 
     def reverse_url(self, name: str, *args: Any) -> str:
         """Return the URL of the route *name*, below the path where an ASGI server has mounted the application."""
-        return self.request.root_path + super().reverse_url(name, *args)  # type: ignore[attr-defined,no-any-return]  # ours
+        return self.request.root_path + super().reverse_url(name, *args)
 
     def static_url(self, path: str, include_host: bool | None = None, **kwargs: Any) -> str:
         """Return the URL of the static file *path*, with its version; mounted as `reverse_url`."""
-        root: str = self.request.root_path  # type: ignore[attr-defined]  # ours
+        root: str = self.request.root_path
         if not root:
             return super().static_url(path, include_host, **kwargs)
         url = super().static_url(path, include_host=False, **kwargs)

@@ -6,6 +6,8 @@ A request hook that finishes the response refuses the socket. Errors in `open` a
 exception hooks. The application closes its sockets with 1001 when it stops.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import functools
 import uuid
@@ -40,7 +42,9 @@ _WRITE_BYTES = 8 * 1024  # that take as long as a write by itself
 _NOT_FOR_SOCKETS = ("write", "redirect", "set_header", "set_cookie", "set_status", "flush", "finish")
 
 
-class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
+class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # Tornado's return futures
+    WebHandler, _TornadoWebSocketHandler
+):
     """A WebSocket; override `open`, `on_message` and `on_close`, plain or `async def`.
 
     Changes to the visitor's session after the 101 want `await self.session.save()`. An error closes the socket with
@@ -61,13 +65,13 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
     _closing: Awaitable[None] | None = None  # what `on_close` returned
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        if not self.application.takes_sockets:  # type: ignore[attr-defined]  # ours
+        if not self.application.takes_sockets:
             raise HTTPError(503, "The server is stopping and opens no further WebSockets")
         if self.request.headers.get("Upgrade", "").lower() == "websocket":
             await self.complete_response_stage()
             if self._response_state.is_finished:  # a response hook failed or answered: there is no socket
                 return
-        sockets = self.application.open_sockets  # type: ignore[attr-defined]  # ours
+        sockets = self.application.open_sockets
         sockets.add(self)
         try:
             await super().get(*args, **kwargs)
@@ -134,7 +138,7 @@ class WebSocketHandler(WebHandler, _TornadoWebSocketHandler):
     def _detach_to(self, connection: WebSocketConnection) -> None:
         self._response_state = self._response_state.after["release"]
         self._is_detached = True
-        self.request.connection.detach_to(connection)  # type: ignore[union-attr]  # an Exchange
+        self.request.connection.detach_to(connection)
 
 
 class _Handshake:
@@ -157,7 +161,7 @@ class _Handshake:
         handler.ws_connection = connection
         try:
             handler._detach_to(connection)
-            if not handler.application.takes_sockets:  # type: ignore[attr-defined]  # the stop came during the handshake
+            if not handler.application.takes_sockets:  # the stop came during the handshake
                 handler.close(GOING_AWAY)
             await self._serve(handler, connection)
         except StreamClosedError:  # the client left before it was answered

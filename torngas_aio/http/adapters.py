@@ -7,6 +7,8 @@
 Begin with `adapter_for`.
 """
 
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,7 +22,8 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from torngas_aio.http.base import BodyError, ClientGone, DirectApplication
+from torngas_aio.http.application import DirectApplication
+from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.http.request import Request
 from torngas_aio.http.server_state import Adapter, Connection, logger

@@ -17,9 +17,8 @@ from typing import Any, Protocol
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from torngas_aio.http.errors import BodyError, ClientGone
-from torngas_aio.http.request import Request
 
-__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "DirectApplication", "Exchange", "Successor", "answer"]
+__all__ = ["SERVER_NAME", "Body", "BodyError", "ClientGone", "Exchange", "Successor"]
 
 SERVER_NAME = "torngas_aio"
 """The `Server` header of a response that sets none; it names no version."""
@@ -108,6 +107,9 @@ class Exchange(Protocol):
     def abort(self) -> None:
         """Close the connection at once, so that a response that cannot be completed is seen as cut."""
 
+    def set_max_body_size(self, max_body_size: int, /) -> None:
+        """Let this request's body be up to *max_body_size* bytes."""
+
     def detach(self) -> Any:
         """Leave HTTP: return an IOStream over the same transport, unread bytes included."""
 
@@ -133,20 +135,3 @@ class Successor(asyncio.Protocol):
     def cut(self) -> None:
         """Close the connection at once; what has not been sent is lost."""
         raise NotImplementedError
-
-
-class DirectApplication(Protocol):
-    """An application that takes requests from an HTTP server without Tornado's delegates."""
-
-    def serve_request(self, request: Request) -> Awaitable[None]:
-        """Answer *request* through `request.connection`. Raises nothing but `CancelledError`, and a
-        `KeyboardInterrupt` that was answered before.
-
-        Called and awaited within the request's task: what it does at the call sees the request's context.
-        """
-        ...
-
-
-async def answer(application: DirectApplication, request: Request) -> None:
-    """Have *application* answer *request*: the coroutine for a task of its own."""
-    await application.serve_request(request)

@@ -275,7 +275,7 @@ class IncomingBody:
         return whole
 
     async def _read_unpacked(self) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         try:
             while part := await self.read_chunk():
                 parts.append(part)

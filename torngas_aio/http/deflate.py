@@ -113,7 +113,8 @@ def _extensions_of(offers: str) -> list[tuple[str, dict[str, str | None] | None]
         match = _token.match(offers, at)
         if match is None:
             return []
-        name, parameters, is_doubled, at = match[1], {}, False, match.end()
+        name, is_doubled, at = match[1], False, match.end()
+        parameters: dict[str, str | None] = {}
         while at < len(offers) and offers[at] == ";":
             match = _token.match(offers, at + 1)
             if match is None:

@@ -14,7 +14,7 @@ import io
 import struct
 from typing import Any
 
-from torngas_aio._compat.tornado import websocket_mask as mask  # pyright: ignore[reportPrivateImportUsage]
+from torngas_aio._compat.tornado import websocket_mask as mask
 from torngas_aio.http.deflate import Deflate, ProtocolError
 
 __all__ = [

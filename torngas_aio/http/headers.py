@@ -16,6 +16,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
+from torngas_aio._compat.tornado import header_lists
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.tokens import header_case
 
@@ -160,7 +161,7 @@ def headers_of(raw: RawFields) -> HTTPHeaders:
         for name, value in pairs_of(raw):
             headers.add(name.decode("latin-1"), value.decode("latin-1"))
         return headers
-    lists = headers._as_list
+    lists = header_lists(headers)
     for name, value in pairs_of(raw):
         title = _titles.get(name) or _title(name)
         text = value.decode("latin-1")
@@ -212,7 +213,7 @@ def _has_known_layout() -> bool:
     other = HTTPHeaders()
     if getattr(probe, "_as_list", None) != {"A-B": ["1", "2"]} or getattr(other, "_as_list", None) != {}:
         return False
-    other._as_list["A-B"] = ["1", "2"]
+    header_lists(other)["A-B"] = ["1", "2"]
     return other.get("a-b") == probe["A-B"] == "1,2" and list(other.get_all()) == list(probe.get_all())
 
 

@@ -7,6 +7,8 @@
 Handlers that use Tornado's public attributes cannot tell. Begin with `Request.__init__`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import re
 import time
 from collections.abc import Callable
@@ -22,6 +24,9 @@ from tornado.httputil import (
     RequestStartLine,
 )
 
+from torngas_aio.context import RequestScope
+from torngas_aio.exception import Unawaited
+from torngas_aio.http.base import Exchange
 from torngas_aio.http.forms import boundary_of, is_form, parse_form, parse_urlencoded, refuse_urlencoded
 from torngas_aio.http.headers import HeaderView, RawFields, headers_of, pairs_of, parsed_cookies, plain_cookies
 from torngas_aio.http.spool import IN_MEMORY, Spool
@@ -63,12 +68,14 @@ class Request(HTTPServerRequest):
     is_management = False
     """Whether it came by the listener that MANAGEMENT names."""
 
-    _scope: Any
+    connection: Exchange  # type: ignore[assignment]  # an HTTPConnection in Tornado
+
+    _scope: RequestScope | None
     _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
     _route: Any = None  # to which it led; _seen_handler: who has answered; _observation: all that is seen of it
     _seen_handler: Any = None  # these three are set in an observed application only
     _observation: Any = None
-    _unawaited: BaseException | None  # a forgotten coroutine, for the handler to answer
+    _unawaited: Unawaited | None  # a forgotten coroutine, for the handler to answer
     _body = b""
     _is_body_ahead = False
     spool: Spool | None = None

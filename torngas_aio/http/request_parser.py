@@ -16,7 +16,7 @@ were split can make no difference. Begin with `HeadParser.parse`.
 """
 
 import re
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import httptools
 
@@ -55,11 +55,11 @@ class PlainHead:
 
     __slots__ = ("method", "raw", "target")
 
-    version: ClassVar[str] = "HTTP/1.1"
-    length: ClassVar[int] = 0
-    keeps_alive: ClassVar[bool] = True
-    expects_continue: ClassVar[bool] = False
-    is_gzipped: ClassVar[bool] = False
+    version = "HTTP/1.1"
+    length = 0
+    keeps_alive = True
+    expects_continue = False
+    is_gzipped = False
 
     def __init__(self, raw: bytes, method: str, target: str) -> None:
         self.raw = raw
@@ -72,17 +72,11 @@ class LastHead(PlainHead):
 
     __slots__ = ()
 
-    keeps_alive: ClassVar[bool] = False
+    keeps_alive = False
 
 
 class Head(PlainHead):
     """A head whose version and fields may say anything."""
-
-    version: str  # type: ignore[misc]  # an attribute of each, where the usual ones share it
-    length: int  # type: ignore[misc]
-    keeps_alive: bool  # type: ignore[misc]
-    expects_continue: bool  # type: ignore[misc]
-    is_gzipped: bool  # type: ignore[misc]
 
     def __init__(self, raw: bytes, method: str, target: str, version: str, framing: "_Framing") -> None:
         super().__init__(raw, method, target)

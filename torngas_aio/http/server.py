@@ -14,7 +14,7 @@ import contextvars
 import inspect
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tornado.netutil import bind_sockets
@@ -323,7 +323,7 @@ class _Listener:
             self._server = Acceptor(loop, self._socket, self._take)
             self._server.start()
             return
-        make = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
+        make = _maker(loop, self._socket)
         options = self._options
         if "cleanup_socket" in inspect.signature(make).parameters:
             # From Python 3.13 on the file would go with the first worker that ends. Listeners remove what they bound.
@@ -401,5 +401,8 @@ def _loop() -> asyncio.AbstractEventLoop:
     except RuntimeError:
         from tornado.ioloop import IOLoop
 
-        loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
-        return loop
+        return IOLoop.current().asyncio_loop  # type: ignore[attr-defined, no-any-return]
+
+
+def _maker(loop: asyncio.AbstractEventLoop, bound: socket.socket) -> Callable[..., Awaitable[asyncio.Server]]:
+    return loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server

@@ -8,6 +8,8 @@
 Begin with `ServerState.start`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import logging
 from collections import Counter

@@ -6,11 +6,13 @@
 The request's scope closes the spool. Begin with `Spool.write`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import contextlib
 import mmap
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -122,7 +124,7 @@ class Spool:
         return arguments, files
 
     @contextlib.contextmanager
-    def _mapped(self) -> Iterator[Any]:
+    def _mapped(self) -> Generator[Any]:
         if self._file is None:
             yield bytes(self._memory)
             return

@@ -22,7 +22,8 @@ from tornado.httputil import (
     RequestStartLine,
 )
 
-from torngas_aio.http.base import BodyError, DirectApplication, answer
+from torngas_aio.http.application import DirectApplication, answer
+from torngas_aio.http.base import BodyError
 from torngas_aio.http.codings import MIN_FRAMING, TURN_BYTES, ChunkError, FramingBudget, InflateError, Inflater
 from torngas_aio.http.request import Request
 from torngas_aio.http.target import checked_line

@@ -11,9 +11,9 @@ from tornado.httputil import (
     HTTPInputError,
     HTTPOutputError,
     ResponseStartLine,
-    format_timestamp,
 )
 
+from torngas_aio._compat.tornado import format_timestamp
 from torngas_aio.http.base import SERVER_NAME, ClientGone, Successor
 from torngas_aio.http.limits import MAX_BODY_BYTES
 from torngas_aio.http.response import allows_body, check_length, status_line

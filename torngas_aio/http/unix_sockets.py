@@ -14,7 +14,7 @@ import os
 import socket
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
 from pathlib import Path
 
 from torngas_aio.exception import ConfigError
@@ -122,7 +122,7 @@ class UnixListeners:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Generator[None]:
     """Keep other servers from taking or removing a path in *folder*, if it is readable and the system knows `flock`."""
     with contextlib.ExitStack() as opened:
         with contextlib.suppress(ImportError, OSError):  # serve without the lock all the same

@@ -17,11 +17,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from tornado import gen
 from tornado.escape import json_encode
 from tornado.websocket import WebSocketClosedError
 
 from torngas_aio._cleanup import is_imposed
+from torngas_aio._compat.tornado import convert_yielded
 from torngas_aio.http.base import Successor
 from torngas_aio.http.deflate import Deflate, ProtocolError
 from torngas_aio.http.flow_control import queued_bytes
@@ -77,9 +77,12 @@ def payload_of(message: str | bytes | dict[str, Any]) -> bytes:
         return message.encode()
     if isinstance(message, dict):
         return json_encode(message).encode()
-    if isinstance(message, bytes):
-        return message
-    raise TypeError(f"A WebSocket message is str, bytes or dict, not {type(message).__name__}.")
+    if not isinstance(message, _BYTES):
+        raise TypeError(f"A WebSocket message is str, bytes or dict, not {type(message).__name__}.")
+    return message
+
+
+_BYTES: type[object] = bytes  # a caller without types may give anything
 
 
 class WebSocketConnection(Successor):
@@ -218,7 +221,7 @@ class WebSocketConnection(Successor):
             try:
                 waits_for = self._dispatch(*message)
                 if waits_for is not None:
-                    await (waits_for if hasattr(waits_for, "__await__") else gen.convert_yielded(waits_for))
+                    await (waits_for if hasattr(waits_for, "__await__") else convert_yielded(waits_for))
             except BaseException as exc:
                 if is_imposed(exc):
                     raise

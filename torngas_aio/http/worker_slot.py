@@ -110,8 +110,8 @@ class Slot:
     requests: int = 0
     rss: int = 0
     code: str = ""
-    now: dict[str, Any] = field(default_factory=dict)
-    own: dict[str, Any] = field(default_factory=dict)
+    now: dict[str, Any] = field(default_factory=dict[str, Any])
+    own: dict[str, Any] = field(default_factory=dict[str, Any])
     deaths: int = 0
     restart_at: float | None = None
     kill_at: float | None = None
@@ -120,7 +120,7 @@ class Slot:
     enough_from: float = 0.0
     unix_path: str = ""
     _unread: bytes = b""
-    _descriptors: list[int] = field(default_factory=list)
+    _descriptors: list[int] = field(default_factory=list[int])
 
     @property
     def pid(self) -> int:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from torngas_aio.http.worker_slot import Slot
+from torngas_aio.utils.narrowing import is_dict, is_list
 
 __all__ = ["WorkerTotals", "add_counts"]
 
@@ -86,9 +87,9 @@ def add_counts(into: dict[str, Any], more: dict[str, Any]) -> None:
         known = into.get(key)
         if known is None:
             into[key] = value
-        elif isinstance(value, dict):
+        elif is_dict(value):
             add_counts(known, value)
-        elif isinstance(value, list):
+        elif is_list(value):
             into[key] = [one + other for one, other in zip(known, value, strict=True)]
         else:
             into[key] = known + value

@@ -114,7 +114,7 @@ class _ObservedApplication(_Application):
         return found
 
     def _prepared(self, handler: "_Handler", run: PipelineRun) -> "_Handler":
-        observation = handler.request._observation  # type: ignore[attr-defined]  # ours
+        observation = handler.request._observation
         if observation is None:
             return handler
         variant: Any = handler

@@ -154,7 +154,7 @@ class Observation:
     @property
     def status(self) -> int:
         """The answer's status; 0 where none was sent."""
-        return int(self.request.connection.status)  # type: ignore[union-attr]  # an Exchange
+        return int(self.request.connection.status)
 
     @property
     def received_bytes(self) -> int:
@@ -259,7 +259,7 @@ ENDED = Observation(SimpleNamespace(), ())  # type: ignore[arg-type]  # stands i
 
 def received_bytes(request: "Request") -> int:
     """Return how long the body of *request* is; see `Observation.received_bytes`."""
-    body: Any = request.connection.body  # type: ignore[union-attr]  # an Exchange
+    body: Any = request.connection.body
     if body is NO_BODY:
         return 0
     received: int | None = getattr(body, "received", None)

@@ -47,6 +47,7 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """
     current = getcurrent()
     if isinstance(current, _Greenlet):
+        assert current.parent is not None  # it is made with one
         return cast(T, current.parent.switch(_Wanted(work)))
     return anyio.from_thread.run(_result_of, work)
 

@@ -31,7 +31,7 @@ from torngas_aio._cleanup import CLOSE_SECONDS
 from torngas_aio._compat.tornado import connection_callback, scheme_of
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.http.accepting import LAST_SECONDS, Acceptor
-from torngas_aio.http.base import DirectApplication
+from torngas_aio.http.application import DirectApplication
 from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.tls import server_context
 from torngas_aio.http.tornado_adapter import TornadoAdapter

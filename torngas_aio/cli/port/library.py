@@ -357,7 +357,8 @@ def _loads(tree: ast.AST, name: str) -> list[ast.AST]:
     """Return where *name* is read in *tree*, from top to bottom."""
     nodes = [each for each in ast.walk(tree) if isinstance(each, ast.Name) and each.id == name]
     loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
-    return [*sorted(loads, key=lambda each: (each.lineno, each.col_offset))]
+    loads.sort(key=lambda each: (each.lineno, each.col_offset))
+    return [*loads]
 
 
 def _summands(node: ast.AST) -> Iterator[ast.expr]:

@@ -1,0 +1,40 @@
+"""`HostApplication`: what a handler asks of the application that made it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+from weakref import WeakSet
+
+from tornado import web
+from tornado.websocket import WebSocketHandler
+
+from torngas_aio.handler.static_files import FileCache
+from torngas_aio.pipeline import Pipeline
+from torngas_aio.routing import ApplicationRouter
+from torngas_aio.template import TemplateLoader
+
+__all__ = ["HostApplication", "LoaderKey"]
+
+LoaderKey = tuple[str, Callable[..., object], int]
+"""Directory, `create_template_loader` of the class, and the id of the configuration."""
+
+
+class HostApplication(web.Application):
+    """A `tornado.web.Application` with a pipeline; `torngas_aio.application.Application` sets and documents these."""
+
+    awaits_modules: bool
+    broadcast: Callable[..., Coroutine[Any, Any, int]]
+    absent_pages: set[tuple[LoaderKey, str]]
+    is_debug: bool
+    is_stopping: asyncio.Event
+    mounts: dict[Any, Any]
+    open_sockets: WeakSet[WebSocketHandler]
+    pipeline: Pipeline
+    request_timeout: float | None
+    static_files: FileCache
+    takes_sockets: bool
+    template_loaders: dict[LoaderKey, tuple[TemplateLoader, object]]
+    ui_methods: dict[str, Callable[..., str]]
+    ui_modules: dict[str, type[web.UIModule]]
+    use_etag: bool
+    wildcard_router: ApplicationRouter
