@@ -62,6 +62,7 @@ def test_an_expression_that_starts_with_a_name_is_a_chain(text: str, chain: kind
         ("query", ".filter () .limit ()", "query"),
         ("query", ".paginate () .next () .prev ()", "awaited giving page"),
         ("database", ".transaction ()", "transaction"),
+        ("db session", ".begin_nested ()", "transaction"),
         ("makes database", "() .select ()", "awaited"),
         ("handler", ".session .save ()", "awaited"),
         ("handler", ".finish ()", ""),

@@ -28,7 +28,7 @@ def rewritten(text: str) -> str:
         ("A.Q.with_lockmode(mode)", "A.Q.with_lockmode(mode)"),
         ("A.Q.filter(b).options(joinedload('c'), defer('d'))", "A.Q.filter(b).options(joinedload(A.c), defer(A.d))"),
         ("s.query(A).options(orm.subqueryload('c'))", "s.query(A).options(orm.subqueryload(A.c))"),
-        ("self.Q.options(joinedload('c'))", "self.Q.options(joinedload(self.c))"),
+        ("self.Q.options(joinedload('c'))", "self.Q.options(joinedload(type(self).c))"),
         ("q.options(joinedload('c'))", "q.options(joinedload('c'))"),
         ("A.Q.join('posts')", "A.Q.join(A.posts)"),
         ("','.join('ab')", "','.join('ab')"),

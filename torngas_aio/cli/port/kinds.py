@@ -107,6 +107,7 @@ _STEPS = {
     ("connection", ".session"): "db session",
     ("db session", ".query"): "makes query",
     ("db session", ".using_master"): "makes db session",
+    ("db session", ".begin_nested"): "makes transaction",
     ("redis", ".pipeline"): "makes pipeline",
     ("redis", ".lock"): "makes lock",
     ("redis", ".pubsub"): "makes pubsub",

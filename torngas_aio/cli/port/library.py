@@ -11,6 +11,7 @@ Begin with `mend_library`.
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, parents_of
 from torngas_aio.cli.port.texts import CODECS, UTF8, codec_of, is_bytes, is_odd_codec
@@ -108,11 +109,30 @@ class _Mender:
         return f"{self._imports[root]}{dot}{rest}" if root in self._imports else "" if dot else root
 
     def _mend_methods(self, kind: ast.ClassDef) -> None:
-        for node in kind.body:
-            new = METHODS.get(node.name) if isinstance(node, FunctionNode) else None
-            if new is not None and not binds(kind, new):
+        methods = {node.name: node for node in kind.body if isinstance(node, FunctionNode)}
+        for name, node in methods.items():
+            if (new := METHODS.get(name)) and not binds(kind, new):
                 start = self._edits.text.index("__", self._edits.span(node)[0])
                 self._edits.replace(start, self._edits.text.index("(", start), new)
+        if "__getslice__" in methods and "__getslice__(*" not in self._edits.source(kind):
+            self._add_slices(kind, methods)
+
+    def _add_slices(self, kind: ast.ClassDef, methods: dict[str, Any]) -> None:
+        """Have `__getitem__`, which Python 3 gives slices, call `__getslice__`."""
+        has_length = "__len__" in methods or {dotted(each) for each in kind.bases} - {"object"}
+        length = "len(self)" if has_length else f"{self._edits.imported('sys')}.maxsize"
+        getter = methods.get("__getitem__")
+        below = getter or methods["__getslice__"]
+        index = below.args.args[1].arg if getter else "index"
+        given = f"return self.__getslice__(*{index}.indices({length})[:2])\n"
+        first = below.body[0] if getter else below
+        indent = " " * first.col_offset
+        start = self._edits.span(first.decorator_list[0] if getattr(first, "decorator_list", ()) else first)[0]
+        if getter:
+            text = f"if isinstance({index}, slice):\n{indent}    {given}{indent}"
+        else:
+            text = f"def __getitem__(self, index):\n{indent}    {given}\n{indent}"
+        self._edits.replace(start, start, text)
 
     def _mend_name(self, node: ast.Name | ast.Attribute) -> None:
         new = RENAMED.get(self._full_name(node))

@@ -98,7 +98,7 @@ def _model_of(func: ast.AST) -> str:
     node = func
     while isinstance(node, ast.Attribute | ast.Call):
         if isinstance(node, ast.Attribute) and node.attr == "Q":
-            return dotted(node.value)
+            return "type(self)" if dotted(node.value) == "self" else dotted(node.value)
         if isinstance(node, ast.Call) and last_name(node) == "query" and node.args:
             return dotted(node.args[0])
         node = node.func if isinstance(node, ast.Call) else node.value
