@@ -3,12 +3,13 @@
 # ruff: noqa: E501  the texts of files
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.port.porting import contents, listed, port, ported
 from tests.webserver.project import Project
-from torngas_aio.cli.port.python2 import is_python2
+from torngas_aio.cli.port.python2 import converted, is_python2
 
 
 @pytest.mark.parametrize(
@@ -178,3 +179,50 @@ def test_a_file_that_only_python_3_reads_stays_in_a_project_of_python_2(
     path = project.write("app.py", "print('a', file=b)\n")
     assert listed(port(project, capsys)) == []
     assert path.read_text() == "print('a', file=b)\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (
+            "    def f(self):\n        return 1\n    __metaclass__ = M\n\n    def next(self):\n        return 1\n",
+            "__next__",
+        ),
+        ('    """Text."""\n    a = 1\n    __metaclass__ = M\n', "Text"),
+        ("    __metaclass__ = M\n    a = 1\n", "a"),
+        ("    class B(object):\n        a = 1\n        __metaclass__ = M\n    a = 1\n    __metaclass__ = M\n", "B"),
+    ],
+)
+def test_a_metaclass_may_stand_anywhere_in_its_class(body: str, kept: str) -> None:
+    names: dict[str, Any] = {"M": type("M", (type,), {})}
+    exec(converted(f"class A(object):\n{body}\nprint 1\n") or "", names)
+    assert type(names["A"]) is names["M"]
+    assert hasattr(names["A"], kept) or names["A"].__doc__ == "Text."
+    assert kept != "B" or type(names["A"].B) is names["M"]
+
+
+@pytest.mark.parametrize(
+    ("head", "more", "is_hashable"),
+    [
+        ("class A(object):", "", True),
+        ("class A:", "", True),
+        ("class A(object):", "    def __eq__(self, other):\n        return self.x == other.x\n", False),
+        ("class A(object):", "    def __hash__(self):\n        return self.x\n", True),
+    ],
+)
+def test_objects_compare_as_they_did(head: str, more: str, is_hashable: bool) -> None:
+    text = f"{head}\n    def __init__(self, x):\n        self.x = x\n    def __cmp__(self, other):\n        return cmp(self.x, other.x)\n{more}"
+    made = converted(text)
+    assert is_python2(text)
+    assert made is not None
+    assert not is_python2(made)
+    assert converted(made) == made
+    names: dict[str, Any] = {}
+    exec(made, names)
+    a, b, c = map(names["A"], (1, 2, 1))
+    assert a < b <= b
+    assert b > a
+    assert a == c != b
+    assert max(a, b) is b
+    assert [each.x for each in sorted([b, a])] == [1, 2]
+    assert (names["A"].__hash__ is not None) == is_hashable

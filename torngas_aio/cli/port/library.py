@@ -2,6 +2,7 @@ r"""Names and functions of the standard library that Python 3 has removed or cha
 
 import md5; md5.new(x)      hashlib.md5(x)
 json.loads(x, encoding=...) json.loads(x)
+def __cmp__                 @total_ordering, __eq__ and __lt__ that ask it
 pickle.load(open(path))     pickle.load(open(path, "rb"))
 buf[0] == '\0'              buf[0:1] == b'\0', where struct.unpack takes buf
 
@@ -9,6 +10,7 @@ Begin with `mend_library`.
 """
 
 import ast
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -133,6 +135,25 @@ class _Mender:
         else:
             text = f"def __getitem__(self, index):\n{indent}    {given}\n{indent}"
         self._edits.replace(start, start, text)
+
+        compare = next((node for node in kind.body if isinstance(node, FunctionNode) and node.name == "__cmp__"), None)
+        if compare is not None and not binds(kind, "__lt__"):
+            self._mend_order(kind, compare)
+
+    def _mend_order(self, kind: ast.ClassDef, compare: FunctionNode) -> None:
+        """Have the comparisons of Python 3 ask `__cmp__`."""
+        base = dotted(kind.bases[0]) if kind.bases else "object"
+        wanted = {
+            "__eq__": "def __eq__(self, other):\n    return self.__cmp__(other) == 0\n",
+            "__hash__": f"__hash__ = {base}.__hash__\n" if base and not binds(kind, "__eq__") else "",
+            "__lt__": "def __lt__(self, other):\n    return self.__cmp__(other) < 0\n",
+        }
+        text = "\n".join(each for name, each in wanted.items() if each and not binds(kind, name))
+        end = self._edits.span(compare)[1]
+        self._edits.replace(end, end, f"\n\n{textwrap.indent(text, ' ' * compare.col_offset).rstrip()}")
+        start = self._edits.span(kind)[0]
+        decorator = self._edits.imported("functools", "total_ordering")
+        self._edits.replace(start, start, f"@{decorator}\n{' ' * kind.col_offset}")
 
     def _mend_name(self, node: ast.Name | ast.Attribute) -> None:
         new = RENAMED.get(self._full_name(node))

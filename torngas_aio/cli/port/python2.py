@@ -21,7 +21,7 @@ MODULES = {
     "urllib2", "urlparse", "ConfigParser", "Queue", "cPickle", "StringIO", "cStringIO", "httplib", "Cookie",
     "HTMLParser", "__builtin__", "commands", "thread", "SocketServer", "BaseHTTPServer", "cookielib", "xmlrpclib",
 }  # fmt: skip
-OLD = {"__metaclass__": "", "__nonzero__": "__bool__", "next": "__next__"}
+OLD = {"__cmp__": "__lt__", "__metaclass__": "", "__nonzero__": "__bool__", "next": "__next__"}
 """Names in classes by which Python 2 finds something, and those by which Python 3 does."""
 
 FUTURES = re.compile(r"(?m)^from __future__ import (?:print_function|unicode_literals|absolute_import|division)\n")
@@ -32,6 +32,11 @@ ISINSTANCE = re.compile(r"isinstance\((\w+), str\)")
 DIVISION_COMMENT = "# TGM311: Python 2 divided integers into integers. Write // for that; delete this comment.\n"
 ROUND_COMMENT = "# TGM311: Python 2 rounded .5 away from zero, not to the even number. Delete this comment.\n"
 PYTHON3 = ast.AsyncFunctionDef | ast.JoinedStr | ast.AnnAssign | ast.Nonlocal | ast.Await
+METACLASS = re.compile(
+    r"(?m)^(?P<head>(?P<indent>[ \t]*)class\b[^\n]*:[ \t]*\n)"
+    r"(?P<body>(?P<inner>(?P=indent)[ \t]+)(?!__metaclass__)\S[^\n]*\n(?:(?:(?P=indent)[ \t][^\n]*)?\n)*?)"
+    r"(?P<line>(?P=inner)__metaclass__[ \t]*=[^\n]*\n)"
+)
 KEYWORDS = {"async", "await", "nonlocal"}
 ROUNDS = 3
 """What stands inside something else that is replaced is mended in the next round."""
@@ -66,7 +71,7 @@ def converted(text: str) -> str | None:
     text = ISINSTANCE.sub(
         lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
     )
-    made = FUTURES.sub("", _refactored(text) or ("" if tree is None else text))
+    made = FUTURES.sub("", _refactored(_metaclasses_first(text)) or ("" if tree is None else text))
     made = made if parsed(made) is not None else _with_other_names(made)
     for mend in [*[mend_library, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
         if (tree := parsed(made) if made else None) is None:
@@ -75,6 +80,14 @@ def converted(text: str) -> str | None:
         mend(edits)
         made = edits.applied()
     return made
+
+
+def _metaclasses_first(text: str) -> str:
+    """Return *text* with each `__metaclass__ = ...` before the rest of its class: fissix takes it well there only."""
+    if "__metaclass__" not in text:
+        return text
+    made = METACLASS.sub(r"\g<head>\g<line>\g<body>", text)
+    return made if made == text else _metaclasses_first(made)
 
 
 def _refactored(text: str) -> str | None:
