@@ -21,7 +21,16 @@ from typing import Any
 from torngas_aio._names import import_object
 from torngas_aio.exception import Fault
 
-__all__ = ["CLASSES", "REDIS_ITERATORS", "REDIS_SYNC", "awaited_methods", "parsed", "project_files", "unawaited_faults"]
+__all__ = [
+    "CLASSES",
+    "REDIS_ITERATORS",
+    "REDIS_SYNC",
+    "awaited_methods",
+    "has_zero_timeout",
+    "parsed",
+    "project_files",
+    "unawaited_faults",
+]
 
 SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "__pycache__"}
 MAX_BYTES = 1_000_000
@@ -59,6 +68,9 @@ TAKERS = frozenset({
     "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip",
 })  # fmt: skip
 """Builtins that take a value, and never what waits for one."""
+
+TIMEOUTS = {"set": 2, "add": 2, "touch": 1, "get_or_set": 2, "set_many": 1, "expire": 1}
+"""Methods of a cache and the place of their timeout."""
 
 REDIS_ITERATORS = frozenset({"scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"})
 """Methods of a Redis client that give what `async for` goes through."""
@@ -321,6 +333,17 @@ class _Module:
         if kind == "db session" and func.attr in ("query", "using_master"):
             return "query" if func.attr == "query" else kind
         return "query" if kind == "query" else ""
+
+
+def has_zero_timeout(call: ast.Call) -> bool:
+    """Whether *call* gives a cache a timeout of 0, by name or by place."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in TIMEOUTS:
+        return False
+    if "cache" not in ast.unparse(call.func.value):
+        return False
+    place = TIMEOUTS[call.func.attr]
+    given = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == "timeout")]
+    return any(isinstance(each, ast.Constant) and each.value == 0 and each.value is not False for each in given)
 
 
 def _without_hidden(function: Any, names: Names) -> Names:

@@ -19,7 +19,7 @@ from typing import Any
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.checks.deployment import deploy_file_cautions, workers_of_units
-from torngas_aio.cli.awaits import parsed, project_files, unawaited_faults
+from torngas_aio.cli.awaits import has_zero_timeout, parsed, project_files, unawaited_faults
 from torngas_aio.cli.project import add_settings_option, load_server, run_alone
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
 from torngas_aio.http.limits import MAX_BODY_BYTES
@@ -33,9 +33,6 @@ __all__ = ["Check", "former_default_cautions"]
 DEPLOY = Path("deploy")
 DATABASE_SECONDS = 5.0
 """How long one database may take to tell which migrations it has."""
-
-TIMEOUTS = {"set": 2, "add": 2, "touch": 1, "get_or_set": 2, "set_many": 1, "expire": 1}
-"""Methods of a cache and the place of their timeout."""
 
 TEMPLATES = (".html", ".htm", ".tpl", ".mako", ".jinja", ".jinja2", ".j2", ".py")
 
@@ -144,19 +141,9 @@ def former_default_cautions(folder: Path) -> Iterator[str]:
 def _zero_timeouts(folder: Path) -> Iterator[str]:
     for path in project_files(folder):
         for node in ast.walk(parsed(path) or ast.Module([], [])):
-            if isinstance(node, ast.Call) and _has_zero_timeout(node):
+            if isinstance(node, ast.Call) and has_zero_timeout(node):
                 place = f"{path.relative_to(folder)}:{node.lineno}"
                 yield f"{place}: timeout=0 expires at once; None keeps a value for ever."
-
-
-def _has_zero_timeout(call: ast.Call) -> bool:
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in TIMEOUTS:
-        return False
-    if "cache" not in ast.unparse(call.func.value):
-        return False
-    place = TIMEOUTS[call.func.attr]
-    given = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == "timeout")]
-    return any(isinstance(each, ast.Constant) and each.value == 0 and each.value is not False for each in given)
 
 
 def _is_redis_without_db(cache: Mapping[str, Any]) -> bool:

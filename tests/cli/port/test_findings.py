@@ -46,6 +46,11 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM201", "A.metadata.create_all(session.get_bind(A))\n"),
         ("TGM306", "async def f():\n    await gather(A.Q.all(), B.Q.all())\n"),
         ("TGM308", "def f(x):\n    my_cache.set('a', 1, timeout=0)\n"),
+        ("TGM308", "def f(x):\n    caches['a'].set('a', 1, 0)\n"),
+        ("TGM302", "class timed(object):\n    def __init__(self, f):\n        self.f = f\n\n    def __get__(self, a, b=None):\n        return partial(self, a)\n\n    def __call__(self, *a):\n        try:\n            return self.f(*a)\n        finally:\n            log(time())\n\n\nclass A(WebHandler):\n    @timed\n    def get(self):\n        pass\n"),
+        ("TGM302", "class logged(object):\n    def __init__(self, a):\n        self.a = a\n\n    def __call__(self, f):\n        def wrapper(*a):\n            log(f(*a))\n        return wrapper\n\n\nclass A(WebHandler):\n    @logged('a')\n    def get(self):\n        pass\n"),
+        ("TGM312", "class A(object):\n    def __getslice__(self, i, j):\n        return self.a[i:j]\n"),
+        ("TGM312", "class A(list):\n    def __setslice__(self, i, j, x):\n        pass\n\n    def __getitem__(self, i):\n        return 1\n"),
         ("TGM309", "INSTALLED_APPS = ()\n"),
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nTRANSLATIONS_CONF = {'use_accept_language': True}\n"),
         ("TGM309", "DEBUG = True\nINSTALLED_APPS = ()\nCACHES = {'r': {'BACKEND': 'torngas.cache.backends.rediscache.RedisCache', 'LOCATION': '127.0.0.1:6379'}}\n"),
@@ -104,6 +109,10 @@ def test_what_is_left_to_do_is_reported(
         "def cmp(a, b):\n    return 0\n\n\ncmp(1, 2)\n",
         "b.sort(key=len)\nsorted(b)\n",
         "def f(e):\n    return e.text, message.message\n",
+        "def f():\n    cache.set('a', 0, 60)\n    cache.incr('a', 0)\n    names.set('a', 1, 0)\n",
+        "class kept(object):\n    def __init__(self, f):\n        self.f = f\n\n    def __call__(self, *a):\n        return self.f(*a)\n\n\nclass A(WebHandler):\n    @kept\n    def get(self):\n        pass\n",
+        "class timed(object):\n    def __init__(self, f):\n        self.f = f\n\n    def __call__(self, *a):\n        log(self.f(*a))\n\n\n@timed\ndef plain():\n    pass\n",
+        "class A(object):\n    def __getslice__(self, i, j):\n        return self[slice(i, j)]\n\n    def __getitem__(self, i):\n        return self.a[i] if isinstance(i, slice) else 1\n",
     ],
 )  # fmt: skip
 def test_what_is_mended_is_not_listed(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +132,17 @@ def test_templates_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     project = Project(tmp_path)
     project.write("templates/a.html", "<p>\n{{ cache.get('a') }}</p>")
     assert "templates/a.html:2: TGM204" in port(project, capsys)
+
+
+def test_what_waits_in_a_start_script_is_told_where_to_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    project.write(
+        "start.py",
+        "from torngas.webserver import Server\nfrom torngas.cache import cache\n\nserver = Server()\nserver.load_all()\nimport os\nX = cache.get('a')\n\n\ndef f():\n    pass\n\n\nserver.start()\n",
+    )
+    (found,) = listed(port(project, capsys))
+    assert "TGM203" in found
+    assert "process_init" in found
 
 
 def test_every_code_has_a_section() -> None:

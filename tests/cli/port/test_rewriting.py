@@ -164,3 +164,19 @@ def test_pages_of_tornado_s_engine_stay_escaped(
 def test_other_engines_escape_as_they_did(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = f"TEMPLATE_CONFIG = {{'template_engine': {engine}, 'autoescape': False}}\nC = {{'autoescape': False}}\n"
     assert ported(tmp_path, capsys, text) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("['jinja2.ext.do', 'jinja2.ext.autoescape', 'jinja2.ext.with_']", "['jinja2.ext.do']"),
+        ("[\n    'jinja2.ext.with_',\n]", "[]"),
+        ("('a.Own', 'jinja2.ext.WithExtension')", "('a.Own',)"),
+        ("['jinja2.ext.i18n']", "['jinja2.ext.i18n']"),
+        ("'jinja2.ext.with_'", "'jinja2.ext.with_'"),
+    ],
+)
+def test_extensions_that_jinja2_has_taken_in_are_left_out(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ported(tmp_path, capsys, f"A = {{'extensions': {before}}}\n") == f"A = {{'extensions': {after}}}\n"

@@ -48,9 +48,11 @@ def await_calls(
     main = [use for use in main if not use.is_awaited and use.form not in ("arguments", "start")]
     tail = (_tail(tree, [*starts, *main]) or _tail(tree, main)) if main and is_script else []
     findings = []
+    is_start = "torngas_aio.webserver" in text
+    where = "a middleware's `process_init`, which the server awaits" if is_start else "an `async def`"
     if main and not tail:
         findings = [
-            Finding(path, use.position[0], "TGM203", "The module's own code waits. Move it into an `async def`.")
+            Finding(path, use.position[0], "TGM203", f"The module's own code waits. Move it into {where}.")
             for use in main
         ]
     wanted = {(use.position, use.form) for use in [*uses, *(main if tail else [])] if not use.is_awaited}

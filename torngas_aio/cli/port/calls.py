@@ -99,6 +99,7 @@ class Project:
 
         self._report_blocked()
         self._report_wrappers()
+        self._report_class_wrappers()
         self._report_reads()
 
     def _begin(self) -> list[Key]:
@@ -151,6 +152,29 @@ class Project:
                 if any(chain[-1].lstrip(".") == "authenticated" for chain in function.decorators):
                     text = "@authenticated cannot await the user: use `torngas_aio.auth.login_required`, and set AUTH."
                     self.findings.append(Finding(path, function.line, "TGM302", text))
+
+    def _report_class_wrappers(self) -> None:
+        """Report classes that are decorators of what waits, and go on after the call."""
+        decorated = [
+            self._resolve(tuple(step for step in chain if step != "()"), path, None)
+            for path, name in self.coroutines
+            for chain in self._function((path, name)).decorators
+        ]
+        for owner in {kind for kind in decorated if kind.startswith("class:")}:
+            place, name = _key(owner)
+            module = self._modules[place]
+            calls: set[Chain] = {
+                ("self", f".{each}", "()") for each, chain in module.classes[name].attributes.items() if len(chain) == 1
+            }
+            given = module.functions.get(f"{name}.__call__", Function("")).hidden - {"self"}
+            calls |= {(each, "()") for each in given}
+            for function in module.functions.values():
+                is_wrapper = function.name.startswith((f"{name}.__call__", f"{name}.__get__"))
+                for use in function.uses if is_wrapper else ():
+                    is_handed_on = function.returned == use.chain and len(function.uses) == 1
+                    if use.chain in calls and use.form == "call" and not use.is_awaited and not is_handed_on:
+                        text = f"@{name} goes on before what it calls has run: await the call, in an `async def`."
+                        self._report((place, function.name), use, "TGM302", text)
 
     def _report_reads(self) -> None:
         """Report methods that wait and are read where their result is meant, as they were as properties."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from torngas_aio.checks.signing import weak_secret_faults
+from torngas_aio.cli.awaits import has_zero_timeout
 from torngas_aio.cli.port.edits import FunctionNode, binds, dotted, last_name
 from torngas_aio.cli.port.kinds import HOOKS
 from torngas_aio.cli.port.texts import is_odd_codec
@@ -32,6 +33,7 @@ CODES = MappingProxyType({
     "TGM309": "A default that has changed",
     "TGM310": "A codec that is none of text",
     "TGM311": "A division of integers",
+    "TGM312": "A method that Python 3 never calls",
     "TGM313": "A Redis command with other arguments",
     "TGM401": "Names that Tornado 6 has removed",
     "TGM402": "An answer given in a callback",
@@ -71,6 +73,13 @@ MARKS = {
 }
 ROUNDED = "round(2.5) was 3.0 and is 2: write what is meant, then delete the comment."
 """Code: what to do where a comment with it stands, which an earlier run has written."""
+
+UNCALLED = {
+    "__coerce__": "convert in `__add__` and its siblings",
+    **dict.fromkeys(("__hex__", "__oct__"), "write `__index__`"),
+    **{f"__{verb}slice__": f"take a slice in `__{verb}item__`" for verb in ("get", "set", "del")},
+}  # fmt: skip
+"""Special methods of Python 2, and what takes their place."""
 
 Told = tuple[ast.AST, str, str]
 """What it is about, the code, and what to do."""
@@ -122,6 +131,8 @@ class _Reader:
                 shared = ast.unparse(methods["process_init"]) if "process_init" in methods else ""
                 for name in methods.keys() & HOOKS - {"process_init"}:
                     yield from (told for told in _state(methods[name]) if told[2].split("`")[1] not in shared)
+            if isinstance(node, ast.ClassDef):
+                yield from _uncalled(node)
         yield from _settings(self._tree)
 
     def _of_call(self, call: ast.Call) -> Iterator[Told]:
@@ -133,7 +144,7 @@ class _Reader:
             yield call, "TGM304", f"{name}() blocks every request: await an asyncio form of it, or use @async_execute."
         elif method in ("gather", "multi") and re.search(r"\.Q\.|\.session\.", ast.unparse(call)):
             yield call, "TGM306", "Queries of one request share one session: await them one after another."
-        elif _is_zero(given.get("timeout")) and "cache" in ast.unparse(call.func):
+        elif has_zero_timeout(call):
             yield call, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
         elif method in LATER and self._serves:
             yield call, "TGM403", "The server runs a loop of its own, so this never runs: do it in process_init."
@@ -189,6 +200,15 @@ def _gives_stream_callback(call: ast.Call) -> bool:
     given = call.args[-1]
     is_partial = isinstance(given, ast.Call) and last_name(given) in ("partial", "wrap")
     return isinstance(given, ast.Lambda) or is_partial or bool(dotted(given))
+
+
+def _uncalled(kind: ast.ClassDef) -> Iterator[Told]:
+    """Yield the methods by which Python 2 sliced and converted objects of the class."""
+    methods = {each.name: each for each in kind.body if isinstance(each, FunctionNode)}
+    takes_slices = "slice" in ast.unparse(methods["__getitem__"]) if "__getitem__" in methods else False
+    for name, mend in UNCALLED.items():
+        if name in methods and not (takes_slices and name.endswith("slice__")):
+            yield methods[name], "TGM312", f"Python 3 never calls `{name}`: {mend}."
 
 
 def _decorators_of(function: FunctionNode) -> set[str]:
@@ -254,10 +274,6 @@ def _weak_secrets(tree: ast.Module) -> Iterator[tuple[str, ast.Constant]]:
 
 def _is_weak(secret: ast.Constant) -> bool:
     return isinstance(secret.value, str | bytes) and any(weak_secret_faults("", secret.value))
-
-
-def _is_zero(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value == 0 and node.value is not False
 
 
 def _is_web(node: ast.ClassDef) -> bool:

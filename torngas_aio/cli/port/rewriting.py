@@ -33,6 +33,11 @@ ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
 """Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
 
+GONE_EXTENSIONS = frozenset({
+    "jinja2.ext.autoescape", "jinja2.ext.AutoEscapeExtension", "jinja2.ext.with_", "jinja2.ext.WithExtension",
+})  # fmt: skip
+"""Extensions of Jinja2 2 that are part of Jinja2 3 itself."""
+
 TAKES_NO_LOOP = frozenset({
     "AsyncHTTPClient", "CurlAsyncHTTPClient", "HTTPServer", "IOStream", "PeriodicCallback", "PipeIOStream", "Resolver",
     "SSLIOStream", "SimpleAsyncHTTPClient", "Subprocess", "TCPClient", "TCPServer", "ThreadedResolver",
@@ -213,6 +218,14 @@ def _is_query(func: ast.Attribute, sessions: set[str]) -> bool:
 
 def _removed_arguments(edits: Edits, path: Path, root: Path) -> None:
     for node in ast.walk(edits.tree):
+        if isinstance(node, ast.List | ast.Tuple):
+            kept = [
+                each for each in node.elts if not (isinstance(each, ast.Constant) and each.value in GONE_EXTENSIONS)
+            ]
+            if len(kept) < len(node.elts):
+                names = ", ".join(edits.source(each) for each in kept)
+                is_list = isinstance(node, ast.List)
+                edits.replace(*edits.span(node), f"[{names}]" if is_list else f"({names}{',' * (len(kept) == 1)})")
         if not isinstance(node, ast.Call):
             continue
         name = dotted(node.func).rpartition(".")[2] or ast.unparse(node.func).rpartition(".")[2]
@@ -299,7 +312,7 @@ REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "coroutines": (("coroutine", "asynchronous", "engine", "gen_test"), _coroutines),
     "sql-text": (tuple(SQL_METHODS), _sql_texts),
     "sqlalchemy": (("sqlalchemy", ".Q", "session"), rewrite_queries),
-    "removed-arguments": (("io_loop",), _removed_arguments),
+    "removed-arguments": (("io_loop", *sorted(GONE_EXTENSIONS)), _removed_arguments),
     "session-lists": (("session",), _session_lists),
     "request-state": (tuple(HOOKS), _request_state),
     "autoescape": (("autoescape",), _autoescape),
