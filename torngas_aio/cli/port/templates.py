@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from torngas_aio.cli.port.edits import Edits, deferred_around, last_name, parents_of
 from torngas_aio.cli.port.findings import MARKS, Finding
-from torngas_aio.cli.port.python2 import DIVISION_COMMENT, MODULES, converted, parsed
+from torngas_aio.cli.port.python2 import MODULES, converted, parsed
 from torngas_aio.cli.port.texts import is_odd_codec
 
 __all__ = ["await_calls", "convert", "engine_of", "left_in", "reads_as_python2"]
@@ -351,7 +351,9 @@ def _put(edits: Edits, part: Part, new: str, engine: str) -> None:
         edits.replace(part.start, part.end, lead + "\n".join(lines))
         return
     before, after = AROUND[part.form]
-    code = new.replace(DIVISION_COMMENT, "").replace("__own__", "").rstrip("\n")
+    lines = new.rstrip("\n").split("\n")
+    marks = [line[2:] for line in lines if line.startswith("# TGM311:")]
+    code = "\n".join(line for line in lines if line[2:] not in marks).replace("__own__", "")
     if not code.startswith(before) or not code.endswith(after):
         return
     code = code.removeprefix(before).removesuffix(after)
@@ -359,16 +361,20 @@ def _put(edits: Edits, part: Part, new: str, engine: str) -> None:
         code = COPY.sub(r"\1\2", code)  # a page does not change what it goes through
     if code.startswith(("import ", "from ")):
         code = code.replace("\n", " %}{% ")
-    (start, end), mark = part.tag, DIVISION_COMMENT[2:].strip()
+    start, end = part.tag
     if not code:
         edits.replace(start, end, "")
     elif code != edits.text[part.start : part.end]:
         edits.replace(part.start, part.end, code)
-    if DIVISION_COMMENT in new and engine == "tornado":
-        note = f"{{# {mark} #}}"
+    is_line = edits.text[start] != "$"
+    notes = [
+        f"{{# {mark} #}}" if engine == "tornado" else f"## {mark}\n" if is_line else f"<%doc>{mark}</%doc>"
+        for mark in marks
+    ]
+    note = "".join(notes)
+    if engine == "tornado":
         edits.replace(end, end, "" if edits.text.startswith(note, end) else note)
-    elif DIVISION_COMMENT in new:
-        note = f"<%doc>{mark}</%doc>" if edits.text[start] == "$" else f"## {mark}\n"
+    else:
         edits.replace(start, start, "" if edits.text.endswith(note, 0, start) else note)
 
 
