@@ -30,7 +30,7 @@ def jwk(key: Any, kid: str | None = None, **fields: Any) -> dict[str, Any]:
 
 
 def token(key: Any = RSA, kid: str | None = None, algorithm: str = "RS256") -> str:
-    claims = {"sub": "7", "exp": time.time() + 600}
+    claims = {"sub": "7", "exp": time.time() + 86_400}  # some are made when tests are collected
     return jwt.encode(claims, key, algorithm, headers=None if kid is None else {"kid": kid})
 
 

@@ -132,7 +132,7 @@ async def test_a_client_that_does_not_read_stops_the_application(open_client: Op
         while count != len(site.notes):  # until the buffers are full
             count = len(site.notes)
             await asyncio.sleep(0.3)
-        assert 0 < count < 1000
+        assert 0 < count < 5000  # 64 KiB each; the system takes up to some 70 MB for a connection
     await site.until("gone")
 
 
