@@ -31,21 +31,21 @@ class BaseHttpModule:
     before_body = False
     """Whether `begin_request` runs before the request's body is read; asking for the body there raises."""
 
-    depends_on: tuple[Any, ...] = ()
+    depends_on: tuple[object, ...] = ()
     """Classes, or dotted paths of such, whose request hooks must run before this one's; checked at start."""
 
     @no_hook
-    async def begin_request(self, handler: Any, clear: Clear) -> Any:
+    async def begin_request(self, handler: Any, clear: Clear) -> object:
         """Before the handler's method. Finish the response and return a true value to keep it from running."""
 
     @no_hook
-    async def begin_render(self, handler: Any, clear: Clear, template_name: str, **kwargs: Any) -> Any:
+    async def begin_render(self, handler: Any, clear: Clear, template_name: str, **kwargs: Any) -> object:
         """Before a template is rendered."""
 
     @no_hook
-    async def begin_response(self, handler: Any, clear: Clear, chunk: list[bytes]) -> Any:
+    async def begin_response(self, handler: Any, clear: Clear, chunk: list[bytes]) -> object:
         """Before the header is sent; change the parts of *chunk*, the body, in place, or `handler.write()`."""
 
     @no_hook
-    async def complete_response(self, handler: Any, clear: Clear) -> Any:
+    async def complete_response(self, handler: Any, clear: Clear) -> object:
         """After the response was sent, or the client is gone."""

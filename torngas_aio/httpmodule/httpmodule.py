@@ -11,7 +11,7 @@ Begin with `HttpModuleMiddleware`.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypeGuard
 
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.httpmodule.base import MODULE_HOOKS, BaseHttpModule
@@ -21,6 +21,7 @@ from torngas_aio.settings_manager import settings
 __all__ = ["HttpModuleMiddleware"]
 
 _ALL = "!all"
+_Declared = str | type
 
 
 class HttpModuleMiddleware:
@@ -32,14 +33,14 @@ class HttpModuleMiddleware:
     """
 
     def __init__(
-        self, common: Sequence[Any] | None = None, by_route: Mapping[str, Sequence[Any]] | None = None
+        self, common: Sequence[_Declared] | None = None, by_route: Mapping[str, Sequence[_Declared]] | None = None
     ) -> None:
-        self._common: tuple[Any, ...] = tuple(settings.COMMON_MODULES if common is None else common)
-        self._by_route: dict[str, tuple[Any, ...]] = {
+        self._common: tuple[_Declared, ...] = tuple(settings.COMMON_MODULES if common is None else common)
+        self._by_route: dict[str, tuple[_Declared, ...]] = {
             key: tuple([modules] if isinstance(modules, str) else modules)
             for key, modules in (settings.ROUTE_MODULES if by_route is None else by_route).items()
         }
-        self._hooks: dict[Any, dict[str, list[Hook]]] = {}
+        self._hooks: dict[_Declared, dict[str, list[Hook]]] = {}
         self._instances: dict[type, dict[str, list[Hook]]] = {}
         self._pattern_keys: tuple[str, ...] = ()
         self._names: frozenset[str] = frozenset()
@@ -73,7 +74,7 @@ class HttpModuleMiddleware:
                 found.setdefault(stage, []).extend(hooks)
         return found
 
-    def modules_for(self, route_name: str | None, matched: frozenset[int]) -> list[Any]:
+    def modules_for(self, route_name: str | None, matched: frozenset[int]) -> list[_Declared]:
         """Return the modules, as declared, in the order they run; each once, at its first place."""
         expressions = {self._pattern_keys[index] for index in matched}
         keys = [key for key in self._by_route if key in expressions or (key == route_name and key in self._names)]
@@ -82,7 +83,7 @@ class HttpModuleMiddleware:
         common = [] if _ALL in declared else [module for module in self._common if _path(module) not in excluded]
         own = [module for module in declared if not _is_exclusion(module)]
         seen: set[int] = set()
-        ordered: list[Any] = []
+        ordered: list[_Declared] = []
         for module in (*common, *own):
             identity = id(self._hooks[module])
             if identity not in seen:
@@ -90,7 +91,7 @@ class HttpModuleMiddleware:
                 ordered.append(module)
         return ordered
 
-    def _check(self, key: str, module: Any, faults: list[str]) -> None:
+    def _check(self, key: str, module: _Declared, faults: list[str]) -> None:
         place = f"ROUTE_MODULES[{key!r}]"
         if not _is_exclusion(module):
             self._make(module, place, faults)
@@ -101,7 +102,7 @@ class HttpModuleMiddleware:
             )
             faults.append(Fault(text, path=place, target=module[1:]))
 
-    def _make(self, module: Any, place: str, faults: list[str]) -> None:
+    def _make(self, module: _Declared, place: str, faults: list[str]) -> None:
         if module in self._hooks:
             return
         self._hooks[module] = {}
@@ -131,11 +132,11 @@ class HttpModuleMiddleware:
         return hooks
 
 
-def _is_exclusion(module: Any) -> bool:
+def _is_exclusion(module: _Declared) -> TypeGuard[str]:
     return isinstance(module, str) and module.startswith("!")
 
 
-def _path(module: Any) -> str:
+def _path(module: _Declared) -> str:
     return module if isinstance(module, str) else f"{module.__module__}.{module.__qualname__}"
 
 

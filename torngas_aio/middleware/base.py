@@ -24,30 +24,30 @@ class BaseMiddleware:
     before_body = False
     """Whether `process_request` runs before the request's body is read; asking for the body there raises."""
 
-    depends_on: tuple[Any, ...] = ()
+    depends_on: tuple[object, ...] = ()
     """Classes, or dotted paths of such, whose request hooks must run before this one's; checked at start."""
 
     @no_hook
-    async def process_init(self, application: Any) -> Any:
+    async def process_init(self, application: Any) -> object:
         """Run once in the running loop, before the first request; in declared order."""
 
     @no_hook
-    async def process_call(self, request: Any, clear: Clear) -> Any:
+    async def process_call(self, request: Any, clear: Clear) -> object:
         """A request's header is in, no route is matched yet; in declared order."""
 
     @no_hook
-    async def process_request(self, handler: Any, clear: Clear) -> Any:
+    async def process_request(self, handler: Any, clear: Clear) -> object:
         """The route is matched, the handler's method comes next; in declared order.
 
         A hook that finishes the response returns a true value; the method does not run then.
         """
 
     @no_hook
-    async def process_render(self, handler: Any, clear: Clear, template_name: str, **kwargs: Any) -> Any:
+    async def process_render(self, handler: Any, clear: Clear, template_name: str, **kwargs: Any) -> object:
         """A template is about to be rendered; in reverse order."""
 
     @no_hook
-    async def process_response(self, handler: Any, clear: Clear, chunk: list[bytes]) -> Any:
+    async def process_response(self, handler: Any, clear: Clear, chunk: list[bytes]) -> object:
         """The header is about to be sent; in reverse order.
 
         Args:
@@ -55,7 +55,7 @@ class BaseMiddleware:
         """
 
     @no_hook
-    async def process_endcall(self, handler: Any, clear: Clear) -> Any:
+    async def process_endcall(self, handler: Any, clear: Clear) -> object:
         """The response was sent, or the client is gone; in reverse order."""
 
     @no_hook
@@ -66,9 +66,9 @@ class BaseMiddleware:
         typ: type[BaseException],
         value: BaseException,
         tb: TracebackType | None,
-    ) -> Any:
+    ) -> object:
         """An exception was raised and not caught; in reverse order. Finish the response to replace the error page."""
 
     @no_hook
-    async def process_shutdown(self, application: Any) -> Any:
+    async def process_shutdown(self, application: Any) -> object:
         """Run once after the last request; in reverse order."""

@@ -5,7 +5,7 @@ Begin with `make_environment`.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from inspect import iscoroutine
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from jinja2.runtime import Context
 from torngas_aio._names import import_object
 from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.template.loading import FileWatch, private_directory
-from torngas_aio.utils.narrowing import class_of
+from torngas_aio.utils.narrowing import class_of, is_iterable
 
 __all__ = ["ENGINE_OPTIONS", "OUR_OPTIONS", "WatchedFiles", "keep_bytecode", "make_environment", "resolve_object"]
 
@@ -162,8 +162,8 @@ def _engine_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _resolve_extensions(extensions: Any) -> list[Any]:
-    if isinstance(extensions, str) or not isinstance(extensions, Iterable):
+def _resolve_extensions(extensions: object) -> list[Any]:
+    if isinstance(extensions, str) or not is_iterable(extensions):
         raise ConfigError(
             f"TEMPLATE_CONFIG['extensions'] = {extensions!r}: a list of classes or dotted paths was wanted.",
             code="TGA601",
