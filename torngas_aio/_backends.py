@@ -98,11 +98,14 @@ class Backends(Generic[B]):
         return config
 
 
-def make_backend(setting: str, alias: str, config: Config, makers: Mapping[Any, Callable[..., B]], example: str) -> B:
+def make_backend(
+    setting: str, alias: str, config: Config, makers: Mapping[Any, Callable[..., B] | None], example: str
+) -> B:
     """Return a new backend of the entry *config*, to be closed by the caller.
 
     Args:
-        makers: By base class what makes a backend of BACKEND, which is a subclass, its LOCATION and its entry.
+        makers: By base class of BACKEND, None where it is made of LOCATION and the entry, else what makes a backend of
+            it and these.
         example: A dotted path that works, for the message.
 
     Raises:
@@ -116,7 +119,9 @@ def make_backend(setting: str, alias: str, config: Config, makers: Mapping[Any, 
         raise ConfigError(f"{where}: {exc} Write a full dotted path, such as {example!r}.", code="TGA401") from exc
     for base, make in makers.items():
         if isinstance(kind, type) and issubclass(kind, base):
-            return make(kind, config.get("LOCATION", ""), {**config, "ALIAS": alias})
+            given = config.get("LOCATION", ""), {**config, "ALIAS": alias}
+            found: B = kind(*given) if make is None else make(kind, *given)
+            return found
     bases = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in makers)
     raise ConfigError(f"{where}: name a subclass of {bases}.", code="TGA401")
 

@@ -12,7 +12,6 @@ redis.py     Redis pub/sub, and streams for the history     presence.py  who is 
 From an alias in CHANNELS to its open backend leads `Channels`: one an alias and loop.
 """
 
-import operator
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -45,7 +44,7 @@ class Channels(Backends[BaseChannels]):
 
 def make_channels(alias: str, config: Mapping[str, Any]) -> BaseChannels:
     """Return a new backend of the CHANNELS entry *config*; see `make_backend`."""
-    makers: Mapping[Any, Callable[..., BaseChannels]] = {BaseChannels: operator.call}
+    makers: Mapping[Any, Callable[..., BaseChannels] | None] = {BaseChannels: None}
     return make_backend("CHANNELS", alias, config, makers, "torngas_aio.channels.redis.RedisChannels")
 
 

@@ -6,7 +6,6 @@ with `make_jobs`.
 
 import asyncio
 import logging
-import operator
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Any, NoReturn
 
@@ -23,7 +22,7 @@ logger = logging.getLogger("torngas_aio.jobs")
 
 def make_jobs(alias: str, config: Mapping[str, Any]) -> BaseJobs:
     """Return a new backend of the JOBS entry *config*; see `make_backend`."""
-    makers: Mapping[Any, Callable[..., BaseJobs]] = {BaseJobs: operator.call, AsyncBroker: ForeignJobs}
+    makers: Mapping[Any, Callable[..., BaseJobs] | None] = {BaseJobs: None, AsyncBroker: ForeignJobs}
     return make_backend("JOBS", alias, config, makers, "torngas_aio.jobs.redis.RedisJobs")
 
 
