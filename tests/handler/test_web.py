@@ -327,6 +327,36 @@ async def test_a_user_that_was_not_loaded_lets_no_one_pass(open_client: OpenClie
         assert "`await self.load_current_user()`" in response.text
 
 
+async def test_a_form_s_token_needs_no_user(open_client: OpenClient, tmp_path: Path) -> None:
+    class Form(Asking):
+        async def get(self) -> None:
+            await self.render("form.html")
+
+        async def post(self) -> None:
+            self.write(str(self.asked))
+
+    (tmp_path / "form.html").write_text("{{ xsrf_form_html() }}")
+    client = await open_client([("/", Form)], template_path=str(tmp_path), xsrf_cookies=True)
+    token = (await client.get("/")).text.partition('value="')[2].partition('"')[0]
+    assert (await client.post("/", data={"_xsrf": token})).text == "0"
+
+
+async def test_names_of_a_handler_s_own_are_added_to_all_others(open_client: OpenClient, tmp_path: Path) -> None:
+    class Naming(Asking):
+        def get_template_namespace(self) -> dict[str, Any]:
+            return {**super().get_template_namespace(), "mine": "own"}
+
+        async def get(self) -> None:
+            await self.render("page.html", given=1)
+
+    (tmp_path / "page.html").write_text(
+        "{{ mine }} {{ given }} {{ current_user }} {{ handler.asked }} {{ request.path }} {{ _('x') }}"
+        "{% raw modules.linkify('y') %}"
+    )
+    client = await open_client([("/", Naming)], template_path=str(tmp_path))
+    assert (await client.get("/?user=ann")).text == "own 1 ann 1 / xy"
+
+
 async def test_a_template_loads_the_user_where_it_says_so(open_client: OpenClient, tmp_path: Path) -> None:
     class Paging(Asking):
         async def get(self, name: str) -> None:

@@ -8,8 +8,6 @@ Begin with `render_hooked`.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tornado.web import RequestHandler
-
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.handler.host import LoaderKey
 from torngas_aio.handler.response import ResponseHandler
@@ -72,7 +70,7 @@ def loader_key(handler: ResponseHandler) -> LoaderKey:
 
 def values_for(handler: ResponseHandler, template: Template, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return all that *template* is given: what Tornado gives each, and *kwargs*."""
-    if type(handler).get_template_namespace is not RequestHandler.get_template_namespace:
+    if handler._has_own_namespace:
         values = handler.get_template_namespace()
     else:
         values = handler_namespace(handler, getattr(template, "names", None), settings)

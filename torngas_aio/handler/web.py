@@ -65,7 +65,7 @@ from torngas_aio.i18n import find_locale, user_locale
 from torngas_aio.logger import OutageLog, request_summary
 from torngas_aio.pipeline import IDLE
 from torngas_aio.settings_manager import settings
-from torngas_aio.template import TemplateLoader, create_loader
+from torngas_aio.template import TemplateLoader, create_loader, handler_namespace
 from torngas_aio.template.position import callers
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ class BaseHandler(ResponseHandler):
     _prepares = False  # `prepare` is overridden, by the class or a mixin
     _is_prepared = False  # `prepare` or `on_prepare` is
     _session_error: CacheUnavailable | None = None
+    _awaits_user = False
 
     # Observers of requests have variants of these.
     _send_last = send_last
@@ -154,6 +155,8 @@ class BaseHandler(ResponseHandler):
         super().__init_subclass__(**kwargs)
         _refuse_what_cannot_work(cls)
         cls._has_own_etag = cls.compute_etag is not _COMPUTE_ETAG
+        cls._awaits_user = inspect.iscoroutinefunction(cls.get_current_user)
+        cls._has_own_namespace = cls.get_template_namespace is not BaseHandler.get_template_namespace
         cls._ends_itself = cls.on_finish is not _ON_FINISH or cls.complete_finish is not BaseHandler.complete_finish
         cls._prepares = any(
             "prepare" in vars(base) for base in cls.__mro__ if base not in {BaseHandler, RequestHandler}
@@ -293,6 +296,17 @@ class BaseHandler(ResponseHandler):
             self._current_user = await user if inspect.isawaitable(user) else user
         return self._current_user
 
+    @property
+    def xsrf_token(self) -> bytes:
+        """The token against cross-site requests, as in Tornado; for a user who has not been loaded, as for none."""
+        if not self._awaits_user or "_current_user" in vars(self):
+            return super().xsrf_token
+        self._current_user = None  # Tornado asks whether there is one, for how long the cookie is to live
+        try:
+            return super().xsrf_token
+        finally:
+            del self._current_user
+
     def _plain_user(self) -> Any:
         user = self.get_current_user()
         if not inspect.isawaitable(user):
@@ -412,6 +426,10 @@ class BaseHandler(ResponseHandler):
             template = made_loader(self).load(template_name)
             return template.generate(**values_for(self, template, kwargs))
         return render_hooked(self, template_name, kwargs)
+
+    def get_template_namespace(self) -> dict[str, Any]:
+        """Return the names of every template; where it is overridden, to add some, all of them are made."""
+        return handler_namespace(self, None, settings)
 
     def create_template_loader(self, template_path: str) -> TemplateLoader:  # type: ignore[override]  # ours is compatible
         """Return the loader for *template_path*; kept by the application.

@@ -8,7 +8,7 @@ Begin with `handler_namespace` and `await_values`.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from inspect import isawaitable, iscoroutine
 from types import GeneratorType
 from typing import Any
 
@@ -96,9 +96,8 @@ def handler_namespace(handler: Any, names: frozenset[str] | None, settings: Any)
 
 
 def _current_user(handler: Any, _settings: Any) -> Any:
-    if iscoroutinefunction(handler.get_current_user) and "_current_user" not in vars(handler):
-        return handler.load_current_user()
-    return handler.current_user
+    can_load = handler._awaits_user and not handler._module_depth
+    return handler.load_current_user() if can_load and "_current_user" not in vars(handler) else handler.current_user
 
 
 def _xsrf_form_html(handler: Any, _settings: Any) -> Any:
