@@ -3,9 +3,10 @@
 import asyncio
 import contextvars
 
+import anyio.to_thread
 import pytest
 
-from torngas_aio._concurrency import BackgroundTask, Places, SingleFlight, run_in_thread
+from torngas_aio._concurrency import BackgroundTask, Places, SingleFlight, run_in_loop, run_in_thread
 
 
 @pytest.mark.parametrize("cancel_at", range(8))
@@ -161,3 +162,26 @@ async def test_results_and_errors_pass() -> None:
     assert await run_in_thread(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await run_in_thread(divmod, 7, 0)
+
+
+async def test_a_thread_waits_for_the_loop() -> None:
+    async def there(value: int) -> int:
+        await asyncio.sleep(0)
+        return 10 // value
+
+    assert await run_in_thread(lambda: run_in_loop(there(5))) == 2
+    with pytest.raises(ZeroDivisionError):
+        await run_in_thread(lambda: run_in_loop(there(0)))
+
+
+async def test_what_a_thread_waits_for_does_not_wait_for_its_place() -> None:
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    before, limiter.total_tokens = limiter.total_tokens, 1
+
+    async def nested(depth: int) -> int:
+        return await run_in_thread(lambda: 1 + run_in_loop(nested(depth - 1)) if depth else 0)
+
+    try:
+        assert await nested(3) == 3
+    finally:
+        limiter.total_tokens = before

@@ -4,6 +4,7 @@
     Places          a bounded number of callers at a time; the others wait, for a bounded time
     BackgroundTask  works behind its callers, at most one at a time
     run_in_thread   a call in a worker thread that comes back in every case
+    run_in_loop     the way back: such a thread waits for a coroutine
 
 Begin with `SingleFlight.run`.
 """
@@ -11,15 +12,16 @@ Begin with `SingleFlight.run`.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from torngas_aio._cleanup import CANCEL_SECONDS, cancel_tasks
 
-__all__ = ["BackgroundTask", "Places", "SingleFlight", "run_in_thread"]
+__all__ = ["BackgroundTask", "Places", "SingleFlight", "run_in_loop", "run_in_thread"]
 
 T = TypeVar("T")
 
@@ -162,7 +164,28 @@ async def run_in_thread(call: Callable[..., T], *arguments: object, limiter: any
         RuntimeError: It raised SystemExit or the like, by which the thread would end and the caller wait for ever.
         Exception: What it raised.
     """
+    if limiter is None and _is_waited_for.get():
+        limiter = anyio.CapacityLimiter(1)  # its own: threads that wait for one another's places would wait for ever
     return await anyio.to_thread.run_sync(_guarded, call, arguments, limiter=limiter)
+
+
+def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Return what *work* gives, awaited in the loop meanwhile; for code that `run_in_thread` runs.
+
+    Raises:
+        RuntimeError: In another thread.
+        Exception: What it raised.
+    """
+    return anyio.from_thread.run(_waited_for, work)
+
+
+async def _waited_for(work: Coroutine[Any, Any, T]) -> T:
+    _is_waited_for.set(True)
+    return await work
+
+
+_is_waited_for: ContextVar[bool] = ContextVar("is_waited_for", default=False)
+"""Whether a thread waits for what runs."""
 
 
 def _guarded(call: Callable[..., T], arguments: tuple[object, ...]) -> T:

@@ -75,6 +75,25 @@ async def test_a_module_is_awaited_whatever_wraps_its_render(
     assert text == "<i>waited</i>" + after[-6:-5]
 
 
+@pytest.mark.parametrize("module", [Waiting, Decorated, Plain])
+async def test_a_template_may_await_a_module_itself(module: type[UIModule], tmp_path: Path) -> None:
+    text = await answer(tmp_path, f"{{% raw await modules.{module.__name__}() %}}", module, Waiting)
+    assert text in {"<i>waited</i>", "<i>plain</i>"}
+
+
+async def test_a_module_hands_on_what_another_has_made(tmp_path: Path) -> None:
+    class Outer(UIModule):
+        async def render(self) -> Any:  # type: ignore[override]  # Tornado's is synchronous
+            return self.ui["modules"].Plain()
+
+    class Sync(UIModule):
+        def render(self) -> Any:
+            return self.ui["modules"].Waiting()
+
+    text = await answer(tmp_path, "{% module Outer() %}{% module Sync() %}", Outer, Sync, Plain, Waiting)
+    assert text == "<i>plain</i><i>waited</i>"
+
+
 async def test_within_apply_a_module_is_text(tmp_path: Path) -> None:
     text = await answer(tmp_path, "{% apply upper %}{% module Waiting() %}{% end %}", Waiting)
     assert text == "<I>WAITED</I>"

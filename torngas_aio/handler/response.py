@@ -70,7 +70,7 @@ class ResponseHandler(RequestHandler):
     _next_turn: asyncio.Handle | None = None
     _error: BaseException | None = None
     _failed_sends = 0
-    _has_own_namespace = False
+    _has_own_namespace = False  # `get_template_namespace` is overridden
     _module_depth = 0  # > 0 while a UI module renders: everything is synchronous there
     _makes_error_page = False  # `_deferred` makes an error page
     _is_drained = False  # when the last byte was handed over, the transport could take more

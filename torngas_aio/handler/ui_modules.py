@@ -48,7 +48,7 @@ def module_call(handler: ResponseHandler, name: str, kind: type[UIModule]) -> Ca
             made = active[name].render(*args, **kwargs)
         finally:
             handler._module_depth -= 1
-        return _waited(handler, active[name], made) if hasattr(made, "__await__") else _Html(made)
+        return _waited(handler, active[name], made) if _must_await(made) else _Html(made)
 
     return render
 
@@ -109,8 +109,12 @@ def _waited(handler: ResponseHandler, module: UIModule, made: Awaitable[Any]) ->
         handler._module_depth = depth
 
 
+def _must_await(made: Any) -> bool:
+    return hasattr(made, "__await__") and not isinstance(made, _Html)
+
+
 async def _html_of(made: Any) -> "_Html":
-    while hasattr(made, "__await__"):  # `return self.render_string(...)` in an `async def`
+    while _must_await(made):  # `return self.render_string(...)` in an `async def`
         made = await made
     return _Html(made)
 
@@ -147,6 +151,11 @@ class _Html(str):
         return super().__new__(cls, to_unicode(made))
 
     def __html__(self) -> str:
+        return self
+
+    def __await__(self) -> Generator[Any, Any, "_Html"]:
+        """Return it at once: a template of Tornado's may await a module that the page has waited for already."""
+        yield from ()
         return self
 
 

@@ -140,7 +140,7 @@ class BaseHandler(ResponseHandler):
     _prepares = False  # `prepare` is overridden, by the class or a mixin
     _is_prepared = False  # `prepare` or `on_prepare` is
     _session_error: CacheUnavailable | None = None
-    _awaits_user = False
+    _awaits_user = False  # `get_current_user` is `async def`
 
     # Observers of requests have variants of these.
     _send_last = send_last

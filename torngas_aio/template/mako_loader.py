@@ -20,14 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio.from_thread
 from mako.exceptions import CompileException, SyntaxException, TemplateLookupException
 from mako.lexer import Lexer
 from mako.lookup import TemplateLookup
 from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
 from mako.runtime import Context
 
-from torngas_aio._concurrency import run_in_thread
+from torngas_aio._concurrency import run_in_loop, run_in_thread
 from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template.base import refuse_unknown
@@ -198,7 +197,7 @@ def _calls_awaited(template: Any) -> bool:
 
 def _awaited(value: Any) -> Any:
     """Return what awaiting *value* gives; for a template, which runs in a worker thread then."""
-    return anyio.from_thread.run(_await, value)
+    return run_in_loop(_await(value))
 
 
 async def _await(value: Any) -> Any:

@@ -14,7 +14,7 @@ from functools import partial
 from types import coroutine
 from typing import Any, TypeVar, cast
 
-import anyio.from_thread
+from torngas_aio._concurrency import run_in_loop
 
 try:
     from greenlet import getcurrent, greenlet
@@ -43,13 +43,13 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Return what *work* gives, or raise what it raises; where `can_wait` says so.
 
     Raises:
-        RuntimeError: In a thread that is none of anyio's.
+        RuntimeError: In a thread that is not one of `run_in_thread`.
     """
     current = getcurrent()
     if isinstance(current, _Greenlet):
         assert current.parent is not None  # it is made with one
         return cast(T, current.parent.switch(_Wanted(work)))
-    return anyio.from_thread.run(_result_of, work)
+    return run_in_loop(work)
 
 
 @coroutine
@@ -95,7 +95,3 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
             step = partial(work.send, task.switch(asked))
         except BaseException as exc:  # noqa: BLE001  raised in the coroutine
             step = partial(work.throw, exc)
-
-
-async def _result_of(work: Coroutine[Any, Any, T]) -> T:
-    return await work

@@ -1,9 +1,11 @@
 """UI modules that wait, in every engine."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from tornado.web import UIModule
 
@@ -17,6 +19,15 @@ seen: ContextVar[str] = ContextVar("seen", default="")
 def client(folder: FileStore) -> Client:
     folder.path.mkdir()
     return Client(folder)
+
+
+@pytest.fixture
+async def one_thread() -> AsyncIterator[None]:
+    """A page in a thread waits for a module whose own page is made in a thread."""
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    before, limiter.total_tokens = limiter.total_tokens, 1
+    yield
+    limiter.total_tokens = before
 
 
 def call(language: Language, expression: str) -> str:
@@ -116,6 +127,7 @@ async def test_a_page_of_many_parts_and_a_page_that_awaits(client: Client, langu
     assert text.endswith("&lt;0&gt;")
 
 
+@pytest.mark.usefixtures("one_thread")
 async def test_a_page_made_in_a_thread(client: Client, language: Language) -> None:
     class Twice(Page):
         async def get(self) -> None:
