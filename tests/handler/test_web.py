@@ -14,6 +14,7 @@ from torngas_aio.context import Outcome, RequestScope
 from torngas_aio.exception import Http404, HttpForbiddenError
 from torngas_aio.handler import WebHandler, WebSocketHandler
 from torngas_aio.middleware import BaseMiddleware
+from torngas_aio.settings_manager import settings
 from torngas_aio.utils import request_context
 
 
@@ -339,6 +340,32 @@ async def test_a_form_s_token_needs_no_user(open_client: OpenClient, tmp_path: P
     client = await open_client([("/", Form)], template_path=str(tmp_path), xsrf_cookies=True)
     token = (await client.get("/")).text.partition('value="')[2].partition('"')[0]
     assert (await client.post("/", data={"_xsrf": token})).text == "0"
+
+
+@pytest.mark.parametrize("cache_size", [0, 400])
+async def test_a_page_sets_cookies_and_headers_wherever_it_is_made(
+    open_client: OpenClient, tmp_path: Path, cache_size: int
+) -> None:
+    """With cache_size 0 it is made in a thread, after the response was settled."""
+
+    class Form(WebHandler):
+        async def get(self) -> None:
+            await self.render("form.html")
+
+        async def post(self) -> None:
+            self.write("posted")
+
+    (tmp_path / "form.html").write_text(
+        "{{ xsrf_form_html() }}{{ handler.set_header('X-A', 'a') }}{{ handler.add_header('X-B', 'b') }}"
+        "{{ handler.set_status(203) }}"
+    )
+    engine = "torngas_aio.template.jinja2_loader.Jinja2TemplateLoader"
+    with settings.override(TEMPLATE_CONFIG={"template_engine": engine, "cache_size": cache_size}):
+        client = await open_client([("/", Form)], template_path=str(tmp_path), xsrf_cookies=True)
+        page = await client.get("/")
+        assert (page.status_code, page.headers["X-A"], page.headers["X-B"]) == (203, "a", "b")
+        token = page.text.partition('value="')[2].partition('"')[0]
+        assert (await client.post("/", data={"_xsrf": token})).text == "posted"
 
 
 async def test_names_of_a_handler_s_own_are_added_to_all_others(open_client: OpenClient, tmp_path: Path) -> None:

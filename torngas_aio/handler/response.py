@@ -298,9 +298,9 @@ class ResponseHandler(RequestHandler):
         return [*self._fields.items(), *(self._added or ()), *sent]
 
     def _may_change(self) -> bool:
-        """Whether this code is a response hook, which may still change a settled response."""
+        """Whether this code is a response hook, or a thread that makes the page: they may change a settled response."""
         owner = self._hooks_owner
-        return owner is not None and (owner is ANY_TASK or self._current_task() is owner)
+        return owner is not None and (owner is ANY_TASK or self._current_task() is owner or _is_in_thread())
 
     def _while_changing(self, change: Callable[[], None]) -> None:
         """Run *change* on a response that is settled already."""
@@ -316,8 +316,22 @@ class ResponseHandler(RequestHandler):
             self._interrupt = exc
 
     def _current_task(self) -> asyncio.Task[Any] | None:
-        """Return the running task. PERF: asyncio looks for the loop by a system call before 3.12, unless it is told."""
-        return asyncio.current_task(getattr(self.request.connection, "loop", None))
+        """Return the running task, None in a thread.
+
+        PERF: asyncio looks for the loop by a system call before 3.12, unless it is told.
+        """
+        try:
+            return asyncio.current_task(getattr(self.request.connection, "loop", None))
+        except RuntimeError:
+            return None
+
+
+def _is_in_thread() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
 
 
 @functools.lru_cache(1024)
