@@ -6,6 +6,7 @@
     texts.py     which expressions are text        calls.py      which functions must await, to a fixpoint
     awaiting.py  the `await`s that are written     findings.py   what is left to do by hand
     commands.py  arguments of Redis commands       library.py    what Python 3 has removed from its library
+    binary.py    what is of bytes in Python 3      scopes.py     names and values within a file
     queries.py   what SQLAlchemy 2 has removed     edits.py      replacements in a text, by position
     templates.py Python 2 in templates, what waits testcases.py  test cases that wait
 

@@ -9,8 +9,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from torngas_aio.cli.port.binary import ESCAPES, mend_binary
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, own_nodes, parents_of
-from torngas_aio.cli.port.library import ESCAPES, mend_library
+from torngas_aio.cli.port.library import mend_library
 from torngas_aio.cli.port.texts import codec_of, is_odd_codec, mend_texts
 
 __all__ = ["converted", "fault_in", "is_python2", "parsed"]
@@ -73,12 +74,13 @@ def converted(text: str) -> str | None:
     )
     made = FUTURES.sub("", _refactored(_metaclasses_first(text)) or ("" if tree is None else text))
     made = made if parsed(made) is not None else _with_other_names(made)
-    for mend in [*[mend_library, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
-        if (tree := parsed(made) if made else None) is None:
-            return None
+    if (tree := parsed(made) if made else None) is None:
+        return None
+    for mend in [*[mend_library, mend_binary, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
         edits = Edits(made, tree)
         mend(edits)
-        made = edits.applied()
+        if (text := edits.applied()) != made and (found := parsed(text)) is not None:
+            made, tree = text, found
     return made
 
 

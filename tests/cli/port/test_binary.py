@@ -1,0 +1,92 @@
+"""Files, packets and codecs of bytes are read and written as bytes."""
+
+import pytest
+
+from torngas_aio.cli.port.python2 import converted
+
+
+def mended(text: str) -> str:
+    """Return what *text* of a Python 2 project becomes, without the imports at its head."""
+    made = converted(text)
+    assert made is not None
+    assert converted(made) == made, "a second time something else"
+    return "".join(line for line in made.splitlines(keepends=True) if not line.startswith(("import ", "from ")))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("pickle.load(open(p))", 'pickle.load(open(p, "rb"), encoding="utf-8")'),
+        ("pickle.dump(a, open(p, 'w'))", "pickle.dump(a, open(p, 'wb'))"),
+        ("pickle.loads(open(p).read())", 'pickle.loads(open(p, "rb").read(), encoding="utf-8")'),
+        (
+            "f = open(p, mode='a')\n    pickle.dump(1, f)\n    f.close()",
+            "f = open(p, mode='ab')\n    pickle.dump(1, f)\n    f.close()",
+        ),
+        (
+            "with open(p) as f:\n        return pickle.load(f)",
+            'with open(p, "rb") as f:\n        return pickle.load(f, encoding="utf-8")',
+        ),
+        ("open(p).read().decode('gbk')", "open(p, \"rb\").read().decode('gbk')"),
+        (
+            "for a in open(p):\n        a = a.decode('gbk').strip()\n        g(a)",
+            "for a in open(p, \"rb\"):\n        a = a.decode('gbk').strip()\n        g(a)",
+        ),
+        (
+            "for a in open(p):\n        g(a.split(), a.decode('gbk'))",
+            "for a in open(p):\n        g(a.split(), a.decode('gbk'))",
+        ),
+        ("open(p, 'w').write(a.encode('gbk'))", "open(p, 'wb').write(a.encode('gbk'))"),
+        ("open(p).read().decode('utf-8')", "to_unicode(open(p).read())"),
+        ("open(p, 'w').write(a.encode('utf-8'))", "open(p, 'w').write(a)"),
+        ("open(p, m).write(a.encode('gbk'))", "open(p, m).write(a.encode('gbk'))"),
+        (
+            "with open(p, 'w') as f:\n        f.write('a')\n        pickle.dump(1, f)",
+            "with open(p, 'w') as f:\n        f.write('a')\n        pickle.dump(1, f)",
+        ),
+        (
+            "f = self.request.files['f'][0]\n    open(p, 'w').write(f['body'])",
+            "f = self.request.files['f'][0]\n    open(p, 'wb').write(f['body'])",
+        ),
+        (
+            "for f in self.request.files['f']:\n        f['body'].split('a')",
+            "for f in self.request.files['f']:\n        to_unicode(f['body']).split('a')",
+        ),
+        ("a['body'].split('b')", "a['body'].split('b')"),
+        (
+            "f = open(p, 'w')\n    f.write(self.encode('utf-8'))\n    g(open(p, 'rb'))",
+            "f = open(p, 'w')\n    f.write(self)\n    g(open(p, 'rb'))",
+        ),
+        (
+            "f = open(p, 'wb')\n    f.write(self.encode('utf-8'))",
+            "f = open(p, 'wb')\n    f.write(self.encode('utf-8'))",
+        ),
+        ("csv.reader(open(p, 'rb'))", "csv.reader(open(p, 'r', newline=\"\"))"),
+        (
+            "with open(p, mode='wb') as f:\n        csv.writer(f)",
+            "with open(p, mode='w', newline=\"\") as f:\n        csv.writer(f)",
+        ),
+    ],
+)
+def test_files_of_bytes_are_opened_for_bytes(before: str, after: str) -> None:
+    assert mended(f"import csv, pickle\ndef x(self, p):\n    {before}\n").endswith(f"def x(self, p):\n    {after}\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("struct.pack('>I', len(a)) + a", "struct.pack('>I', len(utf8(a))) + utf8(a)"),
+        ("struct.pack('>I', len(a) + 2) + b'ab' + a", "struct.pack('>I', len(utf8(a)) + 2) + b'ab' + utf8(a)"),
+        ("struct.pack('>I', 1) + json.dumps(a)", "struct.pack('>I', 1) + utf8(json.dumps(a))"),
+        ("struct.pack('>I', n) + a", "struct.pack('>I', n) + a"),
+        ("struct.unpack('>I', a[:4]), a[0] == '\\x00'", "struct.unpack('>I', a[:4]), a[0:1] == b'\\x00'"),
+        ("struct.unpack('>I', a), ord(a[i])", "struct.unpack('>I', a), a[i]"),
+        ("struct.unpack('>I', a), a[4:].split('|')", "struct.unpack('>I', a), to_unicode(a[4:]).split('|')"),
+        ("struct.unpack('>I', a), a != 'q'", "struct.unpack('>I', a), a != b'q'"),
+        ("b[0] == 'x', ord(b[0])", "b[0] == 'x', ord(b[0])"),
+        ("struct.unpack('>I', a), a == 'x' 'y'", "struct.unpack('>I', a), a == 'x' 'y'"),
+        ("b.read_until('\\n'), b.stream.write(a + '\\n')", "b.read_until(b'\\n'), b.stream.write(utf8(a + '\\n'))"),
+    ],
+)
+def test_packed_protocols_are_of_bytes(before: str, after: str) -> None:
+    assert mended(f"import struct\ndef x(a, b, i, n):\n    return {before}\n").endswith(f"\n    return {after}\n")
