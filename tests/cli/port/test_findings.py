@@ -40,9 +40,9 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM303", "class M:\n    def process_request(self, handler, clear):\n        if handler:\n            self.a = 1\n"),
         ("TGM304", "import time\n\n\nclass A(WebHandler):\n    def get(self):\n        time.sleep(1)\n"),
         ("TGM304", "import requests\n\n\nclass A(WebHandler):\n    pass\n"),
-        ("TGM305", "posts = relationship('Post')\n"),
-        ("TGM305", "posts = relationship('Post', backref=backref('a', lazy='dynamic'))\n"),
-        ("TGM305", "posts = relationship('Post', lazy='dynamic')\n"),
+        ("TGM305", "posts = relationship('Post')\nx.posts\n"),
+        ("TGM305", "posts = relationship('Post', backref=backref('a', lazy='dynamic'))\nx.a\n"),
+        ("TGM305", "posts = relationship('Post', lazy='dynamic')\nx.posts\n"),
         ("TGM201", "A.metadata.create_all(session.get_bind(A))\n"),
         ("TGM306", "async def f():\n    await gather(A.Q.all(), B.Q.all())\n"),
         ("TGM308", "def f(x):\n    my_cache.set('a', 1, timeout=0)\n"),
@@ -72,7 +72,7 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM401", "def f(self):\n    self._stream.write(b'a', self.on_sent)\n"),
         ("TGM401", "def f(stream):\n    stream.read_until_close(lambda data: None)\n"),
         ("TGM304", "from tornado.httpclient import HTTPClient\n\n\nclass A(WebHandler):\n    def get(self):\n        HTTPClient().fetch('http://a')\n"),
-        ("TGM305", "posts = relationship('Post', lazy='select')\n"),
+        ("TGM305", "posts = relationship('Post', lazy='select')\nx.posts\n"),
         ("TGM401", "from tornado.concurrent import Future, return_future\n"),
         ("TGM401", "from tornado import stack_context\n"),
         ("TGM401", "from tornado.stack_context import wrap\n"),
@@ -119,6 +119,20 @@ def test_what_is_mended_is_not_listed(text: str, tmp_path: Path, capsys: pytest.
     project = Project(tmp_path)
     project.write("app.py", text)
     assert listed(port(project, capsys)) == []
+
+
+def test_a_relationship_is_told_with_the_places_that_read_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    text = "class A(Model):\n    b = relationship('B', backref='a')\n    c = relationship('C', backref=backref('d', lazy='joined'))\n"
+    project.write("models.py", text)
+    assert listed(port(project, capsys)) == []
+    project.write("app.py", "def f(x):\n    x.b.append(1)\n    x.d = 1\n    return x.e, x.b\n")
+    project.write("templates/a.html", "<p>\n{% for y in x.b %}{{ y.a.name }}{% end %} y.c\n")
+    report = listed(port(project, capsys))
+    assert [line.partition("cannot")[0] for line in report] == ["models.py:2: TGM305 `.b`, `.a` "]
+    assert report[0].endswith("Read at app.py:2, app.py:4, templates/a.html:2, templates/a.html:2.")
 
 
 def test_names_that_tornado_6_lacks_are_told_each() -> None:

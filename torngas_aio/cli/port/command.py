@@ -90,10 +90,11 @@ class Port:
         files = list(_read_all(sorted(tree.find_files(root)), base, tuple(arguments.skip), arguments.jobs))
         _convert_templates(files, base, arguments.skip)
         findings, names = ([], frozenset()) if "await" in arguments.skip else _await_all(files, base)
+        reads = _reads(files, base)
         for file in files:
             name, found = str(file.path.relative_to(base)), parsed(file.made) if file.module is not None else None
             findings += file.findings
-            findings += left_over(found, file.made, name) if found is not None else ()
+            findings += left_over(found, file.made, name, reads) if found is not None else ()
             findings += templates.left_in(file.made, file.engine, name, names) if file.engine else ()
         changed = [file for file in files if file.made != file.text]
         _finish(changed, base, arguments)
@@ -197,6 +198,19 @@ def _convert_templates(files: list[_File], root: Path, skipped: list[str]) -> No
         for file in pages:
             name = str(file.path.relative_to(root))
             file.made, file.findings = templates.convert(file.text, file.engine, name)
+
+
+def _reads(files: list[_File], root: Path) -> dict[str, list[str]]:
+    """Return where the attributes of each name are read, in Python files and templates."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        places = {(name, line) for name, line, _ in file.module.reads} if file.module is not None else set()
+        for number, content in enumerate(file.made.split("\n"), 1) if file.engine else ():
+            code = re.findall(r"\{[{%].*?[}%]\}|\$\{.*?\}|^\s*%.*", content)
+            places |= {(name, number) for name in re.findall(r"\.(\w+)", " ".join(code))}
+        for name, line in sorted(places, key=lambda place: place[1]):
+            found[name].append(f"{file.path.relative_to(root)}:{line}")
+    return found
 
 
 def _await_all(files: list[_File], root: Path) -> tuple[list[Finding], frozenset[str]]:

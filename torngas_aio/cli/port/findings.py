@@ -6,7 +6,7 @@ Begin with `left_over`.
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -95,13 +95,20 @@ class Finding:
     text: str
 
 
-def left_over(tree: ast.Module, text: str, path: str) -> Iterator[Finding]:
-    """Yield what a person has to look at in the Python file *path* with *text*, one of a kind for each line."""
+def left_over(tree: ast.Module, text: str, path: str, reads: Mapping[str, list[str]]) -> Iterator[Finding]:
+    """Yield what a person has to look at in the Python file *path* with *text*, one of a kind for each line.
+
+    Args:
+        reads: Where attributes of a name are read in the project, templates included.
+    """
     for number, content in enumerate(text.split("\n"), 1) if "# TGM" in text else ():
         for code, advice in MARKS.items():
             if content.lstrip().startswith(f"# {code}:"):
                 yield Finding(path, number, code, ROUNDED if " rounded " in content else advice)
-    told = {(getattr(node, "lineno", 1), code): advice for node, code, advice in _Reader(tree).told()}
+    told = {
+        (getattr(node, "lineno", 1), code): advice
+        for node, code, advice in [*_Reader(tree).told(), *_relationships(tree, reads)]
+    }
     yield from (Finding(path, line, code, advice) for (line, code), advice in told.items())
 
 
@@ -177,16 +184,42 @@ class _Reader:
         return last in TASKS and (module in ("gen", "tornado.gen") or (not module and not binds(self._tree, last)))
 
 
+def _relationships(tree: ast.Module, reads: Mapping[str, list[str]]) -> Iterator[Told]:
+    """Yield the relationships that load themselves and are read, on either side."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+            continue
+        if last_name(node.value) != "relationship":
+            continue
+        other = [each.value for each in node.value.keywords if each.arg == "backref"]
+        sides = {dotted(node.targets[0]): node.value} | {_text_in(each): each for each in other}
+        lazy = {name: _lazy_of(side) for name, side in sides.items() if name in reads}
+        names = [name for name, kind in lazy.items() if kind in ("", "'select'", "True", "'dynamic'")]
+        read = [place for name in names for place in reads[name]]
+        if names:
+            mend = (
+                "`await Other.Q.filter_by(...)`"
+                if "'dynamic'" in lazy.values()
+                else "selectinload() or `awaitable_attrs`"
+            )
+            told = f"{', '.join(f'`.{name}`' for name in names)} cannot load by itself: use {mend}."
+            yield node, "TGM305", f"{told} Read at {', '.join(read[:9])}{' and others' if len(read) > 9 else ''}."
+
+
+def _lazy_of(side: ast.expr) -> str:
+    given = side.keywords if isinstance(side, ast.Call) else []
+    return next((ast.unparse(each.value) for each in given if each.arg == "lazy"), "")
+
+
+def _text_in(side: ast.expr) -> str:
+    return next((str(each.value) for each in ast.walk(side) if isinstance(each, ast.Constant)), "")
+
+
 def _of_own_call(call: ast.Call) -> Iterator[Told]:
     """Yield what is told of *call* whatever file it is in."""
     name = last_name(call)
-    lazy = next((ast.unparse(each.value) for each in call.keywords if each.arg == "lazy"), "")
     if is_odd_codec(call):
         yield call, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
-    elif name in ("relationship", "backref") and lazy == "'dynamic'":
-        yield call, "TGM305", "lazy='dynamic' asks the database when it is read: write `await Other.Q.filter_by(...)`."
-    elif name == "relationship" and lazy in ("", "'select'", "True"):
-        yield call, "TGM305", "It cannot load itself: use selectinload() or `await obj.awaitable_attrs.name`."
     elif name == "create_all":
         yield call, "TGM201", "It cannot wait: write `await Connector.get_conn('default').create_db()`."
 
