@@ -115,6 +115,9 @@ def test_names_are_followed_in_their_function(before: str, after: str) -> None:
     [
         ("chunk[0] = chunk[0].replace('a', 'b')", "chunk[0] = utf8(to_unicode(chunk[0]).replace('a', 'b'))"),
         ("chunk[0] += '<p>'", "chunk[0] += utf8('<p>')"),
+        ("x = '<p>' in ''.join(chunk)", "x = '<p>' in to_unicode(b''.join(chunk))"),
+        ("x = str(len(''.join(chunk)))", "x = str(len(b''.join(chunk)))"),
+        ("x = json.loads(''.join(chunk))", "x = json.loads(b''.join(chunk))"),
         ("handler.write(chunk[0] + '<p>')", "handler.write(to_unicode(chunk[0]) + '<p>')"),
         ("handler.set_header('X', str(len(chunk[0])))", "handler.set_header('X', str(len(chunk[0])))"),
         (
@@ -209,3 +212,8 @@ def test_helpers_between_text_and_bytes_go_on_to_help() -> None:
 )  # fmt: skip
 def test_text_of_any_shape_stays_text(before: str, after: str) -> None:
     assert mended(f"{before}\n") == f"{after}\n"
+
+
+def test_a_sum_of_the_parts_of_a_response_is_of_bytes() -> None:
+    head = "import hashlib\nclass A(object):\n    def process_response(self, handler, clear, chunk):\n        x = "
+    assert mended(f"{head}hashlib.md5(''.join(chunk))\n") == f"{head}hashlib.md5(utf8(b''.join(chunk)))\n"

@@ -6,7 +6,9 @@ text.encode("hex")                  to_unicode(codecs.encode(utf8(text), "hex"))
 """
 
 import ast
+import re
 from collections.abc import Iterator
+from itertools import islice
 
 from torngas_aio.cli.port.edits import Edits, binds, dotted, last_name
 from torngas_aio.cli.port.scopes import Source, loads_in
@@ -155,6 +157,9 @@ class _Mender:
 
     def _mend_packed(self, call: ast.Call) -> None:
         """Add bytes to what *call* packs, and have it pack their number, not that of characters."""
+        for each in _packed_texts(call):
+            if not is_bytes(each):
+                self._edits.wrap(each, f"{self._edits.imported('tornado.escape', 'utf8')}(", ")")
         node: ast.AST = call
         while isinstance(self._source.parents[node], ast.BinOp):
             node = self._source.parents[node]
@@ -186,6 +191,17 @@ class _Mender:
                 edits.replace(*edits.span(outer), edits.source(part))
             elif not is_one and self._is_read_as_text(part):
                 edits.wrap(part, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
+
+
+def _packed_texts(call: ast.Call) -> Iterator[ast.expr]:
+    """Yield the arguments of *call* that its format takes as bytes: `s` and `p`."""
+    layout = call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
+    values = iter(call.args[1:])
+    for count, code in re.findall(r"(\d*)([a-zA-Z?])", str(layout)):
+        taken = list(islice(values, 1 if code in "sp" else 0 if code == "x" else int(count or 1)))
+        if any(isinstance(each, ast.Starred) for each in taken):
+            return
+        yield from taken if code in "sp" else ()
 
 
 def _summands(node: ast.AST) -> Iterator[ast.expr]:

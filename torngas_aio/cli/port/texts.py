@@ -182,6 +182,11 @@ def _mend_chunks(hook: FunctionNode, edits: Edits, parents: dict[ast.AST, ast.AS
     parts = {dotted(node.target.elts[-1] if isinstance(node.target, ast.Tuple) else node.target) for node in nodes
              if isinstance(node, ast.For | ast.comprehension) and "chunk" in ast.unparse(node.iter)}  # fmt: skip
     for node in reversed(nodes):
+        if isinstance(node, ast.Call) and re.fullmatch(r"''\.join\(chunk\)", ast.unparse(node)):
+            edits.replace(*edits.span(node.func.value), "b''")  # type: ignore[attr-defined]
+            if not is_taken(node, parents):
+                edits.wrap(node, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
+            continue
         is_part = isinstance(node, ast.Subscript) and dotted(node.value) == "chunk"
         if not is_part and dotted(node) not in parts:
             continue
