@@ -9,6 +9,7 @@
     binary.py    what is of bytes in Python 3      scopes.py     names and values within a file
     queries.py   what SQLAlchemy 2 has removed     edits.py      replacements in a text, by position
     templates.py Python 2 in templates, what waits testcases.py  test cases that wait
+    sessions.py  what has no form in sessions
 
 Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.
 """

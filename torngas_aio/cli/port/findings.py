@@ -14,6 +14,7 @@ from torngas_aio.checks.signing import weak_secret_faults
 from torngas_aio.cli.awaits import has_zero_timeout
 from torngas_aio.cli.port.edits import FunctionNode, binds, dotted, last_name
 from torngas_aio.cli.port.kinds import HOOKS
+from torngas_aio.cli.port.sessions import unstorable
 from torngas_aio.cli.port.texts import is_odd_codec
 
 __all__ = ["CODES", "MARKS", "Finding", "left_over"]
@@ -29,6 +30,7 @@ CODES = MappingProxyType({
     "TGM304": "A library that blocks the event loop",
     "TGM305": "A relationship that loads itself",
     "TGM306": "One database session in several tasks",
+    "TGM307": "A value that sessions do not keep",
     "TGM308": "A cache timeout of 0",
     "TGM309": "A default that has changed",
     "TGM310": "A codec that is none of text",
@@ -140,6 +142,8 @@ class _Reader:
                     yield from (told for told in _state(methods[name]) if told[2].split("`")[1] not in shared)
             if isinstance(node, ast.ClassDef):
                 yield from _uncalled(node)
+        for node, what in unstorable(self._tree):
+            yield node, "TGM307", f"Sessions are JSON: {what}. Store text or lists, or set SESSION['serializer']."
         yield from _settings(self._tree)
 
     def _of_call(self, call: ast.Call) -> Iterator[Told]:

@@ -1,0 +1,81 @@
+"""What a project puts into sessions that JSON, their format, has no form for. Begin with `unstorable`."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from torngas_aio.cli.port.edits import FunctionNode, dotted, last_name
+
+__all__ = ["unstorable"]
+
+OBJECTS = {"now", "utcnow", "today", "fromtimestamp", "strptime", "timedelta", "Decimal", "set", "frozenset", "uuid4"}
+STORABLE = {"Counter", "ObjectDict", "OrderedDict", "Storage"}
+"""Classes whose objects JSON takes for dictionaries."""
+
+ROW = re.compile(r"\.Q\b.*\.(?:first|get|one|one_or_none|all)$", re.DOTALL)
+GROWS = {"append": 0, "insert": 1, "add": 0}
+"""Method of a list or set: the place of what it adds."""
+
+
+def unstorable(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    """Yield each assignment to a session of what would come back as something else, or not at all, and what it is."""
+    for scope in [node for node in ast.walk(tree) if isinstance(node, FunctionNode)]:
+        nodes = list(ast.walk(scope))
+        for node in nodes:
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            if isinstance(node, ast.Assign) and isinstance(target, ast.Subscript) and _is_session(target.value):
+                found = next((what for each in _values(node.value, nodes) if (what := _kind_of(each, nodes))), "")
+                if found:
+                    yield node, found
+
+
+def _is_session(node: ast.AST) -> bool:
+    return dotted(node).rpartition(".")[2] == "session"
+
+
+def _values(value: ast.AST, nodes: list[ast.AST]) -> Iterator[ast.AST]:
+    """Yield *value*, or what the function gives the name that it is or is a slice of, and adds to it."""
+    while isinstance(value, ast.Subscript | ast.Await):
+        value = value.value
+    yield value
+    name = value.id if isinstance(value, ast.Name) else None
+    for node in nodes if name else ():
+        if isinstance(node, ast.Assign) and dotted(node.targets[0]) == name:
+            yield node.value.value if isinstance(node.value, ast.Await) else node.value
+        elif isinstance(node, ast.Assign | ast.AugAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Subscript) and dotted(target.value) == name:
+                yield ast.Dict([target.slice], [node.value])
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and dotted(node.func.value) == name:
+            place = GROWS.get(node.func.attr)
+            yield from node.args[place : place + 1] if place is not None else ()
+
+
+def _kind_of(value: ast.AST, nodes: list[ast.AST]) -> str:  # noqa: PLR0911  one for each kind
+    """Return what *value* is that JSON lacks; empty where it is none of that, or not known."""
+    if isinstance(value, ast.Tuple):
+        return "a tuple comes back as a list"
+    if isinstance(value, ast.Set):
+        return "a set is refused"
+    if isinstance(value, ast.List):
+        return next((what for each in value.elts if (what := _kind_of(each, nodes))), "")
+    if isinstance(value, ast.ListComp):
+        return _kind_of(value.elt, nodes)
+    if isinstance(value, ast.Dict):
+        if any(key is not None and _is_integer(key, nodes) for key in value.keys):
+            return "keys that are no text are refused"
+        return next((what for each in value.values if (what := _kind_of(each, nodes))), "")
+    if isinstance(value, ast.Call):
+        name = last_name(value)
+        is_object = name[:1].isupper() and not name.isupper() and name not in STORABLE
+        is_object = is_object or name in OBJECTS or ROW.search(ast.unparse(value.func)) is not None
+        return f"what {name}() gives is refused" if is_object else ""
+    return ""
+
+
+def _is_integer(key: ast.AST, nodes: list[ast.AST]) -> bool:
+    if isinstance(key, ast.Name):
+        values = [node.value for node in nodes if isinstance(node, ast.Assign) and dotted(node.targets[0]) == key.id]
+        return any(_is_integer(each, []) for each in values)
+    is_int = isinstance(key, ast.Constant) and type(key.value) in (int, float, bool)
+    return is_int or (isinstance(key, ast.Call) and dotted(key.func) == "int")
