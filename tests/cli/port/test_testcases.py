@@ -75,6 +75,13 @@ def test_a_base_class_of_another_file_is_changed(tmp_path: Path, capsys: pytest.
     assert "Base(unittest.IsolatedAsyncioTestCase)" in contents(tmp_path)["base.py"]
 
 
+def test_setup_methods_of_other_test_cases_keep_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What awaits them, if anything does, is not known."""
+    text = HEAD + "from own import TestCase\n\n\nclass A(TestCase):\n    def setUp(self):\n        sleep(0)\n"
+    project, _ = moved(tmp_path, capsys, text)
+    assert "async def setUp" in contents(project.path)["test_app.py"]
+
+
 def test_test_cases_that_do_not_wait_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = HEAD + "class A(unittest.TestCase):\n    def test_a(self):\n        pass\n"
     project, _ = moved(tmp_path, capsys, text)
@@ -105,6 +112,7 @@ def test_test_cases_of_tornado_run(text: str, result: str, tmp_path: Path, capsy
     ("text", "mend"),
     [
         (HEAD + "class A(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls):\n        sleep(0)\n", "asyncSetUp"),
+        (TORNADO.replace("HTTP", "HTTPS") + "    def tearDown(self):\n        sleep(0)\n", "io_loop.run_sync"),
         (TORNADO + "    def setUp(self):\n        super(A, self).setUp()\n        sleep(0)\n", "io_loop.run_sync"),
         (TORNADO + "    def test_a(self):\n        sleep(0)\n        self.load(self.stop)\n        self.wait()\n", "self.wait()"),
     ],

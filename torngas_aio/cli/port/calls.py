@@ -41,6 +41,7 @@ WAITING_KINDS = {
 """What must be awaited in forms other than a call."""
 
 RUN_BY_TESTS = re.compile(r"\.(?:test\w*|setUp|tearDown)$")
+TORNADO_CASES = {"AsyncTestCase", "AsyncHTTPTestCase", "AsyncHTTPSTestCase"}
 DEPTH = 12
 
 
@@ -283,8 +284,10 @@ class Project:
                     elif chain[-1].endswith("Handler") and chain[0] != "logging":
                         self._handlers.add((path, kind.name))
                     elif (name := "".join([module.imports.get(chain[0], chain[0]), *chain[1:]])).endswith("TestCase"):
-                        is_tornado = name.endswith(("AsyncTestCase", "AsyncHTTPTestCase"))
-                        self._tests[path, kind.name] = "tornado" if is_tornado else "unittest"
+                        if name.rpartition(".")[2] in TORNADO_CASES:
+                            self._tests[path, kind.name] = "tornado"
+                        elif name.partition(".")[0] in ("unittest", "unittest2"):
+                            self._tests[path, kind.name] = "unittest"
 
     def _is_framework_method(self, path: str, function: Function) -> bool:
         owner, _, name = function.name.rpartition(".")
