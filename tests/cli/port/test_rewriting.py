@@ -180,3 +180,37 @@ def test_extensions_that_jinja2_has_taken_in_are_left_out(
     before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ported(tmp_path, capsys, f"A = {{'extensions': {before}}}\n") == f"A = {{'extensions': {after}}}\n"
+
+
+SOCKET = "    def open(self):\n        pass\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "from tornado.websocket import WebSocketClosedError, WebSocketHandler\nfrom torngas.handler import WebHandler\n\n\nclass A(WebSocketHandler, WebHandler):\n",
+            "from tornado.websocket import WebSocketClosedError\nfrom torngas_aio.handler import WebSocketHandler\nfrom torngas_aio.handler import WebHandler\n\n\nclass A(WebSocketHandler):\n",
+        ),
+        (
+            "import tornado.websocket\nfrom core import Base\n\n\nclass A(Base, tornado.websocket.WebSocketHandler):\n",
+            "import tornado.websocket\nfrom core import Base\nfrom torngas_aio.handler import WebSocketHandler\n\n\nclass A(Base, WebSocketHandler):\n",
+        ),
+        (
+            "from tornado import websocket as ws\nfrom torngas.handler import WebHandler as W\n\n\nclass A(W, ws.WebSocketHandler, object):\n",
+            "from tornado import websocket as ws\nfrom torngas_aio.handler import WebHandler as W\nfrom torngas_aio.handler import WebSocketHandler\n\n\nclass A(WebSocketHandler, object):\n",
+        ),
+        (
+            "from tornado.websocket import WebSocketHandler as S\nfrom core import Base\n\n\nclass A(Base, S):\n",
+            "from torngas_aio.handler import WebSocketHandler as S\nfrom core import Base\n\n\nclass A(Base, S):\n",
+        ),
+        ("from tornado.websocket import WebSocketHandler\n\n\nclass A(WebSocketHandler):\n", None),
+        ("from sockets import WebSocketHandler\nfrom core import Base\n\n\nclass A(WebSocketHandler, Base):\n", None),
+    ],
+)
+def test_a_handler_that_was_of_both_kinds_is_one_of_ours(
+    before: str, after: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, before + SOCKET)
+    assert made == (before if after is None else after) + SOCKET
+    assert ported(tmp_path, capsys, made) == made

@@ -15,6 +15,7 @@ from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, own_nodes
 from torngas_aio.cli.port.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
+from torngas_aio.cli.port.scopes import Source
 
 __all__ = ["REWRITES", "rewrite"]
 
@@ -29,6 +30,7 @@ COROUTINE = {"coroutine", "gen.coroutine", "tornado.gen.coroutine", "gen.engine"
 ASYNCHRONOUS = {"asynchronous", "web.asynchronous", "tornado.web.asynchronous"}
 CALLBACK_COMMENT = "# TGM402: was @asynchronous. Await what calls back, then delete this comment."
 RETURN = {"gen.Return", "tornado.gen.Return", "Return"}
+TORNADO_SOCKET = "tornado.websocket.WebSocketHandler"
 ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
 """Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
@@ -283,6 +285,28 @@ def _is_set_first(hook: Any, target: ast.AST) -> bool:
     return False
 
 
+def _sockets(edits: Edits, path: Path, root: Path) -> None:
+    """A class that had its session from one base and its socket from Tornado's has both from ours."""
+    source = Source(edits)
+    mixed = [node for node in source.nodes if isinstance(node, ast.ClassDef) and len(node.bases) > 1
+             and TORNADO_SOCKET in map(source.full_name, node.bases)]  # fmt: skip
+    for node in source.nodes if mixed else ():
+        names = node.names if isinstance(node, ast.ImportFrom) and node.module == "tornado.websocket" else []
+        for alias in [each for each in names if each.name == "WebSocketHandler"]:
+            assert isinstance(node, ast.ImportFrom)
+            kept = [each for each in names if each is not alias]
+            edits.keep_names(node, kept, [f"from torngas_aio.handler import {ast.unparse(alias)}"])
+    for node in mixed:
+        kept_bases = []
+        for base in node.bases:
+            name = source.full_name(base)
+            if name == TORNADO_SOCKET and "." in dotted(base):
+                kept_bases.append(edits.imported("torngas_aio.handler", "WebSocketHandler"))
+            elif not (name.startswith("torngas") and name.endswith(".WebHandler")):  # ours is one
+                kept_bases.append(edits.source(base))
+        edits.replace(edits.span(node.bases[0])[0], edits.span(node.bases[-1])[1], ", ".join(kept_bases))
+
+
 ESCAPED = (
     "# 'autoescape' was False: torngas 1.8 obeyed it with Jinja2 only, and escaped with Tornado's engine always.\n"
 )
@@ -316,5 +340,6 @@ REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "session-lists": (("session",), _session_lists),
     "request-state": (tuple(HOOKS), _request_state),
     "autoescape": (("autoescape",), _autoescape),
+    "sockets": (("WebSocketHandler",), _sockets),
 }
 """Name of a change: the words without which it has nothing to do, and the change."""
