@@ -409,7 +409,7 @@ class Large(WebHandler):
 
     async def get(self) -> None:
         try:
-            await self.finish(b"x" * 40_000_000)
+            await self.finish(b"x" * 100_000_000)  # the system may take 40 MB for a connection
         except StreamClosedError:
             self.after.set_result(False)
             raise
