@@ -214,7 +214,8 @@ async def test_a_stream_tells_what_it_waits_for() -> None:
     assert not stream.is_quiet
 
 
-def test_an_ioloop_that_does_not_run_is_known() -> None:
+def test_an_ioloop_that_does_not_run_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IOLoop, "_ioloop_for_asyncio", {})  # without those that other tests have left
     assert not has_idle_loop()
     loop = IOLoop(make_current=False)
     assert has_idle_loop()

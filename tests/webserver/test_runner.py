@@ -17,8 +17,11 @@ def test_a_loop_of_its_own_gives_the_result_and_closes() -> None:
         assert runner.run(answer()) == 42
 
 
-def test_work_for_a_loop_that_will_not_run_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_work_for_a_loop_that_will_not_run_is_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in start scripts of Tornado 4: `PeriodicCallback(...).start()` before `server.start()`."""
+    monkeypatch.setattr(IOLoop, "_ioloop_for_asyncio", {})  # without those that other tests have left
 
     async def idle() -> None:
         """Nothing."""
