@@ -63,7 +63,9 @@ async def test_tables_are_not_made_by_an_engine_of_asyncio_itself(sqlite: dict[s
                     getattr(User.metadata, name)(bind)
             async with connection.engine.begin() as opened:
                 await opened.run_sync(getattr(User.metadata, name))
-    await asyncio.to_thread(getattr(User.metadata, name), create_engine("sqlite://", poolclass=StaticPool))
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    await asyncio.to_thread(getattr(User.metadata, name), engine)
+    await asyncio.to_thread(engine.dispose)
 
 
 def test_models_of_two_connections_may_share_a_table_name() -> None:
