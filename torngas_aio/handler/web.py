@@ -71,7 +71,7 @@ from torngas_aio.template.position import callers
 if TYPE_CHECKING:
     from torngas_aio.session.session import Session
 
-__all__ = ["BaseHandler", "WebHandler"]
+__all__ = ["PLAIN_METHODS", "BaseHandler", "WebHandler"]
 
 _INITIALIZE = RequestHandler.initialize
 _ON_FINISH = RequestHandler.on_finish
@@ -81,15 +81,20 @@ _METHOD_NAMES = {name: name.lower() for name in RequestHandler.SUPPORTED_METHODS
 _NO_TRANSFORMS: list[OutputTransform] = []
 _Form = TypeVar("_Form")
 
-_PLAIN = frozenset({
-    "check_etag_header", "check_origin", "check_xsrf_cookie", "compute_etag", "create_template_loader",
-    "decode_argument", "get_browser_locale", "get_compression_options", "get_login_url", "get_template_namespace",
-    "get_template_path", "get_user_locale", "initialize", "log_exception", "on_connection_close", "on_finish",
-    "select_subprotocol", "set_default_headers", "xsrf_form_html",
-})  # fmt: skip
-"""Methods that Tornado calls without awaiting them: a coroutine would be lost, or taken for a yes."""
+PLAIN_METHODS = {
+    **dict.fromkeys((
+        "check_etag_header", "check_origin", "check_xsrf_cookie", "compute_etag", "create_template_loader",
+        "decode_argument", "get_browser_locale", "get_compression_options", "get_login_url", "get_template_namespace",
+        "get_template_path", "get_user_locale", "initialize", "log_exception", "select_subprotocol",
+        "set_default_headers", "xsrf_form_html",
+    ), "`prepare`"),
+    "on_connection_close": "`application.background`",
+    "on_finish": "`complete_finish`",
+}  # fmt: skip
+"""Methods that Tornado calls without awaiting them, and where what waits belongs.
 
-_AWAITED_INSTEAD = {"on_finish": "`complete_finish`", "on_connection_close": "`application.background`"}
+A coroutine would be lost, or taken for a yes.
+"""
 
 logger = logging.getLogger("torngas_aio.handler")
 _outages = OutageLog(logger)
@@ -625,11 +630,11 @@ def _refuse_what_cannot_work(cls: type[BaseHandler]) -> None:
             f"{cls.__qualname__} has both a handler of torngas_aio and Tornado's WebSocketHandler among its bases. "
             "Name torngas_aio.handler.WebSocketHandler in place of Tornado's: it has the session and the hooks."
         )
-    for name in _PLAIN:
+    for name, instead in PLAIN_METHODS.items():
         if inspect.iscoroutinefunction(getattr(cls, name, None)):
             raise TypeError(
                 f"{cls.__qualname__}.{name} is `async def`, but nothing awaits it. "
-                f"Make it plain; what waits belongs in {_AWAITED_INSTEAD.get(name, '`prepare`')}."
+                f"Make it plain; what waits belongs in {instead}."
             )
 
 

@@ -2,15 +2,7 @@
 
 import pytest
 
-from torngas_aio.cli.port.python2 import converted
-
-
-def mended(text: str) -> str:
-    """Return what *text* of a Python 2 project becomes, without the imports at its head."""
-    made = converted(text)
-    assert made is not None
-    assert converted(made) == made, "a second time something else"
-    return "".join(line for line in made.splitlines(keepends=True) if not line.startswith(("import ", "from ")))
+from tests.cli.port.porting import mended
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.port.porting import CACHE, listed, port, ported
 from tests.webserver.project import Project
+from torngas_aio.handler.web import PLAIN_METHODS
 
 
 @pytest.mark.parametrize(
@@ -446,3 +447,17 @@ def test_a_user_that_needs_no_query_is_read_as_before(tmp_path: Path, capsys: py
         "    async def get(self):\n        self.finish(self.current_user)\n"
     )
     assert ported(tmp_path, capsys, f"import torngas_aio\n\n\n{text}").endswith(text)
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN_METHODS))
+def test_a_method_that_nothing_awaits_stays_plain(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The framework refuses a handler in which it is `async def`."""
+    project = Project(tmp_path)
+    text = CACHE + f"class A(WebHandler):\n    def {name}(self):\n        cache.get('a')\n"
+    path = project.write("app.py", f"from torngas_aio.handler import WebHandler\n{text}")
+    (line,) = listed(port(project, capsys))
+    assert "TGM202" in line
+    assert f"`{name}`" in line
+    assert f"    def {name}(self):\n" in path.read_text()

@@ -9,6 +9,7 @@ and `next_kind`.
 import ast
 
 from torngas_aio.cli.awaits import REDIS_SYNC
+from torngas_aio.handler.web import PLAIN_METHODS
 
 __all__ = [
     "AWAITED",
@@ -31,14 +32,9 @@ HOOKS = frozenset({
     "process_exception", "begin_request", "begin_render", "begin_response", "complete_response",
 })  # fmt: skip
 SYNC_METHODS = {
-    **dict.fromkeys((
-        "initialize", "get_user_locale", "get_browser_locale", "get_error_html", "set_default_headers",
-        "compute_etag", "log_exception", "get_template_namespace", "check_origin", "on_connection_close",
-        "get_login_url", "get_template_path", "create_template_loader", "log_request",
-        "select_subprotocol", "parse_command", "load_urls", "load_all",
-    ), ""),
+    **dict.fromkeys((*PLAIN_METHODS, "get_error_html", "log_request", "parse_command", "load_urls", "load_all"), ""),
     "on_finish": "; `complete_finish` is awaited",
-}  # fmt: skip
+}
 """Methods that the framework calls without awaiting them, and what to write instead."""
 
 REDIS_READS = frozenset({
