@@ -1,6 +1,9 @@
 """Who is present in a channel, on every backend."""
 
 import asyncio
+import subprocess
+import sys
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -41,6 +44,35 @@ async def test_members_of_a_process_that_was_killed_expire(make: Make, monkeypat
         assert killed.presence._beating is not None
         killed.presence._beating.cancel()
         await until_present(here, ["stays"])
+
+
+PRESENT = """
+import asyncio, sys
+from torngas_aio.channels.redis import RedisChannels
+
+async def main():
+    async with RedisChannels(sys.argv[1]).present("room", "gone"):
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.redis
+async def test_members_of_a_process_that_got_sigkill_are_gone_within_ten_seconds(lone_redis: RedisServer) -> None:
+    here = RedisChannels(lone_redis.url)
+    async with here.present("room", "stays"):
+        with subprocess.Popen([sys.executable, "-c", PRESENT, lone_redis.url]) as process:
+            try:
+                await until_present(here, ["gone", "stays"])
+                await asyncio.sleep(3)  # it has said it again
+            finally:
+                process.kill()
+        killed_at = time.monotonic()
+        assert await here.members("room") == ["gone", "stays"]
+        await until_present(here, ["stays"])
+        assert time.monotonic() - killed_at < 10
+    await here.aclose()
 
 
 @pytest.mark.parametrize(("name", "member"), [("", "a"), ("room", ""), ("room", "a\n"), ("room", "a" * 201)])
