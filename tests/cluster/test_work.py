@@ -1,7 +1,8 @@
 """Jobs, schedules and messages while workers, nodes and the master of Redis are killed.
 
 Everything that was acknowledged is counted at the end. The figures in `docs/guide/jobs.md` and `docs/guide/live.md` are
-what these tests print: `nox -s cluster -- -rP -m slow tests/cluster/test_work.py`; LAB_JOBS sets the number of jobs.
+what these tests print: `nox -s cluster -- -rP -m slow tests/cluster/test_work.py`; LAB_JOBS sets the number of jobs,
+LAB_KILLS how often a master is killed to see what it loses.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,11 +24,16 @@ import pytest
 
 from tests.cluster.conftest import Lab, Laboratory
 from tests.services.mariadb import DATABASE
+from tests.services.redis import RedisSentinels
+from torngas_aio.channels.redis import RedisChannels
+from torngas_aio.exception import Unavailable
+from torngas_aio.jobs.redis import RedisJobs
 from torngas_aio.jobs.registry import make_jobs
 
 pytestmark = [pytest.mark.redis, pytest.mark.mariadb]
 
 BATCH = 25
+SENDERS = 50
 KINDS = ("plain", "keyed", "boxed")
 
 
@@ -291,3 +297,56 @@ async def test_work_under_kills_long(laboratory: Laboratory, store: str, count: 
     found = await run(lab, store, count, 4.0)
     print(store, count, found)  # noqa: T201
     check(found, store)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("replicas", [0, 1])
+async def test_what_dies_with_a_master(replicas: int) -> None:
+    """Jobs without an outbox and messages with a history, sent as fast as they are taken until the kill."""
+    total: Counter[str] = Counter()
+    for _ in range(int(os.environ.get("LAB_KILLS", "10"))):
+        found = await lost_with_master(replicas)
+        print(f"REPLICAS {replicas}:", found)  # noqa: T201
+        for what, (sent, lost, _) in found.items():
+            total.update({f"{what} acknowledged in the last second": sent, f"{what} lost": lost})
+    print(f"REPLICAS {replicas}, all:", dict(total))  # noqa: T201
+    assert replicas == 0 or total["jobs lost"] == 0
+
+
+async def lost_with_master(replicas: int) -> dict[str, tuple[int, int, float]]:
+    """Return how many jobs and messages were acknowledged in the last second before the kill of a master, how many of
+    them the next master does not have, and by how many milliseconds the first of those came before the last one that
+    was acknowledged."""
+    with RedisSentinels() as servers:
+        jobs = RedisJobs(servers.url, {"OPTIONS": {"REPLICAS": replicas}})
+        channels = RedisChannels(servers.url, {"OPTIONS": {"HISTORY": 10**6, "POOL_KWARGS": {"max_connections": 100}}})
+        acknowledged: dict[str, dict[int, float]] = {"jobs": {}, "messages": {}}
+
+        async def send_all(what: str, send: Callable[[int], Awaitable[None]], first: int) -> None:
+            with contextlib.suppress(Unavailable):
+                for number in itertools.count(first, SENDERS):
+                    await send(number)
+                    acknowledged[what][number] = time.monotonic()
+
+        senders = {
+            "jobs": lambda number: jobs.put("default", b"%0200d" % number),
+            "messages": lambda number: channels.send("numbers", f"{number:0200}"),
+        }
+        sending = [asyncio.create_task(send_all(*each, first)) for first in range(SENDERS) for each in senders.items()]
+        await asyncio.sleep(random.uniform(1.5, 2.5))
+        await asyncio.to_thread(servers.fail_over)
+        await asyncio.wait(sending)
+        kept = {
+            "jobs": {int(fields[1]) for _, fields in await jobs._ask("XRANGE", jobs._queue("default"), "-", "+")},
+            "messages": {int(each.text) for each in (await channels.history("numbers", ""))[0]},
+        }
+        await jobs.aclose()
+        await channels.aclose()
+    found = {}
+    for what, sent in acknowledged.items():
+        end = max(sent.values())
+        late = {number for number, moment in sent.items() if moment > end - 1}
+        lost = late - kept[what]
+        found[what] = len(late), len(lost), round(1000 * (end - min((sent[each] for each in lost), default=end)), 1)
+    return found
