@@ -1,4 +1,4 @@
-"""What every test stands on: the plugin that users get, and a watch for blocking calls in the loop."""
+"""What every test stands on: the plugin that users get, the stores' servers, a watch for blocking calls."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from torngas_aio.logger import shutdown_logging
 
-pytest_plugins = ["torngas_aio.testing.plugin"]
+pytest_plugins = ["torngas_aio.testing.plugin", "tests.services.fixtures"]
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.services.fixtures import lone_memcached, lone_redis, memcached_servers, redis_cluster, redis_server
 from tests.services.memcached import MemcachedServer
 from torngas_aio.cache.backends.memcached import MemcachedCache
-
-__all__ = ["lone_memcached", "lone_redis", "memcached_servers", "redis_cluster", "redis_server"]
 
 MakeMemcached = Callable[..., MemcachedCache]
 

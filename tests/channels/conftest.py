@@ -5,12 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.services.fixtures import lone_redis, redis_cluster, redis_sentinels, redis_server
 from torngas_aio.channels.base import BaseChannels
 from torngas_aio.channels.memory import MemoryChannels
 from torngas_aio.channels.redis import RedisChannels
-
-__all__ = ["lone_redis", "redis_cluster", "redis_sentinels", "redis_server"]
 
 Make = Callable[..., BaseChannels]
 

@@ -12,14 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.fixtures import redis_server
 from tests.services.redis import RedisServer
 from torngas_aio.cli import main
 from torngas_aio.cli.registry import GROUP, _installed
 from torngas_aio.exception import ConfigError
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
-
-__all__ = ["redis_server"]
 
 
 def run_worker(site: Path, *awaited: str, queues: str = "") -> None:

@@ -10,7 +10,6 @@ from blockbuster import BlockBuster
 from limits import parse
 from limits.aio.strategies import STRATEGIES
 
-from tests.services.fixtures import redis_server  # noqa: F401  # a fixture
 from tests.services.redis import RedisServer
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
@@ -144,7 +143,7 @@ async def test_the_default_limit_is_the_settings() -> None:
 
 @pytest.mark.redis
 @pytest.mark.parametrize("strategy", ["fixed-window", "sliding-window-counter", "moving-window"])
-async def test_processes_share_their_counts_in_redis(redis_server: RedisServer, strategy: str) -> None:  # noqa: F811
+async def test_processes_share_their_counts_in_redis(redis_server: RedisServer, strategy: str) -> None:
     uri = f"async+redis://127.0.0.1:{redis_server.port}"
     options = {"key_prefix": f"ratelimit-{strategy}"}
     first, second = (served(Three, storage=uri, storage_options=options, strategy=strategy) for _ in range(2))

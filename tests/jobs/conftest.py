@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.services.fixtures import lone_redis, redis_cluster, redis_sentinels, redis_server
 from torngas_aio._cleanup import close_all, tasks_to_drain
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.registry import jobs
 from torngas_aio.jobs.worker import queues_of, run_worker
 from torngas_aio.settings_manager import settings
-
-__all__ = ["lone_redis", "redis_cluster", "redis_sentinels", "redis_server"]
 
 Working = Callable[..., contextlib.AbstractAsyncContextManager[Any]]
 

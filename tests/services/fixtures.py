@@ -1,4 +1,4 @@
-"""Fixtures of the stores' servers, each started once a test session; import the ones a conftest wants to offer.
+"""Fixtures of the stores' servers, a plugin of the whole suite: each server is started once, by the first who asks.
 
 redis_server   redis_cluster   redis_sentinels   memcached_servers      shared: tests keep to keys of their own
 lone_redis     lone_memcached                                           one test's own: to pause, kill and fill up

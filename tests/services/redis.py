@@ -99,6 +99,7 @@ class RedisServer:
     def _command(self, folder: Path) -> list[str]:
         words = [binary("redis-server"), "--port", str(self.port), "--bind", self.host, "--dir", str(folder)]
         words += ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--protected-mode", "no"]
+        words += ["--repl-diskless-sync-delay", "0"]  # by default a master waits 5 s for further replicas
         if self._unix_socket:
             words += ["--unixsocket", str(folder / "redis.sock")]
         if self.tls_port:
@@ -146,6 +147,16 @@ class RedisCluster:
         for node in self.nodes:
             node.process.close()
 
+    def heal(self) -> None:
+        """Start whatever a test killed, resume what it paused, let the nodes agree again, and empty them."""
+        for node in self.nodes:
+            if node.process.is_running:
+                node.process.resume()
+            node.process.start()
+        self.wait_until_whole()
+        for node in self.nodes:
+            node.command("FLUSHALL")
+
     def wait_until_whole(self) -> None:
         """Return once every node says that all slots are covered: one that was cut off refuses keys for a second."""
         _wait_for(self._is_whole, "the cluster to cover every slot")
@@ -158,7 +169,8 @@ class RedisCluster:
     def _is_whole(self) -> bool:
         known = [node.command("CLUSTER", "INFO") for node in self.nodes]
         count = f"cluster_known_nodes:{len(self.nodes)}"
-        return all("cluster_state:ok" in info and count in info for info in known)
+        whole = ("cluster_state:ok", "cluster_slots_ok:16384", count)
+        return all(part in info for info in known for part in whole)
 
     def master_of(self, key: str) -> RedisServer:
         """Return the node that has *key*."""
@@ -189,10 +201,7 @@ class RedisSentinels:
         self.second = RedisServer(place=places[1], replicaof=f"{self.first.host} {self.first.port}")
         self.ports = [free_port() for _ in range(3)]
         self.hosts = [place.address for place in places[2:5]]
-        self.sentinels = [
-            _sentinel(port, self.service, self.first, place, down_after)
-            for port, place in zip(self.ports, places[2:5], strict=True)
-        ]
+        self.sentinels = [self._sentinel(number, place, down_after) for number, place in enumerate(places[2:5])]
 
     def __enter__(self) -> Self:
         for process in (self.first.process, self.second.process):
@@ -231,6 +240,30 @@ class RedisSentinels:
         words = ("SENTINEL", "FAILOVER", self.service)
         _wait_for(lambda: command(self.ports[0], *words, host=self.hosts[0]) == "OK", "the sentinels to agree")
 
+    def _sentinel(self, number: int, place: Place, down_after: float) -> ServerProcess:
+        host, port, name = self.hosts[number], self.ports[number], f"sentinel {{}} {self.service}".format
+
+        def prepare(folder: Path) -> None:
+            lines = [f"port {port}", f"bind {host}", "protected-mode no", f"dir {folder}"]
+            lines += [f"sentinel myid {port:040x}", f"{name('monitor')} {self.first.host} {self.first.port} 2"]
+            lines += [f"{name('down-after-milliseconds')} {down_after * 1000:.0f}", f"{name('failover-timeout')} 3000"]
+            # As a sentinel writes it down itself once it has found them, which takes seconds.
+            lines += [f"{name('known-replica')} {self.second.host} {self.second.port}"]
+            lines += [
+                f"{name('known-sentinel')} {other_host} {other} {other:040x}"
+                for other_host, other in zip(self.hosts, self.ports, strict=True)
+                if other != port
+            ]
+            (folder / "sentinel.conf").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+        return ServerProcess(
+            "sentinel",
+            lambda folder: [binary("redis-server"), str(folder / "sentinel.conf"), "--sentinel"],
+            lambda: command(port, "PING", host=host) == "PONG",
+            prepare=prepare,
+            place=place,
+        )
+
     def _is_replaced(self, number: int) -> bool:
         return str(self.second.port) in self._master(number)
 
@@ -238,25 +271,6 @@ class RedisSentinels:
         words = ("SENTINEL", "MASTER", self.service)
         known = [command(port, *words, host=host).split() for port, host in zip(self.ports, self.hosts, strict=True)]
         return all(_value(info, "num-slaves") == "1" and _value(info, "num-other-sentinels") == "2" for info in known)
-
-
-def _sentinel(port: int, service: str, master: RedisServer, place: Place, down_after: float) -> ServerProcess:
-    def prepare(folder: Path) -> None:
-        (folder / "sentinel.conf").write_text(
-            f"port {port}\nbind {place.address}\nprotected-mode no\ndir {folder}\n"
-            f"sentinel monitor {service} {master.host} {master.port} 2\n"
-            f"sentinel down-after-milliseconds {service} {down_after * 1000:.0f}\n"
-            f"sentinel failover-timeout {service} 3000\n",
-            encoding="utf-8",
-        )
-
-    return ServerProcess(
-        "sentinel",
-        lambda folder: [binary("redis-server"), str(folder / "sentinel.conf"), "--sentinel"],
-        lambda: command(port, "PING", host=place.address) == "PONG",
-        prepare=prepare,
-        place=place,
-    )
 
 
 def _value(words: list[str], name: str) -> str:

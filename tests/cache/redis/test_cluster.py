@@ -25,10 +25,17 @@ async def cache(redis_cluster: RedisCluster) -> AsyncIterator[RedisCache]:
     await cache.close()
 
 
-@pytest.fixture
-def lone_cluster() -> Iterator[RedisCluster]:
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[RedisCluster]:
     with RedisCluster() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def lone_cluster(own_cluster: RedisCluster) -> Iterator[RedisCluster]:
+    """This module's own, to pause and kill; mended and emptied after each test."""
+    yield own_cluster
+    own_cluster.heal()
 
 
 def key_on_first_node(cache: RedisCache, number: int = 0) -> str:
@@ -151,7 +158,7 @@ async def test_a_single_server_named_as_a_cluster_is_refused(redis_server: Redis
 async def test_slots_without_a_node_are_said(lone_cluster: RedisCluster) -> None:
     cache = RedisCache(lone_cluster.url, {"OPTIONS": {"RETRY_SECONDS": 0.05}})
     await cache.set("key", 1)
-    slot = str(slot_of(cache, "key"))
+    slot, owner = str(slot_of(cache, "key")), lone_cluster.master_of(cache.keys_of.make("key"))
     for node in lone_cluster.nodes:
         node.command("CLUSTER", "DELSLOTS", slot)
     with pytest.raises(CacheUnavailable, match="no node"):
@@ -160,6 +167,7 @@ async def test_slots_without_a_node_are_said(lone_cluster: RedisCluster) -> None
     for call in (other.get("key"), other.get_many(["key"])):
         with pytest.raises(CacheUnavailable, match="no node"):
             await call
+    owner.command("CLUSTER", "ADDSLOTS", slot)
     await other.close()
     await cache.close()
 

@@ -14,17 +14,12 @@ from tests.contracts.cache.networked import (
     subject_sentinel,
 )
 from tests.contracts.cache.subject import Clock, MakeCache, Subject
-from tests.services.fixtures import memcached_servers, redis_cluster, redis_sentinels, redis_server
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cache.backends.dummy import DummyCache
 from torngas_aio.cache.backends.filecache import FileBasedCache
 from torngas_aio.cache.backends.localcache import LocMemCache
 
 __all__ = [
-    "memcached_servers",
-    "redis_cluster",
-    "redis_sentinels",
-    "redis_server",
     "subject_cluster",
     "subject_memcached",
     "subject_redis",
