@@ -1,5 +1,7 @@
 """The parts of a SELECT, the state of a session, and what adapts asyncpg, in SQLAlchemy. Begin with `parts_of`."""
 
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 

@@ -1,8 +1,11 @@
 """What the standard library keeps under private names."""
 
+# pyright: reportPrivateUsage=false
+
 import argparse
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 __all__ = ["call_before_threads_are_joined", "options_of"]
 
@@ -18,5 +21,6 @@ def options_of(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -
     for action in parser._actions:
         known += action.option_strings
         if isinstance(action, argparse._SubParsersAction):
-            known += options_of(action.choices[getattr(namespace, action.dest)], namespace)
+            parsers: Mapping[str, argparse.ArgumentParser] = cast(Any, action).choices
+            known += options_of(parsers[getattr(namespace, action.dest)], namespace)
     return known

@@ -3,11 +3,14 @@
 The stream's are methods of a subclass.
 """
 
+# pyright: reportPrivateUsage=false
+
 import re
+from asyncio import Future
 from collections.abc import Awaitable, Callable
 from io import StringIO
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from tornado import autoreload, escape, gen, httputil, template, util, web
 from tornado.ioloop import IOLoop
@@ -40,9 +43,9 @@ __all__ = [
 BaseRouter = web._ApplicationRouter
 """What `tornado.web.Application` makes its routers of."""
 
-convert_yielded: Callable[[Any], Awaitable[Any]] = gen.convert_yielded
+convert_yielded: Callable[[Any], Awaitable[Any]] = cast(Any, gen).convert_yielded
 
-format_timestamp: Callable[[Any], str] = httputil.format_timestamp
+format_timestamp: Callable[[Any], str] = cast(Any, httputil).format_timestamp
 """Takes seconds since the epoch, a `datetime`, a `struct_time` or a tuple of such; others are a TypeError."""
 
 header_lists: Callable[[httputil.HTTPHeaders], dict[str, list[str]]] = attrgetter("_as_list")
@@ -84,7 +87,7 @@ def has_idle_loop() -> bool:
 
 def regex_of(matcher: PathMatches) -> re.Pattern[str]:
     """Return the regular expression of *matcher*; Tornado's type does not say that it is one of text."""
-    regex: re.Pattern[str] = matcher.regex
+    regex: re.Pattern[str] = cast(Any, matcher).regex
     return regex
 
 
@@ -133,6 +136,7 @@ class BufferedStream(BaseIOStream):
     """A stream whose bytes come from elsewhere than a socket."""
 
     _read_buffer_size: int
+    _read_future: Future[Any] | None
 
     @property
     def is_awaited(self) -> bool:

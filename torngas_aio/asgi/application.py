@@ -13,7 +13,7 @@ import contextvars
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from types import FrameType
 from typing import Any
 
@@ -172,7 +172,7 @@ class AsgiApplication:
 
 
 @contextlib.contextmanager
-def _heard_signals(note: Callable[[], None]) -> Iterator[None]:
+def _heard_signals(note: Callable[[], None]) -> Generator[None]:
     """Have *note* called in the running loop at SIGTERM and SIGINT, where the server has handlers for these.
 
     The server's handlers are called as ever; outside the main thread, which has no signals, nothing happens.

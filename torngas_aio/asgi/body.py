@@ -83,7 +83,7 @@ class IncomingBody:
 
     async def read_all(self) -> bytes:
         """Return the whole body; raises as `read_chunk`. What was read goes to the next reader if this is cancelled."""
-        parts = []
+        parts: list[bytes] = []
         try:
             while chunk := await self.read_chunk():
                 parts.append(chunk)

@@ -244,7 +244,7 @@ class HTTPExchange(HTTPConnection):
         check_head(fields)
         if status >= 600:
             raise HTTPOutputError(f"Status {status} cannot be sent: ASGI servers know those up to 599.")
-        headers = []
+        headers: list[tuple[bytes, bytes]] = []
         if self.body.is_refused:  # what is left of it must not be taken for the next request
             fields = [*((name, value) for name, value in fields if name != "Connection"), ("Connection", "close")]
         self._left = None if allows_body(status) else 0

@@ -24,6 +24,7 @@ from torngas_aio.cache.lock import CacheLock
 from torngas_aio.cache.registry import caches
 from torngas_aio.exception import ArgumentError, CacheUnavailable
 from torngas_aio.utils.kinds import finite, require, seconds
+from torngas_aio.utils.narrowing import is_dict, is_list, is_list_or_tuple
 
 __all__ = ["Cached", "cached"]
 
@@ -165,7 +166,7 @@ class Cached(Generic[P, R]):
 
     async def _kept(self, cache: BaseCache, key: str) -> tuple[float | None, Any] | None:
         found = await cache.get(key, MISSING, self._plan.version)
-        if type(found) is list and len(found) == 2 and isinstance(found[0], float | int | None):
+        if is_list(found) and len(found) == 2 and isinstance(found[0], float | int | None):
             return found[0], found[1]
         return None  # nothing, or something that other code keeps under this key
 
@@ -232,10 +233,10 @@ def _refuse_unfit(function: object, signature: inspect.Signature, key: object) -
 
 
 def _refuse_odd(where: str, value: object) -> None:
-    if isinstance(value, list | tuple):
+    if is_list_or_tuple(value):
         for item in value:
             _refuse_odd(where, item)
-    elif isinstance(value, dict):
+    elif is_dict(value):
         for item in (*value, *value.values()):
             _refuse_odd(where, item)
     elif type(value) not in _PLAIN:

@@ -21,7 +21,7 @@ import stat
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -183,12 +183,12 @@ class FileStore:
         return self.path / "locks" / f"{stripe:02x}.new"
 
     @contextlib.contextmanager
-    def _locked(self, key: str) -> Iterator[Path]:
+    def _locked(self, key: str) -> Generator[Path]:
         with self._holding(self._stripe(self._place(key)), self._next_timeout) as draft:
             yield draft
 
     @contextlib.contextmanager
-    def _holding(self, stripe: int, patience: float) -> Iterator[Path]:
+    def _holding(self, stripe: int, patience: float) -> Generator[Path]:
         """Hold a lock; gives the path under which its holder may write a draft."""
         draft = self._draft(stripe)
         file = _open_lock(draft.with_suffix(""))

@@ -9,7 +9,7 @@ Begin with `CacheLock`.
 
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
@@ -86,7 +86,7 @@ class CacheLock(AsyncWithOnly):
         return (await self._store.raw_swap(self._key, self._token, found.token, self._lease)).is_done
 
     @asynccontextmanager
-    async def holding(self) -> AsyncIterator[None]:
+    async def holding(self) -> AsyncGenerator[None]:
         """Give the lock back at the end of the block, whatever ends it; nothing is given back if it is not held."""
         try:
             yield

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from torngas_aio.cache.keys import is_reserved
+from torngas_aio.utils.narrowing import class_of
 
 __all__ = ["FOREVER", "Entry", "Kind", "LRUStore", "Location", "kind_of"]
 
@@ -131,7 +132,7 @@ class Location:
 
 def kind_of(value: Any) -> Kind:
     """Return how *value* must be kept so that later changes to it stay the caller's own."""
-    kind = type(value)
+    kind = class_of(value)
     if kind in _ATOMS:
         return Kind.AS_IS
     if kind in _CONTAINERS and len(value) <= _LOOKED_AT:

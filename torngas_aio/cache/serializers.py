@@ -26,6 +26,7 @@ from typing import Any
 from torngas_aio._masking import show_setting
 from torngas_aio._names import import_object
 from torngas_aio.exception import ConfigError, InvalidSignature, SerializationError
+from torngas_aio.utils.narrowing import class_of, is_list_or_tuple, is_mapping
 from torngas_aio.utils.numbers import parse_integer
 
 __all__ = [
@@ -202,22 +203,22 @@ def _bound_tag(secret: bytes, key: str, data: bytes) -> bytes:
     return blake2b(b"%d:%b%b" % (len(bound), bound, data), key=secret, digest_size=_TAG_BYTES).digest()
 
 
-def secrets_of(given: Any) -> tuple[bytes, ...]:
+def secrets_of(given: object) -> tuple[bytes, ...]:
     """Return the secrets of a setting: one, a list, or a dict of versions; the one that signs is the first.
 
     Raises:
         ConfigError: A secret is neither text nor bytes, or a version no number.
     """
-    if isinstance(given, Mapping):
-        if not all(type(version) is int for version in given):
+    if is_mapping(given):
+        versions = [version for version in given if type(version) is int]
+        if len(versions) < len(given):
             raise ConfigError(
                 f"OPTIONS['SECRET_KEY'] has the versions {list(given)}: write numbers; the highest signs.",
                 code="TGA401",
             )
-        given = [given[version] for version in sorted(given, reverse=True)]
-    elif not isinstance(given, list | tuple):
-        given = [given]
-    return tuple(each.encode() if isinstance(each, str) else _secret(each) for each in given if each)
+        given = [given[version] for version in sorted(versions, reverse=True)]
+    several = given if is_list_or_tuple(given) else [given]
+    return tuple(each.encode() if isinstance(each, str) else _secret(each) for each in several if each)
 
 
 def _secret(given: object) -> bytes:
@@ -315,7 +316,7 @@ def refuse_lossy(
         SerializationError: A tuple, a set, a subclass, a key that is not text, an object; or it is nested too
             deeply, as what contains itself is.
     """
-    kind = type(value)
+    kind = class_of(value)
     if kind in atoms:
         return
     if depth >= _MAX_DEPTH:

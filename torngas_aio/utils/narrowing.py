@@ -1,5 +1,6 @@
 """Checks of a value's class after which a type checker knows what it holds; `isinstance` leaves that unknown."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeGuard
 
@@ -12,6 +13,7 @@ __all__ = [
     "is_list_or_tuple",
     "is_mapping",
     "is_number",
+    "is_path",
     "is_set",
 ]
 
@@ -52,6 +54,11 @@ def is_list_or_tuple(value: object) -> TypeGuard[list[object] | tuple[object, ..
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether *value*, whatever its annotation says, is an `int` or a `float`."""
     return isinstance(value, int | float)
+
+
+def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Return whether *value* is a path: text or an object of the file system's."""
+    return isinstance(value, str | os.PathLike)
 
 
 def is_set(value: object) -> TypeGuard[Set[object]]:

@@ -7,7 +7,6 @@ Begin with `FileBasedCache`.
 """
 
 import asyncio
-import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +25,7 @@ from torngas_aio.cache.keys import is_reserved
 from torngas_aio.cache.store import Swap, Versioned, counted, option
 from torngas_aio.exception import CacheUnavailable, ConfigError
 from torngas_aio.utils.kinds import finite, whole
+from torngas_aio.utils.narrowing import is_path
 
 __all__ = ["FileBasedCache"]
 
@@ -50,7 +50,7 @@ class FileBasedCache(BaseCache):
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
-        if not location or not isinstance(location, str | os.PathLike):
+        if not location or not is_path(location):
             raise ConfigError(
                 f"{self.label}['LOCATION'] = {show_setting(location)}: name the folder to keep the cache in.",
                 code="TGA401",

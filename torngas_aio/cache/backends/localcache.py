@@ -222,8 +222,15 @@ class LocMemCache(BaseCache):
 
     def _purge_later(self) -> None:
         if self._purge_seconds > 0:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._purge_seconds, _purge, weakref.ref(self), [])  # pyright: ignore[reportArgumentType]
+            itself, rest = weakref.ref[LocMemCache](self), list[str]()
+            self._timer = asyncio.get_running_loop().call_later(self._purge_seconds, self._purge, itself, rest)
+
+    @staticmethod
+    def _purge(cache_ref: "weakref.ref[LocMemCache]", rest: list[str]) -> None:
+        """The timer's callback: it does not keep a forgotten cache alive."""
+        cache = cache_ref()
+        if cache is not None:
+            cache._purge_slice(rest)
 
     def _purge_slice(self, rest: list[str]) -> None:
         place = self._location
@@ -235,13 +242,6 @@ class LocMemCache(BaseCache):
         del rest[-_PURGE_SLICE:]
         self._timer = None
         if rest:
-            self._timer = asyncio.get_running_loop().call_soon(_purge, weakref.ref(self), rest)  # pyright: ignore[reportArgumentType]
+            self._timer = asyncio.get_running_loop().call_soon(self._purge, weakref.ref[LocMemCache](self), rest)
         elif place.cached.entries or place.reserved.entries:
             self._purge_later()
-
-
-def _purge(cache_ref: "weakref.ref[LocMemCache]", rest: list[str]) -> None:
-    """The timer's callback: it does not keep a forgotten cache alive."""
-    cache = cache_ref()
-    if cache is not None:
-        cache._purge_slice(rest)

@@ -15,6 +15,7 @@ from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE
 from torngas_aio.cache.store import option
 from torngas_aio.exception import ConfigError
 from torngas_aio.utils.kinds import boolean, positive, whole
+from torngas_aio.utils.narrowing import is_list_or_tuple
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["DEFAULT_DEADLINE", "DEFAULT_POOL_SIZE", "MAX_VALUE_BYTES", "Address", "MemcachedLocation", "read_location"]
@@ -72,7 +73,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> M
         ConfigError: It cannot be understood.
     """
     given = location.replace(";", ",").split(",") if isinstance(location, str) else location
-    if not isinstance(given, list | tuple) or not given:
+    if not is_list_or_tuple(given) or not given:
         raise _no_location(location, owner)
     servers: dict[str, Address] = {}
     for each in given:

@@ -28,7 +28,7 @@ NOTHING = object()
 GRACE_SECONDS = 0.01
 """How long a late connection has, to read what may have come while the loop stood still."""
 
-pack: Callable[[tuple[str | bytes | int | float, ...]], bytes] = cast(Any, hiredis.pack_command)
+pack: Callable[[tuple[str | bytes | int | float, ...]], bytes] = cast(Any, hiredis).pack_command
 """The bytes of one command, from its words."""
 
 

@@ -78,7 +78,7 @@ class RedisLocation:
     arguments: Mapping[str, Any] = field(repr=False)
     service: str
     name: str
-    sentinel_arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sentinel_arguments: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     max_connections: int = 50
     deadline: float = DEFAULT_DEADLINE
     ping_interval: float = 0.0

@@ -9,7 +9,7 @@ Begin with `native_client`.
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -43,7 +43,7 @@ def native_client(
     if location.kind == "cluster":
         client = _cluster(location, location.nodes, location.deadline)
     elif watch is not None:
-        limits = {"max_connections": location.max_connections, "timeout": location.deadline}
+        limits: dict[str, Any] = {"max_connections": location.max_connections, "timeout": location.deadline}
         client = _redis(location, SentinelPool(location, watch, **limits, **_arguments(location, None)))
     else:
         blocking = BlockingConnectionPool(
@@ -75,12 +75,12 @@ def maker(
     They speak RESP2: no message ever comes unasked, so replies can be matched by order alone.
     """
     if watch is not None:
-        sentinel_pool = SentinelPool(location, watch, **{**_arguments(location, None), "protocol": 2})
-        return cast("Callable[[], AbstractConnection]", sentinel_pool.make_connection)
+        sentinel_pool = SentinelPool(location, watch, **_arguments(location, None, protocol=2))
+        return sentinel_pool.make_connection
     if node is None and location.nodes:
         node = location.nodes[0]
-    pool = ConnectionPool(connection_class=location.connection_class, **{**_arguments(location, node), "protocol": 2})
-    return cast("Callable[[], AbstractConnection]", pool.make_connection)
+    pool = ConnectionPool(connection_class=location.connection_class, **_arguments(location, node, protocol=2))
+    return pool.make_connection
 
 
 async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> list[Node | None]:
@@ -113,8 +113,8 @@ def _redis(location: RedisLocation, pool: ConnectionPool) -> Redis:
     return client
 
 
-def _arguments(location: RedisLocation, node: Node | None) -> dict[str, Any]:
-    where = {"host": node[0], "port": node[1]} if node else {}
+def _arguments(location: RedisLocation, node: Node | None, **further: Any) -> dict[str, Any]:
+    where: dict[str, Any] = {"host": node[0], "port": node[1]} if node else {}
     return {
         "socket_timeout": location.deadline,
         "socket_connect_timeout": location.deadline,
@@ -122,11 +122,12 @@ def _arguments(location: RedisLocation, node: Node | None) -> dict[str, Any]:
         "health_check_interval": location.ping_interval,
         **location.arguments,
         **where,
+        **further,
     }
 
 
 def _cluster(location: RedisLocation, nodes: Sequence[Node], seconds: float) -> RedisCluster:
-    arguments = {**_arguments(location, None), "socket_timeout": seconds, "socket_connect_timeout": seconds}
+    arguments = _arguments(location, None, socket_timeout=seconds, socket_connect_timeout=seconds)
     arguments.pop("parser_class", None)  # RedisCluster takes its own
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in nodes],

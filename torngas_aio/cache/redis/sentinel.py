@@ -67,7 +67,7 @@ class SentinelWatch:
     def __init__(self, location: RedisLocation) -> None:
         self._location = location
         share = location.deadline / (len(location.nodes) + 1)  # a frozen sentinel leaves time to ask the others
-        asking = {"socket_timeout": share, "socket_connect_timeout": share, "retry": Retry(NoBackoff(), 0)}
+        asking = dict[str, Any](socket_timeout=share, socket_connect_timeout=share, retry=Retry(NoBackoff(), 0))
         self._arguments = {**asking, **location.sentinel_arguments}
         self.sentinels = cast(Any, _Sentinels)(location.nodes, sentinel_kwargs=self._arguments)
         self.master: Node | None = None
@@ -118,7 +118,8 @@ class SentinelWatch:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _listen(self, node: Node) -> None:
-        async with Redis(host=node[0], port=node[1], **self._arguments) as client, client.pubsub() as channel:
+        client: Any = Redis(host=node[0], port=node[1], **self._arguments)
+        async with client, client.pubsub() as channel:
             await channel.subscribe(*_BEGINS, *_FAILS, _SWITCH)
             await self._compare()  # what was said before is not said again
             is_silent = False
@@ -194,7 +195,7 @@ class _Sentinels(Sentinel):
         self.is_failing_over = any("failover_in_progress" in str(state.get("flags", "")) for state in states)
         newest = max((_epoch(state) for state in states), default=0)
         for state in states:
-            if _epoch(state) == newest and self.check_master_state(state, service_name):
+            if _epoch(state) == newest and cast(Any, self).check_master_state(state, service_name):
                 return state["ip"], state["port"]
         raise MasterNotFoundError(f"no sentinel knows a master {service_name!r} that is up")
 
@@ -208,7 +209,7 @@ class _Sentinels(Sentinel):
                 _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             if pending:
                 await asyncio.wait(pending, timeout=STRAGGLER_SECONDS)
-            return [cast(Any, task.result()) for task in tasks if _has_answered(task)]
+            return [task.result() for task in tasks if _has_answered(task)]
         finally:
             await cancel_tasks(tasks, CANCEL_SECONDS)
 
