@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tornado.websocket import websocket_connect
 
 from tests.http.wire import Client, get
 from tests.polling import until, wait_until
@@ -27,10 +28,11 @@ MIDDLEWARE_CLASSES = ("site_app.hooks.Hooks",)
 TORNADO_CONF = {{"cookie_secret": "{SECRET}"}}
 """
 URLS = """
+import asyncio
 import os
 from pathlib import Path
 from tests.polling import until, wait_until
-from torngas_aio.handler import WebHandler
+from torngas_aio.handler import EventStreamHandler, WebHandler, WebSocketHandler
 
 with Path(__file__).parents[2].joinpath("loaded_by").open("a") as file:
     file.write(f"{os.getpid()}\\n")
@@ -43,7 +45,16 @@ class Pid(WebHandler):
     async def get(self):
         self.write(str(os.getpid()))
 
-urls = [("/", Version), ("/pid", Pid)]
+class Socket(WebSocketHandler):
+    async def on_message(self, message):
+        await self.write_message(message)
+
+class Stream(EventStreamHandler):
+    async def events(self):
+        await asyncio.Event().wait()
+        yield
+
+urls = [("/", Version), ("/pid", Pid), ("/ws", Socket), ("/events", Stream)]
 """
 HOOKS = """
 class Hooks:
@@ -92,22 +103,37 @@ def site(tmp_path: Path) -> Site:
 
 
 class Load:
-    """Clients that ask for the version again and again, each on a connection for as long as the server keeps it."""
+    """Clients that ask for the version again and again, each on a connection for as long as the server keeps it.
 
-    def __init__(self, port: int, clients: int = 8) -> None:
+    Attributes:
+        versions: How often each has answered.
+        close_codes: Those that the server has closed WebSockets with; each client of one came back, and was echoed.
+        stream_ends: The last event of each event stream that has ended.
+    """
+
+    def __init__(self, port: int, clients: int = 8, listeners: int = 0) -> None:
         self.versions: Counter[str] = Counter()
+        self.close_codes: Counter[int | None] = Counter()
+        self.stream_ends: Counter[bytes] = Counter()
         self.failures: list[BaseException] = []
+        self._listeners = listeners
         self._address = ("127.0.0.1", port)
         self._clients = clients
         self._is_over = False
 
     async def __aenter__(self) -> "Load":
         self._tasks = [asyncio.create_task(self._ask()) for _ in range(self._clients)]
+        for _ in range(self._listeners):
+            self._tasks += [asyncio.create_task(self._echo()), asyncio.create_task(self._listen())]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._is_over = True
-        await asyncio.gather(*self._tasks)
+        for task in self._tasks[self._clients :]:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                self.failures.append(result)
 
     async def _ask(self) -> None:
         while not self._is_over:
@@ -123,10 +149,27 @@ class Load:
             except (OSError, AssertionError, EOFError) as exc:
                 self.failures.append(exc)
 
-    async def saw(self, version: str, more: int = 20) -> None:
+    async def _echo(self) -> None:
+        while True:
+            socket = await websocket_connect(f"ws://127.0.0.1:{self._address[1]}/ws")
+            try:
+                await socket.write_message("here")
+                assert await socket.read_message() == "here"
+                assert await socket.read_message() is None
+                self.close_codes[socket.close_code] += 1
+            finally:
+                socket.close()
+
+    async def _listen(self) -> None:
+        while True:
+            async with await Client.connect(self._address) as client:
+                answer = await client.ask(get("/events"))
+                self.stream_ends[answer.body.strip().rpartition(b"\n\n")[2]] += 1
+
+    async def saw(self, version: str, more: int = 20, seconds: float = 30) -> None:
         """Return once *version* has answered *more* times."""
         wanted = self.versions[version] + more
-        await until(lambda: self.versions[version] >= wanted)
+        await until(lambda: self.versions[version] >= wanted, seconds)
 
 
 async def logged(server: RunningServer, words: str, times: int = 1) -> None:
@@ -174,18 +217,30 @@ Started = Callable[[RunningServer], RunningServer]
 async def test_deployments_under_load_fail_no_request(
     site: Site, started: Started, workers: int, deployments: int, requests: int
 ) -> None:
-    """The link is switched, SIGHUP sent: the new code answers, in the same parent or process."""
+    """The link is switched, SIGHUP sent: the new code answers, in the same parent or process.
+
+    Each WebSocket is closed with 1012, and each event stream told when to come back. With `-s` the slow one prints
+    its figures.
+    """
+    listeners = 2
     server = await asyncio.to_thread(started, site.start(f"--workers={workers}"))
-    async with Load(port_of(server)) as load:
+    async with Load(port_of(server), listeners=listeners) as load:
         await load.saw("one")
         for number in range(deployments):
             site.release(f"release{number}")
             server.terminate(signal.SIGHUP)
-            await load.saw(f"release{number}", max(20, requests // deployments))
+            await load.saw(f"release{number}", max(20, requests // deployments), 80)
             if workers > 1:
                 await logged(server, " has ended (process", workers * (number + 1))
-    assert load.failures == []
+    told = f"{load.versions.total()} requests, {len(load.failures)} failed; {load.close_codes}, {load.stream_ends}"
+    print(told)  # noqa: T201  the figures, for -s
+    assert load.failures == [], told
     assert load.versions.total() >= requests
+    for ends, wanted in ((load.close_codes, 1012), (load.stream_ends, b"retry: 3000")):
+        assert set(ends) == {wanted}, told
+        assert (
+            ends.total() >= deployments * listeners
+        )  # more where a client came back to a worker that is replaced next
     server.terminate()
     assert await asyncio.to_thread(server.wait) == 0, server.log
     parent = str(server.process.pid)
