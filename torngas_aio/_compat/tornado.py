@@ -37,6 +37,7 @@ __all__ = [
     "rewrite_reversed",
     "scheme_of",
     "unquote_to_bytes",
+    "watched_files",
     "websocket_mask",
 ]
 
@@ -100,6 +101,11 @@ def rewrite_reversed(matcher: PathMatches, rewrite: Callable[[str], str]) -> Non
 def gzip_file_of(transform: web.GZipContentEncoding) -> Any:
     """Return the file that *transform*, which has begun, writes to."""
     return transform._gzip_file
+
+
+def watched_files() -> set[str]:
+    """Return the files that `tornado.autoreload.watch` was given."""
+    return set(autoreload._watched_files)
 
 
 def restart() -> None:

@@ -26,6 +26,7 @@ from torngas_aio.checks.signing import (
 from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import Settings
 from torngas_aio.utils.kinds import BLAMED
+from torngas_aio.utils.narrowing import is_list_or_tuple, is_mapping
 
 __all__ = [
     "cautions",
@@ -76,9 +77,9 @@ def _without_blamed(values: Mapping[str, Any], faults: list[Fault]) -> dict[str,
     for name, value in values.items():
         if any(fault.path == name for fault in faults):
             continue
-        if isinstance(value, Mapping):
+        if is_mapping(value):
             sound[name] = {key: BLAMED if is_blamed(f"{name}[{key!r}]") else item for key, item in value.items()}
-        elif isinstance(value, list | tuple):
+        elif is_list_or_tuple(value):
             sound[name] = [BLAMED if is_blamed(f"{name}[{index}]") else item for index, item in enumerate(value)]
         else:
             sound[name] = value

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+from torngas_aio.checks.references import SESSION_MIDDLEWARE, section, uses
 
 __all__ = ["deploy_cautions_of", "deploy_file_cautions", "workers_of_units"]
 
@@ -42,7 +42,7 @@ def deploy_cautions_of(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cookie_cautions(values: Mapping[str, Any]) -> Iterator[str]:
-    session, tornado = values.get("SESSION", {}), values.get("TORNADO_CONF", {})
+    session, tornado = section(values, "SESSION"), section(values, "TORNADO_CONF")
     if uses(values, SESSION_MIDDLEWARE):
         if not session.get("secure"):
             yield "SESSION['secure'] is False: the session cookie travels over plain HTTP. Set it to True."
@@ -50,12 +50,12 @@ def _cookie_cautions(values: Mapping[str, Any]) -> Iterator[str]:
             yield "SESSION['httponly'] is False: scripts can read the session cookie. Set it to True."
     if not tornado.get("xsrf_cookies"):
         yield "TORNADO_CONF['xsrf_cookies'] is off: forms can be forged by other sites. Set it to True."
-    elif not (tornado.get("xsrf_cookie_kwargs") or {}).get("secure"):
+    elif not section(tornado, "xsrf_cookie_kwargs").get("secure"):
         yield "TORNADO_CONF['xsrf_cookie_kwargs'] lacks 'secure': True: its cookie travels over plain HTTP. Add it."
 
 
 def _header_cautions(values: Mapping[str, Any]) -> Iterator[str]:
-    headers = {str(name).lower(): value for name, value in values.get("SECURITY_HEADERS", {}).items()}
+    headers = {str(name).lower(): value for name, value in section(values, "SECURITY_HEADERS").items()}
     policy = headers.get(HSTS)
     if not uses(values, HEADERS_MIDDLEWARE) or not policy:
         yield (

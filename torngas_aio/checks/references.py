@@ -6,15 +6,16 @@ sessions use them: their libraries need not be installed. Begin with `reference_
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from torngas_aio import global_settings
 from torngas_aio._names import did_you_mean, import_object
 from torngas_aio._project_errors import cause_of, code_of, import_fault, install_hint, place_of
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.utils.kinds import BLAMED, fault
+from torngas_aio.utils.narrowing import is_list_or_tuple
 
-__all__ = ["cautions_of", "imported", "path_faults", "reference_faults", "uses"]
+__all__ = ["cautions_of", "imported", "path_faults", "reference_faults", "section", "uses"]
 
 SESSION_MIDDLEWARE = "torngas_aio.middleware.session.SessionMiddleware"
 DATABASE_MIDDLEWARE = "torngas_aio.middleware.dbalchemy.DBAlchemyMiddleware"
@@ -76,13 +77,13 @@ def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
             "COMMON_MODULES and ROUTE_MODULES have no effect: MIDDLEWARE_CLASSES lacks "
             f"{MODULE_MIDDLEWARE!r}. Add it, or empty both."
         )
-    if not (values.get("TEMPLATE_CONFIG") or {}).get("autoescape", True):
+    if not section(values, "TEMPLATE_CONFIG").get("autoescape", True):
         yield (
             "TEMPLATE_CONFIG['autoescape'] is off: what visitors typed stands in pages as HTML, scripts included. Set "
             "it to True, and mark what is HTML: `{% raw value %}` (Tornado), `|safe` (Jinja2), `| n` (Mako)."
         )
-    alias = (values.get("SESSION") or {}).get("session_cache_alias")
-    backend = str((values.get("CACHES") or {}).get(alias, {}).get("BACKEND"))
+    alias = section(values, "SESSION").get("session_cache_alias", "")
+    backend = str(section(section(values, "CACHES"), alias).get("BACKEND"))
     if workers > 1 and uses(values, SESSION_MIDDLEWARE) and backend.endswith(IN_PROCESS):
         yield (
             f"SESSION['session_cache_alias'] = {alias!r} keeps sessions inside one process, but {workers} workers "
@@ -90,10 +91,16 @@ def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
         )
 
 
+def section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the dict that is the setting *name*, or the entry of one; {} where there is none."""
+    found = values.get(name)
+    return cast(Mapping[str, Any], found) if isinstance(found, Mapping) else {}
+
+
 def uses(values: Mapping[str, Any], middleware: str) -> bool:
     """Whether MIDDLEWARE_CLASSES names *middleware*, by dotted path or as the class itself."""
     entries = values.get("MIDDLEWARE_CLASSES")
-    return isinstance(entries, list | tuple) and middleware in _paths_of(entries)
+    return is_list_or_tuple(entries) and middleware in _paths_of(entries)
 
 
 def _paths_of(entries: Iterable[Any]) -> set[str]:
@@ -114,14 +121,18 @@ def _session_faults(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _module_faults(values: Mapping[str, Any]) -> Iterator[str]:
     common = _paths_of(values.get("COMMON_MODULES", ()))
-    for key, modules in values.get("ROUTE_MODULES", {}).items():
+    for path, module in _route_modules(values):
+        if not isinstance(module, str):
+            if not callable(module):
+                yield fault(path, module, "must be a full dotted path or a class.")
+        elif module.startswith("!") and module != "!all" and module[1:] not in common:
+            yield fault(path, module, f"COMMON_MODULES has no {module[1:]!r}.{_choice(module[1:], common)}")
+
+
+def _route_modules(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, modules in section(values, "ROUTE_MODULES").items():
         for index, module in enumerate(() if modules is BLAMED else modules):
-            path = f"ROUTE_MODULES[{key!r}][{index}]"
-            if not isinstance(module, str):
-                if not callable(module):
-                    yield fault(path, module, "must be a full dotted path or a class.")
-            elif module.startswith("!") and module != "!all" and module[1:] not in common:
-                yield fault(path, module, f"COMMON_MODULES has no {module[1:]!r}.{_choice(module[1:], common)}")
+            yield f"ROUTE_MODULES[{key!r}][{index}]", module
 
 
 def _choice(wrong: str, known: Any) -> str:
@@ -130,28 +141,26 @@ def _choice(wrong: str, known: Any) -> str:
 
 
 def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
-    for index, target in enumerate(values.get("MIDDLEWARE_CLASSES", ())):
-        yield f"MIDDLEWARE_CLASSES[{index}]", target, True
-    for index, target in enumerate(values.get("COMMON_MODULES", ())):
-        yield f"COMMON_MODULES[{index}]", target, True
-    for key, modules in values.get("ROUTE_MODULES", {}).items():
-        for index, target in enumerate(() if modules is BLAMED else modules):
-            if not (isinstance(target, str) and target.startswith("!")):
-                yield f"ROUTE_MODULES[{key!r}][{index}]", target, True
+    for name in ("MIDDLEWARE_CLASSES", "COMMON_MODULES"):
+        for index, target in enumerate(values.get(name, ())):
+            yield f"{name}[{index}]", target, True
+    for path, target in _route_modules(values):
+        if not (isinstance(target, str) and target.startswith("!")):
+            yield path, target, True
     yield from _cache_targets(values)
     for name in ("default_handler_class", "static_handler_class"):
-        yield f"TORNADO_CONF[{name!r}]", values.get("TORNADO_CONF", {}).get(name), True
+        yield f"TORNADO_CONF[{name!r}]", section(values, "TORNADO_CONF").get(name), True
     for name in ("load_user", "has_permission"):
-        yield f"AUTH[{name!r}]", values.get("AUTH", {}).get(name), False
+        yield f"AUTH[{name!r}]", section(values, "AUTH").get(name), False
     yield "OPENAPI_GUARD", values.get("OPENAPI_GUARD"), False
-    yield "TEMPLATE_CONFIG['template_engine']", values.get("TEMPLATE_CONFIG", {}).get("template_engine"), True
+    yield "TEMPLATE_CONFIG['template_engine']", section(values, "TEMPLATE_CONFIG").get("template_engine"), True
 
 
 def _cache_targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
     session_alias = None
     if uses(values, SESSION_MIDDLEWARE):
-        session_alias = values.get("SESSION", {}).get("session_cache_alias")
-    for alias, entry in values.get("CACHES", {}).items():
+        session_alias = section(values, "SESSION").get("session_cache_alias")
+    for alias, entry in section(values, "CACHES").items():
         if entry is not BLAMED and (entry != global_settings.CACHES.get(alias) or alias == session_alias):
             yield f"CACHES[{alias!r}]['BACKEND']", entry["BACKEND"], True
             yield f"CACHES[{alias!r}]['KEY_FUNCTION']", entry.get("KEY_FUNCTION"), False

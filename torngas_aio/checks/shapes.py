@@ -33,6 +33,7 @@ from torngas_aio.utils.kinds import (
     text,
     whole,
 )
+from torngas_aio.utils.narrowing import is_mapping
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = [
@@ -113,7 +114,7 @@ def _engine_options(key: Check) -> Check:
 
     def check(path: str, value: Any) -> Iterator[Fault]:
         yield from options(path, value)
-        for name in ("connect_args", "sqlalchemy.connect_args") if isinstance(value, Mapping) else ():
+        for name in ("connect_args", "sqlalchemy.connect_args") if is_mapping(value) else ():
             yield from either(None, mapping)(f"{path}[{name!r}]", value.get(name))
 
     return check

@@ -13,10 +13,11 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torngas_aio.checks.references import SESSION_MIDDLEWARE, uses
+from torngas_aio.checks.references import SESSION_MIDDLEWARE, section, uses
 from torngas_aio.exception import Fault
 from torngas_aio.settings_manager import Settings
 from torngas_aio.utils.kinds import BLAMED
+from torngas_aio.utils.narrowing import is_dict, is_mapping
 
 __all__ = [
     "fill_secrets",
@@ -63,7 +64,7 @@ MEND = (
 
 def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for a missing version, and for each secret that is missing or weak while DEBUG is off."""
-    yield from _version_faults(values.get("TORNADO_CONF") or {})
+    yield from _version_faults(section(values, "TORNADO_CONF"))
     if values.get("DEBUG", True):
         return
     for path, value in _secrets_of(values):
@@ -77,7 +78,7 @@ def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _version_faults(conf: Mapping[str, Any]) -> Iterator[str]:
     versions, newest = conf.get("cookie_secret"), conf.get("key_version")
-    if isinstance(versions, dict) and versions and newest is not None and newest not in list(versions):
+    if is_dict(versions) and versions and newest is not None and newest not in list(versions):
         known = ", ".join(map(repr, versions))
         yield f"TORNADO_CONF['key_version']: cookie_secret has no such version. Known are {known}."
 
@@ -125,21 +126,21 @@ def project_secrets(values: Mapping[str, Any]) -> tuple[tuple[str | bytes, ...],
 
     They do not last where they were made for this run; one is made where there is none.
     """
-    conf = values.get("TORNADO_CONF") or {}
-    given: Any = conf.get("cookie_secret")
+    conf = section(values, "TORNADO_CONF")
+    given = conf.get("cookie_secret", "")
     if _is_missing(given) or min(map(len, _versions(given))) < MIN_SECRET_BYTES:
         return (_derived("cookie_secret"),), False
-    if isinstance(given, dict):
-        newest = conf.get("key_version", max(given))
-        return tuple(given[version] for version in sorted(given, key=lambda version: version != newest)), True
+    if is_dict(given):
+        newest: Any = conf.get("key_version", max(given))
+        return tuple(given[version] for version in sorted(given, key=lambda version: bool(version != newest))), True
     return (given,), RUN_SECRET_NAME not in os.environ or given != _derived("cookie_secret")
 
 
 def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     conf, session = values.get("TORNADO_CONF"), values.get("SESSION")
-    if isinstance(conf, Mapping):
+    if is_mapping(conf):
         yield "TORNADO_CONF['cookie_secret']", conf.get("cookie_secret")
-    if isinstance(session, Mapping) and uses(values, SESSION_MIDDLEWARE):
+    if is_mapping(session) and uses(values, SESSION_MIDDLEWARE):
         yield "SESSION['secret_key']", session.get("secret_key")
 
 
@@ -148,7 +149,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _versions(value: Any) -> tuple[str | bytes, ...]:
-    return tuple(value.values()) if isinstance(value, dict) else (value,)
+    return tuple(value.values()) if is_dict(value) else (value,)
 
 
 def share_random_secrets() -> None:

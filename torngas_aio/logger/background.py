@@ -68,10 +68,11 @@ class BackgroundWriter:
         self.failed = 0
         self._complained_at = -COMPLAIN_SECONDS
         self._is_closed = False
-        self._reset()
+        self.reset()
         _writers.add(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Begin with an empty buffer and no thread, as in a child of a fork."""
         self._lock = threading.RLock()  # RLock: a signal handler or a `__del__` may log while `put` holds it
         self._arrived = threading.Condition(self._lock)
         self._written = threading.Condition(self._lock)
@@ -230,7 +231,7 @@ def _runs_loop() -> bool:
 
 def _reset_in_child() -> None:
     for writer in _writers:
-        writer._reset()
+        writer.reset()
 
 
 _next_timeout = _LoopPatience()

@@ -18,6 +18,7 @@ from torngas_aio.logger.background import BackgroundWriter, encode_line
 from torngas_aio.logger.formatters import LineFormatter
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
 from torngas_aio.logger.loggers import current_request_id
+from torngas_aio.utils.narrowing import is_list
 from torngas_aio.utils.text import escape_controls
 
 __all__ = ["DirectLines"]
@@ -103,7 +104,7 @@ def _decide(logger: logging.Logger) -> _Decision:
 
 
 def _copied(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(list(value) if isinstance(value, list) else value for value in values)
+    return tuple(list(value) if is_list(value) else value for value in values)
 
 
 def _is_unpatched(logger: logging.Logger) -> bool:

@@ -16,7 +16,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from torngas_aio.exception import ConfigError
@@ -153,7 +153,7 @@ class SharedLogFile:
                 os.close(descriptor)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         while True:
             if self._lock < 0:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ class SharedLogFile:
 
     def _rotated(self) -> list[Path]:
         """The rotated files, the oldest first."""
-        found = []
+        found: list[tuple[str, int, Path]] = []
         for path in self.path.parent.iterdir():
             if path.name.startswith(self.path.name):
                 match = _ROTATED.fullmatch(path.name, len(self.path.name))

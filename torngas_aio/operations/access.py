@@ -10,6 +10,7 @@ from typing import Any
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import FORWARDED_HEADERS, Networks, is_loopback
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
+from torngas_aio.utils.narrowing import is_list_or_tuple
 
 __all__ = ["is_own_page", "may_see_details"]
 
@@ -39,8 +40,9 @@ def _is_forwarded(request: Any) -> bool:
 
 
 def _is_from_loopback(request: Any) -> bool:
-    address = getattr(getattr(request.connection, "context", None), "address", None)
-    return isinstance(address, tuple) and bool(address) and is_loopback(address[0])
+    address: Any = getattr(getattr(request.connection, "context", None), "address", None)
+    host: Any = address[0] if is_list_or_tuple(address) and address else None  # a unix socket's is a path
+    return host is not None and is_loopback(host)
 
 
 def _is_local(request: Any) -> bool:

@@ -12,7 +12,7 @@ Begin with `watched_calls`.
 import functools
 import sys
 from abc import ABCMeta
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Generator, Sized
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -65,7 +65,7 @@ _listeners: list[Listener] = []
 
 
 @contextmanager
-def watched_calls(listener: Listener) -> Iterator[None]:
+def watched_calls(listener: Listener) -> Generator[None]:
     """Have *listener* called after each call while the block runs; it must be quick, and raise nothing."""
     if _become_variant not in caches.on_open:
         caches.on_open.append(_become_variant)

@@ -181,7 +181,8 @@ def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -
             add(name, [label], list(zip(ends, itertools.accumulate(numbers), strict=True)), total)
     _add_counts(add, counts)
     _add_now(add, found.get("now", {}))
-    for alias, queues in found.get("queues", {}).items():
+    sizes_of: Sizes = found.get("queues", {})
+    for alias, queues in sizes_of.items():
         add("job_store_up", [alias], queues is not None)
         for queue, numbers in (queues or {}).items():
             for state, number in zip(("waiting", "running"), numbers, strict=True):

@@ -8,13 +8,16 @@ request's path: this module is not imported, and application, handlers and pipel
 Begin with `observe`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import copy
 import dataclasses
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torngas_aio.context import ORDER_TRANSACTION, RequestScope, scope_of
+from torngas_aio.context import ORDER_TRANSACTION, RequestScope, Settle, scope_of
 from torngas_aio.operations.observing import (
     ENDED,
     Observation,
@@ -26,6 +29,7 @@ from torngas_aio.operations.observing import (
 )
 from torngas_aio.pipeline import Hook, HookCall, PipelineRun, RouteStages
 from torngas_aio.routing import Resolved
+from torngas_aio.utils.narrowing import class_of
 
 if TYPE_CHECKING:
     from torngas_aio.application import Application as _Application
@@ -45,12 +49,13 @@ def observe(application: "_Application", observers: Iterable[Observer]) -> None:
     """Have *observers* told of each request of *application* from now on, beside those that are told already."""
     variant: Any = application
     if not isinstance(application, _ObservedApplication):
-        variant.__class__ = observed_class(type(variant))
+        variant.__class__ = observed_class(type(application))
     if not hasattr(variant, "variants"):
         variant.timed_stages, variant.variants = {}, {}
-    variant.observers = [*variant.observers, *observers]
-    variant.wants_hooks = any(observer.wants_hooks for observer in variant.observers)
-    variant.is_choosy = any(type(observer).wants is not Observer.wants for observer in variant.observers)
+    every: list[Observer] = [*variant.observers, *observers]
+    variant.observers = every
+    variant.wants_hooks = any(observer.wants_hooks for observer in every)
+    variant.is_choosy = any(type(observer).wants is not Observer.wants for observer in every)
     pipeline = application.pipeline
     timed = [_timed_hook(hook) if variant.wants_hooks else hook.call for hook in pipeline.call_hooks]
     pipeline.call = tuple(_timed("hooks", "call", call) for call in timed)
@@ -149,7 +154,7 @@ async def _observed(observation: Observation, serving: Coroutine[Any, Any, None]
         await serving
     finally:
         if (handler := observation.handler) is not None:
-            observation.end()
+            _ended(observation)
             handler._observation = ENDED  # PERF: a cycle less for the collector
         else:
             _end_without_handler(observation)
@@ -161,11 +166,12 @@ def _end_without_handler(observation: Observation) -> None:
     if observation.route is not None and not scope.is_closed:
         scope.add(_observed, observation, close_now=functools.partial(_ended, observation))
     else:
-        observation.end()
+        _ended(observation)
 
 
 def _ended(observation: Observation) -> bool:
     observation.end()
+    observation.request._observation = None  # PERF: a cycle less for the collector
     return True
 
 
@@ -190,7 +196,7 @@ class _ObservedHandler(_Handler):
         except BaseException:
             stage.end()
             raise
-        if isinstance(result, Awaitable):
+        if inspect.isawaitable(result):
             return _ended_with(stage, result)
         stage.end()
         return result
@@ -203,7 +209,7 @@ class _ObservedHandler(_Handler):
             stage.end(is_told=self._deferred is None)  # else it is rendered later
 
     async def _render_later(self, make_page: Any, ordered_by: Any) -> None:
-        if isinstance(make_page, functools.partial):  # hooks and all: timed below, where the template begins
+        if class_of(make_page) is functools.partial:  # hooks and all: timed below, where the template begins
             await super()._render_later(make_page, ordered_by)
         else:
             await self._observation.timed("render", "", super()._render_later(make_page, ordered_by))
@@ -218,7 +224,7 @@ class _ObservedHandler(_Handler):
         scope.wrap_settling(self._timed_settle)
         await super()._settle(scope)
 
-    def _timed_settle(self, order: int, settle: Any) -> Any:
+    def _timed_settle(self, order: int, settle: Settle) -> Settle:
         name = "commit" if order == ORDER_TRANSACTION else "save"
         return lambda outcome: self._observation.timed(name, "", settle(outcome))
 

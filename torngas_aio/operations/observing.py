@@ -96,7 +96,7 @@ class Observer:
 
 def wanting(observers: Iterable[Observer], request: "Request") -> list[Observer]:
     """Return those of *observers* that want *request* observed."""
-    found = []
+    found: list[Observer] = []
     for observer in observers:
         try:
             if observer.wants(request):
@@ -195,7 +195,6 @@ class Observation:
         """Tell the observers that the request has ended; once."""
         self.seconds = perf_counter() - self.started
         self.is_ended = True
-        self.request._observation = None  # PERF: a cycle less for the collector
         for observer in self.observers:  # PERF: `_told` without the call
             try:
                 observer.request_ended(self)

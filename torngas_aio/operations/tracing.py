@@ -10,7 +10,7 @@ they do is below its span, too. Begin with `add_traces`.
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -154,7 +154,7 @@ def _unsampled(parent: Context) -> Context:
 
 
 @contextmanager
-def _job_span(sent: Mapping[str, Any], name: str) -> Iterator[None]:
+def _job_span(sent: Mapping[str, Any], name: str) -> Generator[None]:
     """Run a job in the trace of what enqueued it, with a span of its own where that is sampled."""
     parent = propagate.extract({key: str(value) for key, value in sent.items()})
     if trace.get_current_span(parent).get_span_context().trace_flags.sampled:

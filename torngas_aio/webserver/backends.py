@@ -161,7 +161,7 @@ class TornadoServer(TornadoHTTPServer):
         super().on_close(server_conn)
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]  # Tornado's
+        loop: asyncio.AbstractEventLoop = cast(Any, IOLoop.current()).asyncio_loop
         for each in sockets:
             acceptor = Acceptor(loop, each, connection_callback(self))
             self._acceptors.append(acceptor)
@@ -208,7 +208,7 @@ class TornadoServer(TornadoHTTPServer):
 
     def identify(self, connection: HTTPConnection, headers: HTTPHeaders) -> None:
         """Let the connection's context tell address and scheme of the request's client."""
-        context = connection.context  # type: ignore[attr-defined]  # Tornado's
+        context = cast(Any, connection).context
         if self._proxies is None:
             context.remote_ip = context.remote_ip.partition("%")[0]  # an address has no zone
             return

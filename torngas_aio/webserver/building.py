@@ -11,6 +11,7 @@ from torngas_aio.checks import weak_secret_faults
 from torngas_aio.exception import ArgumentError, ConfigError, Fault
 from torngas_aio.operations.handlers import health_rules
 from torngas_aio.settings_manager import settings
+from torngas_aio.utils.narrowing import is_list_or_tuple
 
 __all__ = ["application_secret_faults", "build_application", "merge_faults"]
 
@@ -37,9 +38,9 @@ def build_application(application: Any, urls: Sequence[Any]) -> Application:
             f"load_application({application!r}): give an instance or a subclass of "
             "torngas_aio.application.Application; a plain tornado.web.Application has no pipeline."
         )
-    given = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
-    middlewares = settings.MIDDLEWARE_CLASSES if isinstance(settings.MIDDLEWARE_CLASSES, list | tuple) else ()
+    middlewares = settings.MIDDLEWARE_CLASSES if is_list_or_tuple(settings.MIDDLEWARE_CLASSES) else ()
     if settings.METRICS.get("enabled") or settings.TRACES.get("enabled"):
         from torngas_aio.operations.observed import observed_class  # not imported otherwise
 

@@ -27,6 +27,7 @@ from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UNIX_MODE, UnixListen
 from torngas_aio.http.worker import Worker
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import is_loopback, parse_listener
+from torngas_aio.utils.narrowing import is_list_or_tuple
 from torngas_aio.webserver.options import was_given, workers_wanted
 
 __all__ = [
@@ -185,7 +186,7 @@ class ManagementListener:
             if transport is None
             else transport.get_extra_info("sockname")
         )
-        return bool((name[1] if isinstance(name, tuple) else name) == self._name)
+        return bool((name[1] if is_list_or_tuple(name) else name) == self._name)
 
     def close(self) -> None:
         """Close the sockets; the file of a path goes, too."""
@@ -289,7 +290,7 @@ def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
 def addresses_of(sockets: list[socket.socket], *, is_tls: bool = False) -> list[str]:
     """Return where each of *sockets* can be reached: a URL, or `unix:` and the path."""
     scheme = "https" if is_tls else "http"
-    found = []
+    found: list[str] = []
     for each in sockets:
         name: Any = each.getsockname()
         if each.family == socket.AF_INET6:

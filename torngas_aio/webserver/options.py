@@ -206,7 +206,7 @@ def _name_of(word: str) -> str:
 
 
 def _nearest(word: str) -> str | None:
-    return nearest(_name_of(word), [name.replace("-", "_") for name in options])
+    return nearest(_name_of(word), [name.replace("-", "_") for name in options.as_dict()])
 
 
 def _take_back() -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from tornado import autoreload
 from tornado.ioloop import PeriodicCallback
 
-from torngas_aio._compat.tornado import restart
+from torngas_aio._compat.tornado import restart, watched_files
 from torngas_aio._project_errors import shortened
 from torngas_aio.application import Application
 from torngas_aio.cache.lru import Entry, Kind, Location
@@ -87,7 +87,7 @@ class _Watcher:
 
     async def look(self) -> None:
         """Start the program again if a file has changed and the project can still be loaded."""
-        late, self._late = self._late, set()
+        late, self._late = self._late, set[str]()
         self._changed |= late
         if not self._find_changes() and not late:
             return
@@ -119,7 +119,7 @@ def _watched_files() -> Iterator[str]:
         path = getattr(module, "__file__", None)
         if isinstance(path, str):
             yield path
-    yield from list(autoreload._watched_files)
+    yield from watched_files()
 
 
 def _syntax_fault(paths: Iterable[str]) -> str:

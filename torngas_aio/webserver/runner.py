@@ -102,7 +102,7 @@ def end_threads(threads: Iterable[threading.Thread], seconds: float) -> None:
         seconds: For all of them together.
     """
     until = time.monotonic() + seconds
-    hanging = []
+    hanging: list[threading.Thread] = []
     for thread in threads:
         if not thread.daemon:
             thread.join(max(until - time.monotonic(), 0))
@@ -122,7 +122,7 @@ def _end_process_without(threads: list[threading.Thread]) -> None:
 
 
 def _place_of(thread: threading.Thread) -> str:
-    frame = sys._current_frames().get(thread.ident or 0)
+    frame = sys._current_frames().get(thread.ident or 0)  # pyright: ignore[reportPrivateUsage]  # documented
     return "its end" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_name})"
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -282,7 +282,7 @@ class Server:
     @contextlib.asynccontextmanager
     async def running(
         self, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any
-    ) -> AsyncIterator[Self]:
+    ) -> AsyncGenerator[Self]:
         """Serve in the running loop while the block runs: `async with Server().running() as server:`.
 
         What was not loaded yet is loaded, without reading the command line. `server.addresses` tells where.

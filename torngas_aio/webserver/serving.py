@@ -14,7 +14,7 @@ import functools
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -54,7 +54,7 @@ async def serving(
     *,
     graceful_seconds: float = GRACEFUL_SECONDS,
     stopping: Stopping | None = None,
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """Serve *application* through *backend* while the block runs; leaving it ends everything in order.
 
     A block that is cancelled is left only when all that has happened.
@@ -134,7 +134,7 @@ async def run_until_stopped(
 
 
 @contextlib.contextmanager
-def frozen_gc() -> Iterator[None]:
+def frozen_gc() -> Generator[None]:
     """Leave all that is in memory now out of every garbage collection while the block runs.
 
     Modules, settings and mappers stay for as long as the process does. Without this the collector goes through all of

@@ -13,7 +13,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -145,7 +145,7 @@ def on_signals(
     deadline: Callable[[int], float],
     blocked_seconds: float,
     on_hangup: Callable[[], bool],
-) -> Iterator[None]:
+) -> Generator[None]:
     """Call *handle* in the loop for each of SIGNALS while the block runs; only the main thread can.
 
     Args:

@@ -17,7 +17,7 @@ from typing import Any
 from torngas_aio import global_settings
 from torngas_aio._names import did_you_mean, import_object
 from torngas_aio._project_errors import headline, import_fault, place_of
-from torngas_aio.checks.references import SESSION_MIDDLEWARE, imported, uses
+from torngas_aio.checks.references import SESSION_MIDDLEWARE, imported, section, uses
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.settings_manager import Settings
 
@@ -119,16 +119,14 @@ def _try_backends(settings: Settings, name: str, maker: str) -> list[str]:
 
 def _aliases(settings: Settings) -> Iterator[str]:
     """The aliases that the project has configured or uses; the other defaults need no library."""
-    caches = settings.CACHES if isinstance(settings.CACHES, Mapping) else {}
-    for alias, entry in caches.items():
+    for alias, entry in section(settings.as_dict(), "CACHES").items():
         if entry != global_settings.CACHES.get(alias) or alias == _session_alias(settings):
             yield alias
 
 
 def _session_alias(settings: Settings) -> str | None:
-    if not isinstance(settings.SESSION, Mapping) or not uses(settings.as_dict(), SESSION_MIDDLEWARE):
-        return None
-    return settings.SESSION.get("session_cache_alias")
+    values = settings.as_dict()
+    return section(values, "SESSION").get("session_cache_alias") if uses(values, SESSION_MIDDLEWARE) else None
 
 
 def _try_cache(settings: Settings, alias: str) -> list[str]:

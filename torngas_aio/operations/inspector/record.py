@@ -22,6 +22,7 @@ from torngas_aio.errorpage.masking import Showing, mask_text
 from torngas_aio.errorpage.report import items_of_request, masked_url
 from torngas_aio.operations.access import is_own_page
 from torngas_aio.operations.observing import Observation, Observer, Stage, current_observation
+from torngas_aio.utils.narrowing import class_of
 
 __all__ = [
     "INSPECTOR_PATH",
@@ -234,7 +235,7 @@ class Recorder(Observer):
         request: Any = observation.request
         handler, route = observation.handler, observation.route
         record.seconds = observation.seconds
-        kind = type(handler) if handler is not None else None if route is None else route.handler_class
+        kind = class_of(handler) if handler is not None else None if route is None else route.handler_class
         record.summary |= {"status": observation.status, "route": observation.route_name}
         record.details |= {
             "handler": "" if kind is None else _name_of(kind),
@@ -273,7 +274,7 @@ def place_of_caller() -> str:
 
     Looks through greenlets of SQLAlchemy, and no further than the coroutines of the task: their caller runs the loop.
     """
-    frame: Any = sys._getframe(1)
+    frame: Any = inspect.currentframe()
     switch = sys.modules.get("greenlet")
     current = None if switch is None else switch.getcurrent()
     is_awaited = False
@@ -292,7 +293,7 @@ def place_of_caller() -> str:
 
 def _title(observation: Observation, stage: Stage) -> str:
     if stage.name == "method":
-        return f"{_name_of(type(observation.handler))}.{str(observation.request.method).lower()}"
+        return f"{_name_of(class_of(observation.handler))}.{str(observation.request.method).lower()}"
     return stage.label or _TITLES.get(stage.name, stage.name)
 
 

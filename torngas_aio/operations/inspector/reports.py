@@ -19,6 +19,7 @@ from torngas_aio.operations.routes import (
     shadowing_route,
 )
 from torngas_aio.routing import Route
+from torngas_aio.utils.narrowing import is_dict, is_list
 
 __all__ = [
     "candidates_report",
@@ -113,9 +114,9 @@ def _matched_length(pattern: str, path: str) -> tuple[int, int]:
 
 def with_short_places(value: Any, name: str = "") -> Any:
     """Return *value* of JSON with the paths that stand under `place` and `places` as `shortened` writes them."""
-    if isinstance(value, dict):
+    if is_dict(value):
         return {key: with_short_places(each, key) for key, each in value.items()}
-    if isinstance(value, list):
+    if is_list(value):
         return [with_short_places(each, name) for each in value]
     return shortened(value) if value and name in {"place", "places"} else value
 
