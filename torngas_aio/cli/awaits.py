@@ -160,9 +160,9 @@ class _Module:
     """One file: what its names stand for, and its faults."""
 
     tree: ast.Module
-    names: Names = field(default_factory=dict)
-    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
-    own: set[str] = field(default_factory=set)
+    names: Names = field(default_factory=Names)
+    parents: dict[ast.AST, ast.AST] = field(default_factory=dict[ast.AST, ast.AST])
+    own: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
         for node in ast.walk(self.tree):

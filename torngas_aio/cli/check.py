@@ -132,7 +132,7 @@ def former_default_cautions(folder: Path) -> Iterator[str]:
             yield f"CACHES[{alias!r}] names no DB: it is 0, and was 1 in torngas 1.8. Write OPTIONS['DB']."
     if not settings.TORNADO_CONF.get("xsrf_cookies"):
         yield from _xsrf_forms(folder)
-    own = getattr(sys.modules.get(settings.source or ""), "TRANSLATIONS_CONF", None) or {}
+    own: Mapping[str, object] = getattr(sys.modules.get(settings.source or ""), "TRANSLATIONS_CONF", None) or {}
     if settings.TRANSLATIONS and "locale_default" not in own:
         default = settings.TRANSLATIONS_CONF["locale_default"]
         yield f"TRANSLATIONS_CONF names no 'locale_default': it is {default!r}, and was 'zh_CN' in torngas 1.8."

@@ -15,7 +15,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from torngas_aio._names import did_you_mean
@@ -232,7 +232,7 @@ async def _work(application: Application, arguments: argparse.Namespace) -> None
 
 
 @contextlib.asynccontextmanager
-async def _managed(application: Application, where: str) -> AsyncIterator[None]:
+async def _managed(application: Application, where: str) -> AsyncGenerator[None]:
     """Answer what is below `/-/`, and nothing else, at *where* while the block runs; "" is nowhere.
 
     Raises:

@@ -107,3 +107,18 @@ def test_slices_are_those_of_getslice(methods: str, slices: list[object]) -> Non
     exec("import sys\n" + mended("class A(object):\n" + methods), names)
     made = names["A"]()
     assert [made[2:5], made[2:], *([made[7]] if GETITEM in methods else [])] == slices
+
+
+def test_slices_are_assigned_and_deleted_by_setslice_and_delslice() -> None:
+    text = (
+        "class A(object):\n    def __init__(self):\n        self.done = []\n\n"
+        "    def __setslice__(self, a, b, values):\n        self.done += [a, b, values]\n\n"
+        "    def __delslice__(self, a, b):\n        self.done += [a, b]\n\n"
+        "    def __delitem__(self, n):\n        self.done += [n]\n"
+    )
+    names: dict[str, type] = {}
+    exec("import sys\n" + mended(text), names)
+    made = names["A"]()
+    made[2:5] = "ab"
+    del made[1:3], made[7]
+    assert made.done == [2, 5, "ab", 1, 3, 7]

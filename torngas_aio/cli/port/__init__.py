@@ -1,15 +1,14 @@
 """`torngas-aio port PATH`: a torngas 1.8 or Tornado 4/5 project, in Python 2 or 3, made one of this package.
 
     command.py   the command line                  tree.py       the project's files, read and replaced
-    python2.py   Python 2 to 3                     rewriting.py  names, decorators, removed arguments
+    python2.py   Python 2 to 3                     library.py    what Python 3 has removed from its library
+    binary.py    what is of bytes in Python 3      texts.py      which expressions are text
+    rewriting.py names, decorators, arguments      queries.py    what SQLAlchemy 2 has removed
     kinds.py     what an expression stands for     summary.py    files, in short, without their syntax trees
-    texts.py     which expressions are text        calls.py      which functions must await, to a fixpoint
-    awaiting.py  the `await`s that are written     findings.py   what is left to do by hand
-    commands.py  arguments of Redis commands       library.py    what Python 3 has removed from its library
-    binary.py    what is of bytes in Python 3      scopes.py     names and values within a file
-    queries.py   what SQLAlchemy 2 has removed     edits.py      replacements in a text, by position
-    templates.py Python 2 in templates, what waits testcases.py  test cases that wait
-    sessions.py  what has no form in sessions
+    calls.py     which functions must await        awaiting.py   the `await`s that are written
+    testcases.py test cases that wait              templates.py  Python 2 in templates, what waits
+    findings.py  what is left to do by hand        sessions.py   what has no form in sessions
+    edits.py     a file's names and replacements
 
 Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.
 """

@@ -1,17 +1,19 @@
-"""The `await`s and `async`s that a file needs, written into it. Begin with `await_calls`."""
+"""The `await`s and `async`s that a file needs, written into it. Begin with `await_calls`.
+
+Commands of a Redis client get their arguments in the form of redis-py 3 and later, another one than 1.8's StrictRedis.
+"""
 
 import ast
 from collections.abc import Iterable, Iterator
 
-from torngas_aio.cli.port.commands import CHANGED, write_arguments
-from torngas_aio.cli.port.edits import Edits, FunctionNode, deferred_around, dotted, last_name, parents_of, position_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, deferred_around, dotted, last_name, position_of
 from torngas_aio.cli.port.findings import IN_THREADS, Finding
-from torngas_aio.cli.port.kinds import REDIS_SETS
+from torngas_aio.cli.port.kinds import REDIS_CHANGED, REDIS_SETS
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.summary import Use
 from torngas_aio.cli.port.texts import is_taken
 
-__all__ = ["await_calls"]
+__all__ = ["await_calls", "write_arguments"]
 
 FORMS: dict[str, type] = {
     "call": ast.Call, "open": ast.Call, "slice": ast.Subscript, "user": ast.Attribute, "in": ast.Compare,
@@ -19,17 +21,13 @@ FORMS: dict[str, type] = {
 }  # fmt: skip
 """Form of a use: its kind of node."""
 
+OPTIONS = {"nx", "xx", "ch", "incr", "gt", "lt"}
+
 
 def await_calls(
-    path: str,
-    text: str,
-    functions: set[int],
-    uses: Iterable[Use],
-    main: Iterable[Use],
-    *,
-    is_script: bool,
-    is_python2: bool,
-) -> tuple[str, list[Finding]]:
+    path: str, text: str, functions: set[int], uses: Iterable[Use], main: Iterable[Use], *,
+    is_script: bool, is_python2: bool,
+) -> tuple[str, list[Finding]]:  # fmt: skip
     """Return *text* with its calls awaited, and what is left to do.
 
     Args:
@@ -42,37 +40,33 @@ def await_calls(
     tree = parsed(text)
     assert tree is not None
     edits = Edits(text, tree)
-    parents = parents_of(tree)
     uses = [*uses, *(use for use in main if use.form == "arguments")]
     starts = [use for use in main if use.form == "start"]
     main = [use for use in main if not use.is_awaited and use.form not in ("arguments", "start")]
     tail = (_tail(tree, [*starts, *main]) or _tail(tree, main)) if main and is_script else []
-    findings = []
-    is_start = "torngas_aio.webserver" in text
-    where = "a middleware's `process_init`, which the server awaits" if is_start else "an `async def`"
+    findings: list[Finding] = []
     if main and not tail:
-        findings = [
-            Finding(path, use.position[0], "TGM203", f"The module's own code waits. Move it into {where}.")
-            for use in main
-        ]
+        is_start = "torngas_aio.webserver" in text
+        where = "a middleware's `process_init`, which the server awaits" if is_start else "an `async def`"
+        advice = f"The module's own code waits. Move it into {where}."
+        findings += [Finding(path, use.position[0], "TGM203", advice) for use in main]
     wanted = {(use.position, use.form) for use in [*uses, *(main if tail else [])] if not use.is_awaited}
     lists: set[ast.AST] = set()
-    for node in [*ast.walk(tree)][::-1]:
+    for node in reversed(edits.nodes):
         if isinstance(node, ast.FunctionDef) and node.lineno in functions:
             _make_async(node, edits)
         position = getattr(node, "lineno", 0) and position_of(node)
-        for form, kind in FORMS.items():
-            if (position, form) not in wanted or not isinstance(node, kind):
-                continue
-            if form == "arguments":
-                assert isinstance(node, ast.Call)
-                command = last_name(node)
-                if not write_arguments(node, command, edits, is_python2=is_python2):
-                    advice = f"{command}{CHANGED[command]} is the form of redis-py 3 and later."
-                    findings.append(Finding(path, node.lineno, "TGM313", advice))
-            else:
-                _write(edits, node, form, parents)
-                lists.update(each for each in deferred_around(node, parents) if isinstance(each, ast.GeneratorExp))
+        for form in [form for form, kind in FORMS.items() if isinstance(node, kind) and (position, form) in wanted]:
+            if form != "arguments":
+                _write(edits, node, form)
+                lists.update(
+                    each for each in deferred_around(node, edits.parents) if isinstance(each, ast.GeneratorExp)
+                )
+            elif isinstance(node, ast.Call) and not write_arguments(
+                node, command := last_name(node), edits, is_python2=is_python2
+            ):
+                advice = f"{command}{REDIS_CHANGED[command]} is the form of redis-py 3 and later."
+                findings.append(Finding(path, node.lineno, "TGM313", advice))
     for node in lists:
         start, end = edits.span(node)
         is_shared = edits.text[start - 1].isidentifier()  # the brackets are those of the call
@@ -94,41 +88,29 @@ def _make_async(function: ast.FunctionDef, edits: Edits) -> None:
             edits.replace(*edits.span(each), edits.imported("contextlib", "asynccontextmanager"))
 
 
-def _write(edits: Edits, node: ast.AST, form: str, parents: dict[ast.AST, ast.AST]) -> None:
-    parent = parents[node]
+def _write(edits: Edits, node: ast.AST, form: str) -> None:
+    parent = edits.parents[node]
     if form == "with":
         start, _ = edits.span(node)
         edits.replace(start, start, "async ")
     elif form == "for":
         edits.wrap(node, "await ", ".all()")
-    elif form == "in":
-        assert isinstance(node, ast.Compare)
-        cache = node.comparators[0]
-        found = f"await {edits.source(cache)}.has_key({edits.source(node.left)})"
+    elif isinstance(node, ast.Compare):
+        found = f"await {edits.source(node.comparators[0])}.has_key({edits.source(node.left)})"
         text = f"not {found}" if isinstance(node.ops[0], ast.NotIn) else found
         edits.replace(*edits.span(node), f"({text})" if isinstance(parent, ast.Compare | ast.BinOp) else text)
-    elif form == "text":
-        assert isinstance(node, ast.Call)
-        if not is_taken(node, parents):
+    elif form == "text" and isinstance(node, ast.Call):
+        if not is_taken(node, edits):
             maker, is_set = edits.imported("tornado.escape", "recursive_unicode"), last_name(node) in REDIS_SETS
             edits.wrap(node, f"set({maker}(list(" if is_set else f"{maker}(", ")))" if is_set else ")")
-    elif form == "user":
-        assert isinstance(node, ast.Attribute)
-        end = edits.span(node)[1]
-        edits.replace(end - len(node.attr), end, "load_current_user()")
-        _wrap_awaited(node, edits, parents)
-    elif isinstance(parent, ast.Await):
-        return
-    else:
-        _wrap_awaited(node, edits, parents)
-
-
-def _wrap_awaited(node: ast.AST, edits: Edits, parents: dict[ast.AST, ast.AST]) -> None:
-    parent = parents[node]
-    is_owner = isinstance(parent, ast.Attribute | ast.Subscript) and parent.value is node
-    is_owner = is_owner or (isinstance(parent, ast.Call) and parent.func is node)
-    is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and parent.right is node
-    edits.wrap(node, *(("(await ", ")") if is_owner or is_power else ("await ", "")))
+    elif not isinstance(parent, ast.Await):
+        if form == "user" and isinstance(node, ast.Attribute):
+            end = edits.span(node)[1]
+            edits.replace(end - len(node.attr), end, "load_current_user()")
+        is_owner = isinstance(parent, ast.Attribute | ast.Subscript) and parent.value is node
+        is_owner = is_owner or (isinstance(parent, ast.Call) and parent.func is node)
+        is_power = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and parent.right is node
+        edits.wrap(node, *(("(await ", ")") if is_owner or is_power else ("await ", "")))
 
 
 def _tail(tree: ast.Module, main: list[Use]) -> list[ast.stmt]:
@@ -186,3 +168,55 @@ def _wrapped(text: str, index: int) -> str:
     for module in ("asyncio", "torngas_aio"):
         edits.imported(module)
     return edits.applied()
+
+
+def write_arguments(call: ast.Call, command: str, edits: Edits, *, is_python2: bool) -> bool:
+    """Write the arguments of *call* in today's form; return False where it is not known which form they have."""
+    given = call.args if command.startswith("mset") else call.args[1:]
+    has_star = any(isinstance(each, ast.Starred) for each in given)
+    if command == "zincrby":
+        return not has_star and _write_amount(call, given, edits, is_python2=is_python2)
+    if command == "geoadd":
+        is_old = has_star or (len(given) > 2 and is_python2)
+        if is_old:
+            edits.wrap(given[0], "[", "")
+            edits.wrap(given[-1], "", "]")
+        return is_old or len(given) < 3
+    return not has_star and _write_mapping(call, given, edits, is_python2=is_python2)
+
+
+def _write_mapping(call: ast.Call, given: list[ast.expr], edits: Edits, *, is_python2: bool) -> bool:
+    """Make one dictionary of scores and members in turn and of keywords."""
+    pairs = [each for each in call.keywords if each.arg not in OPTIONS]
+    is_mapping = len(given) == 1 or (len(given) > 1 and isinstance(given[0], ast.Dict))
+    if is_mapping or not (given or pairs):
+        return not (is_mapping and pairs)
+    if len(given) % 2 or (given and not (pairs or is_python2 or _is_number(given[0]))):
+        return False
+    items = [f"{edits.source(member)}: {edits.source(score)}"
+             for score, member in zip(given[::2], given[1::2], strict=True)]  # fmt: skip
+    items += [f"{each.arg!r}: {edits.source(each.value)}" if each.arg else edits.source(each) for each in pairs]
+    mapping = items[0][2:] if len(items) == 1 and items[0].startswith("**") else f"{{{', '.join(items)}}}"
+    first = call.args[: len(call.args) - len(given)]
+    kept = [edits.source(each) for each in call.keywords if each.arg in OPTIONS]
+    arguments = ", ".join([*map(edits.source, first), mapping, *kept])
+    edits.replace(edits.span(call.func)[1], edits.span(call)[1], f"({arguments})")
+    return True
+
+
+def _write_amount(call: ast.Call, given: list[ast.expr], edits: Edits, *, is_python2: bool) -> bool:
+    """Name member and amount of a `zincrby`; the amount was the last argument, and 1 if it was not given."""
+    keywords = {each.arg for each in call.keywords}
+    if len(given) == 1 and keywords <= {"amount"}:
+        edits.wrap(given[0], "value=", "" if keywords else ", amount=1")
+    elif len(given) == 2 and _is_number(given[0]) <= _is_number(given[1]):
+        if not is_python2 and not _is_number(given[1]):
+            return False
+        edits.wrap(given[0], "value=", "")
+        edits.wrap(given[1], "amount=", "")
+    return True
+
+
+def _is_number(node: ast.AST) -> bool:
+    value = node.operand if isinstance(node, ast.UnaryOp) else node
+    return isinstance(value, ast.Constant) and isinstance(value.value, int | float)

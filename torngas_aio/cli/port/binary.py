@@ -7,12 +7,11 @@ text.encode("hex")                  to_unicode(codecs.encode(utf8(text), "hex"))
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from torngas_aio.cli.port.edits import Edits, binds, dotted, last_name
-from torngas_aio.cli.port.scopes import Source, loads_in
-from torngas_aio.cli.port.texts import CODECS, UTF8, codec_of, is_bytes, is_odd_codec
+from torngas_aio.cli.port.edits import Edits, binds, dotted, last_name, loads_in
+from torngas_aio.cli.port.texts import CODECS, UTF8, as_bytes, codec_of, is_bytes, is_odd_codec
 
 __all__ = ["ESCAPES", "mend_binary"]
 
@@ -34,24 +33,24 @@ TEXT_METHODS = {name for name in dir(str) if name[0] != "_"} - {"encode"}
 
 def mend_binary(edits: Edits) -> None:
     """Write into *edits* what the file, made Python 3 already, reads and writes as bytes; run it to a fixpoint."""
-    _Mender(Source(edits)).run()
+    _Mender(edits).run()
 
 
 class _Mender:
-    def __init__(self, source: Source) -> None:
-        self._source, self._edits = source, source.edits
+    def __init__(self, edits: Edits) -> None:
+        self._edits = edits
         self._unpacked: set[tuple[ast.AST, str]] = set()
 
     def run(self) -> None:
-        for node in reversed(self._source.nodes):
+        for node in reversed(self._edits.nodes):
             if isinstance(node, ast.Call):
-                self._mend_call(node, self._source.full_name(node.func))
+                self._mend_call(node, self._edits.full_name(node.func))
             elif isinstance(node, ast.Subscript) and self._is_upload(node) and self._is_read_as_text(node):
-                self._edits.wrap(node, f"{self._edits.imported('tornado.escape', 'to_unicode')}(", ")")
+                self._edits.call("tornado.escape.to_unicode", node)
 
     def _mend_call(self, call: ast.Call, name: str) -> None:
         edits = self._edits
-        if name in ("open", "file") and self._source.is_free(name):
+        if name in ("open", "file") and self._edits.is_free(name):
             self._mend_open(call)
         elif name == "struct.pack" and call.args:
             self._mend_packed(call)
@@ -61,8 +60,8 @@ class _Mender:
             self._mend_codec(call, call.func.value)
         elif last_name(call) in ("read_until", "read_until_regex") and call.args and _is_ascii(call.args[0]):
             edits.wrap(call.args[0], "b", "")
-        elif dotted(call.func).lower().endswith("stream.write") and call.args and not is_bytes(call.args[0]):
-            edits.wrap(call.args[0], f"{edits.imported('tornado.escape', 'utf8')}(", ")")
+        elif dotted(call.func).lower().endswith("stream.write") and call.args:
+            as_bytes(call.args[0], edits)
 
     def _mend_codec(self, call: ast.Call, value: ast.expr) -> None:
         """Ask `codecs` for what is no encoding of text; it takes and gives bytes."""
@@ -84,8 +83,8 @@ class _Mender:
             return
         loads = self._loads_of(call)
         if "b" in value:
-            parents = [self._source.parents[each] for each in loads]
-            if any(isinstance(each, ast.Call) and self._source.full_name(each.func) in CSV for each in parents):
+            parents = [self._edits.parents[each] for each in loads]
+            if any(isinstance(each, ast.Call) and self._edits.full_name(each.func) in CSV for each in parents):
                 self._edits.replace(*self._edits.span(mode), repr(value.replace("b", "")))
                 self._edits.insert_argument(call, 'newline=""')
             return
@@ -101,45 +100,44 @@ class _Mender:
 
     def _write_text(self, file: ast.AST) -> None:
         """Write text as it is where *file*, which is open for text, writes it as UTF-8."""
-        method = self._source.parents[file]
-        call = self._source.parents[method]
+        method = self._edits.parents[file]
+        call = self._edits.parents[method]
         if not isinstance(method, ast.Attribute) or method.attr != "write" or not isinstance(call, ast.Call):
             return
         for each in call.args:
-            is_encoded = isinstance(each, ast.Call) and last_name(each) == "encode" and codec_of(each) in UTF8
-            if is_encoded and isinstance(each.func, ast.Attribute):  # type: ignore[attr-defined]
-                owner = each.func.value  # type: ignore[attr-defined]
-                self._edits.replace(self._edits.span(owner)[1], self._edits.span(each)[1], "")
+            encode = each.func if isinstance(each, ast.Call) and codec_of(each) in UTF8 else None
+            if isinstance(encode, ast.Attribute) and encode.attr == "encode":
+                self._edits.replace(self._edits.span(encode.value)[1], self._edits.span(each)[1], "")
 
-    def _loads_of(self, call: ast.Call) -> list[ast.AST]:
+    def _loads_of(self, call: ast.Call) -> Sequence[ast.AST]:
         """Return where what *call* returns is used: the call itself, or the loads of the name that it is given."""
-        parent = self._source.parents[call]
+        parent = self._edits.parents[call]
         target = parent.optional_vars if isinstance(parent, ast.withitem) else None
         target = parent.targets[0] if isinstance(parent, ast.Assign) else target
-        return loads_in(self._source.scope_of(call), target.id) if isinstance(target, ast.Name) else [call]
+        return loads_in(self._edits.scope_of(call), target.id) if isinstance(target, ast.Name) else [call]
 
     def _is_use_of_bytes(self, node: ast.AST) -> bool | None:
         """Whether the file *node* is used for bytes; None where text or bytes would do."""
-        parent = self._source.parents[node]
+        parent = self._edits.parents[node]
         if isinstance(parent, ast.Call):
-            return self._source.full_name(parent.func) in PICKLES or (None if last_name(parent) in NEUTRAL else False)
+            return self._edits.full_name(parent.func) in PICKLES or (None if last_name(parent) in NEUTRAL else False)
         if isinstance(parent, ast.For) and isinstance(parent.target, ast.Name):
             loads, begin = loads_in(parent, parent.target.id), parent.body[0]
             is_all = len(loads) == 1 or binds(begin, parent.target.id)
             return bool(loads) and is_all and loads[0] in ast.walk(begin) and self._is_decoded(loads[0])
-        call = self._source.parents.get(parent)
+        call = self._edits.parents.get(parent)
         if isinstance(parent, ast.Attribute) and isinstance(call, ast.Call) and parent.attr == "write":
             return bool(call.args) and self._is_written_as_bytes(call.args[0])
         if isinstance(parent, ast.Attribute) and isinstance(call, ast.Call) and parent.attr in ("read", "readline"):
-            outer = self._source.parents[call]
-            is_given = isinstance(outer, ast.Call) and self._source.full_name(outer.func) in TAKES_BYTES
+            outer = self._edits.parents[call]
+            is_given = isinstance(outer, ast.Call) and self._edits.full_name(outer.func) in TAKES_BYTES
             return is_given or self._is_decoded(call)
         return None if isinstance(parent, ast.Attribute) and parent.attr in NEUTRAL else False
 
     def _is_decoded(self, node: ast.AST) -> bool:
         """Whether *node* is decoded from another encoding than UTF-8."""
-        parent = self._source.parents[node]
-        call = self._source.parents[parent] if isinstance(parent, ast.Attribute) and parent.attr == "decode" else None
+        parent = self._edits.parents[node]
+        call = self._edits.parents[parent] if isinstance(parent, ast.Attribute) and parent.attr == "decode" else None
         return isinstance(call, ast.Call) and codec_of(call) not in UTF8 | CODECS
 
     def _is_written_as_bytes(self, node: ast.expr) -> bool:
@@ -149,38 +147,37 @@ class _Mender:
 
     def _is_upload(self, node: ast.Subscript) -> bool:
         is_body = isinstance(node.slice, ast.Constant) and node.slice.value == "body"
-        return is_body and "request.files" in self._source.value_of(node.value)
+        return is_body and "request.files" in self._edits.value_of(node.value)
 
     def _is_read_as_text(self, node: ast.AST) -> bool:
-        parent = self._source.parents[node]
+        parent = self._edits.parents[node]
         return isinstance(parent, ast.Attribute) and parent.attr in TEXT_METHODS
 
     def _mend_packed(self, call: ast.Call) -> None:
         """Add bytes to what *call* packs, and have it pack their number, not that of characters."""
         for each in _packed_texts(call):
-            if not is_bytes(each):
-                self._edits.wrap(each, f"{self._edits.imported('tornado.escape', 'utf8')}(", ")")
+            as_bytes(each, self._edits)
         node: ast.AST = call
-        while isinstance(self._source.parents[node], ast.BinOp):
-            node = self._source.parents[node]
+        while isinstance(self._edits.parents[node], ast.BinOp):
+            node = self._edits.parents[node]
         texts = {self._edits.source(each): each for each in _summands(node) if not (is_bytes(each) or each is call)}
         lengths = [each for argument in call.args[1:] for each in ast.walk(argument) if isinstance(each, ast.Call)]
         counted = [each.args[0] for each in lengths if dotted(each.func) == "len" and each.args]
         known = [each for each in counted if self._edits.source(each) in texts]
         if known or all(isinstance(each, ast.Constant) for each in call.args):
             for each in [*texts.values(), *known]:
-                self._edits.wrap(each, f"{self._edits.imported('tornado.escape', 'utf8')}(", ")")
+                as_bytes(each, self._edits)
 
     def _mend_unpacked(self, call: ast.Call) -> None:
         """Read as bytes, in the function of *call*, the name that it unpacks."""
-        edits, scope, given = self._edits, self._source.scope_of(call), call.args[-1]
+        edits, scope, given = self._edits, self._edits.scope_of(call), call.args[-1]
         name = dotted(given.value if isinstance(given, ast.Subscript) else given)
         loads = [] if (scope, name) in self._unpacked else loads_in(scope, name)
         self._unpacked.add((scope, name))
         for node in loads:
-            parent = self._source.parents[node]
+            parent = self._edits.parents[node]
             part, index = (parent, parent.slice) if isinstance(parent, ast.Subscript) else (node, None)
-            outer = self._source.parents[part]
+            outer = self._edits.parents[part]
             is_one = index is not None and not isinstance(index, ast.Slice)
             if isinstance(outer, ast.Compare) and (not is_one or isinstance(index, ast.Constant)):
                 for each in [each for each in [outer.left, *outer.comparators] if _is_ascii(each)]:
@@ -190,7 +187,7 @@ class _Mender:
             elif is_one and isinstance(outer, ast.Call) and dotted(outer.func) == "ord":
                 edits.replace(*edits.span(outer), edits.source(part))
             elif not is_one and self._is_read_as_text(part):
-                edits.wrap(part, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
+                edits.call("tornado.escape.to_unicode", part)
 
 
 def _packed_texts(call: ast.Call) -> Iterator[ast.expr]:

@@ -11,9 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from torngas_aio.cli.awaits import REDIS_ITERATORS
-from torngas_aio.cli.port.commands import CHANGED
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.kinds import HOOKS, IMPORTED, REDIS_READS, SYNC_METHODS, VERBS, Chain, next_kind
+from torngas_aio.cli.port.kinds import (
+    HOOKS,
+    IMPORTED,
+    REDIS_CHANGED,
+    REDIS_READS,
+    SYNC_METHODS,
+    VERBS,
+    Chain,
+    next_kind,
+)  # fmt: skip
 from torngas_aio.cli.port.summary import PROPERTY, TAKES_AWAITABLES, Function, Module, Use
 from torngas_aio.cli.port.testcases import NEVER_AWAITED
 
@@ -190,7 +198,7 @@ class Project:
 
     def _awaited_by_wrappers(self) -> list[Key]:
         """Have decorators' wrappers await what they are around, where all of it waits; return those that wait by it."""
-        found = []
+        found: list[Key] = []
         for decorator, use, place in self._wrapping():
             if self._decorated[decorator] <= self.coroutines:
                 found += self._await(place, use)
@@ -212,7 +220,7 @@ class Project:
 
     def _awaited_by_name(self) -> list[Key]:
         """Await what `getattr(x, 'do_' + name)` gives, where all methods whose names begin so wait."""
-        found = []
+        found: list[Key] = []
         for (path, name), use in self._dispatching:
             function = self._function((path, name))
             family = [(path, function.owner), *_reached((path, function.owner), self._bases)]
@@ -227,7 +235,7 @@ class Project:
 
     def waiting_names(self) -> frozenset[str]:
         """Return the names by which a template may call coroutine functions of the project, and nothing else of it."""
-        names = defaultdict(set)
+        names = defaultdict[str, set[bool]](set)
         for path, module in self._modules.items():
             for name in module.functions:
                 names[name.rpartition(".")[2]].add((path, name) in self.coroutines)
@@ -237,8 +245,8 @@ class Project:
         """Return the names that wait in a template when they are called and, with a dot, when they are read."""
         names = self.waiting_names()
         properties = {key[1].rpartition(".")[2] for key, blocker in self._blocked if blocker == PROPERTY}
-        read = properties | (names & self._methods.keys()) | ({"current_user"} if self._loads_user() else set())
-        return names | {f".{name}" for name in read}
+        user = ["current_user"] if self._loads_user() else []
+        return names.union(f".{name}" for name in [*properties, *(names & self._methods.keys()), *user])
 
     def _loads_user(self) -> bool:
         return bool(self.coroutines & {*self._methods["get_current_user"]})
@@ -258,7 +266,7 @@ class Project:
 
     def test_cases(self) -> dict[Key, str]:
         """Return the test cases: "tornado" for those of tornado.testing, "unittest" for others that have to wait."""
-        found = {}
+        found: dict[Key, str] = {}
         for root, kind in self._tests.items():
             family = [root, *_reached(root, self._subclasses)]
             methods = [
@@ -355,7 +363,7 @@ class Project:
     def _tell_of_redis(self, key: Key, use: Use) -> None:
         """Report *use* where it is a Redis command that replies in bytes or takes other arguments than it did."""
         command = use.chain[-2][1:]
-        if command not in REDIS_READS | REDIS_ITERATORS | set(CHANGED):
+        if command not in REDIS_READS | REDIS_ITERATORS | set(REDIS_CHANGED):
             return
         kind = self._resolve(use.chain[:-2], key[0], self._function(key))
         kind = self._valued(kind)
@@ -363,7 +371,7 @@ class Project:
             self._report(key, use, "TGM201", f"`{text_of(use.chain)}` is gone through with `async for` in `async def`.")
         elif kind == "redis" and command in REDIS_READS and self._is_python2:
             self.awaited[key].append(replace(use, form="text"))
-        elif kind in ("redis", "pipeline") and command in CHANGED:
+        elif kind in ("redis", "pipeline") and command in REDIS_CHANGED:
             self.awaited[key].append(replace(use, form="arguments", is_awaited=False))
 
     def _guess(self, key: Key, use: Use) -> None:

@@ -43,7 +43,7 @@ class _File:
     module: Module | None = None
     is_python2: bool = False
     engine: str = ""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list[Finding])
 
 
 class Port:
@@ -89,7 +89,10 @@ class Port:
         base = root if root.is_dir() else root.parent
         files = list(_read_all(sorted(tree.find_files(root)), base, tuple(arguments.skip), arguments.jobs))
         _convert_templates(files, base, arguments.skip)
-        findings, names = ([], frozenset()) if "await" in arguments.skip else _await_all(files, base)
+        findings: list[Finding] = []
+        names = frozenset[str]()
+        if "await" not in arguments.skip:
+            findings, names = _await_all(files, base)
         reads = _reads(files, base)
         for file in files:
             name, found = str(file.path.relative_to(base)), parsed(file.made) if file.module is not None else None
@@ -206,7 +209,7 @@ def _reads(files: list[_File], root: Path) -> dict[str, list[str]]:
     """Return where the attributes of each name are read, in Python files and templates."""
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
-        places = {(name, line) for name, line, _ in file.module.reads} if file.module is not None else set()
+        places = {(name, line) for name, line, _ in file.module.reads} if file.module else set[tuple[str, int]]()
         for number, content in enumerate(file.made.split("\n"), 1) if file.engine else ():
             code = re.findall(r"\{[{%].*?[}%]\}|\$\{.*?\}|^\s*%.*", content)
             places |= {(name, number) for name in re.findall(r"\.(\w+)", " ".join(code))}

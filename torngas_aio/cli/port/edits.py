@@ -1,19 +1,21 @@
-"""Replacements in a text, by the positions that `ast` gives. Begin with `Edits`."""
+"""A file: replacements in its text, by the positions that `ast` gives, and its names. Begin with `Edits`."""
 
 import ast
 import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 __all__ = [
-    "Edits", "FunctionNode", "Position", "binds", "deferred_around", "dotted", "last_name", "own_nodes", "parents_of",
-    "position_of",
+    "Edits", "FunctionNode", "Parents", "Position", "binds", "deferred_around", "dotted", "last_name", "loads_in",
+    "own_nodes", "parents_of", "position_of",
 ]  # fmt: skip
 
 Position = tuple[int, int, int, int]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+Parents = dict[ast.AST, ast.AST]
 
 
 class Edits:
@@ -34,6 +36,60 @@ class Edits:
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line))
         self._found: list[tuple[int, int, int, str]] = []
+
+    @cached_property
+    def parents(self) -> Parents:
+        """The parent of each node."""
+        return parents_of(self.tree)
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes, those that stand inside others after them."""
+        return list(self.parents)
+
+    @cached_property
+    def imports(self) -> dict[str, str]:
+        """Name in the file: dotted name of what it imports."""
+        found: dict[str, str] = {}
+        for node in self.nodes:
+            for each in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+                if isinstance(node, ast.ImportFrom):
+                    found[each.asname or each.name] = f"{node.module}.{each.name}"
+                else:
+                    root = each.name.partition(".")[0]
+                    found[each.asname or root] = each.name if each.asname else root
+        return found
+
+    def full_name(self, node: ast.AST) -> str:
+        """Return the dotted name of *node* with its module; a bare name that nothing imports may be a builtin."""
+        root, dot, rest = dotted(node).partition(".")
+        return f"{self.imports[root]}{dot}{rest}" if root in self.imports else "" if dot else root
+
+    def is_free(self, name: str) -> bool:
+        """Whether *name* is imported, or a builtin that the file does not hide."""
+        return name in self.imports or not binds(self.tree, name)
+
+    def value_of(self, node: ast.AST) -> str:
+        """Return the source of *node* and, where it is a name, of what its function gives it."""
+        found, name = [node], dotted(node)
+        for each in ast.walk(self.scope_of(node)) if isinstance(node, ast.Name) else ():
+            if isinstance(each, ast.Assign) and name in map(dotted, each.targets):
+                found.append(each.value)
+            elif isinstance(each, ast.For) and dotted(each.target) == name:
+                found.append(each.iter)
+        return " ".join(map(ast.unparse, found))
+
+    def scope_of(self, node: ast.AST) -> ast.AST:
+        """Return the function in which *node* stands; the module outside of functions."""
+        while not isinstance(node, FunctionNode | ast.Module):
+            node = self.parents[node]
+        return node
+
+    def statement_of(self, node: ast.AST) -> ast.stmt:
+        """Return the innermost statement in which *node* stands."""
+        while not isinstance(node, ast.stmt):
+            node = self.parents[node]
+        return node
 
     def offset(self, line: int, column: int) -> int:
         """Return the index in the text of *column*, a count of UTF-8 bytes, of *line*, from 1."""
@@ -65,6 +121,11 @@ class Edits:
         self._found.append((start, start, -len(self._found), before))
         if after:
             self._found.append((end, end, -1_000_000 + len(self._found), after))
+
+    def call(self, function: str, node: ast.AST) -> None:
+        """Give *node* to *function*, a dotted name that is imported."""
+        module, _, name = function.rpartition(".")
+        self.wrap(node, f"{self.imported(module, name)}(", ")")
 
     def imported(self, module: str, name: str = "") -> str:
         """Return the name by which the file has *name* of *module*, or *module* itself; import it if it does not."""
@@ -128,7 +189,8 @@ class Edits:
             wanted = ", ".join(sorted(names))
             self.add(f"from {module} import {wanted}" if wanted else f"import {module}")
         self._imports.clear()
-        parts, at = [], 0
+        parts: list[str] = []
+        at = 0
         for start, end, _, new in sorted(self._found):
             if start < at:
                 continue
@@ -147,7 +209,7 @@ def dotted(node: ast.AST) -> str:
     return ""
 
 
-def parents_of(tree: ast.AST) -> dict[ast.AST, ast.AST]:
+def parents_of(tree: ast.AST) -> Parents:
     """Return the parent of each node under *tree*."""
     return {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
 
@@ -162,15 +224,15 @@ def own_nodes(nodes: Iterable[ast.AST], others: Any) -> Iterator[ast.AST]:
             todo += [*ast.iter_child_nodes(node)][::-1]
 
 
-def deferred_around(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> Iterator[ast.Lambda | ast.GeneratorExp]:
+def deferred_around(node: ast.AST, parents: Parents) -> Iterator[ast.Lambda | ast.GeneratorExp]:
     """Yield the lambdas and generator expressions that evaluate *node*; first iterables are evaluated outside."""
     trail = [node]
     while not isinstance(trail[-1], ast.stmt):
         trail.append(parents[trail[-1]])
     for index, each in enumerate(trail):
-        is_generator = isinstance(each, ast.GeneratorExp) and trail[index - 2] is not each.generators[0].iter
-        if is_generator or isinstance(each, ast.Lambda):
-            yield each  # type: ignore[misc]
+        is_outside = isinstance(each, ast.GeneratorExp) and trail[index - 2] is each.generators[0].iter
+        if isinstance(each, ast.Lambda | ast.GeneratorExp) and not is_outside:
+            yield each
 
 
 def position_of(node: Any) -> Position:
@@ -181,6 +243,13 @@ def position_of(node: Any) -> Position:
 def last_name(call: ast.Call) -> str:
     """Return the last part of the name of what *call* calls."""
     return call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func)
+
+
+def loads_in(tree: ast.AST, name: str) -> list[ast.Name]:
+    """Return where *name* is read in *tree*, from top to bottom."""
+    nodes = [each for each in ast.walk(tree) if isinstance(each, ast.Name) and each.id == name]
+    loads = [each for each in nodes if isinstance(each.ctx, ast.Load)]
+    return sorted(loads, key=lambda each: (each.lineno, each.col_offset))
 
 
 def binds(tree: ast.AST, name: str) -> bool:

@@ -242,9 +242,9 @@ def _gives_stream_callback(call: ast.Call) -> bool:
 def _uncalled(kind: ast.ClassDef) -> Iterator[Told]:
     """Yield the methods by which Python 2 sliced and converted objects of the class."""
     methods = {each.name: each for each in kind.body if isinstance(each, FunctionNode)}
-    takes_slices = "slice" in ast.unparse(methods["__getitem__"]) if "__getitem__" in methods else False
     for name, mend in UNCALLED.items():
-        if name in methods and not (takes_slices and name.endswith("slice__")):
+        item = methods.get(name.replace("slice", "item")) if name.endswith("slice__") else None
+        if name in methods and not (item and "slice" in ast.unparse(item)):
             yield methods[name], "TGM312", f"Python 3 never calls `{name}`: {mend}."
 
 
@@ -283,7 +283,7 @@ def _settings(tree: ast.Module) -> Iterator[Told]:
             changed.append((names["TRANSLATIONS_CONF"], "the default of locale_default is en_US, it was zh_CN"))
         if "redis" in (caches := text.get("CACHES", "").lower()) and not re.search(r"'db'|/\d+'", caches):
             changed.append((names["CACHES"], "a Redis cache that names no DB uses 0, it was 1"))
-    lines = defaultdict(list)
+    lines = defaultdict[int, list[tuple[ast.AST, str]]](list)
     for node, advice in changed:
         lines[getattr(node, "lineno", 1)].append((node, advice))
     for found in lines.values():

@@ -15,6 +15,7 @@ __all__ = [
     "AWAITED",
     "HOOKS",
     "IMPORTED",
+    "REDIS_CHANGED",
     "REDIS_READS",
     "REDIS_SETS",
     "SYNC_METHODS",
@@ -47,6 +48,12 @@ REDIS_READS = frozenset({
 
 REDIS_SETS = frozenset({"smembers", "sinter", "sunion", "sdiff"})
 """Those of them that reply with sets."""
+
+REDIS_CHANGED = {
+    "geoadd": "(name, [longitude, latitude, member])", "mset": "(mapping)", "msetnx": "(mapping)",
+    "zadd": "(name, {member: score})", "zincrby": "(name, amount, member)",
+}  # fmt: skip
+"""Those whose arguments have changed: the arguments that they take now."""
 
 AWAITED = {
     "cache": frozenset({

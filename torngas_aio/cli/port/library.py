@@ -10,11 +10,9 @@ Begin with `mend_library`.
 import ast
 import textwrap
 from collections import defaultdict
-from typing import Any
 
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name
-from torngas_aio.cli.port.scopes import Source
-from torngas_aio.cli.port.texts import UTF8, is_bytes
+from torngas_aio.cli.port.texts import UTF8, as_bytes
 
 __all__ = ["mend_library"]
 
@@ -48,27 +46,31 @@ GONE = {"cgi", "md5", "sets", "sha"}
 
 METHODS = {"__div__": "__truediv__", "__idiv__": "__itruediv__", "__rdiv__": "__rtruediv__"}
 JSON = {"json.dump", "json.dumps", "json.load", "json.loads"}
+ADDED = {
+    "cgi.escape": (1, "quote", "False"), "hmac.new": (2, "digestmod", '"md5"'),
+    "pickle.load": (9, "encoding", '"utf-8"'), "pickle.loads": (9, "encoding", '"utf-8"'),
+}  # fmt: skip
+"""Function: an argument by which it does as in Python 2, unless it is given, by name or beyond so many others."""
 
 
 def mend_library(edits: Edits) -> None:
     """Write into *edits* what the file, made Python 3 already, needs of its library; run it to a fixpoint."""
-    _Mender(Source(edits)).run()
+    _Mender(edits).run()
 
 
 class _Mender:
-    def __init__(self, source: Source) -> None:
-        self._source, self._edits = source, source.edits
-        self._used = {each.id for each in source.nodes if isinstance(each, ast.Name)}
+    def __init__(self, edits: Edits) -> None:
+        self._edits = edits
+        self._used = {each.id for each in edits.nodes if isinstance(each, ast.Name)}
         self._mends = {
-            **dict.fromkeys(JSON, self._mend_json), "cgi.escape": self._mend_escape, "hmac.new": self._mend_hmac,
-            "inspect.getargspec": self._mend_argspec, "list": self._mend_list, "map": self._mend_map,
-            "next": self._mend_next, "pickle.load": self._mend_pickle, "pickle.loads": self._mend_pickle,
+            **dict.fromkeys(JSON, self._mend_json), "hmac.new": self._mend_hmac, "list": self._mend_list,
+            "inspect.getargspec": self._mend_argspec, "map": self._mend_map, "next": self._mend_next,
         }  # fmt: skip
 
     def run(self) -> None:
-        for node in reversed(self._source.nodes):
+        for node in reversed(self._edits.nodes):
             if isinstance(node, ast.Call):
-                self._mend_call(node, self._source.full_name(node.func))
+                self._mend_call(node, self._edits.full_name(node.func))
             elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
                 self._mend_name(node)
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -84,26 +86,27 @@ class _Mender:
             if (new := METHODS.get(name)) and not binds(kind, new):
                 start = self._edits.text.index("__", self._edits.span(node)[0])
                 self._edits.replace(start, self._edits.text.index("(", start), new)
-        if "__getslice__" in methods and "__getslice__(*" not in self._edits.source(kind):
-            self._add_slices(kind, methods)
+        for verb in ("get", "set", "del"):
+            if f"__{verb}slice__" in methods and f"__{verb}slice__(*" not in self._edits.source(kind):
+                self._add_slices(kind, methods, verb)
         if "__cmp__" in methods and not binds(kind, "__lt__"):
             self._mend_order(kind, methods["__cmp__"])
 
-    def _add_slices(self, kind: ast.ClassDef, methods: dict[str, Any]) -> None:
-        """Have `__getitem__`, which Python 3 gives slices, call `__getslice__`."""
+    def _add_slices(self, kind: ast.ClassDef, methods: dict[str, FunctionNode], verb: str) -> None:
+        """Have `__getitem__`, which Python 3 gives slices, call `__getslice__`; likewise `set` and `del`."""
         has_length = "__len__" in methods or {dotted(each) for each in kind.bases} - {"object"}
         length = "len(self)" if has_length else f"{self._edits.imported('sys')}.maxsize"
-        getter = methods.get("__getitem__")
-        below = getter or methods["__getslice__"]
-        index = below.args.args[1].arg if getter else "index"
-        given = f"return self.__getslice__(*{index}.indices({length})[:2])\n"
-        first = below.body[0] if getter else below
+        item, part = methods.get(f"__{verb}item__"), methods[f"__{verb}slice__"]
+        names = [each.arg for each in item.args.args[1:]] if item else ["index", "value"]
+        index, *value = names[: 2 if verb == "set" else 1]
+        given = f"return self.{part.name}({', '.join([f'*{index}.indices({length})[:2]', *value])})\n"
+        first = item.body[0] if item else part
         indent = " " * first.col_offset
-        start = self._edits.span(first.decorator_list[0] if getattr(first, "decorator_list", ()) else first)[0]
-        if getter:
+        start = self._edits.span(next(iter(getattr(first, "decorator_list", ())), first))[0]
+        if item:
             text = f"if isinstance({index}, slice):\n{indent}    {given}{indent}"
         else:
-            text = f"def __getitem__(self, index):\n{indent}    {given}\n{indent}"
+            text = f"def __{verb}item__({', '.join(['self', index, *value])}):\n{indent}    {given}\n{indent}"
         self._edits.replace(start, start, text)
 
     def _mend_order(self, kind: ast.ClassDef, compare: FunctionNode) -> None:
@@ -122,8 +125,8 @@ class _Mender:
         self._edits.replace(start, start, f"@{decorator}\n{' ' * kind.col_offset}")
 
     def _mend_name(self, node: ast.Name | ast.Attribute) -> None:
-        new = RENAMED.get(self._source.full_name(node))
-        if new is None or (isinstance(node, ast.Name) and ("." in new or not self._source.is_free(node.id))):
+        new = RENAMED.get(self._edits.full_name(node))
+        if new is None or (isinstance(node, ast.Name) and ("." in new or not self._edits.is_free(node.id))):
             return  # the import of a bare name is changed, and gives it the same name
         module, dot, name = new.rpartition(".")
         is_of_module = dot and module not in ("str", "string")
@@ -154,8 +157,13 @@ class _Mender:
             self._edits.keep_names(node, kept)
 
     def _mend_call(self, call: ast.Call, name: str) -> None:
-        if call.args and name in self._mends and ("." in name or self._source.is_free(name)):
+        is_known = bool(call.args) and ("." in name or self._edits.is_free(name))
+        if is_known and name in self._mends:
             self._mends[name](call)
+        if is_known and name in ADDED:
+            count, argument, value = ADDED[name]
+            if len(call.args) <= count and argument not in {each.arg for each in call.keywords}:
+                self._edits.insert_argument(call, f"{argument}={value}")
         elif last_name(call) == "translate" and len(call.args) == 2 and _is_none(call.args[0]):
             spans = [self._edits.span(each) for each in call.args]
             self._edits.replace(spans[0][0], spans[1][0], 'str.maketrans("", "", ')
@@ -163,22 +171,10 @@ class _Mender:
 
     def _mend_hmac(self, call: ast.Call) -> None:
         for each in [*call.args[:2], *(each.value for each in call.keywords if each.arg in ("key", "msg"))]:
-            if not is_bytes(each):
-                self._edits.wrap(each, f"{self._edits.imported('tornado.escape', 'utf8')}(", ")")
-        if len(call.args) < 3 and "digestmod" not in {each.arg for each in call.keywords}:
-            self._edits.insert_argument(call, 'digestmod="md5"')
-
-    def _mend_pickle(self, call: ast.Call) -> None:
-        """Read the texts in pickles that Python 2 has written."""
-        if "encoding" not in {each.arg for each in call.keywords}:
-            self._edits.insert_argument(call, 'encoding="utf-8"')
-
-    def _mend_escape(self, call: ast.Call) -> None:
-        if len(call.args) == 1 and not call.keywords:
-            self._edits.insert_argument(call, "quote=False")
+            as_bytes(each, self._edits)
 
     def _mend_argspec(self, call: ast.Call) -> None:
-        if not isinstance(self._source.parents[call], ast.Attribute):
+        if not isinstance(self._edits.parents[call], ast.Attribute):
             self._edits.wrap(call, "", "[:4]")
 
     def _mend_map(self, call: ast.Call) -> None:
@@ -192,18 +188,18 @@ class _Mender:
     def _mend_list(self, call: ast.Call) -> None:
         """Mend `list(*rows)`, which fissix makes of `map(None, *rows)`."""
         if len(call.args) == 1 and isinstance(call.args[0], ast.Starred):
-            self._edits.wrap(call.args[0], f"{self._edits.imported('itertools', 'zip_longest')}(", ")")
+            self._edits.call("itertools.zip_longest", call.args[0])
 
     def _mend_next(self, call: ast.Call) -> None:
         """Have the next page of a `Pagination` by its own method; what fissix writes is for iterators."""
         start, end = self._edits.span(call.args[0])
-        if len(call.args) == 1 and ".paginate(" in self._source.value_of(call.args[0]):
+        if len(call.args) == 1 and ".paginate(" in self._edits.value_of(call.args[0]):
             self._edits.replace(self._edits.span(call)[0], start, "")
             self._edits.replace(end, self._edits.span(call)[1], ".next()")
 
     def _mend_json(self, call: ast.Call) -> None:
         """Take `encoding=` away; text has none. Bytes in another encoding are decoded."""
-        name = self._source.full_name(call.func)
+        name = self._edits.full_name(call.func)
         arguments: list[ast.keyword | ast.expr] = [each for each in call.keywords if each.arg == "encoding"]
         arguments += call.args[1:2] if "load" in name else []
         for each in arguments[:1]:

@@ -1,20 +1,19 @@
 """Python 2 source, recognized and converted. Begin with `converted`."""
 
 import ast
-import io
+import importlib
 import re
 import warnings
 from collections import Counter, defaultdict
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from torngas_aio.cli.port.binary import ESCAPES, mend_binary
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, own_nodes, parents_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, own_nodes
 from torngas_aio.cli.port.library import mend_library
 from torngas_aio.cli.port.texts import codec_of, is_odd_codec, mend_texts
 
-__all__ = ["converted", "fault_in", "is_python2", "parsed"]
+__all__ = ["STRING", "converted", "fault_in", "is_python2", "parsed"]
 
 NAMES = {"unicode", "xrange", "basestring", "long", "raw_input", "unichr", "reduce", "execfile", "cmp"}
 METHODS = {"iteritems", "itervalues", "iterkeys", "viewitems", "viewkeys", "viewvalues", "setdefaultencoding"}
@@ -38,7 +37,12 @@ METACLASS = re.compile(
     r"(?P<body>(?P<inner>(?P=indent)[ \t]+)(?!__metaclass__)\S[^\n]*\n(?:(?:(?P=indent)[ \t][^\n]*)?\n)*?)"
     r"(?P<line>(?P=inner)__metaclass__[ \t]*=[^\n]*\n)"
 )
-KEYWORDS = {"async", "await", "nonlocal"}
+STRING = r"""(?s:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+KEYWORDS = re.compile(rf"{STRING}|#[^\n]*|\b(async|await|nonlocal)\b")
+"""Names that are keywords of Python 3, as in `send(async=True)`."""
+
+"""Names that are keywords of Python 3, as in `send(async=True)`."""
+
 ROUNDS = 3
 """What stands inside something else that is replaced is mended in the next round."""
 
@@ -73,7 +77,8 @@ def converted(text: str) -> str | None:
         lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
     )
     made = FUTURES.sub("", _refactored(_metaclasses_first(text)) or ("" if tree is None else text))
-    made = made if parsed(made) is not None else _with_other_names(made)
+    if parsed(made) is None:
+        made = KEYWORDS.sub(lambda found: f"{found[1]}_" if found[1] else found[0], made)
     if (tree := parsed(made) if made else None) is None:
         return None
     for mend in [*[mend_library, mend_binary, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
@@ -99,19 +104,6 @@ def _refactored(text: str) -> str | None:
         return None
 
 
-def _with_other_names(text: str) -> str:
-    """Return *text* with `_` added to the names that are keywords of Python 3: `send(async=True)`."""
-    from fissix.pgen2.tokenize import generate_tokens
-
-    edits = Edits(text)
-    with suppress(Exception):  # as above: it meets any text
-        for _, word, (line, column), *_ in generate_tokens(io.StringIO(text).readline):
-            if word in KEYWORDS:
-                start = edits.offset(line, 0) + column
-                edits.replace(start, start + len(word), f"{word}_")
-    return edits.applied()
-
-
 def fault_in(text: str) -> tuple[int, str]:
     """Return the line from 1 and the word at which *text* is no Python 2; of Python 3's error where it is."""
     try:
@@ -126,54 +118,46 @@ def fault_in(text: str) -> tuple[int, str]:
 
 def _divide_integers(edits: Edits) -> None:
     """Write `//` for `/` between integers, as Python 2 divided them; mark other divisions, and `round`."""
-    parents = parents_of(edits.tree)
     unknown: dict[ast.stmt, str] = {}
     integers: dict[ast.AST, frozenset[str]] = {}
-    for node in parents:
+    for node in edits.nodes:
         is_division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
         is_round = isinstance(node, ast.Call) and dotted(node.func) == "round" and len(node.args) == 1
-        if not is_round and (not is_division or _is_float(node) or _is_cut(node, parents)):
+        if not is_round and (not is_division or _is_float(node) or _is_cut(node, edits)):
             continue
-        scope = node
-        while scope in parents and not isinstance(scope, FunctionNode):
-            scope = parents[scope]
+        scope = edits.scope_of(node)
         if scope not in integers:
             integers[scope] = _integers(scope)
-        if isinstance(node, ast.BinOp) and (_is_integer(node, integers[scope]) or _is_index(node, parents)):
+        if isinstance(node, ast.BinOp) and (_is_integer(node, integers[scope]) or _is_index(node, edits)):
             at = _operator(edits, node.left, node.right)
             edits.replace(at, at + 1, "//")
-            continue
-        statement: ast.AST = node
-        while not isinstance(statement, ast.stmt):
-            statement = parents[statement]
-        unknown.setdefault(statement, DIVISION_COMMENT if is_division else ROUND_COMMENT)
+        else:
+            unknown.setdefault(edits.statement_of(node), DIVISION_COMMENT if is_division else ROUND_COMMENT)
     for statement, comment in unknown.items():
         start = edits.line_start(edits.span(statement)[0])
         if not edits.text[:start].endswith(("\\\n", DIVISION_COMMENT, ROUND_COMMENT)):
             edits.replace(start, start, f"{' ' * statement.col_offset}{comment}")
 
 
-def _is_cut(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+def _is_cut(node: ast.AST, edits: Edits) -> bool:
     """Whether what is around *node* makes an integer of a quotient: `int`, a `%d`."""
-    parent = parents[node]
+    parent = edits.parents[node]
     index = parent.elts.index(node) if isinstance(parent, ast.Tuple) and isinstance(node, ast.expr) else 0
-    above = parents[parent] if isinstance(parent, ast.Tuple) else parent
+    above = edits.parents[parent] if isinstance(parent, ast.Tuple) else parent
     if isinstance(above, ast.BinOp) and isinstance(above.left, ast.Constant) and isinstance(above.left.value, str):
-        kinds = re.findall(r"%[-#0 +.\d]*([a-zA-Z(])", above.left.value.replace("%%", ""))
+        kinds: list[str] = re.findall(r"%[-#0 +.\d]*([a-zA-Z(])", above.left.value.replace("%%", ""))
         return kinds[index : index + 1] in (["d"], ["i"])
     return isinstance(parent, ast.Call) and dotted(parent.func) == "int"
 
 
-def _is_index(node: ast.BinOp, parents: dict[ast.AST, ast.AST]) -> bool:
+def _is_index(node: ast.BinOp, edits: Edits) -> bool:
     """Whether a quotient is used as only an integer can be: an index, `(a + b - 1) / b`, beside `a % b`."""
-    parent = parents[node]
+    parent = edits.parents[node]
     if isinstance(parent, ast.Subscript):
         return parent.slice is node
     above, below = ast.unparse(node.left), ast.unparse(node.right)
     is_rounded = above.endswith(" - 1") and isinstance(parent, ast.BinOp) and ast.unparse(parent).endswith(" + 1")
-    statement: ast.AST = node
-    while not isinstance(statement, ast.stmt):
-        statement = parents[statement]
+    statement = edits.statement_of(node)
     rests = {ast.unparse(each) for each in ast.walk(statement) if isinstance(each, ast.BinOp)}
     is_range = isinstance(parent, ast.Call) and dotted(parent.func) == "range"
     return (
@@ -279,8 +263,7 @@ def _has_old_classes(tree: ast.Module) -> bool:
 
 @cache
 def _tool() -> Any:
-    from fissix import refactor
-
+    refactor: Any = importlib.import_module("fissix.refactor")
     with warnings.catch_warnings(action="ignore"):
-        fixers = refactor.get_fixers_from_package("fissix.fixes")
+        fixers: list[str] = refactor.get_fixers_from_package("fissix.fixes")
         return refactor.RefactoringTool([each for each in fixers if not each.endswith(LEFT_OUT)])

@@ -12,7 +12,7 @@ import ast
 import re
 from pathlib import Path
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, parents_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name
 from torngas_aio.cli.port.kinds import AWAITED, chain_of
 
 __all__ = ["rewrite_queries"]
@@ -32,23 +32,29 @@ LOCKS = {"update": "", "read": "read=True", "update_nowait": "nowait=True"}
 
 def rewrite_queries(edits: Edits, path: Path, root: Path) -> None:
     """Write into *edits* the forms that SQLAlchemy 2 takes."""
-    parents = parents_of(edits.tree)
-    imports = [node for node in edits.tree.body
-               if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("sqlalchemy.")]  # fmt: skip
-    names = {each.asname or each.name: each.name for node in imports for each in node.names}
-    for statement in imports:
-        for each in [each for each in statement.names if each.name in RENAMED]:
-            is_known = RENAMED[each.name] in {other.name for other in statement.names if other is not each}
-            _rename_import(statement, each, edits, is_known=is_known)
-    for node in reversed(list(parents)):
-        if isinstance(node, ast.Name) and node.id in RENAMED and names.get(node.id, names.get("*")) in (node.id, "*"):
+    for node in reversed(edits.nodes):
+        if isinstance(node, ast.Name) and node.id in RENAMED and _is_imported(node.id, edits):
             edits.replace(*edits.span(node), RENAMED[node.id])
         elif isinstance(node, ast.Call):
-            _rewrite_call(node, edits, parents, names)
+            _rewrite_call(node, edits)
         elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
             _rewrite_slice(node, node.slice, edits)
         elif isinstance(node, FunctionNode):
             _rewrite_rows(node, edits)
+        elif isinstance(node, ast.ImportFrom) and _is_sqlalchemy(node):
+            for each in [each for each in node.names if each.name in RENAMED]:
+                is_known = RENAMED[each.name] in {other.name for other in node.names if other is not each}
+                _rename_import(node, each, edits, is_known=is_known)
+
+
+def _is_sqlalchemy(node: ast.ImportFrom) -> bool:
+    return f"{node.module}.".startswith("sqlalchemy.")
+
+
+def _is_imported(name: str, edits: Edits) -> bool:
+    """Whether *name* is SQLAlchemy's in the file, by its own import or by `import *`."""
+    imports = [node for node in edits.nodes if isinstance(node, ast.ImportFrom) and _is_sqlalchemy(node)]
+    return any(each.name in (name, "*") and not each.asname for node in imports for each in node.names)
 
 
 def _rename_import(node: ast.ImportFrom, alias: ast.alias, edits: Edits, *, is_known: bool) -> None:
@@ -59,22 +65,22 @@ def _rename_import(node: ast.ImportFrom, alias: ast.alias, edits: Edits, *, is_k
         edits.replace(start, start + len(alias.name), RENAMED[alias.name])
 
 
-def _rewrite_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST], names: dict[str, str]) -> None:
+def _rewrite_call(call: ast.Call, edits: Edits) -> None:
     name, first = last_name(call), call.args[0] if call.args else None
     owner = dotted(call.func).rpartition(".")[0]
     if isinstance(first, ast.List) and name == "select" and not call.keywords and len(call.args) < 3 and first.elts:
-        if owner in ("sa", "sql", "sqlalchemy") if owner else {"select", "*"} & set(names):
+        if owner in ("sa", "sql", "sqlalchemy") if owner else _is_imported("select", edits):
             _rewrite_select(call, first, edits)
     elif name == "with_lockmode" and isinstance(call.func, ast.Attribute) and _text(first) in LOCKS:
         edits.replace(edits.span(call.func.value)[1], edits.span(call)[1], f".with_for_update({LOCKS[_text(first)]})")
     elif name == "begin" and "subtransactions" in {each.arg for each in call.keywords}:
-        parent = parents[call]
+        parent = edits.parents[call]
         if isinstance(parent, ast.Expr):
             edits.replace(*edits.span(parent), "pass")  # a session begins by itself
         elif isinstance(parent, ast.withitem) and isinstance(call.func, ast.Attribute):
             edits.replace(edits.span(call.func.value)[1], edits.span(call)[1], ".begin_nested()")
     elif name in OPTIONS or name in ("join", "outerjoin"):
-        query: ast.AST = parents[call] if name in OPTIONS else call
+        query: ast.AST = edits.parents[call] if name in OPTIONS else call
         model = (
             _model_of(query.func)
             if isinstance(query, ast.Call) and (query is call or last_name(query) == "options")

@@ -9,13 +9,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, own_nodes
 from torngas_aio.cli.port.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
-from torngas_aio.cli.port.scopes import Source
 
 __all__ = ["REWRITES", "rewrite"]
 
@@ -67,7 +65,7 @@ def _rename(edits: Edits, path: Path, root: Path) -> None:
     is_imported = False
     for node in ast.walk(edits.tree):
         is_name = isinstance(node, ast.alias) and node.name.split(".")[0] == "torngas"
-        is_imported |= is_name and node.asname is None  # type: ignore[attr-defined]
+        is_imported |= isinstance(node, ast.alias) and is_name and node.asname is None
         is_from = isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torngas" and not node.level
         is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value)
         if is_name or is_from or is_text:
@@ -204,7 +202,7 @@ def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
             template = each.left if isinstance(each, ast.BinOp) else each
             value = template.value if isinstance(template, ast.Constant) else None
             if isinstance(value, str) and re.search(pattern, value):
-                edits.wrap(each, f"{edits.imported('sqlalchemy', 'text')}(", ")")
+                edits.call("sqlalchemy.text", each)
 
 
 def _is_query(func: ast.Attribute, sessions: set[str]) -> bool:
@@ -258,22 +256,24 @@ def _request_state(edits: Edits, path: Path, root: Path) -> None:
             continue
         hooks = {node: "request" if node.name == "process_call" else "handler.request" for node in kind.body
                  if isinstance(node, FunctionNode) and node.name in HOOKS - {"process_init"}}  # fmt: skip
-        uses = defaultdict(list)
+        uses = defaultdict[str, list[tuple[FunctionNode | None, ast.Attribute]]](list)
         for method in kind.body:
+            hook = method if isinstance(method, FunctionNode) and method in hooks else None
             for node in ast.walk(method):
                 if isinstance(node, ast.Attribute) and dotted(node.value) == "self":
-                    uses[node.attr].append((method, node))
-        for name, found in uses.items():
-            setters = [(method, node) for method, node in found if isinstance(node.ctx, ast.Store)]
-            if len(setters) == 1 and all(method in hooks for method, _ in found) and _is_set_first(*setters[0]):
-                for method, node in found:
-                    where, attribute = hooks[method], f"{kind.name.lower()}_{name.lstrip('_')}"  # type: ignore[index]
+                    uses[node.attr].append((hook, node))
+        for name, every in uses.items():
+            found = [(hook, node) for hook, node in every if hook]
+            setters = [(hook, node) for hook, node in found if isinstance(node.ctx, ast.Store)]
+            if len(setters) == 1 and len(found) == len(every) and _is_set_first(*setters[0]):
+                for hook, node in found:
+                    where, attribute = hooks[hook], f"{kind.name.lower()}_{name.lstrip('_')}"
                     is_set = isinstance(node.ctx, ast.Store)
                     known = f'getattr({where}, "{attribute}", self.{name})'
                     edits.replace(*edits.span(node), f"{where}.{attribute} = self.{name}" if is_set else known)
 
 
-def _is_set_first(hook: Any, target: ast.AST) -> bool:
+def _is_set_first(hook: FunctionNode, target: ast.AST) -> bool:
     """Whether *hook* sets *target* in every case, and before it reads it."""
     name = dotted(target)
     for statement in hook.body:
@@ -287,24 +287,22 @@ def _is_set_first(hook: Any, target: ast.AST) -> bool:
 
 def _sockets(edits: Edits, path: Path, root: Path) -> None:
     """A class that had its session from one base and its socket from Tornado's has both from ours."""
-    source = Source(edits)
-    mixed = [node for node in source.nodes if isinstance(node, ast.ClassDef) and len(node.bases) > 1
-             and TORNADO_SOCKET in map(source.full_name, node.bases)]  # fmt: skip
-    for node in source.nodes if mixed else ():
-        names = node.names if isinstance(node, ast.ImportFrom) and node.module == "tornado.websocket" else []
-        for alias in [each for each in names if each.name == "WebSocketHandler"]:
-            assert isinstance(node, ast.ImportFrom)
-            kept = [each for each in names if each is not alias]
-            edits.keep_names(node, kept, [f"from torngas_aio.handler import {ast.unparse(alias)}"])
+    mixed = [node for node in edits.nodes if isinstance(node, ast.ClassDef) and len(node.bases) > 1
+             and TORNADO_SOCKET in map(edits.full_name, node.bases)]  # fmt: skip
+    for node in edits.nodes if mixed else ():
+        if isinstance(node, ast.ImportFrom) and node.module == "tornado.websocket":
+            kept = [each for each in node.names if each.name != "WebSocketHandler"]
+            moved = [ast.unparse(each) for each in node.names if each not in kept]
+            edits.keep_names(node, kept, [f"from torngas_aio.handler import {', '.join(moved)}"] if moved else [])
     for node in mixed:
-        kept_bases = []
+        bases: list[str] = []
         for base in node.bases:
-            name = source.full_name(base)
+            name = edits.full_name(base)
             if name == TORNADO_SOCKET and "." in dotted(base):
-                kept_bases.append(edits.imported("torngas_aio.handler", "WebSocketHandler"))
+                bases.append(edits.imported("torngas_aio.handler", "WebSocketHandler"))
             elif not (name.startswith("torngas") and name.endswith(".WebHandler")):  # ours is one
-                kept_bases.append(edits.source(base))
-        edits.replace(edits.span(node.bases[0])[0], edits.span(node.bases[-1])[1], ", ".join(kept_bases))
+                bases.append(edits.source(base))
+        edits.replace(edits.span(node.bases[0])[0], edits.span(node.bases[-1])[1], ", ".join(bases))
 
 
 ESCAPED = (

@@ -71,16 +71,16 @@ class Function:
     line: int = 0
     is_async: bool = False
     blocker: str = ""
-    variables: dict[str, list[Chain]] = field(default_factory=dict)
-    hidden: set[str] = field(default_factory=set)
-    uses: list[Use] = field(default_factory=list)
-    passed: dict[tuple[str, Chain], Position] = field(default_factory=dict)
+    variables: dict[str, list[Chain]] = field(default_factory=dict[str, list[Chain]])
+    hidden: set[str] = field(default_factory=set[str])
+    uses: list[Use] = field(default_factory=list[Use])
+    passed: dict[tuple[str, Chain], Position] = field(default_factory=dict[tuple[str, Chain], Position])
     returned: Chain = ()
     receiver: str = ""
     prefix: str = ""
     is_context: bool = False
     first: str = ""
-    decorators: list[Chain] = field(default_factory=list)
+    decorators: list[Chain] = field(default_factory=list[Chain])
 
 
 @dataclass(slots=True)
@@ -89,8 +89,8 @@ class Kind:
 
     name: str
     bases: list[Chain]
-    methods: set[str] = field(default_factory=set)
-    attributes: dict[str, Chain] = field(default_factory=dict)
+    methods: set[str] = field(default_factory=set[str])
+    attributes: dict[str, Chain] = field(default_factory=dict[str, Chain])
 
 
 @dataclass(slots=True)
@@ -103,11 +103,11 @@ class Module:
 
     path: str
     name: str
-    imports: dict[str, str] = field(default_factory=dict)
-    stars: list[str] = field(default_factory=list)
-    reads: set[tuple[str, int, bool]] = field(default_factory=set)
-    classes: dict[str, Kind] = field(default_factory=dict)
-    functions: dict[str, Function] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict[str, str])
+    stars: list[str] = field(default_factory=list[str])
+    reads: set[tuple[str, int, bool]] = field(default_factory=set[tuple[str, int, bool]])
+    classes: dict[str, Kind] = field(default_factory=dict[str, Kind])
+    functions: dict[str, Function] = field(default_factory=dict[str, Function])
 
 
 def summarize(tree: ast.Module, path: str, name: str) -> Module:
@@ -119,7 +119,7 @@ def summarize(tree: ast.Module, path: str, name: str) -> Module:
 
 
 class _Reader:
-    def __init__(self, module: Module, parents: dict[ast.AST, ast.AST]) -> None:
+    def __init__(self, module: Module, parents: edits.Parents) -> None:
         self._module = module
         self._parents = parents
 
@@ -146,12 +146,13 @@ class _Reader:
                 self._take_binding(node, function)
 
     def _take_call(self, call: ast.Call, function: Function) -> None:
-        node, parent = call, self._parents[call]
+        node: ast.AST = call
+        parent = self._parents[call]
         is_gone_through = isinstance(parent, ast.AsyncFor) or getattr(parent, "is_async", False)
         while isinstance(parent, DISPLAYS):
-            node, parent = parent, self._parents[parent]  # type: ignore[assignment]
-        is_given = isinstance(parent, ast.Call) and parent.func is not node
-        if not is_gone_through and not (is_given and last_name(parent) in TAKES_AWAITABLES):  # type: ignore[arg-type]
+            node, parent = parent, self._parents[parent]
+        is_given = isinstance(parent, ast.Call) and parent.func is not node and last_name(parent) in TAKES_AWAITABLES
+        if not is_gone_through and not is_given:
             self._add(function, call, call, "call")
         for each in [*call.args, *(key.value for key in call.keywords)]:
             if dotted(each):

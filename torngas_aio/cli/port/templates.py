@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from torngas_aio.cli.port.edits import Edits, deferred_around, last_name, parents_of
+from torngas_aio.cli.port.edits import Edits, deferred_around, last_name
 from torngas_aio.cli.port.findings import MARKS, Finding
-from torngas_aio.cli.port.python2 import MODULES, converted, parsed
+from torngas_aio.cli.port.python2 import MODULES, STRING, converted, parsed
 from torngas_aio.cli.port.texts import is_odd_codec
 
 __all__ = ["await_calls", "convert", "engine_of", "left_in", "reads_as_python2"]
@@ -27,7 +27,6 @@ SIGNS = {
 }
 """Engine: what only its templates have; looked for in this order."""
 
-STRING = r"""(?s:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
 STEP = re.compile(rf"{STRING}|\#[^\n]*|(?s:.)")
 TORNADO = re.compile(r"\{(?:\{(?!\{)|[%#])!?")
 MAKO = re.compile(
@@ -115,16 +114,14 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
         tree = parsed(source) if part.form in ("expression", "header") else None
         if tree is None or not names & set(re.findall(r"\w+(?=\()", source)):
             continue
-        inner, parents = Edits(source), parents_of(tree)
-        for node in parents:
-            is_call = (
-                isinstance(node, ast.Call) and last_name(node) in names and not list(deferred_around(node, parents))
-            )
-            around = parents[node]
-            is_awaited = isinstance(around, ast.Await) or (
-                isinstance(around, ast.Call) and last_name(around) == "awaited"
-            )
-            if is_call and not is_awaited:
+        inner = Edits(source, tree)
+        for node in inner.nodes:
+            around = inner.parents[node]
+            is_awaited = isinstance(around, ast.Call) and last_name(around) == "awaited"
+            is_called = isinstance(node, ast.Call) and last_name(node) in names
+            if is_called and not (
+                is_awaited or isinstance(around, ast.Await) or [*deferred_around(node, inner.parents)]
+            ):
                 inner.wrap(node, before, after)
         _put(edits, part, inner.applied(), engine)
     return edits.applied()
@@ -132,16 +129,15 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
 
 def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterator[Finding]:
     """Yield what is left to do in a template; *names* wait when they are called, with a dot when they are read."""
-    lines = defaultdict(list)
+    lines = defaultdict[str, list[int]](list)
     for number, content in enumerate(text.split("\n"), 1) if "TGM311:" in text else ():
         if re.search(r"(?:\{#|<%doc>|##|^\s*#) ?TGM311:", content):
             lines["TGM311"].append(number)
     for part in _parts(text, engine):
         code = text[part.start : part.end]
         bare = AWAITED.sub("", code)
-        called = next(
-            (name for name in re.findall(r"\w+(?=\()", bare) + re.findall(r"\.\w+", bare) if name in names), ""
-        )
+        used: list[str] = re.findall(r"\w+(?=\()", bare) + re.findall(r"\.\w+", bare)
+        called = next((name for name in used if name in names), "")
         found = WAITS.search(bare)
         if found or called:
             at = part.start + max(code.find(found.group() if found else called), 0)
@@ -305,7 +301,7 @@ def _convert_python(text: str, engine: str) -> str:
         return text
     head, news = made
     edits = Edits(text)
-    users = []
+    users: list[Part] = []
     for part, (source, new) in zip(sources, zip(sources.values(), news, strict=True), strict=True):
         if new != source:
             _put(edits, part, new, engine)
@@ -323,12 +319,16 @@ def _source(text: str, part: Part) -> str:
     code = text[part.start : part.end]
     if part.form == "block":
         lines = code.lstrip("\n").splitlines()
-        indent = re.match(r"[ \t]*", next((line for line in lines if line.strip()), ""))[0]  # type: ignore[index]
+        indent = _indent_of(next((line for line in lines if line.strip()), ""))
         code = "\n".join(line.removeprefix(indent) for line in lines)
     elif "isinstance" not in code:
         code = NO_BUILTIN.sub(r"__own__\g<0>", code)
     before, after = AROUND[part.form]
     return f"{before}{code}{after}\n"
+
+
+def _indent_of(code: str) -> str:
+    return code[: len(code) - len(code.lstrip(" \t"))]
 
 
 def _convert_all(sources: dict[Part, str]) -> tuple[str, list[str]] | None:
@@ -345,8 +345,8 @@ def _put(edits: Edits, part: Part, new: str, engine: str) -> None:
     """Put the converted statements *new* in the place of *part*; a comment in them goes beside its tag."""
     if part.form == "block":
         code = edits.text[part.start : part.end]
-        lead = re.match(r"\n*", code)[0]  # type: ignore[index]
-        indent = re.match(r"[ \t]*", code[len(lead) :])[0]  # type: ignore[index]
+        lead = code[: len(code) - len(code.lstrip("\n"))]
+        indent = _indent_of(code[len(lead) :])
         lines = [f"{indent}{line}" if line else "" for line in new.rstrip("\n").split("\n")]
         edits.replace(part.start, part.end, lead + "\n".join(lines))
         return

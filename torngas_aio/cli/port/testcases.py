@@ -10,12 +10,13 @@ import ast
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, own_nodes, parents_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, own_nodes
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.python2 import parsed
 
 __all__ = ["NEVER_AWAITED", "mend_tests"]
 
+UNITTEST_CASES = {"unittest.TestCase", "unittest2.TestCase"}
 RENAMED = {"setUp": "asyncSetUp", "tearDown": "asyncTearDown"}
 NEVER_AWAITED = {
     "unittest": {"setUpClass", "tearDownClass"},
@@ -58,12 +59,11 @@ def _left_in(tree: ast.Module, kinds: Mapping[str, str]) -> Iterator[tuple[int, 
 
 
 def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
-    for base in case.bases:
-        module, _, name = dotted(base).rpartition(".")
-        if name == "TestCase" and module in ("unittest", "unittest2"):
-            edits.replace(*edits.span(base), f"{edits.imported('unittest')}.IsolatedAsyncioTestCase")
-        elif isinstance(base, ast.Name) and _is_imported(base.id, edits.tree):
+    for base in [each for each in case.bases if edits.full_name(each) in UNITTEST_CASES]:
+        if isinstance(base, ast.Name):
             edits.replace(*edits.span(base), edits.imported("unittest", "IsolatedAsyncioTestCase"))
+        else:
+            edits.replace(*edits.span(base), f"{edits.imported('unittest')}.IsolatedAsyncioTestCase")
     for method in [each for each in case.body if isinstance(each, ast.AsyncFunctionDef) and each.name in RENAMED]:
         start = edits.text.index(method.name, edits.span(method)[0] + len("async def"))
         edits.replace(start, start + len(method.name), RENAMED[method.name])
@@ -78,15 +78,6 @@ def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
                 start, end = edits.span(node)
                 is_line = node in method.body[:-1] and edits.text[end : end + 1] == "\n"
                 edits.replace(edits.line_start(start) if is_line else start, end + is_line, "" if is_line else "pass")
-
-
-def _is_imported(name: str, tree: ast.Module) -> bool:
-    """Whether *name* is `TestCase` of unittest in the file."""
-    return any(
-        each.name == "TestCase" and (each.asname or each.name) == name
-        for node in tree.body if isinstance(node, ast.ImportFrom) and node.module in ("unittest", "unittest2")
-        for each in node.names
-    )  # fmt: skip
 
 
 def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
@@ -104,17 +95,17 @@ def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
             edits.wrap(method, line, "")
         for sent, waited in pairs.items():
             _join(sent, waited, edits)
-        parents = parents_of(method)
         for node in own_nodes(method.body, FunctionNode | ast.Lambda):
             name = dotted(node.func) if isinstance(node, ast.Call) else ""
             if name == "self.fetch" and "fetch" not in own and isinstance(node, ast.Call) and node.args:
-                _await_fetch(node, edits, parents)
+                _await_fetch(node, edits)
 
 
 def _stopped_fetches(method: FunctionNode) -> Iterator[tuple[ast.Call, ast.Call]]:
     """Yield each `client.fetch(..., self.stop)` of *method* with the `self.wait()` that is the next statement's."""
-    for block in [getattr(node, "body", None) for node in ast.walk(method)]:
-        for first, second in pairwise(block) if isinstance(block, list) else ():
+    for node in ast.walk(method):
+        block: list[ast.stmt] = getattr(node, "body", []) if isinstance(node, ast.stmt | ast.ExceptHandler) else []
+        for first, second in pairwise(block):
             sent = first.value if isinstance(first, ast.Expr) else None
             waited = second.value if isinstance(second, ast.Assign | ast.Expr) else None
             if not isinstance(sent, ast.Call) or not isinstance(waited, ast.Call) or last_name(sent) != "fetch":
@@ -133,15 +124,13 @@ def _join(sent: ast.Call, waited: ast.Call, edits: Edits) -> None:
     edits.replace(*edits.span(waited), call)
 
 
-def _await_fetch(call: ast.Call, edits: Edits, parents: Mapping[ast.AST, ast.AST]) -> None:
+def _await_fetch(call: ast.Call, edits: Edits) -> None:
     """Write `await self.http_client.fetch(self.get_url(path), raise_error=False)` for `self.fetch(path)`."""
     is_address = edits.source(call.args[0]).lstrip("furb\"'").startswith("http")
     if not is_address:
         edits.wrap(call.args[0], "self.get_url(", ")")
     if not any(each.arg == "raise_error" for each in call.keywords):
-        last = max(edits.span(each)[1] for each in [*call.args, *(key.value for key in call.keywords)])
-        edits.replace(last, last, ", raise_error=False")
-    parent = parents.get(call)
-    is_owner = isinstance(parent, ast.Attribute | ast.Subscript)
+        edits.insert_argument(call, "raise_error=False")
+    is_owner = isinstance(edits.parents[call], ast.Attribute | ast.Subscript)
     edits.replace(*edits.span(call.func), f"{'(' if is_owner else ''}await self.http_client.fetch")
     edits.wrap(call, "", ")" if is_owner else "")

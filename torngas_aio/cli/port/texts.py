@@ -10,10 +10,10 @@ cmp=                        key=cmp_to_key(...)
 import ast
 import re
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, parents_of
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, loads_in
 from torngas_aio.cli.port.kinds import HOOKS
 
-__all__ = ["CODECS", "UTF8", "codec_of", "is_bytes", "is_odd_codec", "is_taken", "mend_texts"]
+__all__ = ["CODECS", "UTF8", "as_bytes", "as_text", "codec_of", "is_bytes", "is_odd_codec", "is_taken", "mend_texts"]
 
 BYTES_ONLY = frozenset({
     "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "b64encode", "urlsafe_b64encode", "encodebytes",
@@ -38,6 +38,7 @@ UTF8 = frozenset({"", "utf-8", "utf8", "ascii"})
 CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopri", "string_escape", "string-escape"})
 """Codecs that `encode` and `decode` of Python 3 refuse."""
 
+MAKES_BYTES = frozenset({"encode", "read", "digest", "utf8", "urandom", "dumps", "bytes", "pack", "b64decode"})
 GIVES_BYTES = frozenset({"get_secure_cookie", "check_output", "render_string"})
 BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
 CMP = "\n\ndef cmp(a, b):\n    return (a > b) - (a < b)\n"
@@ -45,35 +46,40 @@ CMP = "\n\ndef cmp(a, b):\n    return (a > b) - (a < b)\n"
 
 def mend_texts(edits: Edits) -> None:
     """Write into *edits* what the file, made Python 3 already, has to do with text and bytes; run it to a fixpoint."""
-    parents = parents_of(edits.tree)
-    fetched = {dotted(target) for node in parents if isinstance(node, ast.Assign)
+    fetched = {dotted(target) for node in edits.nodes if isinstance(node, ast.Assign)
                if "fetch(" in ast.unparse(node.value) for target in node.targets} - {""}  # fmt: skip
-    errors = {node.name for node in parents if isinstance(node, ast.ExceptHandler)} | {"value"}
-    for node in reversed(list(parents)):
+    errors = {node.name for node in edits.nodes if isinstance(node, ast.ExceptHandler)} | {"value"}
+    for node in reversed(edits.nodes):
         if isinstance(node, ast.Call):
-            _mend_call(node, edits, parents)
+            _mend_call(node, edits)
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-            _mend_name(node, edits, parents, fetched, errors)
+            _mend_name(node, edits, fetched, errors)
         elif isinstance(node, FunctionNode) and node.name in HOOKS:
-            _mend_chunks(node, edits, parents)
+            _mend_chunks(node, edits)
         elif isinstance(node, ast.ClassDef):
             _mend_str(node, edits)
 
 
-def _mend_name(
-    node: ast.Name | ast.Attribute,
-    edits: Edits,
-    parents: dict[ast.AST, ast.AST],
-    fetched: set[str],
-    errors: set[str | None],
-) -> None:
+def as_text(node: ast.AST, edits: Edits) -> None:
+    """Have *node* be text, unless bytes do as well where it stands."""
+    if not is_taken(node, edits):
+        edits.call("tornado.escape.to_unicode", node)
+
+
+def as_bytes(node: ast.AST, edits: Edits) -> None:
+    """Have *node* be bytes."""
+    if not is_bytes(node):
+        edits.call("tornado.escape.utf8", node)
+
+
+def _mend_name(node: ast.Name | ast.Attribute, edits: Edits, fetched: set[str], errors: set[str | None]) -> None:
     name = dotted(node)
     owner, _, last = name.rpartition(".")
-    is_body = BYTES.search(name) is not None or (last == "body" and owner in fetched)
-    is_dict = last.endswith("arguments")  # its keys are text
-    if is_body and not is_taken(node, parents) and not (is_dict and _is_asked(node, parents[node])):
-        maker = "recursive_unicode" if is_dict else "to_unicode"
-        edits.wrap(node, f"{edits.imported('tornado.escape', maker)}(", ")")
+    if last.endswith("arguments") and BYTES.search(name):  # its keys are text
+        if not is_taken(node, edits) and not _is_asked(node, edits.parents[node]):
+            edits.call("tornado.escape.recursive_unicode", node)
+    elif BYTES.search(name) or (last == "body" and owner in fetched):
+        as_text(node, edits)
     elif name == "cmp" and not binds(edits.tree, name):
         edits.add(CMP)
     elif last == "__unicode__":
@@ -82,23 +88,18 @@ def _mend_name(
         edits.replace(*edits.span(node), f'getattr({owner}, "message", str({owner}))')
 
 
-def is_taken(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+def is_taken(node: ast.AST, edits: Edits) -> bool:
     """Whether bytes do as well as text where *node* stands, or only bytes do."""
-    parent = parents[node]
+    parent = edits.parents[node]
     if isinstance(parent, ast.Call):
         return node is not parent.func and last_name(parent).removeprefix("escape_") in TAKES_BYTES
     if isinstance(parent, ast.keyword):
-        return is_taken(parent, parents)
+        return is_taken(parent, edits)
     if isinstance(parent, ast.Attribute):
         return parent.attr in ("decode", "encode", "keys", "has_key")
     if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
-        scope: ast.AST = parent
-        while not isinstance(scope, FunctionNode | ast.Module):
-            scope = parents[scope]
-        name = parent.targets[0].id
-        loads = [each for each in ast.walk(scope) if isinstance(each, ast.Name) and each.id == name]
-        loads = [each for each in loads if isinstance(each.ctx, ast.Load)]
-        return bool(loads) and all(is_taken(each, parents) for each in loads)
+        loads = loads_in(edits.scope_of(parent), parent.targets[0].id)
+        return bool(loads) and all(is_taken(each, edits) for each in loads)
     if isinstance(parent, ast.Compare):
         return isinstance(parent.ops[0], ast.Is | ast.IsNot)
     return isinstance(parent, ast.If | ast.While | ast.Expr | ast.UnaryOp)
@@ -113,10 +114,11 @@ def is_odd_codec(call: ast.Call) -> bool:
     return last_name(call) in ("encode", "decode") and codec_of(call) in CODECS
 
 
-def _mend_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) -> None:
+def _mend_call(call: ast.Call, edits: Edits) -> None:
     name, func = last_name(call), call.func
+    is_of_bytes = (edits.full_name(func) or dotted(func)).rpartition(".")[0] in BYTES_MODULES
     if name in ("decode", "encode") and isinstance(func, ast.Attribute) and codec_of(call) in UTF8:
-        if name == "encode" and (call.args or call.keywords) and not _wants_bytes(call, edits, parents):
+        if name == "encode" and (call.args or call.keywords) and not _wants_bytes(call, edits):
             edits.replace(edits.span(func.value)[1], edits.span(call)[1], "")
         elif name == "decode" and dotted(func.value) != "codecs":
             edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", "")
@@ -124,18 +126,17 @@ def _mend_call(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) ->
     elif dotted(func) == "str" and len(call.args) == 2:
         edits.replace(*edits.span(func), edits.imported("tornado.escape", "to_unicode"))
         edits.replace(edits.span(call.args[0])[1], edits.span(call.args[1])[1], "")
-    elif name in BYTES_ONLY and call.args and not is_bytes(call.args[0]) and _is_of(func, BYTES_MODULES, edits):
-        edits.wrap(call.args[0], f"{edits.imported('tornado.escape', 'utf8')}(", ")")
+    elif name in BYTES_ONLY and call.args and is_of_bytes:
+        as_bytes(call.args[0], edits)
     elif name in ("sort", "sorted"):
         _mend_sort(call, edits, is_method=name == "sort")
     elif dotted(func) == "string.join":
         separator = edits.source(call.args[1]) if len(call.args) > 1 else '" "'
         edits.replace(*edits.span(call), f"{separator}.join({edits.source(call.args[0])})")
-    is_split = name in ("b64decode", "decodebytes") and isinstance(parents[call], ast.Attribute)
-    is_ascii = name in ASCII and _is_of(func, BYTES_MODULES, edits)
-    is_page = name == "render_string" and isinstance(parents[call], ast.Return)
-    if (is_ascii or (name in GIVES_BYTES and not is_page) or is_split) and not is_taken(call, parents):
-        edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
+    is_split = name in ("b64decode", "decodebytes") and isinstance(edits.parents[call], ast.Attribute)
+    is_page = name == "render_string" and isinstance(edits.parents[call], ast.Return)
+    if (name in ASCII and is_of_bytes) or (name in GIVES_BYTES and not is_page) or is_split:
+        as_text(call, edits)
 
 
 def _mend_sort(call: ast.Call, edits: Edits, *, is_method: bool) -> None:
@@ -147,12 +148,12 @@ def _mend_sort(call: ast.Call, edits: Edits, *, is_method: bool) -> None:
         edits.wrap(compare, "", ")")
 
 
-def _wants_bytes(call: ast.Call, edits: Edits, parents: dict[ast.AST, ast.AST]) -> bool:
+def _wants_bytes(call: ast.Call, edits: Edits) -> bool:
     """Whether the text that *call* encodes has to be bytes; a file that is opened for text writes text."""
-    parent = parents[call]
+    parent = edits.parents[call]
     if isinstance(parent, ast.Call) and last_name(parent) == "write":
         return re.search(r"""open\([^)\n]*['"]\w*b""", edits.text) is not None
-    return is_taken(call, parents)
+    return is_taken(call, edits)
 
 
 def is_bytes(node: ast.AST) -> bool:
@@ -160,50 +161,29 @@ def is_bytes(node: ast.AST) -> bool:
     if isinstance(node, ast.BinOp):
         return is_bytes(node.left) or is_bytes(node.right)
     if isinstance(node, ast.Call):
-        if dotted(node.func).endswith("json.dumps"):
-            return False
-        return last_name(node).removeprefix("escape_") in (
-            "encode",
-            "read",
-            "digest",
-            "utf8",
-            "urandom",
-            "dumps",
-            "bytes",
-            "pack",
-            "b64decode",
-        )
+        return last_name(node).removeprefix("escape_") in MAKES_BYTES and not dotted(node.func).endswith("json.dumps")
     return isinstance(node, ast.Constant) and isinstance(node.value, bytes)
 
 
-def _mend_chunks(hook: FunctionNode, edits: Edits, parents: dict[ast.AST, ast.AST]) -> None:
+def _mend_chunks(hook: FunctionNode, edits: Edits) -> None:
     """The parts of `chunk`, which response hooks are given, are bytes: read them as text, write them as UTF-8."""
     nodes = list(ast.walk(hook))
     parts = {dotted(node.target.elts[-1] if isinstance(node.target, ast.Tuple) else node.target) for node in nodes
-             if isinstance(node, ast.For | ast.comprehension) and "chunk" in ast.unparse(node.iter)}  # fmt: skip
+             if isinstance(node, ast.For | ast.comprehension) and "chunk" in ast.unparse(node.iter)} - {""}  # fmt: skip
     for node in reversed(nodes):
         if isinstance(node, ast.Call) and re.fullmatch(r"''\.join\(chunk\)", ast.unparse(node)):
-            edits.replace(*edits.span(node.func.value), "b''")  # type: ignore[attr-defined]
-            if not is_taken(node, parents):
-                edits.wrap(node, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
+            edits.replace(edits.span(node)[0], edits.span(node.args[0])[0], "b''.join(")
+            as_text(node, edits)
             continue
         is_part = isinstance(node, ast.Subscript) and dotted(node.value) == "chunk"
         if not is_part and dotted(node) not in parts:
             continue
-        parent = parents[node]
-        if isinstance(node.ctx, ast.Load):  # type: ignore[attr-defined]
-            is_read = isinstance(parent, ast.Attribute | ast.BinOp | ast.Compare)
-            if is_read and not is_taken(node, parents):
-                edits.wrap(node, f"{edits.imported('tornado.escape', 'to_unicode')}(", ")")
-        elif isinstance(parent, ast.Assign | ast.AugAssign) and is_part and not is_bytes(parent.value):
-            edits.wrap(parent.value, f"{edits.imported('tornado.escape', 'utf8')}(", ")")
-
-
-def _is_of(func: ast.expr, modules: set[str], edits: Edits) -> bool:
-    """Whether *func* is a function of one of *modules*, by an attribute or by its own import."""
-    owner, dot, name = dotted(func).rpartition(".")
-    froms = [node for node in edits.tree.body if isinstance(node, ast.ImportFrom) and node.module in modules]
-    return owner in modules if dot else any(each.name == name for node in froms for each in node.names)
+        parent = edits.parents[node]
+        if isinstance(getattr(node, "ctx", None), ast.Load):
+            if isinstance(parent, ast.Attribute | ast.BinOp | ast.Compare):
+                as_text(node, edits)
+        elif isinstance(parent, ast.Assign | ast.AugAssign) and is_part:
+            as_bytes(parent.value, edits)
 
 
 def _mend_str(kind: ast.ClassDef, edits: Edits) -> None:
