@@ -35,9 +35,8 @@ async def until(
         while True:
             found = None
             with contextlib.suppress(*accepts):
-                found = is_so()
-                if inspect.isawaitable(found):
-                    found = await found
+                answer = is_so()
+                found = await answer if inspect.isawaitable(answer) else answer
             if found:
                 return found
             await asyncio.sleep(next(pauses))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.channels.conftest import Make
+from tests.polling import until
 from torngas_aio.channels.base import MAX_MESSAGE_BYTES, Message, Subscription
 from torngas_aio.channels.memory import MemoryChannels
 from torngas_aio.exception import ArgumentError, SerializationError, ValueTooLarge
@@ -238,9 +239,7 @@ async def test_a_subscription_that_is_cancelled_leaves_nothing_behind(make: Make
             await here.publish("left1", 1)
             assert (await next_of(again)).data == 1
             connections = getattr(here, "_connections", {}).values()
-            async with asyncio.timeout(10):
-                while sum(len(each._names) + len(each._waiting) for each in connections) > 2:
-                    await asyncio.sleep(0.02)
+            await until(lambda: sum(len(each._names) + len(each._waiting) for each in connections) <= 2)
         assert set(here._by_name) == {"kept"}
         await here.publish("kept", 2)
         assert (await next_of(kept)).data == 2

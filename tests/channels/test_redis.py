@@ -24,14 +24,12 @@ async def server() -> AsyncIterator[RedisServer]:
 
 async def until_published(channels: RedisChannels, name: str, data: object) -> None:
     """Publish as soon as the server takes it."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await channels.publish(name, data)
-            except Unavailable:
-                await asyncio.sleep(0.02)
-            else:
-                return
+
+    async def is_published() -> bool:
+        await channels.publish(name, data)
+        return True
+
+    await until(is_published, accepts=(Unavailable,))
 
 
 async def until_data(messages: Subscription, data: object) -> list[object]:

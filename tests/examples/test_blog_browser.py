@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.examples.serving import served
+from tests.polling import until
 from tests.services.process import free_port
 
 PASSWORD = "only for this test"
@@ -48,12 +49,12 @@ class Browser:
 
     async def shows(self, *words: str) -> None:
         """Return once the page shows all of *words*."""
-        async with asyncio.timeout(30):
-            while True:
-                text = await self.call("execute/sync", script="return document.body.innerText", args=[])
-                if all(word in text for word in words):
-                    return
-                await asyncio.sleep(0.05)
+
+        async def is_so() -> bool:
+            text = await self.call("execute/sync", script="return document.body.innerText", args=[])
+            return all(word in text for word in words)
+
+        await until(is_so)
 
 
 @asynccontextmanager
@@ -79,12 +80,10 @@ async def browser(home: str) -> AsyncIterator[Browser]:
 
 
 async def opened(client: httpx2.AsyncClient, wanted: dict[str, Any]) -> Any:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return (await client.post("/session", json=wanted)).raise_for_status().json()["value"]
-            except httpx2.ConnectError:
-                await asyncio.sleep(0.1)
+    async def answer() -> Any:
+        return (await client.post("/session", json=wanted)).raise_for_status().json()["value"]
+
+    return await until(answer, 60, accepts=(httpx2.ConnectError,))
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from tests.examples.serving import ROOT, served
+from tests.polling import until
 from tests.services import postgres
 from tests.services.mariadb import MariaServer
 from tests.services.postgres import PostgresServer
@@ -97,12 +98,6 @@ async def other(client: httpx2.AsyncClient, name: str | None = "bob") -> AsyncIt
         if name:
             await log_in(visitor, name)
         yield visitor
-
-
-async def until(claim: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not claim():
-            await asyncio.sleep(0.05)
 
 
 def mails(data: Path) -> list[str]:

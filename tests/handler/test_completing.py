@@ -362,6 +362,8 @@ class Upload(WebHandler):
     async def data_received(self, chunk: bytes) -> None:
         await asyncio.sleep(0)
         self.size += len(chunk)
+        if chunk == b"half":
+            TOLD.append("half")
 
     async def post(self) -> None:
         self.write(str(self.size))
@@ -392,11 +394,11 @@ async def test_a_client_that_leaves_its_upload_ends_the_request(open_client: Ope
     client = await open_client([("/", Upload)], (Slow,))
     _, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
-    await asyncio.sleep(0.02)
+    await told("half")
     writer.close()
     await writer.wait_closed()
     await told("endcall")
-    assert TOLD == ["endcall"]
+    assert TOLD == ["half", "endcall"]
 
 
 class Socket(WebSocketHandler):

@@ -15,6 +15,7 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from tests.http.conftest import Start
 from tests.http.test_protocol import hello, post
 from tests.http.wire import Client, Direct, Served, get
+from tests.polling import until
 from torngas_aio.http.base import Exchange
 from torngas_aio.http.request import Request
 from torngas_aio.http.server import HTTPServer
@@ -200,7 +201,7 @@ async def test_an_orderly_end_answers_what_was_received(start: Start) -> None:
         sending.send(post(b"body", "/sending")[:-2])
         await application.asked(3)
         stopping = asyncio.create_task(served.server.stop_gracefully(5))
-        await asyncio.sleep(0.05)
+        await until(lambda: served.server.server_state.is_stopping)
         sending.send(b"dy")
         application.gate.set()
         answer = await busy.answer()
@@ -228,7 +229,7 @@ async def test_a_client_that_had_connected_is_answered(start: Start) -> None:
     async with await served.client() as client, await served.client() as used:
         assert (await used.ask(get())).status == 200
         stopping = asyncio.create_task(served.server.stop_gracefully(5))
-        await asyncio.sleep(0.05)
+        await until(lambda: served.server.server_state.is_stopping)
         for late in (client, used):
             answer = await late.ask(get())
             assert (answer.body, answer.headers["connection"]) == (b"Hello!", "close")
@@ -291,7 +292,7 @@ async def test_the_end_may_be_cancelled(start: Start) -> None:
         client.send(get())
         await application.asked()
         stopping = asyncio.create_task(served.server.stop_gracefully(60))
-        await asyncio.sleep(0.01)
+        await until(lambda: served.server.server_state.is_stopping)
         stopping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stopping

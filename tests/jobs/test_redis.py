@@ -1,7 +1,6 @@
 """Workers of Redis queues that die, freeze, lose answers and servers."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -204,12 +203,11 @@ async def test_a_worker_outlives_its_server_and_lost_connections(lone: RedisServ
 
 
 async def _enqueued(note: Any, number: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            with contextlib.suppress(Unavailable):
-                await note.enqueue(number)
-                return
-            await asyncio.sleep(0.05)
+    async def is_enqueued() -> bool:
+        await note.enqueue(number)
+        return True
+
+    await until(is_enqueued, accepts=(Unavailable,))
 
 
 async def test_a_failover_of_the_sentinels_is_followed() -> None:

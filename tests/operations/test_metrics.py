@@ -232,9 +232,14 @@ async def test_the_page_of_four_workers_adds_up_to_what_the_clients_counted(proj
             await load(port, 25, answered)
         assert len(answered) > 4
         labels = {"route": "pid", "method": "GET", "status": "2xx"}
-        while value(found := await page(port), "requests_total", **labels) != sum(answered.values()):
-            assert (value(found, "requests_total", **labels) or 0) < sum(answered.values())
-            await asyncio.sleep(0.05)
+
+        async def all_counted() -> Samples | None:
+            found = await page(port)
+            counted = value(found, "requests_total", **labels) or 0
+            assert counted <= sum(answered.values())
+            return found if counted == sum(answered.values()) else None
+
+        found = await until(all_counted)
         assert value(found, "request_seconds_count", route="pid") == sum(answered.values())
         assert value(found, "worker_restarts_total", reason="renewed") == 4
 
@@ -295,8 +300,12 @@ async def test_jobs_are_counted_by_name_from_their_queue_to_their_end() -> None:
     add_metrics(application)
     async with TestClient(application) as client:
         await client.get("/")
-        while value(found := await scraped(client), "jobs_total", job="fails", event="dead") != 1:
-            await asyncio.sleep(0.01)
+
+        async def told(job: str, event: str, count: int) -> Samples | None:
+            found = await scraped(client)
+            return found if value(found, "jobs_total", job=job, event=event) == count else None
+
+        found = await until(lambda: told("fails", "dead", 1))
         assert value(found, "jobs_running", worker="0", job="mail") == 3
         assert value(found, "job_queue_jobs", jobs="default", queue="post", state="running") == 3
         assert value(found, "job_store_up", jobs="default") == 1
@@ -306,8 +315,7 @@ async def test_jobs_are_counted_by_name_from_their_queue_to_their_end() -> None:
         ] == [1, 2, 2, 1, 1, None]
         assert value(found, "job_seconds_count", job="fails") == 2
         go.set()
-        while value(found := await scraped(client), "jobs_total", job="mail", event="succeeded") != 3:
-            await asyncio.sleep(0.01)
+        found = await until(lambda: told("mail", "succeeded", 3))
         assert value(found, "jobs_running", worker="0", job="mail") is None
         assert not [key for key in found if "secret" in str(key)]
 

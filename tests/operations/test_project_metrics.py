@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 
 from tests.http.wire import Client, get
 from tests.operations.test_metrics import RUNSERVER, SETTING, Samples, made, page, samples
+from tests.polling import until
 from tests.webserver.project import Project, RunningServer
 from torngas_aio.application import Application
 from torngas_aio.http import worker as worker_module
@@ -183,8 +184,7 @@ async def test_the_page_of_two_workers_has_the_sums_of_both_and_of_those_that_ha
     command = ["runserver.py", "--port=0", "--address=127.0.0.1", "--workers=2", "--settings=conf.setting"]
     server = await asyncio.to_thread(RunningServer(project, command, {}).__enter__)
     try:
-        while server.log.count(" is ready") < 2:
-            await asyncio.sleep(0.02)
+        await until(lambda: server.log.count(" is ready") >= 2)
         port, asked = int(server.address.rpartition(":")[2]), 0
 
         async def order(times: int) -> set[str]:
@@ -197,8 +197,11 @@ async def test_the_page_of_two_workers_has_the_sums_of_both_and_of_those_that_ha
             return found
 
         async def whole() -> Samples:
-            while (found := await page(port)).get(("shop_orders_total", frozenset({("kind", "book")}))) != asked:
-                await asyncio.sleep(0.05)
+            async def told() -> Samples | None:
+                found = await page(port)
+                return found if found.get(("shop_orders_total", frozenset({("kind", "book")}))) == asked else None
+
+            found: Samples = await until(told)
             return found
 
         while len(await order(4)) < 2:

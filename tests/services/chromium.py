@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import websockets
 
+from tests.polling import until
+
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
     "--disable-sync --disable-extensions --hide-scrollbars --remote-debugging-port=0"
@@ -74,13 +76,15 @@ class Page:
 
     async def shows(self, *words: str) -> None:
         """Return once the page shows all of *words*."""
+        text = ""
+
+        async def is_so() -> bool:
+            nonlocal text
+            text = await self.value("document.body ? document.body.innerText : ''")
+            return all(word in text for word in words)
+
         try:
-            async with asyncio.timeout(20):
-                while True:
-                    text = await self.value("document.body ? document.body.innerText : ''")
-                    if all(word in text for word in words):
-                        return
-                    await asyncio.sleep(0.05)
+            await until(is_so, 20)
         except TimeoutError:
             raise AssertionError(f"{words} do not appear in:\n{text}\n{self.complaints}") from None
 
@@ -142,7 +146,6 @@ async def _tab(socket: Any, port: str) -> _Tab:
 
 
 async def _address(file: Path) -> tuple[str, str]:
-    async with asyncio.timeout(60):
-        while not file.exists() or len(lines := file.read_text().split()) < 2:
-            await asyncio.sleep(0.1)
+    await until(lambda: file.exists() and len(file.read_text().split()) >= 2, 60)
+    lines = file.read_text().split()
     return lines[0], lines[1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import itertools
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ import pytest
 from tornado import web
 from tornado.options import options
 
+from tests.polling import wait_until
 from tests.webserver.project import SECRET, Project, RunningServer
 from torngas_aio.application import Application
 from torngas_aio.asgi import get_asgi_application
@@ -518,11 +520,14 @@ class TestSteps:
 
 def _wait_for(server: RunningServer, text: str, times: int = 1, touch: Path | None = None) -> None:
     """Wait until *text* was logged *times* times; *touch* is edited again meanwhile, in case nobody watched yet."""
-    deadline = time.monotonic() + 40
-    edited = time.time()
-    while server.log.count(text) < times:
-        assert time.monotonic() < deadline, server.log
-        time.sleep(0.01)
+    edited = itertools.count(time.time())
+
+    def is_said() -> bool:
         if touch is not None:
-            edited += 1
-            os.utime(touch, (edited, edited))
+            os.utime(touch, (moment := next(edited), moment))
+        return server.log.count(text) >= times
+
+    try:
+        wait_until(is_said, 40)
+    except TimeoutError:
+        pytest.fail(server.log)

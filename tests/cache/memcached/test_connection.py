@@ -36,16 +36,13 @@ def three() -> Iterator[list[MemcachedServer]]:
 
 async def until_right(ask: Callable[[], Awaitable[Any]], wanted: object) -> None:
     """Ask until the right answer comes; misses and refusals are what a server that was down answers meanwhile."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                found = await ask()
-            except CacheUnavailable:
-                found = MISSING
-            if found == wanted:
-                return
-            assert found in (MISSING, None)
-            await asyncio.sleep(0.01)
+
+    async def is_right() -> bool:
+        found = await ask()
+        assert found in (wanted, MISSING, None)
+        return bool(found == wanted)
+
+    await until(is_right, 10, accepts=(CacheUnavailable,))
 
 
 def held_by(cache: MemcachedCache, server: MemcachedServer, number: int = 0) -> str:

@@ -21,15 +21,12 @@ pytestmark = pytest.mark.redis
 
 async def until_right(ask: Callable[[], Awaitable[Any]], wanted: object) -> None:
     """Ask until the breaker's pause is over; anything but the right answer or a refusal fails."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                found = await ask()
-            except CacheUnavailable:
-                await asyncio.sleep(0.01)
-            else:
-                assert found == wanted
-                return
+
+    async def is_right() -> bool:
+        assert await ask() == wanted
+        return True
+
+    await until(is_right, 10, accepts=(CacheUnavailable,))
 
 
 async def settles_at(server: RedisServer, wanted: int) -> None:
