@@ -1,6 +1,7 @@
 """`startapp --template auth`: users with their pages and commands, in a generated project, over sockets."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -53,19 +54,26 @@ print(await has_permission(user, "edit"), await has_permission(user, "other"))
 OLD, NEW = "correct horse battery", "another long password"
 
 
-@pytest.fixture
-def site(project: Path, capsys: pytest.CaptureFixture[str]) -> Project:
-    """The project, with the app, its tables and the user ann."""
-    assert main(["startapp", "accounts", "--template", "auth"]) == 0
-    assert "torngas-aio db upgrade" in capsys.readouterr().out
-    site = Project(project)
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, with the app, its tables and the user ann: four processes make it."""
+    folder = tmp_path_factory.mktemp("auth")
+    command(Project(folder), "startproject", "site-one")
+    site = Project(folder / "site-one")
+    assert "torngas-aio db upgrade" in command(site, "startapp", "accounts", "--template", "auth")
     site.write("settings/with_users.py", SETTINGS)
     site.write("accounts/mail.py", MAIL)
-    pyproject = project / "pyproject.toml"
+    pyproject = site.path / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace('"settings.setting"', '"settings.with_users"'))
     assert "at " in command(site, "db", "upgrade")
     command(site, "createuser", "ann", "Ann@Example.com", line=OLD)
-    return site
+    return site.path
+
+
+@pytest.fixture
+def site(made_once: Path, tmp_path: Path) -> Project:
+    """A copy of it, the test's own."""
+    return Project(shutil.copytree(made_once, tmp_path / "site-one"))
 
 
 def command(site: Project, *words: str, line: str = "", status: int = 0) -> str:

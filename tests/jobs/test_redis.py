@@ -75,8 +75,8 @@ async def test_a_live_worker_keeps_its_job_also_when_it_holds_the_loop(backend: 
     @job
     async def slow() -> None:
         runs.append("begun")
-        await asyncio.sleep(3)
-        until_when = time.monotonic() + 2
+        await asyncio.sleep(2)  # longer than ALIVE_SECONDS, as what follows
+        until_when = time.monotonic() + 1.7
         while time.monotonic() < until_when:
             pass
         runs.append("ended")
@@ -85,7 +85,7 @@ async def test_a_live_worker_keeps_its_job_also_when_it_holds_the_loop(backend: 
     async with worker_of(backend, ["default"], concurrency=1), worker_of(other, ["default"], concurrency=1):
         await slow.enqueue()
         await until(lambda: "ended" in runs)
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)  # several sweeps
     assert runs == ["begun", "ended"]
     await other.aclose()
 
@@ -224,6 +224,10 @@ async def test_a_failover_of_the_sentinels_is_followed() -> None:
                 await _enqueued(note, 1)
                 await until(lambda: 1 in seen)
                 await asyncio.to_thread(servers.switch)
+                await until(lambda: servers.master_port() == servers.second.port)
+                servers.first.command(
+                    "REPLICAOF", servers.second.host, str(servers.second.port)
+                )  # the sentinels: in 8 s
                 await _enqueued(note, 2)
                 await until(lambda: 2 in seen, 40)
             await close_all()

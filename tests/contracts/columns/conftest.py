@@ -138,11 +138,9 @@ async def _made(connections: dict[str, Any]) -> AsyncIterator[None]:
         engine = Connector.get_conn().engine
         try:
             async with engine.begin() as connection:
-                await connection.run_sync(TABLE.metadata.drop_all)
-                await connection.run_sync(TABLE.metadata.create_all)
+                await connection.run_sync(TABLE.metadata.create_all)  # once a server, which keeps it
+                await connection.execute(TABLE.delete())
             yield
-            async with engine.begin() as connection:
-                await connection.run_sync(TABLE.metadata.drop_all)
         finally:
             await close_all()
 
