@@ -110,7 +110,9 @@ def test_a_module_imports_its_own_package_and_lower_layers_only(path: Path) -> N
     package = package_of(name_of(path))
     if not package:  # `torngas_aio/__init__.py` exports names of every layer, lazily
         return
-    assert package in LAYERS, f"{package!r} belongs to no layer"
+    assert package in LAYERS, (
+        f"{package!r} belongs to no layer: add it to LAYERS here and to the table of docs/internals.md"
+    )
     faults = []
     for line, target in imports_of(path):
         other = package_of(target)
@@ -119,10 +121,20 @@ def test_a_module_imports_its_own_package_and_lower_layers_only(path: Path) -> N
         if not other or other not in LAYERS:
             faults.append(f"{path.name}:{line} imports {target}, which belongs to no layer")
         elif LAYERS[other] > LAYERS[package]:
-            faults.append(f"{path.name}:{line} imports {target}, {LAYERS[other]} above {LAYERS[package]}")
+            faults.append(f"{path.name}:{line} imports {target}, {LAYERS[other]} above {LAYERS[package]}: pass it in")
         elif LAYERS[other] == LAYERS[package] and LAYERS[package] not in OPEN_LAYERS:
-            faults.append(f"{path.name}:{line} imports {target}, of the same layer {LAYERS[package]}")
-    assert not faults, "\n".join(faults)
+            faults.append(f"{path.name}:{line} imports {target}, of the same layer {LAYERS[package]}: pass it in")
+    assert not faults, "\n".join([*faults, "See 'Layers' in docs/internals.md."])
+
+
+def test_internals_draw_the_layers() -> None:
+    """Modules with an underscore are left out: the table names them together."""
+    page = (PACKAGE.parent / "docs/internals.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d)[^|]*\| ([^|]+) \|", page, re.MULTILINE)
+    drawn = {name: int(layer) for layer, names in rows for name in re.findall(r"`([a-z]\w*)`", names)}
+    assert drawn == {name: layer for name, layer in LAYERS.items() if name[0] != "_"}, (
+        "make the table of layers in docs/internals.md agree with LAYERS"
+    )
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
@@ -137,7 +149,7 @@ def test_a_third_party_library_lives_in_its_own_modules(path: Path) -> None:
             continue
         if not any(module == place or module.startswith(f"{place}/") for place in LIBRARIES.get(library, ())):
             faults.append(f"{path.name}:{line} imports {library}; its place is {LIBRARIES.get(library, 'nowhere')}")
-    assert not faults, "\n".join(faults)
+    assert not faults, "\n".join([*faults, "LIBRARIES in this file says which module may use which library."])
 
 
 def test_packages_of_an_open_layer_form_no_cycle() -> None:
@@ -151,7 +163,8 @@ def test_packages_of_an_open_layer_form_no_cycle() -> None:
     done: set[str] = set()
 
     def walk(package: str, trail: tuple[str, ...]) -> None:
-        assert package not in trail, " -> ".join([*trail[trail.index(package) :], package])
+        cycle = " -> ".join([*trail[trail.index(package) :], package]) if package in trail else ""
+        assert not cycle, f"{cycle}: pass in what one of them needs"
         if package not in done:
             for other in sorted(edges.get(package, ())):
                 walk(other, (*trail, package))
@@ -168,7 +181,8 @@ def test_modules_form_no_import_cycle() -> None:
     done: set[str] = set()
 
     def walk(module: str, trail: tuple[str, ...]) -> None:
-        assert module not in trail, " -> ".join([*trail[trail.index(module) :], module])
+        cycle = " -> ".join([*trail[trail.index(module) :], module]) if module in trail else ""
+        assert not cycle, f"{cycle}: move what both need into a module of its own"
         if module not in done:
             for other in sorted(edges[module]):
                 walk(other, (*trail, module))
@@ -206,14 +220,19 @@ def test_a_package_lists_its_modules(path: Path) -> None:
     text = ast.get_docstring(tree_of(path)) or ""
     entries = {entry.name for entry in path.parent.glob("*.py")} - {"__init__.py"}
     entries |= {f"{entry.parent.name}/" for entry in path.parent.glob("*/__init__.py")}
-    assert set(re.findall(r"(?<![\w./*])\w+(?:\.py\b|/(?!\w))", text)) == entries
+    listed = set(re.findall(r"(?<![\w./*])\w+(?:\.py\b|/(?!\w))", text))
+    place = path.relative_to(PACKAGE.parent)
+    assert entries <= listed, f"say in the docstring of {place} what {sorted(entries - listed)} are for"
+    assert listed <= entries, (
+        f"take {sorted(listed - entries)} out of the docstring of {place}: there are no such modules"
+    )
 
 
 METAPHORS = (
     "house", "rooms?", "floors?", "doors?", "roads?", "hub", "vault", "ticket", "shelf", "shelves", "seed", "frontier",
     "whoever", "nobody", "somebody", "anew",
 )  # fmt: skip
-"""Words that the field does not use for what this package does; see the style guide. Names are looked at, too."""
+"""Words that the field does not use for what this package does: write the technical word. Names are looked at, too."""
 
 _metaphor = re.compile(rf"(?<![^\W_])(?:{'|'.join(METAPHORS)})(?![^\W_])", re.IGNORECASE)
 _USED_BY_OTHERS = {  # by SQL, Lua and the standard library
@@ -232,7 +251,7 @@ def test_comments_messages_and_names_use_the_words_of_the_field(path: Path) -> N
         for match in _metaphor.finditer(token.string)
         if match[0].lower() not in allowed
     ]
-    assert not found
+    assert not found, f"{found}: write the technical word; of another's interface, add it to _USED_BY_OTHERS"
 
 
 DOCUMENTED = frozenset({"_current_frames", "_exit", "_getframe", "_replace"})
@@ -244,7 +263,7 @@ def test_private_names_of_libraries_are_used_in_compat_only() -> None:
     for path in modules():
         if package_of(name_of(path)) != "_compat":
             found |= {name: name_of(path) for name in _foreign_names(path)}
-    assert not found, "put them into torngas_aio/_compat, with a test in tests/upstream"
+    assert not found, f"{found}: put them into torngas_aio/_compat, with a test in tests/upstream"
 
 
 def _foreign_names(path: Path) -> Iterator[str]:
@@ -305,7 +324,7 @@ def test_public_functions_that_raise_say_so(path: Path) -> None:
         and not (ast.get_docstring(node) is None and may_override)
         and not re.search(r"\b[Rr]aises?\b", ast.get_docstring(node) or "")
     ]
-    assert not faults, "\n".join(faults)
+    assert not faults, "\n".join([*faults, "Add a section 'Raises:' to each docstring."])
 
 
 def _public_functions(
