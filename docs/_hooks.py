@@ -12,6 +12,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import posixpath
 import re
 import socket
 import sys
@@ -56,19 +57,28 @@ GUIDES = {
     "cache": "CACHES",
     "database": "DATABASE_CONNECTION SQLALCHEMY_CONFIGURATION PING_DB PING_CONN_COUNT ATOMIC_REQUESTS STICK_TO_MASTER "
     "MAX_LAG",
+    "deployment": "IPV4_ONLY",
+    "handlers": "REQUEST_TIMEOUT ETAG",
     "i18n": "TRANSLATIONS TRANSLATIONS_CONF",
     "jobs": "JOBS",
     "live": "CHANNELS",
     "logging": "LOGGING LOGGING_DIR ACCESS_LOG",
     "pipeline": "MIDDLEWARE_CLASSES COMMON_MODULES ROUTE_MODULES",
-    "security": "ALLOWED_HOSTS SECURITY_HEADERS CORS RATE_LIMIT",
+    "security": "ALLOWED_HOSTS SECURITY_HEADERS CORS RATE_LIMIT XHEADERS TRUSTED_PROXIES TRUSTED_PROXY_HEADERS "
+    "WHITELIST",
     "session": "SESSION",
     "templates": "TEMPLATE_CONFIG",
     "threads": "THREADS_NUM THREADS_MAX_WAITING",
-    "typed": "OPENAPI",
+    "typed": "OPENAPI OPENAPI_GUARD",
     "urls": "INSTALLED_APPS",
+    "../deploy/monitoring": "HEALTH MANAGEMENT METRICS TRACES",
 }
-"""Pages of docs/guide and the settings that they explain; guide/settings.md is that of the others."""
+"""Pages, from docs/guide, and the settings that they explain; guide/settings.md is that of the others."""
+
+
+def guide_of(setting: str) -> str:
+    """Return the page that explains *setting*, from docs/guide and without its ending."""
+    return next((page for page, names in GUIDES.items() if setting in names.split()), "settings")
 
 
 PUBLIC_MODULES = (
@@ -266,8 +276,9 @@ def settings_reference() -> str:
         if target.id in SUB_KEYS:
             parts.append(f"Keys and their defaults:\n\n```text\n{_sub_keys(*SUB_KEYS[target.id])}\n```\n")
         parts.extend(map(_options_of, BACKENDS.get(target.id, ())))
-        guide = next((page for page, names in GUIDES.items() if target.id in names.split()), "settings")
-        parts.append(f"Guide: [{guide}](../guide/{guide}.md)\n")
+        guide = guide_of(target.id)
+        name = guide.rpartition("/")[2]
+        parts.append(f"Guide: [{name}]({posixpath.normpath(f'../guide/{guide}.md')})\n")
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
             parts.append(f"{following.value.value}\n")
     return "\n".join(parts)

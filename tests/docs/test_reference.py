@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from torngas_aio import global_settings
+from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.cli.registry import BUILT_IN, load_command
 from torngas_aio.webserver.options import BUILT_IN as SERVER_OPTIONS
 
@@ -60,10 +62,30 @@ def test_reference_has_each_command_with_its_options(commands_page: str, name: s
     assert section
 
 
-def test_each_guide_that_settings_name_exists_and_no_setting_is_misspelt() -> None:
-    for page, names in hooks.GUIDES.items():
-        assert (ROOT / "docs" / "guide" / f"{page}.md").is_file()
-        assert all(hasattr(global_settings, name) for name in names.split())
+@pytest.mark.parametrize("name", [name for name in vars(global_settings) if name.isupper()])
+@pytest.mark.parametrize("docs", ["docs", "docs/zh"])
+def test_guide_of_a_setting_names_it(docs: str, name: str) -> None:
+    page = (ROOT / docs / "guide" / f"{hooks.guide_of(name)}.md").resolve()
+    is_named = re.search(rf"\b{name}\b", page.read_text(encoding="utf-8"))
+    assert is_named, f"explain {name} in {page.relative_to(ROOT)}, or name another page in GUIDES of docs/_hooks.py"
+
+
+def test_no_setting_is_misspelt_in_the_list_of_guides() -> None:
+    assert all(hasattr(global_settings, name) for names in hooks.GUIDES.values() for name in names.split())
+
+
+PLUMBING = {"begin_attempts", "compute_once", "is_down_for", "life", "refresh_soon"}
+"""Public methods of caches that only `cached` and the backends call."""
+
+
+@pytest.mark.parametrize("docs", ["docs", "docs/zh"])
+def test_guide_of_caches_has_each_call(docs: str) -> None:
+    page = ROOT / docs / "guide" / "cache.md"
+    named = set(re.findall(r"`(\w+)\(", page.read_text(encoding="utf-8")))
+    calls = {name for name, value in vars(BaseCache).items() if inspect.isfunction(value) and name[0] != "_"}
+    assert calls - PLUMBING <= named, (
+        f"add {sorted(calls - PLUMBING - named)} to the table of calls of {docs}/guide/cache.md"
+    )
 
 
 @pytest.mark.parametrize("path", [path for paths in hooks.BACKENDS.values() for path in paths])
