@@ -20,7 +20,7 @@ def test_every_code_in_the_code_is_in_the_list_and_the_other_way_round() -> None
     for path in (ROOT / "torngas_aio").rglob("*.py"):
         if path.name != "codes.py":
             used.update(re.findall(r"\bTGA\d{3}\b", path.read_text(encoding="utf-8")))
-    assert used == set(CODES)
+    assert used == set(CODES), "use each code of torngas_aio/codes.py in the package, and list each that is used"
 
 
 MIXED = {"webserver/server.py", "asgi/application.py"}  # they gather faults that have codes already
@@ -36,11 +36,12 @@ def test_every_config_error_is_made_with_a_code() -> None:
                 is_coded = any(keyword.arg == "code" for keyword in node.keywords)
                 if not is_coded and not ("gather" in ast.unparse(node.func) and place in MIXED):
                     without.append(f"{place}:{node.lineno}")
-    assert without == []
+    assert without == [], "give each a code=, of torngas_aio/codes.py"
 
 
 def test_every_code_is_explained_on_the_page_and_the_other_way_round() -> None:
-    assert re.findall(r"^### (TGA\d{3}): (.+)$", PAGE, re.MULTILINE) == list(CODES.items())
+    found = re.findall(r"^### (TGA\d{3}): (.+)$", PAGE, re.MULTILINE)
+    assert found == list(CODES.items()), "docs/reference/codes.md: one '### TGA...: title' for each of CODES, in order"
     assert set(re.findall(r"TGA\d{3}", PAGE)) == set(CODES)
 
 

@@ -30,7 +30,7 @@ def test_the_defaults_have_no_fault_but_the_missing_secret() -> None:
 def test_every_setting_has_a_shape() -> None:
     """A default added later needs a check of its own."""
     names = {name for name in vars(global_settings) if name.isupper()}
-    assert set(SHAPES) == names
+    assert set(SHAPES) == names, "give each setting a check in SHAPES of checks/shapes.py; recipe: CONTRIBUTING.md"
 
 
 def test_every_default_of_a_session_has_its_key() -> None:

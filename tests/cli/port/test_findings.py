@@ -161,7 +161,8 @@ def test_what_waits_in_a_start_script_is_told_where_to_go(tmp_path: Path, capsys
 
 def test_every_code_has_a_section() -> None:
     page = (DOCS / "migration/codes.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (TGM\d{3}): (.+)$", page, re.MULTILINE) == list(CODES.items())
+    found = re.findall(r"^## (TGM\d{3}): (.+)$", page, re.MULTILINE)
+    assert found == list(CODES.items()), "docs/migration/codes.md: one '## TGM...: title' for each of CODES, in order"
 
 
 @pytest.mark.parametrize(
