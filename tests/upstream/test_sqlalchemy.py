@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, load_only, mapped_c
 from torngas_aio._compat.sqlalchemy import (
     call_and_discard,
     has_common_table,
+    has_connection,
     is_dirty,
     is_empty,
     is_flushing,
@@ -81,11 +82,15 @@ def test_a_session_tells_what_it_holds() -> None:
     with Session(engine) as session:
         event.listen(session, "before_flush", lambda *_: flushes.append(is_flushing(session)))
         assert (is_empty(session), is_dirty(session), is_flushing(session)) == (True, False, False)
+        assert not has_connection(session)
+        session.begin()
+        assert not has_connection(session)
         leaf = Leaf(id=1, name="a")
         session.add(leaf)
         assert (is_empty(session), is_dirty(session)) == (False, True)
         session.flush()
         assert (is_empty(session), is_dirty(session), flushes) == (False, False, [True])
+        assert has_connection(session)
         leaf.name = "b"
         assert is_dirty(session)
         session.flush()

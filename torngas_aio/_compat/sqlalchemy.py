@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 __all__ = [
     "call_and_discard",
     "has_common_table",
+    "has_connection",
     "is_dirty",
     "is_empty",
     "is_flushing",
@@ -42,6 +43,12 @@ def options_of(statement: Select[Any]) -> Any:
 def has_common_table(clause: Any) -> bool:
     """Return whether a statement has common table expressions that it does not select from (`add_cte`)."""
     return bool(clause._independent_ctes)
+
+
+def has_connection(session: Session) -> bool:
+    """Return whether the transaction of *session* has a connection yet."""
+    transaction = session._transaction
+    return transaction is not None and bool(transaction._connections)
 
 
 def is_flushing(session: Session) -> bool:

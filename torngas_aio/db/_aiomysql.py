@@ -7,6 +7,8 @@
 Both database layers connect here, and ask here for the private parts of a connection.
 """
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 import datetime as dt
 import decimal
 import time
@@ -16,7 +18,7 @@ import aiomysql
 
 __all__ = ["connect", "is_ended", "transport_of"]
 
-_BYTES = (bytes, bytearray, memoryview)
+_BYTES: tuple[type[Any], ...] = (bytes, bytearray, memoryview)
 _BY_PYMYSQL = (int, float, decimal.Decimal, dt.date, dt.time, dt.timedelta, time.struct_time, list, tuple, set, dict)
 
 
@@ -45,7 +47,7 @@ def is_ended(connection: Any) -> bool:
 
 async def connect(**options: Any) -> Any:
     """Return an open connection; takes the arguments of `aiomysql.connect`, and raises what it raises."""
-    connection = _Connection(**options)
+    connection: Any = _Connection(**options)
     try:
         await connection._connect()
     except BaseException:  # it closes itself after an Exception only: not when it is cancelled

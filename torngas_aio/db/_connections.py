@@ -11,7 +11,7 @@ Begin with `deadline_of` and `advice_on`.
 
 import re
 import select
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
@@ -47,7 +47,7 @@ def deadline_of(statement: str, default: float | None) -> float | None:
 
 
 @contextmanager
-def limited(seconds: float | None) -> Iterator[None]:
+def limited(seconds: float | None) -> Generator[None]:
     """Give the statements of this block *seconds* each; None: as long as they take."""
     token = _limit.set(seconds)
     try:

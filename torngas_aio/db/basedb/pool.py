@@ -8,7 +8,7 @@ Begin with `Pool.lease`.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -60,7 +60,7 @@ class Pool:
         return len(self._idle)
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Any]:
+    async def lease(self) -> AsyncGenerator[Any]:
         """Lend a connection for the block.
 
         After an error of a statement it is used again; after any other error, a cancellation among them, it is

@@ -15,16 +15,16 @@ an underscore, and methods, are out of reach. Begin with `SQLQuery` and `reparam
 import datetime as dt
 import enum
 import re
-from collections.abc import Generator, Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Collection, Generator, Iterable, Mapping
+from typing import Any, Self, TypeGuard
 
 from torngas_aio.exception import ArgumentError
 
 __all__ = [
-    "LISTS",
     "SQLLiteral",
     "SQLParam",
     "SQLQuery",
+    "is_several",
     "reparam",
     "sqlify",
     "sqllist",
@@ -32,9 +32,6 @@ __all__ = [
     "sqlquote",
     "sqlwhere",
 ]
-
-LISTS = (list, tuple, set, frozenset)
-"""Types whose values stand for several: `IN (1, 2)`."""
 
 _PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[(?:-?\d+|\w+|'[^'\]]*'|\"[^\"\]]*\")\])*"
 _MARK = re.compile(rf"\$(?:(\$)|({_PATH})|\{{({_PATH})\}}|(\{{))")
@@ -95,7 +92,7 @@ class SQLQuery:
 
     def __init__(self, items: Any = ()) -> None:
         self.items: list[str | SQLParam] = []
-        for item in items if isinstance(items, LISTS) else (items,):
+        for item in items if is_several(items) else (items,):
             self.append(item)
 
     def append(self, item: Any) -> None:
@@ -202,13 +199,18 @@ def sqlify(value: Any) -> str:
     return f"'{text}'"
 
 
+def is_several(value: object) -> TypeGuard[Collection[Any]]:
+    """Return whether *value* stands for several, as in `IN (1, 2)`: a list, tuple or set."""
+    return isinstance(value, list | tuple | set | frozenset)
+
+
 def sqlquote(value: Any) -> SQLQuery:
     """Return *value* bound; a list, tuple or set becomes `(?, ?, ?)`, for use after IN.
 
     Raises:
         ArgumentError: The list is empty: SQL has no `IN ()`.
     """
-    if isinstance(value, LISTS):
+    if is_several(value):
         if not value:
             raise ArgumentError(
                 "An empty list cannot stand in SQL: there is no `IN ()`. Ask whether it is empty beforehand, "
@@ -232,7 +234,7 @@ def sqlors(left: str, values: Any) -> SQLQuery:
 
     `sqlors("id = ", [1, 2])`; a single value gives `id = 1`.
     """
-    found = list(values) if isinstance(values, LISTS) else [values]
+    found = list(values) if is_several(values) else [values]
     if not found:
         return SQLQuery("1=2")
     parts = [left + sqlquote(value) for value in found]
@@ -251,7 +253,7 @@ def sqlwhere(values: Mapping[str, Any], grouping: str = " AND ") -> SQLQuery:
 def _condition(left: str, value: Any) -> SQLQuery:
     if value is None:
         return SQLQuery(f"{left} IS NULL")
-    if isinstance(value, LISTS):
+    if is_several(value):
         return f"{left} IN " + sqlquote(value) if value else SQLQuery("1=2")
     return f"{left} = " + sqlquote(value)
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torngas_aio.db.basedb.sql import LISTS, SQLLiteral, SQLParam, SQLQuery, reparam, sqlquote, sqlwhere
+from torngas_aio.db.basedb.sql import SQLLiteral, SQLParam, SQLQuery, is_several, reparam, sqlquote, sqlwhere
 from torngas_aio.exception import ArgumentError
+from torngas_aio.utils.narrowing import is_list_or_tuple, is_mapping
 
 __all__ = ["MYSQL", "POSTGRES", "SQLITE", "Dialect", "columns_of", "merged"]
 
@@ -156,12 +157,12 @@ class Dialect:
             raise ArgumentError(f"where={where!r} would mean every row. Write where='1=1' if that is meant.")
         if isinstance(where, int):
             return f"{self.identifier('id')} = " + SQLParam(where)
-        if isinstance(where, Mapping):
+        if is_mapping(where):
             return sqlwhere({self.identifier(column): value for column, value in where.items()})
         return reparam(where, variables)
 
     def _columns(self, what: Any) -> Any:
-        return ", ".join(self.identifier(each) for each in what) if isinstance(what, (list, tuple)) else what
+        return ", ".join(self.identifier(each) for each in what) if is_list_or_tuple(what) else what
 
     def _tables(self, tables: Tables) -> SQLQuery:
         several = tables if isinstance(tables, (list, tuple)) else [tables]
@@ -188,7 +189,7 @@ class Dialect:
         if isinstance(terms, (SQLLiteral, SQLQuery)):
             return terms
         several = terms.split(",") if isinstance(terms, str) else list(terms)
-        found = []
+        found: list[str] = []
         for term in several:
             match = _TERM.fullmatch(term.strip()) if isinstance(term, str) else None
             if match is None:
@@ -214,18 +215,19 @@ def columns_of(columns: Any, argument: str, *, is_client: bool = True) -> dict[s
     Raises:
         ArgumentError: It is not a mapping, or holds SQL text.
     """
-    if not isinstance(columns, Mapping):
+    if not is_mapping(columns):
         raise ArgumentError(
             f"{argument}={columns!r:.80}: write a dict of columns and their values. "
             f"A column of the name {argument!r} goes into such a dict, too."
         )
     if is_client:
         for name, value in columns.items():
-            if any(isinstance(each, _SQL) for each in (value if isinstance(value, LISTS) else [value])):
+            if any(isinstance(each, _SQL) for each in (value if is_several(value) else [value])):
                 raise ArgumentError(
                     f"{argument}: {name!r} holds SQL text, where values are bound. Give it as a keyword."
                 )
-    return dict(columns)
+    found: dict[Any, Any] = dict(columns)
+    return found
 
 
 def merged(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,8 +245,8 @@ def merged(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dic
 def _comparable(columns: dict[str, Any]) -> dict[str, Any]:
     """Return *columns*, of which each is one value or a list of values: a client's JSON may hold others."""
     for name, value in columns.items():
-        for each in value if isinstance(value, LISTS) else (value,):
-            if isinstance(each, (Mapping, *LISTS)):
+        for each in value if is_several(value) else (value,):
+            if is_mapping(each) or is_several(each):
                 raise ArgumentError(
                     f"filters: {name!r} is compared with {each!r:.80}, a {type(each).__name__}. "
                     "Write a value, or a list of values."

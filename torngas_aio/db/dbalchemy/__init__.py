@@ -14,8 +14,10 @@
 Begin with `Model` and `session_scope`.
 """
 
+from importlib import import_module
+
 try:
-    import sqlalchemy  # noqa: F401
+    import_module("sqlalchemy")
 except ModuleNotFoundError as exc:
     exc.add_note("torngas_aio.db.dbalchemy needs an extra: pip install 'torngas-aio[db]', or mysql, postgres, sqlite.")
     raise

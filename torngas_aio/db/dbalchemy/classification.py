@@ -95,17 +95,17 @@ def _effect_of_parts(clause: Any) -> Effect:
     for part in visitors.iterate(clause):
         if getattr(part, "is_dml", False) or part.__visit_name__ in _CHANGING:
             return Effect.CHANGE
-        if isinstance(part, FunctionElement) and _may_write(part):
-            return Effect.CHANGE
         if getattr(part, "_for_update_arg", None) is not None:
             found = Effect.LOCK
+        if isinstance(part, FunctionElement) and _may_write(part):
+            return Effect.CHANGE
     return found
 
 
 _CHANGING = frozenset({"next_value", "sequence"})
 
 
-def _may_write(function: FunctionElement[Any]) -> bool:
+def _may_write(function: Any) -> bool:
     if not isinstance(function, Function):
         return function.__visit_name__ in _CHANGING
     return function.name.lower() not in _PURE or bool(function.packagenames)

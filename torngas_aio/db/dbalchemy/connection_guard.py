@@ -9,7 +9,7 @@ with `Guard`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
@@ -146,7 +146,7 @@ class GuardedModule:
 
 
 @contextmanager
-def committing() -> Iterator[None]:
+def committing() -> Generator[None]:
     """Mark what is raised as an error of a COMMIT: whether it was kept is not known."""
     try:
         yield

@@ -15,12 +15,13 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import types
 from sqlalchemy.engine import Dialect
 
 from torngas_aio.exception import ArgumentError, InvalidCursor
+from torngas_aio.utils.narrowing import class_of, is_dict, is_list
 
 __all__ = ["is_checked", "read_cursor", "write_cursor"]
 
@@ -53,7 +54,7 @@ def read_cursor(cursor: Any, column_types: Sequence[Any], dialect: Dialect) -> l
         if not isinstance(cursor, str) or len(cursor) > MAX_CURSOR:
             raise ValueError(f"write text of at most {MAX_CURSOR} characters")
         read = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), parse_constant=_refuse)
-        if not isinstance(read, list) or len(read) != len(column_types):
+        if not is_list(read) or len(read) != len(column_types):
             raise ValueError("another number of columns")
         return [_fitted(each, kind, dialect) for each, kind in zip(read, column_types, strict=True)]
     except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as exc:
@@ -98,9 +99,9 @@ def _fitted(read: Any, declared: Any, dialect: Dialect) -> Any:
     return reader(read, kind, dialect)
 
 
-def _read_decorated(read: Any, kind: types.TypeDecorator[Any], dialect: Dialect) -> Any:
+def _read_decorated(read: Any, kind: Any, dialect: Dialect) -> Any:
     """A value of a project's own type, as it is in Python; what is made of it must fit the type beneath."""
-    if type(kind).process_bind_param is types.TypeDecorator.process_bind_param:
+    if cast(Any, class_of(kind)).process_bind_param is _BINDS_AS_IT_IS:
         return _fitted(read, kind.impl_instance, dialect)
     value = _read_any(read, kind, dialect)
     try:
@@ -110,6 +111,9 @@ def _read_decorated(read: Any, kind: types.TypeDecorator[Any], dialect: Dialect)
     if bound is not None:
         _fitted(_written(bound), kind.impl_instance, dialect)
     return value
+
+
+_BINDS_AS_IT_IS: Any = cast(Any, types.TypeDecorator).process_bind_param
 
 
 def _read_enum(read: Any, kind: types.Enum, dialect: Dialect) -> Any:
@@ -207,14 +211,14 @@ def _read_bytes(read: Any, kind: Any, dialect: Dialect) -> bytes:
 
 def _marked(read: Any, name: str) -> str:
     """The text of `{name: text}`."""
-    if not isinstance(read, dict) or list(read) != [name] or not isinstance(read[name], str):
+    if not is_dict(read) or list(read) != [name] or not isinstance(read[name], str):
         raise TypeError(f"a value marked {name!r} is wanted")
     return str(read[name])
 
 
 def _read_any(read: Any, kind: Any, dialect: Dialect) -> Any:
     """A value for a type of the project's own: whatever a cursor can hold, and its own conversion takes."""
-    if isinstance(read, dict):
+    if is_dict(read):
         (name,) = read
         return _read_decimal(read, None) if name == "decimal" else _PARSERS[name](_marked(read, name))
     if isinstance(read, str):

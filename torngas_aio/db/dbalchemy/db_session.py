@@ -33,7 +33,7 @@ class DbSession(AsyncSession):
     """
 
     sync_session_class = RoutedSession
-    sync_session: RoutedSession
+    sync_session: RoutedSession  # pyright: ignore[reportIncompatibleVariableOverride]  # of `sync_session_class`
 
     def __init__(
         self, cluster: Cluster, *, is_pinned: bool = False, connection: AsyncConnection | None = None, **options: Any

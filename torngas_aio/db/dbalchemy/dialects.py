@@ -1,8 +1,10 @@
 """SQLAlchemy's dialects with deadlines and clear disconnects: aiomysql, asyncmy, asyncpg."""
 
+# pyright: reportMissingTypeStubs=false
+
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy.dialects.mysql.aiomysql import (
     AsyncAdapt_aiomysql_connection,
@@ -84,7 +86,7 @@ class _MySQLGuard(Guard):
         return self._is_mariadb
 
     def _row_of(self, question: str) -> Any:
-        cursor = self.cursor()  # type: ignore[attr-defined]  # a mixin: SQLAlchemy's connection stands behind it
+        cursor: Any = cast(Any, self).cursor()  # a mixin: SQLAlchemy's connection stands behind it
         cursor.execute(question)
         return cursor.fetchone()
 
@@ -119,7 +121,7 @@ class _MySQLDialect:
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Whether *e* means that the connection is gone."""
-        is_gone: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[misc]  # a mixin: the dialect's
+        is_gone = bool(cast(Any, super()).is_disconnect(e, connection, cursor))  # a mixin: the dialect's
         return is_gone or e.args[:1] == (_SHUTTING_DOWN,)
 
 
@@ -335,7 +337,7 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
 
 class _AsyncpgModule(GuardedModule, AsyncAdapt_asyncpg_dbapi):
     def connect(self, *args: Any, **kwargs: Any) -> _AsyncpgConnection:
-        creator = kwargs.pop("async_creator_fn", self.asyncpg.connect)
+        creator = kwargs.pop("async_creator_fn", cast(Any, self).asyncpg.connect)
         adapted = {name: kwargs.pop(name) for name in _ADAPTED if name in kwargs}
         return await_(_AsyncpgConnection.create(self, self.watched(creator(*args, **kwargs)), **adapted))
 

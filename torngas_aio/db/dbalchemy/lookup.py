@@ -11,6 +11,8 @@ from typing import Any, Literal
 from sqlalchemy import Select, bindparam, inspect, select
 from sqlalchemy.orm import Mapper
 
+from torngas_aio.utils.narrowing import class_of
+
 __all__ = ["Lookup", "lookup_of"]
 
 
@@ -31,7 +33,7 @@ class Lookup:
 
     def values_of(self, ident: Any) -> dict[str, Any] | None:
         """Return the statement's values for *ident*: a number or text, or a tuple of them; None for what else it is."""
-        values = ident if type(ident) is tuple else (ident,)
+        values: tuple[Any, ...] = ident if class_of(ident) is tuple else (ident,)
         if len(values) != len(self._names) or not all(type(value) in _PLAIN for value in values):
             return None
         return dict(zip(self._names, values, strict=True))

@@ -8,13 +8,13 @@ Begin with `Pagination`.
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeGuard, TypeVar
 
 from sqlalchemy import Dialect, Select, and_, func, inspect, or_, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.elements import ColumnElement, UnaryExpression
 
 from torngas_aio._compat.sqlalchemy import order_by_of, parts_of
 from torngas_aio.db.dbalchemy.cursors import is_checked, read_cursor, write_cursor
@@ -239,7 +239,7 @@ def _keys(model: Any, statement: Select[Any]) -> list[_Key]:
 
 def _key(mapper: Any, clause: Any) -> _Key:
     is_descending = False
-    while isinstance(clause, UnaryExpression) and clause.modifier in (operators.desc_op, operators.asc_op):
+    while _is_unary(clause) and clause.modifier in (operators.desc_op, operators.asc_op):
         is_descending = clause.modifier is operators.desc_op
         clause = clause.element
     table_column = mapper.local_table.c.get(getattr(clause, "key", None) or "")
@@ -255,9 +255,13 @@ def _key(mapper: Any, clause: Any) -> _Key:
     return _Key(getattr(mapper.class_, name), name, is_descending)
 
 
+def _is_unary(clause: object) -> TypeGuard[UnaryExpression[Any]]:
+    return isinstance(clause, UnaryExpression)
+
+
 def _follows(keys: Sequence[_Key], values: Sequence[Any]) -> Any:
     """`(a, b) > (x, y)` spelt out, since the directions may differ: `a > x OR (a = x AND b > y)`."""
-    cases = []
+    cases: list[ColumnElement[bool]] = []
     for index, key in enumerate(keys):
         same = [earlier.attribute == value for earlier, value in zip(keys[:index], values, strict=False)]
         value = values[index]

@@ -179,8 +179,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
 
     def drop_idle(self) -> None:
         """Close the idle connections; others are opened when they are wanted."""
-        assert isinstance(self._pool, FairQueue)
-        records = self._pool.take_all()
+        records = self._fair_queue.take_all()
         try:
             for record in records:
                 record.invalidate()
@@ -191,8 +190,12 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
     @property
     def waiting(self) -> int:
         """How many wait for a connection."""
-        found: int = self._pool.waiting  # type: ignore[attr-defined]  # FairQueue
-        return found
+        return self._fair_queue.waiting
+
+    @property
+    def _fair_queue(self) -> FairQueue:
+        assert isinstance(self._pool, FairQueue)
+        return self._pool
 
     @property
     def has_place(self) -> bool:
@@ -226,7 +229,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
 
     def _dec_overflow(self) -> Any:
         super()._dec_overflow()
-        self._pool.wake()  # type: ignore[attr-defined]  # FairQueue: opening failed, so another may be opened
+        self._fair_queue.wake()  # opening failed, so another may be opened
         return True
 
 

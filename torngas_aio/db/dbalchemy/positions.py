@@ -226,7 +226,7 @@ def _is_placed(session: _Writes) -> bool:
 
 def _read(text: str) -> dict[str, tuple[str, float]]:
     try:
-        found = json.loads(text) if text else {}
+        found: dict[str, tuple[str, float]] = json.loads(text) if text else {}
         return {str(name): (str(place), float(until)) for name, (place, until) in found.items()}
     except (ValueError, TypeError, AttributeError):  # of another version
         return {}

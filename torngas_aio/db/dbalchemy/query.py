@@ -7,8 +7,8 @@
 Each call returns a new query; the one it was called on stays as it was. Begin with `Query`.
 """
 
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from typing import Any, Generic, NoReturn, Self, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
+from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast
 
 from sqlalchemy import Dialect, Select, delete, inspect, select, tuple_, union, union_all, update
 from sqlalchemy import exc as sa_exc
@@ -25,7 +25,8 @@ from torngas_aio.exception import ArgumentError
 __all__ = ["Query"]
 
 T = TypeVar("T")
-D = TypeVar("D")
+
+_Slice: TypeAlias = "slice[Any, Any, Any]"
 
 STREAM_ROWS = 500
 """How many rows `async for` asks the driver for at a time."""
@@ -125,7 +126,7 @@ class Query(Generic[T]):
 
     def all(self) -> "AllRows[T]":
         """Ask for all rows: `await query.all()` gives the list, as `await query` does."""
-        return AllRows(self)
+        return AllRows(self, self._list)
 
     def with_entities(self, *entities: Any) -> "Query[Any]":
         """Ask for these columns or models instead, of the same rows."""
@@ -221,7 +222,7 @@ class Query(Generic[T]):
 
     def exists(self) -> "Existence":
         """Ask whether there is any row: `await query.exists()`; not awaited, it is SQL's EXISTS for a filter."""
-        return Existence(self)
+        return Existence(self, self._exists)
 
     async def _exists(self) -> bool:
         statement = select(self.statement.exists())
@@ -286,7 +287,7 @@ class Query(Generic[T]):
     def __bool__(self) -> NoReturn:
         raise TypeError("A query is neither true nor false before it is asked: `await query.exists()`.")
 
-    def __getitem__(self, item: Any) -> Self:
+    def __getitem__(self, item: "int | _Slice") -> Self:
         if isinstance(item, slice) and item.step is None and (item.start or 0) >= 0:
             start = item.start or 0
             return self.offset(start) if item.stop is None else self.slice(start, item.stop)
@@ -308,7 +309,8 @@ class Query(Generic[T]):
             keys = inspect(model).primary_key
             chosen = unite(*(_part(part.statement.with_only_columns(*keys)) for part in parts)).subquery()
             key, among = (keys[0], select(chosen)) if len(keys) == 1 else (tuple_(*keys), select(*chosen.c))
-            return Query((model,), self._session).filter(key.in_(among))
+            united: Query[Any] = Query((model,), self._session)
+            return united.filter(key.in_(among))
         columns = tuple(unite(*(_part(part.statement) for part in parts)).subquery().c)
         return Query(columns, self._session)
 
@@ -355,8 +357,8 @@ class Existence(Operation[bool]):
 
     _mend = "Write `await query.exists()`."
 
-    def __init__(self, query: Query[Any]) -> None:
-        super().__init__(query._exists, "Query.exists")
+    def __init__(self, query: Query[Any], ask: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        super().__init__(ask, "Query.exists")
         self._query = query
 
     def __clause_element__(self) -> Any:
@@ -381,8 +383,8 @@ class AllRows(Operation[list[T]]):
 
     _mend = "Write `for row in await query.all()`, or `async for row in query`."
 
-    def __init__(self, query: Query[T]) -> None:
-        super().__init__(query._list, "Query.all")
+    def __init__(self, query: Query[T], ask: Callable[[], Coroutine[Any, Any, list[T]]]) -> None:
+        super().__init__(ask, "Query.all")
         self._query = query
 
     def __aiter__(self) -> AsyncIterator[T]:

@@ -9,7 +9,7 @@ The only module of the layer that reads settings. Begin with `current_session`.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
@@ -199,7 +199,7 @@ _SERVERS: Any = object()
 @asynccontextmanager
 async def session_scope(
     name: str = "default", *, timeout: float | None = _SERVERS, **options: Any
-) -> AsyncIterator[DbSession]:
+) -> AsyncGenerator[DbSession]:
     """Give a session of the connection *name* to this block, and to `Model.session` and `Model.Q` within it.
 
     What was not committed is rolled back at the end. Inside a request it stands beside the request's session, with
@@ -230,7 +230,7 @@ def _leave(held: ContextVar[Mapping[str, Any]], token: Any, name: str, entered: 
 
 
 @asynccontextmanager
-async def rolled_back(name: str = "default") -> AsyncIterator[DbSession]:
+async def rolled_back(name: str = "default") -> AsyncGenerator[DbSession]:
     """Give a session whose every change is undone at the end, commits included; for tests.
 
     Sessions opened meanwhile in this context and in the requests that it makes, work within the same outer

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.util.concurrency import in_greenlet
 
-from torngas_aio._compat.sqlalchemy import is_dirty, is_empty, is_flushing
+from torngas_aio._compat.sqlalchemy import has_connection, is_dirty, is_empty, is_flushing
 from torngas_aio.db.dbalchemy.classification import Effect, effect_of
 from torngas_aio.db.dbalchemy.connection_guard import Guard, commit_noted
 from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
@@ -108,7 +108,7 @@ class RoutedSession(Session):
         return self._master(is_change=False) if node is None else node.sync_engine
 
     def _master(self, *, is_change: bool) -> Any:
-        if self._transaction is None or not self._transaction._connections:
+        if not has_connection(self):
             begins_with_change.set(is_change)
         return self.bind
 

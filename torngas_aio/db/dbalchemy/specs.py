@@ -55,8 +55,8 @@ class Driver:
     drivername: str
     timeout_argument: str
     install: str
-    connect_args: Mapping[str, Any] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    connect_args: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def backend(self) -> str:

@@ -1,5 +1,7 @@
 """MySQL and MariaDB through aiomysql. Begin with `MySQLDriver`."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
@@ -68,7 +70,7 @@ class MySQLDriver(Driver):
         connect_timeout: float = 5.0,
         **options: Any,
     ) -> None:
-        self._options = {
+        self._options: dict[str, Any] = {
             **known_options(aiomysql.connect, options),
             "db": db,
             "user": user,

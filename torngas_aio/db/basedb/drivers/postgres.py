@@ -1,5 +1,8 @@
 """PostgreSQL through asyncpg. Begin with `PostgresDriver`."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -41,7 +44,7 @@ class PostgresDriver(Driver):
         connect_timeout: float = 5.0,
         **options: Any,
     ) -> None:
-        self._options = {
+        self._options: dict[str, Any] = {
             **known_options(asyncpg.connect, options),
             "database": db,
             "user": user,

@@ -57,7 +57,7 @@ class SQLiteDriver(Driver):
         return (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError)
 
     async def connect(self) -> Any:
-        connection = aiosqlite.connect(
+        connection: Any = aiosqlite.connect(
             self._path, timeout=self._busy_timeout, isolation_level=None, uri=self._uri, check_same_thread=False
         )
         connection._thread.daemon = True  # one that is never closed must not keep the process; SQLAlchemy does so, too
