@@ -12,9 +12,11 @@ from sqlalchemy import func, insert, select, text, update
 from tests.db.models import Post, User
 from tests.db.support import configured, in_request, in_use, maria, prepared, servers_of
 from tests.services.mariadb import DATABASE, MariaCluster
+from tests.services.process import free_port
 from torngas_aio.context import Outcome
 from torngas_aio.db.dbalchemy import DbSession, session_scope
-from torngas_aio.exception import ConcurrentUse
+from torngas_aio.db.dbalchemy.registry import open_session
+from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable
 
 pytestmark = pytest.mark.mariadb
 
@@ -268,3 +270,65 @@ async def test_settling_commits_or_rolls_back(routed: MariaCluster) -> None:
             await session.flush()
             await session.settle(Outcome(Handler(status), error, has_returned=True))
     assert routed.master.execute("SELECT id FROM users", DATABASE) == [{"id": 1}]
+
+
+async def test_a_change_is_not_tried_again_because_an_earlier_read_was_cancelled(routed: MariaCluster) -> None:
+    async with session_scope() as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await session.execute(text("SELECT SLEEP(20)").execution_options(role="slave"))
+        await session.execute(insert(User).values(id=1, name="a"))
+        own = await session.scalar(text("SELECT CONNECTION_ID()"))
+        async with session_scope() as other:
+            await other.execute(text(f"KILL {own}"))
+        with pytest.raises(DatabaseUnavailable):
+            await session.execute(insert(User).values(id=2, name="b"))
+
+
+async def test_a_slave_that_lacks_the_wanted_position_does_not_stand_in_for_one_that_had_it(
+    cluster: MariaCluster,
+) -> None:
+    connections = maria(cluster)
+    ahead, behind = connections["default"]["connections"][1:]
+    ahead.update(PORT=free_port(), WEIGHT=1000)
+    behind["WEIGHT"] = 0.001
+    with configured(connections):
+        async with prepared(cluster):
+            cluster.stop_replication()
+            async with open_session(notes_commits=True) as session:
+                session.add(User(name="new"))
+                await session.commit()
+                wanted = session.committed
+            assert wanted is not None
+            servers_of().slaves[0].position = wanted  # as it was seen before the server went away
+            async with open_session(wanted=wanted) as session:
+                assert await session.scalar(select(func.count()).select_from(User)) == 1
+
+
+async def test_after_the_end_of_a_block_that_commits_nothing_is_uncommitted(backend: str) -> None:
+    async with open_session(notes_commits=True) as session:
+        for name in ("a", "b"):
+            async with session.begin():
+                session.add(User(name=name))
+                assert session.has_changes
+            assert not session.has_changes
+            assert (session.committed is None) is (backend == "sqlite")
+            assert await session.scalar(select(func.count()).select_from(User)) >= 1
+            assert session.in_transaction()
+            assert not session.has_changes
+            await session.rollback()
+        with contextlib.suppress(KeyError):
+            async with session.begin():
+                await session.execute(insert(User).values(name="c"))
+                raise KeyError
+        assert not session.has_changes
+
+
+async def test_a_savepoint_that_ends_leaves_the_changes_around_it_uncommitted(backend: str) -> None:
+    async with session_scope() as session:
+        session.add(User(name="a"))
+        async with session.begin_nested():
+            session.add(User(name="b"))
+        assert session.has_changes
+        await session.commit()
+        assert not session.has_changes

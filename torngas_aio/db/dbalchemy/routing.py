@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.util.concurrency import in_greenlet
 
 from torngas_aio._compat.sqlalchemy import has_connection, is_dirty, is_empty, is_flushing
@@ -163,11 +163,7 @@ class RoutedSession(Session):
     def commit(self) -> None:
         is_first = self._enter()
         try:
-            if self._notes_commits and (self.has_uncommitted or is_dirty(self)):
-                self._commit_and_note()
-            else:
-                super().commit()
-            self.has_uncommitted = False
+            super().commit()
             self._close_reader()
         except BaseException as exc:
             self.transaction_end.note_failure(exc)
@@ -175,18 +171,22 @@ class RoutedSession(Session):
         finally:
             self._leave(is_first)
 
-    def _commit_and_note(self) -> None:
-        self._committed, before = None, self._committed
-        token = commit_noted.set(self._note_commit)
-        try:
-            super().commit()
-        finally:
-            commit_noted.reset(token)
-        if self._committed is not None:
-            self._committed = self._committed.merged(before)
+    def note_next_commit(self) -> None:
+        """Have the position after the COMMIT that comes next noted; SQLAlchemy calls this, for savepoints too."""
+        if self._notes_commits and not self.in_nested_transaction() and (self.has_uncommitted or is_dirty(self)):
+            self._committed, before = None, self._committed
 
-    def _note_commit(self, position: Position | None) -> None:
-        self._committed = position
+            def note(position: Position | None) -> None:
+                self._committed = None if position is None else position.merged(before)
+
+            commit_noted.set(note)
+
+    def note_end(self, transaction: SessionTransaction) -> None:
+        """Note that nothing is left to be committed; SQLAlchemy calls this, after each savepoint too."""
+        if transaction.parent is None:
+            self.has_uncommitted = False
+            if self._notes_commits:
+                commit_noted.set(None)
 
     def rollback(self) -> None:
         is_first = self._enter()
@@ -240,23 +240,29 @@ class RoutedSession(Session):
         return True
 
     def _open_reader(self) -> Connection:
-        """Return the connection to this session's slave; to another one, else the master, if it is out of reach."""
-        reader = self._reader
-        if reader is not None and reader.invalidated:  # lost, or cancelled midway
-            self._close_reader()
+        """Return the connection to this session's slave; to another one, else the master, if it is out of reach.
+
+        In place of a slave that had the position that is wanted, the master answers: another slave may not have it.
+        """
+        has_wanted = False
         while self._reader is None:
-            node = self._slave()
+            node = None if has_wanted else self._slave()
             if node is None:
                 return super()._connection_for_bind(self.cluster.master.sync_engine)
             try:
                 self._reader = node.sync_engine.connect()
             except DatabaseUnavailable:
                 node.mark_down()
-                self._node = None
+                self._node, has_wanted = None, node is self._arrived
             else:
                 node.mark_up()
         self._may_be_stale = True
         return self._reader
+
+    def _drop_lost_reader(self) -> None:
+        """Close a slave's connection that was lost, or cancelled midway: what it says is of an earlier statement."""
+        if self._reader is not None and self._reader.invalidated:
+            self._close_reader()
 
     def _close_reader(self) -> None:
         reader, self._reader = self._reader, None
@@ -279,11 +285,13 @@ class RoutedSession(Session):
             if self._may_be_stale and self._reads_go_to_the_master():
                 kw["execution_options"] = {"populate_existing": True, **(options or {})}
             is_fresh = self._transaction is None and is_empty(self)
+            self._drop_lost_reader()
             try:
                 return method(statement, params, **kw)
             except DatabaseUnavailable:
                 if not self._may_be_tried_again(statement, is_fresh):
                     raise
+            self._drop_lost_reader()
             return method(statement, params, **kw)
         finally:
             self._leave(is_first)
@@ -341,6 +349,11 @@ class RoutedSession(Session):
         while self._user is not None:
             self._left = asyncio.Event()
             await self._left.wait()
+
+
+# Not in `commit` and `rollback`: the end of `async with session.begin()` does not call them.
+event.listen(RoutedSession, "before_commit", RoutedSession.note_next_commit)
+event.listen(RoutedSession, "after_transaction_end", RoutedSession.note_end)
 
 
 def _current_task() -> asyncio.Task[Any] | None:
