@@ -1,5 +1,6 @@
 """SQLAlchemy still keeps the parts of a SELECT where `_compat.sqlalchemy` looks for them."""
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from torngas_aio._compat.sqlalchemy import (
     parts_of,
     ping_asyncpg,
     raise_adapted,
+    unopened_record,
 )
 
 TABLE = Table("t", MetaData(), Column("id", Integer), Column("n", Integer))
@@ -102,6 +104,28 @@ def test_a_session_tells_what_it_holds() -> None:
 @pytest.mark.parametrize("overflow", [0, 7, -1])
 def test_a_pool_tells_how_far_it_may_overflow(overflow: int) -> None:
     assert max_overflow_of(QueuePool(lambda: None, max_overflow=overflow)) == overflow  # type: ignore[arg-type]
+
+
+def test_a_place_in_a_pool_is_opened_when_it_is_taken_out() -> None:
+    opened: list[object] = []
+
+    class Places(QueuePool):
+        def _create_connection(self) -> Any:
+            return unopened_record(self)
+
+    def connect() -> Any:
+        opened.append(None)
+        if len(opened) == 1:
+            raise ConnectionRefusedError
+        return sqlite3.connect(":memory:")
+
+    pool = Places(connect, pool_size=1, max_overflow=0)
+    with pytest.raises(ConnectionRefusedError):
+        pool.connect()
+    assert (pool.checkedin(), pool.checkedout()) == (1, 0)  # the place has come back
+    pool.connect().close()
+    assert len(opened) == 2
+    pool.dispose()
 
 
 async def test_an_adapted_connection_of_asyncpg_ends_pings_and_translates() -> None:

@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 from sqlalchemy import QueuePool, Select
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
+from sqlalchemy.pool.base import _ConnectionRecord
 
 __all__ = [
     "call_and_discard",
@@ -21,6 +23,7 @@ __all__ = [
     "parts_of",
     "ping_asyncpg",
     "raise_adapted",
+    "unopened_record",
 ]
 
 
@@ -69,6 +72,11 @@ def is_empty(session: Session) -> bool:
 def max_overflow_of(pool: QueuePool) -> int:
     """Return how many connections *pool* may have beyond its size; -1: any number."""
     return pool._max_overflow
+
+
+def unopened_record(pool: Pool) -> ConnectionPoolEntry:
+    """Return a place for a connection of *pool*; the connection is opened when it is taken out."""
+    return _ConnectionRecord(pool, connect=False)
 
 
 async def call_and_discard(connection: Any, end: Callable[[], Awaitable[object]]) -> None:

@@ -71,17 +71,6 @@ async def test_a_waiter_gives_up_at_its_deadline_and_leaves_the_line() -> None:
     assert queue.get_nowait() == "a"
 
 
-async def test_a_woken_waiter_goes_without() -> None:
-    queue = FairQueue(1)
-    first = waiting(queue)
-    await turns()
-    queue.wake()
-    with pytest.raises(Empty):
-        await first
-    queue.wake()
-    assert queue.empty()
-
-
 def test_the_order_of_idle_ones_and_the_limit() -> None:
     fifo, lifo = FairQueue(2), FairQueue(2, use_lifo=True)
     for queue in (fifo, lifo):
@@ -139,6 +128,39 @@ async def test_a_waiter_opens_its_own_connection_when_another_could_not(tmp_path
 async def _use(server: Node) -> Any:
     async with server.engine.connect() as connection:
         return (await connection.exec_driver_sql("SELECT 1")).scalar()
+
+
+async def test_a_newcomer_does_not_take_the_place_of_a_connection_that_could_not_be_opened(tmp_path: Path) -> None:
+    server = node(tmp_path / "a.db", pool_size=1, max_overflow=0, pool_timeout=5)
+    opening, failing = asyncio.Event(), asyncio.Event()
+    used: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+    module: Any = server.sync_engine.dialect.loaded_dbapi
+    real: Callable[..., Any] = module.connect
+
+    async def use(name: str) -> None:
+        await _use(server)
+        used.append(name)
+
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        if failing.is_set():
+            return real(*args, **kwargs)
+        opening.set()
+        await_(failing.wait())
+        tasks.append(asyncio.create_task(use("newcomer")))  # it runs before the one in line hears of the failure
+        raise module.OperationalError("no")
+
+    module.connect = connect
+    first = asyncio.create_task(_use(server))
+    await opening.wait()
+    tasks.append(asyncio.create_task(use("in line")))
+    await turns()
+    failing.set()
+    with pytest.raises(DatabaseUnavailable, match="no connection"):
+        await first
+    await asyncio.gather(*tasks)
+    assert used == ["in line", "newcomer"]
+    await server.engine.dispose()
 
 
 async def test_a_connection_that_comes_back_to_a_closed_pool_is_closed(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, StaticPool
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
 
-from torngas_aio._compat.sqlalchemy import max_overflow_of
+from torngas_aio._compat.sqlalchemy import max_overflow_of, unopened_record
 from torngas_aio.db._connections import advice_on, has_unread, said_by
 from torngas_aio.db._outage import Outage
 from torngas_aio.db.dbalchemy.connection_guard import Guard
@@ -78,10 +78,7 @@ class FairQueue(QueueCommon[Any]):
             return self._items.pop() if self.use_lifo else self._items.popleft()
         if not block:
             raise Empty
-        item = await_(self._wait(timeout))
-        if item is None:  # woken: there may be a new connection
-            raise Empty
-        return item
+        return await_(self._wait(timeout))
 
     def get_nowait(self) -> Any:
         return self.get(False)
@@ -90,10 +87,6 @@ class FairQueue(QueueCommon[Any]):
         """Return every idle connection; none is left."""
         items, self._items = list(self._items), deque()
         return items
-
-    def wake(self) -> None:
-        """Let the first in line go without a connection, to open one itself."""
-        self._give(None)
 
     async def _wait(self, timeout: float | None) -> Any:
         loop = asyncio.get_running_loop()
@@ -106,7 +99,7 @@ class FairQueue(QueueCommon[Any]):
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 item = waiter.result()
-                if not self._give(item) and item is not None:
+                if not self._give(item):
                     self._items.append(item)
             raise
         finally:
@@ -227,10 +220,9 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
             "Raise 'sqlalchemy.pool_size', or hold sessions for a shorter time."
         )
 
-    def _dec_overflow(self) -> Any:
-        super()._dec_overflow()
-        self._fair_queue.wake()  # opening failed, so another may be opened
-        return True
+    def _create_connection(self) -> Any:
+        # Opened by the caller who takes it; where that fails it comes back, to the first in line, who tries it again.
+        return unopened_record(self)
 
 
 class _NullPool(NamedPool, NullPool):
