@@ -12,6 +12,7 @@ from torngas_aio._cleanup import (
     bounded,
     cancel_tasks,
     close_all,
+    close_each,
     close_safely,
     close_with_loop,
     drain_with_loop,
@@ -142,6 +143,31 @@ async def test_a_caller_that_is_cancelled_is_held_until_the_closing_has_ended(ti
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("is_open_with_loop", [False, True])
+async def test_a_caller_that_is_cancelled_closes_all_the_same_what_is_left(is_open_with_loop: bool) -> None:
+    begun, closed = asyncio.Event(), list[int]()
+
+    def closing(number: int) -> Close:
+        async def close() -> None:
+            begun.set()
+            await asyncio.sleep(0)
+            closed.append(number)
+
+        return close
+
+    if is_open_with_loop:
+        for number in (2, 1, 0):
+            close_with_loop(number, closing(number))
+        task = asyncio.create_task(close_all())
+    else:
+        task = asyncio.create_task(close_each([(number, closing(number)) for number in range(3)]))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed == [0, 1, 2]
 
 
 async def test_work_is_awaited_to_its_end_and_gives_what_it_returns() -> None:

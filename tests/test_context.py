@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tornado.web import HTTPError, RequestHandler
 from tests.handler.conftest import OpenClient, door, open_client  # noqa: F401 (fixtures)
 from tests.polling import until
 from torngas_aio.application import Application
-from torngas_aio.context import current_scope
+from torngas_aio.context import RequestScope, current_scope
 from torngas_aio.handler import WebHandler
 from torngas_aio.http.server import HTTPServer
 from torngas_aio.lifespan import Lifespan
@@ -424,3 +425,21 @@ async def test_a_shutdown_hook_that_hangs_or_fails_holds_nobody_up(caplog: pytes
     assert TOLD == ["hung begins", "first closed"]
     assert "Hung" in caplog.text
     assert "Fails" in caplog.text
+
+
+async def test_a_cancellation_while_one_resource_is_closed_leaves_none_open() -> None:
+    scope, begun, closed = RequestScope(), asyncio.Event(), list[str]()
+
+    async def close(name: str) -> None:
+        begun.set()
+        await asyncio.sleep(0)
+        closed.append(name)
+
+    scope.add("first", None, close=partial(close, "first"))
+    scope.add("last", None, close=partial(close, "last"))
+    task = asyncio.create_task(scope.aclose())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed == ["last", "first"]

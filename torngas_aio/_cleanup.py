@@ -1,6 +1,6 @@
 """What is open must be closed: once, within a time limit, also while the caller is being cancelled.
 
-    close_safely      one resource, to its end, shielded from cancellation and bounded in time
+    close_safely      one resource, to its end, shielded from cancellation and bounded in time; `close_each` several
     await_to_the_end  work that must not be cut off half-way, and bounds its own time
     bounded           one step of a start, bounded in time
     cancel_tasks      tasks that may swallow their cancellation
@@ -26,6 +26,7 @@ __all__ = [
     "bounded",
     "cancel_tasks",
     "close_all",
+    "close_each",
     "close_safely",
     "close_with_loop",
     "drain_with_loop",
@@ -65,6 +66,21 @@ async def close_safely(key: object, close: Close, seconds: float = CLOSE_SECONDS
         logger.error("Closing %r took more than %.0f s; it was abandoned.", key, seconds)
         task.set_name(f"that closes {key!r}")
         await cancel_tasks((task,), CANCEL_SECONDS)
+    if cancelled is not None:
+        raise cancelled
+
+
+async def close_each(closings: Iterable[tuple[object, Close]], seconds: float = CLOSE_SECONDS) -> None:
+    """Await every one of *closings*, a key and what closes it, as `close_safely` does.
+
+    A caller that is cancelled meanwhile is cancelled after the last of them.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    for key, close in closings:
+        try:
+            await close_safely(key, close, seconds)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
     if cancelled is not None:
         raise cancelled
 
@@ -175,8 +191,7 @@ async def close_all(seconds: float = CLOSE_SECONDS) -> None:
     """Close whatever this loop holds, the last opened first, each within *seconds*."""
     held = _open.get(asyncio.get_running_loop(), {})
     while held:
-        key, close = held.popitem()
-        await close_safely(key, close, seconds)
+        await close_each([held.popitem() for _ in range(len(held))], seconds)
 
 
 def is_imposed(exc: BaseException) -> bool:

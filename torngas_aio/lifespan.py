@@ -18,7 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from torngas_aio._cleanup import CLOSE_SECONDS, bounded, cancel_tasks, close_safely, is_imposed, tasks_to_drain
+from torngas_aio._cleanup import CLOSE_SECONDS, bounded, cancel_tasks, close_each, is_imposed, tasks_to_drain
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.exception import NotCallableError
 from torngas_aio.utils.text import escape_controls
@@ -96,9 +96,8 @@ class Lifespan:
         self.is_open = True
 
     async def _close_opened(self) -> None:
-        while self._opened:
-            name, close = self._opened.pop()
-            await close_safely(name, close, self.step_seconds)
+        opened, self._opened = self._opened[::-1], []
+        await close_each(opened, self.step_seconds)
 
     def _forget_opening(self, opening: asyncio.Future[None]) -> None:
         self._opening = None

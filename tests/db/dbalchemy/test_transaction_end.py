@@ -190,6 +190,27 @@ async def test_without_a_statement_the_end_of_the_block_is_a_rollback(ready: Non
     assert seen == [("a", 0)]
 
 
+async def test_a_task_that_is_cancelled_while_it_undoes_undoes_the_rest(ready: None) -> None:
+    undoing = asyncio.Event()
+
+    async def undo() -> None:
+        undoing.set()
+        await asyncio.sleep(0)
+        seen.append("first")
+
+    async def work() -> None:
+        async with session_scope() as session:
+            session.on_rollback(undo)
+            session.on_rollback(note("second"))
+
+    task = asyncio.create_task(work())
+    await undoing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["first", ("second", 0)]
+
+
 async def test_a_savepoint_that_is_rolled_back_runs_its_own(ready: None) -> None:
     async with session_scope() as session:
         session.on_rollback(note("outer"))

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from torngas_aio._cleanup import close_safely
+from torngas_aio._cleanup import close_each, close_safely
 from torngas_aio._concurrency import Places
 from torngas_aio.db._connections import advice_on
 from torngas_aio.db._outage import Outage
@@ -94,8 +94,8 @@ class Pool:
     async def drop_idle(self) -> None:
         """Abandon what lies idle: one connection broke, so the others are likely to be dead too."""
         idle, self._idle = self._idle, []
-        for connection, _, _ in idle:
-            await close_safely(self.driver.address, partial(self.driver.abandon, connection))
+        address, abandon = self.driver.address, self.driver.abandon
+        await close_each((address, partial(abandon, connection)) for connection, _, _ in idle)
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed when they come back. Harmless when called twice."""
@@ -103,8 +103,8 @@ class Pool:
         if self.outage is not None:
             await self.outage.aclose()
         idle, self._idle = self._idle, []
-        for connection, _, _ in idle:
-            await close_safely(self.driver.address, partial(self.driver.close, connection))
+        address, close = self.driver.address, self.driver.close
+        await close_each((address, partial(close, connection)) for connection, _, _ in idle)
 
     async def _take_place(self) -> None:
         try:

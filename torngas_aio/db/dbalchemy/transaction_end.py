@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only
 
-from torngas_aio._cleanup import close_safely
+from torngas_aio._cleanup import close_each
 from torngas_aio.exception import OutcomeUnknown
 
 __all__ = ["TransactionEnd"]
@@ -80,6 +80,6 @@ class TransactionEnd:
             self._undo(waiting)
 
     def _undo(self, waiting: Iterable[tuple[bool, Function]]) -> None:
-        for is_for_commit, function in waiting:
-            if not is_for_commit:  # also while the task is cancelled: what it had made must go
-                await_only(close_safely(f"what was rolled back, by {function!r}", function))
+        functions = [function for is_for_commit, function in waiting if not is_for_commit]
+        if functions:  # also while the task is cancelled: what it had made must go
+            await_only(close_each((f"what was rolled back, by {function!r}", function) for function in functions))
