@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_routes import Capture
+from torngas_aio.checks.deployment import deploy_file_cautions
 from torngas_aio.cli import main
 
 
@@ -57,3 +58,51 @@ class TestDeployment:
         assert f"caution: {told}" in out
         assert "1 caution," in out
         assert "0 cautions," in self.check(directory, capsys, settings)
+
+
+def file_cautions(folder: Path, name: str, text: str) -> list[str]:
+    (folder / name).write_text(text)
+    found = deploy_file_cautions(folder, graceful=30.0, shutdown=60.0, request_timeout=60.0, max_body=1024)
+    return [caution for caution in found if "Timeout" in caution or "timeout" in caution]
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_short"),
+    [
+        ("TimeoutStopSec=90", True),
+        ("TimeoutStopSec = 90s", True),
+        ("TimeoutStopSec=1min 30s", True),
+        ("TimeoutStopSec=90 seconds", True),
+        ("TimeoutStopSec=90000ms", True),
+        ("TimeoutSec=20", True),
+        ("TimeoutStopSec=100\nTimeoutSec=20", True),
+        ("TimeoutSec=20\nTimeoutStopSec=100", False),
+        ("TimeoutStopSec=1min 31s", False),
+        ("TimeoutStopSec=2min", False),
+        ("TimeoutStopSec=91.5", False),
+        ("TimeoutStopSec=infinity", False),
+        ("TimeoutSec=20\nTimeoutStopSec=infinity", False),
+        ("TimeoutStopSec=0", False),
+        ("#TimeoutStopSec=5", False),
+        ("TimeoutStartSec=5", False),
+    ],
+)
+def test_the_time_of_a_stop_is_read_as_systemd_reads_it(tmp_path: Path, lines: str, is_short: bool) -> None:
+    assert bool(file_cautions(tmp_path, "site.service", f"[Service]\n{lines}\n")) is is_short
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_short"),
+    [
+        ("proxy_read_timeout 60;", True),
+        ("proxy_read_timeout 1m;", True),
+        ("proxy_read_timeout 60000ms;", True),
+        ("location /ws { proxy_read_timeout 1h; }\nlocation / { proxy_read_timeout 5s; }", True),
+        ("proxy_read_timeout 1m1s;", False),
+        ("proxy_read_timeout 1m 1s;", False),
+        ("proxy_read_timeout 1d;", False),
+        ("", False),
+    ],
+)
+def test_the_time_of_an_answer_is_read_as_nginx_reads_it(tmp_path: Path, lines: str, is_short: bool) -> None:
+    assert bool(file_cautions(tmp_path, "nginx.conf", f"{lines}\nclient_max_body_size 1m;\n")) is is_short

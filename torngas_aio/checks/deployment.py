@@ -8,6 +8,7 @@ Of these files only what they say is looked at; a setting that they leave to a d
 but for nginx's own body limit. Begin with `deploy_cautions_of`.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -75,7 +76,13 @@ def _max_age(policy: str) -> int:
     return 0
 
 
-_SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "ms": 0.001, "h": 3600.0}
+_SPANS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE)
+_SECONDS = {
+    **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0), **dict.fromkeys(("ms", "msec"), 0.001),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0), **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86_400.0),
+}  # fmt: skip
+"""Units of systemd and nginx."""
 _BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -94,16 +101,16 @@ def deploy_file_cautions(
     for unit in sorted(folder.glob("*.service")):
         text = _without_comments(unit)
         takes = _option(text, "drain_seconds", 0.0) + _option(text, "graceful_timeout", graceful) + shutdown
-        given = _seconds(r"^TimeoutStopSec=\s*(\d{1,9})\s*([a-z]*)", text)
-        if given is not None and 0 < given <= takes:
+        given = _seconds(r"^Timeout(?:Stop)?Sec\s*=(.*)", text)[-1:]  # the last one counts
+        if given and 0 < given[0] <= takes:
             yield (
-                f"{unit}: TimeoutStopSec is {given:g} s, and a stop may take {takes:g} s (drain_seconds, "
+                f"{unit}: TimeoutStopSec is {given[0]:g} s, and a stop may take {takes:g} s (drain_seconds, "
                 f"graceful_timeout and {shutdown:g} s for hooks and pools): systemd kills it before its end. Raise it."
             )
     for conf in sorted(folder.glob("*nginx*.conf")):
         text = _without_comments(conf)
-        waits = _seconds(r"\bproxy_read_timeout\s+(\d{1,9})([a-z]*)\s*;", text)
-        if waits is not None and request_timeout and waits <= request_timeout:
+        waits = min(_seconds(r"\bproxy_read_timeout\s+([^;]*);", text), default=math.inf)
+        if request_timeout and waits <= request_timeout:
             yield (
                 f"{conf}: proxy_read_timeout is {waits:g} s, and REQUEST_TIMEOUT is {request_timeout:g} s: nginx "
                 "answers 504 before the server's own 503. Make it longer than REQUEST_TIMEOUT."
@@ -132,7 +139,7 @@ def _option(text: str, name: str, default: float) -> float:
     return float(found[1]) if found else default
 
 
-def _seconds(pattern: str, text: str) -> float | None:
-    found = re.search(pattern, text, re.MULTILINE)
-    unit = found and _SECONDS.get(found[2])
-    return int(found[1]) * unit if found and unit else None
+def _seconds(pattern: str, text: str) -> list[float]:
+    """Return the seconds that the group of each match of *pattern* says, such as `90`, `1min 30s` or `infinity`."""
+    spans = [_SPANS.findall(found) for found in re.findall(pattern, text, re.MULTILINE)]
+    return [sum(float(n) * _SECONDS.get(unit, math.inf) for n, unit in each) if each else math.inf for each in spans]
