@@ -20,6 +20,7 @@ from torngas_aio.operations import counts
 from torngas_aio.operations.calls import Call
 from torngas_aio.operations.counts import UNROUTED, Counts
 from torngas_aio.operations.observed import observe
+from torngas_aio.operations.observing import Observation, Stage
 from torngas_aio.testing import TestClient
 
 SECONDS, SIZES = (0.1, 1.0), (100, 1000)
@@ -111,10 +112,15 @@ async def test_stages_are_timed_now_and_then(counted: Counts, monkeypatch: pytes
 
 
 def test_hooks_that_are_told_one_by_one_count_once(counted: Counts) -> None:
-    for seconds in ({"hooks": 0.1, "hook": 0.4, "method": 1.0}, {"hooks": 0.1}):
-        told: Any = SimpleNamespace(route_name="front", status=200, own_seconds=seconds)
+    request: Any = SimpleNamespace()
+    observation = Observation(request, ())
+    together, apart = Stage(observation, "hooks", "request"), Stage(observation, "hook", "Guard.process_request")
+    apart.end()
+    together.end()
+    for _ in range(2):
+        told: Any = SimpleNamespace(route_name="front", status=200, own_seconds=observation.own_seconds)
         counted.request_ended(told)
-    assert counted.peek()["stages"] == {"front": {"hooks": [pytest.approx(0.6), 2], "method": [1.0, 1]}}
+    assert counted.peek()["stages"] == {"front": {"hooks": [pytest.approx(2 * together.seconds), 2]}}
 
 
 def test_what_was_put_into_buckets_before_is_kept(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:

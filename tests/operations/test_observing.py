@@ -10,6 +10,7 @@ from tests.operations.observers import URLS, Recorder, made
 from tests.pipeline.conftest import door
 from torngas_aio import Application
 from torngas_aio.handler import WebHandler
+from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.operations import observed
 from torngas_aio.operations.observed import observe
 from torngas_aio.operations.observing import Observation, Observer, ServerTiming, current_observation
@@ -126,6 +127,22 @@ async def test_the_stages_of_the_answer_are_told(method: str, path: str, names: 
     told = re.findall(r"([a-z]+);dur=(\d+\.\d\d)(?:, |$)", answer.headers["server-timing"])
     assert [name for name, _ in told] == names
     assert sum(float(seconds) for _, seconds in told[:-1]) <= float(told[-1][1]) + 0.1
+
+
+async def test_what_a_hook_takes_is_told_where_each_is_timed_by_itself() -> None:
+    """As it is with DEBUG on, where the inspector wants that."""
+
+    class Slow(BaseMiddleware):
+        async def process_request(self, handler: Any, clear: Any) -> None:
+            await asyncio.sleep(0.03)
+
+    application = Application(URLS, middlewares=[Slow])
+    observe(application, [ServerTiming(), Recorder(wants_hooks=True)])
+    async with TestClient(application) as client:
+        answer = await client.get("/plain")
+    told = dict(re.findall(r"([a-z]+);dur=([\d.]+)", answer.headers["server-timing"]))
+    assert list(told) == ["hooks", "method", "total"]
+    assert float(told["hooks"]) >= 25
 
 
 @pytest.mark.parametrize("is_debug", [True, False])

@@ -121,11 +121,7 @@ class _RouteCounts:
 
     def add_stages(self, own_seconds: dict[str, float]) -> None:
         """Count what the stages of a timed request have taken."""
-        for name, seconds in own_seconds.items():
-            # One of the hooks that are counted together has been told to another observer by itself.
-            stage = self.stages.setdefault("hooks" if name == "hook" else name, [0.0, 0])
-            stage[0] += seconds
-            stage[1] += name != "hook"
+        add_counts(self.stages, {name: [seconds, 1] for name, seconds in own_seconds.items()})
 
     def fold(self) -> int:
         """Put what is new into buckets; return how many requests that were."""

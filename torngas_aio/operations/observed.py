@@ -50,14 +50,14 @@ def observe(application: "_Application", observers: Iterable[Observer]) -> None:
     variant: Any = application
     if not isinstance(application, _ObservedApplication):
         variant.__class__ = observed_class(type(application))
-    if not hasattr(variant, "variants"):
-        variant.timed_stages, variant.variants = {}, {}
     every: list[Observer] = [*variant.observers, *observers]
+    wants_hooks = any(observer.wants_hooks for observer in every)
     variant.observers = every
-    variant.wants_hooks = any(observer.wants_hooks for observer in every)
+    variant.resolved_to = functools.lru_cache(_MOST)(_resolved_to_variant)
+    variant.with_timed_hooks = functools.lru_cache(_MOST)(_with_timed_hooks) if wants_hooks else None
     variant.is_choosy = any(type(observer).wants is not Observer.wants for observer in every)
     pipeline = application.pipeline
-    timed = [_timed_hook(hook) if variant.wants_hooks else hook.call for hook in pipeline.call_hooks]
+    timed = [_timed_hook(hook) if wants_hooks else hook.call for hook in pipeline.call_hooks]
     pipeline.call = tuple(_timed("hooks", "call", call) for call in timed)
 
 
@@ -74,10 +74,9 @@ class _ObservedApplication(_Application):
     """The part of an observed application's class that differs from its own."""
 
     observers: Sequence[Observer] = ()
-    wants_hooks: bool
     is_choosy = False
-    timed_stages: dict[RouteStages, RouteStages]
-    variants: dict["Route", Resolved]
+    resolved_to: Callable[["Route"], Resolved]
+    with_timed_hooks: Callable[[RouteStages], RouteStages] | None
     _serve_plain: Callable[["Request"], Coroutine[Any, Any, None]]
     _make_plain: Callable[["Request", PipelineRun, Resolved], "_Handler | None"]
 
@@ -102,21 +101,8 @@ class _ObservedApplication(_Application):
         if observation is None or route is None:
             return self._make_plain(request, run, resolved)
         observation.route = route
-        handler = self._make_plain(request, run, self.variants.get(route) or self._with_variant(route))
+        handler = self._make_plain(request, run, self.resolved_to(route))
         return None if handler is None else self._taken(handler, observation, run)
-
-    def _with_variant(self, route: "Route") -> Resolved:
-        """Return what leads to *route* with the variant of its handler's class.
-
-        PERF: an instance whose class is changed later is slower in all that it does: +10 us a request.
-        """
-        variant: Any = copy.copy(route)
-        if hasattr(variant.handler_class, "_call_method"):
-            variant.handler_class = _variant_of(variant.handler_class, _ObservedHandler)
-        if len(self.variants) >= _MOST:
-            self.variants.clear()
-        found = self.variants[route] = Resolved(variant)
-        return found
 
     def _prepared(self, handler: "_Handler", run: PipelineRun) -> "_Handler":
         observation = handler.request._observation
@@ -134,19 +120,25 @@ class _ObservedApplication(_Application):
             handler._observe_run(run)
         return handler  # type: ignore[no-any-return]  # a handler
 
-    def with_timed_hooks(self, stages: RouteStages) -> RouteStages:
-        """Return *stages* with each hook timed by itself, where an observer wants that."""
-        if not self.wants_hooks:
-            return stages
-        if (found := self.timed_stages.get(stages)) is None:
-            if len(self.timed_stages) >= _MOST:
-                self.timed_stages.clear()
-            hooks = {
-                stage: [dataclasses.replace(hook, call=_timed_hook(hook)) for hook in found]
-                for stage, found in stages.hooks.items()
-            }
-            found = self.timed_stages[stages] = RouteStages(hooks, stages.route_name)
-        return found
+
+def _resolved_to_variant(route: "Route") -> Resolved:
+    """Return what leads to *route* with the variant of its handler's class.
+
+    PERF: an instance whose class is changed later is slower in all that it does: +10 us a request.
+    """
+    variant: Any = copy.copy(route)
+    if hasattr(variant.handler_class, "_call_method"):
+        variant.handler_class = _variant_of(variant.handler_class, _ObservedHandler)
+    return Resolved(variant)
+
+
+def _with_timed_hooks(stages: RouteStages) -> RouteStages:
+    """Return *stages* with each hook timed by itself."""
+    hooks = {
+        stage: [dataclasses.replace(hook, call=_timed_hook(hook)) for hook in found]
+        for stage, found in stages.hooks.items()
+    }
+    return RouteStages(hooks, stages.route_name)
 
 
 async def _observed(observation: Observation, serving: Coroutine[Any, Any, None]) -> None:
@@ -186,7 +178,8 @@ class _ObservedHandler(_Handler):
     def _observe_run(self, run: PipelineRun) -> None:
         if run.stages.has_any:
             application: Any = self.application
-            run.stages = application.with_timed_hooks(run.stages)
+            if application.with_timed_hooks is not None:
+                run.stages = application.with_timed_hooks(run.stages)
             run.__class__ = _ObservedRun
 
     def _call_method(self) -> Any:

@@ -69,11 +69,9 @@ class Observer:
 
     Attributes:
         wants_hooks: Whether each hook is timed, beside all hooks of a stage together.
-        adds_fields: Whether `head_fields` is asked.
     """
 
     wants_hooks = False
-    adds_fields = False
 
     def wants(self, request: "Request") -> bool:
         """Return whether *request*, whose head is in, is observed at all: one that no observer wants costs no more."""
@@ -98,7 +96,7 @@ def wanting(observers: Iterable[Observer], request: "Request") -> list[Observer]
     """Return those of *observers* that want *request* observed."""
     found: list[Observer] = []
     for observer in observers:
-        try:
+        try:  # PERF: `_told` without the call: this is done for each request
             if observer.wants(request):
                 found.append(observer)
         except Exception:  # noqa: BLE001  as in `_told`
@@ -117,7 +115,8 @@ class Observation:
         seconds: How long it took; 0.0 until it has ended.
         is_ended: It has been answered; tasks that it has started may go on.
         stage: The innermost stage that has not ended.
-        own_seconds: How long the stages of each name have taken so far, without the stages inside of them.
+        own_seconds: How long the stages of each name have taken so far, without the stages inside of them; what each
+            hook takes by itself is in `hooks`, too.
         notes: What observers keep; each under itself.
     """
 
@@ -133,13 +132,7 @@ class Observation:
         self.started = perf_counter()
         self.own_seconds: dict[str, float] = {}
         self.notes: dict[Any, Any] = {}
-        self.observers: list[Observer] = []
-        for observer in observers:  # PERF: `_told` without the call
-            try:
-                if observer.request_started(self):
-                    self.observers.append(observer)
-            except Exception:  # noqa: BLE001  as in `_told`
-                complain(observer)
+        self.observers = [observer for observer in observers if _told(observer.request_started, self)]
 
     @property
     def started_at(self) -> float:
@@ -179,8 +172,7 @@ class Observation:
         """Return what observers add to the answer's head."""
         fields: dict[str, str] = {}
         for observer in self.observers:
-            if observer.adds_fields:
-                fields.update(_told(observer.head_fields, self) or {})
+            fields |= _told(observer.head_fields, self) or {}
         return fields
 
     async def timed(self, name: str, label: str, work: Awaitable[Any]) -> Any:
@@ -195,11 +187,8 @@ class Observation:
         """Tell the observers that the request has ended; once."""
         self.seconds = perf_counter() - self.started
         self.is_ended = True
-        for observer in self.observers:  # PERF: `_told` without the call
-            try:
-                observer.request_ended(self)
-            except Exception:  # noqa: BLE001  as in `_told`
-                complain(observer)
+        for observer in self.observers:
+            _told(observer.request_ended, self)
 
 
 class Stage:
@@ -226,6 +215,11 @@ class Stage:
         self.started = perf_counter()
 
     @property
+    def sum_name(self) -> str:
+        """The name under which its time is added up: that of one hook is a part of the time of `hooks`."""
+        return "hooks" if self.name == "hook" else self.name
+
+    @property
     def own_seconds(self) -> float:
         """How long it took without the stages that began in it; those of another task may have gone on beside it."""
         return max(self.seconds - self._inner_seconds, 0.0)
@@ -244,12 +238,9 @@ class Stage:
             return
         if outer is not None:
             outer._inner_seconds += self.seconds
-        observation.own_seconds[self.name] = observation.own_seconds.get(self.name, 0.0) + self.own_seconds
-        for observer in observation.observers:  # PERF: `_told` without the call
-            try:
-                observer.stage_ended(observation, self)
-            except Exception:  # noqa: BLE001  as in `_told`
-                complain(observer)
+        observation.own_seconds[self.sum_name] = observation.own_seconds.get(self.sum_name, 0.0) + self.own_seconds
+        for observer in observation.observers:
+            _told(observer.stage_ended, observation, self)
 
 
 ENDED = Observation(SimpleNamespace(), ())  # type: ignore[arg-type]  # stands in for a request
@@ -268,10 +259,10 @@ def received_bytes(request: "Request") -> int:
 _failed: set[tuple[type, type[BaseException] | None]] = set()
 
 
-def _told(tell: Any, observation: Observation) -> Any:
+def _told(tell: Any, *of: Any) -> Any:
     """Return what *tell*, a method of an observer, does; None where it fails."""
     try:
-        return tell(observation)
+        return tell(*of)
     except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
         return complain(tell.__self__)
 
@@ -290,18 +281,11 @@ class ServerTiming(Observer):
     Stages that come after the header (send, endcall hooks) cannot be in it.
     """
 
-    adds_fields = True
-
-    def stage_ended(self, observation: Observation, stage: Stage) -> None:
-        if stage.name != "hook":  # those are in `hooks`
-            times: dict[str, float] = observation.notes.setdefault(self, {})
-            times[stage.name] = times.get(stage.name, 0.0) + stage.own_seconds
-
     def head_fields(self, observation: Observation) -> dict[str, str]:
-        now, times = perf_counter(), dict(observation.notes.get(self, {}))
+        now, times = perf_counter(), dict(observation.own_seconds)
         stage = observation.stage
         while stage is not None:  # those that go on: a method that awaits its `finish()`
-            times[stage.name] = times.get(stage.name, 0.0) + stage.own_seconds_until(now)
+            times[stage.sum_name] = times.get(stage.sum_name, 0.0) + stage.own_seconds_until(now)
             now, stage = stage.started, stage.outer
         times["total"] = perf_counter() - observation.started
         return {"Server-Timing": ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in times.items())}

@@ -19,7 +19,7 @@ from torngas_aio.application import Application
 from torngas_aio.context import enter_request
 from torngas_aio.errorpage.masking import mask_text
 from torngas_aio.exception import Http404, UrlError
-from torngas_aio.handler import ApiHandler, BaseHandler, ErrorHandler, Event, EventStreamHandler
+from torngas_aio.handler import ApiHandler, BaseHandler, Event, EventStreamHandler
 from torngas_aio.handler.execution import serve
 from torngas_aio.http.request import Request
 from torngas_aio.operations.access import is_own_page
@@ -128,10 +128,9 @@ class _State(_Report):
         return await run_in_thread(with_short_places, found)  # tasks are looked at in their own thread
 
 
-class _Absent(_Page, ErrorHandler):
-    def initialize(self, records: Records) -> None:  # type: ignore[override]  # made like the others
-        super().initialize(records)
-        self._error_status = 404
+class _Absent(_Report):
+    def report(self, of: str) -> Any:
+        raise Http404("The inspector has no such page.")
 
 
 _PAGES: dict[str, type[_Page]] = {
