@@ -25,6 +25,7 @@ from torngas_aio.operations import counts, metrics
 from torngas_aio.operations.metrics import QueueSizes, add_metrics
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
+from torngas_aio.webserver.building import build_application
 
 
 class Uses(WebHandler):
@@ -104,6 +105,18 @@ async def test_requests_are_counted_by_route_method_and_status(monkeypatch: pyte
     assert value(found, "requests_in_progress", worker="0") == 1  # the scrape itself
     assert value(found, "loop_lag_seconds", worker="0") is not None
     assert not [key for key in found if "client" in str(key) or "BREW" in str(key)]
+
+
+async def test_our_own_routes_are_named_by_their_paths_and_take_no_name() -> None:
+    with settings.override(METRICS={"enabled": True}, TORNADO_CONF={"cookie_secret": SECRET}):
+        application = build_application(None, [("/figures", Uses, {}, "metrics")])
+        async with TestClient(application) as client:
+            for path in ("/-/live", "/-/metrics"):
+                await client.get(path)
+            found = await scraped(client)
+    for path in ("/-/live", "/-/metrics"):
+        assert value(found, "requests_total", route=path, method="GET", status="2xx") == 1
+    assert application.reverse_url("metrics") == "/figures"
 
 
 async def test_sockets_refusals_and_caches_are_counted() -> None:

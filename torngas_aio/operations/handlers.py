@@ -16,7 +16,15 @@ from torngas_aio.operations.access import may_see_details
 from torngas_aio.operations.health import CheckResult, ReadyChecks
 from torngas_aio.settings_manager import settings
 
-__all__ = ["HEALTH_DEFAULTS", "LiveHandler", "ReadyHandler", "StartupHandler", "health_rules", "ready_checks_of"]
+__all__ = [
+    "HEALTH_DEFAULTS",
+    "LiveHandler",
+    "ReadyHandler",
+    "StartupHandler",
+    "health_rules",
+    "path_pattern",
+    "ready_checks_of",
+]
 
 HEALTH_DEFAULTS: dict[str, Any] = {
     "live": "/-/live",  # paths; None: not answered
@@ -77,7 +85,12 @@ def health_rules() -> list[Any]:
     """Return the routes, as HEALTH names their paths."""
     chosen = {**HEALTH_DEFAULTS, **settings.HEALTH}
     handlers = {"live": LiveHandler, "ready": ReadyHandler, "startup": StartupHandler}
-    return [(re.escape(chosen[name]), handler) for name, handler in handlers.items() if chosen[name]]
+    return [(path_pattern(chosen[name]), handler) for name, handler in handlers.items() if chosen[name]]
+
+
+def path_pattern(path: str) -> str:
+    """Return the regular expression of *path*, which is also how metrics, spans and lists of routes name its route."""
+    return re.escape(path).replace(r"\-", "-")
 
 
 def _shown(result: CheckResult) -> dict[str, Any]:

@@ -14,10 +14,9 @@ import hmac
 import itertools
 import json
 import logging
-import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +35,7 @@ from torngas_aio.http.worker import current_worker
 from torngas_aio.logger import OutageLog
 from torngas_aio.operations.access import may_see_details
 from torngas_aio.operations.counts import Counts
+from torngas_aio.operations.handlers import path_pattern
 from torngas_aio.operations.observed import observe
 from torngas_aio.operations.project_metrics import ProjectMetrics, collected, families_of
 from torngas_aio.settings_manager import settings
@@ -73,7 +73,7 @@ def add_metrics(application: Application) -> Counts:
         "counts": counts, "token": chosen["token"], "bounds": (chosen["seconds"], chosen["bytes"]),
         "queues": QueueSizes(is_alone=current_worker() is None),
     }  # fmt: skip
-    application.wildcard_router.add_rules([(re.escape(chosen["path"]), MetricsHandler, kwargs, "metrics")])
+    application.wildcard_router.add_rules([(path_pattern(chosen["path"]), MetricsHandler, kwargs)])
     return counts
 
 
@@ -162,38 +162,41 @@ _FAMILIES: tuple[tuple[Any, str, str, str], ...] = (
 )
 """Kind, name, labels and text of each, in the page's order."""
 
-_Add = Callable[..., None]
-
 
 def _families(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> Iterable[Metric]:
     families = {name: kind(f"torngas_{name}", text, labels=labels.split()) for kind, name, labels, text in _FAMILIES}
-
-    def add(name: str, labels: list[str], *numbers: Any) -> None:
+    for name, labels, *numbers in _rows(found, seconds, sizes):
         families[name].add_metric(labels, *numbers)
+    return families.values()
 
+
+_Row = tuple[Any, ...]
+"""Name of a family, its labels, and numbers as its kind takes them."""
+
+
+def _rows(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> Iterator[_Row]:
     counts = found.get("counts", {})
+    yield from _count_rows(counts)
     for name, kept, bounds in (
         ("request_seconds", "seconds", seconds), ("request_bytes", "received", sizes),
         ("response_bytes", "sent", sizes), ("job_seconds", "job_seconds", seconds),
     ):  # fmt: skip
         for label, (*numbers, total) in counts.get(kept, {}).items():
             ends = [*map(str, map(float, bounds)), "+Inf"]
-            add(name, [label], list(zip(ends, itertools.accumulate(numbers), strict=True)), total)
-    _add_counts(add, counts)
-    _add_now(add, found.get("now", {}))
+            yield name, [label], list(zip(ends, itertools.accumulate(numbers), strict=True)), total
+    yield from _rows_of_now(found.get("now", {}))
     sizes_of: Sizes = found.get("queues", {})
     for alias, queues in sizes_of.items():
-        add("job_store_up", [alias], queues is not None)
+        yield "job_store_up", [alias], queues is not None
         for queue, numbers in (queues or {}).items():
             for state, number in zip(("waiting", "running"), numbers, strict=True):
-                add("job_queue_jobs", [alias, queue, state], number)
+                yield "job_queue_jobs", [alias, queue, state], number
     for reason, number in found.get("restarts", {}).items():
-        add("worker_restarts", [reason], number)
-    return families.values()
+        yield "worker_restarts", [reason], number
 
 
-def _add_counts(add: _Add, counts: dict[str, Any]) -> None:
-    """Add what has happened, in this process or in all workers; the module `counts` says how it is kept."""
+def _count_rows(counts: dict[str, Any]) -> Iterator[_Row]:
+    """Yield what has happened, in this process or in all workers; the module `counts` says how it is kept."""
 
     def of(name: str) -> Iterable[tuple[str, Any]]:
         return counts.get(name, {}).items()  # type: ignore[no-any-return]  # a dict of JSON
@@ -202,35 +205,35 @@ def _add_counts(add: _Add, counts: dict[str, Any]) -> None:
         return ((outer, inner, value) for outer, each in of(name) for inner, value in each.items())
 
     for route, kind, number in within("requests"):
-        add("requests", [route, *kind.split()], number)
+        yield "requests", [route, *kind.split()], number
     for route, stage, (total, number) in within("stages"):
-        add("stage_seconds", [route, stage], number, total)
+        yield "stage_seconds", [route, stage], number, total
     for reason, number in of("refused"):
-        add("refused_requests", [reason], number)
-    add("session_requests", [], counts.get("sessions", 0))
+        yield "refused_requests", [reason], number
+    yield "session_requests", [], counts.get("sessions", 0)
     for alias, (hits, misses, failed, number, taken) in of("cache"):
-        add("cache_keys", [alias, "hit"], hits)
-        add("cache_keys", [alias, "miss"], misses)
-        add("cache_errors", [alias], failed)
-        add("cache_seconds", [alias], int(number), taken)
+        yield "cache_keys", [alias, "hit"], hits
+        yield "cache_keys", [alias, "miss"], misses
+        yield "cache_errors", [alias], failed
+        yield "cache_seconds", [alias], int(number), taken
     for server, (number, failed, taken) in of("sql"):
-        add("sql_errors", server.rsplit(" ", 1), failed)
-        add("sql_seconds", server.rsplit(" ", 1), int(number), taken)
+        yield "sql_errors", server.rsplit(" ", 1), failed
+        yield "sql_seconds", server.rsplit(" ", 1), int(number), taken
     for job, kind, number in within("jobs"):
-        add("jobs", [job, kind], number)
+        yield "jobs", [job, kind], number
 
 
-def _add_now(add: _Add, workers: dict[str, Any]) -> None:
-    """Add what is so at this moment, by worker."""
+def _rows_of_now(workers: dict[str, Any]) -> Iterator[_Row]:
+    """Yield what is so at this moment, by worker."""
     for worker, now in workers.items():
-        add("requests_in_progress", [worker], now["in_progress"])
-        add("websockets_open", [worker], now["sockets"])
-        add("loop_lag_seconds", [worker], now["lag"])
+        yield "requests_in_progress", [worker], now["in_progress"]
+        yield "websockets_open", [worker], now["sockets"]
+        yield "loop_lag_seconds", [worker], now["lag"]
         for server, numbers in now["pools"].items():
             for state, number in zip(("in use", "idle", "waiting"), numbers, strict=True):
-                add("database_connections", [worker, *server.rsplit(" ", 1), state], number)
+                yield "database_connections", [worker, *server.rsplit(" ", 1), state], number
         for job, number in now["jobs"].items():
-            add("jobs_running", [worker, job], number)
+            yield "jobs_running", [worker, job], number
 
 
 class QueueSizes:

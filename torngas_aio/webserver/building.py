@@ -1,6 +1,5 @@
 """From settings to an application. Begin with `build_application`."""
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -9,7 +8,7 @@ from typing import Any
 from torngas_aio.application import Application
 from torngas_aio.checks import weak_secret_faults
 from torngas_aio.exception import ArgumentError, ConfigError, Fault
-from torngas_aio.operations.handlers import health_rules
+from torngas_aio.operations.handlers import health_rules, path_pattern
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.narrowing import is_list_or_tuple
 
@@ -82,7 +81,7 @@ def _add_document(application: Application) -> None:
         from torngas_aio.api.openapi import DOCUMENT_PATH, OpenAPIHandler
         from torngas_aio.api.page import page_rules
 
-        path = re.escape(settings.OPENAPI.get("path", DOCUMENT_PATH))
+        path = path_pattern(settings.OPENAPI.get("path", DOCUMENT_PATH))
         application.wildcard_router.add_rules([(path, OpenAPIHandler), *page_rules()])
 
 
