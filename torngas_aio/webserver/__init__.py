@@ -11,7 +11,6 @@
     stopping.py    signals: which of them stop it, and how fast
     single.py      one process: SIGHUP, systemd           runner.py     the loop, with bounded waits at its end
     reloading.py   DEBUG: files that change, sessions in memory kept over a reload
-    banner.py      what is printed at the start
 
 Begin with `run`, or with `Server` for a say in the steps.
 """

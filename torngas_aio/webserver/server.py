@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import anyio.to_thread
+import tornado
 from tornado.options import OptionParser, options
 
 from torngas_aio._node import set_processes
+from torngas_aio._version import __version__
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, check_settings, fill_secrets, share_random_secrets
 from torngas_aio.exception import ArgumentError, BaseError, ConfigError, Fault, UrlError
@@ -28,7 +30,6 @@ from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.backends import ServerBackend, backend_kind, make_backend
-from torngas_aio.webserver.banner import settings_info
 from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
 from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners, ManagementListener, is_reachable, tls_context
 from torngas_aio.webserver.options import (
@@ -314,8 +315,20 @@ class Server:
     def print_settings_info(self) -> None:
         """Write the start banner to stdout: versions, locale, apps, template engine, URL."""
         loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
-        kind = backend_kind(options.http_server)
-        sys.stdout.write(settings_info(settings, self.addresses, loop=loop, http_server=kind) + "\n")
+        facts = {
+            "torngas_aio": __version__,
+            "tornado": tornado.version,
+            "python": f"{sys.version.split()[0]} on {loop}",
+            "http server": backend_kind(options.http_server),
+            "settings": settings.source or "built-in defaults",
+            "locale": settings.TRANSLATIONS_CONF.locale_default if settings.TRANSLATIONS else "off",
+            "apps": ", ".join(settings.INSTALLED_APPS) or "none",
+            "template engine": settings.TEMPLATE_CONFIG.template_engine or "tornado",
+            "debug": "on, with autoreload; requests are shown at /-/inspector" if settings.DEBUG else "off",
+        }
+        shown = " ".join(self.addresses).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        lines = [f"  {name:<{max(map(len, facts))}}  {fact}\n" for name, fact in facts.items()]
+        sys.stdout.write(f"{''.join(lines)}Serving on {shown}\n")
         sys.stdout.flush()
 
     def is_parent(self) -> bool:
