@@ -7,7 +7,7 @@ from typing import Any
 import h11
 import pytest
 
-from torngas_aio.http.headers import pairs_of
+from torngas_aio.http.headers import HeaderView, pairs_of
 from torngas_aio.http.limits import Limits
 from torngas_aio.http.request_parser import CHUNKED, HeadParser, PlainHead, Refusal
 
@@ -150,3 +150,22 @@ def test_a_head_whose_fields_were_seen_before_says_the_same(fields: str) -> None
     assert parser.recognize(old) is None
     assert verdict(parser, old)[2] == "HTTP/1.0"
     assert parser.recognize(second) is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "media_type", "coding"),
+    [
+        ("", "", ""),
+        ("content-TYPE:Text/Plain; a=b \t\r\n", "Text/Plain; a=b", ""),
+        ("Content-Type: a/b\r\nContent-Encoding: gzip\r\nContent-Type: c/d\r\n", "a/b,c/d", "gzip"),
+        ("X-Content-Type: a/b\r\nContent-Types: a/b\r\n", "", ""),
+        ("Content-Type: multipart/form-data; boundary=b\r\n", "multipart/form-data; boundary=b", ""),
+    ],
+)
+def test_a_head_with_a_body_tells_its_type_and_coding(fields: str, media_type: str, coding: str) -> None:
+    parser = HeadParser(Limits())
+    raw = f"POST / HTTP/1.1\r\nHost: h\r\n{fields}Content-Length: 2\r\n\r\n".encode()
+    told = {"Content-Type": media_type, "Content-Encoding": coding}
+    for _ in range(2):  # the second time from what was remembered
+        assert parser.parse(raw).about_body == told
+        assert {name: HeaderView(raw).get(name, "") for name in told} == told

@@ -19,7 +19,7 @@ from torngas_aio.api.markers import Param, Source
 from torngas_aio.api.output import Output, answer_none, output_of
 from torngas_aio.exception import UrlError
 from torngas_aio.handler import ApiHandler, BaseHandler
-from torngas_aio.http.forms import check_coding
+from torngas_aio.http.forms import check_coding, media_type_of
 from torngas_aio.http.uploads import UploadedFile, has_type
 
 __all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
@@ -296,7 +296,7 @@ def _read_body(handler: Any, parameter: Parameter, problems: Problems) -> Any:
     body: bytes = b" " if is_large else request.body  # `get_json_body` then refuses it
     if not body and not parameter.is_required:
         return _REQUIRED
-    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(headers)
     if media_type not in {"", "application/json"} and not media_type.endswith("+json"):
         problems.add("body", "", "media_type")
     else:

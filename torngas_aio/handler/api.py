@@ -54,9 +54,9 @@ class ApiHandler(BaseHandler):
         That is "jsonp" where it names JavaScript, else "json".
         """
         request = self.request
-        # PERF: most requests have neither query nor form, and no header that names JavaScript: nothing is built then
+        # PERF: most requests have no such argument, and no header that names JavaScript: nothing is built then
         has_own = type(self).get_argument is not RequestHandler.get_argument
-        if has_own or request.query or request.has_form:
+        if has_own or request.may_have_argument(params_name):
             wanted: str | None = self._asked(params_name, None)
             if wanted:
                 return wanted.lower()

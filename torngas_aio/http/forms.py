@@ -25,6 +25,7 @@ __all__ = [
     "boundary_of",
     "check_coding",
     "is_form",
+    "media_type_of",
     "parse_form",
     "parse_urlencoded",
     "parts_of",
@@ -60,7 +61,7 @@ class Part:
 
 def is_form(headers: Headers) -> bool:
     """Whether the body is a form, urlencoded or multipart."""
-    return _media_type(headers) in (_URLENCODED, _MULTIPART)
+    return media_type_of(headers) in (_URLENCODED, _MULTIPART)
 
 
 def check_coding(headers: Headers) -> None:
@@ -77,7 +78,7 @@ def parse_form(headers: Headers, body: bytes, arguments: Arguments, files: dict[
         HTTPInputError: The body is not what its Content-Type says.
         BodyError: 415: it has a Content-Encoding. 413: it is urlencoded and larger than `MAX_FORM_BYTES`.
     """
-    if _media_type(headers) == _URLENCODED:
+    if media_type_of(headers) == _URLENCODED:
         check_coding(headers)
         if len(body) > MAX_FORM_BYTES:
             refuse_urlencoded(headers, MAX_FORM_BYTES)
@@ -121,7 +122,7 @@ def parse_urlencoded(encoded: bytes, max_fields: int) -> Arguments:
 
 def refuse_urlencoded(headers: Headers, limit: int) -> None:
     """Raise BodyError 413 where the body, which is larger than *limit* bytes, is an urlencoded form."""
-    if _media_type(headers) == _URLENCODED:
+    if media_type_of(headers) == _URLENCODED:
         raise BodyError(413, f"A form without files has at most {limit} bytes.")
 
 
@@ -132,7 +133,7 @@ def boundary_of(headers: Headers) -> bytes | None:
         HTTPInputError: There is none.
         BodyError: 415: the body has a Content-Encoding.
     """
-    if _media_type(headers) != _MULTIPART:
+    if media_type_of(headers) != _MULTIPART:
         return None
     check_coding(headers)
     boundary = _parameters_of(headers.get("Content-Type", "")).get("boundary", "").rstrip()
@@ -202,7 +203,8 @@ def _fields_of(header: bytes) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-def _media_type(headers: Headers) -> str:
+def media_type_of(headers: Headers) -> str:
+    """Return the media type of the body in small letters, without parameters; "" where none is given."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 

@@ -10,8 +10,9 @@ value holds a control character. Begin with `pairs_of`.
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookies import Morsel
+from types import MappingProxyType
 from typing import Any
 
 from tornado.httputil import HTTPHeaders
@@ -173,15 +174,23 @@ def headers_of(raw: RawFields) -> HTTPHeaders:
 
 
 class HeaderView:
-    """The header fields of a checked head, of which only those that are asked for are taken apart."""
+    """The header fields of a checked head, of which only those that are asked for are taken apart.
 
-    __slots__ = ("_raw",)
+    Args:
+        raw: The head.
+        known: Fields of it that the parser has read, "" where there is none.
+    """
 
-    def __init__(self, raw: bytes) -> None:
+    __slots__ = ("_known", "_raw")
+
+    def __init__(self, raw: bytes, known: Mapping[str, str] = MappingProxyType({})) -> None:
         self._raw = raw
+        self._known = known
 
     def get(self, name: str, default: str) -> str:
         """Return the field *name*, one of the program's own, as `HTTPHeaders.get` does."""
+        if name in self._known:
+            return self._known[name] or default
         found = _find_all(name)(self._raw)
         return ",".join([value.rstrip(b" \t").decode("latin-1") for value in found]) if found else default
 

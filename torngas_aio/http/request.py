@@ -11,9 +11,10 @@ Handlers that use Tornado's public attributes cannot tell. Begin with `Request._
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
+from types import MappingProxyType
 from typing import Any
 
 from tornado.httputil import (
@@ -85,6 +86,8 @@ class Request(HTTPServerRequest):
     _is_body_parsed = False
     _plain_cookies: dict[str, str] | None
     _first: dict[bytes, bytes] | None = None  # of each header, by its lower-case name
+    about_body: Mapping[str, str] = MappingProxyType({})
+    """Fields that our server has read in the raw head; see `PlainHead.about_body`."""
 
     def __init__(  # not super().__init__: that parses everything at once
         self,
@@ -151,7 +154,9 @@ class Request(HTTPServerRequest):
     def header_view(self) -> HTTPHeaders | HeaderView:
         """The headers, to look at a few by `get(name, default)`: not all of them are taken apart for that."""
         raw = self._raw_headers
-        return HeaderView(raw) if isinstance(raw, bytes) and "headers" not in self.__dict__ else self.headers
+        if isinstance(raw, bytes) and "headers" not in self.__dict__:
+            return HeaderView(raw, self.about_body)
+        return self.headers
 
     @property
     def has_form(self) -> bool:
@@ -174,6 +179,11 @@ class Request(HTTPServerRequest):
         if self._first is None:
             self._first = dict(reversed(raw))
         return self._first.get(name)
+
+    def may_have_argument(self, name: str) -> bool:
+        """Return False where no argument *name*, of letters only, can be found; True where `arguments` may hold it."""
+        query = self.query
+        return name in query or "%" in query or "arguments" in self.__dict__ or self.has_form
 
     def may_mention(self, text: bytes) -> bool:
         """Return False where no header holds *text*, written in lower case; True where `headers` has to be asked."""

@@ -16,8 +16,10 @@ logger = logging.getLogger("torngas_aio.http")
 def start_request(server_state: ServerState, connection: object, exchange: HTTPExchange, head: PlainHead) -> None:
     """Start answering a request, in a task that *server_state* keeps until it ends."""
     request = Request((head.method, head.target, head.version), head.raw, exchange, connection)
-    if exchange.body.unpacks:
-        request.note_unpacking()
+    if head.length:
+        request.about_body = head.about_body
+        if exchange.body.unpacks:
+            request.note_unpacking()
     context_for = server_state.context_for
     context = server_state.context.copy() if context_for is None else context_for(request)
     task = server_state.loop.create_task(_answer(server_state, request, exchange), context=context)
