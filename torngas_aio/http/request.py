@@ -86,6 +86,7 @@ class Request(HTTPServerRequest):
     _is_body_parsed = False
     _plain_cookies: dict[str, str] | None
     _first: dict[bytes, bytes] | None = None  # of each header, by its lower-case name
+    _lower_head: bytes | None = None
     about_body: Mapping[str, str] = MappingProxyType({})
     """Fields that our server has read in the raw head; see `PlainHead.about_body`."""
 
@@ -167,7 +168,7 @@ class Request(HTTPServerRequest):
         """Return the first value of the header *name* (lower case) without building the header dict."""
         raw = self._raw_headers
         if isinstance(raw, bytes):  # PERF: 0.5 us; a regular expression that ignores case takes 10 (static-304)
-            at = raw.lower().find(b"\r\n%b:" % name)
+            at = self._lowered(raw).find(b"\r\n%b:" % name)
             if at < 0:
                 return None
             start = at + len(name) + 3
@@ -188,13 +189,20 @@ class Request(HTTPServerRequest):
     def may_mention(self, text: bytes) -> bool:
         """Return False where no header holds *text*, written in lower case; True where `headers` has to be asked."""
         raw = self._raw_headers
-        return not isinstance(raw, bytes) or "headers" in self.__dict__ or text in raw.lower()
+        return not isinstance(raw, bytes) or "headers" in self.__dict__ or text in self._lowered(raw)
 
     def came_with(self, text: bytes) -> bool:
         """Do as `may_mention` for the head as it came, whatever has been changed in `headers` since."""
         # PERF: without a look at the instance's `__dict__`, after which all of its attributes take longer
         raw = self._raw_headers
-        return not isinstance(raw, bytes) or text in raw.lower()
+        return not isinstance(raw, bytes) or text in self._lowered(raw)
+
+    def _lowered(self, raw: bytes) -> bytes:
+        """Return the head as it came, in small letters; made once."""
+        lowered = self._lower_head
+        if lowered is None:
+            lowered = self._lower_head = raw.lower()
+        return lowered
 
     def plain_cookies(self) -> dict[str, str] | None:
         """Return the cookies by name, as text; None where `cookies` has to be asked. Made once."""

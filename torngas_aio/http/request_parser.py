@@ -113,6 +113,7 @@ _METHODS = {
 _KNOWN_METHODS = frozenset(_METHODS.values())
 _VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
 
+_P = ord("P")  # of POST, PUT, PATCH
 _MAX_KEPT_FIELDS = 2048
 _MAX_KEPT_LINE = 256
 _MAX_KEPT_DECIDING = 512  # a host has at most 261 bytes: a name of 253 characters, a colon, a port
@@ -236,6 +237,8 @@ class HeadParser:
         is; a request line of the plain kind has nothing else to be checked: -3 us with ten fields (benchmarks,
         headers).
         """
+        if data[0] == _P:  # PERF: of a request with a body nothing is known: -1 us (benchmarks, json-post)
+            return None
         at, size = data.find(b"\r\n"), len(data)
         if size - at > _MAX_KEPT_FIELDS or at > self._max_line or size > self._max_size:
             return None
