@@ -146,8 +146,12 @@ class HTTPProtocol(ExchangeConnection):
 
     # From bytes to requests
 
-    def _read_head(self) -> None:
-        """Begin the request whose head is at the front of the buffer, if all of it is there."""
+    def _read_head(self, *, at_once: bool = True) -> None:
+        """Begin the request whose head is at the front of the buffer, if all of it is there.
+
+        Args:
+            at_once: As for `start_request`: requests that came together would else run one within the other.
+        """
         data, at = self._buffer, self._at
         if data.startswith(b"\r\n", at):  # SPEC: RFC 9112 2.2: empty lines before a request are skipped
             at = _empty_lines(data, at).end()
@@ -169,7 +173,7 @@ class HTTPProtocol(ExchangeConnection):
         if end == len(data):
             self._buffer = b""
             self._at = 0
-        self._begin(head)
+        self._begin(head, at_once=at_once)
 
     def _await_head(self, at: int) -> None:
         self._resume_reading()
@@ -179,7 +183,7 @@ class HTTPProtocol(ExchangeConnection):
             self._deadline = self._in(self.server_state.limits.header_timeout)
         self._seen = len(self._buffer) if is_beginning else 0
 
-    def _begin(self, head: PlainHead) -> None:
+    def _begin(self, head: PlainHead, *, at_once: bool = True) -> None:
         """Start the exchange for *head*, with as much of its body as is there."""
         server_state = self.server_state
         peer = self.context if server_state.proxies is None else server_state.proxies.client_of(self.context, head.raw)
@@ -199,7 +203,7 @@ class HTTPProtocol(ExchangeConnection):
         self._left_to_serve -= 1
         if not self._left_to_serve:
             exchange.keeps_alive = False
-        start_request(server_state, self, exchange, head)
+        start_request(server_state, self, exchange, head, at_once=at_once)
 
     def _open_body(self, head: PlainHead) -> IncomingBody:
         limits = self.server_state.limits
@@ -299,7 +303,7 @@ class HTTPProtocol(ExchangeConnection):
         self._state = _READY
         if self._buffer and self._at < len(self._buffer):
             if not self.is_writing_paused:  # a client that does not read gets no further answers
-                self._read_head()
+                self._read_head(at_once=False)
         elif server_state.is_stopping:
             self._close()
         else:
