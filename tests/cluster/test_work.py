@@ -21,8 +21,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from redis.asyncio import Redis
 
 from tests.cluster.conftest import Lab, Laboratory
+from tests.cluster.network import Host, Network
+from tests.cluster.services import place_on
 from tests.services.mariadb import DATABASE
 from tests.services.redis import RedisSentinels
 from torngas_aio.channels.redis import RedisChannels
@@ -300,53 +303,60 @@ async def test_work_under_kills_long(laboratory: Laboratory, store: str, count: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("replicas", [0, 1])
-async def test_what_dies_with_a_master(replicas: int) -> None:
-    """Jobs without an outbox and messages with a history, sent as fast as they are taken until the kill."""
+@pytest.mark.parametrize("end", ["killed", "cut off", "cut off, its replica a second behind"])
+async def test_what_dies_with_a_master(network: Network, end: str, replicas: int) -> None:
+    """Jobs without an outbox and messages with a history, sent as fast as they are taken until the end of the master.
+
+    Of a process that is killed the system still sends what was written to sockets; of a host that is cut off it cannot.
+    """
+    hosts = [network.add(name) for name in ("master", "replica", "sentinel1", "sentinel2", "sentinel3")]
     total: Counter[str] = Counter()
     for _ in range(int(os.environ.get("LAB_KILLS", "10"))):
-        found = await lost_with_master(replicas)
-        print(f"REPLICAS {replicas}:", found)  # noqa: T201
-        for what, (sent, lost, _) in found.items():
-            total.update({f"{what} acknowledged in the last second": sent, f"{what} lost": lost})
-    print(f"REPLICAS {replicas}, all:", dict(total))  # noqa: T201
+        with RedisSentinels([place_on(host) for host in hosts]) as servers:
+            total.update(
+                await lost_with_master(servers, None if end == "killed" else hosts[0], "behind" in end, replicas)
+            )
+        hosts[0].heal()
+        print(f"{end}, REPLICAS {replicas}:", dict(total))  # noqa: T201
     assert replicas == 0 or total["jobs lost"] == 0
 
 
-async def lost_with_master(replicas: int) -> dict[str, tuple[int, int, float]]:
-    """Return how many jobs and messages were acknowledged in the last second before the kill of a master, how many of
-    them the next master does not have, and by how many milliseconds the first of those came before the last one that
-    was acknowledged."""
-    with RedisSentinels() as servers:
-        jobs = RedisJobs(servers.url, {"OPTIONS": {"REPLICAS": replicas}})
-        channels = RedisChannels(servers.url, {"OPTIONS": {"HISTORY": 10**6, "POOL_KWARGS": {"max_connections": 100}}})
-        acknowledged: dict[str, dict[int, float]] = {"jobs": {}, "messages": {}}
+async def lost_with_master(
+    servers: RedisSentinels, cut_off: Host | None, is_behind: bool, replicas: int
+) -> dict[str, int]:
+    """Return how many jobs and messages were acknowledged, and how many of these the next master does not have."""
+    jobs = RedisJobs(servers.url, {"OPTIONS": {"REPLICAS": replicas}})
+    channels = RedisChannels(servers.url, {"OPTIONS": {"HISTORY": 10**6, "POOL_KWARGS": {"max_connections": 100}}})
+    acknowledged: dict[str, set[int]] = {"jobs": set(), "messages": set()}
 
-        async def send_all(what: str, send: Callable[[int], Awaitable[None]], first: int) -> None:
-            with contextlib.suppress(Unavailable):
-                for number in itertools.count(first, SENDERS):
-                    await send(number)
-                    acknowledged[what][number] = time.monotonic()
+    async def send_all(what: str, send: Callable[[int], Awaitable[None]], first: int) -> None:
+        with contextlib.suppress(Unavailable):
+            for number in itertools.count(first, SENDERS):
+                await send(number)
+                acknowledged[what].add(number)
 
-        senders = {
-            "jobs": lambda number: jobs.put("default", b"%0200d" % number),
-            "messages": lambda number: channels.send("numbers", f"{number:0200}"),
-        }
-        sending = [asyncio.create_task(send_all(*each, first)) for first in range(SENDERS) for each in senders.items()]
-        await asyncio.sleep(random.uniform(1.5, 2.5))
-        await asyncio.to_thread(servers.fail_over)
-        await asyncio.wait(sending)
-        kept = {
-            "jobs": {int(fields[1]) for _, fields in await jobs._ask("XRANGE", jobs._queue("default"), "-", "+")},
-            "messages": {int(each.text) for each in (await channels.history("numbers", ""))[0]},
-        }
-        await jobs.aclose()
-        await channels.aclose()
-    found = {}
-    for what, sent in acknowledged.items():
-        end = max(sent.values())
-        late = {number for number, moment in sent.items() if moment > end - 1}
-        lost = late - kept[what]
-        found[what] = len(late), len(lost), round(1000 * (end - min((sent[each] for each in lost), default=end)), 1)
-    return found
+    senders = {
+        "jobs": lambda number: jobs.put("default", b"%0200d" % number),
+        "messages": lambda number: channels.send("numbers", f"{number:0200}"),
+    }
+    sending = [asyncio.create_task(send_all(*each, first)) for first in range(SENDERS) for each in senders.items()]
+    await asyncio.sleep(random.uniform(1.5, 2.5))
+    if is_behind:
+        servers.second.process.pause()
+        await asyncio.sleep(1)
+    if cut_off is not None:
+        cut_off.cut_off()
+    if is_behind:
+        servers.second.process.resume()
+    await asyncio.to_thread(servers.fail_over)
+    await asyncio.wait(sending)
+    async with Redis(host=servers.second.host, port=servers.second.port) as master:
+        keys = {"jobs": jobs._queue("default"), "messages": f"{channels._channel('numbers')}:h"}
+        found: dict[str, Any] = {what: await master.xrange(key) for what, key in keys.items()}
+    kept = {what: {int(fields[b"d"]) for _, fields in entries} for what, entries in found.items()}
+    await jobs.aclose()
+    await channels.aclose()
+    lost = {f"{what} lost": len(numbers - kept[what]) for what, numbers in acknowledged.items()}
+    return {f"{what} acknowledged": len(numbers) for what, numbers in acknowledged.items()} | lost
