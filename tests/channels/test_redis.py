@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
 
 from tests.channels.test_base import next_of
 from tests.polling import until
 from tests.services.redis import RedisSentinels, RedisServer, command
 from torngas_aio.channels.base import Subscription
-from torngas_aio.channels.redis import RedisChannels, _Connection
+from torngas_aio.channels.redis import RedisChannels
 from torngas_aio.exception import Unavailable
 
 pytestmark = pytest.mark.redis
@@ -101,7 +100,7 @@ async def test_a_silent_connection_is_noticed(server: RedisServer, monkeypatch: 
     channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 5}})
     async with channels.subscribe("x") as messages:
         server.process.pause()
-        await asyncio.wait_for(channels._is_lost.wait(), 10)
+        await until(lambda: not channels._subscribed)
         server.process.resume()
         async with asyncio.timeout(20):
             assert (await anext(messages)).is_gap
@@ -131,40 +130,35 @@ async def test_all_is_closed_at_the_end(server: RedisServer) -> None:
     await until(lambda: len(command(server.port, "CLIENT", "LIST").splitlines()) <= 1)
 
 
-async def test_a_subscription_that_fails_after_its_reader_has_given_up_is_a_lost_connection(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    client = Redis()
-    connection = _Connection(client, False, None, None, None)
-    sending, lost = asyncio.Event(), asyncio.Event()
-
-    async def fail(name: str) -> None:
-        sending.set()
-        await lost.wait()
-        raise ConnectionError("refused")
-
-    monkeypatch.setattr(connection._pubsub, "subscribe", fail)
-    subscribing = asyncio.create_task(connection.subscribe("room"))
-    await sending.wait()
-    connection._give_up(ConnectionError("closed"))
-    lost.set()
-    with pytest.raises(ConnectionError, match="refused"):
-        await subscribing
-    await client.aclose()
+async def test_names_that_others_take_while_they_are_left_are_kept(server: RedisServer) -> None:
+    channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 10}})
+    kept = await channels.subscribe("kept").__aenter__()
+    for _ in range(20):
+        both = await channels.subscribe("a", "b").__aenter__()
+        server.process.pause()
+        await both.aclose()
+        await asyncio.sleep(0)  # it has been asked to send "a" and "b" no more
+        coming = [asyncio.create_task(channels.subscribe(name).__aenter__()) for name in "ab"]
+        await until(lambda: {"a", "b"} <= set(channels._by_name))
+        server.process.resume()
+        for name, each in zip("ab", await asyncio.gather(*coming), strict=True):
+            await channels.publish(name, "here")
+            assert (await next_of(each)).data == "here"
+            await each.aclose()
+    await kept.aclose()
+    await channels.aclose()
 
 
-async def test_a_name_that_another_takes_while_it_is_left_is_kept(server: RedisServer) -> None:
-    channels = RedisChannels(server.url, {"OPTIONS": {"KEY_PREFIX": "left-and-taken"}})
-    both = await channels.subscribe("a", "b").__aenter__()
-    (connection,) = channels._connections.values()
-    await connection._sending.acquire()
-    leaving = asyncio.create_task(both.aclose())
-    await until(lambda: bool(connection._sending._waiters))
-    coming = [asyncio.create_task(channels.subscribe(name).__aenter__()) for name in "ab"]
-    await until(lambda: set(channels._by_name) == {"a", "b"})
-    connection._sending.release()
-    await leaving
-    for name, each in zip("ab", await asyncio.gather(*coming), strict=True):
-        await channels.publish(name, "here")
-        assert (await next_of(each)).data == "here"
+async def test_one_who_comes_while_the_last_one_leaves_hears_all(server: RedisServer) -> None:
+    """The connection is closed when there are no subscribers, and made again without a gap."""
+    channels = RedisChannels(server.url)
+    for number in range(30):
+        async with channels.subscribe("x"):
+            pass
+        for _ in range(number):
+            await asyncio.sleep(0)
+        async with channels.subscribe("x") as messages:
+            await channels.publish("x", number)
+            found = await next_of(messages)
+            assert (found.is_gap, found.data) == (False, number)
     await channels.aclose()

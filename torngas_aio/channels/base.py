@@ -12,7 +12,7 @@ import itertools
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -124,8 +124,13 @@ class Subscription:
     async def aclose(self) -> None:
         """Leave the channels; what waits can still be read. Harmless when called twice."""
         if not self._is_closed:
-            self._end()
+            self.end()
             await self._owner.remove(self)
+
+    def end(self) -> None:
+        """End the iteration once what waits has been read."""
+        self._is_closed = True
+        self._wake()
 
     def take(self, message: Message) -> None:
         """Queue *message*; called by the backend."""
@@ -133,7 +138,7 @@ class Subscription:
             return
         if self._is_full_for(message):
             if self._when_full == "close":
-                self._end()
+                self.end()
                 return
             while self._is_full_for(message):
                 self._pop()
@@ -173,10 +178,6 @@ class Subscription:
         self._waiting = sum(len(each.text) for each in self._queue)
         self._wake()
 
-    def _end(self) -> None:
-        self._is_closed = True
-        self._wake()
-
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -198,16 +199,16 @@ class BaseChannels(ABC):
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
-        options: Any = params.get("OPTIONS") or {}
         self.alias = str(params.get("ALIAS", "default"))
+        self.options: Mapping[str, Any] = params.get("OPTIONS") or {}
         where = f"CHANNELS[{self.alias!r}]"
-        faults = [*entry_faults(where, params, (), self.own_options.union(_OPTIONS))]
-        chosen = {**_OPTIONS, **(options if isinstance(options, Mapping) else {})}
-        wrong = [name for name in _OPTIONS if type(chosen[name]) is not int or not 0 <= chosen[name] <= _MOST]
-        faults += [f"{where}['OPTIONS'][{name!r}] = {chosen[name]!r}: write a whole number." for name in wrong]
+        ConfigError.gather(entry_faults(where, params, (), {*self.own_options, *_OPTIONS}), code="TGA401")
+        sizes: dict[str, Any] = {name: self.options.get(name, default) for name, default in _OPTIONS.items()}
+        wrong = {name: size for name, size in sizes.items() if type(size) is not int or not 0 <= size <= _MOST}
+        faults = [f"{where}['OPTIONS'][{name!r}] = {size!r}: write a whole number." for name, size in wrong.items()]
         ConfigError.gather(faults, code="TGA401")
-        self.history_size: int = chosen["HISTORY"]
-        self.queue_size: int = max(chosen["QUEUE_SIZE"], 2)
+        self.history_size: int = sizes["HISTORY"]
+        self.queue_size: int = max(sizes["QUEUE_SIZE"], 2)
         self.presence = Presence()
         self._by_name: dict[str, set[Subscription]] = {}
         self._with_patterns: set[Subscription] = set()
@@ -278,7 +279,7 @@ class BaseChannels(ABC):
         return self.presence.members(name)
 
     @asynccontextmanager
-    async def present(self, name: str, member: str) -> AsyncIterator[None]:
+    async def present(self, name: str, member: str) -> AsyncGenerator[None]:
         """Have *member* present in the channel *name* for a block; several blocks with one member count as one.
 
         Raises:
@@ -328,7 +329,7 @@ class BaseChannels(ABC):
     async def aclose(self) -> None:
         """End every subscription and close what is open. Harmless when called twice."""
         for subscription in self._subscriptions():
-            subscription._end()
+            subscription.end()
         await self.presence.aclose()
         self._by_name.clear()
         self._with_patterns.clear()
@@ -354,6 +355,10 @@ class BaseChannels(ABC):
         """Tell every subscriber that messages may be missing."""
         for subscription in self._subscriptions():
             subscription.take(GAP)
+
+    @property
+    def _has_subscribers(self) -> bool:
+        return bool(self._by_name or self._with_patterns)
 
     def _subscriptions(self) -> set[Subscription]:
         return self._with_patterns.union(*self._by_name.values())
