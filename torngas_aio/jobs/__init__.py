@@ -15,12 +15,11 @@ schedules.py  when jobs are due by themselves
 """
 
 try:
-    import taskiq  # noqa: F401
+    from torngas_aio.jobs.base import BaseJobs
 except ModuleNotFoundError as exc:
     exc.add_note("torngas_aio.jobs needs an extra: pip install 'torngas-aio[jobs]'.")
     raise
 
-from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.declaring import Enqueued, Job, job
 from torngas_aio.jobs.registry import jobs
 

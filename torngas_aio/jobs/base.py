@@ -8,7 +8,7 @@ A message is taskiq's, as JSON. Begin with `BaseJobs.put`.
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from taskiq import AckableMessage, AsyncBroker, BrokerMessage, TaskiqMessage
 from taskiq.abc.formatter import TaskiqFormatter
@@ -19,20 +19,20 @@ from torngas_aio._names import did_you_mean
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 from torngas_aio.settings_manager import settings
 
-__all__ = ["MAX_JOB_BYTES", "BaseJobs", "DeadJob", "Formatter"]
+__all__ = ["MAX_JOB_BYTES", "BaseJobs", "DeadJob", "Formatter", "TakenMessage"]
 
 MAX_JOB_BYTES = 256 * 1024
 _ATTEMPT_BYTES = 32
 """What the number of an attempt adds to a message."""
 
 
-def _is_name(value: Any, most: int = 100) -> bool:
+def _is_name(value: object, most: int = 100) -> bool:
     return isinstance(value, str) and 0 < len(value) <= most and value.isprintable()
 
 
-_LABELS: dict[str, Callable[[Any], bool]] = {
+_LABELS: dict[str, Callable[[object], bool]] = {
     "queue_name": _is_name,
-    "attempt": lambda value: type(value) is int and 0 <= value < 2**31,
+    "attempt": lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31,
     "key": lambda value: isinstance(value, str) and value != "",
     "outbox": lambda value: isinstance(value, bool),
 }
@@ -58,6 +58,18 @@ class DeadJob:
     failed_at: float
 
 
+class TakenMessage(AckableMessage):
+    """A job that a worker has taken off its queue.
+
+    Attributes:
+        queue: The queue.
+        release: Has it run again, here or elsewhere, where it could not be ended.
+    """
+
+    queue: str
+    release: Callable[[], None]
+
+
 class Formatter(TaskiqFormatter):
     """taskiq's messages as JSON of at most 256 KB."""
 
@@ -79,10 +91,7 @@ class Formatter(TaskiqFormatter):
         """Return the message that *message* is. Raises `ValueError` where it is none that `dumps` may have written."""
         if len(message) > MAX_JOB_BYTES + _ATTEMPT_BYTES:
             raise ValueError(f"The message has {len(message)} bytes, {MAX_JOB_BYTES} are allowed.")
-        found = _json.loads(message)
-        if not isinstance(found, dict):
-            raise ValueError("The message is no JSON object.")
-        made = TaskiqMessage(**found)
+        made = TaskiqMessage.model_validate(_json.loads(message))
         if not _is_name(made.task_id, 300):
             raise ValueError(
                 f"The message's task_id = {made.task_id!r:.100} is not printable text of 1 to 300 characters."
@@ -94,7 +103,7 @@ class Formatter(TaskiqFormatter):
 
 
 class BaseJobs(AsyncBroker):
-    """The base of all backends.
+    """The base of all backends. One that has only `put` and `bury` keeps no schedules, dead letters and results.
 
     Args:
         location: Where the store is.
@@ -102,6 +111,7 @@ class BaseJobs(AsyncBroker):
 
     Attributes:
         runs_here: Jobs run in the process that enqueues them; there is no worker.
+        kind: What messages call the backend.
 
     Raises:
         ConfigError: An option that the backend does not have, or that cannot work.
@@ -115,6 +125,7 @@ class BaseJobs(AsyncBroker):
         params = params or {}
         self.formatter = Formatter()
         self.alias = str(params.get("ALIAS", "default"))
+        self.kind = type(self).__name__
         self.database = params.get("DATABASE", "default")
         self.options: Mapping[str, Any] = params.get("OPTIONS") or {}
         where = f"JOBS[{self.alias!r}]"
@@ -143,44 +154,48 @@ class BaseJobs(AsyncBroker):
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
         """Put a message on a queue; see `send`."""
 
-    @abstractmethod
     async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
         """Put a message on a queue unless that was done for this *name* and *tick*, in one step; return whether.
 
         Args:
             keep: For how many seconds that is remembered.
         """
+        self.refuse("schedules")
 
-    @abstractmethod
     async def first_seen(self, name: str, now: float) -> float:
         """Return the *now* of the first call with this *name*."""
+        self.refuse("schedules")
 
     @abstractmethod
     async def bury(self, queue: str, data: bytes, error: str) -> None:
         """Keep a message that has failed for good."""
 
-    @abstractmethod
     async def dead(self, limit: int = 1000) -> list[DeadJob]:
         """Return what was buried, the oldest first."""
+        return []
 
-    @abstractmethod
     async def revive(self, ids: Collection[str]) -> int:
         """Put buried messages on their queues again; return how many there were."""
+        self.refuse("dead letters")
 
-    @abstractmethod
     async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
         """Keep the result of a job for *seconds*."""
+        self.refuse("results")
 
-    @abstractmethod
     async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
         """Return the result of a job, waiting for up to *seconds*; None where there is none by then."""
+        self.refuse("results")
 
-    @abstractmethod
     async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
         """Return for each queue how many jobs wait, and how many run; for those of *queues* in any case."""
+        return {}
 
     def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
         raise ArgumentError(f"JOBS[{self.alias!r}] runs its jobs where they are enqueued: it needs no worker.")
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise the ArgumentError of a backend that does not keep *what*."""
+        raise ArgumentError(f"JOBS[{self.alias!r}]: {self.kind} keeps no {what}; use RedisJobs.")
 
     async def open_worker(self, queues: Collection[str], concurrency: int) -> None:
         """Prepare `listen` to give jobs of *queues*, at most *concurrency* at a time."""

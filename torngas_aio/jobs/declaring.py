@@ -10,7 +10,7 @@ import string
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import cached_property, partial, update_wrapper
-from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_type_hints, overload
+from typing import Any, Generic, NoReturn, ParamSpec, TypedDict, TypeVar, Unpack, get_type_hints, overload
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -63,25 +63,20 @@ class JobOptions(TypedDict, total=False):
 def _label(most: int) -> Check:
     """Text that names something in logs, keys and command lines."""
 
-    def check(path: str, value: Any) -> Iterator[Fault]:
-        if (
-            not isinstance(value, str)
-            or not 0 < len(value) <= most
-            or not value.isprintable()
-            or value.strip() != value
-        ):
+    def check(path: str, value: object) -> Iterator[Fault]:
+        if not (isinstance(value, str) and 0 < len(value) <= most and value.isprintable() and value == value.strip()):
             yield fault(path, value, f"must be text of 1 to {most} printable characters.")
 
     return check
 
 
-def _queue(path: str, value: Any) -> Iterator[Fault]:
+def _queue(path: str, value: object) -> Iterator[Fault]:
     yield from _label(100)(path, value)
     if isinstance(value, str) and "," in value:
         yield fault(path, value, "`worker --queues` has commas between names: leave them out.")
 
 
-def _alias(path: str, value: Any) -> Iterator[Fault]:
+def _alias(path: str, value: object) -> Iterator[Fault]:
     """An entry of JOBS; before the settings are loaded `Job.enqueue` is the first to tell."""
     if not isinstance(value, str):
         yield from text(path, value)
@@ -89,7 +84,7 @@ def _alias(path: str, value: Any) -> Iterator[Fault]:
         yield fault(path, value, f"JOBS has no such entry.{did_you_mean(value, jobs)}")
 
 
-OPTIONS: dict[str, tuple[Any, Check]] = {
+OPTIONS: dict[str, tuple[object, Check]] = {
     "name": (None, either(None, _label(200))),
     "alias": ("default", _alias),
     "queue": ("default", _queue),
@@ -138,8 +133,8 @@ class Enqueued(Generic[R]):
         found = _json.loads(data)
         if "error" in found:
             raise JobFailed(found["error"])
-        result: R = found["value"]
-        return result
+        value: R = found["value"]
+        return value
 
 
 class Job(Generic[P, R]):
@@ -333,8 +328,15 @@ class Job(Generic[P, R]):
         elif chosen["tz"] is not None or chosen["catch_up"] is not None:
             yield "tz= and catch_up= go with cron= or every=."
         other = declared.get(self.name)
-        if other is not None and not _is_again(self, other):
+        if other is not None and not self._is_again(other):
             yield f"{shortened(other.place)} declares a job of this name too. Give one of them another `name`."
+
+    def _is_again(self, old: "Job[Any, Any]") -> bool:
+        """Whether this is *old* declared once more: its lines or its module run again, or it is typed in a shell."""
+        is_same_module = self.function.__module__ == old.function.__module__
+        return self.place == old.place or (
+            is_same_module and (self._spec is not old._spec or self.place.startswith("<"))
+        )
 
 
 @overload
@@ -345,7 +347,9 @@ def job(
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]: ...
 
 
-def job(function: Any = None, /, **options: Any) -> Any:
+def job(
+    function: Callable[P, Coroutine[Any, Any, R]] | None = None, /, **options: Unpack[JobOptions]
+) -> Job[P, R] | Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]:
     """Make an `async def` function a job; `@job` alone, or with options.
 
     A job runs at least once: it is run again when its worker dies, and after a failure as often as `retries` says,
@@ -372,9 +376,11 @@ def job(function: Any = None, /, **options: Any) -> Any:
         ConfigError: An option cannot work.
         NotCallableError: *function* is not an `async def` function.
     """
-    if function is not None:
-        return Job(function)
-    return lambda function: Job(function, **options)
+
+    def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Job[P, R]:
+        return Job(function, **options)
+
+    return declare if function is None else declare(function)
 
 
 def _key_faults(key: str, parameters: Collection[str]) -> Iterator[str]:
@@ -395,12 +401,6 @@ def _schedule_of(chosen: Mapping[str, Any]) -> Schedule | None:
     return Schedule(chosen["cron"] or "", ZoneInfo(chosen["tz"] or "UTC"), float(chosen["every"] or 0), late)
 
 
-def _is_again(new: Job[Any, Any], old: Job[Any, Any]) -> bool:
-    """Whether *new* is *old* declared once more: its lines or its module run again, or it is typed in a shell."""
-    is_same_module = new.function.__module__ == old.function.__module__
-    return new.place == old.place or (is_same_module and (new._spec is not old._spec or new.place.startswith("<")))
-
-
 def _usable(kind: Any) -> Any:
     """*kind* where msgspec can make it of JSON, else Any."""
     try:
@@ -414,7 +414,7 @@ def _converted(value: Any, kind: Any) -> Any:
     return value if kind is Any else msgspec.convert(value, kind, str_keys=True)
 
 
-def _refuse_model(value: Any) -> None:
+def _refuse_model(value: object) -> None:
     """Raise SerializationError for a model, also for one that is a dataclass as well."""
     if hasattr(type(value), "__mapper__"):
         raise SerializationError(
@@ -422,6 +422,6 @@ def _refuse_model(value: Any) -> None:
         )
 
 
-def _refuse(value: Any) -> Any:
+def _refuse(value: object) -> NoReturn:
     _refuse_model(value)
     raise TypeError(f"{type(value).__name__} is not JSON; pass an id, or plain values")

@@ -18,20 +18,18 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
-
-from taskiq import AckableMessage
 
 from torngas_aio._cleanup import cancel_tasks
 from torngas_aio.cache.redis.client import CLIENT_OPTIONS, RedisClient
 from torngas_aio.cache.redis.native import CONNECTION_FAULTS
 from torngas_aio.exception import CacheUnavailable, ConfigError, Unavailable
-from torngas_aio.jobs.base import BaseJobs, DeadJob
+from torngas_aio.jobs.base import BaseJobs, DeadJob, TakenMessage
 from torngas_aio.logger import OutageLog
 from torngas_aio.utils.kinds import fault, whole
-from torngas_aio.utils.numbers import parse_whole
+from torngas_aio.utils.narrowing import is_dict
 
 __all__ = ["RedisJobs"]
 
@@ -89,8 +87,8 @@ end
 return 0
 """
 _REVIVE = """
-local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
-if #found == 0 then return 0 end
+local found = redis.pcall('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+if found.err or #found == 0 then return 0 end
 local fields = {}
 for i = 1, #found[1][2], 2 do fields[found[1][2][i]] = found[1][2][i + 1] end
 if (fields['q'] or '') == '' then return 0 end
@@ -112,6 +110,10 @@ end
 """
 
 
+_Entry = tuple[str, bytes, bytes]
+"""What was taken off a queue: the queue, the id, the message."""
+
+
 class RedisJobs(BaseJobs):
     """Jobs that wait in Redis for `torngas-aio worker`.
 
@@ -127,7 +129,7 @@ class RedisJobs(BaseJobs):
         client = {"SETTING": "JOBS", "ALIAS": self.alias, "OPTIONS": self.options}
         self._new_client = partial(RedisClient, location, client)
         self._redis = self._new_client()
-        self._deadline = float(self.options.get("DEADLINE", 2.0))
+        self._deadline = self._redis.where.deadline
         self._replicas = own["REPLICAS"]
         where = f"JOBS[{self.alias!r}]['OPTIONS']"
         faults = [*whole(0)(f"{where}['REPLICAS']", self._replicas)]
@@ -139,8 +141,8 @@ class RedisJobs(BaseJobs):
         self._queues: tuple[str, ...] = ()
         self._slots = 1
         self._held: set[tuple[str, bytes]] = set()  # queue and id of what is taken and not done
-        self._taken_over: deque[tuple[str, bytes, bytes]] = deque()
-        self._reading: asyncio.Task[list[tuple[str, bytes, bytes]]] | None = None
+        self._taken_over: deque[_Entry] = deque()
+        self._reading: asyncio.Task[list[_Entry]] | None = None
         self._maintenance: asyncio.Task[None] | None = None
         self._heart: _Heart | None = None
         self._is_closing = False
@@ -182,7 +184,7 @@ class RedisJobs(BaseJobs):
 
     async def revive(self, ids: Collection[str]) -> int:
         key, queues = f"{self._prefix}:dead", self._queue("")
-        return sum([await self._ask("EVAL", _REVIVE, 1, key, queues, each) for each in ids if _is_id(each)])
+        return sum([await self._ask("EVAL", _REVIVE, 1, key, queues, each) for each in ids])
 
     async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
         key = f"{self._prefix}:result:{job_id}"
@@ -201,7 +203,7 @@ class RedisJobs(BaseJobs):
 
     async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
         known = {name.decode() for name in await self._ask("SMEMBERS", f"{self._prefix}:queues")}
-        found = {}
+        found: dict[str, tuple[int, int]] = {}
         for name in sorted(known.union(queues)):
             length, running = await self._ask("EVAL", _SIZE, 1, self._queue(name), GROUP)
             found[name] = (length - running, running)
@@ -219,9 +221,9 @@ class RedisJobs(BaseJobs):
         self._heart = _Heart(self._new_client, f"{self._prefix}:alive:{self._worker}")
         self._maintenance = asyncio.create_task(self._maintain(), name=f"jobs {self.alias}")
 
-    async def listen(self) -> AsyncGenerator[AckableMessage, None]:
+    async def listen(self) -> AsyncGenerator[TakenMessage, None]:
         """Yield the jobs of the worker's queues, one for each slot that is free; what others left behind first."""
-        waiting: deque[tuple[str, bytes, bytes]] = deque()
+        waiting: deque[_Entry] = deque()
         while True:
             try:
                 while not (waiting or self._taken_over):
@@ -236,7 +238,8 @@ class RedisJobs(BaseJobs):
                         await self._make_groups()
                 continue
             queue, number, data = (self._taken_over or waiting).popleft()
-            yield AckableMessage(data=data, ack=_Taken(self, queue, number))
+            ack, release = partial(self.finish, queue, number), partial(self.release, queue, number)
+            yield TakenMessage(data=data, queue=queue, ack=ack, release=release)
 
     async def close_worker(self) -> None:
         if self._maintenance is None or self._is_closing:
@@ -252,18 +255,17 @@ class RedisJobs(BaseJobs):
         if self._heart is not None:
             await self._heart.stop()
 
-    async def _read(self) -> list[tuple[str, bytes, bytes]]:
+    async def _read(self) -> list[_Entry]:
         """Return what waits, as many jobs as there are free slots; blocks a moment where there are none."""
         streams = {self._queue(queue): ">" for queue in self._queues}
         free = max(self._slots - len(self._held), 1)
         count = max(free // len(streams), 1)
         block = max(int(min(self._deadline / 2, BLOCK_SECONDS) * 1000), 1)
         found = await self._redis.client.xreadgroup(GROUP, self._worker, streams, count=count, block=block)
-        pairs = found.items() if isinstance(found, dict) else found or ()
-        taken = [
+        taken: list[_Entry] = [
             (name.decode().removeprefix(self._queue("")), number, fields.get(b"d", b""))
-            for name, entries in pairs
-            for number, fields in _flat(entries)
+            for name, entries in _by_stream(found)
+            for number, fields in entries
         ]
         random.shuffle(taken)  # with more queues than slots, each has its turn
         self._held.update((queue, number) for queue, number, _ in taken[:free])
@@ -282,12 +284,11 @@ class RedisJobs(BaseJobs):
             while True:
                 try:
                     await self._ask("EVAL", _DONE, 1, self._queue(queue), GROUP, number)
+                    return
                 except Unavailable:
                     if time.monotonic() > until:
                         raise
                     await asyncio.sleep(0.2)
-                else:
-                    return
         finally:
             self.release(queue, number)
 
@@ -364,22 +365,6 @@ class RedisJobs(BaseJobs):
         return f"{self._prefix}:q:{queue}"
 
 
-class _Taken:
-    """What a worker does with a job that it has taken; called, it says that the job is done."""
-
-    def __init__(self, jobs: RedisJobs, queue: str, number: bytes) -> None:
-        self.queue = queue
-        self._jobs = jobs
-        self._number = number
-
-    async def __call__(self) -> None:
-        await self._jobs.finish(self.queue, self._number)
-
-    def release(self) -> None:
-        """Have the job run again, here or elsewhere."""
-        self._jobs.release(self.queue, self._number)
-
-
 class _Heart:
     """Says in a thread of its own that a worker lives, so that a job that holds the loop does not make it seem dead."""
 
@@ -417,14 +402,10 @@ class _Heart:
             await redis.close()
 
 
-def _flat(entries: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """The entries of one stream; RESP3 has them in one more list."""
-    return entries[0] if entries and isinstance(entries[0], list) else entries
-
-
-def _is_id(text: str) -> bool:
-    time_part, _, number = text.partition("-")
-    return parse_whole(time_part, 20) is not None and parse_whole(number, 20) is not None
+def _by_stream(found: Any) -> Iterator[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:
+    """Yield each stream and its entries; RESP3 has a dict, and the entries in one more list."""
+    for name, entries in found.items() if is_dict(found) else found or ():
+        yield name, entries[0] if entries and isinstance(entries[0], list) else entries
 
 
 def _fields(flat: list[Any]) -> dict[bytes, Any]:

@@ -7,13 +7,13 @@ with `make_jobs`.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from taskiq import AckableMessage, AsyncBroker, BrokerMessage
 
 from torngas_aio._backends import Backends, make_backend
-from torngas_aio.exception import ArgumentError, ConfigError
-from torngas_aio.jobs.base import BaseJobs, DeadJob
+from torngas_aio.exception import ConfigError
+from torngas_aio.jobs.base import BaseJobs
 
 __all__ = ["ForeignJobs", "jobs", "make_jobs"]
 
@@ -39,10 +39,11 @@ class ForeignJobs(BaseJobs):
 
     def __init__(self, kind: type[AsyncBroker], location: Any, params: Mapping[str, Any]) -> None:
         super().__init__(location, {**params, "OPTIONS": {}})
+        self.kind = kind.__name__
         try:
             self._broker = kind(*([location] if location else []), **(params.get("OPTIONS") or {}))
         except (TypeError, ValueError) as exc:
-            raise ConfigError(f"JOBS[{self.alias!r}]: {kind.__name__} cannot be made: {exc}", code="TGA401") from exc
+            raise ConfigError(f"JOBS[{self.alias!r}]: {self.kind} cannot be made: {exc}", code="TGA401") from exc
         self._starting: asyncio.Future[None] | None = None
 
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
@@ -54,29 +55,8 @@ class ForeignJobs(BaseJobs):
             )
         )
 
-    async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
-        self._refuse("schedules")
-
-    async def first_seen(self, name: str, now: float) -> float:
-        self._refuse("schedules")
-
     async def bury(self, queue: str, data: bytes, error: str) -> None:
         logger.error("A job of the queue %r is given up (%s): %.2000s", queue, error, data.decode(errors="replace"))
-
-    async def dead(self, limit: int = 1000) -> list[DeadJob]:
-        return []
-
-    async def revive(self, ids: Collection[str]) -> int:
-        self._refuse("dead letters")
-
-    async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
-        self._refuse("results")
-
-    async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
-        self._refuse("results")
-
-    async def sizes(self, queues: Collection[str] = ()) -> dict[str, tuple[int, int]]:
-        return {}
 
     async def open_worker(self, queues: Collection[str], concurrency: int) -> None:
         self._broker.is_worker_process = True
@@ -94,6 +74,3 @@ class ForeignJobs(BaseJobs):
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._broker.startup())
         await asyncio.shield(self._starting)
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise ArgumentError(f"JOBS[{self.alias!r}]: {type(self._broker).__name__} keeps no {what}; use RedisJobs.")

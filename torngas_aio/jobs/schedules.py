@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+from taskiq import TaskiqMessage
 
 from torngas_aio._job_events import tell_jobs
 from torngas_aio.exception import Fault, Unavailable
@@ -43,7 +44,7 @@ KEPT_SECONDS = 24 * 3600.0
 """How long it is remembered that a tick was put, beyond the time within which it may be caught up."""
 
 
-def check_cron(path: str, value: Any) -> Iterator[Fault]:
+def check_cron(path: str, value: object) -> Iterator[Fault]:
     """A line of cron that is due some day."""
     if not isinstance(value, str):
         yield from text(path, value)
@@ -54,7 +55,7 @@ def check_cron(path: str, value: Any) -> Iterator[Fault]:
         yield fault(path, value, f"{str(exc) or 'it is never due'}. Write five fields, such as '*/5 * * * *'.")
 
 
-def check_zone(path: str, value: Any) -> Iterator[Fault]:
+def check_zone(path: str, value: object) -> Iterator[Fault]:
     """The name of a time zone."""
     if not isinstance(value, str):
         yield from text(path, value)
@@ -102,12 +103,24 @@ class Schedule:
         return next(self.ticks(moment))
 
 
-async def put_due(backend: BaseJobs, job: Any, since: float, now: float) -> int:
+class ScheduledJob(Protocol):
+    """A job that has a schedule, as `declaring` makes it."""
+
+    name: str
+    queue: str
+
+    @property
+    def schedule(self) -> Schedule | None: ...
+    def message(self, *, tick: float) -> TaskiqMessage: ...
+
+
+async def put_due(backend: BaseJobs, job: ScheduledJob, since: float, now: float) -> int:
     """Put *job* on its queue for each tick after *since* and up to *now* that is not put yet; return how many were.
 
     Ticks that are later than their schedule catches up are left out, and so are all but the last MAX_CAUGHT_UP.
     """
-    schedule: Schedule = job.schedule
+    schedule = job.schedule
+    assert schedule is not None
     start = max(since, now - max(schedule.catch_up, LATE_SECONDS))
     ticks = _latest_ticks(schedule, start, now)
     skipped = ticks.popleft() if len(ticks) > MAX_CAUGHT_UP else None
@@ -119,7 +132,7 @@ async def put_due(backend: BaseJobs, job: Any, since: float, now: float) -> int:
             count += 1
             tell_jobs("enqueued", job.name, message)
             if skipped is not None and tick == ticks[0]:  # else another worker has put it, and may have those before
-                _tell_skipped(job, start, skipped)
+                _tell_skipped(job.name, schedule, start, skipped)
     return count
 
 
@@ -135,15 +148,15 @@ def _latest_ticks(schedule: Schedule, start: float, now: float) -> deque[float]:
         span *= 2
 
 
-def _tell_skipped(job: Any, start: float, end: float) -> None:
-    first, last = (datetime.fromtimestamp(each, job.schedule.zone).isoformat(" ", "seconds") for each in (start, end))
+def _tell_skipped(name: str, schedule: Schedule, *span: float) -> None:
+    first, last = (datetime.fromtimestamp(each, schedule.zone).isoformat(" ", "seconds") for each in span)
     logger.warning(
         "The job %s (%s) has missed its times since %s. Those up to %s are skipped, the last %d are made up for.",
-        *(job.name, job.schedule, first, last, MAX_CAUGHT_UP),
+        *(name, schedule, first, last, MAX_CAUGHT_UP),
     )
 
 
-async def run_schedules(backend: BaseJobs, scheduled: Collection[Any]) -> None:
+async def run_schedules(backend: BaseJobs, scheduled: Collection[ScheduledJob]) -> None:
     """Put each of *scheduled* when it is due, until this is cancelled."""
     since: dict[str, float] = {}
     while True:
@@ -158,5 +171,5 @@ async def run_schedules(backend: BaseJobs, scheduled: Collection[Any]) -> None:
             _outages.report((backend.alias, "schedules"), "Schedules of jobs wait: %s", exc)
             await asyncio.sleep(1.0)
         else:
-            pause = min(job.schedule.after(now) for job in scheduled) - time.time()
+            pause = min(job.schedule.after(now) for job in scheduled if job.schedule is not None) - time.time()
             await asyncio.sleep(min(max(pause, 0.0), LOOK_SECONDS))

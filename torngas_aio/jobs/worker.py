@@ -20,7 +20,6 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
 from taskiq import AckableMessage, TaskiqMessage
 from taskiq.receiver import Receiver
 from taskiq.utils import maybe_awaitable
@@ -29,7 +28,7 @@ from torngas_aio import _json
 from torngas_aio._cleanup import cancel_tasks, is_imposed
 from torngas_aio._job_events import tell_jobs
 from torngas_aio.context import carriers, enter_job
-from torngas_aio.jobs.base import BaseJobs
+from torngas_aio.jobs.base import BaseJobs, TakenMessage
 from torngas_aio.jobs.declaring import Job, declared
 from torngas_aio.jobs.schedules import run_schedules
 from torngas_aio.logger.loggers import well_formed_id
@@ -42,7 +41,6 @@ logger = logging.getLogger("torngas_aio.jobs")
 GRACEFUL_SECONDS = 30.0
 CANCEL_SECONDS = 5.0
 
-_SKIPPED: Any = object()
 LONGEST_PAUSE = 300.0
 """The longest pause before an attempt, in seconds."""
 
@@ -52,7 +50,7 @@ def queues_of(alias: str) -> list[str]:
     return sorted({job.queue for job in declared.values() if job.alias == alias})
 
 
-def scheduled_of(alias: str) -> list[Any]:
+def scheduled_of(alias: str) -> list[Job[Any, Any]]:
     """Return the jobs of the JOBS entry *alias* that have a schedule."""
     return [job for job in declared.values() if job.alias == alias and job.schedule is not None]
 
@@ -113,14 +111,15 @@ class _JobReceiver(Receiver):
         assert task is not None
         self.running.add(task)
         data, ack = (message.data, message.ack) if isinstance(message, AckableMessage) else (message, lambda: None)
+        taken = message if isinstance(message, TakenMessage) else None
         try:
-            await run_message(self._backend, getattr(ack, "queue", "default"), data, ack)
+            await run_message(self._backend, "default" if taken is None else taken.queue, data, ack)
         except BaseException as exc:
             if is_imposed(exc):
                 raise
             logger.exception("A job could not be ended; it will run again.")
-            if (release := getattr(ack, "release", None)) is not None:
-                release()
+            if taken is not None:
+                taken.release()
         finally:
             self.running.discard(task)
 
@@ -149,7 +148,7 @@ async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[
     try:
         message = backend.formatter.loads(data)
         job = declared.get(message.task_name)
-    except (ValueError, ValidationError) as exc:
+    except ValueError as exc:
         await backend.bury(queue, data, _error(f"not a message of a job: {exc}"))
     else:
         message.labels.setdefault("queue_name", queue)  # other senders need not say it
@@ -172,8 +171,7 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, da
     tell("started")
     started = time.perf_counter()
     try:
-        value = await _performed(backend, job, message, args, kwargs)
-        result = _json.dumps({"value": value}) if job.result_ttl and value is not _SKIPPED else b""
+        result = await _performed(backend, job, message, args, kwargs)
     except BaseException as exc:
         seconds = time.perf_counter() - started
         if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
@@ -183,14 +181,14 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, da
         await _fail(backend, job, message, data, exc)
     else:
         tell("succeeded", seconds=time.perf_counter() - started)
-        if job.result_ttl and value is not _SKIPPED:
+        if result:
             await backend.keep_result(message.task_id, result, job.result_ttl)
 
 
 async def _performed(
     backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]
-) -> Any:
-    """Return what the job's function returns, once its sessions are committed; _SKIPPED where it was done before."""
+) -> bytes:
+    """Return the result to keep, once the job's sessions are committed; none where it was done before."""
     scope = enter_job(well_formed_id(message.labels.get("request_id")))
     registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
     if registry is not None:
@@ -205,14 +203,14 @@ async def _performed(
 
                     if not await claim(backend, message, job.key_ttl):
                         logger.info("The job %s (%s) was done before.", job.name, message.task_id)
-                        return _SKIPPED
+                        return b""
                 value = await job.function(*args, **kwargs)
             registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
             for session in () if registry is None else registry.open_sessions():
                 await session.commit()
     finally:
         await scope.aclose()
-    return value
+    return _json.dumps({"value": value}) if job.result_ttl else b""
 
 
 async def _fail(

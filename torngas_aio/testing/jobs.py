@@ -63,6 +63,7 @@ class RecordedJobs(MemoryJobs):
         due = [
             (tick, job)
             for job in scheduled_of(self.alias)
+            if job.schedule is not None
             for tick in takewhile(lambda tick: tick <= until, job.schedule.ticks(self.now))
         ]
         for tick, job in sorted(due, key=lambda each: each[0]):
