@@ -7,7 +7,6 @@ messages that a lost connection missed are read again instead. Begin with `BaseC
 """
 
 import asyncio
-import fnmatch
 import itertools
 import logging
 from abc import ABC, abstractmethod
@@ -15,8 +14,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from torngas_aio import _json
@@ -102,9 +101,7 @@ class Subscription:
                 raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
 
     def __aiter__(self) -> AsyncIterator[Message]:
@@ -152,18 +149,14 @@ class Subscription:
         self._wake()
 
     def _is_full_for(self, message: Message) -> bool:
-        waiting = len(self._queue)
-        is_full = waiting >= self._owner.queue_size or self._waiting + len(message.text) > MAX_WAITING_CHARS
-        return waiting > 0 and is_full
+        if len(self._queue) >= self._owner.queue_size:
+            return True
+        return bool(self._queue) and self._waiting + len(message.text) > MAX_WAITING_CHARS
 
     def _pop(self) -> Message:
         message = self._queue.popleft()
         self._waiting -= len(message.text)
         return message
-
-    def pattern_for(self, name: str) -> str | None:
-        """Return the first pattern that matches *name*."""
-        return next((each for each in self.patterns if fnmatch.fnmatchcase(name, each)), None)
 
     async def _replay(self, after: str) -> None:
         """Put what the history holds after *after* before what has come meanwhile."""
@@ -347,8 +340,8 @@ class BaseChannels(ABC):
         """
         for subscription in tuple(self._with_patterns):
             if message.channel not in subscription.names:
-                found = subscription.pattern_for(message.channel)
-                if found is not None and pattern in {None, found}:
+                first = next((each for each in subscription.patterns if fnmatchcase(message.channel, each)), None)
+                if first is not None and pattern in {None, first}:
                     subscription.take(message)
 
     def deliver_gap(self) -> None:
