@@ -17,6 +17,7 @@ __all__ = [
     "is_dirty",
     "is_empty",
     "is_flushing",
+    "leave_block",
     "max_overflow_of",
     "options_of",
     "order_by_of",
@@ -67,6 +68,11 @@ def is_dirty(session: Session) -> bool:
 def is_empty(session: Session) -> bool:
     """Return whether no object is in *session*."""
     return not session._new and not session.identity_map.keys()
+
+
+def leave_block(session: Session) -> None:
+    """Let *session* be used although the `begin()` block whose transaction has ended is not left yet."""
+    session._trans_context_manager = None
 
 
 def max_overflow_of(pool: QueuePool) -> int:

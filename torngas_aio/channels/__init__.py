@@ -25,9 +25,9 @@ __all__ = ["BaseChannels", "Channels", "Message", "Subscription", "channels", "m
 class Channels(Backends[BaseChannels]):
     """The channels of the settings by alias; its own `publish` and `subscribe` are those of "default"."""
 
-    async def publish(self, name: str, data: Any) -> None:
+    async def publish(self, name: str, data: Any, *, now: bool = False) -> None:
         """As `BaseChannels.publish` of "default"."""
-        await self["default"].publish(name, data)
+        await self["default"].publish(name, data, now=now)
 
     async def members(self, name: str) -> list[str]:
         """As `BaseChannels.members` of "default"."""

@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 from torngas_aio import _json
 from torngas_aio._backends import entry_faults
 from torngas_aio.channels.presence import Presence
-from torngas_aio.db import session_with_changes
+from torngas_aio.db import Sending, session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, ValueTooLarge
 from torngas_aio.utils.numbers import parse_whole
 
@@ -206,13 +206,14 @@ class BaseChannels(ABC):
         self._by_name: dict[str, set[Subscription]] = {}
         self._with_patterns: set[Subscription] = set()
 
-    async def publish(self, name: str, data: Any) -> None:
+    async def publish(self, name: str, data: Any, *, now: bool = False) -> None:
         """Send *data* to everyone who subscribes to *name*, in every process.
 
         Within a database transaction that has changes it is sent after the commit, and not at all when that fails.
 
         Args:
             data: What JSON can hold, at most 256 KB as JSON.
+            now: Send it at once, whatever becomes of the transaction: for the progress of a job.
 
         Raises:
             Unavailable: The store did not take it in time.
@@ -225,11 +226,11 @@ class BaseChannels(ABC):
                 f"The message for {name!r} has {len(text)} bytes, {MAX_MESSAGE_BYTES} are allowed. Publish an id."
             )
         send = partial(self.send, name, text.decode())
-        session = session_with_changes()
+        session = None if now else session_with_changes()
         if session is None:
             await send()
         else:
-            session.on_commit(send)
+            session.on_commit(Sending(f"sending a message to the channel {name!r}", send))
 
     def subscribe(
         self,

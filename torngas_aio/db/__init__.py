@@ -5,13 +5,35 @@ _connections.py       deadlines of statements, idle connections that the server 
 _outage.py            whether a server answers and takes writes, found out by a probe in the background
 _aiomysql.py          aiomysql's connection with its own escape function
 
-`session_with_changes` tells whether the code that runs has changes that are not committed.
+`session_with_changes` tells whether the code that runs has changes that are not committed; `Sending` waits for that.
 """
 
 import sys
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-__all__ = ["session_with_changes"]
+from torngas_aio._cleanup import await_to_the_end
+
+__all__ = ["Sending", "session_with_changes"]
+
+
+class Sending:
+    """The sending of a job or a message after a commit, which no cancellation of the request cuts off.
+
+    Args:
+        what: What logs call it, such as "sending a message".
+        send: Sends it, and bounds its own time.
+    """
+
+    def __init__(self, what: str, send: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._what = what
+        self._send = send
+
+    def __repr__(self) -> str:
+        return self._what
+
+    async def __call__(self) -> None:
+        await await_to_the_end(self._send())
 
 
 def session_with_changes() -> Any:

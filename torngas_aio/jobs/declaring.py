@@ -21,7 +21,7 @@ from torngas_aio._job_events import job_listeners, tell_jobs
 from torngas_aio._names import did_you_mean
 from torngas_aio._project_errors import shortened
 from torngas_aio.context import carriers
-from torngas_aio.db import session_with_changes
+from torngas_aio.db import Sending, session_with_changes
 from torngas_aio.exception import ArgumentError, ConfigError, Fault, JobFailed, NotCallableError, SerializationError
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.registry import jobs
@@ -219,7 +219,8 @@ class Job(Generic[P, R]):
         if session is None:
             await send()
         else:
-            session.on_commit(send)
+            what = f"sending the job {self.name} ({message.task_id}) with {len(args) + len(kwargs)} arguments"
+            session.on_commit(Sending(f"{what}; the outbox sends it again" if self.outbox else what, send))
         return Enqueued(backend, message.task_id)
 
     async def _send_and_tell(self, send: Callable[[], Coroutine[Any, Any, None]], message: TaskiqMessage) -> None:

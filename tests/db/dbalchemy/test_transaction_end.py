@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.polling import until
 from torngas_aio import Application, FolderStorage, UploadedFile, WebHandler
 from torngas_aio.channels import channels
 from torngas_aio.db.dbalchemy import Connector, DbSession, session_scope
-from torngas_aio.exception import OutcomeUnknown
+from torngas_aio.exception import NotCallableError, OutcomeUnknown, Unavailable
 from torngas_aio.middleware.dbalchemy import DBAlchemyMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -97,6 +98,120 @@ async def test_an_error_leaves_the_commit_and_the_others(ready: None, caplog: py
         await session.commit()
     assert seen == [("a", 1)]
     assert "waited for a commit failed" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize("is_block", [True, False])
+async def test_it_starts_work_of_its_own_once_the_transaction_is_over(ready: None, is_block: bool) -> None:
+    async def follow() -> None:
+        assert not session.in_transaction()
+        session.on_commit(lambda: seen.append("inner"))
+        await channels.publish("x", await User.Q.count())
+        await session.rollback()
+        session.add(User(name="y"))
+        session.on_commit(note("of the next transaction"))
+        await channels.publish("x", "with the next commit")
+
+    async with channels.subscribe("x") as messages, session_scope() as session:
+        session.on_commit(follow)
+        if is_block:
+            await session.rollback()
+            async with session.begin():
+                session.add(User(name="x"))
+                session.on_commit(follow)
+        else:
+            session.add(User(name="x"))
+            await session.commit()
+        assert (await anext(messages)).data == 1
+        assert seen == ["inner"]
+        assert session.has_changes
+        await session.commit()
+        assert (await anext(messages)).data == "with the next commit"
+        assert seen == ["inner", ("of the next transaction", 2)]
+
+
+async def test_a_begin_block_leaves_no_changes_behind(ready: None) -> None:
+    async with session_scope() as session, channels.subscribe("x") as messages:
+        async with session.begin():
+            session.add(User(name="x"))
+        assert await User.Q.count() == 1
+        await channels.publish("x", "only read")
+        assert (await anext(messages)).data == "only read"
+
+
+async def test_what_was_published_now_does_not_wait(ready: None) -> None:
+    async with session_scope() as session, channels.subscribe("x") as messages:
+        session.add(User(name="x"))
+        await session.flush()
+        await channels.publish("x", "half of it", now=True)
+        assert (await anext(messages)).data == "half of it"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), KeyboardInterrupt()])
+async def test_no_error_of_one_drops_the_others(
+    ready: None, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    def fail() -> None:
+        raise error
+
+    async with session_scope() as session:
+        session.add(User(name="x"))
+        session.on_commit(fail)
+        session.on_commit(note("a"))
+        with pytest.raises(KeyboardInterrupt) if isinstance(error, KeyboardInterrupt) else nullcontext():
+            await session.commit()
+    assert seen == [("a", 1)]
+    assert "fail" in caplog.text
+    caplog.clear()
+
+
+async def test_a_cancellation_lets_the_others_run_and_passes(ready: None, caplog: pytest.LogCaptureFixture) -> None:
+    async def wait() -> None:
+        await asyncio.sleep(60)
+
+    async with channels.subscribe("x") as messages, session_scope() as session:
+        session.add(User(name="x"))
+        session.on_commit(wait)
+        await channels.publish("x", "sent all the same")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await session.commit()
+        assert (await anext(messages)).data == "sent all the same"
+    caplog.clear()
+
+
+def takes_one(value: int) -> None:
+    """Cannot be called without an argument."""
+
+
+@pytest.mark.parametrize("given", [None, "text", takes_one])
+async def test_what_cannot_be_called_is_refused_at_once(ready: None, given: Any) -> None:
+    async with session_scope() as session:
+        for method in (session.on_commit, session.on_rollback):
+            with pytest.raises(NotCallableError, match=r"on_commit\(\)"):
+                method(given)
+        with pytest.raises(NotCallableError, match="without calling it"):
+            session.on_commit(note("a")())
+
+
+class Tell(WebHandler):
+    async def post(self) -> None:
+        User.session.add(User(name="x"))
+        await channels.publish("prices", 1)
+
+
+async def test_the_log_names_what_was_not_sent_and_the_request(
+    ready: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any) -> None:
+        raise Unavailable("no store")
+
+    with settings.override(ATOMIC_REQUESTS=True):
+        async with TestClient(Application([("/tell", Tell)], middlewares=[DBAlchemyMiddleware])) as client:
+            monkeypatch.setattr(channels["default"], "send", refuse)
+            assert (await client.post("/tell")).status_code == 200
+            assert [str(error) for error in client.errors] == ["no store"]
+    assert "not done: sending a message to the channel 'prices', of POST /tell" in caplog.text
     caplog.clear()
 
 

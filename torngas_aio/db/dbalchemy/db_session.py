@@ -7,7 +7,6 @@
 Begin with `DbSession`.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -17,6 +16,7 @@ from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.routing import RoutedSession
+from torngas_aio.db.dbalchemy.transaction_end import Function
 
 __all__ = ["DbSession"]
 
@@ -64,19 +64,27 @@ class DbSession(AsyncSession):
         has_unflushed = bool(self.new or self.dirty or self.deleted)
         return self.in_transaction() and (has_unflushed or self.sync_session.has_uncommitted)
 
-    def on_commit(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Have *function* awaited after the transaction's commit; a rollback, of a savepoint too, drops it.
+    def on_commit(self, function: Function) -> None:
+        """Have *function*, plain or `async def`, called after the transaction's commit.
 
-        An error of it is logged: the commit stands.
+        A rollback, of a savepoint too, drops it. When it runs the transaction is over and its connection given back: it
+        may use the session, enqueue and publish, and what it changes wants a commit of its own. An error of it is
+        logged: the commit stands, and the other functions run.
+
+        Raises:
+            NotCallableError: It cannot be called without arguments.
         """
         self.sync_session.transaction_end.add(function, is_for_commit=True)
 
-    def on_rollback(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Have *function* awaited if the transaction, or the savepoint, is rolled back or its commit fails.
+    def on_rollback(self, function: Function) -> None:
+        """Have *function* called if the transaction, or the savepoint, is rolled back or its commit fails.
 
         It undoes what no database takes back, such as a file that was stored. It has five seconds, also while the
         task is cancelled; an error of it is logged. It is not called where the commit may have happened
         (`OutcomeUnknown`, or a commit that was cancelled), nor when the process is killed.
+
+        Raises:
+            NotCallableError: It cannot be called without arguments.
         """
         self.sync_session.transaction_end.add(function, is_for_commit=False)
 

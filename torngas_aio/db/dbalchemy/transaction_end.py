@@ -3,23 +3,29 @@
 SQLAlchemy tells of both below its greenlets, savepoints included. Begin with `TransactionEnd.add`.
 """
 
+import inspect
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only
 
-from torngas_aio._cleanup import close_each
-from torngas_aio.exception import OutcomeUnknown
+from torngas_aio._cleanup import close_each, is_imposed
+from torngas_aio._compat.sqlalchemy import leave_block
+from torngas_aio.context import current_request, error_sink
+from torngas_aio.exception import NotCallableError, OutcomeUnknown, Unavailable
+from torngas_aio.logger.loggers import request_summary
 
-__all__ = ["TransactionEnd"]
+__all__ = ["Function", "TransactionEnd"]
 
 logger = logging.getLogger("torngas_aio.db")
 
-Function = Callable[[], Awaitable[None]]
+Function = Callable[[], object]
+"""Without arguments; what it returns is awaited where it can be."""
 
 _EVENTS = ("after_commit", "after_soft_rollback", "after_transaction_create", "after_transaction_end")
 
@@ -31,9 +37,26 @@ class TransactionEnd:
         self._session = session
         self._waiting: list[tuple[bool, Function]] = []  # whether it waits for the commit
         self._marks: dict[Any, int] = {}  # by savepoint: how many waited when it began
+        self._has_committed = False
+        self._following: list[Function] | None = None  # while functions run after a commit: those still to run
+
+    @property
+    def waiting_for_commit(self) -> list[Function]:
+        """The functions that a commit would have called."""
+        return [function for is_for_commit, function in self._waiting if is_for_commit]
 
     def add(self, function: Function, *, is_for_commit: bool) -> None:
-        """Have *function* awaited after the commit, else after a rollback."""
+        """Have *function* called after the commit, else after a rollback; what it returns is awaited.
+
+        Added by a function that runs after a commit, it is called after that one, unless a transaction has begun.
+
+        Raises:
+            NotCallableError: It cannot be called without arguments.
+        """
+        _check(function)
+        if is_for_commit and self._following is not None and not self._session.in_transaction():
+            self._following.append(function)
+            return
         if not self._waiting and not self._marks:
             self._listen()
         if not is_for_commit and not self._session.in_transaction():
@@ -42,7 +65,9 @@ class TransactionEnd:
 
     def note_failure(self, error: BaseException | None) -> None:
         """Forget all where *error* ended a COMMIT without an answer: what it may have kept is not to be undone."""
-        if isinstance(error, OutcomeUnknown) or not isinstance(error, Exception | None):
+        if self._has_committed:  # and what failed is the return of the connection
+            self._end()
+        elif isinstance(error, OutcomeUnknown) or not isinstance(error, Exception | None):
             self._waiting.clear()
 
     def _listen(self) -> None:
@@ -62,24 +87,87 @@ class TransactionEnd:
             self._undo(dropped)
 
     def _after_commit(self, session: Session) -> None:
-        if session.in_nested_transaction():
-            return
-        waiting, self._waiting = self._waiting, []
-        for is_for_commit, function in waiting:
-            if is_for_commit:
-                try:
-                    await_only(function())
-                except Exception:  # a boundary: the commit stands, and the others still run
-                    logger.exception("A function that waited for a commit failed.")
+        if not session.in_nested_transaction():
+            self._has_committed = True
 
     def _after_transaction_end(self, session: Session, transaction: Any) -> None:
         if transaction.parent is None:
-            self.note_failure(sys.exception())  # of a commit at the end of `async with session.begin()`
-            waiting, self._waiting = self._waiting, []
-            self._marks.clear()
+            if not self._has_committed:
+                self.note_failure(sys.exception())  # of a commit at the end of `async with session.begin()`
+            self._end()
+
+    def _end(self) -> None:
+        """Call what waited: the transaction is over, its connection given back, and the session can be used."""
+        waiting, self._waiting = self._waiting, []
+        self._marks.clear()
+        has_committed, self._has_committed = self._has_committed, False
+        if has_committed:
+            self._follow([function for is_for_commit, function in waiting if is_for_commit])
+        else:
             self._undo(waiting)
+
+    def _follow(self, functions: list[Function]) -> None:
+        """Call all *functions*: the commit stands, so an error is logged, and a cancellation passes after the last."""
+        outer, self._following = self._following, functions
+        leave_block(self._session)
+        interrupt: BaseException | None = None
+        try:
+            while functions and interrupt is None:
+                function = functions.pop(0)
+                try:
+                    await_only(_called(function))
+                except GeneratorExit:
+                    raise
+                except BaseException as exc:  # noqa: BLE001  a boundary: the commit stands, the others still run
+                    if is_imposed(exc) or isinstance(exc, KeyboardInterrupt):
+                        interrupt = exc
+                    _report(function, exc)
+            if functions:
+                await_only(
+                    close_each((f"what followed a commit, by {each!r}", partial(_called, each)) for each in functions)
+                )
+        finally:
+            self._following = outer
+        if interrupt is not None:
+            raise interrupt
 
     def _undo(self, waiting: Iterable[tuple[bool, Function]]) -> None:
         functions = [function for is_for_commit, function in waiting if not is_for_commit]
         if functions:  # also while the task is cancelled: what it had made must go
-            await_only(close_each((f"what was rolled back, by {function!r}", function) for function in functions))
+            await_only(close_each((f"what was rolled back, by {each!r}", partial(_called, each)) for each in functions))
+
+
+async def _called(function: Function) -> None:
+    value = function()
+    if inspect.isawaitable(value):
+        await value
+
+
+def _report(function: Function, exc: BaseException) -> None:
+    request = current_request()
+    where = "" if request is None else f", of {request_summary(request)}"
+    logger.error(
+        "A function that waited for a commit failed. The commit stands; this was not done: %r%s: %s",
+        function, where, exc, exc_info=None if isinstance(exc, Unavailable) else exc,
+    )  # fmt: skip
+    if (sink := error_sink.get()) is not None:
+        sink.append(exc)
+
+
+def _check(function: Any) -> None:
+    """Raise `NotCallableError` unless *function* can be called without arguments."""
+    if not callable(function):
+        if inspect.iscoroutine(function):
+            function.close()
+        raise NotCallableError(
+            f"on_commit() and on_rollback() take a function, not {function!r:.200}. Give it without calling it."
+        )
+    try:
+        inspect.signature(function).bind()
+    except ValueError:  # of C code that does not tell
+        return
+    except TypeError as exc:
+        raise NotCallableError(
+            f"on_commit() and on_rollback() call a function without arguments; {function!r:.200} is {exc}. "
+            "Write `functools.partial(function, ...)`."
+        ) from None
