@@ -53,7 +53,9 @@ async def client(application: Application) -> AsyncIterator[TestClient]:
 async def db_session() -> AsyncIterator[Any]:
     """Return a session of the connection "default" within a transaction that is rolled back after the test.
 
-    What the test and the requests it makes commit is seen by all of them, and by nothing else; the tables must exist.
+    Each request and job has a session of its own on the same connection, and commits or rolls back as without this
+    fixture; one at a time. What they and the test commit is seen by all of them, and by nothing else. The tables must
+    exist. What the test reads replaces the state of objects that it has loaded before.
     Wants an extra that brings SQLAlchemy, such as `sqlite`.
     """
     from torngas_aio.db.dbalchemy import rolled_back

@@ -15,8 +15,6 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from torngas_aio._cleanup import Close, close_with_loop
 from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
 from torngas_aio.db._connections import limited
@@ -49,7 +47,7 @@ _NONE: Mapping[str, Any] = {}
 _scoped: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_sessions")
 _told: set[str] = set()  # the notes on the settings below that have been logged
 _told_of: tuple[object, object] = (None, None)
-_outer: ContextVar[Mapping[str, AsyncConnection]] = ContextVar("torngas_aio_db_connections")
+_tested: ContextVar[Mapping[str, DbSession]] = ContextVar("torngas_aio_db_tests")  # those of `rolled_back`
 
 
 def database_specs() -> tuple[DatabaseSpec, ...]:
@@ -141,7 +139,8 @@ def open_clusters() -> list[Cluster]:
 
 def open_session(name: str = "default", **options: Any) -> DbSession:
     """Return a new session, which the caller closes with `aclose()`."""
-    connection = _outer.get(_NONE).get(name)
+    tested = _tested.get(_NONE).get(name)
+    connection: Any = None if tested is None else tested.bind
     scope = current_scope()
     stickiness: Stickiness | None = None if scope is None else scope.get(STICKINESS)
     if stickiness is None:
@@ -156,7 +155,9 @@ def open_session(name: str = "default", **options: Any) -> DbSession:
 def open_sessions() -> list[DbSession]:
     """Return the sessions that are open here: those of `session_scope` blocks, and the request's."""
     scope = current_scope()
-    held = [] if scope is None else [scope.get(("db_session", name)) for name in settings.DATABASE_CONNECTION]
+    if scope is None:
+        return [*_scoped.get(_NONE).values(), *_tested.get(_NONE).values()]
+    held = [scope.get(("db_session", name)) for name in settings.DATABASE_CONNECTION]
     return [*_scoped.get(_NONE).values(), *(each for each in held if each is not None)]
 
 
@@ -176,6 +177,9 @@ def current_session(name: str = "default") -> DbSession:
         return scoped
     scope = current_scope()
     if scope is None:
+        tested: DbSession | None = _tested.get(_NONE).get(name)
+        if tested is not None:
+            return tested
         raise RuntimeError(
             f"No database session of {name!r} here: this code runs outside any request. "
             f"Open one: `from torngas_aio import session_scope`, `async with session_scope({name!r}) as session:`. "
@@ -233,16 +237,18 @@ def _leave(held: ContextVar[Mapping[str, Any]], token: Any, name: str, entered: 
 async def rolled_back(name: str = "default") -> AsyncGenerator[DbSession]:
     """Give a session whose every change is undone at the end, commits included; for tests.
 
-    Sessions opened meanwhile in this context and in the requests that it makes, work within the same outer
-    transaction, on the master: each sees what the others have committed.
+    Sessions opened meanwhile in this context, and by the requests and jobs that it starts, work within the same outer
+    transaction, on the master: each commits or rolls back a savepoint, and sees what the others have done. What the
+    given session reads replaces the state of objects that it has loaded before.
     """
     connection = await cluster_of(name).master.engine.connect()
     transaction = await connection.begin()
-    token = _outer.set({**_outer.get(_NONE), name: connection})
+    session = DbSession(cluster_of(name), connection=connection, reads_again=True)
+    token = _tested.set({**_tested.get(_NONE), name: session})
     try:
-        async with session_scope(name) as session:
-            yield session
+        yield session
     finally:
-        _leave(_outer, token, name, connection)
+        _leave(_tested, token, name, session)
+        await session.aclose()
         await transaction.rollback()
         await connection.close()

@@ -40,6 +40,7 @@ class RoutedSession(Session):
         is_pinned: Send everything to the master from the start.
         wanted: Read only from a slave that has reached this position; where the chosen one has not, from the master.
         notes_commits: Ask the master for the position after each commit.
+        reads_again: What is read replaces the state of the objects that are loaded, as after a change of the server.
 
     Attributes:
         is_pinned: Reads go to the master as well.
@@ -58,6 +59,7 @@ class RoutedSession(Session):
         is_pinned: bool = False,
         wanted: Position | None = None,
         notes_commits: bool = False,
+        reads_again: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(bind=bind or cluster.master.sync_engine, **options)
@@ -72,7 +74,7 @@ class RoutedSession(Session):
         self._left: asyncio.Event | None = None
         self._node: Node | None = None
         self._reader: Connection | None = None
-        self._may_be_stale = False
+        self._may_be_stale = reads_again
         self._wanted = wanted
         self._arrived: Node | None = None
         self._notes_commits = notes_commits
