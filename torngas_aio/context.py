@@ -1,6 +1,6 @@
 """What one request carries below its handler: the request itself and the resources it opened.
 
-    ContextVar ── request ── scope ── resources
+    ContextVar ── request ── scope ── resources         a WebSocket has one more scope for each message
                                       ├── settle   before the first byte, ascending order
                                       └── aclose   when response and method have ended, reversed
 
@@ -23,6 +23,7 @@ __all__ = [
     "ORDER_COOKIE",
     "ORDER_SESSION",
     "ORDER_TRANSACTION",
+    "MessageScope",
     "Outcome",
     "RequestScope",
     "carried_request_id",
@@ -30,8 +31,10 @@ __all__ = [
     "current_request",
     "current_scope",
     "enter_job",
+    "enter_message",
     "enter_request",
     "error_sink",
+    "leave_message",
     "leave_request",
     "scope_of",
 ]
@@ -52,6 +55,7 @@ carriers: list[Carrier] = []
 into a dict there, and one that takes it up for the block of the job, whose name it gets as well."""
 
 _request: ContextVar[HTTPServerRequest | None] = ContextVar("torngas_aio_request", default=None)
+_message: "ContextVar[MessageScope | None]" = ContextVar("torngas_aio_message", default=None)
 _job: ContextVar["tuple[RequestScope, str] | None"] = ContextVar("torngas_aio_job", default=None)
 
 
@@ -91,11 +95,13 @@ class _Entry:
 class RequestScope:
     """The resources that one request opened, each under a key that its owner chose."""
 
-    __slots__ = ("_entries", "_is_closed", "waits_for_method")
+    __slots__ = ("_entries", "_is_closed", "has_failed", "waits_for_method")
 
     def __init__(self) -> None:
         self._entries: dict[object, _Entry] = {}
         self._is_closed = False
+        self.has_failed = False
+        """Whether what is not committed when the scope ends is known to be lost: the request has failed."""
         self.waits_for_method = False
         """Whether an un-awaited `finish()` must not complete before the method has returned."""
 
@@ -130,9 +136,15 @@ class RequestScope:
         if self._is_closed:
             raise RuntimeError(
                 f"{key!r} was asked for after its request had ended. "
-                "Work that outlives a request opens resources of its own."
+                "Work that outlives a request, or a WebSocket's message, opens resources of its own: a database "
+                "session with `async with session_scope(...)`."
             )
         self._entries[key] = _Entry(resource, order, settle, close, close_now)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        return not self._entries
 
     @property
     def must_settle(self) -> bool:
@@ -182,18 +194,25 @@ class RequestScope:
                 yield key, entry.close
 
 
+class MessageScope(RequestScope):
+    """The scope of one call of a WebSocket's `open`, `on_message`, `on_close` and the like."""
+
+    __slots__ = ()
+
+
 def current_request() -> HTTPServerRequest | None:
     """Return the request that this code runs for, None outside any request."""
     return _request.get()
 
 
 def current_scope() -> RequestScope | None:
-    """Return the scope of the current request, made on first use, or of the current job; None outside of both."""
+    """Return the scope of the current message or request, made on first use, or of the job; None outside of all."""
     request = _request.get()
     if request is None:
         job = _job.get()
         return None if job is None else job[0]
-    return scope_of(request)
+    message = _message.get()
+    return scope_of(request) if message is None else message
 
 
 def scope_of(request: HTTPServerRequest) -> RequestScope:
@@ -215,6 +234,13 @@ None is for work that a request started and that outlives it.
 def leave_request(token: Token[HTTPServerRequest | None]) -> None:
     """Undo the `enter_request` that gave *token*."""
     _request.reset(token)
+
+
+enter_message: Callable[[MessageScope], Token[MessageScope | None]] = _message.set
+"""Make *scope* the current one, within the current request, until the token is given back."""
+
+leave_message: Callable[[Token[MessageScope | None]], None] = _message.reset
+"""Undo the `enter_message` that gave the token."""
 
 
 def enter_job(request_id: str) -> RequestScope:

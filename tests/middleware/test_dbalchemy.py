@@ -52,6 +52,9 @@ class Users(ApiHandler):
             self.finish()
             await asyncio.sleep(0)
             User.session.add(User(name="late"))
+        if how == "after":
+            await self.finish()
+            User.session.add(User(name="lost"))
         if how == "twice":
             User.session.add(User(id=1, name="again"))
 
@@ -122,6 +125,15 @@ async def test_an_atomic_request_is_committed_before_its_answer(on_sqlite: None)
             assert await names(client) == ["a"]
             assert (await client.post("/users", data={"name": "b", "how": "early"})).status_code == 200
             assert await names(client) == ["a", "b", "late"]
+
+
+async def test_a_change_after_the_answer_has_left_is_told(on_sqlite: None, caplog: pytest.LogCaptureFixture) -> None:
+    with settings.override(ATOMIC_REQUESTS=True):
+        async with TestClient(app()) as client:
+            assert (await client.post("/users", data={"name": "a", "how": "after"})).status_code == 200
+            assert await names(client) == ["a"]
+    assert "nothing has committed them when the request of POST /users" in caplog.text
+    caplog.clear()
 
 
 @pytest.mark.parametrize(("how", "status"), [("raise", 500), ("status", 500)])

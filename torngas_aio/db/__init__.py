@@ -14,7 +14,7 @@ from typing import Any
 
 from torngas_aio._cleanup import await_to_the_end
 
-__all__ = ["Sending", "session_with_changes"]
+__all__ = ["Sending", "close_sessions", "session_with_changes"]
 
 
 class Sending:
@@ -36,11 +36,20 @@ class Sending:
         await await_to_the_end(self._send())
 
 
-def session_with_changes() -> Any:
-    """Return the database session of this context whose transaction has changes; None where there is none.
+async def close_sessions() -> None:
+    """End the sessions that the current request has opened; it can go on and open others."""
+    registry = _registry()
+    if registry is not None:
+        await registry.close_sessions()
 
-    Without SQLAlchemy being imported: where it is not, there is no session.
-    """
-    registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
+
+def session_with_changes() -> Any:
+    """Return the database session of this context whose transaction has changes; None where there is none."""
+    registry = _registry()
     sessions = () if registry is None else registry.open_sessions()
     return next((each for each in sessions if each.has_changes), None)
+
+
+def _registry() -> Any:
+    """Return the module of the sessions; None where SQLAlchemy was not imported, so that there is no session."""
+    return sys.modules.get("torngas_aio.db.dbalchemy.registry")

@@ -92,6 +92,7 @@ async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
             handler._timer.cancel()
         request = handler.request
         if request._scope is not None:
+            request._scope.has_failed = handler._error is not None
             await request._scope.aclose()
         del request._handler  # a cycle less for the collector
     if handler._interrupt is not None:

@@ -2,7 +2,8 @@
 
     call > request hooks > prepare > response hooks > session save > 101 > open ... on_message ... on_close > endcall
 
-A request hook that finishes the response refuses the socket. Errors in `open` and `on_message` go to the
+A request hook that finishes the response refuses the socket. Each call of `open`, `on_message` and `on_close` has a
+scope of its own, with its own database sessions, see `_in_message`. Errors in `open` and `on_message` go to the
 exception hooks. The application closes its sockets with 1001 when it stops.
 """
 
@@ -20,8 +21,11 @@ from tornado.websocket import WebSocketClosedError
 from tornado.websocket import WebSocketHandler as _TornadoWebSocketHandler
 
 from torngas_aio._cleanup import is_imposed
+from torngas_aio._compat.tornado import convert_yielded
 from torngas_aio.channels import channels
 from torngas_aio.channels.base import check_name
+from torngas_aio.context import MessageScope, Outcome, enter_message, leave_message
+from torngas_aio.db import close_sessions
 from torngas_aio.handler.joining import join_channel, leave_channel, leave_channels
 from torngas_aio.handler.recovery import report_error
 from torngas_aio.handler.web import WebHandler
@@ -46,6 +50,9 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
     WebHandler, _TornadoWebSocketHandler
 ):
     """A WebSocket; override `open`, `on_message` and `on_close`, plain or `async def`.
+
+    Each call of them is for the database what a request is: its session is its own, ATOMIC_REQUESTS commits it, or
+    rolls it back after an error, and its connection is given back. Tasks that outlive the call use `session_scope`.
 
     Changes to the visitor's session after the 101 want `await self.session.save()`. An error closes the socket with
     1011, a message larger than `max_message_size` with 1009, a broken protocol with 1002 or 1007.
@@ -132,7 +139,7 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
             self.ws_connection = None
         if not self._on_close_called:
             self._on_close_called = True
-            self._closing = self.on_close()
+            self._closing = _in_message(self, self.on_close)
             self.__dict__.pop("ui", None)  # which refers to the handler: nothing is rendered any more
 
     def _detach_to(self, connection: WebSocketConnection) -> None:
@@ -163,6 +170,7 @@ class _Handshake:
             handler._detach_to(connection)
             if not handler.application.takes_sockets:  # the stop came during the handshake
                 handler.close(GOING_AWAY)
+            await close_sessions()
             await self._serve(handler, connection)
         except StreamClosedError:  # the client left before it was answered
             pass
@@ -184,7 +192,7 @@ class _Handshake:
         if accepted:
             handler.set_header("Sec-WebSocket-Extensions", accepted)
         connection = WebSocketConnection(
-            handler,
+            _Calls(handler),
             functools.partial(report_error, handler),
             max_message_bytes=handler.max_message_size,
             deflate=deflate,
@@ -197,7 +205,7 @@ class _Handshake:
     async def _serve(self, handler: WebSocketHandler, connection: WebSocketConnection) -> None:
         connection.start_pinging()
         try:
-            opening = handler.open(*handler.open_args, **handler.open_kwargs)
+            opening = _in_message(handler, handler.open, *handler.open_args, **handler.open_kwargs)
             if opening is not None:
                 await opening
         except BaseException as exc:
@@ -207,6 +215,67 @@ class _Handshake:
             await connection.fail_with(exc)
         else:
             await connection.run()
+
+
+class _Calls:
+    """What the connection calls of a handler, each call in a scope of its own."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, handler: WebSocketHandler) -> None:
+        self._handler = handler
+
+    def on_message(self, message: Any) -> Any:
+        return _in_message(self._handler, self._handler.on_message, message)
+
+    def on_ping(self, data: bytes) -> Any:
+        return _in_message(self._handler, self._handler.on_ping, data)
+
+    def on_pong(self, data: bytes) -> Any:
+        return _in_message(self._handler, self._handler.on_pong, data)
+
+
+def _in_message(
+    handler: WebSocketHandler, call: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Awaitable[None] | None:
+    """Call a method in a new `MessageScope`; return what is to be awaited until both have ended, if anything."""
+    scope = MessageScope()
+    token = enter_message(scope)
+    error: BaseException | None = None
+    try:
+        waits_for = call(*args, **kwargs)
+    except BaseException as exc:
+        if scope.is_empty:
+            raise
+        error, waits_for = exc, None
+    finally:
+        leave_message(token)
+    if waits_for is None and scope.is_empty:
+        return None
+    return _end_message(handler, scope, waits_for, error)
+
+
+async def _end_message(
+    handler: WebSocketHandler, scope: MessageScope, waits_for: Any, error: BaseException | None
+) -> None:
+    token = enter_message(scope)
+    try:
+        if error is not None:
+            raise error
+        if waits_for is not None:
+            await (waits_for if hasattr(waits_for, "__await__") else convert_yielded(waits_for))
+        if not scope.is_empty:
+            await scope.settle(Outcome(handler, None, has_returned=True))
+    except GeneratorExit:
+        scope.abandon()
+        raise
+    except BaseException:
+        scope.has_failed = True
+        raise
+    finally:
+        if not scope.is_closed:
+            await scope.aclose()
+        leave_message(token)
 
 
 def _refused_once_open(name: str) -> Callable[..., Any]:

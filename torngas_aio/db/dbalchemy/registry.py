@@ -12,11 +12,19 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import Close, close_with_loop
-from torngas_aio.context import ORDER_TRANSACTION, RequestScope, current_scope
+from torngas_aio.context import (
+    ORDER_TRANSACTION,
+    MessageScope,
+    RequestScope,
+    current_request,
+    current_scope,
+    scope_of,
+)
 from torngas_aio.db._connections import limited
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.engines import Cluster
@@ -24,9 +32,11 @@ from torngas_aio.db.dbalchemy.monitoring import LagWatch
 from torngas_aio.db.dbalchemy.positions import STICKINESS, Stickiness
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases
 from torngas_aio.exception import ConfigError
+from torngas_aio.logger.loggers import request_summary
 from torngas_aio.settings_manager import settings
 
 __all__ = [
+    "close_sessions",
     "cluster_of",
     "current_session",
     "database_specs",
@@ -141,14 +151,15 @@ def open_session(name: str = "default", **options: Any) -> DbSession:
     """Return a new session, which the caller closes with `aclose()`."""
     tested = _tested.get(_NONE).get(name)
     connection: Any = None if tested is None else tested.bind
-    scope = current_scope()
-    stickiness: Stickiness | None = None if scope is None else scope.get(STICKINESS)
+    request = current_request()
+    stickiness: Stickiness | None = None if request is None else scope_of(request).get(STICKINESS)
     if stickiness is None:
         return DbSession(cluster_of(name), connection=connection, **options)
     options = {"is_pinned": stickiness.is_pinned(name), "wanted": stickiness.wanted(name), **options}
     options["notes_commits"] = connection is None
     session = DbSession(cluster_of(name), connection=connection, **options)
-    stickiness.watch(name, session)
+    if not isinstance(current_scope(), MessageScope):  # the cookie has left with the 101
+        stickiness.watch(name, session)
     return session
 
 
@@ -190,11 +201,52 @@ def current_session(name: str = "default") -> DbSession:
     return session if session is not None else _open_for_request(scope, name, key)
 
 
+async def close_sessions() -> None:
+    """End the sessions of the current request; it can open others."""
+    scope = current_scope()
+    for name in () if scope is None else settings.DATABASE_CONNECTION:
+        session: DbSession | None = scope.get(("db_session", name))
+        if session is not None:
+            await session.aclose()
+
+
 def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> DbSession:
-    session = open_session(name)
-    settle = session.settle if settings.ATOMIC_REQUESTS else None
-    scope.add(key, session, order=ORDER_TRANSACTION, settle=settle, close=session.aclose, close_now=session.close_now)
+    is_atomic = settings.ATOMIC_REQUESTS
+    is_message = isinstance(scope, MessageScope)
+    session = _open_for_message(name, key) if is_message else open_session(name)
+    close = partial(_close, scope, name, session) if is_atomic or is_message else session.aclose
+    settle = session.settle if is_atomic else None
+    scope.add(key, session, order=ORDER_TRANSACTION, settle=settle, close=close, close_now=session.close_now)
     return session
+
+
+def _open_for_message(name: str, key: tuple[str, str]) -> DbSession:
+    """Return a new session, which reads from the master where the one before it of the same WebSocket did."""
+    request = current_request()
+    assert request is not None
+    socket = scope_of(request)
+    before: DbSession | None = socket.get(key)
+    session = open_session(name)
+    if before is not None and before.is_on_master:
+        session.using_master()
+    socket.add(key, session)
+    return session
+
+
+async def _close(scope: RequestScope, name: str, session: DbSession) -> None:
+    """Close *session*, and tell of changes that nothing has committed, unless they belong to what has failed."""
+    if session.has_changes and not scope.has_failed:
+        request = current_request()
+        where = "a request" if request is None else request_summary(request)
+        waiting = session.sync_session.transaction_end.waiting_for_commit
+        also = "".join(f" Not done: {function!r}." for function in waiting)
+        logger.warning(
+            "Changes of the database session %r are rolled back: nothing has committed them when %s of %s ended.%s "
+            "What is changed after the answer has left, or by a WebSocket without ATOMIC_REQUESTS, wants its own "
+            "`await session.commit()`.",
+            name, "a message" if isinstance(scope, MessageScope) else "the request", where, also,
+        )  # fmt: skip
+    await session.aclose()
 
 
 _SERVERS: Any = object()
