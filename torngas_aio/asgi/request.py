@@ -28,7 +28,7 @@ _HANDSHAKE = (
 )
 
 
-def made_request(scope: Mapping[str, Any], connection: Any) -> Request:
+def made_request(scope: Mapping[str, Any], connection: object) -> Request:
     """Return the request that *scope* describes, below its root path."""
     headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
     if scope["type"] == "websocket":

@@ -186,7 +186,7 @@ class _Transport:
     def resume_reading(self) -> None:
         self._exchange.let_read(True)
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: object = None) -> Any:
         return default
 
 

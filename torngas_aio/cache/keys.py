@@ -211,7 +211,7 @@ def _text_of(key: Key) -> str:
     raise InvalidKey(f"{key!r} is of type {type(key).__name__}; a key is a str, an int or bytes.")
 
 
-def _number(version: Any) -> int:
+def _number(version: object) -> int:
     if isinstance(version, int):
         return int(version)
     raise InvalidKey(f"version={version!r} is of type {type(version).__name__}; a version is an int.")

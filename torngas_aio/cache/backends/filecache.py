@@ -48,7 +48,7 @@ class FileBasedCache(BaseCache):
 
     can_swap: ClassVar[bool] = True
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
         if not location or not is_path(location):
             raise ConfigError(

@@ -38,7 +38,7 @@ class LocMemCache(BaseCache):
     can_swap: ClassVar[bool] = True
     is_shared: ClassVar[bool] = False
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
         self._max_entries = option(self.options, "MAX_ENTRIES", 300, whole(0), self.label)
         self._max_reserved = max(option(self.options, "MAX_RESERVED", 100_000, whole(0), self.label), self._max_entries)
@@ -71,7 +71,7 @@ class LocMemCache(BaseCache):
         return await self._loaded(made, entry.value, default)
 
     async def set(
-        self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+        self, key: Key, value: object, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
         made = self.keys_of.make(key, version)
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else self.life(timeout)
@@ -90,7 +90,7 @@ class LocMemCache(BaseCache):
             self._purge_later()
 
     async def add(
-        self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
+        self, key: Key, value: object, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         made, seconds = self.keys_of.make(key, version), self.life(timeout)
         return self._add(made, self._entry(made, value, self._end(seconds)), seconds)

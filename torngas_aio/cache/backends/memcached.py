@@ -57,7 +57,7 @@ class MemcachedCache(BaseCache):
     can_swap = True
     refuses_spaces = True
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
         self._where = read_location(location, self.options, self.label)
         self._set_deadline(self._where.deadline)

@@ -70,7 +70,7 @@ class RedisCache(BaseCache, RedisClient):
 
     can_swap = True
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         BaseCache.__init__(self, location, params)
         RedisClient.__init__(self, location, params)
         self._set_deadline(self.where.deadline)
@@ -216,7 +216,7 @@ class RedisCache(BaseCache, RedisClient):
             reply = await self._on(key, pack(("EVAL", script.text, 1, key, *words)))
         return reply
 
-    def _checked(self, reply: Any, key: str) -> Any:
+    def _checked(self, reply: object, key: str) -> Any:
         if isinstance(reply, Exception):
             self._raise(reply, key)
         return reply
@@ -258,7 +258,7 @@ def _as_bytes(token: object) -> bytes:
     return token
 
 
-def _bytes_or_none(reply: Any) -> bytes | None:
+def _bytes_or_none(reply: object) -> bytes | None:
     assert reply is None or isinstance(reply, bytes)
     return reply
 

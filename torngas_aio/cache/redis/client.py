@@ -57,7 +57,7 @@ class RedisClient:
     alias: str
     _setting = "CACHES"
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
         options: Mapping[str, Any] = params.get("OPTIONS") or {}
         self.alias = str(params.get("ALIAS", ""))

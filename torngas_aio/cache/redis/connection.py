@@ -60,7 +60,7 @@ class Slot(Protocol):
         """True if no caller waits for the reply any more."""
         ...
 
-    def set_result(self, reply: Any, /) -> None:
+    def set_result(self, reply: object, /) -> None:
         """Take the reply, which may be a `ReplyError` or `WireLost`."""
 
 
@@ -78,7 +78,7 @@ class Replies:
         """True once the caller was cancelled or everything is there."""
         return self.future.done()
 
-    def set_result(self, reply: Any, /) -> None:
+    def set_result(self, reply: object, /) -> None:
         """Take the next reply."""
         self._replies.append(reply)
         self._missing -= 1

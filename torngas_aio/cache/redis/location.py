@@ -230,7 +230,7 @@ def _login(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
     return {key: value for key, value in named.items() if value is not None and value != ""}
 
 
-def _database(path: str, value: Any) -> Iterator[Fault]:
+def _database(path: str, value: object) -> Iterator[Fault]:
     if not (value is None or value == "" or (isinstance(value, str) and parse_whole(value) is not None)):
         yield from whole(0)(path, value)
 

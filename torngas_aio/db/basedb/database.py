@@ -119,15 +119,15 @@ class Database:
 
     @overload
     def query(
-        self, sql_query: Any, vars: _Variables = ..., processed: bool = ..., *, _test: Literal[True]
+        self, sql_query: object, vars: _Variables = ..., processed: bool = ..., *, _test: Literal[True]
     ) -> SQLQuery: ...
     @overload
     def query(
-        self, sql_query: Any, vars: _Variables = ..., processed: bool = ..., _test: Literal[False] = ...
+        self, sql_query: object, vars: _Variables = ..., processed: bool = ..., _test: Literal[False] = ...
     ) -> Statement: ...
     def query(
         self,
-        sql_query: Any,
+        sql_query: object,
         vars: _Variables = None,  # noqa: A002  # web.py's name
         processed: bool = False,
         _test: bool = False,
@@ -145,10 +145,10 @@ class Database:
         self,
         tables: Tables,
         vars: _Variables = ...,
-        what: Any = ...,
-        where: Any = ...,
-        order: Any = ...,
-        group: Any = ...,
+        what: object = ...,
+        where: object = ...,
+        order: object = ...,
+        group: object = ...,
         limit: int | None = ...,
         offset: int | None = ...,
         *,
@@ -160,10 +160,10 @@ class Database:
         self,
         tables: Tables,
         vars: _Variables = ...,
-        what: Any = ...,
-        where: Any = ...,
-        order: Any = ...,
-        group: Any = ...,
+        what: object = ...,
+        where: object = ...,
+        order: object = ...,
+        group: object = ...,
         limit: int | None = ...,
         offset: int | None = ...,
         _test: Literal[False] = ...,
@@ -174,10 +174,10 @@ class Database:
         self,
         tables: Tables,
         vars: _Variables = None,  # noqa: A002  # web.py's name
-        what: Any = "*",
-        where: Any = None,
-        order: Any = None,
-        group: Any = None,
+        what: object = "*",
+        where: object = None,
+        order: object = None,
+        group: object = None,
         limit: int | None = None,
         offset: int | None = None,
         _test: bool = False,
@@ -204,9 +204,9 @@ class Database:
     def where(  # noqa: PLR0917  # web.py's signature
         self,
         table: Tables,
-        what: Any = "*",
-        order: Any = None,
-        group: Any = None,
+        what: object = "*",
+        order: object = None,
+        group: object = None,
         limit: int | None = None,
         offset: int | None = None,
         _test: bool = False,
@@ -225,7 +225,7 @@ class Database:
 
     def insert(
         self,
-        tablename: Any,
+        tablename: object,
         seqname: str | Literal[False] | None = None,
         _test: bool = False,
         *,
@@ -245,7 +245,7 @@ class Database:
 
     def multiple_insert(
         self,
-        tablename: Any,
+        tablename: object,
         values: Sequence[Mapping[str, Any]],
         seqname: str | Literal[False] | None = None,
         _test: bool = False,
@@ -266,7 +266,7 @@ class Database:
     def update(
         self,
         tables: Tables,
-        where: Any = None,
+        where: object = None,
         vars: _Variables = None,  # noqa: A002  # web.py's name
         _test: bool = False,
         *,
@@ -287,8 +287,8 @@ class Database:
 
     def delete(
         self,
-        table: Any,
-        where: Any = None,
+        table: object,
+        where: object = None,
         using: Any | None = None,
         vars: _Variables = None,  # noqa: A002  # web.py's name
         _test: bool = False,

@@ -145,7 +145,7 @@ class Pool:
     def _is_stale(self, made_at: float) -> bool:
         return self.outage is not None and made_at < self.outage.stale_before
 
-    async def _lives(self, connection: Any) -> bool:
+    async def _lives(self, connection: object) -> bool:
         try:
             async with asyncio.timeout(PING_SECONDS):
                 await self.driver.ping(connection)
@@ -156,13 +156,13 @@ class Pool:
             raise
         return True
 
-    async def _put_back(self, connection: Any, made_at: float) -> None:
+    async def _put_back(self, connection: object, made_at: float) -> None:
         if not self._keeps_idle or self._is_stale(made_at):
             await close_safely(self.driver.address, partial(self.driver.close, connection))
         else:
             self._idle.append((connection, made_at, time.monotonic()))
 
-    async def _abandon(self, connection: Any, made_at: float) -> None:
+    async def _abandon(self, connection: object, made_at: float) -> None:
         is_whole = False
 
         async def abandon() -> None:

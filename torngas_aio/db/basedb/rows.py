@@ -25,7 +25,7 @@ class Rows(list[Storage]):
         """These rows: what web.py's iterator wants to be asked for."""
         return self
 
-    def first(self, default: Any = None) -> Any:
+    def first(self, default: object = None) -> Any:
         """Return the first row, *default* when there is none."""
         return self[0] if self else default
 
@@ -63,7 +63,7 @@ class Statement(Operation[Any]):
         rows = await self
         return rows if isinstance(rows, Rows) else Rows()
 
-    async def first(self, default: Any = None) -> Any:
+    async def first(self, default: object = None) -> Any:
         """Return the first row, *default* when there is none."""
         return (await self.list()).first(default)
 

@@ -62,17 +62,17 @@ class SQLParam:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
     def sqlquery(self) -> "SQLQuery":
         """This value as a statement of its own, to add text to."""
         return SQLQuery([self])
 
-    def __add__(self, other: Any) -> "SQLQuery":
+    def __add__(self, other: object) -> "SQLQuery":
         return SQLQuery([self, other])
 
-    def __radd__(self, other: Any) -> "SQLQuery":
+    def __radd__(self, other: object) -> "SQLQuery":
         return SQLQuery([other, self])
 
     def __repr__(self) -> str:
@@ -90,12 +90,12 @@ class SQLQuery:
 
     __slots__ = ("items",)
 
-    def __init__(self, items: Any = ()) -> None:
+    def __init__(self, items: object = ()) -> None:
         self.items: list[str | SQLParam] = []
         for item in items if is_several(items) else (items,):
             self.append(item)
 
-    def append(self, item: Any) -> None:
+    def append(self, item: object) -> None:
         """Add *item* at the end.
 
         Raises:
@@ -138,7 +138,7 @@ class SQLQuery:
 
     @classmethod
     def join(
-        cls, items: Iterable[Any], sep: Any = " ", prefix: Any | None = None, suffix: Any | None = None
+        cls, items: Iterable[Any], sep: object = " ", prefix: Any | None = None, suffix: Any | None = None
     ) -> "SQLQuery":
         """Return *items* with *sep* between them, and *prefix* and *suffix* around the whole."""
         joined = cls() if prefix is None else cls(prefix)
@@ -150,13 +150,13 @@ class SQLQuery:
             joined.append(suffix)
         return joined
 
-    def __add__(self, other: Any) -> "SQLQuery":
+    def __add__(self, other: object) -> "SQLQuery":
         return SQLQuery([self, other])
 
-    def __radd__(self, other: Any) -> "SQLQuery":
+    def __radd__(self, other: object) -> "SQLQuery":
         return SQLQuery([other, self])
 
-    def __iadd__(self, other: Any) -> Self:
+    def __iadd__(self, other: object) -> Self:
         self.append(other)
         return self
 
@@ -183,7 +183,7 @@ class SQLQuery:
         return f"<sql: {str(self)!r}>"
 
 
-def sqlify(value: Any) -> str:
+def sqlify(value: object) -> str:
     """Return *value* as SQL would spell it: for people to read, never to be sent."""
     if value is None:
         return "NULL"
@@ -204,7 +204,7 @@ def is_several(value: object) -> TypeGuard[Collection[Any]]:
     return isinstance(value, list | tuple | set | frozenset)
 
 
-def sqlquote(value: Any) -> SQLQuery:
+def sqlquote(value: object) -> SQLQuery:
     """Return *value* bound; a list, tuple or set becomes `(?, ?, ?)`, for use after IN.
 
     Raises:
@@ -229,7 +229,7 @@ def sqllist(names: str | Iterable[str]) -> str:
     return names if isinstance(names, str) else ", ".join(names)
 
 
-def sqlors(left: str, values: Any) -> SQLQuery:
+def sqlors(left: str, values: object) -> SQLQuery:
     """Return `(left 1 OR left 2 OR left 3)` with the values bound; for none, what is never true: `1=2`.
 
     `sqlors("id = ", [1, 2])`; a single value gives `id = 1`.
@@ -250,7 +250,7 @@ def sqlwhere(values: Mapping[str, Any], grouping: str = " AND ") -> SQLQuery:
     return SQLQuery.join([_condition(left, value) for left, value in values.items()], grouping) or SQLQuery("1=1")
 
 
-def _condition(left: str, value: Any) -> SQLQuery:
+def _condition(left: str, value: object) -> SQLQuery:
     if value is None:
         return SQLQuery(f"{left} IS NULL")
     if is_several(value):
@@ -258,7 +258,7 @@ def _condition(left: str, value: Any) -> SQLQuery:
     return f"{left} = " + sqlquote(value)
 
 
-def reparam(text: Any, variables: Mapping[str, Any] | None) -> SQLQuery:
+def reparam(text: object, variables: Mapping[str, Any] | None) -> SQLQuery:
     """Return *text* with each `$name` bound to its value in *variables*.
 
     A list, tuple or set becomes `(?, ?, ?)`; an `SQLLiteral` or `SQLQuery` is put in as it is. *text* that is a
@@ -322,5 +322,5 @@ def _step(value: Any, step: re.Match[str], path: str) -> Any:
         raise ArgumentError(f"${path}: {type(value).__name__} has no {step[0]!r}.") from exc
 
 
-def _index(value: Any, number: str) -> int | str:
+def _index(value: object, number: str) -> int | str:
     return number if isinstance(value, Mapping) and int(number) not in value else int(number)

@@ -48,7 +48,7 @@ class Dialect:
     endless: str | None
     max_params: int
 
-    def identifier(self, name: Any) -> str:
+    def identifier(self, name: object) -> str:
         """Return *name*, with dots between its parts, in quotes.
 
         Raises:
@@ -66,12 +66,12 @@ class Dialect:
         tables: Tables,
         variables: Mapping[str, Any] | None = None,
         *,
-        what: Any = "*",
-        where: Any = None,
-        order: Any = None,
-        group: Any = None,
-        limit: Any = None,
-        offset: Any = None,
+        what: object = "*",
+        where: object = None,
+        order: object = None,
+        group: object = None,
+        limit: object = None,
+        offset: object = None,
     ) -> SQLQuery:
         columns = reparam(self._columns(what), variables)
         statement = SQLQuery.join(["SELECT", columns, "FROM", self._tables(tables)])
@@ -92,7 +92,7 @@ class Dialect:
             statement += f" OFFSET {_whole(offset, 'offset')}"
         return statement
 
-    def insert(self, table: Any, rows: Sequence[Mapping[str, Any]]) -> SQLQuery:
+    def insert(self, table: object, rows: Sequence[Mapping[str, Any]]) -> SQLQuery:
         """One INSERT of *rows*, which all have the keys of the first.
 
         Raises:
@@ -112,7 +112,7 @@ class Dialect:
         return statement + f" ({names}) VALUES " + SQLQuery.join(tuples, ", ")
 
     def update(
-        self, tables: Tables, where: Any, variables: Mapping[str, Any] | None, values: Mapping[str, Any]
+        self, tables: Tables, where: object, variables: Mapping[str, Any] | None, values: Mapping[str, Any]
     ) -> SQLQuery:
         """Return an UPDATE that sets *values* where *where* holds.
 
@@ -126,14 +126,14 @@ class Dialect:
         return SQLQuery.join(["UPDATE", self._tables(tables), "SET", changes, "WHERE", self.where(where, variables)])
 
     def delete(
-        self, table: Any, where: Any, using: Any | None = None, variables: Mapping[str, Any] | None = None
+        self, table: object, where: object, using: Any | None = None, variables: Mapping[str, Any] | None = None
     ) -> SQLQuery:
         parts: list[Any] = ["DELETE FROM", self.identifier(table)]
         if using is not None:
             parts += ["USING", self._tables(using)]
         return SQLQuery.join([*parts, "WHERE", self.where(where, variables)])
 
-    def condition(self, where: Any, filters: Mapping[str, Any] | None, variables: Mapping[str, Any] | None) -> Any:
+    def condition(self, where: object, filters: Mapping[str, Any] | None, variables: Mapping[str, Any] | None) -> Any:
         """Return *where* and *filters* as one condition; None where neither restricts anything.
 
         Raises:
@@ -147,7 +147,7 @@ class Dialect:
             return where if narrowed is None else narrowed
         return "(" + self.where(where, variables) + ") AND " + narrowed
 
-    def where(self, where: Any, variables: Mapping[str, Any] | None) -> SQLQuery:
+    def where(self, where: object, variables: Mapping[str, Any] | None) -> SQLQuery:
         """A condition: SQL text with `$name`, a dict of columns and values, an id, or a statement.
 
         Raises:
@@ -161,7 +161,7 @@ class Dialect:
             return sqlwhere({self.identifier(column): value for column, value in where.items()})
         return reparam(where, variables)
 
-    def _columns(self, what: Any) -> Any:
+    def _columns(self, what: object) -> Any:
         return ", ".join(self.identifier(each) for each in what) if is_list_or_tuple(what) else what
 
     def _tables(self, tables: Tables) -> SQLQuery:
@@ -170,7 +170,7 @@ class Dialect:
             raise ArgumentError("No table was named.")
         return SQLQuery.join([self._table(each) for each in several], ", ")
 
-    def _table(self, table: Any) -> Any:
+    def _table(self, table: object) -> Any:
         if isinstance(table, (SQLLiteral, SQLQuery)):
             return table
         parts = [_TABLE.fullmatch(each.strip()) for each in table.split(",")] if isinstance(table, str) else []
@@ -206,7 +206,7 @@ MYSQL = Dialect("mysql", "`", "format", "() VALUES ()", "18446744073709551615", 
 POSTGRES = Dialect("postgres", '"', "dollar", "DEFAULT VALUES", None, 32_767)
 
 
-def columns_of(columns: Any, argument: str, *, is_client: bool = True) -> dict[str, Any]:
+def columns_of(columns: object, argument: str, *, is_client: bool = True) -> dict[str, Any]:
     """Return a mapping of columns and their values as a dict.
 
     Args:
@@ -261,12 +261,12 @@ def _tuple(values: Iterable[Any]) -> SQLQuery:
     return SQLQuery.join([_bound(value) for value in values], ", ", "(", ")")
 
 
-def _bound(value: Any) -> SQLQuery:
+def _bound(value: object) -> SQLQuery:
     """A column's value; unlike after IN, a list is one value, such as a PostgreSQL array."""
     return sqlquote(value) if isinstance(value, (SQLLiteral, SQLQuery)) else SQLQuery(SQLParam(value))
 
 
-def _whole(number: Any, argument: str) -> int:
+def _whole(number: object, argument: str) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ArgumentError(f"{argument}={number!r}: write a whole number from 0.")
     return number

@@ -44,7 +44,7 @@ def write_cursor(values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: Any, column_types: Sequence[Any], dialect: Dialect) -> list[Any]:
+def read_cursor(cursor: object, column_types: Sequence[Any], dialect: Dialect) -> list[Any]:
     """Return the values of *cursor*, one for each of *column_types*.
 
     Raises:
@@ -67,7 +67,7 @@ def is_checked(column_type: Any, dialect: Dialect) -> bool:
     return isinstance(kind, tuple(base for base, _ in _READERS)) and not isinstance(kind, types.TypeDecorator)
 
 
-def _written(value: Any) -> Any:
+def _written(value: object) -> Any:
     if isinstance(value, enum.Enum):
         value = value.value
     if isinstance(value, str | int | float):
@@ -116,7 +116,7 @@ def _read_decorated(read: Any, kind: Any, dialect: Dialect) -> Any:
 _BINDS_AS_IT_IS: Any = cast(Any, types.TypeDecorator).process_bind_param
 
 
-def _read_enum(read: Any, kind: types.Enum, dialect: Dialect) -> Any:
+def _read_enum(read: object, kind: types.Enum, dialect: Dialect) -> Any:
     if kind.enum_class is not None:
         return kind.enum_class(read)
     if read not in kind.enums:
@@ -124,7 +124,7 @@ def _read_enum(read: Any, kind: types.Enum, dialect: Dialect) -> Any:
     return read
 
 
-def _read_text(read: Any, kind: Any, dialect: Dialect) -> str:
+def _read_text(read: object, kind: object, dialect: Dialect) -> str:
     if not isinstance(read, str):
         raise TypeError("text is wanted")
     read.encode()  # a lone surrogate is a ValueError
@@ -133,13 +133,13 @@ def _read_text(read: Any, kind: Any, dialect: Dialect) -> str:
     return read
 
 
-def _read_boolean(read: Any, kind: Any, dialect: Dialect) -> bool:
+def _read_boolean(read: object, kind: object, dialect: Dialect) -> bool:
     if read not in (True, False) or isinstance(read, float):
         raise TypeError("true or false is wanted")
     return bool(read)
 
 
-def _read_integer(read: Any, kind: Any, dialect: Dialect) -> int:
+def _read_integer(read: object, kind: object, dialect: Dialect) -> int:
     if isinstance(read, bool) or not isinstance(read, int):
         raise TypeError("a whole number is wanted")
     bits = 64
@@ -172,7 +172,7 @@ def _read_decimal(read: Any, kind: Any) -> decimal.Decimal:
     return number
 
 
-def _read_datetime(read: Any, kind: Any, dialect: Dialect) -> Any:
+def _read_datetime(read: object, kind: object, dialect: Dialect) -> Any:
     return _zoned(_parse_datetime(_marked(read, "datetime")), kind, dialect)
 
 
@@ -183,7 +183,7 @@ def _parse_datetime(text: str) -> dt.datetime:
     return value
 
 
-def _read_time(read: Any, kind: Any, dialect: Dialect) -> Any:
+def _read_time(read: object, kind: object, dialect: Dialect) -> Any:
     return _zoned(dt.time.fromisoformat(_marked(read, "time")), kind, dialect)
 
 
@@ -194,29 +194,29 @@ def _zoned(value: Any, kind: Any, dialect: Dialect) -> Any:
     return value
 
 
-def _read_date(read: Any, kind: Any, dialect: Dialect) -> dt.date:
+def _read_date(read: object, kind: object, dialect: Dialect) -> dt.date:
     return dt.date.fromisoformat(_marked(read, "date"))
 
 
-def _read_uuid(read: Any, kind: types.Uuid[Any], dialect: Dialect) -> Any:
+def _read_uuid(read: object, kind: types.Uuid[Any], dialect: Dialect) -> Any:
     if kind.as_uuid:
         return uuid.UUID(_marked(read, "uuid"))
     uuid.UUID(_read_text(read, kind, dialect))
     return read
 
 
-def _read_bytes(read: Any, kind: Any, dialect: Dialect) -> bytes:
+def _read_bytes(read: object, kind: object, dialect: Dialect) -> bytes:
     return bytes.fromhex(_marked(read, "bytes"))
 
 
-def _marked(read: Any, name: str) -> str:
+def _marked(read: object, name: str) -> str:
     """The text of `{name: text}`."""
     if not is_dict(read) or list(read) != [name] or not isinstance(read[name], str):
         raise TypeError(f"a value marked {name!r} is wanted")
     return str(read[name])
 
 
-def _read_any(read: Any, kind: Any, dialect: Dialect) -> Any:
+def _read_any(read: object, kind: object, dialect: Dialect) -> Any:
     """A value for a type of the project's own: whatever a cursor can hold, and its own conversion takes."""
     if is_dict(read):
         (name,) = read

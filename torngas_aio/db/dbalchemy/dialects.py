@@ -90,7 +90,7 @@ class _MySQLGuard(Guard):
         cursor.execute(question)
         return cursor.fetchone()
 
-    def autocommit(self, value: Any) -> None:
+    def autocommit(self, value: object) -> None:
         await_(self.bounded(self._connection.autocommit(value)))
 
     def commit(self) -> None:
@@ -133,11 +133,11 @@ class _GuardedCursor:
     _adapt_connection: Any
     _cursor: Any
 
-    async def _execute_async(self, operation: Any, parameters: Any) -> Any:
+    async def _execute_async(self, operation: object, parameters: object) -> Any:
         self._adapt_connection.is_clean = False
         return await self._adapt_connection.bounded(super()._execute_async(operation, parameters), operation)  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
 
-    async def _executemany_async(self, operation: Any, seq_of_parameters: Any) -> Any:
+    async def _executemany_async(self, operation: object, seq_of_parameters: object) -> Any:
         self._adapt_connection.is_clean = False
         return await self._adapt_connection.bounded(super()._executemany_async(operation, seq_of_parameters), operation)  # type: ignore[misc]  # as above
 
@@ -250,10 +250,10 @@ class _AsyncpgGuarded:
 
     _adapt_connection: Any
 
-    async def _prepare_and_execute(self, operation: Any, parameters: Any) -> Any:
+    async def _prepare_and_execute(self, operation: object, parameters: object) -> Any:
         return await self._adapt_connection.bounded(super()._prepare_and_execute(operation, parameters), operation)  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
 
-    async def _executemany(self, operation: Any, seq_of_parameters: Any) -> Any:
+    async def _executemany(self, operation: object, seq_of_parameters: object) -> Any:
         return await self._adapt_connection.bounded(super()._executemany(operation, seq_of_parameters), operation)  # type: ignore[misc]  # as above
 
 
@@ -266,7 +266,7 @@ class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
 
     __slots__ = ()
 
-    async def _prepare_and_execute(self, operation: Any, parameters: Any) -> Any:
+    async def _prepare_and_execute(self, operation: object, parameters: object) -> Any:
         await super()._prepare_and_execute(operation, parameters)
         cursor: Any = _BoundedFetches(self._adapt_connection, self._cursor)
         self._cursor = cursor

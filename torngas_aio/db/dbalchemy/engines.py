@@ -222,7 +222,7 @@ def _coerced(url: URL, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pool_class(spec: ServerSpec, named: Any) -> type[Pool]:
+def _pool_class(spec: ServerSpec, named: object) -> type[Pool]:
     if _is_in_memory(spec.url):
         return POOL_CLASSES["StaticPool"]  # each further connection would be another, empty database
     if named is None:

@@ -46,7 +46,7 @@ class Lookup:
 _PLAIN = frozenset({int, str, bytes})
 
 
-def lookup_of(entity: Any) -> Lookup | None:
+def lookup_of(entity: object) -> Lookup | None:
     """Return how objects of the model *entity* are found; None where that takes more than one plain statement."""
     if not isinstance(entity, type):
         return None

@@ -188,7 +188,7 @@ def _chooser(name: str) -> Callable[..., bool]:
     return is_included
 
 
-def _without_empty(context: Any, revision: Any, directives: list[MigrationScript]) -> None:
+def _without_empty(context: object, revision: object, directives: list[MigrationScript]) -> None:
     """Write no version when nothing has changed."""
     if directives and directives[0].upgrade_ops is not None and directives[0].upgrade_ops.is_empty():
         directives[:] = []

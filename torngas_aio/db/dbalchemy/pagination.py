@@ -92,13 +92,13 @@ class Pagination(Generic[T]):
         """Number of the page after, None on the last."""
         return self.page + 1 if self.has_next else None
 
-    async def prev(self, error_out: Any = EMPTY_PAGE) -> Any:
+    async def prev(self, error_out: object = EMPTY_PAGE) -> Any:
         """Return the page before; before the first comes *error_out*, without it the first again."""
         if self.page == 1 and error_out is not EMPTY_PAGE:
             return error_out
         return await page_of(self._query, max(1, self.page - 1), self.per_page, EMPTY_PAGE)
 
-    async def next(self, error_out: Any = EMPTY_PAGE) -> Any:
+    async def next(self, error_out: object = EMPTY_PAGE) -> Any:
         """Return the page after; after the last comes *error_out*, without it an empty page."""
         return await page_of(self._query, self.page + 1, self.per_page, error_out)
 
@@ -159,7 +159,7 @@ async def count_of(session: AsyncSession, statement: Select[Any]) -> int:
     return int(await session.scalar(counting.execution_options(**options)) or 0)
 
 
-async def page_of(query: PagedQuery[T], page: Any, per_page: int, default: Any = None) -> Any:
+async def page_of(query: PagedQuery[T], page: object, per_page: int, default: object = None) -> Any:
     """Return page number *page*; see `Query.paginate`."""
     number, size = _number(page), _size(per_page)
     total = await query.count()
@@ -179,7 +179,7 @@ def _number(page: Any) -> int:
         return 1
 
 
-def _size(per_page: Any) -> int:
+def _size(per_page: object) -> int:
     if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1:
         raise ArgumentError(f"per_page = {per_page!r}: write a whole number of at least 1.")
     return per_page
@@ -196,7 +196,7 @@ class _Key:
 
 
 async def keyset_page(
-    query: PagedQuery[T], model: Any, dialect_of: Callable[[], Dialect], after: str | None, per_page: int
+    query: PagedQuery[T], model: object, dialect_of: Callable[[], Dialect], after: str | None, per_page: int
 ) -> KeysetPage[T]:
     """Return the rows of *model* after the cursor *after*; see `Query.paginate_after`.
 
@@ -225,7 +225,7 @@ async def keyset_page(
     return KeysetPage(items, cursor)
 
 
-def _keys(model: Any, statement: Select[Any]) -> list[_Key]:
+def _keys(model: object, statement: Select[Any]) -> list[_Key]:
     mapper = inspect(model)
     keys = [_key(mapper, clause) for clause in order_by_of(statement)]
     known = {key.name for key in keys}

@@ -63,10 +63,10 @@ class FairQueue(QueueCommon[Any]):
     def full(self) -> bool:
         return 0 < self.maxsize <= len(self._items)
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
         self.put_nowait(item)
 
-    def put_nowait(self, item: Any) -> None:
+    def put_nowait(self, item: object) -> None:
         if self._give(item):
             return
         if self.full():
@@ -113,7 +113,7 @@ class FairQueue(QueueCommon[Any]):
         if not waiter.done():
             waiter.set_exception(Empty())
 
-    def _give(self, item: Any) -> bool:
+    def _give(self, item: object) -> bool:
         while self._line:
             waiter = self._line.popleft()
             if not waiter.done():

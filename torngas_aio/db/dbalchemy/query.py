@@ -137,7 +137,7 @@ class Query(Generic[T]):
         """Ask for these columns as well; each row is a tuple then."""
         return Query((*self._entities, *columns), self._session, self.statement.add_columns(*columns))
 
-    def from_statement(self, statement: Any) -> Self:
+    def from_statement(self, statement: object) -> Self:
         """Take the rows of another statement, such as `text("SELECT ...")`; nothing can be added to it."""
         return self._with(self.statement.from_statement(statement))  # type: ignore[arg-type]  # it runs like a SELECT
 
@@ -198,7 +198,7 @@ class Query(Generic[T]):
             raise sa_exc.MultipleResultsFound("Multiple rows were found when one or none was required.")
         return rows[0] if rows else None
 
-    async def get(self, ident: Any) -> T | None:
+    async def get(self, ident: object) -> T | None:
         """Return the object with this primary key, None when there is none; a tuple or dict for several columns.
 
         One that the session has loaded already is returned without asking the database.
@@ -239,7 +239,7 @@ class Query(Generic[T]):
         finally:
             await result.close()
 
-    async def update(self, values: Mapping[Any, Any], synchronize_session: Any = "auto") -> int:
+    async def update(self, values: Mapping[Any, Any], synchronize_session: object = "auto") -> int:
         """Change every row of the query; return how many.
 
         Args:
@@ -249,11 +249,11 @@ class Query(Generic[T]):
         statement = update(self._model("update")).values({_column_key(key): each for key, each in values.items()})
         return await self._change("update", statement, synchronize_session)
 
-    async def delete(self, synchronize_session: Any = "auto") -> int:
+    async def delete(self, synchronize_session: object = "auto") -> int:
         """Delete every row of the query; return how many."""
         return await self._change("delete", delete(self._model("delete")), synchronize_session)
 
-    async def paginate(self, page: Any = 1, per_page: int = 20, default: Any = None) -> Any:
+    async def paginate(self, page: object = 1, per_page: int = 20, default: object = None) -> Any:
         """Return one page of the rows, with the total; costs two statements.
 
         Args:
@@ -368,10 +368,10 @@ class Existence(Operation[bool]):
     def __invert__(self) -> Any:
         return ~self.__clause_element__()
 
-    def __and__(self, other: Any) -> Any:
+    def __and__(self, other: object) -> Any:
         return self.__clause_element__() & other
 
-    def __or__(self, other: Any) -> Any:
+    def __or__(self, other: object) -> Any:
         return self.__clause_element__() | other
 
 
@@ -406,7 +406,7 @@ def _part(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return statement if is_bare else select(statement.subquery())
 
 
-def _criterion(given: Any) -> Any:
+def _criterion(given: object) -> Any:
     if isinstance(given, str):
         raise ArgumentError(
             f"filter({given!r}): raw text is not taken for SQL. Write an expression, such as `User.name == 'jack'`, "
@@ -417,5 +417,5 @@ def _criterion(given: Any) -> Any:
     return given
 
 
-def _column_key(key: Any) -> Any:
+def _column_key(key: object) -> Any:
     return key if isinstance(key, str) else getattr(key, "key", key)

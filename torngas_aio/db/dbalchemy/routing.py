@@ -124,7 +124,7 @@ class RoutedSession(Session):
             return self._open_reader()
         return super()._connection_for_bind(engine, execution_options, **kw)
 
-    def execute(self, statement: Any, params: Any = None, **kw: Any) -> Any:
+    def execute(self, statement: object, params: object = None, **kw: Any) -> Any:
         if in_greenlet():
             return self._run(super().execute, statement, params, kw)
         # An attribute asks, outside of any await, in a thread perhaps. SQLAlchemy tells which to a listener: none where
@@ -135,10 +135,10 @@ class RoutedSession(Session):
         finally:
             event.remove(self, "do_orm_execute", _refuse_attribute)
 
-    def scalar(self, statement: Any, params: Any = None, **kw: Any) -> Any:
+    def scalar(self, statement: object, params: object = None, **kw: Any) -> Any:
         return self._run(super().scalar, statement, params, kw)
 
-    def scalars(self, statement: Any, params: Any = None, **kw: Any) -> Any:
+    def scalars(self, statement: object, params: object = None, **kw: Any) -> Any:
         return self._run(super().scalars, statement, params, kw)
 
     def get(self, entity: Any, ident: Any, **kw: Any) -> Any:
@@ -276,7 +276,7 @@ class RoutedSession(Session):
 
     # -------------------------------------------------------------- each statement
 
-    def _run(self, method: Callable[..., _T], statement: Any, params: Any, kw: dict[str, Any]) -> _T:
+    def _run(self, method: Callable[..., _T], statement: object, params: object, kw: dict[str, Any]) -> _T:
         is_first = self._enter()
         try:
             options = kw.get("execution_options")
@@ -305,7 +305,7 @@ class RoutedSession(Session):
         """
         return self.autoflush if is_dirty(self) else self.is_pinned
 
-    def _may_be_tried_again(self, statement: Any, is_fresh: bool) -> bool:
+    def _may_be_tried_again(self, statement: object, is_fresh: bool) -> bool:
         """Whether what has failed was a read that nothing stands on: of a slave, or the first of the master's."""
         if self._reader is not None and self._reader.invalidated:
             return True

@@ -208,7 +208,7 @@ def parse_database(
 _databases = mapping_of(DATABASE_SHAPE)
 
 
-def _engines(configuration: Any) -> Iterable[str]:
+def _engines(configuration: object) -> Iterable[str]:
     return ENGINE_SHAPE("SQLALCHEMY_CONFIGURATION", configuration)
 
 

@@ -124,11 +124,11 @@ class MySQLDriver(Driver):
     async def ping(self, connection: Any) -> None:
         await connection.ping(reconnect=False)
 
-    async def takes_writes(self, connection: Any) -> bool:
+    async def takes_writes(self, connection: object) -> bool:
         result = await self.execute(connection, MYSQL_QUESTION, (), True)
         return mysql_takes_writes((result.rows or [])[0].values())
 
-    def is_doubtful(self, connection: Any) -> bool:
+    def is_doubtful(self, connection: object) -> bool:
         return is_ended(connection) or has_unread(transport_of(connection))
 
     async def close(self, connection: Any) -> None:
@@ -147,7 +147,7 @@ class MySQLDriver(Driver):
     def ends_transaction(self, error: BaseException) -> bool:
         return isinstance(error, err.OperationalError) and error.args[:1] == (_DEADLOCK,)
 
-    async def first_ids_step(self, connection: Any) -> int:
+    async def first_ids_step(self, connection: object) -> int:
         if self._step is None:
             result = await self.execute(connection, "SELECT @@auto_increment_increment AS step", (), True)
             self._step = int((result.rows or [])[0]["step"])

@@ -94,7 +94,7 @@ class PostgresDriver(Driver):
     async def ping(self, connection: Any) -> None:
         await connection.execute("")
 
-    async def takes_writes(self, connection: Any) -> bool:
+    async def takes_writes(self, connection: object) -> bool:
         return await postgres_takes_writes(connection)
 
     def is_doubtful(self, connection: Any) -> bool:

@@ -87,7 +87,7 @@ class SQLiteDriver(Driver):
         finally:
             await cursor.close()
 
-    async def ping(self, connection: Any) -> None:
+    async def ping(self, connection: object) -> None:
         """A file does not go away while it is open."""
 
     async def close(self, connection: Any) -> None:
@@ -110,7 +110,7 @@ class SQLiteDriver(Driver):
         return isinstance(error, ValueError) and "onnection" in str(error)
 
 
-def _adapted(value: Any) -> Any:
+def _adapted(value: object) -> Any:
     # sqlite3's own adapters for these are deprecated since Python 3.12
     if isinstance(value, dt.datetime):
         return value.isoformat(" ")
