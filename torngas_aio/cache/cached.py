@@ -116,13 +116,13 @@ class Cached(Generic[P, R]):
         except CacheUnavailable as exc:
             kept, error = None, exc
         if kept is None:
-            made = self._made(cache, key)
-            attempts = cache.begin_attempts(made, began, error)
-            return await cache.compute_once(made, lambda: self._compute(cache, key, args, kwargs, attempts))
+            stored_key = self._stored_key(cache, key)
+            attempts = cache.begin_attempts(stored_key, began, error)
+            return await cache.compute_once(stored_key, lambda: self._compute(cache, key, args, kwargs, attempts))
         fresh_until, value = kept
         if fresh_until is not None and self._plan.clock() >= fresh_until - self._plan.ahead:
-            made = self._made(cache, key)
-            cache.refresh_soon(made, lambda: self._compute_behind(cache, key, args, kwargs, fresh_until))
+            stored_key = self._stored_key(cache, key)
+            cache.refresh_soon(stored_key, lambda: self._compute_behind(cache, key, args, kwargs, fresh_until))
         return cast(R, value)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -156,12 +156,12 @@ class Cached(Generic[P, R]):
         """Remove what is kept for these arguments; tell whether there was something."""
         return await caches[self._plan.alias].delete(self.key_for(*args, **kwargs), self._plan.version)
 
-    def _made(self, cache: BaseCache, key: str) -> str:
+    def _stored_key(self, cache: BaseCache, key: str) -> str:
         """The finished key, which tells prefixes and versions apart."""
         return cache.keys_of.make(key, self._plan.version)
 
     def _lock(self, cache: BaseCache, key: str, wait: float) -> CacheLock:
-        apart = key if self._plan.version is None else self._made(cache, key)
+        apart = key if self._plan.version is None else self._stored_key(cache, key)
         return cache.lock(_lock_name(apart), self._plan.lease, wait)
 
     async def _kept(self, cache: BaseCache, key: str) -> tuple[float | None, Any] | None:
@@ -173,7 +173,7 @@ class Cached(Generic[P, R]):
     async def _compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts | None = None) -> R:
         """The part of the one who computes: looks once more, under the lock of all processes if asked to."""
         if attempts is None:
-            attempts = cache.begin_attempts(self._made(cache, key), time.monotonic())
+            attempts = cache.begin_attempts(self._stored_key(cache, key), time.monotonic())
         if not self._plan.lease or not cache.can_swap or attempts.is_down:
             return await self._kept_or_stored(cache, key, args, kwargs, attempts)
         # Not free within the lease: its holder is slow or dead, so compute all the same.

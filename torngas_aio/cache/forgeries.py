@@ -58,8 +58,8 @@ class Forgeries:
         self._owner = owner
         self._was_told = False
 
-    async def remove(self, made: str, data: bytes, error: InvalidSignature) -> None:
-        """Remove *data* from *made*, so that `add`, `has_key` and the rest see the key as absent, too."""
+    async def remove(self, stored_key: str, data: bytes, error: InvalidSignature) -> None:
+        """Remove *data* from *stored_key*, so that `add`, `has_key` and the rest see the key as absent, too."""
         if not self._was_told:
             self._was_told = True
             logger.error(
@@ -72,8 +72,8 @@ class Forgeries:
         store = self._store
         with suppress(CacheUnavailable):  # it stays a miss
             if not store.can_swap:
-                await store.raw_delete(made)
+                await store.raw_delete(stored_key)
                 return
-            found = await store.raw_read(made)
+            found = await store.raw_read(stored_key)
             if found is not None and found.data == data:
-                await store.raw_drop(made, found.token)
+                await store.raw_drop(stored_key, found.token)

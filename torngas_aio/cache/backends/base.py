@@ -6,7 +6,8 @@
     await cache.gets("a"), cache.cas(...)        compare-and-set where the store can; lock, ttl, keys
 
 A backend of one's own is a subclass with the `raw_*` operations of `torngas_aio.cache.store.Store`;
-keys, versions, timeouts, serializing and single flight come from here. Begin with `BaseCache`.
+keys, versions, timeouts, serializing and single flight come from here. A `key` is the caller's, a `stored_key` the one
+with prefix and version, to which the value's signature is bound. Begin with `BaseCache`.
 """
 
 import asyncio
@@ -132,47 +133,47 @@ class BaseCache(Store):
 
     async def get(self, key: Key, default: Any = None, version: int | None = None) -> Any:
         """Return the value under *key*, *default* when there is none; a cached None is a value."""
-        made = self.keys_of.make(key, version)
-        data = await self.raw_get(made)
+        stored_key = self.keys_of.make(key, version)
+        data = await self.raw_get(stored_key)
         if data is None:
             return default
-        try:  # PERF: as `_loaded`, without a coroutine for each hit
-            return self.serializer.loads_for(made, data)
+        try:  # PERF: as `_load_value`, without a coroutine for each hit
+            return self.serializer.loads_for(stored_key, data)
         except InvalidSignature as exc:
-            await self._forgeries.remove(made, data, exc)
+            await self._forgeries.remove(stored_key, data, exc)
             return default
 
     async def set(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
         """Put *value* under *key*, whatever was there; what was there is removed when the store fails to."""
-        made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        data = self.serializer.dumps_for(made, value)
+        stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
+        data = self.serializer.dumps_for(stored_key, value)
         try:
             if seconds == 0:
-                await self.raw_delete(made)
+                await self.raw_delete(stored_key)
             else:
-                await self.raw_set(made, data, seconds)
+                await self.raw_set(stored_key, data, seconds)
         except Exception:
-            await self._remove_stale([made])
+            await self._remove_stale([stored_key])
             raise
 
     async def add(
         self, key: Key, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         """Put *value* under *key* if nothing is there; of many callers at once exactly one gets True."""
-        made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        data = self.serializer.dumps_for(made, value)
+        stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
+        data = self.serializer.dumps_for(stored_key, value)
         if seconds == 0:
-            return not await self.raw_has(made)
-        return await self.raw_add(made, data, seconds)
+            return not await self.raw_has(stored_key)
+        return await self.raw_add(stored_key, data, seconds)
 
     async def touch(self, key: Key, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Give *key* a new life from now; tell whether it was there."""
-        made, seconds = self.keys_of.make(key, version), self.life(timeout)
+        stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
         if seconds == 0:
-            return await self.raw_delete(made)
-        return await self.raw_touch(made, seconds)
+            return await self.raw_delete(stored_key)
+        return await self.raw_touch(stored_key, seconds)
 
     async def expire(self, key: Key, timeout: float | None, version: int | None = None) -> bool:
         """Give *key* a new life of *timeout* seconds, as `touch` does; tell whether it was there."""
@@ -235,9 +236,9 @@ class BaseCache(Store):
 
     async def get_many(self, keys: Iterable[Key], version: int | None = None) -> dict[Key, Any]:
         """Return the values of those among *keys* that are there; absent and expired ones are left out."""
-        made = {self.keys_of.make(key, version): key for key in keys}
-        found = await self.raw_get_many(made)
-        values = {made[key]: await self._loaded(key, data, MISSING) for key, data in found.items()}
+        by_stored = {self.keys_of.make(key, version): key for key in keys}
+        found = await self.raw_get_many(by_stored)
+        values = {by_stored[each]: await self._load_value(each, data, MISSING) for each, data in found.items()}
         return {key: value for key, value in values.items() if value is not MISSING}
 
     async def set_many(
@@ -248,19 +249,19 @@ class BaseCache(Store):
         What stood under a key that could not be put is removed, where its server can be reached.
         """
         seconds = self.life(timeout)
-        made = {self.keys_of.make(key, version): key for key in data}
-        items = {finished: self.serializer.dumps_for(finished, data[key]) for finished, key in made.items()}
+        by_stored = {self.keys_of.make(key, version): key for key in data}
+        items = {stored_key: self.serializer.dumps_for(stored_key, data[key]) for stored_key, key in by_stored.items()}
         try:
             if seconds == 0:
                 await self.raw_delete_many(items)
                 return []
             failed = await self.raw_set_many(items, seconds)
         except Exception:
-            await self._remove_stale(made)
+            await self._remove_stale(by_stored)
             raise
         if failed:
             await self._remove_stale(failed)
-        return [made[key] for key in failed]
+        return [by_stored[stored_key] for stored_key in failed]
 
     async def delete_many(self, keys: Iterable[Key], version: int | None = None) -> None:
         """Remove *keys*; absent ones are passed over."""
@@ -273,7 +274,7 @@ class BaseCache(Store):
             NotImplementedError: The store cannot list its keys, or KEY_FUNCTION hides them.
         """
         head = self.keys_of.head_of_version(version)
-        return [made[len(head) :] for made in await self.raw_keys(head, pattern)]
+        return [stored_key[len(head) :] for stored_key in await self.raw_keys(head, pattern)]
 
     async def clear(self) -> None:
         """Remove every key of this cache's prefix, in all versions; nothing of others, no sessions.
@@ -307,14 +308,14 @@ class BaseCache(Store):
         Raises:
             CacheUnavailable: The cache is down, and the loaders that run in its place are too many.
         """
-        made, began, error = self.keys_of.make(key, version), time.monotonic(), None
+        stored_key, began, error = self.keys_of.make(key, version), time.monotonic(), None
         try:
             value = await self.get(key, MISSING, version)
         except CacheUnavailable as exc:
             value, error = MISSING, exc
         if value is not MISSING:
             return value
-        attempts = self.begin_attempts(made, began, error)
+        attempts = self.begin_attempts(stored_key, began, error)
 
         async def load() -> Any:
             again = await attempts.run(lambda: self.get(key, MISSING, version), MISSING)  # another flight's, maybe
@@ -325,24 +326,24 @@ class BaseCache(Store):
                 return fresh
             return await attempts.run(lambda: self.get(key, fresh, version), fresh)
 
-        return await self._flights.run(made, load)
+        return await self._flights.run(stored_key, load)
 
-    def begin_attempts(self, made: str, began: float, error: CacheUnavailable | None = None) -> Attempts:
+    def begin_attempts(self, stored_key: str, began: float, error: CacheUnavailable | None = None) -> Attempts:
         """Return the further operations of a computation whose first look at the cache found no value.
 
         Args:
-            made: The finished key of the value.
+            stored_key: The key of the value in the store.
             began: When the first look began, by `time.monotonic`; the deadline counts from there.
             error: Why the first look failed, if it did.
         """
         seconds = self.deadline - (time.monotonic() - began)
-        attempts = Attempts(self.label, self.loaders, seconds, is_down=self.is_down_for(made))
+        attempts = Attempts(self.label, self.loaders, seconds, is_down=self.is_down_for(stored_key))
         if error is not None:
             attempts.failed(str(error))
         return attempts
 
-    def is_down_for(self, made: str) -> bool:
-        """Tell whether the server of the finished key *made* is known to be down, though reading it is a miss."""
+    def is_down_for(self, stored_key: str) -> bool:
+        """Tell whether the server of *stored_key* is known to be down, though reading it is a miss."""
         return False
 
     async def compute_once(self, name: str, compute: Callable[[], Awaitable[T]]) -> T:
@@ -362,9 +363,9 @@ class BaseCache(Store):
         Raises:
             NotImplementedError: The store has no compare-and-set (`can_swap` tells).
         """
-        made = self.keys_of.make(key, version)
-        found = await self.raw_read(made)
-        value = MISSING if found is None else await self._loaded(made, found.data, MISSING)
+        stored_key = self.keys_of.make(key, version)
+        found = await self.raw_read(stored_key)
+        value = MISSING if found is None else await self._load_value(stored_key, found.data, MISSING)
         return None if found is None or value is MISSING else Tokened(value, found.token)
 
     async def cas(
@@ -376,11 +377,11 @@ class BaseCache(Store):
         version: int | None = None,
     ) -> bool:
         """Put *value* under *key* if nothing has changed there since `gets` gave *token*; tell whether it was done."""
-        made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        data = self.serializer.dumps_for(made, value)
+        stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
+        data = self.serializer.dumps_for(stored_key, value)
         if seconds == 0:
-            return await self.raw_drop(made, token)
-        return (await self.raw_swap(made, data, token, seconds)).is_done
+            return await self.raw_drop(stored_key, token)
+        return (await self.raw_swap(stored_key, data, token, seconds)).is_done
 
     def lock(self, name: str, lease: float = 10.0, wait: float | None = None) -> CacheLock:
         """Return a lock that one holder has at a time, across processes where the store is shared.
@@ -402,12 +403,12 @@ class BaseCache(Store):
 
     # Bytes and values
 
-    async def _loaded(self, made: str, data: bytes, default: Any) -> Any:
-        """Return the value of *data*, found under *made*; *default* where its signature is none of ours."""
+    async def _load_value(self, stored_key: str, data: bytes, default: Any) -> Any:
+        """Return the value of *data*, found under *stored_key*; *default* where its signature is none of ours."""
         try:
-            return self.serializer.loads_for(made, data)
+            return self.serializer.loads_for(stored_key, data)
         except InvalidSignature as exc:
-            await self._forgeries.remove(made, data, exc)
+            await self._forgeries.remove(stored_key, data, exc)
             return default
 
     async def _remove_stale(self, keys: Iterable[str]) -> None:

@@ -55,45 +55,45 @@ class LocMemCache(BaseCache):
     # objects that cannot change are not pickled: 0.6 instead of 4 us (benchmarks/cache.py).
 
     async def get(self, key: Key, default: Any = None, version: int | None = None) -> Any:
-        made = self.keys_of.make(key, version)
-        entry = self._entries.get(made, _NO_ENTRY)
+        stored_key = self.keys_of.make(key, version)
+        entry = self._entries.get(stored_key, _NO_ENTRY)
         if entry.expires_at <= self.clock():
-            self._entries.pop(made, None)
+            self._entries.pop(stored_key, None)
             return default
         try:  # noqa: SIM105 - suppress() costs as much as all the rest
-            self._entries.move_to_end(made)
+            self._entries.move_to_end(stored_key)
         except KeyError:  # another thread's loop removed it meanwhile; what was found was live
             pass
         if entry.kind is Kind.AS_IS:
             return entry.value
         if entry.kind is Kind.COPIED:
             return entry.value.copy()
-        return await self._loaded(made, entry.value, default)
+        return await self._load_value(stored_key, entry.value, default)
 
     async def set(
         self, key: Key, value: object, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
-        made = self.keys_of.make(key, version)
+        stored_key = self.keys_of.make(key, version)
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else self.life(timeout)
         now = self.clock()
-        entry = self._entry(made, value, FOREVER if seconds is None else now + seconds)
+        entry = self._entry(stored_key, value, FOREVER if seconds is None else now + seconds)
         if seconds == 0:
-            self._entries.pop(made, None)
+            self._entries.pop(stored_key, None)
             return
         entries = self._entries
         with self._writing:
-            if len(entries) >= self._max_entries and made not in entries:
+            if len(entries) >= self._max_entries and stored_key not in entries:
                 self._location.cached.cull(self._max_entries, self._cull_frequency, now)
-            entries[made] = entry
-            entries.move_to_end(made)
+            entries[stored_key] = entry
+            entries.move_to_end(stored_key)
         if self._timer is None and seconds is not None:
             self._purge_later()
 
     async def add(
         self, key: Key, value: object, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
-        made, seconds = self.keys_of.make(key, version), self.life(timeout)
-        return self._add(made, self._entry(made, value, self._end(seconds)), seconds)
+        stored_key, seconds = self.keys_of.make(key, version), self.life(timeout)
+        return self._add(stored_key, self._entry(stored_key, value, self._end(seconds)), seconds)
 
     # The store of bytes, for reserved keys and for whatever BaseCache does in the general way
 

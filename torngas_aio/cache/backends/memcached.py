@@ -66,8 +66,8 @@ class MemcachedCache(BaseCache):
         self._counting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def is_down_for(self, made: str) -> bool:
-        return self._node(made).pool.is_down
+    def is_down_for(self, stored_key: str) -> bool:
+        return self._node(stored_key).pool.is_down
 
     # One key
 
