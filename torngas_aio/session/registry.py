@@ -16,7 +16,7 @@ from torngas_aio.settings_manager import settings
 
 __all__ = ["session_store"]
 
-_KEPT = 8
+_KEPT = 8  # more than the overrides of settings that are in force at once
 _stores: list[tuple[asyncio.AbstractEventLoop, Any, Any, SessionStore]] = []
 
 
@@ -28,8 +28,10 @@ def session_store() -> SessionStore:
         UnknownAlias: SESSION['session_cache_alias'] is no entry of CACHES.
     """
     loop, section, configured = asyncio.get_running_loop(), settings.SESSION, settings.CACHES
-    for known_loop, known_section, known_caches, store in _stores:
+    for index, (known_loop, known_section, known_caches, store) in enumerate(_stores):
         if known_loop is loop and known_section is section and known_caches is configured:
+            if index + 1 < len(_stores):  # the first to go is the one that was not asked for the longest
+                _stores.append(_stores.pop(index))
             return store
     config = SessionConfig.of(section)
     store = SessionStore(caches[config.session_cache_alias], config)
