@@ -51,6 +51,17 @@ async def test_calls_of_a_cache_in_memory(calls: list[Call]) -> None:
     assert all(call.seconds >= 0 for call in calls)
 
 
+async def test_each_operation_of_a_store_is_told(calls: list[Call]) -> None:
+    with settings.override(CACHES={"here": {**LOCAL, "LOCATION": "each"}}):
+        cache: Any = caches["here"]
+        await cache.raw_set("a", b"1", None)
+        calls.clear()
+        assert await cache.raw_ttl("a") is None
+        assert await cache.raw_keys("a", "*") == ["a"]
+        await cache.raw_ping()
+    assert shown(calls) == [("ttl", 0, 0), ("keys", 0, 0)]  # a ping has no key
+
+
 @pytest.mark.redis
 async def test_calls_of_redis_and_their_errors(calls: list[Call]) -> None:
     with RedisServer() as server:

@@ -89,10 +89,9 @@ def _tell(call: Call) -> None:
 # Caches
 
 _READS = ("raw_get", "raw_read", "raw_get_many", "get")
-_CALLS = (
-    *_READS, "raw_set", "raw_add", "raw_touch", "raw_delete", "raw_incr", "raw_clear", "raw_set_many",
-    "raw_delete_many", "raw_has", "raw_swap", "raw_drop", "set", "add",
-)  # fmt: skip
+_UNSEEN = {"raw_ping", "raw_close"}
+_CALLS = (*(name for name in vars(Store) if name.startswith("raw_") and name not in _UNSEEN), "get", "set", "add")
+"""What is called with a key, or with several, as the first argument."""
 
 
 def _become_variant(cache: BaseCache) -> None:
