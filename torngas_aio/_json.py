@@ -195,6 +195,7 @@ def _write(value: Any) -> bytes:
     return _standard_dumps(value)
 
 
+_MAX_NESTING = 254  # orjson's own limit
 _OPTIONS = 0 if orjson is None else orjson.OPT_UTC_Z
 
 
@@ -204,9 +205,8 @@ def _standard_dumps(value: Any) -> bytes:
     except (TypeError, ValueError, RecursionError):  # NaN, keys, or a value that cannot be written: look closer
         plain = _plain(value, "$", ())
     else:
-        if _is_deeper(
-            _brackets_of(body, _MAX_NESTING), _MAX_NESTING
-        ):  # how deep the library itself goes depends on the Python it runs on
+        # How deep the library itself goes depends on the Python it runs on.
+        if _is_deeper(_brackets_of(body, _MAX_NESTING), _MAX_NESTING):
             raise SerializationError(f"$ lies too deep for JSON: at most {_MAX_NESTING} levels are written.")
         return body
     try:
@@ -276,9 +276,6 @@ def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
             "Turn it into text, numbers, lists or dicts, or give its class a `__json__` method."
         ) from None
     return _plain(step, path, above)
-
-
-_MAX_NESTING = 254  # orjson's own limit
 
 
 def _writable(number: int, path: str) -> int:

@@ -15,6 +15,7 @@
     limits.py           sizes, counts and seconds that a client may use      errors.py  errors of a request's body
     exchange.py         one request's response: framing and back-pressure
       response.py         status lines, Date, header safety
+    base.py             the contracts of a body, an exchange, and what takes a connection over
     application.py      what an application is to servers without Tornado's delegates
     adapters.py         how a request reaches an application: directly, or through Tornado's delegates
     tornado_adapter.py  the same requests from `tornado.httpserver`

@@ -88,7 +88,7 @@ class DelegateAdapter:
             delegate.on_connection_close()
         except ClientGone:
             delegate.on_connection_close()
-        except BaseException:  # answered, or cut, by the server_state
+        except BaseException:  # answered, or its connection closed, by `request_task`
             delegate.on_connection_close()
             raise
 

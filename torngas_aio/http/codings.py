@@ -1,4 +1,4 @@
-"""The chunked transfer coding, decoded strictly and without I/O.
+"""Bodies decoded strictly and without I/O: gzip and deflate (`Inflater`), and the chunked transfer coding.
 
     size [;extension...] CRLF  data CRLF  ...  0 CRLF  [trailer CRLF ...]  CRLF
 

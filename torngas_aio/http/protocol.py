@@ -68,8 +68,8 @@ class HTTPProtocol(ExchangeConnection):
         super().__init__(server_state)
         self._state = _READY
         self._buffer = b""
-        self._at = 0
-        self._seen = 0
+        self._at = 0  # where in `_buffer` the next request begins
+        self._seen = 0  # bytes of a head that is not complete yet, which need no second scan; 0: none has begun
         self._exchange: HTTPExchange | None = None
         self._body: IncomingBody | None = None
         self._stream: TransportStream | None = None

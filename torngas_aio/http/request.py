@@ -73,9 +73,10 @@ class Request(HTTPServerRequest):
 
     _scope: RequestScope | None
     _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
-    _route: Any = None  # to which it led; _seen_handler: who has answered; _observation: all that is seen of it
-    _seen_handler: Any = None  # these three are set in an observed application only
-    _observation: Any = None
+    # Set in an observed application only:
+    _route: Any = None  # to which it led
+    _seen_handler: Any = None  # which has answered
+    _observation: Any = None  # all that is seen of it
     _unawaited: Unawaited | None  # a forgotten coroutine, for the handler to answer
     _body = b""
     _is_body_ahead = False

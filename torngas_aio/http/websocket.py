@@ -127,10 +127,11 @@ class WebSocketConnection(Successor):
         self._waiter: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] | None = None
         self._done: asyncio.Future[None] | None = None
-        self._is_lost = self._is_cut = False
+        self._is_lost = False  # the transport has gone
+        self._is_cut = False  # what still arrives is dropped: after a fault of the client's, or `abort`
         self._is_reading_paused = self._is_writing_paused = False
-        self._sent_close = self._received_close = False
-        self._has_heard = False
+        self._sent_close = self._received_close = False  # close frames: one begins the closing, both end it
+        self._has_heard = False  # anything since the last ping
         self._pong: bytes | None = None
         self._sent = self._write_mark = 0
         self._write_time = 0.0

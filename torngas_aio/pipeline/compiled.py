@@ -28,8 +28,9 @@ __all__ = ["Pipeline", "RouteAware"]
 
 logger = logging.getLogger("torngas_aio.pipeline")
 
-_MAX_MASKS = 256
-"""How many combinations of matching path patterns are kept compiled for one route."""
+_MAX_COMPILED = 16_384
+"""How many compiled stages are kept, which routes of one name, or of none, share. Paths that clients make up lead to
+many combinations of patterns, and must not fill the memory."""
 
 
 @runtime_checkable
@@ -79,7 +80,7 @@ class Pipeline:
         self.init = self._plain("init")
         self.call_hooks = self._plain("call")
         self.shutdown = self._plain("shutdown")
-        self.call = tuple(hook.call for hook in self.call_hooks)
+        self.call = tuple(hook.call for hook in self.call_hooks)  # what a request calls; the others are described, too
         self._compiled: dict[tuple[str | None, int], RouteStages] = {}
         self.unrouted = RouteStages({stage: self._plain(stage) for stage in ROUTE_STAGES})
         ConfigError.gather(order_faults(self.unrouted.hooks["request"]), code="TGA301")
@@ -122,7 +123,7 @@ class Pipeline:
         key = (route_name, mask)
         stages = self._compiled.get(key)
         if stages is None:
-            if len(self._compiled) >= _MAX_MASKS * 64:  # hostile paths must not fill the memory
+            if len(self._compiled) >= _MAX_COMPILED:
                 self._compiled.clear()
             stages = self._compiled[key] = RouteStages(self._folded(route_name, mask), route_name)
         return stages

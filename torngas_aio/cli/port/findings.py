@@ -73,8 +73,10 @@ MARKS = {
     "TGM311": "Python 2 divided integers into integers: write // for that, then delete the comment.",
     "TGM402": "The response ends when the method returns: await what calls back, then delete the comment.",
 }
-ROUNDED = "round(2.5) was 3.0 and is 2: write what is meant, then delete the comment."
 """Code: what to do where a comment with it stands, which an earlier run has written."""
+
+ROUNDED = "round(2.5) was 3.0 and is 2: write what is meant, then delete the comment."
+"""The same for TGM311 where a number is rounded."""
 
 UNCALLED = {
     "__coerce__": "convert in `__add__` and its siblings",
