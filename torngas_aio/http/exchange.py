@@ -79,7 +79,7 @@ class HTTPExchange(HTTPConnection):
 
     Attributes:
         body: The request's body on its way in.
-        context: The client: `remote_ip`, `protocol`, `address`.
+        context: The client: `remote_ip`, `protocol`, `address`; the name is Tornado's.
         keeps_alive: Whether the connection stays open for another request after this answer.
         status: Of the answer, once it has one; else 0.
     """
@@ -87,7 +87,7 @@ class HTTPExchange(HTTPConnection):
     # Class attributes stand in until something changes them: most exchanges never do.
     _callback: Callable[[], Any] | None = None
     _is_chunking = False
-    _left: int | None = None
+    _body_bytes_left: int | None = None  # of an answer in parts; None: of unknown length
     _gathered: bytearray | None = None  # parts that leave when this turn of the loop ends; None: nothing was sent in it
     _is_head_missing = False  # `write_headers` was called, and sent nothing
     is_detached = False
@@ -102,9 +102,9 @@ class HTTPExchange(HTTPConnection):
         self.context = context
         self._stage = _OPEN
         self.status = 0
-        self._is_modern = self.keeps_alive = True
+        self._is_http11 = self.keeps_alive = True
         if type(head) is not PlainHead:
-            self._is_modern = head.version == "HTTP/1.1"
+            self._is_http11 = head.version == "HTTP/1.1"
             self.keeps_alive = head.keeps_alive
 
     # The whole answer at once
@@ -142,12 +142,12 @@ class HTTPExchange(HTTPConnection):
             elif name == "Content-Length":
                 length = value
             else:
-                head = self._manage(name, value, head)
+                head = self._add_managed_header(name, value, head)
         if length is None and (status == 200 or allows_body(status)):
             head += f"Content-Length: {len(body)}\r\n"
         else:
-            head += self._describe(status, body, length, is_head)
-        if self.body is not NO_BODY or not (self.keeps_alive and self._is_modern) or protocol.server_state.is_stopping:
+            head += self._length_line(status, body, length, is_head)
+        if self.body is not NO_BODY or not (self.keeps_alive and self._is_http11) or protocol.server_state.is_stopping:
             head += self._connection_line(status)
         text = (head + "\r\n").encode("latin-1")
         self.status = status
@@ -163,7 +163,7 @@ class HTTPExchange(HTTPConnection):
         protocol.end_exchange(self)
         return not protocol.is_writing_paused
 
-    def _manage(self, name: str, value: str, head: str) -> str:
+    def _add_managed_header(self, name: str, value: str, head: str) -> str:
         """Return *head* with what a header of `MANAGED` leads to."""
         if name == "Connection":
             if "close" in value.lower():
@@ -176,7 +176,7 @@ class HTTPExchange(HTTPConnection):
         kept = [line for line in head.split("\r\n") if not line.startswith(f"{name}: ")]
         return "\r\n".join(kept) + f"{name}: {value}\r\n"
 
-    def _describe(self, status: int, body: bytes, length: str | None, is_head: bool) -> str:
+    def _length_line(self, status: int, body: bytes, length: str | None, is_head: bool) -> str:
         """Return the line for the length, once it is sure that it will be true."""
         check_length(status, length, body, is_head=is_head)
         is_told = length is not None and (status == 304 or allows_body(status))
@@ -194,7 +194,7 @@ class HTTPExchange(HTTPConnection):
         if not self.keeps_alive or self._protocol.must_close(self.body):
             self.keeps_alive = False
             return "Connection: close\r\n"
-        return "" if self._is_modern else "Connection: keep-alive\r\n"
+        return "" if self._is_http11 else "Connection: keep-alive\r\n"
 
     # The answer in parts
 
@@ -221,35 +221,35 @@ class HTTPExchange(HTTPConnection):
         if self._protocol.is_gone:
             return self._protocol.failed()
         if status < 200 and status != _SWITCHING:
-            if self._is_modern:
+            if self._is_http11:
                 self._protocol.send(f"{text}{_lines(headers)}\r\n".encode("latin-1"))
             self._is_head_missing = False
             return self._protocol.drain()
-        self._frame(status, headers)
+        self._choose_framing(status, headers)
         data = f"{text}{_lines(headers)}\r\n".encode("latin-1")
         if chunk:
-            data += self._framed(chunk)
+            data += self._frame_chunk(chunk)
         self.status = status
         self._stage = _HEADED
         self._protocol.send(data)
         return self._protocol.drain()
 
-    def _frame(self, status: int, headers: HTTPHeaders) -> None:
+    def _choose_framing(self, status: int, headers: HTTPHeaders) -> None:
         """Decide how the end of the body will be known, and say so in *headers*."""
         is_head = self._head.method == "HEAD"
         length = headers.get("Content-Length")
-        self._left = None
+        self._body_bytes_left = None
         if "close" in headers.get("Connection", "").lower():
             self.keeps_alive = False
-        self._is_chunking = self._is_modern and allows_body(status) and not is_head and length is None
+        self._is_chunking = self._is_http11 and allows_body(status) and not is_head and length is None
         if self._is_chunking:
             headers["Transfer-Encoding"] = "chunked"
         elif "Transfer-Encoding" in headers:
             del headers["Transfer-Encoding"]
         if is_head or not allows_body(status):
-            self._left = 0
+            self._body_bytes_left = 0
         elif length is not None:
-            self._left = self._number_of(length)
+            self._body_bytes_left = self._number_of(length)
         elif not self._is_chunking:
             self.keeps_alive = False
         if self._connection_line(status):
@@ -273,7 +273,7 @@ class HTTPExchange(HTTPConnection):
             self._stage = _HEADED
         protocol = self._protocol
         if chunk and not protocol.is_gone:
-            self._send_part(self._framed(chunk))
+            self._send_part(self._frame_chunk(chunk))
         if protocol.is_gone or protocol.is_writing_paused:
             return protocol.drain()
         return protocol.server_state.done  # PERF: as `drain`, without the call (benchmarks, events)
@@ -322,8 +322,8 @@ class HTTPExchange(HTTPConnection):
         """
         if self._stage != _HEADED:
             raise RuntimeError("send_file() may only follow the head of an answer that is not finished.")
-        if self._left is not None and count > self._left:
-            self._fail(f"The body is {count - self._left} bytes longer than the answer may be.")
+        if self._body_bytes_left is not None and count > self._body_bytes_left:
+            self._fail(f"The body is {count - self._body_bytes_left} bytes longer than the answer may be.")
         self._send_gathered()
         try:
             missing = await self._protocol.send_file(descriptor, start, count)
@@ -332,16 +332,16 @@ class HTTPExchange(HTTPConnection):
             raise
         if missing:
             self._fail(f"The file is {missing} bytes shorter than it was when its Content-Length was sent.")
-        if self._left is not None:
-            self._left -= count
+        if self._body_bytes_left is not None:
+            self._body_bytes_left -= count
 
-    def _framed(self, chunk: bytes) -> bytes:
+    def _frame_chunk(self, chunk: bytes) -> bytes:
         if self._is_chunking:
             return b"%x\r\n%b\r\n" % (len(chunk), chunk)
-        if self._left is not None:
-            self._left -= len(chunk)
-            if self._left < 0:
-                self._fail(f"The body is {-self._left} bytes longer than the answer may be.")
+        if self._body_bytes_left is not None:
+            self._body_bytes_left -= len(chunk)
+            if self._body_bytes_left < 0:
+                self._fail(f"The body is {-self._body_bytes_left} bytes longer than the answer may be.")
         return chunk
 
     def finish(self) -> None:
@@ -357,8 +357,8 @@ class HTTPExchange(HTTPConnection):
             self._refuse_headless()
             if self._stage == _OPEN:
                 self._fail("finish() was called before anything was sent.")
-            if self._left:
-                self._fail(f"The body is {self._left} bytes shorter than its Content-Length says.")
+            if self._body_bytes_left:
+                self._fail(f"The body is {self._body_bytes_left} bytes shorter than its Content-Length says.")
             self._send_gathered(b"0\r\n\r\n" if self._is_chunking else b"")
         self._finish()
 
