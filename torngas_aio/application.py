@@ -1,6 +1,6 @@
 """The application: builds and owns router, pipeline and lifespan, and answers requests.
 
-    HTTP server ── serve_request ─► call hooks ─► route ─► handler.execution.serve
+    HTTP server ── serve_request ─► call hooks ─► route ─► handler.execution.run_handler
                                                    ├──► foreign handler (plain Tornado): its own delegate
                                                    └──► none: ErrorHandler, 404
 
@@ -35,7 +35,7 @@ from torngas_aio.context import enter_request, scope_of
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler
 from torngas_aio.handler.compression import GZipContentEncoding
-from torngas_aio.handler.execution import serve
+from torngas_aio.handler.execution import run_handler
 from torngas_aio.handler.foreign import feed_delegate, make_foreign_handler
 from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.mounted import MountHandler
@@ -164,8 +164,8 @@ class Application(HostApplication):
         run = IDLE if self.pipeline.is_idle else PipelineRun()
         # PERF: what waits for nothing is done at the call: one coroutine less, -0.3 us a request (benchmarks, plain)
         if self.pipeline.call or not self.lifespan.is_open:
-            return self._serve_called(request, run)
-        return self._served(request, run)
+            return self._serve_after_call_hooks(request, run)
+        return self._serve_routed(request, run)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's server asks for a delegate: the request takes the same way as from our own."""
@@ -203,7 +203,9 @@ class Application(HostApplication):
         stages = route.pipelines.get(mask)
         if stages is None:
             stages = self.pipeline.stages_for(route.name, mask)
-            if len(route.pipelines) < 64:
+            if (
+                len(route.pipelines) < 64
+            ):  # PERF: of a route; those beyond are found in the pipeline, by a slower look-up
                 route.pipelines[mask] = stages
         return stages
 
@@ -220,7 +222,7 @@ class Application(HostApplication):
         elif access_log.isEnabledFor(level):
             _log_request(handler, level)
 
-    async def _serve_called(self, request: Request, run: PipelineRun) -> None:
+    async def _serve_after_call_hooks(self, request: Request, run: PipelineRun) -> None:
         """Answer *request* after the call hooks, and the lifespan's opening where it has not been opened."""
         try:
             if not self.lifespan.is_open:
@@ -233,22 +235,22 @@ class Application(HostApplication):
                 raise
             await self._serve_unrouted(request, run, exc)
         else:
-            await self._served(request, run)
+            await self._serve_routed(request, run)
 
-    def _served(self, request: Request, run: PipelineRun) -> Coroutine[Any, Any, None]:
+    def _serve_routed(self, request: Request, run: PipelineRun) -> Coroutine[Any, Any, None]:
         """Return the coroutine of the handler to which the request's route leads."""
         try:
             resolved = self.default_router.resolve(request)
-            handler = None if resolved is None else self._made_handler(request, run, resolved)
+            handler = None if resolved is None else self._make_handler(request, run, resolved)
         except BaseException as exc:  # noqa: BLE001  the request's boundary: answered by a handler
             return self._serve_unrouted(request, run, exc)
         if resolved is None:
             return self._serve_unrouted(request, run, None)
         if handler is None:
             return self._serve_foreign(request, resolved)
-        return serve(handler, run, resolved.path_args, resolved.path_kwargs)
+        return run_handler(handler, run, resolved.path_args, resolved.path_kwargs)
 
-    def _made_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> BaseHandler | None:
+    def _make_handler(self, request: Request, run: PipelineRun, resolved: Resolved) -> BaseHandler | None:
         """Return the handler of the route, None for a foreign one."""
         route = resolved.route
         if route is None or not issubclass(route.handler_class, BaseHandler):
@@ -271,11 +273,11 @@ class Application(HostApplication):
             if not issubclass(handler_class, BaseHandler):
                 await feed_delegate(self.get_handler_delegate(request, handler_class, kwargs), request, handler_class)
                 return
-        handler = self._prepared(handler_class(self, request, **kwargs), run)
+        handler = self._observe_unrouted(handler_class(self, request, **kwargs), run)
         handler._reads_body = handler_class is default
-        await serve(handler, run, (), {}, error)
+        await run_handler(handler, run, (), {}, error)
 
-    def _prepared(self, handler: BaseHandler, run: PipelineRun) -> BaseHandler:
+    def _observe_unrouted(self, handler: BaseHandler, run: PipelineRun) -> BaseHandler:
         """Return *handler*, which answers a request without a route; observers change its class and that of *run*."""
         return handler
 

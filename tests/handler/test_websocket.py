@@ -513,7 +513,7 @@ async def test_an_open_sockets_attributes_share_their_keys(start: Start) -> None
         await until(lambda: application.settings["members"])
         (member,) = application.settings["members"]
         await application.broadcast([member], "x")
-        await until(lambda: "_look_at" in vars(member))  # the server's sweep has come by
+        await until(lambda: "_next_time_check" in vars(member))  # the server's sweep has come by
         assert len(vars(member)) <= 28  # some are left for the application's own
 
 

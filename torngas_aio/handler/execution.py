@@ -6,7 +6,7 @@
     on error           exception hooks > error page > complete, see `recovery`
     always             the request's resources are closed
 
-Begin with `serve`.
+Begin with `run_handler`.
 """
 
 # pyright: reportPrivateUsage=false
@@ -31,14 +31,14 @@ from torngas_aio.http.body import NO_BODY
 from torngas_aio.pipeline import HookCall, PipelineRun
 from torngas_aio.utils.narrowing import class_of
 
-__all__ = ["Watched", "serve"]
+__all__ = ["Watched", "run_handler"]
 
 logger = logging.getLogger("torngas_aio.handler")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
+async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
     handler: BaseHandler, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
 ) -> None:
     """Answer the request of *handler*, whatever its code raises: BaseExceptions too.
@@ -69,7 +69,7 @@ async def serve(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
                         value = None  # a coroutine that was returned dies before the answer, which it makes a 500
             if not handler._auto_finish and not handler._response_state.is_finished:
                 await _wait_until_finished(handler)
-            if handler._method_phase is LATE:  # and has not minded
+            if handler._method_phase is LATE:  # the method has caught the cancellation of its time limit
                 uncancel()
             handler._method_phase = RETURNED
             if handler._completion is not None:  # which may be about to replace the response by an error page
@@ -110,8 +110,8 @@ def _start(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
     seconds = handler.request_timeout
     if seconds is None:  # PERF: `_time_limit`, without the call
         seconds = handler.application.request_timeout
-    if seconds and seconds < getattr(connection, "swept_from", math.inf):
-        set_timer(handler, handler._look, seconds)
+    if seconds and seconds < getattr(connection, "swept_from", math.inf):  # else the server's sweep is often enough
+        set_timer(handler, handler._check_time_limit, seconds)
     if handler.cancel_on_disconnect:
         handler._task = asyncio.current_task()
     if request.method not in handler.SUPPORTED_METHODS:
@@ -122,7 +122,7 @@ def _start(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
         handler.path_args, handler.path_kwargs = [], {}
     return (
         handler._run.stages.awaits_before_method
-        or handler._is_prepared
+        or handler._has_prepare_step
         or request.method not in _SAFE_METHODS
         or connection.body is not NO_BODY
     )
@@ -149,8 +149,8 @@ async def _prepare(handler: BaseHandler) -> None:
     if stages.request and not has_ended:
         _, forgetful = await handler._run.request(handler, stages.request)
         _remind(forgetful)
-    if handler._is_prepared and not handler._response_state.is_finished:
-        if handler._prepares:
+    if handler._has_prepare_step and not handler._response_state.is_finished:
+        if handler._overrides_prepare:
             await _settled(handler.prepare())
         await _settled(handler.on_prepare())
     if handler._stream_request_body and not handler._response_state.is_finished:
@@ -159,7 +159,7 @@ async def _prepare(handler: BaseHandler) -> None:
 
 def _has_answer(handler: BaseHandler) -> bool:
     """Return whether the class has the request's method, or a `prepare` that may answer in its place."""
-    return handler._is_prepared or handler.request.method in allowed_methods(type(handler))
+    return handler._has_prepare_step or handler.request.method in allowed_methods(type(handler))
 
 
 async def _run_before_body(handler: BaseHandler, hooks: tuple[HookCall, ...]) -> bool:

@@ -75,8 +75,8 @@ class ResponseHandler(RequestHandler):
     _makes_error_page = False  # `_deferred` makes an error page
     _is_drained = False  # when the last byte was handed over, the transport could take more
     _has_own_etag = False  # `compute_etag` is overridden
-    _ends_itself = False  # `on_finish` or `complete_finish` is overridden
-    _look_at = 0.0  # when the server's sweep is to call `_look`, by the loop's clock; 0: as soon as it comes by
+    _has_finish_hooks = False  # `on_finish` or `complete_finish` is overridden
+    _next_time_check = 0.0  # of the server's sweep, by the loop's clock; 0: as soon as it comes by
     _counted_from = 0.0  # when the body had arrived, or the sweep came by first; 0: the request's start
 
     if TYPE_CHECKING:  # methods of `BaseHandler` that `sending`, `completing` and `rendering` call

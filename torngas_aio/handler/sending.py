@@ -134,7 +134,7 @@ async def run_afterwards(handler: ResponseHandler) -> None:
     handler._response_state = handler._response_state.after["end"]
     if handler._run.stages.endcall:
         await handler._run.endcall(handler)
-    if not handler._ends_itself:
+    if not handler._has_finish_hooks:
         return
     try:
         handler.on_finish()

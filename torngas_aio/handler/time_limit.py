@@ -2,7 +2,7 @@
 
 The server looks at its running requests now and then, and cancels the task of one whose time is over; for a limit that
 is shorter than its sweep, a timer does. The time in which the body arrives is the client's, and does not count.
-Begin with `look`.
+Begin with `check_time_limit`.
 """
 
 # pyright: reportPrivateUsage=false
@@ -17,13 +17,13 @@ from tornado.web import HTTPError
 from torngas_aio.handler.lifecycle import LATE, RECEIVING, RETURNED
 from torngas_aio.handler.response import ResponseHandler
 
-__all__ = ["as_late", "look", "set_timer", "uncancel"]
+__all__ = ["as_late", "check_time_limit", "set_timer", "uncancel"]
 
-_Look = Callable[[asyncio.Task[Any], float], float]
+_Check = Callable[[asyncio.Task[Any], float], float]
 
 
-def look(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[Any], now: float) -> float:
-    """Cancel *task* if the request's time is over and nothing was sent; return when to look again.
+def check_time_limit(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[Any], now: float) -> float:
+    """Cancel *task* if the request's time is over and nothing was sent; return when to check again.
 
     Args:
         seconds: What the request may take; None, 0: any time.
@@ -31,7 +31,7 @@ def look(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[Any
     """
     if handler._method_phase is RETURNED or handler._response_state.has_head or not seconds:
         return math.inf
-    if handler._method_phase is RECEIVING or not handler._look_at:
+    if handler._method_phase is RECEIVING or not handler._next_time_check:
         handler._counted_from = now
     if now < handler._counted_from + seconds:
         return handler._counted_from + seconds
@@ -40,12 +40,12 @@ def look(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[Any
     return math.inf
 
 
-def set_timer(handler: ResponseHandler, look_at: _Look, seconds: float) -> None:
-    """Have a timer call *look_at* after *seconds*, and again when it says, instead of the server's sweep."""
-    handler._look_at = math.inf
+def set_timer(handler: ResponseHandler, check: _Check, seconds: float) -> None:
+    """Have a timer call *check* after *seconds*, and again when it says, instead of the server's sweep."""
+    handler._next_time_check = math.inf
     task = asyncio.current_task()
     assert task is not None
-    handler._timer = asyncio.get_running_loop().call_later(seconds, _on_time, handler, look_at, task)
+    handler._timer = asyncio.get_running_loop().call_later(seconds, _on_time, handler, check, task)
 
 
 def uncancel() -> int:
@@ -55,15 +55,19 @@ def uncancel() -> int:
 
 
 def as_late(exc: BaseException, seconds: float | None) -> BaseException:
-    """Return the 503 that the cancellation of `look` stands for; any other exception as it is."""
-    if uncancel() or not isinstance(exc, asyncio.CancelledError):
+    """Return the 503 that the cancellation of `check_time_limit` stands for; any other exception as it is.
+
+    The task counts as not cancelled again, unless it was cancelled from elsewhere too.
+    """
+    remaining = uncancel()
+    if remaining or not isinstance(exc, asyncio.CancelledError):
         return exc
     error = HTTPError(503, "The request took more than %g s.", seconds)
     error.__cause__ = exc
     return error
 
 
-def _on_time(handler: ResponseHandler, look_at: _Look, task: asyncio.Task[Any]) -> None:
+def _on_time(handler: ResponseHandler, check: _Check, task: asyncio.Task[Any]) -> None:
     loop = asyncio.get_running_loop()
-    again = look_at(task, loop.time())
-    handler._timer = loop.call_at(again, _on_time, handler, look_at, task) if again < math.inf else None
+    again = check(task, loop.time())
+    handler._timer = loop.call_at(again, _on_time, handler, check, task) if again < math.inf else None

@@ -55,7 +55,7 @@ from torngas_aio.handler.rendering import (
 )
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import send_last, send_part
-from torngas_aio.handler.time_limit import look
+from torngas_aio.handler.time_limit import check_time_limit
 from torngas_aio.handler.ui_modules import begin_with_modules, module_call, ui_of, with_embeds
 from torngas_aio.http.base import ClientGone
 from torngas_aio.http.request import Request
@@ -142,8 +142,8 @@ class BaseHandler(ResponseHandler):
     _prepared_future = None
     _reads_body = True
     _task: asyncio.Task[Any] | None = None  # the request's, where `cancel_on_disconnect` may cancel it
-    _prepares = False  # `prepare` is overridden, by the class or a mixin
-    _is_prepared = False  # `prepare` or `on_prepare` is
+    _overrides_prepare = False  # `prepare` is overridden, by the class or a mixin
+    _has_prepare_step = False  # `prepare` or `on_prepare` is
     _session_error: CacheUnavailable | None = None
     _awaits_user = False  # `get_current_user` is `async def`
 
@@ -162,11 +162,13 @@ class BaseHandler(ResponseHandler):
         cls._has_own_etag = cls.compute_etag is not _COMPUTE_ETAG
         cls._awaits_user = inspect.iscoroutinefunction(cls.get_current_user)
         cls._has_own_namespace = cls.get_template_namespace is not BaseHandler.get_template_namespace
-        cls._ends_itself = cls.on_finish is not _ON_FINISH or cls.complete_finish is not BaseHandler.complete_finish
-        cls._prepares = any(
+        cls._has_finish_hooks = (
+            cls.on_finish is not _ON_FINISH or cls.complete_finish is not BaseHandler.complete_finish
+        )
+        cls._overrides_prepare = any(
             "prepare" in vars(base) for base in cls.__mro__ if base not in {BaseHandler, RequestHandler}
         )
-        cls._is_prepared = cls._prepares or cls.on_prepare is not BaseHandler.on_prepare
+        cls._has_prepare_step = cls._overrides_prepare or cls.on_prepare is not BaseHandler.on_prepare
 
     def __init__(self, application: HostApplication, request: Request, **kwargs: Any) -> None:
         # Not super().__init__: Tornado's builds what most requests never look at.
@@ -206,6 +208,8 @@ class BaseHandler(ResponseHandler):
             require_changeable(self, "finish() called twice")
         if chunk is not None:
             self.write(chunk)
+        # Settled in any case; sent in this call if nothing has to be awaited before the first byte, and ended if
+        # nothing follows the last one. The rest is completed later, see `completing`.
         is_complete = False
         state = self._response_state
         if not state.has_head:
@@ -224,7 +228,7 @@ class BaseHandler(ResponseHandler):
             except BaseException:
                 self._response_state = self._response_state.after["reopen"]
                 raise
-            if self._run.stages.endcall or self._ends_itself:
+            if self._run.stages.endcall or self._has_finish_hooks:
                 self._is_drained, is_complete = is_complete, False
                 plan(self)
             else:
@@ -374,9 +378,9 @@ class BaseHandler(ResponseHandler):
             if error is not None:
                 raise HTTPError(403, "%s", error)
 
-    def _look(self, task: asyncio.Task[Any], now: float) -> float:
-        """Cancel *task* if its time is over; called by the server's sweep, or a timer. See `time_limit.look`."""
-        return look(self, self._time_limit(), task, now)
+    def _check_time_limit(self, task: asyncio.Task[Any], now: float) -> float:
+        """Cancel *task* if its time is over; called by the server's sweep, or a timer. See `time_limit`."""
+        return check_time_limit(self, self._time_limit(), task, now)
 
     def _time_limit(self) -> float | None:
         seconds = self.request_timeout

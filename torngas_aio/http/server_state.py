@@ -140,8 +140,8 @@ class ServerState:
             connection.check(now)
         for request, task in list(self.running.items()):
             handler = request._handler
-            if handler is not None and now >= handler._look_at:
-                handler._look_at = handler._look(task, now)
+            if handler is not None and now >= handler._next_time_check:
+                handler._next_time_check = handler._check_time_limit(task, now)
         # Without any there is nothing to watch: the next connection starts the clock again.
         self._timer = self.loop.call_later(self.tick, self._sweep) if self.connections or self.running else None
 

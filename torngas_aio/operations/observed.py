@@ -95,7 +95,7 @@ class _ObservedApplication(_Application):
         enter_observation(observation)
         return _observed(observation, self._serve_plain(request))
 
-    def _made_handler(self, request: "Request", run: PipelineRun, resolved: Resolved) -> "_Handler | None":
+    def _make_handler(self, request: "Request", run: PipelineRun, resolved: Resolved) -> "_Handler | None":
         request._route = route = resolved.route
         observation = request._observation
         if observation is None or route is None:
@@ -104,7 +104,7 @@ class _ObservedApplication(_Application):
         handler = self._make_plain(request, run, self.resolved_to(route))
         return None if handler is None else self._taken(handler, observation, run)
 
-    def _prepared(self, handler: "_Handler", run: PipelineRun) -> "_Handler":
+    def _observe_unrouted(self, handler: "_Handler", run: PipelineRun) -> "_Handler":
         observation = handler.request._observation
         if observation is None:
             return handler
@@ -306,6 +306,6 @@ def _variant_of(cls: Any, mixin: type) -> type:
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     names["declared_class"] = cls
     if mixin is _ObservedApplication:  # PERF: found in the class, quicker than by `super()`: -0.4 us a request
-        names |= {"_serve_plain": cls.serve_request, "_make_plain": cls._made_handler}
+        names |= {"_serve_plain": cls.serve_request, "_make_plain": cls._make_handler}
     variant: type = type(cls)(cls.__name__, (mixin, cls), names)
     return variant

@@ -20,7 +20,7 @@ from torngas_aio.context import enter_request
 from torngas_aio.errorpage.masking import mask_text
 from torngas_aio.exception import Http404, UrlError
 from torngas_aio.handler import ApiHandler, BaseHandler, Event, EventStreamHandler
-from torngas_aio.handler.execution import serve
+from torngas_aio.handler.execution import run_handler
 from torngas_aio.http.request import Request
 from torngas_aio.operations.access import is_own_page
 from torngas_aio.operations.inspector.record import INSPECTOR_PATH, Recorder, Records
@@ -185,7 +185,7 @@ class Inspector:
         enter_request(request)
         handler_class, args = page_for(request.path.removeprefix(INSPECTOR_PATH))
         handler = handler_class(self._application, request, records=self.records)
-        return serve(handler, IDLE, args, {})
+        return run_handler(handler, IDLE, args, {})
 
     async def _open(self) -> None:
         watches.open()
