@@ -203,9 +203,7 @@ class Application(HostApplication):
         stages = route.pipelines.get(mask)
         if stages is None:
             stages = self.pipeline.stages_for(route.name, mask)
-            if (
-                len(route.pipelines) < 64
-            ):  # PERF: of a route; those beyond are found in the pipeline, by a slower look-up
+            if len(route.pipelines) < 64:  # those beyond are found in the pipeline, a slower look-up
                 route.pipelines[mask] = stages
         return stages
 

@@ -147,8 +147,8 @@ async def _prepare(handler: BaseHandler) -> None:
     if is_unsafe and reads_body and handler.application.settings.get("xsrf_cookies"):
         handler.check_xsrf_cookie()  # which may be a field of the body
     if stages.request and not has_ended:
-        _, forgetful = await handler._run.request(handler, stages.request)
-        _remind(forgetful)
+        _, silent_hook = await handler._run.request(handler, stages.request)
+        _remind(silent_hook)
     if handler._has_prepare_step and not handler._response_state.is_finished:
         if handler._overrides_prepare:
             await _settled(handler.prepare())
@@ -167,10 +167,10 @@ async def _run_before_body(handler: BaseHandler, hooks: tuple[HookCall, ...]) ->
     request = handler.request
     request.is_body_ahead = True
     try:
-        has_ended, forgetful = await handler._run.request(handler, hooks)
+        has_ended, silent_hook = await handler._run.request(handler, hooks)
     finally:
         request.is_body_ahead = False
-    _remind(forgetful)
+    _remind(silent_hook)
     return has_ended
 
 
