@@ -41,8 +41,8 @@ class TestReading:
             if name.isupper():
                 assert getattr(settings, name) == value
 
-    def test_every_name_of_the_seed_exists(self, settings: Settings) -> None:
-        """SPEC section 2 lists the seed's settings; none is missing."""
+    def test_every_setting_of_torngas_1_8_exists(self, settings: Settings) -> None:
+        """And those that this package had first; docs/migration.md says what has changed in them."""
         names = """DEBUG XHEADERS TORNADO_CONF MIDDLEWARE_CLASSES INSTALLED_APPS COMMON_MODULES ROUTE_MODULES CACHES
             TRANSLATIONS TRANSLATIONS_CONF WHITELIST LOGGING_DIR LOGGING IPV4_ONLY SESSION TEMPLATE_CONFIG
             DATABASE_CONNECTION PING_DB PING_CONN_COUNT SQLALCHEMY_CONFIGURATION THREADS_NUM TRUSTED_PROXIES
@@ -63,7 +63,7 @@ class TestReading:
         assert isinstance(settings.DATABASE_CONNECTION.default.connections, list)
 
     def test_an_unknown_name_is_an_error_with_a_hint(self, settings: Settings) -> None:
-        """The message is the seed's; a near miss is named."""
+        """The message is that of torngas 1.8; a near miss is named."""
         with pytest.raises(ConfigError) as caught:
             _ = settings.MIDDLEWARE_CLASES
         assert str(caught.value) == 'settings "MIDDLEWARE_CLASES" not exist! Did you mean "MIDDLEWARE_CLASSES"?'

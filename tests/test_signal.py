@@ -1,4 +1,4 @@
-"""The five signals stand where the seed document imports them from."""
+"""The five signals stand where the torngas 1.8 document imports them from."""
 
 import torngas_aio.dispatch
 from torngas_aio import signal

@@ -1,4 +1,4 @@
-"""Every snippet of the seed document, after mechanical changes, over a socket.
+"""Every snippet of the README of torngas 1.8 ("the 1.8 document"), after mechanical changes, over a socket.
 
 The changes: the package's name, `async` and `await`, Python 3 (`print kwargs`). What the document itself has wrong
 is mended, and listed under "Errata" in docs/migration.md. Snippets that are files of a project make up one project,
@@ -15,10 +15,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.seed_project import PATHS, RUN, SETTING, STEPS, SUBCLASS, make_project
 from tests.services import mariadb
 from tests.services.process import HOST, free_port
 from tests.services.redis import RedisServer
+from tests.torngas18_project import PATHS, RUN, SETTING, STEPS, SUBCLASS, make_project
 from tests.webserver.project import SECRET, Project
 from torngas_aio._cleanup import close_all
 from torngas_aio.application import Application
@@ -119,8 +119,8 @@ def settings_are_put_back() -> Iterator[None]:
 
 def run(snippet: str, **names: Any) -> dict[str, Any]:
     """What the snippet defines."""
-    namespace: dict[str, Any] = {"__name__": "seed_snippet", **names}
-    exec(compile(snippet, "<seed document>", "exec"), namespace)
+    namespace: dict[str, Any] = {"__name__": "snippet", **names}
+    exec(compile(snippet, "<torngas 1.8 document>", "exec"), namespace)
     return namespace
 
 
@@ -291,7 +291,7 @@ class BaseModel(Model):
 
 class User(BaseModel):
 
-    __tablename__ = 'seed_users'
+    __tablename__ = 'users_of_18'
 
     name = Column(String(10), nullable=False)
     password = Column(String(64), nullable=False)
@@ -322,7 +322,7 @@ class Users(WebHandler):
 
 async def test_models_queries_and_pages(tmp_path: Path) -> None:
     """On SQLite; a column type of MySQL's dialect, a master and a slave; writes through `using_master()`."""
-    server = {"DRIVER": "sqlite+aiosqlite", "DATABASE": str(tmp_path / "seed.db")}
+    server = {"DRIVER": "sqlite+aiosqlite", "DATABASE": str(tmp_path / "users.db")}
     settings.configure(
         DATABASE_CONNECTION={"default": {"connections": [{"ROLE": "master", **server}, {"ROLE": "slave", **server}]}},
         SQLALCHEMY_CONFIGURATION={"sqlalchemy.echo": False, "sqlalchemy.poolclass": "QueuePool"},

@@ -1,4 +1,4 @@
-"""The seed document's snippets that are files, put together to one project: settings, server, apps, URLs, modules, log.
+"""The 1.8 document's snippets that are files, put together to one project: settings, server, apps, URLs, modules, log.
 
 Begin with `make_project`; `PATHS` says what its addresses answer.
 """

@@ -69,7 +69,7 @@ class TestSecrets:
         assert os.environ[RUN_SECRET_NAME] != "first"
 
     def test_nothing_is_filled_where_nothing_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """No seed is left in the environment either."""
+        """No random secret is left in the environment either."""
         monkeypatch.delenv(RUN_SECRET_NAME, raising=False)
         settings = Settings()
         settings.configure(**HOOKLESS)

@@ -18,7 +18,7 @@ LAYOUT = """home/urls.py home/handlers/main_handler.py settings/setting.py setti
     runserver.py README.md pyproject.toml .gitignore tests/test_home.py"""
 
 
-def test_it_has_the_seed_s_layout(project: Path) -> None:
+def test_it_has_the_layout_of_torngas_1_8(project: Path) -> None:
     """Applications, settings, middlewares, modules, templates, static files, logs, runserver.py."""
     for name in LAYOUT.split():
         assert (project / name).is_file(), name

@@ -20,7 +20,7 @@ class User(Model):
 
 
 class Post(Model):
-    """Plain columns, as the seed's models have them."""
+    """Plain columns, as the models of torngas 1.8 have them."""
 
     __tablename__ = "posts"
 

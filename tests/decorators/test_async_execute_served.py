@@ -1,4 +1,4 @@
-"""`async_execute` in handlers, over a socket: the seed document's own example, and clients that leave."""
+"""`async_execute` in handlers, over a socket: the torngas 1.8 document's own example, and clients that leave."""
 
 import asyncio
 import threading
@@ -64,14 +64,14 @@ class Holds(WebHandler):
 @pytest.fixture
 async def client() -> AsyncIterator[TestClient]:
     leave.clear()
-    routes = [("/seed", Test), ("/awaited", Awaited), ("/fails", Fails), ("/holds", Holds)]
+    routes = [("/old", Test), ("/awaited", Awaited), ("/fails", Fails), ("/holds", Holds)]
     async with TestClient(Application(routes)) as made:
         yield made
     leave.set()
 
 
 async def test_the_seed_documents_example_runs(client: TestClient) -> None:
-    assert (await client.get("/seed?a=x")).text == "return x thread /seed"
+    assert (await client.get("/old?a=x")).text == "return x thread /old"
 
 
 async def test_it_is_awaited_as_well(client: TestClient) -> None:
@@ -81,7 +81,7 @@ async def test_it_is_awaited_as_well(client: TestClient) -> None:
 async def test_the_loop_goes_on_while_a_thread_is_busy(client: TestClient) -> None:
     held = asyncio.create_task(client.get("/holds"))
     await asyncio.to_thread(entered.acquire, True, 10)
-    assert (await client.get("/seed")).status_code == 200
+    assert (await client.get("/old")).status_code == 200
     leave.set()
     assert (await held).status_code == 200
 
@@ -97,7 +97,7 @@ async def test_a_client_that_leaves_frees_its_handler_and_not_the_thread(client:
     await writer.drain()
     await asyncio.to_thread(entered.acquire, True, 10)
     writer.transport.abort()
-    assert (await client.get("/seed")).status_code == 200
+    assert (await client.get("/old")).status_code == 200
     threads = _threads_of(asyncio.get_running_loop())
     assert len(threads._running) == 1
     leave.set()

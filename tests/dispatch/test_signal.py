@@ -41,7 +41,7 @@ async def test_a_receiver_is_told_signal_sender_and_arguments() -> None:
     assert event.providing_args == {"price"}
 
 
-async def test_the_seed_document_sends_with_sender_by_name() -> None:
+async def test_the_torngas_1_8_document_sends_with_sender_by_name() -> None:
     event = Signal(providing_args=["args1"])
     recorder = Recorder()
     event.connect(recorder.asynchronous)
@@ -320,7 +320,7 @@ async def test_the_decorator_connects_to_one_signal_or_to_several(two_signals: t
 
     class Service:
         @receiver(one)
-        def callback(**kwargs: Any) -> str:  # as the seed document writes it
+        def callback(**kwargs: Any) -> str:  # as the torngas 1.8 document writes it
             return "service"
 
     @receiver([one, two], sender=Sender, dispatch_uid="both")

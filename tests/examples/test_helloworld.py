@@ -1,4 +1,4 @@
-"""The seed's demo: pages, modules that turn on and off, an API, flash messages, an error page; on both doors."""
+"""The demo of torngas 1.8: pages, modules turned on and off, an API, flash messages, an error page; on both servers."""
 
 import pytest
 

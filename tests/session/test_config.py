@@ -54,15 +54,15 @@ def test_all_faults_are_listed() -> None:
     assert len(caught.value.faults) == 3
 
 
-def test_the_defaults_and_the_seed_s_settings_work() -> None:
+def test_the_defaults_and_the_settings_of_torngas_1_8_work() -> None:
     made = SessionConfig.of({**SESSION, "secret_key": b"bytes do as well"})
     assert made.secret_key == "bytes do as well"
-    seed = {
+    old = {
         "session_cache_alias": "default", "session_name": "__TORNADOSSID", "cookie_domain": "", "cookie_path": "/",
         "expires": 0, "ignore_change_ip": False, "httponly": True, "secure": False,
         "secret_key": "fLjUfxqXtfNoIldA0A0J", "session_version": "EtdHjDO1",
     }  # fmt: skip
-    assert SessionConfig.of(seed).session_version == "EtdHjDO1"
+    assert SessionConfig.of(old).session_version == "EtdHjDO1"
 
 
 @pytest.mark.parametrize(

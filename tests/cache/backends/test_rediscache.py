@@ -48,14 +48,14 @@ def test_every_way_in_on_both_loops(redis_server: RedisServer, way: str, runner:
 
 
 @pytest.mark.parametrize("parser", ["redis.connection.DefaultParser", "redis.connection.PythonParser"])
-async def test_the_seeds_configuration_works(redis_server: RedisServer, parser: str) -> None:
+async def test_the_configuration_of_torngas_1_8_works(redis_server: RedisServer, parser: str) -> None:
     options = {
         "DB": 0,
         "PARSER_CLASS": parser,
         "POOL_KWARGS": {"socket_timeout": 2, "socket_connect_timeout": 2},
         "PING_INTERVAL": 120,
     }
-    cache = RedisCache(redis_server.address, {"OPTIONS": options, "KEY_PREFIX": "seed"})
+    cache = RedisCache(redis_server.address, {"OPTIONS": options, "KEY_PREFIX": "old"})
     await cache.set("key", [1])
     assert await cache.get("key") == [1]
     assert await cache.client.get(cache.keys_of.make("key")) is not None

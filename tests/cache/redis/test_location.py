@@ -72,7 +72,7 @@ def test_a_cluster_and_sentinels() -> None:
     assert found.sentinel_arguments["x"] == 1
 
 
-def test_the_seeds_options_still_work() -> None:
+def test_the_options_of_torngas_1_8_still_work() -> None:
     found = read(
         "127.0.0.1:6379",
         DB=0,

@@ -7,8 +7,8 @@ import pytest
 
 from tests.db.support import configured, in_request, prepared
 
-# The seed document's own example, and a handler's lines as its users wrote them.
-SEED = """
+# The torngas 1.8 document's own example, and a handler's lines as its users wrote them.
+SNIPPET = """
 from torngas.db.dbalchemy import Model
 from sqlalchemy import *
 from sqlalchemy.dialects.mysql import INTEGER
@@ -22,9 +22,9 @@ class BaseModel(Model):
                 nullable=False)
 
 
-class SeedUser(BaseModel):
+class OldUser(BaseModel):
 
-    __tablename__ = 'seed_users'
+    __tablename__ = 'old_users'
 
     name = Column(String(10), nullable=False)
     password = Column(String(64), nullable=False)
@@ -32,15 +32,15 @@ class SeedUser(BaseModel):
 
 class Handler:
     def post(self):
-        session = SeedUser.session.using_master()
-        session.add(SeedUser(name='jack', password='x'))
-        session.add(SeedUser(name='jill', password='y'))
+        session = OldUser.session.using_master()
+        session.add(OldUser(name='jack', password='x'))
+        session.add(OldUser(name='jill', password='y'))
         AWAIT session.commit()
 
     def get(self):
-        jacks = AWAIT SeedUser.Q.filter(SeedUser.name == 'jack').all()
-        same = AWAIT SeedUser.session.query(SeedUser).filter_by(name='jack').first()
-        query = SeedUser.Q.all()
+        jacks = AWAIT OldUser.Q.filter(OldUser.name == 'jack').all()
+        same = AWAIT OldUser.session.query(OldUser).filter_by(name='jack').first()
+        query = OldUser.Q.all()
         pagelist_obj = AWAIT query.paginate(page=1, per_page=1, default=None)
         total = pagelist_obj.total
         page = pagelist_obj.page
@@ -48,9 +48,9 @@ class Handler:
         return jacks, same, total, page, items
 
     def put(self):
-        session = SeedUser.session.using_master()
-        AWAIT session.query(SeedUser).filter(SeedUser.name == 'jack').update({'password': 'z'})
-        AWAIT session.query(SeedUser).filter(SeedUser.name == 'jill').delete()
+        session = OldUser.session.using_master()
+        AWAIT session.query(OldUser).filter(OldUser.name == 'jack').update({'password': 'z'})
+        AWAIT session.query(OldUser).filter(OldUser.name == 'jill').delete()
         AWAIT session.commit()
 """
 
@@ -58,16 +58,16 @@ class Handler:
 @pytest.fixture(scope="module")
 def module() -> Iterator[dict[str, Any]]:
     """The file as it runs here."""
-    source = SEED.replace("torngas.", "torngas_aio.").replace("AWAIT", "await").replace("    def ", "    async def ")
-    names: dict[str, Any] = {"__name__": "seed_models"}
-    exec(compile(source, "seed_models.py", "exec"), names)
+    source = SNIPPET.replace("torngas.", "torngas_aio.").replace("AWAIT", "await").replace("    def ", "    async def ")
+    names: dict[str, Any] = {"__name__": "old_models"}
+    exec(compile(source, "old_models.py", "exec"), names)
     yield names
-    model = names["SeedUser"]
+    model = names["OldUser"]
     model.metadata.remove(model.__table__)
 
 
-async def test_the_seeds_model_file(module: dict[str, Any], sqlite: dict[str, Any]) -> None:
-    user, handler = module["SeedUser"], module["Handler"]()
+async def test_the_model_file_of_torngas_1_8(module: dict[str, Any], sqlite: dict[str, Any]) -> None:
+    user, handler = module["OldUser"], module["Handler"]()
     with configured(sqlite):
         async with prepared():
             async with in_request():

@@ -1,4 +1,4 @@
-"""`Model.Q` on every kind of server: the seed's calls, awaited."""
+"""`Model.Q` on every kind of server: the calls of torngas 1.8, awaited."""
 
 from collections.abc import AsyncIterator
 
