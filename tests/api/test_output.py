@@ -12,7 +12,7 @@ import pytest
 from tests.db.models import User
 from torngas_aio import ApiHandler, Application, WebHandler
 from torngas_aio.api import Accepted, Created, NoContent, Query, Reply, output, returns
-from torngas_aio.api.kinds import without_none
+from torngas_aio.api.declared_types import without_none
 from torngas_aio.api.openapi import make_document
 from torngas_aio.api.output import Output, Page
 from torngas_aio.db.dbalchemy.pagination import Pagination

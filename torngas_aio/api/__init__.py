@@ -3,7 +3,7 @@
 markers.py      Path Query Header Cookie Form File Body, Param
 binding.py      methods that read their marked parameters from the request
 conversion.py   values to declared types, every fault at once     messages.py  what clients read about them
-kinds.py        what a type is made of
+declared_types.py  what a type is made of
 output.py       a returned value as JSON of the declared type
     openapi.py      the OpenAPI document of an application         page.py      Swagger UI, which shows it
     schemas.py      JSON Schemas of the types in it

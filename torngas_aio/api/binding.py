@@ -14,7 +14,7 @@ import msgspec
 
 from torngas_aio._json import check_limits
 from torngas_aio.api.conversion import Converter, InvalidRequest, Problems, make_converter
-from torngas_aio.api.kinds import fields_of, without_none
+from torngas_aio.api.declared_types import fields_of, without_none
 from torngas_aio.api.markers import Param, Source
 from torngas_aio.api.output import Output, answer_none, output_of
 from torngas_aio.exception import UrlError

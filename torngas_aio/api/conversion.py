@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from torngas_aio.api.kinds import fields_of, holds, items_of, unbounded
+from torngas_aio.api.declared_types import fields_of, holds, items_of, unbounded
 from torngas_aio.api.messages import code_of, message_of
 from torngas_aio.exception import HTTPError, InvalidJson
 from torngas_aio.utils.narrowing import is_list, is_mapping

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from torngas_aio.api.binding import Binding, Parameter
-from torngas_aio.api.kinds import without_none
+from torngas_aio.api.declared_types import without_none
 from torngas_aio.api.schemas import REF, schemas_of
 from torngas_aio.checks.references import imported
 from torngas_aio.handler import ApiHandler
@@ -66,9 +66,9 @@ def make_document(
         shows_guarded: Whether operations that name a security scheme are included.
     """
     info = {"title": title, "version": version} | ({"description": description} if description else {})
-    known = _Document(application, shows_guarded)
-    known.make(info)
-    return _Document(application, shows_guarded, known.kinds).make(info)
+    first_pass = _Document(application, shows_guarded)
+    first_pass.make(info)
+    return _Document(application, shows_guarded, first_pass.kinds).make(info)
 
 
 class OpenAPIHandler(ApiHandler):
@@ -92,10 +92,12 @@ _documents: WeakKeyDictionary[Any, dict[bool, dict[str, Any]]] = WeakKeyDictiona
 
 
 class _Document:
-    """A document; made twice, since types of one name can only be told apart when all are known.
+    """A document; made in two passes, since types of one name can only be told apart when all are known.
+
+    Both ask for schemas in the same order: the second takes those that were made of all types of the first, one by one.
 
     Args:
-        kinds: What another one, made of the same routes, has described.
+        kinds: Those of the first pass over the same routes; None: this is the first.
 
     Attributes:
         kinds: The types that are described, in order.
@@ -106,10 +108,10 @@ class _Document:
         self._shows_guarded = shows_guarded
         self.kinds: list[Any] = []
         self._schemas: dict[str, Any] = {}
-        self._made: Iterator[dict[str, Any]] | None = None
+        self._schemas_in_order: Iterator[dict[str, Any]] | None = None
         if kinds is not None:
-            made, self._schemas = schemas_of(kinds, _OUR_SCHEMAS)
-            self._made = iter(made)
+            in_order, self._schemas = schemas_of(kinds, _OUR_SCHEMAS)
+            self._schemas_in_order = iter(in_order)
         self._security: dict[str, Any] = {}
         self._ids: set[str] = set()
 
@@ -241,8 +243,8 @@ class _Document:
 
     def _schema(self, kind: Any) -> dict[str, Any]:
         self.kinds.append(kind)
-        if self._made is not None:
-            return next(self._made)
+        if self._schemas_in_order is not None:
+            return next(self._schemas_in_order)
         (schema,), self._schemas = schemas_of([kind], _OUR_SCHEMAS)
         return schema
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from torngas_aio.api.conversion import hints_of, holds_pydantic, make_converter
-from torngas_aio.api.kinds import fields_of, without_none
+from torngas_aio.api.declared_types import fields_of, without_none
 from torngas_aio.exception import ArgumentError, SerializationError
 from torngas_aio.handler.replies import Reply
 from torngas_aio.utils.narrowing import is_iterable

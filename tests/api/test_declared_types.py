@@ -9,7 +9,7 @@ import pytest
 
 from torngas_aio import ApiHandler, Application
 from torngas_aio.api import Body, Form, Header, Param, Query
-from torngas_aio.api.kinds import MAX_DIGITS, holds, unbounded
+from torngas_aio.api.declared_types import MAX_DIGITS, holds, unbounded
 from torngas_aio.testing import TestClient
 
 
