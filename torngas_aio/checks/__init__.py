@@ -3,6 +3,7 @@
     check_settings ──► shapes.py      each value has its type, and no name is misspelt
                    ──► references.py  aliases and modules that are named exist, dotted paths can be imported
                    ──► signing.py     secrets are set and not publicly known
+    services       ──► webserver/validation.py  what caches, sessions, templates, databases find in their own settings
     cautions       ──► what works, but hardly as meant      deployment.py   what a public site should change
 
 Each fault is one sentence with the path of the setting, its value and how to mend it. Nothing here imports
