@@ -93,7 +93,7 @@ class Application(HostApplication):
     ) -> None:
         settings.setdefault("static_handler_class", StaticFileHandler)
         super().__init__(None, default_host, transforms, **{**settings, "static_path": None})
-        self.settings = _checked(_with_classes(_completed(self.settings, settings)))
+        self.settings = _check_settings(_import_classes(_complete_settings(self.settings, settings)))
         self.transforms = [GZipContentEncoding if each is web.GZipContentEncoding else each for each in self.transforms]
         self.pipeline = Pipeline(middlewares)
         self.background = Background()
@@ -330,7 +330,7 @@ async def _leave(stack: ExitStack) -> None:
     stack.close()
 
 
-def _completed(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _complete_settings(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Tornado's settings with the `static_path` that was kept from it: our rules come first."""
     made["static_path"] = given.get("static_path")
     if made["static_path"] is None:
@@ -338,7 +338,7 @@ def _completed(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _with_classes(settings: dict[str, Any]) -> dict[str, Any]:
+def _import_classes(settings: dict[str, Any]) -> dict[str, Any]:
     """*settings* with the handler classes that dotted paths in them name."""
     for name in HANDLER_SETTINGS:
         path = settings.get(name)
@@ -353,7 +353,7 @@ def _with_classes(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+def _check_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """*settings* that can work: a fault here would make each page, or each 404, a 500."""
     loader, default = settings.get("template_loader"), settings.get("default_handler_class")
     if loader is not None and (isclass(loader) or not callable(getattr(loader, "load", None))):

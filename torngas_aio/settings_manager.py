@@ -78,7 +78,7 @@ class Settings:
         for layer in reversed(_layers.get()):
             if layer.is_active and name in layer.values:
                 return layer.values[name]
-        values = self._loaded()
+        values = self._load_values()
         if name in values:
             return values[name]
         raise _unknown(name, values)
@@ -104,7 +104,7 @@ class Settings:
     @property
     def is_built_in(self) -> bool:
         """Whether nothing but the built-in defaults is in use: no module was named, `configure` was not called."""
-        self._loaded()
+        self._load_values()
         return bool(self.__dict__["_is_built_in"])
 
     @property
@@ -129,7 +129,7 @@ class Settings:
 
         The merge rules of a settings module hold. A second call starts from the defaults again.
         """
-        self._install(_merged(_defaults(), values), None)
+        self._install(_merge(_defaults(), values), None)
         self.__dict__["_is_built_in"] = False
 
     def amend(self, **values: Any) -> None:
@@ -137,7 +137,7 @@ class Settings:
 
         SESSION, TEMPLATE_CONFIG, TRANSLATIONS_CONF and TORNADO_CONF are completed from their present values.
         """
-        self._install(_merged(self._loaded(), values), self.source)
+        self._install(_merge(self._load_values(), values), self.source)
 
     def override(self, **values: Any) -> "SettingsOverride":
         """Return a context manager in which *values* hold, for this context and the tasks it starts.
@@ -168,7 +168,7 @@ class Settings:
         for name in [name for name in self.__dict__ if name.isupper()]:
             del self.__dict__[name]
 
-    def _loaded(self) -> dict[str, Any]:
+    def _load_values(self) -> dict[str, Any]:
         values: dict[str, Any] | None = self.__dict__["_values"]
         if values is None:
             with self._lock:
@@ -179,7 +179,7 @@ class Settings:
         return values
 
     def _visible(self) -> list[str]:
-        names = dict.fromkeys(self._loaded())
+        names = dict.fromkeys(self._load_values())
         for layer in _layers.get():
             if layer.is_active:
                 names.update(dict.fromkeys(layer.values))
@@ -197,8 +197,8 @@ class Settings:
                 self._overridden[name] -= 1
                 if not self._overridden[name]:
                     del self._overridden[name]
-                    if self.is_loaded and name in self._loaded():
-                        self.__dict__[name] = self._loaded()[name]
+                    if self.is_loaded and name in self._load_values():
+                        self.__dict__[name] = self._load_values()[name]
 
 
 class SettingsOverride:
@@ -225,7 +225,7 @@ class SettingsOverride:
         if self.is_active:
             raise RuntimeError("This settings override is already in force; make a second one.")
         present = {name: getattr(self._settings, name) for name in self._wanted if name in COMPLETED_NAMES}
-        self.values = _merged(present, self._wanted)
+        self.values = _merge(present, self._wanted)
         self._settings._hide(self.values)
         self.is_active = True
         self._token = _layers.set((*_layers.get(), self))
@@ -272,7 +272,7 @@ def load_settings(module: str | None) -> dict[str, Any]:
         raise _not_imported(module, exc, f"{exc}. {install_hint(exc, module)}".rstrip()) from exc
     except Exception as exc:  # the project's own code runs here
         raise _not_imported(module, exc, f"{type(exc).__name__}: {exc}") from exc
-    return _merged(_defaults(), _names_of(found))
+    return _merge(_defaults(), _names_of(found))
 
 
 def _not_imported(module: str, error: BaseException, reason: str) -> ConfigError:
@@ -289,7 +289,7 @@ def _names_of(module: object) -> dict[str, Any]:
     return {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """*above* over *below*; a completed name that is no dict is left for the checks to report."""
     merged = dict(below)
     for name, value in above.items():

@@ -243,10 +243,10 @@ def _from_lists(arguments: Mapping[str, list[bytes]], parameter: Parameter, prob
         present = {name: arguments[name] for name in names if arguments.get(name)}
         if not present and not parameter.is_required:
             return _REQUIRED  # the default of the whole
-        found = {name: _decoded(given, names[name], name, parameter, problems) for name, given in present.items()}
+        found = {name: _decode(given, names[name], name, parameter, problems) for name, given in present.items()}
         return _FAULTY if _FAULTY in found.values() else found
     given = arguments.get(parameter.key)
-    return _decoded(given, parameter.is_list, parameter.key, parameter, problems) if given else _REQUIRED
+    return _decode(given, parameter.is_list, parameter.key, parameter, problems) if given else _REQUIRED
 
 
 def _is_list_field(field: Any) -> bool:
@@ -254,7 +254,7 @@ def _is_list_field(field: Any) -> bool:
     return any(hasattr(kind, "item_type") for kind in kinds)
 
 
-def _decoded(given: list[bytes], is_list: bool, key: str, parameter: Parameter, problems: Problems) -> Any:
+def _decode(given: list[bytes], is_list: bool, key: str, parameter: Parameter, problems: Problems) -> Any:
     try:
         return [each.decode() for each in given] if is_list else given[-1].decode()
     except UnicodeDecodeError:

@@ -139,14 +139,14 @@ class Converter:
         except (InvalidJson, msgspec.DecodeError, UnicodeDecodeError):
             value = self._parse(body, parse, problems)
             if not problems.errors:  # a text that only the parser takes, such as one with a byte order mark, may fit
-                return self._converted(value, "body", "", True, problems)
+                return self._convert_value(value, "body", "", True, problems)
         return None
 
     def from_text(self, value: object, place: str, path: str, problems: Problems) -> Any:
         """Return the value of a text, a list of texts or a mapping of such; faults are added to *problems*."""
-        return self._converted(value, place, path, False, problems)
+        return self._convert_value(value, place, path, False, problems)
 
-    def _converted(self, value: object, place: str, path: str, is_strict: bool, problems: Problems) -> Any:
+    def _convert_value(self, value: object, place: str, path: str, is_strict: bool, problems: Problems) -> Any:
         try:
             found = msgspec.convert(value, self.kind, strict=is_strict, str_keys=True)
         except msgspec.ValidationError:

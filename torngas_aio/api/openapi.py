@@ -162,7 +162,7 @@ class _Document:
             found
             for each in declared.values()
             if each.place in {"query", "header", "cookie"}
-            for found in self._described(each)
+            for found in self._describe_parameter(each)
         ]
         operation |= {"parameters": parameters} if parameters else {}
         body = self._body(list(declared.values()))
@@ -190,9 +190,9 @@ class _Document:
         found = next((each for each in marked if each.place == "path" and each.key == key), None)
         if found is None:
             return {"name": key, "in": "path", "required": True, "schema": {"type": "string"}}
-        return next(self._described(found)) | {"required": True}
+        return next(self._describe_parameter(found)) | {"required": True}
 
-    def _described(self, parameter: Parameter) -> Iterator[dict[str, Any]]:
+    def _describe_parameter(self, parameter: Parameter) -> Iterator[dict[str, Any]]:
         if parameter.fields:  # one argument for each field
             name = self._schema(without_none(parameter.kind))["$ref"].rpartition("/")[2]
             schema = self._schemas[name]
@@ -233,7 +233,7 @@ class _Document:
                 properties[each.key] = {"type": "array", "items": one} if each.is_list else one
                 required += [each.key] if each.is_required else []
                 continue
-            for found in self._described(each):
+            for found in self._describe_parameter(each):
                 properties[found["name"]] = found["schema"]
                 required += [found["name"]] if found["required"] else []
         names = {"minLength": 1}  # SPEC: RFC 7578 4.2: each part has a name

@@ -25,7 +25,7 @@ def schemas_of(kinds: Sequence[Any], taken: Collection[str] = ()) -> tuple[list[
     """
     own = [kind for kind in kinds if not holds_pydantic(kind)]
     made, shared = msgspec.json.schema_components(own, ref_template=REF)
-    schemas, components = _renamed(made, shared, taken)
+    schemas, components = _rename(made, shared, taken)
     for name, each in components.items():
         if "description" in each:
             each["description"] = inspect.cleandoc(each["description"])
@@ -45,10 +45,10 @@ def _pydantic_schemas(kinds: list[Any], taken: Collection[str]) -> tuple[list[di
     inputs: list[Any] = [(number, "validation", TypeAdapter(listed[kind])) for number, kind in enumerate(kinds)]
     made, shared = TypeAdapter.json_schemas(inputs, ref_template=REF.replace("{name}", "{model}"))
     schemas = [made[number, "validation"]["items"] for number in range(len(kinds))]
-    return _renamed(schemas, shared.get("$defs", {}), taken)
+    return _rename(schemas, shared.get("$defs", {}), taken)
 
 
-def _renamed(
+def _rename(
     schemas: Iterable[Any], components: dict[str, Any], taken: Collection[str]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Both with other names for the components whose own is taken."""

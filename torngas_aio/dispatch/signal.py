@@ -171,7 +171,7 @@ async def _settle(answers: list[object]) -> None:
         return
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = {index: group.create_task(_awaited(answer)) for index, answer in waiting.items()}
+            tasks = {index: group.create_task(_await_answer(answer)) for index, answer in waiting.items()}
     except BaseExceptionGroup as errors:
         first, *others = errors.exceptions
         for other in others:
@@ -181,7 +181,7 @@ async def _settle(answers: list[object]) -> None:
         answers[index] = task.result()
 
 
-async def _awaited(answer: Awaitable[object]) -> object:
+async def _await_answer(answer: Awaitable[object]) -> object:
     return await answer
 
 

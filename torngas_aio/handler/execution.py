@@ -151,8 +151,8 @@ async def _prepare(handler: BaseHandler) -> None:
         _remind(silent_hook)
     if handler._has_prepare_step and not handler._response_state.is_finished:
         if handler._overrides_prepare:
-            await _settled(handler.prepare())
-        await _settled(handler.on_prepare())
+            await _await_if_needed(handler.prepare())
+        await _await_if_needed(handler.on_prepare())
     if handler._stream_request_body and not handler._response_state.is_finished:
         await receive(handler)
 
@@ -270,5 +270,5 @@ def _remind(hook: Any) -> None:
         logger.warning("%s finished the response: let it return a true value to say so.", name)
 
 
-async def _settled(result: Any) -> Any:
+async def _await_if_needed(result: Any) -> Any:
     return result if result is None else await result

@@ -38,10 +38,10 @@ async def feed_delegate(delegate: HTTPMessageDelegate, request: Request, handler
         connection.set_max_body_size(limit)
     try:
         line = RequestStartLine(request.method or "", request.uri or "", request.version)
-        await _awaited(delegate.headers_received(line, request.headers))
+        await _await_result(delegate.headers_received(line, request.headers))
         if not _refuses(handler_class, line.method):
             while chunk := await connection.body.read_chunk():
-                await _awaited(delegate.data_received(chunk))
+                await _await_result(delegate.data_received(chunk))
         delegate.finish()
     except ClientGone:
         delegate.on_connection_close()
@@ -96,6 +96,6 @@ def _refuses(handler_class: type[web.RequestHandler] | None, method: str) -> boo
     )
 
 
-async def _awaited(result: Any) -> None:
+async def _await_result(result: Any) -> None:
     if result is not None:
         await result

@@ -48,7 +48,7 @@ def module_call(handler: ResponseHandler, name: str, kind: type[UIModule]) -> Ca
             made = active[name].render(*args, **kwargs)
         finally:
             handler._module_depth -= 1
-        return _waited(handler, active[name], made) if _must_await(made) else _Html(made)
+        return _wait_for_module(handler, active[name], made) if _must_await(made) else _Html(made)
 
     return render
 
@@ -96,7 +96,7 @@ async def _render_waiting(template: Template, values: dict[str, Any]) -> bytes:
     return await in_greenlet(template.render, values)
 
 
-def _waited(handler: ResponseHandler, module: UIModule, made: Awaitable[Any]) -> Any:
+def _wait_for_module(handler: ResponseHandler, module: UIModule, made: Awaitable[Any]) -> Any:
     from torngas_aio.template.waiting import can_wait, wait_for
 
     if not can_wait():

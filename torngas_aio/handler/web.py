@@ -353,10 +353,10 @@ class BaseHandler(ResponseHandler):
         return method(*path_args, **path_kwargs) if path_args or path_kwargs else method()
 
     def _take_arguments(self, args: Any, kwargs: Any) -> None:
-        self.path_args = self._decoded(args) if args else []
+        self.path_args = self._decode_arguments(args) if args else []
         self.path_kwargs = {key: self.decode_argument(arg, key) for key, arg in kwargs.items()} if kwargs else {}
 
-    def _decoded(self, args: Any) -> list[Any]:
+    def _decode_arguments(self, args: Any) -> list[Any]:
         if type(self).decode_argument is _DECODE_ARGUMENT:  # PERF: Tornado's, without a call for each
             try:
                 return [None if arg is None else arg.decode() for arg in args]

@@ -61,7 +61,7 @@ class HttpModuleMiddleware:
             for module in modules:
                 self._check(key, module, faults)
         expressions = [key for key in self._by_route if key not in self._names]
-        compiled = [_compiled(key, faults) for key in expressions]
+        compiled = [_compile_expression(key, faults) for key in expressions]
         ConfigError.gather(faults, code="TGA303")
         self._pattern_keys = tuple(expressions)
         self.path_patterns = tuple(pattern for pattern in compiled if pattern is not None)
@@ -140,7 +140,7 @@ def _path(module: _Declared) -> str:
     return module if isinstance(module, str) else f"{module.__module__}.{module.__qualname__}"
 
 
-def _compiled(key: str, faults: list[str]) -> re.Pattern[str] | None:
+def _compile_expression(key: str, faults: list[str]) -> re.Pattern[str] | None:
     place = f"ROUTE_MODULES[{key!r}]"
     if key.isidentifier():
         text = f"{place}: no route has this name. Name a route, or write a path expression such as {'^/' + key!r}."

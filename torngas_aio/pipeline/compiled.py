@@ -77,12 +77,12 @@ class Pipeline:
         self._patterns: tuple[re.Pattern[str], ...] = ()
         self._first_pattern: dict[int, int] = {}
         self.has_patterns = False
-        self.init = self._plain("init")
-        self.call_hooks = self._plain("call")
-        self.shutdown = self._plain("shutdown")
+        self.init = self._middleware_hooks_of("init")
+        self.call_hooks = self._middleware_hooks_of("call")
+        self.shutdown = self._middleware_hooks_of("shutdown")
         self.call = tuple(hook.call for hook in self.call_hooks)  # what a request calls; the others are described, too
         self._compiled: dict[tuple[str | None, int], RouteStages] = {}
-        self.unrouted = RouteStages({stage: self._plain(stage) for stage in ROUTE_STAGES})
+        self.unrouted = RouteStages({stage: self._middleware_hooks_of(stage) for stage in ROUTE_STAGES})
         ConfigError.gather(order_faults(self.unrouted.hooks["request"]), code="TGA301")
         self.is_idle = not self.call and not self.unrouted.has_any and not self._route_aware
 
@@ -107,7 +107,7 @@ class Pipeline:
     def _order_faults(self, names: Iterable[str]) -> dict[str, None]:
         """Return the faults in the order of request hooks on any route, each once."""
         every_pattern = (1 << len(self._patterns)) - 1
-        folded = (self._folded(name, every_pattern) for name in (None, *names))
+        folded = (self._order_hooks(name, every_pattern) for name in (None, *names))
         return dict.fromkeys(fault for hooks in folded for fault in order_faults(RouteStages(hooks).hooks["request"]))
 
     def mask_of(self, path: str) -> int:
@@ -125,7 +125,7 @@ class Pipeline:
         if stages is None:
             if len(self._compiled) >= _MAX_COMPILED:
                 self._compiled.clear()
-            stages = self._compiled[key] = RouteStages(self._folded(route_name, mask), route_name)
+            stages = self._compiled[key] = RouteStages(self._order_hooks(route_name, mask), route_name)
         return stages
 
     def describe(self, stages: RouteStages | None = None) -> Iterator[Hook]:
@@ -135,12 +135,12 @@ class Pipeline:
         for stage in STAGES:
             yield from by_stage[stage]
 
-    def _plain(self, stage: str) -> tuple[Hook, ...]:
+    def _middleware_hooks_of(self, stage: str) -> tuple[Hook, ...]:
         found = [hook for hooks in self._hooks for hook in hooks.get(stage, ())]
         return tuple(reversed(found) if stage in REVERSED else found)
 
-    def _folded(self, route_name: str | None, mask: int) -> dict[str, list[Hook]]:
-        stand_ins = [self._stand_in(middleware, route_name, mask) for middleware in self.middlewares]
+    def _order_hooks(self, route_name: str | None, mask: int) -> dict[str, list[Hook]]:
+        stand_ins = [self._find_stand_ins(middleware, route_name, mask) for middleware in self.middlewares]
         folded: dict[str, list[Hook]] = {}
         for stage in ROUTE_STAGES:
             # Middlewares are reversed where the stage says so; what stands in for one keeps its own order.
@@ -152,7 +152,7 @@ class Pipeline:
             folded[stage] = [hook for block in ordered for hook in block]
         return folded
 
-    def _stand_in(self, middleware: object, route_name: str | None, mask: int) -> Mapping[str, Sequence[Hook]]:
+    def _find_stand_ins(self, middleware: object, route_name: str | None, mask: int) -> Mapping[str, Sequence[Hook]]:
         first = self._first_pattern.get(id(middleware))
         if first is None or not isinstance(middleware, RouteAware):
             return {}

@@ -74,15 +74,15 @@ class Record:
     @classmethod
     def load(cls, data: bytes, serializer: Serializer) -> "Record | None":
         """Return the record of *data*, None when it is not live, or not written by `dump`."""
-        return cls._loaded(data, serializer, _LIVE)
+        return cls._load(data, serializer, _LIVE)
 
     @classmethod
     def load_renewed(cls, data: bytes, serializer: Serializer) -> "Record | None":
         """Return what `dump_renewed` wrote, `began` being the moment of the renewal; None when *data* is another."""
-        return cls._loaded(data, serializer, _RENEWED)
+        return cls._load(data, serializer, _RENEWED)
 
     @classmethod
-    def _loaded(cls, data: bytes, serializer: Serializer, wanted: int) -> "Record | None":
+    def _load(cls, data: bytes, serializer: Serializer, wanted: int) -> "Record | None":
         try:
             fields = serializer.loads(data)
         except SerializationError as exc:

@@ -269,7 +269,7 @@ class SessionStore:
         while not is_moved:
             found = None if seen is None else Record.load(seen.data, self.config.serializer)
             renewed = None if found is None else found.dump_renewed(self.config.serializer, int(self.clock()))
-            moved = self._moved(state, found or self._renewed(seen), changes)
+            moved = self._move_record(state, found or self._renew_record(seen), changes)
             if moved is None:
                 self._lose(state)
                 return
@@ -286,12 +286,12 @@ class SessionStore:
         state.old_id = None
         self._note(record, changes)
 
-    def _renewed(self, seen: Versioned | None) -> Record | None:
+    def _renew_record(self, seen: Versioned | None) -> Record | None:
         """Return the record that another login has left under the old id, a short while ago; else None."""
         record = None if seen is None else Record.load_renewed(seen.data, self.config.serializer)
         return record if record is not None and self.clock() - record.began < _RENEWED_SECONDS else None
 
-    def _moved(self, state: SessionState, record: Record | None, changes: Changes) -> Record | None:
+    def _move_record(self, state: SessionState, record: Record | None, changes: Changes) -> Record | None:
         """The record under the new id; of a session that has gone meanwhile, only what this request put."""
         if record is None:
             return self._fresh(state, changes) if changes.is_worth_keeping else None

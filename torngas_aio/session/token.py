@@ -100,14 +100,14 @@ class TokenSigner:
         known = self._found_good.get(value)
         if known is not None:  # PERF: a browser sends the same cookie with each request: -4 us
             return known
-        token = self._checked(value)
+        token = self._check_value(value)
         if token is not None:
             if len(self._found_good) >= _REMEMBERED:
                 self._found_good.clear()
             self._found_good[value] = token
         return token
 
-    def _checked(self, value: str) -> Token | None:
+    def _check_value(self, value: str) -> Token | None:
         if len(value) > _LONGEST or not value.isascii():
             return None
         text, _, signature = value.rpartition(".")

@@ -78,10 +78,10 @@ class UserIndex:
         """
         root = self._root(user)
         while (seen := await self._record_store.read(root)) is not None:
-            ids, lists = await self._collected(root, seen.data)
+            ids, lists = await self._collect_ids(root, seen.data)
             await end(ids)
             if await self._record_store.drop(root, seen.token):
-                late, lists = await self._collected(root, seen.data) if lists else (ids, lists)
+                late, lists = await self._collect_ids(root, seen.data) if lists else (ids, lists)
                 # RACE: a login whose record came after the first `end` has still found itself noted before the drop
                 await end(sorted({*ids, *late}))
                 await self._record_store.delete(*lists)
@@ -128,7 +128,7 @@ class UserIndex:
         found = {keys[key] for key in await self._record_store.get_many(keys)}
         return [*(each for each in ids[:-_UNDER_WAY] if each in found), *ids[-_UNDER_WAY:]]
 
-    async def _collected(self, root: str, data: bytes) -> tuple[list[str], list[str]]:
+    async def _collect_ids(self, root: str, data: bytes) -> tuple[list[str], list[str]]:
         """Return the ids in *data* and in all lists below, and the keys of these lists."""
         ids: list[str] = []
         lists: dict[str, None] = {}
