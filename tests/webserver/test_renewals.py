@@ -311,6 +311,35 @@ async def test_one_process_keeps_its_number_and_its_unix_socket(site: Site) -> N
     assert not path.exists()
 
 
+@pytest.mark.parametrize("kind", ["unix", "port"])
+async def test_one_process_answers_its_health_checks_all_along(
+    site: Site, started: Started, unused_tcp_port: int, kind: str
+) -> None:
+    """The management's sockets stay open, too: a proxy that asks there must not take the only process out."""
+    path = site.path / "management.sock"
+    setting = f"unix:{path}" if kind == "unix" else f"127.0.0.1:{unused_tcp_port}"
+    address = str(path) if kind == "unix" else ("127.0.0.1", unused_tcp_port)
+    for version in ("one", "two"):
+        site.release(version)
+        file = site.path / version / "conf/setting.py"
+        file.write_text(f"{SETTING}\nMANAGEMENT = {setting!r}\n")
+        if version == "one":
+            server = await asyncio.to_thread(started, site.start())
+    server.terminate(signal.SIGHUP)
+    renewed = asyncio.create_task(logged(server, "Serving on", 2))
+    while not renewed.done():
+        async with asyncio.timeout(60), await Client.connect(address) as client:
+            assert (await client.ask(get("/-/live", "Connection: close"))).status == 200, server.log
+        await asyncio.sleep(0.01)
+    await renewed
+    assert await asyncio.to_thread(ask, server) == "two"
+    async with await Client.connect(address) as client:
+        assert (await client.ask(get("/"))).status == 404
+    server.terminate()
+    assert await asyncio.to_thread(server.wait) == 0, server.log
+    assert not path.exists()
+
+
 async def test_a_stop_during_a_renewal_is_a_stop(site: Site, started: Started) -> None:
     server = await asyncio.to_thread(started, site.start())
     async with await Client.connect(("127.0.0.1", port_of(server))) as client:

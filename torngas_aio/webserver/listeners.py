@@ -102,6 +102,17 @@ class Listeners:
                 listeners._unix = UnixListener.adopted(options.unix_socket, each)
         return listeners
 
+    def take(self, name: str | int) -> list[socket.socket]:
+        """Return those of the sockets that are bound to the port or path *name*, which are not this one's any more.
+
+        Nothing is taken that would leave none.
+        """
+        found = [each for each in self.sockets if _name_of(each.getsockname()) == name]
+        if len(found) == len(self.sockets):
+            return []
+        self.sockets = [each for each in self.sockets if each not in found]
+        return found
+
     def groups(self, workers: int) -> list[list[socket.socket]]:
         """Return the sockets for each of *workers*."""
         return self.by_worker or [self.sockets] * workers
@@ -120,7 +131,7 @@ class Listeners:
             self._unix = None
 
 
-class ManagementListener:
+class ManagementListener(Listeners):
     """The listening sockets that MANAGEMENT asks for.
 
     Attributes:
@@ -128,6 +139,7 @@ class ManagementListener:
 
     Args:
         setting: MANAGEMENT's value.
+        among: Sockets that this process was started with, the management's among them after a renewal.
         worker: This process, where others listen on the same port or path.
         named: How an error calls *setting*: the option that it was given with; by default the setting.
 
@@ -135,9 +147,10 @@ class ManagementListener:
         ConfigError: It is no address, or cannot be listened on.
     """
 
-    def __init__(self, setting: str = "", *, worker: Worker | None = None, named: str = "") -> None:
-        self.sockets: list[socket.socket] = []
-        self._unix: UnixListener | None = None
+    def __init__(
+        self, setting: str = "", *, among: Listeners | None = None, worker: Worker | None = None, named: str = ""
+    ) -> None:
+        super().__init__()
         self._name: str | int = ""
         if not setting:
             return
@@ -146,10 +159,13 @@ class ManagementListener:
         try:
             if isinstance(where, tuple):
                 host, self._name = where
-                self.sockets = _open(self._name, host, reuse_port=worker is not None)
+                self.sockets = among.take(self._name) if among else []
+                self.sockets = self.sockets or _open(self._name, host, reuse_port=worker is not None)
                 return
             if worker is not None:
                 self.sockets = [worker.listen_at(where)]
+            elif found := among.take(where) if among else []:
+                self.sockets, self._unix = found, UnixListener.adopted(where, found[0])
             else:
                 self._unix = UnixListener(where, backlog=DEFAULT_BACKLOG)
                 self.sockets = [self._unix.socket]
@@ -186,15 +202,12 @@ class ManagementListener:
             if transport is None
             else transport.get_extra_info("sockname")
         )
-        return bool((name[1] if is_list_or_tuple(name) else name) == self._name)
+        return _name_of(name) == self._name
 
-    def close(self) -> None:
-        """Close the sockets; the file of a path goes, too."""
-        for each in self.sockets:
-            each.close()
-        if self._unix is not None:
-            self._unix.remove()
-        self.sockets, self._unix = [], None
+
+def _name_of(address: Any) -> object:
+    """Return the port of a socket's *address*, or its path."""
+    return address[1] if is_list_or_tuple(address) else address
 
 
 def _address() -> str | None:

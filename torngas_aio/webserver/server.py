@@ -206,22 +206,31 @@ class Server:
         kwargs.setdefault("xheaders", settings.XHEADERS)
         kwargs.setdefault("trusted_proxies", settings.TRUSTED_PROXIES)
         kwargs.setdefault("trusted_headers", settings.TRUSTED_PROXY_HEADERS)
-        if self._worker is not None:
-            counted: Any = self.application
-            counted.serve_request = self._worker.counted(self.application.serve_request)
         self._management.close()
-        if settings.MANAGEMENT:
-            self._management = ManagementListener(settings.MANAGEMENT, worker=self._worker)
-            guarded: Any = self.application
-            guarded.serve_request = self._management.guarded(self.application.serve_request)
-        self.http_server = make_backend(self.application, options.http_server, **kwargs)
         self._is_tls = kwargs.get("ssl_options") is not None
         self._listeners = self._opened_listeners(sockets, binding)
+        try:
+            self.http_server = self._made_backend(self.application, kwargs)
+        except BaseException:
+            if sockets is None:  # else they are the caller's
+                self._listeners.close()
+            self._management.close()
+            raise
         if self._is_first and settings.DEBUG and is_reachable(self.sockets):
             logger.warning(EXPOSED, " ".join(self.addresses))
         elif self._is_first and settings.is_built_in and not is_reachable(self.sockets):
             logger.warning("Without a settings module only this machine can connect.")
         return self.http_server
+
+    def _made_backend(self, application: Application, kwargs: dict[str, Any]) -> ServerBackend:
+        """Return the HTTP server, in front of *application* as it counts its requests and guards its management."""
+        served: Any = application
+        if self._worker is not None:
+            served.serve_request = self._worker.counted(application.serve_request)
+        if settings.MANAGEMENT:
+            self._management = ManagementListener(settings.MANAGEMENT, among=self._listeners, worker=self._worker)
+            served.serve_request = self._management.guarded(application.serve_request)
+        return make_backend(application, options.http_server, **kwargs)
 
     def load_all(self, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> Self:
         """Do everything up to `start`: command line, settings, URLs, application, HTTP server.
@@ -276,9 +285,7 @@ class Server:
             else:
                 self._serve()
         finally:
-            self._listeners.close()
-            self._management.close()
-            self.http_server = None
+            self._close()
 
     @contextlib.asynccontextmanager
     async def running(
@@ -294,13 +301,10 @@ class Server:
         assert backend is not None
         try:
             stopping = Stopping(options.graceful_timeout, options.drain_seconds)
-            every = [*self.sockets, *self._management.sockets]
-            async with serving(self.application, backend, every, stopping=stopping):
+            async with serving(self.application, backend, self._every_socket, stopping=stopping):
                 yield self
         finally:
-            self._listeners.close()
-            self._management.close()
-            self.http_server = None
+            self._close()
 
     @property
     def addresses(self) -> list[str]:
@@ -364,6 +368,15 @@ class Server:
             self._listeners.close()
 
     @property
+    def _every_socket(self) -> list[socket.socket]:
+        return [*self.sockets, *self._management.sockets]
+
+    def _close(self) -> None:
+        self._listeners.close()
+        self._management.close()
+        self.http_server = None
+
+    @property
     def _is_first(self) -> bool:
         """Whether this process speaks for all that serve."""
         return self._worker is None or self._worker.number == 0
@@ -410,11 +423,11 @@ class Server:
             if worker is None and hasattr(signal, "SIGHUP"):
                 from torngas_aio.webserver.single import SingleProcess  # knows signals that Windows lacks
 
-                single = stack.enter_context(SingleProcess(Program.of_this_process(), self.sockets))
+                single = stack.enter_context(SingleProcess(Program.of_this_process(), self._every_socket))
             served = run_until_stopped(
                 self.application,
                 backend,
-                [*self.sockets, *self._management.sockets],
+                self._every_socket,
                 graceful_seconds=options.graceful_timeout,
                 drain_seconds=options.drain_seconds,
                 on_ready=on_ready,
