@@ -27,12 +27,11 @@ from torngas_aio.exception import CacheUnavailable
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.worker_totals import add_counts
 from torngas_aio.operations.calls import Call, watched_calls
-from torngas_aio.operations.observing import Observation, Observer, complain, received_bytes
+from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, complain, received_bytes
 from torngas_aio.operations.routes import is_foreign
 
 __all__ = ["UNROUTED", "Counts"]
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER = "other"
 _REASONS = {
     400: "malformed", 401: "not logged in", 403: "forbidden", 405: "method not allowed", 408: "too slow",
@@ -265,7 +264,7 @@ class Counts(Observer):
         counts = self._route(name)
         if request._route is None or not is_foreign(request._route):
             self._cells[name] = counts.cells
-        kinds = counts.cells.setdefault(request.method if request.method in _METHODS else _OTHER, {})
+        kinds = counts.cells.setdefault(request.method if request.method in KNOWN_METHODS else _OTHER, {})
         if kind not in kinds:
             kinds[kind] = _Cell(self._bounds)
         return kinds[kind]

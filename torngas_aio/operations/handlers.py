@@ -42,6 +42,7 @@ def ready_checks_of(application: Any) -> ReadyChecks:
 
 
 class _HealthHandler(ApiHandler):
+    application: Any
     uses_session = False
 
     def answer(self, *, is_up: bool, **details: Any) -> None:
@@ -66,18 +67,17 @@ class StartupHandler(_HealthHandler):
     """The init hooks have run."""
 
     async def get(self) -> None:
-        self.answer(is_up=bool(self.application.lifespan.is_open))  # type: ignore[attr-defined]  # ours
+        self.answer(is_up=self.application.lifespan.is_open)
 
 
 class ReadyHandler(_HealthHandler):
     """Requests are wanted here."""
 
     async def get(self) -> None:
-        application: Any = self.application
-        if application.is_stopping.is_set():
+        if self.application.is_stopping.is_set():
             self.answer(is_up=False, reason="The server is stopping.")
             return
-        results = await ready_checks_of(application).run()
+        results = await ready_checks_of(self.application).run()
         self.answer(is_up=not any(each.error for each in results), checks=list(map(_shown, results)))
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDED",
+    "KNOWN_METHODS",
     "STAGES",
     "Observation",
     "Observer",
@@ -49,6 +50,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("torngas_aio.operations")
+
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that metrics and spans name; a client may send any other."""
 
 STAGES = ("hooks", "hook", "method", "render", "commit", "save", "send")
 

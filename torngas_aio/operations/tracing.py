@@ -23,7 +23,7 @@ from torngas_aio.context import carriers
 from torngas_aio.logger import field_sources
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.observed import observe
-from torngas_aio.operations.observing import Observation, Observer, Stage
+from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, Stage
 from torngas_aio.settings_manager import settings
 
 __all__ = ["TRACES_DEFAULTS", "Tracing", "add_traces", "trace_headers"]
@@ -169,10 +169,7 @@ _CARRIER = propagate.inject, _job_span
 
 
 def _known_method(request: Any) -> str:
-    return request.method if request.method in _METHODS else "_OTHER"
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+    return request.method if request.method in KNOWN_METHODS else "_OTHER"
 
 
 def _call_ended(call: Call) -> None:
