@@ -83,6 +83,9 @@ class Small(WebHandler):
             await db.query("SELECT * FROM absent")
         async for _ in db.select("logins"):
             pass
+        with pytest.raises(Exception, match="no such table"):
+            async for _ in db.select("gone"):
+                pass
         self.write("small")
 
 

@@ -54,10 +54,12 @@ async def test_the_small_database_is_told_as_well_and_secret_columns_are_masked(
             assert (await client.get("/small")).status_code == 200
             found = await last(client)
     statements = of_kind(found, "sql")
-    assert [entry["title"].split()[0] for entry in statements] == ["CREATE", "INSERT", *["SELECT"] * 5]
+    assert [entry["title"].split()[0] for entry in statements] == ["CREATE", "INSERT", *["SELECT"] * 6]
     assert "hunter2" not in json.dumps(found)
     assert statements[1]["parameters"] == "••••••••"
     assert "no such table" in statements[5]["error"]
+    assert statements[6]["error"] == ""
+    assert "no such table" in statements[7]["error"]  # of a stream
     assert [repeat["count"] for repeat in found["repeats"]] == [3]
 
 

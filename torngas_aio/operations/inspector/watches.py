@@ -15,8 +15,8 @@ import functools
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack, aclosing
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, aclosing, contextmanager
 from time import perf_counter, time
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -113,7 +113,7 @@ def _add_call(call: Call) -> None:
     record = current_record()
     if record is None:
         return
-    error = "" if call.error is None else Showing().message(call.error) or type(call.error).__name__
+    error = _text_of(call.error)
     if call.kind == "cache":
         outcome = _outcome(call.hits, call.misses)
         record.add(
@@ -126,6 +126,10 @@ def _add_call(call: Call) -> None:
             record, call.text, call.parameters, call.started, call.seconds, database=call.target, role=call.role,
             server=server, error=error,
         )  # fmt: skip
+
+
+def _text_of(error: BaseException | None) -> str:
+    return "" if error is None else Showing().message(error) or type(error).__name__
 
 
 def _outcome(hits: int, misses: int) -> str:
@@ -152,10 +156,10 @@ def _note_job(event: JobEvent) -> None:
         shown = [f"{name} = {value}" for name, value in Showing(max_chars=300).items(dict(event.arguments or {}))]
         record.add("job", title=event.name, queue=event.queue, key=event.key, arguments=shown, place=place_of_caller())
     elif event.kind in _RUNS:
-        error = "" if event.error is None else Showing().message(event.error) or type(event.error).__name__
         job_runs.append({
             "name": event.name, "id": event.id, "queue": event.queue, "attempt": event.attempt + 1,
-            "ended_at": time(), "ms": round(event.seconds * 1000, 2), "outcome": event.kind, "error": error,
+            "ended_at": time(), "ms": round(event.seconds * 1000, 2), "outcome": event.kind,
+            "error": _text_of(event.error),
         })  # fmt: skip
     elif event.kind in _AFTER:
         run = next((run for run in reversed(job_runs) if run["id"] == event.id), None)
@@ -232,36 +236,37 @@ def _watch_driver(undo: ExitStack, module: Any) -> None:
 
 def _watched_execute(before: Any) -> Any:
     async def execute(self: Any, connection: Any, sql: str, values: Any, returns_rows: bool) -> Any:
-        started, error = perf_counter(), ""
-        try:
+        with _added(self, sql, values):
             return await before(self, connection, sql, values, returns_rows)
-        except BaseException as exc:
-            error = Showing().message(exc) or type(exc).__name__
-            raise
-        finally:
-            _add_own(self, sql, values, started, error=error)
 
     return execute
 
 
 def _watched_stream(before: Any) -> Any:
     async def stream(self: Any, connection: Any, sql: str, values: Any) -> Any:
-        started = perf_counter()
-        async with aclosing(before(self, connection, sql, values)) as batches:
-            try:
+        with _added(self, sql, values):
+            async with aclosing(before(self, connection, sql, values)) as batches:
                 async for batch in batches:
                     yield batch
-            finally:
-                _add_own(self, sql, values, started, error="")
 
     return stream
 
 
-def _add_own(driver: Any, sql: str, values: Any, started: float, **fields: Any) -> None:
-    record = current_record()
-    if record is not None:
-        seconds = perf_counter() - started
-        _add_statement(record, sql, values, started, seconds, database="", role="", server=driver.address, **fields)
+@contextmanager
+def _added(driver: Any, sql: str, values: Any) -> Generator[None]:
+    """Add the statement that the block runs, and its error; a reader that has had enough of a stream is none."""
+    started, error = perf_counter(), None
+    try:
+        yield
+    except BaseException as exc:
+        error = None if isinstance(exc, GeneratorExit) else exc
+        raise
+    finally:
+        if (record := current_record()) is not None:
+            _add_statement(
+                record, sql, values, started, perf_counter() - started, database="", role="", server=driver.address,
+                error=_text_of(error),
+            )  # fmt: skip
 
 
 def _add_statement(record: Record, sql: str, values: Any, started: float, seconds: float, **fields: Any) -> None:
