@@ -7,7 +7,8 @@ import pytest
 
 from tests.channels.test_base import next_of
 from tests.polling import until
-from tests.services.redis import RedisSentinels, RedisServer, command
+from tests.services.process import HERE
+from tests.services.redis import RedisCluster, RedisSentinels, RedisServer, command
 from torngas_aio.channels.base import Subscription
 from torngas_aio.channels.redis import RedisChannels
 from torngas_aio.exception import Unavailable
@@ -162,3 +163,23 @@ async def test_one_who_comes_while_the_last_one_leaves_hears_all(server: RedisSe
             found = await next_of(messages)
             assert (found.is_gap, found.data) == (False, number)
     await channels.aclose()
+
+
+async def test_a_failover_of_a_cluster_is_followed() -> None:
+    names = [f"room{number}" for number in range(12)]  # on each of the shards
+    with RedisCluster((HERE,) * 6) as servers:
+        channels = RedisChannels(servers.url, {"OPTIONS": {"HISTORY": 1000}})
+        async with channels.subscribe(*names) as messages:
+            for name in names:
+                await channels.publish(name, "before")
+            assert {(await next_of(messages)).channel for _ in names} == set(names)
+            assert len(channels._connections) == 3
+            await asyncio.to_thread(servers.master_of("channel:{room0}").process.kill)
+            for name in names:
+                await until_published(channels, name, "after")
+            heard = dict.fromkeys(names, False)
+            async with asyncio.timeout(30):
+                while not all(heard.values()):
+                    message = await anext(messages)
+                    heard[message.channel] = message.data == "after"
+        await channels.aclose()
