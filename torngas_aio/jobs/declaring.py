@@ -35,9 +35,6 @@ __all__ = ["Enqueued", "Job", "declared", "job"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RESERVED = frozenset({"key"})
-"""Keywords of `Job.enqueue`, which no parameter of a job may be called."""
-
 declared: dict[str, "Job[Any, Any]"] = {}
 """The jobs of all modules that were imported, by name; others are never run."""
 
@@ -208,9 +205,7 @@ class Job(Generic[P, R]):
                 f"{self.name}: key= is kept in DATABASE_CONNECTION[{backend.database!r}]; there is none."
             )
         # What cannot be sent fails here, and not after the commit.
-        send = partial(backend.put, self.queue, backend.formatter.dumps(message).message)
-        if job_listeners:
-            send = partial(self._send_and_tell, send, message)
+        send = partial(self._send, backend, message, backend.formatter.dumps(message).message)
         session = session_with_changes()
         if self.outbox:
             from torngas_aio.jobs import outbox
@@ -223,10 +218,11 @@ class Job(Generic[P, R]):
             session.on_commit(Sending(f"{what}; the outbox sends it again" if self.outbox else what, send))
         return Enqueued(backend, message.task_id)
 
-    async def _send_and_tell(self, send: Callable[[], Coroutine[Any, Any, None]], message: TaskiqMessage) -> None:
-        await send()
-        arguments = self.signature.bind(*message.args, **message.kwargs).arguments
-        tell_jobs("enqueued", self.name, message, key=message.labels.get("key", ""), arguments=arguments)
+    async def _send(self, backend: BaseJobs, message: TaskiqMessage, data: bytes) -> None:
+        await backend.put(self.queue, data)
+        if job_listeners:
+            arguments = self.signature.bind(*message.args, **message.kwargs).arguments
+            tell_jobs("enqueued", self.name, message, key=message.labels.get("key", ""), arguments=arguments)
 
     def message(
         self,
@@ -318,7 +314,8 @@ class Job(Generic[P, R]):
         for name, (_, check) in OPTIONS.items():
             yield from check(name, chosen[name])
         parameters = self.signature.parameters
-        yield from (f"a parameter cannot be called {name!r}." for name in parameters if name in RESERVED)
+        if "key" in parameters:  # a keyword of `enqueue`
+            yield "a parameter cannot be called 'key'."
         if isinstance(chosen["key"], str):
             yield from _key_faults(chosen["key"], parameters)
         if chosen["cron"] is not None and chosen["every"] is not None:
