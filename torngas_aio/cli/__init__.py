@@ -5,7 +5,7 @@
     starting.py     startproject, startapp                  check.py      check, with awaits.py: forgotten awaits
     routes.py       routes, pipeline, openapi               database.py   db, syncdb
     jobs.py         worker, jobs                            shell.py      shell
-    port/           port, migrate
+    port/           port, migrate                           kinds.py      objects and their methods that are awaited
 
 Other packages add commands under the entry point group `torngas_aio.commands`; see `registry.Command`.
 Begin with `main`.

@@ -9,23 +9,16 @@ A call is reported where its object is known for sure. Begin with `unawaited_fau
 """
 
 import ast
-import inspect
 import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from torngas_aio._names import import_object
+from torngas_aio.cli.kinds import AWAITED, IMPORTED, chain_of, next_kind
 from torngas_aio.exception import Fault
 
 __all__ = [
-    "CLASSES",
-    "REDIS_ITERATORS",
-    "REDIS_SYNC",
-    "awaited_methods",
     "has_zero_timeout",
     "parsed",
     "project_files",
@@ -36,32 +29,8 @@ SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "_
 MAX_BYTES = 1_000_000
 """Larger files are made by programs."""
 
-CLASSES = {
-    "cache": "torngas_aio.cache.backends.base.BaseCache",
-    "database": "torngas_aio.db.basedb.Database",
-    "signal": "torngas_aio.dispatch.Signal",
-    "query": "torngas_aio.db.dbalchemy.Query",
-    "db session": "torngas_aio.db.dbalchemy.DbSession",
-    "connection": "torngas_aio.db.dbalchemy.DbConnection",
-    "handler": "torngas_aio.handler.BaseHandler",
-    "session": "torngas_aio.session.Session",
-}
-"""Kind of object: its class, whose coroutine methods must be awaited."""
-
-FURTHER = {
-    "database": {"query", "select", "where", "insert", "multiple_insert", "update", "delete"},
-    "query": {"all"},
-    "handler": {"render_string"},
-}
-"""Methods that are awaited and no `async def`."""
-
-OPENED = {
-    "database": {"transaction"},
-    "cache": {"lock"},
-    "connection": {"session_scope"},
-    "db session": {"begin", "begin_nested"},
-}
-"""Methods whose result `async with` opens."""
+OPENED = {"lock", "scope", "transaction"}
+"""Kinds of objects that `async with` opens."""
 
 TAKERS = frozenset({
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "print", "range",
@@ -72,28 +41,11 @@ TAKERS = frozenset({
 TIMEOUTS = {"set": 2, "add": 2, "touch": 1, "get_or_set": 2, "set_many": 1, "expire": 1}
 """Methods of a cache and the place of their timeout."""
 
-REDIS_ITERATORS = frozenset({"scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"})
-"""Methods of a Redis client that give what `async for` goes through."""
-
-REDIS_SYNC = REDIS_ITERATORS | frozenset({
-    "bf", "bitfield", "cf", "cms", "from_url", "ft", "json", "lock", "monitor", "pipeline", "pubsub",
-    "register_script", "set_response_callback", "tdigest", "topk", "ts", "vset",
-})  # fmt: skip
-"""Methods of a Redis client that are not awaited."""
-
-IMPORTED = {
-    "asyncio": dict.fromkeys(("gather", "sleep", "to_thread", "wait", "wait_for"), "coroutine function"),
-    "torngas_aio.cache": {"cache": "cache", "caches": "caches"},
-    "torngas_aio.db.basedb": {"database": "makes database"},
-    "torngas_aio.dispatch": {"Signal": "makes signal"},
-    "torngas_aio.signal": {
-        "Signal": "makes signal", "call_started": "signal", "handler_started": "signal", "handler_render": "signal",
-        "handler_response": "signal", "call_finished": "signal",
-    },
-    "torngas_aio.db.dbalchemy": {"session_scope": "opens db session", "Connector": "connector"},
-    "torngas_aio": {"session_scope": "opens db session", "project": "opens project", "close": "coroutine function"},
-}  # fmt: skip
+FUNCTIONS = IMPORTED | dict.fromkeys(
+    ("asyncio.gather", "asyncio.sleep", "asyncio.to_thread", "asyncio.wait", "asyncio.wait_for"), "coroutine function"
+)
 Names = dict[str, str]
+AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 def unawaited_faults(folder: Path) -> list[Fault]:
@@ -102,7 +54,7 @@ def unawaited_faults(folder: Path) -> list[Fault]:
     modules = {_module_of(path, folder): _Module(tree) for path, tree in files.items()}
     for module in modules.values():
         module.link(modules)
-    found = []
+    found: list[Fault] = []
     for path, module in zip(files, modules.values(), strict=True):
         for line, text in module.faults():
             found.append(Fault(f"{path.relative_to(folder)}:{line}: {text}", code="TGA710"))
@@ -139,22 +91,6 @@ def _module_of(path: Path, folder: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-@cache
-def awaited_methods(kind: str) -> frozenset[str]:
-    """The methods of *kind* that must be awaited."""
-    try:
-        owner: Any = import_object(CLASSES[kind])
-    except ImportError:  # SQLAlchemy is not installed, so nothing of it can be used
-        return frozenset()
-    names = {name for name in dir(owner) if name[:1] != "_" and inspect.iscoroutinefunction(_static(owner, name))}
-    return frozenset(names | FURTHER.get(kind, set()))
-
-
-def _static(owner: Any, name: str) -> Any:
-    found = inspect.getattr_static(owner, name)
-    return getattr(found, "__func__", found)
-
-
 @dataclass
 class _Module:
     """One file: what its names stand for, and its faults."""
@@ -171,17 +107,16 @@ class _Module:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self.own.add(node.name)
             if isinstance(node, ast.ImportFrom):
-                known = IMPORTED.get(node.module or "", {})
-                self.names |= {a.asname or a.name: known[a.name] for a in node.names if a.name in known}
+                found = {each.asname or each.name: FUNCTIONS.get(f"{node.module}.{each.name}") for each in node.names}
+                self.names |= {name: kind for name, kind in found.items() if kind}
         self._take_definitions(self.tree.body, self.names)
 
     def link(self, modules: Mapping[str, "_Module"]) -> None:
         """Add what the file imports from others of the project."""
         for node in ast.walk(self.tree):
-            other = modules.get(node.module or "") if isinstance(node, ast.ImportFrom) and not node.level else None
-            if other is not None:
-                names = {a.asname or a.name: other.names.get(a.name) for a in node.names}  # type: ignore[attr-defined]
-                self.names |= {name: kind for name, kind in names.items() if kind}
+            if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "") in modules:
+                known = modules[node.module or ""].names
+                self.names |= {each.asname or each.name: known[each.name] for each in node.names if each.name in known}
 
     def faults(self) -> Iterator[tuple[int, str]]:
         """Yield line and sentence of each fault."""
@@ -189,17 +124,16 @@ class _Module:
 
     def _take_definitions(self, body: Iterable[ast.stmt], names: Names, around: Names | None = None) -> None:
         for node in body:
-            is_coroutine = isinstance(node, ast.AsyncFunctionDef) or self._hands_on(node, around or names)
-            if is_coroutine and not _is_wrapped(node):
-                names[node.name] = "coroutine function"  # type: ignore[attr-defined]
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names.pop(node.name, None)
+                is_coroutine = isinstance(node, ast.AsyncFunctionDef) or self._hands_on(node, around or names)
+                if is_coroutine and not _is_wrapped(node):
+                    names[node.name] = "coroutine function"
             elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                names.pop(node.targets[0].id, None)
                 kind = self._kind_of(node.value, names, {})
-                if kind in CLASSES or kind == "redis":
+                if kind in AWAITED or kind == "redis":
                     names[node.targets[0].id] = kind
-                else:
-                    names.pop(node.targets[0].id, None)
 
     def _hands_on(self, node: ast.stmt, names: Names) -> bool:
         """Whether *node* is a plain function all of whose results are to be awaited by its caller."""
@@ -207,7 +141,7 @@ class _Module:
             return False
         inner = _without_hidden(node, names)
         returned = [each.value for each in ast.walk(node) if isinstance(each, ast.Return)]
-        return bool(returned) and all(each and self._kind_of(each, inner, {}) == "awaited" for each in returned)
+        return bool(returned) and all(each and self._is_awaited(each, inner, {}) for each in returned)
 
     def _walk(self, node: ast.AST, names: Names, own: Names) -> Iterator[tuple[int, str]]:
         """Go through *node*, in which *names* are known, and *own* of `self`."""
@@ -222,7 +156,7 @@ class _Module:
                 yield from self._told(child, names, own)
                 yield from self._walk(child, names, own)
 
-    def _inner(self, function: Any, names: Names) -> Names:
+    def _inner(self, function: AnyFunction, names: Names) -> Names:
         """The names within *function*: its arguments and variables hide those around it."""
         body = [] if isinstance(function, ast.Lambda) else list(function.body)
         inner = _without_hidden(function, names)
@@ -235,15 +169,14 @@ class _Module:
         self._take_definitions([*body, *once], inner)
         for node in nodes:
             for item in node.items if isinstance(node, ast.AsyncWith) else ():
-                opened = self._kind_of(item.context_expr, inner, {})
-                if isinstance(item.optional_vars, ast.Name) and opened.startswith("opened "):
-                    inner[item.optional_vars.id] = opened.removeprefix("opened ")
+                if isinstance(item.optional_vars, ast.Name) and self._kind_of(item.context_expr, inner, {}) == "scope":
+                    inner[item.optional_vars.id] = "db session"
         return inner
 
     def _told(self, node: ast.AST, names: Names, own: Names) -> Iterator[tuple[int, str]]:
-        if isinstance(node, ast.Call) and self._kind_of(node, names, own) == "awaited" and self._is_used(node):
+        if isinstance(node, ast.Call) and self._is_awaited(node, names, own) and self._is_used(node):
             yield node.lineno, f"`{_short(node)}` is not awaited. Write `await {_short(node)}`."
-        elif isinstance(node, ast.Expr) and self._kind_of(node.value, names, own).startswith("opened "):
+        elif isinstance(node, ast.Expr) and self._kind_of(node.value, names, own) in OPENED:
             yield node.lineno, f"`{_short(node)}` opens nothing. Write `async with {_short(node)}`."
         elif isinstance(node, ast.Compare):
             for operator, right in zip(node.ops, node.comparators, strict=True):
@@ -252,7 +185,7 @@ class _Module:
                     yield node.lineno, f"`{_short(node)}` does not ask the cache. Write `await cache.has_key({key})`."
         elif isinstance(node, ast.With):
             for item in node.items:
-                if self._kind_of(item.context_expr, names, own).startswith("opened "):
+                if self._kind_of(item.context_expr, names, own) in OPENED:
                     yield node.lineno, f"`with {_short(item.context_expr)}` cannot wait. Write `async with`."
 
     def _is_used(self, call: ast.expr) -> bool:  # noqa: PLR0911  one for each form
@@ -284,55 +217,22 @@ class _Module:
             return func.id in TAKERS - self.own
         return isinstance(func, ast.Attribute) and func.attr == "format" and isinstance(func.value, ast.Constant)
 
-    def _kind_of(self, node: ast.AST, names: Names, own: Names) -> str:  # noqa: PLR0911  one for each kind of node
-        """What *node* is: a kind of `CLASSES`, "awaited", "opened ..."; empty where it is not known."""
-        if isinstance(node, ast.Name):
-            return names.get(node.id, "")
-        if isinstance(node, ast.Subscript):
-            return "cache" if self._kind_of(node.value, names, own) == "caches" else ""
-        if isinstance(node, ast.Attribute):
-            return self._kind_of_attribute(node, names, own)
-        if not isinstance(node, ast.Call):
-            return ""
-        if isinstance(node.func, ast.Attribute):
-            return self._kind_of_method(node.func, names, own)
-        kind = self._kind_of(node.func, names, own)
-        if kind == "coroutine function":
-            return "awaited"
-        return kind.replace("opens ", "opened ").removeprefix("makes ") if kind.startswith(("opens ", "makes ")) else ""
+    def _is_awaited(self, node: ast.AST, names: Names, own: Names) -> bool:
+        return self._kind_of(node, names, own).startswith("awaited")
 
-    def _kind_of_attribute(self, node: ast.Attribute, names: Names, own: Names) -> str:
-        value = node.value
-        if node.attr == "client" and self._kind_of(value, names, own) == "cache":
-            return "redis"
-        if node.attr == "Q" and isinstance(value, ast.Name | ast.Attribute):
-            return "query"
-        if node.attr == "session" and isinstance(value, ast.Name):
-            if value.id == "self" and own.get("") == "handler":
-                return "session"
-            return "db session" if value.id[:1].isupper() else ""
-        return ""
-
-    def _kind_of_method(self, func: ast.Attribute, names: Names, own: Names) -> str:  # noqa: PLR0911  likewise
-        is_self = isinstance(func.value, ast.Name) and func.value.id == "self"
-        if ast.unparse(func.value) == "asyncio":
-            return "awaited" if func.attr in IMPORTED["asyncio"] else ""
-        if is_self and func.attr in own:
-            return "awaited" if own[func.attr] == "coroutine function" else ""
-        kind = own.get("", "") if is_self else self._kind_of(func.value, names, own)
-        if kind == "connector":
-            return {"get_conn": "connection", "get_session": "db session"}.get(func.attr, "")
-        if kind == "redis":
-            return "" if func.attr in REDIS_SYNC else "awaited"
-        if kind not in CLASSES:
-            return ""
-        if func.attr in OPENED.get(kind, ()):
-            return "opened db session" if func.attr == "session_scope" else "opened block"
-        if func.attr in awaited_methods(kind):
-            return "awaited"
-        if kind == "db session" and func.attr in ("query", "using_master"):
-            return "query" if func.attr == "query" else kind
-        return "query" if kind == "query" else ""
+    def _kind_of(self, node: ast.AST, names: Names, own: Names) -> str:
+        """Return what *node* is: a kind of `kinds`, "awaited ..."; empty where it is not known for sure."""
+        first, *steps = ("",) if isinstance(node, ast.Await | ast.BoolOp) else chain_of(node) or ("",)
+        kind = own.get("", "") if first == "self" else names.get(first, "")
+        for index, step in enumerate(steps):
+            known, kind = kind, own.get(step[1:], "") if (first, index) == ("self", 0) else ""
+            kind = kind or next_kind(known, step)
+            if not kind and step == ".Q":
+                kind = "query"
+            elif not kind and not known and index == 0:
+                is_model = step == ".session" and first[:1].isupper()
+                kind = "db session" if is_model else FUNCTIONS.get(f"{first}{step}", "")
+        return kind
 
 
 def has_zero_timeout(call: ast.Call) -> bool:
@@ -346,16 +246,15 @@ def has_zero_timeout(call: ast.Call) -> bool:
     return any(isinstance(each, ast.Constant) and each.value == 0 and each.value is not False for each in given)
 
 
-def _without_hidden(function: Any, names: Names) -> Names:
+def _without_hidden(function: AnyFunction, names: Names) -> Names:
     """The names of *names* to which *function* gives no meaning of its own."""
-    body = [function.body] if isinstance(function, ast.Lambda) else function.body
-    nodes = [node for each in [function.args, *body] for node in ast.walk(each)]
+    nodes = list(ast.walk(function))
     hidden = {node.arg for node in nodes if isinstance(node, ast.arg)}
     hidden |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return {name: kind for name, kind in names.items() if name not in hidden}
 
 
-def _is_wrapped(function: Any) -> bool:
+def _is_wrapped(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     """Whether a decorator may give something else than a coroutine function, or it is a generator."""
     is_generator = any(isinstance(node, ast.Yield) for node in ast.walk(function))
     return bool(function.decorator_list) or is_generator

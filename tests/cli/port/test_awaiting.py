@@ -10,9 +10,9 @@ import redis.asyncio
 
 from tests.cli.port.porting import CACHE, port, ported
 from tests.webserver.project import Project
+from torngas_aio.cli.kinds import REDIS_CHANGED
 from torngas_aio.cli.port.awaiting import write_arguments
 from torngas_aio.cli.port.edits import Edits
-from torngas_aio.cli.port.kinds import REDIS_CHANGED
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from torngas_aio.cli.awaits import REDIS_ITERATORS
-from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.kinds import (
+from torngas_aio.cli.kinds import (
     HOOKS,
     IMPORTED,
     REDIS_CHANGED,
+    REDIS_ITERATORS,
     REDIS_READS,
     SYNC_METHODS,
     VERBS,
     Chain,
     next_kind,
-)  # fmt: skip
+)
+from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.summary import PROPERTY, TAKES_AWAITABLES, Function, Module, Use
 from torngas_aio.cli.port.testcases import NEVER_AWAITED
 

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from torngas_aio.checks.signing import weak_secret_faults
 from torngas_aio.cli.awaits import has_zero_timeout
+from torngas_aio.cli.kinds import HOOKS
 from torngas_aio.cli.port.edits import FunctionNode, binds, dotted, last_name
-from torngas_aio.cli.port.kinds import HOOKS
 from torngas_aio.cli.port.sessions import unstorable
 from torngas_aio.cli.port.texts import is_odd_codec
 

@@ -12,8 +12,8 @@ import ast
 import re
 from pathlib import Path
 
+from torngas_aio.cli.kinds import AWAITED, chain_of
 from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name
-from torngas_aio.cli.port.kinds import AWAITED, chain_of
 
 __all__ = ["rewrite_queries"]
 

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from torngas_aio.cli.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, own_nodes
-from torngas_aio.cli.port.kinds import HOOKS, chain_of
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
 

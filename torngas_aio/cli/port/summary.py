@@ -7,9 +7,9 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from torngas_aio.cli.kinds import Chain, chain_of
 from torngas_aio.cli.port import edits
 from torngas_aio.cli.port.edits import FunctionNode, Position, dotted, last_name
-from torngas_aio.cli.port.kinds import Chain, chain_of
 
 __all__ = ["Function", "Kind", "Module", "Use", "summarize"]
 

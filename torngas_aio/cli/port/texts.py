@@ -10,8 +10,8 @@ cmp=                        key=cmp_to_key(...)
 import ast
 import re
 
+from torngas_aio.cli.kinds import HOOKS
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, loads_in
-from torngas_aio.cli.port.kinds import HOOKS
 
 __all__ = ["CODECS", "UTF8", "as_bytes", "as_text", "codec_of", "is_bytes", "is_odd_codec", "is_taken", "mend_texts"]
 

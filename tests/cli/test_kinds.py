@@ -5,25 +5,41 @@ import functools
 import inspect
 
 import pytest
+from redis.asyncio import Redis
 
-from torngas_aio.cli.port import kinds
+from torngas_aio._names import import_object
+from torngas_aio.cli import kinds
+
+CLASSES = {
+    "cache": "torngas_aio.cache.backends.base.BaseCache",
+    "connection": "torngas_aio.db.dbalchemy.DbConnection",
+    "database": "torngas_aio.db.basedb.Database",
+    "db session": "torngas_aio.db.dbalchemy.DbSession",
+    "handler": "torngas_aio.handler.BaseHandler",
+    "query": "torngas_aio.db.dbalchemy.Query",
+    "session": "torngas_aio.session.Session",
+    "signal": "torngas_aio.dispatch.Signal",
+}
+NO_COROUTINES = {
+    "database": {"query", "select", "where", "insert", "multiple_insert", "update", "delete"},
+    "handler": {"render_string"},
+    "query": {"all"},
+}
+"""Methods that are awaited and no `async def`."""
 
 
-def test_the_table_of_methods_is_that_of_the_classes() -> None:
-    from torngas_aio.cli.awaits import CLASSES, awaited_methods
-
-    for kind in set(CLASSES) & set(kinds.AWAITED):
-        assert kinds.AWAITED[kind] <= awaited_methods(kind), kind
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_table_of_methods_is_that_of_the_classes(kind: str) -> None:
+    owner = import_object(CLASSES[kind])
+    methods = {name: inspect.getattr_static(owner, name) for name in dir(owner) if name[:1] != "_"}
+    found = {name for name, each in methods.items() if inspect.iscoroutinefunction(getattr(each, "__func__", each))}
+    assert kinds.AWAITED[kind] == found | NO_COROUTINES.get(kind, set())
 
 
 def test_the_methods_of_a_redis_client_that_do_not_wait_are_those_of_the_class() -> None:
-    from redis.asyncio import Redis
-
-    from torngas_aio.cli.awaits import REDIS_ITERATORS, REDIS_SYNC
-
     methods = {name: getattr(Redis, name) for name in dir(Redis) if not name.startswith("_")}
-    assert {name for name, each in methods.items() if inspect.isasyncgenfunction(each)} == REDIS_ITERATORS
-    assert not [name for name in REDIS_SYNC & methods.keys() if inspect.iscoroutinefunction(methods[name])]
+    assert {name for name, each in methods.items() if inspect.isasyncgenfunction(each)} == kinds.REDIS_ITERATORS
+    assert not [name for name in kinds.REDIS_SYNC & methods.keys() if inspect.iscoroutinefunction(methods[name])]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ and `next_kind`.
 
 import ast
 
-from torngas_aio.cli.awaits import REDIS_SYNC
 from torngas_aio.handler.web import PLAIN_METHODS
 
 __all__ = [
@@ -16,8 +15,10 @@ __all__ = [
     "HOOKS",
     "IMPORTED",
     "REDIS_CHANGED",
+    "REDIS_ITERATORS",
     "REDIS_READS",
     "REDIS_SETS",
+    "REDIS_SYNC",
     "SYNC_METHODS",
     "VERBS",
     "Chain",
@@ -55,26 +56,42 @@ REDIS_CHANGED = {
 }  # fmt: skip
 """Those whose arguments have changed: the arguments that they take now."""
 
+REDIS_ITERATORS = frozenset({"scan_iter", "hscan_iter", "sscan_iter", "zscan_iter"})
+"""Those that give what `async for` goes through."""
+
+REDIS_SYNC = REDIS_ITERATORS | frozenset({
+    "bf", "bitfield", "cf", "cms", "from_url", "ft", "json", "lock", "monitor", "pipeline", "pubsub",
+    "register_script", "set_response_callback", "tdigest", "topk", "ts", "vset",
+})  # fmt: skip
+"""Those that are not awaited."""
+
 AWAITED = {
     "cache": frozenset({
-        "add", "cas", "clear", "close", "decr", "decr_version", "delete", "delete_many", "expire", "get", "get_many",
-        "get_or_set", "gets", "has_key", "incr", "incr_version", "keys", "set", "set_many", "touch", "ttl",
+        "add", "cas", "clear", "close", "compute_once", "decr", "decr_version", "delete", "delete_many", "expire",
+        "get", "get_many", "get_or_set", "gets", "has_key", "incr", "incr_version", "keys", "ping", "raw_add",
+        "raw_clear", "raw_close", "raw_delete", "raw_delete_many", "raw_drop", "raw_get", "raw_get_many", "raw_has",
+        "raw_incr", "raw_keys", "raw_ping", "raw_read", "raw_set", "raw_set_many", "raw_swap", "raw_touch", "raw_ttl",
+        "set", "set_many", "touch", "ttl",
     }),
-    "database": frozenset({"delete", "insert", "multiple_insert", "query", "select", "update", "where"}),
+    "database": frozenset({
+        "aclose", "delete", "insert", "multiple_insert", "query", "select", "update", "where",
+    }),
     "signal": frozenset({"send", "send_robust"}),
     "query": frozenset({
-        "all", "count", "delete", "first", "get", "one", "one_or_none", "paginate", "scalar", "update",
+        "all", "count", "delete", "first", "get", "one", "one_or_none", "paginate", "paginate_after", "scalar",
+        "update",
     }),
     "db session": frozenset({
-        "close", "commit", "delete", "execute", "flush", "get", "merge", "refresh", "remove", "rollback", "scalar",
-        "scalars",
+        "aclose", "close", "close_all", "commit", "connection", "delete", "delete_all", "execute", "flush", "get",
+        "get_one", "invalidate", "merge", "merge_all", "refresh", "remove", "reset", "rollback", "run_sync", "scalar",
+        "scalars", "settle", "stream", "stream_scalars",
     }),
-    "connection": frozenset({"create_db", "drop_db", "ping"}),
+    "connection": frozenset({"create_db", "drop_db", "existing_tables", "ping"}),
     "pipeline": frozenset({"execute", "watch"}),
     "transaction": frozenset({"commit", "rollback"}),
     "lock": frozenset({"acquire", "extend", "release"}),
     "pubsub": frozenset({"get_message", "psubscribe", "punsubscribe", "subscribe", "unsubscribe"}),
-    "handler": frozenset({"render_string"}),
+    "handler": frozenset({"complete_response_stage", "load_current_user", "load_form", "render_string", "send_file"}),
     "session": frozenset({"save"}),
 }  # fmt: skip
 """Kind of object: its methods that are awaited."""
@@ -94,22 +111,26 @@ IMPORTED = {
     "torngas_aio.db.dbalchemy.Connector": "connector",
     "torngas_aio.cache.backends.rediscache.RedisClient": "makes redis client",
     **{f"torngas_aio.cache.backends.{name}": "makes cache" for name in _BACKENDS},
-    "torngas_aio.utils.sleep": "coroutine function",
-    "torngas_aio.sleep": "coroutine function",
+    **dict.fromkeys(("torngas_aio.session_scope", "torngas_aio.db.dbalchemy.session_scope"), "makes scope"),
+    "torngas_aio.project": "makes scope",
+    **dict.fromkeys(("torngas_aio.close", "torngas_aio.sleep", "torngas_aio.utils.sleep"), "coroutine function"),
 }
 """Dotted name: the kind of what it names."""
 
 _STEPS = {
     ("caches", "[]"): "cache",
     ("cache", ".client"): "redis",
+    ("cache", ".lock"): "makes lock",
     ("redis client", ".client"): "redis",
     ("redis client", "._client"): "redis",
     ("connector", ".get_conn"): "makes connection",
     ("connector", ".get_session"): "makes db session",
     ("db session", "[]"): "db session",
     ("connection", ".session"): "db session",
+    ("connection", ".session_scope"): "makes scope",
     ("db session", ".query"): "makes query",
     ("db session", ".using_master"): "makes db session",
+    ("db session", ".begin"): "makes transaction",
     ("db session", ".begin_nested"): "makes transaction",
     ("redis", ".pipeline"): "makes pipeline",
     ("redis", ".lock"): "makes lock",
