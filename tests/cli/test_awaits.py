@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from torngas_aio.cli import main
-from torngas_aio.cli.awaits import project_files, unawaited_faults
+from torngas_aio.cli.awaits import module_of, project_files, unawaited_faults
 
 HEAD = """
 from torngas_aio import session_scope, project
@@ -224,3 +224,10 @@ def test_check_lists_them_where_the_project_does_not_start(project: Path, capsys
     told = capsys.readouterr().err
     assert "nowhere" in told
     assert "job.py:4" in told
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("a.py", "a"), ("a/b.py", "a.b"), ("a/__init__.py", "a"), ("__init__.py", "")]
+)
+def test_a_module_is_named_as_the_project_imports_it(path: str, name: str) -> None:
+    assert module_of(Path("/project") / path, Path("/project")) == name

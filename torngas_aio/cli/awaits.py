@@ -20,6 +20,7 @@ from torngas_aio.exception import Fault
 
 __all__ = [
     "has_zero_timeout",
+    "module_of",
     "parsed",
     "project_files",
     "unawaited_faults",
@@ -51,7 +52,7 @@ AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 def unawaited_faults(folder: Path) -> list[Fault]:
     """Return a fault for each call in the Python files under *folder* whose result was to be awaited."""
     files = {path: tree for path in project_files(folder) if (tree := parsed(path)) is not None}
-    modules = {_module_of(path, folder): _Module(tree) for path, tree in files.items()}
+    modules = {module_of(path, folder): _Module(tree) for path, tree in files.items()}
     for module in modules.values():
         module.link(modules)
     found: list[Fault] = []
@@ -86,7 +87,8 @@ def parsed(path: Path) -> ast.Module | None:
         return None
 
 
-def _module_of(path: Path, folder: Path) -> str:
+def module_of(path: Path, folder: Path) -> str:
+    """Return the dotted name by which files under *folder* import *path*."""
     parts = path.relative_to(folder).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 

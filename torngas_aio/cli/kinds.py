@@ -147,7 +147,7 @@ _STEPS = {
 }
 
 
-def chain_of(node: ast.AST) -> Chain:  # noqa: PLR0911  one for each kind of node
+def chain_of(node: ast.AST) -> Chain:
     """Return the chain of *node*; empty where it does not start with a name."""
     if isinstance(node, ast.Name):
         return (node.id,)
@@ -155,18 +155,13 @@ def chain_of(node: ast.AST) -> Chain:  # noqa: PLR0911  one for each kind of nod
         return chain_of(node.value)
     if isinstance(node, ast.BoolOp):
         return next((found for each in node.values if (found := chain_of(each))), ())
-    if isinstance(node, ast.Attribute):
-        owner = chain_of(node.value)
-        return (*owner, f".{node.attr}") if owner else ()
-    if isinstance(node, ast.Subscript):
-        owner = chain_of(node.value)
-        return (*owner, "[]") if owner else ()
-    if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Name) and node.func.id == "super":
-            return ("super()",)
-        owner = chain_of(node.func)
-        return (*owner, "()") if owner else ()
-    return ()
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super":
+        return ("super()",)
+    if not isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        return ()
+    step = f".{node.attr}" if isinstance(node, ast.Attribute) else "()" if isinstance(node, ast.Call) else "[]"
+    owner = chain_of(node.func if isinstance(node, ast.Call) else node.value)
+    return (*owner, step) if owner else ()
 
 
 def next_kind(kind: str, step: str) -> str:

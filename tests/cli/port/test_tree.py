@@ -95,10 +95,3 @@ def test_no_git_and_no_tree_of_it_are_clean(tmp_path: Path, monkeypatch: pytest.
     assert not tree.is_dirty(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not tree.is_dirty(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("path", "name"), [("a.py", "a"), ("a/b.py", "a.b"), ("a/__init__.py", "a"), ("__init__.py", "")]
-)
-def test_a_module_is_named_as_the_project_imports_it(path: str, name: str) -> None:
-    assert tree.module_of(Path("/project") / path, Path("/project")) == name

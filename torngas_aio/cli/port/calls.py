@@ -223,13 +223,9 @@ class Project:
         found: list[Key] = []
         for (path, name), use in self._dispatching:
             function = self._function((path, name))
-            family = [(path, function.owner), *_reached((path, function.owner), self._bases)]
-            family += _reached((path, function.owner), self._subclasses)
-            methods = {
-                (place, f"{kind}.{each}") for place, kind in family if kind
-                for each in self._modules[place].classes[kind].methods if each.startswith(function.prefix)
-            }  # fmt: skip
-            if methods and methods <= self.coroutines:
+            family = self._family((path, function.owner)) if function.owner else []
+            prefixed = {key for key in self._methods_of(family) if key[1].partition(".")[2].startswith(function.prefix)}
+            if prefixed and prefixed <= self.coroutines:
                 found += self._await((path, name), use)
         return found
 
@@ -269,10 +265,7 @@ class Project:
         found: dict[Key, str] = {}
         for root, kind in self._tests.items():
             family = [root, *_reached(root, self._subclasses)]
-            methods = [
-                (path, f"{name}.{each}") for path, name in family for each in self._modules[path].classes[name].methods
-            ]
-            waits = any(key in self.coroutines and RUN_BY_TESTS.search(key[1]) for key in methods)
+            waits = any(key in self.coroutines and RUN_BY_TESTS.search(key[1]) for key in self._methods_of(family))
             found.update(dict.fromkeys(family, kind) if waits or kind == "tornado" else {})
         return found
 
@@ -365,8 +358,7 @@ class Project:
         command = use.chain[-2][1:]
         if command not in REDIS_READS | REDIS_ITERATORS | set(REDIS_CHANGED):
             return
-        kind = self._resolve(use.chain[:-2], key[0], self._function(key))
-        kind = self._valued(kind)
+        kind = self._valued(self._resolve(use.chain[:-2], key[0], self._function(key)))
         if kind == "redis" and command in REDIS_ITERATORS:
             self._report(key, use, "TGM201", f"`{text_of(use.chain)}` is gone through with `async for` in `async def`.")
         elif kind == "redis" and command in REDIS_READS and self._is_python2:
@@ -387,8 +379,7 @@ class Project:
 
     def _is_foreign(self, chain: Chain, key: Key) -> bool:
         """Whether *chain* starts with a module or name of another package."""
-        target = self._modules[key[0]].imports.get(chain[0], "")
-        return bool(target) and not self._resolve((chain[0],), key[0], None)
+        return chain[0] in self._modules[key[0]].imports and not self._resolve(chain[:1], key[0], None)
 
     def _await(self, key: Key, use: Use) -> list[Key]:
         """Have the function *key* await *use*; return the functions that become coroutine functions by it."""
@@ -419,14 +410,18 @@ class Project:
     def _function(self, key: Key) -> Function:
         return self._modules[key[0]].functions[key[1]]
 
+    def _family(self, kind: Key) -> list[Key]:
+        """Return the class *kind*, those above and those below."""
+        return [kind, *_reached(kind, self._bases), *_reached(kind, self._subclasses)]
+
+    def _methods_of(self, kinds: list[Key]) -> list[Key]:
+        return [(path, f"{kind}.{each}") for path, kind in kinds for each in self._modules[path].classes[kind].methods]
+
     def _overrides(self, key: Key) -> list[Key]:
-        """The methods of the same name in the classes above and below."""
+        """Return the methods of the same name in the classes above and below."""
         owner, _, name = key[1].rpartition(".")
-        module = self._modules[key[0]]
-        if owner not in module.classes:
-            return []
-        related = [each for table in (self._bases, self._subclasses) for each in _reached((key[0], owner), table)]
-        return [(path, f"{each}.{name}") for path, each in related if name in self._modules[path].classes[each].methods]
+        family = self._family((key[0], owner))[1:] if owner in self._modules[key[0]].classes else []
+        return [each for each in self._methods_of(family) if each[1].rpartition(".")[2] == name]
 
     def _resolve(self, chain: Chain, path: str, function: Function | None, depth: int = 0) -> str:
         """Return what *chain* stands for in *function* of the file *path*; empty where it is not known."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 
+from torngas_aio.cli.awaits import module_of
 from torngas_aio.cli.port import templates, tree
 from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
@@ -185,7 +186,7 @@ def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
 def _summarize(file: _File, root: Path, known: ast.Module | None = None) -> None:
     found = known or parsed(file.made)
     assert found is not None
-    file.module = summarize(found, str(file.path.relative_to(root)), tree.module_of(file.path, root))
+    file.module = summarize(found, str(file.path.relative_to(root)), module_of(file.path, root))
 
 
 def _convert_templates(files: list[_File], root: Path, skipped: list[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from torngas_aio.cli.awaits import project_files
 from torngas_aio.exception import ConfigError
 
-__all__ = ["find_files", "is_dirty", "module_of", "read", "write"]
+__all__ = ["find_files", "is_dirty", "read", "write"]
 
 TEMPLATES = {".html", ".htm", ".mako", ".mak", ".tmpl", ".jinja", ".jinja2", ".j2", ".tpl"}
 
@@ -80,9 +80,3 @@ def is_dirty(root: Path) -> bool:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and bool(done.stdout.strip())
-
-
-def module_of(path: Path, root: Path) -> str:
-    """Return the dotted name by which files of the project import *path*."""
-    parts = path.relative_to(root).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
