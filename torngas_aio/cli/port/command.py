@@ -9,11 +9,14 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from torngas_aio.cli.awaits import module_of
 from torngas_aio.cli.port import templates, tree
@@ -36,7 +39,15 @@ POOL_FROM = 40
 
 @dataclass
 class _File:
+    """One file: what it was, what it becomes, and what is known of it.
+
+    Attributes:
+        name: Its path from the project's folder.
+        engine: That of a template; empty for Python files.
+    """
+
     path: Path
+    name: str
     text: str = ""
     made: str = ""
     encoding: str = "utf-8"
@@ -45,6 +56,12 @@ class _File:
     is_python2: bool = False
     engine: str = ""
     findings: list[Finding] = field(default_factory=list[Finding])
+
+    def summarize(self, known: ast.Module | None = None) -> None:
+        """Take down what the Python file says now; *known* is its syntax tree."""
+        found = known or parsed(self.made)
+        assert found is not None
+        self.module = summarize(found, self.name, module_of(Path(self.name), Path()))
 
 
 class Port:
@@ -89,21 +106,22 @@ class Port:
             )
         base = root if root.is_dir() else root.parent
         files = list(_read_all(sorted(tree.find_files(root)), base, tuple(arguments.skip), arguments.jobs))
-        _convert_templates(files, base, arguments.skip)
+        _convert_templates(files, arguments.skip)
         findings: list[Finding] = []
         names = frozenset[str]()
         if "await" not in arguments.skip:
-            findings, names = _await_all(files, base)
-        reads = _reads(files, base)
+            findings, names = _await_all(files)
+        reads = _reads(files)
         for file in files:
-            name, found = str(file.path.relative_to(base)), parsed(file.made) if file.module is not None else None
             findings += file.findings
-            findings += left_over(found, file.made, name, reads) if found is not None else ()
-            findings += templates.left_in(file.made, file.engine, name, names) if file.engine else ()
+            if file.module is not None and (found := parsed(file.made)) is not None:
+                findings += left_over(found, file.made, file.name, reads)
+            if file.engine:
+                findings += templates.left_in(file.made, file.engine, file.name, names)
         if any("signed-pickle" in file.made for file in files):  # which keeps what JSON does not
             findings = [found for found in findings if found.code != "TGM307"]
         changed = [file for file in files if file.made != file.text]
-        _finish(changed, base, arguments)
+        _finish(changed, arguments)
         _report(findings, len(changed), files, is_written=arguments.write)
         return 0
 
@@ -132,14 +150,13 @@ class Migrate:
 def _read_all(paths: list[Path], root: Path, skipped: tuple[str, ...], jobs: int) -> Iterator[_File]:
     """Yield each file, read, rewritten on its own and summarized."""
     count = len(paths)
-    if jobs == 1 or count < POOL_FROM:
-        skipped = skipped if "python2" in skipped or any(map(_reads_as_python2, paths)) else (*skipped, "python2")
-        yield from _with_progress(map(_read_one, paths, repeat(root), repeat(skipped)), count)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        if "python2" not in skipped and not any(pool.map(_reads_as_python2, paths, chunksize=16)):
+    is_many = jobs > 1 and count >= POOL_FROM
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) if is_many else nullcontext() as pool:
+        apply: Callable[..., Iterator[Any]] = map if pool is None else partial(pool.map, chunksize=16)
+        if "python2" not in skipped and not any(apply(_reads_as_python2, paths)):
             skipped = (*skipped, "python2")
-        yield from _with_progress(pool.map(_read_one, paths, repeat(root), repeat(skipped), chunksize=16), count)
+        yield from _with_progress(apply(_read_one, paths, repeat(root), repeat(skipped)), count)
 
 
 def _reads_as_python2(path: Path) -> bool:
@@ -160,12 +177,11 @@ def _with_progress(files: Iterable[_File], count: int) -> Iterator[_File]:
 
 
 def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
-    name = str(path.relative_to(root))
-    file = _File(path)
+    file = _File(path, str(path.relative_to(root)))
     try:
         file.text, file.encoding, file.newline = tree.read(path)
     except (OSError, UnicodeError, SyntaxError, LookupError) as exc:
-        file.findings.append(Finding(name, 1, "TGM101", f"It cannot be read, and is left alone: {exc}"))
+        file.findings.append(Finding(file.name, 1, "TGM101", f"It cannot be read, and is left alone: {exc}"))
         return file
     file.made = file.text
     if path.suffix != ".py":
@@ -175,21 +191,15 @@ def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
     if made is None or found is None:
         line, word = fault_in(file.text)
         at = f" at `{word}`" if word else ""
-        file.findings.append(Finding(name, line, "TGM101", f"Neither Python 3 nor 2{at}: the file is left alone."))
+        file.findings.append(Finding(file.name, line, "TGM101", f"Neither Python 3 nor 2{at}: the file is left alone."))
         return file
     file.is_python2 = made != file.text
     file.made = rewrite(made, path, root, skipped)
-    _summarize(file, root, found if file.made == made else None)
+    file.summarize(found if file.made == made else None)
     return file
 
 
-def _summarize(file: _File, root: Path, known: ast.Module | None = None) -> None:
-    found = known or parsed(file.made)
-    assert found is not None
-    file.module = summarize(found, str(file.path.relative_to(root)), module_of(file.path, root))
-
-
-def _convert_templates(files: list[_File], root: Path, skipped: list[str]) -> None:
+def _convert_templates(files: list[_File], skipped: list[str]) -> None:
     """Find each template's engine and, in a Python 2 project, write its code in Python 3."""
     settings = [found[1].lower() for file in files if (found := ENGINE_SETTING.search(file.text))]
     default = next((name for name in ("jinja2", "mako") if any(name in each for each in settings)), "tornado")
@@ -202,11 +212,10 @@ def _convert_templates(files: list[_File], root: Path, skipped: list[str]) -> No
         templates.reads_as_python2(file.text, file.engine) for file in pages
     ):
         for file in pages:
-            name = str(file.path.relative_to(root))
-            file.made, file.findings = templates.convert(file.text, file.engine, name)
+            file.made, file.findings = templates.convert(file.text, file.engine, file.name)
 
 
-def _reads(files: list[_File], root: Path) -> dict[str, list[str]]:
+def _reads(files: list[_File]) -> dict[str, list[str]]:
     """Return where the attributes of each name are read, in Python files and templates."""
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
@@ -215,78 +224,64 @@ def _reads(files: list[_File], root: Path) -> dict[str, list[str]]:
             code = re.findall(r"\{[{%].*?[}%]\}|\$\{.*?\}|^\s*%.*", content)
             places |= {(name, number) for name in re.findall(r"\.(\w+)", " ".join(code))}
         for name, line in sorted(places, key=lambda place: place[1]):
-            found[name].append(f"{file.path.relative_to(root)}:{line}")
+            found[name].append(f"{file.name}:{line}")
     return found
 
 
-def _await_all(files: list[_File], root: Path) -> tuple[list[Finding], frozenset[str]]:
+def _await_all(files: list[_File]) -> tuple[list[Finding], frozenset[str]]:
     """Write `async` and `await` into the files; return what is left to do and the names that wait in templates."""
     before = [file.made for file in files]
     project = _write_awaits(files)
     changed = [file for file, text in zip(files, before, strict=True) if file.made != text]
     for file in changed:
-        _summarize(file, root)
+        file.summarize()
     if changed:
         project = _write_awaits(files)
-    _mend_tests(files, project)
+    cases = project.test_cases()
+    for file in files:
+        kinds = {name: kind for (path, name), kind in cases.items() if path == file.name}
+        made, found = mend_tests(file.made, kinds, file.name) if kinds else (file.made, [])
+        if made != file.made and parsed(made) is not None:
+            file.made = made
+        project.findings += found
     names = project.names_in_templates()
     for file in [each for each in files if each.engine]:
         file.made = templates.await_calls(file.made, file.engine, names)
     return project.findings, names
 
 
-def _mend_tests(files: list[_File], project: Project) -> None:
-    """Have the test runner await the test cases that wait."""
-    kinds: dict[str, dict[str, str]] = defaultdict(dict)
-    for (path, name), kind in project.test_cases().items():
-        kinds[path][name] = kind
-    for file in [each for each in files if each.module is not None and each.module.path in kinds]:
-        assert file.module is not None
-        path = file.module.path
-        made, found = mend_tests(file.made, kinds[path], path)
-        if parsed(made) is not None:
-            file.made = made
-            project.findings += found
-
-
 def _write_awaits(files: list[_File]) -> Project:
     """Write `async` and `await` into the files, to a fixpoint through the project; the findings are what is left."""
-    modules = {file.module.path: file for file in files if file.module is not None}
     is_python2 = any(file.is_python2 for file in files)
-    project = Project([file.module for file in modules.values() if file.module is not None], is_python2=is_python2)
+    project = Project([file.module for file in files if file.module is not None], is_python2=is_python2)
     project.solve()
-    for path, file in modules.items():
-        assert file.module is not None
+    for file in files:
+        own = file.module.functions if file.module is not None else {}
         functions = {
-            function.line
-            for function in file.module.functions.values()
-            if function.name and not function.is_async and (path, function.name) in project.coroutines
-        }
-        awaited = {name: project.awaited.get((path, name), []) for name in file.module.functions}
-        main = awaited.pop("")
-        uses = [use for found in awaited.values() for use in found]
+            each.line for name, each in own.items()
+            if name and not each.is_async and (file.name, name) in project.coroutines
+        }  # fmt: skip
+        uses = [use for name in own if name for use in project.awaited.get((file.name, name), [])]
+        main = project.awaited.get((file.name, ""), [])
         if functions or uses or main:
-            is_script = bool(main) and not project.is_imported(path)
+            is_script = bool(main) and not project.is_imported(file.name)
             made, found = await_calls(
-                path, file.made, functions, uses, main, is_script=is_script, is_python2=is_python2
+                file.name, file.made, functions, uses, main, is_script=is_script, is_python2=is_python2
             )
             if parsed(made) is not None:
                 file.made = made
                 project.findings += found
             else:
-                text = (
-                    "`async` and `await` could not be written here. Write them by hand; `torngas-aio check` lists them."
-                )
-                project.findings.append(Finding(path, 1, "TGM101", text))
+                advice = "`async` and `await` cannot be written here. Write them by hand: see `torngas-aio check`."
+                project.findings.append(Finding(file.name, 1, "TGM101", advice))
     return project
 
 
-def _finish(changed: list[_File], root: Path, arguments: argparse.Namespace) -> None:
+def _finish(changed: list[_File], arguments: argparse.Namespace) -> None:
     for file in changed:
         if not arguments.write and not arguments.no_diff:
-            name = str(file.path.relative_to(root))
             before, after = file.text.splitlines(keepends=True), file.made.splitlines(keepends=True)
-            for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"):
+            for line in difflib.unified_diff(before, after, f"a/{file.name}", f"b/{file.name}"):
                 sys.stdout.write(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
         if arguments.write:
             tree.write(file.path, file.made, file.encoding, file.newline)
