@@ -61,6 +61,33 @@ def test_futures_of_thread_pools_are_awaited_through_asyncio(
 
 
 @pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = yield gen.Task(client.fetch, 'a')", "x = await client.fetch('a', raise_error=False)"),
+        (
+            "x = yield gen.Task(AsyncHTTPClient().fetch,\n        'a', method='PUT')",
+            "x = await AsyncHTTPClient().fetch('a', method='PUT', raise_error=False)",
+        ),
+        (
+            "x, y = yield [gen.Task(http.fetch, 'a'), gen.Task(http.fetch, 'b')]",
+            "x, y = await multi([http.fetch('a', raise_error=False), http.fetch('b', raise_error=False)])",
+        ),
+        ("yield gen.Task(IOLoop.instance().add_timeout, time.time() + 5)", "await asyncio.sleep(5)"),
+        ("yield gen.Task(self.loop.add_timeout, timedelta(days=1))", "await asyncio.sleep(timedelta(days=1).total_seconds())"),
+        ("yield gen.Task(self.loop.add_timeout, self.at)", "await gen.Task(self.loop.add_timeout, self.at)"),
+        ("yield gen.Task(loop.add_timeout, time.time() + (1 + 2))", "await gen.Task(loop.add_timeout, time.time() + (1 + 2))"),
+        ("yield gen.Task(client.fetch, ('a'))", "await gen.Task(client.fetch, ('a'))"),
+        ("yield gen.Task(self.rows.fetch, 'a')", "await gen.Task(self.rows.fetch, 'a')"),
+    ],
+)  # fmt: skip
+def test_tasks_of_what_is_a_coroutine_today_are_awaited_without_one(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"from tornado import gen\n\n\n@gen.engine\ndef load(self):\n    {before}\n")
+    assert made.endswith(f"async def load(self):\n    {after}\n")
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "self.render('a.html')",

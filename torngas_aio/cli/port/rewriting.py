@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from torngas_aio.cli.kinds import HOOKS, chain_of
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, own_nodes
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, own_nodes
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
 
@@ -27,6 +27,7 @@ DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access
 COROUTINE = {"coroutine", "gen.coroutine", "tornado.gen.coroutine", "gen.engine", "engine", "tornado.gen.engine"}
 ASYNCHRONOUS = {"asynchronous", "web.asynchronous", "tornado.web.asynchronous"}
 CALLBACK_COMMENT = "# TGM402: was @asynchronous. Await what calls back, then delete this comment."
+TASK = {"gen.Task", "tornado.gen.Task", "Task"}
 RETURN = {"gen.Return", "tornado.gen.Return", "Return"}
 TORNADO_SOCKET = "tornado.websocket.WebSocketHandler"
 ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
@@ -128,6 +129,8 @@ def _coroutines(edits: Edits, path: Path, root: Path) -> None:
                  for target in node.targets if (name := dotted(target))}  # fmt: skip
         for node in own_nodes(function.body, FunctionNode | ast.Lambda):
             _to_await(node, edits, named)
+            if isinstance(node, ast.Call) and dotted(node.func) in TASK and len(node.args) > 1:
+                _without_task(node, edits)
     _drop_unused(edits)
 
 
@@ -140,6 +143,24 @@ def _answers_itself(body: list[ast.stmt]) -> bool:
         return True
     call = last.value if isinstance(last, ast.Expr | ast.Return) else None
     return isinstance(call, ast.Call) and dotted(call.func) in ANSWERS
+
+
+def _without_task(task: ast.Call, edits: Edits) -> None:
+    """Await what `gen.Task` gave a callback, where it is a coroutine today: `fetch`, and `add_timeout` as a sleep."""
+    what, first = task.args[:2]
+    method = what.attr if isinstance(what, ast.Attribute) else ""
+    start, after = edits.span(task)[0], edits.span(what)[1]
+    if edits.text[after : edits.span(first)[0]].strip() != ",":
+        return
+    if method == "fetch" and re.search(r"client|http", edits.source(what), re.IGNORECASE):
+        edits.replace(start, edits.span(what)[0], "")
+        edits.replace(after, edits.span(first)[0], "(")
+        edits.insert_argument(task, "raise_error=False")  # a callback was given the errors, too
+    elif method == "add_timeout" and isinstance(first, ast.Call) and last_name(first) == "timedelta":
+        edits.replace(start, edits.span(first)[0], f"{edits.imported('asyncio')}.sleep(")
+        edits.wrap(first, "", ".total_seconds()")
+    elif method == "add_timeout" and (now := re.match(r"(?:time\.)?time\(\)\s*\+\s*(?=[\w.]+$)", edits.source(first))):
+        edits.replace(start, edits.span(first)[0] + now.end(), f"{edits.imported('asyncio')}.sleep(")
 
 
 def _taker_of(node: ast.AST, edits: Edits) -> str:
