@@ -23,7 +23,7 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
     places = (ROOT, ROOT / "torngas_aio", ROOT / "docs", ROOT / "docs" / "guide")
     generated = {"settings/setting.py", "myapp/urls.py"}
     missing = [name for name in named if name not in generated and not any((place / name).exists() for place in places)]
-    assert not missing
+    assert not missing, f"{page} names files that are not there: write their paths from the root"
 
 
 def test_the_sdist_can_be_carried_on_with() -> None:
