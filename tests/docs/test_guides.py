@@ -108,7 +108,8 @@ def test_a_guide_page_has_its_parts(page: Path) -> None:
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_options_of_a_guide_page_are_those_of_the_chinese_page(page: Path) -> None:
     chinese = (ROOT / "docs" / "zh" / "guide" / page.name).read_text(encoding="utf-8")
-    assert options_of(chinese, "默认") == options_of(page.read_text(encoding="utf-8"), "default")
+    english = options_of(page.read_text(encoding="utf-8"), "default")
+    assert options_of(chinese, "默认") == english, f"docs/zh/guide/{page.name} has other options or defaults"
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
@@ -121,7 +122,7 @@ def test_defaults_that_a_table_gives_are_those_of_the_settings(page: Path) -> No
         with contextlib.suppress(ValueError, SyntaxError):  # text for readers: "none", "the server's"
             shown = ast.literal_eval(default.replace(",", "") if default[:1].isdigit() else default)
             if name in known and not isinstance(known[name], dict):
-                assert shown == known[name], name
+                assert shown == known[name], f"docs/guide/{page.name} tells another default of {name}"
 
 
 def options_of(text: str, default: str) -> list[tuple[str, str]]:

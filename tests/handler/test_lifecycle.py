@@ -44,7 +44,8 @@ def test_each_transition_is_the_documented_one(state: ResponseState, event: Even
 
 
 def test_the_documentation_has_no_other_states_and_events() -> None:
-    assert set(documented()) == set(itertools.product(ResponseState.__members__, get_args(Event)))
+    known = set(itertools.product(ResponseState.__members__, get_args(Event)))
+    assert set(documented()) == known, "make the table of states in docs/internals.md agree with handler/lifecycle.py"
     assert set(TRANSITIONS) == set(get_args(Event))
     assert {getattr(lifecycle, name) for name in ResponseState.__members__} == set(ResponseState)
 
