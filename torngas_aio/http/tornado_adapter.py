@@ -85,7 +85,7 @@ class TornadoAdapter(HTTPMessageDelegate):
         context = contextvars.copy_context() if self._context_for is None else self._context_for(request)
         task = asyncio.get_running_loop().create_task(answer(self._application, request), context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_end)
         if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
             return None
         if "Transfer-Encoding" in headers and self._counts_chunks:
@@ -119,7 +119,7 @@ class TornadoAdapter(HTTPMessageDelegate):
             self._chunks.stop()
             self._chunks = None
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("A request's task failed.", exc_info=task.exception())

@@ -93,7 +93,7 @@ class Worker:
             told, descriptors, _, _ = socket.recv_fds(ours, 65536, 1)
         if not descriptors:
             raise ConfigError(told.decode() or "The parent process is stopping.", code="TGA801")
-        return _adopted(descriptors[0])
+        return _adopt(descriptors[0])
 
     def ready(self, code: str = "") -> None:
         """Tell the parent that this worker serves, and go on telling what it does; to be called once, in the loop.
@@ -146,7 +146,7 @@ class Worker:
         except OSError:  # it died with words of ours unread
             return None
         self._is_renewed = self._is_renewed or RENEWED in received
-        return [_adopted(number) for number in descriptors] if received else None
+        return [_adopt(number) for number in descriptors] if received else None
 
     def _report(self) -> None:
         self.report()
@@ -207,11 +207,11 @@ def current_worker() -> Worker | None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's business, also when it goes to the whole group
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGINT))
-    sockets = [_adopted(each) for each in given["sockets"]]
-    return Worker(given["number"], given["workers"], sockets, _adopted(number))
+    sockets = [_adopt(each) for each in given["sockets"]]
+    return Worker(given["number"], given["workers"], sockets, _adopt(number))
 
 
-def _adopted(number: int) -> socket.socket:
+def _adopt(number: int) -> socket.socket:
     os.set_inheritable(number, False)
     return socket.socket(fileno=number)
 
