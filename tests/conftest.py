@@ -1,7 +1,9 @@
 """What every test stands on: the plugin that users get, the stores' servers, a watch for blocking calls."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,22 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from torngas_aio.logger import shutdown_logging
 
 pytest_plugins = ["torngas_aio.testing.plugin", "tests.services.fixtures"]
+
+
+@pytest.hookimpl(trylast=True)  # what is deselected counts for nothing
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let test processes begin with the files of the longest tests, as their timeouts tell, then with the fullest.
+
+    Else one of them is left with the long ones when the other has ended; see `_workers` in noxfile.py.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    longest: Counter[Path] = Counter()
+    count = Counter(item.path for item in items)
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest[item.path], mark.args[0] if mark else 0)
+    items.sort(key=lambda item: (-longest[item.path], -count[item.path]))
 
 
 @pytest.fixture(autouse=True)
