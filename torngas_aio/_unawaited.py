@@ -1,6 +1,7 @@
 """Coroutines that were made and never awaited: whose error that is, and where it was made.
 
     Python's "never awaited" report ─┬─ in a request    500 in DEBUG and with ATOMIC_REQUESTS, else the log
+                                     ├─ in a job        its failure
                                      ├─ in a script     the log, and the script's exit status
                                      └─ elsewhere       Python's warning, as without this module
     while the collector runs         ── the log: which request made it is not known any more
@@ -20,7 +21,7 @@ from types import FrameType
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from torngas_aio._project_errors import is_project_file
-from torngas_aio.context import current_request, error_sink
+from torngas_aio.context import JobScope, current_request, current_scope, error_sink
 from torngas_aio.exception import Unawaited
 
 __all__ = [
@@ -154,11 +155,15 @@ def _on_collection(phase: str, info: dict[str, int]) -> None:
 def _on_unawaited(coroutine: Any) -> None:
     """Called by Python as *coroutine* is deallocated, in the context and thread of the code that drops it."""
     request = current_request()
-    if request is None and _State.found is None:
+    job = current_scope() if request is None else None
+    if request is None and job is None and _State.found is None:
         _warn(coroutine)
         return
     _State.count += 1
     error = Unawaited(_told(coroutine))
+    if isinstance(job, JobScope) and not _State.is_collecting and not job.is_closed:
+        job.unawaited.append(error)
+        return
     if request is not None and not _State.is_collecting:
         handler: Any = getattr(request, "_handler", None)
         if handler is None:  # a call hook's: the handler that follows looks for it

@@ -18,11 +18,13 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 
 from torngas_aio._cleanup import Close, close_each
+from torngas_aio.exception import Unawaited
 
 __all__ = [
     "ORDER_COOKIE",
     "ORDER_SESSION",
     "ORDER_TRANSACTION",
+    "JobScope",
     "MessageScope",
     "Outcome",
     "RequestScope",
@@ -56,7 +58,7 @@ into a dict there, and one that takes it up for the block of the job, whose name
 
 _request: ContextVar[HTTPServerRequest | None] = ContextVar("torngas_aio_request", default=None)
 _message: "ContextVar[MessageScope | None]" = ContextVar("torngas_aio_message", default=None)
-_job: ContextVar["tuple[RequestScope, str] | None"] = ContextVar("torngas_aio_job", default=None)
+_job: ContextVar["tuple[JobScope, str] | None"] = ContextVar("torngas_aio_job", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,20 @@ class MessageScope(RequestScope):
     __slots__ = ()
 
 
+class JobScope(RequestScope):
+    """The scope of a job.
+
+    Attributes:
+        unawaited: The coroutines that the job has forgotten so far.
+    """
+
+    __slots__ = ("unawaited",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unawaited: list[Unawaited] = []
+
+
 def current_request() -> HTTPServerRequest | None:
     """Return the request that this code runs for, None outside any request."""
     return _request.get()
@@ -243,13 +259,13 @@ leave_message: Callable[[Token[MessageScope | None]], None] = _message.reset
 """Undo the `enter_message` that gave the token."""
 
 
-def enter_job(request_id: str) -> RequestScope:
+def enter_job(request_id: str) -> JobScope:
     """Make this context that of a job, outside any request, until the context ends; return the scope of the job.
 
     Args:
         request_id: Of the request that enqueued the job, "" for none: the job's log lines carry it.
     """
-    scope = RequestScope()
+    scope = JobScope()
     _request.set(None)
     _job.set((scope, request_id))
     return scope

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from torngas_aio import Application, WebHandler, request_context, session_scope
 from torngas_aio._cleanup import close_all
 from torngas_aio.db.dbalchemy import Connector, Model
+from torngas_aio.exception import JobFailed
 from torngas_aio.jobs import BaseJobs, job
 from torngas_aio.logger import current_request_id
 from torngas_aio.settings_manager import settings
@@ -49,6 +50,24 @@ async def test_a_session_is_committed_when_the_job_returns_and_rolled_back_when_
     with pytest.raises(RuntimeError):
         await (await add.enqueue(2, fails=True)).result()
     assert await ids() == [1]
+
+
+@pytest.mark.usefixtures("database")
+async def test_a_forgotten_await_fails_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    @job(result_ttl=60)
+    async def forget(number: int, *, fails: bool = False) -> None:
+        Row.session.add(Row(id=number))
+        forget.enqueue(2)
+        if fails:
+            raise ValueError("of its own")
+
+    with pytest.raises(JobFailed, match=r"test_worker.py:\d+: Job.enqueue\(\) was called and never awaited"):
+        await (await forget.enqueue(1)).result()
+    assert await ids() == []
+    with pytest.raises(JobFailed, match="of its own"):
+        await (await forget.enqueue(1, fails=True)).result()
+    assert "Job.enqueue() was called and never awaited" in caplog.records[-2].getMessage()
+    caplog.clear()
 
 
 @pytest.mark.usefixtures("database")

@@ -9,7 +9,6 @@ Each works on every connection name, or on those named with `--connection`. Begi
 
 import argparse
 import importlib.util
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -106,12 +105,10 @@ def _import_models() -> None:
         for module in (f"{app}.models", f"{app}.urls", f"{app}.jobs"):
             if importlib.util.find_spec(module) is not None:
                 import_module(module)
-    if "torngas_aio.jobs.declaring" in sys.modules:  # a project with jobs has their tables
-        from torngas_aio.jobs.outbox import tables_of
+    from torngas_aio.db.dbalchemy import Connector
 
-        names = {entry.get("DATABASE", "default") for entry in settings.JOBS.values()}
-        for name in names & set(settings.DATABASE_CONNECTION):
-            tables_of(name)
+    for connection in Connector.conn_pool.values():
+        connection.add_own_tables()
 
 
 async def _sync(name: str, *, is_fresh: bool) -> None:

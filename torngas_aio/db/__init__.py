@@ -14,7 +14,10 @@ from typing import Any
 
 from torngas_aio._cleanup import await_to_the_end
 
-__all__ = ["Sending", "close_sessions", "session_with_changes"]
+__all__ = ["Sending", "close_sessions", "session_with_changes", "table_makers"]
+
+table_makers: list[Callable[[str], object]] = []
+"""What adds tables of our own to the metadata of a connection, by its name: those of jobs, where a project has jobs."""
 
 
 class Sending:

@@ -21,7 +21,7 @@ from torngas_aio._job_events import job_listeners, tell_jobs
 from torngas_aio._names import did_you_mean
 from torngas_aio._project_errors import shortened
 from torngas_aio.context import carriers
-from torngas_aio.db import Sending, session_with_changes
+from torngas_aio.db import Sending, session_with_changes, table_makers
 from torngas_aio.exception import ArgumentError, ConfigError, Fault, JobFailed, NotCallableError, SerializationError
 from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.jobs.registry import jobs
@@ -37,6 +37,17 @@ R = TypeVar("R")
 
 declared: dict[str, "Job[Any, Any]"] = {}
 """The jobs of all modules that were imported, by name; others are never run."""
+
+
+def _make_tables(database: str) -> None:
+    """Add outbox and keys to the metadata of the connection *database*, where an entry of JOBS has them there."""
+    if any(entry.get("DATABASE", "default") == database for entry in settings.JOBS.values()):
+        from torngas_aio.jobs.outbox import tables_of  # needs SQLAlchemy
+
+        tables_of(database)
+
+
+table_makers.append(_make_tables)
 
 
 class JobOptions(TypedDict, total=False):

@@ -27,7 +27,9 @@ from taskiq.utils import maybe_awaitable
 from torngas_aio import _json
 from torngas_aio._cleanup import cancel_tasks, is_imposed
 from torngas_aio._job_events import tell_jobs
+from torngas_aio._unawaited import watch_unawaited
 from torngas_aio.context import carriers, enter_job
+from torngas_aio.exception import Unawaited
 from torngas_aio.jobs.base import BaseJobs, TakenMessage
 from torngas_aio.jobs.declaring import Job, declared
 from torngas_aio.jobs.schedules import run_schedules
@@ -189,6 +191,7 @@ async def _performed(
     backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]
 ) -> bytes:
     """Return the result to keep, once the job's sessions are committed; none where it was done before."""
+    watch_unawaited()
     scope = enter_job(well_formed_id(message.labels.get("request_id")))
     registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
     if registry is not None:
@@ -205,11 +208,16 @@ async def _performed(
                         logger.info("The job %s (%s) was done before.", job.name, message.task_id)
                         return b""
                 value = await job.function(*args, **kwargs)
+            forgotten, scope.unawaited = scope.unawaited, []
+            if forgotten:
+                raise Unawaited("\n".join(map(str, forgotten)))
             registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
             for session in () if registry is None else registry.open_sessions():
                 await session.commit()
     finally:
         await scope.aclose()
+        for error in scope.unawaited:  # of a job that has failed, or after its commit
+            logger.error("The job %s (%s): %s", job.name, message.task_id, error)
     return _json.dumps({"value": value}) if job.result_ttl else b""
 
 

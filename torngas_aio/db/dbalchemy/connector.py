@@ -15,6 +15,7 @@ from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from torngas_aio.db import table_makers
 from torngas_aio.db.dbalchemy.db_session import DbSession
 from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.model import metadata_of
@@ -63,11 +64,12 @@ class DbConnection:
         return session_scope(self.name)
 
     async def create_db(self) -> None:
-        """Create, on the master, the tables that do not exist yet.
+        """Create, on the master, the tables that do not exist yet: those of the models, and outbox and keys of jobs.
 
         Raises:
             ConfigError: The database has no such type as a model's column.
         """
+        self.add_own_tables()
         try:
             async with self.engine.begin() as connection:
                 await connection.run_sync(self.metadata.create_all)
@@ -77,6 +79,11 @@ class DbConnection:
                 "every database has, such as SmallInteger, or one for this: `.with_variant(...)`.",
                 code="TGA501",
             ) from exc
+
+    def add_own_tables(self) -> None:
+        """Have `metadata` name the tables of jobs as well, in a project that has declared any."""
+        for make in table_makers:
+            make(self.name)
 
     async def existing_tables(self) -> list[str]:
         """Return the names of the models' tables that the master has, sorted."""
