@@ -7,6 +7,8 @@ Host           a name of this machine: another one may have been pointed here by
 
 from typing import Any
 
+from tornado.httputil import HTTPServerRequest
+
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.addresses import FORWARDED_HEADERS, Networks, is_loopback
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
@@ -17,7 +19,7 @@ __all__ = ["is_own_page", "may_see_details"]
 _FORWARDING = (*FORWARDED_HEADERS, "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server", "Via")
 
 
-def may_see_details(request: Any) -> bool:
+def may_see_details(request: HTTPServerRequest) -> bool:
     """Return whether *request* comes from this machine itself, or from a network of HEALTH['networks'].
 
     By the management listener any other machine counts, too: who reaches it has been let in.
@@ -30,22 +32,22 @@ def may_see_details(request: Any) -> bool:
     return (bool(named) and str(request.remote_ip or "") in Networks(named)) or _is_local(request)
 
 
-def is_own_page(request: Any) -> bool:
+def is_own_page(request: HTTPServerRequest) -> bool:
     """Return whether *request* comes from a program or browser of this machine, and from no other site's page."""
     return not _is_forwarded(request) and _is_local(request)
 
 
-def _is_forwarded(request: Any) -> bool:
+def _is_forwarded(request: HTTPServerRequest) -> bool:
     return any(name in request.headers for name in (*_FORWARDING, *(settings.TRUSTED_PROXY_HEADERS or ())))
 
 
-def _is_from_loopback(request: Any) -> bool:
+def _is_from_loopback(request: HTTPServerRequest) -> bool:
     address: Any = getattr(getattr(request.connection, "context", None), "address", None)
     host: Any = address[0] if is_list_or_tuple(address) and address else None  # a unix socket's is a path
     return host is not None and is_loopback(host)
 
 
-def _is_local(request: Any) -> bool:
+def _is_local(request: HTTPServerRequest) -> bool:
     if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:  # another site's page, here
         return False
     hosts = request.headers.get_list("Host")
