@@ -204,7 +204,9 @@ def current_session(name: str = "default") -> DbSession:
 async def close_sessions() -> None:
     """End the sessions of the current request; it can open others."""
     scope = current_scope()
-    for name in () if scope is None else settings.DATABASE_CONNECTION:
+    if scope is None:
+        return
+    for name in settings.DATABASE_CONNECTION:
         session: DbSession | None = scope.get(("db_session", name))
         if session is not None:
             await session.aclose()
