@@ -1,6 +1,6 @@
 """What one request carries below its handler: the request itself and the resources it opened.
 
-    ContextVar ── request ── scope ── resources         a WebSocket has one more scope for each message
+    ContextVar ── request ── scope ── resources         more scopes within: of messages and events
                                       ├── settle   before the first byte, ascending order
                                       └── aclose   when response and method have ended, reversed
 
@@ -197,7 +197,7 @@ class RequestScope:
 
 
 class MessageScope(RequestScope):
-    """The scope of one call of a WebSocket's `open`, `on_message`, `on_close` and the like."""
+    """The scope of a part of a long request: a call of a WebSocket's `on_message` and the like, or one event."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""WebSockets and the database: each call of a handler's method is what a request is, whatever the socket does after."""
+"""WebSockets, event streams and the database: each message or event is what a request is, whatever comes after it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from tests.polling import until
 from torngas_aio import ApiHandler, Application, WebSocketHandler, session_scope
 from torngas_aio.channels import channels
 from torngas_aio.exception import HttpBadRequestError
+from torngas_aio.handler import Event, EventStreamHandler
 from torngas_aio.middleware.dbalchemy import DBAlchemyMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -61,13 +62,31 @@ class Bids(WebSocketHandler):
         User.session.on_commit(lambda: ended.append("left"))
 
 
+class Names(EventStreamHandler):
+    """Reads before each event, the second time what was changed meanwhile; writes after that."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        await User.Q.count()
+
+    async def events(self) -> AsyncIterator[Event]:
+        try:
+            async with channels.subscribe("go") as messages:
+                while True:
+                    yield Event(",".join([user.name for user in await User.Q.all()]))
+                    await anext(messages)
+                    User.session.add(User(name="of a stream"))
+        finally:
+            ended.append(await User.Q.count())
+
+
 class Bid(ApiHandler):
     async def post(self) -> None:
         (await User.Q.with_for_update().one()).name = "by HTTP"
 
 
 def app() -> Application:
-    return Application([("/socket", Bids), ("/bid", Bid)], middlewares=[DBAlchemyMiddleware])
+    return Application([("/socket", Bids), ("/names", Names), ("/bid", Bid)], middlewares=[DBAlchemyMiddleware])
 
 
 async def add_user() -> None:
@@ -81,6 +100,13 @@ async def ask(socket: Any, message: str) -> str:
     async with asyncio.timeout(20):
         answer: str = await socket.receive_text()
     return answer
+
+
+async def event_of(lines: AsyncIterator[str]) -> str:
+    async with asyncio.timeout(20):
+        while not (line := await anext(lines)).startswith("data: "):
+            pass
+    return line
 
 
 @pytest.fixture
@@ -127,6 +153,26 @@ async def test_idle_sockets_keep_no_connection(small: None) -> None:
         for _ in range(4):
             assert await ask(await stack.enter_async_context(client.websocket("/socket")), "names") == ""
         assert in_use(servers_of().master) == 0
+
+
+async def test_streams_that_wait_keep_no_connection(small: None, caplog: pytest.LogCaptureFixture) -> None:
+    ended.clear()
+    await add_user()
+    async with TestClient(app()) as client, AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(client.stream("GET", "/names")) for _ in range(3)]
+        streams = [response.aiter_lines() for response in opened]
+        assert [await event_of(each) for each in streams] == ["data: first"] * 3
+        assert in_use(servers_of().master) == 0
+        with settings.override(ATOMIC_REQUESTS=True):
+            assert (await client.post("/bid")).status_code == 200
+        await channels.publish("go", 1)
+        for each in streams:
+            assert (await event_of(each)).startswith("data: by HTTP")
+        assert in_use(servers_of().master) == 0
+        await stack.aclose()
+        await until(lambda: ended == [1, 1, 1])  # nothing that was not committed is there
+    assert "a message of GET /names" in caplog.text
+    caplog.clear()
 
 
 async def test_without_atomic_requests_a_change_that_is_not_committed_is_told(

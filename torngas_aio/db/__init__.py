@@ -40,7 +40,7 @@ class Sending:
 
 
 async def close_sessions() -> None:
-    """End the sessions that the current request has opened; it can go on and open others."""
+    """Roll back what the current request has open, and give its connections back; its sessions can be used again."""
     registry = _registry()
     if registry is not None:
         await registry.close_sessions()

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from torngas_aio import _json
 from torngas_aio.channels import channels
+from torngas_aio.context import MessageScope, enter_message
+from torngas_aio.db import close_sessions
 from torngas_aio.exception import ArgumentError
 from torngas_aio.handler.web import WebHandler
 
@@ -86,7 +88,11 @@ class EventStreamHandler(WebHandler):
         return self.request.headers.get("Last-Event-ID") or None
 
     def events(self) -> AsyncIterator[Event]:
-        """Yield the events; the generator is closed when the client leaves."""
+        """Yield the events; the generator is closed when the client leaves.
+
+        Between two events it has a database session of its own, whose connection is given back at the `yield`; what it
+        changes wants `await session.commit()` before that.
+        """
         return self._from_channels()
 
     async def get(self, *args: str, **kwargs: str) -> None:
@@ -95,6 +101,7 @@ class EventStreamHandler(WebHandler):
         self.set_header("X-Accel-Buffering", "no")  # nginx sends on what it gets
         self.write(Event(retry=self.retry_seconds).encode())
         await self.flush()
+        await close_sessions()
         stopping = asyncio.ensure_future(self.application.is_stopping.wait())
         try:
             events = self.events()
@@ -146,7 +153,15 @@ class _Ended(Exception):
 
 
 async def _next_of(events: AsyncIterator[Event]) -> Event:
+    scope = MessageScope()
+    enter_message(scope)  # for this task
     try:
         return await anext(events)
     except StopAsyncIteration:
         raise _Ended from None
+    except BaseException:
+        scope.has_failed = True
+        raise
+    finally:
+        if not scope.is_empty:
+            await scope.aclose()

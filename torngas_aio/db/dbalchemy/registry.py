@@ -202,14 +202,14 @@ def current_session(name: str = "default") -> DbSession:
 
 
 async def close_sessions() -> None:
-    """End the sessions of the current request; it can open others."""
+    """Roll back what the current request has open, and give its connections back; its sessions can be used again."""
     scope = current_scope()
     if scope is None:
         return
     for name in settings.DATABASE_CONNECTION:
         session: DbSession | None = scope.get(("db_session", name))
         if session is not None:
-            await session.aclose()
+            await session.close()
 
 
 def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> DbSession:
@@ -223,15 +223,15 @@ def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> D
 
 
 def _open_for_message(name: str, key: tuple[str, str]) -> DbSession:
-    """Return a new session, which reads from the master where the one before it of the same WebSocket did."""
+    """Return a new session, which reads from the master where the one before it of the same request did."""
     request = current_request()
     assert request is not None
-    socket = scope_of(request)
-    before: DbSession | None = socket.get(key)
+    outer, last = scope_of(request), (*key, "of a message")
+    before: DbSession | None = outer.get(last) or outer.get(key)
     session = open_session(name)
     if before is not None and before.is_on_master:
         session.using_master()
-    socket.add(key, session)
+    outer.add(last, session)
     return session
 
 
@@ -244,8 +244,8 @@ async def _close(scope: RequestScope, name: str, session: DbSession) -> None:
         also = "".join(f" Not done: {function!r}." for function in waiting)
         logger.warning(
             "Changes of the database session %r are rolled back: nothing has committed them when %s of %s ended.%s "
-            "What is changed after the answer has left, or by a WebSocket without ATOMIC_REQUESTS, wants its own "
-            "`await session.commit()`.",
+            "What is changed after the answer has left, in an event stream, or in a WebSocket without ATOMIC_REQUESTS, "
+            "wants its own `await session.commit()`.",
             name, "a message" if isinstance(scope, MessageScope) else "the request", where, also,
         )  # fmt: skip
     await session.aclose()
