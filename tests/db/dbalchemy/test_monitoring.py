@@ -109,8 +109,7 @@ async def test_a_slave_that_is_cut_off_from_its_master_is_left_out(cluster: Mari
         try:
             async with watched(maria(cluster, slaves=1)):
                 await write()
-                while servers_of().slaves[0].position is None:
-                    await samples(1)
+                await until(lambda: servers_of().slaves[0].position is not None)
                 await asyncio.sleep(0.5)
                 proxy.stall()
                 await write()
