@@ -237,7 +237,7 @@ METAPHORS = (
 _metaphor = re.compile(rf"(?<![^\W_])(?:{'|'.join(METAPHORS)})(?![^\W_])", re.IGNORECASE)
 _USED_BY_OTHERS = {  # by SQL, Lua and the standard library
     "channels/redis.py": {"floor"},
-    "db/dbalchemy/classification.py": {"floor"},
+    "db/_connections.py": {"floor"},
     "httpmodule/ratelimit.py": {"floor"},
 }
 

@@ -12,7 +12,7 @@ from tests.services import mariadb, postgres
 from tests.services.process import free_port
 from torngas_aio._cleanup import close_all
 from torngas_aio._masking import MASK
-from torngas_aio.db._connections import advice_on
+from torngas_aio.db._connections import advice_on, only_reads
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import session_scope
 from torngas_aio.exception import DatabaseUnavailable
@@ -101,6 +101,28 @@ class _Coded(Exception):
 )
 def test_what_a_code_means(error: Exception, said: str) -> None:
     assert said in advice_on(error)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT 1", True),
+        (" select count(*), COALESCE (name, '-') from users where id in (?, ?) and exists (select 1)", True),
+        ("SELECT pay(7)", False),
+        ("SELECT lower(name), pay (7) FROM users", False),
+        ("SELECT app.lower(name) FROM users", False),
+        ('SELECT "pay"(7)', False),
+        ("SELECT nextval('numbers')", False),
+        ("SELECT * INTO copies FROM users", False),
+        ("SELECT * FROM users INTO OUTFILE '/tmp/x'", False),
+        ("WITH gone AS (DELETE FROM users RETURNING *) SELECT * FROM gone", False),
+        ("UPDATE users SET name = 'select'", False),
+        ("SELECT 1; DELETE FROM users", False),
+        ("SELECT 1;", True),
+    ],
+)
+def test_what_can_be_sent_again(statement: str, expected: bool) -> None:
+    assert only_reads(statement) is expected
 
 
 async def test_a_url_in_the_wrong_setting_is_masked() -> None:

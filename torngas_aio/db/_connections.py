@@ -6,7 +6,7 @@
 
 A server says goodbye, or closes, while no task reads. Until the loop has read that, the driver takes the connection for
 a good one, and the next statement fails although it was never sent: `has_unread` sees it without asking the server.
-Begin with `deadline_of` and `advice_on`.
+`only_reads` tells whether a statement can be sent again. Begin with `deadline_of` and `advice_on`.
 """
 
 import re
@@ -19,6 +19,7 @@ from typing import Any
 from torngas_aio._masking import mask_urls
 
 __all__ = [
+    "PURE_FUNCTIONS",
     "STATEMENT_SECONDS",
     "advice_on",
     "codes_of",
@@ -26,6 +27,7 @@ __all__ = [
     "has_unread",
     "is_forbidden",
     "limited",
+    "only_reads",
     "said_by",
 ]
 
@@ -55,6 +57,45 @@ def limited(seconds: float | None) -> Generator[None]:
     finally:
         with suppress(ValueError):  # a generator that is closed in another context, such as a pytest fixture's
             _limit.reset(token)
+
+
+_PURE_NAMES = """
+abs acos array_agg array_length ascii asin atan atan2 avg bit_and bit_count bit_or bit_xor ceil ceiling char
+char_length character_length coalesce concat concat_ws convert cos cot count cube cume_dist curdate current_date
+current_time current_timestamp current_user curtime database date date_add date_format date_part date_sub date_trunc
+datediff datetime day dayname dayofmonth dayofweek dayofyear degrees dense_rank elt exp extract field find_in_set
+first_value floor format from_days from_unixtime greatest group_concat grouping_sets hex hour if ifnull iif initcap
+instr isnull json_agg json_array json_array_length json_build_array json_build_object json_contains json_extract
+json_extract_path json_extract_path_text json_group_array json_group_object json_keys json_length json_object
+json_query json_search json_type json_unquote json_value jsonb_agg jsonb_build_object julianday lag last_day
+last_value lcase lead least left length ln local localtime localtimestamp locate log log10 log2 lower lpad ltrim
+make_date make_interval match max md5 microsecond mid min minute mod month monthname now nth_value ntile nullif oct
+octet_length percent_rank percentile_cont percentile_disc pi position pow power quarter quote radians rand random
+rank regexp_like regexp_match regexp_matches regexp_replace regexp_substr repeat replace reverse right rollup round
+row_number rpad rtrim second session_user sha1 sha2 sign similarity sin soundex space split_part sqrt std stddev
+stddev_pop stddev_samp strcmp strftime string_agg strpos substr substring substring_index sum sysdate tan time
+timediff timestamp timestampdiff to_char to_date to_days to_number to_timestamp to_tsquery to_tsvector total trim
+trunc truncate ts_rank typeof ucase unhex unicode unix_timestamp unnest upper user utc_date utc_time utc_timestamp
+var_pop var_samp variance version week weekday weekofyear year yearweek
+"""
+PURE_FUNCTIONS = frozenset(_PURE_NAMES.split())
+"""Functions that only compute. Any other may be a stored one, which may write."""
+
+_KEYWORD_NAMES = """
+all and any array as between by cast except exists filter from in intersect not on or over select some then union
+using values when where with
+"""
+_HARMLESS = PURE_FUNCTIONS | set(_KEYWORD_NAMES.split())
+_SELECT = re.compile(r"\s*select\b", re.IGNORECASE)
+_INTO = re.compile(r"\binto\b", re.IGNORECASE)
+_CALLED = re.compile(r"(\.?[^\s.,()=<>+*/%|!~-]+)\s*\(")
+
+
+def only_reads(statement: str) -> bool:
+    """Return whether *statement* is a SELECT that changes nothing, and so can be sent again; False where in doubt."""
+    if not _SELECT.match(statement) or _INTO.search(statement) or ";" in statement.rstrip().rstrip(";"):
+        return False
+    return all(name.lower() in _HARMLESS for name in _CALLED.findall(statement))
 
 
 def has_unread(transport: Any) -> bool:

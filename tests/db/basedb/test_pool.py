@@ -148,6 +148,12 @@ class TestThroughAProxy:
         await far.insert("posts", title="surely")
         assert [row.title for row in await far.where("posts")] == ["surely"]
 
+    async def test_a_select_of_a_function_that_may_write_is_not(self, far: Database, proxy: Proxy) -> None:
+        await far.query("SELECT 1 AS one")
+        proxy.cut()
+        with pytest.raises(DatabaseUnavailable, match="the connection broke"):
+            await far.query("SELECT book_seat(7) AS seat")
+
     async def test_a_connection_that_lay_idle_is_asked_whether_it_lives(self, far: Database, proxy: Proxy) -> None:
         await far.query("SELECT 1 AS one")
         proxy.cut()

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_safely, close_with_loop
 from torngas_aio._node import share_of
+from torngas_aio.db._connections import only_reads
 from torngas_aio.db.basedb.drivers import Driver, Result
 from torngas_aio.db.basedb.pool import Pool
 from torngas_aio.db.basedb.rows import Rows, Statement
@@ -41,7 +42,6 @@ _RETURNS_ROWS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
-_READS = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 
 _Variables = Mapping[str, Any] | None
 _Columns = Mapping[str, Any] | None
@@ -390,7 +390,7 @@ class Database:
         try:
             return await self._run_once(text, values, returns_rows)
         except DatabaseUnavailable as exc:
-            if not is_broken(exc) or not _READS.match(text):  # what only reads is asked again
+            if not is_broken(exc) or not only_reads(text):  # what only reads is asked again
                 raise
         await self.pool.drop_idle()
         return await self._run_once(text, values, returns_rows)
