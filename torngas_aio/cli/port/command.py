@@ -9,14 +9,11 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 from torngas_aio.cli.awaits import module_of
 from torngas_aio.cli.port import templates, tree
@@ -150,13 +147,14 @@ class Migrate:
 def _read_all(paths: list[Path], root: Path, skipped: tuple[str, ...], jobs: int) -> Iterator[_File]:
     """Yield each file, read, rewritten on its own and summarized."""
     count = len(paths)
-    is_many = jobs > 1 and count >= POOL_FROM
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) if is_many else nullcontext() as pool:
-        apply: Callable[..., Iterator[Any]] = map if pool is None else partial(pool.map, chunksize=16)
-        if "python2" not in skipped and not any(apply(_reads_as_python2, paths)):
+    if jobs == 1 or count < POOL_FROM:
+        skipped = skipped if "python2" in skipped or any(map(_reads_as_python2, paths)) else (*skipped, "python2")
+        yield from _with_progress(map(_read_one, paths, repeat(root), repeat(skipped)), count)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        if "python2" not in skipped and not any(pool.map(_reads_as_python2, paths, chunksize=16)):
             skipped = (*skipped, "python2")
-        yield from _with_progress(apply(_read_one, paths, repeat(root), repeat(skipped)), count)
+        yield from _with_progress(pool.map(_read_one, paths, repeat(root), repeat(skipped), chunksize=16), count)
 
 
 def _reads_as_python2(path: Path) -> bool:

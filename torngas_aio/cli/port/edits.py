@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 __all__ = [
-    "Edits", "FunctionNode", "Parents", "Position", "binds", "deferred_around", "dotted", "last_name", "loads_in",
-    "own_nodes", "parents_of", "position_of",
+    "Edits", "FunctionNode", "Parents", "Position", "binds", "decorators_of", "deferred_around", "dotted", "imports_of",
+    "last_name", "loads_in", "methods_of", "own_nodes", "parents_of", "position_of",
 ]  # fmt: skip
 
 Position = tuple[int, int, int, int]
@@ -52,12 +52,8 @@ class Edits:
         """Name in the file: dotted name of what it imports."""
         found: dict[str, str] = {}
         for node in self.nodes:
-            for each in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
-                if isinstance(node, ast.ImportFrom):
-                    found[each.asname or each.name] = f"{node.module}.{each.name}"
-                else:
-                    root = each.name.partition(".")[0]
-                    found[each.asname or root] = each.name if each.asname else root
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found |= imports_of(node)
         return found
 
     def full_name(self, node: ast.AST) -> str:
@@ -238,6 +234,26 @@ def deferred_around(node: ast.AST, parents: Parents) -> Iterator[ast.Lambda | as
 def position_of(node: Any) -> Position:
     """Return line and column of the start and of the end of *node*, as `ast` counts them."""
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+def imports_of(node: ast.Import | ast.ImportFrom, module: str = "") -> dict[str, str]:
+    """Return the names that *node* gives the file, and the dotted name of each, in *module* where that is relative."""
+    if isinstance(node, ast.ImportFrom):
+        where = module or node.module or ""
+        return {each.asname or each.name: f"{where}.{each.name}".lstrip(".") for each in node.names}
+    tops = {each.name: each.name.partition(".")[0] for each in node.names}
+    return {each.asname or tops[each.name]: each.name if each.asname else tops[each.name] for each in node.names}
+
+
+def decorators_of(function: FunctionNode) -> set[str]:
+    """Return the last parts of the names of the decorators of *function*."""
+    names = [dotted(each.func if isinstance(each, ast.Call) else each) for each in function.decorator_list]
+    return {name.rpartition(".")[2] for name in names}
+
+
+def methods_of(kind: ast.ClassDef) -> dict[str, FunctionNode]:
+    """Return the methods of *kind* by their names."""
+    return {node.name: node for node in kind.body if isinstance(node, FunctionNode)}
 
 
 def last_name(call: ast.Call) -> str:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from torngas_aio.checks.signing import weak_secret_faults
 from torngas_aio.cli.awaits import has_zero_timeout
 from torngas_aio.cli.kinds import HOOKS
-from torngas_aio.cli.port.edits import FunctionNode, binds, dotted, last_name
+from torngas_aio.cli.port.edits import FunctionNode, binds, decorators_of, dotted, last_name, methods_of
 from torngas_aio.cli.port.sessions import unstorable
 from torngas_aio.cli.port.texts import is_odd_codec
 
@@ -122,9 +122,7 @@ class _Reader:
     def __init__(self, tree: ast.Module) -> None:
         self._tree = tree
         self._nodes = nodes = list(ast.walk(tree))
-        self._functions = [node for node in nodes if isinstance(node, FunctionNode)]
-        self._calls = [node for node in nodes if isinstance(node, ast.Call)]
-        threads = [each for each in self._functions if _decorators_of(each) & IN_THREADS]
+        threads = [each for each in nodes if isinstance(each, FunctionNode) and decorators_of(each) & IN_THREADS]
         self._in_threads = {node for each in threads for node in ast.walk(each)}
         self._serves = any("torngas_aio.webserver" in (getattr(node, "module", None) or "") for node in tree.body)
         self._is_web = any(isinstance(node, ast.ClassDef) and _is_web(node) for node in tree.body)
@@ -138,7 +136,7 @@ class _Reader:
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 yield from self._of_import(node)
             elif isinstance(node, ast.ClassDef) and _has_hooks(node):
-                methods = {each.name: each for each in node.body if isinstance(each, FunctionNode)}
+                methods = methods_of(node)
                 shared = ast.unparse(methods["process_init"]) if "process_init" in methods else ""
                 for name in methods.keys() & HOOKS - {"process_init"}:
                     yield from (told for told in _state(methods[name]) if told[2].split("`")[1] not in shared)
@@ -243,16 +241,11 @@ def _gives_stream_callback(call: ast.Call) -> bool:
 
 def _uncalled(kind: ast.ClassDef) -> Iterator[Told]:
     """Yield the methods by which Python 2 sliced and converted objects of the class."""
-    methods = {each.name: each for each in kind.body if isinstance(each, FunctionNode)}
+    methods = methods_of(kind)
     for name, mend in UNCALLED.items():
         item = methods.get(name.replace("slice", "item")) if name.endswith("slice__") else None
         if name in methods and not (item and "slice" in ast.unparse(item)):
             yield methods[name], "TGM312", f"Python 3 never calls `{name}`: {mend}."
-
-
-def _decorators_of(function: FunctionNode) -> set[str]:
-    names = [dotted(each.func if isinstance(each, ast.Call) else each) for each in function.decorator_list]
-    return {name.rpartition(".")[2] for name in names}
 
 
 def _state(function: FunctionNode) -> Iterator[Told]:
@@ -320,4 +313,4 @@ def _is_web(node: ast.ClassDef) -> bool:
 
 
 def _has_hooks(node: ast.ClassDef) -> bool:
-    return any(isinstance(each, FunctionNode) and each.name in HOOKS for each in node.body)
+    return bool(methods_of(node).keys() & HOOKS)

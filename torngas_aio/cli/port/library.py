@@ -11,7 +11,7 @@ import ast
 import textwrap
 from collections import defaultdict
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name
+from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, methods_of
 from torngas_aio.cli.port.texts import UTF8, as_bytes
 
 __all__ = ["mend_library"]
@@ -81,7 +81,7 @@ class _Mender:
                 self._mend_methods(node)
 
     def _mend_methods(self, kind: ast.ClassDef) -> None:
-        methods = {node.name: node for node in kind.body if isinstance(node, FunctionNode)}
+        methods = methods_of(kind)
         for name, node in methods.items():
             if (new := METHODS.get(name)) and not binds(kind, new):
                 start = self._edits.text.index("__", self._edits.span(node)[0])

@@ -233,43 +233,34 @@ class _Reader:
     def _take_function(self, node: FunctionNode, outer: Function, owner: str) -> None:
         prefix = f"{owner}." if owner else f"{outer.name}." if outer.name else ""
         names = [each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)]
+        decorators = edits.decorators_of(node)
         made = Function(
             f"{prefix}{node.name}", owner or outer.owner, node.lineno, isinstance(node, ast.AsyncFunctionDef),
-            _blocker(node, owner), is_context=_is_context(node), hidden=set(names), first=names[0] if names else "",
-            decorators=[chain for each in node.decorator_list if (chain := chain_of(each))],
+            _blocker(node, owner, decorators), hidden=set(names), first=names[0] if names else "",
+            is_context=bool(decorators & CONTEXTS), decorators=[*filter(None, map(chain_of, node.decorator_list))],
         )  # fmt: skip
         self._module.functions[made.name] = made
         self.read(node.decorator_list, outer)
         self.read(node.body, made)
 
     def _take_import(self, node: ast.Import | ast.ImportFrom) -> None:
-        names = self._module.imports
-        if isinstance(node, ast.Import):
-            for each in node.names:
-                top = each.name.partition(".")[0]
-                names[each.asname or top] = each.name if each.asname else top
-            return
-        is_package = self._module.path.endswith("__init__.py")
-        package = self._module.name.split(".")[: None if is_package else -1]
-        base = package[: len(package) - node.level + 1] if node.level else []
-        where = ".".join([*base, *([node.module] if node.module else [])])
-        for each in node.names:
-            if each.name == "*":
-                self._module.stars.append(where)
-            else:
-                names[each.asname or each.name] = f"{where}.{each.name}".lstrip(".")
+        where = ""
+        if isinstance(node, ast.ImportFrom):
+            is_package = self._module.path.endswith("__init__.py")
+            package = self._module.name.split(".")[: None if is_package else -1]
+            base = package[: len(package) - node.level + 1] if node.level else []
+            where = ".".join([*base, *([node.module] if node.module else [])])
+        found = edits.imports_of(node, where)
+        self._module.stars += [where] if found.pop("*", "") else []
+        self._module.imports |= found
 
 
-def _is_context(node: FunctionNode) -> bool:
-    return any(dotted(each).rpartition(".")[2] in CONTEXTS for each in node.decorator_list)
-
-
-def _blocker(node: FunctionNode, owner: str) -> str:
+def _blocker(node: FunctionNode, owner: str, decorators: set[str]) -> str:
     if owner and node.name.startswith("__") and node.name.endswith("__"):
         return f"`{node.name}` cannot be a coroutine function"
-    if any(dotted(each).rpartition(".")[2] in PROPERTIES for each in node.decorator_list):
+    if decorators & PROPERTIES:
         return PROPERTY
-    if _is_context(node):
+    if decorators & CONTEXTS:
         return ""
     own = edits.own_nodes(node.body, FunctionNode | ast.ClassDef | ast.Lambda)
     return "a generator cannot await" if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own) else ""

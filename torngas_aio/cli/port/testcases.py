@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, own_nodes
+from torngas_aio.cli.port.edits import Edits, FunctionNode, decorators_of, dotted, last_name, methods_of, own_nodes
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.python2 import parsed
 
@@ -81,8 +81,8 @@ def _mend_unittest(case: ast.ClassDef, edits: Edits) -> None:
 
 
 def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
-    own = {each.name for each in case.body if isinstance(each, FunctionNode)}
-    for method in [each for each in case.body if isinstance(each, FunctionNode)]:
+    own = methods_of(case)
+    for method in own.values():
         pairs = dict(_stopped_fetches(method))
         is_test = method.name.startswith("test")
         if isinstance(method, ast.FunctionDef) and not (is_test and pairs):
@@ -90,7 +90,7 @@ def _mend_tornado(case: ast.ClassDef, edits: Edits) -> None:
         start = edits.span(method)[0]
         if isinstance(method, ast.FunctionDef):
             edits.replace(start, start, "async ")
-        if is_test and not any("gen_test" in ast.unparse(each) for each in method.decorator_list):
+        if is_test and "gen_test" not in decorators_of(method):
             line = f"@{edits.imported('tornado.testing', 'gen_test')}\n{' ' * method.col_offset}"
             edits.wrap(method, line, "")
         for sent, waited in pairs.items():
