@@ -60,7 +60,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
                 raise error
             if _start(handler, args, kwargs):
                 await _prepare(handler)
-            if not handler._response_state.is_finished:
+            if not handler._response_state.is_finished:  # else a hook, or `prepare`, has answered
                 waits_for = _begin_method(handler)
                 if waits_for is not None:
                     value = await waits_for
@@ -82,7 +82,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
                 raise
             handler._method_phase = RETURNED
             await answer_error(handler, failure, may_replace=handler._response_state is INTERRUPTED)
-        if handler._response_state.is_pending or handler._completion is not None:
+        if handler._response_state.is_pending or handler._completion is not None:  # still to send or to end
             await complete_once(handler, drains=False)
     except (asyncio.CancelledError, GeneratorExit) as exc:
         await give_up(handler, exc)

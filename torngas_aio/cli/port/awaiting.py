@@ -33,7 +33,7 @@ def await_calls(
     Args:
         functions: Lines of the `def`s that become `async def`.
         uses: What waits in functions.
-        main: What waits in the module's own code.
+        main: What waits in the module's own code, outside of functions.
         is_script: Whether nothing else imports the file.
         is_python2: Whether the project is written for Python 2.
     """
@@ -52,7 +52,7 @@ def await_calls(
         findings += [Finding(path, use.position[0], "TGM203", advice) for use in main]
     wanted = {(use.position, use.form) for use in [*uses, *(main if tail else [])] if not use.is_awaited}
     lists: set[ast.AST] = set()
-    for node in reversed(edits.nodes):
+    for node in reversed(edits.nodes):  # inner ones first, as `Edits.wrap` wants them
         if isinstance(node, ast.FunctionDef) and node.lineno in functions:
             _make_async(node, edits)
         position = getattr(node, "lineno", 0) and position_of(node)
