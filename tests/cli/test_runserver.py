@@ -2,6 +2,7 @@
 
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,13 @@ def test_ps_shows_ages_and_sizes_as_people_read_them(
 ) -> None:
     worker = {"number": 1, "pid": 8, "state": "ready", "requests": 3, "rss": 64 * 2**20, "started_at": 0, "code": ""}
     workers = [{**worker, "age": age} for age in (119.0, 121.0, 7_300.0, 180_000.0)]
-    server = {"pid": 7, "age": 60.0, "folder": "/site", "command": ["python", "runserver.py"], "workers": workers}
+    server: dict[str, Any] = {
+        "pid": 7,
+        "age": 60.0,
+        "folder": "/site",
+        "command": ["python", "runserver.py"],
+        "workers": workers,
+    }
     monkeypatch.setattr(status_socket, "ask_all", lambda: iter([server]))
     assert main(["ps"]) == 0
     title, header, *rows = capsys.readouterr().out.splitlines()
@@ -38,3 +45,9 @@ def test_ps_shows_ages_and_sizes_as_people_read_them(
     assert header.split()[:4] == ["worker", "process", "state", "age"]
     assert [row.split(maxsplit=3)[3].split("  ")[0] for row in rows] == ["119 s", "2 min", "2 h", "2 d"]
     assert all("64 MiB" in row and row.endswith("?") for row in rows)
+    server["renewal"] = {"state": "failed", "at": 0, "error": "The new worker 0 ended with status 1."}
+    monkeypatch.setattr(status_socket, "ask_all", lambda: iter([server]))
+    assert main(["ps"]) == 0
+    renewal = capsys.readouterr().out.splitlines()[1]
+    assert renewal.startswith("last renewal: failed, 19")
+    assert renewal.endswith(": The new worker 0 ended with status 1.")

@@ -97,10 +97,7 @@ class Program:
 
     async def kill(self) -> None:
         with suppress(ProcessLookupError):
-            self.process.kill()
-        for pid in self.pids():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
         await self.end()
 
 
@@ -118,7 +115,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.http.supervised", str(workers), *words,
             env={**os.environ, "FATE": str(path)}, cwd=Path(__file__).parents[2],
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         program = Program(process, path)
         programs.append(program)

@@ -2,9 +2,9 @@
 
 Usage: python -m tests.http.supervised WORKERS [shared | bound] [OPTION=NUMBER ...]
 
-Options are those of `Supervisor`, and `requests` after which a worker is replaced. Sockets are each
-worker's own, those of all, or bound by the first worker.
-What new workers do is read from the file that `FATE` names: "serve", "fail", "hang".
+Options are those of `Supervisor`, `requests` after which a worker is replaced, and `silence` before it counts as hung.
+Sockets are each worker's own, those of all, or bound by the first worker.
+What new workers do is read from the file that `FATE` names: "serve", "fail", "hang", "hang but the first".
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from torngas_aio.http import supervisor
 from torngas_aio.http.request import Request
 from torngas_aio.http.server import HTTPServer
 from torngas_aio.http.supervisor import Program, RenewalLimits, Supervisor
@@ -31,6 +32,8 @@ class Site:
             os._exit(7)
         if request.path in {"/slow", "/stuck"}:
             sys.stderr.write(f"answers {request.path}\n")
+        if request.path == "/block":
+            time.sleep(60)
         if request.path == "/slow":
             await asyncio.sleep(0.5)
         if request.path == "/stuck":
@@ -42,7 +45,7 @@ def serve(worker: Worker) -> None:
     fate = Path(os.environ["FATE"]).read_text(encoding="utf-8")
     if fate == "fail":
         raise RuntimeError("as told")
-    if fate == "hang":
+    if fate == "hang" or (fate == "hang but the first" and worker.number):
         sys.stderr.write("hangs\n")
         time.sleep(60)
     asyncio.run(run(worker))
@@ -58,7 +61,7 @@ async def run(worker: Worker) -> None:
     site.serve_request = worker.counted(site.serve_request)
     server = HTTPServer(site)
     server.add_sockets(worker.sockets)
-    worker.listen(on_orphaned=stop.set, add_sockets=server.add_sockets)
+    worker.listen(on_orphaned=stop.set, add_sockets=server.add_sockets, remove_sockets=server.remove_sockets)
     await server.started()
     worker.ready()
     await stop.wait()
@@ -76,6 +79,7 @@ def main() -> int:
         return 0
     options: Any = {name: float(value) for name, _, value in (word.partition("=") for word in words) if value}
     limits = RenewalLimits(int(options.pop("requests", 0)))
+    supervisor._HUNG_SECONDS = options.pop("silence", supervisor._HUNG_SECONDS)
     sockets = None
     if "bound" not in words:
         own = bind_for_workers(0, "127.0.0.1", int(workers))

@@ -92,7 +92,7 @@ async def test_bind_then_start() -> None:
     server.start()
     await server.started()
     (listener,) = server._listeners
-    served = Served(server, listener._socket.getsockname())
+    served = Served(server, listener.socket.getsockname())
     assert (await served.ask(get())).body == b"Hello!"
     await server.stop_gracefully(1)
 

@@ -4,12 +4,14 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.http.conftest import Run
 from tests.http.wire import get
 from torngas_aio.http import supervisor
+from torngas_aio.http.status_socket import ask_all
 from torngas_aio.http.supervisor import Supervisor
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
@@ -150,3 +152,114 @@ async def test_old_workers_stay_when_new_ones_cannot_start(run: Run) -> None:
 async def test_no_workers_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one process"):
         Supervisor(supervisor.Program.of_this_process(), 0)
+
+
+async def test_while_a_worker_starts_another_accepts_its_connections(run: Run) -> None:
+    program = await run(3, fate="hang but the first")
+    await program.said("is ready")
+    assert set(await asyncio.gather(*(program.ask() for _ in range(40)))) == set(program.pids())
+
+
+async def test_while_the_replacement_of_a_dead_worker_starts_another_accepts_its_connections(run: Run) -> None:
+    """Afterwards each worker has its share again."""
+    program = await run(2)
+    await program.said("is ready", 2)
+    first, second = program.pids()
+    program.fate.write_text("hang", encoding="utf-8")
+    os.kill(first, signal.SIGKILL)
+    await program.said(f"process {first}, signal SIGKILL")
+    await program.said("hangs")
+    assert set(await asyncio.gather(*(program.ask() for _ in range(40)))) == {second}
+    (hanging,) = (each["pid"] for each in await _workers(program.process.pid) if each["state"] == "starting")
+    program.fate.write_text("serve", encoding="utf-8")
+    os.kill(hanging, signal.SIGKILL)
+    await program.said("is ready", 3)
+    third = program.pids()[2]
+    for pid in (second, third):
+        assert await _listening(pid) == 1
+    assert {await program.ask() for _ in range(40)} == {second, third}
+
+
+@pytest.mark.parametrize("sockets", ["own", "shared"])
+async def test_a_worker_whose_loop_is_blocked_is_told_of_relieved_and_replaced(run: Run, sockets: str) -> None:
+    program = await run(2, sockets, "silence=2", "hang_timeout=4")
+    await program.said("is ready", 2)
+    async with await program.client() as client:
+        client.send(get("/block"))
+        await program.said(
+            "its event loop is blocked. Another worker accepts its connections. It is replaced after 4 s."
+        )
+        told = await _workers(program.process.pid)
+        assert sorted(worker["state"] for worker in told) == ["hung", "ready"]
+        (well,) = (worker["pid"] for worker in told if worker["state"] == "ready")
+        assert set(await asyncio.gather(*(program.ask() for _ in range(40)))) == {well}
+        await program.said("it is killed. The stacks of its threads follow")
+        await program.said("in serve_request")
+        await program.said("signal SIGKILL); the next one starts")
+        await program.said("is ready", 3)
+    assert {await program.ask() for _ in range(40)} <= {well, program.pids()[2]}
+
+
+async def test_a_worker_that_comes_back_is_not_replaced(run: Run) -> None:
+    program = await run(2, "silence=2", "hang_timeout=60")
+    await program.said("is ready", 2)
+    first, second = program.pids()
+    os.kill(first, signal.SIGSTOP)
+    await program.said("its event loop is blocked")
+    os.kill(first, signal.SIGCONT)
+    await program.said("reports again, after ")
+    assert {await program.ask() for _ in range(40)} == {first, second}
+    assert await _listening(second) == 1
+
+
+async def test_a_stop_of_the_whole_server_is_not_taken_for_hung_workers(run: Run) -> None:
+    program = await run(2, "silence=2", "hang_timeout=4")
+    await program.said("is ready", 2)
+    everyone = [program.process.pid, *program.pids()]
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(6)
+    for pid in everyone:
+        os.kill(pid, signal.SIGCONT)
+    await asyncio.sleep(1.5)
+    assert not [line for line in program.lines if "blocked" in line]
+
+
+async def test_a_failed_renewal_is_told_to_those_who_ask(run: Run) -> None:
+    program = await run(2)
+    await program.said("is ready", 2)
+    assert (await _told(program.process.pid))["renewal"] == {"state": "none"}
+    program.fate.write_text("fail", encoding="utf-8")
+    program.process.send_signal(signal.SIGHUP)
+    await program.said("the old ones stay")
+    renewal = (await _told(program.process.pid))["renewal"]
+    assert renewal["state"] == "failed"
+    assert "ended with status 1 before it was ready" in renewal["error"]
+    program.fate.write_text("serve", encoding="utf-8")
+    program.process.send_signal(signal.SIGHUP)
+    await program.said("has ended", 2)
+    assert (await _told(program.process.pid))["renewal"]["state"] == "done"
+
+
+async def _told(parent: int) -> dict[str, Any]:
+    found = await asyncio.to_thread(lambda: list(ask_all()))
+    (told,) = (each for each in found if each["pid"] == parent)
+    return told
+
+
+async def _workers(parent: int) -> list[dict[str, Any]]:
+    workers: list[dict[str, Any]] = (await _told(parent))["workers"]
+    return workers
+
+
+async def _listening(pid: int) -> int:
+    """How many listening sockets the process has, once it has closed those that it no longer serves."""
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
+    listening = {f"socket:[{line.split()[9]}]" for line in lines if " 0A " in line}
+    for _ in range(100):
+        links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+        found = [link for link in links if link in listening]
+        if len(found) <= 1:
+            break
+        await asyncio.sleep(0.05)
+    return len(found)

@@ -2,6 +2,9 @@
 
 import json
 import socket
+import subprocess
+import sys
+import time
 from typing import Any
 
 from torngas_aio.http.worker_slot import RenewalLimits, Slot
@@ -37,6 +40,24 @@ def test_the_answer_has_the_sums_of_those_that_live_and_of_those_that_have_ended
             own = json.loads(answer.read())["own"]
     assert own["own_orders\nown_orders_total\n{}"] == 6.0
     assert own["own_open\nown_open\n{}"] == 1.0
+
+
+def test_the_lag_of_a_worker_that_does_not_report_grows() -> None:
+    totals, slots = WorkerTotals(), [Slot(number, RenewalLimits()) for number in range(2)]
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        for slot in slots:
+            slot.process, slot.is_ready, slot.now = process, True, {"lag": 0.25}
+            slot.heard = time.monotonic() - 90 * slot.number
+        slots[1].is_hung = True
+        ours, theirs = socket.socketpair()
+        with ours:
+            totals.answer([theirs], slots)
+            ours.settimeout(10)
+            with ours.makefile("rb") as answer:
+                told = json.loads(answer.read())
+    assert told["now"]["0"]["lag"] == 0.25
+    assert 89 <= told["now"]["1"]["lag"] < 95
+    assert told["states"] == {"ready": 1, "hung": 1}
 
 
 def test_counts_add_up() -> None:

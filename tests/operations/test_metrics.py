@@ -255,6 +255,9 @@ async def test_the_page_of_four_workers_adds_up_to_what_the_clients_counted(proj
         found = await until(all_counted)
         assert value(found, "request_seconds_count", route="pid") == sum(answered.values())
         assert value(found, "worker_restarts_total", reason="renewed") == 4
+        assert value(found, "worker_failed_starts_total") == 0
+        assert value(await page(port), "workers", state="ready") == 4
+        assert value(found, "workers", state="hung") == 0
 
         async def all_tell() -> bool:
             found = await page(port)

@@ -74,7 +74,7 @@ def test_defining_twice_is_harmless_and_keeps_the_project_s_own() -> None:
         (["--graceful-timeout", "1.5", "--port=82"], {"graceful_timeout": 1.5, "port": 82}),
         (["--log_to_stderr", "false", "--port", "0"], {"log_to_stderr": False, "port": 0}),
         (["--log_to_stderr", "--port", "0"], {"log_to_stderr": True, "port": 0}),
-        (["--workers", "-1"], {"workers": -1}),
+        (["--log_rotate_interval", "-1"], {"log_rotate_interval": -1}),
     ],
 )
 def test_a_value_may_stand_behind_a_space(words: list[str], values: dict[str, object]) -> None:
@@ -169,6 +169,9 @@ def test_no_workers_mean_one_per_core(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         "--port=-1",
         "--port=65536",
+        "--workers=-1",
+        "--hang_timeout=-1",
+        "--hang_timeout=inf",
         "--graceful_timeout=-1",
         "--graceful_timeout=nan",
         "--drain_seconds=-0.5",

@@ -109,6 +109,11 @@ def _shown(server: dict[str, Any]) -> str:
         for worker in server["workers"]
     ]  # fmt: skip
     title = f"process {server['pid']}, {_age(server['age'])}, in {server['folder']}: {' '.join(server['command'])}"
+    renewal = server.get("renewal", {})  # older servers do not tell
+    if "at" in renewal:
+        moment = time.strftime(MOMENT, time.localtime(renewal["at"]))
+        title += f"\nlast renewal: {renewal['state']}, {moment}"
+        title += f": {renewal['error']}" if "error" in renewal else ""
     return f"{title}\n{table(HEADER, rows)}"
 
 

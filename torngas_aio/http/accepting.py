@@ -33,6 +33,9 @@ _LOST = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EH
 class Acceptor:
     """Accepts the connections of one listening socket.
 
+    Attributes:
+        socket: Where it listens.
+
     Args:
         sock: Listening; closed with the acceptor.
         take: Called with each connection, which is its own from then on, and the address of its other side.
@@ -43,7 +46,7 @@ class Acceptor:
     ) -> None:
         self._loop = loop
         sock.setblocking(False)
-        self._socket = sock
+        self.socket = sock
         self._take = take
         self._is_exhausted = False
         self._pause: asyncio.TimerHandle | None = None
@@ -51,7 +54,7 @@ class Acceptor:
     def start(self) -> None:
         """Begin to accept."""
         self._pause = None
-        self._loop.add_reader(self._socket.fileno(), self._accept)
+        self._loop.add_reader(self.socket.fileno(), self._accept)
 
     def accept_rest(self) -> None:
         """Accept what the system holds; close right after it, and next to nothing is lost."""
@@ -62,15 +65,15 @@ class Acceptor:
         """Accept no more and close the socket; twice is harmless."""
         if self._pause is not None:
             self._pause.cancel()
-        if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
+        if self.socket.fileno() >= 0:
+            self._loop.remove_reader(self.socket.fileno())
+            self.socket.close()
 
     def _accept(self) -> bool:
         """Accept a few; return whether there may be more."""
         for _ in range(_PER_TURN):
             try:
-                accepted, address = self._socket.accept()
+                accepted, address = self.socket.accept()
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError as exc:
@@ -96,6 +99,6 @@ class Acceptor:
                 "Raise the limit of open files (ulimit -n), or lower the number of connections.",
                 error.strerror,
             )
-        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_reader(self.socket.fileno())
         if self._pause is None:
             self._pause = self._loop.call_later(_PAUSE_SECONDS, self.start)

@@ -212,6 +212,13 @@ class HTTPServer:
         for sock in sockets:
             self._listeners.append(_Listener(self._server_state, sock, self._tls, self.backlog))
 
+    def remove_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept no more on *sockets*, which were added, and close them; open connections go on."""
+        removed = set(sockets)
+        for listener in [each for each in self._listeners if each.socket in removed]:
+            self._listeners.remove(listener)
+            listener.close()
+
     async def started(self) -> None:
         """Return when every socket that was added accepts connections."""
         for listener in self._listeners:
@@ -304,7 +311,7 @@ class _Listener:
         self, server_state: ServerState, sock: socket.socket, tls: ssl.SSLContext | None, backlog: int
     ) -> None:
         self._server_state = server_state
-        self._socket = sock
+        self.socket = sock
         self._options: dict[str, Any] = {}
         if tls is not None:
             self._options = {
@@ -320,15 +327,15 @@ class _Listener:
     async def _start(self) -> None:
         loop = self._server_state.loop
         if isinstance(loop, asyncio.SelectorEventLoop):
-            self._server = Acceptor(loop, self._socket, self._take)
+            self._server = Acceptor(loop, self.socket, self._take)
             self._server.start()
             return
-        make = _maker(loop, self._socket)
+        make = _maker(loop, self.socket)
         options = self._options
         if "cleanup_socket" in inspect.signature(make).parameters:
             # From Python 3.13 on the file would go with the first worker that ends. Listeners remove what they bound.
             options = {**options, "cleanup_socket": False}
-        self._server = await make(self._accept, sock=self._socket, backlog=self._backlog, **options)
+        self._server = await make(self._accept, sock=self.socket, backlog=self._backlog, **options)
 
     def _accept(self) -> HTTPProtocol:
         protocol = HTTPProtocol(self._server_state)
@@ -359,7 +366,7 @@ class _Listener:
             self._server.close()
         elif not self._starting.done():
             self._starting.cancel()
-        self._socket.close()
+        self.socket.close()
 
     async def close_softly(self) -> None:
         """Stop listening; connections that the system already holds for us are accepted before."""
@@ -369,7 +376,7 @@ class _Listener:
             self.close()
             return
         try:
-            spare = Acceptor(self._server_state.loop, self._socket.dup(), self._take)
+            spare = Acceptor(self._server_state.loop, self.socket.dup(), self._take)
         except OSError:  # without a file descriptor nothing could be accepted; what is in flight must not be lost too
             self.close()
             return

@@ -3,14 +3,14 @@
     parent ── starts ──► worker: the same command, with TORNGAS_WORKER ── ready ──► accepts, until SIGTERM, then drains
        │ SIGTERM, SIGINT   every worker drains; the parent ends when they have        (twice: they are killed)
        │ SIGHUP            one after the other is replaced: the new one is ready before the old one drains
-       │ a worker dies     it is replaced at once; one that keeps dying, after a pause of up to a second, while another
-       │                   worker accepts its connections
+       │ a worker dies     it is replaced at once; one that keeps dying, after a pause of up to a second
+       │ a worker's loop is blocked, so that it does not report: after a while it is killed and replaced
        │ a worker has had enough requests, or memory: it is replaced, too
 
 The parent loads nothing of the project: each worker is a new interpreter, that loads the code that is on disk. The
-first one binds the sockets, where the parent has none to give; the parent holds those of all workers: what a worker
-has not accepted when it dies is accepted by the next. At a stop it closes its copies before it tells the workers, so
-that each worker's closing ends the listening. Begin with `Supervisor.run`.
+first one binds the sockets, where the parent has none to give; the parent holds those of all workers: while one is
+starting, hung or dead, another accepts its connections, too. At a stop it closes its copies before it tells the
+workers, so that each worker's closing ends the listening. Begin with `Supervisor.run`.
 """
 
 import logging
@@ -40,6 +40,8 @@ _STEADY_SECONDS = 10.0  # a worker that lived this long did not die of what kill
 # Before the first, second, ... restart of a worker that is not steady. Never longer: its sockets wait for it.
 _PAUSES = (0.0, 0.1, 0.4, 1.0)
 _KILL_SECONDS = 15.0  # on top of the graceful timeout, for shutdown hooks and what has to be left behind
+_HUNG_SECONDS = 5.0  # without a report, after which other workers accept the connections of one
+_DUMP_SECONDS = 1.0  # for a worker that hangs to write the stacks of its threads, before it is killed
 _AGAIN_SECONDS = 60.0  # until a worker over its limit is replaced again, whose last replacement did not start
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _HANDLED = (*_STOPPING, signal.SIGHUP, signal.SIGCHLD)
@@ -57,6 +59,7 @@ class Supervisor:
         graceful_timeout: Seconds that a worker may take to finish what it has begun.
         drain_seconds: Seconds for which a worker goes on before that, at a stop.
         ready_timeout: Seconds that a worker may take to become ready.
+        hang_timeout: Seconds for which the loop of a worker may be blocked before it is replaced; 0: for ever.
 
     Raises:
         ValueError: *workers* is below 1.
@@ -72,6 +75,7 @@ class Supervisor:
         graceful_timeout: float = 30.0,
         drain_seconds: float = 0.0,
         ready_timeout: float = 60.0,
+        hang_timeout: float = 60.0,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers!r}: at least one process must serve.")
@@ -83,6 +87,7 @@ class Supervisor:
         self._groups: list[list[socket.socket]] = [list(each) for each in sockets or ()]
         self._leave_seconds = drain_seconds + graceful_timeout + _KILL_SECONDS
         self._ready_timeout = ready_timeout
+        self._hang_timeout = hang_timeout
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._renewing: list[int] = []
@@ -98,6 +103,7 @@ class Supervisor:
         self._watchdog_at: float | None = 0.0 if self._manager.watchdog_seconds else None
         self._has_terminal_closed = terminal_watch()
         self._began = time.monotonic()
+        self._renewal: dict[str, Any] = {"state": "none"}
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the status to exit with.
@@ -130,7 +136,12 @@ class Supervisor:
 
     def _turn(self) -> None:
         """Wait for the next thing to happen, and deal with it."""
-        for key, _ in self._selector.select(self._next_timeout()):
+        timeout, began = self._next_timeout(), time.monotonic()
+        found = self._selector.select(timeout)
+        if timeout is not None and time.monotonic() - began > timeout + _HUNG_SECONDS / 2:
+            for slot in self._slots:  # this process was stopped, with its workers perhaps
+                slot.heard = time.monotonic()
+        for key, _ in found:
             if key.fileobj in self._selector.get_map():  # not closed by what came before it
                 key.data()
         signals, self._signals = self._signals, []
@@ -152,7 +163,8 @@ class Supervisor:
         now = time.monotonic()
         return {
             "pid": os.getpid(), "command": list(self._program.command), "folder": self._program.folder,
-            "age": now - self._began, "workers": [slot.describe(now) for slot in self._everyone() if slot.pid],
+            "age": now - self._began, "renewal": self._renewal,
+            "workers": [slot.describe(now) for slot in self._everyone() if slot.pid],
         }  # fmt: skip
 
     def _everyone(self) -> list[Slot]:
@@ -188,16 +200,21 @@ class Supervisor:
 
     def _on_word(self, slot: Slot) -> bool:
         """Hear what a worker says, and return whether it did; its end is its death, which `_reap` sees."""
+        silence = time.monotonic() - slot.heard
         if (said := slot.read()) is None:
             self._forget_channel(slot)
             return False
+        if said and slot.is_hung:
+            slot.is_hung, slot.is_dumped, slot.hung_until = False, False, None
+            logger.warning("Worker %d (process %d) reports again, after %.1f s.", slot.number, slot.pid, silence)
+            self._share_out()
         for line in said:
             if "sockets" in line:
                 self._groups.append(slot.take_sockets(line["sockets"]))
                 if len(self._groups) == self._workers:
                     self._start_missing()
             elif "ready" in line:
-                slot.code = line["code"]
+                slot.code, slot.may_block = line["code"], line["may_block"]
                 self._on_ready(slot)
             elif "counts" in line:
                 slot.now = line["now"]
@@ -226,6 +243,7 @@ class Supervisor:
             self._totals.restarts["renewed"] += 1
             old.say_renewed()
             self._dismiss(old)
+        self._share_out()
         self._announce()
 
     def _announce(self) -> None:
@@ -234,9 +252,11 @@ class Supervisor:
         if is_busy or not all(slot.is_ready for slot in self._slots):
             return
         self._unix.keep({slot.unix_path for slot in self._slots})
+        if self._renewal["state"] == "running":
+            self._renewal = {"state": "done", "at": time.time()}
         if not self._is_announced:
             self._is_announced = True
-            self._manager.ready(f"{len(self._slots)} workers serve.")
+            self._manager.ready(self._renewal.get("error") or f"{len(self._slots)} workers serve.")
 
     def _forget_channel(self, slot: Slot) -> None:
         if slot.channel is not None:
@@ -283,6 +303,7 @@ class Supervisor:
             len(self._slots), self._program.folder,
         )  # fmt: skip
         self._renewal_began = time.monotonic()
+        self._renewal = {"state": "running", "at": time.time()}
         self._renewing = [slot.number for slot in self._slots]
         self._is_announced = False
         self._manager.reloading()
@@ -311,6 +332,8 @@ class Supervisor:
         pid = slot.pid
         slot.process = slot.ready_until = None
         self._totals.keep_own(slot)
+        if not slot.is_ready and slot not in self._leaving:
+            self._totals.failed_starts += 1
         if slot in self._leaving:
             self._leaving.remove(slot)
             # A signal ended it before it could hear it: ours, or the terminal's, which the whole group gets.
@@ -320,10 +343,12 @@ class Supervisor:
             logger.info("Worker %d has ended (process %d, %s).", slot.number, pid, how)
         elif slot is self._incoming:
             began = time.localtime(self._slots[slot.number].started_at)
-            logger.error(
-                "The new worker %d ended with %s before it was ready: the old ones stay, with the code of %s.",
-                slot.number, how, time.strftime("%Y-%m-%d %H:%M:%S", began),
-            )  # fmt: skip
+            why = (
+                f"The new worker {slot.number} ended with {how} before it was ready: the old ones stay, with the code "
+                f"of {time.strftime('%Y-%m-%d %H:%M:%S', began)}."
+            )
+            logger.error("%s", why)
+            self._renewal = {"state": "failed", "at": time.time(), "error": why}
             self._incoming = None
             self._renewing = []
             self._announce()
@@ -340,21 +365,26 @@ class Supervisor:
         """Plan the restart of a worker that died."""
         now = time.monotonic()
         slot.is_ready = False
-        self._totals.restarts["died"] += 1
+        self._totals.restarts["hung" if slot.is_hung else "died"] += 1
         slot.deaths = 1 if now - slot.started >= _STEADY_SECONDS else slot.deaths + 1
         pause = _PAUSES[min(slot.deaths, len(_PAUSES)) - 1]
         slot.restart_at = now + pause
         logger.error("Worker %d died (process %d, %s); the next one starts in %.1f s.", slot.number, pid, how, pause)
-        if slot.deaths > 1:
-            self._lend_sockets(slot)
+        self._share_out()
 
-    def _lend_sockets(self, slot: Slot) -> None:
-        """Let another worker accept the connections of one that does not start: the code on disk may be broken."""
-        if slot.borrower is not None and slot.borrower.process is not None:
+    def _share_out(self) -> None:
+        """Have the connections of each worker that cannot accept them accepted by another one, until it can."""
+        if self._is_stopping or len(self._groups) < self._workers:
             return
-        slot.borrower = next((each for each in self._slots if each.is_ready), None)
-        if slot.borrower is not None:
-            slot.borrower.lend(self._groups[slot.number])
+        wanted: dict[Slot, list[int]] = {slot: [] for slot in self._slots if slot.is_accepting}
+        for number in [slot.number for slot in self._slots if wanted and not slot.is_accepting]:
+            borrower = next((slot for slot in wanted if number in slot.lent), None)
+            borrower = borrower or min(wanted, key=lambda slot: len(wanted[slot]))
+            if not _are_same(self._groups[number], self._groups[borrower.number]):
+                wanted[borrower].append(number)
+        for slot, numbers in wanted.items():
+            if numbers != slot.lent:
+                slot.lend({number: self._groups[number] for number in numbers})
 
     # The clock
 
@@ -363,9 +393,42 @@ class Supervisor:
         if self._renewing and self._incoming is None and not self._leaving:
             return 0.0
         everyone = self._everyone()
-        times = [moment for slot in everyone for moment in (slot.restart_at, slot.kill_at, slot.ready_until)]
+        times = [
+            moment
+            for slot in everyone
+            for moment in (slot.restart_at, slot.kill_at, slot.ready_until, slot.hung_until, self._hung_at(slot))
+        ]
         due = [moment for moment in (*times, self._watchdog_at) if moment is not None]
         return max(min(due) - time.monotonic(), 0.0) if due else None
+
+    def _hung_at(self, slot: Slot) -> float | None:
+        """When a worker is hung unless it reports before."""
+        return slot.heard + _HUNG_SECONDS if slot in self._slots and slot.is_accepting else None
+
+    def _mind_hung(self, slot: Slot, now: float) -> None:
+        """Tell of a worker that does not report; replace it after a while."""
+        if (hung_at := self._hung_at(slot)) is not None and now >= hung_at:
+            slot.is_hung = True
+            is_bounded = self._hang_timeout and not slot.may_block
+            slot.hung_until = slot.heard + self._hang_timeout if is_bounded else None
+            logger.error(
+                "Worker %d (process %d) has not reported for %.0f s: its event loop is blocked.%s%s",
+                slot.number, slot.pid, now - slot.heard,
+                " Another worker accepts its connections." if any(each.is_accepting for each in self._slots) else "",
+                f" It is replaced after {self._hang_timeout:g} s." if is_bounded else "",
+            )  # fmt: skip
+            self._share_out()
+        elif slot.hung_until is not None and now >= slot.hung_until:
+            if slot.is_dumped:
+                slot.hung_until = None
+                slot.kill()
+                return
+            logger.error(
+                "Worker %d (process %d) has been blocked for %.0f s: it is killed. The stacks of its threads follow.",
+                slot.number, slot.pid, now - slot.heard,
+            )  # fmt: skip
+            slot.hung_until = now + _DUMP_SECONDS
+            slot.dump()
 
     def _mind_the_clock(self) -> None:
         now = time.monotonic()
@@ -381,6 +444,7 @@ class Supervisor:
                 logger.error("Worker %d (process %d) is not ready in time; it is killed.", slot.number, slot.pid)
                 slot.ready_until = None
                 slot.kill()
+            self._mind_hung(slot, now)
         self._feed_watchdog(now)
         self._renew_next()
 
@@ -404,6 +468,11 @@ class Supervisor:
             return
         self._incoming = self._new_slot(old.number)
         self._start(self._incoming)
+
+
+def _are_same(group: Sequence[socket.socket], other: Sequence[socket.socket]) -> bool:
+    """Whether two workers share their sockets, so that each accepts for both."""
+    return all(os.path.sameopenfile(one.fileno(), two.fileno()) for one, two in zip(group, other, strict=True))
 
 
 def terminal_watch() -> Callable[[], bool]:

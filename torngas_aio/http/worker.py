@@ -4,15 +4,17 @@
     ─► parent      the sockets that the first worker has bound; that it is ready; requests, memory and what it has
                    counted each second; a socket on which the parent sends what all have counted, or a listening
                    unix socket
-    ◄─ parent      that another worker takes this one's place; the sockets of one that does not start; its end,
-                   when the parent has died
+    ◄─ parent      that another worker takes this one's place; the sockets of workers that cannot accept, and that
+                   they can again; its end, when the parent has died
 
 Begin with `current_worker`.
 """
 
 import asyncio
 import contextlib
+import faulthandler
 import functools
+import io
 import itertools
 import json
 import os
@@ -25,14 +27,34 @@ from typing import Any
 
 from torngas_aio.exception import ConfigError
 
-__all__ = ["ENVIRONMENT", "LENT", "MAX_DESCRIPTORS", "RENEWED", "REPORT_SECONDS", "Worker", "current_worker"]
+__all__ = [
+    "DUMP_SIGNAL",
+    "ENVIRONMENT",
+    "LENT",
+    "MAX_DESCRIPTORS",
+    "RENEWED",
+    "REPORT_SECONDS",
+    "RETURNED",
+    "WORKER_STATES",
+    "Worker",
+    "current_worker",
+]
 
 ENVIRONMENT = "TORNGAS_WORKER"
 RENEWED = b"r"
 """What the parent says before it ends a worker that another one replaces."""
 
 LENT = b"s"
-"""What it says with the sockets of a worker that does not start: this one accepts their connections, too."""
+"""What it says with the sockets of a worker that cannot accept: this one accepts their connections, too."""
+
+RETURNED = b"t"
+"""What it says when this worker is to close the sockets that it was lent; those that it is to keep follow."""
+
+DUMP_SIGNAL = getattr(signal, "SIGUSR2", None)
+"""What has a worker write the stacks of its threads to stderr, unless the project handles this signal itself."""
+
+WORKER_STATES = ("starting", "ready", "hung", "leaving", "down")
+"""As the parent sees them; "down" is between an end and the next start."""
 
 MAX_DESCRIPTORS = 253  # in one message: SCM_MAX_FD of Linux
 REPORT_SECONDS = 1.0
@@ -57,6 +79,7 @@ class Worker:
         self._parent = parent
         self._parent.setblocking(False)
         self._is_renewed = False
+        self._lent: list[socket.socket] = []
         self._requests = 0
         self.counts: Callable[[], dict[str, Any]] | None = None
         self._unsent = b""
@@ -95,13 +118,15 @@ class Worker:
             raise ConfigError(told.decode() or "The parent process is stopping.", code="TGA801")
         return _adopt(descriptors[0])
 
-    def ready(self, code: str = "") -> None:
+    def ready(self, code: str = "", *, may_block: bool = False) -> None:
         """Tell the parent that this worker serves, and go on telling what it does; to be called once, in the loop.
 
         Args:
             code: Where its code is, for the operator.
+            may_block: Its loop may stand still, in a debugger: the worker is not replaced for that.
         """
-        self._send(_line(ready=True, code=code))
+        _dump_on_demand()
+        self._send(_line(ready=True, code=code, may_block=may_block))
         asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
 
     def counted(self, serve: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -115,38 +140,51 @@ class Worker:
 
     def is_renewed(self) -> bool:
         """Whether another worker takes this one's place, rather than that the server stops; to be asked at SIGTERM."""
-        self._hear()
+        for each in self._hear()[1]:
+            each.close()
         return self._is_renewed
 
-    def listen(self, *, on_orphaned: Callable[[], Any], add_sockets: Callable[[list[socket.socket]], Any]) -> None:
+    def listen(
+        self,
+        *,
+        on_orphaned: Callable[[], Any],
+        add_sockets: Callable[[list[socket.socket]], Any],
+        remove_sockets: Callable[[list[socket.socket]], Any],
+    ) -> None:
         """Have the running loop listen to the parent.
 
         Args:
             on_orphaned: Called when the parent has died; the worker should then stop.
             add_sockets: Called with listening sockets that are to be served, too.
+            remove_sockets: Called with some of these that are to be served no longer, and closed.
         """
         loop = asyncio.get_running_loop()
 
         def notice() -> None:
-            lent = self._hear()
-            if lent is None:
+            said, lent = self._hear()
+            if said is None:
                 loop.remove_reader(self._parent)
                 on_orphaned()
-            elif lent:
+                return
+            if RETURNED in said:  # before what came with it: descriptors are the end of what is received at once
+                remove_sockets(self._lent)
+                self._lent = []
+            if lent:
+                self._lent += lent
                 add_sockets(lent)
 
         loop.add_reader(self._parent, notice)
 
-    def _hear(self) -> list[socket.socket] | None:
-        """Take what the parent says; return sockets that it lends, None when it has died."""
+    def _hear(self) -> tuple[bytes | None, list[socket.socket]]:
+        """Take what the parent says, None when it has died, and sockets that it lends."""
         try:
             received, descriptors, _, _ = socket.recv_fds(self._parent, 64, MAX_DESCRIPTORS)
         except BlockingIOError:
-            return []
+            return b"", []
         except OSError:  # it died with words of ours unread
-            return None
+            return None, []
         self._is_renewed = self._is_renewed or RENEWED in received
-        return [_adopt(number) for number in descriptors] if received else None
+        return received or None, [_adopt(number) for number in descriptors]
 
     def _report(self) -> None:
         self.report()
@@ -209,6 +247,12 @@ def current_worker() -> Worker | None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGINT))
     sockets = [_adopt(each) for each in given["sockets"]]
     return Worker(given["number"], given["workers"], sockets, _adopt(number))
+
+
+def _dump_on_demand() -> None:
+    if DUMP_SIGNAL is not None and signal.getsignal(DUMP_SIGNAL) == signal.SIG_DFL:
+        with contextlib.suppress(AttributeError, io.UnsupportedOperation, RuntimeError):  # stderr is no file
+            faulthandler.register(DUMP_SIGNAL)
 
 
 def _adopt(number: int) -> socket.socket:

@@ -11,12 +11,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from torngas_aio.http.worker import ENVIRONMENT, LENT, MAX_DESCRIPTORS, RENEWED
+from torngas_aio.http.worker import DUMP_SIGNAL, ENVIRONMENT, LENT, MAX_DESCRIPTORS, RENEWED, REPORT_SECONDS, RETURNED
 
 __all__ = ["Program", "RenewalLimits", "Slot"]
 
@@ -85,6 +85,10 @@ class Slot:
         process: None before the start, and from the end on.
         started: As `time.monotonic()`; `started_at` as `time.time()`.
         heard: When it has last said something.
+        is_hung: It has said nothing for so long that its loop must be blocked.
+        hung_until: When it is killed unless it says something; None: it is not, or not yet.
+        is_dumped: It has been told to write its stacks.
+        may_block: Its loop may, as it said when it was ready: it is in DEBUG.
         requests: How many it has answered, as it said last.
         rss: Bytes of memory, as it said last.
         code: Where its code is, as it said when it was ready.
@@ -94,7 +98,7 @@ class Slot:
         restart_at: When it is started again; None: it runs, or is not to.
         kill_at: When it is killed that was told to end.
         ready_until: When it is killed unless it is ready.
-        borrower: The worker that serves its sockets, too, since it did not start.
+        lent: The numbers of the slots whose sockets it serves beside its own.
         enough_from: It is not replaced for its limits before.
         unix_path: Where it listens beside its sockets, as it said last; "": nowhere.
     """
@@ -107,6 +111,10 @@ class Slot:
     started: float = 0.0
     started_at: float = 0.0
     heard: float = 0.0
+    is_hung: bool = False
+    hung_until: float | None = None
+    is_dumped: bool = False
+    may_block: bool = False
     requests: int = 0
     rss: int = 0
     code: str = ""
@@ -116,7 +124,7 @@ class Slot:
     restart_at: float | None = None
     kill_at: float | None = None
     ready_until: float | None = None
-    borrower: "Slot | None" = None
+    lent: list[int] = field(default_factory=list[int])
     enough_from: float = 0.0
     unix_path: str = ""
     _unread: bytes = b""
@@ -126,6 +134,15 @@ class Slot:
     def pid(self) -> int:
         """The process id; 0 without a process."""
         return 0 if self.process is None else self.process.pid
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether connections that come to its sockets are taken."""
+        return self.process is not None and self.is_ready and not self.is_hung
+
+    def silence(self, now: float) -> float:
+        """Seconds for which it has owed a report."""
+        return max(now - self.heard - REPORT_SECONDS, 0.0)
 
     def start(self, program: Program, workers: int, sockets: Sequence[socket.socket]) -> None:
         """Start the process, as a new interpreter.
@@ -162,7 +179,9 @@ class Slot:
         self.channel, self._unread = ours, b""
         self.started = self.heard = time.monotonic()
         self.started_at = time.time()
-        self.is_ready, self.restart_at, self.kill_at = False, None, None
+        self.is_ready = self.is_hung = self.is_dumped = False
+        self.restart_at = self.kill_at = self.hung_until = None
+        self.lent = []
         self.requests = self.rss = 0
         self.now, self.own = {}, {}
 
@@ -199,21 +218,39 @@ class Slot:
             with suppress(OSError):
                 self.channel.send(RENEWED)
 
-    def lend(self, sockets: Sequence[socket.socket]) -> None:
-        """Let the worker serve *sockets*, too, which are those of another one."""
+    def lend(self, groups: Mapping[int, Sequence[socket.socket]]) -> None:
+        """Let the worker serve the sockets of *groups*, too, which are those of other ones, and no others."""
         if self.channel is not None:
             with suppress(OSError):
-                socket.send_fds(self.channel, [LENT], [each.fileno() for each in sockets])
+                if self.lent:
+                    self.channel.send(RETURNED)
+                for group in groups.values():
+                    socket.send_fds(self.channel, [LENT], [each.fileno() for each in group])
+        self.lent = list(groups)
+
+    def dump(self) -> None:
+        """Have the process write the stacks of its threads to stderr, even if its loop is blocked."""
+        self.is_dumped = True
+        if self.process is not None and DUMP_SIGNAL is not None:
+            self.process.send_signal(DUMP_SIGNAL)
 
     def kill(self) -> None:
         """End the process at once."""
         if self.process is not None:
             self.process.kill()
 
+    @property
+    def state(self) -> str:
+        """One of `WORKER_STATES`."""
+        if self.process is None:
+            return "down"
+        if self.kill_at is not None:
+            return "leaving"
+        return "hung" if self.is_hung else "ready" if self.is_ready else "starting"
+
     def describe(self, now: float) -> dict[str, Any]:
         """Return what `torngas-aio ps` shows."""
-        state = "leaving" if self.kill_at is not None else "ready" if self.is_ready else "starting"
         return {
-            "number": self.number, "pid": self.pid, "state": state, "age": now - self.started,
+            "number": self.number, "pid": self.pid, "state": self.state, "age": now - self.started,
             "requests": self.requests, "rss": self.rss, "code": self.code, "started_at": self.started_at,
         }  # fmt: skip

@@ -9,6 +9,7 @@ Begin with `WorkerTotals`.
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -34,13 +35,15 @@ class WorkerTotals:
         counts: As `torngas_aio.operations.counts` describes them.
         own: Of the project's own metrics, as `torngas_aio.operations.project_metrics` describes them, what workers have
             left that have ended.
-        restarts: How many workers have taken the place of another one, by why: died or renewed.
+        restarts: How many workers have taken the place of another one, by why: died, hung or renewed.
+        failed_starts: How many workers have ended before they were ready.
     """
 
     def __init__(self) -> None:
         self.counts: dict[str, Any] = {}
         self.own: dict[str, Any] = {}
         self.restarts: Counter[str] = Counter()
+        self.failed_starts = 0
 
     def add(self, counts: dict[str, Any]) -> None:
         """Add what a worker has counted since the last time."""
@@ -58,12 +61,20 @@ class WorkerTotals:
     def answer(self, sockets: Iterable[socket.socket], slots: Iterable[Slot]) -> None:
         """Send the totals on *sockets*, and close them; a thread waits for workers that read slowly."""
         slots = list(slots)
-        now = {slot.number: slot.now for slot in slots if slot.pid and slot.now}
+        moment = time.monotonic()
+        now = {
+            slot.number: {**slot.now, "lag": max(slot.now["lag"], slot.silence(moment))}
+            for slot in slots
+            if slot.pid and slot.now
+        }
         own = dict(self.own)
         for slot in slots:
             for key, value in slot.own.items():
                 _add_own(own, key, value)
-        told = json.dumps({"counts": self.counts, "restarts": self.restarts, "now": now, "own": own}).encode()
+        told = json.dumps({
+            "counts": self.counts, "restarts": self.restarts, "failed_starts": self.failed_starts,
+            "states": Counter(slot.state for slot in slots), "now": now, "own": own,
+        }).encode()  # fmt: skip
         for each in sockets:
             threading.Thread(target=_send, args=(each, told), daemon=True).start()
 

@@ -31,7 +31,7 @@ from prometheus_client.core import SummaryMetricFamily as Summary
 from torngas_aio.application import Application
 from torngas_aio.exception import Http404
 from torngas_aio.handler import WebHandler
-from torngas_aio.http.worker import current_worker
+from torngas_aio.http.worker import WORKER_STATES, current_worker
 from torngas_aio.logger import OutageLog
 from torngas_aio.operations.access import may_see_details
 from torngas_aio.operations.counts import Counts
@@ -159,6 +159,8 @@ _FAMILIES: tuple[tuple[Any, str, str, str], ...] = (
     (Gauge, "job_queue_jobs", "jobs queue state", "Jobs in the store."),
     (Histogram, "job_seconds", "job", "Attempts of jobs."),
     (Counter, "worker_restarts", "reason", "Workers in the place of another one."),
+    (Counter, "worker_failed_starts", "", "Workers that ended before they were ready."),
+    (Gauge, "workers", "state", "Worker processes."),
 )
 """Kind, name, labels and text of each, in the page's order."""
 
@@ -193,6 +195,9 @@ def _rows(found: dict[str, Any], seconds: list[float], sizes: list[float]) -> It
                 yield "job_queue_jobs", [alias, queue, state], number
     for reason, number in found.get("restarts", {}).items():
         yield "worker_restarts", [reason], number
+    if "states" in found:  # of a parent
+        yield "worker_failed_starts", [], found["failed_starts"]
+        yield from (("workers", [state], found["states"].get(state, 0)) for state in WORKER_STATES)
 
 
 def _count_rows(counts: dict[str, Any]) -> Iterator[_Row]:

@@ -51,6 +51,9 @@ class ServerBackend(Protocol):
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on *sockets*, in the running loop."""
 
+    def remove_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept no more on *sockets*, which were added, and close them; open connections go on."""
+
     def start_draining(self) -> None:
         """Go on as before, but close each connection after its next answer."""
 
@@ -166,6 +169,12 @@ class TornadoServer(TornadoHTTPServer):
             acceptor = Acceptor(loop, each, connection_callback(self))
             self._acceptors.append(acceptor)
             acceptor.start()
+
+    def remove_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        removed = set(sockets)
+        for acceptor in [each for each in self._acceptors if each.socket in removed]:
+            self._acceptors.remove(acceptor)
+            acceptor.close()
 
     def stop(self) -> None:
         super().stop()

@@ -37,6 +37,7 @@ BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
     ("workers", 1, int, "serving processes; 0 for one per core"),
     ("max_requests", 0, int, "requests after which a worker is replaced; 0: never"),
     ("max_rss", "", str, "memory beyond which a worker is replaced, such as 512M or 2G"),
+    ("hang_timeout", 60.0, float, "seconds for which a worker's event loop may be blocked; 0: for ever"),
     ("http_server", "", str, "torngas_aio or tornado; the first where httptools is installed"),
     ("certfile", None, str, "TLS certificate chain (PEM)"),
     ("keyfile", None, str, "private key of the certificate, unless it is in the same file"),
@@ -156,10 +157,12 @@ def _refuse_impossible() -> None:
     """
     if not 0 <= options.port <= 65535:
         raise Error(f"--port={options.port}: give a number from 0 to 65535; 0 takes a free one.")
+    if options.workers < 0:
+        raise Error(f"--workers={options.workers}: give a number of processes; 0: one per core.")
     if options.max_requests < 0:
         raise Error(f"--max_requests={options.max_requests}: give a number of requests; 0: a worker is never replaced.")
     _bytes_of(options.max_rss)
-    for name in ("graceful_timeout", "drain_seconds"):
+    for name in ("graceful_timeout", "drain_seconds", "hang_timeout"):
         value = getattr(options, name)
         if not 0 <= value < math.inf:
             raise Error(f"--{name}={value}: give a number of seconds, 0 or more.")

@@ -410,10 +410,11 @@ class Server:
             if single is not None:
                 single.on_ready()
             if worker is not None:
-                worker.ready(str(Path(sys.path[0] or ".").resolve()))
+                worker.ready(str(Path(sys.path[0] or ".").resolve()), may_block=settings.DEBUG)
                 worker.listen(
                     on_orphaned=functools.partial(os.kill, os.getpid(), signal.SIGTERM),
                     add_sockets=backend.add_sockets,
+                    remove_sockets=backend.remove_sockets,
                 )
             elif settings.DEBUG and settings.TORNADO_CONF.get("autoreload", True):
                 start_reloading()
@@ -466,6 +467,7 @@ class Server:
             limits=renewal_limits(),
             graceful_timeout=options.graceful_timeout,
             drain_seconds=options.drain_seconds,
+            hang_timeout=options.hang_timeout,
         ).run()
         if status:
             raise SystemExit(status)
