@@ -144,11 +144,6 @@ class RequestScope:
         self._entries[key] = _Entry(resource, order, settle, close, close_now)
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is held."""
-        return not self._entries
-
-    @property
     def must_settle(self) -> bool:
         """Whether a resource is still to be settled before the first byte."""
         return any(entry.settle is not None for entry in self._entries.values())
@@ -181,6 +176,13 @@ class RequestScope:
                     logger.warning("%r was left open: its request was given up where nothing can be awaited.", key)
             except Exception:  # a boundary: the other resources must still be closed
                 logger.exception("Closing %r failed.", key)
+
+    def close_if_empty(self) -> bool:
+        """Close without waiting where nothing is held; return whether that is so."""
+        if self._entries:
+            return False
+        self._is_closed = True
+        return True
 
     async def aclose(self) -> None:
         """Close every resource, the last opened first; an error is logged and the rest go on."""
@@ -252,8 +254,8 @@ def leave_request(token: Token[HTTPServerRequest | None]) -> None:
     _request.reset(token)
 
 
-enter_message: Callable[[MessageScope], Token[MessageScope | None]] = _message.set
-"""Make *scope* the current one, within the current request, until the token is given back."""
+enter_message: Callable[[MessageScope | None], Token[MessageScope | None]] = _message.set
+"""Make a scope the current one within the current request, until another is, or the token is given back."""
 
 leave_message: Callable[[Token[MessageScope | None]], None] = _message.reset
 """Undo the `enter_message` that gave the token."""

@@ -28,8 +28,7 @@ class Bids(WebSocketHandler):
         await super().prepare()
         await User.Q.count()
 
-    async def open(self) -> None:
-        await User.Q.count()
+    def open(self) -> None:
         self.task = asyncio.create_task(self.push())
 
     async def push(self) -> None:

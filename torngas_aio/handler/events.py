@@ -163,5 +163,5 @@ async def _next_of(events: AsyncIterator[Event]) -> Event:
         scope.has_failed = True
         raise
     finally:
-        if not scope.is_empty:
+        if not scope.close_if_empty():
             await scope.aclose()

@@ -139,7 +139,9 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
             self.ws_connection = None
         if not self._on_close_called:
             self._on_close_called = True
+            token = enter_message(None)
             self._closing = _in_message(self, self.on_close)
+            leave_message(token)
             self.__dict__.pop("ui", None)  # which refers to the handler: nothing is rendered any more
 
     def _detach_to(self, connection: WebSocketConnection) -> None:
@@ -178,6 +180,7 @@ class _Handshake:
             handler.on_ws_connection_close(connection.close_code, connection.close_reason)
             if handler._closing is not None:
                 await handler._closing
+            enter_message(None)
 
     def _negotiate(self, handler: WebSocketHandler) -> WebSocketConnection:
         headers = handler.request.headers
@@ -240,17 +243,15 @@ def _in_message(
 ) -> Awaitable[None] | None:
     """Call a method in a new `MessageScope`; return what is to be awaited until both have ended, if anything."""
     scope = MessageScope()
-    token = enter_message(scope)
-    error: BaseException | None = None
+    enter_message(scope)
+    waits_for = error = None
     try:
         waits_for = call(*args, **kwargs)
     except BaseException as exc:
-        if scope.is_empty:
+        if scope.close_if_empty():
             raise
-        error, waits_for = exc, None
-    finally:
-        leave_message(token)
-    if waits_for is None and scope.is_empty:
+        error = exc
+    if waits_for is None and scope.close_if_empty():
         return None
     return _end_message(handler, scope, waits_for, error)
 
@@ -258,13 +259,13 @@ def _in_message(
 async def _end_message(
     handler: WebSocketHandler, scope: MessageScope, waits_for: Any, error: BaseException | None
 ) -> None:
-    token = enter_message(scope)
+    enter_message(scope)  # `on_close` may have been called in another context
     try:
         if error is not None:
             raise error
         if waits_for is not None:
             await (waits_for if hasattr(waits_for, "__await__") else convert_yielded(waits_for))
-        if not scope.is_empty:
+        if not scope.close_if_empty():
             await scope.settle(Outcome(handler, None, has_returned=True))
     except GeneratorExit:
         scope.abandon()
@@ -273,9 +274,8 @@ async def _end_message(
         scope.has_failed = True
         raise
     finally:
-        if not scope.is_closed:
+        if not scope.close_if_empty():
             await scope.aclose()
-        leave_message(token)
 
 
 def _refused_once_open(name: str) -> Callable[..., Any]:

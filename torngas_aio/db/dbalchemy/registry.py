@@ -209,6 +209,8 @@ async def close_sessions() -> None:
     for name in settings.DATABASE_CONNECTION:
         session: DbSession | None = scope.get(("db_session", name))
         if session is not None:
+            if session.has_changes:
+                _tell_of_loss(name, session, "the handshake, or the head of the stream,")
             await session.close()
 
 
@@ -238,17 +240,20 @@ def _open_for_message(name: str, key: tuple[str, str]) -> DbSession:
 async def _close(scope: RequestScope, name: str, session: DbSession) -> None:
     """Close *session*, and tell of changes that nothing has committed, unless they belong to what has failed."""
     if session.has_changes and not scope.has_failed:
-        request = current_request()
-        where = "a request" if request is None else request_summary(request)
-        waiting = session.sync_session.transaction_end.waiting_for_commit
-        also = "".join(f" Not done: {function!r}." for function in waiting)
-        logger.warning(
-            "Changes of the database session %r are rolled back: nothing has committed them when %s of %s ended.%s "
-            "What is changed after the answer has left, in an event stream, or in a WebSocket without ATOMIC_REQUESTS, "
-            "wants its own `await session.commit()`.",
-            name, "a message" if isinstance(scope, MessageScope) else "the request", where, also,
-        )  # fmt: skip
+        _tell_of_loss(name, session, "a message" if isinstance(scope, MessageScope) else "the request")
     await session.aclose()
+
+
+def _tell_of_loss(name: str, session: DbSession, what: str) -> None:
+    request = current_request()
+    where = "" if request is None else f" of {request_summary(request)}"
+    waiting = session.sync_session.transaction_end.waiting_for_commit
+    logger.warning(
+        "Changes of the database session %r are rolled back: nothing has committed them when %s%s ended.%s "
+        "What is changed after the answer has left, in an event stream, or in a WebSocket without ATOMIC_REQUESTS, "
+        "wants its own `await session.commit()`.",
+        name, what, where, "".join(f" Not done: {function!r}." for function in waiting),
+    )  # fmt: skip
 
 
 _SERVERS: Any = object()
