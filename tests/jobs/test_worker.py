@@ -57,7 +57,7 @@ async def test_a_forgotten_await_fails_the_job(caplog: pytest.LogCaptureFixture)
     @job(result_ttl=60)
     async def forget(number: int, *, fails: bool = False) -> None:
         Row.session.add(Row(id=number))
-        forget.enqueue(2)
+        forget.enqueue(2)  # type: ignore[unused-coroutine]  # forgotten
         if fails:
             raise ValueError("of its own")
 
