@@ -157,7 +157,8 @@ class _Mender:
             self._edits.keep_names(node, kept)
 
     def _mend_call(self, call: ast.Call, name: str) -> None:
-        is_known = bool(call.args) and ("." in name or self._edits.is_free(name))
+        is_listed = bool(call.args) and (name in self._mends or name in ADDED)
+        is_known = is_listed and ("." in name or self._edits.is_free(name))
         if is_known and name in self._mends:
             self._mends[name](call)
         if is_known and name in ADDED:
