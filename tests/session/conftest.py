@@ -41,4 +41,6 @@ class RemoteCache(LocMemCache):
 
 @pytest.fixture
 def cache(request: pytest.FixtureRequest) -> RemoteCache:
-    return RemoteCache(request.node.nodeid)
+    cache = RemoteCache(request.node.nodeid)
+    cache.alias = request.node.name  # reports of outages are limited for each: another test's must not hold one back
+    return cache
