@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from io import StringIO
 
@@ -234,8 +235,28 @@ def test_a_failing_sink_is_counted_and_mentioned_once(sink: Sink, monkeypatch: p
     assert "disk full" in stderr.getvalue()
     sink.error = None
     writer.put("kept")
+    writer.flush()
+    writer.put("kept, too")
     writer.close()
-    assert sink.lines == ["kept"]
+    assert sink.lines == ["3 log lines are missing here: they could not be written.", "kept", "kept, too"]
+    assert stderr.getvalue().count("The log test is written again; 3 lines were lost.") == 1
+
+
+def test_errors_that_cannot_be_written_are_on_stderr(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are counted; all of it is told at the end at the latest."""
+    stderr = StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(background, "lost_lines", Counter())
+    writer = BackgroundWriter(sink, name="test")
+    sink.error = OSError("disk full")
+    writer.put("an info")
+    writer.put("an error", logging.ERROR)
+    writer.flush()
+    writer.put("another info")
+    writer.close()
+    assert [line for line in stderr.getvalue().splitlines() if line.startswith("an")] == ["an error"]
+    assert "The log test ends without 3 lines: they could not be written." in stderr.getvalue()
+    assert background.lost_lines == {"not written": 3}
 
 
 def test_without_stderr_a_failing_sink_is_counted_all_the_same(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:

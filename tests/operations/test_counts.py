@@ -13,7 +13,7 @@ from tests.operations.observers import URLS
 from tests.polling import until
 from torngas_aio import Application
 from torngas_aio.exception import CacheUnavailable
-from torngas_aio.handler import WebHandler
+from torngas_aio.handler import EventStreamHandler, WebHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.worker_totals import WorkerTotals
 from torngas_aio.operations import counts
@@ -41,13 +41,13 @@ def made(application: Any) -> Counts:
 
 def ended(
     counted: Counts, status: int = 200, *, seconds: float = 0.0, sent: int = 0, received: int = 0,
-    method: str = "GET", route: str = "front",
+    method: str = "GET", route: str = "front", handler_class: Any = WebHandler,
 ) -> None:  # fmt: skip
     """Have *counted* told of a request that ends now."""
     body = SimpleNamespace(received=received) if received else NO_BODY
     request: Any = SimpleNamespace(
         method=method, connection=SimpleNamespace(status=status, body=body), _seen_handler=None,
-        _route=SimpleNamespace(name=route, handler_class=WebHandler) if route else None,
+        _route=SimpleNamespace(name=route, handler_class=handler_class) if route else None,
         server_connection=SimpleNamespace(sent=sent + 7),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
@@ -75,6 +75,26 @@ def test_a_socket_is_no_duration(counted: Counts) -> None:
     ended(counted, 101, seconds=3600.0)
     assert counted.peek()["requests"] == {"front": {"GET 1xx": 1}}
     assert counted.peek()["seconds"]["front"] == [0, 0, 0, 0]
+
+
+def test_an_event_stream_is_no_duration(counted: Counts) -> None:
+    ended(counted, 200, seconds=3600.0, sent=50, handler_class=EventStreamHandler)
+    found = counted.peek()
+    assert found["requests"] == {"front": {"GET 2xx": 1}}
+    assert found["seconds"]["front"] == [0, 0, 0, 0]
+    assert found["sent"]["front"] == [1, 0, 0, 50]
+    assert found["received"]["front"] == [1, 0, 0, 0]
+
+
+def test_lost_lines_of_the_log_are_counted_once(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: Counter[str] = Counter()
+    monkeypatch.setattr(counts, "lost_lines", lost)
+    counted._told_lost.clear()
+    lost["not written"] += 5
+    assert counted.take()["lost_lines"] == {"not written": 5}
+    lost["not written"] += 2
+    assert counted.peek()["lost_lines"] == counted.take()["lost_lines"] == {"not written": 2}
+    assert counted.take() == {}
 
 
 def test_refusals_are_told_by_their_reason(counted: Counts) -> None:

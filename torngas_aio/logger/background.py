@@ -2,6 +2,7 @@
 
     put ──► buffer ── every 50 ms; at once for errors, a flush and a full batch ──► thread ──► write(whole lines)
               full: a thread waits; an event loop waits 10 ms a line and 100 ms a second, then lines are dropped
+              write fails: its errors go to stderr, which is told when the log is written again, and what was lost
 
 Begin with `BackgroundWriter.put`.
 """
@@ -14,9 +15,12 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter, deque
 from collections.abc import Callable
 
-__all__ = ["FLUSH_SECONDS", "MAX_BUFFER_BYTES", "BackgroundWriter", "encode_line"]
+from torngas_aio.logger.formatters import LineFormatter
+
+__all__ = ["FLUSH_SECONDS", "MAX_BUFFER_BYTES", "BackgroundWriter", "encode_line", "lost_lines", "tell_stderr_in"]
 
 MAX_BUFFER_BYTES = 64 * 1024 * 1024
 BATCH_BYTES = 256 * 1024
@@ -29,7 +33,21 @@ FLUSH_SECONDS = 5.0
 COMPLAIN_SECONDS = 60.0
 """Pause between two mentions on stderr of a sink that fails."""
 
+GRAVE_LINES = 1000
+"""How many lines of level ERROR and above are kept, for stderr, until their batch is written."""
+
 Write = Callable[[bytes], None]
+
+lost_lines: Counter[str] = Counter()
+"""How many lines this process has lost, by why: "buffer full" or "not written"."""
+
+_stderr_formatter: logging.Formatter = LineFormatter()
+
+
+def tell_stderr_in(formatter: logging.Formatter) -> None:
+    """Have *formatter* write what is told on stderr about logs that fail."""
+    global _stderr_formatter  # noqa: PLW0603  one stderr
+    _stderr_formatter = formatter
 
 
 def encode_line(line: str) -> bytes:
@@ -49,7 +67,8 @@ class BackgroundWriter:
     Args:
         write: Called with whole lines; may block.
         max_bytes: Size of the buffer. Lines of level ERROR and above are dropped at twice this size only.
-        note: Makes the line that tells how many lines were dropped.
+        note: Makes a line of this log of a text.
+        is_stderr: The lines go to stderr themselves.
     """
 
     def __init__(
@@ -58,14 +77,16 @@ class BackgroundWriter:
         *,
         name: str,
         max_bytes: int = MAX_BUFFER_BYTES,
-        note: Callable[[int], str] = "{} log lines were dropped here: the buffer was full.".format,
+        note: Callable[[str], str] = str,
+        is_stderr: bool = False,
     ) -> None:
         self._write = write
         self._name = name
         self._max_bytes = max_bytes
         self._note = note
         self.dropped = 0
-        self.failed = 0
+        self.failed = self._lost = 0  # the second since the last line that was written
+        self._is_stderr = is_stderr
         self._complained_at = -COMPLAIN_SECONDS
         self._is_closed = False
         self.reset()
@@ -77,6 +98,7 @@ class BackgroundWriter:
         self._arrived = threading.Condition(self._lock)
         self._written = threading.Condition(self._lock)
         self._batches = [bytearray()]
+        self._grave: deque[bytes] = deque(maxlen=GRAVE_LINES)
         self._bytes_in = self._bytes_out = 0  # since the start; the difference is waiting
         self._unnoted = 0
         self._is_idle = self._is_urgent = False
@@ -96,10 +118,13 @@ class BackgroundWriter:
         with self._lock:
             if self._bytes_in - self._bytes_out + size > self._max_bytes and not self._fits(size, level):
                 self.dropped += 1
+                lost_lines["buffer full"] += 1
                 self._unnoted += 1
                 return False
             batch = self._batches[-1]
             batch += data
+            if level >= logging.ERROR:
+                self._grave.append(data)
             self._bytes_in += size
             is_full = len(batch) >= BATCH_BYTES
             if is_full:
@@ -127,6 +152,10 @@ class BackgroundWriter:
         if thread is None:
             return True
         thread.join(seconds)
+        if self._lost:
+            self._tell(
+                logging.ERROR, f"The log {self._name} ends without {self._lost} lines: they could not be written."
+            )
         return self._bytes_out == self._bytes_in
 
     def _fits(self, size: int, level: int) -> bool:
@@ -160,7 +189,7 @@ class BackgroundWriter:
                 thread.start()
                 self._thread = thread
         if self._thread is None:
-            self._write_out(self._take())
+            self._write_out(*self._take())
 
     def _run(self) -> None:
         is_running = True
@@ -172,41 +201,71 @@ class BackgroundWriter:
                     self._arrived.wait_for(lambda: not self._is_idle)
                     self._gather()
                 is_running = self._thread is threading.current_thread()
-                batches = self._take()
-            self._write_out(batches)
+                batches, grave = self._take()
+            self._write_out(batches, grave)
 
     def _gather(self) -> None:
         self._arrived.wait_for(lambda: self._is_urgent, GATHER_SECONDS)
         self._is_urgent = False
 
-    def _take(self) -> list[bytearray]:
+    def _take(self) -> tuple[list[bytearray], list[bytes]]:
         batches, self._batches = self._batches, [bytearray()]
-        return batches
+        grave = list(self._grave)
+        self._grave.clear()
+        return batches, grave
 
-    def _write_out(self, batches: list[bytearray]) -> None:
+    def _write_out(self, batches: list[bytearray], grave: list[bytes]) -> None:
         for batch in filter(None, batches):
-            self._try_to_write(bytes(batch))
+            if not self._try_to_write(bytes(batch)):
+                self._save(grave)
+                grave = []
             with self._lock:
                 self._bytes_out += len(batch)
                 count, self._unnoted = self._unnoted, 0
                 self._written.notify_all()
             if count:
-                self._try_to_write(encode_line(self._note(count)))
+                self._try_to_write(
+                    encode_line(self._note(f"{count} log lines were dropped here: the buffer was full."))
+                )
 
-    def _try_to_write(self, data: bytes) -> None:
+    def _try_to_write(self, data: bytes) -> bool:
+        lost = self._lost
+        note = f"{lost} log lines are missing here: they could not be written."
         try:
-            self._write(data)
+            self._write((encode_line(self._note(note)) if lost else b"") + data)
         except Exception as exc:  # noqa: BLE001  # the log itself cannot be told
-            self.failed += data.count(b"\n")
+            lines = data.count(b"\n")
+            self.failed += lines
+            self._lost += lines
+            lost_lines["not written"] += lines
             self._complain(exc)
+            return False
+        if lost:
+            self._lost = 0
+            self._complained_at = -COMPLAIN_SECONDS
+            self._tell(logging.WARNING, f"The log {self._name} is written again; {lost} lines were lost.")
+        return True
 
     def _complain(self, exc: Exception) -> None:
         now = time.monotonic()
-        if now - self._complained_at < COMPLAIN_SECONDS or sys.stderr is None:
-            return
-        self._complained_at = now
-        with contextlib.suppress(OSError, ValueError):  # stderr may be what failed, or closed
-            sys.stderr.write(f"Writing the log {self._name} failed, {self.failed} lines so far: {exc!r}\n")
+        if now - self._complained_at >= COMPLAIN_SECONDS:
+            self._complained_at = now
+            self._tell(logging.ERROR, f"Writing the log {self._name} failed, {self._lost} lines so far: {exc!r}")
+
+    def _save(self, grave: list[bytes]) -> None:
+        if not self._is_stderr:
+            _to_stderr(b"".join(grave).decode())
+
+    def _tell(self, level: int, text: str) -> None:
+        record = logging.LogRecord(__name__, level, __file__, 0, text, None, None)
+        _to_stderr(f"{_stderr_formatter.format(record)}\n")
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # stderr may be what failed, or closed
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 class _LoopPatience:

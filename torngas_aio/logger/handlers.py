@@ -49,13 +49,14 @@ class BackgroundHandler(logging.Handler):
 
     Args:
         buffer_bytes: How much may wait for the thread; 0: written at once, by the caller.
+        is_stderr: The lines go to stderr.
     """
 
-    def __init__(self, name: str, buffer_bytes: int = MAX_BUFFER_BYTES) -> None:
+    def __init__(self, name: str, buffer_bytes: int = MAX_BUFFER_BYTES, *, is_stderr: bool = False) -> None:
         super().__init__()
         self.setFormatter(LineFormatter())
         self.writer = (
-            BackgroundWriter(self.write_lines, name=name, max_bytes=buffer_bytes, note=self._note)
+            BackgroundWriter(self.write_lines, name=name, max_bytes=buffer_bytes, note=self._note, is_stderr=is_stderr)
             if buffer_bytes
             else None
         )
@@ -104,9 +105,8 @@ class BackgroundHandler(logging.Handler):
         super().close()
         return is_written
 
-    def _note(self, dropped: int) -> str:
-        text = "%d log lines were dropped here: the buffer of this log was full."
-        return self.format(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (dropped,), None))
+    def _note(self, text: str) -> str:
+        return self.format(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, None, None))
 
 
 class ProcessLogTimedFileHandler(BackgroundHandler):
@@ -160,7 +160,7 @@ class BackgroundStreamHandler(BackgroundHandler):
         target = stream or sys.stderr
         is_tty = target is not None and target.isatty()
         self.is_terminal = is_tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        super().__init__("stderr" if stream is None else str(stream), buffer_bytes)
+        super().__init__("stderr" if stream is None else str(stream), buffer_bytes, is_stderr=stream is None)
         self.setFormatter(LineFormatter(is_coloured=self.is_terminal))
 
     def write_lines(self, data: bytes) -> None:

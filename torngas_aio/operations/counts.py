@@ -8,6 +8,7 @@
     sql        database and role: [statements, errors, seconds]
     jobs       job: {what happened: number}, as `torngas_aio._job_events` names it
     job_seconds  job: [attempts in each bucket ..., in none of them, sum]
+    lost_lines   why: number of lines of the log
 
 A worker sends what it has counted to its parent each second, and begins at nothing again. Begin with `Counts`.
 """
@@ -24,8 +25,10 @@ from typing import Any
 from torngas_aio._job_events import JobEvent, job_listeners
 from torngas_aio.context import scope_of
 from torngas_aio.exception import CacheUnavailable
+from torngas_aio.handler import EventStreamHandler
 from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.worker_totals import add_counts
+from torngas_aio.logger.background import lost_lines
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, complain, received_bytes
 from torngas_aio.operations.routes import is_foreign
@@ -108,12 +111,16 @@ class _RouteCounts:
         cells: By method and class of status.
         received: Bodies of requests, as in a cell; requests without one are not in it.
         stages: By name the seconds that they took, and how many there were.
+
+    Args:
+        is_stream: Its answers last for as long as the clients stay: they are no durations.
     """
 
-    __slots__ = ("_bounds", "cells", "received", "stages")
+    __slots__ = ("_bounds", "_is_stream", "cells", "received", "stages")
 
-    def __init__(self, bounds: _Bounds) -> None:
+    def __init__(self, bounds: _Bounds, *, is_stream: bool = False) -> None:
         self._bounds = bounds
+        self._is_stream = is_stream
         self.cells: dict[str, dict[int, _Cell]] = {}
         self.received = _zeros(bounds[1])
         self.stages: dict[str, list[float]] = {}
@@ -130,8 +137,9 @@ class _RouteCounts:
         """Return the sums, as the module's head shows them."""
         every = {(method, kind): cell for method, kinds in self.cells.items() for kind, cell in kinds.items()}
         answered = [_Cell(self._bounds), *(cell for (_, kind), cell in every.items() if kind != 1)]  # without sockets
-        seconds = [sum(numbers) for numbers in zip(*(cell.seconds for cell in answered), strict=True)]
-        without_body = sum(seconds[:-1]) - sum(self.received[:-1])
+        timed = answered[:1] if self._is_stream else answered
+        seconds = [sum(numbers) for numbers in zip(*(cell.seconds for cell in timed), strict=True)]
+        without_body = sum(sum(cell.seconds[:-1]) for cell in answered) - sum(self.received[:-1])
         return {
             "requests": {
                 f"{method} {f'{kind}xx' if kind else 'none'}": sum(cell.seconds[:-1])
@@ -161,6 +169,7 @@ class Counts(Observer):
         self._timer: asyncio.TimerHandle | None = None
         self._calls = ExitStack()
         self._sees_sessions = False
+        self._told_lost = lost_lines.copy()
         self._running_jobs: Counter[str] = Counter()
         self._begin()
 
@@ -261,7 +270,9 @@ class Counts(Observer):
         return True
 
     def _new_cell(self, request: Any, name: str, kind: int) -> _Cell:
-        counts = self._route(name)
+        counts = self._routes.get(name)
+        if counts is None:
+            counts = self._routes[name] = _RouteCounts(self._bounds, is_stream=_is_stream(request._route))
         if request._route is None or not is_foreign(request._route):
             self._cells[name] = counts.cells
         kinds = counts.cells.setdefault(request.method if request.method in KNOWN_METHODS else _OTHER, {})
@@ -330,7 +341,7 @@ class Counts(Observer):
                 refused[_REASONS.get(status, "other")] += number
         counts: dict[str, Any] = {
             "refused": refused, "cache": self._cache, "sql": self._sql, "sessions": self._sessions,
-            "jobs": self._jobs, "job_seconds": self._job_seconds,
+            "jobs": self._jobs, "job_seconds": self._job_seconds, "lost_lines": lost_lines - self._told_lost,
         }  # fmt: skip
         self._fold()
         for route, found in self._routes.items():
@@ -343,6 +354,7 @@ class Counts(Observer):
         counts = self.peek()
         for all_of_them, counted in self._refusals.values():
             counted.update(all_of_them - counted)
+        self._told_lost.update(counts.get("lost_lines", {}))
         self._begin()
         return counts
 
@@ -357,6 +369,10 @@ class Counts(Observer):
             "pools": _pools(),
             "jobs": +self._running_jobs,
         }
+
+
+def _is_stream(route: Any) -> bool:
+    return route is not None and issubclass(route.handler_class, EventStreamHandler)
 
 
 def _pools() -> dict[str, list[int]]:
