@@ -12,12 +12,16 @@ from torngas_aio.cli.awaits import module_of, project_files, unawaited_faults
 HEAD = """
 from torngas_aio import session_scope, project
 from torngas_aio.cache import cache, caches
+from torngas_aio.channels import channels
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import Connector, session_scope as opened
 from torngas_aio.dispatch import Signal
-from torngas_aio.handler import WebHandler
+from torngas_aio.handler import WebHandler, WebSocketHandler
+from torngas_aio.jobs import job
 from torngas_aio.signal import call_started
-from models import User, shop, helper, Plain
+from models import User, shop, helper, Plain, mailed
+from .models import shop as near
+from . import models as beside
 from asyncio import gather
 import asyncio
 import models
@@ -36,6 +40,14 @@ def mixed():
     if plain(): return cache.get('k')
     return None
 
+@job
+async def noted(n): ...
+
+class Socket(WebSocketHandler):
+    async def open(self):
+        self.write_message('a')
+        await self.join('a')
+
 class Page(WebHandler):
     async def work(self): ...
     def sync(self): ...
@@ -46,6 +58,9 @@ class Page(WebHandler):
 MODELS = """
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import Model
+from torngas_aio.jobs import job
+@job(retries=2)
+async def mailed(n): ...
 class User(Model):
     async def stored(self): ...
 class Plain: ...
@@ -120,6 +135,19 @@ FORGOTTEN = [
     "def inner():\n    cache.set('k', 1)",
     "x = lambda: int(cache.get('k'))",
     "for x in y:\n    s = User.session.using_master()\n    s.flush()",
+    "noted.enqueue(1)",
+    "mailed.enqueue(1, key='a')",
+    "models.mailed.enqueue(1)",
+    "beside.mailed(1)",
+    "x = near.select('posts')[0]",
+    "noted(1)",
+    "if (await noted.enqueue(1)).result(): pass",
+    "channels.publish('a', 1)",
+    "channels['other'].publish('a', 1)",
+    "x = len(channels.members('a'))",
+    "with channels.subscribe('a'): pass",
+    "channels.present('a', 'b')",
+    "class Other(WebSocketHandler):\n    async def open(self):\n        self.join('a')",
 ]
 FINE = [
     "await cache.set('k', 1)",
@@ -164,6 +192,12 @@ FINE = [
     "await client.bitfield('k').set('u4', 0, 1).execute()",
     "x = lambda: cache.get('k')",
     "def len(x): ...\nlen(cache.get('k'))",
+    "await noted.enqueue(1)",
+    "await (await models.mailed.enqueue(1)).result()",
+    "noted.message(1)",
+    "models = y\nmodels.mailed.enqueue(1)",
+    "async with channels.subscribe('a'): pass",
+    "channels.takes_patterns",
 ]
 
 

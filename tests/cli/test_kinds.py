@@ -12,17 +12,22 @@ from torngas_aio.cli import kinds
 
 CLASSES = {
     "cache": "torngas_aio.cache.backends.base.BaseCache",
+    "channels": "torngas_aio.channels.base.BaseChannels",
     "connection": "torngas_aio.db.dbalchemy.DbConnection",
     "database": "torngas_aio.db.basedb.Database",
     "db session": "torngas_aio.db.dbalchemy.DbSession",
     "handler": "torngas_aio.handler.BaseHandler",
+    "job": "torngas_aio.jobs.Job",
     "query": "torngas_aio.db.dbalchemy.Query",
     "session": "torngas_aio.session.Session",
     "signal": "torngas_aio.dispatch.Signal",
+    "socket": "torngas_aio.handler.WebSocketHandler",
+    "subscription": "torngas_aio.channels.base.Subscription",
 }
 NO_COROUTINES = {
     "database": {"query", "select", "where", "insert", "multiple_insert", "update", "delete"},
     "handler": {"render_string"},
+    "socket": {"render_string"},
     "query": {"all"},
 }
 """Methods that are awaited and no `async def`."""

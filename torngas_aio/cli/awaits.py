@@ -1,6 +1,7 @@
 """Forgotten awaits in the project's files, found by reading them: nothing is imported or run.
 
-    names      of a file: caches, databases, signals, coroutine functions; its own, and imported ones of the project
+    names      of a file: caches, databases, channels, jobs, signals, coroutine functions; its own, and those that it
+               imports from the project
     calls      of what must be awaited, under none of `await`, an argument, an assignment, a return
     forms      a statement, a condition, `or`, `in`, an operand, a loop, a plain `with`; what a builtin is
                given, such as `len(...)`, `any(... for ...)`; `"...".format(...)`
@@ -30,7 +31,7 @@ SKIPPED = {"node_modules", "site-packages", "dist-packages", "build", "dist", "_
 MAX_BYTES = 1_000_000
 """Larger files are made by programs."""
 
-OPENED = {"lock", "scope", "transaction"}
+OPENED = {"lock", "presence", "scope", "subscription", "transaction"}
 """Kinds of objects that `async with` opens."""
 
 TAKERS = frozenset({
@@ -53,8 +54,8 @@ def unawaited_faults(folder: Path) -> list[Fault]:
     """Return a fault for each call in the Python files under *folder* whose result was to be awaited."""
     files = {path: tree for path in project_files(folder) if (tree := parsed(path)) is not None}
     modules = {module_of(path, folder): _Module(tree) for path, tree in files.items()}
-    for module in modules.values():
-        module.link(modules)
+    for path, module in zip(files, modules.values(), strict=True):
+        module.link(modules, path.parent.relative_to(folder).parts)
     found: list[Fault] = []
     for path, module in zip(files, modules.values(), strict=True):
         for line, text in module.faults():
@@ -113,12 +114,26 @@ class _Module:
                 self.names |= {name: kind for name, kind in found.items() if kind}
         self._take_definitions(self.tree.body, self.names)
 
-    def link(self, modules: Mapping[str, "_Module"]) -> None:
-        """Add what the file imports from others of the project."""
+    def link(self, modules: Mapping[str, "_Module"], package: tuple[str, ...]) -> None:
+        """Add what the file, which lies in *package*, imports from others of the project."""
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "") in modules:
-                known = modules[node.module or ""].names
-                self.names |= {each.asname or each.name: known[each.name] for each in node.names if each.name in known}
+            if isinstance(node, ast.Import):
+                for each in node.names:
+                    self._add_module(each.asname or each.name, modules.get(each.name))
+            elif isinstance(node, ast.ImportFrom):
+                around = package[: len(package) - node.level + 1] if node.level else ()
+                source = ".".join([*around, *filter(None, [node.module])])
+                known = modules[source].names if source in modules else {}
+                for each in node.names:
+                    name = each.asname or each.name
+                    if each.name in known:
+                        self.names[name] = known[each.name]
+                    self._add_module(name, modules.get(f"{source}.{each.name}" if source else each.name))
+
+    def _add_module(self, name: str, module: "_Module | None") -> None:
+        for each, kind in list(module.names.items()) if module else ():
+            if "." not in each:
+                self.names[f"{name}.{each}"] = kind
 
     def faults(self) -> Iterator[tuple[int, str]]:
         """Yield line and sentence of each fault."""
@@ -128,6 +143,8 @@ class _Module:
         for node in body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names.pop(node.name, None)
+                if any(self._kind_of(each, around or names, {}) == "job decorator" for each in node.decorator_list[:1]):
+                    names[node.name] = "job"
                 is_coroutine = isinstance(node, ast.AsyncFunctionDef) or self._hands_on(node, around or names)
                 if is_coroutine and not _is_wrapped(node):
                     names[node.name] = "coroutine function"
@@ -151,7 +168,7 @@ class _Module:
             if isinstance(child, ast.ClassDef):
                 methods: Names = {}
                 self._take_definitions(child.body, methods, names)
-                yield from self._walk(child, names, {"": "handler" if _is_handler(child) else "", **methods})
+                yield from self._walk(child, names, {"": _handler_kind(child), **methods})
             elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 yield from self._walk(child, self._inner(child, names), own)
             else:
@@ -233,7 +250,8 @@ class _Module:
                 kind = "query"
             elif not kind and not known and index == 0:
                 is_model = step == ".session" and first[:1].isupper()
-                kind = "db session" if is_model else FUNCTIONS.get(f"{first}{step}", "")
+                dotted = f"{first}{step}"
+                kind = "db session" if is_model else names.get(dotted) or FUNCTIONS.get(dotted, "")
         return kind
 
 
@@ -253,7 +271,7 @@ def _without_hidden(function: AnyFunction, names: Names) -> Names:
     nodes = list(ast.walk(function))
     hidden = {node.arg for node in nodes if isinstance(node, ast.arg)}
     hidden |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return {name: kind for name, kind in names.items() if name not in hidden}
+    return {name: kind for name, kind in names.items() if name.partition(".")[0] not in hidden}
 
 
 def _is_wrapped(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
@@ -262,8 +280,12 @@ def _is_wrapped(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     return bool(function.decorator_list) or is_generator
 
 
-def _is_handler(node: ast.ClassDef) -> bool:
-    return any(ast.unparse(base).endswith("Handler") for base in node.bases)
+def _handler_kind(node: ast.ClassDef) -> str:
+    """Return "socket" or "handler" for a class that inherits from one; else nothing."""
+    bases = [ast.unparse(base) for base in node.bases]
+    if any(base.endswith("WebSocketHandler") for base in bases):
+        return "socket"
+    return "handler" if any(base.endswith("Handler") for base in bases) else ""
 
 
 def _short(node: ast.AST) -> str:

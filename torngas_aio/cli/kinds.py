@@ -93,7 +93,12 @@ AWAITED = {
     "pubsub": frozenset({"get_message", "psubscribe", "punsubscribe", "subscribe", "unsubscribe"}),
     "handler": frozenset({"complete_response_stage", "load_current_user", "load_form", "render_string", "send_file"}),
     "session": frozenset({"save"}),
+    "channels": frozenset({"aclose", "add", "history", "members", "publish", "remove", "send"}),
+    "subscription": frozenset({"aclose"}),
+    "job": frozenset({"enqueue"}),
+    "enqueued": frozenset({"result"}),
 }  # fmt: skip
+AWAITED["socket"] = AWAITED["handler"] | {"can_join", "get", "join", "leave"}
 """Kind of object: its methods that are awaited."""
 
 _SIGNALS = ("call_started", "handler_started", "handler_response", "call_finished", "handler_render")
@@ -108,6 +113,8 @@ IMPORTED = {
     "torngas_aio.dispatch.Signal": "makes signal",
     "torngas_aio.signal.Signal": "makes signal",
     **{f"torngas_aio.signal.{name}": "signal" for name in _SIGNALS},
+    "torngas_aio.channels.channels": "channels",
+    "torngas_aio.jobs.job": "job decorator",
     "torngas_aio.db.dbalchemy.Connector": "connector",
     "torngas_aio.cache.backends.rediscache.RedisClient": "makes redis client",
     **{f"torngas_aio.cache.backends.{name}": "makes cache" for name in _BACKENDS},
@@ -136,6 +143,13 @@ _STEPS = {
     ("redis", ".lock"): "makes lock",
     ("redis", ".pubsub"): "makes pubsub",
     ("handler", ".session"): "session",
+    ("socket", ".session"): "session",
+    ("channels", "[]"): "channels",
+    ("channels", ".subscribe"): "makes subscription",
+    ("channels", ".present"): "makes presence",
+    ("job decorator", "()"): "job decorator",
+    ("job", "()"): "awaited",
+    ("job", ".enqueue"): "coroutine function giving enqueued",
     ("database", ".transaction"): "makes transaction",
     ("query", ".all"): "coroutine function giving rows",
     ("query", ".paginate"): "coroutine function giving page",
