@@ -1,5 +1,6 @@
 """LOGGING and the `--log_*` options."""
 
+import json
 import logging
 import logging.handlers
 import re
@@ -272,6 +273,51 @@ def test_every_fault_of_the_setting_is_in_one_list() -> None:
         "0",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_shown"),
+    [
+        ({"name": ""}, True),
+        ({"name": "", "propagate": True}, True),
+        ({"name": "shop"}, True),
+        ({"name": "shop", "log_to_stderr": False}, False),
+        ({"name": "shop", "filename": "shop.log"}, False),
+    ],
+)
+def test_an_entry_without_a_file_goes_to_stderr_unless_it_says_otherwise(
+    entry: dict[str, Any],
+    is_shown: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    init_logging(None, SimpleNamespace(LOGGING=[{**entry, "formatter": "json"}], LOGGING_DIR=str(tmp_path)))
+    try:
+        logging.getLogger("shop").warning("one line")
+    finally:
+        shutdown_logging()
+    shown = capfd.readouterr().err
+    assert [json.loads(line)["message"] for line in shown.splitlines()] == ["one line"] * is_shown
+
+
+def test_the_formatter_of_the_command_line_is_that_of_all_that_no_entry_forms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Loggers that LOGGING does not name, the parent's among them, and what is told of logs that fail."""
+    entries = [{"name": "shop"}, {"name": "bare", "formatter": "%(message)s"}]
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    init_logging(SimpleNamespace(log_formatter="json"), SimpleNamespace(LOGGING=entries, LOGGING_DIR=str(tmp_path)))
+    try:
+        for name in ("shop", "torngas_aio.supervisor"):
+            logging.getLogger(name).warning("one line")
+        logging.getLogger("bare").warning("another")
+    finally:
+        shutdown_logging()
+    lines = capfd.readouterr().err.splitlines()
+    lines.remove("another")
+    assert sorted(json.loads(line)["logger"] for line in lines) == ["shop", "torngas_aio.supervisor"]
 
 
 @pytest.mark.parametrize(

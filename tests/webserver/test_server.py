@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import itertools
+import json
 import os
 import re
 import signal
@@ -339,6 +340,20 @@ class TestRefusals:
         assert lines[0].startswith(f"The server did not start. {told}"), done.stderr
         assert "torngas_aio/" not in done.stderr
         assert "Serving on" not in done.stderr + done.stdout
+
+    def test_a_start_hook_that_takes_too_long_is_told_without_our_frames(self, project: Project) -> None:
+        """In JSON where the lines on stderr are to be that."""
+        project.write("middle.py", (
+            "import asyncio\nfrom torngas_aio.lifespan import Lifespan\nLifespan.__init__.__defaults__ = (0.2,)\n"
+            "class M:\n    async def process_init(self, application): await asyncio.sleep(60)\n"
+        ))  # fmt: skip
+        project.write("conf/setting.py", SETTING + 'DEBUG = True\nMIDDLEWARE_CLASSES = ("middle.M",)\n')
+        done = project.run("runserver.py", "--port=0", "--address=127.0.0.1", "--log_formatter=json")
+        assert done.returncode == 1
+        told = [json.loads(line) for line in done.stderr.splitlines()][-1]
+        assert told["level"] == "ERROR"
+        assert re.match(r"The server did not start\. .*M took more than 0\.2 s\. A start hook", told["message"])
+        assert "traceback" not in told
 
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -8,6 +8,7 @@
     log_rotate_mode      'time' or 'size'                                                     'time'
     log_rotate_when      when files are rotated, instead of each entry's `when`
     log_rotate_interval  how many of those, instead of each entry's `interval`
+    log_formatter        of lines on stderr that no entry forms, the framework's and the parent's among them
     log_to_stderr        all lines on stderr, or none, instead of each entry's choice
 
 Begin with `init_logging`.
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from torngas_aio.exception import ConfigError, Fault
+from torngas_aio.logger.background import tell_stderr_in
 from torngas_aio.logger.formatters import make_formatter
 from torngas_aio.logger.handlers import BackgroundHandler, BackgroundStreamHandler, ProcessLogTimedFileHandler
 from torngas_aio.utils.kinds import Check, boolean, either, fault, one_of, sequence_of, table, text, whole
@@ -92,6 +94,7 @@ class LogOptions:
     log_rotate_mode: str = "time"
     log_rotate_when: str | None = None
     log_rotate_interval: int | None = None
+    log_formatter: str | None = None
     log_to_stderr: bool | None = None
 
     @classmethod
@@ -107,7 +110,7 @@ class LogEntry:
 
     name: str
     level: str | int = "INFO"
-    log_to_stderr: bool = False
+    log_to_stderr: bool | None = None  # None: where the lines would go nowhere else
     when: str = "midnight"
     interval: int = 1
     filename: str | None = None
@@ -144,6 +147,9 @@ def init_logging(options: Any = None, settings: Any = None) -> None:
     directory = chosen.logging_dir or getattr(settings, "LOGGING_DIR", "")
     with _lock:
         console = BackgroundStreamHandler()
+        formatter = make_formatter(chosen.log_formatter, is_coloured=console.is_terminal)
+        console.setFormatter(formatter)
+        tell_stderr_in(formatter)
         for entry in entries:
             _set_up(entry, chosen, Path(directory) if directory else None, console)
         _set_up_the_rest(entries, console)
@@ -187,6 +193,8 @@ def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path | None, console
     logger.setLevel(entry.level.upper() if isinstance(entry.level, str) else entry.level)
     logger.propagate = entry.propagate
     to_stderr = entry.log_to_stderr if chosen.log_to_stderr is None else chosen.log_to_stderr
+    if to_stderr is None:
+        to_stderr = not entry.filename and not (entry.propagate and entry.name)
     if entry.filename and directory is not None:
         _install(logger, _file_handler(entry, chosen, directory))
     elif entry.filename:
@@ -196,6 +204,8 @@ def _set_up(entry: LogEntry, chosen: LogOptions, directory: Path | None, console
         if entry.formatter:
             own.setFormatter(make_formatter(entry.formatter, is_coloured=own.is_terminal))
         _install(logger, own)
+    if not logger.handlers and not entry.propagate:
+        _install(logger, logging.NullHandler())  # else `logging` writes warnings to stderr, bare
 
 
 def _set_up_the_rest(entries: list[LogEntry], console: BackgroundStreamHandler) -> None:

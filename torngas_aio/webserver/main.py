@@ -1,15 +1,18 @@
 """`run`: the whole of a server program. Begin there."""
 
+import logging
 import socket
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from tornado.options import Error as OptionError
+from tornado.options import options
 
 from torngas_aio._project_errors import place_of, report
 from torngas_aio.exception import BaseError, coded
-from torngas_aio.webserver.reloading import NOT_STARTED, is_reloading, wait_if_reloading
+from torngas_aio.logger.formatters import make_formatter
+from torngas_aio.webserver.reloading import NOT_STARTED, is_reloading, is_trial, wait_if_reloading
 from torngas_aio.webserver.server import Server
 
 __all__ = ["run", "run_server"]
@@ -45,12 +48,22 @@ def run_server(
         server.start()
     except (BaseError, OptionError) as exc:
         told = coded(exc) if isinstance(exc, BaseError) else f"{exc} [TGA802]"
-        sys.stderr.write(f"{NOT_STARTED}{told}\n")
+        _tell(told)
         wait_if_reloading(exc)
         raise SystemExit(1) from None
     except Exception as exc:  # the project's own code runs in all steps
-        if not place_of(exc) and not is_reloading():
+        is_late = isinstance(exc, TimeoutError) and not place_of(exc)  # a step of the lifespan
+        if not is_late and not place_of(exc) and not is_reloading():
             raise
-        sys.stderr.write(f"{NOT_STARTED}{report(exc)}")
+        _tell(f"{exc} A start hook, or a service that is opened, has no longer." if is_late else report(exc))
         wait_if_reloading(exc)  # the next edit may mend it
         raise SystemExit(1) from None
+
+
+def _tell(why: str) -> None:
+    """Write on stderr why the server did not start, as `--log_formatter` has it."""
+    text = f"{NOT_STARTED}{why}".rstrip("\n")
+    if options.log_formatter and not is_trial():  # the process that has it tried reads what it says
+        record = logging.LogRecord("torngas_aio.server", logging.ERROR, __file__, 0, text, None, None)
+        text = make_formatter(options.log_formatter).format(record)
+    sys.stderr.write(f"{text}\n")

@@ -17,6 +17,7 @@ from tornado.options import Error, OptionParser, options
 
 from torngas_aio._names import nearest
 from torngas_aio.http.worker_slot import RenewalLimits
+from torngas_aio.logger.formatters import make_formatter
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = [
@@ -50,6 +51,7 @@ BUILT_IN: tuple[tuple[str, Any, type, str], ...] = (
     ("log_rotate_when", None, str, "when log files turn: S M H D midnight W0-W6"),
     ("log_rotate_interval", None, int, "how many of those between two turns"),
     ("log_rotate_mode", "time", str, "time or size"),
+    ("log_formatter", None, str, "of lines on stderr: json, or a %-format; else as LOGGING says"),
     ("log_to_stderr", None, bool, "all log lines to stderr, or none"),
 )
 """Name, default, type, help."""
@@ -162,6 +164,10 @@ def _refuse_impossible() -> None:
     if options.max_requests < 0:
         raise Error(f"--max_requests={options.max_requests}: give a number of requests; 0: a worker is never replaced.")
     _bytes_of(options.max_rss)
+    try:
+        make_formatter(options.log_formatter)
+    except ValueError as exc:
+        raise Error(f"--log_formatter={options.log_formatter}: {exc}. Give json, or such as '%(message)s'.") from exc
     for name in ("graceful_timeout", "drain_seconds", "hang_timeout"):
         value = getattr(options, name)
         if not 0 <= value < math.inf:
