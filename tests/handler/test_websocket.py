@@ -16,6 +16,7 @@ from tests.contracts.front_doors.conftest import SERVERS, HTTPServerOf, Uvicorn
 from tests.http.test_frames import client_frame
 from tests.polling import until
 from torngas_aio.application import Application
+from torngas_aio.context import current_scope
 from torngas_aio.handler import WebSocketHandler
 from torngas_aio.handler.websocket import broadcast
 from torngas_aio.http import websocket as connections
@@ -138,6 +139,18 @@ class TornadoMember(tornado.websocket.WebSocketHandler):
         """Nothing."""
 
 
+class Scoped(WebSocketHandler):
+    scopes: list[Any]
+
+    async def on_message(self, message: str | bytes) -> None:
+        self.scopes.append(current_scope())
+        if message == "fail":
+            raise ValueError("of its own")
+        await asyncio.sleep(0)
+        self.scopes.append(current_scope())
+        await self.write_message("done")
+
+
 class Watch:
     async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
         notes.append(repr(value))
@@ -165,7 +178,7 @@ async def start(kind: str) -> AsyncIterator[Start]:
         rules = [
             ("/echo", Echo), ("/packed", Packed), ("/spoken", Spoken), ("/failing", Failing), ("/closing", Closing),
             ("/slow", Slow), ("/flood", Flood), ("/member", Member), ("/packed-member", PackedMember),
-            ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly),
+            ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly), ("/scoped", Scoped),
         ]  # fmt: skip
         options = {"members": set(), "cookie_secret": "0123456789" * 4, **options}
         application = Application(rules, middlewares=[Watch], **options)
@@ -530,3 +543,21 @@ async def test_a_handshake_is_answered_while_its_method_goes_on(handler: type[Ec
     async with TestClient(application) as client, client.websocket("/") as socket:
         await socket.send_text("hello")
         assert await socket.receive_text() == "hello"
+
+
+async def test_each_message_has_a_scope_that_ends_with_it(start: Start) -> None:
+    found: list[Any] = []
+    Scoped.scopes = found
+    _, port = await start()
+    async with client(port, "/scoped") as connection:
+        for _ in range(2):
+            await connection.send("hello")
+            assert await connection.recv() == "done"
+        await connection.send("fail")
+        assert (await closed(connection))[0] == 1011
+    await until(lambda: all(scope.is_closed for scope in found))
+    first, again, second, _, failed = found
+    assert first is again
+    assert len({id(scope) for scope in (first, second, failed)}) == 3
+    with pytest.raises(RuntimeError, match="WebSocket's message"):
+        first.add("a resource of a task that the message left behind", None)

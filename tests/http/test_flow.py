@@ -305,6 +305,9 @@ async def test_every_message_of_a_random_schedule_reaches_its_websocket(seed: in
             await turn()
             got.append(message)
 
+        def end_call(self, error: BaseException | None = None) -> None:
+            pass
+
     async def report(error: BaseException) -> None:
         raise error
 

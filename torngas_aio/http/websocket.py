@@ -55,6 +55,9 @@ class WebSocketEvents(Protocol):
     def on_pong(self, data: bytes) -> Any:
         """Note a pong."""
 
+    def end_call(self, error: BaseException | None = None) -> Awaitable[None] | None:
+        """End the call of one of these, which returned, or raised *error*; return what is to be awaited for that."""
+
 
 def accept_value(key: str) -> str | None:
     """Return the `Sec-WebSocket-Accept` for a client's key; None if that is not 16 bytes in base64."""
@@ -208,7 +211,7 @@ class WebSocketConnection(Successor):
 
     async def _read_messages(self) -> None:
         frames = 0
-        reader = self._reader
+        reader, events = self._reader, self._events
         while not (self._received_close or self._is_cut):
             message = reader.next()
             if message is None:
@@ -223,7 +226,13 @@ class WebSocketConnection(Successor):
                 waits_for = self._dispatch(*message)
                 if waits_for is not None:
                     await (waits_for if hasattr(waits_for, "__await__") else convert_yielded(waits_for))
+                ending = events.end_call()
+                if ending is not None:
+                    await ending
             except BaseException as exc:
+                ending = events.end_call(exc)
+                if ending is not None:
+                    await ending
                 if is_imposed(exc):
                     raise
                 await self.fail_with(exc)
