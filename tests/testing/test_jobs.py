@@ -1,11 +1,12 @@
 """The fixture `job_queue`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from torngas_aio import Application, WebHandler
-from torngas_aio.exception import JobFailed
+from torngas_aio.exception import ArgumentError, JobFailed
 from torngas_aio.jobs import job
 from torngas_aio.testing import TestClient
 from torngas_aio.testing.jobs import RecordedJobs
@@ -64,3 +65,11 @@ async def test_schedules_are_advanced(job_queue: RecordedJobs) -> None:
     assert await job_queue.advance(3 * 24 * 3600) == 3
     assert await job_queue.run() == 3
     assert seen == ["nightly"] * 3
+
+
+@pytest.mark.parametrize("seconds", ["60", None, timedelta(days=1), float("nan"), float("inf"), -5, True])
+async def test_a_clock_that_cannot_be_moved_so_says_it(job_queue: RecordedJobs, seconds: Any) -> None:
+    with pytest.raises(ArgumentError, match="seconds"):
+        await job_queue.advance(seconds)
+    with pytest.raises(ArgumentError, match="@job"):
+        job_queue.calls("greet")  # type: ignore[arg-type]

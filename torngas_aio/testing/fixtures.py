@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from torngas_aio._names import did_you_mean
 from torngas_aio.application import Application
+from torngas_aio.exception import ArgumentError
 from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.testing.client import TestClient, made_application
 
@@ -19,11 +21,14 @@ __all__ = ["application", "client", "db_session", "job_queue", "override_setting
 def override_settings() -> Iterator[Callable[..., None]]:
     """Return a function whose keywords are settings that hold from the call to the end of the test.
 
-    They hold in the test that called it and in the requests it makes.
+    They hold in the test that called it and in the requests it makes. A name that is almost a setting's is refused.
     """
     with ExitStack() as stack:
 
         def override(**values: Any) -> None:
+            for name in values:
+                if name not in settings and (meant := did_you_mean(name, settings, likeness=0.85)):
+                    raise ArgumentError(f"override_settings({name}=...): there is no such setting.{meant}")
             stack.enter_context(settings.override(**values))
 
         yield override

@@ -5,14 +5,15 @@ Begin with `RecordedJobs.run`.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
-from torngas_aio.exception import JobFailed
+from torngas_aio.exception import Fault, JobFailed
 from torngas_aio.jobs.declaring import Job
 from torngas_aio.jobs.memory import MemoryJobs
 from torngas_aio.jobs.worker import run_message, scheduled_of
+from torngas_aio.utils.kinds import duration, fault, require
 
 __all__ = ["RecordedJobs"]
 
@@ -37,7 +38,12 @@ class RecordedJobs(MemoryJobs):
             self.__dict__ = location.__dict__  # pyright: ignore[reportGeneralTypeIssues]
 
     def calls(self, job: Job[Any, Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        """Return the arguments that *job* waits with, in the order of its enqueueing: `[((7,), {"now": True})]`."""
+        """Return the arguments that *job* waits with, in the order of its enqueueing: `[((7,), {"now": True})]`.
+
+        Raises:
+            ArgumentError: *job* is none.
+        """
+        require(_is_job("job", job))
         messages = [self.formatter.loads(data) for _, data in self._kept]
         found = [job.restored(each.args, each.kwargs) for each in messages if each.task_name == job.name]
         return [(tuple(args), kwargs) for args, kwargs in found]
@@ -58,7 +64,12 @@ class RecordedJobs(MemoryJobs):
         return count
 
     async def advance(self, seconds: float) -> int:
-        """Move the clock of the schedules, and enqueue what becomes due; return how many jobs that were."""
+        """Move the clock of the schedules, and enqueue what becomes due; return how many jobs that were.
+
+        Raises:
+            ArgumentError: *seconds* is no number from 0 on.
+        """
+        require(duration(0)("seconds", seconds))
         until = self.now + seconds
         due = [
             (tick, job)
@@ -73,6 +84,11 @@ class RecordedJobs(MemoryJobs):
 
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
         self._kept.append((queue, data))
+
+
+def _is_job(path: str, value: object) -> Iterator[Fault]:
+    if not isinstance(value, Job):
+        yield fault(path, value, "must be a function with @job.")
 
 
 async def _nothing() -> None:
