@@ -79,8 +79,8 @@ ROUTE_MODULES: dict[str, Any] = {}
 # ------------------------------------------------------------------ security
 
 ALLOWED_HOSTS: tuple[str, ...] = ()
-"""Hosts that AllowedHostsMiddleware answers to: `example.com`, `example.com:8443`, `.example.com` with all below it,
-`*`. Empty: with DEBUG on this machine's own names, else the middleware does not start."""
+"""Hosts that AllowedHostsMiddleware answers to: `example.com`, `example.com:8443`, `.example.com` (or `*.example.com`)
+with all below it, `*`. Empty: with DEBUG on this machine's own names, else the middleware does not start."""
 
 SECURITY_HEADERS: dict[str, str | None] = {}
 """Headers of SecurityHeadersMiddleware over its own defaults

@@ -190,13 +190,19 @@ async def test_forged_hosts_in_any_number_are_not_remembered() -> None:
     assert 0 < len(guard._known) < 250
 
 
+def test_a_star_as_the_first_label_stands_for_the_domain_and_all_below_it() -> None:
+    guard = AllowedHostsMiddleware(["*.example.com"])
+    assert all(guard._is_allowed(host) for host in ("example.com", "a.example.com", "a.b.example.com:8443"))
+    assert not any(guard._is_allowed(host) for host in ("badexample.com", "example.com.evil.org"))
+
+
 def test_a_star_allows_every_host_that_is_one() -> None:
     guard = AllowedHostsMiddleware(["*"])
     assert guard._is_allowed("anything.at.all:80")
     assert not guard._is_allowed("two words")
 
 
-@pytest.mark.parametrize("hosts", [("a b",), ("",), ("http://example.com",), (3,)])
+@pytest.mark.parametrize("hosts", [("a b",), ("",), ("http://example.com",), (3,), ("*example.com",), ("example.*",)])
 def test_a_pattern_that_is_no_host_is_refused(hosts: Any) -> None:
     with pytest.raises(ConfigError, match="is not a host"):
         AllowedHostsMiddleware(hosts)

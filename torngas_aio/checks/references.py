@@ -6,6 +6,7 @@ sessions use them: their libraries need not be installed. Begin with `reference_
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from torngas_aio import global_settings
@@ -77,6 +78,10 @@ def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
             "COMMON_MODULES and ROUTE_MODULES have no effect: MIDDLEWARE_CLASSES lacks "
             f"{MODULE_MIDDLEWARE!r}. Add it, or empty both."
         )
+    for name in ("template_path", "static_path"):
+        folder = section(values, "TORNADO_CONF").get(name)
+        if isinstance(folder, str) and not Path(folder).is_dir():
+            yield f"TORNADO_CONF[{name!r}] = {folder!r}: there is no such folder. Make it, or name another."
     if not section(values, "TEMPLATE_CONFIG").get("autoescape", True):
         yield (
             "TEMPLATE_CONFIG['autoescape'] is off: what visitors typed stands in pages as HTML, scripts included. Set "

@@ -5,6 +5,8 @@
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from torngas_aio import global_settings
@@ -18,6 +20,7 @@ from torngas_aio.utils.kinds import (
     dotted,
     either,
     fault,
+    finite,
     mapping,
     mapping_of,
     misspelt,
@@ -45,6 +48,10 @@ __all__ = [
     "SHAPES",
     "shape_faults",
 ]
+
+
+MIN_TOKEN_LENGTH = 16
+"""Shorter tokens of the metrics page are refused: they can be guessed."""
 
 
 def shape_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
@@ -75,6 +82,41 @@ def _management(path: str, value: Any) -> Iterator[Fault]:
 def _url_path(path: str, value: Any) -> Iterator[Fault]:
     if not isinstance(value, str) or not value.startswith("/"):
         yield fault(path, value, "must be a path that begins with '/'.")
+
+
+def _share(path: str, value: Any) -> Iterator[Fault]:
+    if any(finite(path, value)) or value > 1:
+        yield fault(path, value, "must be a share from 0 to 1, such as 0.01 for 1 %.")
+
+
+def _bounds(path: str, value: Any) -> Iterator[Fault]:
+    if found := list(sequence_of(positive)(path, value)):
+        yield from found
+    elif not value or any(one >= next_one for one, next_one in pairwise(value)):
+        yield fault(path, value, "must be upper bounds, each larger than the one before.")
+
+
+def _token(path: str, value: Any) -> Iterator[Fault]:
+    if found := list(secret(path, value)):
+        yield from found
+    elif len(value) < MIN_TOKEN_LENGTH:
+        yield Fault(f"{path} is shorter than {MIN_TOKEN_LENGTH} characters. Take a longer one.", path=path)
+
+
+def _folder_to_make(path: str, value: Any) -> Iterator[Fault]:
+    if found := list(text(path, value)):
+        yield from found
+        return
+    wanted = Path(value)
+    there = next((each for each in (wanted, *wanted.parents) if each.exists()), wanted)
+    if value and there.exists() and not there.is_dir():
+        yield fault(path, value, f"must be a folder, and {there} is none.")
+
+
+def _coerced(path: str, value: Any) -> Iterator[Fault]:
+    """A whole number, or the text of one, which SQLAlchemy reads."""
+    if type(value) is not int and not (isinstance(value, str) and value.removeprefix("-").isdecimal()):
+        yield fault(path, value, "must be a whole number.")
 
 
 def _engine_option(path: str, value: Any) -> Iterator[Fault]:
@@ -109,11 +151,17 @@ CACHE_SHAPE: Check = table({"BACKEND": dotted}, {"LOCATION": _anything, **_param
 """An entry of CACHES."""
 
 
+_WHOLE_OPTIONS = ("pool_size", "max_overflow", "pool_recycle")
+
+
 def _engine_options(key: Check) -> Check:
     options = mapping_of(_anything, key=key)
 
     def check(path: str, value: Any) -> Iterator[Fault]:
         yield from options(path, value)
+        for name in _WHOLE_OPTIONS if is_mapping(value) else ():
+            for option in {name, f"sqlalchemy.{name}"} & value.keys():
+                yield from _coerced(f"{path}[{option!r}]", value[option])
         for name in ("connect_args", "sqlalchemy.connect_args") if is_mapping(value) else ():
             yield from either(None, mapping)(f"{path}[{name!r}]", value.get(name))
 
@@ -228,14 +276,14 @@ SHAPES: dict[str, Check] = {
         {},
         {
             "enabled": boolean,
-            "path": text,
-            "token": either(None, secret),
-            "seconds": sequence_of(_number),
-            "bytes": sequence_of(_number),
+            "path": _url_path,
+            "token": either(None, _token),
+            "seconds": _bounds,
+            "bytes": _bounds,
         },
         is_closed=True,
     ),
-    "TRACES": table({}, {"enabled": boolean, "ratio": _number, "trust_parent": boolean}, is_closed=True),
+    "TRACES": table({}, {"enabled": boolean, "ratio": _share, "trust_parent": boolean}, is_closed=True),
     "CHANNELS": mapping_of(mapping),
     "JOBS": mapping_of(mapping),
     "INSTALLED_APPS": sequence_of(text),
@@ -258,7 +306,7 @@ SHAPES: dict[str, Check] = {
     "ATOMIC_REQUESTS": boolean,
     "STICK_TO_MASTER": _number,
     "MAX_LAG": _number,
-    "LOGGING_DIR": text,
+    "LOGGING_DIR": _folder_to_make,
     "ACCESS_LOG": one_of("text", "json", "logfmt"),
     "LOGGING": LOGGING_SHAPE,
 }

@@ -13,7 +13,7 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.handler import BaseHandler
 from torngas_aio.handler.cookies import is_latin
 from torngas_aio.settings_manager import settings
@@ -57,9 +57,12 @@ class SecurityHeadersMiddleware:
         chosen = {**SECURITY_HEADERS, **{header_case(name): value for name, value in own.items()}}
         ConfigError.gather(
             (
-                f"SECURITY_HEADERS[{name!r}] = {value!r}: write one line of Latin-1 text under the name of a header, "
-                "or None to leave it out."
-                for name, value in chosen.items()
+                Fault(
+                    f"SECURITY_HEADERS[{header_case(name)!r}] = {value!r}: write one line of Latin-1 text under the "
+                    "name of a header, or None to leave it out.",
+                    path=f"SECURITY_HEADERS[{name!r}]",
+                )
+                for name, value in own.items()
                 if value is not None and not (is_token(name) and _is_field_value(value))
             ),
             code="TGA304",
@@ -83,8 +86,9 @@ class AllowedHostsMiddleware:
     """Answers 400 to a request whose Host is not allowed, before any route is looked for.
 
     Args:
-        hosts: Host patterns: `example.com` on any port, `example.com:8443`, `.example.com` with all below it, `*`;
-            without it, settings.ALLOWED_HOSTS. With DEBUG on and none given: this machine's own names.
+        hosts: Host patterns: `example.com` on any port, `example.com:8443`, `.example.com` or `*.example.com` with
+            all below it, `*`; without it, settings.ALLOWED_HOSTS. With DEBUG on and none given: this machine's own
+            names.
 
     Raises:
         ConfigError: No hosts with DEBUG off, or a pattern that is no host.
@@ -147,5 +151,6 @@ def _is_pattern(pattern: object) -> bool:
         return False
     if pattern == "*":
         return True
-    name = pattern.removeprefix("*").removeprefix(".")
+    name = pattern[1:] if pattern.startswith("*.") else pattern
+    name = name.removeprefix(".")
     return parse_host(name) is not None or parse_host(f"[{name}]") is not None

@@ -23,6 +23,7 @@ __all__ = [
     "Check",
     "also",
     "boolean",
+    "brief",
     "dotted",
     "duration",
     "either",
@@ -49,6 +50,7 @@ Check = Callable[[str, object], Iterable[Fault]]
 """Takes the path of a setting and its value, gives its faults."""
 
 _BEYOND = 2**63
+BRIEF_SECONDS = 600
 TEN_YEARS = 10 * 365 * 24 * 3600
 SECRET_KEYS = ("cookie_secret", "secret_key", "PASSWD", "PASSWORD")
 
@@ -134,6 +136,14 @@ def positive(path: str, value: object) -> Iterator[Fault]:
     """A finite number above 0."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
         yield fault(path, value, "must be a finite number above 0.")
+
+
+def brief(path: str, value: object) -> Iterator[Fault]:
+    """A duration that a request may take: seconds, above 0, at most ten minutes."""
+    if found := list(positive(path, value)):
+        yield from found
+    elif isinstance(value, int | float) and value > BRIEF_SECONDS:
+        yield fault(path, value, f"must be at most {BRIEF_SECONDS}: these are seconds.")
 
 
 def finite(path: str, value: object) -> Iterator[Fault]:

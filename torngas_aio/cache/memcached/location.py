@@ -14,7 +14,7 @@ from torngas_aio._masking import show_setting
 from torngas_aio.cache.circuit_breaker import LONGEST_PAUSE
 from torngas_aio.cache.store import option
 from torngas_aio.exception import ConfigError
-from torngas_aio.utils.kinds import boolean, positive, whole
+from torngas_aio.utils.kinds import boolean, brief, positive, whole
 from torngas_aio.utils.narrowing import is_list_or_tuple
 from torngas_aio.utils.numbers import parse_whole
 
@@ -82,7 +82,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> M
         servers[each.strip()] = _address(each.strip(), owner)
     return MemcachedLocation(
         servers=servers,
-        deadline=option(options, "DEADLINE", DEFAULT_DEADLINE, positive, owner),
+        deadline=option(options, "DEADLINE", DEFAULT_DEADLINE, brief, owner),
         pool_size=option(options, "POOL_SIZE", DEFAULT_POOL_SIZE, whole(1), owner),
         longest_pause=option(options, "RETRY_SECONDS", LONGEST_PAUSE, positive, owner),
         max_value_bytes=option(options, "MAX_VALUE_BYTES", MAX_VALUE_BYTES, whole(1), owner),

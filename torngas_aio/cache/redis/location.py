@@ -22,7 +22,7 @@ from torngas_aio._masking import mask_text, show_setting
 from torngas_aio._names import import_object
 from torngas_aio.cache.store import option
 from torngas_aio.exception import ConfigError, Fault
-from torngas_aio.utils.kinds import either, finite, mapping, positive, secret, text, whole
+from torngas_aio.utils.kinds import brief, either, finite, mapping, secret, text, whole
 from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["DEFAULT_DEADLINE", "DEFAULT_PORT", "RedisLocation", "read_location"]
@@ -118,7 +118,7 @@ def read_location(location: object, options: Mapping[str, Any], owner: str) -> R
         told = str(exc).rstrip(".") if str(exc).startswith("Invalid value for '") else "its host or port cannot be read"
         raise _no_location(location, owner, told) from None
     deadline = pool.pop("socket_timeout", None)
-    deadline = option(options, "DEADLINE", deadline, either(None, positive), owner)
+    deadline = option(options, "DEADLINE", deadline, either(None, brief), owner)
     pool.pop("socket_connect_timeout", None)  # the deadline bounds connecting, too
     max_connections = pool.pop("max_connections", address.max_connections)
     ConfigError.gather(
