@@ -69,6 +69,12 @@ class TestCheck:
         assert out.endswith("no faults, 2 cautions, 8 routes.\n")
         assert "have no effect" not in caplog.text
 
+    def test_an_event_stream_of_an_unknown_alias_is_a_caution(self, many: Path, capsys: Capture) -> None:
+        urls = next(path for path in many.rglob("urls.py") if "Plain" in path.read_text())
+        edit(urls, "class Ours(WebHandler):\n    pass", "class Ours(WebHandler):\n    channels_alias = 'nope'")
+        assert main(["check"]) == 0
+        assert ".Ours.channels_alias = 'nope': no such entry of CHANNELS." in capsys.readouterr().out
+
     def test_a_module_that_ends_the_program_is_a_fault(self, project: Path, capsys: Capture) -> None:
         """Whatever its status; so is a middleware whose constructor does."""
         (project / "home/urls.py").write_text("import sys\nsys.exit()\n")

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.handler.conftest import Start, notes
+from tests.handler.conftest import OpenClient, Start, notes
 from tests.polling import until
 from torngas_aio.channels import channels
-from torngas_aio.exception import ArgumentError
-from torngas_aio.handler import Event
+from torngas_aio.exception import ArgumentError, Http404
+from torngas_aio.handler import Event, EventStreamHandler
+from torngas_aio.handler.events import HEADER_SECONDS
 from torngas_aio.settings_manager import settings
 
 MEMORY = "torngas_aio.channels.memory.MemoryChannels"
@@ -121,6 +123,94 @@ async def test_an_error_ends_the_stream(start: Start) -> None:
         async with asyncio.timeout(10):
             while not client._reader.at_eof():
                 await client._reader.read(100)
+
+
+class Refused(EventStreamHandler):
+    async def events(self) -> AsyncIterator[Event]:
+        await asyncio.sleep(0.01)
+        raise Http404("no such room")
+        yield Event()
+
+
+class Odd(EventStreamHandler):
+    def events(self) -> Any:
+        return {"/list": [1], "/dict": one_of({"a": 1}), "/text": one_of("text"), "/object": one_of(Event(object()))}[
+            self.request.path
+        ]
+
+
+async def one_of(value: Any) -> AsyncIterator[Any]:
+    yield value
+
+
+class Nothing(EventStreamHandler):
+    pass
+
+
+class Unclean(EventStreamHandler):
+    async def events(self) -> AsyncIterator[Event]:
+        try:
+            yield Event(1)
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("in finally")
+
+
+async def test_an_error_before_the_first_event_is_the_answer(open_client: OpenClient) -> None:
+    client = await open_client([("/room", Refused)])
+    response = await client.get("/room")
+    assert response.status_code == 404
+    assert "event-stream" not in response.headers["Content-Type"]
+
+
+async def test_the_header_of_a_quiet_stream_does_not_wait_for_an_event(start: Start) -> None:
+    _, port = await start()
+    begin = time.monotonic()
+    async with stream(port, "/news") as client:
+        assert await client.event() == {"retry": "3000"}
+        assert channels["default"]._by_name.get("news")
+    assert time.monotonic() - begin < HEADER_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/list", "Odd.events returned [1], which is no async generator"),
+        ("/dict", "Odd.events yielded {'a': 1}. Yield `Event(...)`"),
+        ("/text", "Odd.events yielded 'text'. Yield `Event(...)`"),
+        ("/nothing", "Nothing has no events"),
+    ],
+)
+async def test_what_is_no_event_is_an_error_that_says_so(open_client: OpenClient, path: str, text: str) -> None:
+    client = await open_client([("/nothing", Nothing), ("/.*", Odd)])
+    assert (await client.get(path)).status_code == 500
+    assert text in str(client.errors[0])
+
+
+async def test_an_error_while_the_events_are_closed_is_reported(open_client: OpenClient) -> None:
+    client = await open_client([("/", Unclean)])
+    async with client.stream("GET", "/") as response:
+        lines = response.aiter_lines()
+        while await anext(lines) != "data: 1":
+            pass
+    await until(lambda: [str(each) for each in client.errors] == ["in finally"])
+
+
+def test_a_class_that_cannot_work_is_refused_when_it_is_defined() -> None:
+    with pytest.raises(TypeError, match=r"One.channel_names = 'news': must be a list or tuple"):
+        type("One", (EventStreamHandler,), {"channel_names": "news"})
+    with pytest.raises(TypeError, match=r"One.heartbeat_seconds = '15'.* One.retry_seconds = -1"):
+        type("One", (EventStreamHandler,), {"heartbeat_seconds": "15", "retry_seconds": -1})
+
+    async def returns(self: Any) -> list[Event]:
+        return []
+
+    def yields(self: Any) -> Iterator[Event]:
+        yield Event()
+
+    for events in (returns, yields):
+        with pytest.raises(TypeError, match=r"One.events is no async generator"):
+            type("One", (EventStreamHandler,), {"events": events})
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\rb", "", "\n", "a\u2028b\x0bc", "data: x"])

@@ -12,7 +12,7 @@ from tornado.web import Finish, HTTPError, MissingArgumentError, addslash, authe
 from tests.handler.conftest import Answers, OpenClient
 from torngas_aio.context import Outcome, RequestScope
 from torngas_aio.exception import Http404, HttpForbiddenError
-from torngas_aio.handler import WebHandler, WebSocketHandler
+from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils import request_context
@@ -512,3 +512,21 @@ def test_tornados_websocket_handler_is_not_mixed_in() -> None:
         type("Room", (tornado.websocket.WebSocketHandler, WebHandler), {})
     base = type("Base", (WebHandler,), {})
     assert type("Room", (base, WebSocketHandler), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("request_timeout", "5", "number of seconds"),
+        ("max_body_size", "10MB", "whole number"),
+        ("spool_body", "yes", "True or False"),
+        ("max_json_bytes", "1", "whole number"),
+        ("max_json_depth", 0, "at least 1"),
+    ],
+)
+def test_attributes_of_a_class_are_judged_when_it_is_defined(name: str, value: Any, text: str) -> None:
+    mixin = type("Mixin", (), {name: value})
+    for bases, values in (((ApiHandler,), {name: value}), ((mixin, ApiHandler), {})):
+        with pytest.raises(TypeError, match=f"^One.{name} = {value!r}: .*{text}"):
+            type("One", bases, values)
+    type("One", (ApiHandler,), {name: property(lambda self: value)})

@@ -87,6 +87,9 @@ def _route_cautions(application: Application) -> Iterator[str]:
         yield from getattr(route.rule, "notes", ())
         if is_foreign(route):
             yield f"{route.pattern}: {handler_name(route)} is plain Tornado and gets the call hooks only."
+        alias = getattr(route.handler_class, "channels_alias", None)
+        if isinstance(alias, str) and alias not in settings.CHANNELS:
+            yield f"{route.pattern}: {handler_name(route)}.channels_alias = {alias!r}: no such entry of CHANNELS."
     yield from signature_findings(application.wildcard_router.routes())[1]
 
 

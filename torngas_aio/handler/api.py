@@ -8,8 +8,8 @@ Begin with `ApiHandler.write_api`.
 """
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.web import HTTPError, RequestHandler
 
@@ -18,6 +18,7 @@ from torngas_aio.exception import ArgumentError
 from torngas_aio.handler.replies import is_reply
 from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.forms import check_coding
+from torngas_aio.utils.kinds import Check, whole
 
 __all__ = ["ApiHandler"]
 
@@ -35,6 +36,8 @@ class ApiHandler(BaseHandler):
 
     max_json_depth = _json.MAX_DEPTH
     """How many arrays and objects may lie in one another."""
+
+    _attribute_checks: ClassVar[Mapping[str, Check]] = {"max_json_bytes": whole(0), "max_json_depth": whole(1)}
 
     declared_output: Any = None
     """What the method that runs has declared, an `api.output.Output`."""

@@ -9,20 +9,28 @@
 SPEC: the WHATWG HTML standard, "Server-sent events". Begin with `EventStreamHandler.events`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
-from collections.abc import AsyncIterator
+import inspect
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torngas_aio import _json
 from torngas_aio.channels import channels
 from torngas_aio.context import MessageScope, enter_message
-from torngas_aio.db import close_sessions
+from torngas_aio.db import close_sessions, session_with_changes
 from torngas_aio.exception import ArgumentError
+from torngas_aio.handler.recovery import report_error
 from torngas_aio.handler.web import WebHandler
+from torngas_aio.utils.kinds import Check, either, finite, positive, sequence_of, text
 
-__all__ = ["Event", "EventStreamHandler"]
+__all__ = ["HEADER_SECONDS", "Event", "EventStreamHandler"]
+
+HEADER_SECONDS = 1.0
+"""How long the header waits for the first event, which may be an error instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +81,31 @@ class EventStreamHandler(WebHandler):
 
     channels_alias = "default"
 
-    heartbeat_seconds = 15.0
-    """A comment is sent when there was no event for so long, so that proxies keep the connection."""
+    heartbeat_seconds: float | None = 15.0
+    """A comment is sent when there was no event for so long, so that proxies keep the connection; None: none is."""
 
     retry_seconds = 3.0
     """Told to clients at the beginning, and at a stop of the server."""
 
     request_timeout = 0.0
     cancel_on_disconnect = True
+
+    _attribute_checks: ClassVar[Mapping[str, Check]] = {
+        "channel_names": sequence_of(text),
+        "channels_alias": text,
+        "heartbeat_seconds": either(None, positive),
+        "retry_seconds": finite,
+    }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if inspect.iscoroutinefunction(cls.events) or inspect.isgeneratorfunction(cls.events):
+            raise TypeError(
+                f"{cls.__qualname__}.events is no async generator. Write `async def events(self)`, with "
+                "`yield Event(...)` in it."
+            )
+
+    _is_subscribed: asyncio.Future[Literal[True]]
 
     @property
     def last_event_id(self) -> str | None:
@@ -90,9 +115,17 @@ class EventStreamHandler(WebHandler):
     def events(self) -> AsyncIterator[Event]:
         """Yield the events; the generator is closed when the client leaves.
 
+        An error before the first event answers with its status, as in any handler, within `HEADER_SECONDS`. The header
+        is sent with the first event, and then without one; that of channels once they are subscribed to.
+
         Between two events it has a database session of its own, whose connection is given back at the `yield`; what it
         changes wants `await session.commit()` before that.
+
+        Raises:
+            TypeError: The class neither overrides this nor has `channel_names`.
         """
+        if not self.channel_names:
+            raise TypeError(f"{type(self).__qualname__} has no events: override `events`, or name `channel_names`.")
         return self._from_channels()
 
     async def get(self, *args: str, **kwargs: str) -> None:
@@ -100,12 +133,18 @@ class EventStreamHandler(WebHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")  # nginx sends on what it gets
         self.write(Event(retry=self.retry_seconds).encode())
-        await self.flush()
+        if session_with_changes() is not None:  # of `prepare`: the events see them
+            await self.flush()
         await close_sessions()
+        self._is_subscribed = asyncio.get_running_loop().create_future()
         stopping = asyncio.ensure_future(self.application.is_stopping.wait())
         try:
-            events = self.events()
-            async with aclosing(events):  # type: ignore[type-var]  # a generator
+            events: Any = self.events()
+            if not (hasattr(events, "__anext__") and hasattr(events, "aclose")):
+                raise TypeError(
+                    f"{type(self).__qualname__}.events returned {events!r:.80}, which is no async generator."
+                )
+            async with aclosing(events):
                 await self._send(events, stopping)
         finally:
             stopping.cancel()
@@ -114,11 +153,16 @@ class EventStreamHandler(WebHandler):
 
     async def _send(self, events: AsyncIterator[Event], stopping: asyncio.Future[Literal[True]]) -> None:
         """Send until the events end, or the server stops; a client that has left raises at the next flush."""
-        coming: asyncio.Task[Event] | None = None
+        first = asyncio.create_task(self._next_of(events))
+        coming: asyncio.Task[Event] | None = first
         try:
+            seconds = min(HEADER_SECONDS, self.heartbeat_seconds or HEADER_SECONDS)
+            await asyncio.wait((first, stopping, self._is_subscribed), timeout=seconds, return_when="FIRST_COMPLETED")
+            if not first.done():
+                await self.flush()
             while True:
                 if coming is None:
-                    coming = asyncio.create_task(_next_of(events))
+                    coming = asyncio.create_task(self._next_of(events))
                 await asyncio.wait((coming, stopping), timeout=self.heartbeat_seconds, return_when="FIRST_COMPLETED")
                 if coming.done():
                     done, coming = coming, None
@@ -136,11 +180,33 @@ class EventStreamHandler(WebHandler):
             if coming is not None:
                 coming.cancel()
                 await asyncio.wait([coming])
+                error = None if coming.cancelled() else coming.exception()
+                if error is not None and not isinstance(error, _Ended):
+                    await report_error(self, error)
+
+    async def _next_of(self, events: AsyncIterator[Event]) -> Event:
+        scope = MessageScope()
+        enter_message(scope)  # for this task
+        try:
+            event: object = await anext(events)
+        except StopAsyncIteration:
+            raise _Ended from None
+        except BaseException:
+            scope.has_failed = True
+            raise
+        finally:
+            if not scope.close_if_empty():
+                await scope.aclose()
+        if not isinstance(event, Event):
+            raise TypeError(f"{type(self).__qualname__}.events yielded {event!r:.80}. Yield `Event(...)` of it.")
+        return event
 
     async def _from_channels(self) -> AsyncIterator[Event]:
         found = channels[self.channels_alias]
         after = self.last_event_id if found.history_size else None
         async with found.subscribe(*self.channel_names, after=after) as messages:
+            if not self._is_subscribed.done():
+                self._is_subscribed.set_result(True)
             async for message in messages:
                 if message.is_gap:
                     yield Event("{}", event="gap")
@@ -150,18 +216,3 @@ class EventStreamHandler(WebHandler):
 
 class _Ended(Exception):
     """The events have ended; a StopAsyncIteration cannot leave a task."""
-
-
-async def _next_of(events: AsyncIterator[Event]) -> Event:
-    scope = MessageScope()
-    enter_message(scope)  # for this task
-    try:
-        return await anext(events)
-    except StopAsyncIteration:
-        raise _Ended from None
-    except BaseException:
-        scope.has_failed = True
-        raise
-    finally:
-        if not scope.close_if_empty():
-            await scope.aclose()

@@ -15,9 +15,9 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from tornado import locale
 from tornado.escape import utf8
@@ -67,6 +67,7 @@ from torngas_aio.pipeline import IDLE
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import TemplateLoader, create_loader, handler_namespace
 from torngas_aio.template.position import callers
+from torngas_aio.utils.kinds import Check, boolean, either, seconds, whole
 
 if TYPE_CHECKING:
     from torngas_aio.session.session import Session
@@ -155,6 +156,15 @@ class BaseHandler(ResponseHandler):
     take_unawaited = take_unawaited
 
     _serves_sockets = False  # by our WebSocketHandler, which answers the handshake after the response hooks
+
+    _attribute_checks: ClassVar[Mapping[str, Check]] = {
+        "cancel_on_disconnect": boolean,
+        "request_timeout": either(None, seconds),
+        "max_body_size": either(None, whole(0)),
+        "spool_body": boolean,
+        "uses_session": boolean,
+    }
+    """What a class may set, and is judged by when it is defined; each base adds its own."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -640,6 +650,14 @@ def _refuse_what_cannot_work(cls: type[BaseHandler]) -> None:
                 f"{cls.__qualname__}.{name} is `async def`, but nothing awaits it. "
                 f"Make it plain; what waits belongs in {instead}."
             )
+    checks = {name: check for base in cls.__mro__ for name, check in vars(base).get("_attribute_checks", {}).items()}
+    values = {name: getattr(cls, name) for name in checks}
+    faults = [
+        each for name, value in values.items() if not hasattr(value, "__get__")  # a property is each request's
+        for each in checks[name](f"{cls.__qualname__}.{name}", value)
+    ]  # fmt: skip
+    if faults:
+        raise TypeError(" ".join(faults))
 
 
 class WebHandler(BaseHandler):

@@ -11,6 +11,7 @@ exception hooks. The application closes its sockets with 1001 when it stops.
 
 import asyncio
 import functools
+import inspect
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -115,7 +116,8 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
         member = member or uuid.uuid4().hex
         check_name(member)
         for name in names:
-            if not await self.can_join(name):
+            may_join: Any = self.can_join(name)
+            if not (await may_join if inspect.isawaitable(may_join) else may_join):
                 raise HTTPError(403, "%s may not join %r", self._request_summary(), name)
             await join_channel(self, channels[alias], name, member)
 
@@ -125,7 +127,10 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
             await leave_channel(self, channels[alias], name)
 
     async def can_join(self, name: str) -> bool:
-        """Return whether this socket may join the channel *name*; override it where clients choose the name."""
+        """Return whether this socket may join the channel *name*; override it where clients choose the name.
+
+        Plain or `async def`.
+        """
         return True
 
     def on_close(self) -> Awaitable[None] | None:  # type: ignore[override]  # plain in Tornado
