@@ -75,6 +75,26 @@ class TestCheck:
         assert main(["check"]) == 0
         assert ".Ours.channels_alias = 'nope': no such entry of CHANNELS." in capsys.readouterr().out
 
+    @pytest.mark.parametrize(
+        ("pattern", "is_told"),
+        [
+            ("^/zzz/", True), ("^/things/[0-9]+$", False), ("^/thing$", False), ("^/plain$", False), ("zzz/.*", False),
+            ("^/(zzz|yyy)/", True), (r"\\A/zzz", True), ("^", False), ("^.*/edit$", False),
+        ],
+    )  # fmt: skip
+    def test_a_path_expression_that_fits_no_route_is_a_caution(
+        self, many: Path, capsys: Capture, pattern: str, is_told: bool
+    ) -> None:
+        urls = next(path for path in many.rglob("urls.py") if "Plain" in path.read_text())
+        edit(urls, '    url(r"([a-z/]*)", Ours, name="open"),\n', "")
+        setting = many / "settings/setting.py"
+        setting.write_text(
+            f"{setting.read_text()}\nROUTE_MODULES = {{'{pattern}': ['torngas_aio.auth.LoginRequired']}}\n"
+        )
+        assert main(["check"]) == 0
+        told = f"ROUTE_MODULES[{pattern.encode().decode('unicode_escape')!r}] matches the path of no route"
+        assert (told in capsys.readouterr().out) is is_told
+
     def test_a_module_that_ends_the_program_is_a_fault(self, project: Path, capsys: Capture) -> None:
         """Whatever its status; so is a middleware whose constructor does."""
         (project / "home/urls.py").write_text("import sys\nsys.exit()\n")

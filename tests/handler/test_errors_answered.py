@@ -215,6 +215,8 @@ def without_log() -> Iterator[None]:
 @pytest.mark.usefixtures("without_log")
 @pytest.mark.parametrize(("error", "text"), SHOWN, ids=str)
 async def test_the_text_of_an_error_is_shown(open_client: OpenClient, error: BaseException, text: str) -> None:
+    debug = await open_client([("/api", ApiRaises, {"error": error})], debug=True)
+    assert (await debug.get("/api")).json()["detail"] == text
     client = await open_client([("/page", Raises, {"error": error}), ("/api", ApiRaises, {"error": error})])
     assert (await client.get("/api")).json()["detail"] == text
     page = (await client.get("/page", headers={"Accept": "text/html"})).text

@@ -11,11 +11,16 @@ import argparse
 import ast
 import asyncio
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tornado.routing import PathMatches
+
+from torngas_aio._compat.tornado import regex_of
 from torngas_aio.application import Application
 from torngas_aio.checks import cautions, deploy_cautions
 from torngas_aio.checks.deployment import deploy_file_cautions, workers_of_units
@@ -23,7 +28,10 @@ from torngas_aio.cli.awaits import has_zero_timeout, parsed, project_files, unaw
 from torngas_aio.cli.project import add_settings_option, load_server, run_alone
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
 from torngas_aio.http.limits import MAX_BODY_BYTES
+from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
 from torngas_aio.operations.routes import handler_name, is_foreign
+from torngas_aio.routing.pattern import Gap, Shape, shapes_of
+from torngas_aio.routing.route import Route
 from torngas_aio.routing.signatures import signature_findings
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.stopping import GRACEFUL_SECONDS, SHUTDOWN_SECONDS
@@ -91,6 +99,31 @@ def _route_cautions(application: Application) -> Iterator[str]:
         if isinstance(alias, str) and alias not in settings.CHANNELS:
             yield f"{route.pattern}: {handler_name(route)}.channels_alias = {alias!r}: no such entry of CHANNELS."
     yield from signature_findings(application.wildcard_router.routes())[1]
+    shapes = [shape for route in application.wildcard_router.routes() for shape in _shapes_of(route)]
+    for middleware in application.pipeline.middlewares:
+        for pattern in middleware.path_patterns if isinstance(middleware, HttpModuleMiddleware) else ():
+            if pattern.pattern.startswith(("^", r"\A")) and not any(map(partial(_may_meet, pattern), shapes)):
+                yield f"ROUTE_MODULES[{pattern.pattern!r}] matches the path of no route: its modules never run."
+
+
+def _shapes_of(route: Route) -> tuple[Shape, ...]:
+    """What the paths of *route* look like; anything where it is not chosen by its path."""
+    matcher = route.rule.matcher
+    return shapes_of(regex_of(matcher)) if isinstance(matcher, PathMatches) else (Shape((Gap.ACROSS,)),)
+
+
+def _may_meet(pattern: re.Pattern[str], paths: Shape) -> bool:
+    """Whether *pattern*, which begins at the beginning, may match one of *paths*; in doubt it may."""
+    if paths.literal is not None:
+        return pattern.search(paths.literal) is not None
+    beginning = _beginning_of(paths)
+    others = (_beginning_of(shape) for shape in shapes_of(pattern))
+    return any(each.startswith(beginning) or beginning.startswith(each) for each in others)
+
+
+def _beginning_of(shape: Shape) -> str:
+    first = shape.items[0] if shape.items else ""
+    return first if isinstance(first, str) else ""
 
 
 def _migration_cautions() -> list[str]:

@@ -167,12 +167,15 @@ async def render_error_template(
     return None
 
 
-def _debug_answer(wanted: str, *, exc_info: Any, **details: Any) -> ErrorAnswer:
-    report = report_of(exc_info=exc_info, **details)
+def _debug_answer(wanted: str, *, status: int, reason: str, exc_info: Any, **details: Any) -> ErrorAnswer:
+    report = report_of(status=status, reason=reason, exc_info=exc_info, **details)
     if wanted == _TEXT:
         return ErrorAnswer("text/plain; charset=UTF-8", debug_text(report).encode())
     if wanted in {_PROBLEM, _JSON}:
-        return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(debug_problem(report) | _members(exc_info))))
+        found = debug_problem(report)
+        found.pop("detail", None)
+        found |= problem(status, reason, public_detail(exc_info), "") | _members(exc_info)  # as with DEBUG off
+        return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(found)))
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     return ErrorAnswer("text/html; charset=UTF-8", debug_html(report).encode(), headers)
 
