@@ -101,7 +101,7 @@ JOBS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.jobs.memo
 
 HEALTH: dict[str, Any] = {}
 """Health checks, over `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup` (None:
-not answered), `networks` that see details."""
+not answered), `networks` that see details, `log` False: no lines of probes in the access log."""
 
 MANAGEMENT: str = ""
 """Where everything under `/-/` is answered instead of where the rest is: '127.0.0.1:9100', or 'unix:' and a path."""

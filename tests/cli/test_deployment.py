@@ -17,6 +17,7 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.polling import wait_until
 from tests.webserver.project import Project, RunningServer
+from torngas_aio.checks.deployment import deploy_file_cautions
 from torngas_aio.cli import main
 
 pytestmark = pytest.mark.timeout(120)
@@ -137,20 +138,22 @@ def test_nginx_passes_requests_on(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze")
-def test_the_unit_is_verified(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["site-one", "site-one-worker"])
+def test_the_unit_is_verified(project: Path, tmp_path: Path, name: str) -> None:
     """`systemd-analyze verify` has nothing to say: unknown keys would be told on stderr, with status 0."""
     assert ANALYZE is not None
-    text = (project / "deploy/site-one.service").read_text()
+    text = (project / f"deploy/{name}.service").read_text()
     root = tmp_path / "srv"
     (root / "current/.venv/bin").mkdir(parents=True)
-    (root / "current/.venv/bin/python").symlink_to(sys.executable)
-    unit = tmp_path / "site-one.service"
+    for program in ("python", "torngas-aio"):
+        (root / "current/.venv/bin" / program).symlink_to(sys.executable)
+    unit = tmp_path / f"{name}.service"
     unit.write_text(text.replace("/srv/site-one", str(root)))
     done = subprocess.run([ANALYZE, "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    unit.write_text(unit.read_text().replace("KillMode", "KilMode"))
+    unit.write_text(unit.read_text().replace("Restart=", "Restrat="))
     done = subprocess.run([ANALYZE, "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
-    assert "KilMode" in done.stderr  # the check above would see it
+    assert "Restrat" in done.stderr  # the check above would see it
 
 
 def test_secrets_come_from_files(project: Path, tmp_path: Path) -> None:
@@ -176,6 +179,19 @@ def test_a_new_project_has_nothing_to_mend_before_it_is_deployed(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "caution" not in done.stdout.replace("0 cautions", "")
+
+
+def test_jobs_that_nothing_runs_are_told(project: Path) -> None:
+    def told() -> list[str]:
+        found = deploy_file_cautions(
+            project / "deploy", graceful=30.0, shutdown=60.0, request_timeout=60.0, max_body=10 * 2**20, jobs_wait=True
+        )
+        return list(found)
+
+    assert told() == []
+    (project / "deploy/site-one-worker.service").unlink()
+    (only,) = told()
+    assert "no unit runs `torngas-aio worker`" in only
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """One line a request, whatever the client sends."""
 
+import asyncio
 import json
 import logging
 import re
@@ -9,10 +10,12 @@ from collections.abc import AsyncIterator
 import pytest
 from tornado.web import RequestHandler
 
+from tests.polling import until
 from torngas_aio.application import Application
 from torngas_aio.handler import WebHandler
 from torngas_aio.logger import access_logger, current_request_id
 from torngas_aio.middleware.accesslog import AccessLogMiddleware
+from torngas_aio.operations.handlers import health_rules
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
 
@@ -190,6 +193,45 @@ async def test_foreign_handlers_and_unrouted_requests_have_fields_too(lines: pyt
         ("/foreign", 200, False),
         ("/absent", 404, False),
     ]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_a_client_that_did_not_wait_is_499(lines: pytest.LogCaptureFixture, form: str) -> None:
+    entered, left = asyncio.Event(), asyncio.Event()
+
+    class Slow(WebHandler):
+        async def get(self) -> None:
+            entered.set()
+            await left.wait()
+            self.write("nobody reads this")
+
+        def on_connection_close(self) -> None:
+            left.set()
+
+    with settings.override(ACCESS_LOG=form):
+        async with TestClient(Application([("/", Slow)], middlewares=[AccessLogMiddleware])) as client:
+            asking = asyncio.create_task(client.get("/"))
+            await entered.wait()
+            asking.cancel()
+            await asyncio.wait([asking])
+            await until(lambda: len(lines.records) > 0)
+    (line,) = [record.getMessage() for record in lines.records if record.name == access_logger.name]
+    assert (json.loads(line)["status"] == 499) if form == "json" else (" 499 " in line)
+
+
+@pytest.mark.parametrize(("chosen", "paths"), [({}, ["/-/live", "/-/ready"]), ({"log": False}, ["/-/ready"])])
+async def test_probes_that_are_answered_well_may_be_left_out(
+    lines: pytest.LogCaptureFixture, chosen: dict[str, object], paths: list[str]
+) -> None:
+    with settings.override(ACCESS_LOG="json", HEALTH=chosen):
+        application = Application(middlewares=[AccessLogMiddleware])
+        application.wildcard_router.add_rules(health_rules())
+        async with TestClient(application) as client:
+            await client.get("/-/live")
+            application.is_stopping.set()
+            assert (await client.get("/-/ready")).status_code == 503
+    found = [json.loads(record.getMessage()) for record in lines.records if record.name == access_logger.name]
+    assert [each["path"] for each in found] == paths
 
 
 async def test_a_line_of_the_projects_own_stays(lines: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """Headers that browsers heed, and hosts that are answered."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import WebHandler
+from torngas_aio.logger import OutageLog
+from torngas_aio.middleware import security
 from torngas_aio.middleware.security import AllowedHostsMiddleware, SecurityHeadersMiddleware, csp_nonce
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -167,6 +170,21 @@ async def test_any_other_host_is_answered_400_before_a_route_is_looked_for(host:
     application = Application(ROUTES, middlewares=[AllowedHostsMiddleware(list(HOSTS))])
     async with TestClient(application) as client:
         assert await ask(client.port, host, path) == 400
+
+
+async def test_scanners_make_one_line_at_info_not_a_warning_each(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("torngas_aio.security")
+    monkeypatch.setattr(security, "_refusals", OutageLog(logger, logging.INFO, seconds=60.0))
+    caplog.set_level(logging.INFO)
+    application = Application(ROUTES, middlewares=[AllowedHostsMiddleware(list(HOSTS))])
+    async with TestClient(application) as client:
+        assert [await ask(client.port, f"evil{number}.com", "/") for number in range(5)] == [400] * 5
+    told = [record for record in caplog.records if "evil" in record.getMessage()]
+    assert [(record.levelname, record.getMessage()) for record in told] == [
+        ("INFO", "The host 'evil0.com' is not among ALLOWED_HOSTS."),
+    ]
 
 
 async def test_hosts_are_those_of_the_settings_and_with_debug_this_machines() -> None:

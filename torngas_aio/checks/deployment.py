@@ -18,6 +18,7 @@ from torngas_aio.checks.references import SESSION_MIDDLEWARE, section, uses
 
 __all__ = ["deploy_cautions_of", "deploy_file_cautions", "workers_of_units"]
 
+ACCESS_MIDDLEWARE = "torngas_aio.middleware.accesslog.AccessLogMiddleware"
 HEADERS_MIDDLEWARE = "torngas_aio.middleware.security.SecurityHeadersMiddleware"
 HOSTS_MIDDLEWARE = "torngas_aio.middleware.security.AllowedHostsMiddleware"
 HSTS = "strict-transport-security"
@@ -35,6 +36,8 @@ def deploy_cautions_of(values: Mapping[str, Any]) -> Iterator[str]:
             "TRUSTED_PROXY_HEADERS is not set and XHEADERS is on: X-Forwarded-For and X-Forwarded-Proto are believed. "
             "Name the headers that your proxy sets, and let it clear the others."
         )
+    if not uses(values, ACCESS_MIDDLEWARE):
+        yield f"No access log. Add {ACCESS_MIDDLEWARE!r} to MIDDLEWARE_CLASSES, in front, unless a proxy writes one."
     if not uses(values, HOSTS_MIDDLEWARE) or "*" in values.get("ALLOWED_HOSTS", ()):
         yield (
             f"Any Host header is answered. Add {HOSTS_MIDDLEWARE!r} to MIDDLEWARE_CLASSES and write ALLOWED_HOSTS, "
@@ -87,7 +90,13 @@ _BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
 def deploy_file_cautions(
-    folder: Path, *, graceful: float, shutdown: float, request_timeout: float | None, max_body: int
+    folder: Path,
+    *,
+    graceful: float,
+    shutdown: float,
+    request_timeout: float | None,
+    max_body: int,
+    jobs_wait: bool = False,
 ) -> Iterator[str]:
     """Yield one sentence for each thing in *folder* that does not fit.
 
@@ -97,8 +106,13 @@ def deploy_file_cautions(
         shutdown: Seconds that shutdown hooks and pools may take.
         request_timeout: REQUEST_TIMEOUT in seconds.
         max_body: Bytes of a body that the server takes.
+        jobs_wait: Jobs are in a store, for other processes to run.
     """
-    for unit in sorted(folder.glob("*.service")):
+    units = sorted(folder.glob("*.service"))
+    runs_jobs = any(re.search(r"^ExecStart=.*\bworker\b", _without_comments(unit), re.MULTILINE) for unit in units)
+    if jobs_wait and units and not runs_jobs:
+        yield f"{folder}: no unit runs `torngas-aio worker`, and JOBS keeps jobs in a store: they wait there. Add one."
+    for unit in units:
         text = _without_comments(unit)
         takes = _option(text, "drain_seconds", 0.0) + _option(text, "graceful_timeout", graceful) + shutdown
         given = _seconds(r"^Timeout(?:Stop)?Sec\s*=(.*)", text)[-1:]  # the last one counts

@@ -267,6 +267,7 @@ SHAPES: dict[str, Check] = {
         {},
         {
             **dict.fromkeys(("live", "ready", "startup"), either(None, _url_path)),
+            "log": boolean,
             "networks": sequence_of(network(takes_host_bits=False)),
         },
         is_closed=True,

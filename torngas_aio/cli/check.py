@@ -80,6 +80,7 @@ class Check:
             found += deploy_file_cautions(
                 DEPLOY, graceful=GRACEFUL_SECONDS, shutdown=SHUTDOWN_SECONDS,
                 request_timeout=settings.REQUEST_TIMEOUT, max_body=MAX_BODY_BYTES,
+                jobs_wait=any(not str(each.get("BACKEND")).endswith("MemoryJobs") for each in settings.JOBS.values()),
             )  # fmt: skip
         found = list(dict.fromkeys(found))
         for caution in found:

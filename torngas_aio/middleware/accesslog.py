@@ -32,6 +32,9 @@ __all__ = ["AccessLogMiddleware", "access_fields"]
 
 _Clear = Callable[[], None]
 
+CLIENT_LEFT = 499
+"""As nginx has it: the connection was gone before an answer could be sent."""
+
 
 class AccessLogMiddleware:
     """Writes `access_logger`'s lines, where otherwise Tornado's `log_request` would.
@@ -58,6 +61,8 @@ class AccessLogMiddleware:
     def log(self, handler: RequestHandler) -> None:
         """Write the line of *handler*'s request; below the logger's level, nothing is made."""
         level = level_of(handler.get_status())
+        if level == logging.INFO and getattr(handler, "skips_access_log", False):
+            return
         if access_logger.isEnabledFor(level):
             line = self.line(handler)
             if not _lines.write(level, line, _PLACE):
@@ -78,7 +83,7 @@ class AccessLogMiddleware:
         return (
             f"{quote_field(request.remote_ip or '-')} - - [{_now()}] "
             f'"{_word(request.method)} {_word(request.uri)} {_word(request.version)}" '
-            f'{handler.get_status()} {size} "{_header(request, "Referer")}" "{_header(request, "User-Agent")}" '
+            f'{_status_of(handler)} {size} "{_header(request, "Referer")}" "{_header(request, "User-Agent")}" '
             f"{request.request_time() * 1000:.2f} {request_id_of(request)}"
         )
 
@@ -97,7 +102,7 @@ def access_fields(handler: RequestHandler) -> dict[str, Any]:
         "method": request.method,
         "route": None if run is None else run.stages.route_name,
         "path": request.path,
-        "status": handler.get_status(),
+        "status": _status_of(handler),
         "bytes": None if request.method == "HEAD" else getattr(handler, "_logged_bytes", None),
         "milliseconds": round(request.request_time() * 1000, 2),
         "client": request.remote_ip,
@@ -106,6 +111,13 @@ def access_fields(handler: RequestHandler) -> dict[str, Any]:
         "user_agent": request.headers.get("User-Agent"),
         **line_fields(),
     }
+
+
+def _status_of(handler: RequestHandler) -> int:
+    """Return the status that was sent; CLIENT_LEFT where the client did not wait for any."""
+    connection, status = handler.request.connection, handler.get_status()
+    is_unsent = getattr(connection, "status", status) == 0 and not getattr(connection, "is_detached", False)
+    return CLIENT_LEFT if is_unsent else status
 
 
 def _as_json(fields: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@
 Begin with either class.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from tornado.web import HTTPError, RequestHandler
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.handler import BaseHandler
 from torngas_aio.handler.cookies import is_latin
+from torngas_aio.logger import OutageLog
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
@@ -24,6 +26,8 @@ from torngas_aio.utils.tokens import header_case, is_token
 __all__ = ["SECURITY_HEADERS", "AllowedHostsMiddleware", "SecurityHeadersMiddleware", "csp_nonce"]
 
 _Clear = Callable[[], None]
+
+_refusals = OutageLog(logging.getLogger("torngas_aio.security"), logging.INFO)  # scanners bring many
 
 HSTS = "Strict-Transport-Security"
 CSP_NAMES = ("Content-Security-Policy", "Content-Security-Policy-Report-Only")
@@ -121,7 +125,8 @@ class AllowedHostsMiddleware:
         """
         host = request.host
         if not self._is_allowed(host):
-            raise HTTPError(400, "The host %r is not among ALLOWED_HOSTS", host[:300])
+            _refusals.report("host", "The host %r is not among ALLOWED_HOSTS.", host[:300])
+            raise HTTPError(400)
 
     def _is_allowed(self, text: str) -> bool:
         allowed = self._known.get(text)

@@ -30,6 +30,7 @@ HEALTH_DEFAULTS: dict[str, Any] = {
     "live": "/-/live",  # paths; None: not answered
     "ready": "/-/ready",
     "startup": "/-/startup",
+    "log": True,  # False: probes that are answered well have no line in the access log, nor has the metrics page
     "networks": (),  # addresses and networks that see details, beside this machine
 }
 
@@ -44,6 +45,9 @@ def ready_checks_of(application: Any) -> ReadyChecks:
 class _HealthHandler(ApiHandler):
     application: Any
     uses_session = False
+
+    def initialize(self, *, is_logged: bool = True) -> None:
+        self.skips_access_log = not is_logged
 
     def answer(self, *, is_up: bool, **details: Any) -> None:
         """Respond up or down; *details* are for those who may see them."""
@@ -85,7 +89,8 @@ def health_rules() -> list[Any]:
     """Return the routes, as HEALTH names their paths."""
     chosen = {**HEALTH_DEFAULTS, **settings.HEALTH}
     handlers = {"live": LiveHandler, "ready": ReadyHandler, "startup": StartupHandler}
-    return [(path_pattern(chosen[name]), handler) for name, handler in handlers.items() if chosen[name]]
+    kwargs = {"is_logged": chosen["log"]}
+    return [(path_pattern(chosen[name]), handler, kwargs) for name, handler in handlers.items() if chosen[name]]
 
 
 def path_pattern(path: str) -> str:

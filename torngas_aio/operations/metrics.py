@@ -101,6 +101,7 @@ class MetricsHandler(WebHandler):
 
     def initialize(self, counts: Counts, token: str | None, bounds: Any, queues: "QueueSizes") -> None:
         self._counts, self._token, self._bounds, self._queues = counts, token, bounds, queues
+        self.skips_access_log = not settings.HEALTH.get("log", True)
 
     async def get(self) -> None:
         if not (may_see_details(self.request) or self._has_token()):

@@ -11,6 +11,7 @@ INSTALLED_APPS = ("home",)
 
 # In declared order for call and request hooks, in reverse for the rest: the first one here sees the end last.
 MIDDLEWARE_CLASSES = (
+    "torngas_aio.middleware.accesslog.AccessLogMiddleware",
     "middlewares.timing.TimingMiddleware",
     "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",
 )
