@@ -100,6 +100,29 @@ async def test_an_error_that_nobody_expects_ends_no_beat(
     await presence.aclose()
 
 
+async def test_a_member_that_leaves_during_a_beat_is_not_announced_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torngas_aio.channels.presence.BEAT_SECONDS", 0.0)
+    said: list[str] = []
+
+    async def announce(name: str, members: Collection[str]) -> None:
+        said.extend(members)
+
+    async def withdraw(name: str, member: str) -> None:
+        said.append("gone")
+
+    presence = Presence(announce, withdraw)
+    for steps in range(10):
+        said.clear()
+        await presence.enter("room", "ann")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await presence.leave("room", "ann")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert said[-1] == "gone"
+    await presence.aclose()
+
+
 @pytest.mark.redis
 async def test_a_server_that_is_down_is_an_error_and_is_told_again_when_it_is_back(
     lone_redis: RedisServer, monkeypatch: pytest.MonkeyPatch

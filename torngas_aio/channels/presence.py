@@ -85,9 +85,14 @@ class Presence:
     async def _beat(self, announce: Callable[[str, Collection[str]], Awaitable[None]]) -> None:
         while self._present:
             await asyncio.sleep(BEAT_SECONDS)
-            said = (announce(name, tuple(members)) for name, members in tuple(self._present.items()))
+            said = (self._announce_all(announce, name) for name in tuple(self._present))
             for failed in await asyncio.gather(*said, return_exceptions=True):
                 if isinstance(failed, Unavailable):
                     _outages.report(("presence",), "Presence cannot be told: %s", failed)
                 elif failed is not None:  # those that are here must not expire for it
                     logger.error("Presence cannot be told.", exc_info=failed)
+
+    async def _announce_all(self, announce: Callable[[str, Collection[str]], Awaitable[None]], name: str) -> None:
+        # RACE: no await between these two lines, or who leaves meanwhile is announced once more
+        if members := tuple(self._present.get(name, ())):
+            await announce(name, members)
