@@ -17,7 +17,7 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     opened: list[BaseChannels] = []
     fixture = {"redis": "redis_server", "cluster": "redis_cluster", "sentinel": "redis_sentinels"}.get(request.param)
     url = "" if fixture is None else request.getfixturevalue(fixture).url
-    prefix = f"channel-{abs(hash(request.node.nodeid)) % 10**8}"
+    prefix = f"ch[a]n?el-{abs(hash(request.node.nodeid)) % 10**8}"
 
     def made(**options: Any) -> BaseChannels:
         if fixture is None:  # one process: every part of it shares one backend

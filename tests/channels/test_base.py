@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -38,9 +39,10 @@ async def test_data_arrives_as_json_has_it(make: Make, data: Any) -> None:
         assert (await next_of(messages)).data == data
 
 
-@pytest.mark.parametrize("name", ["a b", "{x}", "user:*", "a{b}c}", "名字", "[1]"])
-async def test_names_are_literal(make: Make, name: str) -> None:
-    here = make()
+@pytest.mark.parametrize("history", [0, 10])
+@pytest.mark.parametrize("name", ["a b", "{x}", "user:*", "a{b}c}", "}x", "名字", "[1]"])
+async def test_names_are_literal(make: Make, name: str, history: int) -> None:
+    here = make(HISTORY=history)
     async with here.subscribe(name) as messages:
         await here.publish("user:7", "other")
         await here.publish(name, "mine")
@@ -61,6 +63,21 @@ async def test_patterns(make: Make) -> None:
             ("user:7", 1),
             ("user:8", 3),
         ]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["[!a]", "[^a]", "?", "a?", "??", "a\\b", "a\\*b", "a[b", "[[]a]", "[é]", "[]]", "[!]]", "[a-]", "*b"]
+)
+async def test_patterns_are_those_of_file_names(make: Make, pattern: str) -> None:
+    here = make()
+    if not here.takes_patterns:
+        pytest.skip("a cluster")
+    names = ["a", "b", "é", "!", "^", "\\", "a\\b", "ab", "a*b", "a[b", "[a]", "aé", "]", "-", "日本"]
+    async with here.subscribe("end", patterns=[pattern, "c?"]) as messages:
+        for name in [*names, "end"]:
+            await here.publish(name, name)
+        found = [message.data async for message in _up_to(messages, "end")]
+    assert found == [*(name for name in names if fnmatchcase(name, pattern)), "end"]
 
 
 async def test_nothing_arrives_after_leaving(make: Make) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.channels.test_base import next_of
 from tests.polling import until
@@ -83,6 +84,44 @@ async def test_a_server_that_is_started_again_is_found_again(server: RedisServer
     await channels.aclose()
 
 
+async def test_a_history_that_the_server_has_lost_shows_as_a_gap(server: RedisServer) -> None:
+    channels = RedisChannels(server.url, {"OPTIONS": {"HISTORY": 100}})
+    async with channels.subscribe("x") as messages:
+        await channels.publish("x", 1)
+        assert await until_data(messages, 1) == [1]
+        server.process.kill()
+        server.process.restart()
+        await until_published(channels, "x", 2)
+        assert await until_data(messages, 2) == ["gap", 2]
+    await channels.aclose()
+
+
+async def test_what_comes_after_leaving_leaves_no_place_in_the_history(server: RedisServer) -> None:
+    """The next subscriber would begin there after a lost connection."""
+    channels = RedisChannels(server.url, {"OPTIONS": {"HISTORY": 100}})
+    async with channels.subscribe("kept"):
+        for number in range(20):
+            left = await channels.subscribe(f"left{number}").__aenter__()
+            publishing = asyncio.create_task(channels.publish(f"left{number}", number))
+            for _ in range(number % 10):
+                await asyncio.sleep(0)
+            await left.aclose()
+            await publishing
+        await until(lambda: len(channels._subscribed) == 1 and not channels._changed)
+        assert channels._last_ids.keys() == {"kept"}
+    await channels.aclose()
+
+
+async def test_bytes_that_other_programs_publish_do_no_harm(server: RedisServer) -> None:
+    channels = RedisChannels(server.url)
+    async with channels.subscribe("x", patterns=["y*"]) as messages, Redis(port=server.port) as other:
+        await other.publish("channel:x", b"\xff\xfe")
+        await other.publish(b"channel:y\xff", b"1")
+        await channels.publish("x", 2)
+        assert (await until_data(messages, 2))[-1] == 2
+    await channels.aclose()
+
+
 async def test_a_frozen_server_is_an_error_within_the_deadline(server: RedisServer) -> None:
     channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 0.2}})
     async with channels.subscribe("x") as messages:
@@ -118,6 +157,25 @@ async def test_a_failover_of_the_sentinels_is_followed() -> None:
             await until_published(channels, "x", "after")
             async with asyncio.timeout(30):
                 assert (await until_data(messages, "after"))[-1] == "after"
+        await channels.aclose()
+
+
+async def test_a_cluster_that_was_down_is_found_again() -> None:
+    with RedisCluster() as servers:
+        channels = RedisChannels(servers.url, {"OPTIONS": {"DEADLINE": 1}})
+        async with channels.subscribe("x") as messages:
+            for node in servers.nodes:
+                node.process.kill()
+            with pytest.raises(Unavailable, match="cannot be subscribed"):
+                await channels.subscribe("y").__aenter__()
+            with pytest.raises(Unavailable):
+                await channels.publish("x", 1)
+            for node in servers.nodes:
+                node.process.restart()
+            async with asyncio.timeout(20):
+                assert (await anext(messages)).is_gap
+            await until_published(channels, "x", 2)
+            assert await until_data(messages, 2) == [2]
         await channels.aclose()
 
 
@@ -174,7 +232,7 @@ async def test_a_failover_of_a_cluster_is_followed() -> None:
                 await channels.publish(name, "before")
             assert {(await next_of(messages)).channel for _ in names} == set(names)
             assert len(channels._connections) == 3
-            await asyncio.to_thread(servers.master_of("channel:{room0}").process.kill)
+            await asyncio.to_thread(servers.master_of("{channel:room0}").process.kill)
             for name in names:
                 await until_published(channels, name, "after")
             heard = dict.fromkeys(names, False)

@@ -11,7 +11,7 @@ import itertools
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -251,7 +251,7 @@ class BaseChannels(ABC):
             ArgumentError: There is no name, or what was asked for needs another setting.
         """
         patterns = tuple(patterns)
-        for name in names:
+        for name in (*names, *patterns):
             check_name(name)
         if not names and not patterns:
             raise ArgumentError("subscribe() needs a channel name or a pattern.")
@@ -333,16 +333,16 @@ class BaseChannels(ABC):
         for subscription in tuple(self._by_name.get(message.channel, ())):
             subscription.take(message)
 
-    def deliver_to_patterns(self, message: Message, pattern: str | None = None) -> None:
+    def deliver_to_patterns(self, message: Message, is_told_for: Callable[[str], bool] = lambda _: True) -> None:
         """Give *message* to the subscribers of this process whose patterns match; those of its name have it already.
 
         Args:
-            pattern: The store tells of each pattern that matched, this is the one; None: it tells once.
+            is_told_for: Whether the store tells of it for this pattern, where it tells once for each that matches.
         """
         for subscription in tuple(self._with_patterns):
             if message.channel not in subscription.names:
                 first = next((each for each in subscription.patterns if fnmatchcase(message.channel, each)), None)
-                if first is not None and pattern in {None, first}:
+                if first is not None and is_told_for(first):
                     subscription.take(message)
 
     def deliver_gap(self) -> None:

@@ -10,6 +10,7 @@ Begin with `RedisChannels.send`.
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -162,7 +163,8 @@ class RedisChannels(BaseChannels):
                     await asyncio.shield(each)  # others may wait for it, too
                 for name in subscription.names - self._last_ids.keys() if self.history_size else ():
                     last = await self._entries(name, "XREVRANGE", "+", "-", 1)
-                    self._last_ids.setdefault(name, last[0].id if last else "0-0")
+                    if name in self._by_name:  # it may have been closed meanwhile
+                        self._last_ids.setdefault(name, last[0].id if last else "0-0")
         except BaseException as exc:
             await self.remove(subscription)
             if not isinstance(exc, CONNECTION_FAULTS):
@@ -188,24 +190,29 @@ class RedisChannels(BaseChannels):
         return self._redis.where.kind == "cluster"
 
     def _channel(self, name: str) -> str:
-        # The braces keep a channel and its history in one slot.
-        return f"{self._prefix}:{name}" if not self._is_cluster else f"{self._prefix}:{{{name}}}"
+        # The braces keep a channel and its history in one slot; before the name, which may begin with "}".
+        return f"{self._prefix}:{name}" if not self._is_cluster else f"{{{self._prefix}:{name}}}"
 
     def _name_of(self, channel: str) -> str:
-        name = channel.removeprefix(f"{self._prefix}:")
-        return name[1:-1] if self._is_cluster else name
+        return (channel[1:-1] if self._is_cluster else channel).removeprefix(f"{self._prefix}:")
+
+    def _glob(self, pattern: str) -> str:
+        """Return a pattern of Redis that matches at least what *pattern* does; a `?` of Redis is one byte."""
+        return re.escape(f"{self._prefix}:") + re.sub(r"\\[*?]|\\\[.*", "*", re.escape(pattern))
 
     def _look_at(self, names: Iterable[str], patterns: Iterable[str]) -> set[_Key]:
         """Have the listener ask for these, or leave them, and return their keys."""
         kind = "S" if self._is_cluster else ""
-        keys = {(kind, self._channel(name)) for name in names} | {("P", self._channel(each)) for each in patterns}
+        keys = {(kind, self._channel(name)) for name in names} | {("P", self._glob(each)) for each in patterns}
         self._changed |= keys
         self._is_changed.set()
         return keys
 
     def _is_wanted(self, key: _Key) -> bool:
-        kind, name = key[0], self._name_of(key[1])
-        return name in self._by_name if kind != "P" else any(name in each.patterns for each in self._with_patterns)
+        kind, channel = key
+        if kind != "P":
+            return self._name_of(channel) in self._by_name
+        return any(self._glob(pattern) == channel for each in self._with_patterns for pattern in each.patterns)
 
     def _waiter(self, key: _Key) -> asyncio.Future[None]:
         return self._waiting.setdefault(key, asyncio.get_running_loop().create_future())
@@ -230,9 +237,12 @@ class RedisChannels(BaseChannels):
                         await self._is_changed.wait()
                         await self._follow(connect)
                 is_first = True
-            except* CONNECTION_FAULTS as faults:
+            except* Exception as faults:  # a boundary: whatever it is, there are subscribers
                 reason = faults.exceptions[0]
-                _outages.report((self.alias,), "Channels %r have no connection: %s", self.alias, reason)
+                if isinstance(reason, CONNECTION_FAULTS):
+                    _outages.report((self.alias,), "Channels %r have no connection: %s", self.alias, reason)
+                else:
+                    logger.error("Channels %r make their connection again.", self.alias, exc_info=reason)
                 self._fail(reason)
                 if self._is_cluster:
                     await self._redis.client.aclose()  # its map of the slots is old
@@ -304,6 +314,8 @@ class RedisChannels(BaseChannels):
             return
         for name, last in last_ids.items():
             missed, is_complete = await self.history(name, last)
+            if is_complete and last != "0-0":  # a server that lost the message lost others, too
+                is_complete = bool(await self._entries(name, "XRANGE", last, last, 1))
             if not is_complete:
                 self.deliver(Message(name, "null", is_gap=True))
             for message in missed:
@@ -327,12 +339,14 @@ class RedisChannels(BaseChannels):
     def _hear(self, connection: AbstractConnection, kind: str, *words: str) -> None:
         """Take one message of a server: its kind, the channel or pattern, and more."""
         letter = kind.removesuffix("subscribe").removesuffix("un").upper()
-        if kind in {"message", "smessage"}:
-            number, _, text = words[1].partition(" ")
-            self._take(Message(self._name_of(words[0]), text, number))
-        elif kind == "pmessage":
-            pattern, channel, payload = words
-            self.deliver_to_patterns(Message(self._name_of(channel), payload[1:]), self._name_of(pattern))
+        if kind in {"message", "smessage", "pmessage"}:
+            *glob, channel, payload = words
+            number, _, text = payload.partition(" ")
+            message = Message(self._name_of(channel), text, number)
+            if text and glob:  # without text it is of another program
+                self.deliver_to_patterns(message, lambda pattern: [self._glob(pattern)] == glob)
+            elif text:
+                self._take(message)
         elif kind.endswith("unsubscribe"):
             if (letter, words[0]) in self._subscribed:
                 raise ConnectionError("a slot has moved")
@@ -349,7 +363,9 @@ class RedisChannels(BaseChannels):
             self._held.append(message)
 
     def _deliver_once(self, message: Message) -> None:
-        """Deliver *message*; one that the history had too is passed over."""
+        """Deliver *message*; one that the history had too, or that came late, is passed over."""
+        if message.channel not in self._by_name:
+            return
         if message.id:
             if id_key(message.id) <= id_key(self._last_ids.get(message.channel, "")):
                 return
@@ -367,4 +383,5 @@ async def _send(connection: AbstractConnection, *words: str) -> None:
 
 
 def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    # Of other programs any bytes may come.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

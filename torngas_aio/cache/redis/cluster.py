@@ -14,11 +14,10 @@ from contextvars import Context
 from typing import Any
 
 from redis.crc import key_slot
-from redis.exceptions import RedisError
 
 from torngas_aio.cache.circuit_breaker import PROBE_SECONDS, CircuitBreaker
 from torngas_aio.cache.redis.connection import ReplyError, WireLost, pack
-from torngas_aio.cache.redis.native import Node
+from torngas_aio.cache.redis.native import CONNECTION_FAULTS, Node
 from torngas_aio.cache.redis.pipelining import RedisLink
 from torngas_aio.utils.numbers import parse_whole
 
@@ -163,7 +162,7 @@ class ClusterLink:
         fault = ""
         try:
             await self._fetch(self._seconds)
-        except (RedisError, OSError, TimeoutError) as exc:
+        except CONNECTION_FAULTS as exc:
             fault = str(exc) or f"no node told the cluster's map within {self._seconds:g} s"
         except Exception as exc:  # a boundary: whatever it is, those who wait must hear of it
             logger.exception("Learning the map of a Redis Cluster failed.")

@@ -16,7 +16,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from torngas_aio.cache.redis.location import RedisLocation
 from torngas_aio.cache.redis.sentinel import SentinelPool, SentinelWatch
@@ -26,7 +26,7 @@ __all__ = ["CONNECTION_FAULTS", "discover", "maker", "native_client", "node_clie
 Node = tuple[str, int]
 
 # TypeError: redis-py writes to a transport that the loop has just closed (Python 3.12's `writelines`).
-CONNECTION_FAULTS = (RedisError, OSError, TimeoutError, TypeError)
+CONNECTION_FAULTS = (RedisError, RedisClusterException, OSError, TimeoutError, TypeError)
 """What a call of redis-py's clients raises while the server does not answer."""
 
 
@@ -91,7 +91,7 @@ async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: floa
         seconds: For all of them together.
 
     Raises:
-        redis.exceptions.RedisError, OSError, TimeoutError: None of them answered.
+        RedisError, RedisClusterException, OSError, TimeoutError: None of them answered.
     """
     # Its nodes manager alone: the client's own initialize() goes on to ask one node for its commands, and that
     # node may be the frozen one.
