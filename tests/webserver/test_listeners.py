@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,9 @@ from tests.operations.test_metrics import RUNSERVER, SETTING, SITE_URLS
 from tests.polling import until
 from tests.services.process import free_port
 from tests.webserver.project import Project, RunningServer
+from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
+from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.listeners import (
     ManagementListener,
     addresses_of,
@@ -26,6 +29,7 @@ from torngas_aio.webserver.listeners import (
     is_reachable,
     tls_context,
 )
+from torngas_aio.webserver.serving import serving
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -108,6 +112,18 @@ def test_an_error_names_what_said_where(
         ManagementListener(setting)
     with pytest.raises(ConfigError, match=f"^worker --management={setting}: {reason}"):
         ManagementListener(setting, named=f"worker --management={setting}")
+
+
+async def test_the_port_of_a_workers_management_listens_once_it_serves() -> None:
+    """What connected before would wait for its start, and other workers may serve already."""
+    address = "127.0.0.1", free_port()
+    worker: Any = object()
+    listener = ManagementListener(f"127.0.0.1:{address[1]}", worker=worker)
+    with pytest.raises(ConnectionRefusedError):
+        await Client.connect(address)
+    application = Application()
+    async with serving(application, make_backend(application), listener.sockets):
+        assert await status(address, "/nothing") == 404
 
 
 def test_an_error_of_a_port_in_use_names_what_said_where() -> None:

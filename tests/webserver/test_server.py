@@ -404,8 +404,11 @@ class TestRefusals:
         with project.serve("--port=0", "--address=127.0.0.1") as server:
             port = server.address.rpartition(":")[2]
             done = project.run("runserver.py", f"--port={port}", "--address=127.0.0.1")
-        assert done.returncode == 1
-        assert f"Cannot listen on 127.0.0.1:{port}: the port is in use" in done.stderr
+            parent = project.run("runserver.py", f"--port={port}", "--workers=2")
+        for each in (done, parent):
+            assert each.returncode == 1
+            assert f"Cannot listen on 127.0.0.1:{port}: the port is in use" in each.stderr
+        assert "starts 2 workers" not in parent.stderr  # each of them would load everything before
 
 
 @pytest.fixture

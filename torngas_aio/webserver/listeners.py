@@ -40,6 +40,7 @@ __all__ = [
     "bind_for_workers",
     "bind_unix",
     "is_reachable",
+    "refuse_taken",
     "tls_context",
 ]
 
@@ -160,7 +161,10 @@ class ManagementListener(Listeners):
             if isinstance(where, tuple):
                 host, self._name = where
                 self.sockets = among.take(self._name) if among else []
-                self.sockets = self.sockets or _open(self._name, host, reuse_port=worker is not None)
+                self.sockets = self.sockets or (
+                    # Each worker's own: only bound, until it serves, or connections would wait for its start.
+                    _open(self._name, host) if worker is None else _open(self._name, host, backlog=0, reuse_port=True)
+                )
                 return
             if worker is not None:
                 self.sockets = [worker.listen_at(where)]
@@ -250,6 +254,20 @@ def bind(
         raise ConfigError(f"Cannot listen on {address or '*'}:{port}: {_reason(exc)}", code="TGA801") from exc
 
 
+def refuse_taken(port: int, address: str) -> None:
+    """Raise where another program has the *port*: a worker would find that out after it has loaded everything.
+
+    Raises:
+        ConfigError: The port is in use.
+    """
+    try:
+        for each in _open(port, address, backlog=0):
+            each.close()
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:  # of all else the worker knows more, such as IPV4_ONLY
+            raise ConfigError(f"Cannot listen on {address}:{port}: {_reason(exc)}", code="TGA801") from exc
+
+
 def bind_for_workers(
     port: int, address: str | None, workers: int, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG
 ) -> list[list[socket.socket]]:
@@ -325,7 +343,7 @@ def is_reachable(sockets: list[socket.socket]) -> bool:
 def _open(
     port: int, address: str | None, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG, reuse_port: bool = False
 ) -> list[socket.socket]:
-    """As `bind`, but raise OSError; no socket is left open when one cannot be bound."""
+    """As `bind`, but raise OSError; no socket is left open when one cannot be bound. Without *backlog* none listens."""
     wanted = socket.AF_INET if ipv4_only and ":" not in (address or "") else socket.AF_UNSPEC
     found = socket.getaddrinfo(address or None, port, wanted, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
@@ -338,7 +356,8 @@ def _open(
             if family == socket.AF_INET6:
                 each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             each.bind((where[0], port, *where[2:]))
-            each.listen(backlog)
+            if backlog:
+                each.listen(backlog)
             each.setblocking(False)
             port = each.getsockname()[1]  # the free one that 0 took serves the other families too
             sockets.append(each)

@@ -31,13 +31,22 @@ from torngas_aio.settings_manager import ENVIRONMENT_NAME, settings
 from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.webserver.backends import ServerBackend, backend_kind, make_backend
 from torngas_aio.webserver.building import application_secret_faults, build_application, merge_faults
-from torngas_aio.webserver.listeners import BIND_ARGUMENTS, Listeners, ManagementListener, is_reachable, tls_context
+from torngas_aio.webserver.listeners import (
+    BIND_ARGUMENTS,
+    LOOPBACK,
+    Listeners,
+    ManagementListener,
+    is_reachable,
+    refuse_taken,
+    tls_context,
+)
 from torngas_aio.webserver.options import (
     define_options,
     log_options,
     parse_options,
     refuse_words,
     renewal_limits,
+    was_given,
     workers_wanted,
 )
 from torngas_aio.webserver.reloading import end_trial, is_reloading, is_trial, start_reloading
@@ -352,7 +361,7 @@ class Server:
             kwargs: Those of `load_httpserver`, which the workers read, too.
 
         Raises:
-            ConfigError: The unix socket cannot be listened on.
+            ConfigError: The unix socket cannot be listened on, or the port is in use.
             SystemExit: The workers did not start, or had to be killed.
         """
         init_logging(log_options())
@@ -363,6 +372,8 @@ class Server:
                 self._listeners = Listeners.inherited(given)
             elif options.unix_socket:  # its file outlives the worker that would make it
                 self._listeners = Listeners.open(**{name: kwargs[name] for name in BIND_ARGUMENTS if name in kwargs})
+            elif not kwargs.get("reuse_port"):
+                refuse_taken(options.port, options.address if was_given("address") else LOOPBACK)
             self._supervise()
         finally:
             self._listeners.close()

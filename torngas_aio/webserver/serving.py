@@ -61,7 +61,7 @@ async def serving(
 
     Args:
         application: With `startup` and `shutdown`, both coroutines; without them they are left out.
-        sockets: Bound and listening; closed at the end.
+        sockets: Bound; those that do not listen yet do once the application has started. Closed at the end.
         graceful_seconds: How long requests in flight may take once the block has ended.
         stopping: More on how it ends, in place of *graceful_seconds*.
 
@@ -74,6 +74,9 @@ async def serving(
     try:
         if startup is not None:
             await _unless_stopped(startup, stopping.start)
+        for each in sockets:
+            if not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                each.listen(DEFAULT_BACKLOG)
         backend.add_sockets(sockets)
         if (started := getattr(backend, "started", None)) is not None:
             await started()
