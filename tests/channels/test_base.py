@@ -123,8 +123,25 @@ async def test_ids_of_strangers_are_harmless(make: Make, after: str) -> None:
     await here.publish("x", 1)
     async with here.subscribe("x", after=after) as messages:
         await here.publish("x", 2)
-        found = [await next_of(messages), await next_of(messages)]
-    assert 2 in [each.data for each in found]
+        found = [message async for message in _up_to(messages, 2)]
+    assert found[0].is_gap is (after != "")
+
+
+async def test_an_id_that_the_history_does_not_have_is_a_gap(make: Make) -> None:
+    """The data is lost, or the id another's; what there is comes after the gap."""
+    here = make(HISTORY=10)
+    await here.publish("x", 1)
+    for after in ("1000000000000-0", "9999999999999-0", "5"):
+        async with here.subscribe("x", "y", after=after) as messages:
+            assert (await next_of(messages)).is_gap
+    async with here.subscribe("empty", after="1000000000000-0") as messages:
+        assert (await next_of(messages)).is_gap
+    async with here.subscribe("x", "y", after="0") as messages:
+        first = await next_of(messages)
+        assert first.data == 1
+    async with here.subscribe("x", "y", after=first.id) as messages:
+        await here.publish("y", 2)
+        assert (await next_of(messages)).data == 2
 
 
 async def test_a_slow_subscriber_loses_the_oldest_and_sees_the_gap() -> None:

@@ -68,6 +68,20 @@ async def test_with_a_history_nothing_is_missed(server: RedisServer) -> None:
     await there.aclose()
 
 
+async def test_a_server_that_lost_its_data_shows_as_a_gap(server: RedisServer) -> None:
+    channels = RedisChannels(server.url, {"OPTIONS": {"HISTORY": 100}})
+    async with channels.subscribe("x", "never") as messages:
+        await channels.publish("x", 1)
+        assert (await next_of(messages)).data == 1
+        command(server.port, "FLUSHALL")
+        command(server.port, "CLIENT", "KILL", "TYPE", "pubsub")
+        found = await next_of(messages)
+        assert (found.channel, found.is_gap) == ("x", True)
+        await until_published(channels, "x", 2)
+        assert await until_data(messages, 2) == [2]
+    await channels.aclose()
+
+
 async def test_a_server_that_is_started_again_is_found_again(server: RedisServer) -> None:
     channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 1}})
     async with channels.subscribe("x", patterns=["y*"]) as messages:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from httpx2.websockets import WebSocketDisconnect, WebSocketUpgradeError
 
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError, Http404
@@ -40,6 +41,8 @@ class Parts(WebHandler):
 
 class Echo(WebSocketHandler):
     async def on_message(self, message: str | bytes) -> None:
+        if message == "fail":
+            raise ZeroDivisionError("on purpose")
         await self.write_message(f"{message!s} {mark.get()} {self.get_cookie('visits')}")
 
 
@@ -89,6 +92,30 @@ async def test_sockets_carry_cookies_and_the_callers_context(client: TestClient)
     async with client.websocket("/ws") as socket:
         await socket.send_text("hello")
         assert await socket.receive_text() == "hello socket 1"
+
+
+async def test_a_socket_that_fails_is_one_error(application: Application) -> None:
+    async with TestClient(application) as client:
+        with pytest.raises(WebSocketDisconnect) as closed:
+            await fail_in_socket(client)
+        assert closed.value.code == 1011
+        assert [type(error) for error in client.errors] == [ZeroDivisionError]
+        with pytest.raises(WebSocketUpgradeError) as refused:
+            async with client.websocket("/nowhere"):
+                pass
+        assert refused.value.response.status_code == 404
+        with pytest.raises(AssertionError, match="of the test"):
+            async with client.websocket("/ws"):
+                raise AssertionError("of the test")
+    async with TestClient(application, raise_errors=True) as client:
+        with pytest.raises(ZeroDivisionError, match="on purpose"):
+            await fail_in_socket(client)
+
+
+async def fail_in_socket(client: TestClient) -> None:
+    async with client.websocket("/ws") as socket:
+        await socket.send_text("fail")
+        await socket.receive_text()
 
 
 async def test_errors_are_kept_and_raised_when_asked(application: Application) -> None:

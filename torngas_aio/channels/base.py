@@ -62,6 +62,8 @@ class Message:
 
 
 GAP = Message("", "null", is_gap=True)
+BEGINNINGS = ("", "0", "0-0")
+"""Ids before all others: who names one wants all that there is, and misses nothing."""
 
 
 class Subscription:
@@ -159,11 +161,13 @@ class Subscription:
         return message
 
     async def _replay(self, after: str) -> None:
-        """Put what the history holds after *after* before what has come meanwhile."""
+        """Put what the history holds after *after* before what has come meanwhile; an unknown id is a gap."""
         missed: list[Message] = []
+        if after not in BEGINNINGS and not any([await self._owner.keeps(name, after) for name in sorted(self.names)]):
+            missed.append(GAP)
         for name in sorted(self.names):
             found, is_complete = await self._owner.history(name, after)
-            missed += found if is_complete else [GAP, *found]
+            missed += found if is_complete or missed[:1] == [GAP] else [GAP, *found]
         seen = {(each.channel, each.id) for each in missed}
         missed.sort(key=lambda each: (not each.is_gap, id_key(each.id)))
         live = [each for each in self._queue if (each.channel, each.id) not in seen]
@@ -303,6 +307,10 @@ class BaseChannels(ABC):
 
         The newest `MAX_WAITING_CHARS` of them: what a subscriber may have waiting.
         """
+
+    async def keeps(self, name: str, number: str) -> bool:
+        """Return whether the history of *name* has the message of that id; True where that cannot be known."""
+        return True
 
     async def add(self, subscription: Subscription) -> None:
         """Deliver to *subscription* from now on."""

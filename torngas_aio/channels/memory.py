@@ -40,3 +40,6 @@ class MemoryChannels(BaseChannels):
         found = [each for each in kept if id_key(each.id) > id_key(after)]
         short = newest(found)
         return short, len(short) == len(found) < self.history_size
+
+    async def keeps(self, name: str, number: str) -> bool:
+        return any(each.id == number for each in self._kept.get(name, ()))

@@ -118,6 +118,11 @@ class RedisChannels(BaseChannels):
         reaches_back = bool(first) and id_key(first[0].id) <= id_key(after)
         return short, is_all and len(short) == len(found) and (reaches_back or len(short) < self.history_size)
 
+    async def keeps(self, name: str, number: str) -> bool:
+        time, count = id_key(number)
+        found = await self._entries(name, "XRANGE", f"{time}-{count}", f"{time}-{count}", 1)
+        return bool(found) and found[0].id == number
+
     async def _entries(self, name: str, command: str, start: str, end: str, count: int) -> list[Message]:
         key = f"{self._channel(name)}:h"
         words = command, key, start, end, "COUNT", count
@@ -314,8 +319,10 @@ class RedisChannels(BaseChannels):
             return
         for name, last in last_ids.items():
             missed, is_complete = await self.history(name, last)
-            if is_complete and last != "0-0":  # a server that lost the message lost others, too
-                is_complete = bool(await self._entries(name, "XRANGE", last, last, 1))
+            if last != "0-0" and not await self.keeps(name, last):  # a server that lost the message lost others, too
+                is_complete = False
+                if name in self._last_ids:  # it may have been left meanwhile
+                    self._last_ids[name] = "0-0"
             if not is_complete:
                 self.deliver(Message(name, "null", is_gap=True))
             for message in missed:

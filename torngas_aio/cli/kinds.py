@@ -93,7 +93,7 @@ AWAITED = {
     "pubsub": frozenset({"get_message", "psubscribe", "punsubscribe", "subscribe", "unsubscribe"}),
     "handler": frozenset({"complete_response_stage", "load_current_user", "load_form", "render_string", "send_file"}),
     "session": frozenset({"save"}),
-    "channels": frozenset({"aclose", "add", "history", "members", "publish", "remove", "send"}),
+    "channels": frozenset({"aclose", "add", "history", "keeps", "members", "publish", "remove", "send"}),
     "subscription": frozenset({"aclose"}),
     "job": frozenset({"enqueue"}),
     "enqueued": frozenset({"result"}),

@@ -121,11 +121,36 @@ class TestClient(httpx2.AsyncClient):
             response = await super().send(request, **kwargs)
         finally:
             self._contexts.pop(token, None)
-        if self.raise_errors:
-            for error in self.errors[seen:]:
-                if getattr(error, "status_code", 500) >= 500:
-                    raise error
+        self._raise_since(seen)
         return response
+
+    @asynccontextmanager
+    async def websocket(self, url: httpx2.URL | str, **options: Any) -> AsyncGenerator[Any]:
+        """Open a WebSocket; see `httpx2.AsyncClient.websocket`.
+
+        Raises:
+            WebSocketDisconnect: Of `httpx2.websockets`: the server has closed it; `code` and `reason` tell why.
+            WebSocketUpgradeError: Of `httpx2.websockets`: the handshake was refused; `response` is the answer.
+            Exception: What the application raised, with `raise_errors`.
+        """
+        seen = len(self.errors)
+        failure: BaseException | None = None
+        try:
+            async with super().websocket(url, **options) as session:
+                yield session
+        except BaseExceptionGroup as group:  # of httpx2's tasks, around the one error of the block
+            failure = group
+            while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+                failure = failure.exceptions[0]
+        self._raise_since(seen, failure)
+        if failure is not None:
+            raise failure from None
+
+    def _raise_since(self, seen: int, cause: BaseException | None = None) -> None:
+        """With `raise_errors` raise the first failure of the application after the first *seen* errors."""
+        for error in self.errors[seen:] if self.raise_errors else ():
+            if getattr(error, "status_code", 500) >= 500:
+                raise error from (error.__cause__ or cause)
 
     def _remember_context(self) -> str:
         token = secrets.token_hex(8)
