@@ -2,7 +2,10 @@
 
 import asyncio
 import contextvars
+import sys
 from typing import Any
+
+import pytest
 
 from tests.http.conftest import Start
 from tests.http.test_protocol import hello
@@ -80,3 +83,22 @@ async def test_a_task_factory_of_the_project_makes_the_tasks_of_requests(start: 
         finally:
             loop.set_task_factory(None)
     assert made
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
+async def test_an_eager_task_factory_runs_no_request_within_another_and_leaves_nothing_behind(start: Start) -> None:
+    def make(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        options["eager_start"] = True  # as asyncio's own, which uvloop cannot call on Python 3.13.0
+        return asyncio.Task(coro, loop=loop, **options)
+
+    served = await start(Direct(hello))
+    loop = asyncio.get_running_loop()
+    async with await served.client() as client:
+        loop.set_task_factory(make)
+        try:
+            client.send(get() * 3_000)
+            for _ in range(3_000):
+                assert (await client.answer()).status == 200
+        finally:
+            loop.set_task_factory(None)
+    assert not served.server.server_state.running

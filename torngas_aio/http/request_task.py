@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any, NoReturn
 
 from torngas_aio.http.exchange import HTTPExchange
@@ -35,7 +37,11 @@ def start_request(
     context = server_state.context.copy() if context_for is None else context_for(request)
     loop = server_state.loop
     answering = _answer(server_state, request, exchange)
-    if not (at_once and _AT_ONCE) or loop.get_task_factory() is not None:
+    if loop.get_task_factory() is not None:
+        # `asyncio.eager_task_factory` runs it at once: not inside of another request's, nor of a transport's callback
+        loop.call_soon(_create_task, server_state, request, answering, context)
+        return
+    if not (at_once and _AT_ONCE):
         server_state.running[request] = loop.create_task(answering, context=context)
         return
     # PERF: most requests wait for nothing: no turn of the loop, no entry among its tasks: -1 us (benchmarks, plain)
@@ -44,6 +50,14 @@ def start_request(
     except (KeyboardInterrupt, SystemExit) as exc:
         loop.call_soon(_raise, exc)  # to end the loop; its transports would take it for a fault of the connection
         return
+    if not task.done():
+        server_state.running[request] = task
+
+
+def _create_task(
+    server_state: ServerState, request: Request, answering: Coroutine[Any, Any, None], context: Context
+) -> None:
+    task = server_state.loop.create_task(answering, context=context)
     if not task.done():
         server_state.running[request] = task
 
