@@ -17,7 +17,7 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from torngas_aio._cleanup import Close, close_each
+from torngas_aio._cleanup import Close, close_each, is_imposed
 from torngas_aio.exception import Unawaited
 
 __all__ = [
@@ -202,6 +202,15 @@ class MessageScope(RequestScope):
     """The scope of a part of a long request: a call of a WebSocket's `on_message` and the like, or one event."""
 
     __slots__ = ()
+
+    def note_failure(self, error: BaseException) -> None:
+        """Note what the part raised, and give the resources up where its coroutine was closed: nothing is awaited then.
+
+        To be called by the frame that caught *error*.
+        """
+        self.has_failed = True
+        if isinstance(error, GeneratorExit) and is_imposed(error):
+            self.abandon()
 
 
 class JobScope(RequestScope):

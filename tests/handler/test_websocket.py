@@ -151,6 +151,47 @@ class Scoped(WebSocketHandler):
         await self.write_message("done")
 
 
+class Holding(WebSocketHandler):
+    """Opens a resource in each call, which then fails as the query says."""
+
+    def open(self) -> None:
+        self.hold_and_fail("open")
+
+    def on_message(self, message: str | bytes) -> Any:
+        return self.hold_and_fail("message") if message == "plain" else self.hold_late()
+
+    async def hold_late(self) -> None:
+        await asyncio.sleep(0)
+        self.hold_and_fail("message")
+
+    def on_close(self) -> None:
+        self.hold_and_fail("close")
+
+    def hold_and_fail(self, call: str) -> None:
+        hold(call)
+        if self.get_query_argument("fails") == call:
+            raise {"value": ValueError, "cancel": asyncio.CancelledError, "exit": GeneratorExit}[
+                self.get_query_argument("as")
+            ]
+
+
+def hold(name: str) -> None:
+    async def close() -> None:
+        notes.append(f"{name} closed")
+
+    scope = current_scope()
+    assert scope is not None
+    scope.add(name, None, close=close)
+
+
+class HoldingHooks:
+    async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
+        hold("exception")
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        hold("endcall")
+
+
 class Watch:
     async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
         notes.append(repr(value))
@@ -179,9 +220,10 @@ async def start(kind: str) -> AsyncIterator[Start]:
             ("/echo", Echo), ("/packed", Packed), ("/spoken", Spoken), ("/failing", Failing), ("/closing", Closing),
             ("/slow", Slow), ("/flood", Flood), ("/member", Member), ("/packed-member", PackedMember),
             ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly), ("/scoped", Scoped),
+            ("/holding", Holding),
         ]  # fmt: skip
         options = {"members": set(), "cookie_secret": "0123456789" * 4, **options}
-        application = Application(rules, middlewares=[Watch], **options)
+        application = Application(rules, **{"middlewares": [Watch], **options})
         server: Any = (
             Uvicorn(application, {})
             if kind == "asgi"
@@ -561,3 +603,17 @@ async def test_each_message_has_a_scope_that_ends_with_it(start: Start) -> None:
     assert len({id(scope) for scope in (first, second, failed)}) == 3
     with pytest.raises(RuntimeError, match="WebSocket's message"):
         first.add("a resource of a task that the message left behind", None)
+
+
+@pytest.mark.parametrize("error", ["value", "cancel", "exit"])
+@pytest.mark.parametrize("message", ["plain", "late"])
+@pytest.mark.parametrize("call", ["open", "message", "close"])
+async def test_after_an_error_the_hooks_have_the_scope_of_the_request(
+    start: Start, call: str, message: str, error: str
+) -> None:
+    _, port = await start(middlewares=[HoldingHooks])
+    async with client(port, f"/holding?fails={call}&as={error}") as connection:
+        await connection.send(message)
+    calls = ["open", "close"] if call == "open" else ["open", "message", "close"]
+    await until(lambda: len(notes) >= len(calls) + 2)
+    assert sorted(notes) == sorted(f"{name} closed" for name in [*calls, "exception", "endcall"])

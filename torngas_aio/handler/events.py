@@ -191,8 +191,8 @@ class EventStreamHandler(WebHandler):
             event: object = await anext(events)
         except StopAsyncIteration:
             raise _Ended from None
-        except BaseException:
-            scope.has_failed = True
+        except BaseException as exc:
+            scope.note_failure(exc)
             raise
         finally:
             if not scope.close_if_empty():

@@ -255,15 +255,11 @@ class _Calls:
 
     def end_call(self, error: BaseException | None = None) -> Awaitable[None] | None:
         scope = self._scope
-        if scope.close_if_empty():
-            return None
         if error is None:
-            return _end_message(self._handler, scope, None, None)
-        if isinstance(error, GeneratorExit):
-            scope.abandon()
-            return None
-        scope.has_failed = True
-        return scope.aclose()
+            return None if scope.close_if_empty() else _end_message(self._handler, scope, None, None)
+        enter_message(None)  # the exception hooks, which come next, have the request's scope
+        scope.note_failure(error)
+        return None if scope.close_if_empty() else scope.aclose()
 
 
 def _in_message(
@@ -277,6 +273,7 @@ def _in_message(
         waits_for = call(*args, **kwargs)
     except BaseException as exc:
         if scope.close_if_empty():
+            enter_message(None)
             raise
         error = exc
     if waits_for is None and scope.close_if_empty():
@@ -295,13 +292,11 @@ async def _end_message(
             await (waits_for if hasattr(waits_for, "__await__") else convert_yielded(waits_for))
         if not scope.close_if_empty():
             await scope.settle(Outcome(handler, None, has_returned=True))
-    except GeneratorExit:
-        scope.abandon()
-        raise
-    except BaseException:
-        scope.has_failed = True
+    except BaseException as exc:
+        scope.note_failure(exc)
         raise
     finally:
+        enter_message(None)
         if not scope.close_if_empty():
             await scope.aclose()
 
