@@ -171,6 +171,14 @@ def test_options_that_cannot_work_are_refused(name: str, values: tuple[Any, ...]
             job(**{name: value})(function)
 
 
+def test_a_method_is_refused() -> None:
+    class Mails:
+        async def send(self, number: int) -> None: ...
+
+    with pytest.raises(ConfigError, match="a method cannot be a job"):
+        job(Mails.send)
+
+
 def test_every_fault_is_told_at_once_with_its_place() -> None:
     async def function(key: str) -> None: ...
 

@@ -135,7 +135,7 @@ def _advice(name: str, dead: list["DeadJob"]) -> str:
 def _due(schedule: "Schedule | None") -> str:
     if schedule is None:
         return ""
-    return f"{schedule}, {time.strftime(MOMENT, time.localtime(schedule.after(time.time())))}"
+    return f"{schedule}, {time.strftime(f'{MOMENT} %Z', time.localtime(schedule.after(time.time())))}"
 
 
 def _name_of(dead: "DeadJob") -> str:

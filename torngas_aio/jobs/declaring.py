@@ -119,10 +119,11 @@ class Enqueued(Generic[R]):
         id: Its identity; log lines of the worker name it.
     """
 
-    __slots__ = ("_backend", "id")
+    __slots__ = ("_backend", "_keeps_result", "id")
 
-    def __init__(self, backend: BaseJobs, job_id: str) -> None:
+    def __init__(self, backend: BaseJobs, job_id: str, *, keeps_result: bool = True) -> None:
         self._backend = backend
+        self._keeps_result = keeps_result
         self.id = job_id
 
     def __repr__(self) -> str:
@@ -132,10 +133,12 @@ class Enqueued(Generic[R]):
         """Return what the job has returned, as JSON gives it back, waiting for it for up to *timeout* seconds.
 
         Raises:
-            TimeoutError: There is none by then: the job has not ended, or is declared without `result_ttl`.
+            TimeoutError: There is none by then: the job has not ended. At once for one declared without `result_ttl`.
             JobFailed: It has failed for good.
         """
-        data = await self._backend.fetch_result(self.id, timeout)
+        data = await self._backend.fetch_result(self.id, timeout if self._keeps_result else 0.0)
+        if data is None and not self._keeps_result:
+            raise TimeoutError(f"The job {self.id} keeps no result. Declare it with `@job(result_ttl=...)`.")
         if data is None:
             raise TimeoutError(f"The job {self.id} has no result after {timeout:g} s. Is `result_ttl` set?")
         found = _json.loads(data)
@@ -227,7 +230,7 @@ class Job(Generic[P, R]):
         else:
             what = f"sending the job {self.name} ({message.task_id}) with {len(args) + len(kwargs)} arguments"
             session.on_commit(Sending(f"{what}; the outbox sends it again" if self.outbox else what, send))
-        return Enqueued(backend, message.task_id)
+        return Enqueued(backend, message.task_id, keeps_result=self.result_ttl > 0)
 
     async def _send(self, backend: BaseJobs, message: TaskiqMessage, data: bytes) -> None:
         await backend.put(self.queue, data)
@@ -325,6 +328,9 @@ class Job(Generic[P, R]):
         for name, (_, check) in OPTIONS.items():
             yield from check(name, chosen[name])
         parameters = self.signature.parameters
+        owner = self.function.__qualname__.rpartition(".")[0]
+        if owner and not owner.endswith("<locals>") and next(iter(parameters), "") in {"self", "cls"}:
+            yield "a method cannot be a job: a worker has no object to call it on. Write a function."
         if "key" in parameters:  # a keyword of `enqueue`
             yield "a parameter cannot be called 'key'."
         if isinstance(chosen["key"], str):

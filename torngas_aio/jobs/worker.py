@@ -192,6 +192,7 @@ async def _performed(
 ) -> bytes:
     """Return the result to keep, once the job's sessions are committed; none where it was done before."""
     watch_unawaited()
+    limit = None if job.timeout is None else asyncio.timeout(job.timeout)
     scope = enter_job(well_formed_id(message.labels.get("request_id")))
     registry: Any = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: there are no sessions
     if registry is not None:
@@ -200,7 +201,7 @@ async def _performed(
         with ExitStack() as carried:
             for _, take_up in carriers:
                 carried.enter_context(take_up(message.labels, job.name))
-            async with nullcontext() if job.timeout is None else asyncio.timeout(job.timeout):
+            async with limit or nullcontext():
                 if not message.labels.keys().isdisjoint({"key", "outbox"}):
                     from torngas_aio.jobs.outbox import claim  # needs SQLAlchemy
 
@@ -214,6 +215,10 @@ async def _performed(
             registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")
             for session in () if registry is None else registry.open_sessions():
                 await session.commit()
+    except TimeoutError as exc:
+        if limit is None or not limit.expired():  # one of the job's own
+            raise
+        raise TimeoutError(f"it took longer than its timeout={job.timeout:g}.") from exc
     finally:
         await scope.aclose()
         for error in scope.unawaited:  # of a job that has failed, or after its commit

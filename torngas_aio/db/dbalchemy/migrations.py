@@ -138,7 +138,10 @@ class Migrations:
                 async with cluster_of(self.name).master.engine.connect() as connection:
                     return await connection.run_sync(on)
         except CommandError as exc:
-            raise ArgumentError(f"{self.name}: {exc}") from exc
+            advice = ""
+            if "not up to date" in str(exc):
+                advice = f" Run `torngas-aio db upgrade --connection={self.name}` first."
+            raise ArgumentError(f"{self.name}: {exc}{advice}") from exc
 
     def _check_chain(self) -> None:
         try:
