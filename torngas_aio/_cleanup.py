@@ -2,6 +2,7 @@
 
     close_safely      one resource, to its end, shielded from cancellation and bounded in time; `close_each` several
     await_to_the_end  work that must not be cut off half-way, and bounds its own time
+    await_result      the same, where the caller goes on with the result and is cancelled after that
     bounded           one step of a start, bounded in time
     cancel_tasks      tasks that may swallow their cancellation
     close_with_loop   notes what is to be closed; `close_all` closes what this loop holds
@@ -22,6 +23,7 @@ from weakref import WeakKeyDictionary
 __all__ = [
     "CLOSE_SECONDS",
     "Close",
+    "await_result",
     "await_to_the_end",
     "bounded",
     "cancel_tasks",
@@ -99,6 +101,31 @@ async def await_to_the_end(work: Coroutine[Any, Any, T]) -> T:
         if not task.cancelled():
             task.exception()  # seen
         raise cancelled
+    return task.result()
+
+
+async def await_result(work: Coroutine[Any, Any, T], seconds: float = math.inf) -> T:
+    """Return what *work* returns; a caller that is cancelled meanwhile is cancelled at its next await instead.
+
+    Args:
+        seconds: How long that is put off; then *work* is cancelled, too.
+
+    Raises:
+        CancelledError: The caller was cancelled, and *work* has not ended in time.
+        Exception: What *work* raised.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)  # owned here: awaited, or cancelled, in every case
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        await _wait_in_any_case(task, loop.time() + seconds)
+        if not task.done():
+            await cancel_tasks((task,), CANCEL_SECONDS)
+            raise
+        if (caller := asyncio.current_task()) is not None:
+            caller.uncancel()  # counted once
+            caller.cancel()
     return task.result()
 
 

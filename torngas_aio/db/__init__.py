@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from torngas_aio._cleanup import await_to_the_end
+from torngas_aio._cleanup import await_result
 
 __all__ = ["Sending", "close_sessions", "session_with_changes", "table_makers"]
 
@@ -36,7 +36,7 @@ class Sending:
         return self._what
 
     async def __call__(self) -> None:
-        await await_to_the_end(self._send())
+        await await_result(self._send())
 
 
 async def close_sessions() -> None:

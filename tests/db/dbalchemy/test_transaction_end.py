@@ -180,6 +180,37 @@ async def test_a_cancellation_lets_the_others_run_and_passes(ready: None, caplog
     caplog.clear()
 
 
+@pytest.mark.parametrize("is_block", [True, False])
+async def test_a_cancellation_during_the_commit_loses_nothing_that_waits_for_it(
+    backend: str, is_block: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After each number of steps of the loop: what is published and the row come together or not at all."""
+
+    async def work(name: str, is_written: asyncio.Event) -> None:
+        async with session_scope() as session, session.begin() if is_block else nullcontext():
+            session.add(User(name=name))
+            await session.flush()
+            await channels.publish("x", name)
+            is_written.set()
+            if not is_block:
+                await session.commit()
+
+    async with channels.subscribe("x") as messages:
+        for steps in range(30):
+            is_written = asyncio.Event()
+            task = asyncio.create_task(work(f"{steps}", is_written))
+            await is_written.wait()
+            for _ in range(steps):
+                await asyncio.sleep(0 if steps < 15 else 0.0003)
+            task.cancel()
+            await asyncio.wait([task])
+        async with session_scope() as session:
+            kept = [user.name for user in await session.query(User).order_by(User.id).all()]
+        assert [message.data for message in messages._queue] == kept
+    assert "this was not done" not in caplog.text
+    assert len(kept) > 5
+
+
 def takes_one(value: int) -> None:
     """Cannot be called without an argument."""
 

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
+from torngas_aio._cleanup import CLOSE_SECONDS, await_result
 from torngas_aio._names import import_object, nearest
 from torngas_aio.db._connections import advice_on, said_by
 from torngas_aio.db._outage import Outage, is_refusal
@@ -178,6 +179,8 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     except Exception as exc:  # of an option's value SQLAlchemy raises what its use happens to raise
         raise ConfigError(*_unusable(spec, label, exc), code="TGA501") from exc
     _set_limits(engine, spec, label)
+    if spec.role == "master":
+        _finish_commits(engine)
     event.listen(engine.sync_engine, "handle_error", _translator(engine.sync_engine, spec, label))
     if spec.is_sqlite:
         _make_sqlite_usual(engine.sync_engine, is_slave=spec.role == "slave")
@@ -260,6 +263,17 @@ def _set_limits(engine: AsyncEngine, spec: ServerSpec, label: str) -> None:
         pool.label, pool.account = f"database {label}", spec.account
     if not spec.is_sqlite:
         watch_idle(pool, _pinger(engine.sync_engine), IDLE_SECONDS)
+
+
+def _finish_commits(engine: AsyncEngine) -> None:
+    """Have a task that is cancelled during a COMMIT learn its outcome first: what waits for a commit must follow it."""
+    dialect: Any = engine.dialect
+    commit = dialect.do_commit
+
+    def do_commit(connection: Any) -> None:
+        await_(await_result(greenlet_spawn(commit, connection), CLOSE_SECONDS))
+
+    dialect.do_commit = do_commit
 
 
 def _pinger(engine: Engine) -> Callable[[Any], bool]:
@@ -373,6 +387,14 @@ def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:
         cursor.close()
 
     if not is_slave:
+        dialect: Any = engine.dialect
+        rollback = dialect.do_rollback
+
+        def do_rollback(connection: Any) -> None:  # also when one that was committed comes back to the pool
+            if connection.driver_connection.in_transaction:
+                rollback(connection)
+
+        dialect.do_rollback = do_rollback
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 SQLAlchemy tells of both below its greenlets, savepoints included. Begin with `TransactionEnd.add`.
 """
 
+import asyncio
 import inspect
 import logging
 import sys
@@ -112,7 +113,7 @@ class TransactionEnd:
         leave_block(self._session)
         interrupt: BaseException | None = None
         try:
-            while functions and interrupt is None:
+            while functions and (interrupt := interrupt or _put_off_cancellation()) is None:
                 function = functions.pop(0)
                 try:
                     await_only(_called(function))
@@ -135,6 +136,17 @@ class TransactionEnd:
         functions = [function for is_for_commit, function in waiting if not is_for_commit]
         if functions:  # also while the task is cancelled: what it had made must go
             await_only(close_each((f"what was rolled back, by {each!r}", partial(_called, each)) for each in functions))
+
+
+def _put_off_cancellation() -> BaseException | None:
+    """Return the cancellation that came during the COMMIT, or what followed it, and is still to be raised."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        try:
+            await_only(asyncio.sleep(0))
+        except asyncio.CancelledError as exc:
+            return exc
+    return None
 
 
 async def _called(function: Function) -> None:
