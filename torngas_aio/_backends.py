@@ -11,6 +11,7 @@ from torngas_aio._names import did_you_mean, import_object
 from torngas_aio.exception import ConfigError, UnknownAlias
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.kinds import fault
+from torngas_aio.utils.narrowing import is_mapping
 
 __all__ = ["Backends", "entry_faults", "make_backend"]
 
@@ -133,11 +134,12 @@ def entry_faults(where: str, entry: Config, keys: Iterable[str], options: Iterab
         where: The entry's place, such as `JOBS['default']`.
         keys, options: Those that there are, beside BACKEND, LOCATION and OPTIONS.
     """
-    given = entry.get("OPTIONS") or {}
-    if not isinstance(given, Mapping):
+    given: object = entry.get("OPTIONS") or {}
+    found: list[tuple[str, Iterable[object], set[str], str]] = [("", entry, {*_KEYS, *keys}, "key")]
+    if is_mapping(given):
+        found.append(("['OPTIONS']", given, {*options}, "option"))
+    else:
         yield fault(f"{where}['OPTIONS']", given, "must be a dict.")
-        given = {}
-    found = (("", entry, {*_KEYS, *keys}, "key"), ("['OPTIONS']", given, {*options}, "option"))
     for place, names, known, kind in found:
         listed = f" Known are {', '.join(sorted(known))}." if known else ""
         for name in names:

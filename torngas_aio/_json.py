@@ -22,6 +22,7 @@ from itertools import accumulate
 from typing import Any
 
 from torngas_aio.exception import ArgumentError, InvalidJson, SerializationError
+from torngas_aio.utils.narrowing import class_of, is_dict, is_list
 
 try:
     import orjson as _orjson
@@ -221,7 +222,7 @@ def _encoded(value: Any) -> bytes:
 
 def _default(value: Any) -> Any:
     """One step from *value* towards what JSON knows."""
-    write = getattr(type(value), "__json__", None)
+    write = getattr(class_of(value), "__json__", None)
     if write is not None:
         return write(value)
     if dataclasses.is_dataclass(value):
@@ -264,9 +265,9 @@ def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
     if id(value) in above or len(above) >= _MAX_NESTING:
         raise SerializationError(f"{path} refers to what it lies in, or lies too deep for JSON.")
     above = (*above, id(value))
-    if isinstance(value, dict):
+    if is_dict(value):
         return {_key(key, path): _plain(item, f"{path}.{key}", above) for key, item in value.items()}
-    if isinstance(value, list):
+    if is_list(value):
         return [_plain(item, f"{path}[{index}]", above) for index, item in enumerate(value)]
     try:
         step = _default(value)

@@ -9,8 +9,8 @@ Begin with `show_setting`; `torngas_aio.errorpage.masking` shows values of any k
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 __all__ = ["MASK", "is_secret", "mask_text", "mask_url", "mask_urls", "names_secret", "show_setting"]
 
@@ -152,10 +152,12 @@ def show_setting(value: Any, name: object = None) -> str:
     if isinstance(value, str):
         return repr(mask_url(value))
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key!r}: {show_setting(each, key)}" for key, each in value.items()) + "}"
+        fields = cast(Mapping[object, object], value)
+        return "{" + ", ".join(f"{key!r}: {show_setting(each, key)}" for key, each in fields.items()) + "}"
     if isinstance(value, list | tuple):
-        inside = ", ".join(show_setting(each) for each in value)
-        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
+        items = cast(Sequence[object], value)
+        inside = ", ".join(map(show_setting, items))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(items) == 1)})"
     try:
         return mask_text(repr(value))
     except Exception:  # noqa: BLE001  # a boundary: an object's own repr; an int of over 4300 digits has none

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, ClassVar, NoReturn, TypeVar
 
+from torngas_aio._compat.stdlib import frame_above
 from torngas_aio._project_errors import is_project_file
 from torngas_aio.context import JobScope, current_request, current_scope, error_sink
 from torngas_aio.exception import Unawaited
@@ -105,7 +106,7 @@ def unawaited_count() -> int:
 
 
 @contextmanager
-def tracked_origins() -> Iterator[None]:
+def tracked_origins() -> Generator[None]:
     """Have Python remember where coroutines of this thread are made; it doubles the cost of making one."""
     before = sys.get_coroutine_origin_tracking_depth()
     sys.set_coroutine_origin_tracking_depth(max(before, ORIGIN_FRAMES))
@@ -116,7 +117,7 @@ def tracked_origins() -> Iterator[None]:
 
 
 @contextmanager
-def collected_unawaited() -> Iterator[list[Unawaited]]:
+def collected_unawaited() -> Generator[list[Unawaited]]:
     """Give the list of what code outside requests forgets while the block runs; each is logged as well.
 
     It is complete when the block has been left: cycles are collected then.
@@ -187,7 +188,7 @@ def _told(coroutine: Any) -> str:
     origin = coroutine.cr_origin
     places = [] if origin is None else [(file, line) for file, line, _ in origin]
     if not places and not _State.is_collecting:
-        places = list(_frames(sys._getframe(2)))
+        places = list(_frames(frame_above(2)))
     place = next((place for place in places if is_project_file(place[0])), None)
     if place is None:
         code = coroutine.cr_code

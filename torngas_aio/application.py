@@ -7,6 +7,8 @@
 Begin with `Application` and `Application.serve_request`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import logging
 import re

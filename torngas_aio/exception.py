@@ -38,7 +38,7 @@ Each class is also the builtin it is, so `except ConnectionError` catches an unr
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import tornado.web
 
@@ -368,7 +368,7 @@ class HTTPError(tornado.web.HTTPError):
     ) -> None:
         super().__init__(status_code, None if log_message is None else str(log_message), *args, **kwargs)
         self.headers: tuple[tuple[str, str], ...] = tuple(
-            headers.items() if isinstance(headers, Mapping) else headers or ()  # pyright: ignore[reportAttributeAccessIssue]
+            cast(Mapping[str, str], headers).items() if isinstance(headers, Mapping) else headers or ()
         )
 
     @property

@@ -10,18 +10,20 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from gettext import NullTranslations
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import wtforms
 from markupsafe import Markup
 from tornado.web import HTTPError
 from wtforms.csrf.core import CSRF, CSRFTokenField
+from wtforms.form import BaseForm
 from wtforms.i18n import get_translations
 from wtforms.meta import DefaultMeta
 from wtforms.validators import StopValidation, ValidationError
 
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio.http.uploads import UploadedFile, has_type, read_media_types, uploads_of
+from torngas_aio.utils.narrowing import is_list
 
 __all__ = ["FileLimits", "fields_html", "load_form"]
 
@@ -54,7 +56,7 @@ class FileLimits:
             read_media_types()
 
     def __call__(self, form: Any, field: Any) -> None:
-        for file in field.data if isinstance(field.data, list) else [field.data]:
+        for file in field.data if is_list(field.data) else [field.data]:
             if not isinstance(file, UploadedFile):  # what the object had
                 continue
             if self.max_bytes is not None and file.size > self.max_bytes:
@@ -138,13 +140,16 @@ class _Binding:
         """Return the values of the form's Meta; what the project has defined there stays."""
         values: dict[str, Any] = {"torngas_binding": self, "bind_field": self._bind_field}
         if _own_meta(form_class, "get_translations") is None:
-            values["get_translations"] = lambda form: self._translations
+            values["get_translations"] = self._get_translations
         has_token = self._handler.application.settings.get("xsrf_cookies") and not is_nested
         if has_token and _own_meta(form_class, "csrf_class") is None:
             values |= {"csrf": True, "csrf_class": _Token, "csrf_field_name": "_xsrf", "csrf_context": self._handler}
         return values
 
-    def _bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Any:
+    def _get_translations(self, form: object) -> "_Translations":
+        return self._translations
+
+    def _bind_field(self, form: BaseForm, unbound_field: Any, options: dict[str, Any]) -> Any:
         field: Any = type(form.meta).bind_field(form.meta, form, unbound_field, options)
         if isinstance(field, wtforms.FileField) and self.data is not None:
             self.data.file_fields.add(field.name)
@@ -152,7 +157,7 @@ class _Binding:
             field.process_formdata = functools.partial(  # pyright: ignore[reportAttributeAccessIssue]
                 _process_decimal, field, field.process_formdata
             )
-        elif isinstance(field, wtforms.FormField):
+        elif _is_form_field(field):
             field.form_class = functools.partial(self._make_nested, field.form_class)  # pyright: ignore[reportAttributeAccessIssue]
         return field
 
@@ -275,10 +280,10 @@ class _ChineseSentences(NullTranslations):
         return _CHINESE.get(message, message)
 
 
-def _own_meta(form_class: Any, name: str) -> Any:
+def _own_meta(form_class: type[object], name: str) -> Any:
     """What a Meta of the project says about *name*; None where none does."""
     default = getattr(DefaultMeta, name)
-    metas = [vars(base)["Meta"] for base in form_class.__mro__ if "Meta" in vars(base)]
+    metas: list[object] = [vars(base)["Meta"] for base in form_class.__mro__ if "Meta" in vars(base)]
     return next((found for meta in metas if (found := getattr(meta, name, default)) is not default), None)
 
 
@@ -293,9 +298,9 @@ def _process_decimal(field: Any, process: Callable[[Any], None], values: Any) ->
 def _gather_errors(form: Any) -> None:
     """Have lists of fields show the errors of their entries: WTForms has looked at those of the first run only."""
     for field in form:
-        if isinstance(field, wtforms.FormField):
+        if _is_form_field(field):
             _gather_errors(field.form)
-        elif isinstance(field, wtforms.FieldList):
+        elif _is_field_list(field):
             _gather_errors(field)
             if any(entry.errors for entry in field):
                 field.errors = [*(entry.errors for entry in field), *_own_errors(field)]
@@ -312,7 +317,7 @@ def _decoded(name: str) -> str:
 def _field_html(field: Any) -> Markup:
     if isinstance(field, wtforms.HiddenField):
         return Markup("{}").format(field)
-    if isinstance(field, wtforms.FormField | wtforms.FieldList):
+    if _is_form_field(field) or _is_field_list(field):
         inner = Markup("").join(map(_field_html, field)) + _errors_html(_own_errors(field))
         return Markup("<fieldset><legend>{}</legend>{}</fieldset>").format(field.label.text, inner)
     label = "" if isinstance(field, wtforms.SubmitField) else field.label()
@@ -328,6 +333,14 @@ def _errors_html(errors: Iterable[Any]) -> Markup:
 
 def _own_errors(field: Any) -> list[Any]:
     """The errors of a list itself, without those of its entries; of a nested form, which has none, the form's."""
-    if isinstance(field, wtforms.FormField):
+    if _is_form_field(field):
         return list(field.form.form_errors)
     return [each for each in field.errors if not isinstance(each, list | tuple | dict)]
+
+
+def _is_form_field(field: object) -> "TypeGuard[wtforms.FormField[Any]]":
+    return isinstance(field, wtforms.FormField)
+
+
+def _is_field_list(field: object) -> "TypeGuard[wtforms.FieldList[Any]]":
+    return isinstance(field, wtforms.FieldList)

@@ -10,7 +10,7 @@ The catalogues themselves are Tornado's (`tornado.locale`). Begin with `load_tra
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -20,6 +20,7 @@ from tornado import locale
 
 from torngas_aio.context import current_request
 from torngas_aio.exception import ConfigError, Fault
+from torngas_aio.utils.narrowing import is_mapping
 from torngas_aio.utils.numbers import parse_quality
 
 __all__ = [
@@ -142,7 +143,7 @@ def current_locale() -> locale.Locale:
 
 
 @contextmanager
-def use_locale(code: str) -> Iterator[locale.Locale]:
+def use_locale(code: str) -> Generator[locale.Locale]:
     """Have `gettext` and lazy texts speak *code* in this context, as in a mail to another person."""
     token = _override.set(find_locale(code) or locale.get())
     try:
@@ -243,7 +244,7 @@ def _known_languages(supported: frozenset[str]) -> dict[str, str]:
 
 def _ranked(languages: str) -> list[str]:
     """The language ranges of *languages*, best first; those of `q=0`, `*` and junk left out."""
-    ranked = []
+    ranked: list[tuple[float, str]] = []
     for item in languages.split(",", _MAX_LANGUAGES)[:_MAX_LANGUAGES]:
         code, *parameters = item.split(";")
         quality = _quality(parameters)
@@ -285,7 +286,7 @@ def _chosen_codes(handler: Any, conf: Mapping[str, Any]) -> Iterator[str | None]
     if conf.get("user_attribute"):
         user = handler.current_user
         name = conf["user_attribute"]
-        code = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
+        code = user.get(name) if is_mapping(user) else getattr(user, name, None)
         yield code if isinstance(code, str) else None
 
 

@@ -14,7 +14,7 @@ import sys
 import tomllib
 import types
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -37,7 +37,7 @@ _is_open: ContextVar[bool] = ContextVar("torngas_aio_project", default=False)
 
 
 @asynccontextmanager
-async def project(module: str | None = None) -> AsyncIterator[None]:
+async def project(module: str | None = None) -> AsyncGenerator[None]:
     """Open the project for this block: its settings, logs, caches and databases, each database with a session.
 
     `Model.Q`, `Model.session`, `cache` and the loggers work inside. What was not committed is rolled back at the end,
@@ -86,7 +86,7 @@ def project_table() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def db_sessions() -> AsyncIterator[None]:
+async def db_sessions() -> AsyncGenerator[None]:
     """Give the block a session of every database of DATABASE_CONNECTION; nothing is connected before it is used."""
     async with AsyncExitStack() as stack:
         if settings.DATABASE_CONNECTION:
@@ -152,7 +152,7 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> bool:
 
 
 @contextmanager
-def _asyncio_run_in_project() -> Iterator[None]:
+def _asyncio_run_in_project() -> Generator[None]:
     original = asyncio.run
     asyncio.run = _run_in_project
     try:
@@ -175,7 +175,7 @@ def _run_in_project(
 
 
 @contextmanager
-def _refused_unawaited() -> Iterator[None]:
+def _refused_unawaited() -> Generator[None]:
     with collected_unawaited() as found, tracked_origins() if settings.DEBUG else nullcontext():
         yield
     if found:

@@ -11,6 +11,8 @@ the instance and is looked up context by context until the last override of it h
 Begin with `Settings`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +24,7 @@ from torngas_aio import global_settings
 from torngas_aio._names import import_module, nearest
 from torngas_aio._project_errors import install_hint, place_of
 from torngas_aio.exception import ConfigError, UnknownSetting
+from torngas_aio.utils.narrowing import is_dict
 
 __all__ = ["ENVIRONMENT_NAME", "Section", "Settings", "SettingsOverride", "load_settings", "settings"]
 
@@ -302,7 +305,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 def _frozen(value: Any, path: str) -> Any:
     """*value* with sections in place of dicts; containers are copied, so no caller shares them."""
-    if isinstance(value, dict):
+    if is_dict(value):
         return Section(value, path)
     if type(value) in (list, tuple):
         return type(value)(_frozen(item, f"{path}[{index}]") for index, item in enumerate(value))

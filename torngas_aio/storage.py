@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torngas_aio._former_names import former_names
+from torngas_aio.utils.narrowing import is_list, is_list_or_tuple
 
 __all__ = ["Storage", "storage", "storify"]
 
@@ -39,7 +40,7 @@ class Storage(dict[str, Any]):
             raise AttributeError(f"This Storage has no {name!r} to delete.") from None
 
     def __repr__(self) -> str:
-        return f"<Storage {dict.__repr__(self)}>"
+        return f"<Storage {super().__repr__()}>"
 
     def copy(self) -> "Storage":
         return Storage(self)
@@ -69,11 +70,11 @@ def storify(mapping: Mapping[str, Any], *requireds: str, **defaults: Any) -> Sto
 
 
 def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    return list(value) if is_list_or_tuple(value) else [value]
 
 
 def _single(value: Any) -> Any:
-    if isinstance(value, list):
+    if is_list(value):
         return value[-1] if value else None
     return value
 

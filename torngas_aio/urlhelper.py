@@ -14,19 +14,21 @@ with `Url`; `load_app_urls` gathers the tables of all apps, and every fault in t
 import contextlib
 import contextvars
 import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from tornado.routing import Matcher, PathMatches, Rule, URLSpec
 
+from torngas_aio._compat.stdlib import frame_above
+from torngas_aio._compat.tornado import regex_of
 from torngas_aio._names import import_object
 from torngas_aio._project_errors import import_fault
 from torngas_aio.exception import Fault, UrlError
 from torngas_aio.routing.pattern import begins_with_word
 from torngas_aio.routing.route import reverse_with_slash
+from torngas_aio.utils.narrowing import is_iterable, is_list_or_tuple
 
 __all__ = ["Url", "UrlSpec", "include", "load_app_urls", "route"]
 
@@ -58,7 +60,7 @@ class UrlSpec(URLSpec):
         faults: Sequence[str] = (),
         notes: Sequence[str] = (),
     ) -> None:
-        super().__init__(pattern, handler, kwargs, name)
+        cast(Any, super()).__init__(pattern, handler, kwargs, name)  # Tornado's pattern may be one of bytes
         self.repr_pattern = pattern if isinstance(pattern, str) else pattern.pattern.removesuffix("$")
         self.place = place
         self.faults = tuple(faults)
@@ -161,7 +163,7 @@ def load_app_urls(installed_apps: object) -> list[Rule]:
     Raises:
         UrlError: Lists every missing app, module, list and handler, every bad pattern and every name used twice.
     """
-    if isinstance(installed_apps, str) or not isinstance(installed_apps, Iterable):
+    if isinstance(installed_apps, str) or not is_iterable(installed_apps):
         comma = f"; a tuple of one wants a comma: ({installed_apps!r},)" if isinstance(installed_apps, str) else ""
         text = f"INSTALLED_APPS = {installed_apps!r}: must be a list or tuple{comma}."
         raise UrlError(text)
@@ -180,41 +182,48 @@ def load_app_urls(installed_apps: object) -> list[Rule]:
     return rules
 
 
-def _app_rules(app: str) -> list[Rule]:
+def _app_rules(app: object) -> list[Rule]:
     where = f"INSTALLED_APPS: app {app!r}"
-    _imported(app, where, "Is its folder in the project directory?")
+    _imported(str(app), where, "Is its folder in the project directory?")
     module = _imported(f"{app}.urls", where, "Write that module, with a list `urls`.")
     table = getattr(module, "urls", getattr(module, "URLS", None))
-    if not isinstance(table, list | tuple):
+    if not is_list_or_tuple(table):
         found = "has no list `urls`" if table is None else f"has `urls` = {table!r}, which is no list"
         raise UrlError(f"{where}: {app}.urls {found}. Write `urls = route(...)`.")
     return list(_flat(table))
 
 
-def _table(handlers: Any, place: str) -> Any:
+def _table(handlers: str | Iterable[object], place: str) -> Iterable[object]:
     if not isinstance(handlers, str):
         return handlers
     where = f"{place}: include({handlers!r})"
     found = _imported(handlers, where, "Name a list of rules, such as 'myapp.url_user.URLS'.")
-    if not isinstance(found, list | tuple):
+    if not is_list_or_tuple(found):
         raise UrlError(f"{where} names {found!r}. Name a list of rules, such as 'myapp.url_user.URLS'.")
     return found
 
 
-def _flat(specs: Iterable[Any]) -> Iterator[Rule]:
+def _flat(specs: Iterable[object]) -> Iterator[Rule]:
     """Rules and tuples of rules' arguments, as rules; lists of them opened up, at any depth."""
     for spec in specs:
         if isinstance(spec, Rule):
             yield spec
-        elif not isinstance(spec, list | tuple):
-            raise UrlError(f"{_caller()}: {spec!r} is no rule. Write Url()(pattern, handler), or a list of such.")
-        elif spec and isinstance(spec[0], str | re.Pattern):
-            UrlError.gather(_pattern_faults(spec[0], _caller()))
-            yield UrlSpec(*spec, place=_caller())
-        elif spec and isinstance(spec[0], Matcher):
-            yield Rule(*spec)
+        elif is_list_or_tuple(spec):
+            yield from _opened(spec)
         else:
-            yield from _flat(spec)
+            raise UrlError(f"{_caller()}: {spec!r} is no rule. Write Url()(pattern, handler), or a list of such.")
+
+
+def _opened(spec: Sequence[Any]) -> Iterator[Rule]:
+    """The rule whose arguments *spec* holds, else the rules in it."""
+    first: object = spec[0] if spec else None
+    if isinstance(first, str | re.Pattern):
+        UrlError.gather(_pattern_faults(spec[0], _caller()))
+        yield UrlSpec(*spec, place=_caller())
+    elif isinstance(first, Matcher):
+        yield Rule(*spec)
+    else:
+        yield from _flat(spec)
 
 
 def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rule:
@@ -223,13 +232,13 @@ def _under(opening: str, rule: Rule, prefix_name: str | None, place: str) -> Rul
         return rule
     name = f"{prefix_name}-{rule.name}" if prefix_name and rule.name else rule.name
     if isinstance(rule.matcher, PathMatches):
-        pattern, notes = _joined(opening, rule.matcher.regex, place)
+        pattern, notes = _joined(opening, regex_of(rule.matcher), place)
         UrlError.gather(_pattern_faults(pattern, place))
         own_place = getattr(rule, "place", "") or place
         notes = (*getattr(rule, "notes", ()), *notes)
         make = type(rule) if isinstance(rule, UrlSpec) else UrlSpec
         return make(re.compile(pattern), rule.target, rule.target_kwargs, name, place=own_place, notes=notes)
-    if isinstance(rule.target, list | tuple):
+    if is_list_or_tuple(rule.target):
         inner = [_under(opening, each, prefix_name, place) for each in _flat(rule.target)]
         return Rule(rule.matcher, inner, rule.target_kwargs, name)
     raise UrlError(f"{place}: {rule!r} has no pattern that could stand under {opening!r}. Put it beside the include().")
@@ -322,7 +331,7 @@ def _refuse(faults: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def _noting(faults: list[str]) -> Iterator[None]:
+def _noting(faults: list[str]) -> Generator[None]:
     try:
         yield
     except UrlError as exc:
@@ -331,7 +340,7 @@ def _noting(faults: list[str]) -> Iterator[None]:
 
 def _caller() -> str:
     """File and line of the code outside of this module that is being served."""
-    frame = sys._getframe(1)
+    frame = frame_above(0)
     while frame.f_code.co_filename == __file__ and frame.f_back is not None:
         frame = frame.f_back
     path = Path(frame.f_code.co_filename)

@@ -184,11 +184,11 @@ class EventStreamHandler(WebHandler):
                 if error is not None and not isinstance(error, _Ended):
                     await report_error(self, error)
 
-    async def _next_of(self, events: AsyncIterator[Event]) -> Event:
+    async def _next_of(self, events: AsyncIterator[object]) -> Event:
         scope = MessageScope()
         enter_message(scope)  # for this task
         try:
-            event: object = await anext(events)
+            event = await anext(events)
         except StopAsyncIteration:
             raise _Ended from None
         except BaseException as exc:

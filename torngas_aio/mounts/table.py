@@ -2,12 +2,12 @@
 
 import inspect
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from torngas_aio._compat.stdlib import frame_above
 from torngas_aio.exception import UrlError
 from torngas_aio.handler.mounted import MountHandler
 from torngas_aio.mounts.running import RunningASGI, RunningWSGI
@@ -101,5 +101,5 @@ def _is_wsgi(application: Any, place: str) -> bool:
 
 
 def _caller() -> str:
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  # documented
+    frame = frame_above(2)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
