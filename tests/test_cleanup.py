@@ -8,6 +8,7 @@ import pytest
 from torngas_aio import _cleanup
 from torngas_aio._cleanup import (
     Close,
+    await_result,
     await_to_the_end,
     bounded,
     cancel_tasks,
@@ -194,6 +195,45 @@ async def test_work_goes_on_when_its_caller_is_cancelled_and_its_error_is_not_lo
     may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await caller
+
+
+async def test_a_caller_that_is_cancelled_goes_on_with_the_result_until_its_next_await() -> None:
+    may_end = asyncio.Event()
+    seen: list[int] = []
+
+    async def work() -> int:
+        await may_end.wait()
+        return 7
+
+    async def call() -> None:
+        seen.append(await await_result(work()))
+        await asyncio.sleep(60)
+
+    async def end_later() -> None:
+        await asyncio.sleep(0.05)
+        may_end.set()
+
+    ending = asyncio.create_task(end_later())
+    with pytest.raises(TimeoutError):  # the cancellation counts once
+        async with asyncio.timeout(0.01):
+            await call()
+    await ending
+    assert seen == [7]
+
+
+async def test_work_that_does_not_end_in_time_is_cancelled_with_its_caller() -> None:
+    working: list[asyncio.Task[None]] = []
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        working.append(task)
+        await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await await_result(work(), 0.01)
+    assert working[0].cancelled()
 
 
 async def test_tasks_that_end_when_cancelled_are_all_waited_for() -> None:

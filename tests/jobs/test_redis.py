@@ -9,7 +9,7 @@ import pytest
 
 from tests.jobs.conftest import worker_of
 from tests.polling import until
-from tests.services.redis import RedisSentinels, RedisServer, command
+from tests.services.redis import RedisCluster, RedisSentinels, RedisServer, command
 from torngas_aio._cleanup import close_all
 from torngas_aio.exception import Unavailable
 from torngas_aio.jobs import job
@@ -208,6 +208,30 @@ async def _enqueued(note: Any, number: int) -> None:
         return True
 
     await until(is_enqueued, accepts=(Unavailable,))
+
+
+async def test_a_worker_outlives_a_cluster_that_was_down(caplog: pytest.LogCaptureFixture) -> None:
+    seen: set[int] = set()
+
+    @job
+    async def note(number: int) -> None:
+        seen.add(number)
+
+    with RedisCluster() as servers:
+        entry = {"BACKEND": RedisJobs, "LOCATION": servers.url, "OPTIONS": {"DEADLINE": 1}}
+        with settings.override(JOBS={"default": entry}):
+            async with worker_of(jobs["default"], ["default"]):
+                await _enqueued(note, 1)
+                await until(lambda: 1 in seen)
+                for node in servers.nodes:
+                    node.process.kill()
+                await until(lambda: "The Redis Cluster at" in caplog.text)
+                for node in servers.nodes:
+                    node.process.restart()
+                await _enqueued(note, 2)
+                await until(lambda: 2 in seen, 40)
+            await close_all()
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_failover_of_the_sentinels_is_followed() -> None:
