@@ -45,3 +45,17 @@ async def test_the_format_that_was_asked_for(
     application = Application([("/", Format), ("/fixed", Fixed)])
     async with TestClient(application, http_server=door) as client:
         assert (await client.request(method, path, **options)).text == expected
+
+
+class AddArgument:
+    """Adds the format where the request says."""
+
+    async def process_request(self, handler: Any, clear: Any) -> None:
+        getattr(handler.request, handler.request.headers["X-Into"])["format"] = [b"jsonp"]
+
+
+@pytest.mark.parametrize("into", ["arguments", "query_arguments", "body_arguments"])
+async def test_a_format_that_a_middleware_adds_to_the_arguments_counts(into: str) -> None:
+    async with TestClient(Application([("/", Format)], middlewares=[AddArgument])) as client:
+        answer = await client.post("/?page=1", json={"a": 1}, headers={"X-Into": into})
+        assert answer.text == "jsonp"

@@ -184,8 +184,10 @@ class Request(HTTPServerRequest):
 
     def may_have_argument(self, name: str) -> bool:
         """Return False where no argument *name*, of letters only, can be found; True where `arguments` may hold it."""
-        query = self.query
-        return name in query or "%" in query or "arguments" in self.__dict__ or self.has_form
+        query, looked_at = self.query, self.__dict__
+        if (query and (name in query or "%" in query)) or "query_arguments" in looked_at or "arguments" in looked_at:
+            return True
+        return self.has_body and ("body_arguments" in looked_at or is_form(self.header_view))
 
     def may_mention(self, text: bytes) -> bool:
         """Return False where no header holds *text*, written in lower case; True where `headers` has to be asked."""
