@@ -151,7 +151,7 @@ CACHE_SHAPE: Check = table({"BACKEND": dotted}, {"LOCATION": _anything, **_param
 """An entry of CACHES."""
 
 
-_WHOLE_OPTIONS = ("pool_size", "max_overflow", "pool_recycle")
+_WHOLE_OPTIONS = ("pool_size", "max_overflow")
 
 
 def _engine_options(key: Check) -> Check:
