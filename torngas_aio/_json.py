@@ -185,7 +185,7 @@ def _is_deeper(brackets: bytes, depth: int) -> bool:
     return max(accumulate(steps), default=0) >= depth
 
 
-def _write(value: Any) -> bytes:
+def _write(value: object) -> bytes:
     if orjson is not None:
         try:
             body: bytes = orjson.dumps(value, _default, _OPTIONS)
@@ -200,7 +200,7 @@ _MAX_NESTING = 254  # orjson's own limit
 _OPTIONS = 0 if orjson is None else orjson.OPT_UTC_Z
 
 
-def _standard_dumps(value: Any) -> bytes:
+def _standard_dumps(value: object) -> bytes:
     try:
         body = _encoded(value)
     except (TypeError, ValueError, RecursionError):  # NaN, keys, or a value that cannot be written: look closer
@@ -216,11 +216,11 @@ def _standard_dumps(value: Any) -> bytes:
         raise SerializationError("A text holds a lone surrogate, which UTF-8 cannot carry.") from exc
 
 
-def _encoded(value: Any) -> bytes:
+def _encoded(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default).encode()
 
 
-def _default(value: Any) -> Any:
+def _default(value: object) -> object:
     """One step from *value* towards what JSON knows."""
     write = getattr(class_of(value), "__json__", None)
     if write is not None:
@@ -242,7 +242,7 @@ def _moment(value: dt.datetime) -> str:
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
-_CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+_CONVERSIONS: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
     (enum.Enum, lambda value: value.value),
     (dt.datetime, _moment),
     ((dt.date, dt.time), lambda value: value.isoformat()),
@@ -252,7 +252,7 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 )
 
 
-def _plain(value: Any, path: str, above: tuple[int, ...]) -> Any:
+def _plain(value: object, path: str, above: tuple[int, ...]) -> object:
     """Return *value* in JSON's own types; *path* leads to it, *above* are the values it lies in."""
     if isinstance(value, enum.Enum):
         value = value.value
@@ -285,7 +285,7 @@ def _writable(number: int, path: str) -> int:
     return number
 
 
-def _key(key: Any, path: str) -> str | int | float | bool | None:
+def _key(key: object, path: str) -> str | int | float | bool | None:
     if isinstance(key, enum.Enum):
         key = key.value
     if isinstance(key, int):

@@ -10,7 +10,7 @@ Begin with `show_setting`; `torngas_aio.errorpage.masking` shows values of any k
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 __all__ = ["MASK", "is_secret", "mask_text", "mask_url", "mask_urls", "names_secret", "show_setting"]
 
@@ -140,7 +140,7 @@ def mask_url(url: str) -> str:
     return _IN_QUERY.sub(lambda found: found["name"] + MASK if is_secret(found["key"]) else found[0], url)
 
 
-def show_setting(value: Any, name: object = None) -> str:
+def show_setting(value: object, name: object = None) -> str:
     """Return `repr(value)` of a setting without its secrets, for a message.
 
     Args:

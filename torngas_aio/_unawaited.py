@@ -77,7 +77,7 @@ class Operation(Awaitable[T_co]):
             self._waiting.close()
             self._waiting = None
 
-    def _refuse(self, *_: Any) -> NoReturn:
+    def _refuse(self, *_: object) -> NoReturn:
         raise TypeError(f"{self._name}() has not been awaited, so it has no value yet. {self._mend}")
 
     __bool__ = __iter__ = __len__ = __contains__ = __getitem__ = __enter__ = __exit__ = _refuse

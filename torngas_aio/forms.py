@@ -14,7 +14,8 @@ from typing import Any, TypeGuard, TypeVar
 
 import wtforms
 from markupsafe import Markup
-from tornado.web import HTTPError
+from tornado.locale import Locale
+from tornado.web import HTTPError, RequestHandler
 from wtforms.csrf.core import CSRF, CSRFTokenField
 from wtforms.form import BaseForm
 from wtforms.i18n import get_translations
@@ -55,7 +56,7 @@ class FileLimits:
         if self.content_types:
             read_media_types()
 
-    def __call__(self, form: Any, field: Any) -> None:
+    def __call__(self, form: object, field: Any) -> None:
         for file in field.data if is_list(field.data) else [field.data]:
             if not isinstance(file, UploadedFile):  # what the object had
                 continue
@@ -66,7 +67,7 @@ class FileLimits:
                 raise StopValidation(self.message or field.gettext("Files of this type are not accepted."))
 
 
-async def load_form(handler: Any, form_class: type[_F], obj: Any = None, **kwargs: Any) -> _F:
+async def load_form(handler: RequestHandler, form_class: type[_F], obj: Any = None, **kwargs: Any) -> _F:
     """Do what `BaseHandler.load_form` says."""
     languages = _own_meta(form_class, "locales") or (handler.locale.code, handler.locale.code.partition("_")[0])
     binding = _Binding(handler, await _catalogue_of(tuple(languages)))
@@ -96,7 +97,7 @@ class FormData:
         HTTPError: 400: the name of a field holds a number that no entry has.
     """
 
-    def __init__(self, handler: Any) -> None:
+    def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
         self._names = {_decoded(name): name for name in handler.request.body_arguments}
         self._files = uploads_of(handler.request.files)
@@ -128,7 +129,7 @@ class FormData:
 class _Binding:
     """One form, its nested ones included, and the request that it is loaded for."""
 
-    def __init__(self, handler: Any, catalogue: NullTranslations) -> None:
+    def __init__(self, handler: RequestHandler, catalogue: NullTranslations) -> None:
         self._handler = handler
         self._translations = _Translations(handler.locale, catalogue)
         self.data = FormData(handler) if handler.request.method in _SUBMITTING else None
@@ -233,14 +234,14 @@ class _Token(CSRF):  # type: ignore[misc]  # WTForms has no types
         csrf_token_field.name = "_xsrf"  # whatever the form's prefix
         return str(self._handler.xsrf_token.decode())
 
-    def validate_csrf_token(self, form: Any, field: Any) -> None:
+    def validate_csrf_token(self, form: object, field: object) -> None:
         """Nothing: the handler has done it."""
 
 
 class _Translations:
     """The project's translation of a sentence, else that of WTForms."""
 
-    def __init__(self, locale: Any, catalogue: NullTranslations) -> None:
+    def __init__(self, locale: Locale, catalogue: NullTranslations) -> None:
         self._locale = locale
         self._catalogue = catalogue
 
@@ -287,7 +288,7 @@ def _own_meta(form_class: type[object], name: str) -> Any:
     return next((found for meta in metas if (found := getattr(meta, name, default)) is not default), None)
 
 
-def _process_decimal(field: Any, process: Callable[[Any], None], values: Any) -> None:
+def _process_decimal(field: wtforms.DecimalField, process: Callable[[Any], None], values: object) -> None:
     """Refuse a signalling NaN, which WTForms takes and its own validators fail on."""
     process(values)
     if isinstance(field.data, Decimal) and field.data.is_snan():
@@ -295,7 +296,7 @@ def _process_decimal(field: Any, process: Callable[[Any], None], values: Any) ->
         raise ValueError(field.gettext("Not a valid decimal value."))
 
 
-def _gather_errors(form: Any) -> None:
+def _gather_errors(form: Iterable[wtforms.Field]) -> None:
     """Have lists of fields show the errors of their entries: WTForms has looked at those of the first run only."""
     for field in form:
         if _is_form_field(field):
@@ -314,7 +315,7 @@ def _decoded(name: str) -> str:
         return name
 
 
-def _field_html(field: Any) -> Markup:
+def _field_html(field: wtforms.Field) -> Markup:
     if isinstance(field, wtforms.HiddenField):
         return Markup("{}").format(field)
     if _is_form_field(field) or _is_field_list(field):
@@ -326,7 +327,7 @@ def _field_html(field: Any) -> Markup:
     return Markup('<div class="field">{} {}{}{}</div>').format(label, control, about, _errors_html(field.errors))
 
 
-def _errors_html(errors: Iterable[Any]) -> Markup:
+def _errors_html(errors: Iterable[object]) -> Markup:
     items = Markup("").join(map(Markup("<li>{}</li>").format, errors))
     return Markup('<ul class="errors">{}</ul>').format(items) if items else items
 

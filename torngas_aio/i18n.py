@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tornado import locale
+from tornado.web import RequestHandler
 
 from torngas_aio.context import current_request
 from torngas_aio.exception import ConfigError, Fault
@@ -74,7 +75,7 @@ def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(locale.get_supported_locales())
 
 
-def user_locale(handler: Any, conf: Mapping[str, Any]) -> locale.Locale | None:
+def user_locale(handler: RequestHandler, conf: Mapping[str, Any]) -> locale.Locale | None:
     """Return the language of *handler*'s visitor, None to let Accept-Language decide.
 
     Args:
@@ -280,7 +281,7 @@ def _related(parts: list[str]) -> list[str]:
     return [part for group in _SCRIPTS for part in group if not group.keys().isdisjoint(parts)]
 
 
-def _chosen_codes(handler: Any, conf: Mapping[str, Any]) -> Iterator[str | None]:
+def _chosen_codes(handler: RequestHandler, conf: Mapping[str, Any]) -> Iterator[str | None]:
     if conf.get("cookie_name"):
         yield handler.get_cookie(conf["cookie_name"])
     if conf.get("user_attribute"):

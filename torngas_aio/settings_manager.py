@@ -57,7 +57,7 @@ class Section(dict[str, Any]):
                 raise AttributeError(name) from None
             raise _unknown(f"{self._path}.{name}", (f"{self._path}.{key}" for key in self)) from None
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return (Section, (dict(self), self._path))
 
 

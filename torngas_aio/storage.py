@@ -69,11 +69,11 @@ def storify(mapping: Mapping[str, Any], *requireds: str, **defaults: Any) -> Sto
     return found
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(value: object) -> list[object]:
     return list(value) if is_list_or_tuple(value) else [value]
 
 
-def _single(value: Any) -> Any:
+def _single(value: object) -> object:
     if is_list(value):
         return value[-1] if value else None
     return value

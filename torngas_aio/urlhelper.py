@@ -52,7 +52,7 @@ class UrlSpec(URLSpec):
     def __init__(
         self,
         pattern: str | re.Pattern[str],
-        handler: Any,
+        handler: object,
         kwargs: dict[str, Any] | None = None,
         name: str | None = None,
         *,
@@ -83,7 +83,7 @@ class Url:
     def __call__(
         self,
         pattern: str | re.Pattern[str],
-        handler: Any,
+        handler: object,
         kwargs: dict[str, Any] | None = None,
         name: str | None = None,
     ) -> URLSpec:
@@ -107,7 +107,7 @@ class Url:
             return _faulty(name, place, faults)
         return UrlSpec(pattern, handler, {**self.overall_kwargs, **(kwargs or {})}, name, place=place)
 
-    def _found(self, handler: Any, place: str) -> Any:
+    def _found(self, handler: object, place: str) -> object:
         if not isinstance(handler, str):
             return handler
         path = f"{self.prefix}.{handler}" if self.prefix else handler
@@ -117,7 +117,7 @@ class Url:
         return found
 
 
-def route(*specs: Any) -> list[Rule]:
+def route(*specs: object) -> list[Rule]:
     """Return *specs* as one flat list; lists, such as `include` returns, are opened up.
 
     Raises:
@@ -128,7 +128,7 @@ def route(*specs: Any) -> list[Rule]:
     return rules
 
 
-def include(pattern: str, handlers: Any, prefix_name: str | None = None) -> list[Rule]:
+def include(pattern: str, handlers: str | Iterable[object], prefix_name: str | None = None) -> list[Rule]:
     """Return the rules of *handlers*, each under *pattern* and named `prefix_name-name`.
 
     Args:

@@ -27,6 +27,7 @@ from torngas_aio.http.request import Request
 from torngas_aio.i18n import load_translations
 from torngas_aio.settings_manager import load_settings, settings
 from torngas_aio.urlhelper import load_app_urls
+from torngas_aio.utils.narrowing import is_group
 from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.serving import serving
 
@@ -140,7 +141,7 @@ class TestClient(httpx2.AsyncClient):
                 yield session
         except BaseExceptionGroup as group:  # of httpx2's tasks, around the one error of the block
             failure = group
-            while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+            while is_group(failure) and len(failure.exceptions) == 1:
                 failure = failure.exceptions[0]
         self._raise_since(seen, failure)
         if failure is not None:
