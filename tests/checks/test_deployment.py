@@ -18,7 +18,6 @@ class TestDeployment:
         "TORNADO_CONF = {'cookie_secret': 'a-long-and-random-secret-of-this-test', 'xsrf_cookies': True,"
         " 'xsrf_cookie_kwargs': {'secure': True}}\n"
         "MIDDLEWARE_CLASSES = ('torngas_aio.middleware.security.AllowedHostsMiddleware',"
-        " 'torngas_aio.middleware.accesslog.AccessLogMiddleware',"
         " 'torngas_aio.middleware.security.SecurityHeadersMiddleware',"
         " 'torngas_aio.middleware.session.SessionMiddleware')\n"
     )
@@ -46,8 +45,7 @@ class TestDeployment:
                 "SECURITY_HEADERS = {'strict-transport-security': 'max-age=0'}",
                 "SECURITY_HEADERS['Strict-Transport-Security'] = ",
             ),
-            ("MIDDLEWARE_CLASSES = MIDDLEWARE_CLASSES[:1] + MIDDLEWARE_CLASSES[2:]", "No access log."),
-            ("MIDDLEWARE_CLASSES = MIDDLEWARE_CLASSES[:2]", "No Strict-Transport-Security header"),
+            ("MIDDLEWARE_CLASSES = MIDDLEWARE_CLASSES[:1]", "No Strict-Transport-Security header"),
             ("MIDDLEWARE_CLASSES = MIDDLEWARE_CLASSES[1:]", "Any Host header is answered"),
             ("ALLOWED_HOSTS = ('*',)", "Any Host header is answered"),
         ],

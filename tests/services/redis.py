@@ -237,6 +237,8 @@ class RedisSentinels:
 
     def switch(self) -> None:
         """Have the sentinels replace the master by its replica, as before maintenance, and return when they begin."""
+        # Sentinels that have just begun may have the replica copy everything once more: in between it holds nothing.
+        _wait_for(self._is_replicated, "the replica")
         words = ("SENTINEL", "FAILOVER", self.service)
         _wait_for(lambda: command(self.ports[0], *words, host=self.hosts[0]) == "OK", "the sentinels to agree")
 
@@ -266,6 +268,10 @@ class RedisSentinels:
 
     def _is_replaced(self, number: int) -> bool:
         return str(self.second.port) in self._master(number)
+
+    def _is_replicated(self) -> bool:
+        told = [server.command("INFO", "replication") for server in (self.first, self.second)]
+        return any("state=online" in each for each in told) and any("master_link_status:up" in each for each in told)
 
     def _is_watched(self) -> bool:
         words = ("SENTINEL", "MASTER", self.service)

@@ -18,7 +18,6 @@ from torngas_aio.checks.references import SESSION_MIDDLEWARE, section, uses
 
 __all__ = ["deploy_cautions_of", "deploy_file_cautions", "workers_of_units"]
 
-ACCESS_MIDDLEWARE = "torngas_aio.middleware.accesslog.AccessLogMiddleware"
 HEADERS_MIDDLEWARE = "torngas_aio.middleware.security.SecurityHeadersMiddleware"
 HOSTS_MIDDLEWARE = "torngas_aio.middleware.security.AllowedHostsMiddleware"
 HSTS = "strict-transport-security"
@@ -36,8 +35,6 @@ def deploy_cautions_of(values: Mapping[str, Any]) -> Iterator[str]:
             "TRUSTED_PROXY_HEADERS is not set and XHEADERS is on: X-Forwarded-For and X-Forwarded-Proto are believed. "
             "Name the headers that your proxy sets, and let it clear the others."
         )
-    if not uses(values, ACCESS_MIDDLEWARE):
-        yield f"No access log. Add {ACCESS_MIDDLEWARE!r} to MIDDLEWARE_CLASSES, in front, unless a proxy writes one."
     if not uses(values, HOSTS_MIDDLEWARE) or "*" in values.get("ALLOWED_HOSTS", ()):
         yield (
             f"Any Host header is answered. Add {HOSTS_MIDDLEWARE!r} to MIDDLEWARE_CLASSES and write ALLOWED_HOSTS, "

@@ -14,12 +14,13 @@ import time
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, delete, insert, select, update
+from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from taskiq import TaskiqMessage
 
 from torngas_aio.db.dbalchemy import Connector, DbSession, current_session, metadata_of, session_scope
 from torngas_aio.exception import ArgumentError, BaseError
-from torngas_aio.jobs.base import MAX_JOB_BYTES, BaseJobs
+from torngas_aio.jobs.base import BaseJobs
 from torngas_aio.logger import OutageLog
 
 __all__ = ["claim", "discard", "postpone", "run_outbox", "tables_of", "write"]
@@ -43,7 +44,7 @@ def tables_of(database: str) -> tuple[Table, Table]:
             Column("id", String(64), primary_key=True),
             Column("alias", String(100), nullable=False),
             Column("queue", String(100), nullable=False),
-            Column("data", LargeBinary(2 * MAX_JOB_BYTES), nullable=False),
+            Column("data", LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb"), nullable=False),
             Column("due_at", BigInteger, nullable=False, index=True),  # milliseconds since 1970
             Column("sends", Integer, nullable=False),
             # Copies of an earlier one are not run. The default is for tables with rows that get the column.

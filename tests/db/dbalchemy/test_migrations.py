@@ -14,6 +14,7 @@ from torngas_aio.db.dbalchemy import Connector, metadata_of
 from torngas_aio.db.dbalchemy.migrations import Migrations, version_table_of
 from torngas_aio.db.dbalchemy.registry import cluster_of
 from torngas_aio.exception import ArgumentError
+from torngas_aio.jobs.outbox import tables_of
 
 TABLE = "migrated"
 
@@ -47,6 +48,16 @@ async def columns() -> list[str]:
         if TABLE not in await connection.run_sync(lambda sync: inspect(sync).get_table_names()):
             return []
         return [found["name"] for found in await connection.run_sync(lambda sync: inspect(sync).get_columns(TABLE))]
+
+
+async def test_the_tables_of_jobs_are_no_difference(migrations: Migrations) -> None:
+    tables = tables_of("default")
+    try:
+        await Connector.get_conn().create_db()
+        assert await migrations.revision("nothing") is None
+    finally:
+        async with cluster_of().master.engine.begin() as connection:
+            await connection.run_sync(metadata_of().drop_all, tables=tables)
 
 
 async def test_forth_and_back(migrations: Migrations) -> None:

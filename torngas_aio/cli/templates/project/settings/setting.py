@@ -11,7 +11,6 @@ INSTALLED_APPS = ("home",)
 
 # In declared order for call and request hooks, in reverse for the rest: the first one here sees the end last.
 MIDDLEWARE_CLASSES = (
-    "torngas_aio.middleware.accesslog.AccessLogMiddleware",
     "middlewares.timing.TimingMiddleware",
     "torngas_aio.httpmodule.httpmodule.HttpModuleMiddleware",
 )

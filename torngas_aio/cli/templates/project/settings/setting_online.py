@@ -17,10 +17,9 @@ TORNADO_CONF = {
 SESSION = {"secret_key": secret("SECRET_KEY"), "secure": True}
 
 MIDDLEWARE_CLASSES = (
-    DEVELOPED_WITH[0],  # the access log, which is first
     *(["torngas_aio.middleware.security.AllowedHostsMiddleware"] if os.environ.get("ALLOWED_HOSTS") else []),
     "torngas_aio.middleware.security.SecurityHeadersMiddleware",
-    *DEVELOPED_WITH[1:],
+    *DEVELOPED_WITH,
 )
 ALLOWED_HOSTS = tuple(filter(None, os.environ.get("ALLOWED_HOSTS", "").split(",")))
 SECURITY_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
