@@ -17,7 +17,8 @@ __all__ = ["start_request"]
 logger = logging.getLogger("torngas_aio.http")
 
 
-_AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+# Not on 3.12: before 3.12.5 `Task.get_coro()` of a task that has ended so crashes the process (python/cpython#122332).
+_AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 13) else {}
 
 
 def start_request(
@@ -26,7 +27,7 @@ def start_request(
     """Start answering a request, in a task that *server_state* keeps until it ends.
 
     Args:
-        at_once: Run the task up to where it first waits, where Python can (3.12): not inside of another request's.
+        at_once: Run the task up to where it first waits, where Python can (3.13): not inside of another request's.
     """
     request = Request((head.method, head.target, head.version), head.raw, exchange, connection)
     if head.length:
