@@ -49,13 +49,14 @@ async def test_names_are_literal(make: Make, name: str, history: int) -> None:
         assert (await next_of(messages)).data == "mine"
 
 
-async def test_patterns(make: Make) -> None:
+@pytest.mark.parametrize("patterns", ["user:*", ["user:*"]])
+async def test_patterns(make: Make, patterns: str | list[str]) -> None:
     here = make()
     if not here.takes_patterns:
         with pytest.raises(ArgumentError, match="take no patterns"):
-            here.subscribe(patterns=["user:*"])
+            here.subscribe(patterns=patterns)
         return
-    async with here.subscribe("user:7", patterns=["user:*"]) as messages:
+    async with here.subscribe("user:7", patterns=patterns) as messages:
         await here.publish("user:7", 1)
         await here.publish("group:7", 2)
         await here.publish("user:8", 3)

@@ -247,14 +247,14 @@ class BaseChannels(ABC):
 
         Args:
             names: Literal names.
-            patterns: Such as `user:*`; `*`, `?` and `[...]` as in file names. Not with HISTORY, nor on a Redis cluster.
+            patterns: One, or several, such as `user:*`; `*`, `?` and `[...]` as in file names. Not with HISTORY, nor on a Redis cluster.
             after: The id of the last message that was seen: what came after it is read from the history first.
             when_full: See `Subscription`.
 
         Raises:
             ArgumentError: There is no name, or what was asked for needs another setting.
         """
-        patterns = tuple(patterns)
+        patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         for name in (*names, *patterns):
             check_name(name)
         if not names and not patterns:
