@@ -247,7 +247,8 @@ class BaseChannels(ABC):
 
         Args:
             names: Literal names.
-            patterns: One, or several, such as `user:*`; `*`, `?` and `[...]` as in file names. Not with HISTORY, nor on a Redis cluster.
+            patterns: One, or several, such as `user:*`; `*`, `?` and `[...]` as in file names. Not with HISTORY, nor on
+                a Redis cluster.
             after: The id of the last message that was seen: what came after it is read from the history first.
             when_full: See `Subscription`.
 
