@@ -30,7 +30,7 @@ async def test_create_db_makes_them_where_jobs_have_their_database(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("dialect", "kind"),
-    [(mysql.dialect, "BLOB(524288)"), (postgresql.dialect, "BYTEA"), (sqlite.dialect, "BLOB")],
+    [(mysql.dialect, "MEDIUMBLOB"), (postgresql.dialect, "BYTEA"), (sqlite.dialect, "BLOB")],
 )
 def test_a_job_of_256_kb_fits_the_outbox(dialect: Any, kind: str) -> None:
     outbox, _ = tables_of("tables")

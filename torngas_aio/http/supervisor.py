@@ -138,9 +138,9 @@ class Supervisor:
         """Wait for the next thing to happen, and deal with it."""
         timeout, began = self._next_timeout(), time.monotonic()
         found = self._selector.select(timeout)
-        if timeout is not None and time.monotonic() - began > timeout + _HUNG_SECONDS / 2:
+        if timeout is not None and (late := time.monotonic() - began - timeout) > REPORT_SECONDS:
             for slot in self._slots:  # this process was stopped, with its workers perhaps
-                slot.heard = time.monotonic()
+                slot.heard += late
         for key, _ in found:
             if key.fileobj in self._selector.get_map():  # not closed by what came before it
                 key.data()
@@ -399,7 +399,10 @@ class Supervisor:
             for moment in (slot.restart_at, slot.kill_at, slot.ready_until, slot.hung_until, self._hung_at(slot))
         ]
         due = [moment for moment in (*times, self._watchdog_at) if moment is not None]
-        return max(min(due) - time.monotonic(), 0.0) if due else None
+        if not due:
+            return None
+        # No longer than workers are silent, by which `_turn` sees that this process was stopped.
+        return min(max(min(due) - time.monotonic(), 0.0), REPORT_SECONDS)
 
     def _hung_at(self, slot: Slot) -> float | None:
         """When a worker is hung unless it reports before."""
