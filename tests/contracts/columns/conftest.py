@@ -138,9 +138,11 @@ async def _made(connections: dict[str, Any]) -> AsyncIterator[None]:
         engine = Connector.get_conn().engine
         try:
             async with engine.begin() as connection:
-                await connection.run_sync(TABLE.metadata.create_all)  # once a server, which keeps it
-                await connection.execute(TABLE.delete())
+                await connection.run_sync(TABLE.metadata.drop_all)
+                await connection.run_sync(TABLE.metadata.create_all)
             yield
+            async with engine.begin() as connection:  # other tests look at what tables there are
+                await connection.run_sync(TABLE.metadata.drop_all)
         finally:
             await close_all()
 
