@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,6 +17,16 @@ from torngas_aio.http.base import Exchange
 from torngas_aio.http.request import Request
 
 _seen = contextvars.ContextVar("seen", default="nothing")
+
+
+@contextmanager
+def task_factory(make: Any) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(make)
+    try:
+        yield
+    finally:
+        loop.set_task_factory(None)
 
 
 async def test_what_a_request_sets_in_its_context_no_other_sees(start: Start) -> None:
@@ -75,13 +87,9 @@ async def test_a_task_factory_of_the_project_makes_the_tasks_of_requests(start: 
         return asyncio.Task(coro, loop=loop, **options)
 
     served = await start(Direct(hello))
-    loop = asyncio.get_running_loop()
     async with await served.client() as client:
-        loop.set_task_factory(make)
-        try:
+        with task_factory(make):
             assert (await client.ask(get())).status == 200
-        finally:
-            loop.set_task_factory(None)
     assert made
 
 
@@ -92,13 +100,9 @@ async def test_an_eager_task_factory_runs_no_request_within_another_and_leaves_n
         return asyncio.Task(coro, loop=loop, **options)
 
     served = await start(Direct(hello))
-    loop = asyncio.get_running_loop()
     async with await served.client() as client:
-        loop.set_task_factory(make)
-        try:
+        with task_factory(make):
             client.send(get() * 3_000)
             for _ in range(3_000):
                 assert (await client.answer()).status == 200
-        finally:
-            loop.set_task_factory(None)
     assert not served.server.server_state.running

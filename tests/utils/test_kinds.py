@@ -1,14 +1,26 @@
 """Checks of one value: networks, numbers, secrets."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.checks.test_shapes import faults_of
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.utils.addresses import Networks
-from torngas_aio.utils.kinds import Check, duration, finite, mapping, positive, regular_expression, secret, whole
+from torngas_aio.utils.kinds import (
+    Check,
+    duration,
+    fault,
+    finite,
+    first_of,
+    mapping,
+    positive,
+    regular_expression,
+    secret,
+    whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +83,14 @@ def test_what_cannot_be_used_is_a_fault(check: Check, value: Any, problem: str) 
 )
 def test_what_can_be_used_is_none(check: Check, value: Any) -> None:
     assert list(check("X", value)) == []
+
+
+@pytest.mark.parametrize(("value", "told"), [("x", "above 0"), (3, "even"), (4, "")])
+def test_only_the_first_kind_that_is_not_met_is_told(value: object, told: str) -> None:
+    def even(path: str, value: Any) -> Iterator[Fault]:
+        if value % 2:
+            yield fault(path, value, "must be even.")
+
+    found = list(first_of(positive, even)("A", value))
+    assert len(found) == bool(told)
+    assert all(told in each for each in found)

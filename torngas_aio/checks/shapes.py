@@ -21,6 +21,7 @@ from torngas_aio.utils.kinds import (
     either,
     fault,
     finite,
+    first_of,
     mapping,
     mapping_of,
     misspelt,
@@ -89,24 +90,17 @@ def _share(path: str, value: Any) -> Iterator[Fault]:
         yield fault(path, value, "must be a share from 0 to 1, such as 0.01 for 1 %.")
 
 
-def _bounds(path: str, value: Any) -> Iterator[Fault]:
-    if found := list(sequence_of(positive)(path, value)):
-        yield from found
-    elif not value or any(one >= next_one for one, next_one in pairwise(value)):
+def _rising(path: str, value: Any) -> Iterator[Fault]:
+    if not value or any(one >= next_one for one, next_one in pairwise(value)):
         yield fault(path, value, "must be upper bounds, each larger than the one before.")
 
 
-def _token(path: str, value: Any) -> Iterator[Fault]:
-    if found := list(secret(path, value)):
-        yield from found
-    elif len(value) < MIN_TOKEN_LENGTH:
+def _long_enough(path: str, value: Any) -> Iterator[Fault]:
+    if len(value) < MIN_TOKEN_LENGTH:
         yield Fault(f"{path} is shorter than {MIN_TOKEN_LENGTH} characters. Take a longer one.", path=path)
 
 
 def _folder_to_make(path: str, value: Any) -> Iterator[Fault]:
-    if found := list(text(path, value)):
-        yield from found
-        return
     wanted = Path(value)
     there = next((each for each in (wanted, *wanted.parents) if each.exists()), wanted)
     if value and there.exists() and not there.is_dir():
@@ -278,9 +272,9 @@ SHAPES: dict[str, Check] = {
         {
             "enabled": boolean,
             "path": _url_path,
-            "token": either(None, _token),
-            "seconds": _bounds,
-            "bytes": _bounds,
+            "token": either(None, first_of(secret, _long_enough)),
+            "seconds": first_of(sequence_of(positive), _rising),
+            "bytes": first_of(sequence_of(positive), _rising),
         },
         is_closed=True,
     ),
@@ -307,7 +301,7 @@ SHAPES: dict[str, Check] = {
     "ATOMIC_REQUESTS": boolean,
     "STICK_TO_MASTER": _number,
     "MAX_LAG": _number,
-    "LOGGING_DIR": _folder_to_make,
+    "LOGGING_DIR": first_of(text, _folder_to_make),
     "ACCESS_LOG": one_of("text", "json", "logfmt"),
     "LOGGING": LOGGING_SHAPE,
 }

@@ -230,9 +230,12 @@ class BackgroundWriter:
 
     def _try_to_write(self, data: bytes) -> bool:
         lost = self._lost
-        note = f"{lost} log lines are missing here: they could not be written."
         try:
-            self._write((encode_line(self._note(note)) if lost else b"") + data)
+            if lost:
+                note = self._note(f"{lost} log lines are missing here: they could not be written.")
+                self._write(encode_line(note) + data)
+            else:
+                self._write(data)
         except Exception as exc:  # noqa: BLE001  # the log itself cannot be told
             lines = data.count(b"\n")
             self.failed += lines

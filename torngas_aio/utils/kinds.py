@@ -29,6 +29,7 @@ __all__ = [
     "either",
     "fault",
     "finite",
+    "first_of",
     "mapping",
     "mapping_of",
     "misspelt",
@@ -138,12 +139,22 @@ def positive(path: str, value: object) -> Iterator[Fault]:
         yield fault(path, value, "must be a finite number above 0.")
 
 
-def brief(path: str, value: object) -> Iterator[Fault]:
-    """A duration that a request may take: seconds, above 0, at most ten minutes."""
-    if found := list(positive(path, value)):
-        yield from found
-    elif isinstance(value, int | float) and value > BRIEF_SECONDS:
+def first_of(*checks: Check) -> Check:
+    """Of all these kinds; each check may rely on those before it: the faults of the first that finds any are told."""
+
+    def check(path: str, value: object) -> Iterable[Fault]:
+        return next(filter(None, (list(each(path, value)) for each in checks)), ())
+
+    return check
+
+
+def _few_seconds(path: str, value: Any) -> Iterator[Fault]:
+    if value > BRIEF_SECONDS:
         yield fault(path, value, f"must be at most {BRIEF_SECONDS}: these are seconds.")
+
+
+brief = first_of(positive, _few_seconds)
+"""A duration that a request may take: seconds, above 0, at most ten minutes."""
 
 
 def finite(path: str, value: object) -> Iterator[Fault]:
