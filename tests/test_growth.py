@@ -40,8 +40,7 @@ from torngas_aio.middleware.accesslog import _quoted, _word
 from torngas_aio.middleware.cors import _pattern, _wanted_headers
 from torngas_aio.mixins.flash_message import _parsed
 from torngas_aio.session.token import TokenSigner
-from torngas_aio.utils.addresses import FORWARDED_HEADERS, parse_address
-from torngas_aio.utils.hosts import parse_host
+from torngas_aio.utils.hosts import FORWARDED_HEADERS, parse_address, parse_host
 from torngas_aio.utils.redirects import is_safe_redirect
 from torngas_aio.utils.text import escape_controls, quote_field
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.checks.test_shapes import faults_of
 from torngas_aio.exception import ConfigError, Fault
-from torngas_aio.utils.addresses import Networks
+from torngas_aio.utils.hosts import Networks
 from torngas_aio.utils.kinds import (
     Check,
     duration,

@@ -2,7 +2,7 @@
 
     sqlalchemy.py   the parts of a SELECT, a session's state, asyncpg's adapter
     tornado.py      routers, streams, templates, restarts       mako.py    lines of templates
-    aiomcache.py    keys                                        stdlib.py  argparse, threading
+    aiomcache.py    keys                            stdlib.py  argparse, threading, asyncio's `writelines`
 
 `tests/upstream/` has a test for each name, which fails when a version of the library changes it.
 """

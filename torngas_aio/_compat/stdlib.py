@@ -1,15 +1,16 @@
-"""What the standard library keeps under private names."""
+"""What the standard library keeps under private names, or cannot be trusted with on every Python."""
 
 # pyright: reportPrivateUsage=false
 
 import argparse
+import asyncio
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, cast
 
-__all__ = ["call_before_threads_are_joined", "frame_above", "options_of"]
+__all__ = ["call_before_threads_are_joined", "frame_above", "options_of", "write_parts"]
 
 
 def call_before_threads_are_joined(function: Callable[..., object], *arguments: object) -> None:
@@ -31,3 +32,16 @@ def options_of(parser: argparse.ArgumentParser, namespace: argparse.Namespace) -
             parsers: Mapping[str, argparse.ArgumentParser] = cast(Any, action).choices
             known += options_of(parsers[getattr(namespace, action.dest)], namespace)
     return known
+
+
+# CVE-2024-12254 (cpython#127655): `writelines` of asyncio's transports never calls `pause_writing`, so that what a slow
+# peer does not read fills the memory. `write` does.
+_IS_FLAWED = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
+
+
+def write_parts(transport: asyncio.WriteTransport, parts: Sequence[bytes]) -> None:
+    """Write *parts* in one go; the protocol is paused where too much of it has to wait."""
+    if _IS_FLAWED:
+        transport.write(b"".join(parts))
+    else:
+        transport.writelines(parts)

@@ -3,17 +3,16 @@
 markers.py      Path Query Header Cookie Form File Body, Param
 binding.py      methods that read their marked parameters from the request
 conversion.py   values to declared types, every fault at once     messages.py  what clients read about them
-declared_types.py  what a type is made of
+declared_types.py  what a type is made of, and its JSON Schema
 output.py       a returned value as JSON of the declared type
     openapi.py      the OpenAPI document of an application         page.py      Swagger UI, which shows it
-    schemas.py      JSON Schemas of the types in it
 """
 
 from torngas_aio.api.binding import bind_methods
 from torngas_aio.api.conversion import FieldError, InvalidRequest
 from torngas_aio.api.markers import Body, Cookie, File, Form, Header, Param, Path, Query
 from torngas_aio.api.output import Page, returns
-from torngas_aio.handler.replies import Accepted, Created, NoContent, Reply
+from torngas_aio.handler.api import Accepted, Created, NoContent, Reply
 
 __all__ = [
     "Accepted",

@@ -8,7 +8,6 @@ Begin with `make_converter`.
 """
 
 import re
-import sys
 import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from torngas_aio.api.declared_types import fields_of, holds, items_of, unbounded
+from torngas_aio.api.declared_types import fields_of, holds, holds_pydantic, items_of, unbounded
 from torngas_aio.api.messages import code_of, message_of
 from torngas_aio.exception import HTTPError, InvalidJson
 from torngas_aio.utils.narrowing import is_list, is_mapping
@@ -30,7 +29,6 @@ __all__ = [
     "InvalidRequest",
     "Problems",
     "hints_of",
-    "holds_pydantic",
     "make_converter",
 ]
 
@@ -211,16 +209,6 @@ def hints_of(kind: object) -> dict[str, Any]:
     hints = {name: _bare(hint) for name, hint in typing.get_type_hints(origin, include_extras=True).items()}
     given: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
     return {name: _filled(hint, given) for name, hint in hints.items()} if given else hints
-
-
-def holds_pydantic(kind: object) -> bool:
-    """Whether *kind* is a pydantic model, or holds one."""
-    pydantic = sys.modules.get("pydantic")  # a type of it means that it was imported
-    if pydantic is None:
-        return False
-    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
-        return True
-    return any(map(holds_pydantic, get_args(kind)))
 
 
 class _Explanation:

@@ -1,19 +1,34 @@
-"""What msgspec knows of a declared type, and the numbers in a value that no JSON has or that are huge.
+"""What msgspec and pydantic know of a declared type, its JSON Schema, and numbers that no JSON has or that are huge.
 
-Begin with `fields_of`.
+Begin with `fields_of` and `schemas_of`.
 """
 
 import functools
+import inspect
+import json
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
-from torngas_aio.utils.narrowing import is_iterable, is_mapping
+from torngas_aio.utils.narrowing import is_dict, is_iterable, is_list, is_mapping
 
-__all__ = ["MAX_DIGITS", "fields_of", "holds", "items_of", "unbounded", "without_none"]
+__all__ = [
+    "MAX_DIGITS",
+    "REF",
+    "fields_of",
+    "holds",
+    "holds_pydantic",
+    "items_of",
+    "schemas_of",
+    "unbounded",
+    "without_none",
+]
+
+REF = "#/components/schemas/{name}"
 
 MAX_DIGITS = 4300
 """Of a decimal, its exponent counted: as of Python's integers. `int(Decimal("1e999999999"))` would take all memory."""
@@ -61,6 +76,16 @@ def holds(info: object, kind: type, seen: set[int] | None = None) -> bool:
     return any(holds(part, kind, seen) for part in (*items_of(info), *fields))
 
 
+def holds_pydantic(kind: object) -> bool:
+    """Whether *kind* is a pydantic model, or holds one."""
+    pydantic = sys.modules.get("pydantic")  # a type of it means that it was imported
+    if pydantic is None:
+        return False
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return True
+    return any(map(holds_pydantic, get_args(kind)))
+
+
 def unbounded(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield path and code of each number in *value*, which has been converted, that is none, infinite or huge."""
     if isinstance(value, float | Decimal):
@@ -92,3 +117,55 @@ def _fault_of(number: float | Decimal) -> str | None:
 @functools.lru_cache(1024)
 def _known_fields(kind: Any) -> tuple[Any, ...]:
     return fields_of(kind)
+
+
+def schemas_of(kinds: Sequence[Any], taken: Collection[str] = ()) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the schema of each of *kinds*, and the components that they refer to.
+
+    Two types of one name are called by their modules, too.
+
+    Args:
+        taken: Names that no component may have.
+    """
+    own = [kind for kind in kinds if not holds_pydantic(kind)]
+    made, shared = msgspec.json.schema_components(own, ref_template=REF)
+    schemas, components = _rename(made, shared, taken)
+    for name, each in components.items():
+        if "description" in each:
+            each["description"] = inspect.cleandoc(each["description"])
+        if "." in name and "title" in each:  # makers of clients call a type by its title
+            each["title"] = name
+    others, more = _pydantic_schemas([kind for kind in kinds if holds_pydantic(kind)], {*taken, *components})
+    ours, theirs = iter(schemas), iter(others)
+    return [next(theirs if holds_pydantic(kind) else ours) for kind in kinds], {**components, **more}
+
+
+def _pydantic_schemas(kinds: list[Any], taken: Collection[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    if not kinds:
+        return [], {}
+    from pydantic import TypeAdapter
+
+    listed: Any = list  # of it: its items are a reference, where the type itself would be written out
+    inputs: list[Any] = [(number, "validation", TypeAdapter(listed[kind])) for number, kind in enumerate(kinds)]
+    made, shared = TypeAdapter.json_schemas(inputs, ref_template=REF.replace("{name}", "{model}"))
+    schemas = [made[number, "validation"]["items"] for number in range(len(kinds))]
+    return _rename(schemas, shared.get("$defs", {}), taken)
+
+
+def _rename(
+    schemas: Iterable[Any], components: dict[str, Any], taken: Collection[str]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Both with other names for the components whose own is taken."""
+    names = {name: f"{name}.1" if name in taken else name for name in components}
+    text = json.dumps([list(schemas), components])
+    for name, new in names.items():
+        text = text.replace(f'"{REF.format(name=name)}"', f'"{REF.format(name=new)}"')
+    found, components = _plain(json.loads(text))
+    return found, {names[name]: schema for name, schema in components.items()}
+
+
+def _plain(schema: object) -> Any:
+    """*schema* without the `items: false` of tuples, at which makers of clients stumble; `maxItems` says it too."""
+    if is_dict(schema):
+        return {key: _plain(value) for key, value in schema.items() if not (key == "items" and value is False)}
+    return [_plain(each) for each in schema] if is_list(schema) else schema

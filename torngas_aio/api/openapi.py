@@ -21,8 +21,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from torngas_aio.api.binding import Binding, Parameter
-from torngas_aio.api.declared_types import without_none
-from torngas_aio.api.schemas import REF, schemas_of
+from torngas_aio.api.declared_types import REF, schemas_of, without_none
 from torngas_aio.checks.references import imported
 from torngas_aio.handler import ApiHandler
 from torngas_aio.routing import Route

@@ -18,10 +18,10 @@ from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from torngas_aio.api.conversion import hints_of, holds_pydantic, make_converter
-from torngas_aio.api.declared_types import fields_of, without_none
+from torngas_aio.api.conversion import hints_of, make_converter
+from torngas_aio.api.declared_types import fields_of, holds_pydantic, without_none
 from torngas_aio.exception import ArgumentError, SerializationError
-from torngas_aio.handler.replies import Reply
+from torngas_aio.handler.api import Reply
 from torngas_aio.utils.narrowing import is_iterable
 
 __all__ = ["Output", "Page", "answer_none", "output_of", "returns"]

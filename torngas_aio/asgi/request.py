@@ -12,7 +12,7 @@ from tornado.httputil import RequestStartLine
 
 from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.request import Request
-from torngas_aio.utils.addresses import parse_address
+from torngas_aio.utils.hosts import parse_address
 
 __all__ = ["aim", "client_of", "made_request", "start_line_of"]
 

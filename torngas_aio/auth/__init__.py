@@ -1,8 +1,8 @@
 """Login, passwords and permissions. Extra `auth`.
 
 passwords.py    argon2 hashes, made in a bounded number of threads
-users.py        AUTH: how a user is loaded, and what it may do; LoginMixIn: `await self.login(user)`, `self.logout()`
-middleware.py   AuthMiddleware: `handler.current_user` of the session's user
+users.py        AUTH: how a user is loaded, and what it may do; LoginMixIn: `await self.login(user)`, `self.logout()`;
+                AuthMiddleware: `handler.current_user` of the session's user
 guards.py       HTTP modules: LoginRequired, PermissionRequired, BearerToken, JWTBearer; the first two also for single
                 methods: login_required, permission_required
 published_keys.py   the keys behind `JWTBearer.jwks_url`
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
         login_required,
         permission_required,
     )
-    from torngas_aio.auth.middleware import AuthMiddleware
     from torngas_aio.auth.passwords import check_password, hash_password, needs_rehash
-    from torngas_aio.auth.users import LoginMixIn
+    from torngas_aio.auth.users import AuthMiddleware, LoginMixIn
 
 _PLACES = {
-    "AuthMiddleware": "middleware",
+    "AuthMiddleware": "users",
     "BearerToken": "guards",
     "JWTBearer": "guards",
     "LoginMixIn": "users",

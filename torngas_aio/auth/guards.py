@@ -20,7 +20,7 @@ from torngas_aio.auth.published_keys import PublishedKeys
 from torngas_aio.auth.users import has_permission, login_url
 from torngas_aio.exception import ConfigError, HTTPError
 from torngas_aio.handler import ApiHandler, BaseHandler, WebSocketHandler
-from torngas_aio.httpmodule.base import BaseHttpModule, Clear
+from torngas_aio.httpmodule.httpmodule import BaseHttpModule, Clear
 from torngas_aio.settings_manager import settings
 
 __all__ = [
@@ -98,7 +98,7 @@ class LoginRequired(BaseHttpModule):
     """Lets requests of users pass who are logged in."""
 
     before_body = True
-    depends_on = ("torngas_aio.auth.middleware.AuthMiddleware",)
+    depends_on = ("torngas_aio.auth.users.AuthMiddleware",)
     openapi_responses: ClassVar[Mapping[int, str]] = {401: "No user is logged in."}
 
     @property

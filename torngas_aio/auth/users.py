@@ -1,13 +1,14 @@
-"""AUTH: how the user of a session is loaded, what a user may do, login and logout. Begin with `load_user`."""
+"""The user of a session: how AUTH loads it for a request, what it may do, login and logout. Begin with `load_user`."""
 
 import inspect
 from typing import Any
 
 from torngas_aio.checks.references import imported
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import CacheUnavailable, ConfigError
+from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.settings_manager import settings
 
-__all__ = ["AUTH_DEFAULTS", "LoginMixIn", "has_permission", "key_of", "load_user", "login_url"]
+__all__ = ["AUTH_DEFAULTS", "AuthMiddleware", "LoginMixIn", "has_permission", "key_of", "load_user", "login_url"]
 
 AUTH_DEFAULTS: dict[str, Any] = {
     "load_user": None,  # dotted path of an `async def load_user(key: str)`; None for a user who is no more
@@ -71,3 +72,26 @@ class LoginMixIn:
         """End the session, and with it the login."""
         self.session.expired()
         self.current_user = None
+
+
+class AuthMiddleware(BaseMiddleware):
+    """Sets `handler.current_user` to the user that `login` has bound to the session.
+
+    A request without such a session loads nothing. A session whose user is no more is ended. When the session's store
+    is down no user is logged in, and guards answer 503. Stands after SessionMiddleware.
+    """
+
+    before_body = True
+    depends_on = ("torngas_aio.middleware.session.SessionMiddleware",)
+
+    async def process_request(self, handler: Any, clear: Any) -> None:
+        if not getattr(handler, "uses_session", False):
+            return
+        try:
+            key = handler.session.user
+        except CacheUnavailable:
+            return
+        if key:
+            handler.current_user = await load_user(key)
+            if handler.current_user is None:
+                handler.session.expired()

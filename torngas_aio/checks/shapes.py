@@ -12,7 +12,7 @@ from typing import Any
 from torngas_aio import global_settings
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.logger.setup import LOGGING_SHAPE
-from torngas_aio.utils.addresses import FORWARDED_HEADERS, parse_listener
+from torngas_aio.utils.hosts import FORWARDED_HEADERS, parse_listener
 from torngas_aio.utils.kinds import (
     Check,
     also,

@@ -18,7 +18,7 @@ from tornado.web import RequestHandler
 
 from torngas_aio.exception import ArgumentError, HttpForbiddenError
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import Networks
+from torngas_aio.utils.hosts import Networks
 from torngas_aio.utils.narrowing import is_iterable
 
 __all__ = ["whitelisted"]

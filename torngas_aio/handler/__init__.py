@@ -8,20 +8,19 @@
 Modules:
 
     web.py            `BaseHandler`, `WebHandler`         api.py            `ApiHandler`: JSON, problem details
-    response.py       status, headers, cookies, body      replies.py        values with a status and headers
-      cookies.py        cookies that are set              websocket.py      `WebSocketHandler`
-      lifecycle.py      the states of a response            joining.py        which sockets have joined a channel
-      sending.py        hands a response to the server    events.py         `EventStreamHandler`
-      completing.py     when a response is completed      error.py          `ErrorHandler`
-    execution.py      hooks, method, response, in order   static.py         `StaticFileHandler`
-      receiving.py      the request's body                  static_files.py   headers, content and open files
-      time_limit.py     `request_timeout`                 downloads.py      `send_file`
-      recovery.py       failed and cancelled requests       ranges.py         parts of files
-      failure.py        the built-in error pages          mounted.py        ASGI applications behind a route
-    rendering.py      pages of templates                    mounted_exchange.py  what they receive and send
-      ui_modules.py     UI methods and modules in them    placeholders.py   a project without session or flash
-    compression.py    `compress_response`               foreign.py        requests for plain Tornado's handlers
-    host.py           what handlers ask of the application
+    response.py       status, headers, cookies, body      websocket.py      `WebSocketHandler`
+      cookies.py        cookies that are set                joining.py        which sockets have joined a channel
+      lifecycle.py      the states of a response          events.py         `EventStreamHandler`
+      sending.py        hands a response to the server    error.py          `ErrorHandler`
+      completing.py     when a response is completed      static.py         `StaticFileHandler`
+    execution.py      hooks, method, response, in order   static_files.py   headers, content and open files
+      receiving.py      the request's body                downloads.py      `send_file`
+      time_limit.py     `request_timeout`                 ranges.py         parts of files
+      recovery.py       failed and cancelled requests   mounted.py        ASGI applications behind a route
+      failure.py        the built-in error pages          mounted_exchange.py  what they receive and send
+    rendering.py      pages of templates                placeholders.py   a project without session or flash
+      ui_modules.py     UI methods and modules in them  foreign.py        requests for plain Tornado's handlers
+    compression.py    `compress_response`               host.py           what handlers ask of the application
 
 `ResponseHandler` holds the response; `BaseHandler` inherits from it, and adds what projects call and override. The rest
 are functions of a handler, each module on those before it:

@@ -4,25 +4,74 @@
     write_api       obj -> JSON, or a script that calls `?callback=` with it
     get_json_body   the request's body, bounded and checked
 
+A method may return its answer, with a status and headers as well:
+
+    return Created(task, headers={"Location": url})       201, the value as JSON
+    return NoContent()                                    204, no body
+
 Begin with `ApiHandler.write_api`.
 """
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar
 
 from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError
-from torngas_aio.handler.replies import is_reply
 from torngas_aio.handler.web import BaseHandler
 from torngas_aio.http.forms import check_coding
 from torngas_aio.utils.kinds import Check, whole
 
-__all__ = ["ApiHandler"]
+__all__ = ["Accepted", "ApiHandler", "Created", "NoContent", "Reply", "is_reply"]
 
 logger = logging.getLogger("torngas_aio.api")
+
+T = TypeVar("T")
+
+
+class Reply(Generic[T]):
+    """A value to respond with, and how.
+
+    Args:
+        value: As a plain returned value.
+        status: The response's status code; None: the class's own.
+        headers: Set on the response.
+    """
+
+    status_code = 200
+
+    def __init__(self, value: T, *, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
+        self.value = value
+        self.status = self.status_code if status is None else status
+        self.headers = headers or {}
+
+
+class Created(Reply[T]):
+    """201: the value is what was made; name it in a `Location` header."""
+
+    status_code = 201
+
+
+class Accepted(Reply[T]):
+    """202: the work goes on after the response."""
+
+    status_code = 202
+
+
+class NoContent(Reply[None]):
+    """204: done, and there is nothing to say."""
+
+    status_code = 204
+
+    def __init__(self, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(None, headers=headers)
+
+
+def is_reply(value: object) -> TypeGuard[Reply[object]]:
+    """Return whether *value* says its status and headers."""
+    return isinstance(value, Reply)
 
 
 class ApiHandler(BaseHandler):

@@ -25,8 +25,7 @@ from torngas_aio.handler.rendering import loader_key
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.pipeline import Hook
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import Networks
-from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
+from torngas_aio.utils.hosts import LOCAL_HOSTS, Networks, is_host_allowed, parse_host
 
 __all__ = ["reason_of", "set_error_headers", "write_error_page"]
 

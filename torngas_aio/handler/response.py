@@ -31,7 +31,7 @@ from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.http.request import Request
 from torngas_aio.pipeline import PipelineRun
 from torngas_aio.utils.narrowing import is_list
-from torngas_aio.utils.tokens import header_case, is_token
+from torngas_aio.utils.text import header_case, is_token
 
 __all__ = ["ResponseHandler"]
 

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator
 
-from torngas_aio.utils.tokens import TOKEN
+from torngas_aio.utils.text import TOKEN
 
 __all__ = [
     "MAX_MEMBERS",

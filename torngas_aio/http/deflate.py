@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from torngas_aio.utils.tokens import TOKEN
+from torngas_aio.utils.text import TOKEN
 
 __all__ = ["Deflate", "ProtocolError", "negotiate_deflate"]
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
 
+from torngas_aio._compat.stdlib import write_parts
 from torngas_aio.http.base import Successor
 from torngas_aio.http.body import NO_BODY, EmptyBody, IncomingBody
 from torngas_aio.http.flow_control import FlowControlledProtocol
@@ -25,7 +26,6 @@ from torngas_aio.http.request_parser import PlainHead
 from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
 from torngas_aio.http.stream import StreamProtocol, TransportStream
 from torngas_aio.utils.numbers import parse_whole
-from torngas_aio.utils.writing import write_parts
 
 __all__ = ["ExchangeConnection", "HTTPExchange"]
 

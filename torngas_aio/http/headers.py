@@ -19,7 +19,7 @@ from tornado.httputil import HTTPHeaders
 
 from torngas_aio._compat.tornado import header_lists
 from torngas_aio.utils.bounded import BoundedCache
-from torngas_aio.utils.tokens import header_case
+from torngas_aio.utils.text import header_case
 
 __all__ = [
     "MAX_COOKIES",

@@ -20,8 +20,8 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import islice
 from typing import Any
 
-from torngas_aio.utils.addresses import FORWARDED_HEADERS, MAX_ADDRESS_LENGTH, parse_address, parse_network
 from torngas_aio.utils.bounded import BoundedCache
+from torngas_aio.utils.hosts import FORWARDED_HEADERS, MAX_ADDRESS_LENGTH, parse_address, parse_network
 from torngas_aio.utils.text import quote_field
 
 __all__ = ["DEFAULT_HEADERS", "DEFAULT_TRUSTED", "Peer", "TrustedProxies"]

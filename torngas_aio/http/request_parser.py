@@ -27,7 +27,7 @@ from torngas_aio.http.limits import Limits
 from torngas_aio.http.target import is_host, path_of
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.numbers import parse_whole
-from torngas_aio.utils.tokens import is_token_bytes
+from torngas_aio.utils.text import is_token_bytes
 
 __all__ = ["CHUNKED", "Head", "HeadParser", "PlainHead", "Refusal"]
 

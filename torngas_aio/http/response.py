@@ -17,7 +17,7 @@ from tornado.httputil import HTTPOutputError
 from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.numbers import parse_whole
-from torngas_aio.utils.tokens import is_token
+from torngas_aio.utils.text import is_token
 
 __all__ = ["BODILESS", "MANAGED", "allows_body", "check_head", "check_length", "opening", "status_line"]
 

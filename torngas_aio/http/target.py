@@ -12,7 +12,7 @@ import re
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 
 from torngas_aio.utils.numbers import parse_whole
-from torngas_aio.utils.tokens import is_token
+from torngas_aio.utils.text import is_token
 
 __all__ = ["checked_line", "is_host", "path_of"]
 

@@ -1,9 +1,9 @@
 """HTTP modules: hooks that turn on and off per route.
 
-base.py       the base class         httpmodule.py        the middleware that adds modules to routes
-ratelimit.py  requests for each time
+httpmodule.py  the base class, and the middleware that adds modules to routes
+ratelimit.py   requests for each time
 """
 
-from torngas_aio.httpmodule.base import BaseHttpModule
+from torngas_aio.httpmodule.httpmodule import BaseHttpModule
 
 __all__ = ["BaseHttpModule"]

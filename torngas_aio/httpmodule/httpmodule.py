@@ -1,4 +1,4 @@
-"""The middleware that turns HTTP modules on, by folding them into each route's pipeline.
+"""HTTP modules: their base class, and the middleware that folds them into each route's pipeline.
 
     COMMON_MODULES = ('app.Auth', 'app.Audit')                       every matched route, first
     ROUTE_MODULES  = {'Login': ['!app.Auth'],                        a route's name, or ...
@@ -6,22 +6,62 @@
 
 `!x` takes the common module x out, `!all` all of them; what a route names itself stays in. Nothing of this is
 looked at during a request but the regular expressions, each once.
-Begin with `HttpModuleMiddleware`.
+Begin with `BaseHttpModule`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
 
 from torngas_aio.exception import ConfigError, Fault
-from torngas_aio.httpmodule.base import MODULE_HOOKS, BaseHttpModule
-from torngas_aio.pipeline import FAILED, Hook, hooks_of, imported, made
+from torngas_aio.pipeline import FAILED, Hook, hooks_of, imported, made, no_hook
 from torngas_aio.settings_manager import settings
 
-__all__ = ["HttpModuleMiddleware"]
+__all__ = ["MODULE_HOOKS", "BaseHttpModule", "HttpModuleMiddleware"]
 
 _ALL = "!all"
 _Declared = str | type
+
+
+MODULE_HOOKS = {
+    "request": "begin_request",
+    "render": "begin_render",
+    "response": "begin_response",
+    "endcall": "complete_response",
+}
+"""Stage -> the name of a module's method."""
+
+Clear = Callable[[], None]
+
+
+class BaseHttpModule:
+    """Override what you need, each an `async def`; one instance serves every request of the application.
+
+    A true return value ends that stage for the request, `clear()` ends all stages. In every stage modules run in
+    the order in which they are declared, common modules before those of the route.
+    """
+
+    before_body = False
+    """Whether `begin_request` runs before the request's body is read; asking for the body there raises."""
+
+    depends_on: tuple[object, ...] = ()
+    """Classes, or dotted paths of such, whose request hooks must run before this one's; checked at start."""
+
+    @no_hook
+    async def begin_request(self, handler: Any, clear: Clear) -> object:
+        """Before the handler's method. Finish the response and return a true value to keep it from running."""
+
+    @no_hook
+    async def begin_render(self, handler: Any, clear: Clear, template_name: str, **kwargs: Any) -> object:
+        """Before a template is rendered."""
+
+    @no_hook
+    async def begin_response(self, handler: Any, clear: Clear, chunk: list[bytes]) -> object:
+        """Before the header is sent; change the parts of *chunk*, the body, in place, or `handler.write()`."""
+
+    @no_hook
+    async def complete_response(self, handler: Any, clear: Clear) -> object:
+        """After the response was sent, or the client is gone."""
 
 
 class HttpModuleMiddleware:

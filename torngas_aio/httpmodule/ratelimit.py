@@ -26,7 +26,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio._cleanup import close_with_loop
 from torngas_aio.exception import ConfigError, Fault
-from torngas_aio.httpmodule.base import BaseHttpModule
+from torngas_aio.httpmodule.httpmodule import BaseHttpModule
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.kinds import Check, boolean, fault, mapping, one_of, positive, table
 from torngas_aio.utils.narrowing import is_mapping

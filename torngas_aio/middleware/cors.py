@@ -18,11 +18,10 @@ from tornado.web import RequestHandler
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.handler import BaseHandler
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import parse_address
-from torngas_aio.utils.hosts import parse_host
+from torngas_aio.utils.hosts import parse_address, parse_host
 from torngas_aio.utils.kinds import Check, boolean, either, fault, regular_expression, table, whole
 from torngas_aio.utils.narrowing import is_list_or_tuple, is_mapping, is_set
-from torngas_aio.utils.tokens import is_token
+from torngas_aio.utils.text import is_token
 
 __all__ = ["CORS_DEFAULTS", "CORSMiddleware"]
 

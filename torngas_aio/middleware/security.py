@@ -21,7 +21,7 @@ from torngas_aio.logger import OutageLog
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.bounded import BoundedCache
 from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
-from torngas_aio.utils.tokens import header_case, is_token
+from torngas_aio.utils.text import header_case, is_token
 
 __all__ = ["SECURITY_HEADERS", "AllowedHostsMiddleware", "SecurityHeadersMiddleware", "csp_nonce"]
 

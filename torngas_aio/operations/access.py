@@ -10,8 +10,7 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import FORWARDED_HEADERS, Networks, is_loopback
-from torngas_aio.utils.hosts import LOCAL_HOSTS, is_host_allowed, parse_host
+from torngas_aio.utils.hosts import FORWARDED_HEADERS, LOCAL_HOSTS, Networks, is_host_allowed, is_loopback, parse_host
 from torngas_aio.utils.narrowing import is_list_or_tuple
 
 __all__ = ["is_own_page", "may_see_details"]

@@ -1,16 +1,13 @@
 """Small tools that belong to no part and are used by many.
 
-    text.py        safestr  safeunicode  escape_controls  quote_field
+    text.py        safestr  safeunicode  escape_controls  quote_field; names of methods, headers and parameters
     former.py      Null  iterbetter  request_context  sleep
     numbers.py     numbers in text from outside, parsed strictly
     bounded.py     a cache whose keys clients choose
-    hosts.py       host patterns: which host names a setting means
-    addresses.py   IP addresses and networks
+    hosts.py       host names and IP addresses, and the patterns and networks by which settings mean them
     narrowing.py   checks of a value's class that tell a type checker what it holds
     kinds.py       checks of one value, to be put together into the shape of a setting
     environment.py settings from environment variables
-    tokens.py      names of methods, headers and parameters
-    writing.py     several parts to a transport in one call
     redirects.py   is_safe_redirect  safe_redirect_target
 
 What stands in `__all__` here is imported from `torngas_aio.utils`.

@@ -15,7 +15,7 @@ from typing import Any
 from torngas_aio._masking import show_setting
 from torngas_aio._names import did_you_mean, nearest
 from torngas_aio.exception import ArgumentError, Fault
-from torngas_aio.utils.addresses import parse_network
+from torngas_aio.utils.hosts import parse_network
 from torngas_aio.utils.narrowing import is_dict, is_list_or_tuple, is_mapping
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Text out of whatever comes: bytes, numbers, hostile input.
+"""Text out of whatever comes: bytes, numbers, hostile input; names of methods, headers and parameters.
 
 Begin with `safestr`; every line of a log goes through `escape_controls`, what a client chose in it through
 `quote_field`.
@@ -6,7 +6,16 @@ Begin with `safestr`; every line of a log goes through `escape_controls`, what a
 
 import re
 
-__all__ = ["escape_controls", "quote_field", "safestr", "safeunicode"]
+__all__ = [
+    "TOKEN",
+    "escape_controls",
+    "header_case",
+    "is_token",
+    "is_token_bytes",
+    "quote_field",
+    "safestr",
+    "safeunicode",
+]
 
 # C0, DEL and C1 controls, the separators that end a line for `str.splitlines`, the marks that reorder
 # what a terminal shows, and lone surrogates, which no encoder takes.
@@ -15,6 +24,12 @@ _CONTROLS = re.compile(f"[{_CONTROL_SET}]")
 # What could end a field of a log line: these, every kind of space, quotation marks, and the escape itself.
 _FIELD_ENDS = re.compile(rf"""[\s"'\\{_CONTROL_SET}]""")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - no password
+"""A regular expression: the name of a method, a header or a parameter (RFC 9110 5.6.2)."""
+
+is_token = re.compile(TOKEN).fullmatch
+is_token_bytes = re.compile(TOKEN.encode()).fullmatch
 
 
 def safestr(obj: object, encoding: str = "utf-8") -> str:
@@ -50,6 +65,11 @@ def quote_field(text: str) -> str:
     `/a b` becomes `/a\x20b`; text without such characters is returned as it is.
     """
     return _FIELD_ENDS.sub(_escape, text)
+
+
+def header_case(name: str) -> str:
+    """Return the name of a header in Http-Header-Case, as `HTTPHeaders` keeps it."""
+    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -35,7 +35,7 @@ from torngas_aio.http.application import DirectApplication
 from torngas_aio.http.proxies import Peer, TrustedProxies
 from torngas_aio.http.tls import server_context
 from torngas_aio.http.tornado_adapter import TornadoAdapter
-from torngas_aio.utils.addresses import FORWARDED_HEADERS
+from torngas_aio.utils.hosts import FORWARDED_HEADERS
 
 logger = logging.getLogger("torngas_aio.server")
 

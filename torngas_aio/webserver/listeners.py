@@ -26,7 +26,7 @@ from torngas_aio.http.tls import load_certificate
 from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UNIX_MODE, UnixListener
 from torngas_aio.http.worker import Worker
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.addresses import is_loopback, parse_listener
+from torngas_aio.utils.hosts import is_loopback, parse_listener
 from torngas_aio.utils.narrowing import is_list_or_tuple
 from torngas_aio.webserver.options import was_given, workers_wanted
 

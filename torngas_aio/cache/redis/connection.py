@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self, cast
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
-from torngas_aio.utils.writing import write_parts
+from torngas_aio._compat.stdlib import write_parts
 
 __all__ = ["RedisWire", "Replies", "ReplyError", "Slot", "WireLost", "pack"]
 

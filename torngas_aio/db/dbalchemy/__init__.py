@@ -3,12 +3,12 @@
     specs.py           the settings, checked            monitoring.py   lag of replicas, pings of idle connections
     engines.py         one engine for each server       pool.py         its connections
     connection_guard.py  lost connections, deadlines    dialects.py     MySQL, MariaDB, PostgreSQL
-    routing.py         which server answers             classification.py  whether a statement reads or writes
+    routing.py         which server answers             statements.py   whether one reads or writes; look-ups by key
     positions.py       places in the history of changes; reads after own writes
     db_session.py      `DbSession`                      registry.py     the session of a request or a block
     connector.py       sessions by name, for scripts    transaction_end.py what waits for its end
     model.py           `Model`                          query.py        `Model.Q`
-    lookup.py          one object by its key            pagination.py   pages; cursors.py: their positions as text
+    pagination.py      pages                            cursors.py      their positions as text
     migrations.py      Alembic                          migration_scripts/  what Alembic runs
 
 Begin with `Model` and `session_scope`.

@@ -6,7 +6,7 @@ import socket
 import pytest
 import uvloop
 
-from torngas_aio.utils.writing import write_parts
+from torngas_aio._compat.stdlib import write_parts
 
 
 class Pausing(asyncio.Protocol):
