@@ -101,6 +101,7 @@ class Supervisor:
         self._unix = UnixListeners()
         self._manager = ServiceManager()
         self._watchdog_at: float | None = 0.0 if self._manager.watchdog_seconds else None
+        self._minded = time.monotonic()  # when `_mind_the_clock` ran last
         self._has_terminal_closed = terminal_watch()
         self._began = time.monotonic()
         self._renewal: dict[str, Any] = {"state": "none"}
@@ -136,12 +137,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         """Wait for the next thing to happen, and deal with it."""
-        timeout, began = self._next_timeout(), time.monotonic()
-        found = self._selector.select(timeout)
-        if timeout is not None and (late := time.monotonic() - began - timeout) > REPORT_SECONDS:
-            for slot in self._slots:  # this process was stopped, with its workers perhaps
-                slot.heard += late
-        for key, _ in found:
+        for key, _ in self._selector.select(self._next_timeout()):
             if key.fileobj in self._selector.get_map():  # not closed by what came before it
                 key.data()
         signals, self._signals = self._signals, []
@@ -401,7 +397,7 @@ class Supervisor:
         due = [moment for moment in (*times, self._watchdog_at) if moment is not None]
         if not due:
             return None
-        # No longer than workers are silent, by which `_turn` sees that this process was stopped.
+        # No longer than workers are silent, by which `_mind_the_clock` sees that this process was stopped.
         return min(max(min(due) - time.monotonic(), 0.0), REPORT_SECONDS)
 
     def _hung_at(self, slot: Slot) -> float | None:
@@ -435,6 +431,10 @@ class Supervisor:
 
     def _mind_the_clock(self) -> None:
         now = time.monotonic()
+        if (passed := now - self._minded) > 2 * REPORT_SECONDS:  # this process was stopped, with its workers perhaps
+            for slot in self._everyone():
+                slot.postpone(passed, now)
+        self._minded = now
         for slot in self._everyone():
             if slot.restart_at is not None and now >= slot.restart_at:
                 slot.restart_at = None

@@ -144,6 +144,16 @@ class Slot:
         """Seconds for which it has owed a report."""
         return max(now - self.heard - REPORT_SECONDS, 0.0)
 
+    def postpone(self, seconds: float, now: float) -> None:
+        """Leave time out, in which it could not be heard, of what it is judged by."""
+        self.heard = min(self.heard + seconds, now)
+        if self.hung_until is not None:
+            self.hung_until += seconds
+        if self.kill_at is not None:
+            self.kill_at += seconds
+        if self.ready_until is not None:
+            self.ready_until += seconds
+
     def start(self, program: Program, workers: int, sockets: Sequence[socket.socket]) -> None:
         """Start the process, as a new interpreter.
 
