@@ -41,8 +41,8 @@ from torngas_aio.handler.execution import run_handler
 from torngas_aio.handler.foreign import feed_delegate, make_foreign_handler
 from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.mounted import MountHandler
+from torngas_aio.handler.rendering import awaits_modules
 from torngas_aio.handler.static_files import DEFAULT_CACHE_BYTES, FileCache
-from torngas_aio.handler.ui_modules import awaits_modules
 from torngas_aio.handler.websocket import GOING_AWAY, broadcast
 from torngas_aio.http.request import Request
 from torngas_aio.http.tornado_adapter import TornadoAdapter

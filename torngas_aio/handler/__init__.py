@@ -18,9 +18,9 @@ Modules:
       time_limit.py     `request_timeout`                 ranges.py         parts of files
       recovery.py       failed and cancelled requests   mounted.py        ASGI applications behind a route
       failure.py        the built-in error pages          mounted_exchange.py  what they receive and send
-    rendering.py      pages of templates                placeholders.py   a project without session or flash
-      ui_modules.py     UI methods and modules in them  foreign.py        requests for plain Tornado's handlers
-    compression.py    `compress_response`               host.py           what handlers ask of the application
+    rendering.py      pages; UI methods and modules     placeholders.py   a project without session or flash
+    compression.py    `compress_response`               foreign.py        requests for plain Tornado's handlers
+    host.py           what handlers ask of the application
 
 `ResponseHandler` holds the response; `BaseHandler` inherits from it, and adds what projects call and override. The rest
 are functions of a handler, each module on those before it:

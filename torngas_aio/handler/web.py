@@ -46,17 +46,20 @@ from torngas_aio.handler.lifecycle import OPEN, RETURNED, RUNNING, STREAMING, re
 from torngas_aio.handler.placeholders import FlashPart, SessionPart
 from torngas_aio.handler.recovery import cut_off
 from torngas_aio.handler.rendering import (
+    begin_with_modules,
     known_loader,
     made_loader,
+    module_call,
     render_hooked,
     render_later,
     render_plain,
+    ui_of,
     values_for,
+    with_embeds,
 )
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.handler.sending import send_last, send_part
 from torngas_aio.handler.time_limit import check_time_limit
-from torngas_aio.handler.ui_modules import begin_with_modules, module_call, ui_of, with_embeds
 from torngas_aio.http.base import ClientGone
 from torngas_aio.http.request import Request
 from torngas_aio.http.response import BODILESS

@@ -276,7 +276,7 @@ def _add_statement(record: Record, sql: str, values: Any, started: float, second
 
 _SERVICES: dict[str, Callable[[ExitStack, Any], None]] = {
     "torngas_aio.session.session": _watch_sessions,
-    "torngas_aio.dispatch.signal": _watch_signals,
+    "torngas_aio.dispatch": _watch_signals,
     "torngas_aio.db.basedb.drivers.sqlite": _watch_driver,
     "torngas_aio.db.basedb.drivers.mysql": _watch_driver,
     "torngas_aio.db.basedb.drivers.postgres": _watch_driver,

@@ -1,4 +1,4 @@
-"""UI modules of a page; those that wait are held against every engine in `tests/contracts/templates`."""
+"""Pages and their UI modules; modules that wait are held against every engine in `tests/contracts/templates`."""
 
 import asyncio
 import functools

@@ -1,8 +1,10 @@
-"""One signal: who listens, and how they are told.
+"""Signals: one part says that something happened, others have asked to be told.
 
     connect ──> entries (a tuple, replaced whole) ──> the live ones that fit the sender ──> called as
 
                                                       receiver(signal=…, sender=…, **named)
+
+Plain receivers are called in order, async ones together.
 
 Begin with `Signal.send`.
 """

@@ -284,7 +284,7 @@ async def test_send_robust_runs_all_and_returns_and_logs_the_errors(caplog: pyte
     assert isinstance(answers[1], KeyError)
     assert answers[2:] == ["plain", "async"]
     assert "failing (" in caplog.text
-    assert "test_signal.py:" in caplog.text
+    assert "test_dispatch.py:" in caplog.text
 
 
 def only_some(signal: object, sender: object) -> None: ...
