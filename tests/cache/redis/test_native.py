@@ -1,13 +1,17 @@
 """redis-py's own client and its bounded pool."""
 
 import asyncio
+import gc
+import warnings
 
 import pytest
 import redis
 
 from tests.cache.redis.test_connection import settles_at
-from tests.services.redis import RedisServer
+from tests.services.redis import RedisCluster, RedisServer
 from torngas_aio.cache.backends.rediscache import RedisClient
+from torngas_aio.cache.redis.location import read_location
+from torngas_aio.cache.redis.native import discover
 
 pytestmark = pytest.mark.redis
 
@@ -31,3 +35,19 @@ async def test_a_full_native_pool_gives_up_at_the_deadline(lone_redis: RedisServ
     await cache.client.connection_pool.release(held)
     assert await cache.client.ping()
     await cache.close()
+
+
+async def test_learning_the_slots_can_be_cancelled_anywhere(redis_cluster: RedisCluster) -> None:
+    """No connection is left open, whatever it was waiting for."""
+    where = read_location(redis_cluster.url, {}, "CACHES['default']")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for steps in [*range(50)] * 4:
+            task = asyncio.create_task(discover(where, where.nodes, 5.0))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            del task
+        gc.collect()
+    assert [str(each.message) for each in caught if "nclosed" in str(each.message)] == []

@@ -9,6 +9,7 @@ Begin with `native_client`.
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
@@ -18,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
+from torngas_aio._cleanup import close_each
 from torngas_aio.cache.redis.location import RedisLocation
 from torngas_aio.cache.redis.sentinel import SentinelPool, SentinelWatch
 
@@ -101,8 +103,8 @@ async def discover(location: RedisLocation, nodes: Sequence[Node], seconds: floa
         slots = manager.slots_cache
         return [(slots[slot][0].host, int(slots[slot][0].port)) if slots.get(slot) else None for slot in range(16384)]
     finally:
-        await manager.aclose()
-        await manager.aclose("startup_nodes")
+        closings = manager.aclose, partial(manager.aclose, "startup_nodes")
+        await close_each((location.name, each) for each in closings)
 
 
 def _redis(location: RedisLocation, pool: ConnectionPool) -> Redis:
