@@ -37,7 +37,7 @@ EVERYWHERE = {"tornado", "anyio"}
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "httptools": ("http",),
     "uvloop": ("http", "webserver", "testing", "cli"),
-    "redis": ("cache/backends", "cache/redis", "channels/redis", "jobs/redis"),
+    "redis": ("cache/backends", "cache/redis", "channels/listener", "channels/redis", "jobs/redis"),
     "taskiq": ("jobs",),
     "cronsim": ("jobs/schedules",),
     "hiredis": ("cache/redis",),

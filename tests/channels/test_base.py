@@ -275,7 +275,7 @@ async def test_a_subscription_that_is_cancelled_leaves_nothing_behind(make: Make
             await here.publish("left1", 1)
             assert (await next_of(again)).data == 1
             if isinstance(here, RedisChannels):
-                await until(lambda: len(here._subscribed) == 2 and not here._waiting)
+                await until(lambda: len(here._listener._homes) == 2 and not here._listener._waiting)
         assert set(here._by_name) == {"kept"}
         await here.publish("kept", 2)
         assert (await next_of(kept)).data == 2

@@ -121,7 +121,7 @@ async def test_what_comes_after_leaving_leaves_no_place_in_the_history(server: R
                 await asyncio.sleep(0)
             await left.aclose()
             await publishing
-        await until(lambda: len(channels._subscribed) == 1 and not channels._changed)
+        await until(lambda: len(channels._listener._homes) == 1)
         assert channels._last_ids.keys() == {"kept"}
     await channels.aclose()
 
@@ -150,11 +150,11 @@ async def test_a_frozen_server_is_an_error_within_the_deadline(server: RedisServ
 
 async def test_a_silent_connection_is_noticed(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half open: the server is gone without a word."""
-    monkeypatch.setattr("torngas_aio.channels.redis.PING_SECONDS", 0.1)
+    monkeypatch.setattr("torngas_aio.channels.listener.PING_SECONDS", 0.1)
     channels = RedisChannels(server.url, {"OPTIONS": {"DEADLINE": 5}})
     async with channels.subscribe("x") as messages:
         server.process.pause()
-        await until(lambda: not channels._subscribed)
+        await until(lambda: not channels._listener.is_heard(("", "channel:x")))
         server.process.resume()
         async with asyncio.timeout(20):
             assert (await anext(messages)).is_gap
@@ -245,7 +245,7 @@ async def test_a_failover_of_a_cluster_is_followed() -> None:
             for name in names:
                 await channels.publish(name, "before")
             assert {(await next_of(messages)).channel for _ in names} == set(names)
-            assert len(channels._connections) == 3
+            assert len(channels._listener._lines) == 3
             await asyncio.to_thread(servers.master_of("{channel:room0}").process.kill)
             for name in names:
                 await until_published(channels, name, "after")

@@ -166,6 +166,19 @@ class RedisCluster:
         """All three nodes, as `LOCATION` takes them."""
         return "redis+cluster://" + ",".join(node.address for node in self.nodes)
 
+    def move_slot(self, key: str) -> RedisServer:
+        """Move the slot of *key*, with all that it holds, to another master; return that."""
+        slot, source = self.nodes[0].command("CLUSTER", "KEYSLOT", key), self.master_of(key)
+        target = next(node for node in self.nodes if node is not source and "master" in node.command("ROLE"))
+        ids = {node: node.command("CLUSTER", "MYID") for node in (source, target)}
+        target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+        while keys := source.command("CLUSTER", "GETKEYSINSLOT", slot, "100").split():
+            source.command("MIGRATE", target.host, str(target.port), "", "0", "5000", "KEYS", *keys)
+        for node in (target, source, *self.nodes):
+            node.command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+        return target
+
     def _is_whole(self) -> bool:
         known = [node.command("CLUSTER", "INFO") for node in self.nodes]
         count = f"cluster_known_nodes:{len(self.nodes)}"

@@ -8,6 +8,7 @@ async with channels.subscribe("task:7") as messages:
 
 base.py      the contract: publish, subscribe, members      memory.py    within one process
 redis.py     Redis pub/sub, and streams for the history     presence.py  who is in a channel
+listener.py  a process's connections to Redis, each made again by itself
 
 From an alias in CHANNELS to its open backend leads `Channels`: one an alias and loop.
 """

@@ -331,7 +331,7 @@ class BaseChannels(ABC):
 
     async def aclose(self) -> None:
         """End every subscription and close what is open. Harmless when called twice."""
-        for subscription in self._subscriptions():
+        for subscription in self._with_patterns.union(*self._by_name.values()):
             subscription.end()
         await self.presence.aclose()
         self._by_name.clear()
@@ -354,17 +354,10 @@ class BaseChannels(ABC):
                 if first is not None and is_told_for(first):
                     subscription.take(message)
 
-    def deliver_gap(self) -> None:
-        """Tell every subscriber that messages may be missing."""
-        for subscription in self._subscriptions():
+    def deliver_gap(self, names: Iterable[str]) -> None:
+        """Tell the subscribers of *names*, and those with patterns, that messages may be missing."""
+        for subscription in self._with_patterns.union(*(self._by_name.get(name, ()) for name in names)):
             subscription.take(GAP)
-
-    @property
-    def _has_subscribers(self) -> bool:
-        return bool(self._by_name or self._with_patterns)
-
-    def _subscriptions(self) -> set[Subscription]:
-        return self._with_patterns.union(*self._by_name.values())
 
 
 def check_name(name: object) -> None:

@@ -9,35 +9,21 @@ Begin with `RedisChannels.send`.
 """
 
 import asyncio
-import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import AsyncExitStack
-from functools import partial
-from typing import Any, cast
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
-
-from torngas_aio._cleanup import cancel_tasks
 from torngas_aio.cache.redis.client import CLIENT_OPTIONS, RedisClient
-from torngas_aio.cache.redis.native import CONNECTION_FAULTS, Node, node_client
+from torngas_aio.cache.redis.native import CONNECTION_FAULTS
 from torngas_aio.channels import base
 from torngas_aio.channels.base import BaseChannels, Message, Subscription, check_name, id_key, newest
+from torngas_aio.channels.listener import Key, Listener
 from torngas_aio.channels.presence import PRESENT_SECONDS, Presence
 from torngas_aio.exception import CacheUnavailable, Unavailable
-from torngas_aio.logger import OutageLog
-from torngas_aio.utils.narrowing import is_list
 
 __all__ = ["RedisChannels"]
 
-logger = logging.getLogger("torngas_aio.channels")
-_outages = OutageLog(logger)
-
-PING_SECONDS = 5.0
-"""An idle connection is asked after this, and is lost when it does not answer within as much."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _PAGE = 100
 """Messages of a history that are read at a time."""
 
@@ -50,8 +36,6 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call(ARGV[4], ARGV[5], id .. ' ' .. ARGV[2])
 return id
 """
-
-
 _CLOCK = "local clock = redis.call('TIME') local now = clock[1] * 1000 + math.floor(clock[2] / 1000) "
 _PRESENT = f"""{_CLOCK}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -59,11 +43,6 @@ for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """
 _MEMBERS = f"{_CLOCK} return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')"
-
-_Key = tuple[str, str]
-"""A subscription: the letter before SUBSCRIBE ("", "P" or "S"), and the channel or pattern."""
-
-_Connect = Callable[[str], Awaitable[AbstractConnection]]
 
 
 class RedisChannels(BaseChannels):
@@ -81,14 +60,8 @@ class RedisChannels(BaseChannels):
         self._deadline = self._redis.where.deadline
         self._process = uuid.uuid4().hex
         self.presence = Presence(self._announce, self._withdraw)
-        self._listener: asyncio.Task[None] | None = None
-        self._connections: dict[Node | None, tuple[AbstractConnection, asyncio.Task[None]]] = {}
-        self._subscribed: dict[_Key, AbstractConnection] = {}  # what a server has confirmed
-        self._waiting: dict[_Key, asyncio.Future[None]] = {}  # what it has not
-        self._changed: set[_Key] = set()  # where it may have to be asked
-        self._is_changed = asyncio.Event()
+        self._listener = Listener(self._redis, self._is_wanted, self._take, self._make_up)
         self._last_ids: dict[str, str] = {}
-        self._held: list[Message] | None = None
 
     @property
     def takes_patterns(self) -> bool:
@@ -127,7 +100,7 @@ class RedisChannels(BaseChannels):
         key = f"{self._channel(name)}:h"
         words = command, key, start, end, "COUNT", count
         found = await self._ask(key, f"The history of {name!r} was not read", *words)
-        return [Message(name, _text(fields[1]), _text(number)) for number, fields in found]
+        return [Message(name, fields[1].decode(errors="replace"), number.decode()) for number, fields in found]
 
     async def members(self, name: str) -> list[str]:
         check_name(name)
@@ -158,14 +131,9 @@ class RedisChannels(BaseChannels):
 
     async def add(self, subscription: Subscription) -> None:
         await super().add(subscription)
-        keys = self._look_at(subscription.names, subscription.patterns)
-        waiting = [self._waiter(key) for key in keys if key not in self._subscribed]
-        if self._listener is None or self._listener.done():
-            self._listener = asyncio.create_task(self._listen(), name=f"channels {self.alias}")
         try:
             async with asyncio.timeout(self._deadline):
-                for each in waiting:
-                    await asyncio.shield(each)  # others may wait for it, too
+                await self._listener.hear(self._keys_of(subscription.names, subscription.patterns))
                 for name in subscription.names - self._last_ids.keys() if self.history_size else ():
                     last = await self._entries(name, "XREVRANGE", "+", "-", 1)
                     if name in self._by_name:  # it may have been closed meanwhile
@@ -179,15 +147,13 @@ class RedisChannels(BaseChannels):
 
     async def remove(self, subscription: Subscription) -> None:
         await super().remove(subscription)
-        self._look_at(subscription.names, subscription.patterns)
+        self._listener.leave(self._keys_of(subscription.names, subscription.patterns))
         for name in subscription.names - self._by_name.keys():
             self._last_ids.pop(name, None)
 
     async def aclose(self) -> None:
         await super().aclose()
-        if self._listener is not None:
-            await cancel_tasks([self._listener], self._deadline)
-        self._fail(ConnectionError("the connection was closed"))
+        await self._listener.aclose()
         await self._redis.close()
 
     @property
@@ -205,119 +171,26 @@ class RedisChannels(BaseChannels):
         """Return a pattern of Redis that matches at least what *pattern* does; a `?` of Redis is one byte."""
         return re.escape(f"{self._prefix}:") + re.sub(r"\\[*?]|\\\[.*", "*", re.escape(pattern))
 
-    def _look_at(self, names: Iterable[str], patterns: Iterable[str]) -> set[_Key]:
-        """Have the listener ask for these, or leave them, and return their keys."""
+    def _keys_of(self, names: Iterable[str], patterns: Iterable[str]) -> set[Key]:
         kind = "S" if self._is_cluster else ""
-        keys = {(kind, self._channel(name)) for name in names} | {("P", self._glob(each)) for each in patterns}
-        self._changed |= keys
-        self._is_changed.set()
-        return keys
+        return {(kind, self._channel(name)) for name in names} | {("P", self._glob(each)) for each in patterns}
 
-    def _is_wanted(self, key: _Key) -> bool:
+    def _is_wanted(self, key: Key) -> bool:
         kind, channel = key
         if kind != "P":
             return self._name_of(channel) in self._by_name
         return any(self._glob(pattern) == channel for each in self._with_patterns for pattern in each.patterns)
 
-    def _waiter(self, key: _Key) -> asyncio.Future[None]:
-        return self._waiting.setdefault(key, asyncio.get_running_loop().create_future())
-
-    def _fail(self, reason: Exception) -> None:
-        """Tell those who wait for a confirmation that there will be none."""
-        for waiter in self._waiting.values():
-            waiter.set_exception(reason)
-            waiter.exception()  # perhaps no task waits for it
-        self._waiting.clear()
-
-    async def _listen(self) -> None:
-        """Keep connections that bring what is wanted, for as long as there are subscribers."""
-        pause, is_first = 0.0, True
-        while self._has_subscribers:
-            try:
-                async with asyncio.TaskGroup() as readers, AsyncExitStack() as stack:
-                    connect = partial(self._connect, readers, stack)
-                    await self._resume(connect, is_first=is_first)
-                    pause = 0.0
-                    while self._has_subscribers:
-                        await self._is_changed.wait()
-                        await self._follow(connect)
-                is_first = True
-            except* Exception as faults:  # a boundary: whatever it is, there are subscribers
-                reason = faults.exceptions[0]
-                if isinstance(reason, CONNECTION_FAULTS):
-                    _outages.report((self.alias,), "Channels %r have no connection: %s", self.alias, reason)
-                else:
-                    logger.error("Channels %r make their connection again.", self.alias, exc_info=reason)
-                self._fail(reason)
-                if self._is_cluster:
-                    await self._redis.client.aclose()  # its map of the slots is old
-                is_first, pause = False, min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-                await asyncio.sleep(pause)
-
-    async def _connect(self, readers: asyncio.TaskGroup, stack: AsyncExitStack, channel: str) -> AbstractConnection:
-        """Return the connection that *channel* comes over, made when first needed; *stack* closes it."""
-        client, node = self._redis.client, None
-        if self._is_cluster:
-            await client.initialize()
-            found = client.get_node_from_key(channel)
-            node = found.host, int(found.port)
-        if node in self._connections:
-            return self._connections[node][0]
-        if node is not None:
-            client = node_client(self._redis.where, node)
-            stack.push_async_callback(client.aclose)
-        pool: Any = client.connection_pool
-        connection: AbstractConnection = await pool.get_connection()
-        stack.push_async_callback(pool.release, connection)
-        stack.push_async_callback(connection.disconnect)
-        self._connections[node] = connection, readers.create_task(self._read(connection), name="channels reader")
-        stack.callback(self._cut)  # before anything is closed
-        return connection
-
-    def _cut(self) -> None:
-        """Hear no more of the connections that there are."""
-        for _, reader in self._connections.values():
-            reader.cancel()
-        self._connections.clear()
-        self._subscribed.clear()
-
-    async def _follow(self, connect: _Connect) -> None:
-        """Subscribe to what is wanted and leave what is not; return once the servers have confirmed it."""
-        self._is_changed.clear()
-        changed, self._changed = self._changed, set()
-        async with asyncio.timeout(self._deadline):
-            asked: list[asyncio.Future[None]] = []
-            for key in changed:
-                kind, channel = key
-                if not self._is_wanted(key):
-                    self._waiting.pop(key, None)
-                    if (connection := self._subscribed.pop(key, None)) is not None:
-                        await _send(connection, f"{kind}UNSUBSCRIBE", channel)
-                elif key not in self._subscribed:
-                    connection = await connect(channel)
-                    asked.append(self._waiter(key))
-                    await _send(connection, f"{kind}SUBSCRIBE", channel)
-            if asked:
-                await asyncio.wait(asked)
-
-    async def _resume(self, connect: _Connect, *, is_first: bool) -> None:
-        """Subscribe to all there is, and make up for what was missed before anything new is delivered."""
-        self._look_at(self._by_name, {pattern for each in self._with_patterns for pattern in each.patterns})
-        before, self._held = dict(self._last_ids), []
-        try:
-            await self._follow(connect)
-            if not is_first:
-                await self._make_up_from(before)
-        finally:
-            held, self._held = self._held, None
-        for message in held:
-            self._take(message)
-
-    async def _make_up_from(self, last_ids: Mapping[str, str]) -> None:
+    async def _make_up(self, keys: Collection[Key]) -> None:
+        """Deliver what was missed of *keys*, or a gap."""
+        names = [self._name_of(channel) for kind, channel in keys if kind != "P"]
         if not self.history_size:
-            self.deliver_gap()
+            self.deliver_gap(names)
             return
-        for name, last in last_ids.items():
+        for name in names:
+            last = self._last_ids.get(name)
+            if last is None:  # it was left, or none has been read since it was taken
+                continue
             missed, is_complete = await self.history(name, last)
             if last != "0-0" and not await self.keeps(name, last):  # a server that lost the message lost others, too
                 is_complete = False
@@ -328,46 +201,15 @@ class RedisChannels(BaseChannels):
             for message in missed:
                 self._deliver_once(message)
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        is_asked = False
-        while True:
-            reading = cast(Any, connection).read_response(
-                timeout=PING_SECONDS, disconnect_on_error=False, push_request=True
-            )
-            reply: object = await reading
-            if is_list(reply):  # in RESP3 the answer to PING is none
-                self._hear(connection, *map(_text, reply))
-            elif reply is None:
-                if is_asked:
-                    raise TimeoutError("no answer to a PING")
-                await _send(connection, "PING")
-            is_asked = reply is None
-
-    def _hear(self, connection: AbstractConnection, kind: str, *words: str) -> None:
-        """Take one message of a server: its kind, the channel or pattern, and more."""
-        letter = kind.removesuffix("subscribe").removesuffix("un").upper()
-        if kind in {"message", "smessage", "pmessage"}:
-            *glob, channel, payload = words
-            number, _, text = payload.partition(" ")
-            message = Message(self._name_of(channel), text, number)
-            if text and glob:  # without text it is of another program
-                self.deliver_to_patterns(message, lambda pattern: [self._glob(pattern)] == glob)
-            elif text:
-                self._take(message)
-        elif kind.endswith("unsubscribe"):
-            if (letter, words[0]) in self._subscribed:
-                raise ConnectionError("a slot has moved")
-        elif kind.endswith("subscribe"):
-            self._subscribed[letter, words[0]] = connection
-            if (waiter := self._waiting.pop((letter, words[0]), None)) is not None:
-                waiter.set_result(None)
-
-    def _take(self, message: Message) -> None:
-        """Deliver *message*, or hold it until what was missed before it has been read."""
-        if self._held is None:
+    def _take(self, kind: str, *words: str) -> None:
+        """Deliver one message of a server: its kind, the pattern where it came for one, the channel and the payload."""
+        *glob, channel, payload = words
+        number, _, text = payload.partition(" ")
+        message = Message(self._name_of(channel), text, number)
+        if text and glob:  # without text it is of another program
+            self.deliver_to_patterns(message, lambda pattern: [self._glob(pattern)] == glob)
+        elif text:
             self._deliver_once(message)
-        else:
-            self._held.append(message)
 
     def _deliver_once(self, message: Message) -> None:
         """Deliver *message*; one that the history had too, or that came late, is passed over."""
@@ -378,17 +220,3 @@ class RedisChannels(BaseChannels):
                 return
             self._last_ids[message.channel] = message.id
         self.deliver(message)
-
-
-async def _send(connection: AbstractConnection, *words: str) -> None:
-    try:
-        if not connection.is_connected:  # redis-py would connect again, and be subscribed to nothing
-            raise ConnectionError("the connection was lost")
-        await connection.send_command(*words, check_health=False)
-    except AttributeError as exc:  # redis-py's: its socket was closed meanwhile
-        raise ConnectionError("the connection was lost") from exc
-
-
-def _text(value: object) -> str:
-    # Of other programs any bytes may come.
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,332 @@
+"""What a process hears of Redis: one connection for each server in use, each made again by itself when it is lost.
+
+    one server, or the master that sentinels name      SUBSCRIBE, PSUBSCRIBE
+    a cluster                                           SSUBSCRIBE, at the node that holds the channel's slot
+
+    hear(keys) ──► the line to each key's node ── asks for what is wanted, leaves the rest ──► server
+    server ── after a loss make_up(keys) first ──► deliver(kind, words)
+
+A line that is lost concerns its own keys only. A slot that moves takes its keys along: the node that had it says so
+(SUNSUBSCRIBE), asked again it says to whom (MOVED). Begin with `Listener.hear`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+from redis.asyncio.connection import AbstractConnection
+from redis.crc import key_slot
+from redis.exceptions import MovedError
+
+from torngas_aio._cleanup import cancel_tasks
+from torngas_aio.cache.redis.client import RedisClient
+from torngas_aio.cache.redis.native import CONNECTION_FAULTS, Node, discover, node_client
+from torngas_aio.logger import OutageLog
+from torngas_aio.utils.narrowing import is_list
+
+__all__ = ["Key", "Listener"]
+
+logger = logging.getLogger("torngas_aio.channels")
+_outages = OutageLog(logger)
+
+PING_SECONDS = 5.0
+"""An idle connection is asked after this, and is lost when it does not answer within as much."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+Key = tuple[str, str]
+"""A subscription: the letter before SUBSCRIBE ("", "P" or "S"), and the channel or pattern."""
+
+
+class Listener:
+    """The subscriptions of one process, and the connections that they need.
+
+    Args:
+        redis: Where the servers are.
+        is_wanted: Whether a key still has subscribers.
+        deliver: Called with each message: its kind, the channel or pattern, and more.
+        make_up: Called with keys that are heard again after a loss, before anything else is delivered of them.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        is_wanted: Callable[[Key], bool],
+        deliver: Callable[..., None],
+        make_up: Callable[[Collection[Key]], Awaitable[None]],
+    ) -> None:
+        self.redis = redis
+        self.is_wanted = is_wanted
+        self.deliver = deliver
+        self.make_up = make_up
+        self.is_cluster = redis.where.kind == "cluster"
+        self.lost: set[Key] = set()
+        self._waiting: dict[Key, asyncio.Future[None]] = {}
+        self._homes: dict[Key, _Line] = {}
+        self._lines: dict[Node | None, _Line] = {}
+        self._slots: list[Node | None] = []
+        self._learning = asyncio.Lock()
+
+    async def hear(self, keys: Iterable[Key]) -> None:
+        """Return once the servers have confirmed that they send *keys*.
+
+        Raises:
+            RedisError, RedisClusterException, OSError, TypeError: One of them does not.
+        """
+        if self.is_cluster and not self._slots:
+            await self.learn()
+        for key in keys:
+            node = self.node_of(key)
+            if key in self._homes:
+                self._homes[key].look_at(key)
+            elif self.is_cluster and node is None:
+                raise ConnectionError("some of the cluster's slots have no node")
+            else:
+                self.give(key, node)
+        loop = asyncio.get_running_loop()
+        for waiter in [self._waiting.setdefault(key, loop.create_future()) for key in keys if not self.is_heard(key)]:
+            await asyncio.shield(waiter)  # others may wait for it, too
+
+    def leave(self, keys: Iterable[Key]) -> None:
+        """Have those of *keys* left that are wanted no more."""
+        for key in keys:
+            if key in self._homes:
+                self._homes[key].look_at(key)
+
+    def is_heard(self, key: Key) -> bool:
+        """Return whether a server has confirmed that it sends *key*, over a connection that is there."""
+        return key in self._homes and key in self._homes[key].subscribed
+
+    def give(self, key: Key, node: Node | None) -> None:
+        """Have *key* asked for at *node*."""
+        line = self._lines.get(node)
+        if line is None:
+            line = self._lines[node] = _Line(self, node)
+        self._homes[key] = line
+        line.look_at(key)
+
+    def node_of(self, key: Key) -> Node | None:
+        """Return the node that holds the slot of *key*; None without a cluster, or where none does."""
+        return self._slots[_slot(key)] if self.is_cluster else None
+
+    async def learn(self) -> None:
+        """Learn where a cluster's slots are, once for all who ask meanwhile; raises as `discover`."""
+        known, where = self._slots, self.redis.where
+        async with self._learning:
+            if self._slots is known:
+                nodes = dict.fromkeys([*filter(None, self._lines), *where.nodes])
+                self._slots = await discover(where, list(nodes), where.deadline)
+
+    def move(self, slot: int, node: Node, keys: Iterable[Key]) -> None:
+        """Note that *slot* lives at *node* now, and have its *keys* asked for there."""
+        self._slots[slot] = node
+        for key in keys:
+            self.give(key, node)
+
+    def confirm(self, key: Key, reason: Exception | None = None) -> None:
+        """Tell those who wait for *key* that it is heard, or for what *reason* it is not."""
+        waiter = self._waiting.pop(key, None)
+        if waiter is not None and reason is None:
+            waiter.set_result(None)
+        elif waiter is not None and reason is not None:
+            waiter.set_exception(reason)
+            waiter.exception()  # perhaps no task waits for it
+
+    def forget(self, key: Key) -> None:
+        """Drop what is known of *key*, which is not wanted."""
+        self._homes.pop(key, None)
+        self._waiting.pop(key, None)
+        self.lost.discard(key)
+
+    def end(self, node: Node | None) -> None:
+        """Drop the line to *node*, which has nothing more to bring."""
+        del self._lines[node]
+
+    async def aclose(self) -> None:
+        """Close every connection. Harmless when called twice."""
+        await cancel_tasks([line.task for line in self._lines.values()], self.redis.where.deadline)
+        for key in tuple(self._waiting):
+            self.confirm(key, ConnectionError("the connection was closed"))
+
+
+class _Line:
+    """One connection to one server, made again when it is lost, for as long as it has keys to bring.
+
+    Attributes:
+        subscribed: The keys that the server has confirmed.
+        task: The line's own.
+    """
+
+    def __init__(self, listener: Listener, node: Node | None) -> None:
+        self.subscribed: set[Key] = set()
+        self._listener = listener
+        self._node = node
+        self._asked: set[Key] = set()  # and not confirmed yet
+        self._changed: set[Key] = set()  # to be asked for, or left
+        self._is_changed = asyncio.Event()
+        self._held: list[tuple[str, ...]] = []  # messages that came before what was missed
+        self._pause = 0.0
+        self.task = asyncio.create_task(self._run(), name="channels")
+
+    def look_at(self, key: Key) -> None:
+        """Have *key* asked for, or left, as it is wanted."""
+        self._changed.add(key)
+        self._is_changed.set()
+
+    @property
+    def _has_keys(self) -> bool:
+        return bool(self.subscribed or self._asked or self._changed)
+
+    async def _run(self) -> None:
+        while self._has_keys:
+            try:
+                async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
+                    connection = await self._connect(stack)
+                    reader = tasks.create_task(self._read(connection), name="channels reader")
+                    stack.callback(reader.cancel)  # before anything is closed
+                    await self._follow(connection)
+            except* Exception as faults:  # a boundary: whatever it is, there are subscribers
+                reason, alias, node = faults.exceptions[0], self._listener.redis.alias, self._node
+                if isinstance(reason, CONNECTION_FAULTS):
+                    where = self._listener.redis.address if node is None else f"{node[0]}:{node[1]}"
+                    _outages.report((alias, where), "Channels %r have no connection to %s: %s", alias, where, reason)
+                else:
+                    logger.error("Channels %r make their connection again.", alias, exc_info=reason)
+                await self._lose(reason)
+        # RACE: no await between these two lines, or a key may come that no connection brings
+        self._listener.end(self._node)
+
+    async def _connect(self, stack: AsyncExitStack) -> AbstractConnection:
+        client = self._listener.redis.client
+        if self._node is not None:
+            client = node_client(self._listener.redis.where, self._node)
+            stack.push_async_callback(client.aclose)
+        connection: AbstractConnection = await client.connection_pool.get_connection()
+        stack.push_async_callback(client.connection_pool.release, connection)
+        stack.push_async_callback(connection.disconnect)
+        return connection
+
+    async def _follow(self, connection: AbstractConnection) -> None:
+        """Subscribe to what is wanted and leave what is not, until nothing is left."""
+        listener = self._listener
+        while self._has_keys:
+            await self._is_changed.wait()
+            self._is_changed.clear()
+            if self._asked:  # it is confirmed first, so that no answer can be taken for another one
+                continue
+            for key in tuple(self._changed):
+                kind, channel = key
+                self._changed.discard(key)
+                if listener.is_wanted(key):
+                    if key not in self.subscribed:
+                        self._asked.add(key)
+                        await _send(connection, f"{kind}SUBSCRIBE", channel)
+                else:
+                    listener.forget(key)
+                    if key in self.subscribed:
+                        self.subscribed.discard(key)
+                        await _send(connection, f"{kind}UNSUBSCRIBE", channel)
+
+    async def _lose(self, reason: Exception) -> None:
+        """Have all be asked for again in a while, also where it lives elsewhere by then."""
+        listener = self._listener
+        listener.lost |= self.subscribed
+        self._changed |= self.subscribed | self._asked
+        self.subscribed, self._asked, self._held = set(), set(), []
+        self._is_changed.set()
+        if listener.is_cluster:
+            with contextlib.suppress(*CONNECTION_FAULTS):
+                await listener.learn()
+        for key in tuple(self._changed):
+            node = listener.node_of(key)
+            if not listener.is_wanted(key):
+                self._changed.discard(key)
+                listener.forget(key)
+            elif node is not None and node != self._node:
+                self._changed.discard(key)
+                listener.give(key, node)
+            else:
+                listener.confirm(key, reason)
+        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        await asyncio.sleep(self._pause)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        is_asked = False
+        while True:
+            reading = cast(Any, connection).read_response(
+                timeout=PING_SECONDS, disconnect_on_error=False, push_request=True
+            )
+            try:
+                reply: object = await reading
+            except MovedError as exc:
+                await self._hand_over(exc)
+                continue
+            if is_list(reply):  # in RESP3 the answer to PING is none
+                await self._take(*map(_text, reply))
+            elif reply is None:
+                if is_asked:
+                    raise TimeoutError("no answer to a PING")
+                await _send(connection, "PING")
+            is_asked = reply is None
+
+    async def _take(self, kind: str, *words: str) -> None:
+        """Take one message of a server: its kind, the channel or pattern, and more."""
+        key = kind.removesuffix("message").removesuffix("subscribe").removesuffix("un").upper(), words[0]
+        if kind.endswith("message"):
+            if key in self._listener.lost:
+                self._held.append((kind, *words))
+            else:
+                self._listener.deliver(kind, *words)
+        elif kind.endswith("unsubscribe"):
+            if key in self.subscribed:  # its slot has moved
+                self.subscribed.discard(key)
+                self._listener.lost.add(key)
+                self.look_at(key)
+        elif kind.endswith("subscribe"):
+            self._asked.discard(key)
+            self.subscribed.add(key)
+            self._listener.confirm(key)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Go on once all is confirmed that was asked for; what was missed comes first."""
+        if self._asked:
+            return
+        listener = self._listener
+        if back := self.subscribed & listener.lost:
+            await listener.make_up(back)
+            listener.lost -= back
+            for message in self._held:
+                listener.deliver(*message)
+            self._held.clear()
+        self._pause = 0.0
+        self._is_changed.set()
+
+    async def _hand_over(self, moved: MovedError) -> None:
+        """Give the keys of a slot that has moved to the node that has it."""
+        assert self._node is not None
+        keys = {key for key in self._asked if _slot(key) == moved.slot_id}
+        self._asked -= keys
+        self._listener.move(moved.slot_id, (moved.host or self._node[0], moved.port), keys)
+        await self._settle()
+
+
+def _slot(key: Key) -> int:
+    return key_slot(key[1].encode())
+
+
+async def _send(connection: AbstractConnection, *words: str) -> None:
+    try:
+        if not connection.is_connected:  # redis-py would connect again, and be subscribed to nothing
+            raise ConnectionError("the connection was lost")
+        await connection.send_command(*words, check_health=False)
+    except AttributeError as exc:  # redis-py's: its socket was closed meanwhile
+        raise ConnectionError("the connection was lost") from exc
+
+
+def _text(value: object) -> str:
+    # Of other programs any bytes may come.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
