@@ -94,18 +94,21 @@ class _Entry:
     close_now: Callable[[], bool] | None
 
 
+_NO_ENTRIES: dict[object, _Entry] = {}  # of every scope, until `add` gives it its own
+
+
 class RequestScope:
     """The resources that one request opened, each under a key that its owner chose."""
 
-    __slots__ = ("_entries", "_is_closed", "has_failed", "waits_for_method")
+    # PERF: defaults of the class, not of `__init__`: most messages open nothing: -0.1 us (benchmarks, websocket-echo)
+    _entries = _NO_ENTRIES
+    _is_closed = False
 
-    def __init__(self) -> None:
-        self._entries: dict[object, _Entry] = {}
-        self._is_closed = False
-        self.has_failed = False
-        """Whether what is not committed when the scope ends is known to be lost: the request has failed."""
-        self.waits_for_method = False
-        """Whether an un-awaited `finish()` must not complete before the method has returned."""
+    has_failed = False
+    """Whether what is not committed when the scope ends is known to be lost: the request has failed."""
+
+    waits_for_method = False
+    """Whether an un-awaited `finish()` must not complete before the method has returned."""
 
     def get(self, key: object) -> Any:
         """Return the resource under *key*, None when the request has not opened it."""
@@ -141,6 +144,8 @@ class RequestScope:
                 "Work that outlives a request, or a WebSocket's message, opens resources of its own: a database "
                 "session with `async with session_scope(...)`."
             )
+        if not self._entries:
+            self._entries = {}
         self._entries[key] = _Entry(resource, order, settle, close, close_now)
 
     @property
@@ -201,8 +206,6 @@ class RequestScope:
 class MessageScope(RequestScope):
     """The scope of a part of a long request: a call of a WebSocket's `on_message` and the like, or one event."""
 
-    __slots__ = ()
-
     def note_failure(self, error: BaseException) -> None:
         """Note what the part raised, and give the resources up where its coroutine was closed: nothing is awaited then.
 
@@ -220,10 +223,7 @@ class JobScope(RequestScope):
         unawaited: The coroutines that the job has forgotten so far.
     """
 
-    __slots__ = ("unawaited",)
-
     def __init__(self) -> None:
-        super().__init__()
         self.unawaited: list[Unawaited] = []
 
 
