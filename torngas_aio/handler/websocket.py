@@ -93,9 +93,10 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
         Raises:
             WebSocketClosedError: The connection is closed.
         """
-        if self.ws_connection is None:
+        connection: WebSocketConnection | None = self.ws_connection
+        if connection is None:
             raise WebSocketClosedError
-        return self.ws_connection.write_message(message, binary)  # type: ignore[no-any-return]
+        return connection.write_message(message, binary)
 
     def get_websocket_protocol(self) -> Any:
         """Return what Tornado's `get` has accept the connection; None for a version other than 13."""
@@ -238,7 +239,8 @@ class _Calls:
         self._scope = MessageScope()
 
     def on_message(self, message: Any) -> Any:
-        self._begin()
+        self._scope = scope = MessageScope()
+        enter_message(scope)
         return self._handler.on_message(message)
 
     def on_ping(self, data: bytes) -> Any:

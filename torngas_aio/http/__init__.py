@@ -24,6 +24,7 @@
     stream.py           what `detach()` gives: a Tornado IOStream over the transport
     websocket.py        a WebSocket on the transport: messages, pings, back-pressure, the close handshake
       frames.py           messages from bytes, without I/O        deflate.py  permessage-deflate
+      task_body.py        a task that a callback may carry on
     supervisor.py       worker processes over shared sockets, and the parent that keeps them
     worker_slot.py      a worker, as its parent sees it
     worker_totals.py    what all workers have counted

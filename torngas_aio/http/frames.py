@@ -131,49 +131,40 @@ class MessageReader:
         """
         if self._left:
             return self._end_frame(self._first) if self._take_part() else None
-        if self._at == len(self._buffer):
-            self._buffer, self._at = b"", 0  # an idle connection holds nothing
+        buffer, at = self._buffer, self._at
+        available = len(buffer) - at
+        if available < 2:
+            if not available:
+                self._buffer, self._at = b"", 0  # an idle connection holds nothing
             return None
-        return self._next_frame()
-
-    def _next_frame(self) -> tuple[int, Any] | None:
-        """Take the frame at the front of the buffer, as much of it as is there; None when that is too little."""
-        header = self._read_header()
-        if header is None:
-            return None
-        first, size, start = header
-        buffer, end = self._buffer, start + size
+        first, second = buffer[at], buffer[at + 1]
+        size, start = second & 0x7F, at + 6
+        if size >= 126:
+            start += 2 if size == 126 else 8
+            if available < start - at - 4:
+                self._check_header(first, second, 0)
+                return None
+            size = buffer[at + 2] << 8 | buffer[at + 3] if size == 126 else int.from_bytes(buffer[at + 2 : at + 10])
+        # PERF: a whole message in one frame needs none of the other checks
+        is_whole = first in _WHOLE_MESSAGES and not self._opcode
+        if not is_whole or second < 0x80 or size > self._max_bytes:
+            self._check_header(first, second, size)
+        end = start + size
         if end > len(buffer):
             return self._begin_part(first, start, size)
         payload = mask(buffer[start - 4 : start], buffer[start:end])
         self._at = end
-        if first in _WHOLE_MESSAGES and not self._opcode:  # PERF
+        if is_whole:
             return first & 0xF, _text_of(payload) if first & TEXT else payload
+        return self._take_frame(first, payload)
+
+    def _take_frame(self, first: int, payload: bytes) -> tuple[int, Any]:
+        """Take a control frame, a compressed one or a fragment, whole."""
         if first & _IS_CONTROL:
             return _control(first & 0xF, payload)
         self._begin_frame(first)
         self._add(payload)
         return self._end_frame(first)
-
-    def _read_header(self) -> tuple[int, int, int] | None:
-        """Return first byte, payload size and payload position of the frame at the front; None if bytes are missing."""
-        buffer, at = self._buffer, self._at
-        available = len(buffer) - at
-        if available < 2:
-            return None
-        first, second = buffer[at], buffer[at + 1]
-        size, start = second & 0x7F, at + 6
-        if size >= 126:
-            width = 2 if size == 126 else 8
-            if available < 2 + width:
-                self._check_header(first, second, 0)
-                return None
-            size = int.from_bytes(buffer[at + 2 : at + 2 + width], "big")
-            start += width
-        # PERF: a whole message in one frame needs none of the other checks
-        if self._opcode or first not in _WHOLE_MESSAGES or second < 0x80 or size > self._max_bytes:
-            self._check_header(first, second, size)
-        return first, size, start
 
     def _check_header(self, first: int, second: int, size: int) -> None:
         opcode = first & 0xF

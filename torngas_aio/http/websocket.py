@@ -1,6 +1,6 @@
 """A WebSocket on an asyncio transport, with the interface that Tornado's `WebSocketHandler` expects of its connection.
 
-    transport ──data_received──► MessageReader ──► `run`, in the request's task ──► on_message, one after the other
+    transport ──data_received──► MessageReader ──► `run`, as the request's task ──► on_message, one after the other
     write_message ──► frame ──► transport.write          full: `pause_writing`, what is returned waits
 
     either side closes: close frame out, close frame in (5 s at most), transport closed
@@ -26,6 +26,7 @@ from torngas_aio.http.base import Successor
 from torngas_aio.http.deflate import Deflate, ProtocolError
 from torngas_aio.http.flow_control import queued_bytes
 from torngas_aio.http.frames import BINARY, CLOSE, PING, PONG, TEXT, MessageReader, close_frame, frame_of
+from torngas_aio.http.task_body import TaskBody, until_resumed
 
 __all__ = ["WebSocketConnection", "WebSocketEvents", "accept_value", "payload_of"]
 
@@ -38,6 +39,7 @@ MAX_BACKLOG = 16 * 1024 * 1024
 CLOSE_SECONDS = 5.0
 WRITE_SECONDS = 15.0
 _FRAMES_PER_TURN = 64
+_DATA = frozenset({TEXT, BINARY})
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # SPEC: RFC 6455 1.3
 
 logger = logging.getLogger("torngas_aio.http")
@@ -106,9 +108,9 @@ class WebSocketConnection(Successor):
     """
 
     __slots__ = (
-        "_close_timer", "_done", "_events", "_has_heard", "_is_cut", "_is_lost", "_is_reading_paused",
+        "_body", "_close_timer", "_done", "_events", "_has_heard", "_is_cut", "_is_lost", "_is_reading_paused",
         "_is_writing_paused", "_loop", "_ping_timer", "_pong", "_reader", "_received_close", "_report", "_sent",
-        "_sent_close", "_transport", "_waiter", "_write_mark", "_write_time", "_write_timer", "_writers", "close_code",
+        "_sent_close", "_transport", "_write_mark", "_write_time", "_write_timer", "_writers", "close_code",
         "close_reason", "deflate", "ping_interval", "ping_timeout", "selected_subprotocol",
     )  # fmt: skip
 
@@ -127,7 +129,7 @@ class WebSocketConnection(Successor):
         self._reader = MessageReader(max_message_bytes, deflate)
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._body: TaskBody | None = None
         self._writers: list[asyncio.Future[None]] | None = None
         self._done: asyncio.Future[None] | None = None
         self._is_lost = False  # the transport has gone
@@ -155,14 +157,15 @@ class WebSocketConnection(Successor):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Keep *data* for `run`."""
+        """Take *data*: `run` goes on with it, here where it can."""
         self._has_heard = True
         if self._is_cut:
             return
-        self._wake()
         if self._reader.feed(data) > HIGH_WATER and not self._is_reading_paused and not self._transport.is_closing():
             self._is_reading_paused = True
             self._transport.pause_reading()
+        if self._body is not None:
+            self._body.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let everything that waits go on."""
@@ -199,7 +202,8 @@ class WebSocketConnection(Successor):
             asyncio.CancelledError: The caller's task was cancelled; the connection is cut.
         """
         try:
-            await self._read_messages()
+            self._body = TaskBody(self._read_messages())
+            await self._body
         except ProtocolError as exc:
             logger.info("A WebSocket was closed with %d: %s", exc.code, exc)
             self._fail(exc.code, str(exc))
@@ -207,6 +211,7 @@ class WebSocketConnection(Successor):
             self.abort()
             raise
         finally:
+            self._body = None
             self._stop_pinging()
 
     async def _read_messages(self) -> None:
@@ -218,12 +223,12 @@ class WebSocketConnection(Successor):
                 if self._is_lost:
                     return
                 self._resume_reading()
-                self._waiter = waiter = self._loop.create_future()
-                await waiter
+                await until_resumed()
                 frames = 0
                 continue
+            opcode, content = message
             try:
-                waits_for = self._dispatch(*message)
+                waits_for = events.on_message(content) if opcode in _DATA else self._dispatch(opcode, content)
                 if waits_for is not None:
                     await (waits_for if hasattr(waits_for, "__await__") else convert_yielded(waits_for))
                 ending = events.end_call()
@@ -248,14 +253,11 @@ class WebSocketConnection(Successor):
                 self._transport.resume_reading()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if self._body is not None:
+            self._body.wake()
 
     def _dispatch(self, opcode: int, content: Any) -> Any:
-        """Hand one message on; return what has to be awaited before the next one."""
-        if opcode in (TEXT, BINARY):
-            return self._events.on_message(content)
+        """Take a control frame, if it is one; return what has to be awaited before the next one."""
         if opcode == PING:
             self._answer_ping(content)
             return self._events.on_ping(content)
@@ -301,7 +303,8 @@ class WebSocketConnection(Successor):
             WebSocketClosedError: The connection is closing, or was cut because its client does not read.
             TypeError: The message is of no type that can be sent.
         """
-        return self.send_frame(self.frame_for(payload_of(message), binary))
+        payload = message.encode() if isinstance(message, str) else payload_of(message)
+        return self.send_frame(self.frame_for(payload, binary))
 
     def frame_for(self, payload: bytes, binary: bool) -> bytes:
         """Return the frame that sends *payload* on this connection; compressed, if that was negotiated."""
@@ -316,10 +319,12 @@ class WebSocketConnection(Successor):
         Raises:
             WebSocketClosedError: The connection is closed.
         """
-        if self.is_closing():
+        transport = self._transport
+        # PERF: `is_closing()`, without the calls: -0.1 us (benchmarks, websocket-echo)
+        if self._sent_close or self._received_close or self._is_lost or transport is None or transport.is_closing():
             raise WebSocketClosedError
         self._sent += len(frame)
-        self._transport.write(frame)
+        transport.write(frame)
         if not self._is_writing_paused:
             if self._done is None:
                 self._done = self._loop.create_future()
