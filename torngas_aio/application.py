@@ -400,22 +400,23 @@ def _log_request(handler: web.RequestHandler, level: int) -> None:
     PERF: `Logger.log` would look for its caller, which is the same line each time: -3 us (benchmarks, access-log).
     """
     owner: Any = type(handler)
-    method = handler.request.method
+    request = handler.request
     # Another method than these may be any word of the client's, and the name of any attribute.
-    is_known = method in web.RequestHandler.SUPPORTED_METHODS
-    place = _place_of(owner, method.lower()) if is_known else _NOWHERE
-    values = handler.get_status(), request_summary(handler.request), 1000.0 * handler.request.request_time()
+    place = _place_of(owner, request.method) if request.method in _METHODS else _NOWHERE
+    values = handler.get_status(), request_summary(request), 1000.0 * request.request_time()
     if not _access_lines.write(level, _ACCESS_LINE % values, place):
         path, line, name = place
         access_log.handle(access_log.makeRecord(access_log.name, level, path, line, _ACCESS_LINE, values, None, name))
 
 
 @lru_cache(1024)
-def _place_of(handler_class: Any, name: str) -> tuple[str, int, str]:
+def _place_of(handler_class: Any, method: str) -> tuple[str, int, str]:
+    name = method.lower()
     code = getattr(getattr(handler_class, name), "__code__", None)
     return _NOWHERE if code is None else (code.co_filename, code.co_firstlineno, name)
 
 
+_METHODS = frozenset(web.RequestHandler.SUPPORTED_METHODS)
 _NOWHERE = __file__, 0, "log_request"
 _ACCESS_LINE = "%d %s %.2fms"
 _access_lines = DirectLines(access_log)

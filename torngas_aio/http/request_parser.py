@@ -258,7 +258,7 @@ class HeadParser:
         if found is None:
             return None
         pair = _METHODS[found[1]], found[2].decode("ascii")
-        if b"?" not in line:  # queries are seldom the same
+        if "?" not in pair[1]:  # queries are seldom the same
             self._lines.keep(line, pair)
         return pair
 

@@ -123,16 +123,16 @@ class BackgroundWriter:
                 return False
             batch = self._batches[-1]
             batch += data
-            if level >= logging.ERROR:
-                self._grave.append(data)
             self._bytes_in += size
-            is_full = len(batch) >= BATCH_BYTES
+            is_full, is_grave = len(batch) >= BATCH_BYTES, level >= logging.ERROR
+            if is_grave:
+                self._grave.append(data)
             if is_full:
                 self._batches.append(bytearray())
             if self._thread is None:
                 self._start()
-            if self._is_idle or is_full or level >= logging.ERROR:
-                self._wake(is_urgent=is_full or level >= logging.ERROR)
+            if self._is_idle or is_full or is_grave:
+                self._wake(is_urgent=is_full or is_grave)
         return True
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:

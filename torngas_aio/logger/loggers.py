@@ -85,7 +85,8 @@ def request_id_of(request: HTTPServerRequest) -> str:
     """Return the id of *request*; the same each time."""
     found: str | None = getattr(request, "_request_id", None)
     if found is None:
-        found = well_formed_id(_sent_id(request)) or _new_id()
+        sent = _sent_id(request)
+        found = (well_formed_id(sent) if sent else "") or _new_id()
         request._request_id = found  # type: ignore[attr-defined]  # a request carries its id
     return found
 

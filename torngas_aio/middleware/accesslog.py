@@ -80,10 +80,12 @@ class AccessLogMiddleware:
         """
         request = handler.request
         size = "-" if request.method == "HEAD" else getattr(handler, "_logged_bytes", "-")
+        target = f"{request.method or ''} {request.uri or ''} {request.version or ''}"
+        if not _is_plain_target(target):
+            target = " ".join(map(_word, (request.method, request.uri, request.version)))
         return (
-            f"{quote_field(request.remote_ip or '-')} - - [{_now()}] "
-            f'"{_word(request.method)} {_word(request.uri)} {_word(request.version)}" '
-            f'{_status_of(handler)} {size} "{_header(request, "Referer")}" "{_header(request, "User-Agent")}" '
+            f'{quote_field(request.remote_ip or "-")} - - [{_now()}] "{target}" {_status_of(handler)} {size} '
+            f'"{_header(request, b"referer")}" "{_header(request, b"user-agent")}" '
             f"{request.request_time() * 1000:.2f} {request_id_of(request)}"
         )
 
@@ -136,11 +138,11 @@ _is_logfmt_word = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
 _WRITERS = {"json": _as_json, "logfmt": _as_logfmt}
 
 
-def _header(request: HTTPServerRequest, name: str) -> str:
+def _header(request: HTTPServerRequest, name: bytes) -> str:
     raw: Any = getattr(request, "raw_header", None)
     if raw is None:
-        return _quoted(request.headers.get(name)) or "-"
-    value = raw(name.lower().encode())  # PERF: without building the header dict
+        return _quoted(request.headers.get(name.decode())) or "-"
+    value = raw(name)  # PERF: without building the header dict
     return _quoted(value.decode("latin-1")) if value else "-"
 
 
@@ -160,6 +162,7 @@ def _quoted(text: str | None) -> str:
 
 
 _is_plain_word = re.compile(r"[!#-\[\]-~]+").fullmatch
+_is_plain_target = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+){2}").fullmatch
 
 _stamp: tuple[int, str] = (0, "")
 

@@ -23,6 +23,7 @@ _CONTROL_SET = "\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2
 _CONTROLS = re.compile(f"[{_CONTROL_SET}]")
 # What could end a field of a log line: these, every kind of space, quotation marks, and the escape itself.
 _FIELD_ENDS = re.compile(rf"""[\s"'\\{_CONTROL_SET}]""")
+_is_plain_field = re.compile(r"[!#-&(-\[\]-~]*").fullmatch
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - no password
@@ -64,7 +65,8 @@ def quote_field(text: str) -> str:
 
     `/a b` becomes `/a\x20b`; text without such characters is returned as it is.
     """
-    return _FIELD_ENDS.sub(_escape, text)
+    # PERF: most fields are plain; `sub` costs 0.1 us more, the class that excludes more still
+    return text if _is_plain_field(text) else _FIELD_ENDS.sub(_escape, text)
 
 
 def header_case(name: str) -> str:
