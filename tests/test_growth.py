@@ -94,7 +94,7 @@ def etag_matches(value: str) -> bool:
 
 
 def form(kind: str, body: bytes) -> None:
-    parse_form(HTTPHeaders({"Content-Type": kind}), body, {}, {})
+    parse_form(HTTPHeaders({"Content-Type": kind}), body)
 
 
 def multipart(part: bytes) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from torngas_aio.context import scope_of
+from torngas_aio.handler.completing import COMPLETED
 from torngas_aio.handler.lifecycle import RECEIVING, RUNNING
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.spool import Spool
@@ -18,8 +19,10 @@ from torngas_aio.utils.numbers import parse_whole
 __all__ = ["arrived", "receive", "take_body"]
 
 
-async def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools: bool) -> None:
-    """Read *body* for the method, unless the handler takes it part by part.
+def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, spools: bool) -> Awaitable[None]:
+    """Read *body* for the method, unless the handler takes it part by part; to be awaited.
+
+    PERF: no coroutine for a body that has arrived (benchmarks, form).
 
     Args:
         limit: The largest body in bytes; None: the server's.
@@ -32,11 +35,13 @@ async def take_body(handler: ResponseHandler, body: Any, *, limit: int | None, s
     if limit is not None:
         handler.request.connection.set_max_body_size(limit)
     if handler._stream_request_body:
-        return
+        return COMPLETED
     if spools:
-        await _spool(handler, body)
-    else:
-        handler.request.body = body.data if body.is_complete else await arrived(handler, body.read_all())
+        return _spool(handler, body)
+    if body.is_complete:
+        handler.request.body = body.data
+        return COMPLETED
+    return _read(handler, body)
 
 
 async def receive(handler: ResponseHandler) -> None:
@@ -46,6 +51,10 @@ async def receive(handler: ResponseHandler) -> None:
         result = handler.data_received(chunk)
         if result is not None:
             await result
+
+
+async def _read(handler: ResponseHandler, body: Any) -> None:
+    handler.request.body = await arrived(handler, body.read_all())
 
 
 async def _spool(handler: ResponseHandler, body: Any) -> None:

@@ -233,12 +233,11 @@ class ResponseHandler(RequestHandler):
     def get_cookie(self, name: str, default: Any = None) -> Any:
         """Return the value of the request's cookie *name*, else *default*."""
         request = self.request
-        if "_cookies" not in request.__dict__:
-            known = request.plain_cookies()
-            if known is not None:  # PERF: neither headers nor the standard library's cookies are built
-                return known.get(name, default)
-            if name.encode("latin-1", "replace") not in request.cookie_header():
-                return default
+        known = request.plain_cookies()
+        if known is not None:  # PERF: neither headers nor the standard library's cookies are built
+            return known.get(name, default)
+        if not request.has_cookie_objects and name.encode("latin-1", "replace") not in request.cookie_header():
+            return default
         return super().get_cookie(name, default)
 
     def header_fields(self) -> dict[str, str]:

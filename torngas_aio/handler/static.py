@@ -338,7 +338,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
     def _asked(self, name: bytes) -> str | None:
         """Return a header of the request without building all of them."""
         request = self.request
-        if "headers" in request.__dict__:  # a hook may have changed them
+        if request.has_header_dict:  # a hook may have changed them
             found: str | None = request.headers.get(name.decode())
             return found
         raw = request.raw_header(name)

@@ -35,7 +35,6 @@ from torngas_aio.utils.numbers import parse_whole
 
 __all__ = ["MAX_QUERY_FIELDS", "Request"]
 
-_OF_THE_BODY = ("arguments", "body_arguments", "files")
 _AHEAD = (
     "A request hook with `before_body = True` asked for the body, or for an argument that may stand in it. "
     "Use get_query_argument(), or set `before_body = False` on the hook's class: it then runs once the body is read."
@@ -85,7 +84,14 @@ class Request(HTTPServerRequest):
 
     _finish_time = None
     _is_body_parsed = False
-    _plain_cookies: dict[str, str] | None
+    _plain_cookies: dict[str, str] | None = None
+    _jar: SimpleCookie | None = None
+    # What has been looked at, or set
+    _headers: HTTPHeaders | None = None
+    _arguments: _Arguments | None = None
+    _query_arguments: _Arguments | None = None
+    _body_arguments: _Arguments | None = None
+    _files: dict[str, list[HTTPFile]] | None = None
     _first: dict[bytes, bytes] | None = None  # of each header, by its lower-case name
     _lower_head: bytes | None = None
     about_body: Mapping[str, str] = MappingProxyType({})
@@ -120,10 +126,7 @@ class Request(HTTPServerRequest):
     @body.setter
     def body(self, body: bytes) -> None:
         self._body = body
-        # What was looked at before the body was there is built again, with the body's arguments.
-        for name in _OF_THE_BODY:
-            self.__dict__.pop(name, None)
-        self._is_body_parsed = False
+        self._forget_arguments()
 
     async def take_spool(self, spool: Spool) -> None:
         """Have *spool* be the body; the parts of a multipart form stay in it. Raises as `Spool.take_apart`."""
@@ -132,8 +135,13 @@ class Request(HTTPServerRequest):
         boundary = boundary_of(self.header_view)
         if boundary is not None and spool.size:
             arguments, files = await spool.take_apart(boundary)
-            self.__dict__.update(body_arguments=arguments, files=files)
+            self._body_arguments, self._files = arguments, files
             self._is_body_parsed = True
+
+    def _forget_arguments(self) -> None:
+        """Have what was looked at before the body was there built again, with the body's arguments."""
+        self._arguments = self._body_arguments = self._files = None
+        self._is_body_parsed = False
 
     @property
     def has_body(self) -> bool:
@@ -149,14 +157,13 @@ class Request(HTTPServerRequest):
     def is_body_ahead(self, is_ahead: bool) -> None:
         self._is_body_ahead = is_ahead
         if is_ahead:
-            for name in _OF_THE_BODY:  # a call hook may have looked at them
-                self.__dict__.pop(name, None)
+            self._forget_arguments()  # a call hook may have looked at them
 
     @property
     def header_view(self) -> HTTPHeaders | HeaderView:
         """The headers, to look at a few by `get(name, default)`: not all of them are taken apart for that."""
         raw = self._raw_headers
-        if isinstance(raw, bytes) and "headers" not in self.__dict__:
+        if isinstance(raw, bytes) and self._headers is None:
             return HeaderView(raw, self.about_body)
         return self.headers
 
@@ -184,19 +191,20 @@ class Request(HTTPServerRequest):
 
     def may_have_argument(self, name: str) -> bool:
         """Return False where no argument *name*, of letters only, can be found; True where `arguments` may hold it."""
-        query, looked_at = self.query, self.__dict__
-        if (query and (name in query or "%" in query)) or "query_arguments" in looked_at or "arguments" in looked_at:
+        query = self.query
+        if query and (name in query or "%" in query):
             return True
-        return self.has_body and ("body_arguments" in looked_at or is_form(self.header_view))
+        if self._query_arguments is not None or self._arguments is not None:
+            return True
+        return self.has_body and (self._body_arguments is not None or is_form(self.header_view))
 
     def may_mention(self, text: bytes) -> bool:
         """Return False where no header holds *text*, written in lower case; True where `headers` has to be asked."""
         raw = self._raw_headers
-        return not isinstance(raw, bytes) or "headers" in self.__dict__ or self._lowered(raw).find(text) >= 0
+        return not isinstance(raw, bytes) or self._headers is not None or self._lowered(raw).find(text) >= 0
 
     def came_with(self, text: bytes) -> bool:
         """Do as `may_mention` for the head as it came, whatever has been changed in `headers` since."""
-        # PERF: without a look at the instance's `__dict__`, after which all of its attributes take longer
         raw = self._raw_headers
         return not isinstance(raw, bytes) or self._lowered(raw).find(text) >= 0
 
@@ -210,12 +218,21 @@ class Request(HTTPServerRequest):
             lowered = self._lower_head = raw.lower()
         return lowered
 
+    @property
+    def has_header_dict(self) -> bool:
+        """Whether `headers` has been built, or set, and may have been changed since."""
+        return self._headers is not None
+
+    @property
+    def has_cookie_objects(self) -> bool:
+        """Whether `cookies` has been built, and may have been changed since."""
+        return self._jar is not None
+
     def plain_cookies(self) -> dict[str, str] | None:
         """Return the cookies by name, as text; None where `cookies` has to be asked. Made once."""
-        known: dict[str, str] | None = self.__dict__.get("_plain_cookies")
-        if known is None and "_cookies" not in self.__dict__:
-            known = self._plain_cookies = plain_cookies(self.cookie_header())
-        return known
+        if self._plain_cookies is None and self._jar is None:
+            self._plain_cookies = plain_cookies(self.cookie_header())
+        return None if self._jar is not None else self._plain_cookies
 
     def cookie_header(self) -> bytes:
         """Return all Cookie fields as one, joined by "; "; b"" where there is none. SPEC: RFC 9113 8.2.3"""
@@ -231,9 +248,9 @@ class Request(HTTPServerRequest):
     @property
     def cookies(self) -> SimpleCookie:
         """The cookies, as `http.cookies.Morsel` objects by name."""
-        jar: SimpleCookie | None = self.__dict__.get("_cookies")
+        jar = self._jar
         if jar is None:
-            jar = self._cookies = SimpleCookie()
+            jar = self._jar = SimpleCookie()
             for name, value in parsed_cookies(self.cookie_header().decode("latin-1")).items():
                 with suppress(CookieError):  # a name that the standard library refuses
                     jar[name] = value
@@ -265,19 +282,14 @@ class Request(HTTPServerRequest):
             return
         if self._is_body_ahead:
             raise RuntimeError(_AHEAD)
-        body_arguments: _Arguments = {}
-        files: dict[str, list[HTTPFile]] = {}
         if self.spool is not None and self.spool.size <= IN_MEMORY:
             self._body = self.spool.body
         elif self.spool is not None:  # a multipart form has been taken apart before
             refuse_urlencoded(self.header_view, IN_MEMORY)
-        if self._body:
-            parse_form(self.header_view, self._body, body_arguments, files)
+        self._body_arguments, self._files = parse_form(self.header_view, self._body) if self._body else ({}, {})
         self._is_body_parsed = True
-        self.__dict__["body_arguments"] = body_arguments
-        self.__dict__["files"] = files
-        if "arguments" in self.__dict__:
-            _merge(self.__dict__["arguments"], body_arguments)
+        if self._arguments is not None:
+            _merge(self._arguments, self._body_arguments)
 
 
 def _headers(request: Request) -> HTTPHeaders:
@@ -324,14 +336,12 @@ def _merge(arguments: _Arguments, more: _Arguments) -> None:
 
 def _body_arguments(request: Request) -> _Arguments:
     request._parse_body()
-    found: _Arguments = request.__dict__["body_arguments"]
-    return found
+    return request._body_arguments or {}
 
 
 def _files(request: Request) -> dict[str, list[HTTPFile]]:
     request._parse_body()
-    found: dict[str, list[HTTPFile]] = request.__dict__["files"]
-    return found
+    return request._files or {}
 
 
 def _remote_ip(request: Request) -> str | None:
@@ -345,8 +355,8 @@ def _protocol(request: Request) -> str:
 class _Lazy:
     """An attribute of a request that is built when it is first looked at, and kept.
 
-    PERF: `__getattr__` would make every look at any attribute slower; the standard library's `cached_property`
-    takes a lock.
+    PERF: `__getattr__` would make every look at any attribute slower, the standard library's `cached_property` takes a
+    lock, and a look at the request's `__dict__` makes all of its attributes slower, for good.
     """
 
     __slots__ = ("_build", "_name")
@@ -358,19 +368,42 @@ class _Lazy:
     def __get__(self, request: Request | None, owner: type) -> Any:
         if request is None:
             return self
-        value = request.__dict__[self._name] = self._build(request)
+        value = self._build(request)
+        setattr(request, self._name, value)
         return value
+
+
+class _Noticed(_Lazy):
+    """One that is kept under its name with an underscore, which is None until it has been looked at, or set."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, name: str, build: Callable[[Request], Any]) -> None:
+        super().__init__(name, build)
+        self._kept = f"_{name}"
+
+    def __get__(self, request: Request | None, owner: type) -> Any:
+        if request is None:
+            return self
+        value = getattr(request, self._kept)
+        if value is None:
+            value = self._build(request)
+            setattr(request, self._kept, value)
+        return value
+
+    def __set__(self, request: Request, value: object) -> None:
+        setattr(request, self._kept, value)
 
 
 for _name, _build in {
     "headers": _headers,
-    "host": _host,
-    "host_name": _host_name,
     "query_arguments": _query,
     "arguments": _arguments,
     "body_arguments": _body_arguments,
     "files": _files,
+    "host": _host,
+    "host_name": _host_name,
     "remote_ip": _remote_ip,
     "protocol": _protocol,
 }.items():
-    setattr(Request, _name, _Lazy(_name, _build))
+    setattr(Request, _name, (_Noticed if hasattr(Request, f"_{_name}") else _Lazy)(_name, _build))
