@@ -1,6 +1,9 @@
-"""How long a client may leave unread what waits for it; the clock is the test's."""
+"""How long a client may leave unread what waits for it, by a clock of the test, and what is known of the client."""
 
+import asyncio
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from torngas_aio.http import flow_control
 from torngas_aio.http.flow_control import FlowControlledProtocol
 from torngas_aio.http.limits import Limits
+from torngas_aio.http.server import HTTPServer
 
 SIZE = 5_000_000
 
@@ -94,3 +98,31 @@ def test_a_slow_but_steady_client_is_served(monkeypatch: pytest.MonkeyPatch, pac
 @pytest.mark.parametrize("pace", [1, 100])
 def test_a_client_that_takes_next_to_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, pace: int) -> None:
     assert cut_after(monkeypatch, lambda _: pace, lambda _: 40_000) == 10
+
+
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_UNIX, "0.0.0.0")],
+)
+async def test_the_family_of_the_clients_address(family: int, address: str, tmp_path: Path) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    async def answer(request: Any) -> None:
+        context = request.connection.context
+        seen.append((context.address_family, context.remote_ip))
+        request.connection.respond(204, "No Content", (), b"", False)
+
+    server = HTTPServer(SimpleNamespace(serve_request=answer))
+    listening = socket.socket(family)
+    listening.bind(str(tmp_path / "socket") if family == socket.AF_UNIX else (address, 0))
+    listening.listen()
+    listening.setblocking(False)
+    server.add_socket(listening)
+    await server.started()
+    with socket.socket(family) as client:
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, listening.getsockname())
+        await asyncio.get_running_loop().sock_sendall(client, b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert await asyncio.get_running_loop().sock_recv(client, 100)
+    assert seen == [(family, address)]
+    await server.stop_gracefully(1)
