@@ -192,6 +192,32 @@ class HoldingHooks:
         hold("endcall")
 
 
+class Lingering(WebSocketHandler):
+    """Never ends by itself: in the call that the query names."""
+
+    async def _linger(self, call: str) -> None:
+        notes.append(call)
+        if self.get_query_argument("in") == call:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                notes.append("cancelled")
+                raise
+
+    async def open(self) -> None:
+        await self._linger("open")
+
+    async def on_message(self, message: str | bytes) -> None:
+        await self._linger("message")
+
+    async def on_close(self) -> None:  # type: ignore[override]  # plain in Tornado
+        await self._linger("close")
+
+
+class LingeringBriefly(Lingering):
+    cancel_on_disconnect = True
+
+
 class Watch:
     async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> None:
         notes.append(repr(value))
@@ -220,7 +246,7 @@ async def start(kind: str) -> AsyncIterator[Start]:
             ("/echo", Echo), ("/packed", Packed), ("/spoken", Spoken), ("/failing", Failing), ("/closing", Closing),
             ("/slow", Slow), ("/flood", Flood), ("/member", Member), ("/packed-member", PackedMember),
             ("/tornado-member", TornadoMember), ("/closing-slowly", ClosingSlowly), ("/scoped", Scoped),
-            ("/holding", Holding),
+            ("/holding", Holding), ("/lingering", Lingering), ("/lingering-briefly", LingeringBriefly),
         ]  # fmt: skip
         options = {"members": set(), "cookie_secret": "0123456789" * 4, **options}
         application = Application(rules, **{"middlewares": [Watch], **options})
@@ -617,3 +643,50 @@ async def test_after_an_error_the_hooks_have_the_scope_of_the_request(
     calls = ["open", "close"] if call == "open" else ["open", "message", "close"]
     await until(lambda: len(notes) >= len(calls) + 2)
     assert sorted(notes) == sorted(f"{name} closed" for name in [*calls, "exception", "endcall"])
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+@pytest.mark.parametrize("call", ["open", "message", "close"])
+@pytest.mark.parametrize("path", ["/lingering", "/lingering-briefly"])
+async def test_a_call_that_hangs_ends_some_time_after_its_client_has_gone(
+    start: Start, path: str, call: str, how: str
+) -> None:
+    """At once where the handler says so; `on_close` has its time in any case."""
+    is_brief = path == "/lingering-briefly" and call != "close"
+    _, port = await start(request_timeout=60.0 if is_brief else 0.3)
+    async with client(port, f"{path}?in={call}", close_timeout=0.1) as connection:
+        await connection.send("hello")
+        await until(lambda: call == "close" or call in notes)
+        if how == "abort":
+            connection.transport.abort()
+    await until(lambda: "endcall" in notes)
+    calls = ["open"] if call == "open" else ["open", "message"]
+    assert [note for note in notes if note != "cancelled"] == [*calls, "close", "endcall"]
+    assert notes.count("cancelled") == 1
+
+
+async def test_a_call_may_go_on_for_a_while_when_its_client_has_gone(start: Start) -> None:
+    application, port = await start(request_timeout=60.0)
+    async with client(port, "/slow", close_timeout=0.1) as remote:
+        await remote.send("hello")
+        await until(lambda: Slow.seen)
+        remote.transport.abort()
+    (connection,) = [handler.ws_connection for handler in application.open_sockets]
+    assert isinstance(connection, connections.WebSocketConnection)
+    await until(lambda: connection._is_lost)
+    Slow.may_go_on.set()
+    await until(lambda: not application.open_sockets)
+    assert "WebSocketClosedError()" in notes  # it was not cancelled, and wrote
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_a_socket_that_waits_ends_in_order_when_its_client_has_gone(start: Start, how: str) -> None:
+    """`cancel_on_disconnect` cancels calls, and nothing else."""
+    _, port = await start()
+    async with client(port, "/lingering-briefly?in=") as connection:
+        await connection.send("hello")
+        await until(lambda: "message" in notes)
+        if how == "abort":
+            connection.transport.abort()
+    await until(lambda: "endcall" in notes)
+    assert notes == ["open", "message", "close", "endcall"]

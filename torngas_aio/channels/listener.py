@@ -310,7 +310,8 @@ class _Line:
         assert self._node is not None
         keys = {key for key in self._asked if _slot(key) == moved.slot_id}
         self._asked -= keys
-        self._listener.move(moved.slot_id, (moved.host or self._node[0], moved.port), keys)
+        host: str = cast(Any, moved).host or self._node[0]  # "" of a node that does not know its own
+        self._listener.move(moved.slot_id, (host, moved.port), keys)
         await self._settle()
 
 

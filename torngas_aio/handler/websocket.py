@@ -12,6 +12,7 @@ exception hooks. The application closes its sockets with 1001 when it stops.
 import asyncio
 import functools
 import inspect
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -35,6 +36,8 @@ from torngas_aio.http.websocket import WebSocketConnection, accept_value, payloa
 
 __all__ = ["GOING_AWAY", "SERVICE_RESTART", "WebSocketHandler", "broadcast"]
 
+logger = logging.getLogger("torngas_aio.handler")
+
 GOING_AWAY = 1001
 """Close code of a server that stops. SPEC: RFC 6455 7.4.1"""
 
@@ -54,6 +57,9 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
 
     Each call of them is for the database what a request is: its session is its own, ATOMIC_REQUESTS commits it, or
     rolls it back after an error, and its connection is given back. Tasks that outlive the call use `session_scope`.
+
+    A call goes on for `request_timeout` when the client has gone, then it is cancelled and rolled back; with
+    `cancel_on_disconnect` at once. `on_close` is called in any case.
 
     Changes to the visitor's session after the 101 want `await self.session.save()`. An error closes the socket with
     1011, a message larger than `max_message_size` with 1009, a broken protocol with 1002 or 1007.
@@ -232,11 +238,12 @@ class _Calls:
     PERF: as `_in_message`, without a coroutine around that of a message: -0.5 us (benchmarks, websocket-echo).
     """
 
-    __slots__ = ("_handler", "_scope")
+    __slots__ = ("_handler", "_scope", "_task")
 
     def __init__(self, handler: WebSocketHandler) -> None:
         self._handler = handler
         self._scope = MessageScope()
+        self._task = asyncio.current_task()
 
     def on_message(self, message: Any) -> Any:
         self._scope = scope = MessageScope()
@@ -262,6 +269,23 @@ class _Calls:
         enter_message(None)  # the exception hooks, which come next, have the request's scope
         scope.note_failure(error)
         return None if scope.close_if_empty() else scope.aclose()
+
+    def on_lost(self, *, is_calling: bool) -> None:
+        handler, task = self._handler, self._task
+        if task is None or handler not in handler.application.open_sockets:  # it has ended
+            return
+        if handler.cancel_on_disconnect and is_calling and not handler._on_close_called:
+            task.cancel()
+        seconds = handler._time_limit()
+        if seconds:
+            if handler._timer is not None:
+                handler._timer.cancel()
+            handler._timer = asyncio.get_running_loop().call_later(seconds, _cancel_late, handler, task, seconds)
+
+
+def _cancel_late(handler: WebSocketHandler, task: asyncio.Task[Any], seconds: float) -> None:
+    logger.warning("%s is cancelled: its client has gone %g s ago.", handler._request_summary(), seconds)
+    task.cancel()
 
 
 def _in_message(

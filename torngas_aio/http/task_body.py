@@ -55,6 +55,11 @@ class TaskBody:
         self._awaited: Any = _RESUMED  # by the coroutine, where `resume` ran it last
         self._error: BaseException | None = None  # that it raised there
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the coroutine is in `until_resumed`."""
+        return self._sleep is not None and self._awaited is _RESUMED
+
     def resume(self) -> None:
         """Run the coroutine until it waits, if it is in `until_resumed`; within another task, have its own run it."""
         sleep, task = self._sleep, self._task

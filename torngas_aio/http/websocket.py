@@ -60,6 +60,9 @@ class WebSocketEvents(Protocol):
     def end_call(self, error: BaseException | None = None) -> Awaitable[None] | None:
         """End the call of one of these, which returned, or raised *error*; return what is to be awaited for that."""
 
+    def on_lost(self, *, is_calling: bool) -> None:
+        """Note that the client has gone, while one of these, or what comes before or after them all, goes on."""
+
 
 def accept_value(key: str) -> str | None:
     """Return the `Sec-WebSocket-Accept` for a client's key; None if that is not 16 bytes in base64."""
@@ -170,6 +173,7 @@ class WebSocketConnection(Successor):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let everything that waits go on."""
         self._is_lost = True
+        self._events.on_lost(is_calling=self._body is None or not self._body.is_waiting)
         for timer in (self._close_timer, self._ping_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
