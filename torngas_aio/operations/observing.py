@@ -46,7 +46,7 @@ __all__ = [
     "current_observation",
     "enter_observation",
     "received_bytes",
-    "wanting",
+    "told",
 ]
 
 logger = logging.getLogger("torngas_aio.operations")
@@ -96,18 +96,6 @@ class Observer:
         """Take note of a request that was answered, or given up; of a WebSocket, that it has closed."""
 
 
-def wanting(observers: Iterable[Observer], request: "Request") -> list[Observer]:
-    """Return those of *observers* that want *request* observed."""
-    found: list[Observer] = []
-    for observer in observers:
-        try:  # PERF: `_told` without the call: this is done for each request
-            if observer.wants(request):
-                found.append(observer)
-        except Exception:  # noqa: BLE001  as in `_told`
-            complain(observer)
-    return found
-
-
 class Observation:
     """One request as its observers see it.
 
@@ -136,7 +124,7 @@ class Observation:
         self.started = perf_counter()
         self.own_seconds: dict[str, float] = {}
         self.notes: dict[Any, Any] = {}
-        self.observers = [observer for observer in observers if _told(observer.request_started, self)]
+        self.observers = [observer for observer in observers if told(observer.request_started, self)]
 
     @property
     def started_at(self) -> float:
@@ -176,7 +164,7 @@ class Observation:
         """Return what observers add to the answer's head."""
         fields: dict[str, str] = {}
         for observer in self.observers:
-            fields |= _told(observer.head_fields, self) or {}
+            fields |= told(observer.head_fields, self) or {}
         return fields
 
     async def timed(self, name: str, label: str, work: Awaitable[Any]) -> Any:
@@ -192,7 +180,7 @@ class Observation:
         self.seconds = perf_counter() - self.started
         self.is_ended = True
         for observer in self.observers:
-            _told(observer.request_ended, self)
+            told(observer.request_ended, self)
 
 
 class Stage:
@@ -244,7 +232,7 @@ class Stage:
             outer._inner_seconds += self.seconds
         observation.own_seconds[self.sum_name] = observation.own_seconds.get(self.sum_name, 0.0) + self.own_seconds
         for observer in observation.observers:
-            _told(observer.stage_ended, observation, self)
+            told(observer.stage_ended, observation, self)
 
 
 ENDED = Observation(SimpleNamespace(), ())  # type: ignore[arg-type]  # stands in for a request
@@ -263,8 +251,8 @@ def received_bytes(request: "Request") -> int:
 _failed: set[tuple[type, type[BaseException] | None]] = set()
 
 
-def _told(tell: Any, *of: Any) -> Any:
-    """Return what *tell*, a method of an observer, does; None where it fails."""
+def told(tell: Any, *of: Any) -> Any:
+    """Return what *tell*, a method of an observer, returns; None where it fails, which is logged."""
     try:
         return tell(*of)
     except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
