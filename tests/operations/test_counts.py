@@ -131,6 +131,15 @@ async def test_stages_are_timed_now_and_then(counted: Counts, monkeypatch: pytes
     assert counted.peek()["requests"] == {UNROUTED: {"GET 2xx": 7}}
 
 
+async def test_only_so_many_requests_are_timed_until_the_loop_is_looked_at_again(counted: Counts) -> None:
+    limit = counts.TIMED_AT_ONCE
+    assert [counted._look_around(None) for _ in range(limit + 5)] == [counted] * limit + [None] * 5
+    loop = asyncio.get_running_loop()
+    counted._note_lag(loop, loop.time())
+    counted.stop()
+    assert counted._look_around(None) is counted
+
+
 def test_hooks_that_are_told_one_by_one_count_once(counted: Counts) -> None:
     request: Any = SimpleNamespace()
     observation = Observation(request, ())
