@@ -31,7 +31,10 @@ except ImportError:  # without the extra `orjson`
 else:
     orjson = _orjson
 
-__all__ = ["check_callback", "dumps", "jsonp", "loads", "parse_json"]
+__all__ = ["JsonObject", "check_callback", "dumps", "jsonp", "loads", "parse_json"]
+
+JsonObject = dict[str, Any]
+"""A JSON object: values by the names of its members."""
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 100

@@ -131,7 +131,8 @@ def test_an_http_error_is_titled_by_its_status() -> None:
 
 
 def test_an_error_page_that_fails_falls_back_to_the_short_one(caplog: pytest.LogCaptureFixture) -> None:
-    answer = render_error(handler=handler(), status=500, reason="Oops", is_debug=True, exc_info=("not", "an", "error"))
+    broken: Any = ("not", "an", "error")
+    answer = render_error(handler=handler(), status=500, reason="Oops", is_debug=True, exc_info=broken)
     assert "Something went wrong on our side." in answer.body.decode()
     assert "debug page could not be made" in caplog.text
 

@@ -214,5 +214,6 @@ async def test_the_debug_page_is_for_this_machine_and_named_hosts(
 def test_a_host_header_alone_does_not_make_another_machine_this_one(
     remote_ip: str, host: str, allowed: tuple[str, ...], is_shown: bool
 ) -> None:
+    request: Any = SimpleNamespace(remote_ip=remote_ip, host=host)
     with settings.override(ALLOWED_HOSTS=allowed):
-        assert _may_see_inside(SimpleNamespace(remote_ip=remote_ip, host=host)) is is_shown
+        assert _may_see_inside(request) is is_shown

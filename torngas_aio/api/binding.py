@@ -83,7 +83,7 @@ class Binding:
         self._readers = [(each, _READERS[each.place]) for each in parameters if each.place != "path"]
         self._paths = {each.name: each for each in parameters if each.place == "path"}
 
-    def arguments(self, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, handler: ApiHandler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the method's arguments from the request.
 
         Raises:
@@ -206,7 +206,7 @@ def _kind_of(hint: Any) -> Any:
 
 
 def _bound(method: Callable[..., Any], binding: Binding) -> Callable[..., Any]:
-    def call(handler: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def call(handler: ApiHandler, /, *args: Any, **kwargs: Any) -> Any:
         output = binding.output
         if output is None:
             return method(handler, **binding.arguments(handler, args, kwargs))
@@ -229,11 +229,11 @@ def _pattern_signature(method: Callable[..., Any], binding: Binding) -> inspect.
     return signature.replace(parameters=[each.replace(name=keys.get(each.name, each.name)) for each in own])
 
 
-def _read_query(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+def _read_query(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
     return _from_lists(handler.request.query_arguments, parameter, problems)
 
 
-def _read_form(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+def _read_form(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
     return _from_lists(handler.request.body_arguments, parameter, problems)
 
 
@@ -262,25 +262,26 @@ def _decode(given: list[bytes], is_list: bool, key: str, parameter: Parameter, p
         return _FAULTY
 
 
-def _read_header(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+def _read_header(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
     headers = handler.request.headers
     if parameter.key not in headers:
         return _REQUIRED
     return headers.get_list(parameter.key) if parameter.is_list else headers[parameter.key]
 
 
-def _read_cookie(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+def _read_cookie(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
     found = handler.request.cookies.get(parameter.key)
     return _REQUIRED if found is None else found.value
 
 
-def _read_file(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+def _read_file(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
     given = handler.request.files.get(parameter.key)
     if not given:
         return _REQUIRED
-    given = list(given) if parameter.is_list else given[:1]
-    files = [UploadedFile(file) for file in given] if parameter.is_upload else given
-    for file in files if parameter.is_upload else ():
+    if not parameter.is_upload:
+        return list(given) if parameter.is_list else given[0]
+    files = [UploadedFile(file) for file in (given if parameter.is_list else given[:1])]
+    for file in files:
         if parameter.param.max_bytes is not None and file.size > parameter.param.max_bytes:
             problems.add("file", parameter.key, "too_large", limit=parameter.param.max_bytes)
         if parameter.param.content_types and not has_type(file, parameter.param.content_types):
@@ -288,7 +289,7 @@ def _read_file(handler: Any, parameter: Parameter, problems: Problems) -> Any:
     return files if parameter.is_list else files[0]
 
 
-def _read_body(handler: Any, parameter: Parameter, problems: Problems) -> Any:
+def _read_body(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
     request = handler.request
     headers = request.header_view
     check_coding(headers)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
+from torngas_aio._json import JsonObject
 from torngas_aio.utils.narrowing import is_dict, is_iterable, is_list, is_mapping
 
 __all__ = [
@@ -119,7 +120,7 @@ def _known_fields(kind: Any) -> tuple[Any, ...]:
     return fields_of(kind)
 
 
-def schemas_of(kinds: Sequence[Any], taken: Collection[str] = ()) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def schemas_of(kinds: Sequence[Any], taken: Collection[str] = ()) -> tuple[list[JsonObject], JsonObject]:
     """Return the schema of each of *kinds*, and the components that they refer to.
 
     Two types of one name are called by their modules, too.
@@ -140,7 +141,7 @@ def schemas_of(kinds: Sequence[Any], taken: Collection[str] = ()) -> tuple[list[
     return [next(theirs if holds_pydantic(kind) else ours) for kind in kinds], {**components, **more}
 
 
-def _pydantic_schemas(kinds: list[Any], taken: Collection[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _pydantic_schemas(kinds: list[Any], taken: Collection[str]) -> tuple[list[JsonObject], JsonObject]:
     if not kinds:
         return [], {}
     from pydantic import TypeAdapter
@@ -153,8 +154,8 @@ def _pydantic_schemas(kinds: list[Any], taken: Collection[str]) -> tuple[list[di
 
 
 def _rename(
-    schemas: Iterable[Any], components: dict[str, Any], taken: Collection[str]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    schemas: Iterable[Any], components: JsonObject, taken: Collection[str]
+) -> tuple[list[JsonObject], JsonObject]:
     """Both with other names for the components whose own is taken."""
     names = {name: f"{name}.1" if name in taken else name for name in components}
     text = json.dumps([list(schemas), components])

@@ -20,10 +20,12 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from torngas_aio._json import JsonObject
 from torngas_aio.api.binding import Binding, Parameter
 from torngas_aio.api.declared_types import REF, schemas_of, without_none
 from torngas_aio.checks.references import imported
 from torngas_aio.handler import ApiHandler
+from torngas_aio.handler.host import HostApplication
 from torngas_aio.routing import Route
 from torngas_aio.settings_manager import settings
 
@@ -55,8 +57,13 @@ _OUR_SCHEMAS = {"FieldError": _FIELD_ERROR, "Problem": _PROBLEM}
 
 
 def make_document(
-    application: Any, *, title: str = "API", version: str = "1", description: str = "", shows_guarded: bool = True
-) -> dict[str, Any]:
+    application: HostApplication,
+    *,
+    title: str = "API",
+    version: str = "1",
+    description: str = "",
+    shows_guarded: bool = True,
+) -> JsonObject:
     """Return the document as plain values.
 
     Args:
@@ -87,7 +94,7 @@ class OpenAPIHandler(ApiHandler):
         return made[sees_all]
 
 
-_documents: WeakKeyDictionary[Any, dict[bool, dict[str, Any]]] = WeakKeyDictionary()
+_documents: WeakKeyDictionary[HostApplication, dict[bool, JsonObject]] = WeakKeyDictionary()
 
 
 class _Document:
@@ -102,20 +109,20 @@ class _Document:
         kinds: The types that are described, in order.
     """
 
-    def __init__(self, application: Any, shows_guarded: bool, kinds: Sequence[Any] | None = None) -> None:
+    def __init__(self, application: HostApplication, shows_guarded: bool, kinds: Sequence[Any] | None = None) -> None:
         self._application = application
         self._shows_guarded = shows_guarded
         self.kinds: list[Any] = []
-        self._schemas: dict[str, Any] = {}
-        self._schemas_in_order: Iterator[dict[str, Any]] | None = None
+        self._schemas: JsonObject = {}
+        self._schemas_in_order: Iterator[JsonObject] | None = None
         if kinds is not None:
             in_order, self._schemas = schemas_of(kinds, _OUR_SCHEMAS)
             self._schemas_in_order = iter(in_order)
-        self._security: dict[str, Any] = {}
+        self._security: JsonObject = {}
         self._ids: set[str] = set()
 
-    def make(self, info: dict[str, Any]) -> dict[str, Any]:
-        paths: dict[str, Any] = {}
+    def make(self, info: JsonObject) -> JsonObject:
+        paths: JsonObject = {}
         for route in self._application.wildcard_router.routes():
             if not route.handler_class.__module__.startswith("torngas_aio."):  # health checks, this document
                 for method, operation in self._operations(route):
@@ -126,7 +133,7 @@ class _Document:
             components["securitySchemes"] = self._security
         return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
-    def _operations(self, route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _operations(self, route: Route) -> Iterator[tuple[str, JsonObject]]:
         owners = list(self._owners(route))
         security = {name: scheme for each in owners for name, scheme in getattr(each, "openapi_security", {}).items()}
         if security and not self._shows_guarded:
@@ -146,9 +153,9 @@ class _Document:
                 operation["security"] = [{scheme: []} for scheme in security]
             yield name, operation
 
-    def _operation(self, route: Route, name: str, method: Any, binding: Binding | None) -> dict[str, Any]:
+    def _operation(self, route: Route, name: str, method: Any, binding: Binding | None) -> JsonObject:
         summary, _, rest = (inspect.getdoc(method) or "").partition("\n")
-        operation: dict[str, Any] = {
+        operation: JsonObject = {
             "operationId": self._id(f"{route.name or route.handler_class.__name__}_{name}"),
             "tags": [route.handler_class.__module__.partition(".")[0]],
         }
@@ -171,9 +178,9 @@ class _Document:
             operation["responses"]["404"] = {"description": "Nothing has this address."}
         return operation
 
-    def _responses(self, binding: Binding | None, is_checked: bool, has_body: bool) -> dict[str, Any]:
+    def _responses(self, binding: Binding | None, is_checked: bool, has_body: bool) -> JsonObject:
         kinds = {200: None} if binding is None or binding.output is None else binding.output.kinds
-        responses: dict[str, Any] = {}
+        responses: JsonObject = {}
         for status, kind in kinds.items():
             responses[str(status)] = {"description": http.client.responses.get(status, "Success")}
             if kind is not None:
@@ -184,14 +191,14 @@ class _Document:
             responses |= {"422": _problem("Values are missing or do not fit.")}
         return responses
 
-    def _path_parameter(self, route: Route, key: str, binding: Binding | None) -> dict[str, Any]:
+    def _path_parameter(self, route: Route, key: str, binding: Binding | None) -> JsonObject:
         marked = () if binding is None else binding.parameters
         found = next((each for each in marked if each.place == "path" and each.key == key), None)
         if found is None:
             return {"name": key, "in": "path", "required": True, "schema": {"type": "string"}}
         return next(self._describe_parameter(found)) | {"required": True}
 
-    def _describe_parameter(self, parameter: Parameter) -> Iterator[dict[str, Any]]:
+    def _describe_parameter(self, parameter: Parameter) -> Iterator[JsonObject]:
         if parameter.fields:  # one argument for each field
             name = self._schema(without_none(parameter.kind))["$ref"].rpartition("/")[2]
             schema = self._schemas[name]
@@ -207,7 +214,7 @@ class _Document:
         extra = {key: getattr(parameter.param, key) for key in ("title", "examples") if getattr(parameter.param, key)}
         yield described | {"schema": schema | extra}
 
-    def _body(self, parameters: list[Parameter]) -> dict[str, Any] | None:
+    def _body(self, parameters: list[Parameter]) -> JsonObject | None:
         for each in parameters:
             if each.place == "body":
                 content = {"application/json": {"schema": self._schema(each.kind)}}
@@ -222,8 +229,8 @@ class _Document:
         content = {"schema": self._form(fields)} | ({"encoding": types} if types else {})
         return {"required": True, "content": {media_type: content}}
 
-    def _form(self, fields: list[Parameter]) -> dict[str, Any]:
-        properties: dict[str, Any] = {}
+    def _form(self, fields: list[Parameter]) -> JsonObject:
+        properties: JsonObject = {}
         required: list[str] = []
         for each in fields:
             if each.place == "file":
@@ -240,7 +247,7 @@ class _Document:
             {"required": required} if required else {}
         )
 
-    def _schema(self, kind: Any) -> dict[str, Any]:
+    def _schema(self, kind: Any) -> JsonObject:
         self.kinds.append(kind)
         if self._schemas_in_order is not None:
             return next(self._schemas_in_order)
@@ -302,6 +309,6 @@ def _is_implemented(handler_class: type, name: str) -> bool:
 _OWN = ("torngas_aio.handler", "tornado.")
 
 
-def _problem(text: str) -> dict[str, Any]:
+def _problem(text: str) -> JsonObject:
     schema = {"$ref": REF.format(name="Problem")}
     return {"description": text, "content": {"application/problem+json": {"schema": schema}}}

@@ -21,7 +21,7 @@ import msgspec
 from torngas_aio.api.conversion import hints_of, make_converter
 from torngas_aio.api.declared_types import fields_of, holds_pydantic, without_none
 from torngas_aio.exception import ArgumentError, SerializationError
-from torngas_aio.handler.api import Reply
+from torngas_aio.handler.api import ApiHandler, Reply
 from torngas_aio.utils.narrowing import is_iterable
 
 __all__ = ["Output", "Page", "answer_none", "output_of", "returns"]
@@ -135,7 +135,7 @@ def output_of(method: Any, annotation: Any) -> Output | None:
     return declared
 
 
-async def answer_none(handler: Any, result: Any) -> Any:
+async def answer_none(handler: ApiHandler, result: Any) -> Any:
     """Return what a method with a declared output returned; a None that answers nothing as a value of its own."""
     value = await result if isawaitable(result) else result
     if value is None and not handler.has_answer and handler.get_status() == handler.declared_output.status:

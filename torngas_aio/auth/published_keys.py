@@ -38,7 +38,7 @@ class PublishedKeys:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._keys: list[tuple[dict[str, Any], Any]] = []  # what is said of the key, the key
+        self._keys: list[tuple[_json.JsonObject, Any]] = []  # what is said of the key, the key
         self._fetched_at = self._failed_at = float("-inf")
         self._failure = ""
         self._flights = SingleFlight()
@@ -106,14 +106,14 @@ class PublishedKeys:
             self._fetched_at = time.monotonic()
 
 
-def _keys_of(found: object) -> list[tuple[dict[str, Any], Any]]:
+def _keys_of(found: object) -> list[tuple[_json.JsonObject, Any]]:
     """Return the public keys for signatures of a set; raises ValueError where it is none."""
     import jwt
 
     listed = found.get("keys") if is_dict(found) else None
     if not is_list(listed) or not all(map(is_dict, listed)):
         raise ValueError("the answer is no JSON Web Key Set.")
-    keys: list[tuple[dict[str, Any], Any]] = []
+    keys: list[tuple[_json.JsonObject, Any]] = []
     for fields in filter(is_dict, listed):
         try:
             if (
@@ -127,5 +127,5 @@ def _keys_of(found: object) -> list[tuple[dict[str, Any], Any]]:
     return keys
 
 
-def _kid_of(fields: dict[str, Any]) -> str:
+def _kid_of(fields: _json.JsonObject) -> str:
     return str(fields.get("kid") or "")

@@ -12,9 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tornado.web import RequestHandler
+
 from torngas_aio import _json
 from torngas_aio.errorpage.html import CONTENT_SECURITY_POLICY, debug_html
-from torngas_aio.errorpage.report import report_of
+from torngas_aio.errorpage.report import ErrorInfo, report_of
 from torngas_aio.errorpage.text import debug_problem, debug_text, problem, short_html, short_text
 from torngas_aio.exception import HTTPError, InvalidJson, TemplateNotFound
 from torngas_aio.logger.loggers import request_id_of
@@ -90,10 +92,10 @@ class ErrorAnswer:
 
 def render_error(
     *,
-    handler: Any,
+    handler: RequestHandler,
     status: int,
     reason: str,
-    exc_info: Any = None,
+    exc_info: ErrorInfo = None,
     is_debug: bool = False,
     accept: str = "",
     failed_at: str | None = None,
@@ -167,7 +169,7 @@ async def render_error_template(
     return None
 
 
-def _debug_answer(wanted: str, *, status: int, reason: str, exc_info: Any, **details: Any) -> ErrorAnswer:
+def _debug_answer(wanted: str, *, status: int, reason: str, exc_info: ErrorInfo, **details: Any) -> ErrorAnswer:
     report = report_of(status=status, reason=reason, exc_info=exc_info, **details)
     if wanted == _TEXT:
         return ErrorAnswer("text/plain; charset=UTF-8", debug_text(report).encode())
@@ -180,7 +182,7 @@ def _debug_answer(wanted: str, *, status: int, reason: str, exc_info: Any, **det
     return ErrorAnswer("text/html; charset=UTF-8", debug_html(report).encode(), headers)
 
 
-def _short_answer(wanted: str, handler: Any, status: int, reason: str, exc_info: Any) -> ErrorAnswer:
+def _short_answer(wanted: str, handler: RequestHandler, status: int, reason: str, exc_info: ErrorInfo) -> ErrorAnswer:
     reference = _reference(handler, status)
     detail = public_detail(exc_info)
     if wanted == _TEXT:
@@ -191,7 +193,7 @@ def _short_answer(wanted: str, handler: Any, status: int, reason: str, exc_info:
     return ErrorAnswer("text/html; charset=UTF-8", short_html(status, reason, reference, detail).encode())
 
 
-def public_detail(exc_info: Any) -> str:
+def public_detail(exc_info: ErrorInfo) -> str:
     """Return what may be told of an error, not escaped: the message of those that are made to be shown."""
     error = exc_info[1] if exc_info else None
     for found in (error, getattr(error, "__cause__", None)):
@@ -202,11 +204,11 @@ def public_detail(exc_info: Any) -> str:
     return ""
 
 
-def _members(exc_info: Any) -> dict[str, Any]:
+def _members(exc_info: ErrorInfo) -> _json.JsonObject:
     return dict(getattr(exc_info[1] if exc_info else None, "problem_members", {}))
 
 
-def _reference(handler: Any, status: int) -> str:
+def _reference(handler: RequestHandler, status: int) -> str:
     """What finds the error in the log; of no use to the visitor of a page that is merely not there."""
     return request_id_of(handler.request) if status >= 500 else ""
 

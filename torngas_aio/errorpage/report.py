@@ -23,6 +23,8 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import tornado
+from tornado.httputil import HTTPServerRequest
+from tornado.web import RequestHandler
 
 from torngas_aio._version import __version__
 from torngas_aio.errorpage.masking import MASK, Showing, is_secret, mask_text
@@ -31,6 +33,7 @@ from torngas_aio.template.position import TemplatePlace, place_of_frame
 from torngas_aio.utils.narrowing import is_group, is_list
 
 __all__ = [
+    "ErrorInfo",
     "ErrorReport",
     "ExceptionReport",
     "FrameReport",
@@ -41,6 +44,9 @@ __all__ = [
     "masked_url",
     "report_of",
 ]
+ErrorInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None
+"""What `sys.exc_info()` gives; None for an error that was not raised."""
+
 _AROUND = 6
 _MAX_LOCALS = 40
 _OUTER, _INNER = 15, 45
@@ -211,10 +217,10 @@ class ErrorReport:
 
 def report_of(
     *,
-    handler: Any,
+    handler: RequestHandler,
     status: int,
     reason: str,
-    exc_info: Any,
+    exc_info: ErrorInfo,
     failed_at: str | None,
     pipeline_text: Sequence[str],
     routes_tried: Iterable[Any] | None,
@@ -279,7 +285,7 @@ def _exception(error: BaseException, relation: str, showing: Showing) -> Excepti
     return ExceptionReport(name, showing.message(error), relation, frames, shown)
 
 
-def items_of_request(request: Any, showing: Showing, *, with_body: bool = True) -> dict[str, Items]:
+def items_of_request(request: HTTPServerRequest, showing: Showing, *, with_body: bool = True) -> dict[str, Items]:
     """Return what *request* brought, by group, without the groups that are empty.
 
     Args:
@@ -299,7 +305,7 @@ def items_of_request(request: Any, showing: Showing, *, with_body: bool = True) 
     return {name: items for name, items in groups.items() if items}
 
 
-def _route_items(handler: Any, showing: Showing) -> Items:
+def _route_items(handler: RequestHandler, showing: Showing) -> Items:
     return [
         ("handler", f"{type(handler).__module__}.{type(handler).__qualname__}"),
         *((str(number), showing.text(value)) for number, value in enumerate(getattr(handler, "path_args", ()), 1)),
@@ -307,7 +313,7 @@ def _route_items(handler: Any, showing: Showing) -> Items:
     ]
 
 
-def _quietly(request: Any, name: str) -> Any:
+def _quietly(request: HTTPServerRequest, name: str) -> Any:
     try:
         return getattr(request, name) or {}
     except Exception:  # noqa: BLE001 - a query or body that does not parse may be the very error shown
@@ -323,7 +329,7 @@ def _header(name: str, value: str) -> str:
     return MASK if is_secret(name) else Showing().text(value)[1:-1]
 
 
-def masked_url(request: Any) -> str:
+def masked_url(request: HTTPServerRequest) -> str:
     """Return path and query of *request*; values whose names sound secret are masked."""
     if not request.query:
         return str(request.path)

@@ -6,8 +6,8 @@ Begin with `debug_text`.
 from collections.abc import Iterator
 from html import escape
 from http import HTTPStatus
-from typing import Any
 
+from torngas_aio._json import JsonObject
 from torngas_aio.errorpage.masking import printable
 from torngas_aio.errorpage.report import ErrorReport, ExceptionReport
 
@@ -54,9 +54,9 @@ def short_text(status: int, reason: str, reference: str, detail: str = "") -> st
     return f"{status} {reason}{told}{f' (reference: {reference})' if reference else ''}\n"
 
 
-def problem(status: int, reason: str, detail: str, reference: str) -> dict[str, Any]:
+def problem(status: int, reason: str, detail: str, reference: str) -> JsonObject:
     """Return problem details. SPEC: RFC 9457 3.1; with `about:blank` the title is the status's phrase."""
-    found: dict[str, Any] = {"type": "about:blank", "title": reason, "status": status}
+    found: JsonObject = {"type": "about:blank", "title": reason, "status": status}
     words = detail or (HTTPStatus(status).description if status in set(HTTPStatus) else "")
     if words:
         found["detail"] = words
@@ -70,9 +70,9 @@ def debug_text(report: ErrorReport) -> str:
     return printable("\n".join(_lines(report)) + "\n")
 
 
-def debug_problem(report: ErrorReport) -> dict[str, Any]:
+def debug_problem(report: ErrorReport) -> JsonObject:
     """Return the report as problem details, with what DEBUG adds; local values are left out."""
-    problem: dict[str, Any] = {
+    problem: JsonObject = {
         "type": "about:blank",
         "title": report.reason,
         "status": report.status,

@@ -20,9 +20,11 @@ import anyio.to_thread
 from tornado.web import HTTPError
 
 from torngas_aio.errorpage import ErrorAnswer, public_detail, render_error, render_error_template, wants_html
+from torngas_aio.errorpage.report import ErrorInfo
 from torngas_aio.exception import TemplateNotFound, error_headers
 from torngas_aio.handler.rendering import loader_key
 from torngas_aio.handler.response import ResponseHandler
+from torngas_aio.http.request import Request
 from torngas_aio.pipeline import Hook
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.hosts import LOCAL_HOSTS, Networks, is_host_allowed, parse_host
@@ -34,7 +36,7 @@ logger = logging.getLogger("torngas_aio.handler")
 _LOOPBACK = Networks(["127.0.0.0/8", "::1"])
 
 
-def set_error_headers(handler: ResponseHandler, exc_info: Any) -> None:
+def set_error_headers(handler: ResponseHandler, exc_info: ErrorInfo) -> None:
     """Set the headers that an error of ours asks for, such as `Retry-After`; *exc_info* as in `write_error_page`."""
     seen: set[str] = set()
     for name, value in error_headers(exc_info[1] if exc_info else None):
@@ -50,7 +52,7 @@ def reason_of(kwargs: dict[str, Any]) -> str | None:
     return error.reason if isinstance(error, HTTPError) and error.reason else given
 
 
-async def write_error_page(handler: ResponseHandler, status: int, exc_info: Any) -> None:
+async def write_error_page(handler: ResponseHandler, status: int, exc_info: ErrorInfo) -> None:
     """Write the built-in answer to an error of *handler*.
 
     Args:
@@ -63,7 +65,7 @@ async def write_error_page(handler: ResponseHandler, status: int, exc_info: Any)
     handler.write(answer.body)
 
 
-async def _error_answer(handler: ResponseHandler, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
+async def _error_answer(handler: ResponseHandler, status: int, exc_info: ErrorInfo, accept: str) -> ErrorAnswer:
     if handler._is_debug and _may_see_inside(handler.request):
         return await anyio.to_thread.run_sync(_debug_answer, handler, status, exc_info, accept)
     if wants_html(accept):
@@ -75,7 +77,7 @@ async def _error_answer(handler: ResponseHandler, status: int, exc_info: Any, ac
     return render_error(handler=handler, status=status, reason=handler._reason, exc_info=exc_info, accept=accept)
 
 
-def _may_see_inside(request: Any) -> bool:
+def _may_see_inside(request: Request) -> bool:
     """Whether the debug page may be shown: to this machine by a name of its own, or by a name in ALLOWED_HOSTS.
 
     Other machines could reach a server that listens on all addresses, and any page that is open in a browser could
@@ -111,7 +113,7 @@ async def _render(handler: ResponseHandler, name: str, values: Mapping[str, Any]
     return page
 
 
-def _debug_answer(handler: ResponseHandler, status: int, exc_info: Any, accept: str) -> ErrorAnswer:
+def _debug_answer(handler: ResponseHandler, status: int, exc_info: ErrorInfo, accept: str) -> ErrorAnswer:
     application = handler.application
     hooks = list(application.pipeline.describe(handler._run.stages))
     is_unrouted = status == 404 and hasattr(handler, "_error_status")  # an ErrorHandler's
@@ -137,7 +139,7 @@ def _pipeline_of(handler: ResponseHandler, hooks: Sequence[Hook]) -> list[str]:
     return lines
 
 
-def _failed_at(handler: ResponseHandler, hooks: Sequence[Hook], exc_info: Any) -> str | None:
+def _failed_at(handler: ResponseHandler, hooks: Sequence[Hook], exc_info: ErrorInfo) -> str | None:
     """The hook, else the handler's method, that the traceback leads through; None when neither."""
     codes = set(_codes_of(exc_info[2] if exc_info else None))
     for hook in hooks:
