@@ -467,12 +467,12 @@ async def test_a_flush_within_a_response_hook_waits_for_the_hook(door: str) -> N
 
 async def test_another_task_may_flush_while_the_hooks_run(door: str) -> None:
     """The header leaves when every hook has run, once, with what each of them set."""
-    in_hook = asyncio.Event()
+    in_hook, is_flushing = asyncio.Event(), asyncio.Event()
 
     class Slow(BaseMiddleware):
         async def process_response(self, handler: Any, clear: Any, chunk: Any) -> None:
             in_hook.set()
-            await asyncio.sleep(0.05)
+            await is_flushing.wait()
             handler.add_header("X-Hook", "ran")
 
     class Page(WebHandler):
@@ -480,7 +480,9 @@ async def test_another_task_may_flush_while_the_hooks_run(door: str) -> None:
             async def meanwhile() -> None:
                 await in_hook.wait()
                 self.write("b")
-                await self.flush()
+                flush = self.flush()
+                is_flushing.set()
+                await flush
 
             task = asyncio.create_task(meanwhile())
             self.write("a")

@@ -98,7 +98,7 @@ class TestBackground:
         told: list[str] = []
 
         async def job(number: int) -> None:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             told.append(f"job {number}")
             if number < 3:
                 background.start_soon(job, number + 1)

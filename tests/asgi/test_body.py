@@ -131,7 +131,8 @@ async def test_a_reader_that_was_cancelled_loses_nothing(how: str, again: str) -
     if how == "read_all":
         messages.put_nowait(body(b"a", True))
     reading = asyncio.ensure_future(getattr(incoming, how)())
-    await asyncio.sleep(0.01)
+    for _ in range(5):  # until it waits for the next message
+        await asyncio.sleep(0)
     reading.cancel()
     messages.put_nowait(body(b"b"))  # taken by the receive that is under way
     await asyncio.wait([reading])

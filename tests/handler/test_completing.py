@@ -464,7 +464,7 @@ async def test_a_request_that_is_no_handshake_is_400(open_client: OpenClient) ->
 async def test_the_first_requests_run_the_init_hooks_once(open_client: OpenClient) -> None:
     class Init(BaseMiddleware):
         async def process_init(self, application: Any) -> None:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             TOLD.append("init")
 
         async def process_shutdown(self, application: Any) -> None:

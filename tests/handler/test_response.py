@@ -29,7 +29,7 @@ async def test_status_headers_and_body_are_settled_at_finish(open_client: OpenCl
 
     class Slow(BaseMiddleware):
         async def process_response(self, handler: Any, clear: Any, chunk: list[bytes]) -> None:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             handler.set_header("X-Hook", "1")
             handler.write("+hook")
 

@@ -19,9 +19,11 @@ from torngas_aio.utils import request_context
 
 
 async def test_a_route_gives_each_request_its_own_keywords(open_client: OpenClient) -> None:
+    together = asyncio.Barrier(5)
+
     class Kept(WebHandler):
         async def get(self) -> None:
-            await asyncio.sleep(0.01)
+            await together.wait()
             self._url_kwargs["seen"] = self._url_kwargs.get("seen", 0) + 1
             self.write(self._url_kwargs)
 
@@ -53,9 +55,11 @@ async def test_an_initialize_that_fails_is_answered(open_client: OpenClient) -> 
 
 
 async def test_requests_at_the_same_time_each_see_their_own_context(open_client: OpenClient) -> None:
+    together = asyncio.Barrier(20)
+
     class Me(WebHandler):
         async def get(self) -> None:
-            await asyncio.sleep(0.01)
+            await together.wait()
             request = request_context.request
             assert request is self.request
             self.write(request.arguments["n"][0])

@@ -405,7 +405,6 @@ async def test_a_drain_goes_on_serving(recorder: Recorder, http_server: str, lis
     assert "Connection: close" not in await client.ask()
     task.cancel()
     await recorder.is_stopping.wait()  # type: ignore[attr-defined]
-    await asyncio.sleep(0.01)
     assert "Connection: close" in await client.ask()
     newcomer = Client(*await asyncio.open_connection(*address))
     assert "Connection: close" in await newcomer.ask()
@@ -420,12 +419,13 @@ async def test_a_connection_that_was_idle_for_long_may_still_bring_a_request(
     recorder: Recorder, http_server: str, listener: list[socket.socket]
 ) -> None:
     """A proxy's request that is on its way is answered, with `Connection: close`."""
+    recorder.is_stopping = asyncio.Event()  # type: ignore[attr-defined]
     task = asyncio.create_task(_serve(recorder, http_server, listener, Stopping(20)))
     client = await Client.connect(listener)
     assert (await client.ask()).endswith("hello")
     await asyncio.sleep(2.1)
     task.cancel()
-    await asyncio.sleep(0.1)
+    await recorder.is_stopping.wait()  # type: ignore[attr-defined]
     answer = await client.ask()
     assert "Connection: close" in answer
     assert answer.endswith("hello")
