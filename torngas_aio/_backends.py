@@ -94,7 +94,7 @@ class Backends(Generic[B]):
             "worker thread. Use it where it is awaited, in an `async def`."
         )
 
-    def _state(self, config: Config) -> Any:
+    def _state(self, config: Config) -> object:
         """Return all that a backend depends on; another one is made when it changes."""
         return config
 

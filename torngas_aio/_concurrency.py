@@ -133,7 +133,7 @@ class BackgroundTask:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[object] | None = None
 
     @property
     def is_running(self) -> bool:

@@ -102,7 +102,7 @@ def former_names(module: str) -> Callable[[str], Any]:
     """Return a `__getattr__` for *module*, which raises `ImportError` with the new way for its names of 1.8."""
     known = _NAMES[module]
 
-    def getattr_of_module(name: str) -> Any:
+    def getattr_of_module(name: str) -> object:
         if name in known:
             raise ImportError(f"{module}.{name} of torngas 1.8 is gone. {known[name]}", name=module)
         raise AttributeError(f"module {module!r} has no attribute {name!r}")

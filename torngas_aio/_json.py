@@ -300,7 +300,7 @@ def _key(key: object, path: str) -> str | int | float | bool | None:
     raise SerializationError(f"{path} has a key of type {type(key).__name__}, {key!r:.80}; JSON's keys are texts.")
 
 
-def _standard_loads(body: bytes | str) -> Any:
+def _standard_loads(body: bytes | str) -> object:
     text = body if isinstance(body, str) else body.decode()
     whole = _whole if _has_digits(text, _MAX_DIGITS) else None
     value = json.loads(text, parse_constant=_refuse_constant, parse_int=whole, parse_float=_finite)
@@ -334,5 +334,5 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")

@@ -27,7 +27,7 @@ def import_object(path: str) -> Any:
     module_name = path.rpartition(".")[0]
     if not module_name:
         return import_module(path)
-    found: Any
+    found: object
     found, opening = _nearest_module(module_name)
     for name in path[len(opening) + 1 :].split("."):
         if not hasattr(found, name):
@@ -50,7 +50,7 @@ def import_module(name: str) -> ModuleType:
     return without_exit(importlib.import_module, name)
 
 
-def without_exit(call: Callable[..., T], *arguments: Any) -> T:
+def without_exit(call: Callable[..., T], *arguments: object) -> T:
     """Return what *call* returns, the project's own code.
 
     Raises:

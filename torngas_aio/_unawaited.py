@@ -153,7 +153,7 @@ def _on_collection(phase: str, info: dict[str, int]) -> None:
     _State.is_collecting = phase == "start"
 
 
-def _on_unawaited(coroutine: Any) -> None:
+def _on_unawaited(coroutine: object) -> None:
     """Called by Python as *coroutine* is deallocated, in the context and thread of the code that drops it."""
     request = current_request()
     job = current_scope() if request is None else None

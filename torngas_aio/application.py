@@ -90,7 +90,7 @@ class Application(HostApplication):
         handlers: Any = None,
         default_host: str | None = None,
         transforms: Any = None,
-        middlewares: Iterable[Any] = (),
+        middlewares: Iterable[object] = (),
         **settings: Any,
     ) -> None:
         settings.setdefault("static_handler_class", StaticFileHandler)
@@ -332,7 +332,7 @@ async def _leave(stack: ExitStack) -> None:
     stack.close()
 
 
-def _complete_settings(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _complete_settings(made: dict[str, object], given: dict[str, object]) -> dict[str, object]:
     """Tornado's settings with the `static_path` that was kept from it: our rules come first."""
     made["static_path"] = given.get("static_path")
     if made["static_path"] is None:
@@ -340,7 +340,7 @@ def _complete_settings(made: dict[str, Any], given: dict[str, Any]) -> dict[str,
     return made
 
 
-def _import_classes(settings: dict[str, Any]) -> dict[str, Any]:
+def _import_classes(settings: dict[str, Any]) -> dict[str, object]:
     """*settings* with the handler classes that dotted paths in them name."""
     for name in HANDLER_SETTINGS:
         path = settings.get(name)
@@ -390,7 +390,7 @@ def _static_rules(settings: dict[str, Any]) -> list[Any]:
     return [(pattern, settings["static_handler_class"], arguments) for pattern in patterns]
 
 
-def _owner(hook: Any) -> Any:
+def _owner(hook: object) -> object:
     return getattr(hook, "__self__", None)
 
 
@@ -399,7 +399,7 @@ def _log_request(handler: web.RequestHandler, level: int) -> None:
 
     PERF: `Logger.log` would look for its caller, which is the same line each time: -3 us (benchmarks, access-log).
     """
-    owner: Any = type(handler)
+    owner: object = type(handler)
     request = handler.request
     # Another method than these may be any word of the client's, and the name of any attribute.
     place = _place_of(owner, request.method) if request.method in _METHODS else _NOWHERE
@@ -410,7 +410,7 @@ def _log_request(handler: web.RequestHandler, level: int) -> None:
 
 
 @lru_cache(1024)
-def _place_of(handler_class: Any, method: str) -> tuple[str, int, str]:
+def _place_of(handler_class: object, method: str) -> tuple[str, int, str]:
     name = method.lower()
     code = getattr(getattr(handler_class, name), "__code__", None)
     return _NOWHERE if code is None else (code.co_filename, code.co_firstlineno, name)

@@ -87,7 +87,7 @@ Settle = Callable[[Outcome], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Entry:
-    resource: Any
+    resource: object
     order: int
     settle: Settle | None
     close: Close | None

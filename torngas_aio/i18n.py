@@ -75,7 +75,7 @@ def load_translations(conf: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(locale.get_supported_locales())
 
 
-def user_locale(handler: RequestHandler, conf: Mapping[str, Any]) -> locale.Locale | None:
+def user_locale(handler: RequestHandler, conf: Mapping[str, object]) -> locale.Locale | None:
     """Return the language of *handler*'s visitor, None to let Accept-Language decide.
 
     Args:
@@ -110,7 +110,7 @@ def find_locale(languages: str) -> locale.Locale | None:
     return None
 
 
-def remember_locale(handler: Any, code: str, conf: Mapping[str, Any]) -> None:
+def remember_locale(handler: Any, code: str, conf: Mapping[str, object]) -> None:
     """Set the cookie by which `user_locale` knows this visitor's language from now on.
 
     Args:
@@ -291,7 +291,7 @@ def _chosen_codes(handler: RequestHandler, conf: Mapping[str, Any]) -> Iterator[
         yield code if isinstance(code, str) else None
 
 
-def _format_of(directory: Path, conf: Mapping[str, Any]) -> str:
+def _format_of(directory: Path, conf: Mapping[str, object]) -> str:
     kind = conf.get("format")
     if kind is not None and kind not in _FORMATS:
         raise ConfigError(f"TRANSLATIONS_CONF['format'] = {kind!r}: write 'csv' or 'gettext'.", code="TGA602")
@@ -310,7 +310,7 @@ def _format_of(directory: Path, conf: Mapping[str, Any]) -> str:
     return str(found)
 
 
-def _domain_of(directory: Path, conf: Mapping[str, Any]) -> str:
+def _domain_of(directory: Path, conf: Mapping[str, object]) -> str:
     domains = sorted({path.stem for path in directory.glob("*/LC_MESSAGES/*.mo")})
     wanted = conf.get("gettext_domain")
     if wanted in domains or (wanted is None and len(domains) == 1):

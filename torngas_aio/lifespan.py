@@ -120,11 +120,11 @@ class Background:
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[Any], functools.partial[Any]] = {}  # with the call that each runs
-        self._services: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[object], functools.partial[Any]] = {}  # with the call that each runs
+        self._services: set[asyncio.Task[object]] = set()
 
     def start_soon(
-        self, function: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None, daemon: bool = False
+        self, function: Callable[..., Awaitable[object]], *args: object, name: str | None = None, daemon: bool = False
     ) -> None:
         """Start `function(*args)` in a task of the running loop; returns at once.
 
@@ -193,14 +193,14 @@ class Background:
             self._forget(task)
         await cancel_tasks({*dropped, *_running(self._services, loop)}, seconds)
 
-    def _shown(self, task: asyncio.Task[Any]) -> str:
+    def _shown(self, task: asyncio.Task[object]) -> str:
         return f"{task.get_name()}({_shown_arguments(self._tasks[task])})"
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
+    def _forget(self, task: asyncio.Task[object]) -> None:
         self._tasks.pop(task, None)
 
 
-def _running(tasks: Iterable[asyncio.Task[Any]], loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
+def _running(tasks: Iterable[asyncio.Task[object]], loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[object]]:
     return [task for task in tasks if task.get_loop() is loop and not task.done()]
 
 
@@ -212,7 +212,7 @@ def _shown_arguments(call: "functools.partial[Any]") -> str:
     return escape_controls(", ".join(shown))
 
 
-def _names_of(function: Callable[..., Any]) -> Iterator[str | None]:
+def _names_of(function: Callable[..., object]) -> Iterator[str | None]:
     """The names of the positional parameters of *function*, then None without end."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -222,7 +222,7 @@ def _names_of(function: Callable[..., Any]) -> Iterator[str | None]:
     return itertools.chain((each.name for each in parameters if each.kind in positional), itertools.repeat(None))
 
 
-async def _run(title: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+async def _run(title: str, function: Callable[..., Awaitable[object]], *args: object) -> None:
     try:
         await function(*args)
     except BaseException as exc:  # a boundary: a background task's result is not awaited

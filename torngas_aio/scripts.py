@@ -81,7 +81,7 @@ def project_table() -> dict[str, Any]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path.resolve()}: {exc}.", code="TGA101") from exc
-    table: dict[str, Any] = tables.get("tool", {}).get("torngas-aio", {})
+    table: dict[str, object] = tables.get("tool", {}).get("torngas-aio", {})
     return table
 
 
@@ -162,7 +162,7 @@ def _asyncio_run_in_project() -> Generator[None]:
 
 
 def _run_in_project(
-    main: Coroutine[Any, Any, Any], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
+    main: Coroutine[Any, Any, Any], *, debug: bool | None = None, loop_factory: Callable[[], object] | None = None
 ) -> Any:
     """Stand in for `asyncio.run`; the loop is ours, as in the server."""
 

@@ -171,7 +171,7 @@ class Settings:
         for name in [name for name in self.__dict__ if name.isupper()]:
             del self.__dict__[name]
 
-    def _load_values(self) -> dict[str, Any]:
+    def _load_values(self) -> dict[str, object]:
         values: dict[str, Any] | None = self.__dict__["_values"]
         if values is None:
             with self._lock:
@@ -284,11 +284,11 @@ def _not_imported(module: str, error: BaseException, reason: str) -> ConfigError
     return ConfigError(f"{place}: {told}" if place else told, code="TGA101")
 
 
-def _defaults() -> dict[str, Any]:
+def _defaults() -> dict[str, object]:
     return {name: _frozen(value, name) for name, value in _names_of(global_settings).items()}
 
 
-def _names_of(module: object) -> dict[str, Any]:
+def _names_of(module: object) -> dict[str, object]:
     return {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
 
 

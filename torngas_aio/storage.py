@@ -30,7 +30,7 @@ class Storage(dict[str, Any]):
         except KeyError:
             raise AttributeError(f"This Storage has no {name!r}; it has {sorted(map(str, self))!r}.") from None
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         self[name] = value
 
     def __delattr__(self, name: str) -> None:
@@ -50,7 +50,7 @@ storage = Storage
 """The second name of `Storage` in torngas 1.8."""
 
 
-def storify(mapping: Mapping[str, Any], *requireds: str, **defaults: Any) -> Storage:
+def storify(mapping: Mapping[str, object], *requireds: str, **defaults: object) -> Storage:
     """Return *mapping* as a `Storage` with every required key and every default in it.
 
     A list, as a form field sent twice gives, becomes its last item, unless that key's default is a list:

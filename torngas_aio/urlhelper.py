@@ -53,7 +53,7 @@ class UrlSpec(URLSpec):
         self,
         pattern: str | re.Pattern[str],
         handler: object,
-        kwargs: dict[str, Any] | None = None,
+        kwargs: dict[str, object] | None = None,
         name: str | None = None,
         *,
         place: str = "",
@@ -76,7 +76,7 @@ class Url:
         overall_kwargs: Every handler of the table finds these in `self._url_kwargs`.
     """
 
-    def __init__(self, prefix: str | None = None, **overall_kwargs: Any) -> None:
+    def __init__(self, prefix: str | None = None, **overall_kwargs: object) -> None:
         self.prefix = prefix
         self.overall_kwargs = overall_kwargs
 
@@ -310,7 +310,7 @@ def _located(rule: Rule) -> str:
     return f"{pattern.removesuffix('$')!r} at {place}" if place else repr(pattern.removesuffix("$"))
 
 
-def _imported(path: str, where: str, mend: str) -> Any:
+def _imported(path: str, where: str, mend: str) -> object:
     try:
         return import_object(path)
     except UrlError:

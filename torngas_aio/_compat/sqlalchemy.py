@@ -112,5 +112,5 @@ _PARTS = {
 }
 
 
-def _is_empty(value: Any) -> bool:
+def _is_empty(value: object) -> bool:
     return value is False or (isinstance(value, tuple) and not value)

@@ -27,7 +27,7 @@ __all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
 _LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110 5.6.2
 _REQUIRED = inspect.Parameter.empty
-_FAULTY: Any = object()  # what a reader returns that has told why there is no value
+_FAULTY: object = object()  # what a reader returns that has told why there is no value
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
@@ -42,7 +42,7 @@ class Parameter:
         default: What the method takes where the request has none; `inspect.Parameter.empty` where it must have one.
     """
 
-    def __init__(self, name: str, place: str, kind: Any, param: Param, default: Any) -> None:
+    def __init__(self, name: str, place: str, kind: object, param: Param, default: object) -> None:
         self.name = name
         self.place = place
         self.param = param
@@ -74,7 +74,7 @@ class Binding:
         output: How its value becomes a response; None: as any value.
     """
 
-    def __init__(self, method: Callable[..., Any], parameters: Sequence[Parameter], output: Output | None) -> None:
+    def __init__(self, method: Callable[..., object], parameters: Sequence[Parameter], output: Output | None) -> None:
         self.method = method
         self.parameters = tuple(parameters)
         self.output = output
@@ -90,7 +90,7 @@ class Binding:
             InvalidRequest: Values are missing or do not fit; all are listed.
         """
         problems = Problems()
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         for name, text in zip(self._path_names, args, strict=False):
             self._take(self._paths[name], text, problems, found)
         for key, text in kwargs.items():
@@ -113,7 +113,7 @@ class Binding:
             raise InvalidRequest(problems.errors)
         return found
 
-    def _take(self, parameter: Parameter, value: Any, problems: Problems, found: dict[str, Any]) -> None:
+    def _take(self, parameter: Parameter, value: object, problems: Problems, found: dict[str, object]) -> None:
         if value is _REQUIRED or value is None:
             if parameter.is_required:
                 problems.add(parameter.place, parameter.key, "missing")
@@ -161,11 +161,11 @@ def is_bound(handler_class: type) -> bool:
     return any(hasattr(getattr(handler_class, name, None), "binding") for name in _METHODS)
 
 
-def _may_declare(method: Callable[..., Any]) -> bool:
+def _may_declare(method: Callable[..., object]) -> bool:
     return bool(getattr(inspect.unwrap(method), "__annotations__", None)) or hasattr(method, "declared_output")
 
 
-def _binding_of(method: Callable[..., Any], *, responds: bool) -> Binding | None:
+def _binding_of(method: Callable[..., object], *, responds: bool) -> Binding | None:
     inner = inspect.unwrap(method)
     hints = get_type_hints(inner, include_extras=True)
     parameters = list(_parameters(inspect.signature(method), hints))
@@ -192,21 +192,21 @@ def _parameters(signature: inspect.Signature, hints: Mapping[str, Any]) -> Itera
             raise TypeError(f"parameter {name!r}: {exc}") from exc
 
 
-def _metadata(hint: Any, kind: type[Any]) -> Any:
+def _metadata(hint: object, kind: type[Any]) -> Any:
     """The first mark of type *kind* in *hint*."""
     marks = getattr(hint, "__metadata__", ())
     return next((each for each in marks if isinstance(each, kind)), None)
 
 
-def _kind_of(hint: Any) -> Any:
+def _kind_of(hint: object) -> Any:
     """The type in *hint*, without our marks and with everybody else's."""
     kind, *marks = get_args(hint)
     kept = [each for each in marks if not isinstance(each, Source | Param)]
     return Annotated[(kind, *kept)] if kept else kind
 
 
-def _bound(method: Callable[..., Any], binding: Binding) -> Callable[..., Any]:
-    def call(handler: ApiHandler, /, *args: Any, **kwargs: Any) -> Any:
+def _bound(method: Callable[..., object], binding: Binding) -> Callable[..., object]:
+    def call(handler: ApiHandler, /, *args: object, **kwargs: object) -> Any:
         output = binding.output
         if output is None:
             return method(handler, **binding.arguments(handler, args, kwargs))
@@ -221,7 +221,7 @@ def _bound(method: Callable[..., Any], binding: Binding) -> Callable[..., Any]:
     return call
 
 
-def _pattern_signature(method: Callable[..., Any], binding: Binding) -> inspect.Signature:
+def _pattern_signature(method: Callable[..., object], binding: Binding) -> inspect.Signature:
     others = {each.name for each in binding.parameters if each.place != "path"}
     keys = {each.name: each.key for each in binding.parameters}
     signature = inspect.signature(method)
@@ -237,7 +237,7 @@ def _read_form(handler: ApiHandler, parameter: Parameter, problems: Problems) ->
     return _from_lists(handler.request.body_arguments, parameter, problems)
 
 
-def _from_lists(arguments: Mapping[str, list[bytes]], parameter: Parameter, problems: Problems) -> Any:
+def _from_lists(arguments: Mapping[str, list[bytes]], parameter: Parameter, problems: Problems) -> object:
     if parameter.fields:
         names = {each.encode_name: _is_list_field(each) for each in parameter.fields}
         present = {name: arguments[name] for name in names if arguments.get(name)}
@@ -254,7 +254,7 @@ def _is_list_field(field: Any) -> bool:
     return any(hasattr(kind, "item_type") for kind in kinds)
 
 
-def _decode(given: list[bytes], is_list: bool, key: str, parameter: Parameter, problems: Problems) -> Any:
+def _decode(given: list[bytes], is_list: bool, key: str, parameter: Parameter, problems: Problems) -> object:
     try:
         return [each.decode() for each in given] if is_list else given[-1].decode()
     except UnicodeDecodeError:
@@ -262,19 +262,19 @@ def _decode(given: list[bytes], is_list: bool, key: str, parameter: Parameter, p
         return _FAULTY
 
 
-def _read_header(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
+def _read_header(handler: ApiHandler, parameter: Parameter, problems: Problems) -> object:
     headers = handler.request.headers
     if parameter.key not in headers:
         return _REQUIRED
     return headers.get_list(parameter.key) if parameter.is_list else headers[parameter.key]
 
 
-def _read_cookie(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
+def _read_cookie(handler: ApiHandler, parameter: Parameter, problems: Problems) -> object:
     found = handler.request.cookies.get(parameter.key)
     return _REQUIRED if found is None else found.value
 
 
-def _read_file(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
+def _read_file(handler: ApiHandler, parameter: Parameter, problems: Problems) -> object:
     given = handler.request.files.get(parameter.key)
     if not given:
         return _REQUIRED
@@ -307,7 +307,7 @@ def _read_body(handler: ApiHandler, parameter: Parameter, problems: Problems) ->
     return _REQUIRED
 
 
-_READERS: dict[str, Callable[[Any, Parameter, Problems], Any]] = {
+_READERS: dict[str, Callable[[Any, Parameter, Problems], object]] = {
     "query": _read_query,
     "header": _read_header,
     "cookie": _read_cookie,

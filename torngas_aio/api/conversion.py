@@ -110,7 +110,7 @@ class Converter:
         TypeError: msgspec has no conversion to *kind*.
     """
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: object) -> None:
         info = msgspec.inspect.type_info(kind)
         if _holds_custom(info):
             raise TypeError(f"nothing converts to {kind!r}. Declare a Struct or a dataclass.")
@@ -144,7 +144,7 @@ class Converter:
         """Return the value of a text, a list of texts or a mapping of such; faults are added to *problems*."""
         return self._convert_value(value, place, path, False, problems)
 
-    def _convert_value(self, value: object, place: str, path: str, is_strict: bool, problems: Problems) -> Any:
+    def _convert_value(self, value: object, place: str, path: str, is_strict: bool, problems: Problems) -> object:
         try:
             found = msgspec.convert(value, self.kind, strict=is_strict, str_keys=True)
         except msgspec.ValidationError:
@@ -152,7 +152,7 @@ class Converter:
             return None
         return self._bounded(found, place, path, problems) if self._has_decimals or self._has_floats else found
 
-    def _bounded(self, value: Any, place: str, path: str, problems: Problems) -> Any:
+    def _bounded(self, value: object, place: str, path: str, problems: Problems) -> object:
         """Return *value*; its numbers that are none, infinite or huge are added to *problems*."""
         for where, code in unbounded(value, (path,) if path else ()):
             problems.add(place, ".".join(where), code, expected="number")
@@ -178,7 +178,7 @@ class _PydanticConverter(Converter):
 
     def from_json(
         self, body: bytes, parse: Callable[[], object], problems: Problems, *, check: Check = _check_nothing
-    ) -> Any:
+    ) -> object:
         value = self._parse(body, parse, problems)
         return None if problems.errors else self.from_text(value, "body", "", problems)
 
@@ -207,7 +207,7 @@ def hints_of(kind: object) -> dict[str, Any]:
     """Return the type of each field of the object type *kind*, limits included; those of a generic type filled in."""
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     hints = {name: _bare(hint) for name, hint in typing.get_type_hints(origin, include_extras=True).items()}
-    given: dict[Any, Any] = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
+    given: dict[object, object] = dict(zip(getattr(origin, "__parameters__", ()), arguments, strict=False))
     return {name: _filled(hint, given) for name, hint in hints.items()} if given else hints
 
 
@@ -281,7 +281,7 @@ def _plain(kind: Any, value: object) -> Any:
             return kind
 
 
-def _choice(kinds: Sequence[object], value: object) -> Any:
+def _choice(kinds: Sequence[object], value: object) -> object:
     """The one type of a union that a value of this shape can mean, None where it is not clear."""
     plain = [_plain(kind, value) for kind in kinds]
     if is_mapping(value):
@@ -329,7 +329,7 @@ def _fits_key(key: object, kind: Any) -> bool:
     return True
 
 
-def _bare(hint: Any) -> Any:
+def _bare(hint: object) -> object:
     """*hint* without what a TypedDict says of the presence of its key."""
     while get_origin(hint) in {typing.Required, typing.NotRequired}:
         hint = get_args(hint)[0]

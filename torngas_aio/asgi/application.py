@@ -143,7 +143,7 @@ class AsgiApplication:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _serve(self, exchange: HTTPExchange, scope: MutableMapping[str, Any]) -> None:
+    async def _serve(self, exchange: HTTPExchange, scope: MutableMapping[str, object]) -> None:
         if self._proxies is not None:
             exchange.context = client_of(scope, self._proxies)
         request = made_request(scope, exchange)
@@ -178,7 +178,7 @@ def _heard_signals(note: Callable[[], None]) -> Generator[None]:
     The server's handlers are called as ever; outside the main thread, which has no signals, nothing happens.
     """
     loop = asyncio.get_running_loop()
-    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
 
     def hear(number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed

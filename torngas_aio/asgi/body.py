@@ -37,7 +37,7 @@ class IncomingBody:
 
     def __init__(
         self,
-        scope: Mapping[str, Any],
+        scope: Mapping[str, object],
         receive: Callable[[], Awaitable[_Message]],
         leave: Callable[[], None],
         limits: Limits,

@@ -201,7 +201,7 @@ class JWTBearer(BearerToken):
     async def load_user(self, token: str, handler: Any) -> Any:
         import jwt
 
-        def decode(key: Any) -> dict[str, Any]:
+        def decode(key: Any) -> dict[str, object]:
             return jwt.decode(
                 token,
                 key,

@@ -38,7 +38,7 @@ class PublishedKeys:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._keys: list[tuple[_json.JsonObject, Any]] = []  # what is said of the key, the key
+        self._keys: list[tuple[_json.JsonObject, object]] = []  # what is said of the key, the key
         self._fetched_at = self._failed_at = float("-inf")
         self._failure = ""
         self._flights = SingleFlight()
@@ -73,7 +73,7 @@ class PublishedKeys:
                 raise Unavailable(f"The keys of {self._url} cannot be read: {self._failure}")
         raise jwt.InvalidKeyError(f"No published key fits the token (kid {kid!r:.100}).")
 
-    def _candidates(self, kid: str, algorithm: str) -> Iterator[Any]:
+    def _candidates(self, kid: str, algorithm: str) -> Iterator[object]:
         for fields, key in self._keys:
             if (not kid or _kid_of(fields) in {kid, ""}) and fields.get("alg") in (None, algorithm):
                 yield key
@@ -106,14 +106,14 @@ class PublishedKeys:
             self._fetched_at = time.monotonic()
 
 
-def _keys_of(found: object) -> list[tuple[_json.JsonObject, Any]]:
+def _keys_of(found: object) -> list[tuple[_json.JsonObject, object]]:
     """Return the public keys for signatures of a set; raises ValueError where it is none."""
     import jwt
 
     listed = found.get("keys") if is_dict(found) else None
     if not is_list(listed) or not all(map(is_dict, listed)):
         raise ValueError("the answer is no JSON Web Key Set.")
-    keys: list[tuple[_json.JsonObject, Any]] = []
+    keys: list[tuple[_json.JsonObject, object]] = []
     for fields in filter(is_dict, listed):
         try:
             if (

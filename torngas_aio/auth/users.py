@@ -34,7 +34,7 @@ async def load_user(key: str) -> Any:
     return await imported("AUTH['load_user']", path, wants_class=False)(key)
 
 
-async def has_permission(user: Any, permission: str) -> bool:
+async def has_permission(user: object, permission: str) -> bool:
     """Return whether *user* has *permission*, as AUTH['has_permission'] says; by default: is in `user.permissions`."""
     path = _option("has_permission")
     if path is None:
@@ -84,7 +84,7 @@ class AuthMiddleware(BaseMiddleware):
     before_body = True
     depends_on = ("torngas_aio.middleware.session.SessionMiddleware",)
 
-    async def process_request(self, handler: Any, clear: Any) -> None:
+    async def process_request(self, handler: Any, clear: object) -> None:
         if not getattr(handler, "uses_session", False):
             return
         try:

@@ -164,13 +164,15 @@ class Cached(Generic[P, R]):
         apart = key if self._plan.version is None else self._stored_key(cache, key)
         return cache.lock(_lock_name(apart), self._plan.lease, wait)
 
-    async def _kept(self, cache: BaseCache, key: str) -> tuple[float | None, Any] | None:
+    async def _kept(self, cache: BaseCache, key: str) -> tuple[float | None, object] | None:
         found = await cache.get(key, MISSING, self._plan.version)
         if is_list(found) and len(found) == 2 and isinstance(found[0], float | int | None):
             return found[0], found[1]
         return None  # nothing, or something that other code keeps under this key
 
-    async def _compute(self, cache: BaseCache, key: str, args: Any, kwargs: Any, attempts: Attempts | None = None) -> R:
+    async def _compute(
+        self, cache: BaseCache, key: str, args: object, kwargs: object, attempts: Attempts | None = None
+    ) -> R:
         """The part of the one who computes: looks once more, under the lock of all processes if asked to."""
         if attempts is None:
             attempts = cache.begin_attempts(self._stored_key(cache, key), time.monotonic())
@@ -193,7 +195,9 @@ class Cached(Generic[P, R]):
         await attempts.run(lambda: self._keep(cache, key, value), None)
         return value
 
-    async def _compute_behind(self, cache: BaseCache, key: str, args: Any, kwargs: Any, fresh_until: float) -> None:
+    async def _compute_behind(
+        self, cache: BaseCache, key: str, args: object, kwargs: object, fresh_until: float
+    ) -> None:
         if not self._plan.lease or not cache.can_swap:
             await self._store(cache, key, args, kwargs)
             return

@@ -37,23 +37,23 @@ class Caches(Backends[BaseCache]):
     def _outside_of_loops(self, alias: str) -> BaseCache:
         return cast(BaseCache, _StandIn(self, alias))
 
-    def _state(self, config: Mapping[str, Any]) -> Any:
+    def _state(self, config: Mapping[str, object]) -> object:
         return config, settings.TORNADO_CONF  # whose secret signs the values
 
-    def _made(self, alias: str, config: Mapping[str, Any]) -> BaseCache:
+    def _made(self, alias: str, config: Mapping[str, object]) -> BaseCache:
         made = make_cache(alias, config)
         for tell in self.on_open:
             tell(made)
         return made
 
 
-async def close_caches(**_: Any) -> None:
+async def close_caches(**_: object) -> None:
     """Close every cache that this loop has opened; what is used later is opened again."""
     for _alias, opened in list(caches.opened()):
         await opened.close()
 
 
-def make_cache(alias: str, config: Mapping[str, Any]) -> BaseCache:
+def make_cache(alias: str, config: Mapping[str, object]) -> BaseCache:
     """Return a new cache of the CACHES entry *config*, to be closed by the caller.
 
     It signs with the project's secret, TORNADO_CONF['cookie_secret'], where its backend signs values.

@@ -42,7 +42,7 @@ def deploy_cautions_of(values: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _cookie_cautions(values: Mapping[str, Any]) -> Iterator[str]:
+def _cookie_cautions(values: Mapping[str, object]) -> Iterator[str]:
     session, tornado = section(values, "SESSION"), section(values, "TORNADO_CONF")
     if uses(values, SESSION_MIDDLEWARE):
         if not session.get("secure"):
@@ -55,7 +55,7 @@ def _cookie_cautions(values: Mapping[str, Any]) -> Iterator[str]:
         yield "TORNADO_CONF['xsrf_cookie_kwargs'] lacks 'secure': True: its cookie travels over plain HTTP. Add it."
 
 
-def _header_cautions(values: Mapping[str, Any]) -> Iterator[str]:
+def _header_cautions(values: Mapping[str, object]) -> Iterator[str]:
     headers = {str(name).lower(): value for name, value in section(values, "SECURITY_HEADERS").items()}
     policy = headers.get(HSTS)
     if not uses(values, HEADERS_MIDDLEWARE) or not policy:

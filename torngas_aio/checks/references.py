@@ -37,7 +37,7 @@ def reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def path_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
+def path_faults(values: Mapping[str, object]) -> Iterator[Fault]:
     """Yield one sentence for each dotted path that cannot be imported or names no class where one is wanted."""
     for path, target, wants_class in _targets(values):
         try:
@@ -46,7 +46,7 @@ def path_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
             yield from exc.faults
 
 
-def imported(path: str, target: Any, *, wants_class: bool = True) -> Any:
+def imported(path: str, target: object, *, wants_class: bool = True) -> Any:
     """Return what the dotted path *target* of the setting at *path* names; *target* itself where it is no text.
 
     Args:
@@ -70,7 +70,7 @@ def imported(path: str, target: Any, *, wants_class: bool = True) -> Any:
     return found
 
 
-def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
+def cautions_of(values: Mapping[str, object], workers: int) -> Iterator[str]:
     """Yield what will run but hardly as meant; *workers* is the number of serving processes."""
     modules = values.get("COMMON_MODULES") or values.get("ROUTE_MODULES")
     if modules and not uses(values, MODULE_MIDDLEWARE):
@@ -96,13 +96,13 @@ def cautions_of(values: Mapping[str, Any], workers: int) -> Iterator[str]:
         )
 
 
-def section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def section(values: Mapping[str, object], name: str) -> Mapping[str, Any]:
     """Return the dict that is the setting *name*, or the entry of one; {} where there is none."""
     found = values.get(name)
     return cast(Mapping[str, Any], found) if isinstance(found, Mapping) else {}
 
 
-def uses(values: Mapping[str, Any], middleware: str) -> bool:
+def uses(values: Mapping[str, object], middleware: str) -> bool:
     """Whether MIDDLEWARE_CLASSES names *middleware*, by dotted path or as the class itself."""
     entries = values.get("MIDDLEWARE_CLASSES")
     return is_list_or_tuple(entries) and middleware in _paths_of(entries)
@@ -134,7 +134,7 @@ def _module_faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield fault(path, module, f"COMMON_MODULES has no {module[1:]!r}.{_choice(module[1:], common)}")
 
 
-def _route_modules(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _route_modules(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for key, modules in section(values, "ROUTE_MODULES").items():
         for index, module in enumerate(() if modules is BLAMED else modules):
             yield f"ROUTE_MODULES[{key!r}][{index}]", module
@@ -145,7 +145,7 @@ def _choice(wrong: str, known: Any) -> str:
     return did_you_mean(wrong, known, listed)
 
 
-def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, object, bool]]:
     for name in ("MIDDLEWARE_CLASSES", "COMMON_MODULES"):
         for index, target in enumerate(values.get(name, ())):
             yield f"{name}[{index}]", target, True
@@ -161,7 +161,7 @@ def _targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
     yield "TEMPLATE_CONFIG['template_engine']", section(values, "TEMPLATE_CONFIG").get("template_engine"), True
 
 
-def _cache_targets(values: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+def _cache_targets(values: Mapping[str, object]) -> Iterator[tuple[str, object, bool]]:
     session_alias = None
     if uses(values, SESSION_MIDDLEWARE):
         session_alias = section(values, "SESSION").get("session_cache_alias")

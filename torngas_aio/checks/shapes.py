@@ -55,7 +55,7 @@ MIN_TOKEN_LENGTH = 16
 """Shorter tokens of the metrics page are refused: they can be guessed."""
 
 
-def shape_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
+def shape_faults(values: Mapping[str, object]) -> Iterator[Fault]:
     """Yield a fault for each value of the wrong shape and each name that looks misspelt."""
     known = [name for name in vars(global_settings) if name.isupper()]
     for name, hint in misspelt(values, known):
@@ -65,12 +65,12 @@ def shape_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
             yield from check(name, values[name])
 
 
-def _proxy(path: str, value: Any) -> Iterator[Fault]:
+def _proxy(path: str, value: object) -> Iterator[Fault]:
     if value != "unix":
         yield from also("'unix'", network(takes_host_bits=True)(path, value))
 
 
-def _management(path: str, value: Any) -> Iterator[Fault]:
+def _management(path: str, value: object) -> Iterator[Fault]:
     if not isinstance(value, str) or not value:
         yield from text(path, value)
         return
@@ -80,7 +80,7 @@ def _management(path: str, value: Any) -> Iterator[Fault]:
         yield from (each.with_(path=path) for each in exc.faults)
 
 
-def _url_path(path: str, value: Any) -> Iterator[Fault]:
+def _url_path(path: str, value: object) -> Iterator[Fault]:
     if not isinstance(value, str) or not value.startswith("/"):
         yield fault(path, value, "must be a path that begins with '/'.")
 
@@ -107,24 +107,24 @@ def _folder_to_make(path: str, value: Any) -> Iterator[Fault]:
         yield fault(path, value, f"must be a folder, and {there} is none.")
 
 
-def _coerced(path: str, value: Any) -> Iterator[Fault]:
+def _coerced(path: str, value: object) -> Iterator[Fault]:
     """A whole number, or the text of one, which SQLAlchemy reads."""
     if type(value) is not int and not (isinstance(value, str) and value.removeprefix("-").isdecimal()):
         yield fault(path, value, "must be a whole number.")
 
 
-def _engine_option(path: str, value: Any) -> Iterator[Fault]:
+def _engine_option(path: str, value: object) -> Iterator[Fault]:
     if not isinstance(value, str) or not value.startswith("sqlalchemy."):
         yield Fault(f"{path}: no such key. Write 'sqlalchemy.{value}', or take it out.", path=path)
 
 
-def _port(path: str, value: Any) -> Iterator[Fault]:
+def _port(path: str, value: object) -> Iterator[Fault]:
     number = parse_whole(value) if isinstance(value, str) else value
     if value != "" and not (type(number) is int and 0 <= number < 65536):  # "" and 0: the driver's default
         yield fault(path, value, "must be a port between 1 and 65535.")
 
 
-def _anything(path: str, value: Any) -> Iterator[Fault]:
+def _anything(path: str, value: object) -> Iterator[Fault]:
     yield from ()
 
 

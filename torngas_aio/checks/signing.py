@@ -62,7 +62,7 @@ MEND = (
 )
 
 
-def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
+def secret_faults(values: Mapping[str, object]) -> Iterator[str]:
     """Yield a sentence for a missing version, and for each secret that is missing or weak while DEBUG is off."""
     yield from _version_faults(section(values, "TORNADO_CONF"))
     if values.get("DEBUG", True):
@@ -76,14 +76,14 @@ def secret_faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield from weak_secret_faults(path, value)
 
 
-def _version_faults(conf: Mapping[str, Any]) -> Iterator[str]:
+def _version_faults(conf: Mapping[str, object]) -> Iterator[str]:
     versions, newest = conf.get("cookie_secret"), conf.get("key_version")
     if is_dict(versions) and versions and newest is not None and newest not in list(versions):
         known = ", ".join(map(repr, versions))
         yield f"TORNADO_CONF['key_version']: cookie_secret has no such version. Known are {known}."
 
 
-def weak_secret_faults(path: str, value: Any) -> Iterator[Fault]:
+def weak_secret_faults(path: str, value: object) -> Iterator[Fault]:
     """Yield a fault where the secret at *path*, or one of its versions, is well known or can be guessed."""
     versions = _versions(value)
     if any(is_well_known(version) for version in versions):
@@ -121,7 +121,7 @@ def missing_secrets(settings: Settings) -> dict[str, dict[str, str]]:
     return found
 
 
-def project_secrets(values: Mapping[str, Any]) -> tuple[tuple[str | bytes, ...], bool]:
+def project_secrets(values: Mapping[str, object]) -> tuple[tuple[str | bytes, ...], bool]:
     """Return the secrets in TORNADO_CONF['cookie_secret'], the one that signs first, and whether they last.
 
     They do not last where they were made for this run; one is made where there is none.
@@ -131,12 +131,12 @@ def project_secrets(values: Mapping[str, Any]) -> tuple[tuple[str | bytes, ...],
     if _is_missing(given) or min(map(len, _versions(given))) < MIN_SECRET_BYTES:
         return (_derived("cookie_secret"),), False
     if is_dict(given):
-        newest: Any = conf.get("key_version", max(given))
+        newest: object = conf.get("key_version", max(given))
         return tuple(given[version] for version in sorted(given, key=lambda version: bool(version != newest))), True
     return (given,), RUN_SECRET_NAME not in os.environ or given != _derived("cookie_secret")
 
 
-def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _secrets_of(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     conf, session = values.get("TORNADO_CONF"), values.get("SESSION")
     if is_mapping(conf):
         yield "TORNADO_CONF['cookie_secret']", conf.get("cookie_secret")
@@ -144,7 +144,7 @@ def _secrets_of(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "SESSION['secret_key']", session.get("secret_key")
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return not value or not all(_versions(value))
 
 

@@ -245,7 +245,7 @@ def is_refusal(error: BaseException | None) -> bool:
     return error is not None and any(code in _REFUSALS for code in codes_of(error))
 
 
-def mysql_takes_writes(row: Iterable[Any]) -> bool:
+def mysql_takes_writes(row: Iterable[object]) -> bool:
     """Whether the row of `MYSQL_QUESTION` is that of a server which takes writes."""
     return all(str(value).upper() in {"0", "OFF"} for value in row)  # MariaDB 12: OFF, ON, NO_LOCK
 

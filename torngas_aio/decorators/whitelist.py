@@ -26,7 +26,7 @@ __all__ = ["whitelisted"]
 _Check = Callable[[Any], None]
 
 
-def whitelisted(*argument: Any) -> Any:
+def whitelisted(*argument: object) -> Any:
     """Guard the decorated method or handler class.
 
     Args:
@@ -55,7 +55,7 @@ def _guarded(target: object, check: _Check) -> object:
     return _guard_method(target, check)
 
 
-def _guard_method(method: Callable[..., Any], check: _Check) -> Callable[..., object]:
+def _guard_method(method: Callable[..., object], check: _Check) -> Callable[..., object]:
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)

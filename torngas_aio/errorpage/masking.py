@@ -107,7 +107,7 @@ class Showing:
             parts.append(f"… ({size} in all)")
         return f"{opening}{', '.join(parts)}{closing}"
 
-    def _pair(self, item: tuple[Any, Any], depth: int) -> str:
+    def _pair(self, item: tuple[object, object], depth: int) -> str:
         key, value = item
         return f"{self._any(key, depth + 1)}: {MASK if is_secret(key) else self._any(value, depth + 1)}"
 

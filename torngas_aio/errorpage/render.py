@@ -100,8 +100,8 @@ def render_error(
     accept: str = "",
     failed_at: str | None = None,
     pipeline_text: Sequence[str] = (),
-    routes_tried: Iterable[Any] | None = None,
-    settings_view: Mapping[str, Any] | None = None,
+    routes_tried: Iterable[object] | None = None,
+    settings_view: Mapping[str, object] | None = None,
 ) -> ErrorAnswer:
     """Return the answer to a failed request. Looks at nothing but its arguments, and raises nothing.
 

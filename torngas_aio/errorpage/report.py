@@ -344,7 +344,7 @@ def _pipeline(lines: Sequence[str], failed_at: str | None) -> list[tuple[str, bo
     return [(line, bool(failed_at) and str(failed_at) in line) for line in lines]
 
 
-def _route(route: Any) -> tuple[str, str, str]:
+def _route(route: object) -> tuple[str, str, str]:
     kind = getattr(route, "handler_class", None)
     where = "" if kind is None else f"{kind.__module__}.{kind.__qualname__}"
     return str(getattr(route, "pattern", route)), where, str(getattr(route, "name", None) or "")

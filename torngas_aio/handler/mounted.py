@@ -164,7 +164,7 @@ class MountHandler(WebSocketHandler):
 class _Handshake:
     """Has the application answer a handshake that Tornado's `get` has found good."""
 
-    def __init__(self, handshake: Any) -> None:
+    def __init__(self, handshake: object) -> None:
         self._handshake = handshake
 
     async def accept_connection(self, handler: MountHandler) -> None:

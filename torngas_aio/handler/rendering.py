@@ -55,14 +55,14 @@ async def render_later(
     handler.write(with_embeds(handler, page))
 
 
-async def render_hooked(handler: ResponseHandler, template_name: str, kwargs: dict[str, Any]) -> bytes:
+async def render_hooked(handler: ResponseHandler, template_name: str, kwargs: dict[str, object]) -> bytes:
     """Run the render hooks, then do as `render_plain`."""
     if handler._run.stages.render:
         await handler._run.render(handler, template_name, kwargs)
     return await handler._render_plain(template_name, kwargs)
 
 
-async def render_plain(handler: ResponseHandler, template_name: str, kwargs: dict[str, Any]) -> bytes:
+async def render_plain(handler: ResponseHandler, template_name: str, kwargs: dict[str, object]) -> bytes:
     """Return the page of a template and its values, without render hooks."""
     loader = known_loader(handler)
     if loader is None:
@@ -93,7 +93,7 @@ def loader_key(handler: ResponseHandler) -> LoaderKey:
     return handler.get_template_path() or ".", type(handler).create_template_loader, id(settings.TEMPLATE_CONFIG)
 
 
-def values_for(handler: ResponseHandler, template: Template, kwargs: dict[str, Any]) -> dict[str, Any]:
+def values_for(handler: ResponseHandler, template: Template, kwargs: dict[str, object]) -> dict[str, Any]:
     """Return all that *template* is given: what Tornado gives each, and *kwargs*."""
     if handler._has_own_namespace:
         values = handler.get_template_namespace()

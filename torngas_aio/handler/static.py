@@ -50,7 +50,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
     _found: StaticFile | None = None  # what a thread has read, with its codings
     _source: OpenFile | None = None
     _is_looking_up = False
-    _redirection: Callable[[], Any] | None = None  # what a thread has decided on
+    _redirection: Callable[[], object] | None = None  # what a thread has decided on
 
     async def get(self, path: str, include_body: bool = True) -> None:
         """Answer with the file *path*, or the part of it that the request asks for.
@@ -106,7 +106,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         cls._versions.clear()
         cls._paths.clear()
 
-    def _take_arguments(self, args: Any, kwargs: Any) -> None:
+    def _take_arguments(self, args: object, kwargs: object) -> None:
         try:
             super()._take_arguments(args, kwargs)
         except HTTPError as exc:
@@ -418,6 +418,6 @@ def _describes_as_we_do(cls: type[StaticFileHandler]) -> bool:
     )
 
 
-def _function(cls: type, name: str) -> Any:
+def _function(cls: type, name: str) -> object:
     found = getattr(cls, name)
     return getattr(found, "__func__", found)

@@ -83,7 +83,7 @@ class _MountSpec(UrlSpec):
         super().__init__(pattern, handler, {**kwargs, "root": root}, name, **more)
 
 
-def _is_wsgi(application: Any, place: str) -> bool:
+def _is_wsgi(application: object, place: str) -> bool:
     """Return whether *application* takes `environ` and `start_response`, not `scope`, `receive` and `send`."""
     if callable(application) and not inspect.isclass(application):
         signature = inspect.signature(application)

@@ -118,7 +118,7 @@ class PipelineRun:
                 return True, None
         return False, None
 
-    async def render(self, handler: HookedHandler, template_name: str, kwargs: dict[str, Any]) -> None:
+    async def render(self, handler: HookedHandler, template_name: str, kwargs: dict[str, object]) -> None:
         """Run the render hooks; `kwargs` are the template's, given to each hook as keywords."""
         clear = self.clear
         for hook in self.stages.render:

@@ -79,7 +79,7 @@ def _is_word(item: str | Gap) -> bool:
     return item is Gap.WITHIN if isinstance(item, Gap) else item[0].isalnum() or item[0] == "_"
 
 
-def _sequences(parsed: Iterable[tuple[Any, Any]], flags: int) -> list[_Items]:
+def _sequences(parsed: Iterable[tuple[object, object]], flags: int) -> list[_Items]:
     """Every way through a sequence of parsed nodes, at most `MAX_SHAPES`."""
     ways: list[_Items] = [()]
     text = ""
@@ -95,7 +95,7 @@ def _sequences(parsed: Iterable[tuple[Any, Any]], flags: int) -> list[_Items]:
     return [(*way, text) for way in ways] if text else ways
 
 
-def _options(operation: Any, argument: Any, flags: int) -> list[_Items]:
+def _options(operation: object, argument: object, flags: int) -> list[_Items]:
     """The ways through one parsed node; what no reader knows may be any text."""
     read = _READERS.get(str(operation))
     return [(Gap.ACROSS,)] if read is None else read(argument, flags)
@@ -111,15 +111,15 @@ def _read_other_than(code: int, _: int) -> list[_Items]:
     return [(Gap.WITHIN if code == _SLASH else Gap.ACROSS,)]
 
 
-def _read_set(members: Sequence[tuple[Any, Any]], _: int) -> list[_Items]:
+def _read_set(members: Sequence[tuple[object, object]], _: int) -> list[_Items]:
     return [(Gap.ACROSS if _set_has_slash(members) else Gap.WITHIN,)]
 
 
-def _read_position(where: Any, _: int) -> list[_Items]:
+def _read_position(where: object, _: int) -> list[_Items]:
     return [(_Mark.END,)] if str(where) in {"AT_END", "AT_END_STRING"} else [()]
 
 
-def _read_look_around(_: Any, __: int) -> list[_Items]:
+def _read_look_around(_: object, __: int) -> list[_Items]:
     return [()]  # no width: leaving it out lets more in, which is allowed
 
 
@@ -162,7 +162,7 @@ def _gap_over(ways: Sequence[_Items]) -> Gap:
     return Gap.ACROSS if crosses else Gap.WITHIN
 
 
-def _set_has_slash(members: Sequence[tuple[Any, Any]]) -> bool:
+def _set_has_slash(members: Sequence[tuple[object, object]]) -> bool:
     """Whether a parsed `[...]` takes a slash."""
     is_negated = str(members[0][0]) == "NEGATE"
     return any(_has_slash(str(kind), value) for kind, value in members) is not is_negated

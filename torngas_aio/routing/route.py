@@ -52,7 +52,7 @@ class Route:
         if binding := sys.modules.get("torngas_aio.api.binding"):  # else no marker was imported, and none declared
             binding.bind_methods(self.handler_class)
 
-    def with_kwargs(self, kwargs: dict[str, Any]) -> "Route":
+    def with_kwargs(self, kwargs: dict[str, object]) -> "Route":
         """Return this route, pipelines included, for one request whose matcher chose the handler's *kwargs*."""
         route = copy.copy(self)
         route.kwargs = kwargs

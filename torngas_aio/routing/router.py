@@ -105,16 +105,16 @@ class ApplicationRouter(BaseRouter):
                 return found
         return None
 
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
+    def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> HTTPMessageDelegate | None:
         found = self.resolve(request)
         if found is None or found.route is None:
             return None if found is None else found.delegate
-        params: dict[str, Any] = {"target_kwargs": found.route.kwargs} if found.route.kwargs else {}
+        params: dict[str, object] = {"target_kwargs": found.route.kwargs} if found.route.kwargs else {}
         if found.path_args or found.path_kwargs:
             params |= {"path_args": list(found.path_args), "path_kwargs": dict(found.path_kwargs)}
         return self.get_target_delegate(found.route.handler_class, request, **params)
 
-    def reverse_url(self, name: str, *args: Any) -> str | None:
+    def reverse_url(self, name: str, *args: object) -> str | None:
         """Return the address of the rule *name*, None when there is none; an optional slash at its end is there."""
         if self._steps is None:
             self._made_steps()  # finds the rules of nested routers that Tornado has made
@@ -221,7 +221,7 @@ class ApplicationRouter(BaseRouter):
         return functools.partial(self._resolve_foreign, rule.target)
 
     def _resolve_foreign(
-        self, target: Any, request: HTTPServerRequest, target_params: dict[str, Any]
+        self, target: object, request: HTTPServerRequest, target_params: dict[str, object]
     ) -> Resolved | None:
         delegate = self.get_target_delegate(target, request, **target_params)
         return None if delegate is None else Resolved(None, delegate=delegate)

@@ -201,7 +201,7 @@ class Changes:
         for key, value in self.puts.items():
             serializer.check(value, f"session[{key!r}]")
         try:
-            puts: dict[str, Any] = serializer.read(serializer.write(self.puts)) if self.puts else {}
+            puts: dict[str, object] = serializer.read(serializer.write(self.puts)) if self.puts else {}
             serializer.write_checked(self.counts)
         except SerializationError:
             raise

@@ -103,7 +103,7 @@ def _faults(values: Mapping[str, Any]) -> Iterator[str]:
     yield from _name_faults(values)
 
 
-def _name_faults(values: Mapping[str, Any]) -> Iterator[str]:
+def _name_faults(values: Mapping[str, object]) -> Iterator[str]:
     """What browsers hold against the cookie; they drop one that lacks what its name or flags promise."""
     name, is_secure = str(values.get("session_name", "__TORNADOSSID")), bool(values.get("secure"))
     if not name or not name.isascii() or not name.isprintable() or set(name) & set(' ()<>@,;:\\"/[]?={}'):

@@ -196,7 +196,7 @@ def parts_of(page: bytes) -> Iterator[bytes]:
         yield bytes(view[start : start + STREAM_BYTES])
 
 
-def take_offload_bytes(options: dict[str, Any]) -> int:
+def take_offload_bytes(options: dict[str, object]) -> int:
     """Take `offload_bytes` out of a loader's *options*.
 
     Raises:
@@ -212,7 +212,7 @@ def take_offload_bytes(options: dict[str, Any]) -> int:
     return size
 
 
-def adapted(loader: Any) -> TemplateLoader:
+def adapted(loader: object) -> TemplateLoader:
     """Return *loader* itself if it keeps our contract, else a loader that does and asks it."""
     return loader if isinstance(loader, TemplateLoader) else _ForeignLoader(loader)
 
@@ -255,7 +255,7 @@ SHARED = frozenset(
 """What the TEMPLATE_CONFIG of torngas 1.8 holds whatever the engine; each engine takes its own part of it."""
 
 
-def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], engine: str) -> None:
+def refuse_unknown(options: Mapping[str, object], known: Iterable[str], engine: str) -> None:
     """Raise when *options* holds a key that neither *engine* nor the shared part of TEMPLATE_CONFIG knows.
 
     Raises:
@@ -273,7 +273,7 @@ def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], engine: str
 _TORNADO = "torngas_aio.template.tornado_loader.TornadoTemplateLoader"
 
 
-def create_loader(config: Mapping[str, Any], template_path: str, *, debug: bool = False) -> TemplateLoader:
+def create_loader(config: Mapping[str, object], template_path: str, *, debug: bool = False) -> TemplateLoader:
     """Return the loader that *config* (TEMPLATE_CONFIG) asks for, on *template_path*.
 
     Args:
@@ -299,7 +299,7 @@ def create_loader(config: Mapping[str, Any], template_path: str, *, debug: bool 
     return loader
 
 
-def _engine(path: str) -> Any:
+def _engine(path: str) -> object:
     # The document and the settings of torngas 1.8 write the path with and without the package's name.
     full = f"torngas_aio.{path}" if path.startswith("template.") else path
     try:

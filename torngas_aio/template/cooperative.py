@@ -128,7 +128,7 @@ class CooperativeTemplate(base.Template):
             self._reraise()
 
 
-def _slices(parts: Iterable[Any]) -> Iterator[bytes]:
+def _slices(parts: Iterable[object]) -> Iterator[bytes]:
     """Join *parts* a slice at a time.
 
     PERF: escaped values are objects that the garbage collector looks after: hundreds of thousands of them at once
@@ -145,7 +145,7 @@ def _joined(parts: list[Any]) -> bytes:
     return "".join(parts).encode()
 
 
-async def _each(parts: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+async def _each(parts: Iterable[object] | AsyncIterable[object]) -> AsyncIterator[Any]:
     if isinstance(parts, AsyncIterable):
         async for part in parts:
             yield part

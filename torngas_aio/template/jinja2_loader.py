@@ -60,14 +60,14 @@ class Jinja2Template(CooperativeTemplate):
     async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
         return await self._join(self._block(name, await await_values(values)))
 
-    def _parts(self, values: Mapping[str, Any]) -> Any:
+    def _parts(self, values: Mapping[str, object]) -> Any:
         template = self._compiled
         return template.root_render_func(template.new_context(values if isinstance(values, dict) else dict(values)))
 
     def _reraise(self) -> NoReturn:
         self._environment.handle_exception()
 
-    def _block(self, name: str, values: Mapping[str, Any]) -> Any:
+    def _block(self, name: str, values: Mapping[str, object]) -> Any:
         """Return the parts of the block in its most derived form, with its parents' forms for `super()`."""
         context = self._compiled.new_context(dict(values))
         for parent in self._lineage[1:]:

@@ -70,7 +70,7 @@ class MakoTemplate(base.Template):
         self._refuse_awaitables(values)
         return self._make(values)
 
-    async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
+    async def render_block(self, name: str, values: Mapping[str, object]) -> bytes:
         values = await await_values(values)
         known: set[str] = set()
         for template in self.lineage:
@@ -81,12 +81,12 @@ class MakoTemplate(base.Template):
         names = ", ".join(sorted(known - {"body"})) or "none"
         raise ArgumentError(f"Template {self.name!r} has no block or def {name!r}; it has: {names}.")
 
-    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    async def stream(self, values: Mapping[str, object]) -> AsyncIterator[bytes]:
         page = await run_in_thread(self._make, await await_values(values))
         for part in base.parts_of(page):
             yield part
 
-    def _make(self, values: Mapping[str, Any]) -> bytes:
+    def _make(self, values: Mapping[str, object]) -> bytes:
         if self._awaits:
             values = {"awaited": _awaited, **values}
         if self.is_heavy and not (self.compiled.format_exceptions or self.compiled.error_handler):
@@ -195,7 +195,7 @@ def _calls_awaited(template: Any) -> bool:
     return any("awaited" in f.__code__.co_consts for f in vars(template.module).values() if inspect.isfunction(f))
 
 
-def _awaited(value: Any) -> Any:
+def _awaited(value: object) -> object:
     """Return what awaiting *value* gives; for a template, which runs in a worker thread then."""
     return run_in_loop(_await(value))
 
@@ -233,7 +233,7 @@ class _WatchedLookup(TemplateLookup):  # type: ignore[misc]  # Mako is untyped
         super().__init__(**options)
         self.seen: dict[str, FileWatch] = {}
 
-    def _load(self, filename: str, uri: str) -> Any:
+    def _load(self, filename: str, uri: str) -> object:
         if self.is_checking:
             self.seen[uri] = FileWatch([Path(filename)])
         return super()._load(filename, uri)
@@ -254,5 +254,5 @@ def _uri_in(error: Exception) -> str:
     return found[1] if found else ""
 
 
-def _bytes(page: Any) -> bytes:
+def _bytes(page: object) -> bytes:
     return page if isinstance(page, bytes) else str(page).encode()

@@ -64,10 +64,10 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         code, source = compiled
         return await self._join(self._call(code, await await_values(values), _Source(source)))
 
-    def _parts(self, values: Mapping[str, Any]) -> Any:
+    def _parts(self, values: Mapping[str, object]) -> Any:
         return self._call(self._execute, values)
 
-    def _call(self, code: CodeType, values: Mapping[str, Any], source: Any = None) -> Any:
+    def _call(self, code: CodeType, values: Mapping[str, object], source: object = None) -> Any:
         # PERF: a function made from the compiled body, not the whole module run again for each page.
         names = {**self._base, **values}
         if source is not None:
@@ -93,7 +93,7 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         tree = as_parts(in_short(code) if self._is_short else ast.parse(code))
         return _function_code(compile(tree, self._filename, "exec", dont_inherit=True))
 
-    def _constant_names(self, loader: "TornadoTemplateLoader") -> dict[str, Any]:
+    def _constant_names(self, loader: "TornadoTemplateLoader") -> dict[str, object]:
         self._loader = loader
         return {
             "escape": _escape,
@@ -216,12 +216,12 @@ def _escape(value: str | bytes) -> str | bytes:
     return str(markup_escape(escape.to_unicode(value)))
 
 
-def _escaped(value: Any) -> bytes:
+def _escaped(value: object) -> bytes:
     """Any value as escaped UTF-8."""
     return markup_escape(value.decode() if isinstance(value, bytes) else value).encode()
 
 
-def _raw(value: Any) -> bytes:
+def _raw(value: object) -> bytes:
     """Any value as UTF-8."""
     return value if isinstance(value, bytes) else str(value).encode()
 

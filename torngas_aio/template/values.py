@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 
-def has_awaitables(values: Mapping[str, Any]) -> bool:
+def has_awaitables(values: Mapping[str, object]) -> bool:
     """Return whether any of *values* must be awaited."""
     return any(map(_must_await, values.values()))
 
 
-def awaitable_names(values: Mapping[str, Any]) -> list[str]:
+def awaitable_names(values: Mapping[str, object]) -> list[str]:
     """Return the names of the *values* that must be awaited."""
     return [name for name, value in values.items() if _must_await(value)]
 
@@ -79,7 +79,7 @@ def _must_await(value: object) -> bool:
 Provider = Callable[[Any, Any], Any]
 
 
-def handler_namespace(handler: Any, names: frozenset[str] | None, settings: Any) -> dict[str, Any]:
+def handler_namespace(handler: Any, names: frozenset[str] | None, settings: object) -> dict[str, Any]:
     """Return the handler's names for one page, UI methods and modules included.
 
     Args:
@@ -95,19 +95,19 @@ def handler_namespace(handler: Any, names: frozenset[str] | None, settings: Any)
     return found
 
 
-def _current_user(handler: Any, _settings: Any) -> Any:
+def _current_user(handler: Any, _settings: object) -> Any:
     can_load = handler._awaits_user and not handler._module_depth
     return handler.load_current_user() if can_load and "_current_user" not in vars(handler) else handler.current_user
 
 
-def _xsrf_form_html(handler: Any, _settings: Any) -> Any:
+def _xsrf_form_html(handler: Any, _settings: object) -> Any:
     return lambda: Markup(handler.xsrf_form_html())  # noqa: S704 - made by Tornado, its token escaped
 
 
-def _get_flashed_messages(handler: Any, _settings: Any) -> Any:
-    found: list[Any] = []
+def _get_flashed_messages(handler: object, _settings: object) -> object:
+    found: list[object] = []
 
-    def get_flashed_messages(*args: Any, **kwargs: Any) -> Any:
+    def get_flashed_messages(*args: object, **kwargs: object) -> object:
         # Reading takes the messages away, and an engine may begin a page twice: the first answer is kept.
         if not found:
             read = getattr(handler, "get_flashed_messages", None)
@@ -117,7 +117,7 @@ def _get_flashed_messages(handler: Any, _settings: Any) -> Any:
     return get_flashed_messages
 
 
-def _ngettext(handler: Any, _settings: Any) -> Any:
+def _ngettext(handler: Any, _settings: object) -> Any:
     return handler.locale.translate
 
 

@@ -53,7 +53,7 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 @coroutine
-def in_greenlet(call: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Generator[Any, Any, T]:
+def in_greenlet(call: Callable[..., Coroutine[Any, Any, T]], *args: object) -> Generator[Any, Any, T]:
     """Await `call(*args)`, in whose synchronous code `wait_for` may be used; same task, same context.
 
     A cancellation reaches what is waited for, and from there the code that waits.

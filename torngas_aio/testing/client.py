@@ -63,11 +63,11 @@ class TestClient(httpx2.AsyncClient):
 
     def __init__(
         self,
-        app: Application | str | Mapping[str, Any],
+        app: Application | str | Mapping[str, object],
         *,
         http_server: str = "torngas_aio",
         raise_errors: bool = False,
-        server_options: Mapping[str, Any] | None = None,
+        server_options: Mapping[str, object] | None = None,
         **options: Any,
     ) -> None:
         options.setdefault("trust_env", False)
@@ -171,7 +171,7 @@ class TestClient(httpx2.AsyncClient):
 
 
 @contextmanager
-def made_application(app: Application | str | Mapping[str, Any]) -> Generator[Application]:
+def made_application(app: Application | str | Mapping[str, object]) -> Generator[Application]:
     """Give *app*, or the application that its settings describe; those settings hold meanwhile.
 
     With DEBUG on, secrets that are missing are made, as at a server's start.

@@ -25,7 +25,7 @@ def override_settings() -> Iterator[Callable[..., None]]:
     """
     with ExitStack() as stack:
 
-        def override(**values: Any) -> None:
+        def override(**values: object) -> None:
             for name in values:
                 if name not in settings and (meant := did_you_mean(name, settings, likeness=0.85)):
                     raise ArgumentError(f"override_settings({name}=...): there is no such setting.{meant}")

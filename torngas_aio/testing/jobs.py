@@ -30,7 +30,7 @@ class RecordedJobs(MemoryJobs):
 
     runs_here = False
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, object] | None = None) -> None:
         super().__init__("", params)
         self.now = time.time()
         self._kept: list[tuple[str, bytes]] = []

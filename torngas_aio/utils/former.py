@@ -37,19 +37,19 @@ class Null:
             raise AttributeError(name)
         return self
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         pass
 
     def __delattr__(self, name: str) -> None:
         pass
 
-    def __getitem__(self, key: Any) -> "Null":
+    def __getitem__(self, key: object) -> "Null":
         return self
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         pass
 
-    def __delitem__(self, key: Any) -> None:
+    def __delitem__(self, key: object) -> None:
         pass
 
     def __iter__(self) -> Iterator[Any]:

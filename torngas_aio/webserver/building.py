@@ -15,7 +15,7 @@ from torngas_aio.utils.narrowing import is_list_or_tuple
 __all__ = ["application_secret_faults", "build_application", "merge_faults"]
 
 
-def build_application(application: Any, urls: Sequence[Any]) -> Application:
+def build_application(application: object, urls: Sequence[Any]) -> Application:
     """Return *application* itself, or one built of the settings and *urls*.
 
     An instance without a `cookie_secret` of its own gets that of the settings.

@@ -209,7 +209,7 @@ class ManagementListener(Listeners):
         return _name_of(name) == self._name
 
 
-def _name_of(address: Any) -> object:
+def _name_of(address: object) -> object:
     """Return the port of a socket's *address*, or its path."""
     return address[1] if is_list_or_tuple(address) else address
 

@@ -60,7 +60,7 @@ _SWITCHES = frozenset(name for name, _, kind, _ in BUILT_IN if kind is bool)
 _UNITS = {"K": 10, "M": 20, "G": 30}
 _BOOLEANS = frozenset({"true", "false", "t", "f", "1", "0"})  # as Tornado reads them
 
-_left_over: dict[str, tuple[Any, Any]] = {}  # what the last command line changed: name to new and old value
+_left_over: dict[str, tuple[object, object]] = {}  # what the last command line changed: name to new and old value
 _given: set[str] = set()  # names that the last command line held
 
 
@@ -227,6 +227,6 @@ def _take_back() -> None:
     _given.clear()
 
 
-def _remember(before: dict[str, Any]) -> None:
+def _remember(before: dict[str, object]) -> None:
     after = options.as_dict()
     _left_over.update({name: (after[name], before[name]) for name in before if after[name] != before[name]})

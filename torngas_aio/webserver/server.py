@@ -171,7 +171,7 @@ class Server:
         self._blame(faults)
         return self.application
 
-    def _build(self, application: Any, faults: list[Fault]) -> list[Fault]:
+    def _build(self, application: object, faults: list[Fault]) -> list[Fault]:
         """Make the services and the application; return *faults* with what they found."""
         if settings.TRANSLATIONS:
             try:
@@ -396,7 +396,7 @@ class Server:
         is_bounded = renewal_limits() != RenewalLimits()
         return self._worker is None and not is_trial() and (workers_wanted() > 1 or is_bounded)
 
-    def _opened_listeners(self, sockets: Sequence[socket.socket] | None, binding: dict[str, Any]) -> Listeners:
+    def _opened_listeners(self, sockets: Sequence[socket.socket] | None, binding: dict[str, object]) -> Listeners:
         worker = self._worker
         if worker is not None and worker.sockets:
             return Listeners(worker.sockets)
@@ -452,7 +452,9 @@ class Server:
                 shutdown_logging()
                 single.replace()
 
-    def _load_rest(self, application: Any, sockets: Sequence[socket.socket] | None, kwargs: dict[str, Any]) -> None:
+    def _load_rest(
+        self, application: object, sockets: Sequence[socket.socket] | None, kwargs: dict[str, object]
+    ) -> None:
         """Load what was not loaded yet, or is given again."""
         if self.application is None and application is None:
             self.load_urls()

@@ -48,7 +48,7 @@ logger = logging.getLogger("torngas_aio.server")
 
 @contextlib.asynccontextmanager
 async def serving(
-    application: Any,
+    application: object,
     backend: ServerBackend,
     sockets: Iterable[socket.socket],
     *,
@@ -99,7 +99,7 @@ async def serving(
 
 
 async def run_until_stopped(
-    application: Any,
+    application: object,
     backend: ServerBackend,
     sockets: Iterable[socket.socket],
     *,
@@ -199,7 +199,7 @@ async def serve(
             unix.remove()
 
 
-async def _unless_stopped(start: Callable[[], Awaitable[Any]], stop: asyncio.Event) -> None:
+async def _unless_stopped(start: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
     """Await `start()`, or give it up when *stop* is set.
 
     Raises:
@@ -216,7 +216,7 @@ async def _unless_stopped(start: Callable[[], Awaitable[Any]], stop: asyncio.Eve
     starting.result()
 
 
-async def _end(application: Any, backend: ServerBackend, stopping: Stopping) -> None:
+async def _end(application: object, backend: ServerBackend, stopping: Stopping) -> None:
     """End in order, or at once when told to hurry."""
     ending = asyncio.ensure_future(_end_in_order(application, backend, stopping))  # owned: awaited below in every case
     hurried = asyncio.ensure_future(stopping.hurry.wait())

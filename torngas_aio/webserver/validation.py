@@ -161,7 +161,7 @@ def _wants_cache(settings: Settings, alias: str) -> str:
 class _AskedFor(Mapping[str, Any]):
     """OPTIONS that remember which keys their backend has asked for."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, object]) -> None:
         self._options = options
         self._asked: set[str] = set()
 

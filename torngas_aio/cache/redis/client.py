@@ -90,7 +90,7 @@ class RedisClient:
         return self._native
 
     @property
-    def _client(self) -> Any:
+    def _client(self) -> object:
         """The name of `client` in torngas 1.8."""
         return self.client
 

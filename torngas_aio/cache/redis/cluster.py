@@ -88,7 +88,7 @@ class ClusterLink:
         issued = [
             None if link is None else link.execute(packed) for link, (_, packed) in zip(links, commands, strict=True)
         ]
-        replies: list[Any] = []
+        replies: list[object] = []
         for link, future, (_, packed) in zip(links, issued, commands, strict=True):
             if link is None or future is None:
                 self._relearn()
@@ -114,7 +114,7 @@ class ClusterLink:
         for link in links.values():
             await link.aclose()
 
-    async def _settled(self, packed: bytes, link: RedisLink, reply: Exception) -> Any:
+    async def _settled(self, packed: bytes, link: RedisLink, reply: Exception) -> object:
         """Follow redirections; whatever tells that the map is old has it learned again."""
         for _ in range(MOST_HOPS):
             if isinstance(reply, WireLost) or (isinstance(reply, ReplyError) and reply.code in _STALE):

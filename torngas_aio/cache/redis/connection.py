@@ -72,7 +72,7 @@ class Replies:
     def __init__(self, future: "asyncio.Future[list[Any]]", count: int) -> None:
         self.future = future
         self._missing = count
-        self._replies: list[Any] = []
+        self._replies: list[object] = []
 
     def done(self) -> bool:
         """True once the caller was cancelled or everything is there."""

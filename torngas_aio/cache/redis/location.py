@@ -224,7 +224,7 @@ def _driver() -> dict[str, Any]:
     return {"driver_info": info(lib_version=redis.__version__)} if info else {}
 
 
-def _login(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def _login(options: Mapping[str, object], owner: str) -> dict[str, object]:
     checks = {"DB": _database, "USERNAME": either(None, text), "PASSWORD": either(None, secret)}
     named = {name.lower(): option(options, name, _LEFT_OUT, check, owner) for name, check in checks.items()}
     return {key: value for key, value in named.items() if value is not None and value != ""}
@@ -235,7 +235,7 @@ def _database(path: str, value: object) -> Iterator[Fault]:
         yield from whole(0)(path, value)
 
 
-def _parser(options: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def _parser(options: Mapping[str, object], owner: str) -> dict[str, object]:
     given = options.get("PARSER_CLASS")
     if given is None:
         return {}

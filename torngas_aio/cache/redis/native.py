@@ -45,7 +45,7 @@ def native_client(
     if location.kind == "cluster":
         client = _cluster(location, location.nodes, location.deadline)
     elif watch is not None:
-        limits: dict[str, Any] = {"max_connections": location.max_connections, "timeout": location.deadline}
+        limits: dict[str, object] = {"max_connections": location.max_connections, "timeout": location.deadline}
         client = _redis(location, SentinelPool(location, watch, **limits, **_arguments(location, None)))
     else:
         blocking = BlockingConnectionPool(
@@ -115,8 +115,8 @@ def _redis(location: RedisLocation, pool: ConnectionPool) -> Redis:
     return client
 
 
-def _arguments(location: RedisLocation, node: Node | None, **further: Any) -> dict[str, Any]:
-    where: dict[str, Any] = {"host": node[0], "port": node[1]} if node else {}
+def _arguments(location: RedisLocation, node: Node | None, **further: object) -> dict[str, Any]:
+    where: dict[str, object] = {"host": node[0], "port": node[1]} if node else {}
     return {
         "socket_timeout": location.deadline,
         "socket_connect_timeout": location.deadline,

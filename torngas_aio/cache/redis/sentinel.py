@@ -222,7 +222,7 @@ class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
         watch: Tells the master and holds connections back during a failover.
     """
 
-    def __init__(self, location: RedisLocation, watch: SentinelWatch, **arguments: Any) -> None:
+    def __init__(self, location: RedisLocation, watch: SentinelWatch, **arguments: object) -> None:
         self._watch = watch
         kind = _MasterSSLConnection if location.is_tls else _MasterConnection
         make = cast(Any, super()).__init__

@@ -230,7 +230,7 @@ class Database:
         _test: bool = False,
         *,
         values: _Columns = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Any:
         """Insert one row; awaited, it gives the id that the database made, None when it made none.
 
@@ -246,7 +246,7 @@ class Database:
     def multiple_insert(
         self,
         tablename: object,
-        values: Sequence[Mapping[str, Any]],
+        values: Sequence[Mapping[str, object]],
         seqname: str | Literal[False] | None = None,
         _test: bool = False,
     ) -> Any:
@@ -272,7 +272,7 @@ class Database:
         *,
         values: _Columns = None,
         filters: _Columns = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Any:
         """Set columns in the rows that *where* and *filters* mean; awaited, it gives how many they were.
 
@@ -289,7 +289,7 @@ class Database:
         self,
         table: object,
         where: object = None,
-        using: Any | None = None,
+        using: object | None = None,
         vars: _Variables = None,  # noqa: A002  # web.py's name
         _test: bool = False,
         *,
@@ -340,7 +340,7 @@ class Database:
                 ) from exc
             raise
 
-    async def _insert(self, sql: SQLQuery, seqname: str | Literal[False] | None) -> Any:
+    async def _insert(self, sql: SQLQuery, seqname: str | Literal[False] | None) -> object:
         if self._dialect.name != "postgres" or seqname is False:
             last_id = (await self._run(sql)).last_id
             return None if seqname is False else last_id
@@ -353,16 +353,16 @@ class Database:
         return rows[0]["id"]
 
     async def _insert_many(
-        self, parts: list[SQLQuery], rows: list[dict[str, Any]], size: int, seqname: str | Literal[False] | None
-    ) -> list[Any]:
-        ids: list[Any] = []
+        self, parts: list[SQLQuery], rows: list[dict[str, object]], size: int, seqname: str | Literal[False] | None
+    ) -> list[object]:
+        ids: list[object] = []
         async with self.transaction():
             for place, part in enumerate(parts):
                 count = len(rows[place * size : (place + 1) * size])
                 ids += await self._insert_part(part, count, seqname)
         return [row["id"] for row in rows] if "id" in rows[0] and seqname is not False else ids
 
-    async def _insert_part(self, part: SQLQuery, count: int, seqname: str | Literal[False] | None) -> list[Any]:
+    async def _insert_part(self, part: SQLQuery, count: int, seqname: str | Literal[False] | None) -> list[object]:
         if seqname is False:
             await self._run(part)
             return []
@@ -395,7 +395,7 @@ class Database:
         await self.pool.drop_idle()
         return await self._run_once(text, values, returns_rows)
 
-    async def _run_once(self, text: str, values: list[Any], returns_rows: bool) -> Result:
+    async def _run_once(self, text: str, values: list[object], returns_rows: bool) -> Result:
         async with self.pool.lease() as connection:
             return await run_within(self.pool, self._timeout, connection, text, values, returns_rows)
 
@@ -407,5 +407,5 @@ def _number(name: str, value: Any) -> float:
         raise ConfigError(f"database({name}={value!r}): write a number.", code="TGA503") from None
 
 
-async def _nothing() -> list[Any]:
+async def _nothing() -> list[object]:
     return []

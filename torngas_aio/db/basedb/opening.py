@@ -79,7 +79,7 @@ def dburl2dict(url: str) -> dict[str, Any]:
         raise ConfigError(
             "database(): the URL has no scheme. Write such as 'mysql://user:password@host/database'.", code="TGA503"
         )
-    found: dict[str, Any] = dict(parse_qsl(parts.query))
+    found: dict[str, object] = dict(parse_qsl(parts.query))
     found["dbn"] = scheme
     if scheme.startswith("sqlite"):
         place = url.partition("://")[2].partition("?")[0]

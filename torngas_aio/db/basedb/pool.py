@@ -49,7 +49,7 @@ class Pool:
         self._wait_seconds = wait_seconds
         self._recycle_seconds = recycle_seconds
         self._places = Places(size)
-        self._idle: list[tuple[Any, float, float]] = []  # connection, when it was made, when it was last used
+        self._idle: list[tuple[object, float, float]] = []  # connection, when it was made, when it was last used
         self._keeps_idle = keeps_idle
         self.outage = Outage(f"Database {driver.address}", self._probe, self.drop_idle) if driver.is_remote else None
         self.in_use = 0
@@ -116,7 +116,7 @@ class Pool:
                 "a slow statement."
             ) from None
 
-    async def _idle_or_new(self) -> tuple[Any, float]:
+    async def _idle_or_new(self) -> tuple[object, float]:
         while self._idle:
             connection, made_at, used_at = self._idle.pop()
             now = time.monotonic()
@@ -131,7 +131,7 @@ class Pool:
             error = self.driver.unavailable("no connection could be made", exc)
             raise DatabaseUnavailable(f"{error} {advice_on(exc)}") from exc
 
-    async def _connect(self) -> Any:
+    async def _connect(self) -> object:
         connecting = self.driver.connect()
         return await (connecting if self.outage is None else self.outage.watched(connecting))
 

@@ -241,7 +241,7 @@ def sqlors(left: str, values: object) -> SQLQuery:
     return parts[0] if len(parts) == 1 else SQLQuery.join(parts, sep=" OR ", prefix="(", suffix=")")
 
 
-def sqlwhere(values: Mapping[str, Any], grouping: str = " AND ") -> SQLQuery:
+def sqlwhere(values: Mapping[str, object], grouping: str = " AND ") -> SQLQuery:
     """Return `a = 1 AND b = 2` with the values bound; keys are SQL text, so they must be the program's own.
 
     None gives `a IS NULL`, a list `a IN (1, 2)`, an empty list what is never true; no keys at all give what is
@@ -258,7 +258,7 @@ def _condition(left: str, value: object) -> SQLQuery:
     return f"{left} = " + sqlquote(value)
 
 
-def reparam(text: object, variables: Mapping[str, Any] | None) -> SQLQuery:
+def reparam(text: object, variables: Mapping[str, object] | None) -> SQLQuery:
     """Return *text* with each `$name` bound to its value in *variables*.
 
     A list, tuple or set becomes `(?, ?, ?)`; an `SQLLiteral` or `SQLQuery` is put in as it is. *text* that is a
@@ -293,7 +293,7 @@ def reparam(text: object, variables: Mapping[str, Any] | None) -> SQLQuery:
     return found
 
 
-def _looked_up(path: str, variables: Mapping[str, Any]) -> Any:
+def _looked_up(path: str, variables: Mapping[str, object]) -> object:
     name = _NAME.match(path)
     assert name is not None
     if name[0] not in variables:

@@ -64,7 +64,7 @@ class Dialect:
     def select(
         self,
         tables: Tables,
-        variables: Mapping[str, Any] | None = None,
+        variables: Mapping[str, object] | None = None,
         *,
         what: object = "*",
         where: object = None,
@@ -92,7 +92,7 @@ class Dialect:
             statement += f" OFFSET {_whole(offset, 'offset')}"
         return statement
 
-    def insert(self, table: object, rows: Sequence[Mapping[str, Any]]) -> SQLQuery:
+    def insert(self, table: object, rows: Sequence[Mapping[str, object]]) -> SQLQuery:
         """One INSERT of *rows*, which all have the keys of the first.
 
         Raises:
@@ -112,7 +112,7 @@ class Dialect:
         return statement + f" ({names}) VALUES " + SQLQuery.join(tuples, ", ")
 
     def update(
-        self, tables: Tables, where: object, variables: Mapping[str, Any] | None, values: Mapping[str, Any]
+        self, tables: Tables, where: object, variables: Mapping[str, object] | None, values: Mapping[str, object]
     ) -> SQLQuery:
         """Return an UPDATE that sets *values* where *where* holds.
 
@@ -126,14 +126,16 @@ class Dialect:
         return SQLQuery.join(["UPDATE", self._tables(tables), "SET", changes, "WHERE", self.where(where, variables)])
 
     def delete(
-        self, table: object, where: object, using: Any | None = None, variables: Mapping[str, Any] | None = None
+        self, table: object, where: object, using: Any | None = None, variables: Mapping[str, object] | None = None
     ) -> SQLQuery:
         parts: list[Any] = ["DELETE FROM", self.identifier(table)]
         if using is not None:
             parts += ["USING", self._tables(using)]
         return SQLQuery.join([*parts, "WHERE", self.where(where, variables)])
 
-    def condition(self, where: object, filters: Mapping[str, Any] | None, variables: Mapping[str, Any] | None) -> Any:
+    def condition(
+        self, where: object, filters: Mapping[str, object] | None, variables: Mapping[str, object] | None
+    ) -> Any:
         """Return *where* and *filters* as one condition; None where neither restricts anything.
 
         Raises:
@@ -147,7 +149,7 @@ class Dialect:
             return where if narrowed is None else narrowed
         return "(" + self.where(where, variables) + ") AND " + narrowed
 
-    def where(self, where: object, variables: Mapping[str, Any] | None) -> SQLQuery:
+    def where(self, where: object, variables: Mapping[str, object] | None) -> SQLQuery:
         """A condition: SQL text with `$name`, a dict of columns and values, an id, or a statement.
 
         Raises:
@@ -161,7 +163,7 @@ class Dialect:
             return sqlwhere({self.identifier(column): value for column, value in where.items()})
         return reparam(where, variables)
 
-    def _columns(self, what: object) -> Any:
+    def _columns(self, what: object) -> object:
         return ", ".join(self.identifier(each) for each in what) if is_list_or_tuple(what) else what
 
     def _tables(self, tables: Tables) -> SQLQuery:
@@ -170,7 +172,7 @@ class Dialect:
             raise ArgumentError("No table was named.")
         return SQLQuery.join([self._table(each) for each in several], ", ")
 
-    def _table(self, table: object) -> Any:
+    def _table(self, table: object) -> object:
         if isinstance(table, (SQLLiteral, SQLQuery)):
             return table
         parts = [_TABLE.fullmatch(each.strip()) for each in table.split(",")] if isinstance(table, str) else []
@@ -185,7 +187,7 @@ class Dialect:
         alias = f" {self.identifier(part[2])}" if part[2] else ""
         return self.identifier(part[1]) + alias
 
-    def _terms(self, terms: Any, argument: str) -> Any:
+    def _terms(self, terms: Any, argument: str) -> object:
         if isinstance(terms, (SQLLiteral, SQLQuery)):
             return terms
         several = terms.split(",") if isinstance(terms, str) else list(terms)
@@ -230,7 +232,7 @@ def columns_of(columns: object, argument: str, *, is_client: bool = True) -> dic
     return found
 
 
-def merged(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+def merged(values: Mapping[str, object] | None, keywords: Mapping[str, object]) -> dict[str, Any]:
     """Return the columns of *values*, which may come from a client, and of a call's *keywords*.
 
     Raises:
@@ -242,7 +244,7 @@ def merged(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dic
     return {**found, **keywords}
 
 
-def _comparable(columns: dict[str, Any]) -> dict[str, Any]:
+def _comparable(columns: dict[str, object]) -> dict[str, object]:
     """Return *columns*, of which each is one value or a list of values: a client's JSON may hold others."""
     for name, value in columns.items():
         for each in value if is_several(value) else (value,):
@@ -257,7 +259,7 @@ def _comparable(columns: dict[str, Any]) -> dict[str, Any]:
 _SQL = (SQLLiteral, SQLQuery, SQLParam)
 
 
-def _tuple(values: Iterable[Any]) -> SQLQuery:
+def _tuple(values: Iterable[object]) -> SQLQuery:
     return SQLQuery.join([_bound(value) for value in values], ", ", "(", ")")
 
 

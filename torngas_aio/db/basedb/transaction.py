@@ -41,7 +41,7 @@ class _Session:
         self.savepoints = 0
         self.fault: BaseException | None = None
 
-    async def run(self, sql: str, values: list[Any] | tuple[Any, ...] = (), returns_rows: bool = False) -> Result:
+    async def run(self, sql: str, values: list[object] | tuple[object, ...] = (), returns_rows: bool = False) -> Result:
         if self.fault is not None:
             raise DatabaseUnavailable(
                 f"{self.driver.address}: this transaction was lost by an earlier error ({self.fault!r}). "
@@ -72,7 +72,7 @@ class Transaction(AsyncWithOnly):
         self._pool = pool
         self._session: _Session | None = None
         self._savepoint = ""
-        self._owner: asyncio.Task[Any] | None = None
+        self._owner: asyncio.Task[object] | None = None
         self.is_open = False
         self._waiting = _opened()  # Python tells when it dies without an await: nothing has begun
 
@@ -93,7 +93,7 @@ class Transaction(AsyncWithOnly):
         else:
             await self._undo()
 
-    async def run(self, sql: str, values: list[Any], returns_rows: bool) -> Result:
+    async def run(self, sql: str, values: list[object], returns_rows: bool) -> Result:
         """Run one statement in this transaction.
 
         Raises:

@@ -34,7 +34,7 @@ _MAX_DIGITS = 1000
 _DECIMAL = re.compile(r"-?\d{1,1000}(?:\.\d{1,1000})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
 
 
-def write_cursor(values: Sequence[Any]) -> str:
+def write_cursor(values: Sequence[object]) -> str:
     """Return the cursor that stands after the row with these values.
 
     Raises:
@@ -44,7 +44,7 @@ def write_cursor(values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: object, column_types: Sequence[Any], dialect: Dialect) -> list[Any]:
+def read_cursor(cursor: object, column_types: Sequence[object], dialect: Dialect) -> list[Any]:
     """Return the values of *cursor*, one for each of *column_types*.
 
     Raises:
@@ -67,7 +67,7 @@ def is_checked(column_type: Any, dialect: Dialect) -> bool:
     return isinstance(kind, tuple(base for base, _ in _READERS)) and not isinstance(kind, types.TypeDecorator)
 
 
-def _written(value: object) -> Any:
+def _written(value: object) -> object:
     if isinstance(value, enum.Enum):
         value = value.value
     if isinstance(value, str | int | float):
@@ -86,14 +86,14 @@ _KINDS: dict[str, tuple[type[Any], Callable[[Any], str]]] = {
 }  # fmt: skip
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is not a value of a column")
 
 
 # ------------------------------------------------------------------ values by their column's type
 
 
-def _fitted(read: Any, declared: Any, dialect: Dialect) -> Any:
+def _fitted(read: object, declared: Any, dialect: Dialect) -> object:
     kind = declared.dialect_impl(dialect)
     reader = next((reader for base, reader in _READERS if isinstance(kind, base)), _read_any)
     return reader(read, kind, dialect)
@@ -113,10 +113,10 @@ def _read_decorated(read: Any, kind: Any, dialect: Dialect) -> Any:
     return value
 
 
-_BINDS_AS_IT_IS: Any = cast(Any, types.TypeDecorator).process_bind_param
+_BINDS_AS_IT_IS: object = cast(Any, types.TypeDecorator).process_bind_param
 
 
-def _read_enum(read: object, kind: types.Enum, dialect: Dialect) -> Any:
+def _read_enum(read: object, kind: types.Enum, dialect: Dialect) -> object:
     if kind.enum_class is not None:
         return kind.enum_class(read)
     if read not in kind.enums:
@@ -151,7 +151,7 @@ def _read_integer(read: object, kind: object, dialect: Dialect) -> int:
     return read
 
 
-def _read_number(read: Any, kind: Any, dialect: Dialect) -> Any:
+def _read_number(read: object, kind: Any, dialect: Dialect) -> object:
     if kind.asdecimal:
         return _read_decimal(read, kind)
     if isinstance(read, bool) or not isinstance(read, int | float):
@@ -161,7 +161,7 @@ def _read_number(read: Any, kind: Any, dialect: Dialect) -> Any:
     return number
 
 
-def _read_decimal(read: Any, kind: Any) -> decimal.Decimal:
+def _read_decimal(read: object, kind: Any) -> decimal.Decimal:
     text = _marked(read, "decimal")
     if not _DECIMAL.fullmatch(text):
         raise ValueError("a decimal number is wanted")
@@ -172,7 +172,7 @@ def _read_decimal(read: Any, kind: Any) -> decimal.Decimal:
     return number
 
 
-def _read_datetime(read: object, kind: object, dialect: Dialect) -> Any:
+def _read_datetime(read: object, kind: object, dialect: Dialect) -> object:
     return _zoned(_parse_datetime(_marked(read, "datetime")), kind, dialect)
 
 
@@ -183,11 +183,11 @@ def _parse_datetime(text: str) -> dt.datetime:
     return value
 
 
-def _read_time(read: object, kind: object, dialect: Dialect) -> Any:
+def _read_time(read: object, kind: object, dialect: Dialect) -> object:
     return _zoned(dt.time.fromisoformat(_marked(read, "time")), kind, dialect)
 
 
-def _zoned(value: Any, kind: Any, dialect: Dialect) -> Any:
+def _zoned(value: Any, kind: Any, dialect: Dialect) -> object:
     has_zone = value.tzinfo is not None
     if (has_zone and not kind.timezone) or (not has_zone and kind.timezone and dialect.name == "postgresql"):
         raise ValueError("a time zone where the column has none, or none where it has one")
@@ -198,7 +198,7 @@ def _read_date(read: object, kind: object, dialect: Dialect) -> dt.date:
     return dt.date.fromisoformat(_marked(read, "date"))
 
 
-def _read_uuid(read: object, kind: types.Uuid[Any], dialect: Dialect) -> Any:
+def _read_uuid(read: object, kind: types.Uuid[Any], dialect: Dialect) -> object:
     if kind.as_uuid:
         return uuid.UUID(_marked(read, "uuid"))
     uuid.UUID(_read_text(read, kind, dialect))
@@ -216,7 +216,7 @@ def _marked(read: object, name: str) -> str:
     return str(read[name])
 
 
-def _read_any(read: object, kind: object, dialect: Dialect) -> Any:
+def _read_any(read: object, kind: object, dialect: Dialect) -> object:
     """A value for a type of the project's own: whatever a cursor can hold, and its own conversion takes."""
     if is_dict(read):
         (name,) = read
@@ -228,7 +228,7 @@ def _read_any(read: object, kind: object, dialect: Dialect) -> Any:
     return _read_integer(read, types.BigInteger(), dialect)
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
+_PARSERS: dict[str, Callable[[str], object]] = {
     "datetime": _parse_datetime,
     "date": dt.date.fromisoformat,
     "time": dt.time.fromisoformat,
@@ -237,7 +237,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 # The first that fits: an Enum is a String, too.
-_READERS: tuple[tuple[type[Any], Callable[[Any, Any, Dialect], Any]], ...] = (
+_READERS: tuple[tuple[type[Any], Callable[[Any, Any, Dialect], object]], ...] = (
     (types.TypeDecorator, _read_decorated),
     (types.Enum, _read_enum),
     (types.Uuid, _read_uuid),

@@ -111,7 +111,7 @@ class DbSession(AsyncSession):
         """Roll back and forget every object, as the scoped session of torngas 1.8; the session can be used again."""
         await self.close()
 
-    def query(self, *entities: Any) -> "Query[Any]":
+    def query(self, *entities: object) -> "Query[Any]":
         """Return a query for models or columns, in this session; see `Query`."""
         return Query(entities, lambda: self)
 

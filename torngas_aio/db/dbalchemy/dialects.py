@@ -119,7 +119,7 @@ class _MySQLDialect:
         connection.is_clean, connection.is_shared = False, True
         return connection._connection
 
-    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+    def is_disconnect(self, e: Any, connection: object, cursor: object) -> bool:
         """Whether *e* means that the connection is gone."""
         is_gone = bool(cast(Any, super()).is_disconnect(e, connection, cursor))  # a mixin: the dialect's
         return is_gone or e.args[:1] == (_SHUTTING_DOWN,)
@@ -180,7 +180,7 @@ class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
         return is_ended(self._connection)
 
     @property
-    def transport(self) -> Any:
+    def transport(self) -> object:
         from torngas_aio.db._aiomysql import transport_of
 
         return transport_of(self._connection)

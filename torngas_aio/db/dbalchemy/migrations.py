@@ -42,7 +42,9 @@ class Migrations:
         write: Gets each line that Alembic has to say.
     """
 
-    def __init__(self, name: str = "default", folder: Path = Path("migrations"), write: Callable[[str], Any] = print):
+    def __init__(
+        self, name: str = "default", folder: Path = Path("migrations"), write: Callable[[str], object] = print
+    ):
         self.name = name
         self.versions = folder / name
         self._config = Config(stdout=cast("TextIO", _Lines(write)))
@@ -120,7 +122,7 @@ class Migrations:
         except CommandError as exc:
             raise ArgumentError(f"{self.name}: {exc}") from exc
 
-    async def _run(self, function: Callable[[Config], Any]) -> Any:
+    async def _run(self, function: Callable[[Config], object]) -> object:
         """Run one of Alembic's commands on the master; below SQLAlchemy's greenlet it may be synchronous."""
         if not self.versions.is_dir():
             raise ArgumentError(
@@ -128,7 +130,7 @@ class Migrations:
                 "Make the first with `torngas-aio db revision -m 'first tables'`."
             )
 
-        def on(connection: Connection) -> Any:
+        def on(connection: Connection) -> object:
             self._config.attributes["connection"] = connection
             return without_exit(function, self._config)
 
@@ -182,7 +184,7 @@ def _chooser(name: str) -> Callable[..., bool]:
     """Which tables of the database a version is about: not those of other connections, nor Alembic's own."""
     others = [metadata for other, metadata in metadatas().items() if other != name]
 
-    def is_included(found: Any, table: str | None, kind: str, is_reflected: bool, compared_to: Any) -> bool:
+    def is_included(found: Any, table: str | None, kind: str, is_reflected: bool, compared_to: object) -> bool:
         if kind != "table" or not is_reflected or compared_to is not None:
             return True
         is_others = any(found.name in metadata.tables for metadata in others)
@@ -204,7 +206,7 @@ def _escaped(path: Path) -> str:
 class _Lines(io.TextIOBase):
     """A file to which Alembic writes; whole lines go on to *write*."""
 
-    def __init__(self, write: Callable[[str], Any]) -> None:
+    def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
         self._begun = ""
 

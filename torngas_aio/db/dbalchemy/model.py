@@ -43,7 +43,7 @@ class _Tables(MetaData):
         super().drop_all(bind, *args, **kwargs)
 
 
-def _refuse_async_engine(bind: Any, name: str, ours: str) -> None:
+def _refuse_async_engine(bind: object, name: str, ours: str) -> None:
     if isinstance(bind, AsyncEngine) or (isinstance(bind, Engine) and bind.dialect.is_async):
         raise ArgumentError(
             f"metadata.{name}() cannot await an engine of asyncio. Write "
@@ -71,7 +71,7 @@ def metadatas() -> dict[str, MetaData]:
 class _Queries:
     """`Model.Q`: a fresh query of the class it is read on."""
 
-    def __get__(self, instance: Any, owner: type[M]) -> Query[M]:
+    def __get__(self, instance: object, owner: type[M]) -> Query[M]:
         name = owner.__connection_name__
         statement: Select[Any] | None = owner.__dict__.get(_STATEMENT)
         if statement is None:  # PERF: immutable, so made once for each class
@@ -83,7 +83,7 @@ class _Queries:
 class _Sessions:
     """`Model.session`: the current session of the class's connection."""
 
-    def __get__(self, instance: Any, owner: "type[Model]") -> DbSession:
+    def __get__(self, instance: object, owner: "type[Model]") -> DbSession:
         return current_session(owner.__connection_name__)
 
 
@@ -110,7 +110,7 @@ class Model(AsyncAttrs, DeclarativeBase):
     Q: ClassVar[_Queries] = _Queries()
     session: ClassVar[_Sessions] = _Sessions()
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: object) -> None:
         cls = type(self)
         for name in values:
             if not hasattr(cls, name):

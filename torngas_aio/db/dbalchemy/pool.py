@@ -46,7 +46,7 @@ class FairQueue(QueueCommon[Any]):
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
         self.maxsize = maxsize
         self.use_lifo = use_lifo
-        self._items: deque[Any] = deque()
+        self._items: deque[object] = deque()
         self._line: deque[asyncio.Future[Any]] = deque()
 
     @property
@@ -251,13 +251,13 @@ def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> Non
         idle_seconds: One that was idle for longer is pinged.
     """
 
-    def note_opened(connection: Any, record: Any) -> None:
+    def note_opened(connection: object, record: Any) -> None:
         record.info["opened_at"] = monotonic()
 
-    def note_idle(connection: Any, record: Any) -> None:
+    def note_idle(connection: object, record: Any) -> None:
         record.info["idle_since"] = monotonic()
 
-    def check(connection: Any, record: Any, proxy: Any) -> None:
+    def check(connection: Any, record: Any, proxy: object) -> None:
         since = record.info.pop("idle_since", None)
         if since is None:  # opened just now
             return

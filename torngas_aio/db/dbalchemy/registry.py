@@ -283,7 +283,7 @@ async def session_scope(
             await session.aclose()
 
 
-def _leave(held: ContextVar[Mapping[str, Any]], token: Any, name: str, entered: Any) -> None:
+def _leave(held: ContextVar[Mapping[str, Any]], token: Any, name: str, entered: object) -> None:
     try:
         held.reset(token)
     except ValueError:  # a generator that is closed in another context, such as a pytest fixture's

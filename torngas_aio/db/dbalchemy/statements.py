@@ -124,7 +124,7 @@ class Lookup:
             return None
         return dict(zip(self._names, values, strict=True))
 
-    def key_of(self, values: dict[str, Any]) -> Any:
+    def key_of(self, values: dict[str, object]) -> Any:
         """Return what a session's identity map has the object with these values under."""
         return self._mapper.identity_key_from_primary_key(tuple(values.values()))
 

@@ -37,7 +37,7 @@ class TransactionEnd:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._waiting: list[tuple[bool, Function]] = []  # whether it waits for the commit
-        self._marks: dict[Any, int] = {}  # by savepoint: how many waited when it began
+        self._marks: dict[object, int] = {}  # by savepoint: how many waited when it began
         self._has_committed = False
         self._following: list[Function] | None = None  # while functions run after a commit: those still to run
 
@@ -166,7 +166,7 @@ def _report(function: Function, exc: BaseException) -> None:
         sink.append(exc)
 
 
-def _check(function: Any) -> None:
+def _check(function: object) -> None:
     """Raise `NotCallableError` unless *function* can be called without arguments."""
     if not callable(function):
         if inspect.iscoroutine(function):

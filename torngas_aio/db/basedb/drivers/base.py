@@ -18,7 +18,7 @@ BATCH_ROWS = 100
 """How many rows of a stream are fetched at a time."""
 
 
-def known_options(connect: Callable[..., Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+def known_options(connect: Callable[..., object], options: Mapping[str, object]) -> Mapping[str, Any]:
     """Return *options* of the library's own *connect*.
 
     Raises:
@@ -87,11 +87,11 @@ class Driver(ABC):
         """Open a connection, each of whose statements is committed by itself; cancelled, it leaves none open."""
 
     @abstractmethod
-    async def execute(self, connection: object, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
+    async def execute(self, connection: object, sql: str, values: Sequence[object], returns_rows: bool) -> Result:
         """Run one statement to its end; *returns_rows* says what `returns_rows` thinks of it."""
 
     @abstractmethod
-    def stream(self, connection: object, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+    def stream(self, connection: object, sql: str, values: Sequence[object]) -> AsyncGenerator[list[Storage], None]:
         """Run one statement and fetch its rows some at a time."""
 
     @abstractmethod

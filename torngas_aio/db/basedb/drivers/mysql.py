@@ -70,7 +70,7 @@ class MySQLDriver(Driver):
         connect_timeout: float = 5.0,
         **options: Any,
     ) -> None:
-        self._options: dict[str, Any] = {
+        self._options: dict[str, object] = {
             **known_options(aiomysql.connect, options),
             "db": db,
             "user": user,
@@ -105,7 +105,7 @@ class MySQLDriver(Driver):
         async with asyncio.timeout(self._connect_seconds):  # aiomysql's own covers only the network
             return await connect(**self._options)
 
-    async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
+    async def execute(self, connection: Any, sql: str, values: Sequence[object], returns_rows: bool) -> Result:
         cursor = await connection.cursor(_Cursor)
         try:
             await cursor.execute(sql, tuple(values))
@@ -114,7 +114,7 @@ class MySQLDriver(Driver):
         finally:
             await cursor.close()
 
-    async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+    async def stream(self, connection: Any, sql: str, values: Sequence[object]) -> AsyncGenerator[list[Storage], None]:
         cursor = await connection.cursor(_StreamCursor)
         await cursor.execute(sql, tuple(values))
         while rows := await cursor.fetchmany(BATCH_ROWS):

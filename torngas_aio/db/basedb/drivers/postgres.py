@@ -42,7 +42,7 @@ class PostgresDriver(Driver):
         host: str = "127.0.0.1",
         port: int = 5432,
         connect_timeout: float = 5.0,
-        **options: Any,
+        **options: object,
     ) -> None:
         self._options: dict[str, Any] = {
             **known_options(asyncpg.connect, options),

@@ -110,7 +110,7 @@ class SQLiteDriver(Driver):
         return isinstance(error, ValueError) and "onnection" in str(error)
 
 
-def _adapted(value: object) -> Any:
+def _adapted(value: object) -> object:
     # sqlite3's own adapters for these are deprecated since Python 3.12
     if isinstance(value, dt.datetime):
         return value.isoformat(" ")
