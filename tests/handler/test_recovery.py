@@ -439,3 +439,36 @@ async def test_a_sockets_methods_close_it_with_1011(open_client: OpenClient, pla
         await asyncio.sleep(0)
     assert len(TOLD) == 2
     assert (await client.get("/page")).status_code == 500  # the server goes on
+
+
+class Deals(BaseMiddleware):
+    """An exception hook that looks on, or deals with the error in one of the ways there are."""
+
+    async def process_exception(self, handler: Any, clear: Any, typ: Any, value: Any, tb: Any) -> Any:
+        how = handler.get_query_argument("how")
+        if how == "finish":
+            handler.finish("mine")
+        elif how == "clear":
+            clear()
+        elif how == "raise":
+            raise ValueError("the hook's own")
+        return how == "true"
+
+
+class Fails(WebHandler):
+    async def get(self) -> None:
+        if self.get_query_argument("how") == "late":
+            await self.finish("done")
+        raise KeyError("of the method")
+
+
+@pytest.mark.parametrize(
+    ("how", "is_logged"),
+    [("look", True), ("raise", True), ("late", True), ("true", False), ("clear", False), ("finish", False)],
+)
+async def test_an_error_is_logged_unless_an_exception_hook_deals_with_it(
+    open_client: OpenClient, how: str, is_logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await open_client([("/", Fails)], (Deals,))
+    await client.get(f"/?how={how}")
+    assert (f"Uncaught exception GET /?how={how}" in caplog.text) is is_logged

@@ -41,8 +41,8 @@ class Users(ApiHandler):
     async def post(self) -> None:
         User.session.add(User(name=self.get_argument("name")))
         how = self.get_argument("how", "")
-        if how == "commit":
-            await User.session.commit()
+        if how in ("commit", "flush", "rollback"):
+            await getattr(User.session, how)()
         self.write({"ok": True})
         if how == "raise":
             raise ValueError("after the write")
@@ -133,6 +133,20 @@ async def test_a_change_after_the_answer_has_left_is_told(on_sqlite: None, caplo
             assert (await client.post("/users", data={"name": "a", "how": "after"})).status_code == 200
             assert await names(client) == ["a"]
     assert "nothing has committed them when the request of POST /users" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize(
+    ("how", "is_told"), [("", True), ("flush", True), ("commit", False), ("rollback", False), ("raise", False)]
+)
+async def test_changes_that_nothing_committed_are_told(
+    on_sqlite: None, how: str, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without ATOMIC_REQUESTS they are lost though the answer is 200; a failure and a rollback need no line."""
+    async with TestClient(app()) as client:
+        await client.post("/users", data={"name": "a", "how": how})
+        assert await names(client) == ["a"] * (how == "commit")
+    assert ("nothing has committed them when the request of POST /users" in caplog.text) is is_told
     caplog.clear()
 
 

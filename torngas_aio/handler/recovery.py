@@ -80,7 +80,7 @@ async def answer_unsent(handler: ResponseHandler, exc: BaseException) -> None:
 
 
 async def report_error(handler: ResponseHandler, exc: BaseException) -> None:
-    """Tell the exception hooks, or the log where there are none."""
+    """Tell the exception hooks, then the log unless a hook has dealt with it: answered, or ended the stage."""
     handler._note_interrupt(exc)
     if not handler._response_state.is_finished and not handler._response_state.has_head:
         handler._write_buffer = []
@@ -88,9 +88,10 @@ async def report_error(handler: ResponseHandler, exc: BaseException) -> None:
     sink = error_sink.get()
     if sink is not None:
         sink.append(exc)
-    if handler._run.stages.exception:
-        await handler._run.exception(handler, (type(exc), exc, exc.__traceback__))
-    else:
+    was_finished = handler._response_state.is_finished
+    if handler._run.stages.exception and await handler._run.exception(handler, (type(exc), exc, exc.__traceback__)):
+        return
+    if was_finished or not handler._response_state.is_finished:
         _log_error(handler, exc)
 
 

@@ -265,11 +265,11 @@ class _ObservedRun(PipelineRun):
     async def response(self, handler: Any, chunk: list[bytes]) -> None:
         await _hooks(handler, "response", super().response(handler, chunk))
 
-    def endcall(self, handler: Any) -> Coroutine[Any, Any, None]:
+    def endcall(self, handler: Any) -> Coroutine[Any, Any, bool]:
         running = super().endcall(handler)
         return _hooks(handler, "endcall", running) if self.stages.endcall else running
 
-    def exception(self, handler: Any, error: Any) -> Coroutine[Any, Any, None]:
+    def exception(self, handler: Any, error: Any) -> Coroutine[Any, Any, bool]:
         return _hooks(handler, "exception", super().exception(handler, error))
 
 

@@ -138,7 +138,7 @@ class PipelineRun:
                 break
         self.has_responded = True
 
-    def endcall(self, handler: HookedHandler) -> Coroutine[Any, Any, None]:
+    def endcall(self, handler: HookedHandler) -> Coroutine[Any, Any, bool]:
         """Run the endcall hooks; an error is logged and the remaining hooks still run."""
         return self._each(self.stages.endcall, handler)
 
@@ -146,23 +146,24 @@ class PipelineRun:
         self,
         handler: HookedHandler,
         error: tuple[type[BaseException], BaseException, TracebackType | None],
-    ) -> Coroutine[Any, Any, None]:
-        """Run the exception hooks; an error of their own is logged and the rest run."""
+    ) -> Coroutine[Any, Any, bool]:
+        """Run the exception hooks, and return whether one ended the stage; an error of their own is logged."""
         return self._each(self.stages.exception, handler, *error)
 
-    async def _each(self, hooks: tuple[HookCall, ...], handler: HookedHandler, *error: object) -> None:
+    async def _each(self, hooks: tuple[HookCall, ...], handler: HookedHandler, *error: object) -> bool:
         clear = self.clear
         for hook in hooks:
             try:
                 if await hook(handler, clear, *error):
-                    return
+                    return True
             except BaseException as exc:  # a boundary: the other hooks must have their turn
                 if is_imposed(exc):
                     raise
                 logger.exception("The hook %s failed.", getattr(hook, "__qualname__", hook))
                 handler._note_interrupt(exc)
             if self.is_cleared:
-                return
+                return True
+        return False
 
 
 IDLE = PipelineRun()

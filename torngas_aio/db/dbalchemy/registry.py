@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from torngas_aio._cleanup import Close, close_with_loop
 from torngas_aio.context import (
     ORDER_TRANSACTION,
+    JobScope,
     MessageScope,
     RequestScope,
     current_request,
@@ -215,11 +216,9 @@ async def close_sessions() -> None:
 
 
 def _open_for_request(scope: RequestScope, name: str, key: tuple[str, str]) -> DbSession:
-    is_atomic = settings.ATOMIC_REQUESTS
-    is_message = isinstance(scope, MessageScope)
-    session = _open_for_message(name, key) if is_message else open_session(name)
-    close = partial(_close, scope, name, session) if is_atomic or is_message else session.aclose
-    settle = session.settle if is_atomic else None
+    session = _open_for_message(name, key) if isinstance(scope, MessageScope) else open_session(name)
+    close = session.aclose if isinstance(scope, JobScope) else partial(_close, scope, name, session)
+    settle = session.settle if settings.ATOMIC_REQUESTS else None
     scope.add(key, session, order=ORDER_TRANSACTION, settle=settle, close=close, close_now=session.close_now)
     return session
 
@@ -250,8 +249,8 @@ def _tell_of_loss(name: str, session: DbSession, what: str) -> None:
     waiting = session.sync_session.transaction_end.waiting_for_commit
     logger.warning(
         "Changes of the database session %r are rolled back: nothing has committed them when %s%s ended.%s "
-        "What is changed after the answer has left, in an event stream, or in a WebSocket without ATOMIC_REQUESTS, "
-        "wants its own `await session.commit()`.",
+        "What is changed without ATOMIC_REQUESTS, after the answer has left, or in an event stream, "
+        "wants its own `await session.commit()`; `await session.rollback()` drops it without this warning.",
         name, what, where, "".join(f" Not done: {function!r}." for function in waiting),
     )  # fmt: skip
 
