@@ -10,7 +10,7 @@
     registry.py         caches by alias, one instance for each loop
     store.py            what a backend implements: bytes under finished keys; options and counters, read strictly
     keys.py             from a caller's key to the key in the store
-    serializers.py      values to bytes and back         forgeries.py  values with a wrong signature
+    serializers.py      values to bytes and back         plain_data.py  which of them are plain data
     cached.py           `@cached`
     attempts.py         the cache's part in computing one value: one deadline, bounded loaders, refreshes behind callers
     lock.py             a lock that all processes share

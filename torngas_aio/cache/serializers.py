@@ -9,7 +9,7 @@
     'msgpack'        plain data, small and fast (needs msgspec)
 
 An `int` of 64 bits is always written as its decimal digits, unsigned, so that every store can count with it.
-Begin with `make_serializer`.
+Begin with `make_serializer`; `serializer_of` finds the one of a cache.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import io
 import json
 import logging
 import pickle
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -25,8 +26,9 @@ from typing import Any
 
 from torngas_aio._masking import show_setting
 from torngas_aio._names import import_object
+from torngas_aio.cache.plain_data import JSON_ATOMS, MSGPACK_ATOMS, PlainUnpickler, refuse_lossy
 from torngas_aio.exception import ConfigError, InvalidSignature, SerializationError
-from torngas_aio.utils.narrowing import class_of, is_list_or_tuple, is_mapping
+from torngas_aio.utils.narrowing import is_list_or_tuple, is_mapping
 from torngas_aio.utils.numbers import parse_integer
 
 __all__ = [
@@ -38,11 +40,13 @@ __all__ = [
     "SignedPickleSerializer",
     "make_serializer",
     "secrets_of",
+    "serializer_of",
 ]
 
 logger = logging.getLogger("torngas_aio.cache")
 
 MIN_SECRET_BYTES = 16
+_RUN_SECRET = secrets.token_bytes(32)
 _TAG_BYTES = 32
 _COUNTED = 2**63  # integers within 64 bits, which stores can count with
 _MAX_DIGITS = 19
@@ -139,7 +143,7 @@ class SafePickleSerializer(PickleSerializer):
     """Pickle that reads plain data only: numbers, text, bytes, containers, dates, decimals, UUIDs."""
 
     def read(self, data: bytes) -> Any:
-        return _SafeUnpickler(io.BytesIO(data)).load()
+        return PlainUnpickler(io.BytesIO(data)).load()
 
 
 class SignedPickleSerializer(PickleSerializer):
@@ -234,10 +238,10 @@ class JsonSerializer(Serializer):
     """None, booleans, numbers, text, lists and dicts with text keys; a tuple is refused, not turned into a list."""
 
     def check(self, value: Any, path: str) -> None:
-        refuse_lossy(value, path, _JSON_ATOMS, self.tuples_told)
+        refuse_lossy(value, path, JSON_ATOMS, self.tuples_told)
 
     def write(self, value: Any) -> bytes:
-        refuse_lossy(value, "value", _JSON_ATOMS, self.tuples_told)
+        refuse_lossy(value, "value", JSON_ATOMS, self.tuples_told)
         return self.write_checked(value)
 
     def write_checked(self, value: Any) -> bytes:
@@ -265,10 +269,10 @@ class MsgpackSerializer(Serializer):
         self._read = msgspec.msgpack.Decoder().decode
 
     def check(self, value: Any, path: str) -> None:
-        refuse_lossy(value, path, _MSGPACK_ATOMS, self.tuples_told)
+        refuse_lossy(value, path, MSGPACK_ATOMS, self.tuples_told)
 
     def write(self, value: Any) -> bytes:
-        refuse_lossy(value, "value", _MSGPACK_ATOMS, self.tuples_told)
+        refuse_lossy(value, "value", MSGPACK_ATOMS, self.tuples_told)
         return _PACKED + self._write(value)
 
     def read(self, data: bytes) -> Any:
@@ -302,74 +306,36 @@ def make_serializer(spec: "str | type[Serializer] | Serializer | None", options:
     return found(options)
 
 
-def refuse_lossy(
-    value: Any, path: str, atoms: frozenset[type], tuples_told: set[str] | None = None, depth: int = 0
-) -> None:
-    """Raise when *value* would come back as something else, naming the place; *atoms* come back as they go.
+def serializer_of(params: Mapping[str, Any], *, is_shared: bool, owner: str) -> Serializer:
+    """Return the serializer of a cache; warns when it signs with a secret that does not outlive the process.
 
     Args:
-        tuples_told: A tuple may come back as a list, which is logged once for each place: those that were; None: it
-            is refused.
-        depth: How many lists and dicts *value* lies in already.
+        params: An alias's settings with SECRET_KEY, the project's secret or secrets, or RUN_SECRET.
+        is_shared: Whether other processes can write to the store.
+        owner: Who it is for, in messages.
 
     Raises:
-        SerializationError: A tuple, a set, a subclass, a key that is not text, an object; or it is nested too
-            deeply, as what contains itself is.
+        ConfigError: The serializer does not exist, or its secret is too short.
     """
-    kind = class_of(value)
-    if kind in atoms:
-        return
-    if depth >= _MAX_DEPTH:
-        raise SerializationError(f"{path[:100]}… lies too deep: at most {_MAX_DEPTH} levels can be kept.")
-    if kind is tuple and tuples_told is not None:
-        _tell_of_tuple(path, tuples_told)
-    if kind is list or (kind is tuple and tuples_told is not None):
-        for place, item in enumerate(value):
-            if type(item) not in atoms:
-                refuse_lossy(item, f"{path}[{place}]", atoms, tuples_told, depth + 1)
-    elif kind is dict:
-        _refuse_keys(value, path)
-        for key, item in value.items():
-            if type(item) not in atoms:
-                refuse_lossy(item, f"{path}[{key!r}]", atoms, tuples_told, depth + 1)
-    else:
-        raise SerializationError(
-            f"{path} is of type {type(value).__qualname__}, which would not come back as it went. "
-            f"Convert it first, such as a tuple to a list or a date to text, or {_CHOOSE_ANOTHER}"
+    options: Mapping[str, Any] = params.get("OPTIONS") or {}
+    spec = options.get("SERIALIZER", params.get("SERIALIZER"))
+    if spec is None:
+        spec = "signed-pickle" if is_shared else "pickle"
+    if spec != "signed-pickle" or "SECRET_KEY" in options or not is_shared:
+        return make_serializer(spec, options)
+    secret = params.get("SECRET_KEY")
+    if secret is None:
+        logger.warning(
+            "%s signs its values with a random secret, made for this run: no other process and no later run can "
+            "read them. Set TORNADO_CONF['cookie_secret'], or OPTIONS['SECRET_KEY'].",
+            owner,
         )
-
-
-_CHOOSE_ANOTHER = (
-    "choose a serializer that keeps any object: SESSION['serializer'] = 'signed-pickle', "
-    "or SERIALIZER in a cache's OPTIONS."
-)
-
-
-def _refuse_keys(value: dict[Any, Any], path: str) -> None:
-    for key in value:
-        if type(key) is not str:
-            raise SerializationError(
-                f"{path} has the key {key!r} of type {type(key).__qualname__}; keys are str. "
-                f"Write str(key) where it is put in and looked up, or {_CHOOSE_ANOTHER}"
-            )
-
-
-def _tell_of_tuple(path: str, told: set[str]) -> None:
-    if path not in told and len(told) < _MAX_TOLD:
-        told.add(path)
-        logger.warning("%s is a tuple, kept as a list. SESSION['serializer'] = 'signed-pickle' keeps tuples.", path)
-
-
-_MAX_TOLD = 1000
-_MAX_DEPTH = 254  # what was written deep in the stack must be readable deeper in it
+    return make_serializer(spec, {"SECRET_KEY": secret or params.get("RUN_SECRET") or _RUN_SECRET})
 
 
 _encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # built once: -3 us a value
 
 _decode_json = json.JSONDecoder().decode  # given text: no guess at the encoding
-
-_JSON_ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, str})
-_MSGPACK_ATOMS = _JSON_ATOMS | {bytes}
 
 _NAMED: dict[str, type[Serializer]] = {
     "pickle": PickleSerializer,
@@ -378,17 +344,3 @@ _NAMED: dict[str, type[Serializer]] = {
     "json": JsonSerializer,
     "msgpack": MsgpackSerializer,
 }
-
-_SAFE_CLASSES = {
-    ("builtins", "complex"), ("builtins", "set"), ("builtins", "frozenset"), ("builtins", "bytearray"),
-    ("builtins", "range"), ("builtins", "slice"), ("datetime", "datetime"), ("datetime", "date"),
-    ("datetime", "time"), ("datetime", "timedelta"), ("datetime", "timezone"), ("decimal", "Decimal"),
-    ("uuid", "UUID"), ("collections", "OrderedDict"), ("collections", "deque"), ("fractions", "Fraction"),
-}  # fmt: skip
-
-
-class _SafeUnpickler(pickle.Unpickler):
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if (module_name, global_name) in _SAFE_CLASSES:
-            return super().find_class(module_name, global_name)
-        raise SerializationError(f"A stored pickle wants {module_name}.{global_name}, which is not plain data.")

@@ -7,18 +7,23 @@
                      raw_read raw_swap raw_drop (compare-and-set), raw_ttl, raw_keys     where it can
 
 The visitor's sessions and the locks use the same operations under keys of their own, so that what they
-keep never passes through a serializer. `option` and `counted` read what several backends are given. Begin with `Store`.
+keep never passes through a serializer. `Forgeries` removes what bears no valid signature; `option` and `counted` read
+what several backends are given. Begin with `Store`.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import CacheUnavailable, ConfigError, InvalidSignature
 from torngas_aio.utils.kinds import Check
 from torngas_aio.utils.numbers import parse_integer
 
-__all__ = ["Store", "Swap", "Versioned", "counted", "option"]
+__all__ = ["Forgeries", "Store", "Swap", "Versioned", "counted", "option"]
+
+logger = logging.getLogger("torngas_aio.cache")
 
 T = TypeVar("T")
 _COUNTED = 2**63
@@ -160,6 +165,35 @@ class Store(ABC):
     def _refuse(self, ability: str) -> NoReturn:
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
         raise NotImplementedError(f"{kind} has no {ability}: its store does not know it. Use a backend that does.")
+
+
+class Forgeries:
+    """The values of *store* that were met without a valid signature."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store = store
+        self._owner = owner
+        self._was_told = False
+
+    async def remove(self, stored_key: str, data: bytes, error: InvalidSignature) -> None:
+        """Remove *data* from *stored_key*, so that `add`, `has_key` and the rest see the key as absent, too."""
+        if not self._was_told:
+            self._was_told = True
+            logger.error(
+                "%s: %s It counts as absent and is removed, as all such values will be, without a further line. Its "
+                "secret is another process's or a former one, it was stored before values were signed, or another "
+                "program writes to the store.",
+                self._owner,
+                error,
+            )
+        store = self._store
+        with suppress(CacheUnavailable):  # it stays a miss
+            if not store.can_swap:
+                await store.raw_delete(stored_key)
+                return
+            found = await store.raw_read(stored_key)
+            if found is not None and found.data == data:
+                await store.raw_drop(stored_key, found.token)
 
 
 def counted(data: bytes, delta: int) -> int:

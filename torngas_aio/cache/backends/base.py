@@ -22,10 +22,10 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 from torngas_aio._concurrency import SingleFlight
 from torngas_aio._former_names import former_names
 from torngas_aio.cache.attempts import Attempts, Loaders, Refreshes
-from torngas_aio.cache.forgeries import Forgeries, serializer_of
 from torngas_aio.cache.keys import Key, KeyMaker, escaped_prefix
 from torngas_aio.cache.lock import CacheLock
-from torngas_aio.cache.store import Store
+from torngas_aio.cache.serializers import serializer_of
+from torngas_aio.cache.store import Forgeries, Store
 from torngas_aio.checks.shapes import CACHE_PARAMETERS
 from torngas_aio.exception import ArgumentError, CacheUnavailable, ConfigError, InvalidSignature, UnknownAlias
 from torngas_aio.utils import kinds
