@@ -11,7 +11,7 @@ from tornado.routing import HostMatches, PathMatches, Rule, URLSpec
 from tornado.web import Application, RequestHandler
 
 from torngas_aio.application import Application as OurApplication
-from torngas_aio.exception import ConfigError, UrlError
+from torngas_aio.exception import ArgumentError, ConfigError, UrlError
 from torngas_aio.routing import ApplicationRouter
 from torngas_aio.urlhelper import Url, UrlSpec, include, load_app_urls, route
 
@@ -324,3 +324,25 @@ def test_tornado_s_own_rules_reverse_without_the_mark_too(rule: Any, arguments: 
     application = OurApplication()
     application.add_handlers("www.example", [rule])
     assert application.reverse_url("n", *arguments) == address
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "message"),
+    [
+        ("entri", (), KeyError, "'entri'.*Did you mean 'entry'"),
+        ("zzz", (), KeyError, "'zzz'.*no route has this name.\"?'?$"),
+        ("entry", (), ArgumentError, r"'entry'.*given 0 arguments.*/e/"),
+        ("there", (1, 2), ArgumentError, r"'there'.*given 2 arguments.*/there"),
+        ("nested", (), ArgumentError, r"'nested'.*given 0 arguments.*/n/"),
+    ],
+)
+def test_a_name_that_cannot_be_reversed_is_told(
+    name: str, arguments: tuple[object, ...], error: type[Exception], message: str
+) -> None:
+    rules: list[Any] = [
+        (r"/e/(\d+)", Plain, {}, "entry"),
+        (r"/there", Plain, {}, "there"),
+        Rule(PathMatches("/n/.*"), [(r"/n/(\d+)", Plain, {}, "nested")]),
+    ]
+    with pytest.raises(error, match=message):
+        OurApplication(rules).reverse_url(name, *arguments)

@@ -29,12 +29,12 @@ from tornado.routing import AnyMatches, Rule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._cleanup import close_all, is_imposed
-from torngas_aio._names import import_object
+from torngas_aio._names import did_you_mean, import_object
 from torngas_aio._node import processes
 from torngas_aio._unawaited import tracked_origins, watch_unawaited
 from torngas_aio.checks.references import imported
 from torngas_aio.context import enter_request, scope_of
-from torngas_aio.exception import ConfigError
+from torngas_aio.exception import ArgumentError, ConfigError
 from torngas_aio.handler import BaseHandler, ErrorHandler, StaticFileHandler
 from torngas_aio.handler.compression import GZipContentEncoding
 from torngas_aio.handler.execution import run_handler
@@ -115,7 +115,7 @@ class Application(HostApplication):
         self.use_etag = bool(settings.get("etag", project_settings.ETAG))
         self.wildcard_router = ApplicationRouter(self, [*_static_rules(self.settings), *(handlers or ())])
         self.default_router: ApplicationRouter = ApplicationRouter(self, [Rule(AnyMatches(), self.wildcard_router)])
-        self.pipeline.attach(route.name for route in self.wildcard_router.routes() if route.name)
+        self.pipeline.attach(route.name for route in self.default_router.routes() if route.name)
         self.mounts = {}
         self.context_for: Callable[[Request], Context] | None = None
         self._server_tasks: set[asyncio.Task[None]] = set()
@@ -208,6 +208,29 @@ class Application(HostApplication):
             if len(route.pipelines) < 64:  # those beyond are found in the pipeline, a slower look-up
                 route.pipelines[mask] = stages
         return stages
+
+    def reverse_url(self, name: str, *args: Any) -> str:
+        """Return the address of the route *name*, with *args* in the place of its groups.
+
+        Raises:
+            ArgumentError: The pattern has another number of groups.
+            KeyError: No route has this name.
+            ValueError: The pattern cannot be turned into an address.
+        """
+        try:
+            address = self.default_router.reverse_url(name, *args)
+        except AssertionError as exc:  # Tornado's
+            raise ArgumentError(
+                f"reverse_url({name!r}) was given {len(args)} arguments. "
+                f"Give one for each group of {self._patterns_by_name()[name]!r}."
+            ) from exc
+        if address is None:
+            near = did_you_mean(name, self._patterns_by_name())
+            raise KeyError(f"reverse_url({name!r}): no route has this name.{near}")
+        return address
+
+    def _patterns_by_name(self) -> dict[str, str]:
+        return {route.name: route.pattern for route in self.default_router.routes() if route.name}
 
     @property
     def tmpl(self) -> Any:

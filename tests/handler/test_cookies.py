@@ -83,3 +83,16 @@ async def test_cookies_in_several_fields_are_all_seen(open_client: OpenClient) -
     headers = [("cookie", line.split(";")[0]) for line in set_cookies]
     response = await client.get("/", headers=[("Cookie", "a=1"), *headers, ("Cookie", "b=2")])
     assert response.json() == {"flashed": [["message", "hello"]], "signed": "b'v'", "a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize(("size", "is_told"), [(4094, False), (4095, True)])
+async def test_a_cookie_that_browsers_drop_is_told(
+    open_client: OpenClient, size: int, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Sets(WebHandler):
+        async def get(self) -> None:
+            self.set_cookie("ab", "x" * size)
+
+    client = await open_client([("/", Sets)])
+    assert "x" * size in (await client.get("/")).headers["set-cookie"]
+    assert ("The cookie 'ab' has 4097 bytes" in caplog.text) is is_told

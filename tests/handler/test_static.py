@@ -164,3 +164,12 @@ async def test_accept_encoding_decides(
     assert response.headers["etag"].startswith("W/") == is_compressed
     again = await client.get("/s/a.txt", headers={"If-None-Match": response.headers["etag"]})
     assert again.status_code == 304
+
+
+@pytest.mark.parametrize("name", ["none.txt", "../none.txt", "a\0b"])
+def test_the_url_of_a_file_that_is_missing_is_told_once(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        assert StaticFileHandler.make_static_url({"static_path": str(tmp_path)}, name) == f"/static/{name}"
+    assert [record.args for record in caplog.records] == [(name, str(tmp_path))]

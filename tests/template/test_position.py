@@ -1,13 +1,17 @@
 """Errors of templates: their own file and line."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.template.test_tornado_loader import load
 from torngas_aio.exception import TemplateSyntaxError
 from torngas_aio.template._tornado_code import template_line
+from torngas_aio.template.jinja2_loader import Jinja2TemplateLoader
 from torngas_aio.template.position import place_of_frame
+from torngas_aio.template.tornado_loader import TornadoTemplateLoader
 
 
 async def test_an_error_over_several_lines_leads_to_its_template(tmp_path: Path) -> None:
@@ -57,3 +61,19 @@ async def test_a_fault_in_a_parent_is_told_as_the_parent_s(tmp_path: Path) -> No
     with pytest.raises(TemplateSyntaxError) as caught:
         await load(tmp_path, '{% extends "base.html" %}')
     assert (Path(caught.value.filename or "").name, caught.value.lineno) == ("base.html", 2)
+
+
+@pytest.mark.parametrize("links", [{"page.html": "page.html"}, {"page.html": "b.html", "b.html": "page.html"}])
+@pytest.mark.parametrize("loader", [Jinja2TemplateLoader, TornadoTemplateLoader])
+def test_a_template_that_extends_itself_is_told(tmp_path: Path, loader: Any, links: dict[str, str]) -> None:
+    for name, parent in links.items():
+        (tmp_path / name).write_text(f'{{% extends "{parent}" %}}')
+    with pytest.raises(TemplateSyntaxError, match=r"extends (or includes )?itself") as caught:
+        loader(str(tmp_path)).load("page.html")
+    assert Path(caught.value.filename or "").parent == tmp_path
+
+
+async def test_a_template_may_extend_itself_on_a_condition(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text('{% if more %}{% set more = 0 %}{% extends "page.html" %}{% endif %}done')
+    template = await asyncio.to_thread(Jinja2TemplateLoader(str(tmp_path)).load, "page.html")
+    assert await template.render({"more": 0}) == b"done"

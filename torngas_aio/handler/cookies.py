@@ -4,6 +4,7 @@ Begin with `make_cookie`.
 """
 
 import datetime as dt
+import logging
 import math
 from http.cookies import Morsel, SimpleCookie
 from types import SimpleNamespace
@@ -17,6 +18,10 @@ from torngas_aio.http.headers import PlainCookie, plain_cookie
 from torngas_aio.utils.numbers import parse_integer
 
 __all__ = ["is_latin", "make_cookie"]
+
+logger = logging.getLogger("torngas_aio.handler")
+
+_MOST_BYTES = 4096  # SPEC: RFC 6265bis 5.6: name and value together
 
 
 def make_cookie(  # noqa: PLR0917  Tornado's parameters
@@ -41,6 +46,7 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
             name, value, domain, until, path, max_age=age, httponly=httponly, secure=secure, samesite=samesite
         )
         if cookie is not None:  # PERF: the standard library's cookie costs five times as much
+            _tell_if_dropped(name, value)
             return cookie
     jar = SimpleNamespace(_new_cookie=SimpleCookie())  # of a cookie a part of which is refused, nothing is sent
     options = {"httponly": httponly, "secure": secure, "samesite": samesite, **others}
@@ -55,7 +61,17 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
             f"The cookie {morsel.key!r} holds a character that no header can (only Latin-1 can be sent). "
             "Use set_signed_cookie, or quote its value with tornado.escape.url_escape."
         )
+    _tell_if_dropped(morsel.key, morsel.coded_value)
     return morsel
+
+
+def _tell_if_dropped(name: str, value: str) -> None:
+    size = len(name) + len(value)
+    if size > _MOST_BYTES:
+        logger.warning(
+            "The cookie %r has %d bytes, and browsers drop one of more than %d. Keep what is large in the session or a "
+            "database.", name, size, _MOST_BYTES,
+        )  # fmt: skip
 
 
 def is_latin(text: str) -> bool:

@@ -9,6 +9,7 @@ Begin with `StaticFileHandler.get`.
 
 import datetime as dt
 import functools
+import logging
 import os
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ from torngas_aio.handler.static_files import CODINGS, FileCache, Mark, OpenFile,
 from torngas_aio.handler.web import WebHandler
 
 __all__ = ["StaticFileHandler"]
+
+logger = logging.getLogger("torngas_aio.handler")
 
 
 _MOST_VERSIONS = 10_000
@@ -94,11 +97,17 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
             try:
                 absolute_path = cls.get_absolute_path(*key)
             except HTTPError:
+                _tell_of_missing(*key)
                 return None
             if len(cls._paths) < _MOST_VERSIONS:
                 cls._paths[key] = absolute_path
         known = cls._versions.get(absolute_path)
-        return known[1] if known is not None else cls._hash(absolute_path, None)
+        if known is not None:
+            return known[1]
+        version = cls._hash(absolute_path, None)
+        if version is None:
+            _tell_of_missing(*key)
+        return version
 
     @classmethod
     def reset(cls) -> None:
@@ -401,6 +410,11 @@ _OURS = (
     "get_absolute_path", "validate_absolute_path", "get_modified_time", "set_headers", "should_return_304",
     "get_content_size", "get_content", "get_content_version", "get_content_type", "compute_etag",
 )  # fmt: skip
+
+
+@functools.lru_cache(1000)  # a page that names it is made again and again
+def _tell_of_missing(root: str, path: str) -> None:
+    logger.warning("static_url(%r): %s has no such file that can be read. The address has no version.", path, root)
 
 
 @functools.lru_cache(256)

@@ -146,7 +146,8 @@ class Jinja2TemplateLoader(base.TemplateLoader):
             made = Jinja2Template(self, name)
         except jinja2.TemplateSyntaxError as exc:
             text = (exc.source or "").splitlines()[exc.lineno - 1 : exc.lineno]
-            raise TemplateSyntaxError(exc.message or "", exc.filename, exc.lineno, "".join(text)) from exc
+            file = None if exc.filename is None else str(self.root / exc.filename)
+            raise TemplateSyntaxError(exc.message or "", file, exc.lineno, "".join(text)) from exc
         except jinja2.TemplateNotFound as exc:
             raise TemplateNotFound(f"No template {exc.name!r} in {self.root}.") from exc
         if self._most:
@@ -172,6 +173,7 @@ class _Composition:
 def _read_composition(name: str, parse: Callable[[str], nodes.Template]) -> _Composition:
     names: set[str] = set()
     parents: dict[str, str] = {}
+    always_extends: set[str] = set()  # those whose `extends` stands in no condition
     parts: dict[str, None] = {}
     waiting: list[str | None] = [name]
     is_dynamic = False
@@ -184,12 +186,16 @@ def _read_composition(name: str, parse: Callable[[str], nodes.Template]) -> _Com
         tree = parse(part)
         names.update(_looked_up_names(tree))
         waiting += [_target_of(node) for node in tree.find_all(_REFERENCES)]
-        parent = next(tree.find_all(nodes.Extends), None)
-        if parent is not None and (target := _target_of(parent)) is not None:
+        extends = next(tree.find_all(nodes.Extends), None)
+        if extends is not None and (target := _target_of(extends)) is not None:
             parents[part] = target
+            if extends in tree.body:
+                always_extends.add(part)
     lineage = [name]
-    while lineage[-1] in parents and parents[lineage[-1]] not in lineage:
-        lineage.append(parents[lineage[-1]])
+    while (parent := parents.get(lineage[-1])) is not None and parent not in lineage:
+        lineage.append(parent)
+    if parent is not None and always_extends.issuperset(lineage):
+        raise jinja2.TemplateSyntaxError(f"it extends itself: {' > '.join([*lineage, parent])}", 1, name, name)
     return _Composition(None if is_dynamic else frozenset(names), frozenset(parts), tuple(lineage))
 
 

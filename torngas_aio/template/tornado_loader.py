@@ -44,6 +44,8 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
             template.Template.__init__(self, source, name=name, loader=loader)
         except template.ParseError as exc:
             raise TemplateSyntaxError(exc.message, str(loader.path_of(exc.filename or name)), exc.lineno) from exc
+        except RecursionError as exc:
+            raise TemplateSyntaxError("it extends or includes itself", str(loader.path_of(name)), 1) from exc
         except SyntaxError as exc:
             if isinstance(exc, TemplateSyntaxError):  # a parent's or an included file's
                 raise
