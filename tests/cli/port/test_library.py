@@ -122,3 +122,15 @@ def test_slices_are_assigned_and_deleted_by_setslice_and_delslice() -> None:
     made[2:5] = "ab"
     del made[1:3], made[7]
     assert made.done == [2, 5, "ab", 1, 3, 7]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("print ('%s' % a)", "print('%s' % a)"),
+        ("print('%s' % a)", "print('%s' % a)"),
+        ("print('a', b)", "print(('a', b))"),
+    ],
+)
+def test_what_is_printed_has_no_parentheses_of_its_own(before: str, after: str) -> None:
+    assert mended(f"{before}\nprint\n") == f"{after}\nprint()\n"

@@ -34,6 +34,7 @@ from torngas_aio.cli.port.python2 import converted, is_python2
         ("len(a) / 2.0", "len(a) / 2.0"),
         ("a / 2.0", "a / 2.0"),
         ("(time.time() - a) / b", "(time.time() - a) / b"),
+        ("timeit.timeit(a) / b", "timeit.timeit(a) / b"),
     ],
 )
 def test_python_2_divides_integers_into_integers(
@@ -226,3 +227,14 @@ def test_objects_compare_as_they_did(head: str, more: str, is_hashable: bool) ->
     assert max(a, b) is b
     assert [each.x for each in sorted([b, a])] == [1, 2]
     assert (names["A"].__hash__ is not None) == is_hashable
+
+
+def test_tabs_count_to_the_next_multiple_of_eight() -> None:
+    before = "def f(a):\n\tprint a\n        for b in a:\n  \t  print '''\n\tb'''\n"
+    after = "def f(a):\n        print(a)\n        for b in a:\n          print('''\n\tb''')\n"
+    assert converted(before) == after
+
+
+def test_functions_of_urllib_are_found_under_another_name() -> None:
+    made = converted("import urllib as u\nprint u.urlencode(a), u.urlopen(b)\n")
+    assert str(made).endswith("print(urllib.parse.urlencode(a), urllib.request.urlopen(b))\n")

@@ -66,13 +66,16 @@ class Edits:
         return name in self.imports or not binds(self.tree, name)
 
     def value_of(self, node: ast.AST) -> str:
-        """Return the source of *node* and, where it is a name, of what its function gives it."""
+        """Return the source of *node* and, where it is a name, of what it is given: by its function, or by the file."""
         found, name = [node], dotted(node)
-        for each in ast.walk(self.scope_of(node)) if isinstance(node, ast.Name) else ():
+        scope = self.scope_of(node) if isinstance(node, ast.Name) else self.tree
+        for each in ast.walk(scope) if name else ():
             if isinstance(each, ast.Assign) and name in map(dotted, each.targets):
                 found.append(each.value)
             elif isinstance(each, ast.For) and dotted(each.target) == name:
                 found.append(each.iter)
+            elif isinstance(each, ast.withitem) and each.optional_vars and dotted(each.optional_vars) == name:
+                found.append(each.context_expr)
         return " ".join(map(ast.unparse, found))
 
     def scope_of(self, node: ast.AST) -> ast.AST:

@@ -37,6 +37,12 @@ RENAMED = {
         "Boolean": "bool", "Dict": "dict", "Float": "float", "Int": "int", "List": "list", "Long": "int",
         "Object": "object", "String": "str", "Tuple": "tuple", "Type": "type", "Unicode": "str",
     }.items()},
+    **{f"urllib.{name}": f"urllib.parse.{name}" for name in (
+        "quote", "quote_plus", "unquote", "unquote_plus", "urlencode",
+    )},
+    **{f"urllib.{name}": f"urllib.request.{name}" for name in (
+        "pathname2url", "url2pathname", "urlopen", "urlretrieve",
+    )},
     "types.NoneType": "type(None)", "types.StringTypes": "str",
 }  # fmt: skip
 """Dotted names that Python 3 lacks, and those that take their place."""
@@ -65,6 +71,7 @@ class _Mender:
         self._mends = {
             **dict.fromkeys(JSON, self._mend_json), "hmac.new": self._mend_hmac, "list": self._mend_list,
             "inspect.getargspec": self._mend_argspec, "map": self._mend_map, "next": self._mend_next,
+            "print": self._mend_print,
         }  # fmt: skip
 
     def run(self) -> None:
@@ -177,6 +184,14 @@ class _Mender:
     def _mend_argspec(self, call: ast.Call) -> None:
         if not isinstance(self._edits.parents[call], ast.Attribute):
             self._edits.wrap(call, "", "[:4]")
+
+    def _mend_print(self, call: ast.Call) -> None:
+        """Take away the second pair of parentheses that `print ("%s" % x)` has got."""
+        start, end = self._edits.span(call.args[0])
+        lead, rest = self._edits.span(call.func)[1], self._edits.span(call)[1]
+        if (self._edits.text[lead:start], self._edits.text[end:rest]) == ("((", "))"):
+            self._edits.replace(lead, start, "(")
+            self._edits.replace(end, rest, ")")
 
     def _mend_map(self, call: ast.Call) -> None:
         edits = self._edits

@@ -41,7 +41,11 @@ STRING = r"""(?s:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])
 KEYWORDS = re.compile(rf"{STRING}|#[^\n]*|\b(async|await|nonlocal)\b")
 """Names that are keywords of Python 3, as in `send(async=True)`."""
 
-"""Names that are keywords of Python 3, as in `send(async=True)`."""
+INDENTS = re.compile(rf"{STRING}|#[^\n]*|(?m:^)( *\t[ \t]*)")
+"""Tabs at the beginning of a line; Python 2 counted them to the next multiple of 8, as many editors do not."""
+
+FLOATS = {"Path", "ceil", "float", "floor", "perf_counter", "random", "sqrt", "time", "timeit", "total_seconds"}
+"""Functions that gave floats, or give a path."""
 
 ROUNDS = 3
 """What stands inside something else that is replaced is mended in the next round."""
@@ -79,6 +83,8 @@ def converted(text: str) -> str | None:
     made = FUTURES.sub("", _refactored(_metaclasses_first(text)) or ("" if tree is None else text))
     if parsed(made) is None:
         made = KEYWORDS.sub(lambda found: f"{found[1]}_" if found[1] else found[0], made)
+    if parsed(made) is None:
+        made = INDENTS.sub(lambda found: found[1].expandtabs(8) if found[1] else found[0], made)
     if (tree := parsed(made) if made else None) is None:
         return None
     for mend in [*[mend_library, mend_binary, mend_texts] * ROUNDS, *([] if has_division else [_divide_integers])]:
@@ -198,7 +204,7 @@ def _is_float(node: ast.AST) -> bool:
     if isinstance(node, ast.BinOp):
         return _is_float(node.left) or _is_float(node.right)
     if isinstance(node, ast.Call):
-        return dotted(node.func).rpartition(".")[2] in ("float", "time", "total_seconds", "sqrt", "random", "Path")
+        return dotted(node.func).rpartition(".")[2] in FLOATS
     return isinstance(node, ast.Constant) and type(node.value) is float
 
 

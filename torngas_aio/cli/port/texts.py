@@ -41,6 +41,11 @@ CODECS = frozenset({"hex", "base64", "bz2", "zip", "zlib", "rot13", "uu", "quopr
 MAKES_BYTES = frozenset({"encode", "read", "digest", "utf8", "urandom", "dumps", "bytes", "pack", "b64decode"})
 GIVES_BYTES = frozenset({"get_secure_cookie", "check_output", "render_string"})
 BYTES = re.compile(r"\.request\.(?:body|(?:body_|query_)?arguments)$|^response\.body$")
+BINARY_FILE = re.compile(
+    r"""\b(?:\w*TemporaryFile\((?!.*['"][rwa]\+?t?['"])|BytesIO\b|GzipFile|gzip\.|sock|makefile|Popen|stdin\b|wfile\b)"""
+)
+"""What a file is made by, or called, that takes bytes; the temporary ones do unless they are opened for text."""
+
 CMP = "\n\ndef cmp(a, b):\n    return (a > b) - (a < b)\n"
 
 
@@ -118,11 +123,7 @@ def _mend_call(call: ast.Call, edits: Edits) -> None:
     name, func = last_name(call), call.func
     is_of_bytes = (edits.full_name(func) or dotted(func)).rpartition(".")[0] in BYTES_MODULES
     if name in ("decode", "encode") and isinstance(func, ast.Attribute) and codec_of(call) in UTF8:
-        if name == "encode" and (call.args or call.keywords) and not _wants_bytes(call, edits):
-            edits.replace(edits.span(func.value)[1], edits.span(call)[1], "")
-        elif name == "decode" and dotted(func.value) != "codecs":
-            edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", "")
-            edits.replace(edits.span(func.value)[1], edits.span(call)[1], ")")
+        _mend_codec(call, func.value, edits)
     elif dotted(func) == "str" and len(call.args) == 2:
         edits.replace(*edits.span(func), edits.imported("tornado.escape", "to_unicode"))
         edits.replace(edits.span(call.args[0])[1], edits.span(call.args[1])[1], "")
@@ -139,6 +140,20 @@ def _mend_call(call: ast.Call, edits: Edits) -> None:
         as_text(call, edits)
 
 
+def _mend_codec(call: ast.Call, value: ast.expr, edits: Edits) -> None:
+    has_errors = len(call.args) > 1 or "errors" in {each.arg for each in call.keywords}
+    if last_name(call) == "encode":
+        if has_errors and codec_of(call) == "ascii":  # it leaves out what is not ASCII
+            as_text(call, edits)
+        elif (call.args or call.keywords) and not _wants_bytes(call, edits):
+            edits.replace(edits.span(value)[1], edits.span(call)[1], "")
+    elif dotted(value) != "codecs" and has_errors:
+        as_bytes(value, edits)
+    elif dotted(value) != "codecs":
+        edits.wrap(call, f"{edits.imported('tornado.escape', 'to_unicode')}(", "")
+        edits.replace(edits.span(value)[1], edits.span(call)[1], ")")
+
+
 def _mend_sort(call: ast.Call, edits: Edits, *, is_method: bool) -> None:
     given = [each for each in call.keywords if each.arg == "cmp"]
     compare = given[0].value if given else next(iter(call.args[0 if is_method else 1 :]), None)
@@ -152,7 +167,8 @@ def _wants_bytes(call: ast.Call, edits: Edits) -> bool:
     """Whether the text that *call* encodes has to be bytes; a file that is opened for text writes text."""
     parent = edits.parents[call]
     if isinstance(parent, ast.Call) and last_name(parent) == "write":
-        return re.search(r"""open\([^)\n]*['"]\w*b""", edits.text) is not None
+        owner = edits.value_of(parent.func.value) if isinstance(parent.func, ast.Attribute) else ""
+        return BINARY_FILE.search(owner) is not None or re.search(r"""open\([^)\n]*['"]\w*b""", edits.text) is not None
     return is_taken(call, edits)
 
 
