@@ -170,7 +170,7 @@ def chain_of(node: ast.AST) -> Chain:
     if isinstance(node, ast.BoolOp):
         return next((found for each in node.values if (found := chain_of(each))), ())
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super":
-        return ("super()",)
+        return (f"super({ast.unparse(node.args[0]) if node.args else ''})",)
     if not isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
         return ()
     step = f".{node.attr}" if isinstance(node, ast.Attribute) else "()" if isinstance(node, ast.Call) else "[]"

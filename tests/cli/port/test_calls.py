@@ -461,3 +461,64 @@ def test_a_method_that_nothing_awaits_stays_plain(
     assert "TGM202" in line
     assert f"`{name}`" in line
     assert f"    def {name}(self):\n" in path.read_text()
+
+
+def test_variables_that_are_given_each_other_are_followed_in_short_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dozen of them, each given all others: one after another they would take years."""
+    names = [f"v{number}" for number in range(12)]
+    steps = "".join(f"        {a} = {b}.strip()\n" for a in names for b in names)
+    before = f"{CACHE}def f():\n    v0 = cache\n    while v0:\n{steps}    v5.set('a', 1)\n    return v0.get('a')\n"
+    after = ported(tmp_path, capsys, before)
+    assert after == before.replace("def f", "async def f").replace("v0.get", "await v0.get")
+
+
+TORNADO = "import tornado.web\nfrom tornado import gen\n\n\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (  # the class that `super` names is not the class it stands in
+            "class Base(tornado.web.RequestHandler):\n    @gen.coroutine\n    def prepare(self):\n        yield f()\n\n\nclass Lost(Base):\n    def prepare(self):\n        super(Base, self).prepare()\n",
+            "class Base(tornado.web.RequestHandler):\n    async def prepare(self):\n        await f()\n\n\nclass Lost(Base):\n    async def prepare(self):\n        super(Base, self).prepare()\n",
+        ),
+        (
+            "class Base(tornado.web.RequestHandler):\n    @gen.coroutine\n    def prepare(self):\n        yield f()\n\n\nclass Page(Base):\n    def prepare(self):\n        super(Page, self).prepare()\n",
+            "class Base(tornado.web.RequestHandler):\n    async def prepare(self):\n        await f()\n\n\nclass Page(Base):\n    async def prepare(self):\n        await super(Page, self).prepare()\n",
+        ),
+        (  # a worker never returns
+            "@gen.coroutine\ndef worker(q):\n    while True:\n        yield q.get()\n\n\n@gen.coroutine\ndef main(q):\n    for _ in range(9):\n        worker(q)\n    yield q.join()\n",
+            "async def worker(q):\n    while True:\n        await q.get()\n\n\nasync def main(q):\n    for _ in range(9):\n        ensure_future(worker(q))\n    await q.join()\n",
+        ),
+        (
+            "@gen.coroutine\ndef work(q):\n    while True:\n        if not (yield q.get()):\n            break\n\n\n@gen.coroutine\ndef main(q):\n    work(q)\n",
+            "async def work(q):\n    while True:\n        if not (await q.get()):\n            break\n\n\nasync def main(q):\n    await work(q)\n",
+        ),
+        (  # `session` of a class is a database's only where there are models
+            "class Client(object):\n    def close(self):\n        self.session.close()\n",
+            "class Client(object):\n    def close(self):\n        self.session.close()\n",
+        ),
+        (
+            "class Client(object):\n    def close(self):\n        Pool.session.close()\n",
+            "class Client(object):\n    def close(self):\n        Pool.session.close()\n",
+        ),
+        (  # the loop awaits what the function returns that it is given
+            "@gen.coroutine\ndef f():\n    yield g()\n\n\ndef main(loop):\n    loop.add_callback(lambda: f())\n    return loop.run_sync(lambda: f())\n",
+            "async def f():\n    await g()\n\n\ndef main(loop):\n    loop.add_callback(lambda: f())\n    return loop.run_sync(lambda: f())\n",
+        ),
+        (  # awaited already, whichever of the two it is
+            "class A(object):\n    @gen.coroutine\n    def load(self):\n        yield f()\n\n\nclass B(object):\n    def load(self):\n        return f()\n\n\n@gen.coroutine\ndef main(x):\n    yield x.load()\n",
+            "class A(object):\n    async def load(self):\n        await f()\n\n\nclass B(object):\n    def load(self):\n        return f()\n\n\nasync def main(x):\n    await x.load()\n",
+        ),
+    ],
+)  # fmt: skip
+def test_a_tornado_project_needs_nothing_more(
+    before: str, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    path = project.write("app.py", TORNADO + before)
+    assert not listed(port(project, capsys))
+    assert path.read_text().replace("from asyncio import ensure_future\n", "") == TORNADO + after
+    assert ": 0 changed" in port(project, capsys, "--no-diff")

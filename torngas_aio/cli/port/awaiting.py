@@ -17,7 +17,7 @@ __all__ = ["await_calls", "write_arguments"]
 
 FORMS: dict[str, type] = {
     "call": ast.Call, "open": ast.Call, "slice": ast.Subscript, "user": ast.Attribute, "in": ast.Compare,
-    "with": ast.With, "for": ast.expr, "text": ast.Call, "arguments": ast.Call,
+    "with": ast.With, "for": ast.expr, "text": ast.Call, "arguments": ast.Call, "task": ast.Call,
 }  # fmt: skip
 """Form of a use: its kind of node."""
 
@@ -95,6 +95,8 @@ def _write(edits: Edits, node: ast.AST, form: str) -> None:
         edits.replace(start, start, "async ")
     elif form == "for":
         edits.wrap(node, "await ", ".all()")
+    elif form == "task":
+        edits.call("asyncio.ensure_future", node)
     elif isinstance(node, ast.Compare):
         found = f"await {edits.source(node.comparators[0])}.has_key({edits.source(node.left)})"
         text = f"not {found}" if isinstance(node.ops[0], ast.NotIn) else found

@@ -22,7 +22,7 @@ from torngas_aio.cli.kinds import (
     next_kind,
 )
 from torngas_aio.cli.port.findings import Finding
-from torngas_aio.cli.port.summary import PROPERTY, TAKES_AWAITABLES, Function, Module, Use
+from torngas_aio.cli.port.summary import LOOP_CALLS, PROPERTY, TAKES_AWAITABLES, Function, Module, Use
 from torngas_aio.cli.port.testcases import NEVER_AWAITED
 
 __all__ = ["Project"]
@@ -36,9 +36,9 @@ BUILTIN_METHODS = frozenset(name for kind in (dict, list, set, str, bytes, objec
 })  # fmt: skip
 """Names too common to tell a method of the project by."""
 
-AWAITING_CALLEES = frozenset({
-    "add_callback", "spawn_callback", "PeriodicCallback", "connect", "run_sync", "wraps", "start_soon", "receiver",
-    "partial", "super", "isinstance", "getattr", "render", "render_string",
+AWAITING_CALLEES = LOOP_CALLS | frozenset({
+    "connect", "wraps", "start_soon", "receiver", "partial", "super", "isinstance", "getattr", "render",
+    "render_string",
 })  # fmt: skip
 """What may be given a coroutine function, or does not call what it is given."""
 
@@ -51,6 +51,8 @@ WAITING_KINDS = {
 RUN_BY_TESTS = re.compile(r"\.(?:test\w*|setUp|tearDown)$")
 TORNADO_CASES = {"AsyncTestCase", "AsyncHTTPTestCase", "AsyncHTTPSTestCase"}
 DEPTH = 12
+SCOPES = 40
+"""How many functions may ask, one through the other, what their variables stand for: Python's stack has an end."""
 
 
 class Project:
@@ -75,10 +77,13 @@ class Project:
         self._callbacks: dict[Key, str] = {}
         self._decorated: dict[Key, set[Key]] = defaultdict(set)
         self._stars: dict[Key, str] = {}
+        self._variables: dict[tuple[str, str, str], dict[str, str]] = {}
+        self._asked: list[tuple[str, str, str]] = []
         self._dispatching: list[tuple[Key, Use]] = []
         self._is_python2 = is_python2
         self._blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
-        self._is_torngas = any(_names_torngas(module) for module in modules)
+        self._is_torngas = any(_imports(module, "torngas", "torngas_aio") for module in modules)
+        self._has_models = self._is_torngas or not any(_imports(module, "tornado") for module in modules)
         self.coroutines: set[Key] = set()
         self.awaited: dict[Key, list[Use]] = defaultdict(list)
         self.findings: list[Finding] = []
@@ -99,8 +104,11 @@ class Project:
             todo += [other for other in self._overrides(key) if not self._function(other).blocker]
             for callee in [key, *self._wrapped_by(key)]:
                 for caller, use in self._callers[callee]:
-                    todo += self._await(caller, use)
-            for caller, use in self._unsure[key]:
+                    if self._function(callee).is_endless and caller[1] and not use.is_awaited:
+                        self.awaited[caller].append(replace(use, form="task"))
+                    else:
+                        todo += self._await(caller, use)
+            for caller, use in [each for each in self._unsure[key] if not each[1].is_awaited]:
                 self._report(
                     caller, use, "TGM201", f"`.{key[1].rpartition('.')[2]}()` is a method of several classes, one of "
                     f"which waits now ({key[0]}). Write `await` if it is that one."
@@ -289,6 +297,7 @@ class Project:
                             self._tests[path, kind.name] = "tornado"
                         elif name.partition(".")[0] in ("unittest", "unittest2"):
                             self._tests[path, kind.name] = "unittest"
+        self._variables.clear()  # some may depend on bases that were not known yet
 
     def _is_framework_method(self, path: str, function: Function) -> bool:
         owner, _, name = function.name.rpartition(".")
@@ -368,7 +377,7 @@ class Project:
 
     def _guess(self, key: Key, use: Use) -> None:
         name = use.chain[-2][1:]
-        is_super = use.chain[0] == "super()"  # of a class that is none of the project's
+        is_super = use.chain[0].startswith("super(")  # of a class that is none of the project's
         if is_super or name in BUILTIN_METHODS or name in VERBS or self._is_foreign(use.chain, key):
             return
         found = self._methods.get(name, [])
@@ -427,14 +436,16 @@ class Project:
         """Return what *chain* stands for in *function* of the file *path*; empty where it is not known."""
         if not chain or depth > DEPTH:
             return ""
-        if chain[0] == "super()":
-            kind = f"super:{path}|{function.owner}" if function is not None and function.owner else ""
+        if chain[0].startswith("super("):
+            named = chain[0][6:-1] or (function.owner if function is not None else "")
+            found = self._name(named, path, None, depth)
+            kind = f"super:{found[6:]}" if found.startswith("class:") else ""
         else:
             kind = self._name(chain[0], path, function, depth)
         for index, step in enumerate(chain[1:], 1):
             if not kind and step == ".Q" and self._is_torngas:
                 kind = "query"
-            elif not kind and index == 1 and chain[0][:1].isupper():
+            elif not kind and index == 1 and chain[0][:1].isupper() and self._has_models:
                 kind = {".Q": "query", ".session": "db session"}.get(step, "")
             else:
                 kind = self._step(kind, step, depth)
@@ -445,7 +456,7 @@ class Project:
         scope = function
         while scope is not None and scope.name:
             if name in scope.hidden:
-                return self._local(name, path, scope, depth)
+                return self._local(name, path, scope)
             inner = f"{scope.name}.{name}"
             if inner in module.functions and scope.name not in module.classes:
                 return f"func:{path}|{inner}"
@@ -454,9 +465,8 @@ class Project:
             return f"class:{path}|{name}"
         if name in module.functions and name:
             return f"func:{path}|{name}"
-        variables = module.functions[""].variables
-        if name in variables:
-            return self._variable(variables[name], path, None, depth)
+        if name in module.functions[""].variables:
+            return self._known(path, module.functions[""]).get(name, "")
         return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
 
     def _starred(self, name: str, path: str, depth: int) -> str:
@@ -471,17 +481,32 @@ class Project:
                 self._stars[path, name] = kind or self._stars[path, name]
         return self._stars[path, name]
 
-    def _local(self, name: str, path: str, scope: Function, depth: int) -> str:
+    def _local(self, name: str, path: str, scope: Function) -> str:
         if name in scope.variables:
-            return self._variable(scope.variables[name], path, scope, depth)
+            return self._known(path, scope).get(name, "")
         if name in ("self", "cls") and scope.owner:
             return f"{'instance' if name == 'self' else 'class'}:{scope.receiver or f'{path}|{scope.owner}'}"
         return "handler" if name == "handler" else ""
 
-    def _variable(self, chains: list[Chain], path: str, scope: Function | None, depth: int) -> str:
-        """Return what a variable stands for by the first of its values that is known."""
-        found = (self._resolve(chain, path, scope, depth + 1) for chain in chains)
-        return next((kind for kind in found if kind not in ("", "awaited")), "")
+    def _known(self, path: str, scope: Function) -> dict[str, str]:
+        """Return what the variables of *scope* stand for, each by the first of its values that is known.
+
+        All at once, until none is added: one after another, variables that are given each other take exponential time.
+        """
+        key = (path, scope.name, scope.receiver)
+        if key in self._variables or len(self._asked) > SCOPES:
+            return self._variables.get(key, {})
+        found = self._variables[key] = {}  # as far as it goes, for scopes that ask each other
+        self._asked.append(key)
+        count = -1
+        while count < len(found):
+            count = len(found)
+            for name, chains in scope.variables.items():
+                kinds = (self._resolve(each, path, scope if scope.name else None) for each in chains)
+                if name not in found and (kind := next((each for each in kinds if each not in ("", "awaited")), "")):
+                    found[name] = kind
+        self._asked.pop()
+        return found
 
     def _dotted(self, target: str, depth: int) -> str:
         if target in IMPORTED:
@@ -549,7 +574,9 @@ class Project:
         is_handler = self.is_handler(owner)
         if is_handler and form == "instance":
             return next_kind("handler", step) if self._is_torngas else ""
-        return "" if is_handler else {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
+        if is_handler or not self._has_models:
+            return ""
+        return {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
 
 
 def _reached(kind: Key, table: Mapping[Key, list[Key]]) -> list[Key]:
@@ -569,9 +596,8 @@ def text_of(chain: Chain) -> str:
     return "".join(chain).replace("()", "(...)").replace("[]", "[...]")
 
 
-def _names_torngas(module: Module) -> bool:
-    targets = [*module.imports.values(), *module.stars]
-    return any(each.partition(".")[0] in ("torngas", "torngas_aio") for each in targets)
+def _imports(module: Module, *packages: str) -> bool:
+    return any(each.partition(".")[0] in packages for each in [*module.imports.values(), *module.stars])
 
 
 def _key(kind: str) -> Key:

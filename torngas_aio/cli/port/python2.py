@@ -44,7 +44,7 @@ KEYWORDS = re.compile(rf"{STRING}|#[^\n]*|\b(async|await|nonlocal)\b")
 INDENTS = re.compile(rf"{STRING}|#[^\n]*|(?m:^)( *\t[ \t]*)")
 """Tabs at the beginning of a line; Python 2 counted them to the next multiple of 8, as many editors do not."""
 
-FLOATS = {"Path", "ceil", "float", "floor", "perf_counter", "random", "sqrt", "time", "timeit", "total_seconds"}
+FLOATS = {"Path", "ceil", "float", "perf_counter", "random", "sqrt", "time", "timeit", "total_seconds"}
 """Functions that gave floats, or give a path."""
 
 ROUNDS = 3

@@ -19,6 +19,9 @@ TAKES_AWAITABLES = {
 }  # fmt: skip
 """Functions that await what they are given."""
 
+LOOP_CALLS = {"PeriodicCallback", "add_callback", "add_timeout", "run_sync", "spawn_callback"}
+"""Methods of Tornado's loop: they await what the function returns that they are given."""
+
 CONSUMERS = {
     "all", "any", "dict", "extend", "frozenset", "join", "list", "max", "min", "set", "sorted", "sum", "tuple",
 }  # fmt: skip
@@ -39,8 +42,8 @@ class Use:
 
     Attributes:
         form: "call", "in", "with", "for", "slice"; "open" for what is opened without `with`; "user" for `current_user`;
-            "text" and "arguments" for what a command of a Redis client gives and takes; "start" for module code that
-            needs the project open.
+            "task" for a call that never returns; "text" and "arguments" for what a command of a Redis client gives and
+            takes; "start" for module code that needs the project open.
         blocker: Why `await` cannot stand here; empty where it can.
     """
 
@@ -62,6 +65,7 @@ class Function:
         blocker: Why it cannot be a coroutine function; empty where it can.
         prefix: How the names of the methods begin that it takes by `getattr`.
         is_context: Whether it is a context manager made of a generator.
+        is_endless: Whether it is a coroutine function that never returns.
         first: Its first parameter.
         decorators: The chains of its decorators.
     """
@@ -79,6 +83,7 @@ class Function:
     receiver: str = ""
     prefix: str = ""
     is_context: bool = False
+    is_endless: bool = False
     first: str = ""
     decorators: list[Chain] = field(default_factory=list[Chain])
 
@@ -151,7 +156,10 @@ class _Reader:
         is_gone_through = isinstance(parent, ast.AsyncFor) or getattr(parent, "is_async", False)
         while isinstance(parent, DISPLAYS):
             node, parent = parent, self._parents[parent]
-        is_given = isinstance(parent, ast.Call) and parent.func is not node and last_name(parent) in TAKES_AWAITABLES
+        takers = TAKES_AWAITABLES
+        if isinstance(parent, ast.Lambda):
+            node, parent, takers = parent, self._parents[parent], LOOP_CALLS
+        is_given = isinstance(parent, ast.Call) and parent.func is not node and last_name(parent) in takers
         if not is_gone_through and not is_given:
             self._add(function, call, call, "call")
         for each in [*call.args, *(key.value for key in call.keywords)]:
@@ -237,7 +245,8 @@ class _Reader:
         made = Function(
             f"{prefix}{node.name}", owner or outer.owner, node.lineno, isinstance(node, ast.AsyncFunctionDef),
             _blocker(node, owner, decorators), hidden=set(names), first=names[0] if names else "",
-            is_context=bool(decorators & CONTEXTS), decorators=[*filter(None, map(chain_of, node.decorator_list))],
+            is_context=bool(decorators & CONTEXTS), is_endless=_is_endless(node),
+            decorators=[*filter(None, map(chain_of, node.decorator_list))],
         )  # fmt: skip
         self._module.functions[made.name] = made
         self.read(node.decorator_list, outer)
@@ -253,6 +262,17 @@ class _Reader:
         found = edits.imports_of(node, where)
         self._module.stars += [where] if found.pop("*", "") else []
         self._module.imports |= found
+
+
+def _is_endless(node: FunctionNode) -> bool:
+    """Whether *node* is a coroutine function that ends in a `while True` which nothing leaves."""
+    loop = node.body[-1]
+    if not (
+        isinstance(node, ast.AsyncFunctionDef) and isinstance(loop, ast.While) and isinstance(loop.test, ast.Constant)
+    ):
+        return False
+    own = edits.own_nodes(loop.body, FunctionNode | ast.ClassDef)
+    return bool(loop.test.value) and not any(isinstance(each, ast.Break | ast.Return | ast.Raise) for each in own)
 
 
 def _blocker(node: FunctionNode, owner: str, decorators: set[str]) -> str:
