@@ -25,7 +25,7 @@ from torngas_aio.exception import ArgumentError
 from torngas_aio.logger import init_logging
 from torngas_aio.settings_manager import settings
 from torngas_aio.webserver.backends import make_backend
-from torngas_aio.webserver.listeners import ManagementListener
+from torngas_aio.webserver.management import ManagementListener
 from torngas_aio.webserver.serving import GRACEFUL_SECONDS
 
 if TYPE_CHECKING:

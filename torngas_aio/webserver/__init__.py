@@ -6,7 +6,8 @@
     main.py        `run`: a whole server program          server.py     `Server`: its steps, one method each
     options.py     the command line                       building.py   from settings to an application
     validation.py  faults that services find in their settings
-    listeners.py   where to listen, TLS                    backends.py   which HTTP server, behind one contract
+    listeners.py   where to listen, TLS                    management.py  a listener for operators
+    backends.py    which HTTP server, behind one contract
     serving.py     open the application, accept; at the end finish, close
     stopping.py    signals: which of them stop it, and how fast
     single.py      one process: SIGHUP, systemd           runner.py     the loop, with bounded waits at its end

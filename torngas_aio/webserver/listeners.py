@@ -1,10 +1,6 @@
 """Where one server listens: bound as options and settings say, or given; closed and cleaned up with it.
 
-    MANAGEMENT = "127.0.0.1:9100"    `/-/...` is answered there only, and nothing else is
-                 "unix:/run/x.sock"  the same by path
-
-With `--workers` each of them listens on the management port, or on the path that the parent holds, and any answers for
-all. Begin with `Listeners.open`, and with `bind` for sockets alone.
+Begin with `Listeners.open`, and with `bind` for sockets alone.
 """
 
 import contextlib
@@ -13,10 +9,9 @@ import itertools
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from tornado.options import options
 
@@ -24,9 +19,8 @@ from torngas_aio.exception import ConfigError
 from torngas_aio.http.systemd import inherited_sockets
 from torngas_aio.http.tls import load_certificate
 from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UNIX_MODE, UnixListener
-from torngas_aio.http.worker import Worker
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.hosts import is_loopback, parse_listener
+from torngas_aio.utils.hosts import is_loopback
 from torngas_aio.utils.narrowing import is_list_or_tuple
 from torngas_aio.webserver.options import was_given, workers_wanted
 
@@ -34,18 +28,18 @@ __all__ = [
     "BIND_ARGUMENTS",
     "LOOPBACK",
     "Listeners",
-    "ManagementListener",
     "addresses_of",
     "bind",
     "bind_for_workers",
     "bind_unix",
     "is_reachable",
+    "name_of",
+    "open_sockets",
     "refuse_taken",
     "tls_context",
 ]
 
 LOOPBACK = "127.0.0.1"
-_PREFIX = "/-/"
 
 BIND_ARGUMENTS = ("backlog", "reuse_port")
 """Arguments of `Server.load_httpserver` that are the sockets', not the HTTP server's."""
@@ -108,7 +102,7 @@ class Listeners:
 
         Nothing is taken that would leave none.
         """
-        found = [each for each in self.sockets if _name_of(each.getsockname()) == name]
+        found = [each for each in self.sockets if name_of(each.getsockname()) == name]
         if len(found) == len(self.sockets):
             return []
         self.sockets = [each for each in self.sockets if each not in found]
@@ -132,84 +126,7 @@ class Listeners:
             self._unix = None
 
 
-class ManagementListener(Listeners):
-    """The listening sockets that MANAGEMENT asks for.
-
-    Attributes:
-        sockets: Empty where MANAGEMENT is.
-
-    Args:
-        setting: MANAGEMENT's value.
-        among: Sockets that this process was started with, the management's among them after a renewal.
-        worker: This process, where others listen on the same port or path.
-        named: How an error calls *setting*: the option that it was given with; by default the setting.
-
-    Raises:
-        ConfigError: It is no address, or cannot be listened on.
-    """
-
-    def __init__(
-        self, setting: str = "", *, among: Listeners | None = None, worker: Worker | None = None, named: str = ""
-    ) -> None:
-        super().__init__()
-        self._name: str | int = ""
-        if not setting:
-            return
-        where = parse_listener(setting, named)
-        named = named or f"MANAGEMENT = {setting!r}"
-        try:
-            if isinstance(where, tuple):
-                host, self._name = where
-                self.sockets = among.take(self._name) if among else []
-                self.sockets = self.sockets or (
-                    # Each worker's own: only bound, until it serves, or connections would wait for its start.
-                    _open(self._name, host) if worker is None else _open(self._name, host, backlog=0, reuse_port=True)
-                )
-                return
-            if worker is not None:
-                self.sockets = [worker.listen_at(where)]
-            elif found := among.take(where) if among else []:
-                self.sockets, self._unix = found, UnixListener.adopted(where, found[0])
-            else:
-                self._unix = UnixListener(where, backlog=DEFAULT_BACKLOG)
-                self.sockets = [self._unix.socket]
-            self._name = self.sockets[0].getsockname()
-        except ConfigError as exc:
-            raise ConfigError(*(f"{named}: {each}" for each in exc.faults), code="TGA801") from exc
-        except OSError as exc:
-            raise ConfigError(
-                f"{named}: cannot listen there: {exc.strerror or exc}. Choose an address of this machine and a port "
-                "that is free, and is 1024 or more.",
-                code="TGA801",
-            ) from exc
-
-    def guarded(self, serve: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Coroutine[Any, Any, None]]:
-        """Return *serve*, which answers a request, with 404 for what came by the wrong listener."""
-        known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by connection
-
-        def serve_guarded(request: Any) -> Coroutine[Any, Any, None]:
-            connection = request.server_connection
-            is_management = known.get(connection)
-            if is_management is None:
-                is_management = known[connection] = self._is_of(request)
-            if request.path.startswith(_PREFIX) is not is_management:
-                return _refuse(request)
-            request.is_management = is_management
-            return serve(request)
-
-        return serve_guarded
-
-    def _is_of(self, request: Any) -> bool:
-        transport = getattr(request.server_connection, "transport", None)
-        name = (
-            request.connection.stream.socket.getsockname()
-            if transport is None
-            else transport.get_extra_info("sockname")
-        )
-        return _name_of(name) == self._name
-
-
-def _name_of(address: object) -> object:
+def name_of(address: object) -> object:
     """Return the port of a socket's *address*, or its path."""
     return address[1] if is_list_or_tuple(address) else address
 
@@ -220,11 +137,6 @@ def _address() -> str | None:
     if settings.is_built_in and not is_loopback(address):
         return LOOPBACK
     return address if settings.IPV4_ONLY or was_given("address") else None
-
-
-async def _refuse(request: Any) -> None:
-    fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
-    request.connection.respond(404, "Not Found", fields, b"404 Not Found\n", request.method == "HEAD")
 
 
 def bind(
@@ -249,7 +161,7 @@ def bind(
             f"Cannot listen on port {port}: give --port a number from 0 to 65535; 0 takes a free one.", code="TGA801"
         )
     try:
-        return _open(port, address, ipv4_only=ipv4_only, backlog=backlog, reuse_port=reuse_port)
+        return open_sockets(port, address, ipv4_only=ipv4_only, backlog=backlog, reuse_port=reuse_port)
     except OSError as exc:
         raise ConfigError(f"Cannot listen on {address or '*'}:{port}: {_reason(exc)}", code="TGA801") from exc
 
@@ -261,7 +173,7 @@ def refuse_taken(port: int, address: str) -> None:
         ConfigError: The port is in use.
     """
     try:
-        for each in _open(port, address, backlog=0):
+        for each in open_sockets(port, address, backlog=0):
             each.close()
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:  # of all else the worker knows more, such as IPV4_ONLY
@@ -340,7 +252,7 @@ def is_reachable(sockets: list[socket.socket]) -> bool:
     )
 
 
-def _open(
+def open_sockets(
     port: int, address: str | None, *, ipv4_only: bool = True, backlog: int = DEFAULT_BACKLOG, reuse_port: bool = False
 ) -> list[socket.socket]:
     """As `bind`, but raise OSError; no socket is left open when one cannot be bound. Without *backlog* none listens."""

@@ -35,11 +35,11 @@ from torngas_aio.webserver.listeners import (
     BIND_ARGUMENTS,
     LOOPBACK,
     Listeners,
-    ManagementListener,
     is_reachable,
     refuse_taken,
     tls_context,
 )
+from torngas_aio.webserver.management import ManagementListener
 from torngas_aio.webserver.options import (
     define_options,
     log_options,

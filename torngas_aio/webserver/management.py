@@ -1,0 +1,106 @@
+"""Where operators are answered: a listener of its own for `/-/...`, and for nothing else.
+
+    MANAGEMENT = "127.0.0.1:9100"    `/-/...` is answered there only, and nothing else is
+                 "unix:/run/x.sock"  the same by path
+
+With `--workers` each of them listens on the management port, or on the path that the parent holds, and any answers for
+all. Begin with `ManagementListener`.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torngas_aio.exception import ConfigError
+from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UnixListener
+from torngas_aio.http.worker import Worker
+from torngas_aio.utils.hosts import parse_listener
+from torngas_aio.webserver.listeners import Listeners, name_of, open_sockets
+
+__all__ = ["ManagementListener"]
+
+_PREFIX = "/-/"
+
+
+class ManagementListener(Listeners):
+    """The listening sockets that MANAGEMENT asks for.
+
+    Attributes:
+        sockets: Empty where MANAGEMENT is.
+
+    Args:
+        setting: MANAGEMENT's value.
+        among: Sockets that this process was started with, the management's among them after a renewal.
+        worker: This process, where others listen on the same port or path.
+        named: How an error calls *setting*: the option that it was given with; by default the setting.
+
+    Raises:
+        ConfigError: It is no address, or cannot be listened on.
+    """
+
+    def __init__(
+        self, setting: str = "", *, among: Listeners | None = None, worker: Worker | None = None, named: str = ""
+    ) -> None:
+        super().__init__()
+        self._name: str | int = ""
+        if not setting:
+            return
+        where = parse_listener(setting, named)
+        named = named or f"MANAGEMENT = {setting!r}"
+        try:
+            if isinstance(where, tuple):
+                host, self._name = where
+                self.sockets = among.take(self._name) if among else []
+                self.sockets = self.sockets or (
+                    # Each worker's own: only bound, until it serves, or connections would wait for its start.
+                    open_sockets(self._name, host)
+                    if worker is None
+                    else open_sockets(self._name, host, backlog=0, reuse_port=True)
+                )
+                return
+            if worker is not None:
+                self.sockets = [worker.listen_at(where)]
+            elif found := among.take(where) if among else []:
+                self.sockets, self._unix = found, UnixListener.adopted(where, found[0])
+            else:
+                self._unix = UnixListener(where, backlog=DEFAULT_BACKLOG)
+                self.sockets = [self._unix.socket]
+            self._name = self.sockets[0].getsockname()
+        except ConfigError as exc:
+            raise ConfigError(*(f"{named}: {each}" for each in exc.faults), code="TGA801") from exc
+        except OSError as exc:
+            raise ConfigError(
+                f"{named}: cannot listen there: {exc.strerror or exc}. Choose an address of this machine and a port "
+                "that is free, and is 1024 or more.",
+                code="TGA801",
+            ) from exc
+
+    def guarded(self, serve: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        """Return *serve*, which answers a request, with 404 for what came by the wrong listener."""
+        known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by connection
+
+        def serve_guarded(request: Any) -> Coroutine[Any, Any, None]:
+            connection = request.server_connection
+            is_management = known.get(connection)
+            if is_management is None:
+                is_management = known[connection] = self._is_of(request)
+            if request.path.startswith(_PREFIX) is not is_management:
+                return _refuse(request)
+            request.is_management = is_management
+            return serve(request)
+
+        return serve_guarded
+
+    def _is_of(self, request: Any) -> bool:
+        transport = getattr(request.server_connection, "transport", None)
+        name = (
+            request.connection.stream.socket.getsockname()
+            if transport is None
+            else transport.get_extra_info("sockname")
+        )
+        return name_of(name) == self._name
+
+
+async def _refuse(request: Any) -> None:
+    fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
+    request.connection.respond(404, "Not Found", fields, b"404 Not Found\n", request.method == "HEAD")
