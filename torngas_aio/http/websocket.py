@@ -15,6 +15,7 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import Any, Protocol
 
 from tornado.escape import json_encode
@@ -234,7 +235,8 @@ class WebSocketConnection(Successor):
             try:
                 waits_for = events.on_message(content) if opcode in _DATA else self._dispatch(opcode, content)
                 if waits_for is not None:
-                    await (waits_for if hasattr(waits_for, "__await__") else convert_yielded(waits_for))
+                    is_awaitable = type(waits_for) is CoroutineType or hasattr(waits_for, "__await__")
+                    await (waits_for if is_awaitable else convert_yielded(waits_for))
                 ending = events.end_call()
                 if ending is not None:
                     await ending
@@ -308,6 +310,8 @@ class WebSocketConnection(Successor):
             TypeError: The message is of no type that can be sent.
         """
         payload = message.encode() if isinstance(message, str) else payload_of(message)
+        if self.deflate is None:  # PERF: as `frame_for`
+            return self.send_frame(frame_of(BINARY if binary else TEXT, payload))
         return self.send_frame(self.frame_for(payload, binary))
 
     def frame_for(self, payload: bytes, binary: bool) -> bytes:
