@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
+from tornado.iostream import StreamClosedError
 
 from torngas_aio._compat.stdlib import write_parts
 from torngas_aio.http.base import Successor
@@ -468,6 +469,8 @@ class HTTPExchange(HTTPConnection):
     def detach_to(self, successor: Successor) -> None:
         """Leave HTTP: have *successor* take the transport over, unread bytes included; raises as `detach`."""
         if self._stage == _FINISHED and self.status != _SWITCHING:
+            if not self.status:  # nothing could be sent
+                raise StreamClosedError
             raise RuntimeError("The exchange is finished; its connection serves another request.")
         self._send_gathered()
         self._protocol.hand_over(self, successor)
