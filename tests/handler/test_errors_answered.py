@@ -3,6 +3,7 @@
 import html
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,45 @@ async def test_an_address_that_leads_nowhere_is_404_for_every_method(open_client
     client = await open_client([("/gone", ErrorHandler, {"status_code": 410})])
     assert (await client.request(method, "/nowhere")).status_code == 404
     assert (await client.request(method, "/gone")).status_code == 410
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+async def test_an_unknown_address_of_an_api_is_answered_as_the_api_answers(
+    open_client: OpenClient, accept: str
+) -> None:
+    routes = [
+        (r"/", Reads),
+        (r"/api/v1/items/(\d+)", Api),
+        (r"/api/v1/socket", Socket),
+        (r"/api\.old", Api),
+        (r"/mixed/items", Api),
+        (r"/mixed/page", Reads),
+        (r"/([a-z]+)", Reads),
+    ]
+    client = await open_client(routes)
+    for path, is_api in {
+        "/api/v1/nope": True,
+        "/api/v2": True,
+        "/api/v1/items/x": True,
+        "/api.old/nope": True,
+        "/apix/nope": False,
+        "/mixed/nope": False,
+        "/nope/nope": False,
+        "//api/v1": False,
+    }.items():
+        for method in ("GET", "POST"):
+            answer = await client.request(method, path, headers={"Accept": accept})
+            expected = "application/problem+json" if is_api else "text/html; charset=UTF-8"
+            assert (path, answer.status_code, answer.headers["Content-Type"]) == (path, 404, expected)
+
+
+async def test_an_application_of_api_handlers_has_no_pages_for_unknown_addresses(
+    open_client: OpenClient, tmp_path: Path
+) -> None:
+    client = await open_client([("/items", Api), ("/static/(.*)", StaticFileHandler, {"path": str(tmp_path)})])
+    assert (await client.get("/nope")).headers["Content-Type"] == "application/problem+json"
+    client.application.add_handlers(".*", [("/page", Reads)])
+    assert (await client.get("/nope")).headers["Content-Type"] == "text/html; charset=UTF-8"
 
 
 HEADERS = [

@@ -4,13 +4,21 @@ from typing import Any
 
 from tornado.web import HTTPError
 
+from torngas_aio.handler.api import ApiHandler
+from torngas_aio.handler.events import EventStreamHandler
 from torngas_aio.handler.web import WebHandler
+from torngas_aio.handler.websocket import WebSocketHandler
 
 __all__ = ["ErrorHandler"]
+
+_NOT_PAGES = (ApiHandler, EventStreamHandler, WebSocketHandler)
 
 
 class ErrorHandler(WebHandler):
     """Answers every method with one error status.
+
+    The answer is problem details where the routes with the same first segment, or all routes where there are none,
+    belong to an API: to `ApiHandler`s, event streams and sockets. Else the client's `Accept` decides.
 
     Route keyword:
         status_code: The status, 404 by default.
@@ -24,6 +32,14 @@ class ErrorHandler(WebHandler):
 
     def prepare(self) -> Any:
         raise HTTPError(self._error_status)
+
+    def _error_accept(self) -> str:
+        classes = self.application.default_router.classes_beside(self.request.path)
+        # Static files and health checks are the package's own.
+        own = [each for each in classes if not each.__module__.startswith("torngas_aio.")]
+        has_pages = any(not issubclass(each, _NOT_PAGES) for each in own)
+        is_api = not has_pages and any(issubclass(each, ApiHandler) for each in own)
+        return "application/problem+json" if is_api else super()._error_accept()
 
     def check_xsrf_cookie(self) -> None:
         """An error page changes nothing, so it asks for no token."""

@@ -25,6 +25,7 @@ class HostApplication(web.Application):
     awaits_modules: bool
     broadcast: Callable[..., Coroutine[Any, Any, int]]
     absent_pages: set[tuple[LoaderKey, str]]
+    default_router: ApplicationRouter
     is_debug: bool
     is_stopping: asyncio.Event
     mounts: dict[Any, Any]

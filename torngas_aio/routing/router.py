@@ -14,7 +14,8 @@ The first rule that matches, in the order of declaration, answers: as in Tornado
 import difflib
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from inspect import isclass
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -35,6 +36,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _MOST_COMPARED = 256  # characters of a path; comparing costs their number for each character of each pattern
+_FIRST_SEGMENT = re.compile(r"\^?(/(?:[\w~-]|\\[.-])+)(?:/|\Z)").match
 
 
 class ApplicationRouter(BaseRouter):
@@ -53,6 +55,7 @@ class ApplicationRouter(BaseRouter):
 
     def __init__(self, application: web.Application, rules: Any = None) -> None:
         self._steps: tuple[Step, ...] | None = None
+        self._classes: dict[str, set[type[RequestHandler]]] = {}
         self._routes: dict[int, Route] = {}
         self._outer: list[ApplicationRouter] = []
         self._twins: dict[int, tuple[BaseRouter, ApplicationRouter]] = {}
@@ -135,6 +138,16 @@ class ApplicationRouter(BaseRouter):
 
         return sorted(self.routes(), key=likeness, reverse=True)[:limit]
 
+    def classes_beside(self, path: str) -> Collection[type[RequestHandler]]:
+        """Return the handlers of the routes with the first segment of *path*; those of all routes where none has it."""
+        known = self._classes
+        if not known:
+            for route in self.routes():
+                segment = _FIRST_SEGMENT(route.pattern)
+                for key in {"", segment[1].replace("\\", "") if segment else ""}:
+                    known.setdefault(key, set()).add(route.handler_class)
+        return known.get("/" + path[1:].partition("/")[0]) or known.get("") or ()
+
     def _walk(self, host: str | None) -> Iterator[Route]:
         if self._steps is None:
             self._made_steps()  # settles what is indexed
@@ -150,6 +163,7 @@ class ApplicationRouter(BaseRouter):
 
     def _forget(self) -> None:
         self._steps = None
+        self._classes = {}
         for router in self._outer:
             router._forget()
 
