@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from tornado.web import create_signed_value
 
 from tests.db.models import User
-from tests.db.support import configured, maria, prepared, server
+from tests.db.support import configured, maria, pg, prepared, server
 from tests.polling import until
 from tests.services import mariadb, postgres
 from tests.services.mariadb import DATABASE, MariaCluster
@@ -89,8 +89,18 @@ class Busy(WebHandler):
             await User.Q.count()
 
 
+class Export(WebHandler):
+    """Sends rows as they are read."""
+
+    async def get(self) -> None:
+        assert await User.Q.count() == 7  # on a slave's connection, outside of a transaction
+        async for user in User.Q.order_by(User.id).execution_options(stream_rows=2):
+            self.write(f"{user.name} ")
+            await self.flush()
+
+
 def app(**more: Any) -> Application:
-    handlers = [("/users", Users), ("/server", Server), ("/busy", Busy), ("/where", Where)]
+    handlers = [("/users", Users), ("/server", Server), ("/busy", Busy), ("/where", Where), ("/export", Export)]
     return Application(handlers, middlewares=[DBAlchemyMiddleware], cookie_secret=SECRET, **more)
 
 
@@ -125,6 +135,21 @@ async def test_an_atomic_request_is_committed_before_its_answer(on_sqlite: None)
             assert await names(client) == ["a"]
             assert (await client.post("/users", data={"name": "b", "how": "early"})).status_code == 200
             assert await names(client) == ["a", "b", "late"]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_atomic", [True, False])
+@pytest.mark.parametrize("has_slave", [True, False])
+async def test_rows_are_read_on_while_they_are_sent(has_slave: bool, is_atomic: bool) -> None:
+    servers = pg(postgres.shared_postgres(), has_slave=has_slave)
+    with configured(servers, ATOMIC_REQUESTS=is_atomic, pool_size=1, max_overflow=0):
+        async with prepared(), TestClient(app()) as client:
+            for name in "abcdefg":
+                await client.post("/users", data={"name": name, "how": "commit"})
+            for _ in range(2):  # the connection came back, without a transaction
+                assert (await client.get("/export")).text == "a b c d e f g "
+                idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+                assert postgres.shared_postgres().execute(idle) == "0"
 
 
 async def test_a_change_after_the_answer_has_left_is_told(on_sqlite: None, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ Begin with `DbSession`.
 
 from typing import Any, Self
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult, AsyncSession
 
 from torngas_aio.context import Outcome
 from torngas_aio.db.dbalchemy.engines import Cluster
@@ -42,6 +42,7 @@ class DbSession(AsyncSession):
             options |= {"bind": connection, "join_transaction_mode": "create_savepoint"}
         options.setdefault("expire_on_commit", False)
         super().__init__(cluster=cluster, is_pinned=is_pinned, **options)
+        self._streams: list[AsyncResult[Any]] = []
 
     @property
     def has_written(self) -> bool:
@@ -63,6 +64,12 @@ class DbSession(AsyncSession):
         """Whether the transaction that is open has changes, those that are not yet flushed included."""
         has_unflushed = bool(self.new or self.dirty or self.deleted)
         return self.in_transaction() and (has_unflushed or self.sync_session.has_uncommitted)
+
+    async def stream(self, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+        """Execute a statement and return its rows as they are read, as SQLAlchemy's `stream`."""
+        result = await super().stream(*args, **kwargs)
+        self._streams = [each for each in self._streams if not each.closed] + [result]
+        return result
 
     def on_commit(self, function: Function) -> None:
         """Have *function*, plain or `async def`, called after the transaction's commit.
@@ -116,11 +123,18 @@ class DbSession(AsyncSession):
         return Query(entities, lambda: self)
 
     async def settle(self, outcome: Outcome) -> None:
-        """Commit what a request did; roll it back when the request has failed."""
+        """Commit what a request did; roll it back when the request has failed.
+
+        Rows that are read while the answer is sent need their transaction: one without changes goes on.
+        """
         if outcome.is_failure:
             await self.rollback()
-        else:
+        elif self.has_changes or self.sync_session.transaction_end.waiting_for_commit or not self._is_streaming:
             await self.commit()
+
+    @property
+    def _is_streaming(self) -> bool:
+        return any(not each.closed for each in self._streams)
 
     def close_now(self) -> bool:
         """Close for good if that takes no word with a server, as after reads from a slave; else return False."""

@@ -267,6 +267,7 @@ class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
     __slots__ = ()
 
     async def _prepare_and_execute(self, operation: object, parameters: object) -> Any:
+        await self._adapt_connection.begin_reading()
         await super()._prepare_and_execute(operation, parameters)
         cursor: Any = _BoundedFetches(self._adapt_connection, self._cursor)
         self._cursor = cursor
@@ -289,6 +290,19 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
 
     _cursor_cls = _AsyncpgCursor
     _ss_cursor_cls = _AsyncpgStream
+
+    async def begin_reading(self) -> None:
+        """Begin a transaction where the connection is in AUTOCOMMIT, as a slave's is: a cursor lives in one.
+
+        It ends when the connection goes back to its pool; see `AsyncpgDialect.detect_autocommit_setting`.
+        """
+        if self.autocommit and self._transaction is None:
+            transaction = self._connection.transaction(readonly=True)
+            try:
+                await self.bounded(transaction.start())
+            except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
+                raise_adapted(self, error)
+            self._transaction = transaction
 
     def commit(self) -> None:
         if self._transaction is not None:
@@ -353,3 +367,7 @@ class AsyncpgDialect(PGDialect_asyncpg):
         import asyncpg
 
         return _AsyncpgModule(asyncpg)  # type: ignore[no-untyped-call]  # SQLAlchemy's is untyped
+
+    def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
+        """Return whether the pool has nothing to roll back; a stream in AUTOCOMMIT has begun a transaction."""
+        return dbapi_conn._transaction is None and bool(super().detect_autocommit_setting(dbapi_conn))
