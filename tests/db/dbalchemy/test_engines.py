@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from tests.db.models import User
-from tests.db.support import configured, prepared
+from tests.db.support import configured, maria, pg, prepared
+from tests.services import mariadb, postgres
 from torngas_aio._cleanup import close_all
 from torngas_aio.db.dbalchemy import engines, session_scope
 from torngas_aio.db.dbalchemy.engines import Cluster, make_engine
@@ -164,3 +165,34 @@ async def test_an_engine_alone_can_be_used(sqlite: dict[str, Any]) -> None:
             f"'default', {role} {spec.master.url.database}" for role in ("master", "slave")
         ]
         await close_all()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+    ],
+)
+async def test_a_value_that_does_not_fit_is_a_data_error_on_every_server(kind: str, sqlite: dict[str, Any]) -> None:
+    servers = sqlite
+    if kind == "postgres":
+        servers = pg(postgres.shared_postgres())
+    elif kind == "mariadb":
+        servers = maria(mariadb.shared_cluster(), slaves=0)
+    with configured(servers):
+        async with prepared(), session_scope() as session:
+            session.add(User(name="a", visits=10**30))
+            with pytest.raises(DataError):
+                await session.commit()
+            await session.rollback()
+            if kind != "mariadb":  # it compares what no column of it could hold
+                with pytest.raises(DataError):
+                    await User.Q.filter(User.id == 10**30).first()
+                await session.rollback()
+            if kind == "postgres":
+                with pytest.raises(DataError):
+                    await User.Q.filter(User.name == "\x00").first()
+                await session.rollback()
+            assert await User.Q.count() == 0

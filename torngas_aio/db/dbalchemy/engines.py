@@ -289,7 +289,10 @@ def _pinger(engine: Engine) -> Callable[[Any], bool]:
 
 
 def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[ExceptionContext], BaseException | None]:
-    """Return a listener that turns lost and refused connections into our errors; all others stay SQLAlchemy's."""
+    """Return a listener that turns lost and refused connections into our errors; all others stay SQLAlchemy's.
+
+    A value that its column or parameter cannot hold is a `DataError` whatever the driver makes of it.
+    """
     module: Any = engine.dialect.loaded_dbapi
     account = spec.account
 
@@ -311,9 +314,18 @@ def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[Excep
         outage: Outage | None = getattr(module, "outage", None)
         if spec.role == "master" and outage is not None and is_refusal(error):
             return _refused(context, outage)
-        return None
+        return _as_data_error(context, error)
 
     return translate
+
+
+def _as_data_error(context: ExceptionContext, error: Exception) -> sa_exc.DataError | None:
+    """Return *error* as SQLAlchemy's where it says that a value does not fit, and SQLAlchemy has not seen that."""
+    is_of_values = isinstance(error, OverflowError) or str(getattr(error, "sqlstate", "")).startswith("22")  # asyncpg's
+    if not is_of_values or isinstance(context.sqlalchemy_exception, sa_exc.DataError):
+        return None
+    assert context.engine is not None
+    return sa_exc.DataError(context.statement, context.parameters, error, context.engine.hide_parameters)
 
 
 def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
