@@ -47,6 +47,31 @@ async def test_the_format_that_was_asked_for(
         assert (await client.request(method, path, **options)).text == expected
 
 
+class Returns(ApiHandler):
+    async def get(self) -> Any:
+        return {"a": 1}
+
+    post = get
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "expected"),
+    [
+        ("GET", "format=csv", '{"a":1}'),
+        ("GET", "format=jsonp&callback=f", '/**/f({"a":1});'),
+        ("POST", "format=csv", '{"a":1}'),
+        ("POST", "format=jsonp&callback=f", '{"a":1}'),
+        ("POST", "format=jsonp&callback=(", '{"a":1}'),
+    ],
+)
+async def test_an_argument_called_format_does_not_fail_what_was_done(
+    door: str, method: str, query: str, expected: str
+) -> None:
+    async with TestClient(Application([("/", Returns)]), http_server=door) as client:
+        answer = await client.request(method, f"/?{query}")
+        assert (answer.status_code, answer.text) == (200, expected)
+
+
 class AddArgument:
     """Adds the format where the request says."""
 

@@ -29,6 +29,7 @@ __all__ = ["Accepted", "ApiHandler", "Created", "NoContent", "Reply", "is_reply"
 logger = logging.getLogger("torngas_aio.api")
 
 T = TypeVar("T")
+_ASKED_FOR_SCRIPTS = ("GET", "HEAD")
 
 
 class Reply(Generic[T]):
@@ -194,10 +195,12 @@ class ApiHandler(BaseHandler):
             )  # fmt: skip
         if status == 204:
             return value is None
+        # A method that has done its work is not answered 400 for a `?format=`; a script's address is asked for by GET.
+        fmt = None if self.request.method in _ASKED_FOR_SCRIPTS else "json"
         if output is None:
-            self.write_api(value)
+            self.write_api(value, nofail=True, fmt=fmt)
         elif body := output.encode(value, status):
-            self._write_json(body)
+            self._write_json(body, nofail=True, fmt=fmt)
         return True
 
     def _error_accept(self) -> str:
