@@ -149,6 +149,12 @@ def test_what_is_no_json_is_refused_without_being_quoted(text: bytes) -> None:
     assert "NaN" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", [b'{"name": "caf\xe9"}', b'["\xed\xa0\x80"]', '{"a": 1}'.encode("utf-16")])
+def test_another_charset_is_told(text: bytes) -> None:
+    with pytest.raises(InvalidJson, match="it is not UTF-8"):
+        _json.parse_json(text)
+
+
 def test_where_the_fault_lies_is_told() -> None:
     with pytest.raises(InvalidJson, match=r"line 2, column \d"):
         _json.parse_json(b'{"a":\nnope}')

@@ -64,7 +64,8 @@ def loads(body: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        InvalidJson: It is none, line and column are in the message; or an integer has more than 4,300 digits.
+        InvalidJson: It is none, line and column are in the message; it is not UTF-8; or an integer has more than 4,300
+            digits.
     """
     try:
         has_huge = _has_digits(body, _HUGE_DIGITS)  # orjson makes a float of what 64 bits do not hold
@@ -74,8 +75,17 @@ def loads(body: bytes | str) -> Any:
     except InvalidJson:
         raise
     except ValueError as exc:
+        if not _is_utf8(body):
+            raise InvalidJson("This is not valid JSON: it is not UTF-8.") from exc
         where = f" at line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
         raise InvalidJson(f"This is not valid JSON{where}.") from exc
+
+
+def _is_utf8(body: bytes | str) -> bool:
+    try:
+        return isinstance(body, str) or body.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def check_size(size: int, max_bytes: int) -> None:

@@ -118,7 +118,9 @@ def test_bodies_and_forms_are_described() -> None:
     form = paths["/forms"]["put"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["required"] == ["avatar"]
     assert set(form["properties"]) == {"avatar", "note"}
-    assert {"400", "413", "422"} <= set(paths["/p/{project}/tasks"]["post"]["responses"])
+    responses = paths["/p/{project}/tasks"]["post"]["responses"]
+    assert {"400", "413", "415", "422"} <= set(responses)
+    assert {*responses["404"]["content"], *responses["415"]["content"]} == {"application/problem+json"}
 
 
 def test_modules_and_middlewares_add_their_responses() -> None:

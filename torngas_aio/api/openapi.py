@@ -174,8 +174,12 @@ class _Document:
         body = self._body(list(declared.values()))
         operation |= {"requestBody": body} if body else {}
         operation["responses"] = self._responses(binding, bool(declared), bool(body))
+        if any(each.place == "body" for each in declared.values()):
+            operation["responses"]["415"] = _problem("It is not JSON.")
         if any(each["in"] == "path" for each in parameters):  # its pattern may not match
-            operation["responses"]["404"] = {"description": "Nothing has this address."}
+            is_api = issubclass(route.handler_class, ApiHandler)
+            absent = "Nothing has this address."
+            operation["responses"]["404"] = _problem(absent) if is_api else {"description": absent}
         return operation
 
     def _responses(self, binding: Binding | None, is_checked: bool, has_body: bool) -> JsonObject:

@@ -26,6 +26,7 @@ _WORDS = {
     503: "The service is busy or being looked after; please try again soon.",
     504: "A server behind this one did not answer in time.",
 }
+_PROBLEM_WORDS = _WORDS | {403: "This is not allowed.", 404: "There is nothing at this address."}
 
 
 def short_html(status: int, reason: str, reference: str, detail: str = "") -> str:
@@ -57,7 +58,9 @@ def short_text(status: int, reason: str, reference: str, detail: str = "") -> st
 def problem(status: int, reason: str, detail: str, reference: str) -> JsonObject:
     """Return problem details. SPEC: RFC 9457 3.1; with `about:blank` the title is the status's phrase."""
     found: JsonObject = {"type": "about:blank", "title": reason, "status": status}
-    words = detail or (HTTPStatus(status).description if status in set(HTTPStatus) else "")
+    words = (
+        detail or _PROBLEM_WORDS.get(status) or (HTTPStatus(status).description if status in set(HTTPStatus) else "")
+    )
     if words:
         found["detail"] = words
     if reference:
