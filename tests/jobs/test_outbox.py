@@ -64,6 +64,15 @@ async def until_counted(count: Any, wanted: int) -> None:
     await until(is_so)
 
 
+async def until_idle(backend: BaseJobs) -> None:
+    """Return once no job waits or runs."""
+
+    async def is_so() -> bool:
+        return not any(map(any, (await backend.sizes()).values()))
+
+    await until(is_so)
+
+
 async def make_due() -> None:
     """As if a minute had passed."""
     outbox, _ = tables_of("default")
@@ -118,7 +127,7 @@ async def test_what_was_never_sent_is_relayed_and_sent_twice_runs_once(backend: 
     async with working():  # twice, and its row is gone: it was done
         await backend.send(message)
         await backend.send(message)
-        await asyncio.sleep(0.5)
+        await until_idle(backend)
     assert runs == [1]
 
 
@@ -191,10 +200,10 @@ async def test_a_key_takes_effect_once(backend: BaseJobs, working: Working) -> N
         await until(backend.dead)
         for number in (1, 1, 2, 1):
             await add.enqueue(number)
+        await until_counted(lambda: count_of(1), 2)  # jobs that wait together run in any order
         await add.enqueue(3, key="row:1")
         await add.enqueue(3, key="ROW:1")
-        await until_counted(lambda: count_of(1), 3)
-        await asyncio.sleep(0.3)
+        await until_idle(backend)
     assert sorted(runs) == [1, 1, 2, 3]
     assert len(await ids()) == 3
 
@@ -209,7 +218,7 @@ async def test_the_same_key_at_the_same_time_is_waited_for(backend: BaseJobs, wo
 
     async with working():
         await asyncio.gather(add.enqueue(1), add.enqueue(2))
-        await asyncio.sleep(1.5)
+        await until_idle(backend)
     assert len(runs) == 1
 
 
