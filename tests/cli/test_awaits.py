@@ -137,6 +137,7 @@ FORGOTTEN = [
     "for x in y:\n    s = User.session.using_master()\n    s.flush()",
     "noted.enqueue(1)",
     "mailed.enqueue(1, key='a')",
+    "mailed.enqueue_in(60, 1)",
     "models.mailed.enqueue(1)",
     "beside.mailed(1)",
     "x = near.select('posts')[0]",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.jobs.conftest import Working
 from tests.polling import until
 from torngas_aio import _json
 from torngas_aio._job_events import JobEvent, job_listeners
-from torngas_aio.exception import JobFailed, ValueTooLarge
+from torngas_aio.exception import ArgumentError, JobFailed, ValueTooLarge
 from torngas_aio.jobs import BaseJobs, job
 from torngas_aio.jobs.base import MAX_JOB_BYTES
 from torngas_aio.jobs.declaring import declared
@@ -293,6 +294,37 @@ async def test_many_jobs_run_each_once(backend: BaseJobs, working: Working) -> N
         await until(lambda: len(seen) >= 300)
     assert sorted(seen) == list(range(300))
     assert all(size == (0, 0) for size in (await backend.sizes()).values())
+
+
+async def test_delayed_jobs_run_when_their_time_has_come(backend: BaseJobs, working: Working) -> None:
+    """A hundred are put at once, as a burst of reminders for the same time."""
+    seen: list[int] = []
+    early: list[float] = []
+    started = time.monotonic()
+
+    @job
+    async def note(delay: float, number: int) -> None:
+        seen.append(number)
+        if time.monotonic() < started + delay:
+            early.append(delay)
+
+    await note.enqueue_in(1.5, 1.5, -1)
+    await asyncio.gather(*(note.enqueue_in(1, delay=1, number=number) for number in range(250)))
+    async with working():
+        await note.enqueue_in(0, 0, -2)
+        await until(lambda: len(seen) >= 252)
+    assert seen[0] == -2
+    assert sorted(seen) == list(range(-2, 250))
+    assert early == []
+
+
+@pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), "1", None, True])
+async def test_a_delay_that_is_no_number_of_seconds_is_refused(memory: BaseJobs, delay: Any) -> None:
+    @job
+    async def note() -> None: ...
+
+    with pytest.raises(ArgumentError, match=r"delay = .* must be a number of seconds"):
+        await note.enqueue_in(delay)
 
 
 async def test_a_tick_is_put_once(backend: BaseJobs, working: Working) -> None:

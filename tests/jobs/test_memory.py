@@ -74,6 +74,22 @@ async def test_a_delayed_job_waits_without_a_slot(backend: MemoryJobs) -> None:
     gate.may_end.set()
 
 
+async def test_no_stop_waits_for_a_time_that_has_not_come(
+    backend: MemoryJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+    await backend.put("gated", gate.message(backend), delay=3600)
+    await backend.put("gated", gate.message(backend), delay=0.01)
+    assert tasks_to_drain() == set()
+    await until(lambda: gate.inside == 1)
+    (task,) = tasks_to_drain()
+    gate.may_end.set()
+    await task
+    async with asyncio.timeout(1):
+        await backend.aclose()
+    assert caplog.messages == ["1 delayed jobs were dropped at the stop."]
+
+
 async def test_a_stop_of_the_application_waits_for_them(backend: MemoryJobs) -> None:
     gate = Gate()
     await backend.put("gated", gate.message(backend))

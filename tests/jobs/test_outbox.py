@@ -1,6 +1,7 @@
 """Jobs and keys that are written in the project's own transactions."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,30 @@ async def test_a_job_that_is_sent_again_meanwhile_is_tried_no_more_often(
     assert len(runs) == 3
     assert len(await backend.dead()) == 1
     assert await count_of(0) == 0
+
+
+async def test_a_delayed_job_waits_in_the_outbox_too(backend: BaseJobs, working: Working) -> None:
+    """It is due after the commit, and sent again some time after it is due."""
+    runs: list[float] = []
+    started = time.time()
+
+    @job(outbox=True)
+    async def note() -> None:
+        runs.append(time.time())
+
+    async with working():
+        async with session_scope() as session:
+            await note.enqueue_in(1)
+            await note.enqueue_in(3600)
+            await session.commit()
+        async with session_scope() as session:
+            due = sorted(await session.scalars(select(tables_of("default")[0].c.due_at)))
+        await until(lambda: runs)
+        await until_counted(lambda: count_of(0), 1)
+        assert await relay(backend) == 0
+    assert len(runs) == 1
+    assert runs[0] >= started + 1
+    assert [round(each / 1000 - started - 60, -1) for each in due] == [0, 3600]
 
 
 async def test_a_key_takes_effect_once(backend: BaseJobs, working: Working) -> None:

@@ -261,6 +261,9 @@ async def test_replicas_that_are_missing_are_an_error(redis_server: RedisServer)
     backend = RedisJobs(redis_server.url, {"OPTIONS": {"KEY_PREFIX": "replicas", "REPLICAS": 1, "DEADLINE": 1}})
     with pytest.raises(Unavailable, match="0 of 1 replicas"):
         await backend.put("default", b"{}")
+    with pytest.raises(Unavailable, match="0 of 1 replicas"):
+        await backend.put("default", b"{}", delay=3600)
+    await backend.put_again("default", b"{}", 3600)  # of a job that runs: it would run again beside its next attempt
     await backend.aclose()
 
 

@@ -11,6 +11,7 @@ from tests.jobs.conftest import worker_of
 from tests.polling import until
 from torngas_aio.exception import ArgumentError, ConfigError, UnknownAlias
 from torngas_aio.jobs import BaseJobs, job
+from torngas_aio.jobs.declaring import declared
 from torngas_aio.jobs.registry import ForeignJobs, jobs, make_jobs
 from torngas_aio.settings_manager import Settings, settings
 from torngas_aio.webserver.validation import service_findings
@@ -139,7 +140,9 @@ async def test_a_broker_is_made_of_location_and_options(backend: ForeignJobs) ->
 
 async def test_a_message_is_sent_as_the_broker_takes_it(backend: ForeignJobs) -> None:
     data = message_of(backend)
-    await backend.put("mail", data, delay=5)  # the delay is not kept
+    await backend.put("mail", data, delay=5)  # the delay is not kept, so none can be asked for
+    with settings.override(JOBS={"default": {"BACKEND": Queue}}), pytest.raises(ArgumentError, match="no delays"):
+        await declared["note"].enqueue_in(5)
     broker = broker_of(backend)
     sent = broker.messages.get_nowait()
     assert (sent.task_name, sent.message, sent.labels) == ("note", data, {"queue_name": "mail"})

@@ -67,6 +67,20 @@ async def test_schedules_are_advanced(job_queue: RecordedJobs) -> None:
     assert seen == ["nightly"] * 3
 
 
+async def test_delayed_jobs_are_advanced(job_queue: RecordedJobs) -> None:
+    await greet.enqueue_in(3600, "later")
+    await greet.enqueue_in(60, "soon")
+    await greet.enqueue("now")
+    assert [args for args, _ in job_queue.calls(greet)] == [("now",), ("soon",), ("later",)]
+    await job_queue.run()
+    assert seen.count("now") == 1
+    assert await job_queue.advance(59) == 0
+    assert await job_queue.advance(1) == 1
+    await job_queue.run()
+    assert await job_queue.advance(3540) == 1
+    assert job_queue.calls(greet) == [(("later",), {})]
+
+
 @pytest.mark.parametrize("seconds", ["60", None, timedelta(days=1), float("nan"), float("inf"), -5, True])
 async def test_a_clock_that_cannot_be_moved_so_says_it(job_queue: RecordedJobs, seconds: Any) -> None:
     with pytest.raises(ArgumentError, match="seconds"):

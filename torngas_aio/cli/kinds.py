@@ -95,7 +95,7 @@ AWAITED = {
     "session": frozenset({"save"}),
     "channels": frozenset({"aclose", "add", "history", "keeps", "members", "publish", "remove", "send"}),
     "subscription": frozenset({"aclose"}),
-    "job": frozenset({"enqueue"}),
+    "job": frozenset({"enqueue", "enqueue_in"}),
     "enqueued": frozenset({"result"}),
 }  # fmt: skip
 AWAITED["socket"] = AWAITED["handler"] | {"can_join", "get", "join", "leave"}
@@ -150,6 +150,7 @@ _STEPS = {
     ("job decorator", "()"): "job decorator",
     ("job", "()"): "awaited",
     ("job", ".enqueue"): "coroutine function giving enqueued",
+    ("job", ".enqueue_in"): "coroutine function giving enqueued",
     ("database", ".transaction"): "makes transaction",
     ("query", ".all"): "coroutine function giving rows",
     ("query", ".paginate"): "coroutine function giving page",

@@ -111,6 +111,7 @@ class BaseJobs(AsyncBroker):
 
     Attributes:
         runs_here: Jobs run in the process that enqueues them; there is no worker.
+        keeps_delays: `put` waits for as long as it is told.
         kind: What messages call the backend.
 
     Raises:
@@ -119,6 +120,7 @@ class BaseJobs(AsyncBroker):
 
     own_options: frozenset[str] = frozenset()
     runs_here = False
+    keeps_delays = True
 
     def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -153,6 +155,10 @@ class BaseJobs(AsyncBroker):
     @abstractmethod
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
         """Put a message on a queue; see `send`."""
+
+    async def put_again(self, queue: str, data: bytes, delay: float) -> None:
+        """Put the next attempt of a job that is still taken."""
+        await self.put(queue, data, delay)
 
     async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
         """Put a message on a queue unless that was done for this *name* and *tick*, in one step; return whether.

@@ -7,6 +7,7 @@ Begin with `job` and `Job.enqueue`.
 
 import inspect
 import string
+import time
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import cached_property, partial, update_wrapper
@@ -28,7 +29,7 @@ from torngas_aio.jobs.registry import jobs
 from torngas_aio.jobs.schedules import CATCH_UP_SECONDS, Schedule, check_cron, check_zone
 from torngas_aio.logger import current_request_id
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.kinds import Check, boolean, duration, either, fault, text, whole
+from torngas_aio.utils.kinds import Check, boolean, duration, either, fault, require, text, whole
 
 __all__ = ["Enqueued", "Job", "declared", "job"]
 
@@ -212,19 +213,37 @@ class Job(Generic[P, R]):
             ValueTooLarge: They are more than 256 KB.
             Unavailable: The store did not take it in time.
         """
+        return await self._enqueue(0.0, args, kwargs, key)
+
+    async def enqueue_in(self, delay: float, /, *args: Any, key: str | None = None, **kwargs: Any) -> Enqueued[R]:
+        """Have a worker run the job *delay* seconds from now, or soon after; else as `enqueue`.
+
+        Raises:
+            ArgumentError: *delay* is no number of seconds, the backend keeps no delays, or as `enqueue`.
+            SerializationError, ValueTooLarge, Unavailable: As `enqueue`.
+        """
+        require(duration(0)("delay", delay))
+        return await self._enqueue(delay, args, kwargs, key)
+
+    async def _enqueue(
+        self, delay: float, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
+    ) -> Enqueued[R]:
         backend = jobs[self.alias]
         message = self.message(args, kwargs, key=key)
+        if delay and not backend.keeps_delays:
+            backend.refuse("delays")
         if "key" in message.labels and backend.database not in settings.DATABASE_CONNECTION:
             raise ArgumentError(
                 f"{self.name}: key= is kept in DATABASE_CONNECTION[{backend.database!r}]; there is none."
             )
         # What cannot be sent fails here, and not after the commit.
-        send = partial(self._send, backend, message, backend.formatter.dumps(message).message)
+        due_at = time.time() + delay
+        send = partial(self._send, backend, message, backend.formatter.dumps(message).message, due_at)
         session = session_with_changes()
         if self.outbox:
             from torngas_aio.jobs import outbox
 
-            session = await outbox.write(backend, message)
+            session = await outbox.write(backend, message, delay)
         if session is None:
             await send()
         else:
@@ -232,8 +251,8 @@ class Job(Generic[P, R]):
             session.on_commit(Sending(f"{what}; the outbox sends it again" if self.outbox else what, send))
         return Enqueued(backend, message.task_id, keeps_result=self.result_ttl > 0)
 
-    async def _send(self, backend: BaseJobs, message: TaskiqMessage, data: bytes) -> None:
-        await backend.put(self.queue, data)
+    async def _send(self, backend: BaseJobs, message: TaskiqMessage, data: bytes, due_at: float) -> None:
+        await backend.put(self.queue, data, max(due_at - time.time(), 0.0))
         if job_listeners:
             arguments = self.signature.bind(*message.args, **message.kwargs).arguments
             tell_jobs("enqueued", self.name, message, key=message.labels.get("key", ""), arguments=arguments)

@@ -40,6 +40,7 @@ class MemoryJobs(BaseJobs):
         ConfigError.gather(whole(1)(f"JOBS[{self.alias!r}]['OPTIONS']['CONCURRENCY']", concurrency), code="TGA401")
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._delayed: set[asyncio.Task[None]] = set()  # of them, those that no stop waits for yet
         self._waiting: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
         self._dead: OrderedDict[str, DeadJob] = OrderedDict()
@@ -50,11 +51,14 @@ class MemoryJobs(BaseJobs):
         self._new_result = asyncio.Event()
 
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
-        self._waiting[queue] += 1
-        task = asyncio.get_running_loop().create_task(self._run(queue, data, delay), name=f"job of {queue}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        drain_with_loop(task)
+        task = self._start(queue, data, delay)
+        if delay > 0:
+            self._delayed.add(task)
+        else:
+            drain_with_loop(task)
+
+    async def put_again(self, queue: str, data: bytes, delay: float) -> None:
+        drain_with_loop(self._start(queue, data, delay))
 
     async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
         if tick <= self._ticks.get(name, float("-inf")):
@@ -102,17 +106,32 @@ class MemoryJobs(BaseJobs):
         return {name: (self._waiting[name], self._running[name]) for name in names}
 
     async def aclose(self) -> None:
+        if self._delayed:
+            logger.error("%d delayed jobs were dropped at the stop.", len(self._delayed))
+            await cancel_tasks(self._delayed, 1.0)
+            self._delayed.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         for task in self._tasks:
             logger.error("A %s was dropped at the stop.", task.get_name())
         await cancel_tasks(self._tasks, 1.0)
 
+    def _start(self, queue: str, data: bytes, delay: float) -> asyncio.Task[None]:
+        self._waiting[queue] += 1
+        task = asyncio.get_running_loop().create_task(self._run(queue, data, delay), name=f"job of {queue}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def _run(self, queue: str, data: bytes, delay: float) -> None:
         from torngas_aio.jobs.worker import run_message  # of the layer above: it sends what has failed
 
         try:
             await asyncio.sleep(delay)
+            task = asyncio.current_task()
+            if task in self._delayed:
+                self._delayed.discard(task)
+                drain_with_loop(task)
             async with self._slots:
                 self._waiting[queue] -= 1
                 self._running[queue] += 1

@@ -59,8 +59,8 @@ def tables_of(database: str) -> tuple[Table, Table]:
     return metadata.tables["torngas_job_outbox"], metadata.tables["torngas_job_keys"]
 
 
-async def write(backend: BaseJobs, message: TaskiqMessage) -> DbSession:
-    """Write *message* to the outbox in the current transaction; return its session.
+async def write(backend: BaseJobs, message: TaskiqMessage, delay: float = 0.0) -> DbSession:
+    """Write *message*, which is due in *delay* seconds, to the outbox in the current transaction; return its session.
 
     Raises:
         ArgumentError: There is no session here.
@@ -77,7 +77,7 @@ async def write(backend: BaseJobs, message: TaskiqMessage) -> DbSession:
             alias=backend.alias,
             queue=message.labels["queue_name"],
             data=sent.message,
-            due_at=_now() + int(RESEND_SECONDS * 1000),
+            due_at=_now() + int((delay + RESEND_SECONDS) * 1000),
             sends=1,
             attempt=0,
         )

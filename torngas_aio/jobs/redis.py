@@ -50,6 +50,9 @@ SWEEP_SECONDS = 3.0
 MAX_DELIVERIES = 5
 """A job whose workers have died so often is a dead letter: it may be what they die of."""
 
+MOVED_AT_ONCE = 100
+"""Jobs whose time has come, for each command that puts them on their queues."""
+
 MAX_DEAD = 10_000
 """Dead letters that are kept, the newest."""
 
@@ -67,7 +70,7 @@ if #found > 0 and redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 1 then
 end
 """
 _MOVE_DUE = """
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 100)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[4])
 for _, member in ipairs(due) do
     local at = string.find(member, '\\n', 1, true)
     if at then
@@ -150,17 +153,24 @@ class RedisJobs(BaseJobs):
     # ------------------------------------------------------------------ those who send
 
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
-        if delay > 0:
-            await self._ask("ZADD", f"{self._prefix}:later", time.time() + delay, queue.encode() + b"\n" + data)
-        elif not self._replicas:
-            await self._ask("XADD", self._queue(queue), "*", "d", data)
+        if not self._replicas:
+            await self.put_again(queue, data, delay)
         else:
             wait = "WAIT", self._replicas, int(self._deadline * 500)
-            _, count = await self._ask_all(("XADD", self._queue(queue), "*", "d", data), wait)
+            _, count = await self._ask_all(self._placing(queue, data, delay), wait)
             if count < self._replicas:
                 raise Unavailable(
                     f"{self._redis.label}: {count} of {self._replicas} replicas have the job; it may run."
                 )
+
+    async def put_again(self, queue: str, data: bytes, delay: float) -> None:
+        # Without WAIT: replicas get this before they hear that the attempt so far is done.
+        await self._ask(*self._placing(queue, data, delay))
+
+    def _placing(self, queue: str, data: bytes, delay: float) -> tuple[Any, ...]:
+        if delay > 0:
+            return "ZADD", f"{self._prefix}:later", time.time() + delay, queue.encode() + b"\n" + data
+        return "XADD", self._queue(queue), "*", "d", data
 
     async def put_once(self, name: str, tick: float, keep: float, queue: str, data: bytes) -> bool:
         keys = f"{self._prefix}:tick:{name}:{tick:.3f}", self._queue(queue)
@@ -302,8 +312,10 @@ class RedisJobs(BaseJobs):
         swept_at = 0.0
         while not self._is_closing:
             try:
+                moving = "EVAL", _MOVE_DUE, 1, f"{self._prefix}:later"
                 keys = self._queue(""), f"{self._prefix}:dead"
-                await self._ask("EVAL", _MOVE_DUE, 1, f"{self._prefix}:later", repr(time.time()), *keys)
+                while await self._ask(*moving, repr(time.time()), *keys, MOVED_AT_ONCE) == MOVED_AT_ONCE:
+                    pass
                 if time.monotonic() - swept_at > SWEEP_SECONDS:
                     suspects = await self._sweep(suspects)
                     swept_at = time.monotonic()

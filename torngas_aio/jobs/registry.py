@@ -37,6 +37,8 @@ class ForeignJobs(BaseJobs):
     own backends.
     """
 
+    keeps_delays = False
+
     def __init__(self, kind: type[AsyncBroker], location: Any, params: Mapping[str, Any]) -> None:
         super().__init__(location, {**params, "OPTIONS": {}})
         self.kind = kind.__name__

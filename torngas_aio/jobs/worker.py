@@ -252,7 +252,7 @@ async def _fail(
         logger.warning(
             "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
         )
-        await backend.put(queue, again, pause)
+        await backend.put_again(queue, again, pause)
         tell_jobs("retried", job.name, message)
         return
     logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=exc)

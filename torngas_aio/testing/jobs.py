@@ -34,17 +34,21 @@ class RecordedJobs(MemoryJobs):
         super().__init__("", params)
         self.now = time.time()
         self._kept: list[tuple[str, bytes]] = []
+        self._later: list[tuple[float, str, bytes]] = []  # with their times
         if isinstance(location, RecordedJobs):  # an application that ends closes its backends: all are one
             self.__dict__ = location.__dict__  # pyright: ignore[reportGeneralTypeIssues]
 
     def calls(self, job: Job[Any, Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         """Return the arguments that *job* waits with, in the order of its enqueueing: `[((7,), {"now": True})]`.
 
+        Those that are delayed come last, by their times.
+
         Raises:
             ArgumentError: *job* is none.
         """
         require(_is_job("job", job))
-        messages = [self.formatter.loads(data) for _, data in self._kept]
+        waiting = [data for _, data in self._kept] + [data for _, _, data in sorted(self._later)]
+        messages = [self.formatter.loads(data) for data in waiting]
         found = [job.restored(each.args, each.kwargs) for each in messages if each.task_name == job.name]
         return [(tuple(args), kwargs) for args, kwargs in found]
 
@@ -64,7 +68,7 @@ class RecordedJobs(MemoryJobs):
         return count
 
     async def advance(self, seconds: float) -> int:
-        """Move the clock of the schedules, and enqueue what becomes due; return how many jobs that were.
+        """Move the clock of schedules and delays, and enqueue what becomes due; return how many jobs that were.
 
         Raises:
             ArgumentError: *seconds* is no number from 0 on.
@@ -72,17 +76,24 @@ class RecordedJobs(MemoryJobs):
         require(duration(0)("seconds", seconds))
         until = self.now + seconds
         due = [
-            (tick, job)
+            (tick, job.queue, self.formatter.dumps(job.message(tick=tick)).message)
             for job in scheduled_of(self.alias)
             if job.schedule is not None
             for tick in takewhile(lambda tick: tick <= until, job.schedule.ticks(self.now))
         ]
-        for tick, job in sorted(due, key=lambda each: each[0]):
-            await self.send(job.message(tick=tick))
+        due += [each for each in self._later if each[0] <= until]
+        self._later = [each for each in self._later if each[0] > until]
+        self._kept += [(queue, data) for _, queue, data in sorted(due, key=lambda each: each[0])]
         self.now = until
         return len(due)
 
     async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
+        if delay > 0:
+            self._later.append((self.now + delay, queue, data))
+        else:
+            self._kept.append((queue, data))
+
+    async def put_again(self, queue: str, data: bytes, delay: float) -> None:
         self._kept.append((queue, data))
 
 
