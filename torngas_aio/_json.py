@@ -328,7 +328,7 @@ _ONLY_DIGITS = bytes(48 if 48 <= code <= 57 else 32 for code in range(256))
 def _has_digits(text: bytes | str, count: int) -> bool:
     """Whether there are more than *count* digits in a row, in strings and fractions too."""
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
-    return b"0" * (count + 1) in raw.translate(_ONLY_DIGITS)
+    return raw.translate(_ONLY_DIGITS).find(b"0" * (count + 1)) >= 0
 
 
 def _whole(digits: str) -> int:

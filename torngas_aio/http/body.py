@@ -186,12 +186,14 @@ class IncomingBody:
         elif self._buffered > HIGH_WATER and self.is_awaited and not self._is_read_whole:
             self._is_paused = True
             self._source.pause_body()
-        self._wake()
+        if self._waiter is not None:  # PERF: no call where all of it has come before it is read (benchmarks, form)
+            self._wake()
         return rest
 
     def _feed_length(self, data: bytes) -> bytes:
-        piece, rest = (data, b"") if len(data) <= self._left else (data[: self._left], data[self._left :])
-        self._left -= len(piece)
+        left = self._left
+        piece, rest = (data, b"") if len(data) <= left else (data[:left], data[left:])
+        self._left = left - len(piece)
         self._keep(piece)
         self.is_ended = not self._left
         return rest

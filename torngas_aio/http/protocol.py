@@ -196,6 +196,8 @@ class HTTPProtocol(ExchangeConnection):
             self._resume_reading()
             if data:
                 self._feed(data)
+            if self._body is not None:  # PERF: a body that came with its head needs no deadline (benchmarks, form)
+                self._set_body_deadlines(body)
         else:
             self._exchange = exchange = HTTPExchange(self, head, NO_BODY, peer)
             self._state = _BUSY
@@ -212,10 +214,12 @@ class HTTPProtocol(ExchangeConnection):
             body.unpack()
         if head.expects_continue:
             body.hold_back()
-        if limits.body_timeout:
-            body.deadline = self._in(limits.body_timeout)
-        self._restart_window(body)
         return body
+
+    def _set_body_deadlines(self, body: IncomingBody) -> None:
+        if self.server_state.limits.body_timeout:
+            body.deadline = self._in(self.server_state.limits.body_timeout)
+        self._restart_window(body)
 
     def _feed(self, data: bytes) -> None:
         """Give *data* to the body that is being read: of chunks as much as one turn of the loop has time for."""

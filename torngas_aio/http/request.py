@@ -194,9 +194,9 @@ class Request(HTTPServerRequest):
         query = self.query
         if query and (name in query or "%" in query):
             return True
-        if self._query_arguments is not None or self._arguments is not None:
+        if self._query_arguments is not None or self._arguments is not None or self._body_arguments is not None:
             return True
-        return self.has_body and (self._body_arguments is not None or is_form(self.header_view))
+        return self.has_form
 
     def may_mention(self, text: bytes) -> bool:
         """Return False where no header holds *text*, written in lower case; True where `headers` has to be asked."""
