@@ -10,9 +10,8 @@ Begin with `GZipContentEncoding.transform_first_chunk`.
 
 import gzip
 from collections.abc import Iterable
-from typing import Any
 
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import GZipContentEncoding as _TornadoGZip
 
 from torngas_aio._compat.tornado import gzip_file_of
@@ -27,7 +26,7 @@ _PARTIAL = 206
 class GZipContentEncoding(_TornadoGZip):
     """Compresses a response's body with gzip where the client takes it and it is worth it."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: HTTPServerRequest) -> None:
         self._gzipping = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
         self._is_head = request.method == "HEAD"
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import RequestHandler
+from tornado.web import Application, RequestHandler
 
 from torngas_aio._former_names import former_names
 from torngas_aio.handler import BaseHandler
@@ -43,7 +43,7 @@ class AccessLogMiddleware:
     Handlers that are plain Tornado's are logged as well; a `log_function` that the project set stays in charge.
     """
 
-    async def process_init(self, application: Any) -> None:
+    async def process_init(self, application: Application) -> None:
         write = _WRITERS.get(settings.ACCESS_LOG)
         if write is not None and type(self).line is AccessLogMiddleware.line:  # else the project's own format
             self.line = lambda handler: write(access_fields(handler))  # type: ignore[method-assign]

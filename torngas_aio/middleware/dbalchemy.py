@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
+from tornado.web import Application
 
 from torngas_aio._former_names import former_names
 from torngas_aio.context import ORDER_COOKIE, Outcome, scope_of
@@ -43,7 +44,7 @@ class DBAlchemyMiddleware(BaseMiddleware):
     def _cookie_seconds(self) -> float:
         return max(self._stick_seconds, POSITION_SECONDS)
 
-    async def process_init(self, application: Any) -> None:
+    async def process_init(self, application: Application) -> None:
         """Check the settings and begin to ping.
 
         Raises:
@@ -63,12 +64,12 @@ class DBAlchemyMiddleware(BaseMiddleware):
             )
             self._keep_alive.start()
 
-    async def process_call(self, request: HTTPServerRequest, clear: Clear) -> Any:
+    async def process_call(self, request: HTTPServerRequest, clear: Clear) -> None:
         """Have the answer wait for the method, so that its commit can still fail it."""
         if self._is_atomic:
             scope_of(request).waits_for_method = True
 
-    async def process_request(self, handler: Any, clear: Clear) -> Any:
+    async def process_request(self, handler: Any, clear: Clear) -> None:
         """Send the visitor's reads where their last write is."""
         if self._stick_seconds <= 0:
             return
@@ -76,7 +77,7 @@ class DBAlchemyMiddleware(BaseMiddleware):
         stickiness = Stickiness(given.decode("utf-8", "replace") if given else "", time.time())
         handler.scope.add(STICKINESS, stickiness, order=ORDER_COOKIE, settle=self._remember)
 
-    async def process_shutdown(self, application: Any) -> None:
+    async def process_shutdown(self, application: Application) -> None:
         """End the pings."""
         if self._keep_alive is not None:
             await self._keep_alive.aclose()

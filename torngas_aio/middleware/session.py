@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tornado.httputil import HTTPServerRequest
+from tornado.web import Application
 
 from torngas_aio.context import ORDER_SESSION, Outcome, scope_of
 from torngas_aio.exception import CacheUnavailable
@@ -41,7 +42,7 @@ class SessionMiddleware(BaseMiddleware):
 
     before_body = True
 
-    async def process_init(self, application: Any) -> None:
+    async def process_init(self, application: Application) -> None:
         session_store()  # a fault of SESSION or CACHES is found now, not at the first visitor
 
     async def process_request(self, handler: Any, clear: Callable[[], None]) -> None:
