@@ -62,7 +62,7 @@ async def test_it_probes_until_the_store_is_back_and_logs_both_once(caplog: pyte
     ]
     assert set(store.seen) == {"none"}, "the task outlives the request that met the outage"
     probes = store.probes
-    await asyncio.sleep(0.02)
+    await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
     assert store.probes == probes, "a store that is up is not probed"
     store.breaker.failed("again")
     await store.until_back()
@@ -111,7 +111,7 @@ async def test_an_answer_to_a_caller_ends_the_probing(caplog: pytest.LogCaptureF
     store.breaker.failed("down")
     store.breaker.succeeded()
     store.breaker.succeeded()
-    await asyncio.sleep(0.01)
+    await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
     assert store.probes == 0
     assert caplog.messages == ["The store at 10.0.0.1:1 is down: down.", "The store at 10.0.0.1:1 is back."]
 

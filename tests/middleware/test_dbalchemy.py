@@ -228,9 +228,7 @@ async def test_pings_run_from_start_to_shutdown(on_sqlite: None, monkeypatch: py
             pinged.clear()
             await pinged.wait()
     assert calls[-1] == ("default",)
-    seen = len(calls)
-    await asyncio.sleep(0.01)
-    assert len(calls) == seen
+    await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
 def _earlier(seconds: float) -> float:

@@ -294,9 +294,7 @@ async def test_it_runs_until_it_is_closed_and_survives_its_errors(
             await enough.wait()
             await keep_alive.aclose()
             await keep_alive.aclose()
-            seen = rounds
-            await asyncio.sleep(0.01)
-            assert rounds == seen
+            await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
     assert [record.levelno for record in caplog.records if "Pinging" in record.message] == [logging.ERROR]
 
 
