@@ -247,6 +247,12 @@ class TestCautions:
         settings.configure(TEMPLATE_CONFIG={"template_engine": engine})
         assert cautions(settings) == []
 
+    @pytest.mark.parametrize("name", ["MIDDLEWARE", "DATABASES", "ROOT_URLCONF"])
+    def test_settings_of_django_that_have_no_effect(self, name: str) -> None:
+        settings = Settings()
+        settings.configure(**{name: ["a.B"]})
+        assert [caution for caution in cautions(settings) if caution.startswith(f"{name} is Django's")]
+
     def test_modules_without_their_middleware(self) -> None:
         """Modules that will never run are said to be so."""
         settings = Settings()

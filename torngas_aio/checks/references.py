@@ -72,6 +72,9 @@ def imported(path: str, target: object, *, wants_class: bool = True) -> Any:
 
 def cautions_of(values: Mapping[str, object], workers: int) -> Iterator[str]:
     """Yield what will run but hardly as meant; *workers* is the number of serving processes."""
+    for name, ours in _NAMES_OF_DJANGO.items():
+        if name in values:
+            yield f"{name} is Django's setting and has no effect. Write {ours}; one of your own wants another name."
     modules = values.get("COMMON_MODULES") or values.get("ROUTE_MODULES")
     if modules and not uses(values, MODULE_MIDDLEWARE):
         yield (
@@ -94,6 +97,15 @@ def cautions_of(values: Mapping[str, object], workers: int) -> Iterator[str]:
             f"SESSION['session_cache_alias'] = {alias!r} keeps sessions inside one process, but {workers} workers "
             "are going to serve: visitors will lose theirs. Choose a cache that processes share."
         )
+
+
+_NAMES_OF_DJANGO = {
+    "DATABASES": "DATABASE_CONNECTION",
+    "MIDDLEWARE": "MIDDLEWARE_CLASSES",
+    "ROOT_URLCONF": "INSTALLED_APPS, packages with a `urls.py`",
+    "STATICFILES_DIRS": "TORNADO_CONF['static_path']",
+    "TEMPLATES": "TEMPLATE_CONFIG and TORNADO_CONF['template_path']",
+}
 
 
 def section(values: Mapping[str, object], name: str) -> Mapping[str, Any]:

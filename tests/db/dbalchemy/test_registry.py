@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -73,6 +74,20 @@ async def test_a_scope_stands_in_front_of_the_request(ready: None) -> None:
                 assert Elsewhere.session is other
                 assert User.session is session
         assert User.session is outer
+
+
+@pytest.mark.parametrize("how", ["", "flush", "commit", "rollback", "raise"])
+async def test_a_block_tells_of_changes_that_it_did_not_commit(
+    ready: None, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with suppress(KeyError):
+        async with session_scope() as session:
+            session.add(User(name="x"))
+            if how == "raise":
+                raise KeyError
+            if how:
+                await getattr(session, how)()
+    assert ("nothing has committed them when its block ended" in caplog.text) is (how in {"", "flush"})
 
 
 async def test_a_session_that_is_over_says_so(ready: None) -> None:

@@ -249,7 +249,7 @@ def _tell_of_loss(name: str, session: DbSession, what: str) -> None:
     waiting = session.sync_session.transaction_end.waiting_for_commit
     logger.warning(
         "Changes of the database session %r are rolled back: nothing has committed them when %s%s ended.%s "
-        "What is changed without ATOMIC_REQUESTS, after the answer has left, or in an event stream, "
+        "What is changed without ATOMIC_REQUESTS, in scripts, after the answer has left, or in an event stream, "
         "wants its own `await session.commit()`; `await session.rollback()` drops it without this warning.",
         name, what, where, "".join(f" Not done: {function!r}." for function in waiting),
     )  # fmt: skip
@@ -264,8 +264,8 @@ async def session_scope(
 ) -> AsyncGenerator[DbSession]:
     """Give a session of the connection *name* to this block, and to `Model.session` and `Model.Q` within it.
 
-    What was not committed is rolled back at the end. Inside a request it stands beside the request's session, with
-    a transaction of its own; so each of several tasks can have one.
+    What was not committed is rolled back at the end, with a warning unless the block has failed. Inside a request it
+    stands beside the request's session, with a transaction of its own; so each of several tasks can have one.
 
     Args:
         timeout: Seconds that each statement of this block may go unanswered, None for ever; by default the server's
@@ -277,6 +277,8 @@ async def session_scope(
     with nullcontext() if timeout is _SERVERS else limited(timeout):
         try:
             yield session
+            if session.has_changes:
+                _tell_of_loss(name, session, "its block")
         finally:
             _leave(_scoped, token, name, session)
             await session.aclose()
