@@ -152,11 +152,9 @@ def test_hooks_that_are_told_one_by_one_count_once(counted: Counts) -> None:
     assert counted.peek()["stages"] == {"front": {"hooks": [pytest.approx(2 * together.seconds), 2]}}
 
 
-def test_what_was_put_into_buckets_before_is_kept(counted: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "FOLD_TURNS", 2)
+def test_counts_are_kept_until_they_are_taken(counted: Counts) -> None:
     for _ in range(5):
         ended(counted, seconds=0.05)
-        counted._look_around(None)
     assert counted.peek()["seconds"]["front"] == [5, 0, 0, pytest.approx(0.25)]
     assert counted.peek()["seconds"]["front"] == [5, 0, 0, pytest.approx(0.25)]
     assert counted.take()["requests"] == {"front": {"GET 2xx": 5}}

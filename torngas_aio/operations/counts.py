@@ -15,10 +15,11 @@ A worker sends what it has counted to its parent each second, and begins at noth
 
 import asyncio
 import sys
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import ExitStack, suppress
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -50,9 +51,6 @@ STAGES_EVERY = 64
 TIMED_AT_ONCE = 10
 """... and of so many between two looks at the loop's lag. PERF: such a request takes 20 to 60 us more."""
 
-FOLD_TURNS = 8
-"""At every so many-th turn of STAGES_EVERY requests numbers are put into buckets: what waits fits the CPU's cache."""
-
 _LAG_SECONDS = 0.25
 _LAGS_KEPT = 40
 
@@ -64,47 +62,26 @@ UNROUTED = "(none)"
 """In place of a route, for requests that led to none; and of a job that is not declared."""
 
 
-class _Cell:
-    """What is counted of one route, method and class of status.
-
-    PERF: numbers are gathered, and put into buckets together: half of what metrics cost.
-
-    Attributes:
-        new: Appends to the seconds, and to the sent bytes, that are not in buckets yet.
-        seconds: [number in each bucket ..., in none of them, sum]; `sent` likewise.
-    """
-
-    __slots__ = ("_bounds", "_lists", "new", "seconds", "sent")
-
-    def __init__(self, bounds: "_Bounds") -> None:
-        self._bounds = bounds
-        self._lists: tuple[list[float], list[float]] = [], []
-        self.new = self._lists[0].append, self._lists[1].append
-        self.seconds, self.sent = (_zeros(each) for each in bounds)
-
-    def fold(self) -> int:
-        """Put what is new into buckets; return how many requests that were."""
-        for new, bounds, buckets in zip(self._lists, self._bounds, [self.seconds, self.sent], strict=True):
-            buckets[-1] += sum(new)
-            new.sort()
-            below = 0
-            for place, bound in enumerate(bounds):
-                at = bisect_right(new, bound)
-                buckets[place] += at - below
-                below = at
-            buckets[-2] += len(new) - below
-        count = len(self._lists[0])
-        for new in self._lists:
-            new.clear()
-        return count
-
-
 _Bounds = tuple[tuple[float, ...], tuple[float, ...]]
 """Of the buckets of seconds, and of bytes."""
+
+_Cell = tuple[list[float], list[float]]
+"""What is counted of one route, method and class of status: [sum, number in each bucket ..., in none of them], of
+seconds and of sent bytes."""
 
 
 def _zeros(bounds: Sequence[float]) -> list[float]:
     return [0] * (len(bounds) + 2)
+
+
+def _number_in(cell: _Cell) -> int:
+    return int(sum(cell[0][1:]))
+
+
+def _added(lists: Iterable[list[float]]) -> list[float]:
+    """Return the sums of *lists* of cells, place by place, as the module's head shows them."""
+    total, *numbers = (sum(each) for each in zip(*lists, strict=True))
+    return [*numbers, total]
 
 
 class _RouteCounts:
@@ -132,24 +109,30 @@ class _RouteCounts:
         """Count what the stages of a timed request have taken."""
         add_counts(self.stages, {name: [seconds, 1] for name, seconds in own_seconds.items()})
 
-    def fold(self) -> int:
-        """Put what is new into buckets; return how many requests that were."""
-        return sum(cell.fold() for kinds in self.cells.values() for cell in kinds.values())
+    def cell(self, method: str, kind: int) -> _Cell:
+        """Return the cell of a method and class of status, made on first use."""
+        seconds, sizes = self._bounds
+        return self.cells.setdefault(method, {}).setdefault(kind, (_zeros(seconds), _zeros(sizes)))
+
+    @property
+    def ended(self) -> int:
+        """How many requests were counted."""
+        return sum(_number_in(cell) for kinds in self.cells.values() for cell in kinds.values())
 
     def named(self) -> dict[str, Any]:
         """Return the sums, as the module's head shows them."""
         every = {(method, kind): cell for method, kinds in self.cells.items() for kind, cell in kinds.items()}
-        answered = [_Cell(self._bounds), *(cell for (_, kind), cell in every.items() if kind != 1)]  # without sockets
-        timed = answered[:1] if self._is_stream else answered
-        seconds = [sum(numbers) for numbers in zip(*(cell.seconds for cell in timed), strict=True)]
-        without_body = sum(sum(cell.seconds[:-1]) for cell in answered) - sum(self.received[:-1])
+        nothing: _Cell = _zeros(self._bounds[0]), _zeros(self._bounds[1])
+        answered = [nothing, *(cell for (_, kind), cell in every.items() if kind != 1)]  # without sockets
+        without_body = sum(map(_number_in, answered)) - sum(self.received[:-1])
         return {
             "requests": {
-                f"{method} {f'{kind}xx' if kind else 'none'}": sum(cell.seconds[:-1])
+                f"{method} {f'{kind}xx' if kind else 'none'}": _number_in(cell)
                 for (method, kind), cell in every.items()
             },
-            "stages": self.stages, "seconds": seconds,
-            "sent": [sum(numbers) for numbers in zip(*(cell.sent for cell in answered), strict=True)],
+            "stages": self.stages,
+            "seconds": _added(seconds for seconds, _ in (answered[:1] if self._is_stream else answered)),
+            "sent": _added(sent for _, sent in answered),
             "received": [self.received[0] + without_body, *self.received[1:]],
         }  # fmt: skip
 
@@ -166,7 +149,8 @@ class Counts(Observer):
     def __init__(self, application: Any, seconds: Sequence[float], sizes: Sequence[float]) -> None:
         self._application = application
         self._bounds: _Bounds = tuple(seconds), tuple(sizes)
-        self._started = self._ended = self._turns_to_fold = 0
+        self._time_bounds, self._size_bounds = (-inf, *seconds), (-inf, *sizes)  # a cell's first number is its sum
+        self._started = self._taken = 0
         self._left_to_time = TIMED_AT_ONCE
         self._refusals: dict[int, tuple[Counter[int], Counter[int]]] = {}  # of each server: all, and those counted
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
@@ -251,13 +235,17 @@ class Counts(Observer):
         status = exchange.status
         name = UNROUTED if route is None else route.name or route.pattern
         try:
-            add_seconds, add_sent = self._cells[name][request.method][status // 100].new
+            times, sizes = self._cells[name][request.method][status // 100]
         except KeyError:
             if self._is_deferred(request, started, before):
                 return
-            add_seconds, add_sent = self._new_cell(request, name, status // 100).new
-        add_seconds(perf_counter() - started)
-        add_sent(0 if before is None else request.server_connection.sent - before)
+            times, sizes = self._new_cell(request, name, status // 100)
+        seconds = perf_counter() - started
+        times[bisect_left(self._time_bounds, seconds)] += 1
+        times[0] += seconds
+        sent = 0 if before is None else request.server_connection.sent - before
+        sizes[bisect_left(self._size_bounds, sent)] += 1
+        sizes[0] += sent
         if status >= 400 or exchange.body is not NO_BODY or self._sees_sessions:
             self._count_more(request, name, status)
 
@@ -279,10 +267,7 @@ class Counts(Observer):
             counts = self._routes[name] = _RouteCounts(self._bounds, is_stream=_is_stream(request._route))
         if request._route is None or not is_foreign(request._route):
             self._cells[name] = counts.cells
-        kinds = counts.cells.setdefault(request.method if request.method in KNOWN_METHODS else _OTHER, {})
-        if kind not in kinds:
-            kinds[kind] = _Cell(self._bounds)
-        return kinds[kind]
+        return counts.cell(request.method if request.method in KNOWN_METHODS else _OTHER, kind)
 
     def _route(self, name: str) -> _RouteCounts:
         if name not in self._routes:
@@ -307,15 +292,11 @@ class Counts(Observer):
             self._route(observation.route_name or UNROUTED).add_stages(observation.own_seconds)
 
     def _look_around(self, server_connection: Any) -> "Counts | None":
-        """Note the server that the connection belongs to: what it refuses reaches no application. Fold what is new.
+        """Note the server that the connection belongs to: what it refuses reaches no application.
 
         Returns:
             Who is to be told of the stages of this request.
         """
-        self._turns_to_fold -= 1
-        if self._turns_to_fold <= 0:
-            self._turns_to_fold = FOLD_TURNS
-            self._fold()
         server = getattr(server_connection, "server_state", None)
         if server is not None and id(server) not in self._refusals:
             self._refusals[id(server)] = server.refused, Counter()
@@ -340,9 +321,6 @@ class Counts(Observer):
             seconds[bisect_left(self._bounds[0], event.seconds)] += 1
             seconds[-1] += event.seconds
 
-    def _fold(self) -> None:
-        self._ended += sum(counts.fold() for counts in self._routes.values())
-
     def peek(self) -> dict[str, Any]:
         """Return everything that was counted since the start, or since `take`, as `add_counts` takes it."""
         refused = Counter(self._refused)
@@ -353,7 +331,6 @@ class Counts(Observer):
             "refused": refused, "cache": self._cache, "sql": self._sql, "sessions": self._sessions,
             "jobs": self._jobs, "job_seconds": self._job_seconds, "lost_lines": lost_lines - self._told_lost,
         }  # fmt: skip
-        self._fold()
         for route, found in self._routes.items():
             for name, each in found.named().items():
                 counts.setdefault(name, {})[route] = each
@@ -365,15 +342,19 @@ class Counts(Observer):
         for all_of_them, counted in self._refusals.values():
             counted.update(all_of_them - counted)
         self._told_lost.update(counts.get("lost_lines", {}))
+        self._taken += self._counted()
         self._begin()
         return counts
 
+    def _counted(self) -> int:
+        return sum(route.ended for route in self._routes.values())
+
     def now(self) -> dict[str, Any]:
         """Return what is so at this moment: requests in progress, sockets, pools, running jobs, the loop's lag."""
-        self._fold()
+        ended = self._taken + self._counted()
         sockets = len(self._application.open_sockets)
         return {
-            "in_progress": max(self._started - self._ended - sockets, 0),
+            "in_progress": max(self._started - ended - sockets, 0),
             "sockets": sockets,
             "lag": max(self._lags, default=0.0),
             "pools": _pools(),
