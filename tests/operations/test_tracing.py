@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tests.operations.observers import Every
 from torngas_aio import Application
@@ -20,6 +21,7 @@ from torngas_aio.handler import WebHandler
 from torngas_aio.jobs import job
 from torngas_aio.logger import JsonFormatter, line_fields
 from torngas_aio.operations import tracing
+from torngas_aio.operations.observing import current_observation
 from torngas_aio.operations.tracing import add_traces, trace_headers
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
@@ -43,6 +45,11 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     with settings.override(CACHES={"here": LOCAL}):
         yield exporter
     provider.shutdown()
+
+
+class Looks(WebHandler):
+    async def get(self) -> None:
+        self.write({"is_observed": current_observation() is not None, "headers": trace_headers()})
 
 
 @async_execute
@@ -221,3 +228,14 @@ async def test_a_job_goes_on_with_the_trace_of_what_enqueued_it(
     assert [span.name for span in found if span.kind != trace.SpanKind.INTERNAL] == names
     if found:
         assert found[-1].parent is not None
+
+
+async def test_what_the_provider_does_not_record_is_not_observed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_tracer", TracerProvider(sampler=ALWAYS_OFF).get_tracer("tests"))
+    application = Application([("/", Looks)])
+    with settings.override(TRACES={"enabled": True, "ratio": 1.0}):
+        add_traces(application)
+    async with TestClient(application) as client:
+        found = (await client.get("/")).json()
+    assert found["is_observed"] is False
+    assert int(found["headers"]["traceparent"][-2:], 16) & 1 == 0

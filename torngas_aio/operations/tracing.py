@@ -8,10 +8,10 @@ the project's business. A request runs in a context of its own, which its tasks,
 they do is below its span, too. Begin with `add_traces`.
 """
 
-import random
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from random import random
 from typing import Any
 
 from opentelemetry import propagate, trace
@@ -89,11 +89,11 @@ class Tracing(Observer):
     def wants(self, request: Request) -> bool:
         # PERF: one comparison, without taking the head apart, where it does not say the word
         parent = _parent_of(request) if request.came_with(_TRACEPARENT) else None
-        if parent is None or not self._trusts_parent:
-            is_sampled = random.random() < self._ratio  # noqa: S311  a share, not a secret
-        else:
-            is_sampled = trace.get_current_span(parent).get_span_context().trace_flags.sampled
-        if parent is not None and not is_sampled:
+        if parent is None:
+            return random() < self._ratio  # noqa: S311  a share, not a secret
+        told = trace.get_current_span(parent).get_span_context().trace_flags.sampled
+        is_sampled = told if self._trusts_parent else random() < self._ratio  # noqa: S311
+        if not is_sampled:
             attach(_unsampled(parent))
         return is_sampled
 
@@ -104,7 +104,7 @@ class Tracing(Observer):
         span = _tracer.start_span(_known_method(request), parent, trace.SpanKind.SERVER, start_time=started)
         observation.notes[self] = span
         attach(trace.set_span_in_context(span, parent))
-        return True
+        return span.is_recording()  # else no provider was set, or its own sampler drops the trace
 
     def stage_ended(self, observation: Observation, stage: Stage) -> None:
         if stage.seconds >= MIN_SECONDS and stage.name != "hook":
