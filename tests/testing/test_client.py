@@ -2,6 +2,7 @@
 
 import asyncio
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torngas_aio.exception import ConfigError, Http404
 from torngas_aio.handler import WebHandler, WebSocketHandler
 from torngas_aio.settings_manager import settings
 from torngas_aio.testing import TestClient
+from torngas_aio.testing.client import made_application
 
 mark: ContextVar[str] = ContextVar("mark", default="none")
 
@@ -139,6 +141,28 @@ async def test_settings_make_an_application() -> None:
         assert (await client.get("/")).status_code == 404
         assert settings.THREADS_NUM == 3
     assert settings.THREADS_NUM != 3 or settings.MIDDLEWARE_CLASSES
+
+
+def test_a_projects_application_has_the_addresses_that_a_server_adds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "typed_app").mkdir()
+    (tmp_path / "typed_app/__init__.py").touch()
+    (tmp_path / "typed_app/urls.py").write_text(
+        "from torngas_aio import ApiHandler\nfrom torngas_aio.api import Query\n"
+        "class Items(ApiHandler):\n    async def get(self, page: Query[int] = 1): ...\n"
+        "urls = [('/items', Items)]\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    project = {"INSTALLED_APPS": ("typed_app",), "MIDDLEWARE_CLASSES": ()}
+
+    async def statuses(application: Application) -> list[int]:
+        async with TestClient(application) as client:
+            return [(await client.get(path)).status_code for path in ("/-/live", "/-/openapi.json")]
+
+    for public, status in ((True, 200), (False, 404)):
+        with made_application({**project, "OPENAPI": {"public": public}}) as made:
+            assert asyncio.run(statuses(made)) == [200, status]
 
 
 def test_it_works_on_uvloop_and_asyncio(application: Application) -> None:

@@ -29,6 +29,7 @@ from torngas_aio.settings_manager import load_settings, settings
 from torngas_aio.urlhelper import load_app_urls
 from torngas_aio.utils.narrowing import is_group
 from torngas_aio.webserver.backends import make_backend
+from torngas_aio.webserver.building import add_own_routes
 from torngas_aio.webserver.serving import serving
 
 __all__ = ["TestClient", "listen", "made_application"]
@@ -184,13 +185,15 @@ def made_application(app: Application | str | Mapping[str, object]) -> Generator
         settings.override(**values),
         settings.override(**(missing_secrets(settings) if settings.DEBUG else {})),
     ):
-        yield Application(
+        made = Application(
             load_app_urls(settings.INSTALLED_APPS),
             middlewares=settings.MIDDLEWARE_CLASSES,
             debug=settings.DEBUG,
             autoreload=False,
             **settings.TORNADO_CONF,
         )
+        add_own_routes(made)
+        yield made
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from torngas_aio.operations.handlers import health_rules, path_pattern
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.narrowing import is_list_or_tuple
 
-__all__ = ["application_secret_faults", "build_application", "merge_faults"]
+__all__ = ["add_own_routes", "application_secret_faults", "build_application", "merge_faults"]
 
 
 def build_application(application: object, urls: Sequence[Any]) -> Application:
@@ -45,7 +45,7 @@ def build_application(application: object, urls: Sequence[Any]) -> Application:
 
         kind = observed_class(kind)
     made = kind(handlers=list(urls), middlewares=middlewares, **given)
-    made.wildcard_router.add_rules(health_rules())
+    add_own_routes(made)
     if settings.METRICS.get("enabled"):
         _add_optional(made, "METRICS", "metrics", "prometheus")
     if settings.TRACES.get("enabled"):
@@ -55,13 +55,18 @@ def build_application(application: object, urls: Sequence[Any]) -> Application:
         from torngas_aio.operations.observing import ServerTiming
 
         observe(made, [ServerTiming()])
-    if settings.DEBUG or settings.OPENAPI.get("public"):
-        _add_document(made)
     if settings.DEBUG and made.is_debug:
         from torngas_aio.operations.inspector import Inspector  # not imported otherwise
 
         Inspector(made)
     return made
+
+
+def add_own_routes(application: Application) -> None:
+    """Add the routes of health checks, and of the OpenAPI document where it is to be answered."""
+    application.wildcard_router.add_rules(health_rules())
+    if settings.DEBUG or settings.OPENAPI.get("public"):
+        _add_document(application)
 
 
 def _add_optional(application: Application, setting: str, module: str, extra: str) -> None:
