@@ -31,6 +31,10 @@ class TestDeployment:
     def test_a_site_in_order_has_no_cautions(self, directory: Path, capsys: Capture) -> None:
         assert self.check(directory, capsys, "", "--deploy") == "conf: no faults, 0 cautions, 0 routes.\n"
 
+    def test_forged_forms_are_refused_by_origin_as_well(self, directory: Path, capsys: Capture) -> None:
+        by_origin = "TORNADO_CONF = {**TORNADO_CONF, 'xsrf_cookies': False, 'cross_origin_protection': True}"
+        assert "0 cautions" in self.check(directory, capsys, by_origin, "--deploy")
+
     @pytest.mark.parametrize(
         ("settings", "told"),
         [

@@ -50,7 +50,8 @@ def _cookie_cautions(values: Mapping[str, object]) -> Iterator[str]:
         if not session.get("httponly", True):
             yield "SESSION['httponly'] is False: scripts can read the session cookie. Set it to True."
     if not tornado.get("xsrf_cookies"):
-        yield "TORNADO_CONF['xsrf_cookies'] is off: forms can be forged by other sites. Set it to True."
+        if not tornado.get("cross_origin_protection"):
+            yield "TORNADO_CONF['xsrf_cookies'] is off: forms can be forged by other sites. Set it to True."
     elif not section(tornado, "xsrf_cookie_kwargs").get("secure"):
         yield "TORNADO_CONF['xsrf_cookie_kwargs'] lacks 'secure': True: its cookie travels over plain HTTP. Add it."
 
