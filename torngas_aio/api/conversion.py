@@ -113,7 +113,7 @@ class Converter:
     def __init__(self, kind: object) -> None:
         info = msgspec.inspect.type_info(kind)
         if _holds_custom(info):
-            raise TypeError(f"nothing converts to {kind!r}. Declare a Struct or a dataclass.")
+            raise TypeError(f"nothing converts to {kind!r}. Declare a Struct or a dataclass; Any takes every value.")
         self.kind = kind
         self._has_decimals = holds(info, msgspec.inspect.DecimalType)
         self._has_floats = holds(info, msgspec.inspect.FloatType)
