@@ -29,3 +29,11 @@ async def test_a_life_below_0_is_refused(cache: RemoteCache) -> None:
     async with opened(cache).request() as session:
         with pytest.raises(SessionError, match="expired"):
             session.set_expire(-1)
+
+
+async def test_a_tuple_is_told_once_with_its_key(cache: RemoteCache, caplog: pytest.LogCaptureFixture) -> None:
+    visitor = opened(cache)
+    async with visitor.request() as session:
+        session["t"] = (1, 2)
+    assert (await visitor.data())["t"] == [1, 2]
+    assert [record.args for record in caplog.records if "kept as a list" in record.msg] == [("session['t']",)]

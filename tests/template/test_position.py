@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.template.test_tornado_loader import load
-from torngas_aio.exception import TemplateSyntaxError
+from torngas_aio.exception import TemplateNotFound, TemplateSyntaxError
 from torngas_aio.template._tornado_code import template_line
 from torngas_aio.template.jinja2_loader import Jinja2TemplateLoader
+from torngas_aio.template.mako_loader import MakoTemplateLoader
 from torngas_aio.template.position import place_of_frame
 from torngas_aio.template.tornado_loader import TornadoTemplateLoader
 
@@ -77,3 +78,19 @@ async def test_a_template_may_extend_itself_on_a_condition(tmp_path: Path) -> No
     (tmp_path / "page.html").write_text('{% if more %}{% set more = 0 %}{% extends "page.html" %}{% endif %}done')
     template = await asyncio.to_thread(Jinja2TemplateLoader(str(tmp_path)).load, "page.html")
     assert await template.render({"more": 0}) == b"done"
+
+
+ASKING = {
+    Jinja2TemplateLoader: '{% include "gone.html" %}',
+    TornadoTemplateLoader: '{% include "gone.html" %}',
+    MakoTemplateLoader: '<%include file="gone.html"/>',
+}
+
+
+@pytest.mark.parametrize("loader", ASKING)
+def test_a_missing_part_is_told_with_the_template_that_names_it(tmp_path: Path, loader: Any) -> None:
+    (tmp_path / "page.html").write_text(ASKING[loader])
+    with pytest.raises(TemplateNotFound, match=r"'gone.html'.*; 'page.html' extends, includes or imports it"):
+        loader(str(tmp_path)).load("page.html")
+    with pytest.raises(TemplateNotFound, match=r"No template 'none.html' in [^;]*$"):
+        loader(str(tmp_path)).load("none.html")

@@ -198,10 +198,9 @@ class Changes:
         Raises:
             SerializationError: A value cannot be written; the message names its key.
         """
-        for key, value in self.puts.items():
-            serializer.check(value, f"session[{key!r}]")
+        serializer.check(self.puts, "session")
         try:
-            puts: dict[str, object] = serializer.read(serializer.write(self.puts)) if self.puts else {}
+            puts: dict[str, object] = serializer.read(serializer.write_checked(self.puts)) if self.puts else {}
             serializer.write_checked(self.counts)
         except SerializationError:
             raise

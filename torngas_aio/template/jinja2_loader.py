@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import jinja2
 from jinja2 import nodes
 
-from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
+from torngas_aio.exception import ArgumentError, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template.base import refuse_unknown
 from torngas_aio.template.cooperative import CooperativeTemplate
@@ -28,7 +28,7 @@ from torngas_aio.template.jinja2_environment import (
     make_environment,
     resolve_object,
 )
-from torngas_aio.template.loading import safe_name
+from torngas_aio.template.loading import not_found, safe_name
 from torngas_aio.template.values import await_values
 
 __all__ = ["Jinja2Template", "Jinja2TemplateLoader"]
@@ -149,7 +149,7 @@ class Jinja2TemplateLoader(base.TemplateLoader):
             file = None if exc.filename is None else str(self.root / exc.filename)
             raise TemplateSyntaxError(exc.message or "", file, exc.lineno, "".join(text)) from exc
         except jinja2.TemplateNotFound as exc:
-            raise TemplateNotFound(f"No template {exc.name!r} in {self.root}.") from exc
+            raise not_found(str(exc.name), self.root, name) from exc
         if self._most:
             self._templates[name] = made
         return made

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torngas_aio.exception import ConfigError, TemplateNotFound
 
-__all__ = ["FileWatch", "private_directory", "safe_name"]
+__all__ = ["FileWatch", "not_found", "private_directory", "safe_name"]
 
 
 def safe_name(name: str, parent: str | None = None) -> str:
@@ -32,6 +32,12 @@ def safe_name(name: str, parent: str | None = None) -> str:
 
 
 _REFUSED = "Template name {name!r}: write a path below the template directory, such as 'user/login.html'."
+
+
+def not_found(name: str, root: object, asked: str) -> TemplateNotFound:
+    """Return the error for *name*, missing below *root*, that *asked* for: itself where it was to be rendered."""
+    by = "" if name == asked else f"; {asked!r} extends, includes or imports it"
+    return TemplateNotFound(f"No template {name!r} in {root}{by}.")
 
 
 class FileWatch:

@@ -27,11 +27,11 @@ from mako.parsetree import IncludeTag, InheritTag, NamespaceTag
 from mako.runtime import Context
 
 from torngas_aio._concurrency import run_in_loop, run_in_thread
-from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
+from torngas_aio.exception import ArgumentError, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template.base import refuse_unknown
 from torngas_aio.template.cooperative import SLICE_PARTS
-from torngas_aio.template.loading import FileWatch, private_directory, safe_name
+from torngas_aio.template.loading import FileWatch, not_found, private_directory, safe_name
 from torngas_aio.template.values import await_values
 
 __all__ = ["MakoTemplate", "MakoTemplateLoader"]
@@ -166,7 +166,7 @@ class MakoTemplateLoader(base.TemplateLoader):
         try:
             return MakoTemplate(name, self._made_lookup(), self.offload_bytes)
         except TemplateLookupException as exc:
-            raise TemplateNotFound(f"No template {_uri_in(exc) or name!r} in {self.root}.") from exc
+            raise not_found(_uri_in(exc) or name, self.root, name) from exc
         except (SyntaxException, CompileException) as exc:
             message = str(exc).partition(" in file ")[0]
             text = "".join((exc.source or "").splitlines()[exc.lineno - 1 : exc.lineno])

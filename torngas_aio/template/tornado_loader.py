@@ -19,12 +19,12 @@ from markupsafe import escape as markup_escape
 from tornado import escape, template
 
 from torngas_aio._compat.tornado import block_source
-from torngas_aio.exception import ArgumentError, TemplateNotFound, TemplateSyntaxError
+from torngas_aio.exception import ArgumentError, TemplateSyntaxError
 from torngas_aio.template import base
 from torngas_aio.template._tornado_code import as_parts, in_short, template_line, with_await
 from torngas_aio.template.base import refuse_unknown
 from torngas_aio.template.cooperative import CooperativeTemplate
-from torngas_aio.template.loading import FileWatch, safe_name
+from torngas_aio.template.loading import FileWatch, not_found, safe_name
 from torngas_aio.template.values import await_values
 
 __all__ = ["TornadoTemplate", "TornadoTemplateLoader"]
@@ -150,6 +150,7 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
         self._is_checking = bool(options.get("filesystem_checks", False))
         self._watches: dict[str, FileWatch] = {}
         self._open: list[set[str]] = []
+        self._asking: str | None = None  # the template that names the one that is loaded
         autoescape = options.get("autoescape", True)
         if isinstance(autoescape, bool):
             autoescape = "xhtml_escape" if autoescape else None
@@ -168,6 +169,7 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
                 self.reset()
             for names in self._open:
                 names.add(name)
+            self._asking = parent_path
             return cast("TornadoTemplate", super().load(name))
 
     def reset(self) -> None:
@@ -190,7 +192,7 @@ class TornadoTemplateLoader(template.Loader, base.TemplateLoader):
             try:
                 source = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
-                raise TemplateNotFound(f"No template {name!r} in {self.root}.") from exc
+                raise not_found(name, self.root, self._asking or name) from exc
             watch_from = FileWatch([path])  # taken before compiling: a change meanwhile must be seen
             made = TornadoTemplate(source, name, self)
         finally:
