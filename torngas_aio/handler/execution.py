@@ -21,7 +21,7 @@ from typing import Any
 
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.handler.completing import Completion, complete_once, plan_next_turn
-from torngas_aio.handler.lifecycle import INTERRUPTED, LATE, RETURNED, RUNNING, WATCHED, require_changeable
+from torngas_aio.handler.lifecycle import INTERRUPTED, LATE, RETURNED, RUNNING, WATCHED
 from torngas_aio.handler.receiving import receive, take_body
 from torngas_aio.handler.recovery import answer_error, give_up
 from torngas_aio.handler.sending import allowed_methods
@@ -75,7 +75,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
             if handler._completion is not None:  # which may be about to replace the response by an error page
                 await complete_once(handler, drains=False)
             if not handler._response_state.is_finished or handler._response_state is INTERRUPTED:
-                _finish_at_end(handler)
+                handler.finish()
         except BaseException as exc:  # the request's boundary: answered and logged
             failure = exc if handler._method_phase is not LATE else as_late(exc, handler._time_limit())
             if is_imposed(failure):
@@ -256,12 +256,6 @@ async def _wait_until_finished(handler: BaseHandler) -> None:
     handler._task = None
     handler._finish_waiter = asyncio.get_running_loop().create_future()
     await handler._finish_waiter
-
-
-def _finish_at_end(handler: BaseHandler) -> None:
-    """Finish what the method has not; raise where it was interrupted in its `await self.finish()`."""
-    require_changeable(handler, "")
-    handler.finish()
 
 
 def _remind(hook: Any) -> None:

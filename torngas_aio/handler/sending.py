@@ -151,7 +151,7 @@ async def run_afterwards(handler: ResponseHandler) -> None:
 def _conclude_headers(handler: ResponseHandler) -> None:
     """Add what only the whole response knows: ETag, Content-Length."""
     wants_etag = handler.application.use_etag if handler.use_etag is None else handler.use_etag
-    if wants_etag or handler._has_own_etag:
+    if (wants_etag or handler._has_own_etag) and handler._status_code == 200:
         _add_etag(handler)
     hooked = handler._run.stages.response
     status = handler._status_code
@@ -190,7 +190,7 @@ def _clear_representation(handler: ResponseHandler) -> None:
 
 
 def _add_etag(handler: ResponseHandler) -> None:
-    if handler._status_code != 200 or handler.request.method not in _HASHED_METHODS or handler._has_header("Etag"):
+    if handler.request.method not in _HASHED_METHODS or handler._has_header("Etag"):
         return
 
     def change() -> None:

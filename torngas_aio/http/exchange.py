@@ -24,7 +24,7 @@ from torngas_aio.http.body import NO_BODY, EmptyBody, IncomingBody
 from torngas_aio.http.flow_control import FlowControlledProtocol
 from torngas_aio.http.proxies import Peer
 from torngas_aio.http.request_parser import PlainHead
-from torngas_aio.http.response import MANAGED, allows_body, check_head, check_length, opening, status_line
+from torngas_aio.http.response import BODILESS, MANAGED, allows_body, check_head, check_length, opening, status_line
 from torngas_aio.http.stream import StreamProtocol, TransportStream
 from torngas_aio.utils.numbers import parse_whole
 
@@ -144,7 +144,7 @@ class HTTPExchange(HTTPConnection):
                 length = value
             else:
                 head = self._add_managed_header(name, value, head)
-        if length is None and (status == 200 or allows_body(status)):
+        if length is None and status not in BODILESS:
             head += f"Content-Length: {len(body)}\r\n"
         else:
             head += self._length_line(status, body, length, is_head)

@@ -193,7 +193,8 @@ class HTTPProtocol(ExchangeConnection):
             self._state = _BODY
             data, self._buffer, self._at = self._buffer[self._at :], b"", 0
             # Reading may be paused for what came ahead of its turn; from here to its end only the body pauses it.
-            self._resume_reading()
+            if self._is_reading_paused:
+                self._resume_reading()
             if data:
                 self._feed(data)
             if self._body is not None:  # PERF: a body that came with its head needs no deadline (benchmarks, form)
@@ -285,7 +286,7 @@ class HTTPProtocol(ExchangeConnection):
             self._deadline = self._in(self.server_state.limits.header_timeout)
         elif not exchange.keeps_alive or self.is_gone:
             self._close(lingers=self._state != _BUSY or self._at < len(self._buffer))
-        elif exchange.body is NO_BODY:
+        elif self._state == _BUSY:  # nothing of its body is to come
             self._read_next()
         else:
             self._go_on(exchange.body)

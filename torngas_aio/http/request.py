@@ -170,13 +170,14 @@ class Request(HTTPServerRequest):
     @property
     def has_form(self) -> bool:
         """Whether a body has been read, and is a form."""
-        return self.has_body and is_form(self.header_view)
+        # PERF: JSON posts, whose heads seldom say "form", are told by that: -0.3 us (benchmarks, json-post)
+        return self.has_body and self.may_mention(b"form") and is_form(self.header_view)
 
     def raw_header(self, name: bytes) -> bytes | None:
         """Return the first value of the header *name* (lower case) without building the header dict."""
         raw = self._raw_headers
         if isinstance(raw, bytes):  # PERF: 0.5 us; a regular expression that ignores case takes 10 (static-304)
-            at = self._lowered(raw).find(b"\r\n%b:" % name)
+            at = (self._lower_head or self._lowered(raw)).find(b"\r\n%b:" % name)
             if at < 0:
                 return None
             start = at + len(name) + 3

@@ -84,7 +84,9 @@ class Head(PlainHead):
     """A head whose version and fields may say anything."""
 
     def __init__(self, raw: bytes, method: str, target: str, version: str, framing: "_Framing") -> None:
-        super().__init__(raw, method, target)
+        self.raw = raw  # PERF: not by super(): -0.1 us (benchmarks, json-post)
+        self.method = method
+        self.target = target
         self.version = version
         self.length, self.keeps_alive, self.expects_continue, self.is_gzipped, self.about_body, _ = framing
 

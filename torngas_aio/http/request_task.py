@@ -32,7 +32,7 @@ def start_request(
     request = Request((head.method, head.target, head.version), head.raw, exchange, connection)
     if head.length:
         request.about_body = head.about_body
-        if exchange.body.unpacks:
+        if head.is_gzipped and exchange.body.unpacks:
             request.note_unpacking()
     context_for = server_state.context_for
     context = server_state.context.copy() if context_for is None else context_for(request)

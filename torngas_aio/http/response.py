@@ -86,7 +86,7 @@ def check_length(status: int, length: str | None, body: bytes, *, is_head: bool,
         is_head: An answer to HEAD, whose length may stand for a body that is not there.
         is_whole: Nothing of the body follows; else *body* is its beginning.
     """
-    if not allows_body(status):
+    if status in BODILESS:
         if is_whole and status < 200 and status != _SWITCHING:
             raise HTTPOutputError(f"Status {status} is not final: a client would wait for another response.")
         if body:
