@@ -142,7 +142,7 @@ _FAMILIES: tuple[tuple[Any, str, str, str], ...] = (
     (Histogram, "request_seconds", "route", "From the head's arrival on."),
     (Histogram, "request_bytes", "route", "Bodies of requests."),
     (Histogram, "response_bytes", "route", "Answers on the connection."),
-    (Summary, "stage_seconds", "route stage", "Of every 64th request, without the stages inside."),
+    (Summary, "stage_seconds", "route stage", "Of every 64th request, 40 a second at most, without the stages inside."),
     (Counter, "refused_requests", "reason", "Requests that were answered by a refusal."),
     (Counter, "session_requests", "", "Requests with a session."),
     (Counter, "cache_keys", "cache result", "Keys that a cache was asked for."),
