@@ -10,6 +10,7 @@ from tests.cli.port.porting import mended
     [
         ("pickle.load(open(p))", 'pickle.load(open(p, "rb"), encoding="utf-8")'),
         ("pickle.dump(a, open(p, 'w'))", "pickle.dump(a, open(p, 'wb'))"),
+        ("Image.open(open(p))", 'Image.open(open(p, "rb"))'),
         ("pickle.loads(open(p).read())", 'pickle.loads(open(p, "rb").read(), encoding="utf-8")'),
         (
             "f = open(p, mode='a')\n    pickle.dump(1, f)\n    f.close()",
@@ -61,7 +62,9 @@ from tests.cli.port.porting import mended
     ],
 )
 def test_files_of_bytes_are_opened_for_bytes(before: str, after: str) -> None:
-    assert mended(f"import csv, pickle\ndef x(self, p):\n    {before}\n").endswith(f"def x(self, p):\n    {after}\n")
+    assert mended(f"import csv, pickle\nfrom PIL import Image\ndef x(self, p):\n    {before}\n").endswith(
+        f"def x(self, p):\n    {after}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,37 @@ def test_files_of_bytes_are_opened_for_bytes(before: str, after: str) -> None:
 )
 def test_packed_protocols_are_of_bytes(before: str, after: str) -> None:
     assert mended(f"import struct\ndef x(a, b, i, n):\n    return {before}\n").endswith(f"\n    return {after}\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Image.open(StringIO(a))", "Image.open(BytesIO(utf8(a)))"),
+        (
+            "b = StringIO()\n    image.save(b, 'PNG')\n    return b.getvalue()",
+            "b = BytesIO()\n    image.save(b, 'PNG')\n    return b.getvalue()",
+        ),
+        ("gzip.GzipFile(fileobj=StringIO(a)).read()", "gzip.GzipFile(fileobj=BytesIO(utf8(a))).read()"),
+        (
+            "b = StringIO()\n    pickle.dump(a, b)\n    handler.write(b.read())",
+            "b = BytesIO()\n    pickle.dump(a, b)\n    handler.write(b.read())",
+        ),
+        (
+            "b = StringIO(handler.request.files['a'][0]['body'])\n    b.seek(0)",
+            "b = BytesIO(utf8(handler.request.files['a'][0]['body']))\n    b.seek(0)",
+        ),
+        (
+            "b = StringIO()\n    b.write(a)\n    return b.getvalue()",
+            "b = StringIO()\n    b.write(a)\n    return b.getvalue()",
+        ),
+        ("b = StringIO()\n    csv.writer(b)", "b = StringIO()\n    csv.writer(b)"),
+    ],
+)
+def test_a_buffer_of_bytes_takes_bytes(before: str, after: str) -> None:
+    head = "def f(handler, image, a):\n    "
+    assert (
+        mended(
+            f"import csv, gzip, pickle\nfrom PIL import Image\nfrom StringIO import StringIO\n\n\n{head}{before}\n"
+        ).lstrip()
+        == f"{head}{after}\n"
+    )

@@ -124,6 +124,7 @@ def test_names_are_followed_in_their_function(before: str, after: str) -> None:
         ("chunk[0] += '<p>'", "chunk[0] += utf8('<p>')"),
         ("x = '<p>' in ''.join(chunk)", "x = '<p>' in to_unicode(b''.join(chunk))"),
         ("x = str(len(''.join(chunk)))", "x = str(len(b''.join(chunk)))"),
+        ("x = isinstance(chunk[0], str)", "x = isinstance(chunk[0], (bytes, str))"),
         ("x = json.loads(''.join(chunk))", "x = json.loads(b''.join(chunk))"),
         ("handler.write(chunk[0] + '<p>')", "handler.write(to_unicode(chunk[0]) + '<p>')"),
         ("handler.set_header('X', str(len(chunk[0])))", "handler.set_header('X', str(len(chunk[0])))"),

@@ -11,21 +11,26 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from torngas_aio.cli.port.edits import Edits, binds, dotted, last_name, loads_in
-from torngas_aio.cli.port.texts import CODECS, UTF8, as_bytes, codec_of, is_bytes, is_odd_codec
+from torngas_aio.cli.port.texts import CODECS, UTF8, as_bytes, codec_of, is_bytes, is_odd_codec, is_taken
 
 __all__ = ["ESCAPES", "mend_binary"]
 
 ESCAPES = {"string_escape", "string-escape"}
 """Codecs that have none in their place."""
 
-PICKLES = {"pickle.dump", "pickle.load", "pickle.Pickler", "pickle.Unpickler", "marshal.dump", "marshal.load"}
+BINARY = {
+    "Image.open", "PIL.Image.open", "gzip.GzipFile", "marshal.dump", "marshal.load", "pickle.Pickler",
+    "pickle.Unpickler", "pickle.dump", "pickle.load", "tarfile.open", "zipfile.ZipFile",
+}  # fmt: skip
+"""What takes a file of bytes."""
+
 TAKES_BYTES = {"pickle.loads", "marshal.loads", "struct.unpack", "hashlib.md5", "hashlib.sha1", "base64.b64encode"}
 """What a file, or what is read from it, is given to as bytes."""
 
 CSV = {"csv.reader", "csv.writer", "csv.DictReader", "csv.DictWriter"}
 """What a file of text is given to."""
 
-NEUTRAL = {"close", "flush", "seek", "tell", "fileno", "flock", "lockf", "name", "closed"}
+NEUTRAL = {"close", "flush", "seek", "tell", "fileno", "flock", "getvalue", "lockf", "name", "closed", "truncate"}
 """What is done with a file, whether it is one of text or bytes."""
 
 TEXT_METHODS = {name for name in dir(str) if name[0] != "_"} - {"encode"}
@@ -52,6 +57,8 @@ class _Mender:
         edits = self._edits
         if name in ("open", "file") and self._edits.is_free(name):
             self._mend_open(call)
+        elif name == "io.StringIO":
+            self._mend_buffer(call)
         elif name == "struct.pack" and call.args:
             self._mend_packed(call)
         elif name == "struct.unpack" and call.args:
@@ -98,6 +105,15 @@ class _Mender:
         else:
             self._edits.wrap(call.args[0], "", ', "rb"')
 
+    def _mend_buffer(self, call: ast.Call) -> None:
+        """Keep bytes in a buffer that is given an upload, or to what reads or writes bytes."""
+        uses = {self._is_use_of_bytes(each) for each in self._loads_of(call)}
+        is_upload = any(isinstance(each, ast.Subscript) and self._is_upload(each) for each in call.args)
+        if False not in uses and (True in uses or is_upload):
+            self._edits.replace(*self._edits.span(call.func), self._edits.imported("io", "BytesIO"))
+            for each in call.args:
+                as_bytes(each, self._edits)
+
     def _write_text(self, file: ast.AST) -> None:
         """Write text as it is where *file*, which is open for text, writes it as UTF-8."""
         method = self._edits.parents[file]
@@ -119,8 +135,10 @@ class _Mender:
     def _is_use_of_bytes(self, node: ast.AST) -> bool | None:
         """Whether the file *node* is used for bytes; None where text or bytes would do."""
         parent = self._edits.parents[node]
+        parent = self._edits.parents[parent] if isinstance(parent, ast.keyword) else parent
         if isinstance(parent, ast.Call):
-            return self._edits.full_name(parent.func) in PICKLES or (None if last_name(parent) in NEUTRAL else False)
+            is_binary = self._edits.full_name(parent.func) in BINARY or last_name(parent) == "save"
+            return is_binary or (None if last_name(parent) in NEUTRAL else False)
         if isinstance(parent, ast.For) and isinstance(parent.target, ast.Name):
             loads, begin = loads_in(parent, parent.target.id), parent.body[0]
             is_all = len(loads) == 1 or binds(begin, parent.target.id)
@@ -131,7 +149,7 @@ class _Mender:
         if isinstance(parent, ast.Attribute) and isinstance(call, ast.Call) and parent.attr in ("read", "readline"):
             outer = self._edits.parents[call]
             is_given = isinstance(outer, ast.Call) and self._edits.full_name(outer.func) in TAKES_BYTES
-            return is_given or self._is_decoded(call)
+            return is_given or self._is_decoded(call) or (None if is_taken(call, self._edits) else False)
         return None if isinstance(parent, ast.Attribute) and parent.attr in NEUTRAL else False
 
     def _is_decoded(self, node: ast.AST) -> bool:

@@ -198,6 +198,8 @@ def _mend_chunks(hook: FunctionNode, edits: Edits) -> None:
         if isinstance(getattr(node, "ctx", None), ast.Load):
             if isinstance(parent, ast.Attribute | ast.BinOp | ast.Compare):
                 as_text(node, edits)
+            elif isinstance(parent, ast.Call) and ast.unparse(parent).endswith(", str)"):  # isinstance
+                edits.replace(*edits.span(parent.args[1]), "(bytes, str)")
         elif isinstance(parent, ast.Assign | ast.AugAssign) and is_part:
             as_bytes(parent.value, edits)
 
