@@ -238,3 +238,17 @@ def test_tabs_count_to_the_next_multiple_of_eight() -> None:
 def test_functions_of_urllib_are_found_under_another_name() -> None:
     made = converted("import urllib as u\nprint u.urlencode(a), u.urlopen(b)\n")
     assert str(made).endswith("print(urllib.parse.urlencode(a), urllib.request.urlopen(b))\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("print node.next", "print(node.next)"),
+        ("print node.next.next.name", "print(node.next.next.name)"),
+        ("print rows.next()", "print(next(rows))"),
+        ("class A(object):\n    @property\n    def next(self):\n        print 1", "class A(object):\n    @property\n    def next(self):\n        print(1)"),
+        ("class A(object):\n    def __iter__(self):\n        return self\n    def next(self):\n        print 1", "class A(object):\n    def __iter__(self):\n        return self\n    def __next__(self):\n        print(1)"),
+    ],
+)  # fmt: skip
+def test_an_attribute_called_next_is_no_iterator(before: str, after: str) -> None:
+    assert converted(f"{before}\n") == f"{after}\n"

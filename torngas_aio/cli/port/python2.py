@@ -41,6 +41,9 @@ STRING = r"""(?s:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])
 KEYWORDS = re.compile(rf"{STRING}|#[^\n]*|\b(async|await|nonlocal)\b")
 """Names that are keywords of Python 3, as in `send(async=True)`."""
 
+NEXT = re.compile(r"(\.(?=next\b(?!\())|@\w*property\n[ \t]*def )next\b")
+"""Attributes and properties of that name: fissix takes each for an iterator's method."""
+
 INDENTS = re.compile(rf"{STRING}|#[^\n]*|(?m:^)( *\t[ \t]*)")
 """Tabs at the beginning of a line; Python 2 counted them to the next multiple of 8, as many editors do not."""
 
@@ -80,7 +83,8 @@ def converted(text: str) -> str | None:
     text = ISINSTANCE.sub(
         lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
     )
-    made = FUTURES.sub("", _refactored(_metaclasses_first(text)) or ("" if tree is None else text))
+    made = _refactored(NEXT.sub(r"\1__own__next", _metaclasses_first(text)))
+    made = FUTURES.sub("", (made or ("" if tree is None else text)).replace("__own__next", "next"))
     if parsed(made) is None:
         made = KEYWORDS.sub(lambda found: f"{found[1]}_" if found[1] else found[0], made)
     if parsed(made) is None:
