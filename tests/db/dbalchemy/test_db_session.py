@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.db.models import Post, User
 from tests.db.support import configured, prepared
 from torngas_aio._concurrency import run_in_thread
 from torngas_aio._unawaited import collected_unawaited
+from torngas_aio.context import Outcome
 from torngas_aio.db.dbalchemy import DbSession, Model, Query, session_scope
 from torngas_aio.exception import ArgumentError, NotLoaded
 
@@ -214,3 +216,15 @@ async def test_a_statement_outside_of_any_await(session: DbSession) -> None:
         session.sync_session.execute(select(User.id))
     with pytest.raises(NotLoaded, match=r"`await session.execute\(...\)`"):
         session.sync_session.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("name", ["on_commit", "on_rollback"])
+async def test_what_waits_for_the_end_of_a_transaction_is_not_put_off_by_rows_that_are_read(
+    session: DbSession, name: str
+) -> None:
+    told: list[str] = []
+    await session.stream(select(User.name).order_by(User.id))
+    getattr(session, name)(lambda: told.append(name))
+    await session.settle(Outcome(SimpleNamespace(get_status=lambda: 200), None, has_returned=True))
+    await session.close()
+    assert told == (["on_commit"] if name == "on_commit" else [])

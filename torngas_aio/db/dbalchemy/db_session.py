@@ -125,11 +125,12 @@ class DbSession(AsyncSession):
     async def settle(self, outcome: Outcome) -> None:
         """Commit what a request did; roll it back when the request has failed.
 
-        Rows that are read while the answer is sent need their transaction: one without changes goes on.
+        Rows that are read while the answer is sent need their transaction: one that nothing waits for, without
+        changes, goes on.
         """
         if outcome.is_failure:
             await self.rollback()
-        elif self.has_changes or self.sync_session.transaction_end.waiting_for_commit or not self._is_streaming:
+        elif self.has_changes or self.sync_session.transaction_end.has_functions or not self._is_streaming:
             await self.commit()
 
     @property

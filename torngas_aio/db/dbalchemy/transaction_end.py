@@ -46,6 +46,11 @@ class TransactionEnd:
         """The functions that a commit would have called."""
         return [function for is_for_commit, function in self._waiting if is_for_commit]
 
+    @property
+    def has_functions(self) -> bool:
+        """Whether a function waits for the commit or the rollback."""
+        return bool(self._waiting)
+
     def add(self, function: Function, *, is_for_commit: bool) -> None:
         """Have *function* called after the commit, else after a rollback; what it returns is awaited.
 
