@@ -276,7 +276,7 @@ async def test_arguments_that_no_longer_fit_are_a_dead_letter_at_once(backend: B
     async def new(number: str) -> None: ...
 
     async with working():
-        await backend.send(message)
+        await backend.kick(backend.formatter.dumps(message))
         (dead,) = await dead_of(backend)
         assert "annotation" in dead.error
 

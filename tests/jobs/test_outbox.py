@@ -126,8 +126,8 @@ async def test_what_was_never_sent_is_relayed_and_sent_twice_runs_once(backend: 
         message = add.message((2,))
         await session.commit()
     async with working():  # twice, and its row is gone: it was done
-        await backend.send(message)
-        await backend.send(message)
+        await backend.kick(backend.formatter.dumps(message))
+        await backend.kick(backend.formatter.dumps(message))
         await until_idle(backend)
     assert runs == [1]
 

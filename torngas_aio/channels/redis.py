@@ -20,7 +20,7 @@ from torngas_aio.channels import base
 from torngas_aio.channels.base import BaseChannels, Message, Subscription, check_name, id_key, newest
 from torngas_aio.channels.listener import Key, Listener
 from torngas_aio.channels.presence import PRESENT_SECONDS, Presence
-from torngas_aio.exception import CacheUnavailable, Unavailable
+from torngas_aio.exception import Unavailable
 
 __all__ = ["RedisChannels"]
 
@@ -126,7 +126,7 @@ class RedisChannels(BaseChannels):
         """Return the reply to one command. Raises `Unavailable` that says *otherwise* where there is none in time."""
         try:
             return await self._redis.ask(key, *words)
-        except CacheUnavailable as exc:
+        except Unavailable as exc:
             raise Unavailable(f"{otherwise}: {exc}") from exc
 
     async def add(self, subscription: Subscription) -> None:

@@ -137,24 +137,19 @@ class BaseJobs(AsyncBroker):
             faults.append(f"{where}['DATABASE'] = {self.database!r}: DATABASE_CONNECTION has no such entry.{hint}")
         ConfigError.gather(faults, code="TGA401")
 
-    async def send(self, message: TaskiqMessage, delay: float = 0.0) -> None:
-        """Put *message* on the queue that its labels name.
+    async def kick(self, message: BrokerMessage) -> None:
+        await self.put(str(message.labels.get("queue_name", "default")), message.message)
+
+    @abstractmethod
+    async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
+        """Put a message on a queue.
 
         Args:
             delay: Seconds before a worker may take it.
 
         Raises:
             Unavailable: The store did not take it in time.
-            ValueTooLarge: It is larger than 256 KB.
         """
-        await self.put(message.labels["queue_name"], self.formatter.dumps(message).message, delay)
-
-    async def kick(self, message: BrokerMessage) -> None:
-        await self.put(str(message.labels.get("queue_name", "default")), message.message)
-
-    @abstractmethod
-    async def put(self, queue: str, data: bytes, delay: float = 0.0) -> None:
-        """Put a message on a queue; see `send`."""
 
     async def put_again(self, queue: str, data: bytes, delay: float) -> None:
         """Put the next attempt of a job that is still taken."""

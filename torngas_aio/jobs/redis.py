@@ -25,7 +25,7 @@ from typing import Any
 from torngas_aio._cleanup import cancel_tasks
 from torngas_aio.cache.redis.client import CLIENT_OPTIONS, RedisClient
 from torngas_aio.cache.redis.native import CONNECTION_FAULTS
-from torngas_aio.exception import CacheUnavailable, ConfigError, Unavailable
+from torngas_aio.exception import ConfigError, Unavailable
 from torngas_aio.jobs.base import BaseJobs, DeadJob, TakenMessage
 from torngas_aio.logger import OutageLog
 from torngas_aio.utils.kinds import fault, whole
@@ -157,7 +157,7 @@ class RedisJobs(BaseJobs):
             await self.put_again(queue, data, delay)
         else:
             wait = "WAIT", self._replicas, int(self._deadline * 500)
-            _, count = await self._ask_all(self._placing(queue, data, delay), wait)
+            _, count = await self._redis.ask_all(self._prefix, self._placing(queue, data, delay), wait)
             if count < self._replicas:
                 raise Unavailable(
                     f"{self._redis.label}: {count} of {self._replicas} replicas have the job; it may run."
@@ -178,7 +178,7 @@ class RedisJobs(BaseJobs):
 
     async def first_seen(self, name: str, now: float) -> float:
         key = f"{self._prefix}:seen:{name}"
-        _, found = await self._ask_all(("SET", key, repr(now), "NX"), ("GET", key))
+        _, found = await self._redis.ask_all(self._prefix, ("SET", key, repr(now), "NX"), ("GET", key))
         return float(found)
 
     async def bury(self, queue: str, data: bytes, error: str) -> None:
@@ -198,7 +198,7 @@ class RedisJobs(BaseJobs):
 
     async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
         key = f"{self._prefix}:result:{job_id}"
-        await self._ask_all(("RPUSH", key, data), ("PEXPIRE", key, int(seconds * 1000)))
+        await self._redis.ask_all(self._prefix, ("RPUSH", key, data), ("PEXPIRE", key, int(seconds * 1000)))
 
     async def fetch_result(self, job_id: str, seconds: float) -> bytes | None:
         key, until = f"{self._prefix}:result:{job_id}", time.monotonic() + seconds
@@ -363,15 +363,7 @@ class RedisJobs(BaseJobs):
             await self._ask("EVAL", _MAKE_GROUP, 1, self._queue(queue), GROUP)
 
     async def _ask(self, *words: Any) -> Any:
-        (reply,) = await self._ask_all(words)
-        return reply
-
-    async def _ask_all(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Return what Redis answers. Raises `Unavailable` where it does not in time, or refuses."""
-        try:
-            return await self._redis.ask_all(self._prefix, *commands)
-        except CacheUnavailable as exc:
-            raise Unavailable(str(exc)) from exc
+        return await self._redis.ask(self._prefix, *words)
 
     def _queue(self, queue: str) -> str:
         return f"{self._prefix}:q:{queue}"
@@ -404,11 +396,11 @@ class _Heart:
         redis = self._make_client()
         try:
             while not self._stopping.is_set():
-                with contextlib.suppress(CacheUnavailable):
+                with contextlib.suppress(Unavailable):
                     await redis.ask(self._key, "SET", self._key, 1, "PX", int(ALIVE_SECONDS * 1000))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), BEAT_SECONDS)
-            with contextlib.suppress(CacheUnavailable):
+            with contextlib.suppress(Unavailable):
                 await redis.ask(self._key, "DEL", self._key)
         finally:
             await redis.close()

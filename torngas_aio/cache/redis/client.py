@@ -23,7 +23,7 @@ from torngas_aio.cache.redis.native import Node, discover, maker, native_client
 from torngas_aio.cache.redis.pipelining import RedisLink
 from torngas_aio.cache.redis.sentinel import SentinelWatch
 from torngas_aio.cache.store import option
-from torngas_aio.exception import CacheUnavailable, SerializationError
+from torngas_aio.exception import CacheUnavailable, SerializationError, Unavailable
 from torngas_aio.utils.kinds import positive
 
 __all__ = ["CLIENT_OPTIONS", "RedisClient"]
@@ -95,7 +95,7 @@ class RedisClient:
         return self.client
 
     async def ping(self) -> None:
-        """Return when every node has answered. Raises `CacheUnavailable` when one does not in time."""
+        """Return when every node has answered. Raises `Unavailable` when one does not in time."""
         for link in await self._links():
             reply = await link.execute(pack(("PING",)))
             if isinstance(reply, Exception):
@@ -105,7 +105,7 @@ class RedisClient:
         """Return the reply to one command about *key*, over the connection that all callers share.
 
         Raises:
-            CacheUnavailable: There was none within the deadline, or it is an error.
+            Unavailable: There was none within the deadline, or it is an error; of a cache, CacheUnavailable.
         """
         (reply,) = await self.ask_all(key, words)
         return reply
@@ -204,7 +204,8 @@ class RedisClient:
         said = str(reply).rstrip(".")
         mend = _MENDS.get(code or said.partition(" ")[0], "" if code else "Is the server running, and reachable?")
         fault = f"answered {said!r}" if code else said
-        raise CacheUnavailable(f"{self.label} at {self.address}: {fault}. {mend}".rstrip()) from reply
+        kind = CacheUnavailable if self._setting == "CACHES" else Unavailable
+        raise kind(f"{self.label} at {self.address}: {fault}. {mend}".rstrip()) from reply
 
 
 _AUTH = "Set OPTIONS['PASSWORD'], and OPTIONS['USERNAME'] where the server knows users."
