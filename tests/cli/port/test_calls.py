@@ -508,6 +508,18 @@ TORNADO = "import tornado.web\nfrom tornado import gen\n\n\n"
             "@gen.coroutine\ndef f():\n    yield g()\n\n\ndef main(loop):\n    loop.add_callback(lambda: f())\n    return loop.run_sync(lambda: f())\n",
             "async def f():\n    await g()\n\n\ndef main(loop):\n    loop.add_callback(lambda: f())\n    return loop.run_sync(lambda: f())\n",
         ),
+        (  # a future that is handed on is awaited by who calls
+            "class Page(tornado.web.RequestHandler):\n    def get(self):\n        return self.client.fetch('a')\n",
+            "class Page(tornado.web.RequestHandler):\n    def get(self):\n        return self.client.fetch('a')\n",
+        ),
+        (
+            "class A(object):\n    @gen.coroutine\n    def load(self):\n        yield f()\n\n\nclass B(A):\n    def load(self):\n        return self.wrap()\n\n    def wrap(self):\n        return pool.submit(f)\n",
+            "class A(object):\n    async def load(self):\n        await f()\n\n\nclass B(A):\n    def load(self):\n        return self.wrap()\n\n    def wrap(self):\n        return pool.submit(f)\n",
+        ),
+        (
+            "@gen.coroutine\ndef f():\n    yield g()\n\n\nclass Page(tornado.web.RequestHandler):\n    def get(self):\n        return f()\n",
+            "async def f():\n    await g()\n\n\nclass Page(tornado.web.RequestHandler):\n    async def get(self):\n        return await f()\n",
+        ),
         (  # awaited already, whichever of the two it is
             "class A(object):\n    @gen.coroutine\n    def load(self):\n        yield f()\n\n\nclass B(object):\n    def load(self):\n        return f()\n\n\n@gen.coroutine\ndef main(x):\n    yield x.load()\n",
             "class A(object):\n    async def load(self):\n        await f()\n\n\nclass B(object):\n    def load(self):\n        return f()\n\n\nasync def main(x):\n    await x.load()\n",

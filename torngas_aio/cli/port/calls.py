@@ -101,7 +101,9 @@ class Project:
             if key in self.coroutines:
                 continue
             self.coroutines.add(key)
-            todo += [other for other in self._overrides(key) if not self._function(other).blocker]
+            todo += [
+                each for each in self._overrides(key) if not (self._function(each).blocker or self._hands_on(each))
+            ]
             for callee in [key, *self._wrapped_by(key)]:
                 for caller, use in self._callers[callee]:
                     if self._function(callee).is_endless and caller[1] and not use.is_awaited:
@@ -125,12 +127,19 @@ class Project:
         waiting: list[tuple[Key, Use]] = []
         for path, module in self._modules.items():
             for function in module.functions.values():
-                if function.is_async or self._is_framework_method(path, function):
+                is_hook = self._is_framework_method(path, function) and not self._hands_on((path, function.name))
+                if function.is_async or is_hook:
                     found.append((path, function.name))
                 waiting += self._resolve_uses(path, function)
                 for decorator in self._decorators(path, function):
                     self._decorated[decorator].add((path, function.name))
         return found + [each for key, use in waiting for each in self._await(key, use)]
+
+    def _hands_on(self, key: Key) -> bool:
+        """Whether a function of a Tornado project may return a future: in an `async def` it would not be awaited."""
+        function = self._function(key)
+        is_call = function.returned[-1:] == ("()",) and not function.is_async
+        return is_call and not self._has_models and not self._valued(self._resolve(function.returned, key[0], function))
 
     def _report_blocked(self) -> None:
         """Report what waits where `await` cannot stand, the calls of one cause together."""
