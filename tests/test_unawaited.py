@@ -555,3 +555,19 @@ async def test_the_error_that_a_forgotten_await_leads_to_says_so(way: str) -> No
         "subscript": "write `await` before the call",
         "condition": f"{line_of(Locked.get, 'cache.get')}: LocMemCache.get() was called and never awaited",
     }[way] in page
+
+
+def test_what_started_the_loop_is_not_taken_for_the_line_that_forgot() -> None:
+    async def forgotten() -> None:
+        pass
+
+    async def drops_below_the_loop() -> None:
+        held = [forgotten()]
+        asyncio.get_running_loop().call_soon(held.clear)
+        await asyncio.sleep(0)
+
+    with collected_unawaited() as found:
+        asyncio.run(drops_below_the_loop())
+    (error,) = found
+    assert "near" not in str(error)
+    assert str(error).endswith(f"It is defined in {__file__}:{forgotten.__code__.co_firstlineno}.")

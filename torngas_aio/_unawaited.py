@@ -179,6 +179,9 @@ def _on_unawaited(coroutine: object) -> None:
     logger.error("%s", error)
 
 
+_LOOP_FILES = ("/asyncio/events.py", "/asyncio/base_events.py", "/asyncio/runners.py")
+
+
 def _told(coroutine: Any) -> str:
     name = getattr(coroutine, "__qualname__", repr(coroutine))
     text = (
@@ -198,6 +201,7 @@ def _told(coroutine: Any) -> str:
 
 
 def _frames(frame: FrameType | None) -> Iterator[tuple[str, int]]:
-    while frame is not None:
+    """Yield the lines from *frame* outwards, as far as the event loop: what started that has forgotten nothing."""
+    while frame is not None and not frame.f_code.co_filename.endswith(_LOOP_FILES):
         yield frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back

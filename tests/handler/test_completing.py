@@ -120,6 +120,24 @@ async def test_an_awaited_finish_waits_for_the_flush_before_it(open_client: Open
     assert TOLD == ["response", "endcall", "after finish"]
 
 
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_response_hook_that_puts_text_into_the_body_is_told(
+    open_client: OpenClient, streams: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(BaseMiddleware):
+        async def process_response(self, handler: Any, clear: Any, chunk: list[Any]) -> None:
+            if handler.get_status() == 200:
+                chunk.append("text")
+
+    async def deed(handler: WebHandler) -> None:
+        handler.write("a")
+        if streams:
+            await handler.flush()
+
+    assert (await (await open_client(does(deed), (Odd,))).get("/")).status_code == 500
+    assert "TypeError: A response hook put a str into `chunk`" in caplog.text
+
+
 async def test_a_response_hook_may_finish_render_or_fail_the_stream(open_client: OpenClient) -> None:
     class Replaces(BaseMiddleware):
         async def process_response(self, handler: Any, clear: Any, chunk: list[bytes]) -> None:

@@ -142,5 +142,6 @@ def test_every_fault_is_told_at_once() -> None:
         "PlainModule.begin_request",
         "EmptyModule overrides none",
         "CannotBeMade cannot be made without arguments",
+        f"test_httpmodule.py:{CannotBeMade.__init__.__code__.co_firstlineno + 1}: ROUTE_MODULES['Index']",
     ):
         assert expected in text

@@ -7,6 +7,7 @@ import pytest
 from torngas_aio.application import Application
 from torngas_aio.exception import ArgumentError
 from torngas_aio.handler import WebHandler
+from torngas_aio.i18n import lazy_gettext
 from torngas_aio.mixins.flash_message import COOKIE_NAME, FlashMessageMixIn
 from torngas_aio.testing import TestClient
 
@@ -42,6 +43,16 @@ async def test_a_message_can_be_shown_in_the_request_that_says_it(client: TestCl
     answer = await client.get("/?say=now&show=1")
     assert answer.json()["messages"] == [["message", "now"]]
     assert "set-cookie" not in answer.headers
+
+
+async def test_a_lazy_text_is_said_in_the_language_of_the_request_that_says_it() -> None:
+    class Lazy(FlashMessageMixIn, WebHandler):
+        async def get(self) -> None:
+            self.flash(lazy_gettext("Saved."))
+            self.write({"messages": self.messages()})
+
+    async with TestClient(Application([("/", Lazy)], cookie_secret="a secret for tests")) as client:
+        assert (await client.get("/")).json() == {"messages": [["message", "Saved."]]}
 
 
 async def test_messages_are_chosen_by_category(client: TestClient) -> None:

@@ -49,6 +49,9 @@ def send_last(handler: ResponseHandler) -> bool:
 
     Returns:
         Whether the transport can take more; False, too, where that was not looked at.
+
+    Raises:
+        TypeError: A response hook has put something else than bytes into the body.
     """
     state = handler._response_state
     if state.is_sent:
@@ -62,7 +65,10 @@ def send_last(handler: ResponseHandler) -> bool:
         request.connection.finish()
         state = handler._response_state
     else:
-        body = b"".join(handler._write_buffer)
+        try:
+            body = b"".join(handler._write_buffer)  # PERF: no call
+        except TypeError as exc:
+            raise _odd_part(handler) from exc
         is_lean = handler._new_cookie is None and not handler._added
         fields = handler._fields.items() if is_lean else handler._all_fields()  # PERF: no call for most
         is_drained = request.connection.respond(
@@ -83,9 +89,13 @@ def send_part(handler: ResponseHandler, include_footers: bool) -> Any:
 
     Raises:
         HTTPOutputError: A header cannot be sent, or the body is not as long as was promised.
+        TypeError: As `send_last`.
     """
     connection = handler.request.connection
-    chunk = b"".join(handler._write_buffer)
+    try:
+        chunk = b"".join(handler._write_buffer)
+    except TypeError as exc:
+        raise _odd_part(handler) from exc
     is_head = handler.request.method == "HEAD"
     if handler._response_state.has_head:
         handler._write_buffer = []
@@ -174,6 +184,12 @@ def _conclude_headers(handler: ResponseHandler) -> None:
         # What was promised before the response hooks ran may hold no longer.
         length = sum(map(len, handler._write_buffer))
         handler._while_changing(functools.partial(handler.set_header, "Content-Length", length))
+
+
+def _odd_part(handler: ResponseHandler) -> TypeError:
+    parts: list[Any] = handler._write_buffer
+    kinds = {type(part).__name__ for part in parts if not isinstance(part, bytes)}
+    return TypeError(f"A response hook put a {', '.join(sorted(kinds))} into `chunk`, which holds bytes: write b'...'.")
 
 
 def _clear_representation(handler: ResponseHandler) -> None:

@@ -32,16 +32,17 @@ class FlashMessageMixIn(_Base):
 
     _flash_said: list[Message] | None = None  # what is still to be shown; None: the cookie was not looked at
 
-    def flash(self, message: str, category: str = "message") -> None:
-        """Say *message* to the visitor, on the next page that shows messages.
+    def flash(self, message: object, category: str = "message") -> None:
+        """Say the text of *message* to the visitor, on the next page that shows messages.
 
         Raises:
             ArgumentError: One message alone is larger than a cookie holds.
         """
-        waiting = [*self._waiting(), (category, message)]
+        text = str(message)
+        waiting = [*self._waiting(), (category, text)]
         if len(self._signed(waiting[-1:])) > MAX_COOKIE_BYTES:
             raise ArgumentError(
-                f"A flash message of {len(message)} characters does not fit into a cookie of {MAX_COOKIE_BYTES} bytes. "
+                f"A flash message of {len(text)} characters does not fit into a cookie of {MAX_COOKIE_BYTES} bytes. "
                 "Say it shorter, or keep the text in the session."
             )
         while len(self._signed(waiting)) > MAX_COOKIE_BYTES:

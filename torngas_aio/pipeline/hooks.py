@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from torngas_aio._names import import_object, without_exit
-from torngas_aio._project_errors import import_fault
+from torngas_aio._project_errors import import_fault, place_of
 from torngas_aio.exception import ConfigError, Fault
 
 __all__ = [
@@ -187,7 +187,8 @@ def made(owner: type, title: str, faults: list[str]) -> object:
     except ConfigError as exc:  # its own settings
         faults += exc.faults
     except Exception as exc:  # noqa: BLE001  a user's constructor may raise anything; it is reported
-        text = f"{title} cannot be made without arguments: {exc!r}"
+        place = place_of(exc)
+        text = f"{place and f'{place}: '}{title} cannot be made without arguments: {exc!r}"
         faults.append(Fault(text, target=f"{owner.__module__}.{owner.__qualname__}"))
     return FAILED
 
