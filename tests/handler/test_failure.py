@@ -112,6 +112,7 @@ async def test_api_handlers_answer_problem_details_whatever_is_accepted() -> Non
         response = await get("/api", "text/html", **given)
         assert response.status_code == 403
         assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.json()["title"] == "Forbidden"
         assert "not yours" in response.text  # the text is for the client
 

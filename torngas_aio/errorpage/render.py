@@ -73,6 +73,7 @@ _HTML = "text/html"
 _PROBLEM = "application/problem+json"
 _JSON = "application/json"
 _TEXT = "text/plain"
+_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}  # as JSON that is no error
 _OFFERS = (_HTML, _PROBLEM, _JSON, _TEXT)
 
 
@@ -177,7 +178,7 @@ def _debug_answer(wanted: str, *, status: int, reason: str, exc_info: ErrorInfo,
         found = debug_problem(report)
         found.pop("detail", None)
         found |= problem(status, reason, public_detail(exc_info), "") | _members(exc_info)  # as with DEBUG off
-        return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(found)))
+        return ErrorAnswer(_PROBLEM, _json.dumps(_without_surrogates(found)), _NO_SNIFFING)
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     return ErrorAnswer("text/html; charset=UTF-8", debug_html(report).encode(), headers)
 
@@ -189,7 +190,7 @@ def _short_answer(wanted: str, handler: RequestHandler, status: int, reason: str
         return ErrorAnswer("text/plain; charset=UTF-8", short_text(status, reason, reference, detail).encode())
     if wanted in {_PROBLEM, _JSON}:
         found = problem(status, reason, detail, reference) | _members(exc_info)
-        return ErrorAnswer(_PROBLEM, _json.dumps(found))
+        return ErrorAnswer(_PROBLEM, _json.dumps(found), _NO_SNIFFING)
     return ErrorAnswer("text/html; charset=UTF-8", short_html(status, reason, reference, detail).encode())
 
 
