@@ -82,10 +82,13 @@ def loads(body: bytes | str) -> Any:
 
 
 def _is_utf8(body: bytes | str) -> bool:
+    if isinstance(body, str):
+        return True
     try:
-        return isinstance(body, str) or body.decode() is not None
+        body.decode()
     except UnicodeDecodeError:
         return False
+    return True
 
 
 def check_size(size: int, max_bytes: int) -> None:

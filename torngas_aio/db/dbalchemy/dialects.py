@@ -267,7 +267,8 @@ class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
     __slots__ = ()
 
     async def _prepare_and_execute(self, operation: object, parameters: object) -> Any:
-        await self._adapt_connection.begin_reading()
+        if self._adapt_connection.autocommit and self._adapt_connection._transaction is None:  # as a slave's
+            await self._adapt_connection.begin_reading()  # a cursor lives in a transaction
         await super()._prepare_and_execute(operation, parameters)
         cursor: Any = _BoundedFetches(self._adapt_connection, self._cursor)
         self._cursor = cursor
@@ -292,17 +293,16 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
     _ss_cursor_cls = _AsyncpgStream
 
     async def begin_reading(self) -> None:
-        """Begin a transaction where the connection is in AUTOCOMMIT, as a slave's is: a cursor lives in one.
+        """Begin a transaction, which ends when the connection goes back to its pool.
 
-        It ends when the connection goes back to its pool; see `AsyncpgDialect.detect_autocommit_setting`.
+        See `AsyncpgDialect.detect_autocommit_setting`.
         """
-        if self.autocommit and self._transaction is None:
-            transaction = self._connection.transaction(readonly=True)
-            try:
-                await self.bounded(transaction.start())
-            except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
-                raise_adapted(self, error)
-            self._transaction = transaction
+        transaction = self._connection.transaction(readonly=True)
+        try:
+            await self.bounded(transaction.start())
+        except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
+            raise_adapted(self, error)
+        self._transaction = transaction
 
     def commit(self) -> None:
         if self._transaction is not None:
