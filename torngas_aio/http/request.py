@@ -204,11 +204,6 @@ class Request(HTTPServerRequest):
         raw = self._raw_headers
         return not isinstance(raw, bytes) or self._headers is not None or self._lowered(raw).find(text) >= 0
 
-    def came_with(self, text: bytes) -> bool:
-        """Do as `may_mention` for the head as it came, whatever has been changed in `headers` since."""
-        raw = self._raw_headers
-        return not isinstance(raw, bytes) or self._lowered(raw).find(text) >= 0
-
     def _lowered(self, raw: bytes) -> bytes:
         """Return the head as it came, in small letters; made once.
 

@@ -88,7 +88,7 @@ class Tracing(Observer):
 
     def wants(self, request: Request) -> bool:
         # PERF: one comparison, without taking the head apart, where it does not say the word
-        parent = _parent_of(request) if request.came_with(_TRACEPARENT) else None
+        parent = _parent_of(request) if request.may_mention(_TRACEPARENT) else None
         if parent is None:
             return random() < self._ratio  # noqa: S311  a share, not a secret
         told = trace.get_current_span(parent).get_span_context().trace_flags.sampled
