@@ -77,10 +77,16 @@ class DirectLines:
         request_id = (current_request_id() if names_id else None) or "-"
         now = time.time()
         name, level_name = self._logger.name, logging.getLevelName(level)
+        template = moment = None
+        data = b""
         for formatter, writer in targets:
-            template, pick = _filled(formatter.template, name, level, level_name, place)
-            line = template % pick((message, request_id, formatter.time_text(now)))
-            writer.put_data(encode_line(line if line.isprintable() else escape_controls(line)), level)
+            written = formatter.time_text(now)
+            if template != formatter.template or moment != written:
+                template, moment = formatter.template, written
+                filled, pick = _filled(template, name, level, level_name, place)
+                line = filled % pick((message, request_id, moment))
+                data = encode_line(line if line.isprintable() else escape_controls(line))
+            writer.put_data(data, level)
         return True
 
 
