@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -330,3 +331,53 @@ def test_logging_that_was_taken_down_is_not_kept(tmp_path: Path) -> None:
     assert lines.write(logging.INFO, "second", PLACE)
     gc.collect()
     assert [line.rpartition(" ")[2] for line in lines_of(tmp_path)] == ["first", "second"]
+
+
+def run_one_turn(call: Callable[[], object]) -> None:
+    """Run *call* in a loop that ends with that turn."""
+    loop = asyncio.new_event_loop()
+    loop.call_soon(call)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+
+
+def test_lines_of_one_turn_are_written_at_its_end_in_their_order(tmp_path: Path) -> None:
+    logger = start(tmp_path, "%(message)s")
+    lines = DirectLines(logger)
+
+    async def main() -> None:
+        for number in range(3):
+            assert lines.write(logging.INFO, str(number), PLACE)
+        logger.info("at once")
+        await asyncio.sleep(0)
+        logger.info("later")
+
+    asyncio.run(main())
+    assert lines_of(tmp_path) == ["at once", "0", "1", "2", "later"]
+
+
+def test_what_is_gathered_when_logging_is_shut_down_is_written(tmp_path: Path) -> None:
+    lines = DirectLines(start(tmp_path, "%(message)s"))
+    run_one_turn(lambda: lines.write(logging.INFO, "last", PLACE))
+    assert lines_of(tmp_path) == ["last"]
+
+
+def test_what_a_loop_has_left_is_written_before_the_next_line(tmp_path: Path) -> None:
+    lines = DirectLines(start(tmp_path, "%(message)s"))
+    run_one_turn(lambda: lines.write(logging.INFO, "first", PLACE))
+    run_one_turn(lambda: lines.write(logging.INFO, "second", PLACE))
+    lines.write(logging.INFO, "outside of a loop", PLACE)
+    assert lines_of(tmp_path) == ["first", "second", "outside of a loop"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_of_a_fork_does_not_write_what_its_parent_has_gathered(tmp_path: Path) -> None:
+    lines = DirectLines(start(tmp_path, "%(message)s"))
+    run_one_turn(lambda: lines.write(logging.INFO, "the parent's", PLACE))
+    child = os.fork()
+    if not child:
+        shutdown_logging()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert lines_of(tmp_path) == ["the parent's"]

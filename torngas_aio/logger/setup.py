@@ -27,6 +27,7 @@ from typing import Any, TextIO
 
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.logger.background import tell_stderr_in
+from torngas_aio.logger.direct import flush_lines
 from torngas_aio.logger.formatters import make_formatter
 from torngas_aio.logger.handlers import BackgroundHandler, BackgroundStreamHandler, ProcessLogTimedFileHandler
 from torngas_aio.utils.kinds import Check, boolean, either, fault, one_of, sequence_of, table, text, whole
@@ -166,6 +167,7 @@ def shutdown_logging(seconds: float = STOP_SECONDS) -> bool:
     """
     deadline = time.monotonic() + seconds
     is_written = True
+    flush_lines()
     with _lock:
         if warnings.showwarning is _log_warning:
             warnings.showwarning = _show_warning
