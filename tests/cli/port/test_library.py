@@ -39,6 +39,7 @@ from torngas_aio.cli.port.python2 import converted
         ("a.encode('hex')", "to_unicode(codecs.encode(utf8(a), 'hex'))"),
         ("a.decode('hex'), b.decode('zlib')", "codecs.decode(utf8(a), 'hex'), codecs.decode(utf8(b), 'zlib')"),
         ("a.decode('base64').split('|')", "to_unicode(codecs.decode(utf8(a), 'base64')).split('|')"),
+        ("tuple(map(ord, a.decode('hex')))", "tuple(codecs.decode(utf8(a), 'hex'))"),
         ("a.encode('rot13')", "codecs.encode(a, 'rot13')"),
         ("a.encode('string_escape')", "a.encode('string_escape')"),
     ],

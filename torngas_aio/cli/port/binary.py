@@ -80,6 +80,14 @@ class _Mender:
         edits.wrap(value, f"{maker}{edits.imported('codecs')}.{last_name(call)}({head}", "")
         end = f"{')' if head else ''}, {codec!r}){')' if maker else ''}"
         edits.replace(edits.span(value)[1], edits.span(call)[1], end)
+        parent = edits.parents[call]
+        if (
+            not maker
+            and isinstance(parent, ast.Call)
+            and list(map(dotted, [parent.func, *parent.args[:1]])) == ["map", "ord"]
+        ):
+            edits.replace(edits.span(parent)[0], edits.span(call)[0], "")  # bytes are numbers
+            edits.replace(edits.span(call)[1], edits.span(parent)[1], "")
 
     def _mend_open(self, call: ast.Call) -> None:
         """Open for bytes a file that is used for bytes only, and for text one that `csv` reads or writes."""
