@@ -50,6 +50,7 @@ await User.session.flush()
 User.session.add_all([Membership(user_id=user.id, group_id=1), GroupPermission(group_id=1, permission="edit")])
 await User.session.flush()
 print(await has_permission(user, "edit"), await has_permission(user, "other"))
+await User.session.rollback()
 """
 OLD, NEW = "correct horse battery", "another long password"
 

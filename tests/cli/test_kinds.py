@@ -55,7 +55,7 @@ def test_the_methods_of_a_redis_client_that_do_not_wait_are_those_of_the_class()
         ("caches['a'].get(key, 1)", ("caches", "[]", ".get", "()")),
         ("(await a()).b", ("a", "()", ".b")),
         ("super().get()", ("super()", ".get", "()")),
-        ("super(A, self).get", ("super()", ".get")),
+        ("super(A, self).get", ("super(A)", ".get")),
         ("None or a.b", ("a", ".b")),
         ("'a'.join(b)", ()),
         ("(a + b).c", ()),

@@ -60,7 +60,7 @@ class Returns(ApiHandler):
         ("GET", "format=csv", '{"a":1}'),
         ("GET", "format=jsonp&callback=f", '/**/f({"a":1});'),
         ("POST", "format=csv", '{"a":1}'),
-        ("POST", "format=jsonp&callback=f", '{"a":1}'),
+        ("POST", "format=jsonp&callback=f", '/**/f({"a":1});'),
         ("POST", "format=jsonp&callback=(", '{"a":1}'),
     ],
 )

@@ -29,7 +29,6 @@ __all__ = ["Accepted", "ApiHandler", "Created", "NoContent", "Reply", "is_reply"
 logger = logging.getLogger("torngas_aio.api")
 
 T = TypeVar("T")
-_ASKED_FOR_SCRIPTS = ("GET", "HEAD")
 
 
 class Reply(Generic[T]):
@@ -124,7 +123,7 @@ class ApiHandler(BaseHandler):
 
         Args:
             obj: What `json` can hold, and dataclasses, enums, dates, UUIDs, decimals, sets.
-            nofail: Write JSON where the format is unknown, instead of failing.
+            nofail: Write JSON where the format is unknown, or `callback` is none, instead of failing.
             ensure_ascii: Write other characters as `\\uXXXX`.
             fmt: "json" or "jsonp"; None: `get_format()`.
 
@@ -135,17 +134,16 @@ class ApiHandler(BaseHandler):
         self._write_json(_json.dumps({} if obj is None else obj, ensure_ascii=ensure_ascii), nofail, fmt)
 
     def _write_json(self, body: bytes, nofail: bool = False, fmt: str | None = None) -> None:
-        wanted = (fmt or self.get_format()).lower()
+        wanted, kind = (fmt or self.get_format()).lower(), "json"
         if wanted == "jsonp":
             try:
-                body = _json.jsonp(self._asked("callback", "callback"), body)
+                body, kind = _json.jsonp(self._asked("callback", "callback"), body), "javascript"
             except ArgumentError as exc:
-                raise HTTPError(400, "%s", exc, reason="Invalid callback") from exc
-            self.set_header("Content-Type", "application/javascript; charset=UTF-8")
-        elif wanted == "json" or nofail:
-            self.set_header("Content-Type", "application/json; charset=UTF-8")
-        else:
+                if not nofail:
+                    raise HTTPError(400, "%s", exc, reason="Invalid callback") from exc
+        elif wanted != "json" and not nofail:
             raise HTTPError(400, "Unknown response format requested: %r", wanted, reason="Unknown format")
+        self.set_header("Content-Type", f"application/{kind}; charset=UTF-8")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.write(body)
 
@@ -195,12 +193,10 @@ class ApiHandler(BaseHandler):
             )  # fmt: skip
         if status == 204:
             return value is None
-        # A method that has done its work is not answered 400 for a `?format=`; a script's address is asked for by GET.
-        fmt = None if self.request.method in _ASKED_FOR_SCRIPTS else "json"
-        if output is None:
-            self.write_api(value, nofail=True, fmt=fmt)
+        if output is None:  # the method has done its work: no `?format=` fails it
+            self.write_api(value, nofail=True)
         elif body := output.encode(value, status):
-            self._write_json(body, nofail=True, fmt=fmt)
+            self._write_json(body, nofail=True)
         return True
 
     def _error_accept(self) -> str:
