@@ -1,6 +1,7 @@
 """The standard library, Mako and aiomcache still have what `_compat` takes from them."""
 
 import argparse
+import asyncio
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from mako.lookup import TemplateLookup
 
 from torngas_aio._compat import mako
 from torngas_aio._compat.aiomcache import validate_key
-from torngas_aio._compat.stdlib import options_of
+from torngas_aio._compat.stdlib import enter_task, leave_task, options_of
 
 
 def test_the_options_of_a_parser_and_of_its_chosen_subcommand_are_found() -> None:
@@ -32,6 +33,24 @@ call_before_threads_are_joined(lambda text: (print(text, flush=True), held.set()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout == "called\n"
+
+
+@pytest.mark.asyncio
+async def test_a_callback_of_the_loop_may_be_a_task_for_a_while() -> None:
+    loop, seen = asyncio.get_running_loop(), list[asyncio.Task[None] | None]()
+    task = asyncio.create_task(asyncio.sleep(0.1))
+
+    def call() -> None:
+        enter_task(loop, task)
+        seen.append(asyncio.current_task())
+        with pytest.raises(RuntimeError):
+            enter_task(loop, task)
+        leave_task(loop, task)
+        seen.append(asyncio.current_task())
+
+    loop.call_soon(call)
+    await task
+    assert seen == [task, None]
 
 
 def test_a_line_of_a_mako_template_is_found() -> None:

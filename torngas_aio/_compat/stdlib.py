@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, cast
 
-__all__ = ["call_before_threads_are_joined", "frame_above", "options_of", "write_parts"]
+__all__ = [
+    "call_before_threads_are_joined",
+    "enter_task",
+    "frame_above",
+    "leave_task",
+    "options_of",
+    "write_parts",
+]
+
+# `asyncio.current_task()` of a loop: set, and taken away again. Documented for tasks of other makers:
+# https://docs.python.org/3/library/asyncio-extending.html
+enter_task, leave_task = asyncio.tasks._enter_task, asyncio.tasks._leave_task
 
 
 def call_before_threads_are_joined(function: Callable[..., object], *arguments: object) -> None:

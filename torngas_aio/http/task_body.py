@@ -15,11 +15,11 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+from torngas_aio._compat.stdlib import enter_task, leave_task
+
 __all__ = ["TaskBody", "until_resumed"]
 
 _current_task = asyncio.current_task
-# Documented for tasks of other makers: https://docs.python.org/3/library/asyncio-extending.html
-_enter_task, _leave_task = asyncio.tasks._enter_task, asyncio.tasks._leave_task
 _RESUMED, _ENDED = object(), object()  # what a coroutine waits for, in place of a future
 
 
@@ -68,7 +68,7 @@ class TaskBody:
         if _current_task(self._loop) is not None:
             sleep.set_result(None)
             return
-        _enter_task(self._loop, task)
+        enter_task(self._loop, task)
         try:
             awaited = sleep.context.run(self._coroutine.send, None)
         except StopIteration:
@@ -76,7 +76,7 @@ class TaskBody:
         except BaseException as exc:  # noqa: BLE001  # the task raises it
             awaited, self._error = _ENDED, exc
         finally:
-            _leave_task(self._loop, task)
+            leave_task(self._loop, task)
         if awaited is not _RESUMED:
             self._awaited = awaited
             self.wake()
