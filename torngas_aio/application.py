@@ -23,7 +23,7 @@ from typing import Any
 from weakref import WeakSet
 
 from tornado import web
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerRequest
 from tornado.log import access_log
 from tornado.routing import AnyMatches, Rule
 from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
@@ -426,10 +426,15 @@ def _log_request(handler: web.RequestHandler, level: int) -> None:
     request = handler.request
     # Another method than these may be any word of the client's, and the name of any attribute.
     place = _place_of(owner, request.method) if request.method in _METHODS else _NOWHERE
-    values = handler.get_status(), request_summary(request), 1000.0 * request.request_time()
-    if not _access_lines.write(level, _ACCESS_LINE % values, place):
+    status, milliseconds = handler.get_status(), 1000.0 * request.request_time()
+    if not _access_lines.write(level, partial(_access_line, status, request, milliseconds), place):
+        values = status, request_summary(request), milliseconds
         path, line, name = place
         access_log.handle(access_log.makeRecord(access_log.name, level, path, line, _ACCESS_LINE, values, None, name))
+
+
+def _access_line(status: int, request: HTTPServerRequest, milliseconds: float) -> str:
+    return _ACCESS_LINE % (status, request_summary(request), milliseconds)
 
 
 @lru_cache(1024)

@@ -357,6 +357,47 @@ def test_lines_of_one_turn_are_written_at_its_end_in_their_order(tmp_path: Path)
     assert lines_of(tmp_path) == ["at once", "0", "1", "2", "later"]
 
 
+def test_a_message_is_made_once_at_the_end_of_the_turn_whatever_writes_it(tmp_path: Path) -> None:
+    logger = start(tmp_path, "%(message)s")
+    made: list[str] = []
+
+    def make() -> str:
+        made.append("made")
+        return f"two\nlines {len(made)}"
+
+    lines = DirectLines(logger)
+
+    async def main() -> None:
+        assert lines.write(logging.INFO, make, PLACE)
+        assert lines.write(logging.WARNING, make, PLACE)
+        assert not made
+        await asyncio.sleep(0)
+        assert len(made) == 2
+
+    asyncio.run(main())
+    assert lines_of(tmp_path) == [r"two\nlines 1", r"two\nlines 2"]
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.ERROR])
+def test_each_line_of_a_turn_that_finds_the_buffer_full_is_counted(
+    level: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = DirectLines(start(tmp_path, "%(message)s"))
+    monkeypatch.setattr(BackgroundWriter, "_fits", lambda self, size, level: False)
+    assert lines.write(logging.INFO, "before", PLACE)
+    writers = [writer for _, writer in lines._decision.targets]
+    dropped = [writer.dropped for writer in writers]
+
+    async def main() -> None:
+        for _ in range(3):
+            assert lines.write(level, "x" * 100, PLACE)
+        for writer in writers:
+            monkeypatch.setattr(writer, "_max_bytes", 50)
+
+    asyncio.run(main())
+    assert [writer.dropped for writer in writers] == [count + 3 for count in dropped]
+
+
 def test_what_is_gathered_when_logging_is_shut_down_is_written(tmp_path: Path) -> None:
     lines = DirectLines(start(tmp_path, "%(message)s"))
     run_one_turn(lambda: lines.write(logging.INFO, "last", PLACE))

@@ -108,8 +108,8 @@ class BackgroundWriter:
         """Append *line*; as `put_data`."""
         return self.put_data(encode_line(line), level)
 
-    def put_data(self, data: bytes, level: int = logging.INFO) -> bool:
-        """Append one line as `encode_line` gives it; return whether it was taken.
+    def put_data(self, data: bytes, level: int = logging.INFO, count: int = 1) -> bool:
+        """Append *count* lines as `encode_line` gives them, of *level* at most; return whether they were taken.
 
         When the buffer is full, a thread waits for space without limit. A thread that runs an event loop waits at
         most 10 ms, and 100 ms in a second.
@@ -117,9 +117,9 @@ class BackgroundWriter:
         size = len(data)
         with self._lock:
             if self._bytes_in - self._bytes_out + size > self._max_bytes and not self._fits(size, level):
-                self.dropped += 1
-                lost_lines["buffer full"] += 1
-                self._unnoted += 1
+                self.dropped += count
+                lost_lines["buffer full"] += count
+                self._unnoted += count
                 return False
             batch = self._batches[-1]
             batch += data

@@ -8,7 +8,6 @@ Begin with `DirectLines.write`.
 """
 
 import asyncio
-import functools
 import logging
 import os
 import re
@@ -16,13 +15,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import lru_cache, partial
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
+from tornado.httputil import HTTPServerRequest
+
+from torngas_aio.context import carried_request_id, current_request
 from torngas_aio.logger.background import BackgroundWriter, encode_line
 from torngas_aio.logger.formatters import LineFormatter
 from torngas_aio.logger.handlers import BackgroundStreamHandler, ProcessLogTimedFileHandler
-from torngas_aio.logger.loggers import current_request_id
+from torngas_aio.logger.loggers import request_id_of
 from torngas_aio.utils.narrowing import is_list
 from torngas_aio.utils.text import escape_controls
 
@@ -39,6 +42,8 @@ _of_logger = attrgetter("filters", "handlers", "propagate", "parent", *_METHODS)
 _of_parent = attrgetter("handlers", "propagate", "parent")
 _of_handler = attrgetter("level", "filters", "formatter")
 _Place = tuple[str, int, str | None]
+_Message = str | Callable[[], str]
+_Line = tuple[int, _Message, _Place, HTTPServerRequest | str | None, float]
 _factory_of = logging.getLogRecordFactory
 
 
@@ -61,7 +66,7 @@ class _Gathered(threading.local):
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.lines: list[tuple[int, str, _Place, str, float]] = []
+        self.lines: list[_Line] = []
 
 
 class DirectLines:
@@ -73,13 +78,14 @@ class DirectLines:
         self._gathered = _Gathered()
         _instances.add(self)
 
-    def write(self, level: int, message: str, place: _Place) -> bool:
+    def write(self, level: int, message: _Message, place: _Place) -> bool:
         """Write one line; the logger is enabled for *level*. In a loop, the lines of a turn are written at its end.
 
         What `logging` is like is looked at for the first of them. PERF: what each line takes is in the processor's
         caches then: -1 to -2 us (benchmarks, access-log and delivered).
 
         Args:
+            message: The text, or what makes it, which is called at the end of the turn.
             place: Path, line and function that a record would name.
 
         Returns:
@@ -94,8 +100,7 @@ class DirectLines:
             gathered.loop = loop
             if loop is not None:
                 loop.call_soon(self.flush)
-        request_id = (current_request_id() if self._decision.names_id else None) or "-"
-        gathered.lines.append((level, message, place, request_id, time.time()))
+        gathered.lines.append((level, message, place, current_request() or carried_request_id(), time.time()))
         if loop is None:
             self.flush()
         return True
@@ -104,19 +109,19 @@ class DirectLines:
         """Write what this thread has gathered."""
         gathered = self._gathered
         lines, gathered.lines, gathered.loop = gathered.lines, [], None
-        name, targets = self._logger.name, self._decision.targets
-        for level, message, place, request_id, created in lines:
-            level_name = logging.getLevelName(level)
-            template = moment = None
-            data = b""
-            for formatter, writer in targets:
-                written = formatter.time_text(created)
-                if template != formatter.template or moment != written:
-                    template, moment = formatter.template, written
-                    filled, pick = _filled(template, name, level, level_name, place)
-                    line = filled % pick((message, request_id, moment))
-                    data = encode_line(line if line.isprintable() else escape_controls(line))
-                writer.put_data(data, level)
+        if not lines:
+            return
+        texts = [_text_of(message) for _, message, *_ in lines]
+        names_id = self._decision.names_id
+        ids = [_id_of(asked) if names_id else "-" for *_, asked, _ in lines]
+        worst = max(level for level, *_ in lines)
+        for formatter, writer in self._decision.targets:
+            written = list(map(partial(_written, self._logger.name, formatter), lines, texts, ids))
+            if worst < logging.ERROR:
+                writer.put_data(encode_line("\n".join(written)), worst, len(written))
+            else:  # those are never kept waiting, and dropped last
+                for (level, *_), text in zip(lines, written, strict=True):
+                    writer.put_data(encode_line(text), level)
 
     def forget(self) -> None:
         """Drop what was gathered: in a child of a fork, whose parent writes it."""
@@ -128,6 +133,21 @@ class DirectLines:
                 self._decision = _decide(self._logger)
                 break
         return bool(self._decision.targets) and _factory_of() is logging.LogRecord
+
+
+def _text_of(message: _Message) -> str:
+    return message if isinstance(message, str) else message()
+
+
+def _id_of(asked: HTTPServerRequest | str | None) -> str:
+    return asked or "-" if asked is None or isinstance(asked, str) else request_id_of(asked)
+
+
+def _written(name: str, formatter: LineFormatter, line: _Line, message: str, request_id: str) -> str:
+    level, _, place, _, created = line
+    filled, pick = _filled(formatter.template, name, level, logging.getLevelName(level), place)
+    text: str = filled % pick((message, request_id, formatter.time_text(created)))
+    return text if text.isprintable() else escape_controls(text)
 
 
 def flush_lines() -> None:
@@ -199,7 +219,7 @@ def _takes_fields(formatter: LineFormatter) -> bool:
     return True
 
 
-@functools.lru_cache(1024)
+@lru_cache(1024)
 def _filled(
     template: str, name: str, level: int, level_name: str, place: _Place
 ) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
