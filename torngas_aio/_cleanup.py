@@ -87,7 +87,7 @@ async def close_each(closings: Iterable[tuple[object, Close]], seconds: float = 
         raise cancelled
 
 
-async def await_to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def await_to_the_end(work: Coroutine[object, None, T]) -> T:
     """Return what *work*, which bounds its own time, returns; a caller that is cancelled meanwhile is held until then.
 
     Raises:
@@ -104,7 +104,7 @@ async def await_to_the_end(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-async def await_result(work: Coroutine[Any, Any, T], seconds: float = math.inf) -> T:
+async def await_result(work: Coroutine[object, None, T], seconds: float = math.inf) -> T:
     """Return what *work* returns; a caller that is cancelled meanwhile is cancelled at its next await instead.
 
     Args:

@@ -140,7 +140,7 @@ class BackgroundTask:
         """Whether the task has been started and has not ended."""
         return self._task is not None and not self._task.done()
 
-    def start(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    def start(self, work: Callable[[], Coroutine[object, None, object]]) -> None:
         """Run `work()`, unless an earlier run has not ended yet."""
         if not self.is_running:
             self._task = asyncio.get_running_loop().create_task(work(), name=self._name, context=Context())
@@ -169,7 +169,7 @@ async def run_in_thread(call: Callable[..., T], *arguments: object, limiter: any
     return await anyio.to_thread.run_sync(_guarded, call, arguments, limiter=limiter)
 
 
-def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
+def run_in_loop(work: Coroutine[object, None, T]) -> T:
     """Return what *work* gives, awaited in the loop meanwhile; for code that `run_in_thread` runs.
 
     Raises:
@@ -179,7 +179,7 @@ def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
     return anyio.from_thread.run(_waited_for, work)
 
 
-async def _waited_for(work: Coroutine[Any, Any, T]) -> T:
+async def _waited_for(work: Coroutine[object, None, T]) -> T:
     _is_waited_for.set(True)
     return await work
 

@@ -61,13 +61,13 @@ class Operation(Awaitable[T_co]):
 
     _mend: ClassVar[str] = "Write `await` before it."
 
-    def __init__(self, run: Callable[[], Coroutine[Any, Any, T_co]], name: str) -> None:
+    def __init__(self, run: Callable[[], Coroutine[object, None, T_co]], name: str) -> None:
         self._run = run
         self._name = name
-        self._waiting: Coroutine[Any, Any, T_co] | None = run()  # Python tells when it dies without an await
+        self._waiting: Coroutine[object, None, T_co] | None = run()  # Python tells when it dies without an await
         self._waiting.__qualname__ = name  # type: ignore[attr-defined]
 
-    def __await__(self) -> Generator[Any, Any, T_co]:
+    def __await__(self) -> Generator[object, None, T_co]:
         waiting, self._waiting = self._waiting, None
         return (waiting or self._run()).__await__()
 

@@ -156,7 +156,7 @@ class Application(HostApplication):
         """Send one message to many WebSockets; see `handler.websocket.broadcast`."""
         return await broadcast(handlers, message, binary=binary)
 
-    def serve_request(self, request: Request) -> Coroutine[Any, Any, None]:
+    def serve_request(self, request: Request) -> Coroutine[object, None, None]:
         """Return the coroutine that answers *request* through its connection; it raises only `CancelledError`
         and, after the answer, a `KeyboardInterrupt` of the request's code.
 
@@ -260,7 +260,7 @@ class Application(HostApplication):
         else:
             await self._serve_routed(request, run)
 
-    def _serve_routed(self, request: Request, run: PipelineRun) -> Coroutine[Any, Any, None]:
+    def _serve_routed(self, request: Request, run: PipelineRun) -> Coroutine[object, None, None]:
         """Return the coroutine of the handler to which the request's route leads."""
         try:
             resolved = self.default_router.resolve(request)

@@ -162,7 +162,7 @@ def _asyncio_run_in_project() -> Generator[None]:
 
 
 def _run_in_project(
-    main: Coroutine[Any, Any, Any], *, debug: bool | None = None, loop_factory: Callable[[], object] | None = None
+    main: Coroutine[object, None, Any], *, debug: bool | None = None, loop_factory: Callable[[], object] | None = None
 ) -> Any:
     """Stand in for `asyncio.run`; the loop is ours, as in the server."""
 

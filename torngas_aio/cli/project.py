@@ -7,7 +7,7 @@ import argparse
 import importlib.util
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torngas_aio._cleanup import close_all
 from torngas_aio._names import import_module
@@ -74,7 +74,7 @@ def load_server(module: str | None = None) -> Server:
     return server
 
 
-def run_alone(work: Coroutine[Any, Any, _T]) -> _T:
+def run_alone(work: Coroutine[object, None, _T]) -> _T:
     """Return what *work*, which needs no application, gives; what it has opened is closed after it."""
 
     async def closed() -> _T:

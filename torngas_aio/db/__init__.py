@@ -28,7 +28,7 @@ class Sending:
         send: Sends it, and bounds its own time.
     """
 
-    def __init__(self, what: str, send: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, what: str, send: Callable[[], Coroutine[object, None, None]]) -> None:
         self._what = what
         self._send = send
 

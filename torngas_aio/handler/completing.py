@@ -56,7 +56,7 @@ class Completion(Awaitable[None]):
     def __init__(self, handler: ResponseHandler) -> None:
         self._handler = handler
 
-    def __await__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[object, None, None]:
         return complete_once(self._handler, drains=True).__await__()
 
 
@@ -125,7 +125,7 @@ def plan_next_turn(handler: ResponseHandler) -> None:
         handler._next_turn = asyncio.get_running_loop().call_soon(_on_next_turn, handler)
 
 
-def complete_once(handler: ResponseHandler, *, drains: bool) -> Coroutine[Any, Any, None]:
+def complete_once(handler: ResponseHandler, *, drains: bool) -> Coroutine[object, None, None]:
     """Return what completes all that is pending: here, or by waiting for the task that does it already.
 
     Args:

@@ -216,7 +216,7 @@ class Watched:
         self._method = method
         self._waits_for = waits_for
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Generator[object, None, Any]:
         handler, method, waits_for = self._handler, self._method, self._waits_for
         try:
             while True:

@@ -23,7 +23,7 @@ class HostApplication(web.Application):
     """A `tornado.web.Application` with a pipeline; `torngas_aio.application.Application` sets and documents these."""
 
     awaits_modules: bool
-    broadcast: Callable[..., Coroutine[Any, Any, int]]
+    broadcast: Callable[..., Coroutine[object, None, int]]
     absent_pages: set[tuple[LoaderKey, str]]
     default_router: ApplicationRouter
     is_debug: bool

@@ -205,7 +205,7 @@ class _Unwaited:
         self._module = module
         self._made = made
 
-    def __await__(self) -> Generator[Any, Any, "_Html"]:
+    def __await__(self) -> Generator[object, None, "_Html"]:
         return _html_of(self._made).__await__()
 
     def __str__(self) -> str:
@@ -232,7 +232,7 @@ class _Html(str):
     def __html__(self) -> str:
         return self
 
-    def __await__(self) -> Generator[Any, Any, "_Html"]:
+    def __await__(self) -> Generator[object, None, "_Html"]:
         """Return it at once: a template of Tornado's may await a module that the page has waited for already."""
         yield from ()
         return self

@@ -56,7 +56,7 @@ def start_request(
 
 
 def _create_task(
-    server_state: ServerState, request: Request, answering: Coroutine[Any, Any, None], context: Context
+    server_state: ServerState, request: Request, answering: Coroutine[object, None, None], context: Context
 ) -> None:
     task = server_state.loop.create_task(answering, context=context)
     if not task.done():

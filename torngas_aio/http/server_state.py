@@ -15,7 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 from torngas_aio.http.base import Successor
@@ -53,7 +53,7 @@ class Connection(Protocol):
 class Adapter(Protocol):
     """How requests reach an application."""
 
-    def serve(self, request: Request) -> Coroutine[Any, Any, None]:
+    def serve(self, request: Request) -> Coroutine[object, None, None]:
         """Return the coroutine that answers one request; it raises nothing but `CancelledError`
         and `KeyboardInterrupt`."""
         ...

@@ -24,7 +24,7 @@ _RESUMED, _ENDED = object(), object()  # what a coroutine waits for, in place of
 
 
 @types.coroutine
-def until_resumed() -> Generator[Any, None, None]:
+def until_resumed() -> Generator[object, None, None]:
     """Wait for `resume` or `wake` of the `TaskBody` in which this runs; they may also have no particular reason."""
     yield _RESUMED
 
@@ -47,7 +47,7 @@ class TaskBody:
 
     __slots__ = ("_awaited", "_coroutine", "_error", "_loop", "_sleep", "_task")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, coroutine: Coroutine[object, None, None]) -> None:
         self._coroutine = coroutine
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[Any] | None = None
@@ -86,7 +86,7 @@ class TaskBody:
         if self._sleep is not None and not self._sleep.done():
             self._sleep.set_result(None)
 
-    def __await__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[object, None, None]:
         coroutine = self._coroutine
         error: BaseException | None = None
         self._task = asyncio.current_task()

@@ -165,7 +165,7 @@ class Job(Generic[P, R]):
         alias: The entry of JOBS.
     """
 
-    def __init__(self, function: Callable[P, Coroutine[Any, Any, R]], **options: Unpack[JobOptions]) -> None:
+    def __init__(self, function: Callable[P, Coroutine[object, None, R]], **options: Unpack[JobOptions]) -> None:
         if not inspect.iscoroutinefunction(function) or not hasattr(function, "__qualname__"):
             raise NotCallableError(f"@job takes an `async def` function, not {function!r:.200}.")
         self.function = function
@@ -374,16 +374,16 @@ class Job(Generic[P, R]):
 
 
 @overload
-def job(function: Callable[P, Coroutine[Any, Any, R]], /) -> Job[P, R]: ...
+def job(function: Callable[P, Coroutine[object, None, R]], /) -> Job[P, R]: ...
 @overload
 def job(
     **options: Unpack[JobOptions],
-) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]: ...
+) -> Callable[[Callable[P, Coroutine[object, None, R]]], Job[P, R]]: ...
 
 
 def job(
-    function: Callable[P, Coroutine[Any, Any, R]] | None = None, /, **options: Unpack[JobOptions]
-) -> Job[P, R] | Callable[[Callable[P, Coroutine[Any, Any, R]]], Job[P, R]]:
+    function: Callable[P, Coroutine[object, None, R]] | None = None, /, **options: Unpack[JobOptions]
+) -> Job[P, R] | Callable[[Callable[P, Coroutine[object, None, R]]], Job[P, R]]:
     """Make an `async def` function a job; `@job` alone, or with options.
 
     A job runs at least once: it is run again when its worker dies, and after a failure as often as `retries` says,
@@ -411,7 +411,7 @@ def job(
         NotCallableError: *function* is not an `async def` function.
     """
 
-    def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Job[P, R]:
+    def declare(function: Callable[P, Coroutine[object, None, R]]) -> Job[P, R]:
         return Job(function, **options)
 
     return declare if function is None else declare(function)

@@ -132,7 +132,7 @@ async def _hurry(receiver: _JobReceiver, hurry: asyncio.Event) -> None:
         task.cancel()
 
 
-async def _kept(name: str, work: Coroutine[Any, Any, None]) -> None:
+async def _kept(name: str, work: Coroutine[object, None, None]) -> None:
     try:
         await work
     except Exception:  # a boundary: jobs go on

@@ -53,7 +53,7 @@ async def await_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return results
 
 
-def run_without_waiting(coroutine: Coroutine[Any, Any, bytes], name: str) -> bytes:
+def run_without_waiting(coroutine: Coroutine[object, None, bytes], name: str) -> bytes:
     """Run *coroutine*, which renders the template *name*, at once and return its result; for code that cannot await.
 
     Raises:

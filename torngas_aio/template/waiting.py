@@ -39,7 +39,7 @@ def can_wait() -> bool:
     return False
 
 
-def wait_for(work: Coroutine[Any, Any, T]) -> T:
+def wait_for(work: Coroutine[object, None, T]) -> T:
     """Return what *work* gives, or raise what it raises; where `can_wait` says so.
 
     Raises:
@@ -53,7 +53,7 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 @coroutine
-def in_greenlet(call: Callable[..., Coroutine[Any, Any, T]], *args: object) -> Generator[Any, Any, T]:
+def in_greenlet(call: Callable[..., Coroutine[object, None, T]], *args: object) -> Generator[object, None, T]:
     """Await `call(*args)`, in whose synchronous code `wait_for` may be used; same task, same context.
 
     A cancellation reaches what is waited for, and from there the code that waits.
@@ -79,10 +79,10 @@ class _Greenlet(greenlet):  # type: ignore[misc]  # greenlet is untyped
 class _Wanted:
     """What `wait_for` asks a task to await; all else that comes out of a greenlet is for the loop."""
 
-    work: Coroutine[Any, Any, Any]
+    work: Coroutine[object, None, Any]
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(work: Coroutine[object, None, T]) -> T:
     """Run *work* in the current greenlet, step by step."""
     task: Any = getcurrent().parent
     step: Callable[[], Any] = partial(work.send, None)

@@ -75,11 +75,13 @@ class ManagementListener(Listeners):
                 code="TGA801",
             ) from exc
 
-    def guarded(self, serve: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    def guarded(
+        self, serve: Callable[[Any], Coroutine[object, None, None]]
+    ) -> Callable[[Any], Coroutine[object, None, None]]:
         """Return *serve*, which answers a request, with 404 for what came by the wrong listener."""
         known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by connection
 
-        def serve_guarded(request: Any) -> Coroutine[Any, Any, None]:
+        def serve_guarded(request: Any) -> Coroutine[object, None, None]:
             connection = request.server_connection
             is_management = known.get(connection)
             if is_management is None:

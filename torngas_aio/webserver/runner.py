@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely
 from torngas_aio._compat.stdlib import call_before_threads_are_joined
@@ -67,7 +67,7 @@ class LoopRunner:
             loop.close()
         end_threads((thread for thread in threading.enumerate() if thread not in self._threads), self._seconds)
 
-    def run(self, work: Coroutine[Any, Any, _Result], context: contextvars.Context | None = None) -> _Result:
+    def run(self, work: Coroutine[object, None, _Result], context: contextvars.Context | None = None) -> _Result:
         """Run *work* to its end and return its result; Ctrl-C cancels it, as in `asyncio.Runner`.
 
         Args:

@@ -42,7 +42,7 @@ class Statement(Operation[Any]):
     def __init__(
         self,
         sql: SQLQuery,
-        run: Callable[[SQLQuery], Coroutine[Any, Any, Any]],
+        run: Callable[[SQLQuery], Coroutine[object, None, Any]],
         stream: Callable[[SQLQuery], AsyncGenerator[Storage, None]],
         name: str = "Database.query",
     ) -> None:

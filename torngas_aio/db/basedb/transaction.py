@@ -76,7 +76,7 @@ class Transaction(AsyncWithOnly):
         self.is_open = False
         self._waiting = _opened()  # Python tells when it dies without an await: nothing has begun
 
-    def __await__(self) -> Generator[Any, Any, Self]:
+    def __await__(self) -> Generator[object, None, Self]:
         return self._begin_by_hand().__await__()
 
     async def __aenter__(self) -> Self:

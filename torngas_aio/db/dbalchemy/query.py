@@ -167,7 +167,7 @@ class Query(Generic[T]):
 
     # -------------------------------------------------------------- asking
 
-    def __await__(self) -> Generator[Any, None, list[T]]:
+    def __await__(self) -> Generator[object, None, list[T]]:
         return self._list().__await__()
 
     async def first(self) -> T | None:
@@ -357,7 +357,7 @@ class Existence(Operation[bool]):
 
     _mend = "Write `await query.exists()`."
 
-    def __init__(self, query: Query[Any], ask: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    def __init__(self, query: Query[Any], ask: Callable[[], Coroutine[object, None, bool]]) -> None:
         super().__init__(ask, "Query.exists")
         self._query = query
 
@@ -383,7 +383,7 @@ class AllRows(Operation[list[T]]):
 
     _mend = "Write `for row in await query.all()`, or `async for row in query`."
 
-    def __init__(self, query: Query[T], ask: Callable[[], Coroutine[Any, Any, list[T]]]) -> None:
+    def __init__(self, query: Query[T], ask: Callable[[], Coroutine[object, None, list[T]]]) -> None:
         super().__init__(ask, "Query.all")
         self._query = query
 
