@@ -43,9 +43,9 @@ class Channels(Backends[BaseChannels]):
         return self["default"].subscribe(*names, **options)
 
 
-def make_channels(alias: str, config: Mapping[str, Any]) -> BaseChannels:
+def make_channels(alias: str, config: Mapping[str, object]) -> BaseChannels:
     """Return a new backend of the CHANNELS entry *config*; see `make_backend`."""
-    makers: Mapping[Any, Callable[..., BaseChannels] | None] = {BaseChannels: None}
+    makers: Mapping[object, Callable[..., BaseChannels] | None] = {BaseChannels: None}
     return make_backend("CHANNELS", alias, config, makers, "torngas_aio.channels.redis.RedisChannels")
 
 

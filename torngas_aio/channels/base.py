@@ -194,7 +194,7 @@ class BaseChannels(ABC):
 
     own_options: frozenset[str] = frozenset()
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
         self.alias = str(params.get("ALIAS", "default"))
         self.options: Mapping[str, Any] = params.get("OPTIONS") or {}

@@ -123,7 +123,7 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
         member = member or uuid.uuid4().hex
         check_name(member)
         for name in names:
-            may_join: Any = self.can_join(name)
+            may_join: object = self.can_join(name)
             if not (await may_join if inspect.isawaitable(may_join) else may_join):
                 raise HTTPError(403, "%s may not join %r", self._request_summary(), name)
             await join_channel(self, channels[alias], name, member)
@@ -283,13 +283,13 @@ class _Calls:
             handler._timer = asyncio.get_running_loop().call_later(seconds, _cancel_late, handler, task, seconds)
 
 
-def _cancel_late(handler: WebSocketHandler, task: asyncio.Task[Any], seconds: float) -> None:
+def _cancel_late(handler: WebSocketHandler, task: asyncio.Task[object], seconds: float) -> None:
     logger.warning("%s is cancelled: its client has gone %g s ago.", handler._request_summary(), seconds)
     task.cancel()
 
 
 def _in_message(
-    handler: WebSocketHandler, call: Callable[..., Any], *args: Any, **kwargs: Any
+    handler: WebSocketHandler, call: Callable[..., object], *args: object, **kwargs: object
 ) -> Awaitable[None] | None:
     """Call a method in a new `MessageScope`; return what is to be awaited until both have ended, if anything."""
     scope = MessageScope()
@@ -327,12 +327,12 @@ async def _end_message(
             await scope.aclose()
 
 
-def _refused_once_open(name: str) -> Callable[..., Any]:
+def _refused_once_open(name: str) -> Callable[..., object]:
     """Return the method *name* of `WebHandler`, which raises once the socket is open: where Tornado puts it, too."""
     method = getattr(WebHandler, name)
 
     @functools.wraps(method)
-    def checked(self: WebSocketHandler, *args: Any, **kwargs: Any) -> Any:
+    def checked(self: WebSocketHandler, *args: object, **kwargs: object) -> object:
         if self._is_detached:
             raise RuntimeError("This method has no meaning once a WebSocket is open. Use write_message or close.")
         return method(self, *args, **kwargs)
@@ -360,7 +360,7 @@ async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, 
         TypeError: The message is of another type.
     """
     payload = payload_of(message)
-    frames: dict[Any, bytes] = {}
+    frames: dict[object, bytes] = {}
     sent = 0
     loop = asyncio.get_running_loop()
     slice_ends, slice_left = loop.time() + _SLICE_SECONDS, _SLICE_BYTES
@@ -376,7 +376,7 @@ async def broadcast(handlers: Iterable[_TornadoWebSocketHandler], message: Any, 
     return sent
 
 
-def _send_one(handler: Any, payload: bytes, binary: bool, frames: dict[Any, bytes]) -> int:
+def _send_one(handler: Any, payload: bytes, binary: bool, frames: dict[object, bytes]) -> int:
     """Send *payload*, as one of *frames* where that is possible; return the number of bytes."""
     connection = handler.ws_connection
     if not isinstance(connection, WebSocketConnection):  # a plain Tornado handler, or one that is not open

@@ -121,15 +121,17 @@ async def _maybe(waiting: Awaitable[None] | None) -> None:
 class _FunctionDelegate(HTTPServerConnectionDelegate):
     """Stands for a function that takes each request, body included."""
 
-    def __init__(self, function: Callable[[HTTPServerRequest], Any]) -> None:
+    def __init__(self, function: Callable[[HTTPServerRequest], object]) -> None:
         self._function = function
 
-    def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
+    def start_request(self, server_conn: object, request_conn: object) -> HTTPMessageDelegate:
         return _FunctionMessage(self._function, server_conn, request_conn)
 
 
 class _FunctionMessage(HTTPMessageDelegate):
-    def __init__(self, function: Callable[[HTTPServerRequest], Any], server_conn: object, request_conn: Any) -> None:
+    def __init__(
+        self, function: Callable[[HTTPServerRequest], object], server_conn: object, request_conn: object
+    ) -> None:
         self._function = function
         self._connections = request_conn, server_conn
         self._request: Request | None = None

@@ -80,7 +80,7 @@ class Deflate:
         return message
 
 
-def negotiate_deflate(offers: str, options: Mapping[str, Any] | None) -> tuple[Deflate, str] | None:
+def negotiate_deflate(offers: str, options: Mapping[str, object] | None) -> tuple[Deflate, str] | None:
     """Return what the first acceptable offer of permessage-deflate leads to, and the field value that accepts it.
 
     An offer that is malformed, or that zlib cannot meet (a window of 8 bits), is declined and the next one looked at.

@@ -47,7 +47,7 @@ def queued_bytes(sock: Any) -> int:
     return size
 
 
-def _family_of(address: Any, transport: asyncio.BaseTransport) -> int | None:
+def _family_of(address: object, transport: asyncio.BaseTransport) -> int | None:
     """Return the family of the socket of *transport*, whose other side has *address*; None where neither tells."""
     # PERF: uvloop asks the system for the socket: -2 us a connection (benchmarks, connect)
     if is_list_or_tuple(address) and isinstance(address[0], str):

@@ -158,7 +158,7 @@ class MessageReader:
             return first & 0xF, _text_of(payload) if first & TEXT else payload
         return self._take_frame(first, payload)
 
-    def _take_frame(self, first: int, payload: bytes) -> tuple[int, Any]:
+    def _take_frame(self, first: int, payload: bytes) -> tuple[int, object]:
         """Take a control frame, a compressed one or a fragment, whole."""
         if first & _IS_CONTROL:
             return _control(first & 0xF, payload)
@@ -187,7 +187,7 @@ class MessageReader:
 
     # A message in parts
 
-    def _begin_part(self, first: int, start: int, size: int) -> tuple[int, Any] | None:
+    def _begin_part(self, first: int, start: int, size: int) -> tuple[int, object] | None:
         """Begin a data frame whose payload is not all there; a control frame is awaited whole."""
         if start > len(self._buffer) or first & _IS_CONTROL:
             return None
@@ -233,7 +233,7 @@ class MessageReader:
             assert self._parts is not None
             self._parts += payload
 
-    def _end_frame(self, first: int) -> tuple[int, Any]:
+    def _end_frame(self, first: int) -> tuple[int, object]:
         if not first & _FINAL:
             return UNFINISHED
         opcode, parts, decoder = self._opcode, self._parts, self._decoder
@@ -264,7 +264,7 @@ def _text_of(payload: bytes) -> str:
         raise ProtocolError(1007, "A text is not UTF-8.") from None
 
 
-def _control(opcode: int, payload: bytes) -> tuple[int, Any]:
+def _control(opcode: int, payload: bytes) -> tuple[int, object]:
     if opcode != CLOSE:
         return opcode, payload
     if not payload:

@@ -73,10 +73,10 @@ class HTTPServer:
 
     def __init__(  # noqa: PLR0917  Tornado's signature
         self,
-        request_callback: Any,
+        request_callback: object,
         no_keep_alive: bool = False,
         xheaders: bool = False,
-        ssl_options: dict[str, Any] | ssl.SSLContext | None = None,
+        ssl_options: dict[str, object] | ssl.SSLContext | None = None,
         protocol: str | None = None,
         decompress_request: bool = False,
         chunk_size: int | None = None,
@@ -321,7 +321,7 @@ class _Listener:
             }
         self._backlog = backlog
         self._server: asyncio.Server | Acceptor | None = None
-        self._connecting: set[asyncio.Task[Any]] = set()
+        self._connecting: set[asyncio.Task[object]] = set()
         self._starting = server_state.loop.create_task(self._start())
 
     async def _start(self) -> None:
@@ -342,7 +342,7 @@ class _Listener:
         self._server_state.arriving.add(protocol)
         return protocol
 
-    def _take(self, accepted: socket.socket, address: Any) -> None:
+    def _take(self, accepted: socket.socket, address: object) -> None:
         """Connect one that the system held for us."""
         protocol = self._accept()  # at once: a stop waits for those that arrive
         connecting = self._server_state.loop.create_task(self._connect(protocol, accepted))

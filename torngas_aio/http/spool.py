@@ -106,9 +106,9 @@ class Spool:
             return await run_sync(self._take_apart, boundary)
         return self._take_apart(boundary)
 
-    def _take_apart(self, boundary: bytes) -> tuple[Arguments, dict[str, list[Any]]]:
+    def _take_apart(self, boundary: bytes) -> tuple[Arguments, dict[str, list[object]]]:
         arguments: Arguments = {}
-        files: dict[str, list[Any]] = {}
+        files: dict[str, list[object]] = {}
         left = IN_MEMORY
         with self._lock, self._mapped() as data:
             for part in parts_of(data, boundary):

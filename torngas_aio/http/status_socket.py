@@ -54,7 +54,7 @@ class StatusSocket:
             self.socket.close()
             self._path.unlink(missing_ok=True)
 
-    def answer(self, told: dict[str, Any]) -> None:
+    def answer(self, told: dict[str, object]) -> None:
         """Take one connection, send *told* and close it; a client that does not read is not waited for."""
         assert self.socket is not None
         with suppress(OSError):
@@ -83,7 +83,7 @@ def _ask(path: Path) -> dict[str, Any]:
         client.settimeout(_SECONDS)
         client.connect(str(path))
         with client.makefile("rb") as answer:
-            told: dict[str, Any] = json.loads(answer.read(_MAX_BYTES))
+            told: dict[str, object] = json.loads(answer.read(_MAX_BYTES))
             return told
 
 

@@ -155,7 +155,7 @@ class Supervisor:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
 
-    def _told(self) -> dict[str, Any]:
+    def _told(self) -> dict[str, object]:
         now = time.monotonic()
         return {
             "pid": os.getpid(), "command": list(self._program.command), "folder": self._program.folder,

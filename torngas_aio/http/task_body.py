@@ -50,9 +50,9 @@ class TaskBody:
     def __init__(self, coroutine: Coroutine[object, None, None]) -> None:
         self._coroutine = coroutine
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[object] | None = None
         self._sleep: _Sleep | None = None
-        self._awaited: Any = _RESUMED  # by the coroutine, where `resume` ran it last
+        self._awaited: object = _RESUMED  # by the coroutine, where `resume` ran it last
         self._error: BaseException | None = None  # that it raised there
 
     @property
@@ -119,6 +119,6 @@ class TaskBody:
             self._task = self._error = error = None
 
 
-def _cancel(awaited: Any) -> bool:
+def _cancel(awaited: object) -> bool:
     """Cancel what the coroutine awaits, as `Task.cancel` does; return whether that was possible."""
     return asyncio.isfuture(awaited) and awaited.cancel()

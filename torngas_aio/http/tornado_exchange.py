@@ -48,7 +48,7 @@ class TornadoExchange(HTTPConnection):
         connection.set_max_body_size(_NO_LIMIT)  # type: ignore[attr-defined]  # the body counts: a 413, not Tornado's 400
         self._is_framed = False  # whether the answer's end is seen before `finish`
         self._written: Awaitable[None] | None = None
-        self._close_callback: Callable[[], Any] | None = None
+        self._close_callback: Callable[[], object] | None = None
         self._has_left = False
         connection.set_close_callback(self.client_left)  # type: ignore[attr-defined]  # as Tornado's handlers do
 
@@ -122,7 +122,7 @@ class TornadoExchange(HTTPConnection):
         fields = (("Content-Type", "text/plain; charset=UTF-8"), ("Connection", "close"))
         self.respond(500, "Internal Server Error", fields, b"500 Internal Server Error\n", self.method == "HEAD")
 
-    def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
+    def set_close_callback(self, callback: Callable[[], object] | None) -> None:
         if callback is not None and self._has_left and not self.is_finished:
             asyncio.get_running_loop().call_soon(callback)
         else:

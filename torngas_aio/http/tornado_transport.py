@@ -70,7 +70,7 @@ class StreamTransport:
     def get_write_buffer_size(self) -> int:
         return self._unsent
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: object = None) -> Any:
         return self._stream.socket if name == "socket" else default
 
     def pause_reading(self) -> None:

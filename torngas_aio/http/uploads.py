@@ -161,7 +161,7 @@ class FolderStorage:
         self.root.mkdir(parents=True, exist_ok=True)
 
 
-def uploads_of(files: Mapping[str, Iterable[Any]]) -> dict[str, list[UploadedFile]]:
+def uploads_of(files: Mapping[str, Iterable[object]]) -> dict[str, list[UploadedFile]]:
     """Return a request's *files* by field, as `UploadedFile`."""
     return {name: [UploadedFile(file) for file in found] for name, found in files.items()}
 

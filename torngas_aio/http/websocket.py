@@ -76,7 +76,7 @@ def accept_value(key: str) -> str | None:
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
 
 
-def payload_of(message: str | bytes | dict[str, Any]) -> bytes:
+def payload_of(message: str | bytes | dict[str, object]) -> bytes:
     """Return what is sent for *message*; a dict is sent as JSON.
 
     Raises:

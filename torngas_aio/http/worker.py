@@ -129,10 +129,10 @@ class Worker:
         self._send(_line(ready=True, code=code, may_block=may_block))
         asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
 
-    def counted(self, serve: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def counted(self, serve: Callable[[Any], object]) -> Callable[[Any], Any]:
         """Return *serve*, which is called for each request, so that the requests are counted."""
 
-        def serve_counted(request: Any) -> Any:
+        def serve_counted(request: object) -> object:
             self._requests += 1
             return serve(request)
 
@@ -147,9 +147,9 @@ class Worker:
     def listen(
         self,
         *,
-        on_orphaned: Callable[[], Any],
-        add_sockets: Callable[[list[socket.socket]], Any],
-        remove_sockets: Callable[[list[socket.socket]], Any],
+        on_orphaned: Callable[[], object],
+        add_sockets: Callable[[list[socket.socket]], object],
+        remove_sockets: Callable[[list[socket.socket]], object],
     ) -> None:
         """Have the running loop listen to the parent.
 
@@ -217,7 +217,7 @@ class Worker:
         async with asyncio.timeout(TOTALS_SECONDS):
             reader, writer = await asyncio.open_connection(sock=ours)
             try:
-                found: dict[str, Any] = json.loads(await reader.read() or b"{}")
+                found: dict[str, object] = json.loads(await reader.read() or b"{}")
                 return found
             finally:
                 writer.close()
@@ -260,7 +260,7 @@ def _adopt(number: int) -> socket.socket:
     return socket.socket(fileno=number)
 
 
-def _line(**said: Any) -> bytes:
+def _line(**said: object) -> bytes:
     return json.dumps(said).encode() + b"\n"
 
 

@@ -195,7 +195,7 @@ class Slot:
         self.requests = self.rss = 0
         self.now, self.own = {}, {}
 
-    def note_own(self, changed: dict[str, Any], gone: Sequence[str]) -> None:
+    def note_own(self, changed: dict[str, object], gone: Sequence[str]) -> None:
         """Take what has changed in the project's own metrics."""
         for key in gone:
             self.own.pop(key, None)

@@ -122,7 +122,7 @@ class BaseJobs(AsyncBroker):
     runs_here = False
     keeps_delays = True
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         params = params or {}
         self.formatter = Formatter()

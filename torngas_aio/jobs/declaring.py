@@ -435,7 +435,7 @@ def _schedule_of(chosen: Mapping[str, Any]) -> Schedule | None:
     return Schedule(chosen["cron"] or "", ZoneInfo(chosen["tz"] or "UTC"), float(chosen["every"] or 0), late)
 
 
-def _usable(kind: Any) -> Any:
+def _usable(kind: object) -> object:
     """*kind* where msgspec can make it of JSON, else Any."""
     try:
         found = msgspec.inspect.type_info(kind)
@@ -444,7 +444,7 @@ def _usable(kind: Any) -> Any:
     return Any if isinstance(found, msgspec.inspect.CustomType | msgspec.inspect.AnyType) else kind
 
 
-def _converted(value: Any, kind: Any) -> Any:
+def _converted(value: object, kind: object) -> object:
     return value if kind is Any else msgspec.convert(value, kind, str_keys=True)
 
 

@@ -20,9 +20,9 @@ __all__ = ["ForeignJobs", "jobs", "make_jobs"]
 logger = logging.getLogger("torngas_aio.jobs")
 
 
-def make_jobs(alias: str, config: Mapping[str, Any]) -> BaseJobs:
+def make_jobs(alias: str, config: Mapping[str, object]) -> BaseJobs:
     """Return a new backend of the JOBS entry *config*; see `make_backend`."""
-    makers: Mapping[Any, Callable[..., BaseJobs] | None] = {BaseJobs: None, AsyncBroker: ForeignJobs}
+    makers: Mapping[object, Callable[..., BaseJobs] | None] = {BaseJobs: None, AsyncBroker: ForeignJobs}
     return make_backend("JOBS", alias, config, makers, "torngas_aio.jobs.redis.RedisJobs")
 
 

@@ -49,14 +49,14 @@ _before: list[tuple[logging.Logger, int, bool]] = []  # level and propagation, a
 _lock = threading.Lock()
 
 
-def _level(path: str, value: Any) -> Iterator[Fault]:
+def _level(path: str, value: object) -> Iterator[Fault]:
     if not isinstance(value, str):
         yield from whole(0)(path, value)
     elif value.upper() not in logging.getLevelNamesMapping():
         yield fault(path, value, "no such level. Known are DEBUG, INFO, WARNING, ERROR and CRITICAL.")
 
 
-def _formatter(path: str, value: Any) -> Iterator[Fault]:
+def _formatter(path: str, value: object) -> Iterator[Fault]:
     try:
         if value != "json":
             make_formatter(str(value))
@@ -120,7 +120,7 @@ class LogEntry:
     propagate: bool = False
 
 
-def init_logging(options: Any = None, settings: Any = None) -> None:
+def init_logging(options: object = None, settings: object = None) -> None:
     """Set the loggers of LOGGING up as *options* and *settings* say; what an earlier call set up is taken down.
 
     Loggers that LOGGING does not name, the framework's own among them, go to stderr; so does what `warnings` shows,
@@ -279,7 +279,7 @@ def _plain_file_handler(path: Path, when: str, interval: int, backups: int, max_
     return logging.handlers.TimedRotatingFileHandler(path, when, interval, backups, encoding="utf-8", delay=True)
 
 
-def _set_up_tornado(options: Any) -> None:
+def _set_up_tornado(options: object) -> None:
     from tornado.log import enable_pretty_logging
     from tornado.options import options as tornado_options
 
