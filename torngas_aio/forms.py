@@ -7,10 +7,10 @@ A form only renders the token of `xsrf_cookies`, which is checked before the han
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from gettext import NullTranslations
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast
 
 import wtforms
 from markupsafe import Markup
@@ -56,7 +56,7 @@ class FileLimits:
         if self.content_types:
             read_media_types()
 
-    def __call__(self, form: object, field: Any) -> None:
+    def __call__(self, form: object, field: wtforms.Field) -> None:
         for file in field.data if is_list(field.data) else [field.data]:
             if not isinstance(file, UploadedFile):  # what the object had
                 continue
@@ -67,7 +67,7 @@ class FileLimits:
                 raise StopValidation(self.message or field.gettext("Files of this type are not accepted."))
 
 
-async def load_form(handler: RequestHandler, form_class: type[_F], obj: Any = None, **kwargs: Any) -> _F:
+async def load_form(handler: RequestHandler, form_class: type[_F], obj: object = None, **kwargs: Any) -> _F:
     """Do what `BaseHandler.load_form` says."""
     languages = _own_meta(form_class, "locales") or (handler.locale.code, handler.locale.code.partition("_")[0])
     binding = _Binding(handler, await _catalogue_of(tuple(languages)))
@@ -79,7 +79,7 @@ async def load_form(handler: RequestHandler, form_class: type[_F], obj: Any = No
     return form  # type: ignore[no-any-return]  # a subclass of form_class
 
 
-def fields_html(form: Any) -> Markup:
+def fields_html(form: BaseForm) -> Markup:
     """Return the fields of *form* as HTML, with labels, descriptions and errors.
 
     `{{ form }}` in Jinja2 and `${form}` in Mako do it; Tornado's templates write `{% raw fields_html(form) %}`.
@@ -133,13 +133,13 @@ class _Binding:
         self._handler = handler
         self._translations = _Translations(handler.locale, catalogue)
         self.data = FormData(handler) if handler.request.method in _SUBMITTING else None
-        self.pending: list[tuple[Any, Any, Callable[..., Any]]] = []
+        self.pending: list[tuple[object, wtforms.Field, Callable[..., Awaitable[object]]]] = []
         self.is_checked = False
         self.is_valid = False
 
-    def meta(self, form_class: Any, *, is_nested: bool = False) -> dict[str, Any]:
+    def meta(self, form_class: type[object], *, is_nested: bool = False) -> dict[str, object]:
         """Return the values of the form's Meta; what the project has defined there stays."""
-        values: dict[str, Any] = {"torngas_binding": self, "bind_field": self._bind_field}
+        values: dict[str, object] = {"torngas_binding": self, "bind_field": self._bind_field}
         if _own_meta(form_class, "get_translations") is None:
             values["get_translations"] = self._get_translations
         has_token = self._handler.application.settings.get("xsrf_cookies") and not is_nested
@@ -150,8 +150,8 @@ class _Binding:
     def _get_translations(self, form: object) -> "_Translations":
         return self._translations
 
-    def _bind_field(self, form: BaseForm, unbound_field: Any, options: dict[str, Any]) -> Any:
-        field: Any = type(form.meta).bind_field(form.meta, form, unbound_field, options)
+    def _bind_field(self, form: BaseForm, unbound_field: Any, options: dict[str, Any]) -> wtforms.Field:
+        field: wtforms.Field = type(form.meta).bind_field(form.meta, form, unbound_field, options)
         if isinstance(field, wtforms.FileField) and self.data is not None:
             self.data.file_fields.add(field.name)
         elif isinstance(field, wtforms.DecimalField):
@@ -162,7 +162,7 @@ class _Binding:
             field.form_class = functools.partial(self._make_nested, field.form_class)  # pyright: ignore[reportAttributeAccessIssue]
         return field
 
-    def _make_nested(self, form_class: Any, meta: dict[str, Any], **kwargs: Any) -> Any:
+    def _make_nested(self, form_class: Any, meta: Mapping[str, object], **kwargs: object) -> BaseForm:
         return _bound_class(form_class)(meta={**self.meta(form_class, is_nested=True), **meta}, **kwargs)
 
     async def validate(self, form: Any) -> None:
@@ -197,7 +197,7 @@ class _BoundForm:
         return super().validate(extra_validators)  # type: ignore[misc]  # the project's form
 
     def __html__(self) -> str:
-        return fields_html(self)
+        return fields_html(cast(BaseForm, self))
 
     @property
     def data(self) -> dict[str, Any]:
@@ -216,8 +216,8 @@ def _bound_class(form_class: Any) -> Any:
     )
 
 
-def _postponed(check: Callable[..., Any]) -> Callable[..., None]:
-    def postpone(form: Any, field: Any) -> None:
+def _postponed(check: Callable[..., Awaitable[object]]) -> Callable[..., None]:
+    def postpone(form: Any, field: wtforms.Field) -> None:
         form.meta.torngas_binding.pending.append((form, field, check))
 
     return postpone
@@ -230,7 +230,7 @@ class _Token(CSRF):  # type: ignore[misc]  # WTForms has no types
         self._handler = form.meta.csrf_context
         return super().setup_form(form)
 
-    def generate_csrf_token(self, csrf_token_field: Any) -> str:
+    def generate_csrf_token(self, csrf_token_field: CSRFTokenField) -> str:
         csrf_token_field.name = "_xsrf"  # whatever the form's prefix
         return str(self._handler.xsrf_token.decode())
 
@@ -288,7 +288,7 @@ def _own_meta(form_class: type[object], name: str) -> Any:
     return next((found for meta in metas if (found := getattr(meta, name, default)) is not default), None)
 
 
-def _process_decimal(field: wtforms.DecimalField, process: Callable[[Any], None], values: object) -> None:
+def _process_decimal(field: wtforms.DecimalField, process: Callable[..., None], values: object) -> None:
     """Refuse a signalling NaN, which WTForms takes and its own validators fail on."""
     process(values)
     if isinstance(field.data, Decimal) and field.data.is_snan():
@@ -332,7 +332,7 @@ def _errors_html(errors: Iterable[object]) -> Markup:
     return Markup('<ul class="errors">{}</ul>').format(items) if items else items
 
 
-def _own_errors(field: Any) -> list[Any]:
+def _own_errors(field: wtforms.Field) -> list[object]:
     """The errors of a list itself, without those of its entries; of a nested form, which has none, the form's."""
     if _is_form_field(field):
         return list(field.form.form_errors)

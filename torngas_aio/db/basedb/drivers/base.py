@@ -87,31 +87,31 @@ class Driver(ABC):
         """Open a connection, each of whose statements is committed by itself; cancelled, it leaves none open."""
 
     @abstractmethod
-    async def execute(self, connection: object, sql: str, values: Sequence[object], returns_rows: bool) -> Result:
+    async def execute(self, connection: Any, sql: str, values: Sequence[object], returns_rows: bool) -> Result:
         """Run one statement to its end; *returns_rows* says what `returns_rows` thinks of it."""
 
     @abstractmethod
-    def stream(self, connection: object, sql: str, values: Sequence[object]) -> AsyncGenerator[list[Storage], None]:
+    def stream(self, connection: Any, sql: str, values: Sequence[object]) -> AsyncGenerator[list[Storage], None]:
         """Run one statement and fetch its rows some at a time."""
 
     @abstractmethod
-    async def ping(self, connection: object) -> None:
+    async def ping(self, connection: Any) -> None:
         """Raise anything when *connection* is dead."""
 
-    async def takes_writes(self, connection: object) -> bool:
+    async def takes_writes(self, connection: Any) -> bool:
         """Whether the server of *connection* takes writes: False of a replica, and of one that was set read-only."""
         return True
 
-    def is_doubtful(self, connection: object) -> bool:
+    def is_doubtful(self, connection: Any) -> bool:
         """Whether an idle *connection* must be pinged before it is used: it has ended, or has unread bytes."""
         return False
 
     @abstractmethod
-    async def close(self, connection: object) -> None:
+    async def close(self, connection: Any) -> None:
         """Say goodbye and close."""
 
     @abstractmethod
-    async def abandon(self, connection: object) -> bool:
+    async def abandon(self, connection: Any) -> bool:
         """Stop whatever goes on in *connection*, in no state to be used; return whether it is whole again.
 
         Its open transaction is rolled back, here or by the database once it notices.
@@ -129,6 +129,6 @@ class Driver(ABC):
         """Whether the database rolled the whole transaction back because of *error*."""
         return False
 
-    async def first_ids_step(self, connection: object) -> int:
+    async def first_ids_step(self, connection: Any) -> int:
         """The distance between the ids that one INSERT of several rows makes."""
         return 1

@@ -1,6 +1,7 @@
 """MySQL and MariaDB through aiomysql. Begin with `MySQLDriver`."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
 
 import asyncio
 import logging
@@ -101,11 +102,13 @@ class MySQLDriver(Driver):
     def statement_errors(self) -> tuple[type[Exception], ...]:
         return (err.MySQLError, TypeError, UnicodeEncodeError)
 
-    async def connect(self) -> Any:
+    async def connect(self) -> aiomysql.Connection:
         async with asyncio.timeout(self._connect_seconds):  # aiomysql's own covers only the network
             return await connect(**self._options)
 
-    async def execute(self, connection: Any, sql: str, values: Sequence[object], returns_rows: bool) -> Result:
+    async def execute(
+        self, connection: aiomysql.Connection, sql: str, values: Sequence[object], returns_rows: bool
+    ) -> Result:
         cursor = await connection.cursor(_Cursor)
         try:
             await cursor.execute(sql, tuple(values))
@@ -114,27 +117,29 @@ class MySQLDriver(Driver):
         finally:
             await cursor.close()
 
-    async def stream(self, connection: Any, sql: str, values: Sequence[object]) -> AsyncGenerator[list[Storage], None]:
+    async def stream(
+        self, connection: aiomysql.Connection, sql: str, values: Sequence[object]
+    ) -> AsyncGenerator[list[Storage], None]:
         cursor = await connection.cursor(_StreamCursor)
         await cursor.execute(sql, tuple(values))
         while rows := await cursor.fetchmany(BATCH_ROWS):
             yield rows_of(cursor, rows)
         await cursor.close()  # only when all is read: it would read the rest
 
-    async def ping(self, connection: Any) -> None:
+    async def ping(self, connection: aiomysql.Connection) -> None:
         await connection.ping(reconnect=False)
 
-    async def takes_writes(self, connection: object) -> bool:
+    async def takes_writes(self, connection: aiomysql.Connection) -> bool:
         result = await self.execute(connection, MYSQL_QUESTION, (), True)
         return mysql_takes_writes((result.rows or [])[0].values())
 
-    def is_doubtful(self, connection: object) -> bool:
+    def is_doubtful(self, connection: aiomysql.Connection) -> bool:
         return is_ended(connection) or has_unread(transport_of(connection))
 
-    async def close(self, connection: Any) -> None:
+    async def close(self, connection: aiomysql.Connection) -> None:
         await connection.ensure_closed()
 
-    async def abandon(self, connection: Any) -> bool:
+    async def abandon(self, connection: aiomysql.Connection) -> bool:
         connection.close()
         return False
 
@@ -147,7 +152,7 @@ class MySQLDriver(Driver):
     def ends_transaction(self, error: BaseException) -> bool:
         return isinstance(error, err.OperationalError) and error.args[:1] == (_DEADLOCK,)
 
-    async def first_ids_step(self, connection: object) -> int:
+    async def first_ids_step(self, connection: aiomysql.Connection) -> int:
         if self._step is None:
             result = await self.execute(connection, "SELECT @@auto_increment_increment AS step", (), True)
             self._step = int((result.rows or [])[0]["step"])

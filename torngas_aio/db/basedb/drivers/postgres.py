@@ -1,7 +1,7 @@
 """PostgreSQL through asyncpg. Begin with `PostgresDriver`."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownVariableType=false, reportPrivateUsage=false
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -67,10 +67,12 @@ class PostgresDriver(Driver):
     def statement_errors(self) -> tuple[type[Exception], ...]:
         return (asyncpg.PostgresError, asyncpg.InterfaceError)
 
-    async def connect(self) -> Any:
+    async def connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(**self._options)
 
-    async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
+    async def execute(
+        self, connection: asyncpg.Connection, sql: str, values: Sequence[object], returns_rows: bool
+    ) -> Result:
         if returns_rows:
             rows = [Storage(row) for row in await connection.fetch(sql, *values)]
             return Result(rows, len(rows))
@@ -78,7 +80,9 @@ class PostgresDriver(Driver):
         count = status.rpartition(" ")[2]  # such as "UPDATE 3"
         return Result(None, int(count) if count.isdigit() else -1)
 
-    async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+    async def stream(
+        self, connection: asyncpg.Connection, sql: str, values: Sequence[object]
+    ) -> AsyncGenerator[list[Storage], None]:
         transaction = connection.transaction(readonly=True)  # a cursor lives in one
         await transaction.start()
         try:
@@ -91,19 +95,19 @@ class PostgresDriver(Driver):
         # Not `async with`: a stream that is left or cancelled must not wait here for a server that stands still.
         await transaction.commit()
 
-    async def ping(self, connection: Any) -> None:
+    async def ping(self, connection: asyncpg.Connection) -> None:
         await connection.execute("")
 
-    async def takes_writes(self, connection: object) -> bool:
+    async def takes_writes(self, connection: asyncpg.Connection) -> bool:
         return await postgres_takes_writes(connection)
 
-    def is_doubtful(self, connection: Any) -> bool:
+    def is_doubtful(self, connection: asyncpg.Connection) -> bool:
         return connection.is_closed() or has_unread(connection._transport)
 
-    async def close(self, connection: Any) -> None:
+    async def close(self, connection: asyncpg.Connection) -> None:
         await connection.close()
 
-    async def abandon(self, connection: Any) -> bool:
+    async def abandon(self, connection: asyncpg.Connection) -> bool:
         # asyncpg has asked the server to cancel what runs; without that being heard, the server would go on and
         # keep the transaction's locks, since it looks for its client only when it has something to send.
         with suppress(Exception):

@@ -71,15 +71,19 @@ class SQLiteDriver(Driver):
             raise
         return connection
 
-    async def execute(self, connection: Any, sql: str, values: Sequence[Any], returns_rows: bool) -> Result:
-        cursor = await connection.execute(sql, [_adapted(value) for value in values])
+    async def execute(
+        self, connection: aiosqlite.Connection, sql: str, values: Sequence[object], returns_rows: bool
+    ) -> Result:
+        cursor: Any = await connection.execute(sql, [_adapted(value) for value in values])
         try:
             rows = None if cursor.description is None else rows_of(cursor, await cursor.fetchall())
             return Result(rows, cursor.rowcount, cursor.lastrowid)
         finally:
             await cursor.close()
 
-    async def stream(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncGenerator[list[Storage], None]:
+    async def stream(
+        self, connection: aiosqlite.Connection, sql: str, values: Sequence[object]
+    ) -> AsyncGenerator[list[Storage], None]:
         cursor = await connection.execute(sql, [_adapted(value) for value in values])
         try:
             while rows := await cursor.fetchmany(BATCH_ROWS):
@@ -87,13 +91,13 @@ class SQLiteDriver(Driver):
         finally:
             await cursor.close()
 
-    async def ping(self, connection: object) -> None:
+    async def ping(self, connection: aiosqlite.Connection) -> None:
         """A file does not go away while it is open."""
 
-    async def close(self, connection: Any) -> None:
+    async def close(self, connection: aiosqlite.Connection) -> None:
         await connection.close()
 
-    async def abandon(self, connection: Any) -> bool:
+    async def abandon(self, connection: aiosqlite.Connection) -> bool:
         # An interrupt meets only what runs; what is queued in the thread ends before the rollback begins. While a
         # statement is left open the interrupt stays, and meets the rollback too: so twice.
         for _ in range(2):
