@@ -8,7 +8,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -23,6 +23,8 @@ from torngas_aio.http.forms import check_coding, media_type_of
 from torngas_aio.http.uploads import UploadedFile, has_type
 
 __all__ = ["Binding", "Parameter", "bind_methods", "is_bound"]
+
+T = TypeVar("T")
 
 _LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110 5.6.2
@@ -83,7 +85,7 @@ class Binding:
         self._readers = [(each, _READERS[each.place]) for each in parameters if each.place != "path"]
         self._paths = {each.name: each for each in parameters if each.place == "path"}
 
-    def arguments(self, handler: ApiHandler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, handler: ApiHandler, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Return the method's arguments from the request.
 
         Raises:
@@ -150,10 +152,10 @@ def bind_methods(handler_class: type) -> None:
     UrlError.gather(faults, code="TGA205")
 
 
-def _spool(handler_class: Any) -> None:
+def _spool(handler_class: type) -> None:
     """Have large bodies spooled, unless a class of the project says whether they are."""
     if next((base for base in handler_class.__mro__ if "spool_body" in vars(base)), BaseHandler) is BaseHandler:
-        handler_class.spool_body = True
+        handler_class.spool_body = True  # type: ignore[attr-defined]
 
 
 def is_bound(handler_class: type) -> bool:
@@ -180,7 +182,7 @@ def _binding_of(method: Callable[..., object], *, responds: bool) -> Binding | N
     return Binding(method, parameters, output) if parameters or output is not None else None
 
 
-def _parameters(signature: inspect.Signature, hints: Mapping[str, Any]) -> Iterator[Parameter]:
+def _parameters(signature: inspect.Signature, hints: Mapping[str, object]) -> Iterator[Parameter]:
     for name, parameter in signature.parameters.items():
         hint = hints.get(name)
         source = _metadata(hint, Source)
@@ -192,13 +194,13 @@ def _parameters(signature: inspect.Signature, hints: Mapping[str, Any]) -> Itera
             raise TypeError(f"parameter {name!r}: {exc}") from exc
 
 
-def _metadata(hint: object, kind: type[Any]) -> Any:
+def _metadata(hint: object, kind: type[T]) -> T | None:
     """The first mark of type *kind* in *hint*."""
     marks = getattr(hint, "__metadata__", ())
     return next((each for each in marks if isinstance(each, kind)), None)
 
 
-def _kind_of(hint: object) -> Any:
+def _kind_of(hint: object) -> object:
     """The type in *hint*, without our marks and with everybody else's."""
     kind, *marks = get_args(hint)
     kept = [each for each in marks if not isinstance(each, Source | Param)]
@@ -206,7 +208,7 @@ def _kind_of(hint: object) -> Any:
 
 
 def _bound(method: Callable[..., object], binding: Binding) -> Callable[..., object]:
-    def call(handler: ApiHandler, /, *args: object, **kwargs: object) -> Any:
+    def call(handler: ApiHandler, /, *args: object, **kwargs: object) -> object:
         output = binding.output
         if output is None:
             return method(handler, **binding.arguments(handler, args, kwargs))
@@ -229,11 +231,11 @@ def _pattern_signature(method: Callable[..., object], binding: Binding) -> inspe
     return signature.replace(parameters=[each.replace(name=keys.get(each.name, each.name)) for each in own])
 
 
-def _read_query(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
+def _read_query(handler: ApiHandler, parameter: Parameter, problems: Problems) -> object:
     return _from_lists(handler.request.query_arguments, parameter, problems)
 
 
-def _read_form(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
+def _read_form(handler: ApiHandler, parameter: Parameter, problems: Problems) -> object:
     return _from_lists(handler.request.body_arguments, parameter, problems)
 
 
@@ -289,7 +291,7 @@ def _read_file(handler: ApiHandler, parameter: Parameter, problems: Problems) ->
     return files if parameter.is_list else files[0]
 
 
-def _read_body(handler: ApiHandler, parameter: Parameter, problems: Problems) -> Any:
+def _read_body(handler: ApiHandler, parameter: Parameter, problems: Problems) -> object:
     request = handler.request
     headers = request.header_view
     check_coding(headers)
@@ -307,7 +309,7 @@ def _read_body(handler: ApiHandler, parameter: Parameter, problems: Problems) ->
     return _REQUIRED
 
 
-_READERS: dict[str, Callable[[Any, Parameter, Problems], object]] = {
+_READERS: dict[str, Callable[[ApiHandler, Parameter, Problems], object]] = {
     "query": _read_query,
     "header": _read_header,
     "cookie": _read_cookie,

@@ -50,7 +50,7 @@ def fields_of(kind: object) -> tuple[Any, ...]:
     return tuple(getattr(info, "fields", ())) if is_object else ()
 
 
-def without_none(kind: Any) -> Any:
+def without_none(kind: object) -> object:
     """Return what an optional type is when it is not None; another type as it is."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
@@ -116,11 +116,11 @@ def _fault_of(number: float | Decimal) -> str | None:
 
 
 @functools.lru_cache(1024)
-def _known_fields(kind: Any) -> tuple[Any, ...]:
+def _known_fields(kind: object) -> tuple[Any, ...]:
     return fields_of(kind)
 
 
-def schemas_of(kinds: Sequence[Any], taken: Collection[str] = ()) -> tuple[list[JsonObject], JsonObject]:
+def schemas_of(kinds: Sequence[object], taken: Collection[str] = ()) -> tuple[list[JsonObject], JsonObject]:
     """Return the schema of each of *kinds*, and the components that they refer to.
 
     Two types of one name are called by their modules, too.
@@ -141,7 +141,7 @@ def schemas_of(kinds: Sequence[Any], taken: Collection[str] = ()) -> tuple[list[
     return [next(theirs if holds_pydantic(kind) else ours) for kind in kinds], {**components, **more}
 
 
-def _pydantic_schemas(kinds: list[Any], taken: Collection[str]) -> tuple[list[JsonObject], JsonObject]:
+def _pydantic_schemas(kinds: list[object], taken: Collection[str]) -> tuple[list[JsonObject], JsonObject]:
     if not kinds:
         return [], {}
     from pydantic import TypeAdapter
@@ -154,7 +154,7 @@ def _pydantic_schemas(kinds: list[Any], taken: Collection[str]) -> tuple[list[Js
 
 
 def _rename(
-    schemas: Iterable[Any], components: JsonObject, taken: Collection[str]
+    schemas: Iterable[object], components: JsonObject, taken: Collection[str]
 ) -> tuple[list[JsonObject], JsonObject]:
     """Both with other names for the components whose own is taken."""
     names = {name: f"{name}.1" if name in taken else name for name in components}

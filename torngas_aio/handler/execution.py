@@ -14,10 +14,9 @@ Begin with `run_handler`.
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
 from inspect import isawaitable, unwrap
 from types import CoroutineType
-from typing import Any
 
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.handler.completing import Completion, complete_once, plan_next_turn
@@ -39,7 +38,11 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole run
-    handler: BaseHandler, run: PipelineRun, args: Any, kwargs: Any, error: BaseException | None = None
+    handler: BaseHandler,
+    run: PipelineRun,
+    args: Sequence[bytes],
+    kwargs: Mapping[str, bytes],
+    error: BaseException | None = None,
 ) -> None:
     """Answer the request of *handler*, whatever its code raises: BaseExceptions too.
 
@@ -99,7 +102,7 @@ async def run_handler(  # noqa: C901, PLR0912  PERF: one coroutine for the whole
         raise handler._interrupt
 
 
-def _start(handler: BaseHandler, args: Any, kwargs: Any) -> bool:
+def _start(handler: BaseHandler, args: Sequence[bytes], kwargs: Mapping[str, bytes]) -> bool:
     """Start the clock, take the route's arguments, and return whether something comes before the method.
 
     Raises:
@@ -174,7 +177,7 @@ async def _run_before_body(handler: BaseHandler, hooks: tuple[HookCall, ...]) ->
     return has_ended
 
 
-def _begin_method(handler: BaseHandler) -> Awaitable[Any] | None:
+def _begin_method(handler: BaseHandler) -> Awaitable[object] | None:
     """Call the method and return what is still to be awaited of it."""
     result = handler._call_method()
     if handler._run.stages.awaits_after_method and hasattr(result, "send"):
@@ -182,11 +185,11 @@ def _begin_method(handler: BaseHandler) -> Awaitable[Any] | None:
     if result is not None and class_of(result) is not CoroutineType and not isawaitable(result):
         _take_result(handler, result)
         return None
-    waits_for: Awaitable[Any] | None = result
+    waits_for: Awaitable[object] | None = result
     return waits_for
 
 
-def _watch(handler: BaseHandler, method: Any) -> "Watched | None":
+def _watch(handler: BaseHandler, method: Coroutine[object, object, object]) -> "Watched | None":
     """Run the coroutine *method* up to where it first waits, and return what waits on; None when it has returned."""
     handler._method_phase = WATCHED
     try:
@@ -211,12 +214,12 @@ class Watched:
 
     __slots__ = ("_handler", "_method", "_waits_for")
 
-    def __init__(self, handler: BaseHandler, method: Any, waits_for: Any) -> None:
+    def __init__(self, handler: BaseHandler, method: Coroutine[object, object, object], waits_for: object) -> None:
         self._handler = handler
         self._method = method
         self._waits_for = waits_for
 
-    def __await__(self) -> Generator[object, None, Any]:
+    def __await__(self) -> Generator[object, object, object]:
         handler, method, waits_for = self._handler, self._method, self._waits_for
         try:
             while True:
@@ -235,7 +238,7 @@ class Watched:
             return stop.value
 
 
-def _take_result(handler: BaseHandler, value: Any) -> None:
+def _take_result(handler: BaseHandler, value: object) -> None:
     """Deal with what the method returned; a `Completion` was only to be awaited, if at all."""
     if isinstance(value, Completion) or handler._use_result(value) or not handler._is_debug:
         return
@@ -258,11 +261,11 @@ async def _wait_until_finished(handler: BaseHandler) -> None:
     await handler._finish_waiter
 
 
-def _remind(hook: Any) -> None:
+def _remind(hook: object) -> None:
     if hook is not None:
         name = getattr(hook, "__qualname__", hook)
         logger.warning("%s finished the response: let it return a true value to say so.", name)
 
 
-async def _await_if_needed(result: Any) -> Any:
+async def _await_if_needed(result: Awaitable[object] | None) -> object:
     return result if result is None else await result

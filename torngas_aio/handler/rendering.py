@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 from importlib import import_module
 from inspect import iscoroutine, iscoroutinefunction, unwrap
-from typing import Any
+from typing import Any, TypeGuard
 
 from tornado.escape import to_unicode
 from tornado.util import ObjectDict
@@ -93,7 +93,7 @@ def loader_key(handler: ResponseHandler) -> LoaderKey:
     return handler.get_template_path() or ".", type(handler).create_template_loader, id(settings.TEMPLATE_CONFIG)
 
 
-def values_for(handler: ResponseHandler, template: Template, kwargs: dict[str, object]) -> dict[str, Any]:
+def values_for(handler: ResponseHandler, template: Template, kwargs: dict[str, object]) -> dict[str, object]:
     """Return all that *template* is given: what Tornado gives each, and *kwargs*."""
     if handler._has_own_namespace:
         values = handler.get_template_namespace()
@@ -118,7 +118,7 @@ def module_call(handler: ResponseHandler, name: str, kind: type[UIModule]) -> Ca
     if need be, before the page goes on.
     """
 
-    def render(*args: Any, **kwargs: Any) -> Any:
+    def render(*args: object, **kwargs: object) -> object:
         active = handler.__dict__.setdefault("_active_modules", {})
         if name not in active:
             active[name] = kind(handler)
@@ -147,12 +147,12 @@ def awaits_modules(modules: Mapping[str, type[UIModule]]) -> bool:
     return bool(found)
 
 
-def begin_with_modules(handler: ResponseHandler, template: Template, values: dict[str, Any]) -> bytes | PageMaker:
+def begin_with_modules(handler: ResponseHandler, template: Template, values: dict[str, object]) -> bytes | PageMaker:
     """Return the page, or what makes it, as `Template.begin` does; UI modules in it may wait."""
     return partial(_render_waiting, template, values) if _may_wait(handler, values) else template.begin(values)
 
 
-def render_with_modules(handler: ResponseHandler, template: Template, values: dict[str, Any]) -> Awaitable[bytes]:
+def render_with_modules(handler: ResponseHandler, template: Template, values: dict[str, object]) -> Awaitable[bytes]:
     """Return what gives the page, as `Template.render` does; UI modules in it may wait."""
     return _render_waiting(template, values) if _may_wait(handler, values) else template.render(values)
 
@@ -165,17 +165,17 @@ def with_embeds(handler: RequestHandler, page: bytes) -> bytes:
     return embedded
 
 
-def _may_wait(handler: ResponseHandler, values: dict[str, Any]) -> bool:
+def _may_wait(handler: ResponseHandler, values: dict[str, object]) -> bool:
     return handler.application.awaits_modules and ("_tt_modules" in values or "modules" in values)
 
 
-async def _render_waiting(template: Template, values: dict[str, Any]) -> bytes:
+async def _render_waiting(template: Template, values: dict[str, object]) -> bytes:
     from torngas_aio.template.waiting import in_greenlet
 
     return await in_greenlet(template.render, values)
 
 
-def _wait_for_module(handler: ResponseHandler, module: UIModule, made: Awaitable[Any]) -> Any:
+def _wait_for_module(handler: ResponseHandler, module: UIModule, made: Awaitable[str | bytes]) -> "_Unwaited | _Html":
     from torngas_aio.template.waiting import can_wait, wait_for
 
     if not can_wait():
@@ -188,7 +188,7 @@ def _wait_for_module(handler: ResponseHandler, module: UIModule, made: Awaitable
         handler._module_depth = depth
 
 
-def _must_await(made: Any) -> bool:
+def _must_await(made: object) -> "TypeGuard[Awaitable[str | bytes]]":
     return hasattr(made, "__await__") and not isinstance(made, _Html)
 
 
@@ -201,7 +201,7 @@ async def _html_of(made: Any) -> "_Html":
 class _Unwaited:
     """What a UI module gives where a page cannot wait for it: awaited, it gives markup; written out, an error."""
 
-    def __init__(self, module: UIModule, made: Awaitable[Any]) -> None:
+    def __init__(self, module: UIModule, made: Awaitable[str | bytes]) -> None:
         self._module = module
         self._made = made
 

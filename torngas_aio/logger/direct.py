@@ -44,6 +44,7 @@ _of_handler = attrgetter("level", "filters", "formatter")
 _Place = tuple[str, int, str | None]
 _Message = str | Callable[[], str]
 _Line = tuple[int, _Message, _Place, HTTPServerRequest | str | None, float]
+_Check = tuple[Callable[[Any], object], object, object]
 _factory_of = logging.getLogRecordFactory
 
 
@@ -56,7 +57,7 @@ class _Decision(NamedTuple):
         names_id: Whether a format names the request's id.
     """
 
-    checks: tuple[tuple[Any, Any, Any], ...] = ((bool, False, True),)  # never holds: nothing is decided yet
+    checks: tuple[_Check, ...] = ((bool, False, True),)  # never holds: nothing is decided yet
     targets: tuple[tuple[LineFormatter, BackgroundWriter], ...] = ()
     names_id: bool = False
 
@@ -174,9 +175,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _decide(logger: logging.Logger) -> _Decision:
-    checks: list[tuple[Any, Any, Any]] = [(_of_logger, logger, _copied(_of_logger(logger)))]
+    checks: list[_Check] = [(_of_logger, logger, _copied(_of_logger(logger)))]
     handlers = list(logger.handlers)
-    above: Any = logger
+    above = logger
     while above.propagate and above.parent is not None:
         above = above.parent
         checks.append((_of_parent, above, _copied(_of_parent(above))))
@@ -190,7 +191,7 @@ def _decide(logger: logging.Logger) -> _Decision:
     return _Decision(tuple(checks), tuple(targets), names_id)
 
 
-def _copied(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _copied(values: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(list(value) if is_list(value) else value for value in values)
 
 
@@ -200,9 +201,9 @@ def _is_unpatched(logger: logging.Logger) -> bool:
     return all(getattr(function, "__globals__", None) is vars(logging) for function in functions)
 
 
-def _is_plain(handler: Any) -> bool:
+def _is_plain(handler: logging.Handler) -> bool:
     """Whether *handler* writes each line that it gets, in a format that needs no record."""
-    if type(handler) not in _HANDLERS or handler.level or handler.filters or handler.writer is None:
+    if type(handler) not in _HANDLERS or handler.level or handler.filters or getattr(handler, "writer", None) is None:
         return False
     formatter = handler.formatter
     return type(formatter) is LineFormatter and not formatter.is_coloured and _takes_fields(formatter)
@@ -222,7 +223,7 @@ def _takes_fields(formatter: LineFormatter) -> bool:
 @lru_cache(1024)
 def _filled(
     template: str, name: str, level: int, level_name: str, place: _Place
-) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
+) -> tuple[str, Callable[[tuple[str, ...]], object]]:
     """Return the format *template* with all in it that is the same for each line from *place*.
 
     PERF: the rest is filled in by position, not by name (-0.1 us a line): with what the function that is returned as

@@ -71,7 +71,7 @@ class Template(ABC):
             ArgumentError: A value, or something in the template, has to be waited for.
         """
 
-    async def render(self, values: Mapping[str, Any]) -> bytes:
+    async def render(self, values: Mapping[str, object]) -> bytes:
         """Return the page as UTF-8; values that can be awaited are awaited first, in their order.
 
         Larger pages are made in a worker thread, in a copy of the caller's context; cancelling the caller
@@ -83,7 +83,7 @@ class Template(ABC):
         self._last_bytes = len(page)
         return page
 
-    def begin(self, values: Mapping[str, Any]) -> bytes | PageMaker:
+    def begin(self, values: Mapping[str, object]) -> bytes | PageMaker:
         """Return the page if it can be made at once, without waiting and without holding the loop for long.
 
         Otherwise return a function that makes the page, or what is left of it; call it once and await the result.
@@ -95,14 +95,14 @@ class Template(ABC):
         return page
 
     @abstractmethod
-    async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
+    async def render_block(self, name: str, values: Mapping[str, object]) -> bytes:
         """Return one named block (Mako: block or def) without the page around it.
 
         Raises:
             ArgumentError: Neither the template nor one of its parents has such a block.
         """
 
-    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    async def stream(self, values: Mapping[str, object]) -> AsyncIterator[bytes]:
         """Give the page in parts of about 16 KiB, letting the loop run between them.
 
         Engines that cannot pause make the page first and hand it out in parts.
@@ -116,16 +116,16 @@ class Template(ABC):
         """Whether the page is so large that `render` makes it in a worker thread."""
         return self._last_bytes >= self.offload_bytes
 
-    async def _render(self, values: Mapping[str, Any]) -> bytes:
+    async def _render(self, values: Mapping[str, object]) -> bytes:
         if self.is_heavy:
             return await run_in_thread(self._make, values)
         return self._make(values)
 
     @abstractmethod
-    def _make(self, values: Mapping[str, Any]) -> bytes:
+    def _make(self, values: Mapping[str, object]) -> bytes:
         """Return the page, with no value left to be awaited; may run in a worker thread."""
 
-    def _refuse_awaitables(self, values: Mapping[str, Any]) -> None:
+    def _refuse_awaitables(self, values: Mapping[str, object]) -> None:
         if names := awaitable_names(values):
             raise ArgumentError(
                 f"Template {self.name!r} was given values that must be awaited ({', '.join(map(repr, names))}). "
@@ -238,10 +238,10 @@ class _ForeignTemplate(Template):
         self._refuse_awaitables(values)
         return self._make(values)
 
-    async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
+    async def render_block(self, name: str, values: Mapping[str, object]) -> bytes:
         raise ArgumentError(f"{self.name!r} comes from a plain Tornado loader, which knows no blocks by name.")
 
-    def _make(self, values: Mapping[str, Any]) -> bytes:
+    def _make(self, values: Mapping[str, object]) -> bytes:
         page = self._template.generate(**values)
         return page if isinstance(page, bytes) else str(page).encode()
 

@@ -38,7 +38,7 @@ class CooperativeTemplate(base.Template):
     _longest_slice = 0.0
 
     @abstractmethod
-    def _parts(self, values: Mapping[str, Any]) -> Any:
+    def _parts(self, values: Mapping[str, object]) -> Any:
         """Return an iterator of the page's parts, all text or all bytes; an asynchronous one unless `is_sync`."""
 
     def _reraise(self) -> NoReturn:
@@ -55,12 +55,12 @@ class CooperativeTemplate(base.Template):
             return self._make(values)
         return run_without_waiting(self._join(self._parts(values)), self.name)
 
-    def begin(self, values: Mapping[str, Any]) -> bytes | base.PageMaker:
+    def begin(self, values: Mapping[str, object]) -> bytes | base.PageMaker:
         if self._is_long or not self.is_sync or self.is_heavy or has_awaitables(values):
             return partial(self.render, values)
         begun = time.monotonic()
         try:
-            parts: Iterator[Any] = iter(self._parts(values))
+            parts: Iterator[str | bytes] = iter(self._parts(values))
             made = list(islice(parts, SLICE_PARTS))
         except Exception:  # noqa: BLE001 - raised again by it
             self._reraise()
@@ -71,9 +71,9 @@ class CooperativeTemplate(base.Template):
         self._last_bytes = len(page)
         return page
 
-    async def stream(self, values: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    async def stream(self, values: Mapping[str, object]) -> AsyncIterator[bytes]:
         """Give the page in parts of about 16 KiB, as it is made."""
-        batch: list[Any] = []
+        batch: list[str | bytes] = []
         size = 0
         try:
             async for part in _each(self._parts(await await_values(values))):
@@ -87,20 +87,20 @@ class CooperativeTemplate(base.Template):
             self._reraise()
         yield _joined(batch)
 
-    async def _render(self, values: Mapping[str, Any]) -> bytes:
+    async def _render(self, values: Mapping[str, object]) -> bytes:
         if not self.is_sync:
             return b"".join([part async for part in self.stream(values)])
         if self.is_heavy:
             return await super()._render(values)
         return await self._make_in_slices(self._parts(values))
 
-    def _make(self, values: Mapping[str, Any]) -> bytes:
+    def _make(self, values: Mapping[str, object]) -> bytes:
         try:
             return b"".join(_slices(self._parts(values)))
         except Exception:  # noqa: BLE001 - raised again by it
             self._reraise()
 
-    async def _make_in_slices(self, parts: Iterator[Any], first: bytes | None = None) -> bytes:
+    async def _make_in_slices(self, parts: Iterator[str | bytes], first: bytes | None = None) -> bytes:
         """Join *first*, where that much was made before, and *parts*; the loop runs in between."""
         made: list[bytes] = [] if first is None else [first]
         begun = time.monotonic()
@@ -121,14 +121,14 @@ class CooperativeTemplate(base.Template):
         self._last_bytes = len(page)
         return page
 
-    async def _join(self, parts: Iterable[Any] | AsyncIterable[Any]) -> bytes:
+    async def _join(self, parts: Iterable[str | bytes] | AsyncIterable[str | bytes]) -> bytes:
         try:
             return _joined([part async for part in _each(parts)])
         except Exception:  # noqa: BLE001 - raised again by it
             self._reraise()
 
 
-def _slices(parts: Iterable[object]) -> Iterator[bytes]:
+def _slices(parts: Iterable[str | bytes]) -> Iterator[bytes]:
     """Join *parts* a slice at a time.
 
     PERF: escaped values are objects that the garbage collector looks after: hundreds of thousands of them at once
@@ -145,7 +145,7 @@ def _joined(parts: list[Any]) -> bytes:
     return "".join(parts).encode()
 
 
-async def _each(parts: Iterable[object] | AsyncIterable[object]) -> AsyncIterator[Any]:
+async def _each(parts: Iterable[str | bytes] | AsyncIterable[str | bytes]) -> AsyncIterator[str | bytes]:
     if isinstance(parts, AsyncIterable):
         async for part in parts:
             yield part

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from inspect import iscoroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 from jinja2.runtime import Context
@@ -29,6 +29,7 @@ ENGINE_OPTIONS = (
 
 OUR_OPTIONS = ("auto_reload", "bytecode_cache", "enable_async", "filters", "globals", "loader", "policies", "tests")
 
+T = TypeVar("T")
 _DICT_ATTRIBUTES = frozenset(dir(dict))
 
 
@@ -49,18 +50,18 @@ def make_environment(files: jinja2.BaseLoader, options: Mapping[str, Any]) -> ji
         **given,
     )
     for key in ("filters", "tests"):
-        table: dict[str, Any] = getattr(made, key)
-        given_names: Mapping[str, Any] = options.get(key) or {}
+        table: dict[str, object] = getattr(made, key)
+        given_names: Mapping[str, object] = options.get(key) or {}
         for name, value in given_names.items():
             table[name] = resolve_object(f"{key}.{name}", value)
-    names: dict[str, Any] = vars(made)["globals"]
+    names: dict[str, object] = vars(made)["globals"]
     names["awaited"] = _same  # Jinja2 awaits what a call returns: `awaited(user.awaitable_attrs.posts)`
     names.update(options.get("globals") or {})
     made.policies.update(options.get("policies") or {})
     return made
 
 
-def _same(value: Any) -> Any:
+def _same(value: T) -> T:
     return value
 
 
@@ -79,7 +80,7 @@ def keep_bytecode(environment: jinja2.Environment, options: Mapping[str, Any]) -
         environment.bytecode_cache = jinja2.FileSystemBytecodeCache(directory, f"{mark}_%s.cache")
 
 
-def resolve_object(option: str, value: Any) -> Any:
+def resolve_object(option: str, value: object) -> Any:
     """Return the object that an option means: *value* itself, or what its dotted path names.
 
     Raises:

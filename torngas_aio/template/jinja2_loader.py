@@ -57,7 +57,7 @@ class Jinja2Template(CooperativeTemplate):
             self._environment.get_template(part)
         self._compiled = self._environment.get_template(name)
 
-    async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
+    async def render_block(self, name: str, values: Mapping[str, object]) -> bytes:
         return await self._join(self._block(name, await await_values(values)))
 
     def _parts(self, values: Mapping[str, object]) -> Any:

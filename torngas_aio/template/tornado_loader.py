@@ -59,7 +59,7 @@ class TornadoTemplate(CooperativeTemplate, template.Template):
         self._blocks: dict[str, tuple[CodeType, str]] = {}
         self._base = self._constant_names(loader)
 
-    async def render_block(self, name: str, values: Mapping[str, Any]) -> bytes:
+    async def render_block(self, name: str, values: Mapping[str, object]) -> bytes:
         compiled = self._blocks.get(name)
         if compiled is None:
             compiled = self._blocks[name] = self._compile_block(name)

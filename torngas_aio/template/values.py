@@ -36,12 +36,12 @@ def awaitable_names(values: Mapping[str, object]) -> list[str]:
     return [name for name, value in values.items() if _must_await(value)]
 
 
-async def await_values(values: Mapping[str, Any]) -> dict[str, Any]:
+async def await_values(values: Mapping[str, object]) -> dict[str, Any]:
     """Return *values* with awaitables replaced by their results, awaited one after the other.
 
     When one fails, or the caller is cancelled, coroutines that were not begun are closed.
     """
-    results = dict(values)
+    results: dict[str, Any] = dict(values)
     try:
         for name in awaitable_names(results):
             results[name] = await results[name]
@@ -76,10 +76,10 @@ def _must_await(value: object) -> bool:
     return isawaitable(value) if kind is GeneratorType else hasattr(kind, "__await__")
 
 
-Provider = Callable[[Any, Any], Any]
+Provider = Callable[[Any, object], object]
 
 
-def handler_namespace(handler: Any, names: frozenset[str] | None, settings: object) -> dict[str, Any]:
+def handler_namespace(handler: Any, names: frozenset[str] | None, settings: object) -> dict[str, object]:
     """Return the handler's names for one page, UI methods and modules included.
 
     Args:
@@ -95,12 +95,12 @@ def handler_namespace(handler: Any, names: frozenset[str] | None, settings: obje
     return found
 
 
-def _current_user(handler: Any, _settings: object) -> Any:
+def _current_user(handler: Any, _settings: object) -> object:
     can_load = handler._awaits_user and not handler._module_depth
     return handler.load_current_user() if can_load and "_current_user" not in vars(handler) else handler.current_user
 
 
-def _xsrf_form_html(handler: Any, _settings: object) -> Any:
+def _xsrf_form_html(handler: Any, _settings: object) -> object:
     return lambda: Markup(handler.xsrf_form_html())  # noqa: S704 - made by Tornado, its token escaped
 
 
@@ -117,7 +117,7 @@ def _get_flashed_messages(handler: object, _settings: object) -> object:
     return get_flashed_messages
 
 
-def _ngettext(handler: Any, _settings: object) -> Any:
+def _ngettext(handler: Any, _settings: object) -> object:
     return handler.locale.translate
 
 

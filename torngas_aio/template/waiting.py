@@ -79,7 +79,7 @@ class _Greenlet(greenlet):  # type: ignore[misc]  # greenlet is untyped
 class _Wanted:
     """What `wait_for` asks a task to await; all else that comes out of a greenlet is for the loop."""
 
-    work: Coroutine[object, None, Any]
+    work: Coroutine[object, None, object]
 
 
 def _run(work: Coroutine[object, None, T]) -> T:

@@ -27,12 +27,12 @@ async def turns(count: int = 3) -> None:
         await asyncio.sleep(0)
 
 
-def waiting(queue: FairQueue, timeout: float | None = 5) -> "asyncio.Task[Any]":
+def waiting(queue: FairQueue[str], timeout: float | None = 5) -> "asyncio.Task[Any]":
     return asyncio.create_task(greenlet_spawn(queue.get, True, timeout))
 
 
 async def test_what_is_put_goes_to_the_first_in_line_and_not_to_a_newcomer() -> None:
-    queue = FairQueue(2)
+    queue = FairQueue[str](2)
     first, second = waiting(queue), waiting(queue)
     await turns()
     assert queue.waiting == 2
@@ -45,7 +45,7 @@ async def test_what_is_put_goes_to_the_first_in_line_and_not_to_a_newcomer() -> 
 
 
 async def test_a_cancelled_waiter_hands_on_what_it_was_given() -> None:
-    queue = FairQueue(2)
+    queue = FairQueue[str](2)
     first, second = waiting(queue), waiting(queue)
     await turns()
     queue.put("a")
@@ -63,7 +63,7 @@ async def test_a_cancelled_waiter_hands_on_what_it_was_given() -> None:
 
 
 async def test_a_waiter_gives_up_at_its_deadline_and_leaves_the_line() -> None:
-    queue = FairQueue(1)
+    queue = FairQueue[str](1)
     with pytest.raises(Empty):
         await waiting(queue, 0.01)
     assert queue.waiting == 0
@@ -72,7 +72,7 @@ async def test_a_waiter_gives_up_at_its_deadline_and_leaves_the_line() -> None:
 
 
 def test_the_order_of_idle_ones_and_the_limit() -> None:
-    fifo, lifo = FairQueue(2), FairQueue(2, use_lifo=True)
+    fifo, lifo = FairQueue[str](2), FairQueue[str](2, use_lifo=True)
     for queue in (fifo, lifo):
         queue.put("a")
         queue.put_nowait("b")
@@ -182,7 +182,7 @@ async def test_a_connection_that_comes_back_to_a_closed_pool_is_closed(tmp_path:
 
 async def test_a_wait_that_is_closed_hands_on_what_it_was_given() -> None:
     """As when its loop is torn down."""
-    queue = FairQueue(1)
+    queue = FairQueue[str](1)
     wait = queue._wait(5)
     wait.send(None)
     queue.put("a")

@@ -79,7 +79,7 @@ def _written(value: object) -> object:
 
 
 # A datetime is a date too: it comes first.
-_KINDS: dict[str, tuple[type[Any], Callable[[Any], str]]] = {
+_KINDS: dict[str, tuple[type[object], Callable[..., str]]] = {
     "datetime": (dt.datetime, dt.datetime.isoformat), "date": (dt.date, dt.date.isoformat),
     "time": (dt.time, dt.time.isoformat), "decimal": (decimal.Decimal, str), "uuid": (uuid.UUID, str),
     "bytes": (bytes, bytes.hex),
@@ -99,7 +99,7 @@ def _fitted(read: object, declared: Any, dialect: Dialect) -> object:
     return reader(read, kind, dialect)
 
 
-def _read_decorated(read: Any, kind: Any, dialect: Dialect) -> Any:
+def _read_decorated(read: object, kind: types.TypeDecorator[Any], dialect: Dialect) -> object:
     """A value of a project's own type, as it is in Python; what is made of it must fit the type beneath."""
     if cast(Any, class_of(kind)).process_bind_param is _BINDS_AS_IT_IS:
         return _fitted(read, kind.impl_instance, dialect)
@@ -172,7 +172,7 @@ def _read_decimal(read: object, kind: Any) -> decimal.Decimal:
     return number
 
 
-def _read_datetime(read: object, kind: object, dialect: Dialect) -> object:
+def _read_datetime(read: object, kind: types.DateTime, dialect: Dialect) -> object:
     return _zoned(_parse_datetime(_marked(read, "datetime")), kind, dialect)
 
 
@@ -183,11 +183,11 @@ def _parse_datetime(text: str) -> dt.datetime:
     return value
 
 
-def _read_time(read: object, kind: object, dialect: Dialect) -> object:
+def _read_time(read: object, kind: types.Time, dialect: Dialect) -> object:
     return _zoned(dt.time.fromisoformat(_marked(read, "time")), kind, dialect)
 
 
-def _zoned(value: Any, kind: Any, dialect: Dialect) -> object:
+def _zoned(value: dt.datetime | dt.time, kind: types.DateTime | types.Time, dialect: Dialect) -> object:
     has_zone = value.tzinfo is not None
     if (has_zone and not kind.timezone) or (not has_zone and kind.timezone and dialect.name == "postgresql"):
         raise ValueError("a time zone where the column has none, or none where it has one")
@@ -237,7 +237,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
 }
 
 # The first that fits: an Enum is a String, too.
-_READERS: tuple[tuple[type[Any], Callable[[Any, Any, Dialect], object]], ...] = (
+_READERS: tuple[tuple[type[object], Callable[..., object]], ...] = (
     (types.TypeDecorator, _read_decorated),
     (types.Enum, _read_enum),
     (types.Uuid, _read_uuid),

@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, cast
 
 from sqlalchemy.dialects.mysql.aiomysql import (
@@ -54,7 +54,7 @@ class _MySQLGuard(Guard):
         is_shared: The driver's own connection was handed out, and what is done with it cannot be seen here.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.is_clean = False
         self.is_shared = False
@@ -86,7 +86,7 @@ class _MySQLGuard(Guard):
         return self._is_mariadb
 
     def _row_of(self, question: str) -> Any:
-        cursor: Any = cast(Any, self).cursor()  # a mixin: SQLAlchemy's connection stands behind it
+        cursor = cast(Any, self).cursor()  # a mixin: SQLAlchemy's connection stands behind it
         cursor.execute(question)
         return cursor.fetchone()
 
@@ -133,11 +133,11 @@ class _GuardedCursor:
     _adapt_connection: Any
     _cursor: Any
 
-    async def _execute_async(self, operation: object, parameters: object) -> Any:
+    async def _execute_async(self, operation: object, parameters: object) -> object:
         self._adapt_connection.is_clean = False
         return await self._adapt_connection.bounded(super()._execute_async(operation, parameters), operation)  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
 
-    async def _executemany_async(self, operation: object, seq_of_parameters: object) -> Any:
+    async def _executemany_async(self, operation: object, seq_of_parameters: object) -> object:
         self._adapt_connection.is_clean = False
         return await self._adapt_connection.bounded(super()._executemany_async(operation, seq_of_parameters), operation)  # type: ignore[misc]  # as above
 
@@ -187,7 +187,7 @@ class _AiomysqlConnection(_MySQLGuard, AsyncAdapt_aiomysql_connection):
 
 
 class _AiomysqlModule(GuardedModule, AsyncAdapt_aiomysql_dbapi):
-    def connect(self, *args: Any, **kwargs: Any) -> _AiomysqlConnection:
+    def connect(self, *args: object, **kwargs: Any) -> _AiomysqlConnection:
         from torngas_aio.db._aiomysql import connect  # here: only where aiomysql is installed
 
         creator = kwargs.pop("async_creator_fn", connect)
@@ -225,7 +225,7 @@ class _AsyncmyConnection(_MySQLGuard, AsyncAdapt_asyncmy_connection):
 
 
 class _AsyncmyModule(GuardedModule, AsyncAdapt_asyncmy_dbapi):
-    def connect(self, *args: Any, **kwargs: Any) -> _AsyncmyConnection:
+    def connect(self, *args: object, **kwargs: Any) -> _AsyncmyConnection:
         creator = kwargs.pop("async_creator_fn", self.asyncmy.connect)
         return await_(_AsyncmyConnection.create(self, self.greeted(creator(*args, **kwargs))))
 
@@ -253,7 +253,7 @@ class _AsyncpgGuarded:
     async def _prepare_and_execute(self, operation: object, parameters: object) -> Any:
         return await self._adapt_connection.bounded(super()._prepare_and_execute(operation, parameters), operation)  # type: ignore[misc]  # a mixin: SQLAlchemy's cursor stands behind it
 
-    async def _executemany(self, operation: object, seq_of_parameters: object) -> Any:
+    async def _executemany(self, operation: object, seq_of_parameters: object) -> object:
         return await self._adapt_connection.bounded(super()._executemany(operation, seq_of_parameters), operation)  # type: ignore[misc]  # as above
 
 
@@ -277,7 +277,7 @@ class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
 class _BoundedFetches:
     """asyncpg's cursor, whose fetches have the connection's deadline."""
 
-    def __init__(self, connection: Any, cursor: Any) -> None:
+    def __init__(self, connection: Guard, cursor: Any) -> None:
         self._connection = connection
         self._cursor = cursor
 
@@ -314,7 +314,7 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
         if self._transaction is not None:
             self._settle(self._transaction.rollback)
 
-    def _settle(self, end: Any) -> None:
+    def _settle(self, end: Callable[[], Awaitable[object]]) -> None:
         try:
             await_(self.bounded(call_and_discard(self, end)))
         except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
@@ -350,7 +350,7 @@ class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):
 
 
 class _AsyncpgModule(GuardedModule, AsyncAdapt_asyncpg_dbapi):
-    def connect(self, *args: Any, **kwargs: Any) -> _AsyncpgConnection:
+    def connect(self, *args: object, **kwargs: Any) -> _AsyncpgConnection:
         creator = kwargs.pop("async_creator_fn", cast(Any, self).asyncpg.connect)
         adapted = {name: kwargs.pop(name) for name in _ADAPTED if name in kwargs}
         return await_(_AsyncpgConnection.create(self, self.watched(creator(*args, **kwargs)), **adapted))

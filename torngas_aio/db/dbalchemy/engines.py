@@ -10,7 +10,7 @@ Begin with `Cluster`.
 import logging
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
@@ -217,7 +218,7 @@ def _options(spec: ServerSpec) -> dict[str, Any]:
 
 def _coerced(url: URL, options: dict[str, Any]) -> dict[str, Any]:
     """*options* with text turned into what SQLAlchemy wants; its own coercion would cut seconds to whole ones."""
-    types: Mapping[str, Any] = url.get_dialect().engine_config_types
+    types = url.get_dialect().engine_config_types
     seconds = {"pool_timeout": float, "pool_recycle": float}
     return {
         key: (seconds.get(key) or types.get(key) or str)(value) if isinstance(value, str) else value
@@ -241,7 +242,7 @@ def _pool_class(spec: ServerSpec, named: object) -> type[Pool]:
                 f"Write one of {', '.join(sorted(POOL_CLASSES))}, or a full dotted path.",
                 code="TGA501",
             ) from exc
-    found: Any = POOL_CLASSES.get(getattr(named, "__name__", ""), named)
+    found: object = POOL_CLASSES.get(getattr(named, "__name__", ""), named)
     if not (isinstance(found, type) and issubclass(found, Pool)):
         raise ConfigError(fault("'sqlalchemy.poolclass'", named, "no subclass of sqlalchemy.pool.Pool."), code="TGA501")
     return found
@@ -270,16 +271,16 @@ def _finish_commits(engine: AsyncEngine) -> None:
     dialect: Any = engine.dialect
     commit = dialect.do_commit
 
-    def do_commit(connection: Any) -> None:
+    def do_commit(connection: object) -> None:
         await_(await_result(greenlet_spawn(commit, connection), CLOSE_SECONDS))
 
     dialect.do_commit = do_commit
 
 
-def _pinger(engine: Engine) -> Callable[[Any], bool]:
+def _pinger(engine: Engine) -> Callable[[DBAPIConnection], bool]:
     dialect = engine.dialect
 
-    def ping(connection: Any) -> bool:
+    def ping(connection: DBAPIConnection) -> bool:
         try:
             return bool(dialect.do_ping(connection))
         except dialect.loaded_dbapi.Error:
@@ -391,7 +392,7 @@ def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:
     """Foreign keys that are kept, readers beside a writer, and transactions that begin where SQLAlchemy says so."""
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: Any, record: Any) -> None:
+    def prepare(connection: Any, record: object) -> None:
         connection.isolation_level = None  # the driver begins none of its own: savepoints and SELECTs are inside
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")

@@ -11,12 +11,20 @@ out their time when opening a connection fails. Begin with `WaitingPool`.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, StaticPool
+from sqlalchemy.pool import (
+    AsyncAdaptedQueuePool,
+    ConnectionPoolEntry,
+    NullPool,
+    Pool,
+    PoolProxiedConnection,
+    StaticPool,
+)
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
 
@@ -28,6 +36,8 @@ from torngas_aio.exception import DatabaseUnavailable, PoolExhausted
 
 __all__ = ["POOL_CLASSES", "NamedPool", "WaitingPool", "watch_idle"]
 
+T = TypeVar("T")
+
 logger = logging.getLogger("torngas_aio.db")
 # Where SQLAlchemy's own pools stand (`sqlalchemy.log`): who wants to hear of each connection lowers it.
 logging.getLogger(__name__).setLevel(logging.WARNING)
@@ -36,7 +46,7 @@ IDLE_SECONDS = 5.0
 """A connection that was idle for longer is pinged before it is used; a younger one is trusted."""
 
 
-class FairQueue(QueueCommon[Any]):
+class FairQueue(QueueCommon[T]):
     """The idle connections and the line of those who wait for one.
 
     What is put goes to the first in line. A waiter that is cancelled hands on what it was given meanwhile.
@@ -46,8 +56,8 @@ class FairQueue(QueueCommon[Any]):
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
         self.maxsize = maxsize
         self.use_lifo = use_lifo
-        self._items: deque[object] = deque()
-        self._line: deque[asyncio.Future[Any]] = deque()
+        self._items: deque[T] = deque()
+        self._line: deque[asyncio.Future[T]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -63,34 +73,34 @@ class FairQueue(QueueCommon[Any]):
     def full(self) -> bool:
         return 0 < self.maxsize <= len(self._items)
 
-    def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
         self.put_nowait(item)
 
-    def put_nowait(self, item: object) -> None:
+    def put_nowait(self, item: T) -> None:
         if self._give(item):
             return
         if self.full():
             raise Full
         self._items.append(item)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
         if self._items:
             return self._items.pop() if self.use_lifo else self._items.popleft()
         if not block:
             raise Empty
         return await_(self._wait(timeout))
 
-    def get_nowait(self) -> Any:
+    def get_nowait(self) -> T:
         return self.get(False)
 
-    def take_all(self) -> list[Any]:
+    def take_all(self) -> list[T]:
         """Return every idle connection; none is left."""
         items, self._items = list(self._items), deque()
         return items
 
-    async def _wait(self, timeout: float | None) -> Any:
+    async def _wait(self, timeout: float | None) -> T:
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Any] = loop.create_future()
+        waiter: asyncio.Future[T] = loop.create_future()
         self._line.append(waiter)
         # PERF: a timer of our own costs a tenth of `asyncio.timeout`
         timer = None if timeout is None else loop.call_later(timeout, self._give_up, waiter)
@@ -109,11 +119,11 @@ class FairQueue(QueueCommon[Any]):
                 self._line.remove(waiter)
 
     @staticmethod
-    def _give_up(waiter: "asyncio.Future[Any]") -> None:
+    def _give_up(waiter: "asyncio.Future[T]") -> None:
         if not waiter.done():
             waiter.set_exception(Empty())
 
-    def _give(self, item: object) -> bool:
+    def _give(self, item: T) -> bool:
         while self._line:
             waiter = self._line.popleft()
             if not waiter.done():
@@ -140,7 +150,7 @@ class NamedPool(Pool):
         made.label, made.account, made.outage = self.label, self.account, self.outage
         return made
 
-    def connect(self) -> Any:
+    def connect(self) -> PoolProxiedConnection:
         if self.outage is not None:
             self.outage.check()
         try:
@@ -154,10 +164,10 @@ class NamedPool(Pool):
 class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
     """At most `pool_size` + `max_overflow` connections; who finds none waits in line for `pool_timeout` seconds."""
 
-    _queue_class = FairQueue
+    _queue_class = FairQueue[ConnectionPoolEntry]
     _is_disposed = False
 
-    def connect(self) -> Any:
+    def connect(self) -> PoolProxiedConnection:
         """Return a connection.
 
         Raises:
@@ -186,7 +196,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         return self._fair_queue.waiting
 
     @property
-    def _fair_queue(self) -> FairQueue:
+    def _fair_queue(self) -> FairQueue[ConnectionPoolEntry]:
         assert isinstance(self._pool, FairQueue)
         return self._pool
 
@@ -200,7 +210,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
         super().dispose()
         self._is_disposed = True
 
-    def _do_return_conn(self, record: Any) -> None:
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         if self._is_disposed:
             record.close()
             return
@@ -220,7 +230,7 @@ class WaitingPool(NamedPool, AsyncAdaptedQueuePool):
             "Raise 'sqlalchemy.pool_size', or hold sessions for a shorter time."
         )
 
-    def _create_connection(self) -> Any:
+    def _create_connection(self) -> ConnectionPoolEntry:
         # Opened by the caller who takes it; where that fails it comes back, to the first in line, who tries it again.
         return unopened_record(self)
 
@@ -243,7 +253,7 @@ POOL_CLASSES: dict[str, type[Pool]] = {
 """What `poolclass` may name; names of torngas 1.8 mean their asyncio relatives."""
 
 
-def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> None:
+def watch_idle(pool: Pool, ping: Callable[[Any], bool], idle_seconds: float = IDLE_SECONDS) -> None:
     """Have *pool* look at each connection before it is used.
 
     Args:
@@ -251,13 +261,13 @@ def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> Non
         idle_seconds: One that was idle for longer is pinged.
     """
 
-    def note_opened(connection: object, record: Any) -> None:
+    def note_opened(connection: object, record: ConnectionPoolEntry) -> None:
         record.info["opened_at"] = monotonic()
 
-    def note_idle(connection: object, record: Any) -> None:
+    def note_idle(connection: object, record: ConnectionPoolEntry) -> None:
         record.info["idle_since"] = monotonic()
 
-    def check(connection: Any, record: Any, proxy: object) -> None:
+    def check(connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
         since = record.info.pop("idle_since", None)
         if since is None:  # opened just now
             return
@@ -274,7 +284,7 @@ def watch_idle(pool: Pool, ping: Any, idle_seconds: float = IDLE_SECONDS) -> Non
     event.listen(pool, "checkout", check)
 
 
-def _is_stale(pool: Pool, record: Any) -> bool:
+def _is_stale(pool: Pool, record: ConnectionPoolEntry) -> bool:
     """Whether a connection was opened before an outage, or to the server that was the master before."""
     if not isinstance(pool, NamedPool) or pool.outage is None or record.dbapi_connection is None:
         return False
