@@ -1,19 +1,23 @@
 """The server ends every connection while nobody reads: the next request, a write too, gets a new one and succeeds."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import DataError
 
 from tests.db.basedb.conftest import asyncpg_may_look_for_its_files, create_posts, params_of
 from tests.db.models import User
-from tests.db.support import LOOPS, configured, maria, on_loop, pg, prepared
+from tests.db.support import LOOPS, configured, in_use, maria, on_loop, pg, prepared
 from tests.services import mariadb, postgres
 from torngas_aio.db.basedb import Database, database
 from torngas_aio.db.dbalchemy import DbSession, session_scope
+from torngas_aio.db.dbalchemy.registry import cluster_of
+from torngas_aio.exception import DatabaseUnavailable
 
 __all__ = ["asyncpg_may_look_for_its_files"]
 
@@ -89,12 +93,22 @@ async def begin(session: DbSession) -> None:
         session.add(User(name="new"))
 
 
+async def add_rows(count: int) -> None:
+    async with session_scope() as session:
+        session.add_all([User(name="old", visits=number) for number in range(count)])
+        await session.commit()
+
+
+def connections_of(driver: str) -> dict[str, Any]:
+    if driver.startswith("mysql"):
+        return maria(mariadb.shared_cluster(), driver, slaves=0)
+    return pg(postgres.shared_postgres())
+
+
 ORM = {each.__name__: each for each in (add, execute_insert, execute_text, begin)}
 
 
-@loops
-@pytest.mark.parametrize("write", ORM)
-@pytest.mark.parametrize(
+drivers = pytest.mark.parametrize(
     "driver",
     [
         pytest.param("mysql+aiomysql", marks=MYSQL),
@@ -102,23 +116,86 @@ ORM = {each.__name__: each for each in (add, execute_insert, execute_text, begin
         pytest.param("postgresql+asyncpg", marks=POSTGRES),
     ],
 )
-def test_sessions_replace_them(driver: str, write: str, loop: str) -> None:
-    is_mysql = driver.startswith("mysql")
-    connections = maria(mariadb.shared_cluster(), driver, slaves=0) if is_mysql else pg(postgres.shared_postgres())
 
+
+@loops
+@pytest.mark.parametrize("write", ORM)
+@drivers
+def test_sessions_replace_them(driver: str, write: str, loop: str) -> None:
     async def main() -> None:
-        with configured(connections):
+        with configured(connections_of(driver)):
             async with prepared():
-                await add_one()
+                await add_rows(1)
                 end_all()
                 async with session_scope() as session:
                     await ORM[write](session)
                 async with session_scope() as session:
                     assert await session.query(User).filter(User.name == "new").count() == 1
 
-    async def add_one() -> None:
-        async with session_scope() as session:
-            session.add(User(name="old"))
-            await session.commit()
-
     on_loop(loop, main)
+
+
+async def close(session: DbSession) -> None:
+    await session.close()
+
+
+async def rollback(session: DbSession) -> None:
+    await session.rollback()
+
+
+@loops
+@pytest.mark.parametrize("end", [rollback, close])
+@drivers
+def test_a_lost_transaction_counts_as_rolled_back(
+    driver: str, end: Callable[[DbSession], Awaitable[None]], loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without an error or a line in the log, and what `on_rollback` was told is done."""
+
+    async def main() -> None:
+        with configured(connections_of(driver)):
+            async with prepared():
+                undone: list[str] = []
+                async with session_scope() as session:
+                    session.on_rollback(lambda: undone.append("file"))
+                    session.add(User(name="lost"))
+                    await session.flush()
+                    end_all()
+                    await end(session)
+                    assert undone == ["file"]
+                    await add(session)
+                    assert [user.name for user in await session.query(User).all()] == ["new"]
+                assert in_use(cluster_of("default").master) == 0
+
+    with caplog.at_level(logging.WARNING):
+        on_loop(loop, main)
+    assert caplog.messages == []
+
+
+@loops
+@POSTGRES
+def test_errors_of_a_stream_are_those_of_statements(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    """PostgreSQL's come with each fetch; MySQL has sent its rows by then."""
+
+    async def main() -> None:
+        with configured(connections_of("postgresql+asyncpg")):
+            async with prepared():
+                await add_rows(500)
+                async with session_scope() as session:
+                    users = aiter(session.query(User).order_by(User.id))
+                    assert (await anext(users)).visits == 0
+                    end_all()
+                    with pytest.raises(DatabaseUnavailable):
+                        await read(users)
+                async with session_scope() as session:
+                    with pytest.raises(DataError):
+                        await read(await session.stream(select(1 / (User.visits - 300))))
+                assert in_use(cluster_of("default").master) == 0
+
+    with caplog.at_level(logging.WARNING):
+        on_loop(loop, main)
+    assert caplog.messages == []
+
+
+async def read(rows: AsyncIterator[Any]) -> None:
+    async for _ in rows:
+        pass

@@ -275,7 +275,7 @@ class _AsyncpgStream(_AsyncpgGuarded, AsyncAdapt_asyncpg_ss_cursor):
 
 
 class _BoundedFetches:
-    """asyncpg's cursor, whose fetches have the connection's deadline."""
+    """asyncpg's cursor, whose fetches have the connection's deadline and raise the errors of SQLAlchemy's driver."""
 
     def __init__(self, connection: Guard, cursor: Any) -> None:
         self._connection = connection
@@ -283,7 +283,10 @@ class _BoundedFetches:
 
     async def fetch(self, count: int) -> Any:
         """Return the next rows, *count* at most."""
-        return await self._connection.bounded(self._cursor.fetch(count))
+        try:
+            return await self._connection.bounded(self._cursor.fetch(count))
+        except Exception as error:  # noqa: BLE001  # raised again, as an error of SQLAlchemy's driver
+            raise_adapted(self._connection, error)
 
 
 class _AsyncpgConnection(Guard, AsyncAdapt_asyncpg_connection):

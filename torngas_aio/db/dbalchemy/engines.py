@@ -182,6 +182,7 @@ def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
     _set_limits(engine, spec, label)
     if spec.role == "master":
         _finish_commits(engine)
+    _forgive_rollbacks(engine)
     event.listen(engine.sync_engine, "handle_error", _translator(engine.sync_engine, spec, label))
     if spec.is_sqlite:
         _make_sqlite_usual(engine.sync_engine, is_slave=spec.role == "slave")
@@ -275,6 +276,24 @@ def _finish_commits(engine: AsyncEngine) -> None:
         await_(await_result(greenlet_spawn(commit, connection), CLOSE_SECONDS))
 
     dialect.do_commit = do_commit
+
+
+def _forgive_rollbacks(engine: AsyncEngine) -> None:
+    """Have a ROLLBACK whose connection is lost succeed: the server has undone the transaction with it.
+
+    The pool replaces the connection when it is next taken out.
+    """
+    dialect: Any = engine.dialect
+    rollback = dialect.do_rollback
+
+    def do_rollback(connection: object) -> None:
+        try:
+            rollback(connection)
+        except dialect.loaded_dbapi.Error as error:
+            if not dialect.is_disconnect(error, connection, None):
+                raise
+
+    dialect.do_rollback = do_rollback
 
 
 def _pinger(engine: Engine) -> Callable[[DBAPIConnection], bool]:
