@@ -20,6 +20,9 @@ from torngas_aio.asgi import get_asgi_application
 from torngas_aio.context import current_scope
 from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.middleware import BaseMiddleware
+from torngas_aio.middleware.accesslog import AccessLogMiddleware
+from torngas_aio.middleware.cors import CORSMiddleware
+from torngas_aio.middleware.security import SecurityHeadersMiddleware
 
 TOLD: list[str] = []
 
@@ -145,6 +148,42 @@ async def test_every_place_answers_500_and_runs_the_hooks(
     assert first.count("more response") == first.count("more exception") == 1
     access = [record.getMessage() for record in caplog.records if record.name == "tornado.access"]
     assert [line.split()[0] for line in access] == ["500", "200"]
+
+
+class Labels(BaseMiddleware):
+    """Headers of a project's own: one for every answer, and some of this one's content."""
+
+    async def process_response(self, handler: Any, clear: Any, chunk: list[bytes]) -> None:
+        if handler.request.headers.get("Reads-Headers"):
+            assert "Content-Type" in handler._headers  # as hooks of old projects do
+        for name in ("X-Node", "Etag", "Cache-Control", "Content-Language", "Content-Security-Policy"):
+            handler.set_header(name, "hook")
+
+
+class Labelled(Page):
+    async def get(self) -> None:
+        self.set_header("X-Total", "3")
+        self.set_header("HX-Redirect", "/done")
+        if self.request.headers.get("Reads-Headers") == "early":
+            assert "X-Total" in self._headers
+        await super().get()
+
+
+@pytest.mark.parametrize("reads", ["", "late", "early"])
+async def test_headers_of_response_hooks_are_on_the_page_of_an_error_after_them(
+    open_client: OpenClient, reads: str
+) -> None:
+    """Those of CORS, security and the request's id among them; not those of the content that was replaced."""
+    cors = CORSMiddleware(allow_origins=["https://app.example.com"])
+    client = await open_client([("/", Labelled)], (AccessLogMiddleware, SecurityHeadersMiddleware, cors, Labels))
+    headers = {"Fail-In": "settle", "Raise": "an ordinary one", "Origin": "https://app.example.com"}
+    response = await client.get("/", headers={**headers, "Reads-Headers": reads})
+    assert response.status_code == 500
+    kept = {"access-control-allow-origin": headers["Origin"], "vary": "Origin", "x-node": "hook"}
+    kept |= {"content-security-policy": "hook", "x-frame-options": "DENY"}
+    assert {name: response.headers.get(name) for name in kept} == kept
+    assert len(response.headers["x-request-id"]) == 16
+    assert not {"x-total", "hx-redirect", "etag", "cache-control", "content-language"} & set(response.headers)
 
 
 @pytest.mark.parametrize("place", ["endcall", "complete_finish"])

@@ -23,17 +23,36 @@ from torngas_aio.errorpage import ErrorAnswer, public_detail, render_error, rend
 from torngas_aio.errorpage.report import ErrorInfo
 from torngas_aio.exception import TemplateNotFound, error_headers
 from torngas_aio.handler.rendering import loader_key
-from torngas_aio.handler.response import ResponseHandler
+from torngas_aio.handler.response import ADDED_BY_THE_SERVER, ResponseHandler
 from torngas_aio.http.request import Request
 from torngas_aio.pipeline import Hook
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.hosts import LOCAL_HOSTS, Networks, is_host_allowed, parse_host
 
-__all__ = ["reason_of", "set_error_headers", "write_error_page"]
+__all__ = ["hook_headers", "reason_of", "set_error_headers", "write_error_page"]
 
 logger = logging.getLogger("torngas_aio.handler")
 
 _LOOPBACK = Networks(["127.0.0.0/8", "::1"])
+
+
+_OF_THE_CONTENT = frozenset({"Etag", "Last-Modified", "Cache-Control", "Expires", "Accept-Ranges", "Location"})
+
+
+def hook_headers(handler: ResponseHandler) -> dict[str, str]:
+    """Return the headers that response hooks have added and that hold for an error page, too; those do not run again.
+
+    Such as those of CORS and security. The request has failed after its response hooks, in its commit for example.
+    """
+    fields = handler._fields if handler._full_headers is None else handler._full_headers
+    names = [name for name in fields if name not in ADDED_BY_THE_SERVER]
+    return {name: fields[name] for name in names[handler._run.field_count :] if _is_of_any_answer(name, fields[name])}
+
+
+def _is_of_any_answer(name: str, value: str) -> bool:
+    if name in _OF_THE_CONTENT or (name.startswith("Content-") and not name.startswith("Content-Security-Policy")):
+        return False
+    return value.isascii() and value.isprintable()  # else it may be what could not be sent
 
 
 def set_error_headers(handler: ResponseHandler, exc_info: ErrorInfo) -> None:

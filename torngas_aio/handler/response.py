@@ -33,14 +33,14 @@ from torngas_aio.pipeline import PipelineRun
 from torngas_aio.utils.narrowing import is_list
 from torngas_aio.utils.text import header_case, is_token
 
-__all__ = ["ResponseHandler"]
+__all__ = ["ADDED_BY_THE_SERVER", "ResponseHandler"]
 
 _HTML = "text/html; charset=UTF-8"
 _JSON = "application/json; charset=UTF-8"
 _put = dict[str, Any].__setitem__  # what it is given is no Morsel
 _SAFE_VALUE = re.compile(r"[\x09\x20-\x7e\x80-\xff]*").fullmatch
 _SET_DEFAULT_HEADERS = RequestHandler.set_default_headers
-_ADDED_BY_THE_SERVER = frozenset({"Server", "Date"})
+ADDED_BY_THE_SERVER = frozenset({"Server", "Date"})
 
 
 class ResponseHandler(RequestHandler):
@@ -190,7 +190,7 @@ class ResponseHandler(RequestHandler):
         if self._response_state.is_finished and not self._may_change():
             return
         name = _name(name)
-        if self._full_headers is None and name not in _ADDED_BY_THE_SERVER:
+        if self._full_headers is None and name not in ADDED_BY_THE_SERVER:
             self._fields.pop(name, None)
             if self._added:
                 self._added = [pair for pair in self._added if pair[0] != name]
@@ -284,6 +284,12 @@ class ResponseHandler(RequestHandler):
     @_headers.setter
     def _headers(self, headers: httputil.HTTPHeaders) -> None:
         self._full_headers = headers
+
+    @property
+    def _field_count(self) -> int:
+        """How many header fields were set, without those that are added and those of the server."""
+        full = self._full_headers
+        return len(self._fields) if full is None else len([name for name in full if name not in ADDED_BY_THE_SERVER])
 
     def _has_header(self, name: str) -> bool:
         if self._full_headers is not None:

@@ -40,7 +40,7 @@ from torngas_aio.handler.completing import (
     take_unawaited,
 )
 from torngas_aio.handler.downloads import send_file
-from torngas_aio.handler.failure import reason_of, set_error_headers, write_error_page
+from torngas_aio.handler.failure import hook_headers, reason_of, set_error_headers, write_error_page
 from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.lifecycle import OPEN, RETURNED, RUNNING, STREAMING, require_changeable
 from torngas_aio.handler.placeholders import FlashPart, SessionPart
@@ -580,10 +580,13 @@ class BaseHandler(ResponseHandler):
             logger.error("Cannot send an error page after the header has left: the connection is cut.")
             cut_off(self)
             return Completion(self)
+        kept = hook_headers(self) if self._run.has_responded else None
         self.clear()
         self._deferred = None
         self.set_status(status_code, reason_of(kwargs))
         set_error_headers(self, kwargs.get("exc_info"))
+        if kept:
+            self.set_missing_headers(kept)
         if status_code in BODILESS:
             return self.finish()
         result = self.write_error(status_code, **kwargs)

@@ -29,6 +29,9 @@ class HookedHandler(Protocol):
     @property
     def _response_state(self) -> _State: ...
 
+    @property
+    def _field_count(self) -> int: ...
+
     def _note_interrupt(self, exc: BaseException, /) -> None: ...
 
 
@@ -77,12 +80,13 @@ class PipelineRun:
     `clear`, handed to each hook, ends all stages of all middlewares for this request.
     """
 
-    __slots__ = ("_response_hooks", "has_responded", "is_cleared", "stages")
+    __slots__ = ("_response_hooks", "field_count", "has_responded", "is_cleared", "stages")
 
     def __init__(self, stages: RouteStages = NOTHING) -> None:
         self.stages = stages
         self.is_cleared = False
         self.has_responded = False  # every response hook has run that was to
+        self.field_count = 0  # how many header fields the response had before the first of them
         self._response_hooks: Iterator[HookCall] | None = None  # those still to run, once the first has begun
 
     def clear(self) -> None:
@@ -133,6 +137,7 @@ class PipelineRun:
         hooks = self._response_hooks
         if hooks is None:
             hooks = self._response_hooks = iter(self.stages.response)
+            self.field_count = handler._field_count
         for hook in hooks:
             if await hook(handler, clear, chunk) or self.is_cleared:
                 break
