@@ -496,6 +496,14 @@ TORNADO = "import tornado.web\nfrom tornado import gen\n\n\n"
             "@gen.coroutine\ndef work(q):\n    while True:\n        if not (yield q.get()):\n            break\n\n\n@gen.coroutine\ndef main(q):\n    work(q)\n",
             "async def work(q):\n    while True:\n        if not (await q.get()):\n            break\n\n\nasync def main(q):\n    await work(q)\n",
         ),
+        (  # what is kept and awaited later runs meanwhile
+            "@gen.coroutine\ndef f(x):\n    yield g()\n\n\n@gen.coroutine\ndef main(xs):\n    a = f(1)\n    b = [f(x) for x in xs]\n    c = []\n    for x in xs:\n        c.append(f(x))\n    d = {}\n    d['a'] = f(2)\n    yield a\n    yield gen.multi(b)\n    yield gen.with_timeout(9, c[0])\n    for x in c:\n        yield x\n    return (yield [f(3), d['a']])\n",
+            "async def f(x):\n    await g()\n\n\nasync def main(xs):\n    a = ensure_future(f(1))\n    b = [ensure_future(f(x)) for x in xs]\n    c = []\n    for x in xs:\n        c.append(ensure_future(f(x)))\n    d = {}\n    d['a'] = ensure_future(f(2))\n    await a\n    await gen.multi(b)\n    await gen.with_timeout(9, c[0])\n    for x in c:\n        await x\n    return (await multi([f(3), d['a']]))\n",
+        ),
+        (
+            "@gen.coroutine\ndef f(x):\n    yield g()\n\n\nclass A(object):\n    def start(self, loop):\n        self.done = f(1)\n        loop.add_future(f(2), print)\n\n    @gen.coroutine\n    def stop(self):\n        a = f(3)\n        yield self.done\n        yield gen.maybe_future(f(4))\n        yield gen.with_timeout(9, future=f(5))\n        return a\n",
+            "async def f(x):\n    await g()\n\n\nclass A(object):\n    def start(self, loop):\n        self.done = ensure_future(f(1))\n        loop.add_future(ensure_future(f(2)), print)\n\n    async def stop(self):\n        a = await f(3)\n        await self.done\n        await gen.maybe_future(ensure_future(f(4)))\n        await gen.with_timeout(9, future=f(5))\n        return a\n",
+        ),
         (  # `session` of a class is a database's only where there are models
             "class Client(object):\n    def close(self):\n        self.session.close()\n",
             "class Client(object):\n    def close(self):\n        self.session.close()\n",
@@ -532,5 +540,6 @@ def test_a_tornado_project_needs_nothing_more(
     project = Project(tmp_path)
     path = project.write("app.py", TORNADO + before)
     assert not listed(port(project, capsys))
-    assert path.read_text().replace("from asyncio import ensure_future\n", "") == TORNADO + after
+    made = path.read_text().replace("from tornado.gen import multi\n", "")
+    assert made.replace("from asyncio import ensure_future\n", "") == TORNADO + after
     assert ": 0 changed" in port(project, capsys, "--no-diff")

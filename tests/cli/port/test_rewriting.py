@@ -1,12 +1,41 @@
 """Changes that one file is enough for: names, coroutines of Tornado 4."""
 
 # ruff: noqa: E501  the texts of files
+import ast
 from pathlib import Path
 
 import pytest
 
 from tests.cli.port.porting import port, ported
 from tests.webserver.project import Project
+
+
+@pytest.mark.parametrize(
+    ("imports", "decorator", "result", "left"),
+    [
+        ("from tornado import gen", "gen.coroutine", "gen.Return(\n        # one\n        a +\n        b\n    )", "from tornado import gen\n"),
+        ("import tornado.gen", "tornado.gen.coroutine", "tornado.gen.Return(a +\n        b)", "import tornado.gen\n"),
+        ("import tornado.gen as g", "g.coroutine", "g.Return(a + b)", "import tornado.gen as g\n"),
+        ("from tornado.gen import coroutine as co, Return as R", "co", "R(a + b)", ""),
+        ("from compat import gen", "gen.coroutine", "gen.Return(a + b)", "from compat import gen\n"),
+        ("from tornado.gen import coroutine, Return\nE = Return", "coroutine", "Return(a + b)", "from tornado.gen import Return\nE = Return\n"),
+    ],
+)  # fmt: skip
+def test_coroutines_are_known_by_any_name(
+    imports: str, decorator: str, result: str, left: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"{imports}\n\n\n@{decorator}\ndef f(a, b):\n    yield a\n    raise {result}\n")
+    assert made.startswith(f"{left}\n\nasync def f(a, b):\n    await a\n    return")
+    assert ast.unparse(ast.parse(made).body[-1]).endswith("return a + b")
+    assert ("# one" in result) == ("# one" in made)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["from asyncio import coroutine\n\n\n@coroutine\ndef f():\n    yield from g()\n", "@co\ndef f():\n    yield g()\n"],
+)
+def test_other_coroutines_stay(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ported(tmp_path, capsys, text) == text
 
 
 @pytest.mark.parametrize(
@@ -43,9 +72,20 @@ def test_what_is_no_name_stays(text: str, tmp_path: Path, capsys: pytest.Capture
     ("before", "after"),
     [
         ("x = yield pool.submit(f, 1)", "x = await wrap_future(pool.submit(f, 1))"),
-        ("y = self.pool.submit(f)\n    x = yield y", "y = self.pool.submit(f)\n    x = await wrap_future(y)"),
+        ("y = self.pool.submit(f)\n    x = yield y", "y = wrap_future(self.pool.submit(f))\n    x = await y"),
+        (
+            "ys = [pool.submit(f, i) for i in z]\n    for y in ys:\n        x = yield y",
+            "ys = [wrap_future(pool.submit(f, i)) for i in z]\n    for y in ys:\n        x = await y",
+        ),
+        (
+            "y = pool.submit(f)\n    x = y.result()\n    yield g()",
+            "y = pool.submit(f)\n    x = y.result()\n    await g()",
+        ),
+        ("x = yield self.room.submit(f)", "x = await self.room.submit(f)"),
+        ("x = yield g() + h()", "x = await multi(g() + h())"),
+        ("x = yield self.futures", "x = await convert_yielded(self.futures)"),
         ("raise gen.Return((yield pool.submit(f)))", "return await wrap_future(pool.submit(f))"),
-        ("x = yield [pool.submit(f), g()]", "x = await multi([pool.submit(f), g()])"),
+        ("x = yield [pool.submit(f), g()]", "x = await multi([wrap_future(pool.submit(f)), g()])"),
         ("x = yield dict(a=g(), b=h())", "x = await multi(dict(a=g(), b=h()))"),
         ("y = [g(), h()]\n    x = yield y", "y = [g(), h()]\n    x = await multi(y)"),
         ("y = g()\n    x = yield y", "y = g()\n    x = await y"),

@@ -106,10 +106,8 @@ class Project:
             ]
             for callee in [key, *self._wrapped_by(key)]:
                 for caller, use in self._callers[callee]:
-                    if self._function(callee).is_endless and caller[1] and not use.is_awaited:
-                        self.awaited[caller].append(replace(use, form="task"))
-                    else:
-                        todo += self._await(caller, use)
+                    is_task = self._function(callee).is_endless and caller[1] and not use.is_awaited
+                    todo += self._await(caller, replace(use, form="task") if is_task else use)
             for caller, use in [each for each in self._unsure[key] if not each[1].is_awaited]:
                 self._report(
                     caller, use, "TGM201", f"`.{key[1].rpartition('.')[2]}()` is a method of several classes, one of "
@@ -341,9 +339,9 @@ class Project:
         waits = what in wanted if wanted else kind.startswith("awaited")
         if not function.name and what in ("db session", "query") and not waits:
             self.awaited[key].append(replace(use, form="start"))
-        if use.form == "call":
+        if use.form in ("call", "task"):
             self._note_call(key, use, function, found)
-        callee = _key(found) if found.startswith("result:") and use.form in ("call", "with") else None
+        callee = _key(found) if found.startswith("result:") and use.form in ("call", "task", "with") else None
         if not waits and callee and self._function(callee).is_context is (use.form == "with"):
             self._callers[callee].append((key, use))
         return waits
@@ -403,6 +401,9 @@ class Project:
         """Have the function *key* await *use*; return the functions that become coroutine functions by it."""
         function = self._function(key)
         if use.is_awaited and function.is_async:
+            return []
+        if use.form == "task":
+            self.awaited[key].append(use)
             return []
         name = function.name.rpartition(".")[2]
         blocker = use.blocker or function.blocker

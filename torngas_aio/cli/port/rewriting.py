@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from torngas_aio.cli.kinds import HOOKS, chain_of
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, own_nodes
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, loads_in, own_nodes
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
+from torngas_aio.cli.port.summary import held_names, holder_of, is_held
 
 __all__ = ["REWRITES", "rewrite"]
 
@@ -24,11 +25,18 @@ PACKAGES = (
 DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access|trace|info)log)")
 """Names of modules, classes and loggers: no file names, no addresses, no texts."""
 
-COROUTINE = {"coroutine", "gen.coroutine", "tornado.gen.coroutine", "gen.engine", "engine", "tornado.gen.engine"}
-ASYNCHRONOUS = {"asynchronous", "web.asynchronous", "tornado.web.asynchronous"}
+COROUTINE = re.compile(r"(?:^|\bgen\.)(?:coroutine|engine)$")
+ASYNCHRONOUS = re.compile(r"(?:^|\bweb\.)asynchronous$")
 CALLBACK_COMMENT = "# TGM402: was @asynchronous. Await what calls back, then delete this comment."
-TASK = {"gen.Task", "tornado.gen.Task", "Task"}
-RETURN = {"gen.Return", "tornado.gen.Return", "Return"}
+TASK = re.compile(r"(?:^|\bgen\.)Task$")
+RETURN = re.compile(r"(?:^|\bgen\.)Return$")
+MOMENT = re.compile(r"(?:^|\bgen\.)moment$")
+LISTS = re.compile(r"^(?:\w+\.)*\w*(?:s|list)$")
+"""Names, given elsewhere, of what may be a list of futures."""
+
+EXECUTOR = re.compile(r"pool|exec|thread", re.IGNORECASE)
+GONE_NAMES = {"asynchronous", "engine", "Task", "Callback", "Wait", "WaitAll"}
+OLD_NAMES = {"coroutine", "Return"}
 TORNADO_SOCKET = "tornado.websocket.WebSocketHandler"
 ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
@@ -106,32 +114,54 @@ def _has(folder: Path, name: str) -> bool:
 
 
 def _coroutines(edits: Edits, path: Path, root: Path) -> None:
-    for function in [node for node in ast.walk(edits.tree) if isinstance(node, FunctionNode)]:
-        names = {dotted(each.func if isinstance(each, ast.Call) else each): each for each in function.decorator_list}
-        old = [each for name, each in names.items() if name in COROUTINE | ASYNCHRONOUS]
+    done: set[ast.AST] = set()
+    for function in [node for node in edits.nodes if isinstance(node, FunctionNode)]:
+        names = {_name(each, edits): each for each in function.decorator_list}
+        old = {name: each for name, each in names.items() if COROUTINE.search(name) or ASYNCHRONOUS.search(name)}
         is_test = any(name.endswith("gen_test") for name in names) and any(
             isinstance(each, ast.Yield) for each in own_nodes(function.body, FunctionNode | ast.Lambda)
         )
         if not old and not is_test:
             continue
-        is_coroutine = is_test or bool(COROUTINE & set(names))
+        done.update(old.values())
+        is_coroutine = is_test or any(map(COROUTINE.search, old))
         mark = "" if is_coroutine or _answers_itself(function.body) else CALLBACK_COMMENT
-        for each in old:
+        for each in old.values():
             start, end = edits.line_start(edits.span(each)[0]), edits.span(each)[1]
             line = f"{' ' * function.col_offset}{mark}\n" if mark else ""
             edits.replace(start, edits.text.index("\n", end) + 1, line)
+        if not is_coroutine:
+            continue  # a handler's method becomes `async def` with those that wait, a callback does not
         if isinstance(function, ast.FunctionDef):
             start, _ = edits.span(function)
             edits.replace(start, start, "async ")
-        if not is_coroutine:
-            continue
         named = {name: node.value for node in ast.walk(function) if isinstance(node, ast.Assign)
                  for target in node.targets if (name := dotted(target))}  # fmt: skip
+        held = held_names(ast.walk(function))
         for node in own_nodes(function.body, FunctionNode | ast.Lambda):
-            _to_await(node, edits, named)
-            if isinstance(node, ast.Call) and dotted(node.func) in TASK and len(node.args) > 1:
+            if _is_job(node, edits, held):
+                edits.call("asyncio.wrap_future", node)
+            if _to_await(node, edits, named):
+                done.add(node)
+            if isinstance(node, ast.Call) and TASK.search(_name(node, edits)) and len(node.args) > 1:
                 _without_task(node, edits)
-    _drop_unused(edits)
+    _drop_unused(edits, done)
+
+
+def _name(node: ast.AST, edits: Edits) -> str:
+    """Return the full name of *node*, or of what it calls, as far as it is known."""
+    node = node.func if isinstance(node, ast.Call) else node
+    return edits.full_name(node) or dotted(node)
+
+
+def _is_job(node: ast.AST, edits: Edits, held: set[str]) -> bool:
+    """Whether *node* gives work to an executor, whose future is awaited."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "submit":
+        return False
+    holder = edits.parents[holder_of(node, edits.parents)]
+    return EXECUTOR.search(edits.value_of(node.func.value)) is not None and (
+        isinstance(holder, ast.Yield) or is_held(holder, held)
+    )
 
 
 def _answers_itself(body: list[ast.stmt]) -> bool:
@@ -165,46 +195,63 @@ def _without_task(task: ast.Call, edits: Edits) -> None:
 
 def _taker_of(node: ast.AST, edits: Edits) -> str:
     """Return the function that makes of *node* what `await` takes; `yield` took more than that."""
-    if isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
+    is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)  # of lists
+    is_made = isinstance(node, ast.Call) and dotted(node.func) in ("dict", "list")
+    if is_sum or is_made or isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
         return edits.imported("tornado.gen", "multi")
-    if isinstance(node, ast.Call) and dotted(node.func) in ("dict", "list"):
-        return edits.imported("tornado.gen", "multi")
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit":
-        return edits.imported("asyncio", "wrap_future")
-    return ""
+    return edits.imported("tornado.gen", "convert_yielded") if LISTS.search(dotted(node)) else ""
 
 
-def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> None:
-    """Write `await` for `yield`, `return` for `raise gen.Return`."""
-    if isinstance(node, ast.Raise) and node.exc is not None:
+def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> bool:
+    """Write `await` for `yield`, `return` for `raise gen.Return`; return whether *node* was one of them."""
+    if isinstance(node, ast.Raise) and node.exc is not None and RETURN.search(_name(node.exc, edits)):
         call = node.exc if isinstance(node.exc, ast.Call) else None
-        if dotted(call.func if call else node.exc) in RETURN:
-            value = edits.source(call.args[0]) if call and call.args else ""
-            start, end = edits.span(node)
-            inner = edits.span(call.args[0]) if call and call.args else (end, end)
-            edits.replace(start, inner[0], "return " if value else "return")
-            edits.replace(inner[1], end, "")
-    elif isinstance(node, ast.Yield):
+        value = call.args[0] if call and call.args else None
         start, end = edits.span(node)
-        if node.value is None or dotted(node.value) in ("gen.moment", "tornado.gen.moment", "moment"):
-            edits.replace(start, end, f"await {edits.imported('asyncio')}.sleep(0)")
-            return
-        edits.replace(start, start + 5, "await")
-        taker = _taker_of(named.get(dotted(node.value), node.value), edits)
-        is_joined = isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda)
-        if taker or is_joined:
-            edits.wrap(node.value, f"{taker}(", ")")
+        if value is None or call is None:
+            edits.replace(start, end, "return")
+        elif "\n" in edits.source(node):  # its parentheses hold the lines together
+            edits.replace(start, edits.text.index("(", edits.span(call.func)[1]), "return ")
+        else:
+            edits.replace(start, edits.span(value)[0], "return ")
+            edits.replace(edits.span(value)[1], end, "")
+        return True
+    if not isinstance(node, ast.Yield):
+        return False
+    start, end = edits.span(node)
+    if node.value is None or MOMENT.search(_name(node.value, edits)):
+        edits.replace(start, end, f"await {edits.imported('asyncio')}.sleep(0)")
+        return True
+    edits.replace(start, start + 5, "await")
+    taker = _taker_of(named.get(dotted(node.value), node.value), edits)
+    is_joined = isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda)
+    if taker or is_joined:
+        edits.wrap(node.value, f"{taker}(", ")")
+    return True
 
 
-def _drop_unused(edits: Edits) -> None:
-    """Take the decorator's name out of imports that nothing needs any more; Tornado 6 lacks some of them."""
+def _drop_unused(edits: Edits, done: set[ast.AST]) -> None:
+    """Take out of imports what Tornado 6 lacks, and the names that only nodes had which are *done* with."""
     for node in edits.tree.body:
         if not isinstance(node, ast.ImportFrom) or node.module not in ("tornado.gen", "tornado.web"):
             continue
-        gone = {"asynchronous", "engine", "Task", "Callback", "Wait", "WaitAll", "coroutine", "Return"}
-        kept = [each for each in node.names if each.name not in gone or each.asname]
+        kept = [
+            each
+            for each in node.names
+            if each.name not in GONE_NAMES
+            and not (
+                each.name in OLD_NAMES
+                and all(_is_in(load, done, edits) for load in loads_in(edits.tree, each.asname or each.name))
+            )
+        ]
         if len(kept) < len(node.names):
             edits.keep_names(node, kept)
+
+
+def _is_in(node: ast.AST, others: set[ast.AST], edits: Edits) -> bool:
+    while node not in others and node in edits.parents:
+        node = edits.parents[node]
+    return node in others
 
 
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:

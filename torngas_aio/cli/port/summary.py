@@ -11,13 +11,16 @@ from torngas_aio.cli.kinds import Chain, chain_of
 from torngas_aio.cli.port import edits
 from torngas_aio.cli.port.edits import FunctionNode, Position, dotted, last_name
 
-__all__ = ["Function", "Kind", "Module", "Use", "summarize"]
+__all__ = ["Function", "Kind", "Module", "Use", "held_names", "holder_of", "is_held", "summarize"]
 
 TAKES_AWAITABLES = {
     "multi", "multi_future", "gather", "wait", "wait_for", "with_timeout", "ensure_future", "create_task",
-    "maybe_future", "convert_yielded", "run", "run_until_complete", "add_future", "shield", "as_completed",
+    "convert_yielded", "run", "run_until_complete", "shield", "as_completed",
 }  # fmt: skip
 """Functions that await what they are given."""
+
+TAKES_FUTURES = {"WaitIterator", "add_future", "chain_future", "maybe_future"}
+"""Functions that await futures, not coroutines."""
 
 LOOP_CALLS = {"PeriodicCallback", "add_callback", "add_timeout", "run_sync", "spawn_callback"}
 """Methods of Tornado's loop: they await what the function returns that they are given."""
@@ -27,7 +30,14 @@ CONSUMERS = {
 }  # fmt: skip
 """Functions to which a list is as good as a generator expression."""
 
-DISPLAYS = ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Starred | ast.ListComp | ast.GeneratorExp | ast.DictComp
+DISPLAYS = (
+    ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Starred | ast.ListComp | ast.GeneratorExp | ast.DictComp
+    | ast.keyword | ast.BinOp
+)  # fmt: skip
+ADDERS = {"add", "append", "insert", "setdefault"}
+COLLECTORS = {"dict", "list", "tuple"}
+"""Functions of what `multi` and its siblings take."""
+
 LOOKED_AT = (
     ast.Compare | ast.BoolOp | ast.UnaryOp | ast.If | ast.While | ast.BinOp | ast.Attribute | ast.Dict | ast.IfExp
 )
@@ -42,8 +52,8 @@ class Use:
 
     Attributes:
         form: "call", "in", "with", "for", "slice"; "open" for what is opened without `with`; "user" for `current_user`;
-            "task" for a call that never returns; "text" and "arguments" for what a command of a Redis client gives and
-            takes; "start" for module code that needs the project open.
+            "task" for a call whose result is awaited later, or that never returns; "text" and "arguments" for what a
+            command of a Redis client gives and takes; "start" for module code that needs the project open.
         blocker: Why `await` cannot stand here; empty where it can.
     """
 
@@ -123,10 +133,55 @@ def summarize(tree: ast.Module, path: str, name: str) -> Module:
     return module
 
 
+def held_names(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names in *nodes* whose values are awaited, given to what awaits, or looked at when they are done."""
+    nodes = list(nodes)
+    found: set[str] = set()
+    for node in nodes:
+        given: list[ast.AST | None] = []
+        if isinstance(node, ast.Call):
+            given += [*node.args, *node.keywords] if last_name(node) in TAKES_AWAITABLES | TAKES_FUTURES else []
+        elif isinstance(node, ast.Await | ast.Yield | ast.Attribute):
+            is_watched = not isinstance(node, ast.Attribute) or node.attr == "add_done_callback"
+            given += [node.value] if is_watched else []
+        while given:
+            each = given.pop()
+            given += ast.iter_child_nodes(each) if isinstance(each, DISPLAYS) else ()
+            found |= {_name_of(each)} - {""} if each else set()
+    loops = [node for node in nodes if isinstance(node, ast.For | ast.comprehension) and dotted(node.target) in found]
+    return found | {_name_of(node.iter) for node in loops} - {""}
+
+
+def _name_of(node: ast.AST) -> str:
+    """Return the dotted name of *node*, or of that whose item or values it is."""
+    func = node.func if isinstance(node, ast.Call) else None
+    node = func.value if isinstance(func, ast.Attribute) and func.attr == "values" else node
+    return dotted(node.value if isinstance(node, ast.Subscript) else node)
+
+
+def holder_of(node: ast.AST, parents: edits.Parents) -> ast.AST:
+    """Return *node*, or the list, dictionary or the like in which it is given to something."""
+    while isinstance(parent := parents[node], DISPLAYS) or (
+        isinstance(parent, ast.Call) and last_name(parent) in COLLECTORS
+    ):
+        node = parent
+    return node
+
+
+def is_held(node: ast.AST, held: set[str]) -> bool:
+    """Whether *node* gives what is in it to one of the names *held*, or adds it to one."""
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        return _name_of(target) in held
+    func = node.func if isinstance(node, ast.Call) else None
+    return isinstance(func, ast.Attribute) and func.attr in ADDERS and dotted(func.value) in held
+
+
 class _Reader:
     def __init__(self, module: Module, parents: edits.Parents) -> None:
         self._module = module
         self._parents = parents
+        self._held = {name for name in held_names(parents) if name.startswith("self.")}
 
     def read(self, nodes: Iterable[ast.AST], function: Function) -> None:
         """Note what *nodes* say, which are *function*'s own."""
@@ -151,17 +206,17 @@ class _Reader:
                 self._take_binding(node, function)
 
     def _take_call(self, call: ast.Call, function: Function) -> None:
-        node: ast.AST = call
-        parent = self._parents[call]
-        is_gone_through = isinstance(parent, ast.AsyncFor) or getattr(parent, "is_async", False)
-        while isinstance(parent, DISPLAYS):
-            node, parent = parent, self._parents[parent]
+        around = self._parents[call]
+        is_gone_through = isinstance(around, ast.AsyncFor) or getattr(around, "is_async", False)
+        node = holder_of(call, self._parents)
+        parent = self._parents[node]
         takers = TAKES_AWAITABLES
         if isinstance(parent, ast.Lambda):
             node, parent, takers = parent, self._parents[parent], LOOP_CALLS
-        is_given = isinstance(parent, ast.Call) and parent.func is not node and last_name(parent) in takers
-        if not is_gone_through and not is_given:
-            self._add(function, call, call, "call")
+        taker = last_name(parent) if isinstance(parent, ast.Call) and parent.func is not node else ""
+        if not is_gone_through and taker not in takers:
+            is_task = taker in TAKES_FUTURES or is_held(parent, self._held)
+            self._add(function, call, call, "task" if is_task else "call")
         for each in [*call.args, *(key.value for key in call.keywords)]:
             if dotted(each):
                 function.passed[last_name(call), chain_of(each)] = edits.position_of(each)
@@ -250,7 +305,9 @@ class _Reader:
         )  # fmt: skip
         self._module.functions[made.name] = made
         self.read(node.decorator_list, outer)
+        held, self._held = self._held, self._held | held_names(ast.walk(node))
         self.read(node.body, made)
+        self._held = held
 
     def _take_import(self, node: ast.Import | ast.ImportFrom) -> None:
         where = ""
