@@ -208,6 +208,8 @@ async def test_what_cannot_be_sent_is_refused() -> None:
         here.subscribe("x", after="1-0")
     with pytest.raises(ArgumentError, match="a channel name or a pattern"):
         here.subscribe()
+    with pytest.raises(ArgumentError, match="'drop' or 'close'"):
+        here.subscribe("x", when_full="closed")  # type: ignore[arg-type]
 
 
 async def test_a_cancelled_wait_loses_nothing() -> None:
@@ -222,7 +224,11 @@ async def test_a_cancelled_wait_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "after", ["99999999999999999999-0", "0-99999999999999999999", "1-", "0-0", "18446744073709551615-0"]
+    "after",
+    [
+        *("99999999999999999999-0", "0-99999999999999999999", "1-", "0-0"),
+        *("18446744073709551615-0", "0-18446744073709551615", "18446744073709551615-18446744073709551615"),
+    ],
 )
 async def test_ids_that_no_history_has_are_read_as_far_as_they_go(make: Make, after: str) -> None:
     here = make(HISTORY=10)
@@ -279,6 +285,41 @@ async def test_a_subscription_that_is_cancelled_leaves_nothing_behind(make: Make
         assert set(here._by_name) == {"kept"}
         await here.publish("kept", 2)
         assert (await next_of(kept)).data == 2
+
+
+async def test_several_tasks_may_read_one_subscription() -> None:
+    here = MemoryChannels()
+    async with here.subscribe("x") as messages:
+        reading = [asyncio.create_task(next_of(messages)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for number in range(3):
+            await here.publish("x", number)
+        assert sorted([(await each).data for each in reading]) == [0, 1, 2]
+        reading = [asyncio.create_task(anext(messages)) for _ in range(3)]
+        await asyncio.sleep(0)
+    ended = await asyncio.gather(*reading, return_exceptions=True)
+    assert all(isinstance(each, StopAsyncIteration) for each in ended)
+
+
+async def test_a_subscription_can_be_entered_again_and_ends_outside_of_its_block(make: Make) -> None:
+    here = make()
+    messages = here.subscribe("x")
+    assert [message async for message in messages] == []
+    for number in range(2):
+        async with messages:
+            await here.publish("x", number)
+            assert (await next_of(messages)).data == number
+    assert not here._by_name
+
+
+async def test_channels_that_were_closed_can_be_subscribed_to_again(make: Make) -> None:
+    here = make()
+    async with here.subscribe("x") as left:
+        await here.aclose()
+        assert [message async for message in left] == []
+        async with here.subscribe("x") as messages:
+            await here.publish("x", 1)
+            assert (await next_of(messages)).data == 1
 
 
 @pytest.mark.parametrize("name", [5, None, b"x", ["x"]])

@@ -90,10 +90,11 @@ class Subscription:
         self._when_full = when_full
         self._queue: deque[Message] = deque()
         self._waiting = 0  # characters in the queue
-        self._waiter: asyncio.Future[None] | None = None
-        self._is_closed = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._is_closed = True
 
     async def __aenter__(self) -> Self:
+        self._is_closed = False
         await self._owner.add(self)
         if self._after is not None:
             try:
@@ -113,11 +114,12 @@ class Subscription:
         while not self._queue:
             if self._is_closed:
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
+                self._waiters.remove(waiter)
         return self._pop()
 
     async def aclose(self) -> None:
@@ -176,8 +178,9 @@ class Subscription:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class BaseChannels(ABC):
@@ -264,6 +267,8 @@ class BaseChannels(ABC):
             raise ArgumentError(f"Channels {self.alias!r} take no patterns: not with HISTORY, nor on a Redis cluster.")
         if after is not None and not self.history_size:
             raise ArgumentError(f"subscribe(after=...) needs CHANNELS[{self.alias!r}]['OPTIONS']['HISTORY'].")
+        if when_full not in {"drop", "close"}:
+            raise ArgumentError(f"subscribe(when_full={when_full!r}): write 'drop' or 'close'.")
         return Subscription(self, names, patterns, after=after, when_full=when_full)
 
     async def members(self, name: str) -> list[str]:
@@ -377,4 +382,5 @@ def id_key(text: str) -> tuple[int, int]:
     """Return what orders the ids of a history, such as "1764367-0"; (0, 0) for text that is none."""
     first, _, second = text[:64].partition("-")
     time, number = parse_whole(first, 20), parse_whole(second or "0", 20)
-    return (0, 0) if time is None or number is None or max(time, number) >= 2**64 else (time, number)
+    # Redis takes no range that begins after the largest id.
+    return (0, 0) if time is None or number is None or max(time, number) >= 2**64 - 1 else (time, number)

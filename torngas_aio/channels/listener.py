@@ -141,13 +141,16 @@ class Listener:
         self._waiting.pop(key, None)
         self.lost.discard(key)
 
-    def end(self, node: Node | None) -> None:
-        """Drop the line to *node*, which has nothing more to bring."""
-        del self._lines[node]
+    def end(self, node: Node | None, line: "_Line") -> None:
+        """Drop the *line* to *node*, which has nothing more to bring."""
+        if self._lines.get(node) is line:
+            del self._lines[node]
 
     async def aclose(self) -> None:
-        """Close every connection. Harmless when called twice."""
-        await cancel_tasks([line.task for line in self._lines.values()], self.redis.where.deadline)
+        """Close every connection; who subscribes later has new ones. Harmless when called twice."""
+        lines, self._lines = self._lines, {}
+        self._homes.clear()
+        await cancel_tasks([line.task for line in lines.values()], self.redis.where.deadline)
         for key in tuple(self._waiting):
             self.confirm(key, ConnectionError("the connection was closed"))
 
@@ -197,7 +200,7 @@ class _Line:
                     logger.error("Channels %r make their connection again.", alias, exc_info=reason)
                 await self._lose(reason)
         # RACE: no await between these two lines, or a key may come that no connection brings
-        self._listener.end(self._node)
+        self._listener.end(self._node, self)
 
     async def _connect(self, stack: AsyncExitStack) -> AbstractConnection:
         client = self._listener.redis.client
