@@ -68,6 +68,7 @@ async def typed(
     names: set[str] | None = None,
     counts: dict[int, str] | None = None,
     raw: bytes = b"",
+    ratio: float = 0,
 ) -> None:
     """Take what annotations bring back."""
 
@@ -96,7 +97,16 @@ def test_an_annotated_argument_arrives_as_it_was(name: str, value: object) -> No
     assert typed.restored(found.args, found.kwargs) == ([], {name: value})
 
 
-@pytest.mark.parametrize("value", [None, True, 1, -1.5, "é\n", [1, [2]], {"a": {"b": None}}])
+def test_further_arguments_arrive_as_their_annotation_says() -> None:
+    @job(name="further")
+    async def further(number: int, /, *days: dt.date, when: dt.datetime | None = None, **prices: Decimal) -> None: ...
+
+    args, kwargs = (1, MOMENT.date(), MOMENT.date()), {"when": MOMENT, "number": Decimal(2), "days": Decimal(3)}
+    message = further.message(args, kwargs)
+    assert further.restored(message.args, message.kwargs) == (list(args), kwargs)
+
+
+@pytest.mark.parametrize("value", [None, True, 1, -1.5, 2**80, "é\n", [1, [2]], {"a": {"b": None}}])
 def test_plain_json_arrives_as_it_was(value: object) -> None:
     sent = Formatter().dumps(anything.message((value,), {"named": value})).message
     found = Formatter().loads(sent)
@@ -116,7 +126,11 @@ def test_what_is_not_json_is_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs"), [((1, 2), {}), ((), {"nubmer": 1}), (("seven",), {}), ((), {"when": "soon"})]
+    ("args", "kwargs"),
+    [
+        *(((1, 2), {}), ((), {"nubmer": 1}), (("seven",), {}), ((), {"when": "soon"})),
+        *(((), {"ratio": float("nan")}), ((), {"ratio": float("-inf")})),  # null in JSON
+    ],
 )
 def test_arguments_that_do_not_fit_are_refused_at_the_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match="typed"):

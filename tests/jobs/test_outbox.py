@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from tests.db.support import pg
+from tests.db.support import maria, pg
 from tests.jobs.conftest import Working
 from tests.jobs.test_worker import Row, ids
 from tests.polling import until
+from tests.services import mariadb as mariadb_service
 from tests.services import postgres as postgres_service
+from tests.services.mariadb import MariaCluster, shared_cluster
 from tests.services.postgres import PostgresServer, shared_postgres
 from torngas_aio import session_scope
 from torngas_aio._cleanup import close_all
@@ -30,13 +32,23 @@ def server() -> Iterator[PostgresServer]:
     postgres_service.close_shared()
 
 
+@pytest.fixture(scope="module")
+def maria_cluster() -> Iterator[MariaCluster]:
+    yield shared_cluster()
+    mariadb_service.close_shared()
+
+
 @pytest.fixture
 async def database(request: pytest.FixtureRequest, tmp_path: Path, backend: BaseJobs) -> AsyncIterator[None]:
-    """SQLite, which runs one transaction at a time; PostgreSQL for tests that are marked so."""
+    """SQLite, which runs one transaction at a time; other databases for tests that are marked so."""
     connection = {"ROLE": "master", "DRIVER": "sqlite+aiosqlite", "DATABASE": str(tmp_path / "jobs.db")}
     entry = {"connections": [connection]}
     if request.node.get_closest_marker("postgres"):
         entry = pg(request.getfixturevalue("server"))["default"]
+    elif request.node.get_closest_marker("mariadb"):
+        cluster = request.getfixturevalue("maria_cluster")
+        cluster.master.execute("SET GLOBAL innodb_lock_wait_timeout = 1")
+        entry = maria(cluster, f"mysql+{request.getfixturevalue('engine')}", slaves=0)["default"]
     with settings.override(DATABASE_CONNECTION={"default": entry}):
         tables_of("default")
         await Connector.get_conn().drop_db()
@@ -245,6 +257,43 @@ async def test_the_same_key_at_the_same_time_is_waited_for(backend: BaseJobs, wo
         await asyncio.gather(add.enqueue(1), add.enqueue(2))
         await until_idle(backend)
     assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("aiomysql", marks=pytest.mark.mariadb),
+        pytest.param("asyncmy", marks=pytest.mark.mariadb),
+    ],
+)
+@pytest.mark.parametrize("outbox", [False, True])
+async def test_those_that_wait_for_a_key_run_when_the_first_one_fails(
+    backend: BaseJobs, working: Working, engine: str, outbox: bool
+) -> None:
+    """MariaDB ends such waits with a deadlock, and long ones, as SQLite does, with an error."""
+    runs: list[int] = []
+
+    @job(key="only", outbox=outbox)
+    async def add(number: int) -> None:
+        runs.append(number)
+        Row.session.add(Row(id=number))
+        await Row.session.flush()
+        await asyncio.sleep(1.5 if len(runs) == 1 else 0)
+        if len(runs) == 1:
+            raise ValueError
+
+    async with working():
+        async with session_scope() as session:
+            for number in range(1, 6):  # MySQL takes an id of 0 for "the next one"
+                await add.enqueue(number)
+            await session.commit()
+        await until_idle(backend)
+        await until_counted(lambda: count_of(0), 0)
+    assert len(runs) == 2
+    assert await ids() == runs[1:]
+    assert [each.error for each in await backend.dead()] == ["ValueError: "]
 
 
 async def test_an_outbox_needs_a_session_and_a_key_a_database(backend: BaseJobs) -> None:

@@ -202,6 +202,28 @@ async def test_a_worker_outlives_its_server_and_lost_connections(lone: RedisServ
         await until(lambda: 4 in seen)
 
 
+async def test_a_live_worker_keeps_its_job_while_redis_has_no_memory(lone: RedisServer) -> None:
+    runs: list[str] = []
+
+    @job
+    async def slow() -> None:
+        runs.append("begun")
+        await asyncio.sleep(4)  # longer than ALIVE_SECONDS
+        runs.append("ended")
+
+    other = another(jobs["default"])
+    async with worker_of(jobs["default"], ["default"]), worker_of(other, ["default"]):
+        await slow.enqueue()
+        await until(lambda: bool(runs))
+        lone.command("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(Unavailable, match="raise its maxmemory"):
+            await slow.enqueue()
+        await until(lambda: "ended" in runs)
+        lone.command("CONFIG", "SET", "maxmemory", "0")
+    assert runs == ["begun", "ended"]
+    await other.aclose()
+
+
 async def _enqueued(note: Any, number: int) -> None:
     async def is_enqueued() -> bool:
         await note.enqueue(number)

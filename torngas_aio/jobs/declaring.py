@@ -9,8 +9,10 @@ import inspect
 import string
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import cached_property, partial, update_wrapper
+from itertools import chain, repeat
 from typing import Any, Generic, NoReturn, ParamSpec, TypedDict, TypeVar, Unpack, get_type_hints, overload
 from zoneinfo import ZoneInfo
 
@@ -110,7 +112,7 @@ OPTIONS: dict[str, tuple[object, Check]] = {
 }
 """The options of `job`: default and check."""
 
-_VARIADIC = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
+_VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 class Enqueued(Generic[R]):
@@ -278,8 +280,8 @@ class Job(Generic[P, R]):
         for value in (*args, *kwargs.values()):
             _refuse_model(value)
         try:
-            plain = msgspec.to_builtins([list(args), kwargs], str_keys=True, enc_hook=_refuse)
-        except (TypeError, RecursionError) as exc:
+            plain = _json.loads(msgspec.json.encode([args, kwargs], enc_hook=_refuse))  # as a worker gets them
+        except (TypeError, ValueError, RecursionError) as exc:
             raise SerializationError(f"{self.name}: an argument cannot be sent: {exc}.") from None
         self.restored(*plain)
         labels: dict[str, Any] = {"queue_name": self.queue}
@@ -313,32 +315,29 @@ class Job(Generic[P, R]):
         Raises:
             ArgumentError: One does not fit its annotation.
         """
-        by_place, by_name = self._types
-        if not by_name and not by_place:
-            return args, kwargs
+        by_place, more, by_name, others = self._types
         try:
-            made = [_converted(value, kind) for value, kind in zip(args, by_place, strict=False)]
-            named = {name: _converted(value, by_name.get(name, Any)) for name, value in kwargs.items()}
+            made = [_converted(value, kind) for value, kind in zip(args, chain(by_place, repeat(more)), strict=False)]
+            named = {name: _converted(value, by_name.get(name, others)) for name, value in kwargs.items()}
         except msgspec.ValidationError as exc:
             raise ArgumentError(f"{self.name}: an argument does not fit its annotation: {exc}.") from None
-        return [*made, *args[len(made) :]], named
+        return made, named
 
     @cached_property
-    def _types(self) -> tuple[list[Any], dict[str, Any]]:
-        """The types of the parameters that can be given by place, and of all by name; Any where there is no use."""
+    def _types(self) -> tuple[list[Any], Any, dict[str, Any], Any]:
+        """Return the types of arguments by place, of further ones, of those by name and of others; Any: as in JSON."""
         try:
             hints = get_type_hints(self.function, include_extras=True)
         except (NameError, TypeError):  # of names that are imported for type checkers only
-            return [], {}
-        by_name = {name: _usable(hints.get(name, Any)) for name in self.signature.parameters}
-        if all(kind is Any for kind in by_name.values()):
-            return [], {}
-        places = [
-            by_name[each.name]
-            for each in self.signature.parameters.values()
-            if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}
-        ]
-        return places, by_name
+            hints = {}
+        found: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        for each in self.signature.parameters.values():
+            found[each.kind][each.name] = _usable(hints.get(each.name, Any))
+        either = found[inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        by_place = [*found[inspect.Parameter.POSITIONAL_ONLY].values(), *either.values()]
+        by_name = either | found[inspect.Parameter.KEYWORD_ONLY]
+        more, others = (next(iter(found[kind].values()), Any) for kind in _VARIADIC)
+        return by_place, more, by_name, others
 
     def _faults(self, chosen: Mapping[str, Any]) -> Iterator[str]:
         """Yield a sentence for each option that cannot work."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, delete, insert, select, update
 from sqlalchemy.dialects.mysql import MEDIUMBLOB
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from taskiq import TaskiqMessage
 
 from torngas_aio.db.dbalchemy import Connector, DbSession, current_session, metadata_of, session_scope
@@ -32,6 +32,8 @@ RELAY_SECONDS = 5.0
 RESEND_SECONDS = 60.0
 LONGEST_RESEND_SECONDS = 3600.0
 BATCH = 100
+
+_LOCK_FAULTS = frozenset({1205, 1213, "40P01", "55P03", "SQLITE_BUSY"})  # of MySQL, PostgreSQL and SQLite
 
 
 def tables_of(database: str) -> tuple[Table, Table]:
@@ -92,7 +94,17 @@ async def claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> bo
     runs at this time is waited for.
     """
     session = current_session(backend.database).using_master()
-    outbox, keys = tables_of(backend.database)
+    while True:
+        try:
+            return await _claim(session, backend.database, message, key_ttl)
+        except DBAPIError as exc:
+            if not _is_lock_fault(exc.orig):
+                raise
+            await session.rollback()
+
+
+async def _claim(session: DbSession, database: str, message: TaskiqMessage, key_ttl: float) -> bool:
+    outbox, keys = tables_of(database)
     is_in_outbox = message.labels.get("outbox")
     if is_in_outbox:
         attempt = outbox.c.attempt == message.labels.get("attempt", 0)
@@ -181,6 +193,12 @@ async def _execute(database: str, statement: Any) -> int:
         found: Any = await session.execute(statement)
         await session.commit()
         return int(found.rowcount)
+
+
+def _is_lock_fault(error: Any) -> bool:
+    """Return whether a statement was given up for a lock that another transaction has: a deadlock, or a long wait."""
+    codes = {*error.args[:1], getattr(error, "sqlstate", None), getattr(error, "sqlite_errorname", None)}
+    return not codes.isdisjoint(_LOCK_FAULTS)
 
 
 def _now() -> int:

@@ -393,11 +393,13 @@ class _Heart:
             self._loop.close()
 
     async def _beat(self) -> None:
-        redis = self._make_client()
+        redis, milliseconds = self._make_client(), int(ALIVE_SECONDS * 1000)
         try:
             while not self._stopping.is_set():
                 with contextlib.suppress(Unavailable):
-                    await redis.ask(self._key, "SET", self._key, 1, "PX", int(ALIVE_SECONDS * 1000))
+                    # A Redis without memory takes no SET; the job would run elsewhere, too.
+                    if not await redis.ask(self._key, "PEXPIRE", self._key, milliseconds):
+                        await redis.ask(self._key, "SET", self._key, 1, "PX", milliseconds)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), BEAT_SECONDS)
             with contextlib.suppress(Unavailable):

@@ -210,7 +210,7 @@ class RedisClient:
 
 _AUTH = "Set OPTIONS['PASSWORD'], and OPTIONS['USERNAME'] where the server knows users."
 _MENDS = {
-    "OOM": "It has no memory left: raise its maxmemory, or set its maxmemory-policy to allkeys-lru.",
+    "OOM": "It has no memory left: raise its maxmemory. Where it holds nothing but caches, allkeys-lru may evict keys.",
     "NOAUTH": _AUTH,
     "WRONGPASS": _AUTH,
     "NOPERM": "Give its user the right to this command and to these keys.",
