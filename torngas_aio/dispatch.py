@@ -20,10 +20,11 @@ from types import MethodType
 from typing import Any, TypeVar
 
 from torngas_aio.exception import ArgumentError, NotCallableError
+from torngas_aio.logger.outages import OutageLog
 
 __all__ = ["Receiver", "Responses", "Signal", "receiver"]
 
-logger = logging.getLogger("torngas_aio.dispatch")
+_outages = OutageLog(logging.getLogger("torngas_aio.dispatch"))
 
 _Held = TypeVar("_Held")
 
@@ -159,8 +160,8 @@ async def _told(receiver: Receiver, arguments: dict[str, object]) -> object:
     try:
         answer = receiver(**arguments)
         return await answer if inspect.isawaitable(answer) else answer
-    except Exception as exc:  # a boundary: one receiver's fault is not the others'
-        logger.exception("A receiver of %r failed: %s", arguments["signal"], _named(receiver))
+    except Exception as exc:  # noqa: BLE001  # a boundary: one receiver's fault is not the others'
+        _outages.report_error(exc, "A receiver of %r failed: %s", arguments["signal"], _named(receiver))
         return exc
 
 
@@ -177,7 +178,7 @@ async def _settle(answers: list[object]) -> None:
     except BaseExceptionGroup as errors:
         first, *others = errors.exceptions
         for other in others:
-            logger.error("Another receiver failed as well.", exc_info=other)
+            _outages.report_error(other, "Another receiver failed as well.")
         raise first from None
     for index, task in tasks.items():
         answers[index] = task.result()

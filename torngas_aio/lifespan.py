@@ -21,11 +21,13 @@ from typing import Any
 from torngas_aio._cleanup import CLOSE_SECONDS, bounded, cancel_tasks, close_each, is_imposed, tasks_to_drain
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.exception import NotCallableError
+from torngas_aio.logger import OutageLog
 from torngas_aio.utils.text import escape_controls
 
 __all__ = ["Background", "Lifespan", "StopEvent"]
 
 logger = logging.getLogger("torngas_aio.lifespan")
+_outages = OutageLog(logger)
 
 Step = Callable[[], Awaitable[Any]]
 
@@ -228,6 +230,6 @@ async def _run(title: str, function: Callable[..., Awaitable[object]], *args: ob
     except BaseException as exc:  # a boundary: a background task's result is not awaited
         if is_imposed(exc):
             raise
-        logger.exception("The background task %s failed.", title)
+        _outages.report_error(exc, "The background task %s failed.", title)
         if isinstance(exc, KeyboardInterrupt):
             raise

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from tests.handler.conftest import OpenClient
+from tests.polling import until
 from torngas_aio.exception import CacheUnavailable, DatabaseUnavailable, PoolExhausted, Unavailable
 from torngas_aio.handler import WebHandler
 from torngas_aio.middleware import BaseMiddleware
+from torngas_aio.middleware.signal import SignalMiddleware
+from torngas_aio.signal import call_finished
 
 
 class Down(WebHandler):
@@ -46,6 +49,61 @@ async def test_an_outage_is_503_and_one_line(
     told = [record for record in caplog.records if "is down" in record.getMessage()]
     assert 1 <= len(told) <= 3
     assert [record.exc_info for record in told] == [None] * len(told)
+
+
+class Afterwards(WebHandler):
+    error: Exception
+
+    async def get(self) -> None:
+        self.write("answered")
+
+    async def complete_finish(self) -> None:
+        await asyncio.sleep(0)
+        raise self.error
+
+
+class EndHook(BaseMiddleware):
+    error: Exception
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        raise self.error
+
+
+class Signals(SignalMiddleware):
+    """A receiver of `call_finished` fails."""
+
+    error: Exception
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        async def fail(**kwargs: Any) -> None:
+            raise self.error
+
+        call_finished.connect(fail, weak=False)
+        try:
+            await super().process_endcall(handler, clear)
+        finally:
+            call_finished.disconnect(fail)
+
+
+@pytest.mark.parametrize("failing", [Afterwards, EndHook, Signals])
+async def test_an_outage_after_the_answer_is_one_line(
+    open_client: OpenClient, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest, failing: type[Any]
+) -> None:
+    made = type("Failing", (failing,), {"error": CacheUnavailable(f"the store of {request.node.name}: no answer")})
+    is_handler = issubclass(failing, WebHandler)
+    client = await open_client([("/", made if is_handler else Plain)], () if is_handler else (made(),))
+    with caplog.at_level(logging.ERROR):
+        answers = await asyncio.gather(*(client.get("/") for _ in range(20)))
+        await until(lambda: "no answer" in caplog.text)
+    assert {answer.status_code for answer in answers} == {200}
+    told = [record for record in caplog.records if "no answer" in record.getMessage()]
+    assert 1 <= len(told) <= 3
+    assert "Traceback" not in caplog.text
+
+
+class Plain(WebHandler):
+    async def get(self) -> None:
+        self.write("answered")
 
 
 async def test_an_outage_whose_message_tells_seconds_is_one_line(

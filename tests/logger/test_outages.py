@@ -7,6 +7,7 @@ import pytest
 
 from tests.contracts.cache.subject import Clock
 from tests.polling import until
+from torngas_aio.exception import CacheUnavailable, DatabaseUnavailable, PoolExhausted
 from torngas_aio.logger import OutageLog
 
 logger = logging.getLogger("tests.outages")
@@ -60,6 +61,18 @@ async def test_a_running_loop_writes_the_count_when_nothing_follows(caplog: pyte
         outages.report("a", "down %d", number)
     await until(lambda: len(caplog.messages) >= 2)
     assert caplog.messages == ["down 0", "down 4 (3 more like it within the last 0.02 s)"]
+
+
+@pytest.mark.parametrize("kind", [CacheUnavailable, DatabaseUnavailable, PoolExhausted])
+def test_an_error_that_is_an_outage_is_a_line_a_second(kind: type[Exception], caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    outages = OutageLog(logger, clock=clock)
+    for name in "abab":
+        outages.report_error(kind("10.0.0.1: no answer"), "The hook %s failed.", name)
+    assert caplog.messages == [f"The hook {name} failed. 10.0.0.1: no answer" for name in "ab"]
+    outages.report_error(KeyError("other"), "The hook %s failed.", "a")
+    assert caplog.messages[2:] == ["The hook a failed."]
+    assert [record.exc_info is None for record in caplog.records] == [True, True, False]
 
 
 def test_keys_without_end_do_not_fill_the_memory(caplog: pytest.LogCaptureFixture) -> None:

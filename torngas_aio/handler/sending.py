@@ -20,10 +20,12 @@ from tornado.web import RequestHandler
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.handler.response import ResponseHandler
 from torngas_aio.http.response import BODILESS, check_length
+from torngas_aio.logger import OutageLog
 
 __all__ = ["allowed_methods", "log_response", "refuse_body", "run_afterwards", "send_last", "send_part"]
 
 logger = logging.getLogger("torngas_aio.handler")
+_outages = OutageLog(logger)
 
 _REPRESENTATION = ("Content-Encoding", "Content-Language", "Content-Type")
 _HASHED_METHODS = ("GET", "HEAD")
@@ -155,7 +157,7 @@ async def run_afterwards(handler: ResponseHandler) -> None:
         if is_imposed(exc):
             raise
         handler._note_interrupt(exc)
-        logger.exception("complete_finish() or on_finish() of %s failed.", type(handler).__qualname__)
+        _outages.report_error(exc, "complete_finish() or on_finish() of %s failed.", type(handler).__qualname__)
 
 
 def _conclude_headers(handler: ResponseHandler) -> None:

@@ -29,16 +29,18 @@ from torngas_aio._cleanup import cancel_tasks, is_imposed
 from torngas_aio._job_events import tell_jobs
 from torngas_aio._unawaited import watch_unawaited
 from torngas_aio.context import carriers, enter_job
-from torngas_aio.exception import Unawaited
+from torngas_aio.exception import Unavailable, Unawaited
 from torngas_aio.jobs.base import BaseJobs, TakenMessage
 from torngas_aio.jobs.declaring import Job, declared
 from torngas_aio.jobs.schedules import run_schedules
+from torngas_aio.logger import OutageLog
 from torngas_aio.logger.loggers import well_formed_id
 from torngas_aio.settings_manager import settings
 
 __all__ = ["queues_of", "run_message", "run_worker", "scheduled_of"]
 
 logger = logging.getLogger("torngas_aio.jobs")
+_outages = OutageLog(logger)
 
 GRACEFUL_SECONDS = 30.0
 CANCEL_SECONDS = 5.0
@@ -119,7 +121,7 @@ class _JobReceiver(Receiver):
         except BaseException as exc:
             if is_imposed(exc):
                 raise
-            logger.exception("A job could not be ended; it will run again.")
+            _outages.report_error(exc, "A job could not be ended; it will run again.")
             if taken is not None:
                 taken.release()
         finally:
@@ -239,6 +241,9 @@ async def _fail(
     attempt = message.labels.get("attempt", 0)
     error = _error(f"{type(exc).__name__}: {exc}")
     told = f"The job {job.name} ({message.task_id}) failed"
+    shown: BaseException | None = exc
+    if isinstance(exc, Unavailable):  # as all the others; a traceback for each would fill the log
+        told, shown = f"{told} ({exc})", None
     queue: str = message.labels["queue_name"]
     message.labels["attempt"] = attempt + 1
     again = None if is_final or attempt >= job.retries else _written(backend, message)
@@ -250,12 +255,12 @@ async def _fail(
             if not await postpone(backend, message, pause):
                 return
         logger.warning(
-            "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=exc
+            "%s and is tried again in %.1f s (%d of %d).", told, pause, attempt + 1, job.retries, exc_info=shown
         )
         await backend.put_again(queue, again, pause)
         tell_jobs("retried", job.name, message)
         return
-    logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=exc)
+    logger.error("%s for good; `torngas-aio jobs retry` puts it on its queue again.", told, exc_info=shown)
     del message.labels["attempt"]
     is_in_outbox = message.labels.pop("outbox", False)
     await backend.bury(queue, _written(backend, message) or data, error)

@@ -17,6 +17,8 @@ from collections.abc import Callable, Hashable
 from contextvars import Context
 from dataclasses import dataclass
 
+from torngas_aio.exception import PoolExhausted, Unavailable
+
 __all__ = ["DEGRADED_SECONDS", "OutageLog"]
 
 DEGRADED_SECONDS = 10.0
@@ -106,6 +108,18 @@ class OutageLog:
             else:
                 known.written(now, text, self._seconds * _LONGEST_PAUSE)
         self._write(text, count, pause)
+
+    def report_error(self, error: BaseException, message: str, *args: object) -> None:
+        """Log *error*, which is not raised any further: an outage as `report` does, any other with its traceback.
+
+        Args:
+            message: A complete sentence, formatted with *args*; an outage's own text follows it.
+        """
+        if isinstance(error, Unavailable | PoolExhausted):
+            text = message % args if args else message
+            self.report((text, type(error), str(error).partition(": ")[0]), "%s %s", text, error)
+        else:
+            self._logger.log(self._level, message, *args, exc_info=error)
 
     def _write(self, text: str, count: int, pause: float) -> None:
         more = f" ({count} more like it within the last {pause:g} s)" if count else ""

@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from torngas_aio._cleanup import is_imposed
+from torngas_aio.logger import OutageLog
 from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
 
 __all__ = ["IDLE", "NOTHING", "PipelineRun", "RouteStages"]
 
-logger = logging.getLogger("torngas_aio.pipeline")
+_outages = OutageLog(logging.getLogger("torngas_aio.pipeline"))
 
 
 class _State(Protocol):
@@ -164,7 +165,7 @@ class PipelineRun:
             except BaseException as exc:  # a boundary: the other hooks must have their turn
                 if is_imposed(exc):
                     raise
-                logger.exception("The hook %s failed.", getattr(hook, "__qualname__", hook))
+                _outages.report_error(exc, "The hook %s failed.", getattr(hook, "__qualname__", hook))
                 handler._note_interrupt(exc)
             if self.is_cleared:
                 return True
