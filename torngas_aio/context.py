@@ -50,7 +50,7 @@ ORDER_SESSION = 20
 error_sink: ContextVar[list[BaseException] | None] = ContextVar("torngas_aio_error_sink", default=None)
 """Where a test has the errors of its requests collected; None outside tests."""
 
-Carrier = tuple[Callable[[dict[str, Any]], None], Callable[[Mapping[str, Any], str], AbstractContextManager[None]]]
+Carrier = tuple[Callable[[dict[str, object]], None], Callable[[Mapping[str, Any], str], AbstractContextManager[None]]]
 
 carriers: list[Carrier] = []
 """How what belongs to a request, such as its trace, goes with the jobs that it enqueues: a function that writes text

@@ -8,7 +8,6 @@ Upper-case names are the settings, and all of them are public.
 """
 
 import os
-from typing import Any
 
 # ------------------------------------------------------------------ server and requests
 
@@ -39,7 +38,7 @@ ETAG: bool = False
 """Hash each body into an `Etag` header and answer `If-None-Match` with 304, as plain Tornado does. A handler
 turns it on for itself by defining `compute_etag`."""
 
-TORNADO_CONF: dict[str, Any] = {
+TORNADO_CONF: dict[str, object] = {
     "cookie_secret": None,  # signs cookies; without one and with DEBUG off the server does not start
     "login_url": "/login",
     "static_path": None,
@@ -73,7 +72,7 @@ MIDDLEWARE_CLASSES: tuple[str, ...] = (
 COMMON_MODULES: tuple[str, ...] = ()
 """HTTP modules of every matched route, in this order, before those of ROUTE_MODULES."""
 
-ROUTE_MODULES: dict[str, Any] = {}
+ROUTE_MODULES: dict[str, object] = {}
 """`{route name or regular expression of the path: [module, '!common module', '!all']}`."""
 
 # ------------------------------------------------------------------ security
@@ -86,38 +85,38 @@ SECURITY_HEADERS: dict[str, str | None] = {}
 """Headers of SecurityHeadersMiddleware over its own defaults
 (`torngas_aio.middleware.security.SECURITY_HEADERS`); None leaves one out."""
 
-CORS: dict[str, Any] = {}
+CORS: dict[str, object] = {}
 """Options of CORSMiddleware over its own defaults (`torngas_aio.middleware.cors.CORS_DEFAULTS`)."""
 
-RATE_LIMIT: dict[str, Any] = {}
+RATE_LIMIT: dict[str, object] = {}
 """Options of the HTTP module RateLimit over its own defaults
 (`torngas_aio.httpmodule.ratelimit.RATE_LIMIT_DEFAULTS`)."""
 
-CHANNELS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.channels.memory.MemoryChannels"}}
+CHANNELS: dict[str, dict[str, object]] = {"default": {"BACKEND": "torngas_aio.channels.memory.MemoryChannels"}}
 """Messages between processes, by alias: BACKEND, LOCATION, OPTIONS (`torngas_aio.channels.base.BaseChannels`)."""
 
-JOBS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "torngas_aio.jobs.memory.MemoryJobs"}}
+JOBS: dict[str, dict[str, object]] = {"default": {"BACKEND": "torngas_aio.jobs.memory.MemoryJobs"}}
 """Where jobs wait, by alias: BACKEND, LOCATION, OPTIONS, DATABASE (`torngas_aio.jobs.base.BaseJobs`)."""
 
-HEALTH: dict[str, Any] = {}
+HEALTH: dict[str, object] = {}
 """Health checks, over `torngas_aio.operations.handlers.HEALTH_DEFAULTS`: paths of `live`, `ready`, `startup` (None:
 not answered), `networks` that see details, `log` False: no lines of probes in the access log."""
 
 MANAGEMENT: str = ""
 """Where everything under `/-/` is answered instead of where the rest is: '127.0.0.1:9100', or 'unix:' and a path."""
 
-METRICS: dict[str, Any] = {}
+METRICS: dict[str, object] = {}
 """The metrics page, over `torngas_aio.operations.metrics.METRICS_DEFAULTS`: `enabled`, `path`, `token`, `seconds` and
 `bytes`, the buckets. Wants the extra `prometheus`."""
 
-TRACES: dict[str, Any] = {}
+TRACES: dict[str, object] = {}
 """Spans of requests, over `torngas_aio.operations.tracing.TRACES_DEFAULTS`: `enabled`, `ratio`, `trust_parent`. Wants
 the extra `otel`."""
 
-AUTH: dict[str, Any] = {}
+AUTH: dict[str, object] = {}
 """Login and permissions, over the defaults in `torngas_aio.auth.users.AUTH_DEFAULTS`."""
 
-OPENAPI: dict[str, Any] = {}
+OPENAPI: dict[str, object] = {}
 """The OpenAPI document: `title`, `version`, `description`; `path` (/-/openapi.json), where it is answered with DEBUG or
 `public` True, and `page` (/-/docs/, None: none), where Swagger UI shows it."""
 
@@ -127,7 +126,7 @@ operations too; None: everyone does."""
 
 # ------------------------------------------------------------------ cache and session
 
-CACHES: dict[str, dict[str, Any]] = {
+CACHES: dict[str, dict[str, object]] = {
     "default": {
         "BACKEND": "torngas_aio.cache.backends.localcache.LocMemCache",
         "LOCATION": "process_cache",
@@ -160,7 +159,7 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 """One entry an alias; nothing is opened before it is used."""
 
-SESSION: dict[str, Any] = {
+SESSION: dict[str, object] = {
     "session_cache_alias": "default",
     "session_name": "__TORNADOSSID",
     "cookie_domain": "",
@@ -181,7 +180,7 @@ SESSION: dict[str, Any] = {
 
 # ------------------------------------------------------------------ templates and languages
 
-TEMPLATE_CONFIG: dict[str, Any] = {
+TEMPLATE_CONFIG: dict[str, object] = {
     # None: Tornado's; 'torngas_aio.template.jinja2_loader.Jinja2TemplateLoader';
     # 'torngas_aio.template.mako_loader.MakoTemplateLoader'
     "template_engine": None,
@@ -197,7 +196,7 @@ TEMPLATE_CONFIG: dict[str, Any] = {
 TRANSLATIONS: bool = False
 """Load the translations of TRANSLATIONS_CONF at start."""
 
-TRANSLATIONS_CONF: dict[str, Any] = {
+TRANSLATIONS_CONF: dict[str, object] = {
     "translations_dir": "translations",
     "locale_default": "en_US",
     "use_accept_language": True,
@@ -205,11 +204,11 @@ TRANSLATIONS_CONF: dict[str, Any] = {
 
 # ------------------------------------------------------------------ database
 
-DATABASE_CONNECTION: dict[str, dict[str, Any]] = {}
+DATABASE_CONNECTION: dict[str, dict[str, object]] = {}
 """`{name: {'connections': [{'ROLE': 'master', 'DRIVER': 'mysql+aiomysql', 'UID', 'PASSWD', 'HOST', 'PORT',
 'DATABASE', 'QUERY': {}}, ...], 'kwargs': {}}}`; exactly one master, any number of slaves."""
 
-SQLALCHEMY_CONFIGURATION: dict[str, Any] = {
+SQLALCHEMY_CONFIGURATION: dict[str, object] = {
     "sqlalchemy.connect_args": {},
     "sqlalchemy.echo": False,
     "sqlalchemy.max_overflow": 10,
@@ -247,7 +246,7 @@ LOGGING_DIR: str = "logs/"
 ACCESS_LOG: str = "text"
 """How `AccessLogMiddleware` writes a request: 'text', the combined log format; 'json' or 'logfmt', named fields."""
 
-LOGGING: tuple[dict[str, Any], ...] = (
+LOGGING: tuple[dict[str, object], ...] = (
     {
         "name": "tornado",
         "level": "INFO",

@@ -4,7 +4,6 @@ A project's own translation of the English sentence comes first, then the Chines
 """
 
 import re
-from typing import Any
 
 from torngas_aio.i18n import current_locale, gettext
 
@@ -95,7 +94,7 @@ def code_of(sentence: str) -> tuple[str, dict[str, str]]:
     return "invalid", {}
 
 
-def message_of(code: str, values: dict[str, Any]) -> str:
+def message_of(code: str, values: dict[str, object]) -> str:
     """Return the sentence for *code* in the visitor's language."""
     english = _ENGLISH.get(code, _ENGLISH["invalid"])
     text = gettext(english)

@@ -10,7 +10,7 @@ from torngas_aio.settings_manager import settings
 
 __all__ = ["AUTH_DEFAULTS", "AuthMiddleware", "LoginMixIn", "has_permission", "key_of", "load_user", "login_url"]
 
-AUTH_DEFAULTS: dict[str, Any] = {
+AUTH_DEFAULTS: dict[str, object] = {
     "load_user": None,  # dotted path of an `async def load_user(key: str)`; None for a user who is no more
     "key": "id",  # the attribute of a user that the session keeps, and that `load_user` gets as text
     "login_url": "/login",

@@ -68,13 +68,13 @@ def deploy_cautions(settings: Settings) -> list[str]:
     return list(deploy_cautions_of(settings.as_dict()))
 
 
-def _without_blamed(values: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+def _without_blamed(values: Mapping[str, Any], faults: list[Fault]) -> dict[str, object]:
     """*values* less what *faults* blame: whole settings; BLAMED for values of dicts and items of lists."""
 
     def is_blamed(path: str) -> bool:
         return any(fault.is_at(path) for fault in faults)
 
-    sound: dict[str, Any] = {}
+    sound: dict[str, object] = {}
     for name, value in values.items():
         if any(fault.path == name for fault in faults):
             continue

@@ -13,8 +13,8 @@ import runpy
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
+from torngas_aio._json import JsonObject
 from torngas_aio.cli.project import add_settings_option, choose_settings, table
 from torngas_aio.exception import ArgumentError
 from torngas_aio.scripts import run_script
@@ -99,7 +99,7 @@ class Ps:
         return 0
 
 
-def _shown(server: dict[str, Any]) -> str:
+def _shown(server: JsonObject) -> str:
     rows = [
         (
             str(worker["number"]), str(worker["pid"]), worker["state"], _age(worker["age"]), str(worker["requests"]),

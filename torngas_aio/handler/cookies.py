@@ -32,11 +32,11 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
     path: str,
     expires_days: float | None,
     *,
-    max_age: Any,
+    max_age: object,
     httponly: bool,
     secure: bool,
     samesite: str | None,
-    **others: Any,
+    **others: object,
 ) -> PlainCookie | Morsel[str]:
     """Return the cookie of these arguments, which are those of `set_cookie`; raises as that."""
     until = None if expires is None and expires_days is None else _expiry(expires, expires_days)
@@ -97,7 +97,7 @@ def _expiry(expires: Any, days: float | None) -> str | None:
         ) from exc
 
 
-def _whole_seconds(max_age: Any) -> int:
+def _whole_seconds(max_age: object) -> int:
     """The `max_age` of a cookie as a number; fractions of a second are dropped."""
     if isinstance(max_age, int):
         return int(max_age)

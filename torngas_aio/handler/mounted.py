@@ -11,13 +11,14 @@ What the application receives and sends is in `mounted_exchange`. SPEC: ASGI 3.0
 
 import posixpath
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 from urllib.parse import unquote
 
 from tornado.web import HTTPError
 
 from torngas_aio._compat.tornado import cross_origin_fault
-from torngas_aio.handler.mounted_exchange import HTTPExchange, SocketExchange
+from torngas_aio.handler.mounted_exchange import HTTPExchange, Running, SocketExchange
 from torngas_aio.handler.websocket import WebSocketHandler
 
 __all__ = ["MountHandler"]
@@ -95,15 +96,15 @@ class MountHandler(WebSocketHandler):
         if any(pipeline.mask_of(each) != mask for each in (decoded, normal)):
             raise HTTPError(400, "The path %r is encoded in an unusual way", sent)
 
-    def _application(self) -> Any:
+    def _application(self) -> Running:
         running = self.application.mounts.get(self.mount)
         if running is None:
             raise RuntimeError(
                 f"{self.mount!r} was added after the application was made: put it into the handlers of Application()."
             )
-        return running
+        return cast(Running, running)
 
-    def scope_for(self, state: dict[str, Any]) -> dict[str, Any]:
+    def scope_for(self, state: dict[str, object]) -> dict[str, object]:
         """Return the ASGI scope of the request, with a copy of the lifespan's *state*."""
         request = self.request
         kind = "websocket" if self.is_socket else "http"
@@ -113,7 +114,7 @@ class MountHandler(WebSocketHandler):
         path = request.root_path + request.path
         host, _, port = request.host.rpartition(":")
         has_port = bool(host) and port.isascii() and port.isdigit()
-        scope: dict[str, Any] = {
+        scope: dict[str, object] = {
             "type": kind,
             "asgi": _VERSIONS,
             "http_version": request.version.removeprefix("HTTP/"),
@@ -134,7 +135,7 @@ class MountHandler(WebSocketHandler):
         names = [name.strip() for name in offered if name.strip()]
         return {**scope, "subprotocols": names, "extensions": {"websocket.http.response": {}}}
 
-    def _sent_fields(self) -> Any:
+    def _sent_fields(self) -> Iterator[tuple[str, str]]:
         return (pair for pair in self.request.headers.get_all() if pair[0] != "Transfer-Encoding")
 
     # ---------------------------------------------------------------- sockets

@@ -7,11 +7,11 @@ Begin with `HTTPExchange.run`.
 """
 
 import asyncio
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
 
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError
 
 from torngas_aio._cleanup import cancel_tasks, is_imposed
@@ -21,14 +21,24 @@ from torngas_aio.http.base import BodyError, ClientGone
 from torngas_aio.http.response import BODILESS
 from torngas_aio.utils.numbers import parse_whole
 
-__all__ = ["HTTPExchange", "SocketExchange"]
+__all__ = ["HTTPExchange", "Running", "SocketExchange"]
 
 Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "upgrade", "sec-websocket-accept", "sec-websocket-protocol"}
 )
 _LOST = 1006  # SPEC: RFC 6455 7.4.1
+
+
+class Running(Protocol):
+    """A mounted application that has started."""
+
+    state: dict[str, object]
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None: ...
 
 
 class HTTPExchange:
@@ -43,7 +53,7 @@ class HTTPExchange:
         self._size = 0  # of what was received
         self._length = parse_whole(handler.request.headers.get("Content-Length", ""))
 
-    async def run(self, running: Any) -> None:
+    async def run(self, running: Running) -> None:
         """Have the application answer.
 
         Raises:
@@ -144,7 +154,7 @@ class SocketExchange:
         self._stirred.set()
         self._is_gone = False
 
-    async def run(self, running: Any, handshake: Any) -> None:
+    async def run(self, running: Running, handshake: Any) -> None:
         """Have the application accept or refuse the socket, and serve it.
 
         Raises:
@@ -244,7 +254,7 @@ class SocketExchange:
         except WebSocketClosedError as exc:
             raise StreamClosedError from exc
 
-    async def _run(self, running: Any) -> None:
+    async def _run(self, running: Running) -> None:
         """Run the application; what it raises once the socket is open closes that with 1011."""
         handler = self._handler
         code = 1000
@@ -260,7 +270,7 @@ class SocketExchange:
             handler.close(code)
 
 
-def _add_fields(handler: Any, message: Message) -> None:
+def _add_fields(handler: RequestHandler, message: Message) -> None:
     add: Callable[[str, str], None] = handler.add_header
     for name, value in message.get("headers", ()):
         text = bytes(name).decode("latin-1")

@@ -42,7 +42,7 @@ class Spool:
     def __init__(self, content: bytes = b"", announced: int = 0) -> None:
         self.size = len(content)
         self._in_memory_up_to = IN_MEMORY if announced <= IN_MEMORY else _OF_LARGE
-        self._memory: Any = content or bytearray()
+        self._memory: bytes | bytearray = content or bytearray()
         self._file: Any = None
         self._is_spilled = False
         self._is_closed = False
@@ -124,7 +124,7 @@ class Spool:
         return arguments, files
 
     @contextlib.contextmanager
-    def _mapped(self) -> Generator[Any]:
+    def _mapped(self) -> "Generator[bytes | _Map]":
         if self._file is None:
             yield bytes(self._memory)
             return

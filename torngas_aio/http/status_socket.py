@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+from torngas_aio._json import JsonObject
 
 __all__ = ["StatusSocket", "ask_all"]
 
@@ -64,7 +66,7 @@ class StatusSocket:
                 client.send(json.dumps(told).encode())
 
 
-def ask_all() -> Iterator[dict[str, Any]]:
+def ask_all() -> Iterator[JsonObject]:
     """Yield what each parent of this user says; sockets that dead ones have left are removed."""
     folder = _folder()
     if not folder.is_dir() or not _is_own(folder):
@@ -78,7 +80,7 @@ def ask_all() -> Iterator[dict[str, Any]]:
             continue
 
 
-def _ask(path: Path) -> dict[str, Any]:
+def _ask(path: Path) -> JsonObject:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_SECONDS)
         client.connect(str(path))

@@ -23,8 +23,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any
 
+from torngas_aio._json import JsonObject
 from torngas_aio.http.status_socket import StatusSocket
 from torngas_aio.http.systemd import ServiceManager
 from torngas_aio.http.unix_sockets import UnixListeners
@@ -104,7 +104,7 @@ class Supervisor:
         self._minded = time.monotonic()  # when `_mind_the_clock` ran last
         self._has_terminal_closed = terminal_watch()
         self._began = time.monotonic()
-        self._renewal: dict[str, Any] = {"state": "none"}
+        self._renewal: JsonObject = {"state": "none"}
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the status to exit with.

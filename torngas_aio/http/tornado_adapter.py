@@ -150,7 +150,7 @@ class _ChunkCounter:
         self._count = 0
         stream.read_until = self._count_and_read
 
-    def _count_and_read(self, *args: Any, **kwargs: Any) -> Any:
+    def _count_and_read(self, *args: object, **kwargs: object) -> object:
         self._count += 1
         return self._read_until(*args, **kwargs)
 

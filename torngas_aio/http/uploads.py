@@ -17,7 +17,9 @@ import unicodedata
 from collections.abc import AsyncIterator, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
+
+from tornado.httputil import HTTPFile
 
 from torngas_aio._cleanup import close_safely
 from torngas_aio._concurrency import run_in_thread
@@ -48,7 +50,7 @@ class UploadedFile(SpooledFile):
         size: In bytes.
     """
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: SpooledFile | HTTPFile) -> None:
         spool, start = (file.spool, file.start) if isinstance(file, SpooledFile) else (Spool(file.body), 0)
         stop = start + (file.size if isinstance(file, SpooledFile) else len(file.body))
         super().__init__(spool, safe_filename(file.filename), file.content_type, start, stop)
@@ -90,7 +92,7 @@ class _Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary = path.with_name(f".{secrets.token_hex(12)}.part")
-        self._stream: Any = None
+        self._stream: BinaryIO | None = None
         self._is_closed = False
         self._lock = threading.Lock()  # a cancelled call may still be writing in its thread
 
@@ -122,7 +124,7 @@ class _Writer:
                 self._stream.close()
                 self._temporary.unlink(missing_ok=True)
 
-    def _open(self) -> Any:
+    def _open(self) -> BinaryIO:
         if self._stream is None:
             self._stream = self._temporary.open("xb")
         return self._stream
@@ -161,7 +163,7 @@ class FolderStorage:
         self.root.mkdir(parents=True, exist_ok=True)
 
 
-def uploads_of(files: Mapping[str, Iterable[object]]) -> dict[str, list[UploadedFile]]:
+def uploads_of(files: Mapping[str, Iterable[SpooledFile | HTTPFile]]) -> dict[str, list[UploadedFile]]:
     """Return a request's *files* by field, as `UploadedFile`."""
     return {name: [UploadedFile(file) for file in found] for name, found in files.items()}
 

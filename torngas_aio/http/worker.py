@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from torngas_aio._json import JsonObject
 from torngas_aio.exception import ConfigError
 
 __all__ = [
@@ -81,7 +82,7 @@ class Worker:
         self._is_renewed = False
         self._lent: list[socket.socket] = []
         self._requests = 0
-        self.counts: Callable[[], dict[str, Any]] | None = None
+        self.counts: Callable[[], JsonObject] | None = None
         self._unsent = b""
 
     def hand_over(self, groups: Sequence[Sequence[socket.socket]]) -> None:
@@ -202,7 +203,7 @@ class Worker:
                 self._send(_line(**self.counts()))
         return not self._unsent
 
-    async def totals(self) -> dict[str, Any]:
+    async def totals(self) -> JsonObject:
         """Return what all workers have counted; see `torngas_aio.http.worker_totals`.
 
         Raises:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
+from torngas_aio._json import JsonObject
 from torngas_aio.http.worker import DUMP_SIGNAL, ENVIRONMENT, LENT, MAX_DESCRIPTORS, RENEWED, REPORT_SECONDS, RETURNED
 
 __all__ = ["Program", "RenewalLimits", "Slot"]
@@ -118,8 +118,8 @@ class Slot:
     requests: int = 0
     rss: int = 0
     code: str = ""
-    now: dict[str, Any] = field(default_factory=dict[str, Any])
-    own: dict[str, Any] = field(default_factory=dict[str, Any])
+    now: JsonObject = field(default_factory=JsonObject)
+    own: JsonObject = field(default_factory=JsonObject)
     deaths: int = 0
     restart_at: float | None = None
     kill_at: float | None = None
@@ -201,7 +201,7 @@ class Slot:
             self.own.pop(key, None)
         self.own |= changed
 
-    def read(self) -> list[dict[str, Any]] | None:
+    def read(self) -> list[JsonObject] | None:
         """Return what the worker has said since the last time; None when it can say no more."""
         assert self.channel is not None
         try:
@@ -258,7 +258,7 @@ class Slot:
             return "leaving"
         return "hung" if self.is_hung else "ready" if self.is_ready else "starting"
 
-    def describe(self, now: float) -> dict[str, Any]:
+    def describe(self, now: float) -> JsonObject:
         """Return what `torngas-aio ps` shows."""
         return {
             "number": self.number, "pid": self.pid, "state": self.state, "age": now - self.started,

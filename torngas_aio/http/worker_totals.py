@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from torngas_aio._json import JsonObject
 from torngas_aio.http.worker_slot import Slot
 from torngas_aio.utils.narrowing import is_dict, is_list
 
@@ -40,12 +41,12 @@ class WorkerTotals:
     """
 
     def __init__(self) -> None:
-        self.counts: dict[str, Any] = {}
-        self.own: dict[str, Any] = {}
+        self.counts: JsonObject = {}
+        self.own: JsonObject = {}
         self.restarts: Counter[str] = Counter()
         self.failed_starts = 0
 
-    def add(self, counts: dict[str, Any]) -> None:
+    def add(self, counts: JsonObject) -> None:
         """Add what a worker has counted since the last time."""
         add_counts(self.counts, counts)
 
@@ -79,7 +80,7 @@ class WorkerTotals:
             threading.Thread(target=_send, args=(each, told), daemon=True).start()
 
 
-def _add_own(into: dict[str, Any], key: str, value: Any) -> None:
+def _add_own(into: JsonObject, key: str, value: Any) -> None:
     into[key] = value if key.startswith("#") else into.get(key, 0.0) + value
 
 
@@ -89,7 +90,7 @@ def _send(to: socket.socket, told: bytes) -> None:
         to.sendall(told)
 
 
-def add_counts(into: dict[str, Any], more: dict[str, Any]) -> None:
+def add_counts(into: JsonObject, more: JsonObject) -> None:
     """Add each number of *more* to the one in its place in *into*; what *into* lacks is taken as it is.
 
     Numbers stand in dicts of dicts, or in lists that have the same length in both.

@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from torngas_aio.logger.loggers import current_request_id
 from torngas_aio.utils.text import escape_controls
@@ -114,7 +113,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line; what was passed as `extra` is in it under its own names."""
 
     def format(self, record: logging.LogRecord) -> str:
-        found: dict[str, Any] = {
+        found: dict[str, object] = {
             "time": _utc(record.created),
             "level": record.levelname,
             "logger": record.name,

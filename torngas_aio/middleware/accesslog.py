@@ -23,6 +23,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from torngas_aio._former_names import former_names
+from torngas_aio._json import JsonObject
 from torngas_aio.handler import BaseHandler
 from torngas_aio.logger import REQUEST_ID_HEADER, DirectLines, access_logger, level_of, line_fields, request_id_of
 from torngas_aio.settings_manager import settings
@@ -90,13 +91,13 @@ class AccessLogMiddleware:
         )
 
 
-def access_fields(handler: RequestHandler) -> dict[str, Any]:
+def access_fields(handler: RequestHandler) -> JsonObject:
     """Return what a line tells about *handler*'s request; None and missing values are left out of lines.
 
     The path is without the query, whose values may be secret. `user` is the key that `session.bind_user` was given,
     else `current_user`, where the request has looked for it and it is text or a number.
     """
-    request: Any = handler.request
+    request = handler.request
     run, found = getattr(handler, "_run", None), vars(handler)
     session, user = found.get("session"), found.get("_current_user")
     return {
@@ -122,11 +123,11 @@ def _status_of(handler: RequestHandler) -> int:
     return CLIENT_LEFT if is_unsent else status
 
 
-def _as_json(fields: dict[str, Any]) -> str:
+def _as_json(fields: JsonObject) -> str:
     return json.dumps({name: value for name, value in fields.items() if value is not None}, separators=(",", ":"))
 
 
-def _as_logfmt(fields: dict[str, Any]) -> str:
+def _as_logfmt(fields: JsonObject) -> str:
     return " ".join(f"{name}={_logfmt_value(str(value))}" for name, value in fields.items() if value is not None)
 
 
@@ -179,7 +180,7 @@ def _now() -> str:
 _PLACE = __file__, 0, None
 _lines = DirectLines(access_logger)
 
-_samples: dict[int, tuple[float, dict[str, Any]]] = {}
+_samples: dict[int, tuple[float, JsonObject]] = {}
 """By level: when it was made, and the fields of a record."""
 
 

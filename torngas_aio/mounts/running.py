@@ -35,7 +35,7 @@ class RunningASGI:
     def __init__(self, application: Any, title: str) -> None:
         self._application = application
         self._title = title
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, object] = {}
         self._task: asyncio.Task[None] | None = None
         self._answer: asyncio.Future[_Message] | None = None
         self._questions: asyncio.Queue[_Message] | None = None
@@ -107,7 +107,7 @@ class RunningWSGI:
     def __init__(self, application: Any, threads: int) -> None:
         self._application = application
         self._threads = threads
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, object] = {}
         self._middleware: Any = None
 
     async def open(self) -> None:

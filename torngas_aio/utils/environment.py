@@ -8,7 +8,6 @@ Begin with `secret`.
 
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from torngas_aio.exception import ConfigError
@@ -45,7 +44,7 @@ def secret(name: str, default: str | None = None) -> str | None:
         raise ConfigError(f"{name}_FILE={path}: cannot be read: {reason}.", code="TGA101") from exc
 
 
-def database_of(url: str, role: str = "master") -> dict[str, Any]:
+def database_of(url: str, role: str = "master") -> dict[str, object]:
     """Return the server that *url* names as one of the `connections` of DATABASE_CONNECTION.
 
     Args:

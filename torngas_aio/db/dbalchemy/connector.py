@@ -9,7 +9,6 @@ Begin with `Connector`.
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.exc import CompileError
@@ -45,7 +44,7 @@ class DbConnection:
         return self.cluster.master.engine
 
     @property
-    def engines(self) -> dict[str, Any]:
+    def engines(self) -> dict[str, object]:
         """The master's engine under "master", the list of the slaves' under "slaves"."""
         return {"master": self.engine, "slaves": [slave.engine for slave in self.cluster.slaves]}
 

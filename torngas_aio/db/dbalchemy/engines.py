@@ -203,7 +203,7 @@ def _own_reader(master: ServerSpec) -> tuple[ServerSpec, ...]:
     return (replace(master, role="slave"),) if master.is_sqlite and not _is_in_memory(master.url) else ()
 
 
-def _options(spec: ServerSpec) -> dict[str, Any]:
+def _options(spec: ServerSpec) -> dict[str, object]:
     options = dict(spec.options)
     poolclass = _pool_class(spec, options.pop("poolclass", None))
     options["poolclass"] = poolclass
@@ -217,7 +217,7 @@ def _options(spec: ServerSpec) -> dict[str, Any]:
     return options
 
 
-def _coerced(url: URL, options: dict[str, Any]) -> dict[str, Any]:
+def _coerced(url: URL, options: dict[str, object]) -> dict[str, object]:
     """*options* with text turned into what SQLAlchemy wants; its own coercion would cut seconds to whole ones."""
     types = url.get_dialect().engine_config_types
     seconds = {"pool_timeout": float, "pool_recycle": float}

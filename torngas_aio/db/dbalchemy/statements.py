@@ -117,7 +117,7 @@ class Lookup:
         criteria = (column == bindparam(name) for column, name in zip(mapper.primary_key, self._names, strict=True))
         self.statement: Select[Any] = select(mapper.class_).where(*criteria)
 
-    def values_of(self, ident: Any) -> dict[str, Any] | None:
+    def values_of(self, ident: Any) -> dict[str, object] | None:
         """Return the statement's values for *ident*: a number or text, or a tuple of them; None for what else it is."""
         values: tuple[Any, ...] = ident if class_of(ident) is tuple else (ident,)
         if len(values) != len(self._names) or not all(type(value) in _PLAIN for value in values):
