@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 Close = Callable[[], Awaitable[object]]
 
-_left_behind: set[asyncio.Task[Any]] = set()  # held, so that none is destroyed while it is pending
+_left_behind: set[asyncio.Task[object]] = set()  # held, so that none is destroyed while it is pending
 
 _open: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, Close]]" = WeakKeyDictionary()
 _draining: "WeakKeyDictionary[asyncio.AbstractEventLoop, set[asyncio.Task[Any]]]" = WeakKeyDictionary()
@@ -129,7 +129,7 @@ async def await_result(work: Coroutine[object, None, T], seconds: float = math.i
     return task.result()
 
 
-async def _wait_in_any_case(task: asyncio.Task[Any], until: float) -> asyncio.CancelledError | None:
+async def _wait_in_any_case(task: asyncio.Task[object], until: float) -> asyncio.CancelledError | None:
     """Wait for *task*, at most until the loop's time is *until*; return the cancellation that came meanwhile."""
     loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
@@ -164,7 +164,7 @@ async def bounded(name: object, work: Close, seconds: float, context: contextvar
     task.result()
 
 
-async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]], seconds: float = CLOSE_SECONDS) -> None:
+async def cancel_tasks(tasks: Iterable[asyncio.Task[object]], seconds: float = CLOSE_SECONDS) -> None:
     """Cancel *tasks* and wait until they have ended; one that swallows two cancellations is named and left behind.
 
     Those that were left behind before are not waited for again.
@@ -197,7 +197,7 @@ def close_with_loop(key: object, close: Close) -> None:
     _open.setdefault(asyncio.get_running_loop(), {})[key] = close
 
 
-def drain_with_loop(task: asyncio.Task[Any]) -> None:
+def drain_with_loop(task: asyncio.Task[object]) -> None:
     """Have a stop of the application that runs in this loop wait for *task*, within the graceful time."""
     tasks = _draining.setdefault(asyncio.get_running_loop(), set())
     tasks.add(task)

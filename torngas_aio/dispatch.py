@@ -115,7 +115,7 @@ class Signal:
         await _settle(answers)
         return list(zip(receivers, answers, strict=True))
 
-    async def send_robust(self, sender: object, **named: Any) -> Responses:
+    async def send_robust(self, sender: object, **named: object) -> Responses:
         """Tell every receiver, whatever the others do; an error is logged and stands in place of its answer."""
         sender = _declared(sender)
         receivers = self._live(sender)

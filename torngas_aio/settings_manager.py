@@ -292,7 +292,7 @@ def _names_of(module: object) -> dict[str, object]:
     return {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, object]) -> dict[str, Any]:
     """*above* over *below*; a completed name that is no dict is left for the checks to report."""
     merged = dict(below)
     for name, value in above.items():
@@ -303,7 +303,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _frozen(value: Any, path: str) -> Any:
+def _frozen(value: Any, path: str) -> object:
     """*value* with sections in place of dicts; containers are copied, so no caller shares them."""
     if is_dict(value):
         return Section(value, path)

@@ -182,7 +182,7 @@ class _PydanticConverter(Converter):
         value = self._parse(body, parse, problems)
         return None if problems.errors else self.from_text(value, "body", "", problems)
 
-    def from_text(self, value: object, place: str, path: str, problems: Problems) -> Any:
+    def from_text(self, value: object, place: str, path: str, problems: Problems) -> object:
         from pydantic import ValidationError
 
         try:
@@ -336,7 +336,7 @@ def _bare(hint: object) -> object:
     return hint
 
 
-def _filled(hint: Any, given: Mapping[Any, Any]) -> Any:
+def _filled(hint: Any, given: Mapping[object, object]) -> object:
     if isinstance(hint, TypeVar):
         return given.get(hint, Any)
     parameters = getattr(hint, "__parameters__", ())

@@ -109,7 +109,9 @@ class _Document:
         kinds: The types that are described, in order.
     """
 
-    def __init__(self, application: HostApplication, shows_guarded: bool, kinds: Sequence[Any] | None = None) -> None:
+    def __init__(
+        self, application: HostApplication, shows_guarded: bool, kinds: Sequence[object] | None = None
+    ) -> None:
         self._application = application
         self._shows_guarded = shows_guarded
         self.kinds: list[Any] = []
@@ -153,7 +155,7 @@ class _Document:
                 operation["security"] = [{scheme: []} for scheme in security]
             yield name, operation
 
-    def _operation(self, route: Route, name: str, method: Any, binding: Binding | None) -> JsonObject:
+    def _operation(self, route: Route, name: str, method: object, binding: Binding | None) -> JsonObject:
         summary, _, rest = (inspect.getdoc(method) or "").partition("\n")
         operation: JsonObject = {
             "operationId": self._id(f"{route.name or route.handler_class.__name__}_{name}"),
@@ -251,14 +253,14 @@ class _Document:
             {"required": required} if required else {}
         )
 
-    def _schema(self, kind: Any) -> JsonObject:
+    def _schema(self, kind: object) -> JsonObject:
         self.kinds.append(kind)
         if self._schemas_in_order is not None:
             return next(self._schemas_in_order)
         (schema,), self._schemas = schemas_of([kind], _OUR_SCHEMAS)
         return schema
 
-    def _owners(self, route: Route) -> Iterator[Any]:
+    def _owners(self, route: Route) -> Iterator[object]:
         """The middlewares and modules whose hooks run for *route*, whatever its path."""
         hooks = self._application.pipeline.stages_for(route.name).hooks.values()
         owners = (getattr(hook.call, "__self__", None) for each in hooks for hook in each)

@@ -70,7 +70,7 @@ def refuse_lossy(
         )
 
 
-def _refuse_keys(value: dict[Any, Any], path: str) -> None:
+def _refuse_keys(value: dict[object, object], path: str) -> None:
     for key in value:
         if type(key) is not str:
             raise SerializationError(

@@ -281,7 +281,7 @@ class MsgpackSerializer(Serializer):
         return self._read(data[1:])
 
 
-def make_serializer(spec: "str | type[Serializer] | Serializer | None", options: Mapping[str, Any]) -> Serializer:
+def make_serializer(spec: "str | type[Serializer] | Serializer | None", options: Mapping[str, object]) -> Serializer:
     """Return the serializer that the setting SERIALIZER names: a short name, a dotted path, a class, an object.
 
     Raises:

@@ -17,7 +17,7 @@ MAX_CHANNELS = 10_000
 class MemoryChannels(BaseChannels):
     """Channels that reach the subscribers of this process only."""
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, params)
         self._kept: dict[str, deque[Message]] = {}
         self._started = f"{time.time_ns() // 1_000_000}"

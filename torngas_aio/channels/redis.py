@@ -53,7 +53,7 @@ class RedisChannels(BaseChannels):
 
     own_options = CLIENT_OPTIONS | {"KEY_PREFIX"}
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: Any = "", params: Mapping[str, object] | None = None) -> None:
         super().__init__(location, params)
         self._prefix = str(self.options.get("KEY_PREFIX", "channel"))
         self._redis = RedisClient(location, {"SETTING": "CHANNELS", "ALIAS": self.alias, "OPTIONS": self.options})

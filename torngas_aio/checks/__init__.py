@@ -12,7 +12,6 @@ Begin with `check_settings`.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from torngas_aio.checks.deployment import deploy_cautions_of
 from torngas_aio.checks.references import cautions_of, path_faults, reference_faults
@@ -68,7 +67,7 @@ def deploy_cautions(settings: Settings) -> list[str]:
     return list(deploy_cautions_of(settings.as_dict()))
 
 
-def _without_blamed(values: Mapping[str, Any], faults: list[Fault]) -> dict[str, object]:
+def _without_blamed(values: Mapping[str, object], faults: list[Fault]) -> dict[str, object]:
     """*values* less what *faults* blame: whole settings; BLAMED for values of dicts and items of lists."""
 
     def is_blamed(path: str) -> bool:

@@ -76,7 +76,7 @@ class Console(code.InteractiveConsole):
     """
 
     def __init__(
-        self, names: dict[str, Any], wait: Callable[[Any], Any], context: contextvars.Context | None = None
+        self, names: dict[str, Any], wait: Callable[[Any], object], context: contextvars.Context | None = None
     ) -> None:
         super().__init__({"__name__": "__console__", "__doc__": None, "__builtins__": builtins, **names})
         self._wait = wait

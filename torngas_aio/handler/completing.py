@@ -41,7 +41,7 @@ __all__ = [
 
 logger = logging.getLogger("torngas_aio.handler")
 
-_NOTHING: Iterator[Any] = iter(())
+_NOTHING: Iterator[object] = iter(())
 
 
 class Completion(Awaitable[None]):

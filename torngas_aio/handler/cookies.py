@@ -28,7 +28,7 @@ def make_cookie(  # noqa: PLR0917  Tornado's parameters
     name: str,
     value: str | bytes,
     domain: str | None,
-    expires: Any,
+    expires: object,
     path: str,
     expires_days: float | None,
     *,

@@ -22,7 +22,7 @@ __all__ = ["as_late", "check_time_limit", "set_timer", "uncancel"]
 _Check = Callable[[asyncio.Task[Any], float], float]
 
 
-def check_time_limit(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[Any], now: float) -> float:
+def check_time_limit(handler: ResponseHandler, seconds: float | None, task: asyncio.Task[object], now: float) -> float:
     """Cancel *task* if the request's time is over and nothing was sent; return when to check again.
 
     Args:
@@ -67,7 +67,7 @@ def as_late(exc: BaseException, seconds: float | None) -> BaseException:
     return error
 
 
-def _on_time(handler: ResponseHandler, check: _Check, task: asyncio.Task[Any]) -> None:
+def _on_time(handler: ResponseHandler, check: _Check, task: asyncio.Task[object]) -> None:
     loop = asyncio.get_running_loop()
     again = check(task, loop.time())
     handler._timer = loop.call_at(again, _on_time, handler, check, task) if again < math.inf else None

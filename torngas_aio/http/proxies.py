@@ -73,7 +73,7 @@ class Peer:
 
     __slots__ = ("address", "address_family", "protocol", "remote_ip")
 
-    def __init__(self, address: Any, address_family: int | None, remote_ip: str, protocol: str) -> None:
+    def __init__(self, address: object, address_family: int | None, remote_ip: str, protocol: str) -> None:
         self.address = address
         self.address_family = address_family
         self.remote_ip = remote_ip

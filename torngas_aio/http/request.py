@@ -73,7 +73,7 @@ class Request(HTTPServerRequest):
     _scope: RequestScope | None
     _handler: Any = None  # ours, until the request has ended; the sweep asks it whether its time is over
     # Set in an observed application only:
-    _route: Any = None  # to which it led
+    _route: object = None  # to which it led
     _seen_handler: Any = None  # which has answered
     _observation: Any = None  # all that is seen of it
     _unawaited: Unawaited | None  # a forgotten coroutine, for the handler to answer

@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 from torngas_aio._json import JsonObject
 from torngas_aio.http.worker_slot import Slot
@@ -80,7 +79,7 @@ class WorkerTotals:
             threading.Thread(target=_send, args=(each, told), daemon=True).start()
 
 
-def _add_own(into: JsonObject, key: str, value: Any) -> None:
+def _add_own(into: JsonObject, key: str, value: object) -> None:
     into[key] = value if key.startswith("#") else into.get(key, 0.0) + value
 
 

@@ -261,7 +261,7 @@ class Job(Generic[P, R]):
 
     def message(
         self,
-        args: tuple[Any, ...] = (),
+        args: tuple[object, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
         key: str | None = None,

@@ -34,7 +34,7 @@ class MemoryJobs(BaseJobs):
     own_options = frozenset({"CONCURRENCY"})
     runs_here = True
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: Any = "", params: Mapping[str, object] | None = None) -> None:
         super().__init__(location, params)
         concurrency = self.options.get("CONCURRENCY", 100)
         ConfigError.gather(whole(1)(f"JOBS[{self.alias!r}]['OPTIONS']['CONCURRENCY']", concurrency), code="TGA401")

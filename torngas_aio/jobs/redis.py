@@ -126,7 +126,7 @@ class RedisJobs(BaseJobs):
 
     own_options = CLIENT_OPTIONS.union(_OPTIONS)
 
-    def __init__(self, location: Any = "", params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: Any = "", params: Mapping[str, object] | None = None) -> None:
         super().__init__(location, params)
         own = {**_OPTIONS, **self.options}
         client = {"SETTING": "JOBS", "ALIAS": self.alias, "OPTIONS": self.options}

@@ -190,7 +190,7 @@ async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, da
 
 
 async def _performed(
-    backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, Any]
+    backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, args: list[Any], kwargs: dict[str, object]
 ) -> bytes:
     """Return the result to keep, once the job's sessions are committed; none where it was done before."""
     watch_unawaited()

@@ -143,7 +143,7 @@ class RunningWSGI:
         if call.error is not None:
             raise call.error
 
-    def _serve(self, environ: Any, start_response: Any) -> Iterator[bytes]:
+    def _serve(self, environ: Any, start_response: object) -> Iterator[bytes]:
         call: _Call = environ["asgi.scope"]["torngas_aio.call"]
         parts = self._application(environ, start_response)
         try:

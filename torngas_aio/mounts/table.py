@@ -77,7 +77,7 @@ def mount(
 class _MountSpec(UrlSpec):
     """The rule of a mount; `include` makes another one under its own pattern."""
 
-    def __init__(self, pattern: Any, handler: Any, kwargs: Any = None, name: str | None = None, **more: Any) -> None:
+    def __init__(self, pattern: Any, handler: object, kwargs: Any = None, name: str | None = None, **more: Any) -> None:
         source = pattern if isinstance(pattern, str) else pattern.pattern
         root = re.compile(source.removesuffix("$").removesuffix(_REST))
         super().__init__(pattern, handler, {**kwargs, "root": root}, name, **more)

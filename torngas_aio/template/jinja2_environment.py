@@ -152,7 +152,7 @@ class _SyncEnvironment(_Environment):
     context_class = _SyncContext
 
 
-def _engine_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def _engine_options(options: Mapping[str, object]) -> dict[str, Any]:
     given = {key: options[key] for key in ENGINE_OPTIONS if options.get(key) is not None}
     given.setdefault("autoescape", True)
     for key in ("undefined", "finalize", "autoescape"):
@@ -163,7 +163,7 @@ def _engine_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _resolve_extensions(extensions: object) -> list[Any]:
+def _resolve_extensions(extensions: object) -> list[object]:
     if isinstance(extensions, str) or not is_iterable(extensions):
         raise ConfigError(
             f"TEMPLATE_CONFIG['extensions'] = {extensions!r}: a list of classes or dotted paths was wanted.",

@@ -18,7 +18,7 @@ from torngas_aio.webserver.server import Server
 __all__ = ["run", "run_server"]
 
 
-def run(application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any) -> None:
+def run(application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: object) -> None:
     """Read the command line, load everything, serve until SIGTERM or SIGINT; return when all has ended.
 
     A command line or configuration that cannot work, and an error of the project's own code, is written to stderr,
@@ -33,7 +33,7 @@ def run(application: Any = None, sockets: Sequence[socket.socket] | None = None,
 
 
 def run_server(
-    server: Server, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: Any
+    server: Server, application: Any = None, sockets: Sequence[socket.socket] | None = None, **kwargs: object
 ) -> None:
     """Do what `run` does, with a server of one's own.
 

@@ -403,7 +403,7 @@ class BaseCache(Store):
 
     # Bytes and values
 
-    async def _load_value(self, stored_key: str, data: bytes, default: Any) -> Any:
+    async def _load_value(self, stored_key: str, data: bytes, default: Any) -> object:
         """Return the value of *data*, found under *stored_key*; *default* where its signature is none of ours."""
         try:
             return self.serializer.loads_for(stored_key, data)

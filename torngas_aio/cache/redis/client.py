@@ -59,7 +59,7 @@ class RedisClient:
 
     def __init__(self, location: object = "", params: Mapping[str, Any] | None = None) -> None:
         params = params or {}
-        options: Mapping[str, Any] = params.get("OPTIONS") or {}
+        options: Mapping[str, object] = params.get("OPTIONS") or {}
         self.alias = str(params.get("ALIAS", ""))
         self._setting = params.get("SETTING", self._setting)
         self.where = read_location(location, options, self.label)

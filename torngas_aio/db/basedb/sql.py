@@ -138,7 +138,7 @@ class SQLQuery:
 
     @classmethod
     def join(
-        cls, items: Iterable[Any], sep: object = " ", prefix: Any | None = None, suffix: Any | None = None
+        cls, items: Iterable[object], sep: object = " ", prefix: object | None = None, suffix: Any | None = None
     ) -> "SQLQuery":
         """Return *items* with *sep* between them, and *prefix* and *suffix* around the whole."""
         joined = cls() if prefix is None else cls(prefix)
@@ -306,7 +306,7 @@ def _looked_up(path: str, variables: Mapping[str, object]) -> object:
     return value
 
 
-def _step(value: Any, step: re.Match[str], path: str) -> Any:
+def _step(value: Any, step: re.Match[str], path: str) -> object:
     attribute, number, word, single, double = step.groups()
     try:
         if attribute is not None:

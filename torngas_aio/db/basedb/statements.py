@@ -128,7 +128,7 @@ class Dialect:
     def delete(
         self, table: object, where: object, using: Any | None = None, variables: Mapping[str, object] | None = None
     ) -> SQLQuery:
-        parts: list[Any] = ["DELETE FROM", self.identifier(table)]
+        parts: list[object] = ["DELETE FROM", self.identifier(table)]
         if using is not None:
             parts += ["USING", self._tables(using)]
         return SQLQuery.join([*parts, "WHERE", self.where(where, variables)])

@@ -242,7 +242,7 @@ def is_broken(error: BaseException) -> bool:
 
 
 async def run_within(  # noqa: PLR0917  # one call site's worth of context
-    pool: Pool, seconds: float, connection: Any, sql: str, values: Any, returns_rows: bool
+    pool: Pool, seconds: float, connection: object, sql: str, values: Any, returns_rows: bool
 ) -> Result:
     """Run one statement within *seconds*; DDL has no deadline.
 

@@ -259,7 +259,7 @@ def _is_unary(clause: object) -> TypeGuard[UnaryExpression[Any]]:
     return isinstance(clause, UnaryExpression)
 
 
-def _follows(keys: Sequence[_Key], values: Sequence[Any]) -> Any:
+def _follows(keys: Sequence[_Key], values: Sequence[Any]) -> object:
     """`(a, b) > (x, y)` spelt out, since the directions may differ: `a > x OR (a = x AND b > y)`."""
     cases: list[ColumnElement[bool]] = []
     for index, key in enumerate(keys):

@@ -69,7 +69,7 @@ class RoutedSession(Session):
         self.transaction_end = TransactionEnd(self)
         self.is_finished = False
         self.has_streamed = False
-        self._user: asyncio.Task[Any] | None = None
+        self._user: asyncio.Task[object] | None = None
         self._left: asyncio.Event | None = None
         self._node: Node | None = None
         self._reader: Connection | None = None
@@ -86,7 +86,7 @@ class RoutedSession(Session):
 
     # -------------------------------------------------------------- what SQLAlchemy asks
 
-    def get_bind(self, mapper: Any = None, *, clause: Any = None, bind: Any = None, **kw: Any) -> Any:
+    def get_bind(self, mapper: object = None, *, clause: Any = None, bind: object = None, **kw: Any) -> Any:
         """Return the engine for one statement; called by SQLAlchemy, after it has flushed."""
         if bind is not None:
             return bind
@@ -108,7 +108,7 @@ class RoutedSession(Session):
         node = self._slave()
         return self._master(is_change=False) if node is None else node.sync_engine
 
-    def _master(self, *, is_change: bool) -> Any:
+    def _master(self, *, is_change: bool) -> object:
         if not has_connection(self):
             begins_with_change.set(is_change)
         return self.bind
@@ -134,13 +134,13 @@ class RoutedSession(Session):
         finally:
             event.remove(self, "do_orm_execute", _refuse_attribute)
 
-    def scalar(self, statement: object, params: object = None, **kw: Any) -> Any:
+    def scalar(self, statement: object, params: object = None, **kw: object) -> Any:
         return self._run(super().scalar, statement, params, kw)
 
-    def scalars(self, statement: object, params: object = None, **kw: Any) -> Any:
+    def scalars(self, statement: object, params: object = None, **kw: object) -> Any:
         return self._run(super().scalars, statement, params, kw)
 
-    def get(self, entity: Any, ident: Any, **kw: Any) -> Any:
+    def get(self, entity: Any, ident: object, **kw: Any) -> Any:
         if self._may_be_stale and self._reads_go_to_the_master() and not kw.get("populate_existing"):
             kw["populate_existing"] = True
         lookup = lookup_of(entity) if _is_plain(kw) else None
@@ -230,7 +230,7 @@ class RoutedSession(Session):
             return True
         if node.position is None or not node.position.has_reached(wanted):
             try:
-                connection: Any = self._open_reader().connection.dbapi_connection
+                connection: object = self._open_reader().connection.dbapi_connection
                 position = connection.position()[0] if isinstance(connection, Guard) else None
             except Exception:  # noqa: BLE001  # whatever a driver raises: what is not known has not arrived
                 return False
@@ -357,7 +357,7 @@ event.listen(RoutedSession, "before_commit", RoutedSession.note_next_commit)
 event.listen(RoutedSession, "after_transaction_end", RoutedSession.note_end)
 
 
-def _current_task() -> asyncio.Task[Any] | None:
+def _current_task() -> asyncio.Task[object] | None:
     """Return the running task; None in a thread without a loop, such as one that makes a page."""
     try:
         return asyncio.current_task()
@@ -422,7 +422,7 @@ def _query_of(relation: Any) -> str:
     return f"{model}.Q.filter({model}.{of_model.key} == obj.{of_obj.key})"
 
 
-def _is_plain(options: dict[str, Any]) -> bool:
+def _is_plain(options: dict[str, object]) -> bool:
     """Whether the options of a `get` ask for nothing special; an empty dict for `with_for_update` does."""
     return all(
         value is None or value is False if name in _EXACT else name in _EMPTY and not value

@@ -182,7 +182,7 @@ def parse_databases(
 def parse_database(
     name: str,
     connections: Mapping[str, Any],
-    configuration: Mapping[str, Any],
+    configuration: Mapping[str, object],
     tell: Callable[[str], object] = logger.warning,
 ) -> DatabaseSpec:
     """Return the database *name* of DATABASE_CONNECTION.

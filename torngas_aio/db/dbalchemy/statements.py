@@ -119,7 +119,7 @@ class Lookup:
 
     def values_of(self, ident: Any) -> dict[str, object] | None:
         """Return the statement's values for *ident*: a number or text, or a tuple of them; None for what else it is."""
-        values: tuple[Any, ...] = ident if class_of(ident) is tuple else (ident,)
+        values: tuple[object, ...] = ident if class_of(ident) is tuple else (ident,)
         if len(values) != len(self._names) or not all(type(value) in _PLAIN for value in values):
             return None
         return dict(zip(self._names, values, strict=True))
