@@ -60,7 +60,7 @@ def test_names_are_followed_through_star_imports(
 def test_a_tornado_project_keeps_its_own_sessions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = ported(
         tmp_path, capsys,
-        "class A(RequestHandler):\n    def get(self):\n        self.session.save()\n        self.write(self.render_string('a'))\n",
+        "from tornado.web import RequestHandler\n\n\nclass A(RequestHandler):\n    def get(self):\n        self.session.save()\n        self.write(self.render_string('a'))\n",
     )  # fmt: skip
     assert "await" not in made
 

@@ -12,6 +12,8 @@ from torngas_aio.cli.port.python2 import converted
 @pytest.mark.parametrize(
     ("before", "after"),
     [
+        ("raw_input, xrange, unichr", "input, range, chr"),
+        ("a.iteritems, a.has_key", "a.items, a.__contains__"),
         ("json.dumps(a, encoding='utf-8', indent=1)", "json.dumps(a, indent=1)"),
         ("json.dumps(a, encoding='gbk')", "json.dumps(a)"),
         ("json.loads(a, encoding='UTF-8')", "json.loads(a)"),
@@ -135,3 +137,21 @@ def test_slices_are_assigned_and_deleted_by_setslice_and_delslice() -> None:
 )
 def test_what_is_printed_has_no_parentheses_of_its_own(before: str, after: str) -> None:
     assert mended(f"{before}\nprint\n") == f"{after}\nprint()\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import itertools\nx = f(itertools.izip)\n", "x = f(zip)\n"),
+        (
+            "try:\n    from itertools import izip\nexcept ImportError:\n    izip = zip\nf(izip)\n",
+            "try:\n    izip = zip\nexcept ImportError:\n    izip = zip\nf(izip)\n",
+        ),
+        (
+            "try:\n    from itertools import imap as map, ifilter as f\nexcept ImportError:\n    pass\n",
+            "try:\n    f = filter\nexcept ImportError:\n    pass\n",
+        ),
+    ],
+)
+def test_iterators_of_itertools_are_builtins(before: str, after: str) -> None:
+    assert mended(before) == after

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.port.porting import contents, listed, port, ported
 from tests.webserver.project import Project
-from torngas_aio.cli.port.python2 import converted, is_python2
+from torngas_aio.cli.port.python2 import converted, version_of
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_file_that_is_left_alone_is_told_with_the_place(
     ],
 )  # fmt: skip
 def test_a_class_for_python_2_tells_a_project_that_python_3_reads(text: str, is_old: bool) -> None:
-    assert is_python2(text) is is_old
+    assert (version_of(text) == 2) is is_old
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ def test_a_metaclass_may_stand_anywhere_in_its_class(body: str, kept: str) -> No
 def test_objects_compare_as_they_did(head: str, more: str, is_hashable: bool) -> None:
     text = f"{head}\n    def __init__(self, x):\n        self.x = x\n    def __cmp__(self, other):\n        return cmp(self.x, other.x)\n{more}"
     made = converted(text)
-    assert is_python2(text)
+    assert version_of(text) == 2
     assert made is not None
-    assert not is_python2(made)
+    assert version_of(made) != 2
     assert converted(made) == made
     names: dict[str, Any] = {}
     exec(made, names)
@@ -252,3 +252,63 @@ def test_functions_of_urllib_are_found_under_another_name() -> None:
 )  # fmt: skip
 def test_an_attribute_called_next_is_no_iterator(before: str, after: str) -> None:
     assert converted(f"{before}\n") == f"{after}\n"
+
+
+OLD = "print 'old'\n"
+BOTH = "import sys\n\nif sys.version_info[0] < 3:\n    text = unicode\nelse:\n    text = str\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (OLD, 2),
+        ("x = {}.iteritems()\n", 2),
+        ("x = 1\n", 0),
+        ("try:\n    import cPickle as pickle\nexcept ImportError:\n    import pickle\n", 0),
+        ("import sys\n\nassert sys.version_info >= (2, 6)\nx = unichr(1)\n", 2),
+        (BOTH, 3),
+        ("from six import u\n\nx = unicode\n", 3),
+        ("try:\n    import urllib.parse as urlparse\nexcept ImportError:\n    import urlparse\n", 3),
+        ("try:\n    from urllib import urlencode\nexcept ImportError:\n    from urllib.parse import urlencode\n", 3),
+        ("try:\n    import Queue as queue\nexcept ImportError:\n    import queue\n", 3),
+        ("class A(B):\n    def f(self):\n        super().f()\n", 3),
+        ("def f(x: int):\n    pass\n", 3),
+        ("def f(*, x):\n    pass\n", 3),
+        ("def f():\n    yield from g()\n", 3),
+    ],
+)
+def test_a_file_tells_for_which_python_it_is(text: str, version: int) -> None:
+    assert version_of(text) == version
+    assert version != 3 or converted(text) == text
+
+
+def test_a_project_for_both_pythons_is_not_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    files = {
+        "kit/__init__.py": "", "kit/compat.py": BOTH, "kit/fields.py": "import six\n\nx = six.u('a')\n",
+        "kit/web.py": "from fields import x\n\nfor a in {}.items():\n    print(a, self.request.body)\n",
+        "kit/old.py": OLD,
+    }  # fmt: skip
+    for path, text in files.items():
+        project.write(path, text)
+    port(project, capsys)
+    assert contents(project.path) == files | {"kit/old.py": "print('old')\n"}
+
+
+def test_imports_are_relative_in_projects_for_python_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    files = {
+        "kit/__init__.py": "",
+        "kit/fields.py": "x = 1\n",
+        "kit/web.py": "from fields import x\nfrom fields.a import y\n",
+    }
+    for path, text in files.items():
+        project.write(path, text)
+    port(project, capsys)
+    assert contents(project.path)["kit/web.py"] == "from .fields import x\nfrom fields.a import y\n"
+    project.write(
+        "kit/web.py", "from __future__ import (\n    print_function, absolute_import)\n\nfrom fields import x\n"
+    )
+    project.write("kit/old.py", OLD)
+    port(project, capsys)
+    assert contents(project.path)["kit/web.py"] == "from fields import x\n"

@@ -278,6 +278,7 @@ SOCKET = "    def open(self):\n        pass\n"
 def test_a_handler_that_was_of_both_kinds_is_one_of_ours(
     before: str, after: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Project(tmp_path).write("core.py", "from torngas.handler import WebHandler as Base\n")
     made = ported(tmp_path, capsys, before + SOCKET)
     assert made == (before if after is None else after) + SOCKET
     assert ported(tmp_path, capsys, made) == made

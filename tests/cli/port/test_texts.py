@@ -3,7 +3,7 @@
 # ruff: noqa: E501  the texts of files
 import pytest
 
-from torngas_aio.cli.port.python2 import converted, is_python2
+from torngas_aio.cli.port.python2 import converted, version_of
 
 
 def mended(text: str) -> str:
@@ -173,7 +173,7 @@ def test_comparisons_and_messages_of_exceptions_keep_their_meaning() -> None:
 
 @pytest.mark.parametrize("text", ["a.encode('hex')", "sorted(a, cmp=b)", "cmp(a, b)", "a.decode('rot13')"])
 def test_what_only_python_2_has_tells_its_files(text: str) -> None:
-    assert is_python2(f"x = {text}\n")
+    assert version_of(f"x = {text}\n") == 2
 
 
 @pytest.mark.parametrize(

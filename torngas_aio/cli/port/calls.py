@@ -64,7 +64,7 @@ class Project:
         findings: What could not be decided or done.
     """
 
-    def __init__(self, modules: list[Module], *, is_python2: bool = False) -> None:
+    def __init__(self, modules: list[Module], *, is_python2: bool = False, is_plain: bool = False) -> None:
         self._modules = {module.path: module for module in modules}
         self._paths: dict[str, list[str]] = defaultdict(list)
         self._methods: dict[str, list[Key]] = defaultdict(list)
@@ -82,8 +82,7 @@ class Project:
         self._dispatching: list[tuple[Key, Use]] = []
         self._is_python2 = is_python2
         self._blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
-        self._is_torngas = any(_imports(module, "torngas", "torngas_aio") for module in modules)
-        self._has_models = self._is_torngas or not any(_imports(module, "tornado") for module in modules)
+        self._is_plain = is_plain
         self.coroutines: set[Key] = set()
         self.awaited: dict[Key, list[Use]] = defaultdict(list)
         self.findings: list[Finding] = []
@@ -137,7 +136,7 @@ class Project:
         """Whether a function of a Tornado project may return a future: in an `async def` it would not be awaited."""
         function = self._function(key)
         is_call = function.returned[-1:] == ("()",) and not function.is_async
-        return is_call and not self._has_models and not self._valued(self._resolve(function.returned, key[0], function))
+        return is_call and self._is_plain and not self._valued(self._resolve(function.returned, key[0], function))
 
     def _report_blocked(self) -> None:
         """Report what waits where `await` cannot stand, the calls of one cause together."""
@@ -453,9 +452,9 @@ class Project:
         else:
             kind = self._name(chain[0], path, function, depth)
         for index, step in enumerate(chain[1:], 1):
-            if not kind and step == ".Q" and self._is_torngas:
+            if not kind and step == ".Q" and not self._is_plain:
                 kind = "query"
-            elif not kind and index == 1 and chain[0][:1].isupper() and self._has_models:
+            elif not kind and index == 1 and chain[0][:1].isupper() and not self._is_plain:
                 kind = {".Q": "query", ".session": "db session"}.get(step, "")
             else:
                 kind = self._step(kind, step, depth)
@@ -581,11 +580,10 @@ class Project:
                 return self._result(f"result:{found}", depth) if is_property else f"func:{found}"
             if name in kind.attributes:
                 return self._resolve(kind.attributes[name], path, None, depth + 1)
-        is_handler = self.is_handler(owner)
-        if is_handler and form == "instance":
-            return next_kind("handler", step) if self._is_torngas else ""
-        if is_handler or not self._has_models:
+        if self._is_plain:
             return ""
+        if self.is_handler(owner):
+            return next_kind("handler", step) if form == "instance" else ""
         return {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
 
 
@@ -604,10 +602,6 @@ def _class_of(kind: str) -> Key | None:
 def text_of(chain: Chain) -> str:
     """Return *chain* as it reads in code, its arguments left out."""
     return "".join(chain).replace("()", "(...)").replace("[]", "[...]")
-
-
-def _imports(module: Module, *packages: str) -> bool:
-    return any(each.partition(".")[0] in packages for each in [*module.imports.values(), *module.stars])
 
 
 def _key(kind: str) -> Key:

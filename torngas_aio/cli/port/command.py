@@ -20,8 +20,8 @@ from torngas_aio.cli.port import templates, tree
 from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
 from torngas_aio.cli.port.findings import CODES, Finding, left_over
-from torngas_aio.cli.port.python2 import converted, fault_in, is_python2, parsed
-from torngas_aio.cli.port.rewriting import REWRITES, rewrite
+from torngas_aio.cli.port.python2 import converted, fault_in, futures_of, parsed, version_of
+from torngas_aio.cli.port.rewriting import OURS, REWRITES, rewrite
 from torngas_aio.cli.port.summary import Module, summarize
 from torngas_aio.cli.port.testcases import mend_tests
 from torngas_aio.exception import ArgumentError, ConfigError
@@ -50,7 +50,6 @@ class _File:
     encoding: str = "utf-8"
     newline: str = "\n"
     module: Module | None = None
-    is_python2: bool = False
     engine: str = ""
     findings: list[Finding] = field(default_factory=list[Finding])
 
@@ -59,6 +58,21 @@ class _File:
         found = known or parsed(self.made)
         assert found is not None
         self.module = summarize(found, self.name, module_of(Path(self.name), Path()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a project is made for, as most of its files tell.
+
+    Attributes:
+        is_python2: Python 2 only. Files that do not tell are converted, too.
+        is_python3: Python 3, or both. Files of Python 2 only are converted, and no import is relative.
+        is_plain: Tornado, without torngas.
+    """
+
+    is_python2: bool
+    is_python3: bool
+    is_plain: bool
 
 
 class Port:
@@ -102,17 +116,17 @@ class Port:
                 f"{arguments.path}: git has uncommitted changes here. Commit them first, or say --force.", code="TGA803"
             )
         base = root if root.is_dir() else root.parent
-        files = list(_read_all(sorted(tree.find_files(root)), base, tuple(arguments.skip), arguments.jobs))
-        _convert_templates(files, arguments.skip)
+        files, origin = _read_all(sorted(tree.find_files(root)), base, arguments.skip, arguments.jobs)
+        _convert_templates(files, arguments.skip, origin)
         findings: list[Finding] = []
         names = frozenset[str]()
         if "await" not in arguments.skip:
-            findings, names = _await_all(files)
+            findings, names = _await_all(files, origin)
         reads = _reads(files)
         for file in files:
             findings += file.findings
             if file.module is not None and (found := parsed(file.made)) is not None:
-                findings += left_over(found, file.made, file.name, reads)
+                findings += left_over(found, file.made, file.name, reads, is_plain=origin.is_plain)
             if file.engine:
                 findings += templates.left_in(file.made, file.engine, file.name, names)
         if any("signed-pickle" in file.made for file in files):  # which keeps what JSON does not
@@ -144,24 +158,31 @@ class Migrate:
         )
 
 
-def _read_all(paths: list[Path], root: Path, skipped: tuple[str, ...], jobs: int) -> Iterator[_File]:
-    """Yield each file, read, rewritten on its own and summarized."""
+def _read_all(paths: list[Path], root: Path, skipped: list[str], jobs: int) -> tuple[list[_File], _Origin]:
+    """Return each file, read, rewritten on its own and summarized, and what the project is made for."""
     count = len(paths)
     if jobs == 1 or count < POOL_FROM:
-        skipped = skipped if "python2" in skipped or any(map(_reads_as_python2, paths)) else (*skipped, "python2")
-        yield from _with_progress(map(_read_one, paths, repeat(root), repeat(skipped)), count)
-        return
+        origin = _origin_of(map(_look_at, paths))
+        return [*_with_progress(map(_read_one, paths, repeat(root), repeat(skipped), repeat(origin)), count)], origin
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        if "python2" not in skipped and not any(pool.map(_reads_as_python2, paths, chunksize=16)):
-            skipped = (*skipped, "python2")
-        yield from _with_progress(pool.map(_read_one, paths, repeat(root), repeat(skipped), chunksize=16), count)
+        origin = _origin_of(pool.map(_look_at, paths, chunksize=16))
+        read = pool.map(_read_one, paths, repeat(root), repeat(skipped), repeat(origin), chunksize=16)
+        return [*_with_progress(read, count)], origin
 
 
-def _reads_as_python2(path: Path) -> bool:
+def _look_at(path: Path) -> tuple[int, bool, bool]:
+    """Return the version of Python that the file is for, whether it names tornado, and whether torngas."""
     try:
-        return path.suffix == ".py" and is_python2(tree.read(path)[0])
+        text = tree.read(path)[0]
     except (OSError, UnicodeError, SyntaxError, LookupError):
-        return False
+        return 0, False, False
+    return version_of(text) if path.suffix == ".py" else 0, "tornado" in text, "torngas" in text
+
+
+def _origin_of(looks: Iterable[tuple[int, bool, bool]]) -> _Origin:
+    versions, tornado, torngas = zip(*looks, strict=True) if (looks := [*looks]) else ((), (), ())
+    is_python2 = versions.count(2) > versions.count(3)
+    return _Origin(is_python2, not is_python2 and 3 in versions, any(tornado) and not any(torngas))
 
 
 def _with_progress(files: Iterable[_File], count: int) -> Iterator[_File]:
@@ -174,7 +195,7 @@ def _with_progress(files: Iterable[_File], count: int) -> Iterator[_File]:
         yield file
 
 
-def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
+def _read_one(path: Path, root: Path, skipped: list[str], origin: _Origin) -> _File:
     file = _File(path, str(path.relative_to(root)))
     try:
         file.text, file.encoding, file.newline = tree.read(path)
@@ -184,20 +205,22 @@ def _read_one(path: Path, root: Path, skipped: tuple[str, ...]) -> _File:
     file.made = file.text
     if path.suffix != ".py":
         return file
-    made = file.text if "python2" in skipped else converted(file.text)
+    is_converted = "python2" not in skipped and (origin.is_python2 or version_of(file.text) == 2)
+    made = converted(file.text) if is_converted else file.text
     found = None if made is None else parsed(made)
     if made is None or found is None:
         line, word = fault_in(file.text)
         at = f" at `{word}`" if word else ""
         file.findings.append(Finding(file.name, line, "TGM101", f"Neither Python 3 nor 2{at}: the file is left alone."))
         return file
-    file.is_python2 = made != file.text
-    file.made = rewrite(made, path, root, skipped)
+    is_absolute = origin.is_python3 or "absolute_import" in futures_of(file.text)
+    left_out = [*skipped, *(OURS if origin.is_plain else ()), *(["relative-imports"] if is_absolute else ())]
+    file.made = rewrite(made, path, root, left_out)
     file.summarize(found if file.made == made else None)
     return file
 
 
-def _convert_templates(files: list[_File], skipped: list[str]) -> None:
+def _convert_templates(files: list[_File], skipped: list[str], origin: _Origin) -> None:
     """Find each template's engine and, in a Python 2 project, write its code in Python 3."""
     settings = [found[1].lower() for file in files if (found := ENGINE_SETTING.search(file.text))]
     default = next((name for name in ("jinja2", "mako") if any(name in each for each in settings)), "tornado")
@@ -206,10 +229,9 @@ def _convert_templates(files: list[_File], skipped: list[str]) -> None:
         file.engine = templates.engine_of(file.text, file.path.suffix, default)
     if "python2" in skipped:
         return
-    if any(file.is_python2 for file in files) or any(
-        templates.reads_as_python2(file.text, file.engine) for file in pages
-    ):
-        for file in pages:
+    old = {file.name for file in pages if templates.reads_as_python2(file.text, file.engine)}
+    for file in pages:
+        if file.name in old or origin.is_python2 or (old and not origin.is_python3):
             file.made, file.findings = templates.convert(file.text, file.engine, file.name)
 
 
@@ -226,15 +248,15 @@ def _reads(files: list[_File]) -> dict[str, list[str]]:
     return found
 
 
-def _await_all(files: list[_File]) -> tuple[list[Finding], frozenset[str]]:
+def _await_all(files: list[_File], origin: _Origin) -> tuple[list[Finding], frozenset[str]]:
     """Write `async` and `await` into the files; return what is left to do and the names that wait in templates."""
     before = [file.made for file in files]
-    project = _write_awaits(files)
+    project = _write_awaits(files, origin)
     changed = [file for file, text in zip(files, before, strict=True) if file.made != text]
     for file in changed:
         file.summarize()
     if changed:
-        project = _write_awaits(files)
+        project = _write_awaits(files, origin)
     cases = project.test_cases()
     for file in files:
         kinds = {name: kind for (path, name), kind in cases.items() if path == file.name}
@@ -248,10 +270,10 @@ def _await_all(files: list[_File]) -> tuple[list[Finding], frozenset[str]]:
     return project.findings, names
 
 
-def _write_awaits(files: list[_File]) -> Project:
+def _write_awaits(files: list[_File], origin: _Origin) -> Project:
     """Write `async` and `await` into the files, to a fixpoint through the project; the findings are what is left."""
-    is_python2 = any(file.is_python2 for file in files)
-    project = Project([file.module for file in files if file.module is not None], is_python2=is_python2)
+    modules = [file.module for file in files if file.module is not None]
+    project = Project(modules, is_python2=origin.is_python2, is_plain=origin.is_plain)
     project.solve()
     for file in files:
         own = file.module.functions if file.module is not None else {}
@@ -264,7 +286,7 @@ def _write_awaits(files: list[_File]) -> Project:
         if functions or uses or main:
             is_script = bool(main) and not project.is_imported(file.name)
             made, found = await_calls(
-                file.name, file.made, functions, uses, main, is_script=is_script, is_python2=is_python2
+                file.name, file.made, functions, uses, main, is_script=is_script, is_python2=origin.is_python2
             )
             if parsed(made) is not None:
                 file.made = made

@@ -69,6 +69,9 @@ GONE = {
 }  # fmt: skip
 """Modules and names that Tornado 6 lacks or that need an older Tornado, and what takes their place."""
 
+OURS = {"TGM303", "TGM305", "TGM306", "TGM307", "TGM308", "TGM309"}
+"""Codes of what only torngas_aio does otherwise."""
+
 MARKS = {
     "TGM311": "Python 2 divided integers into integers: write // for that, then delete the comment.",
     "TGM402": "The response ends when the method returns: await what calls back, then delete the comment.",
@@ -99,11 +102,14 @@ class Finding:
     text: str
 
 
-def left_over(tree: ast.Module, text: str, path: str, reads: Mapping[str, list[str]]) -> Iterator[Finding]:
+def left_over(
+    tree: ast.Module, text: str, path: str, reads: Mapping[str, list[str]], *, is_plain: bool = False
+) -> Iterator[Finding]:
     """Yield what a person has to look at in the Python file *path* with *text*, one of a kind for each line.
 
     Args:
         reads: Where attributes of a name are read in the project, templates included.
+        is_plain: Whether the project stays with Tornado's handlers, and with sessions and databases of its own.
     """
     for number, content in enumerate(text.split("\n"), 1) if "# TGM" in text else ():
         for code, advice in MARKS.items():
@@ -111,7 +117,8 @@ def left_over(tree: ast.Module, text: str, path: str, reads: Mapping[str, list[s
                 yield Finding(path, number, code, ROUNDED if " rounded " in content else advice)
     told = {
         (getattr(node, "lineno", 1), code): advice
-        for node, code, advice in [*_Reader(tree).told(), *_relationships(tree, reads)]
+        for node, code, advice in [*_Reader(tree, is_plain=is_plain).told(), *_relationships(tree, reads)]
+        if not (is_plain and code in OURS)
     }
     yield from (Finding(path, line, code, advice) for (line, code), advice in told.items())
 
@@ -119,8 +126,9 @@ def left_over(tree: ast.Module, text: str, path: str, reads: Mapping[str, list[s
 class _Reader:
     """One file: what is known of its names, and what is to be told of its nodes."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, *, is_plain: bool) -> None:
         self._tree = tree
+        self._is_plain = is_plain
         self._nodes = nodes = list(ast.walk(tree))
         threads = [each for each in nodes if isinstance(each, FunctionNode) and decorators_of(each) & IN_THREADS]
         self._in_threads = {node for each in threads for node in ast.walk(each)}
@@ -132,7 +140,8 @@ class _Reader:
         for node in self._nodes:
             if isinstance(node, ast.Call):
                 yield from self._of_call(node)
-                yield from _of_own_call(node)
+                if is_odd_codec(node):
+                    yield node, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 yield from self._of_import(node)
             elif isinstance(node, ast.ClassDef) and _has_hooks(node):
@@ -157,6 +166,8 @@ class _Reader:
             yield call, "TGM306", "Queries of one request share one session: await them one after another."
         elif has_zero_timeout(call):
             yield call, "TGM308", "timeout=0 expires at once; None keeps a value for ever."
+        elif method == "create_all" and not self._is_plain:
+            yield call, "TGM201", "It cannot wait: write `await Connector.get_conn('default').create_db()`."
         elif method in LATER and self._serves:
             yield call, "TGM403", "The server runs a loop of its own, so this never runs: do it in process_init."
         elif self._is_task(name):
@@ -217,15 +228,6 @@ def _lazy_of(side: ast.expr) -> str:
 
 def _text_in(side: ast.expr) -> str:
     return next((str(each.value) for each in ast.walk(side) if isinstance(each, ast.Constant)), "")
-
-
-def _of_own_call(call: ast.Call) -> Iterator[Told]:
-    """Yield what is told of *call* whatever file it is in."""
-    name = last_name(call)
-    if is_odd_codec(call):
-        yield call, "TGM310", "This is no encoding of text in Python 3: use its module, or `codecs`."
-    elif name == "create_all":
-        yield call, "TGM201", "It cannot wait: write `await Connector.get_conn('default').create_db()`."
 
 
 def _gives_stream_callback(call: ast.Call) -> bool:

@@ -43,12 +43,20 @@ RENAMED = {
     **{f"urllib.{name}": f"urllib.request.{name}" for name in (
         "pathname2url", "url2pathname", "urlopen", "urlretrieve",
     )},
-    "types.NoneType": "type(None)", "types.StringTypes": "str",
+    **{f"{module}i{name}": name for module in ("", "itertools.") for name in ("filter", "map", "zip")},
+    "raw_input": "input", "unichr": "chr", "xrange": "range", "types.NoneType": "type(None)",
+    "types.StringTypes": "str",
 }  # fmt: skip
 """Dotted names that Python 3 lacks, and those that take their place."""
 
 GONE = {"cgi", "md5", "sets", "sha"}
 """Modules that Python 3 lacks, or 3.13 does."""
+
+GIVEN = {
+    "has_key": "__contains__",
+    **{f"{kind}{name}": name for kind in ("iter", "view") for name in ("items", "keys", "values")},
+}  # fmt: skip
+"""Methods of dictionaries that are given to something; fissix writes those that are called."""
 
 METHODS = {"__div__": "__truediv__", "__idiv__": "__itruediv__", "__rdiv__": "__rtruediv__"}
 JSON = {"json.dump", "json.dumps", "json.load", "json.loads"}
@@ -132,6 +140,9 @@ class _Mender:
         self._edits.replace(start, start, f"@{decorator}\n{' ' * kind.col_offset}")
 
     def _mend_name(self, node: ast.Name | ast.Attribute) -> None:
+        if isinstance(node, ast.Attribute) and node.attr in GIVEN and "." not in self._edits.full_name(node):
+            end = self._edits.span(node)[1]
+            self._edits.replace(end - len(node.attr), end, GIVEN[node.attr])
         new = RENAMED.get(self._edits.full_name(node))
         if new is None or (isinstance(node, ast.Name) and ("." in new or not self._edits.is_free(node.id))):
             return  # the import of a bare name is changed, and gives it the same name

@@ -13,7 +13,7 @@ from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_
 from torngas_aio.cli.port.library import mend_library
 from torngas_aio.cli.port.texts import codec_of, is_odd_codec, mend_texts
 
-__all__ = ["STRING", "converted", "fault_in", "is_python2", "parsed"]
+__all__ = ["STRING", "converted", "fault_in", "futures_of", "parsed", "version_of"]
 
 NAMES = {"unicode", "xrange", "basestring", "long", "raw_input", "unichr", "reduce", "execfile", "cmp"}
 METHODS = {"iteritems", "itervalues", "iterkeys", "viewitems", "viewkeys", "viewvalues", "setdefaultencoding"}
@@ -24,14 +24,29 @@ MODULES = {
 OLD = {"__cmp__": "__lt__", "__metaclass__": "", "__nonzero__": "__bool__", "next": "__next__"}
 """Names in classes by which Python 2 finds something, and those by which Python 3 does."""
 
-FUTURES = re.compile(r"(?m)^from __future__ import (?:print_function|unicode_literals|absolute_import|division)\n")
+FUTURES = re.compile(r"(?m)^from __future__ import ([^\n(]*|\([^)]*\)[^\n]*)\n")
+"""What is so in Python 3, and has no place below other statements."""
+
 ENCODING_LINES = re.compile(
     r"(?m)^([ \t]*)(?:(?:reload\(sys\)|sys\.setdefaultencoding\([^)\n]*\))[ \t]*;?[ \t]*)+(?:#.*)?\n"
 )
+ITERTOOL = r"i(map|zip|filter)( as \w+)?"
+ITERTOOLS = re.compile(rf"(?m)^([ \t]+)from itertools import ((?:{ITERTOOL}(?:,[ ]*|[ ]*(?=\n)))+)\n")
+"""Imports of which fissix leaves a block without a statement."""
+
 ISINSTANCE = re.compile(r"isinstance\((\w+), str\)")
 DIVISION_COMMENT = "# TGM311: Python 2 divided integers into integers. Write // for that; delete this comment.\n"
 ROUND_COMMENT = "# TGM311: Python 2 rounded .5 away from zero, not to the even number. Delete this comment.\n"
-PYTHON3 = ast.AsyncFunctionDef | ast.JoinedStr | ast.AnnAssign | ast.Nonlocal | ast.Await
+PYTHON3 = ast.AsyncFunctionDef | ast.JoinedStr | ast.AnnAssign | ast.Nonlocal | ast.Await | ast.YieldFrom
+NEW_IMPORT = re.compile(
+    r"(?m)^[ ]+(?:import|from) (?:_thread|builtins|configparser|html|http|queue|socketserver|xmlrpc|urllib\.\w+)\b"
+)
+FOR_BOTH = re.compile(
+    r"(?m)^[ \t]*(?:import|from) six\b|^from __future__ import annotations|\bPY[23]\b"
+    r"|\bversion_info(?:\[0\]|\.major)?[ ]*[<>=!]+[ ]*(?:2\b|\(?3\b)"
+)
+"""How a file asks which Python it runs in."""
+
 METACLASS = re.compile(
     r"(?m)^(?P<head>(?P<indent>[ \t]*)class\b[^\n]*:[ \t]*\n)"
     r"(?P<body>(?P<inner>(?P=indent)[ \t]+)(?!__metaclass__)\S[^\n]*\n(?:(?:(?P=indent)[ \t][^\n]*)?\n)*?)"
@@ -53,7 +68,7 @@ FLOATS = {"Path", "ceil", "float", "perf_counter", "random", "sqrt", "time", "ti
 ROUNDS = 3
 """What stands inside something else that is replaced is mended in the next round."""
 
-LEFT_OUT = ("fix_idioms", "fix_buffer", "fix_set_literal", "fix_ws_comma", "fix_import", "fix_types")
+LEFT_OUT = ("fix_idioms", "fix_buffer", "fix_future", "fix_set_literal", "fix_ws_comma", "fix_import", "fix_types")
 """Changes of taste; relative imports are `rewriting`'s, for both Pythons; names of `types` are `library`'s."""
 
 
@@ -66,25 +81,36 @@ def parsed(text: str) -> ast.Module | None:
         return None
 
 
-def is_python2(text: str) -> bool:
-    """Whether *text* is source for Python 2 only, or with another meaning in Python 3."""
+def version_of(text: str) -> int:
+    """Return 2 for source of Python 2 only, 3 for that of Python 3 or of both, 0 where it does not tell."""
     tree = parsed(text)
-    return _refactored(text) is not None if tree is None else _has_python2(tree) or _has_old_classes(tree)
+    if tree is None:
+        return 2 if _refactored(text) is not None else 0
+    if _is_python3(tree, text):
+        return 3
+    return 2 if _has_python2(tree) or _has_old_classes(tree) else 0
+
+
+def futures_of(text: str) -> str:
+    """Return the names that *text* imports from `__future__`, and what is around them."""
+    return " ".join(FUTURES.findall(text))
 
 
 def converted(text: str) -> str | None:
     """Return Python 3 source for *text* of a Python 2 project, None where it cannot be parsed."""
     tree = parsed(text)
-    if tree is not None and (not tree.body or any(isinstance(node, PYTHON3) for node in ast.walk(tree))):
+    if tree is not None and (not tree.body or _is_python3(tree, text)):
         return text
-    has_division = re.search(r"(?m)^from __future__ import .*\bdivision\b", text) is not None
+    has_division = "division" in futures_of(text)
     text = ENCODING_LINES.sub(lambda found: f"{found[1]}pass\n" if found[1] else "", text)
+    text = ITERTOOLS.sub(lambda found: f"{found[1]}{_builtins_for(found[2])}\n", text)
     helped = {name for each in re.findall(r"isinstance\((\w+), unicode\)|\b(\w+)\.decode\(", text) for name in each}
     text = ISINSTANCE.sub(
         lambda found: f"isinstance({found[1]}, (bytes, str))" if found[1] in helped else found[0], text
     )
     made = _refactored(NEXT.sub(r"\1__own__next", _metaclasses_first(text)))
     made = FUTURES.sub("", (made or ("" if tree is None else text)).replace("__own__next", "next"))
+    made = made if text.startswith("\n") else made.lstrip("\n")
     if parsed(made) is None:
         made = KEYWORDS.sub(lambda found: f"{found[1]}_" if found[1] else found[0], made)
     if parsed(made) is None:
@@ -97,6 +123,12 @@ def converted(text: str) -> str | None:
         if (text := edits.applied()) != made and (found := parsed(text)) is not None:
             made, tree = text, found
     return made
+
+
+def _builtins_for(names: str) -> str:
+    """Return statements in place of an import of *names*, such as `izip, imap as map`."""
+    pairs = [(alias.removeprefix(" as ") or f"i{name}", name) for name, alias in re.findall(ITERTOOL, names)]
+    return "; ".join(f"{alias} = {name}" for alias, name in pairs if alias != name) or "pass"
 
 
 def _metaclasses_first(text: str) -> str:
@@ -233,6 +265,23 @@ def _is_integer(node: ast.AST, names: frozenset[str]) -> bool:
     if isinstance(node, ast.Attribute):
         return node.attr in ("seconds", "days", "year", "month", "day", "hour", "minute", "second")
     return isinstance(node, ast.Call) and last_name(node) in ("len", "int", "ord", "count", "toordinal", "randint")
+
+
+def _is_python3(tree: ast.Module, text: str) -> bool:
+    """Whether a file that parses as Python 3 is for it: by its syntax, or since it asks which Python it runs in."""
+    return FOR_BOTH.search(text) is not None or any(map(_is_new, ast.walk(tree)))
+
+
+def _is_new(node: ast.AST) -> bool:
+    if isinstance(node, ast.Try) and isinstance(node.body[0], ast.Import | ast.ImportFrom):
+        return NEW_IMPORT.search(ast.unparse(node)) is not None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super":
+        return not node.args
+    is_typed = isinstance(node, ast.arg) and node.annotation is not None
+    is_keyword = isinstance(node, ast.arguments) and bool(node.kwonlyargs)
+    return (
+        is_typed or is_keyword or isinstance(node, PYTHON3) or (isinstance(node, ast.Raise) and node.cause is not None)
+    )
 
 
 def _has_python2(tree: ast.Module) -> bool:

@@ -16,7 +16,7 @@ from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
 from torngas_aio.cli.port.summary import held_names, holder_of, is_held
 
-__all__ = ["REWRITES", "rewrite"]
+__all__ = ["OURS", "REWRITES", "rewrite"]
 
 PACKAGES = (
     "application|cache|db|decorators|dispatch|exception|handler|httpmodule|logger|middleware|mixins|settings_manager|"
@@ -106,7 +106,7 @@ def _is_sibling(folder: Path, root: Path, module: str) -> bool:
     top = module.partition(".")[0]
     if not top or top in sys.stdlib_module_names or _has(root, top):
         return False
-    return _has(folder, top)
+    return _has(folder, module.replace(".", "/"))
 
 
 def _has(folder: Path, name: str) -> bool:
@@ -409,3 +409,6 @@ REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "sockets": (("WebSocketHandler",), _sockets),
 }
 """Name of a change: the words without which it has nothing to do, and the change."""
+
+OURS = {"request-state", "session-lists", "autoescape", "sockets"}
+"""Those of them that a project has no use for which stays with Tornado's handlers."""
