@@ -204,7 +204,7 @@ def drain_with_loop(task: asyncio.Task[object]) -> None:
     task.add_done_callback(tasks.discard)
 
 
-def tasks_to_drain() -> set[asyncio.Task[Any]]:
+def tasks_to_drain() -> set[asyncio.Task[object]]:
     """Return the tasks of this loop that were given to `drain_with_loop` and have not ended."""
     return set(_draining.get(asyncio.get_running_loop(), ()))
 

@@ -56,7 +56,7 @@ class SingleFlight:
         return await self._lead(key, load)
 
     async def _wait(self, key: object, waiting: deque[asyncio.Future[Any]]) -> Any:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future = asyncio.get_running_loop().create_future()
         waiting.append(future)
         try:
             return await future

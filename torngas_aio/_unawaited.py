@@ -166,7 +166,7 @@ def _on_unawaited(coroutine: object) -> None:
         job.unawaited.append(error)
         return
     if request is not None and not _State.is_collecting:
-        handler: Any = getattr(request, "_handler", None)
+        handler = getattr(request, "_handler", None)
         if handler is None:  # a call hook's: the handler that follows looks for it
             request._unawaited = error  # type: ignore[attr-defined]  # ours
         elif handler.take_unawaited(error):

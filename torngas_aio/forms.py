@@ -72,7 +72,7 @@ async def load_form(handler: RequestHandler, form_class: type[_F], obj: object =
     languages = _own_meta(form_class, "locales") or (handler.locale.code, handler.locale.code.partition("_")[0])
     binding = _Binding(handler, await _catalogue_of(tuple(languages)))
     kwargs["meta"] = {**binding.meta(form_class), **kwargs.get("meta", {})}
-    form: Any = _bound_class(form_class)(formdata=binding.data, obj=obj, **kwargs)  # type: ignore[arg-type]  # hashable
+    form = _bound_class(form_class)(formdata=binding.data, obj=obj, **kwargs)  # type: ignore[arg-type]  # hashable
     if binding.data is not None:
         await binding.validate(form)
     binding.is_checked = True

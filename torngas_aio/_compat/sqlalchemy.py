@@ -34,7 +34,7 @@ def parts_of(statement: Select[Any]) -> frozenset[str]:
     return frozenset(name for name, value in found.items() if value is not None and not _is_empty(value))
 
 
-def order_by_of(statement: Select[Any]) -> Sequence[Any]:
+def order_by_of(statement: Select[Any]) -> Sequence[object]:
     """Return the clauses of ORDER BY, in their order."""
     return statement._order_by_clauses
 

@@ -119,7 +119,7 @@ def _may_see_inside(request: Request) -> bool:
 
 async def _render(handler: ResponseHandler, name: str, values: Mapping[str, object]) -> bytes:
     """Render an error page of the project's; one that is not there is looked for once."""
-    absent: set[tuple[Any, str]] = handler.application.absent_pages
+    absent = handler.application.absent_pages
     key = (loader_key(handler), name)
     if key in absent:
         raise TemplateNotFound(f"No template {name!r}.")

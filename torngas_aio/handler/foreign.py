@@ -32,7 +32,7 @@ async def feed_delegate(delegate: HTTPMessageDelegate, request: Request, handler
     Args:
         handler_class: The handler behind the delegate: its `max_body_size` counts; None where it is unknown.
     """
-    connection: Any = request.connection
+    connection = request.connection
     limit = getattr(handler_class, "max_body_size", None)
     if limit is not None:
         connection.set_max_body_size(limit)

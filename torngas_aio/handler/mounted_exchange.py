@@ -79,7 +79,7 @@ class HTTPExchange:
     async def receive(self) -> Message:
         """Return the next part of the body, then the client's end."""
         if not self._has_body and not self._gone.is_set():
-            body: Any = self._handler.request.connection.body
+            body = self._handler.request.connection.body
             try:
                 if not self._chunk:
                     self._chunk = await arrived(self._handler, body.read_chunk())

@@ -359,7 +359,7 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
         file = self._file
         if file is None:
             assert self.absolute_path is not None
-            content: Any = _parts(self, self.absolute_path, None if span == (0, self.get_content_size()) else span)
+            content = _parts(self, self.absolute_path, None if span == (0, self.get_content_size()) else span)
             while (chunk := await run_in_thread(functools.partial(next, content, None))) is not None:
                 await send_part(self, chunk)
         elif file.content is not None:

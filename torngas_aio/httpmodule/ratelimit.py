@@ -209,7 +209,7 @@ def _storage(options: Mapping[str, Any]) -> Storage:
 
 async def _close(storage: Storage) -> None:
     """Close the connections of a storage on Redis; the library itself offers no way to."""
-    client: Any = getattr(getattr(storage, "bridge", None), "storage", None)
+    client = getattr(getattr(storage, "bridge", None), "storage", None)
     if client is not None:
         await client.aclose()
 

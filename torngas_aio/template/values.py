@@ -36,7 +36,7 @@ def awaitable_names(values: Mapping[str, object]) -> list[str]:
     return [name for name, value in values.items() if _must_await(value)]
 
 
-async def await_values(values: Mapping[str, object]) -> dict[str, Any]:
+async def await_values(values: Mapping[str, object]) -> dict[str, object]:
     """Return *values* with awaitables replaced by their results, awaited one after the other.
 
     When one fails, or the caller is cancelled, coroutines that were not begun are closed.

@@ -235,7 +235,7 @@ def addresses_of(sockets: list[socket.socket], *, is_tls: bool = False) -> list[
     scheme = "https" if is_tls else "http"
     found: list[str] = []
     for each in sockets:
-        name: Any = each.getsockname()
+        name = each.getsockname()
         if each.family == socket.AF_INET6:
             found.append(f"{scheme}://[{name[0]}]:{name[1]}/")
         elif each.family == socket.AF_INET:

@@ -122,7 +122,7 @@ class RedisCache(BaseCache, RedisClient):
         if touch == 0:
             data = await self.raw_get(key)
         else:
-            life: tuple[Any, ...] = ("PERSIST",) if touch is None else ("PX", _milliseconds(touch))
+            life = ("PERSIST",) if touch is None else ("PX", _milliseconds(touch))
             data = _bytes_or_none(await self._ask(key, "GETEX", key, *life))
         return None if data is None else Versioned(data, data)
 
@@ -145,7 +145,7 @@ class RedisCache(BaseCache, RedisClient):
         if not listed:
             return {}
         if isinstance(self._connected(), RedisLink):
-            replies: list[Any] = await self._ask(listed[0], "MGET", *listed)
+            replies = await self._ask(listed[0], "MGET", *listed)
         else:
             replies = await self._send_each([(key, pack(("GET", key))) for key in listed])
         return {key: data for key, data in zip(listed, replies, strict=True) if data is not None}

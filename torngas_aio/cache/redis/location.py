@@ -187,7 +187,7 @@ def _read_many(url: str, scheme: str) -> RedisLocation:
     login, _, hosts = authority.rpartition("@")
     is_sentinel = scheme.endswith("sentinel")
     nodes = tuple(_node(each, DEFAULT_SENTINEL_PORT if is_sentinel else DEFAULT_PORT) for each in hosts.split(","))
-    arguments: dict[str, Any] = dict(redis_connection.parse_url(f"redis://localhost?{query}")) if query else {}
+    arguments = dict(redis_connection.parse_url(f"redis://localhost?{query}")) if query else {}
     arguments.pop("host", None)
     arguments |= {key: value for key, value in parse_qsl(query) if key not in arguments}
     username, _, password = login.partition(":")
@@ -220,7 +220,7 @@ def _shown(nodes: tuple[tuple[str, int], ...]) -> str:
 
 def _driver() -> dict[str, Any]:
     """How connections introduce themselves. Left out, redis-py reads its version from the disk for each of them."""
-    info: Any = getattr(redis_connection, "DriverInfo", None)  # since redis-py 7
+    info = getattr(redis_connection, "DriverInfo", None)  # since redis-py 7
     return {"driver_info": info(lib_version=redis.__version__)} if info else {}
 
 

@@ -84,7 +84,7 @@ class RedisLink:
 
         Cancelling the future, or the task that awaits it, detaches from the reply and disturbs no other caller.
         """
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future = self._loop.create_future()
         self._queue.append((packed, future))
         if not self._is_scheduled:
             self._schedule()
@@ -92,7 +92,7 @@ class RedisLink:
 
     def execute_all(self, commands: Iterable[bytes]) -> "asyncio.Future[list[Any]]":
         """Issue several commands, adjacent and in order; the future's result is the list of their replies."""
-        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        future = self._loop.create_future()
         listed = list(commands)
         if not listed:
             future.set_result([])
@@ -223,7 +223,7 @@ class RedisLink:
 
     async def _try(self, wire: RedisWire) -> None:
         """A frozen server accepts connections, too: only one that answers counts."""
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future = self._loop.create_future()
         wire.send([(PING, future)])
         try:
             reply = await future

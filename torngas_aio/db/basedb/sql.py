@@ -199,7 +199,7 @@ def sqlify(value: object) -> str:
     return f"'{text}'"
 
 
-def is_several(value: object) -> TypeGuard[Collection[Any]]:
+def is_several(value: object) -> TypeGuard[Collection[object]]:
     """Return whether *value* stands for several, as in `IN (1, 2)`: a list, tuple or set."""
     return isinstance(value, list | tuple | set | frozenset)
 

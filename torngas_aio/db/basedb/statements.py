@@ -232,7 +232,7 @@ def columns_of(columns: object, argument: str, *, is_client: bool = True) -> dic
     return found
 
 
-def merged(values: Mapping[str, object] | None, keywords: Mapping[str, object]) -> dict[str, Any]:
+def merged(values: Mapping[str, object] | None, keywords: Mapping[str, object]) -> dict[str, object]:
     """Return the columns of *values*, which may come from a client, and of a call's *keywords*.
 
     Raises:

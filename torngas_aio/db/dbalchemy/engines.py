@@ -313,7 +313,7 @@ def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[Excep
 
     A value that its column or parameter cannot hold is a `DataError` whatever the driver makes of it.
     """
-    module: Any = engine.dialect.loaded_dbapi
+    module = engine.dialect.loaded_dbapi
     account = spec.account
 
     def translate(context: ExceptionContext) -> BaseException | None:

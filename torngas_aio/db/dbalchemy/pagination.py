@@ -159,7 +159,7 @@ async def count_of(session: AsyncSession, statement: Select[Any]) -> int:
     return int(await session.scalar(counting.execution_options(**options)) or 0)
 
 
-async def page_of(query: PagedQuery[T], page: object, per_page: int, default: object = None) -> Any:
+async def page_of(query: PagedQuery[T], page: object, per_page: int, default: object = None) -> object:
     """Return page number *page*; see `Query.paginate`."""
     number, size = _number(page), _size(per_page)
     total = await query.count()

@@ -18,7 +18,7 @@ BATCH_ROWS = 100
 """How many rows of a stream are fetched at a time."""
 
 
-def known_options(connect: Callable[..., object], options: Mapping[str, object]) -> Mapping[str, Any]:
+def known_options(connect: Callable[..., object], options: Mapping[str, object]) -> Mapping[str, object]:
     """Return *options* of the library's own *connect*.
 
     Raises:
