@@ -12,7 +12,7 @@ Begin with `watched_calls`.
 import functools
 import sys
 from abc import ABCMeta
-from collections.abc import Callable, Generator, Sized
+from collections.abc import Callable, Generator, Sequence, Sized
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -43,6 +43,7 @@ class Call:
         hits: How many keys a cache had of those it was asked for; `misses`: how many it had not.
         error: What it raised.
         parameters: Of the statement, as the driver was given them; may be secret.
+        names: Of parameters that are given by place, where SQLAlchemy knows them.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Call:
     misses: int = 0
     error: BaseException | None = None
     parameters: Any = None
+    names: Sequence[str] = ()
 
 
 Listener = Callable[[Call], None]
@@ -199,7 +201,7 @@ def _tell_sql(dialect: Any, statement: str, context: Any, error: BaseException |
         _tell(
             Call(
                 "sql", name, operation, statement, started, seconds, role=role, server=server, error=error,
-                parameters=context.torngas_parameters,
+                parameters=context.torngas_parameters, names=getattr(context.compiled, "positiontup", None) or (),
             )
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.db.models import User
 from torngas_aio import Application
@@ -69,6 +70,7 @@ class Statements(WebHandler):
             await User.Q.filter(User.id == number).all()
         User.session.add(User(name="Ann"))
         await User.session.flush()
+        await User.session.execute(text("UPDATE users SET name = lower(:password)"), {"password": "hunter2"})
         self.write("read")
 
 

@@ -41,6 +41,8 @@ async def test_statements_are_told_with_server_role_and_place_and_repeated_ones_
     assert reads[0]["server"].endswith("/default")
     assert reads[0]["place"].partition(":")[0].endswith("site.py")
     assert [entry["parameters"] for entry in reads] == ["(0)", "(1)", "(2)", "(3)"]
+    assert statements[-1]["parameters"] == "••••••••"  # only the parameter's name says that it is secret
+    assert "hunter2" not in json.dumps(found)
     (repeat,) = found["repeats"]
     assert (repeat["count"], repeat["is_same"]) == (4, False)
     assert found["repeated"] == 4

@@ -22,6 +22,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from torngas_aio._job_events import JobEvent, job_listeners
+from torngas_aio._masking import MASK, is_secret
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.inspector.record import Record, current_record, place_of_caller
@@ -122,8 +123,9 @@ def _add_call(call: Call) -> None:
         )  # fmt: skip
     else:
         server = call.server.rpartition(f"{call.role} ")[2]
+        values = MASK if any(map(is_secret, call.names)) else call.parameters
         _add_statement(
-            record, call.text, call.parameters, call.started, call.seconds, database=call.target, role=call.role,
+            record, call.text, values, call.started, call.seconds, database=call.target, role=call.role,
             server=server, error=error,
         )  # fmt: skip
 
@@ -270,7 +272,9 @@ def _added(driver: Any, sql: str, values: Any) -> Generator[None]:
 
 
 def _add_statement(record: Record, sql: str, values: Any, started: float, seconds: float, **fields: Any) -> None:
-    shown = dict(Showing(max_chars=300).items({"sql": sql, "parameters": values}))["parameters"] if values else ""
+    shown = values or ""
+    if shown and shown is not MASK:
+        shown = dict(Showing(max_chars=300).items({"sql": sql, "parameters": values}))["parameters"]
     record.add("sql", started, seconds, title=sql, parameters=shown, place=place_of_caller(), **fields)
 
 
