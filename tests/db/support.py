@@ -14,12 +14,26 @@ from tests.services.process import HOST
 from torngas_aio._cleanup import close_all
 from torngas_aio.context import RequestScope, enter_request, leave_request, scope_of
 from torngas_aio.db.dbalchemy import Connector, DbConnection
-from torngas_aio.db.dbalchemy.engines import Cluster, Node
+from torngas_aio.db.dbalchemy.cluster import Cluster, Node
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.registry import cluster_of
+from torngas_aio.db.dbalchemy.specs import parse_database
 from torngas_aio.settings_manager import settings
 
-__all__ = ["LOOPS", "configured", "in_request", "in_use", "maria", "on_loop", "pg", "prepared", "server", "servers_of"]
+__all__ = [
+    "LOOPS",
+    "SERVER",
+    "cluster_with",
+    "configured",
+    "in_request",
+    "in_use",
+    "maria",
+    "on_loop",
+    "pg",
+    "prepared",
+    "server",
+    "servers_of",
+]
 
 T = TypeVar("T")
 
@@ -27,6 +41,9 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
     "uvloop": uvloop.new_event_loop,
 }
+
+SERVER = {"DRIVER": "mysql+aiomysql", "HOST": "h", "UID": "u", "PASSWD": "hunter2"}
+"""A server that nothing connects to."""
 
 
 def on_loop(name: str, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -54,6 +71,12 @@ def server(role: str, port: int, driver: str, **more: Any) -> dict[str, Any]:
         "DATABASE": mariadb.DATABASE,
         **more,
     }
+
+
+def cluster_with(*servers: dict[str, Any], **options: Any) -> Cluster:
+    """Return the cluster "default" of these servers, with these options of SQLAlchemy's."""
+    connections = {"default": {"connections": list(servers)}}
+    return Cluster(parse_database("default", connections, {f"sqlalchemy.{key}": each for key, each in options.items()}))
 
 
 def maria(

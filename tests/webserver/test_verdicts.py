@@ -12,7 +12,7 @@ import pytest
 
 from torngas_aio._masking import show_setting
 from torngas_aio.cache.registry import make_cache
-from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.cluster import Cluster
 from torngas_aio.db.dbalchemy.specs import parse_databases
 from torngas_aio.exception import ConfigError
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware

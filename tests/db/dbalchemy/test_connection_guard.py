@@ -34,7 +34,7 @@ both_drivers = pytest.mark.parametrize("driver", DRIVERS)
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slave that was down is tried again soon."""
-    monkeypatch.setattr(engines, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("torngas_aio.db.dbalchemy.cluster.RETRY_SECONDS", 0.05)
 
 
 async def fill(cluster: MariaCluster, count: int = 20) -> None:

@@ -1,4 +1,4 @@
-"""Engines as the settings want them, and slaves that are left out and tried again."""
+"""Engines as the settings want them."""
 
 import asyncio
 from pathlib import Path
@@ -10,22 +10,15 @@ from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from tests.db.models import User
-from tests.db.support import configured, maria, pg, prepared
+from tests.db.support import SERVER, cluster_with, configured, maria, pg, prepared
 from tests.services import mariadb, postgres
 from torngas_aio._cleanup import close_all
-from torngas_aio.db.dbalchemy import engines, session_scope
-from torngas_aio.db.dbalchemy.engines import Cluster, make_engine
+from torngas_aio.db.dbalchemy import session_scope
+from torngas_aio.db.dbalchemy.engines import make_engine
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.registry import cluster_of
 from torngas_aio.db.dbalchemy.specs import parse_database
 from torngas_aio.exception import ConfigError
-
-SERVER = {"DRIVER": "mysql+aiomysql", "HOST": "h", "UID": "u", "PASSWD": "hunter2"}
-
-
-def cluster(*servers: dict[str, Any], **options: Any) -> Cluster:
-    connections = {"default": {"connections": list(servers)}}
-    return Cluster(parse_database("default", connections, {f"sqlalchemy.{key}": each for key, each in options.items()}))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +35,7 @@ def cluster(*servers: dict[str, Any], **options: Any) -> Cluster:
 )
 def test_a_pool_class_by_name(named: Any, kind: type) -> None:
     options = {"poolclass": named} if named is not None else {}
-    made = cluster(
+    made = cluster_with(
         {"ROLE": "master", **SERVER}, pool_size="7", max_overflow=0, echo="false", pool_recycle="90.5", **options
     )
     assert isinstance(made.master.sync_engine.pool, kind)
@@ -61,40 +54,15 @@ def test_what_cannot_work_is_a_config_error_without_the_password() -> None:
     ]
     for servers, options, said in cases:
         with pytest.raises(ConfigError, match=said) as caught:
-            cluster(*servers, **options)
+            cluster_with(*servers, **options)
         assert "hunter2" not in str(caught.value)
 
 
 def test_slaves_read_without_transactions_and_the_master_with() -> None:
-    made = cluster({"ROLE": "master", **SERVER}, {"ROLE": "slave", **SERVER})
+    made = cluster_with({"ROLE": "master", **SERVER}, {"ROLE": "slave", **SERVER})
     assert made.slaves[0].sync_engine.dialect.skip_autocommit_rollback
     assert not made.master.sync_engine.dialect.skip_autocommit_rollback
     assert "hunter2" not in repr(made.master.engine)
-
-
-def test_a_slave_that_is_down_is_left_out_and_tried_by_one_request_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    now = 100.0
-    monkeypatch.setattr(engines, "monotonic", lambda: now)
-    made = cluster({"ROLE": "master", **SERVER}, {"ROLE": "slave", **SERVER}, {"ROLE": "slave", **SERVER})
-    first, second = made.slaves
-    first.mark_down()
-    first.mark_down()
-    assert caplog.text.count("is out of reach") == 1
-    assert {made.choose() for _ in range(20)} == {second}
-    now += engines.RETRY_SECONDS
-    assert [made.choose() for _ in range(3)] == [first, second, second]
-    second.mark_down()
-    assert made.choose() is None
-    now += engines.RETRY_SECONDS
-    assert made.choose() is first
-    first.mark_up()
-    first.mark_up()
-    assert caplog.text.count("port is back.") == 1
-    alone = cluster({"ROLE": "master", **SERVER}, {"ROLE": "slave", **SERVER})
-    alone.slaves[0].mark_down()
-    assert alone.choose() is None
 
 
 async def test_sqlite_keeps_foreign_keys_and_lets_readers_beside_a_writer(tmp_path: Path) -> None:

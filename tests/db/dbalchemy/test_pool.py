@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 from sqlalchemy.util.queue import Empty, Full
 
-from torngas_aio.db.dbalchemy.engines import Node
+from torngas_aio.db.dbalchemy.cluster import Node
 from torngas_aio.db.dbalchemy.pool import FairQueue, WaitingPool
 from torngas_aio.db.dbalchemy.specs import parse_database
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted

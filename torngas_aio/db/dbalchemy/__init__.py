@@ -1,7 +1,8 @@
 """The ORM layer: SQLAlchemy's asyncio with reads from slaves and writes to the master.
 
     specs.py           the settings, checked            monitoring.py   lag of replicas, pings of idle connections
-    engines.py         one engine for each server       pool.py         its connections
+    cluster.py         master and slaves                engines.py      one engine for each server
+    pool.py            its connections
     connection_guard.py  lost connections, deadlines    dialects.py     MySQL, MariaDB, PostgreSQL
     routing.py         which server answers             statements.py   whether one reads or writes; look-ups by key
     positions.py       places in the history of changes; reads after own writes

@@ -15,8 +15,8 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from torngas_aio.db import table_makers
+from torngas_aio.db.dbalchemy.cluster import Cluster
 from torngas_aio.db.dbalchemy.db_session import DbSession
-from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.model import metadata_of
 from torngas_aio.db.dbalchemy.registry import cluster_of, current_session, database_specs, session_scope
 from torngas_aio.exception import ConfigError

@@ -12,7 +12,7 @@ from typing import Any, Self
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult, AsyncSession
 
 from torngas_aio.context import Outcome
-from torngas_aio.db.dbalchemy.engines import Cluster
+from torngas_aio.db.dbalchemy.cluster import Cluster
 from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.query import Query
 from torngas_aio.db.dbalchemy.routing import RoutedSession

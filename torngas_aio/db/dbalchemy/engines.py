@@ -1,20 +1,14 @@
-"""One engine for each server of a database, with the routing's view of it.
-
-    ServerSpec ─► make_node ─► Node   engine, pool, whether the server is thought to be up
-    DatabaseSpec ─► Cluster           the master's node and the slaves'; `choose()` picks a slave
+"""SQLAlchemy's engine of one server, as the settings want it: its pool, its limits and what its errors mean.
 
 A slave's engine runs in AUTOCOMMIT without rollbacks, so a read is one round trip: the SELECT and its rows.
-Begin with `Cluster`.
+Begin with `make_engine`.
 """
 
 import logging
-import random
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import replace
 from functools import partial
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import event
@@ -32,20 +26,16 @@ from torngas_aio.db._connections import advice_on, said_by
 from torngas_aio.db._outage import Outage, is_refusal
 from torngas_aio.db.dbalchemy.dialects import AiomysqlDialect, AsyncmyDialect, AsyncpgDialect
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
-from torngas_aio.db.dbalchemy.positions import Position
-from torngas_aio.db.dbalchemy.specs import DatabaseSpec, ServerSpec
+from torngas_aio.db.dbalchemy.specs import ServerSpec
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault, OutcomeUnknown
 from torngas_aio.utils.kinds import fault
 
-__all__ = ["Cluster", "Node", "begins_with_change", "make_engine"]
+__all__ = ["begins_with_change", "is_in_memory", "make_engine", "open_connection", "watch_outage"]
 
 logger = logging.getLogger("torngas_aio.db")
 
 begins_with_change: ContextVar[bool] = ContextVar("torngas_aio_db_change", default=False)
 """Whether the transaction that a session is about to begin begins with a change."""
-
-RETRY_SECONDS = 2.0
-"""How long a slave that was down is left out before one request tries it again."""
 
 ENGINE_OPTIONS = (
     "connect_args", "creator", "echo", "echo_pool", "enable_from_linting", "execution_options", "hide_parameters",
@@ -58,113 +48,6 @@ ENGINE_OPTIONS = (
 
 _UNKNOWN_OPTIONS = re.compile(r"Invalid argument\(s\) (.+?) sent to create_engine").search
 _POOL_ONLY = ("pool_size", "max_overflow", "pool_timeout", "pool_use_lifo")
-
-
-class Node:
-    """One server: its engine, and whether it is thought to be up.
-
-    Attributes:
-        engine: Opens connections on first use, none before.
-        weight: Share of the reads among the slaves.
-        label: The server as messages name it.
-        outage: Whether the server answers, and a master takes writes; None for SQLite and drivers unknown here.
-        is_master: Whether it is configured as the master.
-        position: Where it was in its master's changes, or its own, when `LagWatch` asked last; None: not known.
-        is_late: It lags too much for reads.
-    """
-
-    __slots__ = (
-        "_retry_at", "_spec", "engine", "is_late", "is_master", "label", "outage", "position", "sync_engine", "weight",
-    )  # fmt: skip
-
-    def __init__(self, name: str, spec: ServerSpec) -> None:
-        self.label = f"{name!r}, {spec.label}"
-        self.engine = make_engine(spec, self.label)
-        self.sync_engine: Engine = self.engine.sync_engine
-        self.outage = None if spec.is_sqlite else _watch(self.engine, spec, self.label)
-        self.weight = spec.weight
-        self.is_master = spec.role == "master"
-        self.is_late = False
-        self.position: Position | None = None
-        self._retry_at = 0.0
-        self._spec = spec
-
-    @property
-    def is_down(self) -> bool:
-        """Whether it was out of reach when last tried."""
-        return self._retry_at > 0
-
-    def mark_down(self) -> None:
-        """Leave it out for `RETRY_SECONDS`."""
-        if not self.is_down:
-            logger.warning("Database %s is out of reach; reads go elsewhere until it is back.", self.label)
-        self._retry_at = monotonic() + RETRY_SECONDS
-
-    def mark_up(self) -> None:
-        """Use it again."""
-        if self.is_down:
-            logger.warning("Database %s is back.", self.label)
-            self._retry_at = 0.0
-
-    def mark_late(self, lag: float) -> None:
-        """Leave it out until it has caught up, or use it again; *lag* is in seconds."""
-        self.is_late = not self.is_late
-        if self.is_late:
-            logger.warning("Database %s lags %.0f s: left out until it has caught up.", self.label, lag)
-        else:
-            logger.warning("Database %s has caught up: it is used again.", self.label)
-
-    def open_connection(self) -> Any:
-        """Return a new connection beside the pool, one of our dialects'; in a greenlet of SQLAlchemy's."""
-        return _open(self.sync_engine, self._spec)
-
-    def may_be_tried(self) -> bool:
-        """Whether a request may use it; of a server that was down, one request in `RETRY_SECONDS`."""
-        if not self._retry_at:
-            return True
-        now = monotonic()
-        if now < self._retry_at:
-            return False
-        self._retry_at = now + RETRY_SECONDS  # RACE: no await here: only this caller tries
-        return True
-
-
-class Cluster:
-    """A master and its slaves, within one event loop.
-
-    An SQLite file without slaves is its own: reads stand outside transactions, so they neither wait for a writer nor
-    turn a later write into "database is locked", and the transaction of a write takes its lock at once.
-    """
-
-    def __init__(self, spec: DatabaseSpec) -> None:
-        self.name = spec.name
-        self.master = Node(spec.name, spec.master)
-        self.slaves = tuple(Node(spec.name, each) for each in spec.slaves or _own_reader(spec.master))
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """The master, then the slaves."""
-        return (self.master, *self.slaves)
-
-    def choose(self) -> Node | None:
-        """Return a slave for one request's reads, by weight; None when none may be tried."""
-        slaves = self.slaves
-        if len(slaves) == 1:
-            return slaves[0] if not slaves[0].is_late and slaves[0].may_be_tried() else None
-        up = [slave for slave in slaves if not slave.is_down and not slave.is_late]
-        tried = next((slave for slave in slaves if slave.is_down and slave.may_be_tried()), None)
-        if tried is not None:
-            return tried
-        if not up:
-            return None
-        return random.choices(up, [slave.weight for slave in up])[0]  # noqa: S311  # a share, not a secret
-
-    async def aclose(self) -> None:
-        """Close every pooled connection; the cluster can be used again afterwards."""
-        for node in self.nodes:
-            if node.outage is not None:
-                await node.outage.aclose()
-            await node.engine.dispose()
 
 
 def make_engine(spec: ServerSpec, label: str) -> AsyncEngine:
@@ -199,10 +82,6 @@ def _register_dialects() -> None:
         registry.register(name, dialect.__module__, dialect.__name__)
 
 
-def _own_reader(master: ServerSpec) -> tuple[ServerSpec, ...]:
-    return (replace(master, role="slave"),) if master.is_sqlite and not _is_in_memory(master.url) else ()
-
-
 def _options(spec: ServerSpec) -> dict[str, object]:
     options = dict(spec.options)
     poolclass = _pool_class(spec, options.pop("poolclass", None))
@@ -228,7 +107,7 @@ def _coerced(url: URL, options: dict[str, object]) -> dict[str, object]:
 
 
 def _pool_class(spec: ServerSpec, named: object) -> type[Pool]:
-    if _is_in_memory(spec.url):
+    if is_in_memory(spec.url):
         return POOL_CLASSES["StaticPool"]  # each further connection would be another, empty database
     if named is None:
         return WaitingPool
@@ -249,7 +128,7 @@ def _pool_class(spec: ServerSpec, named: object) -> type[Pool]:
     return found
 
 
-def _is_in_memory(url: URL) -> bool:
+def is_in_memory(url: URL) -> bool:
     if url.get_backend_name() != "sqlite":
         return False
     return url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
@@ -358,14 +237,14 @@ def _refused(context: ExceptionContext, outage: Outage) -> BaseException | None:
     return outage.unavailable()
 
 
-def _watch(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
+def watch_outage(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
     """Have the engine's statements and connections watched; the probe is a connection beside the pool."""
     module: Any = engine.dialect.loaded_dbapi
     if not hasattr(module, "outage"):  # not one of our dialects
         return None
 
     def takes_its_writes() -> bool:
-        connection = _open(engine.sync_engine, spec)
+        connection = open_connection(engine.sync_engine, spec)
         try:
             return spec.role == "slave" or bool(connection.takes_writes())
         finally:
@@ -384,7 +263,7 @@ def _watch(engine: AsyncEngine, spec: ServerSpec, label: str) -> Outage | None:
     return module.outage  # type: ignore[no-any-return]  # set just above
 
 
-def _open(engine: Engine, spec: ServerSpec) -> Any:
+def open_connection(engine: Engine, spec: ServerSpec) -> Any:
     """Return a connection beside the pool, in a greenlet of SQLAlchemy's."""
     arguments, options = engine.dialect.create_connect_args(spec.url)
     return engine.dialect.connect(*arguments, **{**options, **spec.options.get("connect_args", {})})

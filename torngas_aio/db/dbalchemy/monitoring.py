@@ -25,8 +25,8 @@ from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from torngas_aio._concurrency import BackgroundTask
 from torngas_aio.db._connections import is_forbidden, said_by
+from torngas_aio.db.dbalchemy.cluster import Cluster, Node
 from torngas_aio.db.dbalchemy.connection_guard import Guard
-from torngas_aio.db.dbalchemy.engines import Cluster, Node
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.exception import DatabaseUnavailable, PoolExhausted

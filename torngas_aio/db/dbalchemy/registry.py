@@ -27,8 +27,8 @@ from torngas_aio.context import (
     scope_of,
 )
 from torngas_aio.db._connections import limited
+from torngas_aio.db.dbalchemy.cluster import Cluster
 from torngas_aio.db.dbalchemy.db_session import DbSession
-from torngas_aio.db.dbalchemy.engines import Cluster
 from torngas_aio.db.dbalchemy.monitoring import LagWatch
 from torngas_aio.db.dbalchemy.positions import STICKINESS, Stickiness
 from torngas_aio.db.dbalchemy.specs import DatabaseSpec, parse_database, parse_databases

@@ -18,8 +18,9 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.util.concurrency import in_greenlet
 
 from torngas_aio._compat.sqlalchemy import has_connection, is_dirty, is_empty, is_flushing
+from torngas_aio.db.dbalchemy.cluster import Cluster, Node
 from torngas_aio.db.dbalchemy.connection_guard import Guard, commit_noted
-from torngas_aio.db.dbalchemy.engines import Cluster, Node, begins_with_change
+from torngas_aio.db.dbalchemy.engines import begins_with_change
 from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.statements import Effect, effect_of, lookup_of
