@@ -303,7 +303,7 @@ LONG = 80
 
 WITHOUT_TEST_FILE = frozenset(
     {
-        "db/basedb/drivers/mysql", "db/dbalchemy/dialects",
+        "db/basedb/drivers/mysql",
         "global_settings", "handler/mounted", "handler/mounted_exchange", "http/base", "http/tornado_adapter",
         "http/tornado_exchange", "jobs/base", "webserver/single",
     }

@@ -19,7 +19,7 @@ from tests.services import mariadb, postgres
 from tests.services.mariadb import DATABASE, MariaCluster
 from tests.services.postgres import PostgresStandby
 from torngas_aio.application import Application
-from torngas_aio.db.dbalchemy import dialects, session_scope
+from torngas_aio.db.dbalchemy import mysql_dialects, session_scope
 from torngas_aio.db.dbalchemy.monitoring import KeepAlive
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler import ApiHandler, WebHandler
@@ -289,7 +289,7 @@ async def test_a_commit_whose_position_cannot_be_asked_stands(monkeypatch: pytes
     def fail(self: object) -> None:
         raise OSError("no answer")
 
-    monkeypatch.setattr(dialects._AiomysqlConnection, "committed_position", fail)
+    monkeypatch.setattr(mysql_dialects._AiomysqlConnection, "committed_position", fail)
     with configured(maria(cluster), STICK_TO_MASTER=30):
         async with prepared(cluster), TestClient(app()) as client:
             assert (await client.post("/server")).status_code == 200

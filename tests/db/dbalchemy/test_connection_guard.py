@@ -5,7 +5,7 @@ Nothing acknowledged is lost, no answer is wrong, no connection leaks, and nothi
 
 import asyncio
 import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,10 +14,9 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy import func, select, text
 
 from tests.db.models import User
-from tests.db.support import LOOPS, configured, in_request, in_use, maria, on_loop, pg, prepared, server, servers_of
+from tests.db.support import LOOPS, configured, in_request, in_use, maria, on_loop, prepared, server, servers_of
 from tests.polling import until
 from tests.services.mariadb import DATABASE, MariaCluster
-from tests.services.postgres import PostgresServer
 from tests.services.proxy import Proxy
 from torngas_aio.db import _outage
 from torngas_aio.db.dbalchemy import engines, session_scope
@@ -487,48 +486,3 @@ async def test_a_deadlock_rolls_one_back_and_lets_the_other_commit(cluster: Mari
             rows = cluster.master.execute("SELECT visits FROM users ORDER BY id", DATABASE)
             assert rows in ([{"visits": 1}] * 2, [{"visits": 2}] * 2)
             assert_all_returned()
-
-
-@pytest.mark.postgres
-@both_loops
-def test_postgres_killed_and_frozen(postgres: PostgresServer, loop: str) -> None:
-    async def main() -> None:
-        connections = pg(postgres, has_slave=True)
-        for each in connections["default"]["connections"]:
-            each["READ_TIMEOUT"] = 0.3
-        with configured(connections, connect_args={"connect_timeout": 0.5}):
-            async with prepared():
-                for _ in range(2):
-                    async with session_scope() as session:
-                        session.add(User(name="x"))
-                        await session.commit()
-                        assert await User.Q.exists()
-                    async with session_scope():
-                        assert await User.Q.exists()
-                    await asyncio.to_thread(postgres.process.restart)
-                async with session_scope():
-                    await User.Q.count()
-                    await _with_frozen(postgres, User.Q.count)
-                async with session_scope():
-                    assert await User.Q.count() == 2
-                assert_all_returned()
-
-    on_loop(loop, main)
-
-
-async def _with_frozen(postgres: PostgresServer, work: Callable[[], Awaitable[Any]]) -> None:
-    """Freeze the process that serves us: the server's first one only accepts."""
-    import os
-    import signal
-    from pathlib import Path
-
-    children = Path(f"/proc/{postgres.process.pid}/task/{postgres.process.pid}/children").read_text(encoding="ascii")
-    pids = [int(pid) for pid in children.split()] + [postgres.process.pid]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(DatabaseUnavailable):
-            await work()
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)

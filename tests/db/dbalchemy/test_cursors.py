@@ -40,7 +40,8 @@ from tests.db.support import configured, prepared
 from torngas_aio import Application, WebHandler
 from torngas_aio.db.dbalchemy import Connector, Model, session_scope
 from torngas_aio.db.dbalchemy.cursors import read_cursor, write_cursor
-from torngas_aio.db.dbalchemy.dialects import AiomysqlDialect, AsyncpgDialect
+from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect
+from torngas_aio.db.dbalchemy.postgres_dialect import AsyncpgDialect
 from torngas_aio.exception import ArgumentError, InvalidCursor
 from torngas_aio.testing import TestClient
 

@@ -2,8 +2,8 @@
 
     specs.py           the settings, checked            monitoring.py   lag of replicas, pings of idle connections
     cluster.py         master and slaves                engines.py      one engine for each server
-    pool.py            its connections
-    connection_guard.py  lost connections, deadlines    dialects.py     MySQL, MariaDB, PostgreSQL
+    pool.py            its connections                  connection_guard.py  lost connections, deadlines
+    mysql_dialects.py  MySQL, MariaDB                   postgres_dialect.py  PostgreSQL
     routing.py         which server answers             statements.py   whether one reads or writes; look-ups by key
     positions.py       places in the history of changes; reads after own writes
     db_session.py      `DbSession`                      registry.py     the session of a request or a block

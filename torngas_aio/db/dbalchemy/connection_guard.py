@@ -4,7 +4,7 @@
     a server that is stopped or cut off never answers             ─┼─► the driver's OperationalError 2013,
     a handshake that never comes has no limit in aiomysql         ─┘   which SQLAlchemy takes for a disconnect
 
-Only what passes through an engine of ours is changed: `dialects` builds on this. Begin
+Only what passes through an engine of ours is changed: the dialects build on this. Begin
 with `Guard`.
 """
 

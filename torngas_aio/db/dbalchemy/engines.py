@@ -24,8 +24,9 @@ from torngas_aio._cleanup import CLOSE_SECONDS, await_result
 from torngas_aio._names import import_object, nearest
 from torngas_aio.db._connections import advice_on, said_by
 from torngas_aio.db._outage import Outage, is_refusal
-from torngas_aio.db.dbalchemy.dialects import AiomysqlDialect, AsyncmyDialect, AsyncpgDialect
+from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect, AsyncmyDialect
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
+from torngas_aio.db.dbalchemy.postgres_dialect import AsyncpgDialect
 from torngas_aio.db.dbalchemy.specs import ServerSpec
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault, OutcomeUnknown
 from torngas_aio.utils.kinds import fault
