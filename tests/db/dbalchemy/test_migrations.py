@@ -96,9 +96,51 @@ async def test_a_version_that_fails_leaves_the_one_before(migrations: Migrations
     assert made is not None
     text = made.read_text(encoding="utf-8").replace("    pass", "    op.execute('NONSENSE')", 1)
     made.write_text(text, encoding="utf-8")
-    with pytest.raises(DBAPIError):
+    with pytest.raises(DBAPIError) as caught:
         await migrations.upgrade()
     assert await migrations.current() is None
+    notes = getattr(caught.value, "__notes__", [])
+    is_mysql = cluster_of().master.engine.dialect.name == "mysql"
+    assert [note.partition(" cannot")[0] for note in notes] == ["MySQL and MariaDB"] * is_mysql
+
+
+async def test_two_versions_that_follow_one_are_told_with_the_mend(migrations: Migrations) -> None:
+    first, second = [await made(migrations, message) for message in ("first", "second")]
+    other = second.with_name("bbbbbbbbbbbb_other.py")
+    text = second.read_text(encoding="utf-8")
+    other.write_text(text.replace(version_of(second), "bbbbbbbbbbbb"), encoding="utf-8")
+    assert len(await migrations.pending()) == 1
+    newest = f"2 newest versions, .*{version_of(second)}.*`down_revision`"
+    for work in (migrations.upgrade(), migrations.revision("more")):
+        with pytest.raises(ArgumentError, match=newest):
+            await work
+    await migrations.upgrade("heads")
+    assert await migrations.current() == ", ".join(sorted([version_of(second), "bbbbbbbbbbbb"]))
+    assert await migrations.pending() == []
+    await migrations.downgrade(version_of(first))
+    other.write_text(other.read_text(encoding="utf-8").replace(version_of(first), version_of(second)), encoding="utf-8")
+    await migrations.upgrade()
+    assert await migrations.current() == "bbbbbbbbbbbb"
+
+
+async def test_a_database_at_a_version_without_file_is_told_with_the_mend(migrations: Migrations) -> None:
+    await made(migrations, "first")
+    (await made(migrations, "of another branch")).unlink()
+    for work in (migrations.pending(), migrations.upgrade(), migrations.downgrade("-1"), migrations.revision("more")):
+        with pytest.raises(ArgumentError, match="another branch of the code: bring its file back"):
+            await work
+
+
+async def made(migrations: Migrations, message: str) -> Path:
+    """An empty version that is applied."""
+    path = await migrations.revision(message, is_empty=True)
+    assert path is not None
+    await migrations.upgrade()
+    return path
+
+
+def version_of(path: Path) -> str:
+    return path.name.partition("_")[0]
 
 
 @pytest.mark.parametrize("line", ["raise SystemExit(3)", "import sys; sys.exit('no')", "exit(0)"])

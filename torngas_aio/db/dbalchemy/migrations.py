@@ -17,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.operations.ops import MigrationScript
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
@@ -98,12 +99,15 @@ class Migrations:
         await self._run(lambda config: command.history(config, indicate_current=True))
 
     async def current(self) -> str | None:
-        """Return the version that the database is at, None before the first."""
+        """Return the version that the database is at, None before the first; several where its line has branches."""
+        return ", ".join(sorted(await self._applied())) or None
+
+    async def _applied(self) -> tuple[str, ...]:
         from alembic.migration import MigrationContext
 
-        def read(connection: Connection) -> str | None:
+        def read(connection: Connection) -> tuple[str, ...]:
             options = {"version_table": version_table_of(self.name)}
-            return MigrationContext.configure(connection, opts=options).get_current_revision()
+            return MigrationContext.configure(connection, opts=options).get_current_heads()
 
         async with cluster_of(self.name).master.engine.connect() as connection:
             return await connection.run_sync(read)
@@ -115,12 +119,13 @@ class Migrations:
             ArgumentError: The database is at a version that is not on disk, or Alembic refuses otherwise.
             DatabaseUnavailable: The database does not answer.
         """
-        current = await self.current()
+        applied = await self._applied()
         try:
-            scripts = ScriptDirectory.from_config(self._config).iterate_revisions("heads", current or "base")
-            return [f"{script.revision} ({script.doc})" for script in scripts][::-1]
-        except CommandError as exc:
-            raise ArgumentError(f"{self.name}: {exc}") from exc
+            scripts = ScriptDirectory.from_config(self._config)
+            missing = scripts.iterate_revisions("heads", applied or "base", implicit_base=True)
+            return [f"{script.revision} ({script.doc})" for script in missing][::-1]
+        except (CommandError, RevisionError) as exc:
+            raise ArgumentError(f"{self.name}: {self._advised(exc)}") from exc
 
     async def _run(self, function: Callable[[Config], object]) -> object:
         """Run one of Alembic's commands on the master; below SQLAlchemy's greenlet it may be synchronous."""
@@ -140,10 +145,25 @@ class Migrations:
                 async with cluster_of(self.name).master.engine.connect() as connection:
                     return await connection.run_sync(on)
         except CommandError as exc:
-            advice = ""
-            if "not up to date" in str(exc):
-                advice = f" Run `torngas-aio db upgrade --connection={self.name}` first."
-            raise ArgumentError(f"{self.name}: {exc}{advice}") from exc
+            raise ArgumentError(f"{self.name}: {self._advised(exc)}") from exc
+
+    def _advised(self, error: Exception) -> str:
+        """The text of Alembic's *error*, and what to do about it where that is known."""
+        text, newest = str(error).rstrip("."), ScriptDirectory.from_config(self._config).get_heads()
+        if len(newest) > 1 and ("head" in text or "not up to date" in text):
+            return (
+                f"{text}. {self.versions} has {len(newest)} newest versions, {' and '.join(sorted(newest))}, as after "
+                "two branches of the code were merged. Let one follow the other: in the file of one that was not "
+                "applied yet, write the other as `down_revision`."
+            )
+        if "not up to date" in text:
+            return f"{text}. Run `torngas-aio db upgrade --connection={self.name}` first."
+        if "identified by" in text or isinstance(error, RevisionError):
+            return (
+                f"{text}. No file of {self.versions} has this version. If the database is at it, it was applied from "
+                "another branch of the code: bring its file back, or go back with `torngas-aio db downgrade` there."
+            )
+        return text
 
     def _check_chain(self) -> None:
         try:
@@ -170,9 +190,17 @@ def configure_and_run(context: Any) -> None:
         process_revision_directives=None if attributes.get("is_empty") else _without_empty,
         transaction_per_migration=True,
     )
-    with context.begin_transaction():
-        context.run_migrations()
-    connection.commit()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+    except Exception as exc:
+        if connection.dialect.name in {"mysql", "mariadb"}:
+            exc.add_note(
+                "MySQL and MariaDB cannot roll back CREATE, ALTER and DROP: what stands before the failed line of this "
+                "version has been done. Undo it by hand, or take it out of the file, before you run the version again."
+            )
+        raise
 
 
 def version_table_of(name: str) -> str:
