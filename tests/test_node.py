@@ -5,14 +5,18 @@ from typing import Any
 import pytest
 
 from torngas_aio import _node
+from torngas_aio.channels.memory import MemoryChannels
 from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy.specs import parse_database
 from torngas_aio.exception import ConfigError
+from torngas_aio.httpmodule.ratelimit import RateLimit
+from torngas_aio.settings_manager import settings
 
 
 @pytest.fixture(autouse=True)
 def nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_node, "_said", None)
+    monkeypatch.setattr(_node, "_warned", set())
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
 
 
@@ -54,3 +58,27 @@ def test_what_is_not_a_number_of_processes_is_one(text: str, monkeypatch: pytest
 def test_a_wrong_number_is_a_fault(total: Any) -> None:
     with pytest.raises(ConfigError, match="NODE_CONNECTIONS"):
         parsed(total)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_memory_that_several_processes_would_have_to_share_is_told_once(
+    workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    _node.set_processes(workers)
+    channels = MemoryChannels()
+    for number in range(3):
+        await channels.publish("news", number)
+        RateLimit()
+    told = [record.getMessage() for record in caplog.records if record.name == "torngas_aio.server"]
+    expected = [
+        "CHANNELS['default'] is in memory, and 4 workers serve: each hears its own messages only. Name a server.",
+        "RATE_LIMIT['storage'] is in memory, and 4 workers serve: each counts for itself. Name a server.",
+    ]
+    assert told == (expected if workers == 4 else [])
+
+
+def test_a_server_that_is_shared_is_not_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    _node.set_processes(4)
+    with settings.override(RATE_LIMIT={"storage": "async+redis://127.0.0.1:6379"}):
+        RateLimit()
+    assert not caplog.records

@@ -6,11 +6,15 @@
 Begin with `share_of`.
 """
 
+import logging
 import os
 
-__all__ = ["processes", "set_processes", "share_of"]
+__all__ = ["processes", "set_processes", "share_of", "warn_of_memory"]
+
+logger = logging.getLogger("torngas_aio.server")
 
 _said: int | None = None
+_warned: set[str] = set()
 
 
 def set_processes(count: int) -> None:
@@ -30,3 +34,10 @@ def processes() -> int:
 def share_of(total: int) -> int:
     """Return this process's part of *total*, what the node may have in all; at least 1."""
     return max(1, total // processes())
+
+
+def warn_of_memory(setting: str, each: str) -> None:
+    """Warn, once, where several processes serve and *setting* names memory, which is a process's own: *each* ..."""
+    if processes() > 1 and setting not in _warned:
+        _warned.add(setting)
+        logger.warning("%s is in memory, and %d workers serve: each %s. Name a server.", setting, processes(), each)

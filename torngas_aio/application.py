@@ -30,7 +30,7 @@ from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._cleanup import close_all, is_imposed
 from torngas_aio._names import did_you_mean, import_object
-from torngas_aio._node import processes
+from torngas_aio._node import warn_of_memory
 from torngas_aio._unawaited import tracked_origins, watch_unawaited
 from torngas_aio.checks.references import imported
 from torngas_aio.context import enter_request, scope_of
@@ -340,10 +340,7 @@ class Application(HostApplication):
         for alias in jobs:
             scheduled = scheduled_of(alias)
             if scheduled and jobs[alias].runs_here:
-                if processes() > 1:
-                    logger.warning(
-                        "JOBS[%r] is in memory: its schedules run in each of %d workers.", alias, processes()
-                    )
+                warn_of_memory(f"JOBS[{alias!r}]", "runs its schedules")
                 self.background.start_soon(run_schedules, jobs[alias], scheduled, name="schedules", daemon=True)
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from torngas_aio._node import warn_of_memory
 from torngas_aio.channels.base import BaseChannels, Message, id_key, newest
 
 __all__ = ["MemoryChannels"]
@@ -24,6 +25,7 @@ class MemoryChannels(BaseChannels):
         self._numbers = itertools.count(1)
 
     async def send(self, name: str, text: str) -> None:
+        warn_of_memory(f"CHANNELS[{self.alias!r}]", "hears its own messages only")
         number = f"{self._started}-{next(self._numbers)}" if self.history_size else ""
         message = Message(name, text, number)
         if self.history_size:

@@ -25,6 +25,7 @@ import anyio.to_thread
 from tornado.web import HTTPError, RequestHandler
 
 from torngas_aio._cleanup import close_with_loop
+from torngas_aio._node import warn_of_memory
 from torngas_aio.exception import ConfigError, Fault
 from torngas_aio.httpmodule.httpmodule import BaseHttpModule
 from torngas_aio.settings_manager import settings
@@ -85,6 +86,8 @@ class RateLimit(BaseHttpModule):
         own = () if not self.limit else _rate(f"{type(self).__qualname__}.limit", self.limit)
         ConfigError.gather([*_faults(given), *own], code="TGA304")
         self._options = {**RATE_LIMIT_DEFAULTS, **given}
+        if self._options["storage"] == "memory":
+            warn_of_memory("RATE_LIMIT['storage']", "counts for itself")
         every = limits.parse_many(self.limit or self._options["default"])
         self._limits = sorted(every, key=lambda item: item.get_expiry())
         self._scope = f"{type(self).__module__}.{type(self).__qualname__}"
