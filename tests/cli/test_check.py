@@ -75,6 +75,24 @@ class TestCheck:
         assert main(["check"]) == 0
         assert ".Ours.channels_alias = 'nope': no such entry of CHANNELS." in capsys.readouterr().out
 
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_what_each_of_several_workers_would_have_for_itself_is_a_caution(
+        self, many: Path, capsys: Capture, workers: int
+    ) -> None:
+        urls = next(path for path in many.rglob("urls.py") if "Plain" in path.read_text())
+        edit(urls, "class Ours(WebHandler):\n    pass", f"""
+from torngas_aio.handler import EventStreamHandler
+from torngas_aio.jobs import job
+@job(every=60, name="often of {workers}")
+async def often(): ...
+class Ours(EventStreamHandler):
+    channel_names = ("news",)
+""")  # fmt: skip
+        assert main(["check", f"--workers={workers}"]) == 0
+        told = capsys.readouterr().out
+        assert ("CHANNELS['default'] is in memory: each of 3 workers" in told) is (workers > 1)
+        assert (f"JOBS['default'] is in memory: often of {workers} runs in each" in told) is (workers > 1)
+
     @pytest.mark.parametrize(
         ("pattern", "is_told"),
         [

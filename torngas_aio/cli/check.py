@@ -13,7 +13,7 @@ import asyncio
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,8 @@ class Check:
         assert application is not None
         workers = max(arguments.workers, workers_of_units(DEPLOY) if arguments.deploy else 1)
         found = [*server.cautions, *cautions(settings, workers), *_route_cautions(application)]
+        if workers > 1:
+            found += _in_process_cautions(application.wildcard_router.routes(), workers)
         found += [*_migration_cautions(), *former_default_cautions(Path.cwd())]
         if arguments.deploy:
             found += deploy_cautions(settings)
@@ -105,6 +107,28 @@ def _route_cautions(application: Application) -> Iterator[str]:
         for pattern in middleware.path_patterns if isinstance(middleware, HttpModuleMiddleware) else ():
             if pattern.pattern.startswith(("^", r"\A")) and not any(map(partial(_may_meet, pattern), shapes)):
                 yield f"ROUTE_MODULES[{pattern.pattern!r}] matches the path of no route: its modules never run."
+
+
+def _in_process_cautions(routes: Iterable[Route], workers: int) -> Iterator[str]:
+    """Yield what each worker would have for itself, though it is for all."""
+    for route in routes:
+        alias = getattr(route.handler_class, "channels_alias", None)
+        if getattr(route.handler_class, "channel_names", ()) and _is_in_memory(settings.CHANNELS, alias):
+            yield (
+                f"{route.pattern}: CHANNELS[{alias!r}] is in memory: each of {workers} workers hears its own messages "
+                "only. Choose 'torngas_aio.channels.redis.RedisChannels'."
+            )
+    declaring = sys.modules.get("torngas_aio.jobs.declaring")  # not imported: no job is declared
+    for job in () if declaring is None else declaring.declared.values():
+        if job.schedule is not None and _is_in_memory(settings.JOBS, job.alias):
+            yield (
+                f"JOBS[{job.alias!r}] is in memory: {job.name} runs in each of {workers} workers at each of its times. "
+                "Choose 'torngas_aio.jobs.redis.RedisJobs'."
+            )
+
+
+def _is_in_memory(entries: Mapping[str, Mapping[str, object]], alias: object) -> bool:
+    return str(entries.get(str(alias), {}).get("BACKEND")).endswith((".MemoryChannels", ".MemoryJobs"))
 
 
 def _shapes_of(route: Route) -> tuple[Shape, ...]:
