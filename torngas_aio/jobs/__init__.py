@@ -7,7 +7,8 @@ async def send_mail(user_id: int) -> None: ...
 
 await send_mail.enqueue(7)
 
-declaring.py  `@job`, what it may take, enqueueing
+declaring.py  `@job`, enqueueing                       options.py    what `@job` may be told
+arguments.py  through JSON and back
 base.py       what a backend does                      registry.py  JOBS by alias
 memory.py     within one process                        worker.py    takes jobs from queues and runs them
 redis.py      through Redis streams                     outbox.py    jobs and their keys in the project's database

@@ -1,4 +1,4 @@
-"""`@job`: an `async def` function that can be enqueued, and its arguments on their way through JSON.
+"""`@job`: an `async def` function that can be enqueued.
 
     enqueue(...) ── fits the signature, fits JSON, fits the annotations ──► message ──► sent now, or after the commit
 
@@ -6,32 +6,27 @@ Begin with `job` and `Job.enqueue`.
 """
 
 import inspect
-import string
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from functools import cached_property, partial, update_wrapper
-from itertools import chain, repeat
-from typing import Any, Generic, NoReturn, ParamSpec, TypedDict, TypeVar, Unpack, get_type_hints, overload
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial, update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
-import msgspec
 from taskiq import TaskiqMessage
 
 from torngas_aio import _json
 from torngas_aio._job_events import job_listeners, tell_jobs
-from torngas_aio._names import did_you_mean
 from torngas_aio._project_errors import shortened
 from torngas_aio.context import carriers
 from torngas_aio.db import Sending, session_with_changes, table_makers
-from torngas_aio.exception import ArgumentError, ConfigError, Fault, JobFailed, NotCallableError, SerializationError
+from torngas_aio.exception import ArgumentError, ConfigError, JobFailed, NotCallableError
+from torngas_aio.jobs.arguments import Arguments
 from torngas_aio.jobs.base import BaseJobs
+from torngas_aio.jobs.options import OPTIONS, JobOptions, option_faults, schedule_of
 from torngas_aio.jobs.registry import jobs
-from torngas_aio.jobs.schedules import CATCH_UP_SECONDS, Schedule, check_cron, check_zone
 from torngas_aio.logger import current_request_id
 from torngas_aio.settings_manager import settings
-from torngas_aio.utils.kinds import Check, boolean, duration, either, fault, require, text, whole
+from torngas_aio.utils.kinds import duration, fault, require
 
 __all__ = ["Enqueued", "Job", "declared", "job"]
 
@@ -51,68 +46,6 @@ def _make_tables(database: str) -> None:
 
 
 table_makers.append(_make_tables)
-
-
-class JobOptions(TypedDict, total=False):
-    """The options of `job`, where they are explained."""
-
-    name: str | None
-    alias: str
-    queue: str
-    retries: int
-    timeout: float | None
-    result_ttl: float
-    outbox: bool
-    key: str | None
-    key_ttl: float
-    cron: str | None
-    tz: str | None
-    every: float | None
-    catch_up: float | None
-
-
-def _label(most: int) -> Check:
-    """Text that names something in logs, keys and command lines."""
-
-    def check(path: str, value: object) -> Iterator[Fault]:
-        if not (isinstance(value, str) and 0 < len(value) <= most and value.isprintable() and value == value.strip()):
-            yield fault(path, value, f"must be text of 1 to {most} printable characters.")
-
-    return check
-
-
-def _queue(path: str, value: object) -> Iterator[Fault]:
-    yield from _label(100)(path, value)
-    if isinstance(value, str) and "," in value:
-        yield fault(path, value, "`worker --queues` has commas between names: leave them out.")
-
-
-def _alias(path: str, value: object) -> Iterator[Fault]:
-    """An entry of JOBS; before the settings are loaded `Job.enqueue` is the first to tell."""
-    if not isinstance(value, str):
-        yield from text(path, value)
-    elif settings.is_loaded and value not in jobs:
-        yield fault(path, value, f"JOBS has no such entry.{did_you_mean(value, jobs)}")
-
-
-OPTIONS: dict[str, tuple[object, Check]] = {
-    "name": (None, either(None, _label(200))),
-    "alias": ("default", _alias),
-    "queue": ("default", _queue),
-    "retries": (0, whole(0)),
-    "timeout": (None, either(None, duration(0.001))),
-    "result_ttl": (0.0, duration(0)),
-    "outbox": (False, boolean),
-    "key": (None, either(None, text)),
-    "key_ttl": (7 * 24 * 3600.0, duration(1)),
-    "cron": (None, either(None, check_cron)),
-    "tz": (None, either(None, check_zone)),
-    "every": (None, either(None, duration(1))),
-    "catch_up": (None, either(None, duration(0))),
-}
-"""The options of `job`: default and check."""
-
-_VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 class Enqueued(Generic[R]):
@@ -165,19 +98,20 @@ class Job(Generic[P, R]):
         outbox, key, key_ttl: See `job`.
         schedule: When it is due by itself; None: only when it is enqueued.
         alias: The entry of JOBS.
+        arguments: What it may be given.
     """
 
     def __init__(self, function: Callable[P, Coroutine[object, None, R]], **options: Unpack[JobOptions]) -> None:
         if not inspect.iscoroutinefunction(function) or not hasattr(function, "__qualname__"):
             raise NotCallableError(f"@job takes an `async def` function, not {function!r:.200}.")
         self.function = function
-        self.signature = inspect.signature(function)
         plain = inspect.unwrap(function)
         code = getattr(plain, "__code__", None)
         self.place = "?" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
         self._spec = getattr(plain, "__globals__", {}).get("__spec__")  # another one when its module is run again
         chosen: dict[str, Any] = {**{name: default for name, (default, _) in OPTIONS.items()}, **options}
         name = self.name = chosen["name"] or f"{function.__module__}:{function.__qualname__}"
+        self.arguments = Arguments(name, function)
         update_wrapper(self, function)
         if faults := tuple(self._faults(chosen)):
             where = f"@job {name!r:.120} ({shortened(self.place)})"
@@ -190,7 +124,7 @@ class Job(Generic[P, R]):
         self.outbox: bool = chosen["outbox"]
         self.key: str | None = chosen["key"]
         self.key_ttl: float = chosen["key_ttl"]
-        self.schedule = _schedule_of(chosen)
+        self.schedule = schedule_of(chosen)
         declared[name] = self
 
     def __repr__(self) -> str:
@@ -256,7 +190,7 @@ class Job(Generic[P, R]):
     async def _send(self, backend: BaseJobs, message: TaskiqMessage, data: bytes, due_at: float) -> None:
         await backend.put(self.queue, data, max(due_at - time.time(), 0.0))
         if job_listeners:
-            arguments = self.signature.bind(*message.args, **message.kwargs).arguments
+            arguments = self.arguments.signature.bind(*message.args, **message.kwargs).arguments
             tell_jobs("enqueued", self.name, message, key=message.labels.get("key", ""), arguments=arguments)
 
     def message(
@@ -274,16 +208,10 @@ class Job(Generic[P, R]):
         """
         kwargs = kwargs or {}
         try:
-            bound = self.signature.bind(*args, **kwargs)
+            bound = self.arguments.signature.bind(*args, **kwargs)
         except TypeError as exc:
             raise ArgumentError(f"{self.name}: {exc}.") from None
-        for value in (*args, *kwargs.values()):
-            _refuse_model(value)
-        try:
-            plain = _json.loads(msgspec.json.encode([args, kwargs], enc_hook=_refuse))  # as a worker gets them
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise SerializationError(f"{self.name}: an argument cannot be sent: {exc}.") from None
-        self.restored(*plain)
+        written = self.arguments.write(args, kwargs)
         labels: dict[str, Any] = {"queue_name": self.queue}
         request_id = current_request_id()
         if request_id is not None:
@@ -298,7 +226,7 @@ class Job(Generic[P, R]):
         if self.outbox and tick is None:
             labels["outbox"] = True
         task_id = uuid.uuid4().hex if tick is None else f"{self.name}@{tick:.0f}"
-        return TaskiqMessage(task_id=task_id, task_name=self.name, labels=labels, args=plain[0], kwargs=plain[1])
+        return TaskiqMessage(task_id=task_id, task_name=self.name, labels=labels, args=written[0], kwargs=written[1])
 
     def _key_of(self, bound: inspect.BoundArguments) -> str | None:
         if self.key is None:
@@ -309,57 +237,13 @@ class Job(Generic[P, R]):
         except (ValueError, TypeError, LookupError) as exc:
             raise ArgumentError(f"{self.name}: its key={self.key!r} cannot be made: {exc}.") from None
 
-    def restored(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return arguments out of a message as the annotations have them.
-
-        Raises:
-            ArgumentError: One does not fit its annotation.
-        """
-        by_place, more, by_name, others = self._types
-        try:
-            made = [_converted(value, kind) for value, kind in zip(args, chain(by_place, repeat(more)), strict=False)]
-            named = {name: _converted(value, by_name.get(name, others)) for name, value in kwargs.items()}
-        except msgspec.ValidationError as exc:
-            raise ArgumentError(f"{self.name}: an argument does not fit its annotation: {exc}.") from None
-        return made, named
-
-    @cached_property
-    def _types(self) -> tuple[list[Any], Any, dict[str, Any], Any]:
-        """Return the types of arguments by place, of further ones, of those by name and of others; Any: as in JSON."""
-        try:
-            hints = get_type_hints(self.function, include_extras=True)
-        except (NameError, TypeError):  # of names that are imported for type checkers only
-            hints = {}
-        found: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
-        for each in self.signature.parameters.values():
-            found[each.kind][each.name] = _usable(hints.get(each.name, Any))
-        either = found[inspect.Parameter.POSITIONAL_OR_KEYWORD]
-        by_place = [*found[inspect.Parameter.POSITIONAL_ONLY].values(), *either.values()]
-        by_name = either | found[inspect.Parameter.KEYWORD_ONLY]
-        more, others = (next(iter(found[kind].values()), Any) for kind in _VARIADIC)
-        return by_place, more, by_name, others
-
     def _faults(self, chosen: Mapping[str, Any]) -> Iterator[str]:
-        """Yield a sentence for each option that cannot work."""
-        unknown = [name for name in chosen if name not in OPTIONS]
-        yield from (f"there is no option {name!r}.{did_you_mean(name, OPTIONS)}" for name in unknown)
-        for name, (_, check) in OPTIONS.items():
-            yield from check(name, chosen[name])
-        parameters = self.signature.parameters
+        """Yield a sentence for each option that cannot work, and where the function cannot be a job."""
+        parameters = self.arguments.signature.parameters
         owner = self.function.__qualname__.rpartition(".")[0]
         if owner and not owner.endswith("<locals>") and next(iter(parameters), "") in {"self", "cls"}:
             yield "a method cannot be a job: a worker has no object to call it on. Write a function."
-        if "key" in parameters:  # a keyword of `enqueue`
-            yield "a parameter cannot be called 'key'."
-        if isinstance(chosen["key"], str):
-            yield from _key_faults(chosen["key"], parameters)
-        if chosen["cron"] is not None and chosen["every"] is not None:
-            yield "write cron= or every=, not both."
-        elif chosen["cron"] is not None or chosen["every"] is not None:
-            if any(each.default is each.empty and each.kind not in _VARIADIC for each in parameters.values()):
-                yield "it has a schedule, so its parameters need defaults."
-        elif chosen["tz"] is not None or chosen["catch_up"] is not None:
-            yield "tz= and catch_up= go with cron= or every=."
+        yield from option_faults(chosen, parameters)
         other = declared.get(self.name)
         if other is not None and not self._is_again(other):
             yield f"{shortened(other.place)} declares a job of this name too. Give one of them another `name`."
@@ -414,47 +298,3 @@ def job(
         return Job(function, **options)
 
     return declare if function is None else declare(function)
-
-
-def _key_faults(key: str, parameters: Collection[str]) -> Iterator[str]:
-    try:
-        names = [name for _, name, _, _ in string.Formatter().parse(key) if name is not None]
-    except ValueError as exc:
-        names, problem = [], f"{exc}"
-    else:
-        problem = ", ".join(f"there is no parameter {name!r}" for name in names if name not in parameters)
-    if not key or problem:
-        yield f"key={key!r:.100}: {problem or 'it is empty'}. Write parameters in braces, such as 'mail:{{user_id}}'."
-
-
-def _schedule_of(chosen: Mapping[str, Any]) -> Schedule | None:
-    if chosen["cron"] is None and chosen["every"] is None:
-        return None
-    late = CATCH_UP_SECONDS if chosen["catch_up"] is None else chosen["catch_up"]
-    return Schedule(chosen["cron"] or "", ZoneInfo(chosen["tz"] or "UTC"), float(chosen["every"] or 0), late)
-
-
-def _usable(kind: object) -> object:
-    """*kind* where msgspec can make it of JSON, else Any."""
-    try:
-        found = msgspec.inspect.type_info(kind)
-    except (TypeError, NameError):
-        return Any
-    return Any if isinstance(found, msgspec.inspect.CustomType | msgspec.inspect.AnyType) else kind
-
-
-def _converted(value: object, kind: object) -> object:
-    return value if kind is Any else msgspec.convert(value, kind, str_keys=True)
-
-
-def _refuse_model(value: object) -> None:
-    """Raise SerializationError for a model, also for one that is a dataclass as well."""
-    if hasattr(type(value), "__mapper__"):
-        raise SerializationError(
-            f"A {type(value).__name__} is a model of the database: pass its id, and read it again in the job."
-        )
-
-
-def _refuse(value: object) -> NoReturn:
-    _refuse_model(value)
-    raise TypeError(f"{type(value).__name__} is not JSON; pass an id, or plain values")

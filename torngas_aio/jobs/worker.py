@@ -167,7 +167,7 @@ async def run_message(backend: BaseJobs, queue: str, data: bytes, ack: Callable[
 
 async def _run(backend: BaseJobs, job: Job[Any, Any], message: TaskiqMessage, data: bytes) -> None:
     try:
-        args, kwargs = job.restored(message.args, message.kwargs)
+        args, kwargs = job.arguments.restore(message.args, message.kwargs)
     except Exception as exc:  # noqa: BLE001  its types raise what they like; no attempt will end otherwise
         await _fail(backend, job, message, data, exc, is_final=True)
         return

@@ -49,7 +49,7 @@ class RecordedJobs(MemoryJobs):
         require(_is_job("job", job))
         waiting = [data for _, data in self._kept] + [data for _, _, data in sorted(self._later)]
         messages = [self.formatter.loads(data) for data in waiting]
-        found = [job.restored(each.args, each.kwargs) for each in messages if each.task_name == job.name]
+        found = [job.arguments.restore(each.args, each.kwargs) for each in messages if each.task_name == job.name]
         return [(tuple(args), kwargs) for args, kwargs in found]
 
     async def run(self) -> int:

@@ -1,0 +1,111 @@
+"""The arguments of a job on their way through JSON and back.
+
+    write ── fits JSON, fits the annotations ──► message ──► restore ── as the annotations have them
+
+Begin with `Arguments`.
+"""
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from itertools import chain, repeat
+from typing import Any, NoReturn, get_type_hints
+
+import msgspec
+
+from torngas_aio import _json
+from torngas_aio.exception import ArgumentError, SerializationError
+
+__all__ = ["VARIADIC", "Arguments"]
+
+VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+
+
+class Arguments:
+    """What the function of one job may be given.
+
+    Args:
+        name: The job's, for messages.
+        function: Its annotations say what the arguments are.
+
+    Attributes:
+        signature: The function's.
+    """
+
+    def __init__(self, name: str, function: Callable[..., object]) -> None:
+        self._name = name
+        self._function = function
+        self.signature = inspect.signature(function)
+
+    def write(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[list[Any], dict[str, Any]]:
+        """Return arguments that fit the signature as a message has them.
+
+        Raises:
+            ArgumentError: One does not fit its annotation.
+            SerializationError: One cannot be sent.
+        """
+        for value in (*args, *kwargs.values()):
+            _refuse_model(value)
+        try:
+            plain = _json.loads(msgspec.json.encode([args, kwargs], enc_hook=_refuse))  # as a worker gets them
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise SerializationError(f"{self._name}: an argument cannot be sent: {exc}.") from None
+        self.restore(*plain)
+        return plain[0], plain[1]
+
+    def restore(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return arguments out of a message as the annotations have them.
+
+        Raises:
+            ArgumentError: One does not fit its annotation.
+        """
+        by_place, more, by_name, others = self._types
+        try:
+            made = [_converted(value, kind) for value, kind in zip(args, chain(by_place, repeat(more)), strict=False)]
+            named = {name: _converted(value, by_name.get(name, others)) for name, value in kwargs.items()}
+        except msgspec.ValidationError as exc:
+            raise ArgumentError(f"{self._name}: an argument does not fit its annotation: {exc}.") from None
+        return made, named
+
+    @cached_property
+    def _types(self) -> tuple[list[Any], Any, dict[str, Any], Any]:
+        """Return the types of arguments by place, of further ones, of those by name and of others; Any: as in JSON."""
+        try:
+            hints = get_type_hints(self._function, include_extras=True)
+        except (NameError, TypeError):  # of names that are imported for type checkers only
+            hints = {}
+        found: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        for each in self.signature.parameters.values():
+            found[each.kind][each.name] = _usable(hints.get(each.name, Any))
+        either = found[inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        by_place = [*found[inspect.Parameter.POSITIONAL_ONLY].values(), *either.values()]
+        by_name = either | found[inspect.Parameter.KEYWORD_ONLY]
+        more, others = (next(iter(found[kind].values()), Any) for kind in VARIADIC)
+        return by_place, more, by_name, others
+
+
+def _usable(kind: object) -> object:
+    """*kind* where msgspec can make it of JSON, else Any."""
+    try:
+        found = msgspec.inspect.type_info(kind)
+    except (TypeError, NameError):
+        return Any
+    return Any if isinstance(found, msgspec.inspect.CustomType | msgspec.inspect.AnyType) else kind
+
+
+def _converted(value: object, kind: object) -> object:
+    return value if kind is Any else msgspec.convert(value, kind, str_keys=True)
+
+
+def _refuse_model(value: object) -> None:
+    """Raise SerializationError for a model, also for one that is a dataclass as well."""
+    if hasattr(type(value), "__mapper__"):
+        raise SerializationError(
+            f"A {type(value).__name__} is a model of the database: pass its id, and read it again in the job."
+        )
+
+
+def _refuse(value: object) -> NoReturn:
+    _refuse_model(value)
+    raise TypeError(f"{type(value).__name__} is not JSON; pass an id, or plain values")
