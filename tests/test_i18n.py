@@ -265,6 +265,24 @@ async def test_below_a_handler_its_visitor_s_language_is_spoken(client: TestClie
     assert found == ["Hallo Hallo Hallo", "你好 你好 你好", "hello hello hello", "Hallo Hallo Hallo"]
 
 
+class LazyPage(WebHandler):
+    greeting = lazy_gettext("hello")
+
+    async def get(self) -> None:
+        self.set_header("X-Greeting", self.greeting)
+        self.set_status(203, self.greeting)  # type: ignore[arg-type]
+        self.write(self.greeting)
+        await self.finish(self.greeting)
+
+
+async def test_an_answer_takes_lazy_texts_as_texts(german: dict[str, Any]) -> None:
+    with settings.override(TRANSLATIONS=True, TRANSLATIONS_CONF=german):
+        async with TestClient(Application([("/", LazyPage)])) as client:
+            for language, text in (("de", "Hallo"), ("en", "hello")):
+                answer = await client.get("/", headers={"Accept-Language": language})
+                assert (answer.text, answer.headers["X-Greeting"], answer.reason_phrase) == (text * 2, text, text)
+
+
 async def test_without_a_language_that_fits_the_default_is_spoken(client: TestClient) -> None:
     locale.set_default_locale("de_DE")
     assert (await client.get("/")).text == "Hallo Hallo Hallo"

@@ -29,6 +29,7 @@ from torngas_aio.handler.host import HostApplication
 from torngas_aio.handler.lifecycle import ANY_TASK, MethodPhase, ResponseState, require_changeable
 from torngas_aio.http.base import SERVER_NAME
 from torngas_aio.http.request import Request
+from torngas_aio.i18n import LazyText
 from torngas_aio.pipeline import PipelineRun
 from torngas_aio.utils.narrowing import is_list
 from torngas_aio.utils.text import header_case, is_token
@@ -122,7 +123,7 @@ class ResponseHandler(RequestHandler):
         """Append *chunk* to the body; nothing is sent before `flush` or the end.
 
         Args:
-            chunk: bytes, str (sent as UTF-8) or a dict (sent as JSON).
+            chunk: bytes, str or lazy text (sent as UTF-8), or a dict (sent as JSON).
             status: Sets the response's status, when given.
 
         Raises:
@@ -140,6 +141,8 @@ class ResponseHandler(RequestHandler):
         elif isinstance(chunk, dict):
             self.set_header("Content-Type", _JSON)
             self._write_buffer.append(_json.dumps(chunk).replace(b"</", b"<\\/"))  # safe inside a script element
+        elif isinstance(chunk, LazyText):
+            self._write_buffer.append(str(chunk).encode())
         else:
             raise _wrong_chunk(chunk)
 
@@ -149,7 +152,7 @@ class ResponseHandler(RequestHandler):
         if state.has_head or (state.is_finished and not self._may_change()):
             return
         if reason is not None:
-            super().set_status(status_code, reason)
+            super().set_status(status_code, str(reason))  # it may be lazy text
             return
         self._status_code = status_code
         self._reason = responses.get(status_code, "Unknown")
@@ -347,6 +350,8 @@ def _name(name: str) -> str:
 
 
 def _value(handler: RequestHandler, value: Any) -> str:
+    if isinstance(value, LazyText):
+        value = str(value)
     if type(value) is str and _SAFE_VALUE(value) is not None:
         return value
     if type(value) is int:
