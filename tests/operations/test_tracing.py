@@ -140,6 +140,18 @@ async def test_an_unsampled_request_hands_its_parent_on_and_calls_no_sdk(
     assert told["line"] == {"trace_id": TRACE, "span_id": PARENT}
 
 
+@pytest.mark.parametrize("state", ["a=" + "x" * 2000, "no pairs", ",".join(f"k{each}=v" for each in range(40))])
+async def test_a_tracestate_that_cannot_be_taken_leaves_the_trace_as_it_is(
+    exporter: InMemorySpanExporter, state: str
+) -> None:
+    async with TestClient(made()) as client:
+        told = (await client.get("/works/x", headers={"traceparent": UNSAMPLED, "tracestate": state})).json()
+        assert told["headers"] == {"traceparent": UNSAMPLED}
+        told = (await client.get("/works/x", headers={"traceparent": SAMPLED, "tracestate": state})).json()
+    assert told["line"]["trace_id"] == TRACE
+    assert len(exporter.get_finished_spans()) > 1
+
+
 @pytest.mark.parametrize(("ratio", "spans"), [(0.0, 0), (1.0, 1)])
 @pytest.mark.parametrize(
     "header",
