@@ -184,6 +184,30 @@ async def test_basedb_refuses_at_once_too(kind: str, tmp_path: Path) -> None:
         await db.aclose()
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_who_waits_for_a_connection_is_refused_when_the_server_is_found_to_be_silent(driver: str) -> None:
+    """Not after the ten seconds that opening a connection may take."""
+    async with far_away(driver) as proxy:
+        await close_all()
+        proxy.stall()
+        async with asyncio.timeout(5), session_scope() as session:
+            with pytest.raises(DatabaseUnavailable, match="is down: it has not answered"):
+                await session.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_waits_for_a_connection_of_basedb_is_refused_too(kind: str, tmp_path: Path) -> None:
+    params = params_of(kind, tmp_path)
+    async with Proxy(params["port"]) as proxy:
+        db = database(**{**params, "port": proxy.port})
+        proxy.stall()
+        async with asyncio.timeout(5):
+            with pytest.raises(DatabaseUnavailable, match="is down: it has not answered"):
+                await db.query("SELECT 1")
+        assert db.pool.in_use == 0
+        await db.aclose()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_commit_of_basedb_without_an_answer_is_unknown(kind: str, tmp_path: Path) -> None:
     params = params_of(kind, tmp_path)

@@ -85,6 +85,7 @@ class Outage:
         self._timer: asyncio.TimerHandle | None = None
         self._numbers = itertools.count()
         self._waiting: dict[int, float] = {}
+        self._connecting: set[asyncio.Timeout] = set()
         self._trusted_until = 0.0
 
     @property
@@ -110,11 +111,25 @@ class Outage:
                 "Is the server running and in reach?"
             )
 
-    async def watched(self, awaitable: Awaitable[object]) -> object:
-        """Await *awaitable*, an exchange with the server; one that takes long has the server probed meanwhile."""
+    async def watched(self, connecting: Awaitable[object]) -> object:
+        """Await *connecting*, which opens a connection; one that takes long has the server probed meanwhile.
+
+        Raises:
+            DatabaseUnavailable: The server was found to be down; nothing was asked of it yet.
+            Exception: What *connecting* raises.
+        """
         number = self.begin()
         try:
-            return await awaitable
+            async with asyncio.timeout(None) as limit:
+                self._connecting.add(limit)
+                try:
+                    return await connecting
+                finally:
+                    self._connecting.discard(limit)
+        except TimeoutError:
+            if limit.expired():
+                self.check()
+            raise
         except Exception as exc:
             if _is_refusal(exc):
                 self.suspect()
@@ -220,6 +235,9 @@ class Outage:
             await self._replace_connections()
         elif state is _State.DOWN:
             self._began_at = self.stale_before = monotonic()
+            connecting, self._connecting = self._connecting, set()
+            for limit in connecting:
+                limit.reschedule(asyncio.get_running_loop().time())
 
     async def _replace_connections(self) -> None:
         self.stale_before = monotonic()

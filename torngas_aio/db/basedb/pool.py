@@ -127,6 +127,8 @@ class Pool:
             await close_safely(self.driver.address, partial(self.driver.abandon, connection))
         try:
             return await self._connect(), time.monotonic()
+        except DatabaseUnavailable:
+            raise
         except Exception as exc:
             error = self.driver.unavailable("no connection could be made", exc)
             raise DatabaseUnavailable(f"{error} {advice_on(exc)}") from exc

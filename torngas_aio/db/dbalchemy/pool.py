@@ -155,6 +155,8 @@ class NamedPool(Pool):
             self.outage.check()
         try:
             return super().connect()
+        except DatabaseUnavailable:
+            raise
         except OSError as exc:  # asyncpg lets them through; the other drivers have errors of their own
             raise DatabaseUnavailable(
                 f"{self.label}: no connection{self.account} ({said_by(exc)}). {advice_on(exc)}"
