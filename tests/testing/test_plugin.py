@@ -16,6 +16,8 @@ sys.modules["httpx2"] = sys.modules["httpcore2"] = None  # as if they were not i
 """
 
 RUN = f"""{WITHOUT_THE_EXTRA}
+import sys
+
 import pytest
 
 sys.exit(pytest.main(["-q", "-p", "torngas_aio.testing.plugin", "-p", "no:cacheprovider", *sys.argv[1:]]))
@@ -67,3 +69,19 @@ def test_the_orm_names_its_extra(tmp_path: Path) -> None:
     done = run("import sys\nsys.modules['sqlalchemy'] = None\nimport torngas_aio.db.dbalchemy", cwd=tmp_path)
     assert "ModuleNotFoundError" in done.stderr
     assert "pip install 'torngas-aio[db]'" in done.stderr
+
+
+def test_modules_read_the_settings_when_they_are_imported(tmp_path: Path) -> None:
+    """By test modules too: before any fixture, when the tests are collected."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\ntorngas_settings = "chosen"\npythonpath = ["."]\n', encoding="utf-8"
+    )
+    (tmp_path / "chosen.py").write_text("PAGE_SIZE = 7\n", encoding="utf-8")
+    (tmp_path / "shop.py").write_text(
+        "from torngas_aio import settings\n\nPAGE_SIZE = settings.PAGE_SIZE\n", encoding="utf-8"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import shop\n\n\ndef test_it():\n    assert shop.PAGE_SIZE == 7\n", encoding="utf-8"
+    )
+    done = run(RUN.removeprefix(WITHOUT_THE_EXTRA), cwd=tmp_path)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

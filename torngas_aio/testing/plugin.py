@@ -21,11 +21,19 @@ import pytest
 from torngas_aio.settings_manager import ENVIRONMENT_NAME
 from torngas_aio.testing import HOW_TO_INSTALL, LIBRARIES
 
-__all__ = ["pytest_addoption"]
+__all__ = ["pytest_addoption", "pytest_configure"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("torngas_settings", f"Dotted name of the settings module; {ENVIRONMENT_NAME} where it is not set.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have `settings` read what the fixtures take, also while test modules import the project's."""
+    if module := config.getini("torngas_settings"):
+        patch = pytest.MonkeyPatch()
+        patch.setenv(ENVIRONMENT_NAME, module)
+        config.add_cleanup(patch.undo)
 
 
 if all(importlib.util.find_spec(library) for library in LIBRARIES):
