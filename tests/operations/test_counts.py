@@ -33,9 +33,8 @@ def counted() -> Counts:
 
 def made(application: Any) -> Counts:
     """Return what counts the requests of *application*."""
-    observe(application, [])
     counted = Counts(application, SECONDS, SIZES)
-    application.serve_request = counted.counting(application.serve_request)
+    application.serve_request = counted.counting(observe(application, []))
     return counted
 
 
@@ -46,13 +45,13 @@ def ended(
     """Have *counted* told of a request that ends now."""
     body = SimpleNamespace(received=received) if received else NO_BODY
     request: Any = SimpleNamespace(
-        method=method, connection=SimpleNamespace(status=status, body=body), _seen_handler=None,
-        _route=SimpleNamespace(name=route, handler_class=handler_class) if route else None,
+        method=method, connection=SimpleNamespace(status=status, body=body), _start_time=-seconds,
+        _route=SimpleNamespace(name=route, handler_class=handler_class, is_foreign=False, counts={}) if route else None,
         server_connection=SimpleNamespace(sent=sent + 7),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counts, "perf_counter", lambda: 0.0)
-        counted._count(request, -seconds, 7)
+        patch.setattr(counts, "time", lambda: 0.0)
+        counted._count(request, 7)
 
 
 def test_requests_fall_into_the_bucket_of_their_upper_bound(counted: Counts) -> None:
@@ -123,10 +122,13 @@ async def test_stages_are_timed_now_and_then(counted: Counts, monkeypatch: pytes
         observers.append(observer)
 
     request = SimpleNamespace(
-        method="GET", _route=None, server_connection=None, connection=SimpleNamespace(status=200, body=NO_BODY)
-    )
+        method="GET", _route=None, server_connection=None, connection=SimpleNamespace(status=200, body=NO_BODY),
+        _start_time=0.0,
+    )  # fmt: skip
+    observing: Any = SimpleNamespace(serve=serve, serve_others=serve)
+    serve_counted = counted.counting(observing)
     for _ in range(7):
-        await counted.counting(serve)(request)
+        await serve_counted(request)
     assert observers == [counted, None, None, counted, None, None, counted]
     assert counted.peek()["requests"] == {UNROUTED: {"GET 2xx": 7}}
 
@@ -147,7 +149,8 @@ def test_hooks_that_are_told_one_by_one_count_once(counted: Counts) -> None:
     apart.end()
     together.end()
     for _ in range(2):
-        told: Any = SimpleNamespace(route_name="front", status=200, own_seconds=observation.own_seconds)
+        route = SimpleNamespace(name="front", handler_class=WebHandler)
+        told: Any = SimpleNamespace(route=route, status=200, own_seconds=observation.own_seconds)
         counted.request_ended(told)
     assert counted.peek()["stages"] == {"front": {"hooks": [pytest.approx(2 * together.seconds), 2]}}
 

@@ -10,7 +10,7 @@ from tests.operations.observers import ENDED, HOOKED, URLS, Every, Recorder, mad
 from tests.pipeline.conftest import door
 from torngas_aio import Application
 from torngas_aio.handler import WebHandler
-from torngas_aio.operations.observed import observe, observed_class
+from torngas_aio.operations.observed import observe
 from torngas_aio.pipeline import Pipeline
 from torngas_aio.testing import TestClient
 
@@ -66,8 +66,8 @@ async def test_hooks_are_a_stage_together_or_each_by_itself(path: str, stages: A
     assert sorted(apart.stages) == sorted([*stages, *each])
 
 
-async def test_an_application_made_to_be_observed_serves_before_it_is() -> None:
-    recorder, application = Recorder(), observed_class(Application)(URLS)
+async def test_an_application_is_observed_whose_requests_were_served_before() -> None:
+    recorder, application = Recorder(), Application(URLS)
     async with TestClient(application) as client:
         assert (await client.get("/plain")).text == "12345"
     kind = type(application)
@@ -113,6 +113,7 @@ def test_off_is_as_if_it_were_not_there() -> None:
         "import sys; from torngas_aio.webserver import Server; from torngas_aio.settings_manager import settings;"
         "settings.configure(TORNADO_CONF={'cookie_secret': 'x1y2' * 10}); app = Server().load_application();"
         "from torngas_aio.application import Application; assert type(app) is Application;"
+        "assert 'serve_request' not in vars(app);"
         "names = 'torngas_aio.operations.observ', 'prometheus_client', 'opentelemetry';"
         "print([m for m in sys.modules if m.startswith(names)])"
     )

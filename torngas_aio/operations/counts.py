@@ -15,12 +15,12 @@ A worker sends what it has counted to its parent each second, and begins at noth
 
 import asyncio
 import sys
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from math import inf
-from time import perf_counter
+from time import time
 from typing import Any
 
 from torngas_aio._job_events import JobEvent, job_listeners
@@ -31,8 +31,8 @@ from torngas_aio.http.body import NO_BODY
 from torngas_aio.http.worker_totals import add_counts
 from torngas_aio.logger.background import lost_lines
 from torngas_aio.operations.calls import Call, watched_calls
+from torngas_aio.operations.observed import Observing
 from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, complain, received_bytes
-from torngas_aio.operations.routes import is_foreign
 
 __all__ = ["UNROUTED", "Counts"]
 
@@ -51,6 +51,9 @@ STAGES_EVERY = 64
 TIMED_AT_ONCE = 10
 """... and of so many between two looks at the loop's lag. PERF: such a request takes 20 to 60 us more."""
 
+_FOLD_EVERY = 16
+"""After so many times as many requests their numbers are put into buckets."""
+
 _LAG_SECONDS = 0.25
 _LAGS_KEPT = 40
 
@@ -65,23 +68,55 @@ UNROUTED = "(none)"
 _Bounds = tuple[tuple[float, ...], tuple[float, ...]]
 """Of the buckets of seconds, and of bytes."""
 
-_Cell = tuple[list[float], list[float]]
-"""What is counted of one route, method and class of status: [sum, number in each bucket ..., in none of them], of
-seconds and of sent bytes."""
-
 
 def _zeros(bounds: Sequence[float]) -> list[float]:
     return [0] * (len(bounds) + 2)
 
 
-def _number_in(cell: _Cell) -> int:
-    return int(sum(cell[0][1:]))
-
-
 def _added(lists: Iterable[list[float]]) -> list[float]:
-    """Return the sums of *lists* of cells, place by place, as the module's head shows them."""
-    total, *numbers = (sum(each) for each in zip(*lists, strict=True))
-    return [*numbers, total]
+    """Return the sums of *lists*, place by place."""
+    return [sum(each) for each in zip(*lists, strict=True)]
+
+
+class _Histogram:
+    """Numbers in buckets, as the module's head shows them in `numbers`; they are put there some at a time.
+
+    PERF: in its turn each number costs four times as much, since little of it is in the processor's caches then.
+    """
+
+    __slots__ = ("bounds", "new", "numbers")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.new: list[float] = []
+        self.numbers = _zeros(bounds)
+
+    def fold(self) -> None:
+        """Put the new numbers into their buckets."""
+        new, numbers, before = self.new, self.numbers, 0
+        new.sort()
+        numbers[-1] += max(sum(new), 0)  # the clock may have been set back
+        for place, bound in enumerate((*self.bounds, inf)):
+            until = bisect_right(new, bound, before)
+            numbers[place] += until - before
+            if until == len(new):
+                break
+            before = until
+        new.clear()
+
+    @property
+    def count(self) -> int:
+        """How many numbers are in buckets."""
+        return int(sum(self.numbers[:-1]))
+
+
+class _Cell:
+    """What is counted of one route, method and class of status: how long requests took, and how much was sent."""
+
+    __slots__ = ("seconds", "sent")
+
+    def __init__(self, bounds: _Bounds) -> None:
+        self.seconds, self.sent = _Histogram(bounds[0]), _Histogram(bounds[1])
 
 
 class _RouteCounts:
@@ -89,7 +124,7 @@ class _RouteCounts:
 
     Attributes:
         cells: By method and class of status.
-        received: Bodies of requests, as in a cell; requests without one are not in it.
+        received: Bodies of requests; requests without one are not in it.
         stages: By name the seconds that they took, and how many there were.
 
     Args:
@@ -101,40 +136,53 @@ class _RouteCounts:
     def __init__(self, bounds: _Bounds, *, is_stream: bool = False) -> None:
         self._bounds = bounds
         self._is_stream = is_stream
-        self.cells: dict[str, dict[int, _Cell]] = {}
-        self.received = _zeros(bounds[1])
+        self.cells: dict[tuple[str, int], _Cell] = {}
+        self.received = _Histogram(bounds[1])
         self.stages: dict[str, list[float]] = {}
-
-    def add_stages(self, own_seconds: dict[str, float]) -> None:
-        """Count what the stages of a timed request have taken."""
-        add_counts(self.stages, {name: [seconds, 1] for name, seconds in own_seconds.items()})
 
     def cell(self, method: str, kind: int) -> _Cell:
         """Return the cell of a method and class of status, made on first use."""
-        seconds, sizes = self._bounds
-        return self.cells.setdefault(method, {}).setdefault(kind, (_zeros(seconds), _zeros(sizes)))
+        return self.cells.setdefault((method, kind), _Cell(self._bounds))
+
+    def fold(self) -> None:
+        """Put the new numbers into their buckets."""
+        for histogram in self._histograms():
+            if histogram.new:
+                histogram.fold()
+
+    def forget(self) -> None:
+        """Begin at nothing; requests know the cells, which stay."""
+        for histogram in self._histograms():
+            histogram.numbers = _zeros(histogram.bounds)
+        self.stages = {}
+
+    def _histograms(self) -> Iterator[_Histogram]:
+        yield self.received
+        for cell in self.cells.values():
+            yield cell.seconds
+            yield cell.sent
 
     @property
     def ended(self) -> int:
-        """How many requests were counted."""
-        return sum(_number_in(cell) for kinds in self.cells.values() for cell in kinds.values())
+        """How many requests are in buckets."""
+        return sum(cell.seconds.count for cell in self.cells.values())
 
     def named(self) -> dict[str, Any]:
         """Return the sums, as the module's head shows them."""
-        every = {(method, kind): cell for method, kinds in self.cells.items() for kind, cell in kinds.items()}
-        nothing: _Cell = _zeros(self._bounds[0]), _zeros(self._bounds[1])
-        answered = [nothing, *(cell for (_, kind), cell in every.items() if kind != 1)]  # without sockets
-        without_body = sum(map(_number_in, answered)) - sum(self.received[:-1])
+        nothing = _Cell(self._bounds)
+        answered = [nothing, *(cell for (_, kind), cell in self.cells.items() if kind != 1)]  # without sockets
+        without_body = sum(cell.seconds.count for cell in answered) - self.received.count
         return {
             "requests": {
-                f"{method} {f'{kind}xx' if kind else 'none'}": _number_in(cell)
-                for (method, kind), cell in every.items()
+                f"{method} {f'{kind}xx' if kind else 'none'}": cell.seconds.count
+                for (method, kind), cell in self.cells.items()
+                if cell.seconds.count
             },
             "stages": self.stages,
-            "seconds": _added(seconds for seconds, _ in (answered[:1] if self._is_stream else answered)),
-            "sent": _added(sent for _, sent in answered),
-            "received": [self.received[0] + without_body, *self.received[1:]],
-        }  # fmt: skip
+            "seconds": _added(cell.seconds.numbers for cell in (answered[:1] if self._is_stream else answered)),
+            "sent": _added(cell.sent.numbers for cell in answered),
+            "received": [self.received.numbers[0] + without_body, *self.received.numbers[1:]],
+        }
 
 
 class Counts(Observer):
@@ -149,8 +197,9 @@ class Counts(Observer):
     def __init__(self, application: Any, seconds: Sequence[float], sizes: Sequence[float]) -> None:
         self._application = application
         self._bounds: _Bounds = tuple(seconds), tuple(sizes)
-        self._time_bounds, self._size_bounds = (-inf, *seconds), (-inf, *sizes)  # a cell's first number is its sum
-        self._started = self._taken = 0
+        self._routes: dict[str, _RouteCounts] = {}
+        self._rounds = self._taken = 0
+        self._begun: Callable[[], int] = int  # how many requests have begun
         self._left_to_time = TIMED_AT_ONCE
         self._refusals: dict[int, tuple[Counter[int], Counter[int]]] = {}  # of each server: all, and those counted
         self._lags: deque[float] = deque(maxlen=_LAGS_KEPT)
@@ -162,14 +211,12 @@ class Counts(Observer):
         self._begin()
 
     def _begin(self) -> None:
-        self._routes: dict[str, _RouteCounts] = {}
-        self._cells: dict[str, dict[str, dict[int, _Cell]]] = {}  # of each route, but for foreign ones
         self._refused: Counter[str] = Counter()
         self._cache: dict[str, list[float]] = {}
         self._sql: dict[str, list[float]] = {}
         self._sessions = 0
         self._jobs: dict[str, Counter[str]] = {}
-        self._job_seconds: dict[str, list[float]] = {}
+        self._job_seconds: dict[str, _Histogram] = {}
 
     def start(self) -> None:
         """Begin to watch calls and the loop."""
@@ -182,13 +229,13 @@ class Counts(Observer):
 
     def count_sessions(self) -> None:
         """Count requests with a session as well, which only the handler knows."""
-        self._sees_sessions, make = True, self._application._make_plain
+        self._sees_sessions, make = True, self._application._make_handler
 
         def make_and_keep(request: Any, *args: Any) -> Any:
             request._seen_handler = handler = make(request, *args)
             return handler
 
-        self._application._make_plain = make_and_keep
+        self._application._make_handler = make_and_keep
 
     def stop(self) -> None:
         """End what `start` has begun."""
@@ -205,91 +252,93 @@ class Counts(Observer):
         self._left_to_time = TIMED_AT_ONCE
         self._expect(loop)
 
-    def counting(self, serve: Callable[..., Coroutine[Any, Any, None]]) -> Callable[[Any], Coroutine[Any, Any, None]]:
-        """Return *serve*, an observed application's, so that its requests are counted, and some of them timed."""
+    def counting(self, observing: Observing) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        """Return what serves requests as *observing* does, counts them, and has some of them timed."""
+        every, left = STAGES_EVERY, 1
 
         async def serve_counted(request: Any) -> None:
-            turn = self._started
-            self._started = turn + 1
+            # PERF: this is what metrics cost; each operation of it takes 10 ns or more, being in no cache
+            nonlocal left
+            left -= 1
             try:
                 before = request.server_connection.sent
             except AttributeError:  # another server's, which does not count
                 before = None
-            started = perf_counter()
             try:
-                if turn % STAGES_EVERY:
-                    await serve(request)
+                if left:
+                    await observing.serve_others(request)
                 else:
-                    await serve(request, self._look_around(request.server_connection))
+                    left = every
+                    await observing.serve(request, self._look_around(request.server_connection))
             finally:
+                exchange = request.connection
                 try:
-                    self._count(request, started, before)
-                except Exception:  # noqa: BLE001  a boundary: who counts must not fail a request
-                    complain(self)
+                    seconds, sent = request._route.counts[request.method][exchange.status]
+                except (AttributeError, KeyError):
+                    self._count(request, before)
+                else:
+                    seconds.append(time() - request._start_time)
+                    sent.append(0 if before is None else request.server_connection.sent - before)
+                    if exchange.body is not NO_BODY:
+                        self._count_body(request)
 
+        self._begun = lambda: self._rounds * every - left + 1
         return serve_counted
 
-    def _count(self, request: Any, started: float, before: int | None) -> None:
-        # PERF: this is what metrics cost; a line of it is 0.1 to 0.2 % of a request
-        route, exchange = request._route, request.connection
-        status = exchange.status
-        name = UNROUTED if route is None else route.name or route.pattern
+    def _count(self, request: Any, before: int | None) -> None:
+        """Count a request, and have those of its kind counted without this call where they need no more."""
         try:
-            times, sizes = self._cells[name][request.method][status // 100]
-        except KeyError:
-            if self._is_deferred(request, started, before):
+            route, exchange = request._route, request.connection
+            if route is not None and route.is_foreign and self._is_deferred(request, before):
                 return
-            times, sizes = self._new_cell(request, name, status // 100)
-        seconds = perf_counter() - started
-        times[bisect_left(self._time_bounds, seconds)] += 1
-        times[0] += seconds
-        sent = 0 if before is None else request.server_connection.sent - before
-        sizes[bisect_left(self._size_bounds, sent)] += 1
-        sizes[0] += sent
-        if status >= 400 or exchange.body is not NO_BODY or self._sees_sessions:
-            self._count_more(request, name, status)
+            method = request.method if request.method in KNOWN_METHODS else _OTHER
+            cell = self._counts_of(route).cell(method, exchange.status // 100)
+            cell.seconds.new.append(time() - request._start_time)
+            cell.sent.new.append(0 if before is None else request.server_connection.sent - before)
+            if exchange.body is not NO_BODY:
+                self._count_body(request)
+            if reason := _REASONS.get(exchange.status):
+                self._refused[reason] += 1
+            if self._sees_sessions:
+                self._count_session(request)
+            elif not (route is None or route.is_foreign or reason or method is _OTHER):
+                route.counts.setdefault(method, {})[exchange.status] = cell.seconds.new, cell.sent.new
+        except Exception:  # noqa: BLE001  a boundary: who counts must not fail a request
+            complain(self)
 
-    def _is_deferred(self, request: Any, started: float, before: int | None) -> bool:
+    def _is_deferred(self, request: Any, before: int | None) -> bool:
         """Have a request of plain Tornado's, which is answered in another task, counted at its end; return whether."""
-        if request._route is None or not is_foreign(request._route) or (scope := scope_of(request)).is_closed:
+        scope = scope_of(request)
+        if scope.is_closed:
             return False
 
         def count_now() -> bool:
-            self._count(request, started, before)
+            self._count(request, before)
             return True
 
         scope.add(self, self, close_now=count_now)
         return True
 
-    def _new_cell(self, request: Any, name: str, kind: int) -> _Cell:
-        counts = self._routes.get(name)
-        if counts is None:
-            counts = self._routes[name] = _RouteCounts(self._bounds, is_stream=_is_stream(request._route))
-        if request._route is None or not is_foreign(request._route):
-            self._cells[name] = counts.cells
-        return counts.cell(request.method if request.method in KNOWN_METHODS else _OTHER, kind)
-
-    def _route(self, name: str) -> _RouteCounts:
+    def _counts_of(self, route: Any) -> _RouteCounts:
+        name = UNROUTED if route is None else route.name or route.pattern
         if name not in self._routes:
-            self._routes[name] = _RouteCounts(self._bounds)
+            is_stream = route is not None and issubclass(route.handler_class, EventStreamHandler)
+            self._routes[name] = _RouteCounts(self._bounds, is_stream=is_stream)
         return self._routes[name]
 
-    def _count_more(self, request: Any, name: str, status: int) -> None:
-        """Count what few requests have: a body, a refusal, a session."""
-        if status != _SWITCHING and (received := received_bytes(request)):
-            counts = self._route(name).received
-            counts[bisect_left(self._bounds[1], received)] += 1
-            counts[-1] += received
-        if reason := _REASONS.get(status):
-            self._refused[reason] += 1
-        if self._sees_sessions:
-            handler, request._seen_handler = request._seen_handler, None
-            with suppress(AttributeError, CacheUnavailable):
-                self._sessions += bool(handler.session.sessionid)
+    def _count_body(self, request: Any) -> None:
+        if request.connection.status != _SWITCHING and (received := received_bytes(request)):
+            self._counts_of(request._route).received.new.append(received)
+
+    def _count_session(self, request: Any) -> None:
+        handler, request._seen_handler = request._seen_handler, None
+        with suppress(AttributeError, CacheUnavailable):
+            self._sessions += bool(handler.session.sessionid)
 
     def request_ended(self, observation: Observation) -> None:
         if observation.status != _SWITCHING:
-            self._route(observation.route_name or UNROUTED).add_stages(observation.own_seconds)
+            own = {name: [seconds, 1] for name, seconds in observation.own_seconds.items()}
+            add_counts(self._counts_of(observation.route).stages, own)
 
     def _look_around(self, server_connection: Any) -> "Counts | None":
         """Note the server that the connection belongs to: what it refuses reaches no application.
@@ -300,6 +349,9 @@ class Counts(Observer):
         server = getattr(server_connection, "server_state", None)
         if server is not None and id(server) not in self._refusals:
             self._refusals[id(server)] = server.refused, Counter()
+        self._rounds += 1
+        if not self._rounds % _FOLD_EVERY:
+            self._fold()
         self._left_to_time -= 1
         return self if self._left_to_time >= 0 else None
 
@@ -317,22 +369,28 @@ class Counts(Observer):
             self._running_jobs[name] += 1
         elif event.kind in _JOB_ENDS:
             self._running_jobs[name] -= 1
-            seconds = self._job_seconds.setdefault(name, _zeros(self._bounds[0]))
-            seconds[bisect_left(self._bounds[0], event.seconds)] += 1
-            seconds[-1] += event.seconds
+            self._job_seconds.setdefault(name, _Histogram(self._bounds[0])).new.append(event.seconds)
+
+    def _fold(self) -> None:
+        for route in self._routes.values():
+            route.fold()
+        for seconds in self._job_seconds.values():
+            seconds.fold()
 
     def peek(self) -> dict[str, Any]:
         """Return everything that was counted since the start, or since `take`, as `add_counts` takes it."""
+        self._fold()
         refused = Counter(self._refused)
         for all_of_them, counted in self._refusals.values():
             for status, number in (all_of_them - counted).items():
                 refused[_REASONS.get(status, "other")] += number
         counts: dict[str, Any] = {
             "refused": refused, "cache": self._cache, "sql": self._sql, "sessions": self._sessions,
-            "jobs": self._jobs, "job_seconds": self._job_seconds, "lost_lines": lost_lines - self._told_lost,
+            "jobs": self._jobs, "job_seconds": {job: each.numbers for job, each in self._job_seconds.items()},
+            "lost_lines": lost_lines - self._told_lost,
         }  # fmt: skip
         for route, found in self._routes.items():
-            for name, each in found.named().items():
+            for name, each in found.named().items() if found.ended or found.stages else ():
                 counts.setdefault(name, {})[route] = each
         return {name: found for name, found in counts.items() if found}
 
@@ -343,6 +401,8 @@ class Counts(Observer):
             counted.update(all_of_them - counted)
         self._told_lost.update(counts.get("lost_lines", {}))
         self._taken += self._counted()
+        for each in self._routes.values():
+            each.forget()
         self._begin()
         return counts
 
@@ -351,19 +411,16 @@ class Counts(Observer):
 
     def now(self) -> dict[str, Any]:
         """Return what is so at this moment: requests in progress, sockets, pools, running jobs, the loop's lag."""
+        self._fold()
         ended = self._taken + self._counted()
         sockets = len(self._application.open_sockets)
         return {
-            "in_progress": max(self._started - ended - sockets, 0),
+            "in_progress": max(self._begun() - ended - sockets, 0),
             "sockets": sockets,
             "lag": max(self._lags, default=0.0),
             "pools": _pools(),
             "jobs": +self._running_jobs,
         }
-
-
-def _is_stream(route: Any) -> bool:
-    return route is not None and issubclass(route.handler_class, EventStreamHandler)
 
 
 def _pools() -> dict[str, list[int]]:

@@ -64,9 +64,8 @@ def add_metrics(application: Application) -> Counts:
     """Have the requests of *application* counted, and the page answered; to be called before it starts."""
     chosen = {**METRICS_DEFAULTS, **settings.METRICS}
     counts = Counts(application, chosen["seconds"], chosen["bytes"])
-    observe(application, [])
     observed: Any = application
-    observed.serve_request = counts.counting(application.serve_request)
+    observed.serve_request = counts.counting(observe(application, []))
     own = ProjectMetrics()
     application.lifespan.add("metrics", functools.partial(_open, counts, own), functools.partial(_close, counts, own))
     kwargs = {

@@ -1,11 +1,11 @@
-"""Applications and handlers that tell observers what they do, in place of those that do not.
+"""Walks and handlers that tell observers what they do, in place of those that do not.
 
-    observe(application, observers)   the application becomes an observed variant of its class
-    a request that is observed        its handler does, and its walk through the pipeline
+    observe(application, observers)   its requests are served by an `Observing`
+    a request that is observed        has a walk through the pipeline, and a handler, that tell of their stages
+    any other                         is served as if there were no observers
 
-A variant is a subclass of the same name, made when it is first needed. Without observers nothing of this is in a
-request's path: this module is not imported, and application, handlers and pipeline are what they are without it.
-Begin with `observe`.
+A handler that tells is of a subclass of the same name, made when it is first needed. Without observers nothing of this
+is in a request's path, and this module is not imported. Begin with `observe`.
 """
 
 # pyright: reportPrivateUsage=false
@@ -14,7 +14,7 @@ import copy
 import dataclasses
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from torngas_aio.context import ORDER_TRANSACTION, RequestScope, Settle, scope_of
@@ -23,12 +23,11 @@ from torngas_aio.operations.observing import (
     Observation,
     Observer,
     Stage,
+    complain,
     current_observation,
     enter_observation,
-    told,
 )
 from torngas_aio.pipeline import Hook, HookCall, PipelineRun, RouteStages
-from torngas_aio.routing import Resolved
 from torngas_aio.utils.narrowing import class_of
 
 if TYPE_CHECKING:
@@ -37,104 +36,83 @@ if TYPE_CHECKING:
     from torngas_aio.http.request import Request
     from torngas_aio.routing import Route
 else:
-    _Application = _Handler = object
+    _Handler = object
 
-__all__ = ["observe", "observed_class"]
+__all__ = ["Observing", "observe"]
 
 _MOST = 4096
 """How many variants of stages and routes are kept: matchers make routes for one request, paths have stages compiled."""
 
 
-def observe(application: "_Application", observers: Iterable[Observer]) -> None:
+def observe(application: "_Application", observers: Iterable[Observer]) -> "Observing":
     """Have *observers* told of each request of *application* from now on, beside those that are told already."""
     variant: Any = application
-    if not isinstance(application, _ObservedApplication):
-        variant.__class__ = observed_class(type(application))
-    every: list[Observer] = [*variant.observers, *observers]
-    wants_hooks = any(observer.wants_hooks for observer in every)
-    variant.observers = every
-    variant.resolved_to = functools.lru_cache(_MOST)(_resolved_to_variant)
-    variant.with_timed_hooks = functools.lru_cache(_MOST)(_with_timed_hooks) if wants_hooks else None
-    variant.is_choosy = any(type(observer).wants is not Observer.wants for observer in every)
-    pipeline = application.pipeline
-    timed = [_timed_hook(hook) if wants_hooks else hook.call for hook in pipeline.call_hooks]
-    pipeline.call = tuple(_timed("hooks", "call", call) for call in timed)
+    observing: Observing | None = getattr(application, "_observing", None)
+    if observing is None:
+        variant._observing = observing = Observing(application)
+        variant.serve_request = observing.serve
+    observing.add(observers)
+    return observing
 
 
-def observed_class(kind: "type[_Application]") -> "type[_Application]":
-    """Return the variant of *kind* whose instances can be observed.
+class Observing:
+    """What serves the requests of one application, and tells its observers.
 
-    PERF: an application made of it is 2.5 % of a request quicker than one whose class `observe` changes: the
-    interpreter looks up the attributes of such an instance in a slower way.
+    Attributes:
+        serve_others: Serves a request that is not timed, as `serve` does without *more*.
     """
-    return _variant_of(kind, _ObservedApplication)  # type: ignore[arg-type]  # classes are hashable
 
+    serve_others: Callable[["Request"], Coroutine[Any, Any, None]]
 
-class _ObservedApplication(_Application):
-    """The part of an observed application's class that differs from its own."""
+    def __init__(self, application: "_Application") -> None:
+        self._serve_plain = application.serve_request
+        self._pipeline = application.pipeline
+        self._constant: list[Observer] = []
+        self._choosy: list[Observer] = []
 
-    observers: Sequence[Observer] = ()
-    is_choosy = False
-    resolved_to: Callable[["Route"], Resolved]
-    with_timed_hooks: Callable[[RouteStages], RouteStages] | None
-    _serve_plain: Callable[["Request"], Coroutine[Any, Any, None]]
-    _make_plain: Callable[["Request", PipelineRun, Resolved], "_Handler | None"]
+    def add(self, observers: Iterable[Observer]) -> None:
+        """Tell *observers*, too."""
+        for observer in observers:
+            is_choosy = type(observer).wants is not Observer.wants
+            (self._choosy if is_choosy else self._constant).append(observer)
+        every = [*self._constant, *self._choosy]
+        self.serve_others = self.serve if every else self._serve_plain
+        self.route_for = functools.lru_cache(_MOST)(_route_of_variant)
+        self.call_hooks, self.stages_for = self._pipeline.call, _unchanged
+        if any(observer.wants_hooks for observer in every):
+            self.call_hooks = tuple(map(_timed_hook, self._pipeline.call_hooks))
+            self.stages_for = functools.lru_cache(_MOST)(_with_timed_hooks)
 
-    def __init_subclass__(cls) -> None:
-        """Not the one of the class that this is put before, which may count its subclasses."""
-
-    def serve_request(self, request: "Request", more: Observer | None = None) -> Coroutine[Any, Any, None]:
+    def serve(self, request: "Request", more: Observer | None = None) -> Coroutine[Any, Any, None]:
         """Do as without observers, and tell those that want this request, and *more*, of it."""
-        observers = self.observers
-        if self.is_choosy:
-            try:  # PERF: `told` is for the few that fail
-                observers = [each for each in observers if each.wants(request)]
-            except Exception:  # noqa: BLE001  as in `told`
-                observers = [each for each in observers if told(each.wants, request)]
+        observers = self._constant
+        for observer in self._choosy:
+            try:
+                if observer.wants(request):
+                    observers = [*observers, observer]
+            except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
+                complain(observer)
         if more is not None:
             observers = [*observers, more]
         if not observers or not (observation := Observation(request, observers)).observers:
-            request._observation = None  # PERF: 3.11 finds values of instances faster
             return self._serve_plain(request)
-        request._observation = observation
+        request._observation, request._run = observation, _ObservedRun(self)
         enter_observation(observation)
         return _observed(observation, self._serve_plain(request))
 
-    def _make_handler(self, request: "Request", run: PipelineRun, resolved: Resolved) -> "_Handler | None":
-        request._route = route = resolved.route
-        observation = request._observation
-        if observation is None or route is None:
-            return self._make_plain(request, run, resolved)
-        observation.route = route
-        handler = self._make_plain(request, run, self.resolved_to(route))
-        return None if handler is None else self._taken(handler, observation, run)
 
-    def _observe_unrouted(self, handler: "_Handler", run: PipelineRun) -> "_Handler":
-        observation = handler.request._observation
-        if observation is None:
-            return handler
-        variant: Any = handler
-        variant.__class__ = _variant_of(type(variant), _ObservedHandler)  # type: ignore[arg-type]  # classes are hashable
-        return self._taken(handler, observation, run)
-
-    @staticmethod
-    def _taken(handler: Any, observation: Observation, run: PipelineRun) -> "_Handler":
-        handler._observation = observation
-        observation.handler = handler
-        if type(run) is PipelineRun:
-            handler._observe_run(run)
-        return handler  # type: ignore[no-any-return]  # a handler
+def _unchanged(stages: RouteStages) -> RouteStages:
+    return stages
 
 
-def _resolved_to_variant(route: "Route") -> Resolved:
-    """Return what leads to *route* with the variant of its handler's class.
+def _route_of_variant(route: "Route") -> "Route":
+    """Return *route* with the variant of its handler's class.
 
     PERF: an instance whose class is changed later is slower in all that it does: +10 us a request.
     """
-    variant: Any = copy.copy(route)
-    if hasattr(variant.handler_class, "_call_method"):
-        variant.handler_class = _variant_of(variant.handler_class, _ObservedHandler)
-    return Resolved(variant)
+    variant = copy.copy(route)
+    variant.handler_class = _variant_of(route.handler_class)  # type: ignore[arg-type]  # classes are hashable
+    return variant
 
 
 def _with_timed_hooks(stages: RouteStages) -> RouteStages:
@@ -168,7 +146,7 @@ def _end_without_handler(observation: Observation) -> None:
 
 def _ended(observation: Observation) -> bool:
     observation.end()
-    observation.request._observation = None  # PERF: a cycle less for the collector
+    observation.request._observation = observation.request._run = None  # PERF: a cycle less for the collector
     return True
 
 
@@ -178,14 +156,15 @@ class _ObservedHandler(_Handler):
     _observation = ENDED
 
     def __init_subclass__(cls) -> None:
-        """As above."""
+        """Not the one of the class that this is put before, which may count its subclasses."""
 
-    def _observe_run(self, run: PipelineRun) -> None:
-        if run.stages.has_any:
-            application: Any = self.application
-            if application.with_timed_hooks is not None:
-                run.stages = application.with_timed_hooks(run.stages)
-            run.__class__ = _ObservedRun
+    def __init__(self, application: Any, request: Any, **kwargs: Any) -> None:
+        self._be_observed(request._observation)
+        super().__init__(application, request, **kwargs)
+
+    def _be_observed(self, observation: Observation) -> None:
+        self._observation = observation
+        observation.handler = self
 
     def _call_method(self) -> Any:
         stage = Stage(self._observation, "method")
@@ -251,9 +230,26 @@ class _ObservedHandler(_Handler):
 
 
 class _ObservedRun(PipelineRun):
-    """A walk whose stages are timed; the handler that it is given knows for whom."""
+    """A walk whose stages are timed; the request, or the handler that it is given, knows for whom."""
 
-    __slots__ = ()
+    __slots__ = ("_observing",)
+
+    def __init__(self, observing: Observing) -> None:
+        super().__init__()
+        self._observing = observing
+
+    async def call(self, hooks: tuple[HookCall, ...], request: Any) -> None:
+        if hooks:
+            await request._observation.timed("hooks", "call", super().call(self._observing.call_hooks, request))
+
+    def enter(self, stages: RouteStages, route: Any) -> Any:
+        super().enter(self._observing.stages_for(stages), route)
+        return None if route is None else self._observing.route_for(route)
+
+    def take_unrouted(self, handler: Any) -> Any:
+        handler.__class__ = _variant_of(handler.__class__)
+        handler._be_observed(handler.request._observation)
+        return handler
 
     async def request(self, handler: Any, hooks: tuple[HookCall, ...]) -> tuple[bool, HookCall | None]:
         ended: tuple[bool, HookCall | None] = await _hooks(handler, "request", super().request(handler, hooks))
@@ -279,18 +275,13 @@ def _hooks(handler: Any, stage: str, running: Awaitable[Any]) -> Coroutine[Any, 
 
 
 def _timed_hook(hook: Hook) -> HookCall:
-    return _timed("hook", str(hook), hook.call)
+    """Return the call of *hook*, timed by itself."""
 
-
-def _timed(name: str, label: str, call: HookCall) -> HookCall:
-    """Return *call*, timed where its request is observed."""
-
-    @functools.wraps(call)
+    @functools.wraps(hook.call)
     def timed(*args: Any, **kwargs: Any) -> Any:
-        running, observation = call(*args, **kwargs), current_observation()
-        if observation is None:
-            return running  # PERF: no coroutine around it
-        return observation.timed(name, label, running)
+        observation = current_observation()
+        assert observation is not None
+        return observation.timed("hook", str(hook), hook.call(*args, **kwargs))
 
     return timed
 
@@ -303,14 +294,10 @@ async def _ended_with(stage: Stage, work: Awaitable[Any]) -> Any:
 
 
 @functools.lru_cache(4096)
-def _variant_of(cls: Any, mixin: type) -> type:
-    """Return the class that is *cls* but for what *mixin* changes; it has the same name.
+def _variant_of(cls: Any) -> Any:
+    """Return the class that is *cls* but for what `_ObservedHandler` changes; it has the same name.
 
     `declared_class` is *cls*, for those that go by classes, such as the senders of signals.
     """
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    names["declared_class"] = cls
-    if mixin is _ObservedApplication:  # PERF: found in the class, quicker than by `super()`: -0.4 us a request
-        names |= {"_serve_plain": cls.serve_request, "_make_plain": cls._make_handler}
-    variant: type = type(cls)(cls.__name__, (mixin, cls), names)
-    return variant
+    return type(cls)(cls.__name__, (_ObservedHandler, cls), {**names, "declared_class": cls})

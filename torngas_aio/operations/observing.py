@@ -18,6 +18,8 @@ stage are all of it, `own_seconds` leave out the stages inside of it.
 Begin with `Observer`; `observed.observe` takes them.
 """
 
+# pyright: reportPrivateUsage=false
+
 import logging
 import sys
 from collections.abc import Awaitable, Iterable
@@ -102,7 +104,6 @@ class Observation:
     Attributes:
         request: The request.
         handler: Who answers it; None before it is routed, and where that is a handler of plain Tornado.
-        route: The route that it led to; None before, and where there is none.
         started: As `time.perf_counter()`.
         seconds: How long it took; 0.0 until it has ended.
         is_ended: It has been answered; tasks that it has started may go on.
@@ -113,7 +114,6 @@ class Observation:
     """
 
     handler: Any = None
-    route: "Route | None" = None
     seconds = 0.0
     is_ended = False
     stage: "Stage | None" = None
@@ -125,6 +125,12 @@ class Observation:
         self.own_seconds: dict[str, float] = {}
         self.notes: dict[Any, Any] = {}
         self.observers = [observer for observer in observers if told(observer.request_started, self)]
+
+    @property
+    def route(self) -> "Route | None":
+        """The route that it led to; None before, and where there is none."""
+        route: Route | None = self.request._route
+        return route
 
     @property
     def started_at(self) -> float:

@@ -8,7 +8,7 @@ Begin with `PipelineRun`.
 import logging
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torngas_aio._cleanup import is_imposed
 from torngas_aio.logger import OutageLog
@@ -17,6 +17,9 @@ from torngas_aio.pipeline.hooks import ROUTE_STAGES, Hook, HookCall
 __all__ = ["IDLE", "NOTHING", "PipelineRun", "RouteStages"]
 
 _outages = OutageLog(logging.getLogger("torngas_aio.pipeline"))
+
+_Route = TypeVar("_Route")
+_Handler = TypeVar("_Handler")
 
 
 class _State(Protocol):
@@ -96,10 +99,15 @@ class PipelineRun:
         self.stages = NOTHING
         self._response_hooks = None
 
-    def enter(self, stages: RouteStages) -> None:
-        """Go on with the stages of the matched route, unless all was cleared."""
+    def enter(self, stages: RouteStages, route: _Route) -> _Route:
+        """Go on with the stages of *route*, unless all was cleared; return the route that makes the handler."""
         if not self.is_cleared:
             self.stages = stages
+        return route
+
+    def take_unrouted(self, handler: _Handler) -> _Handler:
+        """Return *handler*, which answers a request without a route."""
+        return handler
 
     async def call(self, hooks: tuple[HookCall, ...], request: object) -> None:
         """Run the call hooks of the application."""

@@ -34,11 +34,24 @@ class Route:
         host: The host pattern of the group it stands in, without `$`; None outside of one.
         handler_class: The target.
         kwargs: What the handler is made with; shared, so copy before changing.
+        is_foreign: Whether the target is plain Tornado's: it gets the call hooks only.
         is_indexed: False when every look-up that gets this far must try the rule's own matcher.
         pipelines: Compiled pipelines by the bit mask of their HTTP modules; the core's.
+        counts: Where metrics note a request, by method and status; empty without them.
     """
 
-    __slots__ = ("handler_class", "host", "is_indexed", "kwargs", "name", "pattern", "pipelines", "rule")
+    __slots__ = (
+        "counts",
+        "handler_class",
+        "host",
+        "is_foreign",
+        "is_indexed",
+        "kwargs",
+        "name",
+        "pattern",
+        "pipelines",
+        "rule",
+    )
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -47,8 +60,10 @@ class Route:
         self.host = host_of(rule.matcher)
         self.handler_class: type[RequestHandler] = rule.target
         self.kwargs: dict[str, Any] = rule.target_kwargs
+        self.is_foreign = not hasattr(rule.target, "_call_method")
         self.is_indexed = False
         self.pipelines: dict[int, RouteStages] = {}
+        self.counts: dict[str, dict[int, Any]] = {}
         if binding := sys.modules.get("torngas_aio.api.binding"):  # else no marker was imported, and none declared
             binding.bind_methods(self.handler_class)
 

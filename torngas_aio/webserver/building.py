@@ -40,10 +40,6 @@ def build_application(application: object, urls: Sequence[Any]) -> Application:
     given: dict[str, Any] = {name: value for name, value in settings.TORNADO_CONF.items() if value is not None}
     given = {"debug": settings.DEBUG, **given, "autoreload": False}  # ours starts in the loop, not before it
     middlewares = settings.MIDDLEWARE_CLASSES if is_list_or_tuple(settings.MIDDLEWARE_CLASSES) else ()
-    if settings.METRICS.get("enabled") or settings.TRACES.get("enabled"):
-        from torngas_aio.operations.observed import observed_class  # not imported otherwise
-
-        kind = observed_class(kind)
     made = kind(handlers=list(urls), middlewares=middlewares, **given)
     add_own_routes(made)
     if settings.METRICS.get("enabled"):
