@@ -45,6 +45,17 @@ def test_a_worker_runs_what_was_enqueued_and_dead_letters_are_retried(site: Path
     assert "1 of 1 put" in capsys.readouterr().out
 
 
+def test_jobs_that_come_later_are_counted(site: Path, capsys: Capture) -> None:
+    (site / "enqueue.py").write_text(
+        "from one.jobs import fail, write\nawait write.enqueue_in(3600, 'x')\nawait fail.enqueue_in(3600)\n"
+    )
+    assert main(["jobs"]) == 0
+    assert "later" not in capsys.readouterr().out
+    assert main(["run", "enqueue.py"]) == 0
+    assert main(["jobs"]) == 0
+    assert "2 more come later: delayed, or to be tried again." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

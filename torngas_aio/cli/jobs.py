@@ -85,6 +85,8 @@ async def _list(arguments: argparse.Namespace) -> int:
     sizes = await backend.sizes(queues_of(arguments.alias))
     rows = [(name, str(waiting), str(running)) for name, (waiting, running) in sizes.items()]
     print("\n" + table(("queue", "waiting", "running"), rows))
+    if later := await backend.count_later():
+        print(f"{later} more {'come' if later > 1 else 'comes'} later: delayed, or to be tried again.")
     dead = await backend.dead()
     shown = dead if arguments.all else dead[-SHOWN:]
     header = ("dead letter", "job", "queue", "failed at", "error")

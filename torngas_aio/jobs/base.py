@@ -191,6 +191,10 @@ class BaseJobs(AsyncBroker):
         """Return for each queue how many jobs wait, and how many run; for those of *queues* in any case."""
         return {}
 
+    async def count_later(self) -> int:
+        """Return how many jobs are to be put on their queues later: delayed ones, and attempts after a failure."""
+        return 0
+
     def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
         raise ArgumentError(f"JOBS[{self.alias!r}] runs its jobs where they are enqueued: it needs no worker.")
 

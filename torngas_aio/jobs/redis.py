@@ -219,6 +219,9 @@ class RedisJobs(BaseJobs):
             found[name] = (length - running, running)
         return found
 
+    async def count_later(self) -> int:
+        return int(await self._ask("ZCARD", f"{self._prefix}:later"))
+
     async def aclose(self) -> None:
         await self.close_worker()
         await self._redis.close()
