@@ -31,7 +31,6 @@ __all__ = [
     "collected_unawaited",
     "note_unawaited",
     "tracked_origins",
-    "unawaited_count",
     "watch_unawaited",
 ]
 
@@ -46,7 +45,6 @@ _warn: Callable[[Any], None] = warnings._warn_unawaited_coroutine  # type: ignor
 
 
 class _State:
-    count = 0
     is_collecting = False
     found: list[Unawaited] | None = None  # of the script that runs
 
@@ -98,11 +96,6 @@ def watch_unawaited() -> None:
     if warnings._warn_unawaited_coroutine is not _on_unawaited:  # type: ignore[attr-defined]
         warnings._warn_unawaited_coroutine = _on_unawaited  # type: ignore[attr-defined]
         gc.callbacks.append(_on_collection)
-
-
-def unawaited_count() -> int:
-    """Return how many forgotten coroutines requests and scripts of this process have made."""
-    return _State.count
 
 
 @contextmanager
@@ -160,7 +153,6 @@ def _on_unawaited(coroutine: object) -> None:
     if request is None and job is None and _State.found is None:
         _warn(coroutine)
         return
-    _State.count += 1
     error = Unawaited(_told(coroutine))
     if isinstance(job, JobScope) and not _State.is_collecting and not job.is_closed:
         job.unawaited.append(error)

@@ -155,3 +155,31 @@ def test_the_path_is_removed_from_whatever_folder_the_program_has_gone_to(
     listener.socket.close()
     listener.remove()
     assert not (tmp_path / "s").exists()
+
+
+def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
+    """What a dead server left behind does not stop the next one."""
+    path = str(tmp_path / "app.sock")
+    UnixListener(path, backlog=8).socket.close()
+    again = UnixListener(path, backlog=8).socket
+    assert Path(path).stat().st_mode & 0o777 == 0o660
+    again.close()
+
+
+def test_a_unix_socket_in_use_is_a_clear_error(tmp_path: Path) -> None:
+    """The live server keeps it."""
+    path = str(tmp_path / "app.sock")
+    first = UnixListener(path, backlog=8).socket
+    with pytest.raises(ConfigError, match="another server listens there"):
+        UnixListener(path, backlog=8)
+    first.close()
+
+
+def test_a_unix_path_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
+    """A missing directory, and a file that is no socket, which is left alone."""
+    with pytest.raises(ConfigError, match="directory that exists"):
+        UnixListener(str(tmp_path / "missing" / "app.sock"), backlog=8)
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(ConfigError, match="is free"):
+        UnixListener(str(tmp_path / "file"), backlog=8)
+    assert (tmp_path / "file").read_text() == "precious"

@@ -10,8 +10,9 @@ import pytest
 
 from tests.webserver.conftest import Client, Recorder
 from torngas_aio.exception import ArgumentError, ConfigError
+from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.webserver.backends import make_backend
-from torngas_aio.webserver.listeners import bind_unix, tls_context
+from torngas_aio.webserver.listeners import tls_context
 from torngas_aio.webserver.serving import serving
 
 Sockets = list[socket.socket]
@@ -123,7 +124,8 @@ class TestProxies:
         """`unix` in TRUSTED_PROXIES stands for the proxy on the socket."""
         path = tmp_path / "s"
         door = make_backend(recorder, http_server, xheaders=True, trusted_proxies=trusted)
-        async with serving(recorder, door, [await asyncio.to_thread(bind_unix, str(path))]):
+        listener = await asyncio.to_thread(UnixListener, str(path), backlog=8)
+        async with serving(recorder, door, [listener.socket]):
             client = await Client.connect_unix(path)
             assert (await client.ask("/who", "X-Forwarded-For: 9.9.9.9")).endswith(expected)
             await client.aclose()

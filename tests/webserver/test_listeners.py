@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from torngas_aio.exception import ConfigError
+from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.webserver.listeners import (
     addresses_of,
     bind,
     bind_for_workers,
-    bind_unix,
     is_reachable,
     tls_context,
 )
@@ -93,40 +93,12 @@ def test_an_ipv6_address_is_taken_as_asked() -> None:
 def test_reachable_is_what_is_not_loopback(tmp_path: Path) -> None:
     """A unix socket is not reachable from elsewhere either."""
     everywhere, here = bind(0, "0.0.0.0"), bind(0, "127.0.0.1")
-    unix = bind_unix(str(tmp_path / "s"))
+    unix = UnixListener(str(tmp_path / "s"), backlog=8).socket
     assert is_reachable(everywhere)
     assert is_reachable([*here, *everywhere])
     assert not is_reachable([*here, unix])
     assert addresses_of([unix]) == [f"unix:{tmp_path / 's'}"]
     close([*everywhere, *here, unix])
-
-
-def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
-    """What a dead server left behind does not stop the next one."""
-    path = str(tmp_path / "app.sock")
-    bind_unix(path).close()
-    again = bind_unix(path)
-    assert Path(path).stat().st_mode & 0o777 == 0o660
-    again.close()
-
-
-def test_a_unix_socket_in_use_is_a_clear_error(tmp_path: Path) -> None:
-    """The live server keeps it."""
-    path = str(tmp_path / "app.sock")
-    first = bind_unix(path)
-    with pytest.raises(ConfigError, match="another server listens there"):
-        bind_unix(path)
-    first.close()
-
-
-def test_a_unix_path_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
-    """A missing directory, and a file that is no socket, which is left alone."""
-    with pytest.raises(ConfigError, match="directory that exists"):
-        bind_unix(str(tmp_path / "missing" / "app.sock"))
-    (tmp_path / "file").write_text("precious")
-    with pytest.raises(ConfigError, match="is free"):
-        bind_unix(str(tmp_path / "file"))
-    assert (tmp_path / "file").read_text() == "precious"
 
 
 def test_a_certificate_makes_a_context(certificate: tuple[Path, Path]) -> None:

@@ -18,10 +18,10 @@ from tests.services.process import free_port
 from tests.webserver.project import Project, RunningServer
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
+from torngas_aio.http.unix_sockets import UnixListener
 from torngas_aio.webserver.backends import make_backend
 from torngas_aio.webserver.listeners import (
     bind,
-    bind_unix,
 )
 from torngas_aio.webserver.management import ManagementListener
 from torngas_aio.webserver.serving import serving
@@ -192,7 +192,7 @@ def asked_of(path: Path) -> str:
 
 
 async def test_workers_do_not_take_the_path_of_a_live_server(tmp_path: Path) -> None:
-    live = await asyncio.to_thread(bind_unix, str(tmp_path / "m.sock"))
+    live = await asyncio.to_thread(UnixListener, str(tmp_path / "m.sock"), backlog=8)
     site = Workers(tmp_path)
     done = await asyncio.to_thread(site.project.run, *site.server._command)
     assert done.returncode == 1
@@ -201,7 +201,7 @@ async def test_workers_do_not_take_the_path_of_a_live_server(tmp_path: Path) -> 
     )
     assert told in done.stderr
     assert site.path.exists()
-    live.close()
+    live.socket.close()
 
 
 async def test_what_a_killed_parent_left_is_taken_over(tmp_path: Path) -> None:

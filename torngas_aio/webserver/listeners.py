@@ -18,7 +18,7 @@ from tornado.options import options
 from torngas_aio.exception import ConfigError
 from torngas_aio.http.systemd import inherited_sockets
 from torngas_aio.http.tls import load_certificate
-from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UNIX_MODE, UnixListener
+from torngas_aio.http.unix_sockets import DEFAULT_BACKLOG, UnixListener
 from torngas_aio.settings_manager import settings
 from torngas_aio.utils.hosts import is_loopback
 from torngas_aio.utils.narrowing import is_list_or_tuple
@@ -31,7 +31,6 @@ __all__ = [
     "addresses_of",
     "bind",
     "bind_for_workers",
-    "bind_unix",
     "is_reachable",
     "name_of",
     "open_sockets",
@@ -197,15 +196,6 @@ def bind_for_workers(
     for each in first:
         each.close()
     return [bind(port, address, ipv4_only=ipv4_only, backlog=backlog, reuse_port=True) for _ in range(workers)]
-
-
-def bind_unix(path: str, *, backlog: int = DEFAULT_BACKLOG, mode: int = UNIX_MODE) -> socket.socket:
-    """Return a listening unix socket at *path*; one that a dead server left there is replaced.
-
-    Raises:
-        ConfigError: A live server listens there, or the path cannot be used.
-    """
-    return UnixListener(path, backlog=backlog, mode=mode).socket
 
 
 def tls_context(certfile: str, keyfile: str | None = None) -> ssl.SSLContext:
