@@ -504,6 +504,18 @@ TORNADO = "import tornado.web\nfrom tornado import gen\n\n\n"
             "@gen.coroutine\ndef f(x):\n    yield g()\n\n\nclass A(object):\n    def start(self, loop):\n        self.done = f(1)\n        loop.add_future(f(2), print)\n\n    @gen.coroutine\n    def stop(self):\n        a = f(3)\n        yield self.done\n        yield gen.maybe_future(f(4))\n        yield gen.with_timeout(9, future=f(5))\n        return a\n",
             "async def f(x):\n    await g()\n\n\nclass A(object):\n    def start(self, loop):\n        self.done = ensure_future(f(1))\n        loop.add_future(ensure_future(f(2)), print)\n\n    async def stop(self):\n        a = await f(3)\n        await self.done\n        await gen.maybe_future(ensure_future(f(4)))\n        await gen.with_timeout(9, future=f(5))\n        return a\n",
         ),
+        (
+            "@gen.coroutine\ndef f(x):\n    yield g()\n\n\n@gen.coroutine\ndef main(c):\n    a = f(1) if c else f(2)\n    yield a\n    yield (f(3) if c else f(4))\n    yield c.b or f(5)\n    return (f(6) if c else None)\n",
+            "async def f(x):\n    await g()\n\n\nasync def main(c):\n    a = ensure_future(f(1)) if c else ensure_future(f(2))\n    await a\n    await (f(3) if c else f(4))\n    await (c.b or f(5))\n    return (await f(6) if c else None)\n",
+        ),
+        (  # what runs a loop takes the coroutine itself
+            "import asyncio\n\n\n@gen.coroutine\ndef f(x):\n    yield g()\n\n\na = f(1)\nasyncio.run(a)\n",
+            "import asyncio\n\n\nasync def f(x):\n    await g()\n\n\na = f(1)\nasyncio.run(a)\n",
+        ),
+        (  # a script of a project that has no settings of ours
+            "@gen.coroutine\ndef f(x):\n    yield g()\n\n\nf(1)\n",
+            "async def f(x):\n    await g()\n\n\nasync def main():\n    await f(1)\n\n\nif __name__ == \"__main__\":\n    asyncio.run(main())\n",
+        ),
         (  # `session` of a class is a database's only where there are models
             "class Client(object):\n    def close(self):\n        self.session.close()\n",
             "class Client(object):\n    def close(self):\n        self.session.close()\n",
@@ -541,5 +553,35 @@ def test_a_tornado_project_needs_nothing_more(
     path = project.write("app.py", TORNADO + before)
     assert not listed(port(project, capsys))
     made = path.read_text().replace("from tornado.gen import multi\n", "")
+    made = made.replace("import asyncio\n", "") if "import asyncio" not in after else made
     assert made.replace("from asyncio import ensure_future\n", "") == TORNADO + after
     assert ": 0 changed" in port(project, capsys, "--no-diff")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def test_a():\n    cache.get('a')\n",
+        "class TestA(object):\n    def test_a(self):\n        cache.get('a')\n",
+        "import pytest\n\n\n@pytest.fixture\ndef a():\n    return cache.get('a')\n",
+        "import pytest\n\n\n@pytest.fixture(scope='module')\ndef a():\n    return cache.get('a')\n",
+    ],
+)
+def test_pytest_does_not_await(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    path = project.write("test_app.py", CACHE + text)
+    (line,) = listed(port(project, capsys))
+    assert "TGM202" in line
+    assert "pytest awaits" in line
+    assert path.read_text() == CACHE + text
+
+
+def test_a_method_that_waits_in_each_class_is_awaited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = "class A(object):\n    def keep(self):\n        cache.set('a', 1)\n\n\nclass B(object):\n    def keep(self):\n        %s\n\n\ndef f(x):\n    return x.keep()\n"
+    assert ported(tmp_path / "a", capsys, CACHE + both % "cache.delete('a')").endswith(
+        "async def f(x):\n    return await x.keep()\n"
+    )
+    project = Project(tmp_path / "b")
+    project.write("app.py", CACHE + both % "pass")
+    (line,) = listed(port(project, capsys))
+    assert "TGM201 `.keep()` is a method of several classes, some of which wait now (app.py)." in line

@@ -29,7 +29,7 @@ def test_functions_are_named_by_where_they_stand() -> None:
     assert get.hidden == {"self", "name", "args", "key", "more"}
     kind = module.classes["A"]
     assert (kind.bases, kind.methods) == ([("Base",), ("x", ".Mixin")], {"get"})
-    assert kind.attributes == {"b": ("c", ".d"), "e": ("f",)}
+    assert kind.attributes == {"b": ("", ("c", ".d")), "e": ("A.get", ("f",))}
 
 
 def test_places_that_may_wait_are_told_with_their_form() -> None:

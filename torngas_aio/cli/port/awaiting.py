@@ -26,7 +26,7 @@ OPTIONS = {"nx", "xx", "ch", "incr", "gt", "lt"}
 
 def await_calls(
     path: str, text: str, functions: set[int], uses: Iterable[Use], main: Iterable[Use], *,
-    is_script: bool, is_python2: bool,
+    is_script: bool, is_python2: bool, is_plain: bool = False,
 ) -> tuple[str, list[Finding]]:  # fmt: skip
     """Return *text* with its calls awaited, and what is left to do.
 
@@ -36,6 +36,7 @@ def await_calls(
         main: What waits in the module's own code, outside of functions.
         is_script: Whether nothing else imports the file.
         is_python2: Whether the project is written for Python 2.
+        is_plain: Whether it stays with Tornado's handlers.
     """
     tree = parsed(text)
     assert tree is not None
@@ -73,7 +74,7 @@ def await_calls(
         edits.replace(start, start + 1, "([" if is_shared else "[")
         edits.replace(end - 1, end, "])" if is_shared else "]")
     text = edits.applied()
-    return (_wrapped(text, len(tree.body) - len(tail)) if tail else text), findings
+    return (_wrapped(text, len(tree.body) - len(tail), is_plain=is_plain) if tail else text), findings
 
 
 def _make_async(function: ast.FunctionDef, edits: Edits) -> None:
@@ -144,8 +145,8 @@ def _is_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) and not node.orelse
 
 
-def _wrapped(text: str, index: int) -> str:
-    """Move the statements from *index* on into a coroutine function that runs in the project."""
+def _wrapped(text: str, index: int, *, is_plain: bool) -> str:
+    """Move the statements from *index* on into a coroutine function that runs, in the project unless it *is_plain*."""
     tree = parsed(text)
     assert tree is not None
     lines = text.splitlines(keepends=True)
@@ -158,16 +159,17 @@ def _wrapped(text: str, index: int) -> str:
         indent = first.body[0].col_offset
     else:
         body, indent, end = lines[first.lineno - 1 :], 0, len(lines)
-    moved = [f"{' ' * 8}{line[indent:]}" if line.strip() else line for line in body]
+    opening = "" if is_plain else "    async with torngas_aio.project():\n"
+    moved = [f"{' ' * (4 if is_plain else 8)}{line[indent:]}" if line.strip() else line for line in body]
     if not moved[-1].endswith("\n"):
         moved[-1] += "\n"
     head = "".join(lines[: first.lineno - 1]).rstrip("\n")
-    made = f"{head}\n\n\nasync def {name}():\n    async with torngas_aio.project():\n{''.join(moved)}\n\n"
+    made = f"{head}\n\n\nasync def {name}():\n{opening}{''.join(moved)}\n\n"
     made += f"{guard}    asyncio.run({name}())\n{''.join(lines[end:])}"
     tree = parsed(made)
     assert tree is not None
     edits = Edits(made, tree)
-    for module in ("asyncio", "torngas_aio"):
+    for module in ("asyncio", *([] if is_plain else ["torngas_aio"])):
         edits.imported(module)
     return edits.applied()
 

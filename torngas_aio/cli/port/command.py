@@ -284,9 +284,16 @@ def _write_awaits(files: list[_File], origin: _Origin) -> Project:
         uses = [use for name in own if name for use in project.awaited.get((file.name, name), [])]
         main = project.awaited.get((file.name, ""), [])
         if functions or uses or main:
-            is_script = bool(main) and not project.is_imported(file.name)
+            is_script = bool(main) and not project.names.is_imported(file.name)
             made, found = await_calls(
-                file.name, file.made, functions, uses, main, is_script=is_script, is_python2=origin.is_python2
+                file.name,
+                file.made,
+                functions,
+                uses,
+                main,
+                is_script=is_script,
+                is_python2=origin.is_python2,
+                is_plain=origin.is_plain,
             )
             if parsed(made) is not None:
                 file.made = made

@@ -63,7 +63,8 @@ GONE = {
     "asyncmongo": "motor", "brukva": "redis.asyncio", "toredis": "redis.asyncio", "tornadoredis": "redis.asyncio",
     "tornado.auth.FacebookMixin": "FacebookGraphMixin", "tornado.auth.GoogleMixin": "GoogleOAuth2Mixin",
     "tornado.concurrent.TracebackFuture": "asyncio.Future", "tornado.concurrent.return_future": "async def",
-    "tornado.gen.YieldPoint": "async def", "tornado.platform.twisted": "asyncio",
+    "tornado.gen.YieldPoint": "async def", "tornado.gen.engine": "async def", "tornado.web.asynchronous": "async def",
+    "tornado.platform.twisted": "asyncio",
     "tornado.stack_context": "contextvars", "tornado.testing.LogTrapTestCase": "unittest.TestCase.assertLogs",
     "tornado.wsgi.WSGIAdapter": "torngas_aio.asgi", "tornado.wsgi.WSGIApplication": "torngas_aio.asgi",
 }  # fmt: skip
@@ -255,7 +256,7 @@ def _state(function: FunctionNode) -> Iterator[Told]:
     for node in ast.walk(function):
         owners = [each.value if isinstance(each, ast.Subscript) else each
                   for each in (node.targets if isinstance(node, ast.Assign) else ())]  # fmt: skip
-        if any(".request." in f"{dotted(each)}." for each in owners):
+        if any(".request." in f".{dotted(each)}." for each in owners):
             continue  # it is kept there too
         shared = [name for each in owners if (name := dotted(each)).startswith("self.")]
         for name in [*shared, *(node.names if isinstance(node, ast.Global) else ())]:

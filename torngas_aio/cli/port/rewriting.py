@@ -7,7 +7,7 @@ import ast
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from torngas_aio.cli.kinds import HOOKS, chain_of
@@ -219,13 +219,13 @@ def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> bool:
     if not isinstance(node, ast.Yield):
         return False
     start, end = edits.span(node)
-    if node.value is None or MOMENT.search(_name(node.value, edits)):
+    if node.value is None or edits.source(node.value) == "None" or MOMENT.search(_name(node.value, edits)):
         edits.replace(start, end, f"await {edits.imported('asyncio')}.sleep(0)")
         return True
     edits.replace(start, start + 5, "await")
     taker = _taker_of(named.get(dotted(node.value), node.value), edits)
     is_joined = isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda)
-    if taker or is_joined:
+    if taker or (is_joined and edits.text[edits.span(node.value)[0] - 1] != "("):
         edits.wrap(node.value, f"{taker}(", ")")
     return True
 
@@ -235,23 +235,25 @@ def _drop_unused(edits: Edits, done: set[ast.AST]) -> None:
     for node in edits.tree.body:
         if not isinstance(node, ast.ImportFrom) or node.module not in ("tornado.gen", "tornado.web"):
             continue
-        kept = [
-            each
-            for each in node.names
-            if each.name not in GONE_NAMES
-            and not (
-                each.name in OLD_NAMES
-                and all(_is_in(load, done, edits) for load in loads_in(edits.tree, each.asname or each.name))
-            )
-        ]
+        kept = [each for each in node.names if not _is_dropped(each, done, edits)]
         if len(kept) < len(node.names):
             edits.keep_names(node, kept)
 
 
-def _is_in(node: ast.AST, others: set[ast.AST], edits: Edits) -> bool:
-    while node not in others and node in edits.parents:
+def _is_dropped(alias: ast.alias, done: set[ast.AST], edits: Edits) -> bool:
+    if alias.name not in GONE_NAMES | OLD_NAMES:
+        return False
+    loads = loads_in(edits.tree, alias.asname or alias.name)
+    is_used = any(not done.intersection(_around(each, edits)) for each in loads)
+    is_handed_on = alias.asname is not None and not loads
+    return not is_handed_on and (alias.name in GONE_NAMES or not is_used)
+
+
+def _around(node: ast.AST, edits: Edits) -> Iterator[ast.AST]:
+    """Yield *node* and what it stands in."""
+    while node in edits.parents:
+        yield node
         node = edits.parents[node]
-    return node in others
 
 
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:

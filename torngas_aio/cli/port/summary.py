@@ -4,7 +4,8 @@ Begin with `summarize`.
 """
 
 import ast
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from torngas_aio.cli.kinds import Chain, chain_of
@@ -18,6 +19,9 @@ TAKES_AWAITABLES = {
     "convert_yielded", "run", "run_until_complete", "shield", "as_completed",
 }  # fmt: skip
 """Functions that await what they are given."""
+
+COMMON = {"run", "wait"}
+"""Those of them whose names other things have, too."""
 
 TAKES_FUTURES = {"WaitIterator", "add_future", "chain_future", "maybe_future"}
 """Functions that await futures, not coroutines."""
@@ -35,12 +39,16 @@ DISPLAYS = (
     | ast.keyword | ast.BinOp
 )  # fmt: skip
 ADDERS = {"add", "append", "insert", "setdefault"}
+CHOICES = ast.IfExp | ast.BoolOp
 COLLECTORS = {"dict", "list", "tuple"}
 """Functions of what `multi` and its siblings take."""
 
 LOOKED_AT = (
     ast.Compare | ast.BoolOp | ast.UnaryOp | ast.If | ast.While | ast.BinOp | ast.Attribute | ast.Dict | ast.IfExp
 )
+ENDLESS = re.compile(r"True|1|(?:not )?self\.[\w.]+(?:\.is_set\(\))?")
+"""Tests of a loop that runs until something else ends it."""
+
 PROPERTY = "a property cannot await"
 CONTEXTS = {"contextmanager", "asynccontextmanager"}
 PROPERTIES = {"property", "cached_property", "setter", "getter", "lazyproperty", "hybrid_property"}
@@ -76,7 +84,9 @@ class Function:
         prefix: How the names of the methods begin that it takes by `getattr`.
         is_context: Whether it is a context manager made of a generator.
         is_endless: Whether it is a coroutine function that never returns.
-        first: Its first parameter.
+        parameters: Their names, in order.
+        given: What its calls are given: the callee, the place or name of an argument, and that.
+        shared: Names of the module that it gives values.
         decorators: The chains of its decorators.
     """
 
@@ -94,18 +104,24 @@ class Function:
     prefix: str = ""
     is_context: bool = False
     is_endless: bool = False
-    first: str = ""
+    parameters: list[str] = field(default_factory=list[str])
+    given: list[tuple[Chain, int | str, Chain]] = field(default_factory=list[tuple[Chain, int | str, Chain]])
+    shared: set[str] = field(default_factory=set[str])
     decorators: list[Chain] = field(default_factory=list[Chain])
 
 
 @dataclass(slots=True)
 class Kind:
-    """One class."""
+    """One class.
+
+    Attributes:
+        attributes: Name: the function that gives it its first value, empty for the class itself, and the value.
+    """
 
     name: str
     bases: list[Chain]
     methods: set[str] = field(default_factory=set[str])
-    attributes: dict[str, Chain] = field(default_factory=dict[str, Chain])
+    attributes: dict[str, tuple[str, Chain]] = field(default_factory=dict[str, tuple[str, Chain]])
 
 
 @dataclass(slots=True)
@@ -129,7 +145,7 @@ def summarize(tree: ast.Module, path: str, name: str) -> Module:
     """Return the summary of the file *path*, whose module is *name*."""
     module = Module(path, name)
     module.functions[""] = Function("")
-    _Reader(module, edits.parents_of(tree)).read(tree.body, module.functions[""])
+    _Reader(module, tree).read(tree.body, module.functions[""])
     return module
 
 
@@ -140,13 +156,13 @@ def held_names(nodes: Iterable[ast.AST]) -> set[str]:
     for node in nodes:
         given: list[ast.AST | None] = []
         if isinstance(node, ast.Call):
-            given += [*node.args, *node.keywords] if last_name(node) in TAKES_AWAITABLES | TAKES_FUTURES else []
+            given += [*node.args, *node.keywords] if _taker(node) in TAKES_AWAITABLES | TAKES_FUTURES else []
         elif isinstance(node, ast.Await | ast.Yield | ast.Attribute):
             is_watched = not isinstance(node, ast.Attribute) or node.attr == "add_done_callback"
             given += [node.value] if is_watched else []
         while given:
             each = given.pop()
-            given += ast.iter_child_nodes(each) if isinstance(each, DISPLAYS) else ()
+            given += ast.iter_child_nodes(each) if isinstance(each, DISPLAYS | CHOICES) else ()
             found |= {_name_of(each)} - {""} if each else set()
     loops = [node for node in nodes if isinstance(node, ast.For | ast.comprehension) and dotted(node.target) in found]
     return found | {_name_of(node.iter) for node in loops} - {""}
@@ -160,12 +176,26 @@ def _name_of(node: ast.AST) -> str:
 
 
 def holder_of(node: ast.AST, parents: edits.Parents) -> ast.AST:
-    """Return *node*, or the list, dictionary or the like in which it is given to something."""
-    while isinstance(parent := parents[node], DISPLAYS) or (
-        isinstance(parent, ast.Call) and last_name(parent) in COLLECTORS
+    """Return *node*, or the list, dictionary, choice or the like in which it is given to something."""
+    while (
+        isinstance(parent := parents[node], DISPLAYS)
+        or _is_chosen(node, parent)
+        or (isinstance(parent, ast.Call) and last_name(parent) in COLLECTORS)
     ):
         node = parent
     return node
+
+
+def _is_chosen(node: ast.AST, parent: ast.AST) -> bool:
+    """Whether *node* is one of the values that *parent* may have."""
+    return isinstance(parent, CHOICES) and node is not getattr(parent, "test", None)
+
+
+def _taker(node: ast.AST) -> str:
+    """Return the name of the function that *node* calls, if it may be one of asyncio or Tornado."""
+    name = last_name(node) if isinstance(node, ast.Call) else ""
+    is_other = name in COMMON and isinstance(node, ast.Call) and dotted(node.func) not in (name, f"asyncio.{name}")
+    return "" if is_other else name
 
 
 def is_held(node: ast.AST, held: set[str]) -> bool:
@@ -178,10 +208,11 @@ def is_held(node: ast.AST, held: set[str]) -> bool:
 
 
 class _Reader:
-    def __init__(self, module: Module, parents: edits.Parents) -> None:
+    def __init__(self, module: Module, tree: ast.Module) -> None:
         self._module = module
-        self._parents = parents
-        self._held = {name for name in held_names(parents) if name.startswith("self.")}
+        self._parents = edits.parents_of(tree)
+        self._kept = {name for name in held_names(self._parents) if name.startswith("self.")}
+        self._held = self._kept | held_names(edits.own_nodes(tree.body, FunctionNode | ast.ClassDef))
 
     def read(self, nodes: Iterable[ast.AST], function: Function) -> None:
         """Note what *nodes* say, which are *function*'s own."""
@@ -213,13 +244,18 @@ class _Reader:
         takers = TAKES_AWAITABLES
         if isinstance(parent, ast.Lambda):
             node, parent, takers = parent, self._parents[parent], LOOP_CALLS
-        taker = last_name(parent) if isinstance(parent, ast.Call) and parent.func is not node else ""
+        taker = "" if getattr(parent, "func", None) is node else _taker(parent)
         if not is_gone_through and taker not in takers:
             is_task = taker in TAKES_FUTURES or is_held(parent, self._held)
             self._add(function, call, call, "task" if is_task else "call")
-        for each in [*call.args, *(key.value for key in call.keywords)]:
+        arguments: list[tuple[int | str, ast.expr]] = [*enumerate(call.args)]
+        arguments += [(each.arg or "", each.value) for each in call.keywords]
+        for place, each in arguments:
+            chain = chain_of(each)
             if dotted(each):
-                function.passed[last_name(call), chain_of(each)] = edits.position_of(each)
+                function.passed[last_name(call), chain] = edits.position_of(each)
+            if chain and (callee := chain_of(call.func)):
+                function.given.append((callee, place, chain))
         if last_name(call) == "getattr" and len(call.args) > 1:
             text = next((each for each in ast.walk(call.args[1]) if isinstance(each, ast.Constant)), ast.Constant(""))
             function.prefix = str(text.value).partition("%")[0].partition("{")[0]
@@ -233,22 +269,35 @@ class _Reader:
 
     def _take_binding(self, node: ast.AST, function: Function) -> None:
         if isinstance(node, ast.With | ast.AsyncWith):
-            several = "a `with` of several items cannot be `async with` for one: give it a block of its own"
-            for item in node.items:
-                if isinstance(node, ast.With):
-                    self._add(function, item.context_expr, node, "with", several if len(node.items) > 1 else "")
-                if item.optional_vars is not None:
-                    self._bind(item.optional_vars, chain_of(item.context_expr), function)
+            self._take_with(node, function)
         elif isinstance(node, ast.For | ast.comprehension | ast.AsyncFor):
             if not isinstance(node, ast.AsyncFor) and not getattr(node, "is_async", False):
                 self._add(function, node.iter, node.iter, "for")
-            chain = chain_of(node.iter)
+            chain = _value_of(node.iter)
             self._bind(node.target, (*chain, "[]") if chain else (), function)
         elif isinstance(node, ast.Assign | ast.NamedExpr):
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 self._add(function, node.value, node.value, "open")
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                self._bind(target, chain_of(node.value), function)
+                self._assign(target, node.value, function)
+        elif isinstance(node, ast.Global):
+            function.shared |= set(node.names)
+
+    def _assign(self, target: ast.AST, value: ast.expr, function: Function) -> None:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+            for each, part in zip(target.elts, value.elts, strict=True):
+                self._assign(each, part, function)
+        else:
+            for each in _values_of(value):
+                self._bind(target, _value_of(each), function)
+
+    def _take_with(self, node: ast.With | ast.AsyncWith, function: Function) -> None:
+        several = "a `with` of several items cannot be `async with` for one: give it a block of its own"
+        for item in node.items:
+            if isinstance(node, ast.With):
+                self._add(function, item.context_expr, node, "with", several if len(node.items) > 1 else "")
+            if item.optional_vars is not None:
+                self._bind(item.optional_vars, chain_of(item.context_expr), function)
 
     def _add(self, function: Function, what: ast.AST, where: ast.AST, form: str, blocker: str = "") -> None:
         chain = chain_of(what)
@@ -259,7 +308,10 @@ class _Reader:
                 blocker = blocker or "a lambda cannot await"
             elif not self._is_consumed(each):
                 blocker = blocker or "a generator expression that awaits is an async iterator"
-        is_awaited = isinstance(self._parents[where], ast.Await)
+        node = where
+        while _is_chosen(node, self._parents[node]):
+            node = self._parents[node]
+        is_awaited = isinstance(self._parents[node], ast.Await)
         function.uses.append(Use(chain, edits.position_of(where), form, blocker, is_awaited))
 
     def _is_consumed(self, generator: ast.AST) -> bool:
@@ -267,7 +319,9 @@ class _Reader:
         return isinstance(call, ast.Call) and call.args == [generator] and last_name(call) in CONSUMERS
 
     def _bind(self, target: ast.AST, chain: Chain, function: Function) -> None:
-        if isinstance(target, ast.Name):
+        if isinstance(target, ast.Name) and target.id in function.shared:
+            self._module.functions[""].variables.setdefault(target.id, []).append(chain)
+        elif isinstance(target, ast.Name):
             function.hidden.add(target.id)
             if chain and (chain[0] != target.id or len(chain) > 1):
                 function.variables.setdefault(target.id, []).append(chain)
@@ -277,7 +331,7 @@ class _Reader:
         elif isinstance(target, ast.Attribute) and dotted(target.value) == "self" and chain:
             kind = self._module.classes.get(function.owner)
             if kind is not None:
-                kind.attributes.setdefault(target.attr, chain)
+                kind.attributes.setdefault(target.attr, (function.name, chain))
 
     def _take_class(self, node: ast.ClassDef, function: Function) -> None:
         kind = Kind(node.name, [chain for base in node.bases if (chain := chain_of(base))])
@@ -287,8 +341,8 @@ class _Reader:
                 kind.methods.add(each.name)
                 self._take_function(each, function, node.name)
             elif isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
-                if chain := chain_of(each.value):
-                    kind.attributes.setdefault(each.targets[0].id, chain)
+                if chain := _value_of(each.value):
+                    kind.attributes.setdefault(each.targets[0].id, ("", chain))
                 self.read([each.value], function)
             else:
                 self.read([each], function)
@@ -299,13 +353,16 @@ class _Reader:
         decorators = edits.decorators_of(node)
         made = Function(
             f"{prefix}{node.name}", owner or outer.owner, node.lineno, isinstance(node, ast.AsyncFunctionDef),
-            _blocker(node, owner, decorators), hidden=set(names), first=names[0] if names else "",
+            _blocker(node, owner, decorators), hidden=set(names), parameters=names,
             is_context=bool(decorators & CONTEXTS), is_endless=_is_endless(node),
             decorators=[*filter(None, map(chain_of, node.decorator_list))],
         )  # fmt: skip
         self._module.functions[made.name] = made
-        self.read(node.decorator_list, outer)
-        held, self._held = self._held, self._held | held_names(ast.walk(node))
+        for name, default in _defaults_of(node.args):
+            if chain := chain_of(default):
+                made.variables[name] = [chain]
+        self.read([*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)], outer)
+        held, self._held = self._held, self._kept | held_names(ast.walk(node))
         self.read(node.body, made)
         self._held = held
 
@@ -321,15 +378,41 @@ class _Reader:
         self._module.imports |= found
 
 
+def _defaults_of(arguments: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the parameters that have a default, and it."""
+    given = [*arguments.posonlyargs, *arguments.args]
+    pairs = [*zip(given[::-1], arguments.defaults[::-1], strict=False)]
+    pairs += [
+        (name, default) for name, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default
+    ]
+    yield from ((name.arg, default) for name, default in pairs)
+
+
+def _value_of(node: ast.AST) -> Chain:
+    """Return the chain of *node*; that of a list, tuple or dictionary is its first element's, and "{}"."""
+    elements: list[ast.expr] = getattr(node, "elts", []) or getattr(node, "values", [])
+    if not isinstance(node, ast.List | ast.Tuple | ast.Dict):
+        return chain_of(node)
+    return (*chain, "{}") if elements and (chain := chain_of(elements[0])) else ()
+
+
+def _values_of(node: ast.expr) -> list[ast.expr]:
+    """Return what a name stands for that is given *node*: one of several values, the function of a `partial`."""
+    if isinstance(node, ast.BoolOp):
+        return node.values
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse]
+    return node.args[:1] if isinstance(node, ast.Call) and last_name(node) == "partial" else [node]
+
+
 def _is_endless(node: FunctionNode) -> bool:
-    """Whether *node* is a coroutine function that ends in a `while True` which nothing leaves."""
+    """Whether *node* is a coroutine function that ends in a `while True` or the like which nothing in it leaves."""
     loop = node.body[-1]
-    if not (
-        isinstance(node, ast.AsyncFunctionDef) and isinstance(loop, ast.While) and isinstance(loop.test, ast.Constant)
-    ):
+    if not isinstance(node, ast.AsyncFunctionDef) or not isinstance(loop, ast.While):
         return False
     own = edits.own_nodes(loop.body, FunctionNode | ast.ClassDef)
-    return bool(loop.test.value) and not any(isinstance(each, ast.Break | ast.Return | ast.Raise) for each in own)
+    is_left = any(isinstance(each, ast.Break | ast.Return | ast.Raise) for each in own)
+    return ENDLESS.fullmatch(ast.unparse(loop.test)) is not None and not is_left
 
 
 def _blocker(node: FunctionNode, owner: str, decorators: set[str]) -> str:

@@ -1,0 +1,326 @@
+"""What the names of a project stand for, through its files, classes, functions and arguments: `Names.resolve`.
+
+"class:path|Name"  "instance:path|Name"  "func:path|Name.method"  "result:..." of such a call
+a kind of `kinds`: "cache", "query of path|Post", "awaited giving rows"  "each:..." of a list or dictionary
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from torngas_aio.cli.kinds import AWAITED, IMPORTED, Chain, next_kind
+from torngas_aio.cli.port.summary import PROPERTY, Function, Kind, Module
+
+__all__ = ["Key", "Names", "key_of"]
+
+Key = tuple[str, str]
+"""Path of a file, qualified name of a function."""
+
+TORNADO_CASES = {"AsyncTestCase", "AsyncHTTPTestCase", "AsyncHTTPSTestCase"}
+OBJECTS = AWAITED.keys() | {"redis", "redis client"}
+"""Kinds of objects that are followed where functions are given them."""
+
+DEPTH = 12
+ROUNDS = 3
+"""Through how many functions an object is followed that is given on and on."""
+
+SCOPES = 40
+"""How many functions may ask, one through the other, what their variables stand for: Python's stack has an end."""
+
+
+class Names:
+    """All files of a project, and what their names stand for.
+
+    Args:
+        is_plain: Whether the project stays with Tornado's handlers, and with sessions and databases of its own.
+
+    Attributes:
+        methods: Name: the methods of that name.
+        tests: Test case that is none of a project's: "tornado" or "unittest".
+    """
+
+    def __init__(self, modules: Iterable[Module], *, is_plain: bool = False) -> None:
+        self.modules = {module.path: module for module in modules}
+        self.methods: dict[str, list[Key]] = defaultdict(list)
+        self.tests: dict[Key, str] = {}
+        self.is_plain = is_plain
+        self._paths: dict[str, list[str]] = defaultdict(list)
+        self._subclasses: dict[Key, list[Key]] = defaultdict(list)
+        self._bases: dict[Key, list[Key]] = defaultdict(list)
+        self._handlers: set[Key] = set()
+        self._stars: dict[Key, str] = {}
+        self._variables: dict[tuple[str, str, str], dict[str, str]] = {}
+        self._given: dict[Key, dict[str, str]] = defaultdict(dict)
+        self._asked: list[tuple[str, str, str]] = []
+        for module in self.modules.values():
+            parts = module.name.split(".")
+            for start in range(len(parts)):
+                self._paths[".".join(parts[start:])].append(module.path)
+        for module in self.modules.values():
+            for kind in module.classes.values():
+                self._take_class(module, kind)
+        self._follow_arguments()
+
+    def resolve(self, chain: Chain, path: str, function: Function | None, depth: int = 0) -> str:
+        """Return what *chain* stands for in *function* of the file *path*; empty where it is not known."""
+        if not chain or depth > DEPTH:
+            return ""
+        if chain[0].startswith("super("):
+            named = chain[0][6:-1] or (function.owner if function is not None else "")
+            found = self._name(named, path, None, depth)
+            kind = f"super:{found[6:]}" if found.startswith("class:") else ""
+        else:
+            kind = self._name(chain[0], path, function, depth)
+        for index, step in enumerate(chain[1:], 1):
+            if not kind and step == ".Q" and not self.is_plain:
+                kind = "query"
+            elif not kind and index == 1 and chain[0][:1].isupper() and not self.is_plain:
+                kind = {".Q": "query", ".session": "db session"}.get(step, "")
+            else:
+                kind = self._step(kind, step, depth)
+        return kind
+
+    def function(self, key: Key) -> Function:
+        """Return the function of that file and name."""
+        return self.modules[key[0]].functions[key[1]]
+
+    def is_handler(self, kind: Key) -> bool:
+        """Whether the class *kind* is a request handler."""
+        return not self._handlers.isdisjoint(self.reached(kind))
+
+    def is_imported(self, path: str) -> bool:
+        """Whether another file of the project imports the file *path*."""
+        name = self.modules[path].name
+        for other in self.modules.values():
+            for target in [*other.imports.values(), *other.stars] if other.path != path else ():
+                if f"{target}.".startswith(f"{name}.") or name.endswith(f".{target}"):
+                    return True
+        return False
+
+    def test_kind(self, kind: Key) -> str:
+        """Return "tornado" or "unittest" for a test case."""
+        return next((self.tests[each] for each in self.reached(kind) if each in self.tests), "")
+
+    def family(self, kind: Key) -> list[Key]:
+        """Return the class *kind*, those above and those below."""
+        return [*self.reached(kind), *self.reached(kind, is_up=False)[1:]]
+
+    def methods_of(self, kinds: list[Key]) -> list[Key]:
+        """Return the methods of the classes *kinds*."""
+        return [(path, f"{kind}.{each}") for path, kind in kinds for each in self.modules[path].classes[kind].methods]
+
+    def overrides(self, key: Key) -> list[Key]:
+        """Return the methods of the same name in the classes above and below."""
+        owner, _, name = key[1].rpartition(".")
+        family = self.family((key[0], owner))[1:] if owner in self.modules[key[0]].classes else []
+        return [each for each in self.methods_of(family) if each[1].rpartition(".")[2] == name]
+
+    def valued(self, kind: str) -> str:
+        """Return what *kind* is, or what the function returns that it is the result of."""
+        for depth in range(DEPTH):
+            kind = self._result(kind, depth) if kind.startswith("result:") else kind
+        return kind
+
+    def is_foreign(self, chain: Chain, key: Key) -> bool:
+        """Whether *chain* starts with a module or name of another package."""
+        return chain[0] in self.modules[key[0]].imports and not self.resolve(chain[:1], key[0], None)
+
+    def class_of(self, chain: Chain, path: str) -> Key | None:
+        """Return the class of the project that *chain* is in the file *path*, or an object of it."""
+        kind = self.resolve(chain, path, None)
+        return key_of(kind) if kind.startswith(("class:", "instance:")) else None
+
+    def reached(self, kind: Key, *, is_up: bool = True) -> list[Key]:
+        """Return the class *kind* and those above it, the nearest first, or those below."""
+        table, found = self._bases if is_up else self._subclasses, [kind]
+        for each in found:
+            found += [other for other in table.get(each, ()) if other not in found]
+        return found
+
+    def _take_class(self, module: Module, kind: Kind) -> None:
+        key = (module.path, kind.name)
+        for name in kind.methods:
+            self.methods[name].append((module.path, f"{kind.name}.{name}"))
+        for chain in kind.bases:
+            base = self.class_of(chain, module.path)
+            if base is not None and base != key:
+                self._bases[key].append(base)
+                self._subclasses[base].append(key)
+            elif chain[-1].endswith("Handler") and chain[0] != "logging":
+                self._handlers.add(key)
+            elif (name := "".join([module.imports.get(chain[0], chain[0]), *chain[1:]])).endswith("TestCase"):
+                if name.rpartition(".")[2] in TORNADO_CASES:
+                    self.tests[key] = "tornado"
+                elif name.partition(".")[0] in ("unittest", "unittest2"):
+                    self.tests[key] = "unittest"
+
+    def _follow_arguments(self) -> None:
+        """Note what the parameters of the project's functions are given, as far as that waits."""
+        modules = self.modules.values()
+        names = {name.rpartition(".")[2] for module in modules for name in [*module.functions, *module.classes]}
+        for _ in range(ROUNDS):
+            self._variables.clear()  # some may depend on what was not known yet
+            count = sum(map(len, self._given.values()))
+            for module in modules:
+                for function in module.functions.values():
+                    for callee, place, chain in function.given:
+                        if callee[-1].lstrip(".") in names:
+                            self._give(module.path, function, callee, place, chain)
+            if sum(map(len, self._given.values())) == count:
+                return
+        self._variables.clear()
+
+    def _give(self, path: str, function: Function, callee: Chain, place: int | str, chain: Chain) -> None:
+        """Note what a parameter of the project's function *callee* stands for that *function* gives *chain*."""
+        kind = self.resolve(callee, path, function)
+        if kind.startswith("class:"):
+            kind = self._step(kind.replace("class:", "instance:", 1), ".__init__", 0)
+        if not kind.startswith("func:"):
+            return
+        key = key_of(kind)
+        called = self.function(key)
+        names = called.parameters[1:] if called.parameters[:1] in (["self"], ["cls"]) else called.parameters
+        name = place if isinstance(place, str) else "".join(names[place : place + 1])
+        what = self.resolve(chain, path, function) if name in names else ""
+        if what and what.partition(" of ")[0] in OBJECTS:
+            self._given[key].setdefault(name, what)
+
+    def _name(self, name: str, path: str, function: Function | None, depth: int) -> str:
+        module = self.modules[path]
+        scope = function
+        while scope is not None and scope.name:
+            if name in scope.hidden:
+                return self._local(name, path, scope)
+            inner = f"{scope.name}.{name}"
+            if inner in module.functions and scope.name not in module.classes:
+                return f"func:{path}|{inner}"
+            scope = module.functions.get(scope.name.rpartition(".")[0])
+        if name in module.classes:
+            return f"class:{path}|{name}"
+        if name in module.functions and name:
+            return f"func:{path}|{name}"
+        if name in module.functions[""].variables:
+            return self._known(path, module.functions[""]).get(name, "")
+        return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
+
+    def _starred(self, name: str, path: str, depth: int) -> str:
+        """Return what *name* stands for by one of the `import *` of the file *path*, the last one that has it."""
+        if (path, name) not in self._stars:
+            self._stars[path, name] = ""  # for those that import each other
+            for star in self.modules[path].stars:
+                paths = self._paths.get(star, [])
+                kind = (
+                    self._name(name, paths[0], None, depth + 1) if len(paths) == 1 else IMPORTED.get(f"{star}.{name}")
+                )
+                self._stars[path, name] = kind or self._stars[path, name]
+        return self._stars[path, name]
+
+    def _local(self, name: str, path: str, scope: Function) -> str:
+        if name in scope.variables or name in self._given.get((path, scope.name), {}):
+            return self._known(path, scope).get(name, "")
+        if name in ("self", "cls") and scope.owner:
+            return f"{'instance' if name == 'self' else 'class'}:{scope.receiver or f'{path}|{scope.owner}'}"
+        return "handler" if name == "handler" else ""
+
+    def _known(self, path: str, scope: Function) -> dict[str, str]:
+        """Return what the variables of *scope* stand for, each by the first of its values that is known.
+
+        All at once, until none is added: one after another, variables that are given each other take exponential time.
+        """
+        key = (path, scope.name, scope.receiver)
+        if key in self._variables or len(self._asked) > SCOPES:
+            return self._variables.get(key, {})
+        found = self._variables[key] = dict(self._given.get((path, scope.name), {}))  # more where scopes ask each other
+        self._asked.append(key)
+        count = -1
+        while count < len(found):
+            count = len(found)
+            for name, chains in scope.variables.items():
+                kinds = (self.resolve(each, path, scope if scope.name and each != (name,) else None) for each in chains)
+                if name not in found and (kind := next((each for each in kinds if each not in ("", "awaited")), "")):
+                    found[name] = kind
+        self._asked.pop()
+        return found
+
+    def _dotted(self, target: str, depth: int) -> str:
+        if target in IMPORTED:
+            return IMPORTED[target]
+        if target.split(".", maxsplit=1)[0] == "torngas_aio":
+            return f"module:{target}" if any(name.startswith(f"{target}.") for name in IMPORTED) else ""
+        parts = target.split(".")
+        for length in range(len(parts), 0, -1):
+            paths = self._paths.get(".".join(parts[:length]), [])
+            if len(paths) == 1:
+                kind = f"file:{paths[0]}"
+                for part in parts[length:]:
+                    kind = self._step(kind, f".{part}", depth + 1)
+                return kind
+        return ""
+
+    def _step(self, kind: str, step: str, depth: int) -> str:  # noqa: PLR0911  one for each kind
+        form, _, rest = kind.partition(":")
+        if depth > DEPTH:
+            return ""
+        if step == "{}" or form.startswith(("each", ".")):
+            return _element(kind, step)
+        if form == "module":
+            return self._dotted(f"{rest}{step}", depth) if step[:1] == "." else ""
+        if form == "file":
+            return self._name(step[1:], rest, None, depth + 1)
+        if form == "func":
+            return f"result:{rest}" if step == "()" else ""
+        if form == "result":
+            return self._step(self._result(kind, depth), step, depth + 1)
+        if form in ("class", "instance", "super"):
+            if step == "()":
+                return f"instance:{rest}" if form == "class" else ""
+            return self._member(form, key_of(kind), step, depth)
+        what, _, model = kind.removeprefix("awaited giving ").partition(" of ")
+        if model and (what == "one" or (step == "[]" and what in ("query", "rows"))):
+            found = f"instance:{model}"
+            return found if step == "[]" else self._step(found, step, depth + 1)
+        found = next_kind(what, step)
+        return f"{found} of {model}" if model and found.endswith(("one", "rows", "page", "query")) else found
+
+    def _result(self, kind: str, depth: int) -> str:
+        """Return what the function of *kind* returns."""
+        path, name = key_of(kind)
+        function = replace(self.modules[path].functions[name], receiver=kind.partition("|")[2].partition("|")[2])
+        return self.resolve(function.returned, path, function, depth + 1)
+
+    def _member(self, form: str, owner: Key, step: str, depth: int) -> str:
+        name = step[1:]
+        family = self.reached(owner)[form == "super" :]
+        if form == "instance":
+            family += self.reached(owner, is_up=False)[1:]
+        for path, each in family:
+            kind = self.modules[path].classes[each]
+            if name in kind.methods:
+                found = f"{path}|{each}.{name}|{owner[0]}|{owner[1]}"
+                is_property = self.modules[path].functions[f"{each}.{name}"].blocker == PROPERTY
+                return self._result(f"result:{found}", depth) if is_property else f"func:{found}"
+            if name in kind.attributes:
+                where, chain = kind.attributes[name]
+                function = self.modules[path].functions[where] if where else None
+                return self.resolve(chain, path, function, depth + 1)
+        if self.is_plain:
+            return ""
+        if self.is_handler(owner):
+            return next_kind("handler", step) if form == "instance" else ""
+        return {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
+
+
+def key_of(kind: str) -> Key:
+    """Return file and name of the class or function *kind*."""
+    path, name, *_ = kind.partition(":")[2].split("|")
+    return path, name
+
+
+def _element(kind: str, step: str) -> str:
+    """Return what *step* is on a list or dictionary of objects of one kind, or on one of its methods."""
+    form, _, rest = kind.partition(":")
+    if step == "{}":
+        return f"each:{kind}" if kind else ""
+    if form == "each" and step != "[]":
+        return f"{step}:{rest}" if step in (".get", ".pop", ".values") else ""
+    return f"each:{rest}" if form == ".values" else rest
