@@ -10,7 +10,7 @@ import pytest
 from torngas_aio.cache import cached, caches
 from torngas_aio.cache.backends.base import BaseCache
 from torngas_aio.context import current_request, enter_request
-from torngas_aio.exception import ArgumentError
+from torngas_aio.exception import ArgumentError, DatabaseUnavailable
 from torngas_aio.settings_manager import settings
 
 
@@ -115,6 +115,29 @@ async def test_an_ageing_result_is_given_while_one_refreshes_it(cache: BaseCache
     await turns()
     assert load.request is None, "the refreshing outlives the request that started it"
     assert await top() == 2
+
+
+@pytest.mark.parametrize(("kind", "lines"), [(DatabaseUnavailable, 1), (KeyError, 5)])
+async def test_a_database_that_is_down_is_a_line_for_all_the_refreshings_that_it_fails(
+    cache: BaseCache, clock: Clock, kind: type[Exception], lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    fails = False
+
+    @cached(60, stale=600, key=f"of-{kind.__name__}", clock=clock)
+    async def top() -> int:
+        if fails:
+            raise kind("database 'default': no answer")
+        return 1
+
+    assert await top() == 1
+    fails = True
+    clock.now += 100
+    for _ in range(5):
+        assert await top() == 1
+        await turns()
+    told = [record for record in caplog.records if "refreshing" in record.getMessage()]
+    assert len(told) == lines
+    assert [record.exc_info is None for record in told] == [kind is DatabaseUnavailable] * lines
 
 
 async def test_a_stale_result_is_given_while_one_computes_anew(cache: BaseCache, clock: Clock) -> None:

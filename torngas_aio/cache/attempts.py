@@ -132,7 +132,9 @@ class Refreshes:
             await work()
         except CacheUnavailable as exc:
             _outages.report(self._owner, "Kept values are not refreshed: %s", exc)
-        except Exception:  # the task ends here, and no caller awaits it
-            logger.exception("%s: refreshing %r failed; what is kept stays until it expires.", self._owner, name)
+        except Exception as exc:  # noqa: BLE001  # the task ends here, and no caller awaits it
+            _outages.report_error(
+                exc, "%s: refreshing %r failed; what is kept stays until it expires.", self._owner, name
+            )
         finally:
             self._tasks.pop(name, None)
