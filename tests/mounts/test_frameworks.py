@@ -1,17 +1,20 @@
 """A FastAPI and a Flask application under a URL, and raw WSGI ones, over sockets."""
 
 import asyncio
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from tests.http.wire import Client, get
 from tests.mounts.conftest import OpenClient
+from tests.polling import until
 from torngas_aio import mount
 from torngas_aio.auth import AuthMiddleware, LoginRequired
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
+from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.middleware.session import SessionMiddleware
 from torngas_aio.settings_manager import settings
 
@@ -35,6 +38,42 @@ async def test_a_fastapi_application(open_client: OpenClient) -> None:
     assert (await client.post("/api/items", json=7)).status_code == 422
     assert (await client.get("/api/openapi.json")).json()["servers"] == [{"url": "/api"}]
     assert (await client.get("/api/none")).json() == {"detail": "Not Found"}
+
+
+class Ends(BaseMiddleware):
+    """Tells when a request has ended."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+
+    async def process_endcall(self, handler: Any, clear: Any) -> None:
+        self.statuses.append(handler.get_status())
+
+
+async def test_a_client_that_leaves_a_stream_of_starlette_is_no_error(
+    open_client: OpenClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Starlette makes a ClientDisconnect of the OSError."""
+    fastapi: Any = pytest.importorskip("fastapi")
+    responses: Any = pytest.importorskip("fastapi.responses")
+    api = fastapi.FastAPI()
+
+    async def numbers() -> AsyncIterator[str]:
+        while True:
+            yield "tick\n"
+            await asyncio.sleep(0.01)
+
+    @api.get("/ticks")
+    async def ticks() -> Any:
+        return responses.StreamingResponse(numbers())
+
+    ends = Ends()
+    client = await open_client([mount("/api", api)], (ends,))
+    with caplog.at_level(logging.WARNING):
+        async with client.stream("GET", "/api/ticks") as response:
+            assert await anext(response.aiter_lines()) == "tick"
+        await until(lambda: bool(ends.statuses))
+    assert caplog.text == ""
 
 
 async def test_a_flask_application(open_client: OpenClient) -> None:

@@ -58,14 +58,17 @@ class HTTPExchange:
 
         Raises:
             BodyError: The request's body was refused, whatever the application made of that.
+            ClientGone: The client has gone, whatever the application made of that.
             RuntimeError: The application has returned without a whole response.
         """
         handler = self._handler
         try:
             await running(handler.scope_for(running.state), self.receive, self.send)
-        except Exception:
+        except Exception as exc:
             if self._body_refusal is not None and not self.is_finished:
                 raise self._body_refusal from None
+            if self._gone.is_set() and _comes_of_leaving(exc):
+                raise ClientGone("The client closed the connection.") from exc
             raise
         if self._gone.is_set() and not self.is_finished:
             raise ClientGone("The client closed the connection.")
@@ -268,6 +271,15 @@ class SocketExchange:
             code = 1011
         if self.is_open.done() and not self._is_gone:
             handler.close(code)
+
+
+def _comes_of_leaving(error: BaseException | None) -> bool:
+    """Whether the application raised *error* because it could not send: Starlette makes an error of its own of that."""
+    while error is not None:
+        if isinstance(error, StreamClosedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _add_fields(handler: RequestHandler, message: Message) -> None:
