@@ -296,6 +296,12 @@ async def test_a_test_client_loads_the_translations_of_its_settings(tmp_path: Pa
             assert (await client.get("/", headers={"Accept-Language": "de"})).text == "Hallo Hallo Hallo"
 
 
+@pytest.mark.parametrize("code", ["xx", "", "../de_DE", "de_DE\r\nx: y"])
+async def test_a_language_that_there_is_not_is_the_client_s_fault(client: TestClient, code: str) -> None:
+    answer = await client.post("/", params={"code": code})
+    assert (answer.status_code, answer.headers.get("set-cookie")) == (400, None)
+
+
 async def test_a_remembered_language_wins_over_the_browser_s(client: TestClient) -> None:
     await client.post("/?code=zh_CN")
     assert (await client.get("/", headers={"Accept-Language": "de-DE"})).text == "你好 你好 你好"

@@ -6,6 +6,7 @@
     ├── NotCallableError      (TypeError)      a callable was wanted
     ├── ConfigError           (ValueError)     settings or hooks that cannot work; lists every fault
     │   ├── UrlError                           the URL tables cannot work
+    │   ├── UnknownLanguage                    no language has this code
     │   └── UnknownSetting    (AttributeError) no setting has this name
     ├── OutsideRequest        (LookupError)    the current request was asked for where there is none
     ├── UnknownAlias          (LookupError)    no such cache, database or connection name
@@ -74,6 +75,7 @@ __all__ = [
     "Unavailable",
     "Unawaited",
     "UnknownAlias",
+    "UnknownLanguage",
     "UnknownSetting",
     "UrlError",
     "ValueTooLarge",
@@ -199,6 +201,17 @@ class OutsideRequest(BaseError, LookupError):
     """The current request was asked for by code that runs for none."""
 
     code = "TGA703"
+
+
+class UnknownLanguage(ConfigError):
+    """A visitor was to be remembered with a language that there is not; its code may have come from a client.
+
+    Attributes:
+        status_code: What a request is answered that does not catch it.
+    """
+
+    code = "TGA602"
+    status_code = 400
 
 
 class UnknownSetting(ConfigError, AttributeError):

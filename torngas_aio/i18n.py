@@ -20,7 +20,7 @@ from tornado import locale
 from tornado.web import RequestHandler
 
 from torngas_aio.context import current_request
-from torngas_aio.exception import ConfigError, Fault
+from torngas_aio.exception import ConfigError, Fault, UnknownLanguage
 from torngas_aio.utils.narrowing import is_mapping
 from torngas_aio.utils.numbers import parse_quality
 
@@ -117,7 +117,8 @@ def remember_locale(handler: Any, code: str, conf: Mapping[str, object]) -> None
         code: As `find_locale` takes it; the cookie holds the code of the language that was found.
 
     Raises:
-        ConfigError: `cookie_name` is not set, or there is no language *code*.
+        ConfigError: `cookie_name` is not set.
+        UnknownLanguage: There is no language *code*; a request that does not catch it is answered 400.
     """
     name = conf.get("cookie_name")
     if not name:
@@ -127,7 +128,7 @@ def remember_locale(handler: Any, code: str, conf: Mapping[str, object]) -> None
     found = find_locale(code)
     if found is None:
         known = ", ".join(sorted(locale.get_supported_locales()))
-        raise ConfigError(f"There is no language {code!r}; there are: {known}.", code="TGA602")
+        raise UnknownLanguage(f"There is no language {code!r}; there are: {known}.")
     handler.set_cookie(name, found.code, expires_days=365, path="/", samesite="Lax")
 
 
