@@ -355,6 +355,13 @@ class TestRefusals:
         assert re.match(r"The server did not start\. .*M took more than 0\.2 s\. A start hook", told["message"])
         assert "traceback" not in told
 
+    @pytest.mark.parametrize("given", ["text", "{message}", "%"])
+    def test_a_log_format_that_is_none_is_told_in_plain_text(self, project: Project, given: str) -> None:
+        done = project.run("runserver.py", "--port=0", f"--log_formatter={given}")
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"The server did not start. --log_formatter={given}: ")
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [(["--prot", "1"], "Did you mean --port?"), (["--port", "0", "start"], "'start' is not an option.")],

@@ -4,6 +4,7 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from tornado.options import Error as OptionError
@@ -65,5 +66,6 @@ def _tell(why: str) -> None:
     text = f"{NOT_STARTED}{why}".rstrip("\n")
     if options.log_formatter and not is_trial():  # the process that has it tried reads what it says
         record = logging.LogRecord("torngas_aio.server", logging.ERROR, __file__, 0, text, None, None)
-        text = make_formatter(options.log_formatter).format(record)
+        with suppress(ValueError):  # it may be what is wrong
+            text = make_formatter(options.log_formatter).format(record)
     sys.stderr.write(f"{text}\n")
