@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from tests.polling import until
 from tests.services.redis import RedisServer
 from torngas_aio import Application, _cleanup
 from torngas_aio.cache import caches
+from torngas_aio.channels import channels
+from torngas_aio.jobs import jobs
 from torngas_aio.operations import health
 from torngas_aio.operations.handlers import health_rules, ready_checks_of
 from torngas_aio.settings_manager import settings
@@ -65,19 +68,28 @@ async def test_one_run_answers_all_who_ask(client: TestClient, monkeypatch: pyte
 
 
 @pytest.mark.redis
-async def test_a_cache_that_dies_and_comes_back() -> None:
-    backend = "torngas_aio.cache.backends.rediscache.RedisCache"
+@pytest.mark.parametrize(
+    ("setting", "backend", "name", "use"),
+    [
+        ("CACHES", "cache.backends.rediscache.RedisCache", "cache default", lambda: caches["default"].set("a", 1)),
+        ("CHANNELS", "channels.redis.RedisChannels", "channels default", lambda: channels.publish("a", 1)),
+        ("JOBS", "jobs.redis.RedisJobs", "jobs default", lambda: jobs["default"].put("mail", b"{}")),
+    ],
+)
+async def test_a_store_that_dies_and_comes_back(
+    setting: str, backend: str, name: str, use: Callable[[], Awaitable[object]]
+) -> None:
     with RedisServer() as server:
-        conf = {"default": {"BACKEND": backend, "LOCATION": server.url, "OPTIONS": {"DEADLINE": 0.5}}}
-        with settings.override(CACHES=conf):
+        entry = {"BACKEND": f"torngas_aio.{backend}", "LOCATION": server.url, "OPTIONS": {"DEADLINE": 0.5}}
+        with settings.override(**{setting: {"default": entry}}):
             async with TestClient(Application(health_rules())) as client:
                 assert (await client.get("/-/ready")).json()["checks"] == []  # not in use yet
-                await caches["default"].set("a", 1)
-                assert [each["name"] for each in (await client.get("/-/ready")).json()["checks"]] == ["cache default"]
+                await use()
+                assert [each["name"] for each in (await client.get("/-/ready")).json()["checks"]] == [name]
                 server.process.kill()
                 answer = await client.get("/-/ready")
                 assert answer.status_code == 503
-                assert "cache default" in answer.text
+                assert name in answer.text
                 server.process.restart()
 
                 async def is_ready() -> bool:

@@ -143,13 +143,19 @@ class RedisChannels(BaseChannels):
             if not isinstance(exc, CONNECTION_FAULTS):
                 raise
             where = f"CHANNELS[{self.alias!r}] at {self._redis.address}"
-            raise Unavailable(f"{where} cannot be subscribed to: {str(exc) or 'no answer in time'}.") from exc
+            raise Unavailable(
+                f"{where} cannot be subscribed to: {str(exc).rstrip('.') or 'no answer in time'}."
+            ) from exc
 
     async def remove(self, subscription: Subscription) -> None:
         await super().remove(subscription)
         self._listener.leave(self._keys_of(subscription.names, subscription.patterns))
         for name in subscription.names - self._by_name.keys():
             self._last_ids.pop(name, None)
+
+    async def ping(self) -> None:
+        """Return when every node has answered. Raises `Unavailable` when one does not in time."""
+        await self._redis.ping()
 
     async def aclose(self) -> None:
         await super().aclose()

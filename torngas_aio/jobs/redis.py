@@ -222,6 +222,10 @@ class RedisJobs(BaseJobs):
     async def count_later(self) -> int:
         return int(await self._ask("ZCARD", f"{self._prefix}:later"))
 
+    async def ping(self) -> None:
+        """Return when every node has answered. Raises `Unavailable` when one does not in time."""
+        await self._redis.ping()
+
     async def aclose(self) -> None:
         await self.close_worker()
         await self._redis.close()

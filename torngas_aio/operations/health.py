@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from torngas_aio._backends import Backends
 from torngas_aio._cleanup import bounded, is_imposed
 from torngas_aio._concurrency import SingleFlight
 from torngas_aio.cache.registry import caches
+from torngas_aio.channels import channels
 from torngas_aio.logger import OutageLog
 
 __all__ = ["CheckResult", "ReadyChecks"]
@@ -44,7 +46,7 @@ class CheckResult:
 
 
 class ReadyChecks:
-    """The checks of one application: those of the caches and databases that are open, and its own.
+    """The checks of one application: those of the stores and databases that are open, and its own.
 
     A slave that does not answer is no failure: reads go to another, or to the master.
     """
@@ -101,8 +103,12 @@ class ReadyChecks:
 
 
 def _service_checks() -> Iterator[tuple[str, Check]]:
-    for alias, cache in caches.opened():
-        yield f"cache {alias}", cache.ping
+    jobs = sys.modules.get("torngas_aio.jobs.registry")  # not imported: no job is declared
+    stores: list[tuple[str, Backends[Any]]] = [("cache", caches), ("channels", channels)]
+    for kind, backends in [*stores, *([] if jobs is None else [("jobs", jobs.jobs)])]:
+        for alias, backend in backends.opened():
+            if hasattr(backend, "ping"):  # it is not in memory
+                yield f"{kind} {alias}", backend.ping
     registry = sys.modules.get("torngas_aio.db.dbalchemy.registry")  # not imported: no database is in use
     for cluster in () if registry is None else registry.open_clusters():
         yield f"database {cluster.name} master", partial(_ping, cluster.master.engine)
