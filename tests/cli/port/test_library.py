@@ -1,7 +1,6 @@
 """What Python 3 has removed from the standard library, or made of bytes, is written for Python 3."""
 
 # ruff: noqa: E501  the texts of files
-import sys
 
 import pytest
 
@@ -90,41 +89,6 @@ def test_divisions_of_objects_are_those_of_python_3() -> None:
     assert names["A"]() / 2 == 1
     both = "class A(object):\n    def __div__(self, o):\n        return 1\n\n    __truediv__ = __div__\n"
     assert mended(both) == both
-
-
-GETSLICE = "    def __getslice__(self, a, b):\n        return [a, b]\n"
-GETITEM = "    def __getitem__(self, n):\n        return n\n"
-LEN = "    def __len__(self):\n        return 9\n"
-
-
-@pytest.mark.parametrize(
-    ("methods", "slices"),
-    [
-        (GETSLICE, [[2, 5], [2, sys.maxsize]]),
-        (LEN + GETSLICE, [[2, 5], [2, 9]]),
-        (GETSLICE + GETITEM + LEN, [[2, 5], [2, 9], 7]),
-    ],
-)
-def test_slices_are_those_of_getslice(methods: str, slices: list[object]) -> None:
-    names: dict[str, type] = {}
-    exec("import sys\n" + mended("class A(object):\n" + methods), names)
-    made = names["A"]()
-    assert [made[2:5], made[2:], *([made[7]] if GETITEM in methods else [])] == slices
-
-
-def test_slices_are_assigned_and_deleted_by_setslice_and_delslice() -> None:
-    text = (
-        "class A(object):\n    def __init__(self):\n        self.done = []\n\n"
-        "    def __setslice__(self, a, b, values):\n        self.done += [a, b, values]\n\n"
-        "    def __delslice__(self, a, b):\n        self.done += [a, b]\n\n"
-        "    def __delitem__(self, n):\n        self.done += [n]\n"
-    )
-    names: dict[str, type] = {}
-    exec("import sys\n" + mended(text), names)
-    made = names["A"]()
-    made[2:5] = "ab"
-    del made[1:3], made[7]
-    assert made.done == [2, 5, "ab", 1, 3, 7]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
     command.py   the command line                  tree.py       the project's files, read and replaced
     python2.py   Python 2 to 3                     library.py    what Python 3 has removed from its library
     binary.py    what is of bytes in Python 3      texts.py      which expressions are text
-    rewriting.py names, decorators, arguments      queries.py    what SQLAlchemy 2 has removed
+    rewriting.py names, arguments, SQL, state      queries.py    what SQLAlchemy 2 has removed
+    coroutines.py Tornado's generators             futures.py    where futures are kept and awaited
     summary.py   files, without syntax trees       calls.py      which functions must await, to a fixpoint
     names.py     what names stand for              awaiting.py   the `await`s that are written
     testcases.py test cases that wait              templates.py  Python 2 in templates, what waits

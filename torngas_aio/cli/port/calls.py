@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from torngas_aio.cli.kinds import HOOKS, REDIS_CHANGED, REDIS_ITERATORS, REDIS_READS, SYNC_METHODS, VERBS, Chain
 from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.futures import LOOP_CALLS, TAKES_AWAITABLES
 from torngas_aio.cli.port.names import Key, Names, key_of
-from torngas_aio.cli.port.summary import LOOP_CALLS, PROPERTY, TAKES_AWAITABLES, Function, Module, Use
+from torngas_aio.cli.port.summary import PROPERTY, Function, Module, Use
 from torngas_aio.cli.port.testcases import NEVER_AWAITED
 
 __all__ = ["Project"]
@@ -53,7 +54,7 @@ class Project:
     def __init__(self, modules: list[Module], *, is_python2: bool = False, is_plain: bool = False) -> None:
         self.names = Names(modules, is_plain=is_plain)
         self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
-        self._unsure: list[tuple[Key, Use, list[Key]]] = []
+        self._unsure: list[tuple[Key, Use, set[Key]]] = []
         self._callbacks: dict[Key, str] = {}
         self._decorated: dict[Key, set[Key]] = defaultdict(set)
         self._dispatching: list[tuple[Key, Use]] = []
@@ -66,7 +67,7 @@ class Project:
     def solve(self) -> None:
         """Find the coroutine functions and what is awaited."""
         todo = self._begin()
-        while todo or (todo := [*self._awaited_by_wrappers(), *self._awaited_by_name(), *self._awaited_by_all()]):
+        while todo or (todo := self._await_groups()):
             key = todo.pop()
             if key in self.coroutines:
                 continue
@@ -134,11 +135,10 @@ class Project:
 
     def _report_wrappers(self) -> None:
         """Report decorators' wrappers that look at the result of what waits in some cases only."""
-        for decorator, use, place in self._wrapping():
-            decorated = self._decorated[decorator]
+        for place, use, decorated in self._wrapping():
             is_handed_on = self.names.function(place).returned == use.chain and place not in self.coroutines
             if decorated & self.coroutines and not decorated <= self.coroutines and not is_handed_on:
-                name = decorator[1].partition(".")[0]
+                name = place[1].partition(".")[0]
                 text = f"@{name} stands on coroutine functions and on others: await the call where it is awaitable."
                 self._report(place, use, "TGM302", text)
 
@@ -184,57 +184,41 @@ class Project:
                     )
                     self.findings.append(Finding(module.path, line, "TGM201", text))
 
-    def _awaited_by_wrappers(self) -> list[Key]:
-        """Have decorators' wrappers await what they are around, where all of it waits; return those that wait by it."""
-        found: list[Key] = []
-        for decorator, use, place in self._wrapping():
-            if self._decorated[decorator] <= self.coroutines:
-                found += self._await(place, use)
-        return found
-
-    def _awaited_by_all(self) -> list[Key]:
-        """Await methods that several classes define and that wait in each of them."""
-        found: list[Key] = []
-        for key, use, methods in self._unsure:
-            if use not in self.awaited[key] and self.coroutines.issuperset(methods):
-                found += self._await(key, use)
-        return found
+    def _await_groups(self) -> list[Key]:
+        """Await the calls of one of several functions all of which wait; return the functions that wait by it."""
+        groups = [*self._wrapping(), *self._dispatched(), *self._unsure]
+        waiting = [(key, use) for key, use, callees in groups if callees and self.coroutines.issuperset(callees)]
+        return [each for key, use in waiting if use not in self.awaited[key] for each in self._await(key, use)]
 
     def _report_unsure(self) -> None:
         """Report calls of methods that wait in some of the classes that define them."""
         for key, use, methods in self._unsure:
-            waiting = self.coroutines.intersection(methods)
+            waiting = self.coroutines & methods
             if waiting and not use.is_awaited and len(waiting) < len(methods):
                 text = f"`{use.chain[-2]}()` is a method of several classes, some of which wait now"
                 paths = ", ".join(sorted({path for path, _ in waiting}))
                 self._report(key, use, "TGM201", f"{text} ({paths}). Write `await` if it is one of these.")
 
-    def _wrapping(self) -> Iterator[tuple[Key, Use, Key]]:
-        """Yield each call of what a decorator is given: the decorator, the call, the function that it is in."""
-        for path, name in self._decorated:
+    def _wrapping(self) -> Iterator[tuple[Key, Use, set[Key]]]:
+        """Yield each call of what a decorator is given: the function that it is in, the call, what is decorated."""
+        for (path, name), decorated in self._decorated.items():
             call = (*self.names.function((path, name)).parameters[:1], "()")
             for function in self.names.modules[path].functions.values():
                 for use in function.uses if function.name.startswith(f"{name}.") else ():
                     if use.chain == call and use.form == "call":
-                        yield (path, name), use, (path, function.name)
+                        yield (path, function.name), use, decorated
 
     def _wrapped_by(self, key: Key) -> list[Key]:
         """Return the functions in whose place the decorator's wrapper *key* is called."""
         outer = (key[0], key[1].rpartition(".")[0])
         return [*self._decorated.get(outer, ())] if outer[1] and self.names.function(key).name != outer[1] else []
 
-    def _awaited_by_name(self) -> list[Key]:
-        """Await what `getattr(x, 'do_' + name)` gives, where all methods whose names begin so wait."""
-        found: list[Key] = []
-        for (path, name), use in self._dispatching:
-            function = self.names.function((path, name))
-            family = self.names.family((path, function.owner)) if function.owner else []
-            prefixed = {
-                key for key in self.names.methods_of(family) if key[1].partition(".")[2].startswith(function.prefix)
-            }
-            if prefixed and prefixed <= self.coroutines:
-                found += self._await((path, name), use)
-        return found
+    def _dispatched(self) -> Iterator[tuple[Key, Use, set[Key]]]:
+        """Yield each call of what `getattr(x, 'do_' + name)` gives, and the methods whose names begin so."""
+        for key, use in self._dispatching:
+            function = self.names.function(key)
+            methods = self.names.methods_of(self.names.family((key[0], function.owner)) if function.owner else [])
+            yield key, use, {each for each in methods if each[1].partition(".")[2].startswith(function.prefix)}
 
     def waiting_names(self) -> frozenset[str]:
         """Return the names by which a template may call coroutine functions of the project, and nothing else of it."""
@@ -348,7 +332,7 @@ class Project:
         if len(found) == 1:
             self._callers[found[0]].append((key, use))
         elif found:
-            self._unsure.append((key, use, found))
+            self._unsure.append((key, use, set(found)))
 
     def _await(self, key: Key, use: Use) -> list[Key]:
         """Have the function *key* await *use*; return the functions that become coroutine functions by it."""

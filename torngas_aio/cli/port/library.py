@@ -14,7 +14,7 @@ from collections import defaultdict
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, methods_of
 from torngas_aio.cli.port.texts import UTF8, as_bytes
 
-__all__ = ["mend_library"]
+__all__ = ["GIVEN_METHODS", "mend_library"]
 
 RENAMED = {
     "base64.decodestring": "base64.decodebytes", "base64.encodestring": "base64.encodebytes",
@@ -52,7 +52,7 @@ RENAMED = {
 GONE = {"cgi", "md5", "sets", "sha"}
 """Modules that Python 3 lacks, or 3.13 does."""
 
-GIVEN = {
+GIVEN_METHODS = {
     "has_key": "__contains__",
     **{f"{kind}{name}": name for kind in ("iter", "view") for name in ("items", "keys", "values")},
 }  # fmt: skip
@@ -101,28 +101,8 @@ class _Mender:
             if (new := METHODS.get(name)) and not binds(kind, new):
                 start = self._edits.text.index("__", self._edits.span(node)[0])
                 self._edits.replace(start, self._edits.text.index("(", start), new)
-        for verb in ("get", "set", "del"):
-            if f"__{verb}slice__" in methods and f"__{verb}slice__(*" not in self._edits.source(kind):
-                self._add_slices(kind, methods, verb)
         if "__cmp__" in methods and not binds(kind, "__lt__"):
             self._mend_order(kind, methods["__cmp__"])
-
-    def _add_slices(self, kind: ast.ClassDef, methods: dict[str, FunctionNode], verb: str) -> None:
-        """Have `__getitem__`, which Python 3 gives slices, call `__getslice__`; likewise `set` and `del`."""
-        has_length = "__len__" in methods or {dotted(each) for each in kind.bases} - {"object"}
-        length = "len(self)" if has_length else f"{self._edits.imported('sys')}.maxsize"
-        item, part = methods.get(f"__{verb}item__"), methods[f"__{verb}slice__"]
-        names = [each.arg for each in item.args.args[1:]] if item else ["index", "value"]
-        index, *value = names[: 2 if verb == "set" else 1]
-        given = f"return self.{part.name}({', '.join([f'*{index}.indices({length})[:2]', *value])})\n"
-        first = item.body[0] if item else part
-        indent = " " * first.col_offset
-        start = self._edits.span(next(iter(getattr(first, "decorator_list", ())), first))[0]
-        if item:
-            text = f"if isinstance({index}, slice):\n{indent}    {given}{indent}"
-        else:
-            text = f"def __{verb}item__({', '.join(['self', index, *value])}):\n{indent}    {given}\n{indent}"
-        self._edits.replace(start, start, text)
 
     def _mend_order(self, kind: ast.ClassDef, compare: FunctionNode) -> None:
         """Have the comparisons of Python 3 ask `__cmp__`."""
@@ -140,9 +120,9 @@ class _Mender:
         self._edits.replace(start, start, f"@{decorator}\n{' ' * kind.col_offset}")
 
     def _mend_name(self, node: ast.Name | ast.Attribute) -> None:
-        if isinstance(node, ast.Attribute) and node.attr in GIVEN and "." not in self._edits.full_name(node):
+        if isinstance(node, ast.Attribute) and node.attr in GIVEN_METHODS and "." not in self._edits.full_name(node):
             end = self._edits.span(node)[1]
-            self._edits.replace(end - len(node.attr), end, GIVEN[node.attr])
+            self._edits.replace(end - len(node.attr), end, GIVEN_METHODS[node.attr])
         new = RENAMED.get(self._edits.full_name(node))
         if new is None or (isinstance(node, ast.Name) and ("." in new or not self._edits.is_free(node.id))):
             return  # the import of a bare name is changed, and gives it the same name

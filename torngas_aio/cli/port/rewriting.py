@@ -7,14 +7,14 @@ import ast
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from torngas_aio.cli.kinds import HOOKS, chain_of
-from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted, last_name, loads_in, own_nodes
+from torngas_aio.cli.port.coroutines import rewrite_coroutines
+from torngas_aio.cli.port.edits import Edits, FunctionNode, dotted
 from torngas_aio.cli.port.python2 import parsed
 from torngas_aio.cli.port.queries import rewrite_queries
-from torngas_aio.cli.port.summary import held_names, holder_of, is_held
 
 __all__ = ["OURS", "REWRITES", "rewrite"]
 
@@ -25,20 +25,7 @@ PACKAGES = (
 DOTTED = re.compile(rf"!?torngas\.(?:(?:{PACKAGES})(?:\.[A-Za-z_]\w*)+|(?:access|trace|info)log)")
 """Names of modules, classes and loggers: no file names, no addresses, no texts."""
 
-COROUTINE = re.compile(r"(?:^|\bgen\.)(?:coroutine|engine)$")
-ASYNCHRONOUS = re.compile(r"(?:^|\bweb\.)asynchronous$")
-CALLBACK_COMMENT = "# TGM402: was @asynchronous. Await what calls back, then delete this comment."
-TASK = re.compile(r"(?:^|\bgen\.)Task$")
-RETURN = re.compile(r"(?:^|\bgen\.)Return$")
-MOMENT = re.compile(r"(?:^|\bgen\.)moment$")
-LISTS = re.compile(r"^(?:\w+\.)*\w*(?:s|list)$")
-"""Names, given elsewhere, of what may be a list of futures."""
-
-EXECUTOR = re.compile(r"pool|exec|thread", re.IGNORECASE)
-GONE_NAMES = {"asynchronous", "engine", "Task", "Callback", "Wait", "WaitAll"}
-OLD_NAMES = {"coroutine", "Return"}
 TORNADO_SOCKET = "tornado.websocket.WebSocketHandler"
-ANSWERS = {"self.finish", "self.redirect", "self.render", "self.send_error"}
 SQL_METHODS = {"filter": r"\W", "order_by": r"\W", "group_by": r"\W", "having": r"\W", "execute": r"\s"}
 """Methods that take SQL as text only in `text(...)`, and what tells SQL from a plain name."""
 
@@ -111,149 +98,6 @@ def _is_sibling(folder: Path, root: Path, module: str) -> bool:
 
 def _has(folder: Path, name: str) -> bool:
     return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
-
-
-def _coroutines(edits: Edits, path: Path, root: Path) -> None:
-    done: set[ast.AST] = set()
-    for function in [node for node in edits.nodes if isinstance(node, FunctionNode)]:
-        names = {_name(each, edits): each for each in function.decorator_list}
-        old = {name: each for name, each in names.items() if COROUTINE.search(name) or ASYNCHRONOUS.search(name)}
-        is_test = any(name.endswith("gen_test") for name in names) and any(
-            isinstance(each, ast.Yield) for each in own_nodes(function.body, FunctionNode | ast.Lambda)
-        )
-        if not old and not is_test:
-            continue
-        done.update(old.values())
-        is_coroutine = is_test or any(map(COROUTINE.search, old))
-        mark = "" if is_coroutine or _answers_itself(function.body) else CALLBACK_COMMENT
-        for each in old.values():
-            start, end = edits.line_start(edits.span(each)[0]), edits.span(each)[1]
-            line = f"{' ' * function.col_offset}{mark}\n" if mark else ""
-            edits.replace(start, edits.text.index("\n", end) + 1, line)
-        if not is_coroutine:
-            continue  # a handler's method becomes `async def` with those that wait, a callback does not
-        if isinstance(function, ast.FunctionDef):
-            start, _ = edits.span(function)
-            edits.replace(start, start, "async ")
-        named = {name: node.value for node in ast.walk(function) if isinstance(node, ast.Assign)
-                 for target in node.targets if (name := dotted(target))}  # fmt: skip
-        held = held_names(ast.walk(function))
-        for node in own_nodes(function.body, FunctionNode | ast.Lambda):
-            if _is_job(node, edits, held):
-                edits.call("asyncio.wrap_future", node)
-            if _to_await(node, edits, named):
-                done.add(node)
-            if isinstance(node, ast.Call) and TASK.search(_name(node, edits)) and len(node.args) > 1:
-                _without_task(node, edits)
-    _drop_unused(edits, done)
-
-
-def _name(node: ast.AST, edits: Edits) -> str:
-    """Return the full name of *node*, or of what it calls, as far as it is known."""
-    node = node.func if isinstance(node, ast.Call) else node
-    return edits.full_name(node) or dotted(node)
-
-
-def _is_job(node: ast.AST, edits: Edits, held: set[str]) -> bool:
-    """Whether *node* gives work to an executor, whose future is awaited."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "submit":
-        return False
-    holder = edits.parents[holder_of(node, edits.parents)]
-    return EXECUTOR.search(edits.value_of(node.func.value)) is not None and (
-        isinstance(holder, ast.Yield) or is_held(holder, held)
-    )
-
-
-def _answers_itself(body: list[ast.stmt]) -> bool:
-    """Whether the response is finished where *body* ends, on each of its branches."""
-    last = body[-1]
-    if isinstance(last, ast.If):
-        return bool(last.orelse) and _answers_itself(last.body) and _answers_itself(last.orelse)
-    if isinstance(last, ast.Raise):
-        return True
-    call = last.value if isinstance(last, ast.Expr | ast.Return) else None
-    return isinstance(call, ast.Call) and dotted(call.func) in ANSWERS
-
-
-def _without_task(task: ast.Call, edits: Edits) -> None:
-    """Await what `gen.Task` gave a callback, where it is a coroutine today: `fetch`, and `add_timeout` as a sleep."""
-    what, first = task.args[:2]
-    method = what.attr if isinstance(what, ast.Attribute) else ""
-    start, after = edits.span(task)[0], edits.span(what)[1]
-    if edits.text[after : edits.span(first)[0]].strip() != ",":
-        return
-    if method == "fetch" and re.search(r"client|http", edits.source(what), re.IGNORECASE):
-        edits.replace(start, edits.span(what)[0], "")
-        edits.replace(after, edits.span(first)[0], "(")
-        edits.insert_argument(task, "raise_error=False")  # a callback was given the errors, too
-    elif method == "add_timeout" and isinstance(first, ast.Call) and last_name(first) == "timedelta":
-        edits.replace(start, edits.span(first)[0], f"{edits.imported('asyncio')}.sleep(")
-        edits.wrap(first, "", ".total_seconds()")
-    elif method == "add_timeout" and (now := re.match(r"(?:time\.)?time\(\)\s*\+\s*(?=[\w.]+$)", edits.source(first))):
-        edits.replace(start, edits.span(first)[0] + now.end(), f"{edits.imported('asyncio')}.sleep(")
-
-
-def _taker_of(node: ast.AST, edits: Edits) -> str:
-    """Return the function that makes of *node* what `await` takes; `yield` took more than that."""
-    is_sum = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)  # of lists
-    is_made = isinstance(node, ast.Call) and dotted(node.func) in ("dict", "list")
-    if is_sum or is_made or isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.DictComp):
-        return edits.imported("tornado.gen", "multi")
-    return edits.imported("tornado.gen", "convert_yielded") if LISTS.search(dotted(node)) else ""
-
-
-def _to_await(node: ast.AST, edits: Edits, named: dict[str, ast.expr]) -> bool:
-    """Write `await` for `yield`, `return` for `raise gen.Return`; return whether *node* was one of them."""
-    if isinstance(node, ast.Raise) and node.exc is not None and RETURN.search(_name(node.exc, edits)):
-        call = node.exc if isinstance(node.exc, ast.Call) else None
-        value = call.args[0] if call and call.args else None
-        start, end = edits.span(node)
-        if value is None or call is None:
-            edits.replace(start, end, "return")
-        elif "\n" in edits.source(node):  # its parentheses hold the lines together
-            edits.replace(start, edits.text.index("(", edits.span(call.func)[1]), "return ")
-        else:
-            edits.replace(start, edits.span(value)[0], "return ")
-            edits.replace(edits.span(value)[1], end, "")
-        return True
-    if not isinstance(node, ast.Yield):
-        return False
-    start, end = edits.span(node)
-    if node.value is None or edits.source(node.value) == "None" or MOMENT.search(_name(node.value, edits)):
-        edits.replace(start, end, f"await {edits.imported('asyncio')}.sleep(0)")
-        return True
-    edits.replace(start, start + 5, "await")
-    taker = _taker_of(named.get(dotted(node.value), node.value), edits)
-    is_joined = isinstance(node.value, ast.BinOp | ast.BoolOp | ast.IfExp | ast.Compare | ast.UnaryOp | ast.Lambda)
-    if taker or (is_joined and edits.text[edits.span(node.value)[0] - 1] != "("):
-        edits.wrap(node.value, f"{taker}(", ")")
-    return True
-
-
-def _drop_unused(edits: Edits, done: set[ast.AST]) -> None:
-    """Take out of imports what Tornado 6 lacks, and the names that only nodes had which are *done* with."""
-    for node in edits.tree.body:
-        if not isinstance(node, ast.ImportFrom) or node.module not in ("tornado.gen", "tornado.web"):
-            continue
-        kept = [each for each in node.names if not _is_dropped(each, done, edits)]
-        if len(kept) < len(node.names):
-            edits.keep_names(node, kept)
-
-
-def _is_dropped(alias: ast.alias, done: set[ast.AST], edits: Edits) -> bool:
-    if alias.name not in GONE_NAMES | OLD_NAMES:
-        return False
-    loads = loads_in(edits.tree, alias.asname or alias.name)
-    is_used = any(not done.intersection(_around(each, edits)) for each in loads)
-    is_handed_on = alias.asname is not None and not loads
-    return not is_handed_on and (alias.name in GONE_NAMES or not is_used)
-
-
-def _around(node: ast.AST, edits: Edits) -> Iterator[ast.AST]:
-    """Yield *node* and what it stands in."""
-    while node in edits.parents:
-        yield node
-        node = edits.parents[node]
 
 
 def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
@@ -401,7 +245,7 @@ Change = Callable[[Edits, Path, Path], None]
 REWRITES: dict[str, tuple[tuple[str, ...], Change]] = {
     "rename": (("torngas",), _rename),
     "relative-imports": (("import",), _relative_imports),
-    "coroutines": (("coroutine", "asynchronous", "engine", "gen_test"), _coroutines),
+    "coroutines": (("coroutine", "asynchronous", "engine", "gen_test"), rewrite_coroutines),
     "sql-text": (tuple(SQL_METHODS), _sql_texts),
     "sqlalchemy": (("sqlalchemy", ".Q", "session"), rewrite_queries),
     "removed-arguments": (("io_loop", *sorted(GONE_EXTENSIONS)), _removed_arguments),

@@ -11,37 +11,23 @@ from dataclasses import dataclass, field
 from torngas_aio.cli.kinds import Chain, chain_of
 from torngas_aio.cli.port import edits
 from torngas_aio.cli.port.edits import FunctionNode, Position, dotted, last_name
+from torngas_aio.cli.port.futures import (
+    LOOP_CALLS,
+    TAKES_AWAITABLES,
+    TAKES_FUTURES,
+    held_names,
+    holder_of,
+    is_chosen,
+    is_held,
+    taker_of,
+)
 
-__all__ = ["Function", "Kind", "Module", "Use", "held_names", "holder_of", "is_held", "summarize"]
-
-TAKES_AWAITABLES = {
-    "multi", "multi_future", "gather", "wait", "wait_for", "with_timeout", "ensure_future", "create_task",
-    "convert_yielded", "run", "run_until_complete", "shield", "as_completed",
-}  # fmt: skip
-"""Functions that await what they are given."""
-
-COMMON = {"run", "wait"}
-"""Those of them whose names other things have, too."""
-
-TAKES_FUTURES = {"WaitIterator", "add_future", "chain_future", "maybe_future"}
-"""Functions that await futures, not coroutines."""
-
-LOOP_CALLS = {"PeriodicCallback", "add_callback", "add_timeout", "run_sync", "spawn_callback"}
-"""Methods of Tornado's loop: they await what the function returns that they are given."""
+__all__ = ["Function", "Kind", "Module", "Use", "summarize"]
 
 CONSUMERS = {
     "all", "any", "dict", "extend", "frozenset", "join", "list", "max", "min", "set", "sorted", "sum", "tuple",
 }  # fmt: skip
 """Functions to which a list is as good as a generator expression."""
-
-DISPLAYS = (
-    ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Starred | ast.ListComp | ast.GeneratorExp | ast.DictComp
-    | ast.keyword | ast.BinOp
-)  # fmt: skip
-ADDERS = {"add", "append", "insert", "setdefault"}
-CHOICES = ast.IfExp | ast.BoolOp
-COLLECTORS = {"dict", "list", "tuple"}
-"""Functions of what `multi` and its siblings take."""
 
 LOOKED_AT = (
     ast.Compare | ast.BoolOp | ast.UnaryOp | ast.If | ast.While | ast.BinOp | ast.Attribute | ast.Dict | ast.IfExp
@@ -149,64 +135,6 @@ def summarize(tree: ast.Module, path: str, name: str) -> Module:
     return module
 
 
-def held_names(nodes: Iterable[ast.AST]) -> set[str]:
-    """Return the names in *nodes* whose values are awaited, given to what awaits, or looked at when they are done."""
-    nodes = list(nodes)
-    found: set[str] = set()
-    for node in nodes:
-        given: list[ast.AST | None] = []
-        if isinstance(node, ast.Call):
-            given += [*node.args, *node.keywords] if _taker(node) in TAKES_AWAITABLES | TAKES_FUTURES else []
-        elif isinstance(node, ast.Await | ast.Yield | ast.Attribute):
-            is_watched = not isinstance(node, ast.Attribute) or node.attr == "add_done_callback"
-            given += [node.value] if is_watched else []
-        while given:
-            each = given.pop()
-            given += ast.iter_child_nodes(each) if isinstance(each, DISPLAYS | CHOICES) else ()
-            found |= {_name_of(each)} - {""} if each else set()
-    loops = [node for node in nodes if isinstance(node, ast.For | ast.comprehension) and dotted(node.target) in found]
-    return found | {_name_of(node.iter) for node in loops} - {""}
-
-
-def _name_of(node: ast.AST) -> str:
-    """Return the dotted name of *node*, or of that whose item or values it is."""
-    func = node.func if isinstance(node, ast.Call) else None
-    node = func.value if isinstance(func, ast.Attribute) and func.attr == "values" else node
-    return dotted(node.value if isinstance(node, ast.Subscript) else node)
-
-
-def holder_of(node: ast.AST, parents: edits.Parents) -> ast.AST:
-    """Return *node*, or the list, dictionary, choice or the like in which it is given to something."""
-    while (
-        isinstance(parent := parents[node], DISPLAYS)
-        or _is_chosen(node, parent)
-        or (isinstance(parent, ast.Call) and last_name(parent) in COLLECTORS)
-    ):
-        node = parent
-    return node
-
-
-def _is_chosen(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether *node* is one of the values that *parent* may have."""
-    return isinstance(parent, CHOICES) and node is not getattr(parent, "test", None)
-
-
-def _taker(node: ast.AST) -> str:
-    """Return the name of the function that *node* calls, if it may be one of asyncio or Tornado."""
-    name = last_name(node) if isinstance(node, ast.Call) else ""
-    is_other = name in COMMON and isinstance(node, ast.Call) and dotted(node.func) not in (name, f"asyncio.{name}")
-    return "" if is_other else name
-
-
-def is_held(node: ast.AST, held: set[str]) -> bool:
-    """Whether *node* gives what is in it to one of the names *held*, or adds it to one."""
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        return _name_of(target) in held
-    func = node.func if isinstance(node, ast.Call) else None
-    return isinstance(func, ast.Attribute) and func.attr in ADDERS and dotted(func.value) in held
-
-
 class _Reader:
     def __init__(self, module: Module, tree: ast.Module) -> None:
         self._module = module
@@ -244,7 +172,7 @@ class _Reader:
         takers = TAKES_AWAITABLES
         if isinstance(parent, ast.Lambda):
             node, parent, takers = parent, self._parents[parent], LOOP_CALLS
-        taker = "" if getattr(parent, "func", None) is node else _taker(parent)
+        taker = "" if getattr(parent, "func", None) is node else taker_of(parent)
         if not is_gone_through and taker not in takers:
             is_task = taker in TAKES_FUTURES or is_held(parent, self._held)
             self._add(function, call, call, "task" if is_task else "call")
@@ -309,7 +237,7 @@ class _Reader:
             elif not self._is_consumed(each):
                 blocker = blocker or "a generator expression that awaits is an async iterator"
         node = where
-        while _is_chosen(node, self._parents[node]):
+        while is_chosen(node, self._parents[node]):
             node = self._parents[node]
         is_awaited = isinstance(self._parents[node], ast.Await)
         function.uses.append(Use(chain, edits.position_of(where), form, blocker, is_awaited))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from torngas_aio.cli.port.edits import Edits, deferred_around, last_name
 from torngas_aio.cli.port.findings import MARKS, Finding
+from torngas_aio.cli.port.library import GIVEN_METHODS
 from torngas_aio.cli.port.python2 import MODULES, STRING, converted, parsed
 from torngas_aio.cli.port.texts import is_odd_codec
 
@@ -56,7 +57,6 @@ WAITS = re.compile(
     r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
 )
 AWAITED = re.compile(r"\bawait(?:ed\()?[\w. ]+\(")
-JINJA2_METHODS = {f"{prefix}{name}": name for prefix in ("iter", "view") for name in ("items", "keys", "values")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,33 +261,11 @@ def _convert_jinja2(text: str) -> str:
             start, end = part.start + found.start(), part.start + found.end()
             close = _code_end(code, found.end() + 1, (")",), is_nested=True, has_comments=False)
             inner = code[found.end() + 1 : close].strip()
-            if found[1] in JINJA2_METHODS:
-                edits.replace(start + 1, end, JINJA2_METHODS[found[1]])
+            if found[1] in GIVEN_METHODS:
+                edits.replace(start + 1, end, GIVEN_METHODS[found[1]])
             elif found[1] in ("encode", "decode") and re.fullmatch(r"""['"]utf-?8['"]""", inner, re.IGNORECASE):
                 edits.replace(start, part.start + close + 1, "")
-            elif found[1] == "has_key" and inner:
-                owner = part.start + _owner_start(bare, found.start())
-                edits.replace(owner, owner, f"({inner} in ")
-                edits.replace(start, part.start + close + 1, ")")
     return edits.applied()
-
-
-def _owner_start(code: str, end: int) -> int:
-    """Return where the name, attribute, call or subscript begins that ends at *end*."""
-    at = end
-    while at > 0:
-        if code[at - 1] in ")]}":
-            depth = 0
-            while at > 0:
-                at -= 1
-                depth += (code[at] in ")]}") - (code[at] in "([{")
-                if depth == 0:
-                    break
-        elif code[at - 1].isidentifier() or code[at - 1].isdigit() or code[at - 1] == ".":
-            at -= 1
-        else:
-            break
-    return at
 
 
 def _convert_python(text: str, engine: str) -> str:
