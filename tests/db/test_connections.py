@@ -92,6 +92,7 @@ class _Coded(Exception):
         (Exception(1040, "Too many connections"), "as many connections as it allows"),
         (Exception(1045, "Access denied"), "refuses this user or password"),
         (Exception(1130, "Host"), "from this host"),
+        (Exception(4151, "Access denied, this account is locked"), "account is locked"),
         (Exception(2003, "Can't connect"), "running and in reach"),
         (_Coded("too many"), "as many connections as it allows"),
         (OSError(111, "refused"), "running and in reach"),

@@ -120,6 +120,8 @@ _NO_DATABASE = "The server has no database of this name: create it, or correct t
 _FULL = "The server has as many connections as it allows: lower the pools' sizes, or raise its limit."
 _HOST = "The server takes no connections of this user from this host: allow the host on the server."
 _STARTING = "The server is starting up or shutting down: it refuses connections meanwhile."
+_LOCKED = "The user's account is locked: ALTER USER ... ACCOUNT UNLOCK, on the server."
+_EXPIRED = "The user's password has expired: set another on the server, and in the settings."
 
 _ADVICE: dict[int | str, str] = {
     1040: _FULL,
@@ -134,12 +136,16 @@ _ADVICE: dict[int | str, str] = {
     1226: "The user has used up a limit of its account (see its MAX_..._PER_HOUR): raise it on the server.",
     1251: "The server asks for a log-in method that the driver does not know: choose another for this user.",
     1698: _CREDENTIALS,
+    1862: _EXPIRED,
     2059: "The server asks for a log-in method that the driver does not know: choose another for this user.",
+    3118: _LOCKED,
+    4151: _LOCKED,
     "28P01": _CREDENTIALS,
     "28000": "The server refuses this user, host or method (pg_hba.conf): correct the user, or allow it there.",
     "3D000": _NO_DATABASE,
     "42501": "The user has no right to connect to this database: GRANT CONNECT on the server.",
     "53300": _FULL,
+    "55000": "The database takes no connections: ALTER DATABASE ... ALLOW_CONNECTIONS true, on the server.",
     "57P03": _STARTING,
 }
 
