@@ -1,6 +1,9 @@
 """Calls of caches and databases are told, with hits, roles and errors; nothing is told once the block has ended."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +15,9 @@ from tests.db.models import User
 from tests.db.support import configured, prepared
 from tests.services.redis import RedisServer
 from torngas_aio.cache import caches
+from torngas_aio.db.basedb import database
 from torngas_aio.db.dbalchemy import session_scope
-from torngas_aio.exception import CacheUnavailable
+from torngas_aio.exception import CacheUnavailable, DatabaseUnavailable
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.settings_manager import settings
 
@@ -89,6 +93,31 @@ async def test_calls_of_a_database_tell_role_and_statement(sqlite: dict[str, Any
     found = [(call.operation, call.role, call.error is None) for call in told if call.operation in {"SELECT", "INSERT"}]
     assert found == [("SELECT", "slave", True), ("INSERT", "master", True), ("SELECT", "master", False)]
     assert {(call.kind, call.target) for call in told} == {("sql", "default")}
+
+
+async def test_statements_of_basedb_are_told_with_those_that_fail_time_out_or_are_streamed(
+    calls: list[Call], tmp_path: Path
+) -> None:
+    db = database(dbn="sqlite", db=str(tmp_path / "small shop.db"), timeout=0.3)
+    async with aclosing(db):
+        await db.query("CREATE TABLE things (id integer PRIMARY KEY, name text)")
+        calls.clear()
+        await db.multiple_insert("things", [{"name": str(number)} for number in range(3)])
+        names = [row.name async for row in db.select("things")]
+        async for _ in db.select("things"):
+            break
+        with pytest.raises(sqlite3.OperationalError):
+            await db.query("SELECT nothing FROM nowhere")
+        endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+        with pytest.raises(DatabaseUnavailable):
+            await db.query(endless)
+    assert names == ["0", "1", "2"]
+    found = [(call.operation, call.error is None) for call in calls]
+    written = [("BEGIN", True), ("INSERT", True), ("COMMIT", True)]
+    assert found == [*written, ("SELECT", True), ("SELECT", True), ("SELECT", False), ("WITH", False)]
+    assert calls[1].parameters == ["0", "1", "2"]
+    assert {(call.kind, call.target, call.role) for call in calls} == {("sql", "small shop.db", "")}
+    assert {call.server for call in calls} == {f"sqlite:///{tmp_path}/small shop.db"}
 
 
 async def test_nothing_is_told_when_the_block_has_ended() -> None:

@@ -9,15 +9,50 @@ _aiomysql.py          aiomysql's connection with its own escape function
 """
 
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any, Protocol
 
 from torngas_aio._cleanup import await_result
 
-__all__ = ["Sending", "close_sessions", "session_with_changes", "table_makers"]
+__all__ = [
+    "Sending",
+    "StatementListener",
+    "close_sessions",
+    "session_with_changes",
+    "statement_listeners",
+    "table_makers",
+    "told_statement",
+]
 
 table_makers: list[Callable[[str], object]] = []
 """What adds tables of our own to the metadata of a connection, by its name: those of jobs, where a project has jobs."""
+
+StatementListener = Callable[[str, str, Sequence[object], float, BaseException | None], None]
+"""Gets the address of the database, a statement, its values, its start by `time.perf_counter()`, and what it raised."""
+
+statement_listeners: list[StatementListener] = []
+"""Called after each statement of `basedb`, within its task; what SQLAlchemy runs, it tells by events of its own."""
+
+
+class _Driver(Protocol):
+    @property
+    def address(self) -> str: ...
+
+
+@contextmanager
+def told_statement(driver: _Driver, sql: str, values: Sequence[object]) -> Generator[None]:
+    """Tell `statement_listeners` of the statement that the block runs; a reader that has had enough is no error."""
+    started, error = perf_counter(), None
+    try:
+        yield
+    except BaseException as exc:
+        error = None if isinstance(exc, GeneratorExit) else exc
+        raise
+    finally:
+        for listener in statement_listeners:
+            listener(driver.address, sql, values, started, error)
 
 
 class Sending:

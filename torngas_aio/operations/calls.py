@@ -4,7 +4,7 @@
 
     caches      those that this loop has opened, or opens from then on, become variants of their classes; the calls are
                 those of `Store`, and `get`, `set` and `add` where a class has its own
-    databases   SQLAlchemy's events; only where it is imported, or DATABASE_CONNECTION names one
+    databases   SQLAlchemy's events, only where it is imported, or DATABASE_CONNECTION names one; statements of basedb
 
 Begin with `watched_calls`.
 """
@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 from torngas_aio.cache.backends.base import MISSING, BaseCache
 from torngas_aio.cache.registry import caches
 from torngas_aio.cache.store import Store
+from torngas_aio.db import statement_listeners
 from torngas_aio.settings_manager import settings
 
 __all__ = ["Call", "Listener", "watched_calls"]
@@ -33,8 +34,8 @@ class Call:
 
     Attributes:
         kind: "cache" or "sql".
-        target: The alias in CACHES; the name in DATABASE_CONNECTION.
-        role: Of the database's server: master or slave.
+        target: The alias in CACHES; the name in DATABASE_CONNECTION, for basedb the database's own.
+        role: Of the database's server: master or slave; "" for basedb.
         server: The database's server as messages name it.
         operation: Of a cache, such as get or set_many; of SQL the statement's first word, in capitals.
         text: The key, or the statement without its parameters; may hold what a client has sent.
@@ -73,6 +74,8 @@ def watched_calls(listener: Listener) -> Generator[None]:
         caches.on_open.append(_become_variant)
     if settings.DATABASE_CONNECTION or "sqlalchemy" in sys.modules:
         _listen_to_engines()
+    if _on_statement not in statement_listeners:
+        statement_listeners.append(_on_statement)
     _listeners.append(listener)
     with suppress(RuntimeError):  # no loop runs yet
         for _, cache in caches.opened():
@@ -196,14 +199,26 @@ def _tell_sql(dialect: Any, statement: str, context: Any, error: BaseException |
     started = getattr(context, "torngas_started", None)
     if started is not None and _listeners:
         name, role, server = _server_of(dialect)
-        operation = statement.split(None, 1)[0].upper() if statement.strip() else ""
-        seconds = perf_counter() - started
         _tell(
             Call(
-                "sql", name, operation, statement, started, seconds, role=role, server=server, error=error,
+                "sql", name, _operation_of(statement), statement, started, perf_counter() - started,
+                role=role, server=server, error=error,
                 parameters=context.torngas_parameters, names=getattr(context.compiled, "positiontup", None) or (),
             )
         )  # fmt: skip
+
+
+def _on_statement(
+    address: str, statement: str, values: Sequence[object], started: float, error: BaseException | None
+) -> None:
+    if _listeners:
+        name, operation = address.rpartition("/")[2], _operation_of(statement)
+        seconds = perf_counter() - started
+        _tell(Call("sql", name, operation, statement, started, seconds, server=address, error=error, parameters=values))
+
+
+def _operation_of(statement: str) -> str:
+    return statement.split(None, 1)[0].upper() if statement.strip() else ""
 
 
 def _server_of(dialect: Any) -> tuple[str, str, str]:

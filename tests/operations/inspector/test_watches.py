@@ -105,11 +105,9 @@ async def test_the_session_is_told_and_neither_its_id_nor_secrets_in_it() -> Non
     assert {(entry["title"], entry["place"]) for entry in of_kind(found, "cache")} == {("a session", "")}
 
 
-async def test_what_was_put_around_the_services_is_taken_away_with_the_last_application(sqlite: Any) -> None:
-    from torngas_aio.db.basedb.drivers.sqlite import SQLiteDriver
-
+async def test_what_was_put_around_the_services_is_taken_away_with_the_last_application() -> None:
     def state() -> list[Any]:
-        return [logging.getLogRecordFactory(), Session.get, Session.__setitem__, Signal.send, SQLiteDriver.execute]
+        return [logging.getLogRecordFactory(), Session.get, Session.__setitem__, Signal.send]
 
     before = state()
     with project():

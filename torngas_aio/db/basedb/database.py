@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from torngas_aio._cleanup import close_safely, close_with_loop
 from torngas_aio._node import share_of
+from torngas_aio.db import told_statement
 from torngas_aio.db._connections import only_reads
 from torngas_aio.db.basedb.drivers import Driver, Result
 from torngas_aio.db.basedb.pool import Pool
@@ -319,11 +320,13 @@ class Database:
                 yield row
             return
         async with self.pool.lease() as connection:
-            batches = self._driver.stream(connection, sql.query(self._dialect.paramstyle), sql.values())
+            text, values = sql.query(self._dialect.paramstyle), sql.values()
+            batches = self._driver.stream(connection, text, values)
             try:
-                while (rows := await self._next_batch(batches)) is not None:
-                    for row in rows:
-                        yield row
+                with told_statement(self._driver, text, values):
+                    while (rows := await self._next_batch(batches)) is not None:
+                        for row in rows:
+                            yield row
             finally:
                 await close_safely(self, batches.aclose)
 

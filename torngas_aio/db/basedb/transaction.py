@@ -17,6 +17,7 @@ from typing import Any, Self
 from torngas_aio._cleanup import CLOSE_SECONDS, await_to_the_end
 from torngas_aio._unawaited import AsyncWithOnly
 from torngas_aio.context import current_scope
+from torngas_aio.db import told_statement
 from torngas_aio.db._connections import deadline_of
 from torngas_aio.db._outage import is_refusal
 from torngas_aio.db.basedb.drivers import Result
@@ -252,8 +253,9 @@ async def run_within(  # noqa: PLR0917  # one call site's worth of context
     driver, outage = pool.driver, pool.outage
     number = -1 if outage is None else outage.begin()
     try:
-        async with asyncio.timeout(deadline_of(sql, seconds)):
-            return await driver.execute(connection, sql, values, returns_rows)
+        with told_statement(driver, sql, values):
+            async with asyncio.timeout(deadline_of(sql, seconds)):
+                return await driver.execute(connection, sql, values, returns_rows)
     except TimeoutError as exc:
         raise DatabaseUnavailable(f"{driver.address}: no answer within {seconds:g} s to {sql[:200]!r}.") from exc
     except Exception as exc:

@@ -3,8 +3,7 @@
     logging      a factory of log records that looks at each
     sessions     reads, changes, saves
     signals      each sending that reaches a receiver
-    basedb       a driver's `execute` and `stream`
-    caches, SQLAlchemy    told by `operations.calls`
+    caches, SQL  told by `operations.calls`
     jobs         told by `_job_events`: those that a request enqueues, and the last that ran in this process
 
 Each other service is watched from the first request on that finds its module loaded: nothing is imported for this.
@@ -15,8 +14,8 @@ import functools
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from time import perf_counter, time
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,7 +24,7 @@ from torngas_aio._job_events import JobEvent, job_listeners
 from torngas_aio._masking import MASK, is_secret
 from torngas_aio.errorpage.masking import Showing
 from torngas_aio.operations.calls import Call, watched_calls
-from torngas_aio.operations.inspector.record import Record, current_record, place_of_caller
+from torngas_aio.operations.inspector.record import current_record, place_of_caller
 
 __all__ = ["job_runs", "watches"]
 
@@ -107,7 +106,7 @@ def _message_of(line: logging.LogRecord) -> str:
         return str(line.msg)
 
 
-# ------------------------------------------------------- caches, SQLAlchemy
+# --------------------------------------------------------------- caches, SQL
 
 
 def _add_call(call: Call) -> None:
@@ -122,11 +121,13 @@ def _add_call(call: Call) -> None:
             alias=call.target, outcome=outcome, error=error, place=place_of_caller(),
         )  # fmt: skip
     else:
-        server = call.server.rpartition(f"{call.role} ")[2]
-        values = MASK if any(map(is_secret, call.names)) else call.parameters
-        _add_statement(
-            record, call.text, values, call.started, call.seconds, database=call.target, role=call.role,
-            server=server, error=error,
+        values: Any = MASK if any(map(is_secret, call.names)) else call.parameters or ""
+        if values and values is not MASK:
+            values = dict(Showing(max_chars=300).items({"sql": call.text, "parameters": values}))["parameters"]
+        server = call.server.rpartition(f"{call.role} ")[2] if call.role else call.server
+        record.add(
+            "sql", call.started, call.seconds, title=call.text, parameters=values, place=place_of_caller(),
+            database=call.target, role=call.role, server=server, error=error,
         )  # fmt: skip
 
 
@@ -226,62 +227,7 @@ def _name_of_signal(signal: Any) -> str:
     return _signal_names[signal]
 
 
-# ------------------------------------------------------------------- basedb
-
-
-def _watch_driver(undo: ExitStack, module: Any) -> None:
-    for driver in module.Driver.__subclasses__():
-        if driver.__module__ == module.__name__:
-            _replace(undo, driver, "execute", _watched_execute)
-            _replace(undo, driver, "stream", _watched_stream)
-
-
-def _watched_execute(before: Any) -> Any:
-    async def execute(self: Any, connection: Any, sql: str, values: Any, returns_rows: bool) -> Any:
-        with _added(self, sql, values):
-            return await before(self, connection, sql, values, returns_rows)
-
-    return execute
-
-
-def _watched_stream(before: Any) -> Any:
-    async def stream(self: Any, connection: Any, sql: str, values: Any) -> Any:
-        with _added(self, sql, values):
-            async with aclosing(before(self, connection, sql, values)) as batches:
-                async for batch in batches:
-                    yield batch
-
-    return stream
-
-
-@contextmanager
-def _added(driver: Any, sql: str, values: Any) -> Generator[None]:
-    """Add the statement that the block runs, and its error; a reader that has had enough of a stream is none."""
-    started, error = perf_counter(), None
-    try:
-        yield
-    except BaseException as exc:
-        error = None if isinstance(exc, GeneratorExit) else exc
-        raise
-    finally:
-        if (record := current_record()) is not None:
-            _add_statement(
-                record, sql, values, started, perf_counter() - started, database="", role="", server=driver.address,
-                error=_text_of(error),
-            )  # fmt: skip
-
-
-def _add_statement(record: Record, sql: str, values: Any, started: float, seconds: float, **fields: Any) -> None:
-    shown = values or ""
-    if shown and shown is not MASK:
-        shown = dict(Showing(max_chars=300).items({"sql": sql, "parameters": values}))["parameters"]
-    record.add("sql", started, seconds, title=sql, parameters=shown, place=place_of_caller(), **fields)
-
-
 _SERVICES: dict[str, Callable[[ExitStack, Any], None]] = {
     "torngas_aio.session.session": _watch_sessions,
     "torngas_aio.dispatch": _watch_signals,
-    "torngas_aio.db.basedb.drivers.sqlite": _watch_driver,
-    "torngas_aio.db.basedb.drivers.mysql": _watch_driver,
-    "torngas_aio.db.basedb.drivers.postgres": _watch_driver,
 }
