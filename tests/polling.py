@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["until", "wait_until"]
+__all__ = ["until", "until_still", "wait_until"]
 
 SECONDS = 30.0
 """Long enough for a machine that is busy with other things; what comes, comes much earlier."""
@@ -40,6 +40,15 @@ async def until(
             if found:
                 return found
             await asyncio.sleep(next(pauses))
+
+
+async def until_still(count: Callable[[], int], pause: float = 0.2) -> int:
+    """Return what *count* gives, once it has been the same for *pause* seconds."""
+    seen = None
+    while (found := count()) != seen:
+        seen = found
+        await asyncio.sleep(pause)
+    return found
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = SECONDS) -> Any:

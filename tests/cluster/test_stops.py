@@ -5,7 +5,6 @@ The figures in `docs/deploy/outages.md` are what these tests print: `nox -s clus
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -14,6 +13,7 @@ from tornado.websocket import websocket_connect
 from tests.cluster.conftest import Laboratory
 from tests.cluster.services import HealthChecks
 from tests.cluster.visitors import Crowd
+from tests.polling import until
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.redis, pytest.mark.mariadb]
 
@@ -99,7 +99,7 @@ async def test_a_renewal_of_the_workers_fails_nothing_but_resets(laboratory: Lab
         await asyncio.sleep(1)
         for node in lab.nodes:
             node.renew()
-        await _until(lambda: all(node.log.count(" has ended (process") >= 2 for node in lab.nodes))
+        await until(lambda: all(node.log.count(" has ended (process") >= 2 for node in lab.nodes), 60)
         await asyncio.sleep(1)
     told("workers of two nodes renewed (SIGHUP)", crowd)
     lab.check(crowd)
@@ -122,7 +122,7 @@ async def test_sockets_are_told_whether_to_come_back(laboratory: Laboratory) -> 
         socket.close()
         await ending
         if code == 1012:
-            await _until(lambda: lab.nodes[0].log.count(" has ended (process") >= 2)
+            await until(lambda: lab.nodes[0].log.count(" has ended (process") >= 2, 60)
 
 
 @pytest.mark.slow
@@ -152,9 +152,3 @@ async def _listen(address: str) -> str:
     """Return all that an event stream of the node at *address* sends."""
     async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.get(f"http://{address}/stream")).text
-
-
-async def _until(is_so: Any) -> None:
-    async with asyncio.timeout(60):
-        while not await asyncio.to_thread(is_so):
-            await asyncio.sleep(0.1)

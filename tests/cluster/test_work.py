@@ -26,6 +26,7 @@ from redis.asyncio import Redis
 from tests.cluster.conftest import Lab, Laboratory
 from tests.cluster.network import Host, Network
 from tests.cluster.services import place_on
+from tests.polling import until
 from tests.services.mariadb import DATABASE
 from tests.services.redis import RedisSentinels
 from torngas_aio.channels.redis import RedisChannels
@@ -63,15 +64,14 @@ class Work:
     async def streams(self) -> AsyncIterator[None]:
         """Hear and publish for a block, and a while longer."""
         tasks = [asyncio.create_task(self._hear(alias, path)) for alias, path in STREAMS.items()]
-        while not all(self.heard[alias] for alias in STREAMS):
-            await asyncio.sleep(0.05)
+        await until(lambda: all(self.heard[alias] for alias in STREAMS), 120)
         publishing = [asyncio.create_task(self._publish(alias)) for alias in STREAMS]
         try:
             yield
             await _stopped(publishing)
             for alias in STREAMS:  # the last one tells that all before it were brought
                 self.published[alias].append(await self._published(alias, itertools.count(10**9)))
-                await _until(partial(self._is_heard, alias), 60)
+                await until(partial(self._is_heard, alias), 60)
         finally:
             await _stopped([*publishing, *tasks])
 
@@ -156,12 +156,6 @@ async def _stopped(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _until(is_so: Callable[[], Any], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(is_so):
-            await asyncio.sleep(0.1)
-
-
 async def havoc(lab: Lab, pause: float, told: Counter[str], ended: asyncio.Event) -> None:
     """Kill a worker or a node, or restart it as a new version is brought out; one at a time, until it is *ended*."""
     for number in itertools.count():
@@ -220,7 +214,7 @@ async def run(lab: Lab, store: str, count: int, pause: float) -> dict[str, Any]:
         ended = asyncio.Event()
         troubles = asyncio.create_task(havoc(lab, pause, told, ended))
         enqueueing = asyncio.create_task(work.enqueue_all())
-        await _until(lambda: sum(map(len, work.acknowledged.values())) > count // 2, 1200)
+        await until(lambda: sum(map(len, work.acknowledged.values())) > count // 2, 1200)
         await asyncio.to_thread(kill_master, lab, store)
         await enqueueing
         enqueued = time.monotonic() - began

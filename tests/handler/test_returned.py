@@ -10,6 +10,7 @@ from tornado import gen
 from tornado.web import RequestHandler
 
 from tests.handler.conftest import OpenClient
+from tests.polling import until_still
 from torngas_aio.exception import Http404
 from torngas_aio.handler import ApiHandler, WebHandler, WebSocketHandler
 from torngas_aio.middleware import BaseMiddleware
@@ -294,10 +295,6 @@ async def test_a_flush_waits_for_a_client_that_does_not_read(open_client: OpenCl
     client = await open_client([("/", Stream)])
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    seen = -1
-    while seen != sent:  # until nothing more is taken
-        seen = sent
-        await asyncio.sleep(0.2)
-    assert 0 < sent < 1000
+    assert 0 < await until_still(lambda: sent) < 1000
     writer.transport.abort()
     del reader

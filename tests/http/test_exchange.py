@@ -8,6 +8,7 @@ from tornado.httputil import HTTPHeaders, HTTPOutputError, ResponseStartLine
 
 from tests.http.conftest import Start
 from tests.http.wire import Direct, get
+from tests.polling import until_still
 from torngas_aio.http.exchange import HTTPExchange
 from torngas_aio.http.request import Request
 
@@ -121,11 +122,7 @@ async def test_a_slow_reader_does_not_make_the_server_buffer(start: Start) -> No
     async with await served.client() as client:
         client.reader._limit = 1024  # type: ignore[attr-defined]  # read no further than this
         client.send(get("/", "Connection: close"))
-        seen = -1
-        while progress != seen:  # until nothing moves any more
-            seen = progress
-            await asyncio.sleep(0.1)
-        assert 0 < progress < 900
+        assert 0 < await until_still(lambda: progress) < 900
         got = 0
         while data := await client.reader.read(1 << 20):
             got += len(data)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.http.conftest import Run
 from tests.http.wire import get
+from tests.polling import until
 from torngas_aio.http import supervisor
 from torngas_aio.http.status_socket import ask_all
 from torngas_aio.http.supervisor import Supervisor
@@ -256,10 +257,10 @@ async def _listening(pid: int) -> int:
     """How many listening sockets the process has, once it has closed those that it no longer serves."""
     lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()
     listening = {f"socket:[{line.split()[9]}]" for line in lines if " 0A " in line}
-    for _ in range(100):
+
+    def found() -> list[str]:
         links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
-        found = [link for link in links if link in listening]
-        if len(found) <= 1:
-            break
-        await asyncio.sleep(0.05)
-    return len(found)
+        return [link for link in links if link in listening]
+
+    await until(lambda: len(found()) <= 1, 5)
+    return len(found())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.polling import until
 from torngas_aio.http.task_body import TaskBody, until_resumed
 
 variable: ContextVar[str] = ContextVar("variable", default="")
@@ -234,9 +235,7 @@ class Program:
             if turn == cancels_at:
                 task.cancel()
             await resume(turn)
-            async with asyncio.timeout(5):
-                while not task.done() and len(self.noted) <= turn:
-                    await asyncio.sleep(0.0005)
+            await until(lambda: task.done() or len(self.noted) > turn, 5)  # noqa: B023  it has ended by the next turn
             await settle()
         return self.noted, task.cancelled()
 

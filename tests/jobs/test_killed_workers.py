@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.db.support import pg
+from tests.polling import until
 from tests.services import postgres as postgres_service
 from tests.services.postgres import PostgresServer, shared_postgres
 from tests.services.redis import RedisServer
@@ -107,9 +108,11 @@ async def test_no_job_is_lost_and_none_with_a_key_is_done_twice(site: Path, serv
             workers[victim] = started(site)
             for number in random.sample(range(COUNT), 20):  # and the same key again
                 await once.enqueue(number)
-        async with asyncio.timeout(150):
-            while (await jobs["default"].sizes())["default"] != (0, 0):
-                await asyncio.sleep(0.5)
+
+        async def is_empty() -> bool:
+            return (await jobs["default"].sizes())["default"] == (0, 0)
+
+        await until(is_empty, 150)
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.http.wire import Client, get
 from tests.mounts.conftest import OpenClient, Site, answer
+from tests.polling import until_still
 from torngas_aio import BaseHttpModule, BaseMiddleware, mount
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError, HTTPError
@@ -128,11 +129,9 @@ async def test_a_client_that_does_not_read_stops_the_application(open_client: Op
     client = await open_client([mount("/a", site)])
     async with await Client.connect((client.base_url.host, client.base_url.port)) as wire:
         wire.send(get("/a/flood"))
-        count = -1
-        while count != len(site.notes):  # until the buffers are full
-            count = len(site.notes)
-            await asyncio.sleep(0.3)
-        assert 0 < count < 5000  # 64 KiB each; the system takes up to some 70 MB for a connection
+        assert (
+            0 < await until_still(lambda: len(site.notes)) < 5000
+        )  # 64 KiB each; the system takes up to some 70 MB for a connection
     await site.until("gone")
 
 
