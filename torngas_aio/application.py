@@ -316,7 +316,7 @@ class Application(HostApplication):
         if self.is_debug:
             origins = ExitStack()
             self.lifespan.add("the origins of coroutines", partial(_enter_origins, origins), partial(_leave, origins))
-        self.lifespan.add("the schedules of jobs", self._start_schedules)
+        self.lifespan.add("schedules and outbox of jobs", self._start_jobs)
         hooks = [*self.pipeline.init, *self.pipeline.shutdown]
         for middleware in self.pipeline.middlewares:
             own = {hook.stage: partial(hook.call, self) for hook in hooks if _owner(hook.call) is middleware}
@@ -327,19 +327,25 @@ class Application(HostApplication):
             running = self.mounts[mount] = mount.running()
             self.lifespan.add(repr(mount), running.open, running.close)
 
-    async def _start_schedules(self) -> None:
-        """Enqueue jobs in memory when they are due, for as long as the application runs."""
+    async def _start_jobs(self) -> None:
+        """Do for jobs in memory what a worker does beside running them, for as long as the application runs."""
         if "torngas_aio.jobs.declaring" not in sys.modules:  # no job is declared
             return
         from torngas_aio.jobs.registry import jobs
         from torngas_aio.jobs.schedules import run_schedules
-        from torngas_aio.jobs.worker import scheduled_of
+        from torngas_aio.jobs.worker import has_tables, scheduled_of
 
         for alias in jobs:
-            scheduled = scheduled_of(alias)
-            if scheduled and jobs[alias].runs_here:
+            scheduled, stores = scheduled_of(alias), has_tables(alias)
+            if not (scheduled or stores) or not jobs[alias].runs_here:
+                continue
+            if scheduled:
                 warn_of_memory(f"JOBS[{alias!r}]", "runs its schedules")
                 self.background.start_soon(run_schedules, jobs[alias], scheduled, name="schedules", daemon=True)
+            if stores and jobs[alias].database in project_settings.DATABASE_CONNECTION:
+                from torngas_aio.jobs.outbox import run_outbox
+
+                self.background.start_soon(run_outbox, jobs[alias], name="outbox", daemon=True)
 
 
 async def _enter_origins(stack: ExitStack) -> None:

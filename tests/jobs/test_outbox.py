@@ -17,13 +17,14 @@ from tests.services import mariadb as mariadb_service
 from tests.services import postgres as postgres_service
 from tests.services.mariadb import MariaCluster, shared_cluster
 from tests.services.postgres import PostgresServer, shared_postgres
-from torngas_aio import session_scope
+from torngas_aio import Application, session_scope
 from torngas_aio._cleanup import close_all
 from torngas_aio.db.dbalchemy import Connector
 from torngas_aio.exception import ArgumentError
 from torngas_aio.jobs import BaseJobs, job
 from torngas_aio.jobs.outbox import relay, tables_of
 from torngas_aio.settings_manager import settings
+from torngas_aio.testing import TestClient
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +295,33 @@ async def test_those_that_wait_for_a_key_run_when_the_first_one_fails(
     assert len(runs) == 2
     assert await ids() == runs[1:]
     assert [each.error for each in await backend.dead()] == ["ValueError: "]
+
+
+@pytest.mark.usefixtures("backend")
+async def test_rows_are_relayed_and_keys_forgotten_by_a_worker_or_where_jobs_are_in_memory_by_the_server(
+    working: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torngas_aio.jobs.outbox.RELAY_SECONDS", 0.05)
+    monkeypatch.setattr("torngas_aio.jobs.outbox.RESEND_SECONDS", 0.1)
+    runs: list[int] = []
+
+    @job(outbox=True)
+    async def add(number: int) -> None:
+        runs.append(number)
+
+    @job(key="only", key_ttl=1)
+    async def once() -> None: ...
+
+    async with session_scope() as session:
+        await add.enqueue(7)
+        session.sync_session.transaction_end._waiting.clear()  # as if the process had been killed here
+        await session.commit()
+    async with working(), TestClient(Application([])):
+        await once.enqueue()
+        await until_counted(lambda: count_of(1), 1)
+        await until(lambda: runs == [7])
+        await until_counted(lambda: count_of(0), 0)
+        await until_counted(lambda: count_of(1), 0)
 
 
 async def test_an_outbox_needs_a_session_and_a_key_a_database(backend: BaseJobs) -> None:

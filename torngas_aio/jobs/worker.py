@@ -37,7 +37,7 @@ from torngas_aio.logger import OutageLog
 from torngas_aio.logger.loggers import well_formed_id
 from torngas_aio.settings_manager import settings
 
-__all__ = ["queues_of", "run_message", "run_worker", "scheduled_of"]
+__all__ = ["has_tables", "queues_of", "run_message", "run_worker", "scheduled_of"]
 
 logger = logging.getLogger("torngas_aio.jobs")
 _outages = OutageLog(logger)
@@ -57,6 +57,11 @@ def queues_of(alias: str) -> list[str]:
 def scheduled_of(alias: str) -> list[Job[Any, Any]]:
     """Return the jobs of the JOBS entry *alias* that have a schedule."""
     return [job for job in declared.values() if job.alias == alias and job.schedule is not None]
+
+
+def has_tables(alias: str) -> bool:
+    """Return whether jobs of the JOBS entry *alias* are declared with an outbox or a key."""
+    return any(job.alias == alias and (job.outbox or job.key is not None) for job in declared.values())
 
 
 async def run_worker(
