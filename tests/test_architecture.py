@@ -305,7 +305,7 @@ WITHOUT_TEST_FILE = frozenset(
     {
         "db/basedb/drivers/mysql",
         "global_settings", "handler/mounted", "handler/mounted_exchange", "http/base", "http/tornado_adapter",
-        "http/tornado_exchange", "jobs/base", "webserver/single",
+        "jobs/base", "webserver/single",
     }
 )  # fmt: skip
 """Modules of more than 80 lines that have none yet; the list only gets shorter."""

@@ -20,7 +20,6 @@
     adapters.py         how a request reaches an application: directly, or through Tornado's delegates
     tornado_adapter.py  the same requests from `tornado.httpserver`
       tornado_body.py     their bodies       tornado_exchange.py  their responses
-      tornado_transport.py  the connection, for a protocol that takes it over
     stream.py           what `detach()` gives: a Tornado IOStream over the transport
     websocket.py        a WebSocket on the transport: messages, pings, back-pressure, the close handshake
       frames.py           messages from bytes, without I/O        deflate.py  permessage-deflate

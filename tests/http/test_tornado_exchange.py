@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from torngas_aio.http.base import Successor
-from torngas_aio.http.tornado_transport import StreamTransport
+from torngas_aio.http.tornado_exchange import StreamTransport
 
 
 class Stream:
