@@ -6,6 +6,7 @@
     mysql_dialects.py  MySQL, MariaDB                   postgres_dialect.py  PostgreSQL
     routing.py         which server answers             statements.py   whether one reads or writes; look-ups by key
     positions.py       places in the history of changes; reads after own writes
+    unloaded.py        attributes that would have to ask the database
     db_session.py      `DbSession`                      registry.py     the session of a request or a block
     connector.py       sessions by name, for scripts    transaction_end.py what waits for its end
     model.py           `Model`                          query.py        `Model.Q`

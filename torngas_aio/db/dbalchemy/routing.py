@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
+from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.util.concurrency import in_greenlet
 
 from torngas_aio._compat.sqlalchemy import has_connection, is_dirty, is_empty, is_flushing
@@ -25,6 +25,7 @@ from torngas_aio.db.dbalchemy.pool import WaitingPool
 from torngas_aio.db.dbalchemy.positions import Position
 from torngas_aio.db.dbalchemy.statements import Effect, effect_of, lookup_of
 from torngas_aio.db.dbalchemy.transaction_end import TransactionEnd
+from torngas_aio.db.dbalchemy.unloaded import refuse_attribute
 from torngas_aio.exception import ConcurrentUse, DatabaseUnavailable, NotLoaded
 
 __all__ = ["RoutedSession"]
@@ -129,11 +130,11 @@ class RoutedSession(Session):
             return self._run(super().execute, statement, params, kw)
         # An attribute asks, outside of any await, in a thread perhaps. SQLAlchemy tells which to a listener: none where
         # all goes well.
-        event.listen(self, "do_orm_execute", _refuse_attribute)
+        event.listen(self, "do_orm_execute", refuse_attribute)
         try:
             return self._run(super().execute, statement, params, kw)
         finally:
-            event.remove(self, "do_orm_execute", _refuse_attribute)
+            event.remove(self, "do_orm_execute", refuse_attribute)
 
     def scalar(self, statement: object, params: object = None, **kw: object) -> Any:
         return self._run(super().scalar, statement, params, kw)
@@ -364,63 +365,6 @@ def _current_task() -> asyncio.Task[object] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
-
-
-def _refuse_attribute(state: ORMExecuteState) -> None:
-    """Say which attribute has asked the database, and how to load it.
-
-    Raises:
-        NotLoaded: In every case.
-    """
-    mapper = state.bind_mapper
-    if not state.is_select:
-        raise NotLoaded(_OUTSIDE)
-    path: Any = state.loader_strategy_path
-    if state.lazy_loaded_from is not None and path is not None and len(path.path) > 1:
-        model, name = path.path[-2].class_.__name__, path.path[-1].key
-        raise NotLoaded(
-            f"{model}.{name} was not loaded with its object, and an attribute cannot await the database. Load it with "
-            f"the query: `.options(selectinload({model}.{name}))`; or here: `await obj.awaitable_attrs.{name}`."
-        )
-    if state.is_column_load and mapper is not None:
-        raise NotLoaded(
-            f"A column of {mapper.class_.__name__} has expired, as all do at a rollback, or was deferred, and an "
-            "attribute cannot await the database. Read what is needed before the rollback, or load the object again: "
-            "`await session.refresh(obj)`; or use `await obj.awaitable_attrs.<name>`."
-        )
-    relations = (
-        [] if mapper is None else [each for each in _dynamic_relations(mapper.registry) if each.mapper is mapper]
-    )
-    if not relations:
-        raise NotLoaded(_OUTSIDE)
-    names = " or ".join(f"{each.parent.class_.__name__}.{each.key}" for each in relations)
-    raise NotLoaded(
-        f"{names} has lazy='dynamic': it asks the database when it is used, and an attribute cannot await that. "
-        f"Ask with a query, `await {_query_of(relations[0])}.count()`, `.all()` and the like, or within "
-        f"`await session.run_sync(lambda _: obj.{relations[0].key}.count())`. "
-        "Without `lazy='dynamic'` it can be loaded with its object."
-    )
-
-
-_OUTSIDE = (
-    "A statement was executed outside of any await. Execute it with the session that can be awaited: "
-    "`await session.execute(...)`, not with its `sync_session`."
-)
-
-
-def _dynamic_relations(registry: Any) -> list[Any]:
-    relations = (relation for mapper in registry.mappers for relation in mapper.relationships)
-    return sorted((each for each in relations if each.lazy == "dynamic"), key=str)
-
-
-def _query_of(relation: Any) -> str:
-    """Return the query that finds what *relation* of `obj` has, as one would write it."""
-    model = relation.mapper.class_.__name__
-    if relation.secondary is not None:
-        return f"{model}.Q.filter(...)"
-    local, remote = relation.local_remote_pairs[0]
-    of_obj, of_model = relation.parent.get_property_by_column(local), relation.mapper.get_property_by_column(remote)
-    return f"{model}.Q.filter({model}.{of_model.key} == obj.{of_obj.key})"
 
 
 def _is_plain(options: dict[str, object]) -> bool:
