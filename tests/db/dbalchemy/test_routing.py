@@ -98,6 +98,20 @@ async def test_after_a_write_reads_go_to_the_master_too(
         assert await read_from(session) in {2, 3}
 
 
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+async def test_a_write_that_reached_no_master_is_none(
+    cluster: MariaCluster, write: Callable[[DbSession], Awaitable[Any]]
+) -> None:
+    """The visitor's next reads are a slave's, rather than refused with the master."""
+    connections = maria(cluster)
+    connections["default"]["connections"][0]["PORT"] = free_port()
+    with configured(connections):
+        async with session_scope() as session:
+            with pytest.raises(DatabaseUnavailable):
+                await write(session)
+            assert not session.has_written
+
+
 @pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS.keys())
 async def test_a_lock_is_taken_on_the_master_and_is_no_write(
     routed: MariaCluster, lock: Callable[[DbSession], Awaitable[Any]]

@@ -47,7 +47,7 @@ class DbSession(AsyncSession):
     @property
     def has_written(self) -> bool:
         """Whether anything was sent to the master that may have changed it."""
-        return self.sync_session.has_written
+        return self.sync_session.has_written and self.sync_session.has_begun
 
     @property
     def committed(self) -> Position | None:

@@ -45,8 +45,9 @@ class RoutedSession(Session):
 
     Attributes:
         is_pinned: Reads go to the master as well.
-        has_written: Something was sent to the master that may have changed it; a rollback does not unset it.
+        has_written: Something was to be sent to the master that may change it; a rollback does not unset it.
         has_uncommitted: The same, since the last commit or rollback.
+        has_begun: A transaction has begun on the master, which so was in reach.
         transaction_end: What is to be awaited after a commit or a rollback.
         has_streamed: A server-side cursor was used, which may still be open.
         is_finished: Closed for good; whatever is asked of it now is refused.
@@ -68,6 +69,7 @@ class RoutedSession(Session):
         self.is_pinned = is_pinned or not cluster.slaves or isinstance(bind, Connection)
         self.has_written = False
         self.has_uncommitted = False
+        self.has_begun = False
         self.transaction_end = TransactionEnd(self)
         self.is_finished = False
         self.has_streamed = False
@@ -183,6 +185,10 @@ class RoutedSession(Session):
                 self._committed = None if position is None else position.merged(before)
 
             commit_noted.set(note)
+
+    def note_begin(self, transaction: SessionTransaction, connection: Connection) -> None:
+        """Note that the master was in reach; SQLAlchemy calls this when a transaction has a connection."""
+        self.has_begun = True
 
     def note_end(self, transaction: SessionTransaction) -> None:
         """Note that nothing is left to be committed; SQLAlchemy calls this, after each savepoint too."""
@@ -357,6 +363,7 @@ class RoutedSession(Session):
 # Not in `commit` and `rollback`: the end of `async with session.begin()` does not call them.
 event.listen(RoutedSession, "before_commit", RoutedSession.note_next_commit)
 event.listen(RoutedSession, "after_transaction_end", RoutedSession.note_end)
+event.listen(RoutedSession, "after_begin", RoutedSession.note_begin)
 
 
 def _current_task() -> asyncio.Task[object] | None:
