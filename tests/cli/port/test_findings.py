@@ -62,7 +62,7 @@ def test_only_the_part_of_urllib_that_waits_is_reported(
         ("TGM311", "def f(a):\n    print a / 2\n"),
         ("TGM401", "from tornado import gen\n\n\n@gen.engine\ndef f(c):\n    a, b = yield [gen.Task(c.get, 'a'), gen.Task(c.get, 'b')]\n"),
         ("TGM201", "from torngas.cache import caches\n\n\ndef f():\n    return list(caches['r'].client.zscan_iter('a'))\n"),
-        ("TGM313", "from torngas.cache import caches\n\n\ndef f(a, b):\n    caches['r'].client.zincrby('a', a, b)\n"),
+        ("TGM313", "from torngas.cache import caches\n\n\ndef f(a: str, b: str):\n    caches['r'].client.zincrby('a', a, b)\n"),
         ("TGM313", "from torngas.cache import caches\n\n\ndef f():\n    p = caches['r'].client.pipeline()\n    p.zadd('a', *b)\n    p.execute()\n"),
         ("TGM403", "from torngas.webserver import Server\n\nPeriodicCallback(tick, 1000).start()\nServer().load_all()\n"),
         ("TGM403", "from torngas.webserver import run\n\nIOLoop.instance().add_callback(load)\nrun()\n"),

@@ -312,3 +312,13 @@ def test_imports_are_relative_in_projects_for_python_2(tmp_path: Path, capsys: p
     project.write("kit/old.py", OLD)
     port(project, capsys)
     assert contents(project.path)["kit/web.py"] == "from fields import x\n"
+
+
+def test_a_project_that_imports_torngas_ran_in_python_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    project.write("app.py", "from torngas.handler import WebHandler\n")
+    path = project.write("pages.py", "def f(pages):\n    return pages.keys()[len(pages) / 2]")
+    port(project, capsys)
+    assert path.read_text() == "def f(pages):\n    return list(pages.keys())[len(pages) // 2]"
+    port(project, capsys)
+    assert path.read_text() == "def f(pages):\n    return list(pages.keys())[len(pages) // 2]"

@@ -87,6 +87,26 @@ def test_a_session_is_given_the_list_that_it_gives_back(
     assert ported(tmp_path, capsys, f"{before}\n") == f"{after}\n"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("A.Q.filter('a = {}'.format(b))", "A.Q.filter(text('a = {}'.format(b)))"),
+        ("A.Q.filter('a = ' + b + ' and c')", "A.Q.filter(text('a = ' + b + ' and c'))"),
+        ("x = 'SELECT 1'\nA.session.execute(x)", "x = 'SELECT 1'\nA.session.execute(text(x))"),
+        ("x = u'SELECT %s'\nA.session.execute(x % b)", "x = u'SELECT %s'\nA.session.execute(text(x % b))"),
+        ("x = select(A)\nA.session.execute(x)", None),
+        ("x = 'SELECT 1'\nx = text(x)\nA.session.execute(x)", None),
+        ("A.Q.filter(f('a = 1'))", None),
+    ],
+)
+def test_sql_is_text_in_whatever_way_it_is_made(
+    before: str, after: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ported(tmp_path, capsys, f"{before}\n", "--skip=await")
+    assert made.removeprefix("from sqlalchemy import text\n") == f"{after or before}\n"
+    assert ported(tmp_path, capsys, made, "--skip=await") == made
+
+
 @pytest.mark.parametrize("session", ["A.session", "A.session.using_master()", "self.session"])
 def test_sql_of_a_session_in_a_variable_is_text(
     session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -30,6 +30,9 @@ __all__ = ["Migrate", "Port"]
 
 TRANSFORMS = ("python2", *REWRITES, "await")
 ENGINE_SETTING = re.compile(r"""(?m)^[^#\n]*['"]template_engine['"]\s*:\s*['"]([\w.]+)""")
+OLD_IMPORT = re.compile(r"(?m)^[ \t]*(?:from|import)[ ]torngas\b")
+"""torngas 1.8 ran in Python 2 only."""
+
 POOL_FROM = 40
 """Files from which several processes are quicker than one."""
 
@@ -170,18 +173,19 @@ def _read_all(paths: list[Path], root: Path, skipped: list[str], jobs: int) -> t
         return [*_with_progress(read, count)], origin
 
 
-def _look_at(path: Path) -> tuple[int, bool, bool]:
-    """Return the version of Python that the file is for, whether it names tornado, and whether torngas."""
+def _look_at(path: Path) -> tuple[int, bool, bool, bool]:
+    """Return the version of Python that the file is for, whether it names tornado, torngas, and imports torngas 1.8."""
     try:
         text = tree.read(path)[0]
     except (OSError, UnicodeError, SyntaxError, LookupError):
-        return 0, False, False
-    return version_of(text) if path.suffix == ".py" else 0, "tornado" in text, "torngas" in text
+        return 0, False, False, False
+    version = version_of(text) if path.suffix == ".py" else 0
+    return version, "tornado" in text, "torngas" in text, OLD_IMPORT.search(text) is not None
 
 
-def _origin_of(looks: Iterable[tuple[int, bool, bool]]) -> _Origin:
-    versions, tornado, torngas = zip(*looks, strict=True) if (looks := [*looks]) else ((), (), ())
-    is_python2 = versions.count(2) > versions.count(3)
+def _origin_of(looks: Iterable[tuple[int, bool, bool, bool]]) -> _Origin:
+    versions, tornado, torngas, old = zip(*looks, strict=True) if (looks := [*looks]) else ((), (), (), ())
+    is_python2 = versions.count(2) > versions.count(3) or (any(old) and 3 not in versions)
     return _Origin(is_python2, not is_python2 and 3 in versions, any(tornado) and not any(torngas))
 
 

@@ -141,9 +141,10 @@ def _metaclasses_first(text: str) -> str:
 
 def _refactored(text: str) -> str | None:
     try:
-        return str(_tool().refactor_string(text if text.endswith("\n") else f"{text}\n", "text"))
+        made = str(_tool().refactor_string(text if text.endswith("\n") else f"{text}\n", "text"))
     except Exception:  # noqa: BLE001  a boundary: the parser meets any text, and raises many kinds of errors
         return None
+    return made if text.endswith("\n") else made.removesuffix("\n")
 
 
 def fault_in(text: str) -> tuple[int, str]:

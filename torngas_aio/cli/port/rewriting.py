@@ -113,10 +113,23 @@ def _sql_texts(edits: Edits, path: Path, root: Path) -> None:
         if pattern is None or not _is_query(node.func, sessions):
             continue
         for each in node.args[:1] if node.func.attr == "execute" else node.args:
-            template = each.left if isinstance(each, ast.BinOp) else each
-            value = template.value if isinstance(template, ast.Constant) else None
-            if isinstance(value, str) and re.search(pattern, value):
+            if re.search(pattern, _text_in(each, edits)):
                 edits.call("sqlalchemy.text", each)
+
+
+def _text_in(node: ast.expr, edits: Edits) -> str:
+    """Return the text that *node* is or begins with: by itself, in `%` or `format`, or by a name that is given one."""
+    while True:
+        if isinstance(node, ast.BinOp):
+            node = node.left
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+            node = node.func.value
+        else:
+            break
+    if isinstance(node, ast.Name):
+        found = re.match(rf"{node.id} [ru]*['\"](?!.*\btext\()(.*)", edits.value_of(node), re.DOTALL)
+        return found[1] if found else ""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _is_query(func: ast.Attribute, sessions: set[str]) -> bool:
