@@ -59,6 +59,10 @@ async def test_results_are_kept_where_asked_for(backend: BaseJobs, working: Work
     async def double(number: int) -> int:
         return 2 * number
 
+    @job(result_ttl=0.2)
+    async def short() -> int:
+        return 2
+
     @job
     async def silent() -> int:
         return 1
@@ -67,6 +71,11 @@ async def test_results_are_kept_where_asked_for(backend: BaseJobs, working: Work
         handle = await double.enqueue(4)
         assert await handle.result(20) == 8
         assert await handle.result(20) == 8
+        brief = await short.enqueue()
+        assert await brief.result(20) == 2
+        await asyncio.sleep(0.3)
+        with pytest.raises(TimeoutError, match="result_ttl"):
+            await brief.result(0.01)
         with pytest.raises(TimeoutError, match="result_ttl"):
             async with asyncio.timeout(5):  # it does not wait for what never comes
                 await (await silent.enqueue()).result(20)
@@ -112,15 +121,18 @@ async def test_whatever_a_job_raises_is_a_failure(backend: BaseJobs, working: Wo
         assert dead.error.startswith(type(raised).__name__)
 
 
-async def test_a_job_that_takes_too_long_is_cancelled(backend: BaseJobs, working: Working) -> None:
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_a_job_that_takes_too_long_is_cancelled(backend: BaseJobs, working: Working, swallows: bool) -> None:
     ended: list[str] = []
 
     @job(timeout=0.05)
     async def hang() -> None:
         try:
             await asyncio.Event().wait()
-        finally:
+        except asyncio.CancelledError:
             ended.append("cancelled")
+            if not swallows:
+                raise
 
     async with working():
         await hang.enqueue()

@@ -87,6 +87,7 @@ class MemoryJobs(BaseJobs):
 
     async def keep_result(self, job_id: str, data: bytes, seconds: float) -> None:
         self._results[job_id] = data
+        asyncio.get_running_loop().call_later(seconds, self._results.pop, job_id, None)
         if len(self._results) > MAX_KEPT:
             self._results.popitem(last=False)
         self._new_result.set()

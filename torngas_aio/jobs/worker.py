@@ -216,6 +216,8 @@ async def _performed(
                         logger.info("The job %s (%s) was done before.", job.name, message.task_id)
                         return b""
                 value = await job.function(*args, **kwargs)
+                if limit is not None and limit.expired():  # the function has swallowed its cancellation
+                    raise TimeoutError
             forgotten, scope.unawaited = scope.unawaited, []
             if forgotten:
                 raise Unawaited("\n".join(map(str, forgotten)))
