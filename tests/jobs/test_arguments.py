@@ -105,7 +105,13 @@ def test_plain_json_arrives_as_it_was(value: object) -> None:
     assert anything.arguments.restore(found.args, found.kwargs) == ([value], {"named": value})
 
 
-@pytest.mark.parametrize("value", [User(id=1), DataUser(id=1), [User(id=1)], {"user": User(id=1)}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(User(id=1), [User(id=1)], {"user": User(id=1)}, DataUser(id=1)),
+        *([DataUser(id=1)], ({"a": [{"b": DataUser(id=1)}]},)),
+    ],
+)
 def test_a_model_is_refused_with_the_advice(value: object) -> None:
     with pytest.raises(SerializationError, match="pass its id"):
         anything.message((value,))

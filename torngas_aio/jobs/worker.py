@@ -216,8 +216,7 @@ async def _performed(
                         logger.info("The job %s (%s) was done before.", job.name, message.task_id)
                         return b""
                 value = await job.function(*args, **kwargs)
-                if limit is not None and limit.expired():  # the function has swallowed its cancellation
-                    raise TimeoutError
+                _check_time(limit)
             forgotten, scope.unawaited = scope.unawaited, []
             if forgotten:
                 raise Unawaited("\n".join(map(str, forgotten)))
@@ -233,6 +232,12 @@ async def _performed(
         for error in scope.unawaited:  # of a job that has failed, or after its commit
             logger.error("The job %s (%s): %s", job.name, message.task_id, error)
     return _json.dumps({"value": value}) if job.result_ttl else b""
+
+
+def _check_time(limit: asyncio.Timeout | None) -> None:
+    """Raise TimeoutError where *limit* is over and the function has swallowed its cancellation."""
+    if limit is not None and limit.expired():
+        raise TimeoutError
 
 
 async def _fail(
