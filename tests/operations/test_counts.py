@@ -149,8 +149,7 @@ def test_hooks_that_are_told_one_by_one_count_once(counted: Counts) -> None:
     apart.end()
     together.end()
     for _ in range(2):
-        route = SimpleNamespace(name="front", handler_class=WebHandler)
-        told: Any = SimpleNamespace(route=route, status=200, own_seconds=observation.own_seconds)
+        told: Any = SimpleNamespace(route_name="front", status=200, own_seconds=observation.own_seconds)
         counted.request_ended(told)
     assert counted.peek()["stages"] == {"front": {"hooks": [pytest.approx(2 * together.seconds), 2]}}
 

@@ -12,7 +12,6 @@ from torngas_aio.middleware import BaseMiddleware
 from torngas_aio.operations.routes import (
     find_route,
     handler_name,
-    is_foreign,
     modules_of,
     pipeline_of,
     place_of,
@@ -125,7 +124,7 @@ def test_stages_come_in_the_order_in_which_they_run() -> None:
 def test_a_plain_handler_of_tornado_has_call_hooks_only() -> None:
     application = made(("/plain", Foreign), ("/static/(.*)", StaticFileHandler, {"path": "."}))
     plain, static = application.wildcard_router.routes()
-    assert is_foreign(plain)
+    assert plain.is_foreign
     assert [step.stage for step in pipeline_of(application, plain, "/plain")] == ["init", "call", "route", "handler"]
     assert stages_of(application, static, "/static/x") is application.pipeline.unrouted
     assert modules_of(application, plain, "/plain") == modules_of(application, static, "/static/x") == []

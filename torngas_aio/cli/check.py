@@ -29,7 +29,7 @@ from torngas_aio.cli.project import add_settings_option, load_server, run_alone
 from torngas_aio.exception import BaseError, ConfigError, coded_fault
 from torngas_aio.http.limits import MAX_BODY_BYTES
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
-from torngas_aio.operations.routes import handler_name, is_foreign
+from torngas_aio.operations.routes import handler_name
 from torngas_aio.routing.pattern import Gap, Shape, shapes_of
 from torngas_aio.routing.route import Route
 from torngas_aio.routing.signatures import signature_findings
@@ -96,7 +96,7 @@ class Check:
 def _route_cautions(application: Application) -> Iterator[str]:
     for route in application.wildcard_router.routes():
         yield from getattr(route.rule, "notes", ())
-        if is_foreign(route):
+        if route.is_foreign:
             yield f"{route.pattern}: {handler_name(route)} is plain Tornado and gets the call hooks only."
         alias = getattr(route.handler_class, "channels_alias", None)
         if isinstance(alias, str) and alias not in settings.CHANNELS:

@@ -10,7 +10,6 @@ from torngas_aio.cli.project import add_settings_option, load_project, table
 from torngas_aio.operations.routes import (
     find_route,
     handler_name,
-    is_foreign,
     modules_of,
     pipeline_of,
     sample_path,
@@ -55,7 +54,7 @@ class Routes:
 
 def _row(application: Application, route: Route) -> tuple[str, ...]:
     path = sample_path(route)
-    marks = ("" if route.is_indexed else UNINDEXED) + (FOREIGN if is_foreign(route) else "")
+    marks = ("" if route.is_indexed else UNINDEXED) + (FOREIGN if route.is_foreign else "")
     stages = stages_of(application, route, path)
     hooks = " ".join(f"{stage}:{len(stages.hooks[stage])}" for stage in ROUTE_STAGES if stages.hooks[stage])
     if application.pipeline.call:
@@ -97,7 +96,7 @@ def _lines(application: Application, route: Route | None, path: str) -> Iterator
 def _title(route: Route | None, path: str) -> str:
     if route is None:
         return f"{path}: no route, answered 404"
-    if is_foreign(route):
+    if route.is_foreign:
         return f"{path}: a plain Tornado handler, which gets the call hooks only"
     return path
 

@@ -17,8 +17,9 @@ import asyncio
 import sys
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from itertools import chain
 from math import inf
 from time import time
 from typing import Any
@@ -32,7 +33,7 @@ from torngas_aio.http.worker_totals import add_counts
 from torngas_aio.logger.background import lost_lines
 from torngas_aio.operations.calls import Call, watched_calls
 from torngas_aio.operations.observed import Observing
-from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, complain, received_bytes
+from torngas_aio.operations.observing import KNOWN_METHODS, Observation, Observer, complain, received_bytes, told
 
 __all__ = ["UNROUTED", "Counts"]
 
@@ -65,23 +66,10 @@ UNROUTED = "(none)"
 """In place of a route, for requests that led to none; and of a job that is not declared."""
 
 
-_Bounds = tuple[tuple[float, ...], tuple[float, ...]]
-"""Of the buckets of seconds, and of bytes."""
-
-
-def _zeros(bounds: Sequence[float]) -> list[float]:
-    return [0] * (len(bounds) + 2)
-
-
-def _added(lists: Iterable[list[float]]) -> list[float]:
-    """Return the sums of *lists*, place by place."""
-    return [sum(each) for each in zip(*lists, strict=True)]
-
-
 class _Histogram:
     """Numbers in buckets, as the module's head shows them in `numbers`; they are put there some at a time.
 
-    PERF: in its turn each number costs four times as much, since little of it is in the processor's caches then.
+    PERF: one by one each would cost four times as much, since little of this is in the processor's caches then.
     """
 
     __slots__ = ("bounds", "new", "numbers")
@@ -89,7 +77,11 @@ class _Histogram:
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self.new: list[float] = []
-        self.numbers = _zeros(bounds)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin at nothing; requests know the list of new numbers, which stays."""
+        self.numbers: list[float] = [0] * (len(self.bounds) + 2)
 
     def fold(self) -> None:
         """Put the new numbers into their buckets."""
@@ -110,81 +102,6 @@ class _Histogram:
         return int(sum(self.numbers[:-1]))
 
 
-class _Cell:
-    """What is counted of one route, method and class of status: how long requests took, and how much was sent."""
-
-    __slots__ = ("seconds", "sent")
-
-    def __init__(self, bounds: _Bounds) -> None:
-        self.seconds, self.sent = _Histogram(bounds[0]), _Histogram(bounds[1])
-
-
-class _RouteCounts:
-    """What is counted of one route.
-
-    Attributes:
-        cells: By method and class of status.
-        received: Bodies of requests; requests without one are not in it.
-        stages: By name the seconds that they took, and how many there were.
-
-    Args:
-        is_stream: Its answers last for as long as the clients stay: they are no durations.
-    """
-
-    __slots__ = ("_bounds", "_is_stream", "cells", "received", "stages")
-
-    def __init__(self, bounds: _Bounds, *, is_stream: bool = False) -> None:
-        self._bounds = bounds
-        self._is_stream = is_stream
-        self.cells: dict[tuple[str, int], _Cell] = {}
-        self.received = _Histogram(bounds[1])
-        self.stages: dict[str, list[float]] = {}
-
-    def cell(self, method: str, kind: int) -> _Cell:
-        """Return the cell of a method and class of status, made on first use."""
-        return self.cells.setdefault((method, kind), _Cell(self._bounds))
-
-    def fold(self) -> None:
-        """Put the new numbers into their buckets."""
-        for histogram in self._histograms():
-            if histogram.new:
-                histogram.fold()
-
-    def forget(self) -> None:
-        """Begin at nothing; requests know the cells, which stay."""
-        for histogram in self._histograms():
-            histogram.numbers = _zeros(histogram.bounds)
-        self.stages = {}
-
-    def _histograms(self) -> Iterator[_Histogram]:
-        yield self.received
-        for cell in self.cells.values():
-            yield cell.seconds
-            yield cell.sent
-
-    @property
-    def ended(self) -> int:
-        """How many requests are in buckets."""
-        return sum(cell.seconds.count for cell in self.cells.values())
-
-    def named(self) -> dict[str, Any]:
-        """Return the sums, as the module's head shows them."""
-        nothing = _Cell(self._bounds)
-        answered = [nothing, *(cell for (_, kind), cell in self.cells.items() if kind != 1)]  # without sockets
-        without_body = sum(cell.seconds.count for cell in answered) - self.received.count
-        return {
-            "requests": {
-                f"{method} {f'{kind}xx' if kind else 'none'}": cell.seconds.count
-                for (method, kind), cell in self.cells.items()
-                if cell.seconds.count
-            },
-            "stages": self.stages,
-            "seconds": _added(cell.seconds.numbers for cell in (answered[:1] if self._is_stream else answered)),
-            "sent": _added(cell.sent.numbers for cell in answered),
-            "received": [self.received.numbers[0] + without_body, *self.received.numbers[1:]],
-        }
-
-
 class Counts(Observer):
     """Counts the requests of one application, and the calls of its process; observes the requests that are timed.
 
@@ -196,8 +113,11 @@ class Counts(Observer):
 
     def __init__(self, application: Any, seconds: Sequence[float], sizes: Sequence[float]) -> None:
         self._application = application
-        self._bounds: _Bounds = tuple(seconds), tuple(sizes)
-        self._routes: dict[str, _RouteCounts] = {}
+        self._seconds, self._sizes = seconds, sizes  # bounds
+        self._kinds: dict[tuple[str, str, int], tuple[_Histogram, _Histogram]] = {}  # see `_kind`
+        self._received: dict[str, _Histogram] = {}  # of each route; requests without a body are not in it
+        self._job_seconds: dict[str, _Histogram] = {}
+        self._streams: set[str] = set()  # routes whose answers last for as long as the clients stay: no durations
         self._rounds = self._taken = 0
         self._begun: Callable[[], int] = int  # how many requests have begun
         self._left_to_time = TIMED_AT_ONCE
@@ -216,7 +136,7 @@ class Counts(Observer):
         self._sql: dict[str, list[float]] = {}
         self._sessions = 0
         self._jobs: dict[str, Counter[str]] = {}
-        self._job_seconds: dict[str, _Histogram] = {}
+        self._stages: dict[str, dict[str, list[float]]] = {}
 
     def start(self) -> None:
         """Begin to watch calls and the loop."""
@@ -280,7 +200,7 @@ class Counts(Observer):
                     seconds.append(time() - request._start_time)
                     sent.append(0 if before is None else request.server_connection.sent - before)
                     if exchange.body is not NO_BODY:
-                        self._count_body(request)
+                        told(self._count_body, request)
 
         self._begun = lambda: self._rounds * every - left + 1
         return serve_counted
@@ -292,9 +212,9 @@ class Counts(Observer):
             if route is not None and route.is_foreign and self._is_deferred(request, before):
                 return
             method = request.method if request.method in KNOWN_METHODS else _OTHER
-            cell = self._counts_of(route).cell(method, exchange.status // 100)
-            cell.seconds.new.append(time() - request._start_time)
-            cell.sent.new.append(0 if before is None else request.server_connection.sent - before)
+            seconds, sent = self._kind(route, method, exchange.status // 100)
+            seconds.new.append(time() - request._start_time)
+            sent.new.append(0 if before is None else request.server_connection.sent - before)
             if exchange.body is not NO_BODY:
                 self._count_body(request)
             if reason := _REASONS.get(exchange.status):
@@ -302,7 +222,7 @@ class Counts(Observer):
             if self._sees_sessions:
                 self._count_session(request)
             elif not (route is None or route.is_foreign or reason or method is _OTHER):
-                route.counts.setdefault(method, {})[exchange.status] = cell.seconds.new, cell.sent.new
+                route.counts.setdefault(method, {})[exchange.status] = seconds.new, sent.new
         except Exception:  # noqa: BLE001  a boundary: who counts must not fail a request
             complain(self)
 
@@ -319,16 +239,18 @@ class Counts(Observer):
         scope.add(self, self, close_now=count_now)
         return True
 
-    def _counts_of(self, route: Any) -> _RouteCounts:
-        name = UNROUTED if route is None else route.name or route.pattern
-        if name not in self._routes:
-            is_stream = route is not None and issubclass(route.handler_class, EventStreamHandler)
-            self._routes[name] = _RouteCounts(self._bounds, is_stream=is_stream)
-        return self._routes[name]
+    def _kind(self, route: Any, method: str, kind: int) -> tuple[_Histogram, _Histogram]:
+        """Return what is counted of a route, method and class of status: seconds, and bytes that were sent."""
+        key = _name_of(route), method, kind
+        if key not in self._kinds:
+            self._kinds[key] = _Histogram(self._seconds), _Histogram(self._sizes)
+            if route is not None and issubclass(route.handler_class, EventStreamHandler):
+                self._streams.add(key[0])
+        return self._kinds[key]
 
     def _count_body(self, request: Any) -> None:
         if request.connection.status != _SWITCHING and (received := received_bytes(request)):
-            self._counts_of(request._route).received.new.append(received)
+            self._received.setdefault(_name_of(request._route), _Histogram(self._sizes)).new.append(received)
 
     def _count_session(self, request: Any) -> None:
         handler, request._seen_handler = request._seen_handler, None
@@ -337,8 +259,8 @@ class Counts(Observer):
 
     def request_ended(self, observation: Observation) -> None:
         if observation.status != _SWITCHING:
-            own = {name: [seconds, 1] for name, seconds in observation.own_seconds.items()}
-            add_counts(self._counts_of(observation.route).stages, own)
+            stages: dict[str, Any] = {name: [seconds, 1] for name, seconds in observation.own_seconds.items()}
+            add_counts(self._stages.setdefault(observation.route_name or UNROUTED, {}), stages)
 
     def _look_around(self, server_connection: Any) -> "Counts | None":
         """Note the server that the connection belongs to: what it refuses reaches no application.
@@ -369,13 +291,15 @@ class Counts(Observer):
             self._running_jobs[name] += 1
         elif event.kind in _JOB_ENDS:
             self._running_jobs[name] -= 1
-            self._job_seconds.setdefault(name, _Histogram(self._bounds[0])).new.append(event.seconds)
+            self._job_seconds.setdefault(name, _Histogram(self._seconds)).new.append(event.seconds)
+
+    def _histograms(self) -> Iterator[_Histogram]:
+        yield from chain(self._received.values(), self._job_seconds.values(), *self._kinds.values())
 
     def _fold(self) -> None:
-        for route in self._routes.values():
-            route.fold()
-        for seconds in self._job_seconds.values():
-            seconds.fold()
+        for histogram in self._histograms():
+            if histogram.new:
+                histogram.fold()
 
     def peek(self) -> dict[str, Any]:
         """Return everything that was counted since the start, or since `take`, as `add_counts` takes it."""
@@ -386,13 +310,28 @@ class Counts(Observer):
                 refused[_REASONS.get(status, "other")] += number
         counts: dict[str, Any] = {
             "refused": refused, "cache": self._cache, "sql": self._sql, "sessions": self._sessions,
-            "jobs": self._jobs, "job_seconds": {job: each.numbers for job, each in self._job_seconds.items()},
-            "lost_lines": lost_lines - self._told_lost,
+            "jobs": self._jobs, "stages": self._stages, "lost_lines": lost_lines - self._told_lost,
+            "job_seconds": {job: each.numbers for job, each in self._job_seconds.items() if each.count},
         }  # fmt: skip
-        for route, found in self._routes.items():
-            for name, each in found.named().items() if found.ended or found.stages else ():
-                counts.setdefault(name, {})[route] = each
+        self._add_requests(counts)
         return {name: found for name, found in counts.items() if found}
+
+    def _add_requests(self, counts: dict[str, Any]) -> None:
+        for (route, method, kind), (seconds, sent) in self._kinds.items():
+            if not (count := seconds.count):
+                continue
+            no_seconds, no_sizes = _Histogram(self._seconds).numbers, _Histogram(self._sizes).numbers
+            is_socket = kind == 1  # which is neither a duration nor an answer
+            numbers = {
+                "requests": {f"{method} {f'{kind}xx' if kind else 'none'}": count},
+                "seconds": no_seconds if is_socket or route in self._streams else seconds.numbers,
+                "sent": no_sizes if is_socket else sent.numbers,
+                "received": no_sizes if is_socket else [count, *no_sizes[1:]],
+            }
+            add_counts(counts, {name: {route: each} for name, each in numbers.items()})
+        for route, received in self._received.items():
+            without_them = [received.numbers[0] - received.count, *received.numbers[1:]]
+            add_counts(counts, {"received": {route: without_them}} if received.count else {})
 
     def take(self) -> dict[str, Any]:
         """Return what `peek` does, and begin at nothing."""
@@ -401,13 +340,13 @@ class Counts(Observer):
             counted.update(all_of_them - counted)
         self._told_lost.update(counts.get("lost_lines", {}))
         self._taken += self._counted()
-        for each in self._routes.values():
-            each.forget()
+        for histogram in self._histograms():
+            histogram.clear()
         self._begin()
         return counts
 
     def _counted(self) -> int:
-        return sum(route.ended for route in self._routes.values())
+        return sum(seconds.count for seconds, _ in self._kinds.values())
 
     def now(self) -> dict[str, Any]:
         """Return what is so at this moment: requests in progress, sockets, pools, running jobs, the loop's lag."""
@@ -421,6 +360,10 @@ class Counts(Observer):
             "pools": _pools(),
             "jobs": +self._running_jobs,
         }
+
+
+def _name_of(route: Any) -> str:
+    return UNROUTED if route is None else route.name or route.pattern
 
 
 def _pools() -> dict[str, list[int]]:

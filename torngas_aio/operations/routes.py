@@ -16,7 +16,6 @@ from tornado.web import StaticFileHandler
 from torngas_aio._project_errors import shortened
 from torngas_aio.application import Application
 from torngas_aio.exception import UrlError
-from torngas_aio.handler import BaseHandler
 from torngas_aio.http.request import Request
 from torngas_aio.httpmodule.httpmodule import HttpModuleMiddleware
 from torngas_aio.pipeline import Hook, RouteStages
@@ -27,7 +26,6 @@ __all__ = [
     "Step",
     "find_route",
     "handler_name",
-    "is_foreign",
     "modules_of",
     "pipeline_of",
     "place_of",
@@ -155,16 +153,11 @@ def _sample_paths(route: Route) -> Iterator[str]:
             yield path
 
 
-def is_foreign(route: Route) -> bool:
-    """Whether the handler is plain Tornado's: it gets the call hooks only."""
-    return not issubclass(route.handler_class, BaseHandler)
-
-
 def stages_of(application: Application, route: Route | None, path: str | None) -> RouteStages:
     """Return the compiled hooks of *route* for a request to *path*."""
     if route is None or issubclass(route.handler_class, StaticFileHandler):
         return application.pipeline.unrouted
-    if is_foreign(route):
+    if route.is_foreign:
         return RouteStages({})
     mask = application.pipeline.mask_of(path) if path else 0
     return application.pipeline.stages_for(route.name, mask)
@@ -172,7 +165,7 @@ def stages_of(application: Application, route: Route | None, path: str | None) -
 
 def modules_of(application: Application, route: Route, path: str | None) -> list[str]:
     """Return the names of the HTTP modules that run for *route*, in order."""
-    if is_foreign(route) or issubclass(route.handler_class, StaticFileHandler):
+    if route.is_foreign or issubclass(route.handler_class, StaticFileHandler):
         return []
     names: list[str] = []
     for middleware in application.pipeline.middlewares:

@@ -133,12 +133,7 @@ class _Absent(_Report):
         raise Http404("The inspector has no such page.")
 
 
-_PAGES: dict[str, type[_Page]] = {
-    "/events": _Events,
-    "/routes": _Routes,
-    "/pipeline": _Pipeline,
-    "/state": _State,
-}
+_PAGES = {"/events": _Events, "/routes": _Routes, "/pipeline": _Pipeline, "/state": _State}
 
 
 def page_for(path: str) -> tuple[type[BaseHandler], tuple[bytes, ...]]:

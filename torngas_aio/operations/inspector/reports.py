@@ -11,7 +11,6 @@ from torngas_aio.errorpage.report import masked_url
 from torngas_aio.operations.routes import (
     find_route,
     handler_name,
-    is_foreign,
     modules_of,
     pipeline_of,
     place_of,
@@ -48,7 +47,7 @@ def _route_report(application: Any, route: Route) -> dict[str, Any]:
         "handler": handler_name(route),
         "place": place_of(route.handler_class),
         "modules": modules_of(application, route, path),
-        "is_foreign": is_foreign(route),
+        "is_foreign": route.is_foreign,
         "shadowed_by": "" if shadow is None else shadow.pattern,
         "sample": path or "",
     }
