@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tornado.template import Template
 from tests.asgi.client import Site, whole
 from tests.asgi.server import Server, http_scope
 from torngas_aio.application import Application
+from torngas_aio.asgi import exchange
 from torngas_aio.handler import WebHandler
 
 
@@ -55,6 +57,28 @@ async def test_cancelling_the_server_cancels_the_request(site: Site) -> None:
     with pytest.raises(asyncio.CancelledError):
         await server.task
     assert len(asyncio.all_tasks()) == 1
+
+
+class Waits(WebHandler):
+    async def get(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_request_that_the_server_cancels_before_its_answer_is_answered_503(
+    slow: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the log says: uvicorn would answer 500 at the end of its graceful time. A slow client is not waited for."""
+    monkeypatch.setattr(exchange, "LAST_SECONDS", 0.05)
+    server = Server(Application([(r"/", Waits)]), http_scope("/"), slow=slow)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    with caplog.at_level(logging.INFO):
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+    assert [message.get("status") for message in server.sent] == ([] if slow else [503, None])
+    assert "503 GET /" in caplog.text
 
 
 TARGETS = [("http://test/echo", 200), ("HTTP://TEST/echo", 200), ("http://other/echo", 400), ("ftp://test/echo", 400)]

@@ -169,6 +169,7 @@ class AsgiApplication:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+                await exchange.send_last()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ What the answer says about its length is held, as by our own server. Begin with 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, NoReturn, TypeVar
 
@@ -28,6 +29,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _T = TypeVar("_T")
+
+LAST_SECONDS = 1.0
+"""How long a client may take for the answer to a request that its server has cancelled."""
 
 _SWITCHING = 101
 _SERVERS_OWN = frozenset({"keep-alive", "transfer-encoding"})
@@ -53,6 +57,7 @@ class HTTPExchange(HTTPConnection):
         self._send = send
         self._outbox = Outbox()
         self._left: int | None = None  # bytes of the body that the header promised and that are still to come
+        self._has_sent = False
         self._close_callback: Callable[[], Any] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None  # of `_listening`, for the server
@@ -111,9 +116,20 @@ class HTTPExchange(HTTPConnection):
         self.respond(status, reason, fields, f"{reason}\n".encode(), self.start_line.method == "HEAD")
         await self._send_out()
 
+    async def send_last(self) -> None:
+        """Send the 503 of a request that the server has cancelled: else it sends a 500, and the log is wrong.
+
+        Nothing is sent after a part of another answer, nor to a client that takes longer than `LAST_SECONDS`.
+        """
+        if not self._has_sent:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SECONDS):
+                    await self._send_out()
+
     async def _send_out(self) -> None:
         while self._outbox:
             message = self._outbox.take()
+            self._has_sent = True
             try:
                 await self._send_one(message)
             except OSError:  # SPEC: ASGI 2.4, the client has gone
