@@ -230,15 +230,6 @@ def test_a_generator_expression_that_waits_becomes_a_list(
     assert made.endswith(f"async def f(b):\n    return {after}\n")
 
 
-def test_calls_that_wait_in_one_place_are_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    project = Project(tmp_path)
-    project.write(
-        "app.py", f"{CACHE}class A:\n    def __init__(self):\n        cache.get('a')\n        cache.clear()\n"
-    )
-    (line,) = listed(port(project, capsys))
-    assert line.startswith("app.py:6: TGM202 `cache.get(...)`, `cache.clear(...)` (lines 6, 7) wait, but `__init__`")
-
-
 def test_a_class_method_is_of_the_class_that_it_is_called_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,31 +286,6 @@ def test_what_a_property_hands_out_is_followed(tmp_path: Path, capsys: pytest.Ca
     assert "        await self.db.commit()\n        if await self.cache.get('a'):\n" in made
 
 
-def test_places_that_read_a_property_that_waits_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    project = Project(tmp_path)
-    model = MODEL + "class Note(Model):\n    @property\n    def author(self):\n        return Post.Q.get(1)\n"
-    path = project.write("models.py", model)
-    project.write(
-        "app.py",
-        "def f(note):\n    return note.author.name, 1\n\n\ndef g(note):\n    if not note.author:\n        pass\n",
-    )
-    project.write("templates/a.html", "{{ note.author.name }}\n")
-    report = listed(port(project, capsys))
-    assert "Read at app.py:2, app.py:6." in report[0]
-    assert report[1].startswith("templates/a.html:1: TGM204")
-    path.write_text(
-        path.read_text()
-        .replace("    @property\n    def author", "    async def author")
-        .replace("return Post", "return await Post")
-    )
-    report = listed(port(project, capsys))
-    assert [line.partition(" `")[0] for line in report] == [
-        "app.py:2: TGM201",
-        "app.py:6: TGM201",
-        "templates/a.html:1: TGM204",
-    ]
-
-
 @pytest.mark.parametrize(
     ("call", "after"),
     [
@@ -336,21 +302,6 @@ def test_methods_that_are_called_by_name_are_awaited(
 ) -> None:
     text = f"{CACHE}class A(object):\n    def do_a(self):\n        cache.get('a')\n\n    def on_b(self):\n        pass\n\n    def f(self, x):\n        {call}\n"
     assert ported(tmp_path, capsys, text).endswith(f"def f(self, x):\n        {after}\n")
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("def f(ids):\n    return map(cache.get, ids)\n", "app.py:5: TGM202 `cache.get(...)` waits, but `map(...)` calls"),
-        ("class A(object):\n    def say(self):\n        cache.get('a')\n\n    def f(self, x):\n        {'say': self.say}[x]()\n", "app.py:9: TGM201 `.say`"),
-    ],
-)  # fmt: skip
-def test_coroutine_functions_that_are_handed_on_are_told(
-    text: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    project = Project(tmp_path)
-    project.write("app.py", CACHE + text)
-    assert listed(port(project, capsys))[0].startswith(line)
 
 
 @pytest.mark.parametrize("is_done", [False, True])
@@ -557,32 +508,3 @@ def test_a_tornado_project_needs_nothing_more(
     made = made.replace("import asyncio\n", "") if "import asyncio" not in after else made
     assert made.replace("from asyncio import ensure_future\n", "") == TORNADO + after
     assert ": 0 changed" in port(project, capsys, "--no-diff")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "def test_a():\n    cache.get('a')\n",
-        "class TestA(object):\n    def test_a(self):\n        cache.get('a')\n",
-        "import pytest\n\n\n@pytest.fixture\ndef a():\n    return cache.get('a')\n",
-        "import pytest\n\n\n@pytest.fixture(scope='module')\ndef a():\n    return cache.get('a')\n",
-    ],
-)
-def test_pytest_does_not_await(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    project = Project(tmp_path)
-    path = project.write("test_app.py", CACHE + text)
-    (line,) = listed(port(project, capsys))
-    assert "TGM202" in line
-    assert "pytest awaits" in line
-    assert path.read_text() == CACHE + text
-
-
-def test_a_method_that_waits_in_each_class_is_awaited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    both = "class A(object):\n    def keep(self):\n        cache.set('a', 1)\n\n\nclass B(object):\n    def keep(self):\n        %s\n\n\ndef f(x):\n    return x.keep()\n"
-    assert ported(tmp_path / "a", capsys, CACHE + both % "cache.delete('a')").endswith(
-        "async def f(x):\n    return await x.keep()\n"
-    )
-    project = Project(tmp_path / "b")
-    project.write("app.py", CACHE + both % "pass")
-    (line,) = listed(port(project, capsys))
-    assert "TGM201 `.keep()` is a method of several classes, some of which wait now (app.py)." in line

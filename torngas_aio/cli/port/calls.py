@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from torngas_aio.cli.kinds import HOOKS, REDIS_CHANGED, REDIS_ITERATORS, REDIS_READS, SYNC_METHODS, VERBS, Chain
+from torngas_aio.cli.kinds import HOOKS, REDIS_CHANGED, REDIS_ITERATORS, REDIS_READS, SYNC_METHODS, VERBS
 from torngas_aio.cli.port.findings import Finding
 from torngas_aio.cli.port.futures import LOOP_CALLS, TAKES_AWAITABLES
 from torngas_aio.cli.port.names import Key, Names, key_of
@@ -48,18 +48,21 @@ class Project:
         names: What the project's names stand for.
         coroutines: Functions that are, or must become, coroutine functions.
         awaited: For each of them and each module's own code, the uses that wait.
-        findings: What could not be decided or done.
+        blocked: Function and why it, or a place in it, cannot await: the uses that wait there.
+        unsure: Calls of methods that several classes define, and these methods.
+        decorated: Decorator of the project: the functions on which it stands.
+        findings: Calls of Redis clients that have no form in which they are awaited.
     """
 
     def __init__(self, modules: list[Module], *, is_python2: bool = False, is_plain: bool = False) -> None:
         self.names = Names(modules, is_plain=is_plain)
+        self.blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
+        self.unsure: list[tuple[Key, Use, set[Key]]] = []
+        self.decorated: dict[Key, set[Key]] = defaultdict(set)
         self._callers: dict[Key, list[tuple[Key, Use]]] = defaultdict(list)
-        self._unsure: list[tuple[Key, Use, set[Key]]] = []
         self._callbacks: dict[Key, str] = {}
-        self._decorated: dict[Key, set[Key]] = defaultdict(set)
         self._dispatching: list[tuple[Key, Use]] = []
         self._is_python2 = is_python2
-        self._blocked: dict[tuple[Key, str], list[Use]] = defaultdict(list)
         self.coroutines: set[Key] = set()
         self.awaited: dict[Key, list[Use]] = defaultdict(list)
         self.findings: list[Finding] = []
@@ -81,11 +84,6 @@ class Project:
                 for caller, use in self._callers[callee]:
                     is_task = self.names.function(callee).is_endless and caller[1] and not use.is_awaited
                     todo += self._await(caller, replace(use, form="task") if is_task else use)
-        self._report_blocked()
-        self._report_wrappers()
-        self._report_class_wrappers()
-        self._report_reads()
-        self._report_unsure()
 
     def _begin(self) -> list[Key]:
         """Return the coroutine functions that depend on no others, and what waits in any case."""
@@ -98,7 +96,7 @@ class Project:
                     found.append((path, function.name))
                 waiting += self._resolve_uses(path, function)
                 for decorator in self._decorators(path, function):
-                    self._decorated[decorator].add((path, function.name))
+                    self.decorated[decorator].add((path, function.name))
         return found + [each for key, use in waiting for each in self._await(key, use)]
 
     def _hands_on(self, key: Key) -> bool:
@@ -111,97 +109,15 @@ class Project:
             and not self.names.valued(self.names.resolve(function.returned, key[0], function))
         )
 
-    def _report_blocked(self) -> None:
-        """Report what waits where `await` cannot stand, the calls of one cause together."""
-        for (key, blocker), uses in self._blocked.items():
-            uses.sort(key=lambda use: use.position)
-            names = ", ".join(f"`{text_of(use.chain)}`" for use in uses)
-            lines = f" (lines {', '.join(str(use.position[0]) for use in uses)})" if len(uses) > 1 else ""
-            verb = "wait" if len(uses) > 1 else "waits"
-            text = f"{names}{lines} {verb}, but {blocker}."
-            name = key[1].rpartition(".")[2]
-            if blocker == PROPERTY and (read := self._places_of(name)):
-                text += f" Read at {', '.join(read[:9])}{' and others' if len(read) > 9 else ''}."
-            self._report(key, uses[0], "TGM202", text)
-
-    def _places_of(self, name: str) -> list[str]:
-        """Return where the attribute *name* of anything is read, without a call."""
-        return sorted(
-            f"{module.path}:{line}"
-            for module in self.names.modules.values()
-            for each, line, _ in module.reads
-            if each == name
-        )
-
-    def _report_wrappers(self) -> None:
-        """Report decorators' wrappers that look at the result of what waits in some cases only."""
-        for place, use, decorated in self._wrapping():
-            is_handed_on = self.names.function(place).returned == use.chain and place not in self.coroutines
-            if decorated & self.coroutines and not decorated <= self.coroutines and not is_handed_on:
-                name = place[1].partition(".")[0]
-                text = f"@{name} stands on coroutine functions and on others: await the call where it is awaitable."
-                self._report(place, use, "TGM302", text)
-
-        for path, module in self.names.modules.items() if self._loads_user() else ():
-            for function in module.functions.values():
-                if any(chain[-1].lstrip(".") == "authenticated" for chain in function.decorators):
-                    text = "@authenticated cannot await the user: use `torngas_aio.auth.login_required`, and set AUTH."
-                    self.findings.append(Finding(path, function.line, "TGM302", text))
-
-    def _report_class_wrappers(self) -> None:
-        """Report classes that are decorators of what waits, and go on after the call."""
-        decorated = [
-            self.names.resolve(tuple(step for step in chain if step != "()"), path, None)
-            for path, name in self.coroutines
-            for chain in self.names.function((path, name)).decorators
-        ]
-        for owner in {kind for kind in decorated if kind.startswith("class:")}:
-            place, name = key_of(owner)
-            module = self.names.modules[place]
-            calls: set[Chain] = {
-                ("self", f".{each}", "()")
-                for each, (_, chain) in module.classes[name].attributes.items()
-                if len(chain) == 1
-            }
-            given = module.functions.get(f"{name}.__call__", Function("")).hidden - {"self"}
-            calls |= {(each, "()") for each in given}
-            for function in module.functions.values():
-                is_wrapper = function.name.startswith((f"{name}.__call__", f"{name}.__get__"))
-                for use in function.uses if is_wrapper else ():
-                    is_handed_on = function.returned == use.chain and len(function.uses) == 1
-                    if use.chain in calls and use.form == "call" and not use.is_awaited and not is_handed_on:
-                        text = f"@{name} goes on before what it calls has run: await the call, in an `async def`."
-                        self._report((place, function.name), use, "TGM302", text)
-
-    def _report_reads(self) -> None:
-        """Report methods that wait and are read where their result is meant, as they were as properties."""
-        waiting = self.waiting_names() & self.names.methods.keys()
-        for module in self.names.modules.values():
-            for name, line, is_value in module.reads:
-                if is_value and name in waiting:
-                    text = (
-                        f"`.{name}` is a coroutine function: write `await x.{name}()`, or await it where it is called."
-                    )
-                    self.findings.append(Finding(module.path, line, "TGM201", text))
-
     def _await_groups(self) -> list[Key]:
         """Await the calls of one of several functions all of which wait; return the functions that wait by it."""
-        groups = [*self._wrapping(), *self._dispatched(), *self._unsure]
+        groups = [*self.wrapping(), *self._dispatched(), *self.unsure]
         waiting = [(key, use) for key, use, callees in groups if callees and self.coroutines.issuperset(callees)]
         return [each for key, use in waiting if use not in self.awaited[key] for each in self._await(key, use)]
 
-    def _report_unsure(self) -> None:
-        """Report calls of methods that wait in some of the classes that define them."""
-        for key, use, methods in self._unsure:
-            waiting = self.coroutines & methods
-            if waiting and not use.is_awaited and len(waiting) < len(methods):
-                text = f"`{use.chain[-2]}()` is a method of several classes, some of which wait now"
-                paths = ", ".join(sorted({path for path, _ in waiting}))
-                self._report(key, use, "TGM201", f"{text} ({paths}). Write `await` if it is one of these.")
-
-    def _wrapping(self) -> Iterator[tuple[Key, Use, set[Key]]]:
+    def wrapping(self) -> Iterator[tuple[Key, Use, set[Key]]]:
         """Yield each call of what a decorator is given: the function that it is in, the call, what is decorated."""
-        for (path, name), decorated in self._decorated.items():
+        for (path, name), decorated in self.decorated.items():
             call = (*self.names.function((path, name)).parameters[:1], "()")
             for function in self.names.modules[path].functions.values():
                 for use in function.uses if function.name.startswith(f"{name}.") else ():
@@ -211,7 +127,7 @@ class Project:
     def _wrapped_by(self, key: Key) -> list[Key]:
         """Return the functions in whose place the decorator's wrapper *key* is called."""
         outer = (key[0], key[1].rpartition(".")[0])
-        return [*self._decorated.get(outer, ())] if outer[1] and self.names.function(key).name != outer[1] else []
+        return [*self.decorated.get(outer, ())] if outer[1] and self.names.function(key).name != outer[1] else []
 
     def _dispatched(self) -> Iterator[tuple[Key, Use, set[Key]]]:
         """Yield each call of what `getattr(x, 'do_' + name)` gives, and the methods whose names begin so."""
@@ -231,11 +147,12 @@ class Project:
     def names_in_templates(self) -> frozenset[str]:
         """Return the names that wait in a template when they are called and, with a dot, when they are read."""
         names = self.waiting_names()
-        properties = {key[1].rpartition(".")[2] for key, blocker in self._blocked if blocker == PROPERTY}
-        user = ["current_user"] if self._loads_user() else []
+        properties = {key[1].rpartition(".")[2] for key, blocker in self.blocked if blocker == PROPERTY}
+        user = ["current_user"] if self.loads_user() else []
         return names.union(f".{name}" for name in [*properties, *(names & self.names.methods.keys()), *user])
 
-    def _loads_user(self) -> bool:
+    def loads_user(self) -> bool:
+        """Whether `get_current_user` of a handler waits."""
         return bool(self.coroutines & {*self.names.methods["get_current_user"]})
 
     def test_cases(self) -> dict[Key, str]:
@@ -265,7 +182,7 @@ class Project:
                 self._callbacks[key_of(found)] = callee
             elif found.startswith("coroutine function") and callee not in TAKES_AWAITABLES:
                 blocker = f"`{callee}(...)` calls it without awaiting it"
-                self._blocked[key, blocker].append(Use((*chain, "()"), position))
+                self.blocked[key, blocker].append(Use((*chain, "()"), position))
 
     def _waits(self, key: Key, use: Use, function: Function) -> bool:
         """Whether *use* waits in any case; what depends on functions of the project is noted."""
@@ -317,7 +234,8 @@ class Project:
             return
         kind = self.names.valued(self.names.resolve(use.chain[:-2], key[0], self.names.function(key)))
         if kind == "redis" and command in REDIS_ITERATORS:
-            self._report(key, use, "TGM201", f"`{text_of(use.chain)}` is gone through with `async for` in `async def`.")
+            text = f"`{use.text}` is gone through with `async for` in `async def`."
+            self.findings.append(Finding(key[0], use.position[0], "TGM201", text))
         elif kind == "redis" and command in REDIS_READS and self._is_python2:
             self.awaited[key].append(replace(use, form="text"))
         elif kind in ("redis", "pipeline") and command in REDIS_CHANGED:
@@ -332,7 +250,7 @@ class Project:
         if len(found) == 1:
             self._callers[found[0]].append((key, use))
         elif found:
-            self._unsure.append((key, use, set(found)))
+            self.unsure.append((key, use, set(found)))
 
     def _await(self, key: Key, use: Use) -> list[Key]:
         """Have the function *key* await *use*; return the functions that become coroutine functions by it."""
@@ -341,8 +259,8 @@ class Project:
             return []
         blocker = "" if use.form == "task" else use.blocker or function.blocker or self._blocker(key, function)
         if blocker:
-            if use not in self._blocked[key, blocker]:
-                self._blocked[key, blocker].append(use)
+            if use not in self.blocked[key, blocker]:
+                self.blocked[key, blocker].append(use)
             return []
         if use not in self.awaited[key]:
             self.awaited[key].append(use)
@@ -363,11 +281,3 @@ class Project:
         if (is_fixture or is_test) and not function.is_async:
             return f"pytest awaits `{name}` with a plugin only: write `async def` for one, or `asyncio.run(...)`"
         return f"`{self._callbacks[key]}(...)` calls `{name}` without awaiting it" if key in self._callbacks else ""
-
-    def _report(self, key: Key, use: Use, code: str, text: str) -> None:
-        self.findings.append(Finding(key[0], use.position[0], code, text))
-
-
-def text_of(chain: Chain) -> str:
-    """Return *chain* as it reads in code, its arguments left out."""
-    return "".join(chain).replace("()", "(...)").replace("[]", "[...]")

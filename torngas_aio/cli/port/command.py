@@ -21,6 +21,7 @@ from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
 from torngas_aio.cli.port.findings import CODES, Finding, left_over
 from torngas_aio.cli.port.python2 import converted, fault_in, futures_of, parsed, version_of
+from torngas_aio.cli.port.reports import undone
 from torngas_aio.cli.port.rewriting import OURS, REWRITES, rewrite
 from torngas_aio.cli.port.summary import Module, summarize
 from torngas_aio.cli.port.testcases import mend_tests
@@ -279,6 +280,7 @@ def _write_awaits(files: list[_File], origin: _Origin) -> Project:
     modules = [file.module for file in files if file.module is not None]
     project = Project(modules, is_python2=origin.is_python2, is_plain=origin.is_plain)
     project.solve()
+    project.findings += undone(project)
     for file in files:
         own = file.module.functions if file.module is not None else {}
         functions = {

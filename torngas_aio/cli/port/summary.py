@@ -57,6 +57,11 @@ class Use:
     blocker: str = ""
     is_awaited: bool = False
 
+    @property
+    def text(self) -> str:
+        """The chain as it reads in code, its arguments left out."""
+        return "".join(self.chain).replace("()", "(...)").replace("[]", "[...]")
+
 
 @dataclass(slots=True)
 class Function:

@@ -1,0 +1,100 @@
+"""What a project's calls are left with once it is known which functions await. Begin with `undone`."""
+
+from collections.abc import Iterator
+
+from torngas_aio.cli.kinds import Chain
+from torngas_aio.cli.port.calls import Project
+from torngas_aio.cli.port.findings import Finding
+from torngas_aio.cli.port.names import Key, key_of
+from torngas_aio.cli.port.summary import PROPERTY, Function, Use
+
+__all__ = ["undone"]
+
+SHOWN = 9
+"""How many places of a kind are named."""
+
+
+def undone(project: Project) -> Iterator[Finding]:
+    """Yield what could not be awaited, or not be decided, in a *project* that is solved."""
+    yield from _blocked(project)
+    yield from _wrappers(project)
+    yield from _class_wrappers(project)
+    yield from _reads(project)
+    yield from _unsure(project)
+
+
+def _finding(key: Key, use: Use, code: str, text: str) -> Finding:
+    return Finding(key[0], use.position[0], code, text)
+
+
+def _blocked(project: Project) -> Iterator[Finding]:
+    """Yield what waits where `await` cannot stand, the calls of one cause together."""
+    for (key, blocker), uses in project.blocked.items():
+        uses.sort(key=lambda use: use.position)
+        names = ", ".join(f"`{use.text}`" for use in uses)
+        lines = f" (lines {', '.join(str(use.position[0]) for use in uses)})" if len(uses) > 1 else ""
+        text = f"{names}{lines} {'wait' if len(uses) > 1 else 'waits'}, but {blocker}."
+        name = key[1].rpartition(".")[2]
+        modules = project.names.modules.values() if blocker == PROPERTY else ()
+        read = sorted(f"{module.path}:{line}" for module in modules for each, line, _ in module.reads if each == name)
+        if read:
+            text += f" Read at {', '.join(read[:SHOWN])}{' and others' if len(read) > SHOWN else ''}."
+        yield _finding(key, uses[0], "TGM202", text)
+
+
+def _wrappers(project: Project) -> Iterator[Finding]:
+    """Yield decorators' wrappers that look at the result of what waits in some cases only."""
+    waiting, names = project.coroutines, project.names
+    for place, use, decorated in project.wrapping():
+        is_handed_on = names.function(place).returned == use.chain and place not in waiting
+        if decorated & waiting and not decorated <= waiting and not is_handed_on:
+            name = place[1].partition(".")[0]
+            text = f"@{name} stands on coroutine functions and on others: await the call where it is awaitable."
+            yield _finding(place, use, "TGM302", text)
+    for path, module in names.modules.items() if project.loads_user() else ():
+        for function in module.functions.values():
+            if any(chain[-1].lstrip(".") == "authenticated" for chain in function.decorators):
+                text = "@authenticated cannot await the user: use `torngas_aio.auth.login_required`, and set AUTH."
+                yield Finding(path, function.line, "TGM302", text)
+
+
+def _class_wrappers(project: Project) -> Iterator[Finding]:
+    """Yield classes that are decorators of what waits, and go on after the call."""
+    decorated = [
+        project.names.resolve(tuple(step for step in chain if step != "()"), path, None)
+        for path, name in project.coroutines
+        for chain in project.names.function((path, name)).decorators
+    ]
+    for owner in {kind for kind in decorated if kind.startswith("class:")}:
+        place, name = key_of(owner)
+        module = project.names.modules[place]
+        kept = {each: chain for each, (_, chain) in module.classes[name].attributes.items()}
+        calls: set[Chain] = {("self", f".{each}", "()") for each, chain in kept.items() if len(chain) == 1}
+        calls |= {(each, "()") for each in module.functions.get(f"{name}.__call__", Function("")).hidden - {"self"}}
+        for function in module.functions.values():
+            is_wrapper = function.name.startswith((f"{name}.__call__", f"{name}.__get__"))
+            for use in function.uses if is_wrapper else ():
+                is_handed_on = function.returned == use.chain and len(function.uses) == 1
+                if use.chain in calls and use.form == "call" and not use.is_awaited and not is_handed_on:
+                    text = f"@{name} goes on before what it calls has run: await the call, in an `async def`."
+                    yield _finding((place, function.name), use, "TGM302", text)
+
+
+def _reads(project: Project) -> Iterator[Finding]:
+    """Yield methods that wait and are read where their result is meant, as they were as properties."""
+    waiting = project.waiting_names() & project.names.methods.keys()
+    for module in project.names.modules.values():
+        for name, line, is_value in module.reads:
+            if is_value and name in waiting:
+                advice = f"write `await x.{name}()`, or await it where it is called."
+                yield Finding(module.path, line, "TGM201", f"`.{name}` is a coroutine function: {advice}")
+
+
+def _unsure(project: Project) -> Iterator[Finding]:
+    """Yield calls of methods that wait in some of the classes that define them."""
+    for key, use, methods in project.unsure:
+        waiting = project.coroutines & methods
+        if waiting and not use.is_awaited and len(waiting) < len(methods):
+            text = f"`{use.chain[-2]}()` is a method of several classes, some of which wait now"
+            paths = ", ".join(sorted({path for path, _ in waiting}))
+            yield _finding(key, use, "TGM201", f"{text} ({paths}). Write `await` if it is one of these.")
