@@ -11,7 +11,7 @@ import tornado.template
 from tests.cli.port.porting import listed, port
 from tests.webserver.project import Project
 from torngas_aio.cli.port.python2 import ROUND_COMMENT
-from torngas_aio.cli.port.templates import convert, engine_of, left_in
+from torngas_aio.cli.port.templates import convert, left_in
 
 VALUES = {"d": {"a": 1}, "n": 7, "long": "l", "text": "é"}
 MARK = "TGM311: Python 2 divided integers into integers. Write // for that; delete this comment."
@@ -127,23 +127,6 @@ def test_codecs_that_are_none_of_text_are_listed_once_a_file() -> None:
     found = list(left_in("{{ a.encode('hex') }}\n{{ a.decode('base64') }}", "tornado", "a.html", frozenset()))
     assert [(each.line, each.code) for each in found] == [(1, "TGM310")]
     assert "(lines 1, 2)" in found[0].text
-
-
-@pytest.mark.parametrize(
-    ("text", "suffix", "engine"),
-    [
-        ("{% if a %}{% end %}", ".html", "tornado"),
-        ("{% if a %}{% endif %}", ".html", "jinja2"),
-        ("{%- set a = 1 %}", ".html", "jinja2"),
-        ("<%inherit file='a'/>${a}", ".html", "mako"),
-        ("  % if a:\n% endif", ".html", "mako"),
-        ("{{ a }} `${b}`", ".html", "tornado"),
-        ("{{ a }}", ".j2", "jinja2"),
-        ("${a}", ".mako", "mako"),
-    ],
-)
-def test_a_template_tells_its_engine(text: str, suffix: str, engine: str) -> None:
-    assert engine_of(text, suffix) == engine
 
 
 def test_templates_of_a_project_are_converted_by_the_engine_of_its_settings(

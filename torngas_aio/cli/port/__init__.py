@@ -9,7 +9,8 @@
     names.py     what names stand for              awaiting.py   the `await`s that are written
     testcases.py test cases that wait              templates.py  Python 2 in templates, what waits
     reports.py   calls that are left to do         findings.py   what else is left to do by hand
-    sessions.py  what has no form in sessions      edits.py      a file's names and replacements
+    sessions.py  what has no form in sessions      parts.py      where the code of a template is
+    edits.py     a file's names and replacements
 
 Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.
 """

@@ -20,6 +20,7 @@ from torngas_aio.cli.port import templates, tree
 from torngas_aio.cli.port.awaiting import await_calls
 from torngas_aio.cli.port.calls import Project
 from torngas_aio.cli.port.findings import CODES, Finding, left_over
+from torngas_aio.cli.port.parts import engine_of
 from torngas_aio.cli.port.python2 import converted, fault_in, futures_of, parsed, version_of
 from torngas_aio.cli.port.reports import undone
 from torngas_aio.cli.port.rewriting import OURS, REWRITES, rewrite
@@ -231,7 +232,7 @@ def _convert_templates(files: list[_File], skipped: list[str], origin: _Origin) 
     default = next((name for name in ("jinja2", "mako") if any(name in each for each in settings)), "tornado")
     pages = [file for file in files if file.path.suffix != ".py" and not file.findings]
     for file in pages:
-        file.engine = templates.engine_of(file.text, file.path.suffix, default)
+        file.engine = engine_of(file.text, file.path.suffix, default)
     if "python2" in skipped:
         return
     old = {file.name for file in pages if templates.reads_as_python2(file.text, file.engine)}

@@ -314,11 +314,9 @@ class _Reader:
 def _defaults_of(arguments: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
     """Yield the parameters that have a default, and it."""
     given = [*arguments.posonlyargs, *arguments.args]
-    pairs = [*zip(given[::-1], arguments.defaults[::-1], strict=False)]
-    pairs += [
-        (name, default) for name, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default
-    ]
-    yield from ((name.arg, default) for name, default in pairs)
+    pairs: list[tuple[ast.arg, ast.expr | None]] = [*zip(given[::-1], arguments.defaults[::-1], strict=False)]
+    pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    yield from ((name.arg, default) for name, default in pairs if default)
 
 
 def _value_of(node: ast.AST) -> Chain:

@@ -10,33 +10,17 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from torngas_aio.cli.port.edits import Edits, deferred_around, last_name
 from torngas_aio.cli.port.findings import MARKS, Finding
 from torngas_aio.cli.port.library import GIVEN_METHODS
+from torngas_aio.cli.port.parts import AROUND, Part, code_end, parts_of
 from torngas_aio.cli.port.python2 import MODULES, STRING, converted, parsed
 from torngas_aio.cli.port.texts import is_odd_codec
 
-__all__ = ["await_calls", "convert", "engine_of", "left_in", "reads_as_python2"]
+__all__ = ["await_calls", "convert", "left_in", "reads_as_python2"]
 
-SUFFIXES = {".mako": "mako", ".mak": "mako", ".jinja": "jinja2", ".jinja2": "jinja2", ".j2": "jinja2"}
-SIGNS = {
-    "mako": r"<%!?\s|</?%(?:inherit|block|def|namespace|page|include|call|text|doc)\b|(?m:^\s*%\s*(?:if|for|end\w+)\b)",
-    "tornado": r"\{%\s*(?:end|apply\b[^%]*|module\b[^%]*)\s*%\}",
-    "jinja2": r"\{%[-+]?\s*(?:end\w+|macro|call|filter|with|do|trans)\b|\{[{%]-|-[}%]\}",
-}
-"""Engine: what only its templates have; looked for in this order."""
-
-STEP = re.compile(rf"{STRING}|\#[^\n]*|(?s:.)")
-TORNADO = re.compile(r"\{(?:\{(?!\{)|[%#])!?")
-MAKO = re.compile(
-    r"<%doc>(?s:.*?)</%doc>|<%text\b[^>]*>(?s:.*?)</%text>|(?P<block><%!?(?=\s))|(?P<expression>\$\{)"
-    r"|(?m:^[ \t]*(?:(?P<comment>\#\#.*$)|%(?!%)[ \t]*(?P<line>(?:\\\n|.)*)$))"
-)
 COPY = re.compile(r"(\bin |\biter\()list\(((?:[\w.]|\[[^\[\]]*\]|\([^()]*\))+\.(?:keys|values|items)\(\))\)")
-CONTROL = re.compile(r"(?:el)?(?P<code>(?:if|for|while|with|except)\b(?s:.*))")
-JINJA2_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}(?s:.*?)\{%[-+]?\s*endraw\s*[-+]?%\}|\{\#(?s:.*?)\#\}|\{[{%][-+]?")
 METHODS = r"\.(?:iter|view)(?:items|keys|values)\s*\(|\.has_key\s*\("
 PYTHON2 = re.compile(
     rf"{METHODS}|\bbasestring\b|<>|`|\bexcept\s+[\w.]+\s*,|^\s*print\s+[^\s(=]"
@@ -47,42 +31,15 @@ PYTHON2 = re.compile(
 NO_BUILTIN = re.compile(r"(?<![\w.])(?:long|file)\b(?!\s*\()|(?<=\.)(?:unicode|unichr)\b")
 """Names that are as likely the page's own."""
 
-AROUND = {
-    "expression": ("__it__ = (", ")"), "statement": ("", ""), "block": ("", ""), "header": ("", ": pass"),
-    "except": ("try: pass\n", ": pass"),
-}  # fmt: skip
-"""Form of a part: what makes statements of it."""
-
 WAITS = re.compile(
     r"\.Q\.|\bcaches?(?:\[[^\]]*\])?\.(?:get|set|get_many|has_key|incr)\(|\.session\.query\(|\.(?:first|paginate)\("
 )
 AWAITED = re.compile(r"\bawait(?:ed\()?[\w. ]+\(")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Code in a template: an expression or statement, without what delimits it, from *start* to *end*.
-
-    Attributes:
-        form: One of `AROUND`.
-        tag: Start and end of the tag or line.
-    """
-
-    start: int
-    end: int
-    form: str
-    tag: tuple[int, int]
-
-
-def engine_of(text: str, suffix: str, default: str = "tornado") -> str:
-    """Return the engine of a template: "tornado", "mako" or "jinja2"; *default* where the text does not tell."""
-    found = (engine for engine, signs in SIGNS.items() if re.search(signs, text))
-    return SUFFIXES.get(suffix) or next(found, default)
-
-
 def reads_as_python2(text: str, engine: str) -> bool:
     """Whether code in the template is Python 2's only."""
-    return any(_is_python2(text[part.start : part.end], engine) for part in _parts(text, engine))
+    return any(_is_python2(text[part.start : part.end], engine) for part in parts_of(text, engine))
 
 
 def convert(text: str, engine: str, path: str) -> tuple[str, list[Finding]]:
@@ -94,7 +51,7 @@ def convert(text: str, engine: str, path: str) -> tuple[str, list[Finding]]:
         path: Its name in findings.
     """
     made = _convert_jinja2(text) if engine == "jinja2" else _convert_python(text, engine)
-    for part in _parts(made, engine):
+    for part in parts_of(made, engine):
         code = made[part.start : part.end]
         if _is_python2(code, engine):
             advice = f"`{_short(code)}` is Python 2, and could not be converted."
@@ -109,7 +66,7 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
     """
     before, after = {"tornado": ("(await ", ")"), "mako": ("awaited(", ")"), "jinja2": ("", "")}[engine]
     edits = Edits(text)
-    for part in _parts(text, engine) if before else ():
+    for part in parts_of(text, engine) if before else ():
         source = _source(text, part)
         tree = parsed(source) if part.form in ("expression", "header") else None
         if tree is None or not names & set(re.findall(r"\w+(?=\()", source)):
@@ -133,7 +90,7 @@ def left_in(text: str, engine: str, path: str, names: frozenset[str]) -> Iterato
     for number, content in enumerate(text.split("\n"), 1) if "TGM311:" in text else ():
         if re.search(r"(?:\{#|<%doc>|##|^\s*#) ?TGM311:", content):
             lines["TGM311"].append(number)
-    for part in _parts(text, engine):
+    for part in parts_of(text, engine):
         code = text[part.start : part.end]
         bare = AWAITED.sub("", code)
         used: list[str] = re.findall(r"\w+(?=\()", bare) + re.findall(r"\.\w+", bare)
@@ -160,106 +117,14 @@ def _short(code: str) -> str:
     return " ".join(code.split())[:60]
 
 
-def _parts(text: str, engine: str) -> Iterator[Part]:
-    finder = {"tornado": _tornado_parts, "mako": _mako_parts, "jinja2": _jinja2_parts}[engine]
-    for part in finder(text):
-        code = text[part.start : part.end]
-        start = part.start + len(code) - len(code.lstrip()) if part.form != "block" else part.start
-        if code.strip():
-            yield replace(part, start=start, end=start + len(text[start : part.end].rstrip()))
-
-
-def _tornado_parts(text: str) -> Iterator[Part]:
-    """As Tornado's parser: of several `{` the last two count, `{{!` is text, a tag ends at the first `}}` or `%}`."""
-    at = 0
-    while found := TORNADO.search(text, at):
-        start, inner = found.start(), found.end()
-        close = {"{{": "}}", "{%": "%}", "{#": "#}"}.get(found.group())
-        if close is None:  # {{! and its siblings are text
-            at = inner
-            continue
-        end = text.find(close, inner)
-        if end < 0:
-            return
-        at = end + 2
-        if close == "}}":
-            yield Part(inner, end, "expression", (start, at))
-        elif close == "%}":
-            yield from _tornado_statement(text, inner, end, (start, at))
-
-
-def _tornado_statement(text: str, start: int, end: int, tag: tuple[int, int]) -> Iterator[Part]:
-    word = re.compile(r"\s*(\w+)\s*").match(text, start, end)
-    name = word[1] if word else ""
-    if word and name in ("raw", "module", "apply"):
-        yield Part(word.end(), end, "expression", tag)
-    elif word and name == "set":
-        yield Part(word.end(), end, "statement", tag)
-    elif name in ("import", "from"):
-        yield Part(start, end, "statement", tag)
-    else:
-        yield from _control(text, start, end, tag)
-
-
-def _control(text: str, start: int, end: int, tag: tuple[int, int]) -> Iterator[Part]:
-    """Yield the part of an `if`, `elif`, `for` or the like between *start* and *end*; nothing of another word."""
-    code = text[start:end]
-    found = CONTROL.match(code, len(code) - len(code.lstrip()))
-    if found is not None:
-        form = "except" if found["code"].startswith("except") else "header"
-        yield Part(start + found.start("code"), start + found.end("code"), form, tag)
-
-
-def _mako_parts(text: str) -> Iterator[Part]:
-    at = 0
-    while found := MAKO.search(text, at):
-        start, at = found.start(), max(found.end(), found.start() + 1)
-        if found["block"] or found["expression"]:
-            is_block = bool(found["block"])
-            end = _code_end(text, found.end(), ("%>",) if is_block else ("|", "}"), is_nested=not is_block)
-            close = text.find("%>" if is_block else "}", end)
-            if close < 0:
-                return
-            at = close + (2 if is_block else 1)
-            yield Part(found.end(), end, "block" if is_block else "expression", (start, at))
-        elif found["line"] and (line := re.match(r"((?s:.*)):[ \t]*(?:\#.*)?$", found["line"])):
-            yield from _control(text, found.start("line"), found.start("line") + line.end(1), (start, found.end()))
-
-
-def _jinja2_parts(text: str) -> Iterator[Part]:
-    at = 0
-    while found := JINJA2_RAW.search(text, at):
-        at = found.end()
-        if len(found.group()) > len("{%-") or found.group()[1] == "#":
-            continue
-        close = "}}" if found.group()[1] == "{" else "%}"
-        end = _code_end(text, at, (close, f"-{close}", f"+{close}"), is_nested=True, has_comments=False)
-        yield Part(at, end, "expression", (found.start(), end))
-        at = end
-
-
-def _code_end(text: str, at: int, stops: tuple[str, ...], *, is_nested: bool, has_comments: bool = True) -> int:
-    """Return where code that begins *at* ends: at one of *stops*, outside of strings and, if *is_nested*, brackets."""
-    depth = 0
-    while at < len(text):
-        if depth == 0 and text.startswith(stops, at):
-            return at
-        step = STEP.match(text, at)
-        assert step is not None
-        found = step.group() if has_comments or text[at] != "#" else "#"
-        depth += is_nested and ((found in "([{") - (found in ")]}"))
-        at += len(found)
-    return at
-
-
 def _convert_jinja2(text: str) -> str:
     edits = Edits(text)
-    for part in _parts(text, "jinja2"):
+    for part in parts_of(text, "jinja2"):
         code = text[part.start : part.end]
         bare = re.sub(STRING, lambda found: "_" * len(found.group()), code)
         for found in re.finditer(r"\.(\w+)(?=\()", bare):
             start, end = part.start + found.start(), part.start + found.end()
-            close = _code_end(code, found.end() + 1, (")",), is_nested=True, has_comments=False)
+            close = code_end(code, found.end() + 1, (")",), is_nested=True, has_comments=False)
             inner = code[found.end() + 1 : close].strip()
             if found[1] in GIVEN_METHODS:
                 edits.replace(start + 1, end, GIVEN_METHODS[found[1]])
@@ -269,7 +134,7 @@ def _convert_jinja2(text: str) -> str:
 
 
 def _convert_python(text: str, engine: str) -> str:
-    parts = [part for part in _parts(text, engine) if engine == "mako" or "cmp(" not in text[part.start : part.end]]
+    parts = [part for part in parts_of(text, engine) if engine == "mako" or "cmp(" not in text[part.start : part.end]]
     sources = {part: _source(text, part) for part in parts}
     made = _convert_all(sources)
     if made is None:  # one of them is no Python: which?
