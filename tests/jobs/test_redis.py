@@ -14,7 +14,7 @@ from torngas_aio._cleanup import close_all
 from torngas_aio.exception import Unavailable
 from torngas_aio.jobs import job
 from torngas_aio.jobs.base import BaseJobs
-from torngas_aio.jobs.redis import RedisJobs
+from torngas_aio.jobs.redis import MAX_DELIVERIES, RedisJobs
 from torngas_aio.jobs.registry import jobs, make_jobs
 from torngas_aio.settings_manager import settings
 
@@ -154,6 +154,30 @@ async def test_what_kills_its_workers_is_a_dead_letter_in_the_end(redis_server: 
         await until(backend.dead)
     assert "have died" in (await backend.dead())[0].error
     await backend.aclose()
+
+
+async def test_a_job_that_cancels_its_own_task_holds_no_slot_and_ends_as_a_dead_letter(lone: RedisServer) -> None:
+    runs: list[str] = []
+
+    @job
+    async def own() -> None:
+        runs.append("own")
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    @job
+    async def other() -> None:
+        runs.append("other")
+
+    async with worker_of(jobs["default"], ["default"], concurrency=1):
+        await own.enqueue()
+        await until(lambda: runs == ["own"])
+        await other.enqueue()
+        await until(lambda: "other" in runs)
+        await until(jobs["default"].dead)
+    assert runs.count("own") == MAX_DELIVERIES
 
 
 async def test_with_more_queues_than_slots_the_others_get_what_is_too_much(redis_server: RedisServer) -> None:

@@ -96,6 +96,7 @@ async def run_worker(
     try:
         await receiver.listen(stopping)
     finally:
+        receiver.is_ending = True
         running = {*beside, *receiver.running}
         if receiver.running:
             logger.warning("%d jobs are cancelled by the stop and go back to their queues.", len(receiver.running))
@@ -108,7 +109,10 @@ class _JobReceiver(Receiver):
 
     Attributes:
         running: The tasks of the jobs that run.
+        is_ending: They are cancelled by the worker; before that a job can only have cancelled its own task.
     """
+
+    is_ending = False
 
     def __init__(self, backend: BaseJobs, concurrency: int, graceful_seconds: float) -> None:
         super().__init__(backend, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=graceful_seconds)
@@ -124,7 +128,7 @@ class _JobReceiver(Receiver):
         try:
             await run_message(self._backend, "default" if taken is None else taken.queue, data, ack)
         except BaseException as exc:
-            if is_imposed(exc):
+            if self.is_ending and is_imposed(exc):
                 raise
             _outages.report_error(exc, "A job could not be ended; it will run again.")
             if taken is not None:
@@ -135,6 +139,7 @@ class _JobReceiver(Receiver):
 
 async def _hurry(receiver: _JobReceiver, hurry: asyncio.Event) -> None:
     await hurry.wait()
+    receiver.is_ending = True
     for task in receiver.running:
         task.cancel()
 
