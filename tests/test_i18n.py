@@ -73,7 +73,7 @@ def german(tmp_path: Path) -> dict[str, Any]:
     return conf
 
 
-def test_csv_catalogues_are_loaded(german: dict[str, Any]) -> None:
+def test_csv_catalogues_are_loaded(german: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     assert load_translations(german) == {"de_DE", "zh_CN", "en_US"}
     with use_locale("de_DE"):
         assert gettext("hello") == "Hallo"
@@ -81,7 +81,9 @@ def test_csv_catalogues_are_loaded(german: dict[str, Any]) -> None:
         assert ngettext("%(n)d post", "%(n)d posts", 2) % {"n": 2} == "2 Beiträge"
         assert gettext("unknown") == "unknown"
         assert pgettext("menu", "hello") == "Hallo"
+        assert i18n.pgettext_of(i18n.current_locale())("menu", "%(n)d post", "%(n)d posts", 2) == "%(n)d Beiträge"
     assert gettext("hello") == "hello"
+    assert caplog.text == ""  # Tornado warns of each text with a context
 
 
 def test_gettext_catalogues_are_loaded_with_contexts_and_plurals(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "load_translations",
     "ngettext",
     "pgettext",
+    "pgettext_of",
     "remember_locale",
     "use_locale",
     "user_locale",
@@ -166,7 +167,14 @@ def ngettext(singular: str, plural: str, count: int) -> str:
 
 def pgettext(context: str, message: str) -> str:
     """Return *message* as it is said in *context*; CSV catalogues know no contexts."""
-    return current_locale().pgettext(context, message)
+    return pgettext_of(current_locale())(context, message)
+
+
+def pgettext_of(spoken: locale.Locale) -> Callable[..., str]:
+    """Return what `pgettext` is in the language *spoken*: of a CSV catalogue, the plain translation."""
+    if isinstance(spoken, locale.CSVLocale):  # Tornado's does the same, with a warning for each text
+        return lambda context, *texts: spoken.translate(*texts)
+    return spoken.pgettext
 
 
 def lazy_gettext(message: str) -> "LazyText":

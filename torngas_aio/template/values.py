@@ -15,6 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from torngas_aio.exception import ArgumentError
+from torngas_aio.i18n import pgettext_of
 
 __all__ = [
     "HANDLER_NAMES",
@@ -130,7 +131,7 @@ _PROVIDERS: dict[str, Provider] = {
     "translate": lambda handler, _: handler.locale.translate,
     "gettext": lambda handler, _: handler.locale.translate,
     "ngettext": _ngettext,
-    "pgettext": lambda handler, _: handler.locale.pgettext,
+    "pgettext": lambda handler, _: pgettext_of(handler.locale),
     "static_url": lambda handler, _: handler.static_url,
     "reverse_url": lambda handler, _: handler.reverse_url,
     "xsrf_form_html": _xsrf_form_html,
