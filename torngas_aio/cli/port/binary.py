@@ -81,11 +81,8 @@ class _Mender:
         end = f"{')' if head else ''}, {codec!r}){')' if maker else ''}"
         edits.replace(edits.span(value)[1], edits.span(call)[1], end)
         parent = edits.parents[call]
-        if (
-            not maker
-            and isinstance(parent, ast.Call)
-            and list(map(dotted, [parent.func, *parent.args[:1]])) == ["map", "ord"]
-        ):
+        is_mapped = isinstance(parent, ast.Call) and ast.unparse(parent).startswith("map(ord, ")
+        if is_mapped and not maker:
             edits.replace(edits.span(parent)[0], edits.span(call)[0], "")  # bytes are numbers
             edits.replace(edits.span(call)[1], edits.span(parent)[1], "")
 

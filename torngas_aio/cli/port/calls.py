@@ -75,11 +75,8 @@ class Project:
             if key in self.coroutines:
                 continue
             self.coroutines.add(key)
-            todo += [
-                each
-                for each in self.names.overrides(key)
-                if not (self.names.function(each).blocker or self._hands_on(each))
-            ]
+            overrides = [each for each in self.names.overrides(key) if not self.names.function(each).blocker]
+            todo += [each for each in overrides if not self._hands_on(each)]
             for callee in [key, *self._wrapped_by(key)]:
                 for caller, use in self._callers[callee]:
                     is_task = self.names.function(callee).is_endless and caller[1] and not use.is_awaited
@@ -102,12 +99,9 @@ class Project:
     def _hands_on(self, key: Key) -> bool:
         """Whether a function of a Tornado project may return a future: in an `async def` it would not be awaited."""
         function = self.names.function(key)
-        is_call = function.returned[-1:] == ("()",) and not function.is_async
-        return (
-            is_call
-            and self.names.is_plain
-            and not self.names.valued(self.names.resolve(function.returned, key[0], function))
-        )
+        if not self.names.is_plain or function.is_async or function.returned[-1:] != ("()",):
+            return False
+        return not self.names.valued(self.names.resolve(function.returned, key[0], function))
 
     def _await_groups(self) -> list[Key]:
         """Await the calls of one of several functions all of which wait; return the functions that wait by it."""

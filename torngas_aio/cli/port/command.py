@@ -293,15 +293,9 @@ def _write_awaits(files: list[_File], origin: _Origin) -> Project:
         if functions or uses or main:
             is_script = bool(main) and not project.names.is_imported(file.name)
             made, found = await_calls(
-                file.name,
-                file.made,
-                functions,
-                uses,
-                main,
-                is_script=is_script,
-                is_python2=origin.is_python2,
-                is_plain=origin.is_plain,
-            )
+                file.name, file.made, functions, uses, main,
+                is_script=is_script, is_python2=origin.is_python2, is_plain=origin.is_plain,
+            )  # fmt: skip
             if parsed(made) is not None:
                 file.made = made
                 project.findings += found

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from torngas_aio.checks.signing import weak_secret_faults
 from torngas_aio.cli.awaits import has_zero_timeout
 from torngas_aio.cli.kinds import HOOKS
 from torngas_aio.cli.port.edits import FunctionNode, binds, decorators_of, dotted, last_name, methods_of
@@ -116,12 +115,11 @@ def left_over(
         for code, advice in MARKS.items():
             if content.lstrip().startswith(f"# {code}:"):
                 yield Finding(path, number, code, ROUNDED if " rounded " in content else advice)
-    told = {
-        (getattr(node, "lineno", 1), code): advice
-        for node, code, advice in [*_Reader(tree, is_plain=is_plain).told(), *_relationships(tree, reads)]
-        if not (is_plain and code in OURS)
-    }
-    yield from (Finding(path, line, code, advice) for (line, code), advice in told.items())
+    found = [*_Reader(tree, is_plain=is_plain).told(), *_relationships(tree, reads)]
+    told = {(getattr(node, "lineno", 1), code): advice for node, code, advice in found}
+    for (line, code), advice in told.items():
+        if not (is_plain and code in OURS):
+            yield Finding(path, line, code, advice)
 
 
 class _Reader:
@@ -160,7 +158,8 @@ class _Reader:
         name = dotted(call.func)
         method = call.func.attr if isinstance(call.func, ast.Attribute) else name
         given = {each.arg: each.value for each in call.keywords}
-        has_callback = "callback" in given and method in TAKES_NO_CALLBACK
+        is_fetch = method == "fetch" and "client" in ast.unparse(call.func).lower()
+        has_callback = ("callback" in given and method in TAKES_NO_CALLBACK) or (is_fetch and len(call.args) > 1)
         if name in BLOCKING_CALLS and self._is_web and call not in self._in_threads:
             yield call, "TGM304", f"{name}() blocks every request: await an asyncio form of it, or use @async_execute."
         elif method in ("gather", "multi") and re.search(r"\.Q\.|\.session\.", ast.unparse(call)):
@@ -175,11 +174,7 @@ class _Reader:
             yield call, "TGM401", "gen.Task and its siblings are gone: await a coroutine that takes no callback."
         elif method == "HTTPClient" and (self._is_web or self._serves):
             yield call, "TGM304", "HTTPClient fails in a running loop: await AsyncHTTPClient().fetch(...)."
-        elif (
-            has_callback
-            or _gives_stream_callback(call)
-            or (method == "fetch" and len(call.args) > 1 and "client" in ast.unparse(call.func).lower())
-        ):
+        elif has_callback or _gives_stream_callback(call):
             yield call, "TGM401", f"{method}() takes no callback: await the call instead."
 
     def _of_import(self, node: ast.Import | ast.ImportFrom) -> Iterator[Told]:
@@ -213,11 +208,8 @@ def _relationships(tree: ast.Module, reads: Mapping[str, list[str]]) -> Iterator
         names = [name for name, kind in lazy.items() if kind in ("", "'select'", "True", "'dynamic'")]
         read = [place for name in names for place in reads[name]]
         if names:
-            mend = (
-                "`await Other.Q.filter_by(...)`"
-                if "'dynamic'" in lazy.values()
-                else "selectinload() or `awaitable_attrs`"
-            )
+            is_query = "'dynamic'" in lazy.values()
+            mend = "`await Other.Q.filter_by(...)`" if is_query else "selectinload() or `awaitable_attrs`"
             told = f"{', '.join(f'`.{name}`' for name in names)} cannot load by itself: use {mend}."
             yield node, "TGM305", f"{told} Read at {', '.join(read[:9])}{' and others' if len(read) > 9 else ''}."
 
@@ -268,10 +260,7 @@ def _settings(tree: ast.Module) -> Iterator[Told]:
     names = {target.id: node for node in tree.body if isinstance(node, ast.Assign)
              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
     text = {name: ast.unparse(node.value) for name, node in names.items()}
-    changed: list[tuple[ast.AST, str]] = [
-        (value, f"the server refuses this {key} with DEBUG off: use 32 characters of your own")
-        for key, value in _weak_secrets(tree)
-    ]
+    changed: list[tuple[ast.AST, str]] = []
     if {"INSTALLED_APPS", "MIDDLEWARE_CLASSES", "TORNADO_CONF"} & set(names):
         if "DEBUG" not in names:
             changed.append((tree, "DEBUG is off unless it is set, it was on"))
@@ -287,28 +276,6 @@ def _settings(tree: ast.Module) -> Iterator[Told]:
     for found in lines.values():
         told = "; ".join(advice for _, advice in found)
         yield found[0][0], "TGM309", f"{told[0].upper()}{told[1:]}."
-
-
-def _weak_secrets(tree: ast.Module) -> Iterator[tuple[str, ast.Constant]]:
-    """Yield the secrets of a settings module that the server refuses; what is no text here is not judged."""
-    for node in [each for statement in tree.body if isinstance(statement, ast.Assign | ast.Expr)
-                 for each in ast.walk(statement)]:  # fmt: skip
-        pairs: list[tuple[ast.AST | None, ast.AST]] = []
-        if isinstance(node, ast.Dict):
-            pairs = [*zip(node.keys, node.values, strict=True)]
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-            pairs = [(node.targets[0].slice, node.value)]
-        elif isinstance(node, ast.keyword):
-            pairs = [(ast.Constant(node.arg), node.value)]
-        for key, value in pairs:
-            name = key.value if isinstance(key, ast.Constant) else None
-            if name in ("cookie_secret", "secret_key"):
-                versions = value.values if isinstance(value, ast.Dict) else [value]
-                yield from ((str(name), each) for each in versions if isinstance(each, ast.Constant) and _is_weak(each))
-
-
-def _is_weak(secret: ast.Constant) -> bool:
-    return isinstance(secret.value, str | bytes) and any(weak_secret_faults("", secret.value))
 
 
 def _is_web(node: ast.ClassDef) -> bool:

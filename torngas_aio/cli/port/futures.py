@@ -67,13 +67,10 @@ def is_held(node: ast.AST, held: set[str]) -> bool:
 
 def holder_of(node: ast.AST, parents: Parents) -> ast.AST:
     """Return *node*, or the list, dictionary, choice or the like in which it is given to something."""
-    while (
-        isinstance(parent := parents[node], DISPLAYS)
-        or is_chosen(node, parent)
-        or (isinstance(parent, ast.Call) and last_name(parent) in COLLECTORS)
-    ):
-        node = parent
-    return node
+    parent = parents[node]
+    is_collected = isinstance(parent, ast.Call) and last_name(parent) in COLLECTORS
+    is_inside = isinstance(parent, DISPLAYS) or is_collected or is_chosen(node, parent)
+    return holder_of(parent, parents) if is_inside else node
 
 
 def is_chosen(node: ast.AST, parent: ast.AST) -> bool:

@@ -81,11 +81,8 @@ def _rewrite_call(call: ast.Call, edits: Edits) -> None:
             edits.replace(edits.span(call.func.value)[1], edits.span(call)[1], ".begin_nested()")
     elif name in OPTIONS or name in ("join", "outerjoin"):
         query: ast.AST = edits.parents[call] if name in OPTIONS else call
-        model = (
-            _model_of(query.func)
-            if isinstance(query, ast.Call) and (query is call or last_name(query) == "options")
-            else ""
-        )
+        is_query = isinstance(query, ast.Call) and (query is call or last_name(query) == "options")
+        model = _model_of(query.func) if isinstance(query, ast.Call) and is_query else ""
         for each in call.args if model else ():
             if _text(each).isidentifier():
                 edits.replace(*edits.span(each), f"{model}.{_text(each)}")

@@ -60,10 +60,9 @@ def _wrappers(project: Project) -> Iterator[Finding]:
 
 def _class_wrappers(project: Project) -> Iterator[Finding]:
     """Yield classes that are decorators of what waits, and go on after the call."""
+    chains = [(key[0], chain) for key in project.coroutines for chain in project.names.function(key).decorators]
     decorated = [
-        project.names.resolve(tuple(step for step in chain if step != "()"), path, None)
-        for path, name in project.coroutines
-        for chain in project.names.function((path, name)).decorators
+        project.names.resolve(tuple(each for each in chain if each != "()"), path, None) for path, chain in chains
     ]
     for owner in {kind for kind in decorated if kind.startswith("class:")}:
         place, name = key_of(owner)

@@ -136,11 +136,8 @@ def _is_query(func: ast.Attribute, sessions: set[str]) -> bool:
     chain = chain_of(func.value)
     if func.attr == "execute":
         return any("session" in step for step in chain) or chain[:1] in {(name,) for name in sessions}
-    return (
-        ".Q" in chain
-        or ".query" in chain
-        or (len(chain) == 1 and re.fullmatch(r"q|qs|query|\w+_query", chain[0]) is not None)
-    )
+    is_named = len(chain) == 1 and re.fullmatch(r"q|qs|query|\w+_query", chain[0]) is not None
+    return is_named or ".Q" in chain or ".query" in chain
 
 
 def _removed_arguments(edits: Edits, path: Path, root: Path) -> None:

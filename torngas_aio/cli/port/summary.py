@@ -9,18 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from torngas_aio.cli.kinds import Chain, chain_of
-from torngas_aio.cli.port import edits
+from torngas_aio.cli.port import edits, futures
 from torngas_aio.cli.port.edits import FunctionNode, Position, dotted, last_name
-from torngas_aio.cli.port.futures import (
-    LOOP_CALLS,
-    TAKES_AWAITABLES,
-    TAKES_FUTURES,
-    held_names,
-    holder_of,
-    is_chosen,
-    is_held,
-    taker_of,
-)
 
 __all__ = ["Function", "Kind", "Module", "Use", "summarize"]
 
@@ -144,8 +134,8 @@ class _Reader:
     def __init__(self, module: Module, tree: ast.Module) -> None:
         self._module = module
         self._parents = edits.parents_of(tree)
-        self._kept = {name for name in held_names(self._parents) if name.startswith("self.")}
-        self._held = self._kept | held_names(edits.own_nodes(tree.body, FunctionNode | ast.ClassDef))
+        self._kept = {name for name in futures.held_names(self._parents) if name.startswith("self.")}
+        self._held = self._kept | futures.held_names(edits.own_nodes(tree.body, FunctionNode | ast.ClassDef))
 
     def read(self, nodes: Iterable[ast.AST], function: Function) -> None:
         """Note what *nodes* say, which are *function*'s own."""
@@ -172,14 +162,14 @@ class _Reader:
     def _take_call(self, call: ast.Call, function: Function) -> None:
         around = self._parents[call]
         is_gone_through = isinstance(around, ast.AsyncFor) or getattr(around, "is_async", False)
-        node = holder_of(call, self._parents)
+        node = futures.holder_of(call, self._parents)
         parent = self._parents[node]
-        takers = TAKES_AWAITABLES
+        takers = futures.TAKES_AWAITABLES
         if isinstance(parent, ast.Lambda):
-            node, parent, takers = parent, self._parents[parent], LOOP_CALLS
-        taker = "" if getattr(parent, "func", None) is node else taker_of(parent)
+            node, parent, takers = parent, self._parents[parent], futures.LOOP_CALLS
+        taker = "" if getattr(parent, "func", None) is node else futures.taker_of(parent)
         if not is_gone_through and taker not in takers:
-            is_task = taker in TAKES_FUTURES or is_held(parent, self._held)
+            is_task = taker in futures.TAKES_FUTURES or futures.is_held(parent, self._held)
             self._add(function, call, call, "task" if is_task else "call")
         arguments: list[tuple[int | str, ast.expr]] = [*enumerate(call.args)]
         arguments += [(each.arg or "", each.value) for each in call.keywords]
@@ -242,7 +232,7 @@ class _Reader:
             elif not self._is_consumed(each):
                 blocker = blocker or "a generator expression that awaits is an async iterator"
         node = where
-        while is_chosen(node, self._parents[node]):
+        while futures.is_chosen(node, self._parents[node]):
             node = self._parents[node]
         is_awaited = isinstance(self._parents[node], ast.Await)
         function.uses.append(Use(chain, edits.position_of(where), form, blocker, is_awaited))
@@ -295,7 +285,7 @@ class _Reader:
             if chain := chain_of(default):
                 made.variables[name] = [chain]
         self.read([*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)], outer)
-        held, self._held = self._held, self._kept | held_names(ast.walk(node))
+        held, self._held = self._held, self._kept | futures.held_names(ast.walk(node))
         self.read(node.body, made)
         self._held = held
 

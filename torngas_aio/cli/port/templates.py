@@ -74,11 +74,11 @@ def await_calls(text: str, engine: str, names: frozenset[str]) -> str:
         inner = Edits(source, tree)
         for node in inner.nodes:
             around = inner.parents[node]
-            is_awaited = isinstance(around, ast.Call) and last_name(around) == "awaited"
+            is_awaited = isinstance(around, ast.Await) or (
+                isinstance(around, ast.Call) and last_name(around) == "awaited"
+            )
             is_called = isinstance(node, ast.Call) and last_name(node) in names
-            if is_called and not (
-                is_awaited or isinstance(around, ast.Await) or [*deferred_around(node, inner.parents)]
-            ):
+            if is_called and not is_awaited and not [*deferred_around(node, inner.parents)]:
                 inner.wrap(node, before, after)
         _put(edits, part, inner.applied(), engine)
     return edits.applied()
