@@ -324,7 +324,7 @@ def test_a_loop_that_stood_still_is_not_the_servers_fault(
 @pytest.mark.parametrize("size", [0, 1, 7, 30, 600])
 async def test_a_connection_cut_within_an_answer(make: Make, lone_memcached: MemcachedServer, size: int) -> None:
     async with Proxy(lone_memcached.port) as proxy:
-        cache = make(proxy.address)
+        cache = make(proxy.address, DEADLINE=5)
         await cache.set("key", "x" * 1000)
         proxy.cut_after(size)
         with pytest.raises(CacheUnavailable):

@@ -184,7 +184,7 @@ def test_a_loop_that_stood_still_is_not_the_servers_fault(
 @pytest.mark.parametrize("size", [0, 1, 5, 50, 600])
 async def test_a_connection_cut_within_an_answer(make: Make, lone_redis: RedisServer, size: int) -> None:
     async with Proxy(lone_redis.port) as proxy:
-        cache = make(proxy.address)
+        cache = make(proxy.address, DEADLINE=5)
         await cache.set("key", "x" * 1000)
         proxy.cut_after(size)
         with pytest.raises(CacheUnavailable, match="connection"):
