@@ -1,6 +1,8 @@
 """Resources are closed and steps bounded, also while the caller is cancelled and where work swallows that."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -342,3 +344,22 @@ async def test_a_cancellation_of_the_task_is_imposed_and_one_that_code_raised_is
 
 def _raise(error: type[BaseException]) -> None:
     raise error
+
+
+END = "import atexit, gc; atexit.register(lambda: print('frozen', gc.get_freeze_count() > 1000))\n"
+SERVER = """
+import asyncio, os, signal
+from torngas_aio.application import Application
+from torngas_aio.webserver.backends import make_backend
+from torngas_aio.webserver.serving import run_until_stopped
+application = Application([])
+stop = lambda: os.kill(os.getpid(), signal.SIGTERM)
+asyncio.run(run_until_stopped(application, make_backend(application), [], on_ready=stop))
+"""
+COMMAND = "from torngas_aio.cli import main; main(['--version'])"
+
+
+@pytest.mark.parametrize("code", [SERVER, COMMAND], ids=["server", "command"])
+def test_a_process_that_ends_has_nothing_to_collect(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", END + code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("frozen True\n")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from torngas_aio._cleanup import end_quickly
 from torngas_aio._compat.stdlib import options_of
 from torngas_aio._names import did_you_mean, nearest
 from torngas_aio._project_errors import place_of, report
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _use_current_directory()
+    end_quickly()
     try:
         return _run(words)
     except BaseError as exc:

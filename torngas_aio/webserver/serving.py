@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely
+from torngas_aio._cleanup import CLOSE_SECONDS, cancel_tasks, close_safely, end_quickly
 from torngas_aio.application import Application
 from torngas_aio.exception import ConfigError
 from torngas_aio.handler.websocket import SERVICE_RESTART
@@ -121,6 +121,7 @@ async def run_until_stopped(
             there is enough, so a second signal changes nothing.
         single: This process without a parent: SIGHUP is its renewal.
     """
+    end_quickly()
     stop = StopSignals(graceful_seconds, drain_seconds, is_renewal, single)
     with on_signals(stop.on_signal, stop.deadline, drain_seconds + graceful_seconds + HURRY_SECONDS, stop.on_hangup):
         try:
