@@ -56,7 +56,7 @@ def await_calls(
     for node in reversed(edits.nodes):  # inner ones first, as `Edits.wrap` wants them
         if isinstance(node, ast.FunctionDef) and node.lineno in functions:
             _make_async(node, edits)
-        position = getattr(node, "lineno", 0) and position_of(node)
+        position = position_of(node) if isinstance(node, ast.expr | ast.stmt) else None
         for form in [form for form, kind in FORMS.items() if isinstance(node, kind) and (position, form) in wanted]:
             if form != "arguments":
                 _write(edits, node, form)

@@ -94,7 +94,7 @@ class _Mender:
         if keywords or not call.args or not isinstance(value, str):
             return
         loads = self._loads_of(call)
-        if "b" in value:
+        if mode is not None and "b" in value:
             parents = [self._edits.parents[each] for each in loads]
             if any(isinstance(each, ast.Call) and self._edits.full_name(each.func) in CSV for each in parents):
                 self._edits.replace(*self._edits.span(mode), repr(value.replace("b", "")))

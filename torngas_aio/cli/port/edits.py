@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from types import UnionType
 
 __all__ = [
     "Edits", "FunctionNode", "Parents", "Position", "binds", "decorators_of", "deferred_around", "dotted", "imports_of",
@@ -97,11 +97,12 @@ class Edits:
             column = len(content.encode()[:column].decode(errors="ignore"))
         return self._starts[line - 1] + column
 
-    def span(self, node: Any) -> tuple[int, int]:
+    def span(self, node: ast.AST) -> tuple[int, int]:
         """Return start and end of *node* in the text."""
-        return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)
+        line, column, end_line, end_column = position_of(node)
+        return self.offset(line, column), self.offset(end_line, end_column)
 
-    def source(self, node: Any) -> str:
+    def source(self, node: ast.AST) -> str:
         """Return the text of *node*."""
         start, end = self.span(node)
         return self.text[start:end]
@@ -114,7 +115,7 @@ class Edits:
         """Put *new* for what is between *start* and *end*."""
         self._found.append((start, end, len(self._found), new))
 
-    def wrap(self, node: Any, before: str, after: str) -> None:
+    def wrap(self, node: ast.AST, before: str, after: str) -> None:
         """Put *before* and *after* around *node*; of two nodes that end at one place, call for the inner one first."""
         start, end = self.span(node)
         self._found.append((start, start, -len(self._found), before))
@@ -213,7 +214,7 @@ def parents_of(tree: ast.AST) -> Parents:
     return {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
 
 
-def own_nodes(nodes: Iterable[ast.AST], others: Any) -> Iterator[ast.AST]:
+def own_nodes(nodes: Iterable[ast.AST], others: type | UnionType) -> Iterator[ast.AST]:
     """Yield *nodes* and those under them in the order of the text; of nodes that are *others*, not what is inside."""
     todo = [*nodes][::-1]
     while todo:
@@ -234,9 +235,10 @@ def deferred_around(node: ast.AST, parents: Parents) -> Iterator[ast.Lambda | as
             yield each
 
 
-def position_of(node: Any) -> Position:
+def position_of(node: ast.AST) -> Position:
     """Return line and column of the start and of the end of *node*, as `ast` counts them."""
-    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+    assert isinstance(node, ast.expr | ast.stmt | ast.keyword | ast.alias | ast.arg)
+    return node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0
 
 
 def imports_of(node: ast.Import | ast.ImportFrom, module: str = "") -> dict[str, str]:

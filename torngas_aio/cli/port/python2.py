@@ -6,7 +6,7 @@ import re
 import warnings
 from collections import Counter, defaultdict
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 from torngas_aio.cli.port.binary import ESCAPES, mend_binary
 from torngas_aio.cli.port.edits import Edits, FunctionNode, binds, dotted, last_name, own_nodes
@@ -70,6 +70,12 @@ ROUNDS = 3
 
 LEFT_OUT = ("fix_idioms", "fix_buffer", "fix_future", "fix_set_literal", "fix_ws_comma", "fix_import", "fix_types")
 """Changes of taste; relative imports are `rewriting`'s, for both Pythons; names of `types` are `library`'s."""
+
+
+class _Tool(Protocol):
+    """What is used of fissix, which has no types."""
+
+    def refactor_string(self, data: str, name: str) -> object: ...
 
 
 def parsed(text: str) -> ast.Module | None:
@@ -322,8 +328,9 @@ def _has_old_classes(tree: ast.Module) -> bool:
 
 
 @cache
-def _tool() -> Any:
-    refactor: Any = importlib.import_module("fissix.refactor")
+def _tool() -> _Tool:
+    refactor = importlib.import_module("fissix.refactor")
     with warnings.catch_warnings(action="ignore"):
         fixers: list[str] = refactor.get_fixers_from_package("fissix.fixes")
-        return refactor.RefactoringTool([each for each in fixers if not each.endswith(LEFT_OUT)])
+        tool: _Tool = refactor.RefactoringTool([each for each in fixers if not each.endswith(LEFT_OUT)])
+    return tool
