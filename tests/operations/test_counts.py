@@ -63,6 +63,13 @@ def test_requests_fall_into_the_bucket_of_their_upper_bound(counted: Counts) -> 
     assert found["received"]["front"] == [0, 5, 0, 5000]
 
 
+def test_a_clock_that_is_set_back_makes_no_sum_smaller(counted: Counts) -> None:
+    ended(counted, seconds=0.5)
+    assert counted.peek()["seconds"]["front"] == [0, 1, 0, 0.5]
+    ended(counted, seconds=-3600.0)
+    assert counted.peek()["seconds"]["front"] == [1, 1, 0, 0.5]
+
+
 def test_methods_and_statuses_are_of_a_few_kinds_whatever_the_client_sends(counted: Counts) -> None:
     for number in range(50):
         ended(counted, 400 + number % 20, method=f"BREW{number}", route="")

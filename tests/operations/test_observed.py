@@ -127,3 +127,4 @@ def test_observing_leaves_the_compiled_stages_as_they_are() -> None:
         names = [[str(hook) for hook in each.unrouted.hooks[stage]] for each in (plain, observed)]
         assert names[0] == names[1]
         assert not any(hasattr(hook.call, "__wrapped__") for hook in observed.unrouted.hooks[stage])
+    assert not any(hasattr(call, "__wrapped__") for call in observed.call)

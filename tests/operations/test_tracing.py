@@ -178,6 +178,15 @@ async def test_without_a_parent_that_can_be_read_the_ratio_decides(
     assert all(span.parent is None for span in found)
 
 
+@pytest.mark.parametrize("name", [b"traceparent", b"Traceparent", b"TRACEPARENT"])
+async def test_the_name_of_the_header_is_found_in_any_case(exporter: InMemorySpanExporter, name: bytes) -> None:
+    async with TestClient(made(0.0)) as client:
+        await client.get("/works/x", headers=[(name, SAMPLED.encode())])
+    parent = server_span(exporter).parent
+    assert parent is not None
+    assert trace.format_span_id(parent.span_id) == PARENT
+
+
 async def test_a_stranger_cannot_have_requests_sampled_where_parents_are_not_trusted(
     exporter: InMemorySpanExporter,
 ) -> None:

@@ -8,6 +8,8 @@ the project's business. A request runs in a context of its own, which its tasks,
 they do is below its span, too. Begin with `add_traces`.
 """
 
+# pyright: reportPrivateUsage=false
+
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
