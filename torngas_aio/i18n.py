@@ -172,9 +172,12 @@ def pgettext(context: str, message: str) -> str:
 
 def pgettext_of(spoken: locale.Locale) -> Callable[..., str]:
     """Return what `pgettext` is in the language *spoken*: of a CSV catalogue, the plain translation."""
-    if isinstance(spoken, locale.CSVLocale):  # Tornado's does the same, with a warning for each text
-        return lambda context, *texts: spoken.translate(*texts)
-    return spoken.pgettext
+
+    def translate(_context: str, *texts: Any) -> str:
+        return spoken.translate(*texts)
+
+    # Tornado's does the same, with a warning for each text.
+    return translate if isinstance(spoken, locale.CSVLocale) else spoken.pgettext
 
 
 def lazy_gettext(message: str) -> "LazyText":

@@ -119,8 +119,9 @@ class Outage:
             Exception: What *connecting* raises.
         """
         number = self.begin()
+        limit = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as limit:
+            async with limit:
                 self._connecting.add(limit)
                 try:
                     return await connecting

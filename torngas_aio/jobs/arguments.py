@@ -16,6 +16,7 @@ import msgspec
 
 from torngas_aio import _json
 from torngas_aio.exception import ArgumentError, SerializationError
+from torngas_aio.utils.narrowing import is_dict, is_iterable
 
 __all__ = ["VARIADIC", "Arguments"]
 
@@ -103,9 +104,9 @@ def _converted(value: object, kind: object) -> object:
 
 def _refuse_models(value: object) -> None:
     """Raise SerializationError for a model, also for one that is a dataclass as well and so would be written."""
-    if isinstance(value, dict):
+    if is_dict(value):
         value = list(value.values())
-    if isinstance(value, _MANY):
+    if isinstance(value, _MANY) and is_iterable(value):
         for each in value:
             if type(each) not in _PLAIN:  # PERF: 6.6 to 3.6 ms for 20,000 numbers
                 _refuse_models(each)
