@@ -20,7 +20,7 @@ from torngas_aio.utils.narrowing import is_dict, is_iterable
 
 __all__ = ["VARIADIC", "Arguments"]
 
-_MANY = list, tuple, set, frozenset
+_MANY: tuple[type[object], ...] = (list, tuple, set, frozenset)
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 VARIADIC = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
