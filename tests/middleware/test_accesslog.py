@@ -12,6 +12,7 @@ from tornado.web import RequestHandler
 
 from tests.polling import until
 from torngas_aio.application import Application
+from torngas_aio.context import Outcome
 from torngas_aio.handler import WebHandler
 from torngas_aio.logger import access_logger, current_request_id
 from torngas_aio.middleware.accesslog import AccessLogMiddleware
@@ -40,6 +41,15 @@ class Fails(WebHandler):
         raise ValueError("on purpose")
 
 
+class FailsLate(WebHandler):
+    async def get(self) -> None:
+        async def settle(outcome: Outcome) -> None:
+            raise ValueError("as a commit may")
+
+        self.scope.add("work", None, settle=settle)
+        self.write("saved")
+
+
 class Streams(WebHandler):
     async def get(self) -> None:
         for _ in range(3):
@@ -60,7 +70,14 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.fixture
 async def client(lines: pytest.LogCaptureFixture) -> AsyncIterator[TestClient]:
-    routes = [("/", Main), ("/id", Identified), ("/fails", Fails), ("/streams", Streams), ("/foreign", Foreign)]
+    routes = [
+        ("/", Main),
+        ("/late", FailsLate),
+        ("/id", Identified),
+        ("/fails", Fails),
+        ("/streams", Streams),
+        ("/foreign", Foreign),
+    ]
     async with TestClient(Application(routes, middlewares=[AccessLogMiddleware])) as made:
         yield made
 
@@ -71,6 +88,16 @@ def last(lines: pytest.LogCaptureFixture) -> re.Match[str]:
     match = LINE.fullmatch(found[0])
     assert match is not None, found[0]
     return match
+
+
+async def test_the_size_of_an_error_is_that_of_its_page_or_left_out(
+    client: TestClient, lines: pytest.LogCaptureFixture
+) -> None:
+    answer = await client.get("/fails")
+    assert (answer.status_code, last(lines)["size"]) == (500, str(len(answer.content)))
+    lines.clear()
+    assert (await client.get("/late")).status_code == 500  # its page comes after the response hooks
+    assert last(lines)["size"] == "-"
 
 
 async def test_a_request_is_logged_with_status_size_and_headers(

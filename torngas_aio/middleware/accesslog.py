@@ -54,7 +54,8 @@ class AccessLogMiddleware:
         handler.set_header(REQUEST_ID_HEADER, request_id_of(handler.request))
         # else a stream, whose length is not known yet
         if handler._finished:  # pyright: ignore[reportPrivateUsage]  # Tornado has no public name for it
-            handler._logged_bytes = sum(map(len, chunk))  # type: ignore[attr-defined]  # this middleware's own mark
+            size = sum(map(len, chunk)), _error_of(handler)
+            handler._logged_bytes = size  # type: ignore[attr-defined]  # this middleware's own mark
 
     async def process_endcall(self, handler: RequestHandler, clear: _Clear) -> None:
         self.log(handler)
@@ -80,12 +81,13 @@ class AccessLogMiddleware:
         Whatever the client sent is escaped, so that it stays one line and inside its quotes.
         """
         request = handler.request
-        size = "-" if request.method == "HEAD" else getattr(handler, "_logged_bytes", "-")
+        size = _size_of(handler)
+        sent = "-" if size is None else size
         target = f"{request.method or ''} {request.uri or ''} {request.version or ''}"
         if not _is_plain_target(target):
             target = " ".join(map(_word, (request.method, request.uri, request.version)))
         return (
-            f'{quote_field(request.remote_ip or "-")} - - [{_now()}] "{target}" {_status_of(handler)} {size} '
+            f'{quote_field(request.remote_ip or "-")} - - [{_now()}] "{target}" {_status_of(handler)} {sent} '
             f'"{_header(request, b"referer")}" "{_header(request, b"user-agent")}" '
             f"{request.request_time() * 1000:.2f} {request_id_of(request)}"
         )
@@ -106,7 +108,7 @@ def access_fields(handler: RequestHandler) -> JsonObject:
         "route": None if run is None else run.stages.route_name,
         "path": request.path,
         "status": _status_of(handler),
-        "bytes": None if request.method == "HEAD" else getattr(handler, "_logged_bytes", None),
+        "bytes": _size_of(handler),
         "milliseconds": round(request.request_time() * 1000, 2),
         "client": request.remote_ip,
         "request_id": request_id_of(request),
@@ -121,6 +123,19 @@ def _status_of(handler: RequestHandler) -> int:
     connection, status = handler.request.connection, handler.get_status()
     is_unsent = getattr(connection, "status", status) == 0 and not getattr(connection, "is_detached", False)
     return CLIENT_LEFT if is_unsent else status
+
+
+def _size_of(handler: RequestHandler) -> int | None:
+    """Return how long the body was; None where it is not known, or was not sent."""
+    if handler.request.method == "HEAD":
+        return None
+    size, error = getattr(handler, "_logged_bytes", (None, None))
+    return size if error is _error_of(handler) else None  # else a page took its place, which no response hook has seen
+
+
+def _error_of(handler: RequestHandler) -> BaseException | None:
+    error: BaseException | None = getattr(handler, "_error", None)
+    return error
 
 
 def _as_json(fields: JsonObject) -> str:
