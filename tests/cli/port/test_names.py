@@ -84,3 +84,19 @@ def test_defaults_of_parameters_are_the_modules_code(tmp_path: Path, capsys: pyt
     project.write("app.py", f"{HEAD}def f(a, *, b=cache.get('a')):\n    return b\n")
     (line,) = listed(port(project, capsys))
     assert line.startswith("app.py:4: TGM203")
+
+
+@pytest.mark.parametrize(
+    ("code", "is_foreign"),
+    [
+        ("redis.Redis().send()", True), ("client.send()", True), ("self.client.send()", True), ("self.own.send()", False),
+        ("x.send()", False), ("self.send()", False), ("cache.send()", False),
+    ],
+)  # fmt: skip
+def test_objects_of_other_packages_are_told(code: str, is_foreign: bool) -> None:
+    names = names_in(
+        app=f"{HEAD}import redis\n\n\nclass Base(object):\n    def __init__(self, x):\n        self.client = redis.Redis()\n        self.own = x\n\n\n"
+        "class A(Base):\n    def f(self, x):\n        client = redis.Redis()\n"
+    )
+    chain = chain_of(ast.parse(code, mode="eval").body)
+    assert names.is_foreign(chain, ("app.py", "A.f")) is is_foreign

@@ -122,8 +122,20 @@ class Names:
         return kind
 
     def is_foreign(self, chain: Chain, key: Key) -> bool:
-        """Whether *chain* starts with a module or name of another package."""
-        return chain[0] in self.modules[key[0]].imports and not self.resolve(chain[:1], key[0], None)
+        """Whether *chain*, in the function *key*, starts with what another package gives: a module, name or object."""
+        function = self.function(key)
+        if chain[0] == "self" and function.owner and len(chain) > 1:
+            for path, owner in self.reached((key[0], function.owner)):
+                where, value = self.modules[path].classes[owner].attributes.get(chain[1][1:], ("", ()))
+                if value:
+                    return self._is_outside(value[0], (path, where))
+        return self._is_outside(chain[0], key)
+
+    def _is_outside(self, name: str, key: Key) -> bool:
+        """Whether *name*, or what the function *key* gives it, is imported from another package."""
+        imports = self.modules[key[0]].imports
+        roots = {name, *(value[0] for value in self.function(key).variables.get(name, ()))}
+        return any(each in imports and not self.resolve((each,), key[0], None) for each in roots)
 
     def class_of(self, chain: Chain, path: str) -> Key | None:
         """Return the class of the project that *chain* is in the file *path*, or an object of it."""
