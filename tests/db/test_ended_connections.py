@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pymysql
@@ -199,3 +199,41 @@ def test_errors_of_a_stream_are_those_of_statements(loop: str, caplog: pytest.Lo
 async def read(rows: AsyncIterator[Any]) -> None:
     async for _ in rows:
         pass
+
+
+MYSQL_ENDLESS = f"SELECT count(*) FROM {', '.join(f'information_schema.columns a{number}' for number in range(4))}"
+LIMITS = {
+    "mysql+aiomysql": ("SET max_statement_time = 0.1", MYSQL_ENDLESS),
+    "mysql+asyncmy": ("SET max_statement_time = 0.1", MYSQL_ENDLESS),
+    "postgresql+asyncpg": ("SET statement_timeout = 100", "SELECT pg_sleep(30)"),
+}
+
+
+@pytest.mark.parametrize("driver", [pytest.param(each, marks=MYSQL if "my" in each else POSTGRES) for each in LIMITS])
+async def test_a_statement_that_the_server_ends_is_a_503_and_its_session_goes_on(driver: str) -> None:
+    limit, endless = LIMITS[driver]
+    with configured(connections_of(driver)):
+        async with prepared():
+            await add_rows(1)
+            async with session_scope() as session:
+                await session.execute(text(limit))
+                with pytest.raises(DatabaseUnavailable, match="the server has ended the statement"):
+                    await session.execute(text(endless))
+                await session.rollback()
+                assert (await session.scalars(select(User.visits).limit(1))).all() == [0]
+
+
+@pytest.mark.parametrize("kind", [pytest.param("mysql", marks=MYSQL), pytest.param("postgres", marks=POSTGRES)])
+async def test_a_statement_of_basedb_that_the_server_ends_is_not_sent_again(
+    kind: str, tmp_path: Any, asyncpg_may_look_for_its_files: None
+) -> None:
+    db = database(**params_of(kind, tmp_path))
+    limit = "SET max_statement_time = 0.1" if kind == "mysql" else "SET statement_timeout = 100"
+    endless = MYSQL_ENDLESS if kind == "mysql" else "SELECT pg_sleep(30)"
+    async with aclosing(db):
+        with pytest.raises(DatabaseUnavailable, match="the server has ended the statement"):  # noqa: PT012
+            async with db.transaction():
+                await db.query(limit)
+                await db.query(endless)
+        assert await db.query("SELECT 1 AS one")
+        assert db.pool.in_use == 0

@@ -26,6 +26,7 @@ __all__ = [
     "deadline_of",
     "has_unread",
     "is_forbidden",
+    "is_given_up",
     "limited",
     "only_reads",
     "said_by",
@@ -151,6 +152,7 @@ _ADVICE: dict[int | str, str] = {
 
 
 _FORBIDDEN = frozenset({1142, 1143, 1193, 1227, 1305, 1370, "42501", "42883"})
+_GIVEN_UP = frozenset({1317, 1969, 3024, "57014"})  # KILL QUERY, max_statement_time, max_execution_time; PostgreSQL's
 
 
 def advice_on(error: BaseException) -> str:
@@ -164,6 +166,11 @@ def advice_on(error: BaseException) -> str:
 def is_forbidden(error: BaseException) -> bool:
     """Whether *error* says that the user lacks a privilege, or that the server does not know what was asked."""
     return any(code in _FORBIDDEN for code in codes_of(error))
+
+
+def is_given_up(error: BaseException) -> bool:
+    """Whether *error* says that the server has ended the statement: by a limit of its own, or an operator's word."""
+    return any(code in _GIVEN_UP for code in codes_of(error))
 
 
 def said_by(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from torngas_aio._cleanup import CLOSE_SECONDS, await_to_the_end
 from torngas_aio._unawaited import AsyncWithOnly
 from torngas_aio.context import current_scope
 from torngas_aio.db import told_statement
-from torngas_aio.db._connections import deadline_of
+from torngas_aio.db._connections import deadline_of, is_given_up
 from torngas_aio.db._outage import is_refusal
 from torngas_aio.db.basedb.drivers import Result
 from torngas_aio.db.basedb.pool import Pool
@@ -237,9 +237,10 @@ _opened.__qualname__ = "Database.transaction"
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether *error* of a statement tells of a connection that broke, rather than of an answer that took too long."""
+    """Whether *error* tells of a connection that broke, rather than of a statement that took too long."""
     cause = error.__cause__
-    return isinstance(error, DatabaseUnavailable) and cause is not None and not isinstance(cause, TimeoutError)
+    is_of_connection = cause is not None and not isinstance(cause, TimeoutError) and not is_given_up(cause)
+    return isinstance(error, DatabaseUnavailable) and is_of_connection
 
 
 async def run_within(  # noqa: PLR0917  # one call site's worth of context
@@ -261,6 +262,8 @@ async def run_within(  # noqa: PLR0917  # one call site's worth of context
     except Exception as exc:
         if driver.is_lost(exc):
             raise driver.unavailable("the connection broke", exc) from exc
+        if is_given_up(exc):
+            raise driver.unavailable("the server has ended the statement", exc) from exc
         if outage is None or not is_refusal(exc):
             raise
         if not await outage.refuses_writes(partial(driver.takes_writes, connection)):

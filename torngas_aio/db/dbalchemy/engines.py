@@ -22,7 +22,7 @@ from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from torngas_aio._cleanup import CLOSE_SECONDS, await_result
 from torngas_aio._names import import_object, nearest
-from torngas_aio.db._connections import advice_on, said_by
+from torngas_aio.db._connections import advice_on, is_given_up, said_by
 from torngas_aio.db._outage import Outage, is_refusal
 from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect, AsyncmyDialect
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
@@ -214,13 +214,18 @@ def _translator(engine: Engine, spec: ServerSpec, label: str) -> Callable[[Excep
         outage: Outage | None = getattr(module, "outage", None)
         if spec.role == "master" and outage is not None and is_refusal(error):
             return _refused(context, outage)
-        return _as_data_error(context, error)
+        return _of_statement(context, error, label)
 
     return translate
 
 
-def _as_data_error(context: ExceptionContext, error: Exception) -> sa_exc.DataError | None:
-    """Return *error* as SQLAlchemy's where it says that a value does not fit, and SQLAlchemy has not seen that."""
+def _of_statement(context: ExceptionContext, error: Exception, label: str) -> BaseException | None:
+    """Return *error* as ours where the server has ended the statement; as a `DataError` where a value does not fit.
+
+    None where SQLAlchemy has the right one.
+    """
+    if is_given_up(error):
+        return DatabaseUnavailable(f"database {label}: the server has ended the statement ({said_by(error)}).")
     is_of_values = isinstance(error, OverflowError) or str(getattr(error, "sqlstate", "")).startswith("22")  # asyncpg's
     if not is_of_values or isinstance(context.sqlalchemy_exception, sa_exc.DataError):
         return None
