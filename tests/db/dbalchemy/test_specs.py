@@ -103,7 +103,7 @@ def test_a_slave_has_a_weight_and_a_deadline() -> None:
 
 def test_sqlite_is_the_default_and_needs_neither_user_nor_host() -> None:
     spec = parsed({"DATABASE": "app.db"})
-    assert str(spec.url) == "sqlite+aiosqlite:///app.db"
+    assert str(spec.url) == "sqlite+torngas_aiosqlite:///app.db"
     assert spec.label == "master app.db"
 
 

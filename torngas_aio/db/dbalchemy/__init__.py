@@ -3,7 +3,7 @@
     specs.py           the settings, checked            monitoring.py   lag of replicas, pings of idle connections
     cluster.py         master and slaves                engines.py      one engine for each server
     pool.py            its connections                  connection_guard.py  lost connections, deadlines
-    mysql_dialects.py  MySQL, MariaDB                   postgres_dialect.py  PostgreSQL
+    mysql_dialects.py  MySQL, MariaDB                   postgres_dialect.py  PostgreSQL; sqlite_dialect.py  SQLite
     routing.py         which server answers             statements.py   whether one reads or writes; look-ups by key
     positions.py       places in the history of changes; reads after own writes
     unloaded.py        attributes that would have to ask the database

@@ -28,6 +28,7 @@ from torngas_aio.db.dbalchemy.mysql_dialects import AiomysqlDialect, AsyncmyDial
 from torngas_aio.db.dbalchemy.pool import IDLE_SECONDS, POOL_CLASSES, NamedPool, WaitingPool, watch_idle
 from torngas_aio.db.dbalchemy.postgres_dialect import AsyncpgDialect
 from torngas_aio.db.dbalchemy.specs import ServerSpec
+from torngas_aio.db.dbalchemy.sqlite_dialect import AiosqliteDialect, closed_on_error
 from torngas_aio.exception import ConfigError, DatabaseUnavailable, Fault, OutcomeUnknown
 from torngas_aio.utils.kinds import fault
 
@@ -79,6 +80,7 @@ def _register_dialects() -> None:
         ("mysql.torngas_aiomysql", AiomysqlDialect),
         ("mysql.torngas_asyncmy", AsyncmyDialect),
         ("postgresql.torngas_asyncpg", AsyncpgDialect),
+        ("sqlite.torngas_aiosqlite", AiosqliteDialect),
     ):
         registry.register(name, dialect.__module__, dialect.__name__)
 
@@ -297,11 +299,12 @@ def _make_sqlite_usual(engine: Engine, *, is_slave: bool) -> None:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
-        connection.isolation_level = None  # the driver begins none of its own: savepoints and SELECTs are inside
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA query_only = ON" if is_slave else "PRAGMA journal_mode = WAL")
-        cursor.close()
+        with closed_on_error(connection):
+            connection.isolation_level = None  # the driver begins none of its own: savepoints and SELECTs are inside
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("PRAGMA query_only = ON" if is_slave else "PRAGMA journal_mode = WAL")
+            cursor.close()
 
     if not is_slave:
         dialect: Any = engine.dialect

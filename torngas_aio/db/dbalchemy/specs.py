@@ -74,7 +74,7 @@ DRIVERS: Mapping[str, Driver] = MappingProxyType(
             Driver("mysql+aiomysql", "mysql+torngas_aiomysql", "connect_timeout", "mysql", _MYSQL_ARGS, _MYSQL_QUERY),
             Driver("mysql+asyncmy", "mysql+torngas_asyncmy", "connect_timeout", "asyncmy", _MYSQL_ARGS, _MYSQL_QUERY),
             Driver("postgresql+asyncpg", "postgresql+torngas_asyncpg", "timeout", "postgres"),
-            Driver("sqlite+aiosqlite", "sqlite+aiosqlite", "", "sqlite"),
+            Driver("sqlite+aiosqlite", "sqlite+torngas_aiosqlite", "", "sqlite"),
         )
     }
 )

@@ -6,13 +6,12 @@ import sqlite3
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import aiosqlite
 
 from torngas_aio._cleanup import close_safely
-from torngas_aio._concurrency import run_in_thread
+from torngas_aio.db._aiosqlite import connect
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, rows_of
 from torngas_aio.db.basedb.statements import SQLITE
 from torngas_aio.storage import Storage
@@ -57,17 +56,13 @@ class SQLiteDriver(Driver):
         return (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError)
 
     async def connect(self) -> Any:
-        connection: Any = aiosqlite.connect(
+        connection = await connect(
             self._path, timeout=self._busy_timeout, isolation_level=None, uri=self._uri, check_same_thread=False
         )
-        connection._thread.daemon = True  # one that is never closed must not keep the process; SQLAlchemy does so, too
         try:
-            await connection
             await connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             await close_safely(self.address, connection.close)
-            # A connection that never opened ends its thread by itself; the loop must not be gone before it has.
-            await close_safely(self.address, partial(run_in_thread, connection._thread.join))
             raise
         return connection
 
