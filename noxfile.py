@@ -181,8 +181,8 @@ def _run_pytest(session: nox.Session, *arguments: str, runner: Sequence[str] = (
 
 
 def _workers() -> list[str]:
-    """Two test processes; a test module stays in one of them, for it shares its servers."""
-    return ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]  # tests/conftest.py orders them
+    """Three test processes: many tests wait. A test module stays in one of them, for it shares its servers."""
+    return ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]  # tests/conftest.py orders them
 
 
 def _requirements(name: str) -> list[str]:
