@@ -109,7 +109,7 @@ class Request(HTTPServerRequest):
         self.connection = connection
         self.server_connection = server_connection
         self._raw_headers = headers
-        self._scope = self._unawaited = self._run = None  # PERF: 3.11 finds values of instances faster
+        self._scope = self._unawaited = self._run = self._route = None  # PERF: 3.11 finds values of instances faster
         self._start_time = _now()
 
     @property
