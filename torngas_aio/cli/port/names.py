@@ -123,13 +123,13 @@ class Names:
 
     def is_foreign(self, chain: Chain, key: Key) -> bool:
         """Whether *chain*, in the function *key*, starts with what another package gives: a module, name or object."""
-        function = self.function(key)
-        if chain[0] == "self" and function.owner and len(chain) > 1:
+        first, function = chain[0], self.function(key)
+        if first == "self" and function.owner and len(chain) > 1:
             for path, owner in self.reached((key[0], function.owner)):
                 where, value = self.modules[path].classes[owner].attributes.get(chain[1][1:], ("", ()))
                 if value:
                     return self._is_outside(value[0], (path, where))
-        return self._is_outside(chain[0], key)
+        return self._is_outside(first, key)
 
     def _is_outside(self, name: str, key: Key) -> bool:
         """Whether *name*, or what the function *key* gives it, is imported from another package."""
