@@ -27,7 +27,7 @@ from tornado.websocket import WebSocketHandler as TornadoWebSocketHandler
 
 from torngas_aio._compat.tornado import cross_origin_fault
 from torngas_aio.context import RequestScope, scope_of
-from torngas_aio.exception import CacheUnavailable, NotLoaded, PoolExhausted, Unavailable
+from torngas_aio.exception import CacheUnavailable, NotLoaded
 from torngas_aio.handler.completing import (
     COMPLETED,
     Completion,
@@ -65,7 +65,7 @@ from torngas_aio.http.request import Request
 from torngas_aio.http.response import BODILESS
 from torngas_aio.http.uploads import UploadedFile, uploads_of
 from torngas_aio.i18n import find_locale, user_locale
-from torngas_aio.logger import OutageLog, request_summary
+from torngas_aio.logger import OutageLog, outage_key, request_summary
 from torngas_aio.pipeline import IDLE
 from torngas_aio.settings_manager import settings
 from torngas_aio.template import TemplateLoader, create_loader, handler_namespace
@@ -349,9 +349,9 @@ class BaseHandler(ResponseHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log an uncaught error; a store that is down or overloaded is one line a second, without a traceback."""
-        if isinstance(value, Unavailable | PoolExhausted):
-            # What is down comes first in the message; the rest may tell seconds, which differ each time.
-            _outages.report((typ, str(value).partition(": ")[0]), "%s failed: %s", self._request_summary(), value)
+        key = outage_key(value)
+        if key is not None:
+            _outages.report(key, "%s failed: %s", self._request_summary(), value)
         elif isinstance(value, HTTPError) and value.status_code == 429:
             logger.debug("%s: %s", self._request_summary(), value)  # the access log has the line
         else:

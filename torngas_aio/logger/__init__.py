@@ -30,7 +30,7 @@ from torngas_aio.logger.loggers import (
     syslogger,
     trace_logger,
 )
-from torngas_aio.logger.outages import DEGRADED_SECONDS, OutageLog
+from torngas_aio.logger.outages import DEGRADED_SECONDS, OutageLog, outage_key
 from torngas_aio.logger.setup import init_logging, shutdown_logging
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "init_logging",
     "level_of",
     "line_fields",
+    "outage_key",
     "request_id_of",
     "request_summary",
     "shutdown_logging",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from torngas_aio.exception import PoolExhausted, Unavailable
 
-__all__ = ["DEGRADED_SECONDS", "OutageLog"]
+__all__ = ["DEGRADED_SECONDS", "OutageLog", "outage_key"]
 
 DEGRADED_SECONDS = 10.0
 """The pause between lines about requests that are answered in spite of an outage."""
@@ -28,6 +28,13 @@ _MOST_KEYS = 256  # reports under further keys share one, so that keys made of m
 
 
 _LONGEST_PAUSE = 8  # times the first one
+
+
+def outage_key(error: BaseException) -> Hashable | None:
+    """Return what tells the outage apart that *error* is of; None where it is of none."""
+    # What is down comes first in the message; the rest may tell seconds, which differ each time.
+    is_outage = isinstance(error, Unavailable | PoolExhausted)
+    return (type(error), str(error).partition(": ")[0]) if is_outage else None
 
 
 @dataclass(slots=True)
@@ -115,9 +122,10 @@ class OutageLog:
         Args:
             message: A complete sentence, formatted with *args*; an outage's own text follows it.
         """
-        if isinstance(error, Unavailable | PoolExhausted):
+        key = outage_key(error)
+        if key is not None:
             text = message % args if args else message
-            self.report((text, type(error), str(error).partition(": ")[0]), "%s %s", text, error)
+            self.report((text, key), "%s %s", text, error)
         else:
             self._logger.log(self._level, message, *args, exc_info=error)
 
