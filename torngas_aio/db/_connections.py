@@ -179,8 +179,9 @@ def said_by(error: BaseException) -> str:
 
 
 def codes_of(error: BaseException) -> Iterator[int | str]:
-    """Yield the codes of *error* and its causes: MySQL's number is the first argument, PostgreSQL's an attribute."""
+    """Yield the codes of *error* and its causes: MySQL's number is the first argument, the others' an attribute."""
     cause: BaseException | None = error
     while cause is not None:
-        yield from (code for code in (*cause.args[:1], getattr(cause, "sqlstate", None)) if isinstance(code, int | str))
+        codes = *cause.args[:1], getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorname", None)
+        yield from (code for code in codes if isinstance(code, int | str))
         cause = cause.__cause__

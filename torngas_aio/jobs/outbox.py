@@ -18,6 +18,7 @@ from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from taskiq import TaskiqMessage
 
+from torngas_aio.db._connections import codes_of
 from torngas_aio.db.dbalchemy import Connector, DbSession, current_session, metadata_of, session_scope
 from torngas_aio.exception import ArgumentError, BaseError
 from torngas_aio.jobs.base import BaseJobs
@@ -98,7 +99,7 @@ async def claim(backend: BaseJobs, message: TaskiqMessage, key_ttl: float) -> bo
         try:
             return await _claim(session, backend.database, message, key_ttl)
         except DBAPIError as exc:
-            if not _is_lock_fault(exc.orig):
+            if not _is_lock_fault(exc):
                 raise
             await session.rollback()
 
@@ -195,10 +196,9 @@ async def _execute(database: str, statement: Any) -> int:
         return int(found.rowcount)
 
 
-def _is_lock_fault(error: Any) -> bool:
+def _is_lock_fault(error: BaseException) -> bool:
     """Return whether a statement was given up for a lock that another transaction has: a deadlock, or a long wait."""
-    codes = {*error.args[:1], getattr(error, "sqlstate", None), getattr(error, "sqlite_errorname", None)}
-    return not codes.isdisjoint(_LOCK_FAULTS)
+    return not _LOCK_FAULTS.isdisjoint(codes_of(error))
 
 
 def _now() -> int:
