@@ -14,8 +14,8 @@ from torngas_aio._concurrency import run_in_thread
 __all__ = ["connect"]
 
 
-async def connect(database: str, **options: Any) -> aiosqlite.Connection:
-    """Open *database*; cancelled, it leaves neither a connection nor a thread.
+async def connect(database: str, *statements: str, **options: Any) -> aiosqlite.Connection:
+    """Open *database* and run *statements* on it; cancelled, it leaves neither a connection nor a thread.
 
     Args:
         options: Of `sqlite3.connect`.
@@ -24,6 +24,8 @@ async def connect(database: str, **options: Any) -> aiosqlite.Connection:
     connection._thread.daemon = True  # one that is never closed must not keep the process
     try:
         await await_to_the_end(_opened(connection))  # aiosqlite does not close what it opens after a cancellation
+        for statement in statements:
+            await connection.execute(statement)
     except BaseException:
         await close_safely(database, connection.close)
         # A connection that never opened ends its thread by itself; the loop must not be gone before it has.

@@ -10,7 +10,6 @@ from typing import Any
 
 import aiosqlite
 
-from torngas_aio._cleanup import close_safely
 from torngas_aio.db._aiosqlite import connect
 from torngas_aio.db.basedb.drivers.base import BATCH_ROWS, Driver, Result, rows_of
 from torngas_aio.db.basedb.statements import SQLITE
@@ -56,15 +55,14 @@ class SQLiteDriver(Driver):
         return (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError)
 
     async def connect(self) -> Any:
-        connection = await connect(
-            self._path, timeout=self._busy_timeout, isolation_level=None, uri=self._uri, check_same_thread=False
+        return await connect(
+            self._path,
+            "PRAGMA foreign_keys = ON",
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            uri=self._uri,
+            check_same_thread=False,
         )
-        try:
-            await connection.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
-            await close_safely(self.address, connection.close)
-            raise
-        return connection
 
     async def execute(
         self, connection: aiosqlite.Connection, sql: str, values: Sequence[object], returns_rows: bool
