@@ -23,9 +23,12 @@ class MemoryChannels(BaseChannels):
         self._kept: dict[str, deque[Message]] = {}
         self._started = f"{time.time_ns() // 1_000_000}"
         self._numbers = itertools.count(1)
+        self._has_sent = False
 
     async def send(self, name: str, text: str) -> None:
-        warn_of_memory(f"CHANNELS[{self.alias!r}]", "hears its own messages only")
+        if not self._has_sent:
+            self._has_sent = True
+            warn_of_memory(f"CHANNELS[{self.alias!r}]", "hears its own messages only")
         number = f"{self._started}-{next(self._numbers)}" if self.history_size else ""
         message = Message(name, text, number)
         if self.history_size:
