@@ -75,7 +75,7 @@ class Names:
             if not kind and step == ".Q" and not self.is_plain:
                 kind = "query"
             elif not kind and index == 1 and chain[0][:1].isupper() and not self.is_plain:
-                kind = {".Q": "query", ".session": "db session"}.get(step, "")
+                kind = "db session" if step == ".session" else ""
             else:
                 kind = self._step(kind, step, depth)
         return kind
