@@ -307,6 +307,49 @@ async def test_sockets_close_with_1001_when_the_application_stops(door: str) -> 
         await until(lambda: "endcall" in TOLD)
 
 
+@pytest.mark.parametrize("code", [1001, 1012])
+async def test_a_handshake_that_comes_while_the_application_stops_is_answered_with_the_code(
+    door: str, code: int
+) -> None:
+    """A refusal would tell its client nothing; neither `open` nor what it has sent meanwhile reaches the handler."""
+    reached = asyncio.Event()
+    calls: list[str] = []
+
+    class Socket(WebSocketHandler):
+        async def prepare(self) -> None:
+            reached.set()
+            await self.application.is_stopping.wait()
+
+        async def open(self) -> None:
+            calls.append("open")
+
+        def on_message(self, message: str | bytes) -> None:
+            calls.append("on_message")
+
+        def on_close(self) -> None:
+            calls.append("on_close")
+
+    TOLD.clear()
+    application = Application([("/ws", Socket)], middlewares=[Tells])
+    async with TestClient(application, http_server=door) as client:
+
+        async def visit() -> None:
+            async with client.websocket("/ws") as socket:
+                await socket.send_text("hello")
+                await socket.receive_text()
+
+        visiting = asyncio.create_task(visit())
+        await reached.wait()
+        application.close_sockets("The server is renewed.", code)
+        application.close_sockets()  # the first one counts
+        application.is_stopping.set()
+        with pytest.raises(WebSocketDisconnect) as told:
+            await visiting
+        assert told.value.code == code
+        await until(lambda: "endcall" in TOLD)
+    assert calls == []
+
+
 class PlainHook:
     def process_request(self, handler: Any, clear: Any) -> None:
         """Not async."""

@@ -76,7 +76,7 @@ class Application(HostApplication):
         background: Owns tasks that outlive their request: `application.background.start_soon(function, ...)`.
         open_sockets: The WebSocket handlers whose sockets are open.
         mounts: The running applications of other frameworks, by their `mount`.
-        takes_sockets: Whether WebSocket handshakes are answered; not any more once `close_sockets` was called.
+        sockets_end: The code and reason that `close_sockets` closes WebSockets with; None before it was called.
         is_stopping: Whether the server has begun to stop; `await application.is_stopping.wait()` waits for it.
         static_files: Small files of static folders; see `static_cache_bytes` and `static_in_threads` in TORNADO_CONF.
         context_for: Gives the context to run a request in; None: a copy of the one the server was started in.
@@ -102,7 +102,7 @@ class Application(HostApplication):
         self.lifespan = Lifespan()
         self.open_sockets = WeakSet()
         self.is_stopping = StopEvent()
-        self.takes_sockets = True
+        self.sockets_end: tuple[int, str] | None = None
         self.static_files = FileCache(
             self.settings.get("static_cache_bytes", DEFAULT_CACHE_BYTES),
             in_threads=bool(self.settings.get("static_in_threads")),
@@ -128,7 +128,7 @@ class Application(HostApplication):
             Exception: What a hook raised; those before it have been shut down again.
         """
         if not self.lifespan.is_open:  # a loop of its own may have stopped it before
-            self.is_stopping, self.takes_sockets = StopEvent(), True
+            self.is_stopping, self.sockets_end = StopEvent(), None
         await self.lifespan.open()
 
     async def shutdown(self) -> None:
@@ -141,14 +141,14 @@ class Application(HostApplication):
         await close_all()
 
     def close_sockets(self, reason: str = "The server is going away.", code: int = GOING_AWAY) -> None:
-        """Begin to close every open WebSocket; handshakes that come later are answered 503.
+        """Begin to close every open WebSocket; those whose handshake comes later are closed before `open`.
 
         Args:
             code: The close code: 1001, or 1012 where another process takes this one's place.
         """
-        self.takes_sockets = False
+        self.sockets_end = self.sockets_end or (code, reason)
         for handler in list(self.open_sockets):
-            handler.close(code, reason)
+            handler.close(*self.sockets_end)
 
     async def broadcast(
         self, handlers: Iterable[TornadoWebSocketHandler], message: Any, *, binary: bool = False

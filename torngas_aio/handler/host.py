@@ -33,7 +33,7 @@ class HostApplication(web.Application):
     pipeline: Pipeline
     request_timeout: float | None
     static_files: FileCache
-    takes_sockets: bool
+    sockets_end: tuple[int, str] | None
     template_loaders: dict[LoaderKey, tuple[TemplateLoader, object]]
     ui_methods: dict[str, Callable[..., str]]
     ui_modules: dict[str, type[web.UIModule]]

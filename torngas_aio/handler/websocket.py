@@ -4,7 +4,7 @@
 
 A request hook that finishes the response refuses the socket. Each call of `open`, `on_message` and `on_close` has a
 scope of its own, with its own database sessions, see `_in_message`. Errors in `open` and `on_message` go to the
-exception hooks. The application closes its sockets with 1001 when it stops.
+exception hooks. The application closes its sockets with 1001 when it stops, and those whose handshake comes later.
 """
 
 # pyright: reportPrivateUsage=false
@@ -79,8 +79,6 @@ class WebSocketHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  # 
     _closing: Awaitable[None] | None = None  # what `on_close` returned
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        if not self.application.takes_sockets:
-            raise HTTPError(503, "The server is stopping and opens no further WebSockets")
         if self.request.headers.get("Upgrade", "").lower() == "websocket":
             await self.complete_response_stage()
             if self._response_state.is_finished:  # a response hook failed or answered: there is no socket
@@ -182,8 +180,6 @@ class _Handshake:
         handler.ws_connection = connection
         try:
             handler._detach_to(connection)
-            if not handler.application.takes_sockets:  # the stop came during the handshake
-                handler.close(GOING_AWAY)
             await close_sessions()
             await self._serve(handler, connection)
         except StreamClosedError:  # the client left before it was answered
@@ -218,6 +214,11 @@ class _Handshake:
         return connection
 
     async def _serve(self, handler: WebSocketHandler, connection: WebSocketConnection) -> None:
+        if end := handler.application.sockets_end:  # a code tells clients more than a refused handshake
+            handler._on_close_called = True
+            connection.fail(*end)
+            await connection.run()
+            return
         connection.start_pinging()
         try:
             opening = _in_message(handler, handler.open, *handler.open_args, **handler.open_kwargs)

@@ -211,7 +211,7 @@ class WebSocketConnection(Successor):
             await self._body
         except ProtocolError as exc:
             logger.info("A WebSocket was closed with %d: %s", exc.code, exc)
-            self._fail(exc.code, str(exc))
+            self.fail(exc.code, str(exc))
         except asyncio.CancelledError:
             self.abort()
             raise
@@ -284,7 +284,7 @@ class WebSocketConnection(Successor):
         try:
             await self._report(error)
         finally:
-            self._fail(1011, "The server failed.")
+            self.fail(1011, "The server failed.")
         if isinstance(error, KeyboardInterrupt):
             raise error
 
@@ -444,7 +444,7 @@ class WebSocketConnection(Successor):
         if self._close_timer is None:
             self._close_timer = self._loop.call_later(CLOSE_SECONDS, self.abort)
 
-    def _fail(self, code: int, reason: str) -> None:
+    def fail(self, code: int, reason: str) -> None:
         """Close with *code*, and drop what still comes: a reset would take the close frame with it."""
         self._received_close = True
         self._is_cut = True
