@@ -148,6 +148,9 @@ FORGOTTEN = [
     "x = len(channels.members('a'))",
     "with channels.subscribe('a'): pass",
     "channels.present('a', 'b')",
+    "for user in await User.Q.all():\n    user.stored()",
+    "q = User.Q\nif y: q = q.filter(User.id > 1)\nx = q.all()[0]",
+    "local: object = caches['other']\nlocal.clear()",
     "class Other(WebSocketHandler):\n    async def open(self):\n        self.join('a')",
 ]
 FINE = [
@@ -199,6 +202,12 @@ FINE = [
     "models = y\nmodels.mailed.enqueue(1)",
     "async with channels.subscribe('a'): pass",
     "channels.takes_patterns",
+    "local = caches['other']\nlocal = {}\nlocal.get('k') or 1",
+    "local = caches['other'] if y else {}\nlocal.get('k') or 1",
+    "rows = User.Q.filter(User.id > 1)\nrows = await rows.all()\nrows.count(1)",
+    "def inner(cache=cache):\n    return cache.get('k') or 1",
+    "def inner(handler):\n    handler.render_string('a.html')",
+    "for user in y:\n    user.stored()",
 ]
 
 
@@ -237,6 +246,15 @@ def test_files_that_are_not_the_projects_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")  # opening it would wait for a writer
     assert [path.name for path in project_files(tmp_path)] == ["a.py", "odd.py", "old.py"]
     assert unawaited_faults(tmp_path) == []
+
+
+def test_a_module_and_a_package_may_have_one_name(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a.py", "a/__init__.py"):
+        (tmp_path / name).write_text(JOB, encoding="utf-8")
+    assert [str(fault).partition(" ")[0] for fault in unawaited_faults(tmp_path)] == [
+        "a/__init__.py:4:", "a/__init__.py:5:", "a.py:4:", "a.py:5:"
+    ]  # fmt: skip
 
 
 JOB = "from torngas_aio.cache import cache\n\nasync def job():\n    if cache.get('k'):\n        cache.delete('k')\n"

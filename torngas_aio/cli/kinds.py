@@ -135,6 +135,7 @@ _STEPS = {
     ("db session", "[]"): "db session",
     ("connection", ".session"): "db session",
     ("connection", ".session_scope"): "makes scope",
+    ("scope", "as"): "db session",
     ("db session", ".query"): "makes query",
     ("db session", ".using_master"): "makes db session",
     ("db session", ".begin"): "makes transaction",

@@ -114,7 +114,7 @@ def test_imports_are_resolved_from_where_the_file_stands(
 
 def test_variables_keep_the_chains_that_they_were_given() -> None:
     function = summary("def f():\n    a = b.c()\n    a = d\n    e = e\n    g = 1\n").functions["f"]
-    assert function.variables == {"a": [("b", ".c", "()"), ("d",)]}
+    assert function.variables == {"a": [("b", ".c", "()"), ("d",)], "g": [()]}
     assert function.hidden == {"a", "e", "g"}
 
 

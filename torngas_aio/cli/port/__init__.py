@@ -12,7 +12,8 @@
     sessions.py  what has no form in sessions      parts.py      where the code of a template is
     edits.py     a file's names and replacements
 
-Nothing of the project is imported or run. Only `torngas-aio port` imports this package. Begin with `command.Port`.
+Nothing of the project is imported or run. `torngas-aio check` uses names.py, and what that imports. Begin with
+`command.Port`.
 """
 
 __all__: list[str] = []

@@ -4,8 +4,9 @@
 a kind of `kinds`: "cache", "query of path|Post", "awaited giving rows"  "each:..." of a list or dictionary
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from torngas_aio.cli.kinds import AWAITED, IMPORTED, Chain, next_kind
@@ -33,33 +34,42 @@ class Names:
 
     Args:
         is_plain: Whether the project stays with Tornado's handlers, and with sessions and databases of its own.
+        is_sure: Whether a name counts only where all of its values are known to be alike, and no name is guessed at.
+        known: Dotted name of what is imported: its kind.
 
     Attributes:
         methods: Name: the methods of that name.
         tests: Test case that is none of a project's: "tornado" or "unittest".
     """
 
-    def __init__(self, modules: Iterable[Module], *, is_plain: bool = False) -> None:
+    def __init__(
+        self, modules: Iterable[Module], *, is_plain: bool = False, is_sure: bool = False,
+        known: Mapping[str, str] = IMPORTED,
+    ) -> None:  # fmt: skip
         self.modules = {module.path: module for module in modules}
         self.methods: dict[str, list[Key]] = defaultdict(list)
         self.tests: dict[Key, str] = {}
         self.is_plain = is_plain
+        self._is_sure = is_sure
+        self._imported = known
+        self._packages = {name[: end.start()] for name in known for end in re.finditer(r"\.", name)}
         self._paths: dict[str, list[str]] = defaultdict(list)
         self._subclasses: dict[Key, list[Key]] = defaultdict(list)
         self._bases: dict[Key, list[Key]] = defaultdict(list)
-        self._handlers: set[Key] = set()
+        self._handlers: dict[Key, str] = {}
         self._stars: dict[Key, str] = {}
         self._variables: dict[tuple[str, str, str], dict[str, str]] = {}
         self._given: dict[Key, dict[str, str]] = defaultdict(dict)
         self._asked: list[tuple[str, str, str]] = []
         for module in self.modules.values():
             parts = module.name.split(".")
-            for start in range(len(parts)):
+            for start in range(1 if is_sure else len(parts)):
                 self._paths[".".join(parts[start:])].append(module.path)
         for module in self.modules.values():
             for kind in module.classes.values():
                 self._take_class(module, kind)
-        self._follow_arguments()
+        if not is_sure:
+            self._follow_arguments()
 
     def resolve(self, chain: Chain, path: str, function: Function | None, depth: int = 0) -> str:
         """Return what *chain* stands for in *function* of the file *path*; empty where it is not known."""
@@ -86,7 +96,7 @@ class Names:
 
     def is_handler(self, kind: Key) -> bool:
         """Whether the class *kind* is a request handler."""
-        return not self._handlers.isdisjoint(self.reached(kind))
+        return not self._handlers.keys().isdisjoint(self.reached(kind))
 
     def is_imported(self, path: str) -> bool:
         """Whether another file of the project imports the file *path*."""
@@ -134,7 +144,7 @@ class Names:
     def _is_outside(self, name: str, key: Key) -> bool:
         """Whether *name*, or what the function *key* gives it, is imported from another package."""
         imports = self.modules[key[0]].imports
-        roots = {name, *(value[0] for value in self.function(key).variables.get(name, ()))}
+        roots = {name, *(step for value in self.function(key).variables.get(name, ()) for step in value[:1])}
         return any(each in imports and not self.resolve((each,), key[0], None) for each in roots)
 
     def class_of(self, chain: Chain, path: str) -> Key | None:
@@ -159,7 +169,7 @@ class Names:
                 self._bases[key].append(base)
                 self._subclasses[base].append(key)
             elif chain[-1].endswith("Handler") and chain[0] != "logging":
-                self._handlers.add(key)
+                self._handlers[key] = "socket" if chain[-1].endswith("WebSocketHandler") else "handler"
             elif (name := "".join([module.imports.get(chain[0], chain[0]), *chain[1:]])).endswith("TestCase"):
                 if name.rpartition(".")[2] in TORNADO_CASES:
                     self.tests[key] = "tornado"
@@ -211,7 +221,7 @@ class Names:
             return f"class:{path}|{name}"
         if name in module.functions and name:
             return f"func:{path}|{name}"
-        if name in module.functions[""].variables:
+        if name in (known := module.functions[""].variables) and (self._is_sure or any(known[name])):
             return self._known(path, module.functions[""]).get(name, "")
         return self._dotted(module.imports[name], depth) if name in module.imports else self._starred(name, path, depth)
 
@@ -221,18 +231,18 @@ class Names:
             self._stars[path, name] = ""  # for those that import each other
             for star in self.modules[path].stars:
                 paths = self._paths.get(star, [])
-                kind = (
-                    self._name(name, paths[0], None, depth + 1) if len(paths) == 1 else IMPORTED.get(f"{star}.{name}")
-                )
+                is_own = len(paths) == 1
+                kind = self._name(name, paths[0], None, depth + 1) if is_own else self._imported.get(f"{star}.{name}")
                 self._stars[path, name] = kind or self._stars[path, name]
         return self._stars[path, name]
 
     def _local(self, name: str, path: str, scope: Function) -> str:
-        if name in scope.variables or name in self._given.get((path, scope.name), {}):
-            return self._known(path, scope).get(name, "")
+        is_unsure = self._is_sure and name in scope.parameters
+        if any(scope.variables.get(name, ())) or name in self._given.get((path, scope.name), {}):
+            return "" if is_unsure else self._known(path, scope).get(name, "")
         if name in ("self", "cls") and scope.owner:
             return f"{'instance' if name == 'self' else 'class'}:{scope.receiver or f'{path}|{scope.owner}'}"
-        return "handler" if name == "handler" else ""
+        return "handler" if name == "handler" and not self._is_sure else ""
 
     def _known(self, path: str, scope: Function) -> dict[str, str]:
         """Return what the variables of *scope* stand for, each by the first of its values that is known.
@@ -244,21 +254,25 @@ class Names:
             return self._variables.get(key, {})
         found = self._variables[key] = dict(self._given.get((path, scope.name), {}))  # more where scopes ask each other
         self._asked.append(key)
-        count = -1
+        count, function = -1, scope if scope.name else None
         while count < len(found):
             count = len(found)
             for name, chains in scope.variables.items():
-                kinds = (self.resolve(each, path, scope if scope.name and each != (name,) else None) for each in chains)
+                kinds = (self.resolve(each, path, function if each != (name,) else None) for each in chains)
                 if name not in found and (kind := next((each for each in kinds if each not in ("", "awaited")), "")):
                     found[name] = kind
+        while self._is_sure and (unsure := [name for name, kind in found.items() if any(
+            self.resolve(each, path, function) != kind for each in scope.variables[name])]):  # fmt: skip
+            for name in unsure:
+                del found[name]
         self._asked.pop()
         return found
 
     def _dotted(self, target: str, depth: int) -> str:
-        if target in IMPORTED:
-            return IMPORTED[target]
-        if target.split(".", maxsplit=1)[0] == "torngas_aio":
-            return f"module:{target}" if any(name.startswith(f"{target}.") for name in IMPORTED) else ""
+        if target in self._imported:
+            return self._imported[target]
+        if target in self._packages:
+            return f"module:{target}"
         parts = target.split(".")
         for length in range(len(parts), 0, -1):
             paths = self._paths.get(".".join(parts[:length]), [])
@@ -273,14 +287,14 @@ class Names:
         form, _, rest = kind.partition(":")
         if depth > DEPTH:
             return ""
-        if step == "{}" or form.startswith(("each", ".")):
+        if step in ("{}", "as") or form.startswith(("each", ".")):
             return _element(kind, step)
         if form == "module":
             return self._dotted(f"{rest}{step}", depth) if step[:1] == "." else ""
         if form == "file":
             return self._name(step[1:], rest, None, depth + 1)
         if form == "func":
-            return f"result:{rest}" if step == "()" else ""
+            return self._called(rest, step, depth)
         if form == "result":
             return self._step(self._result(kind, depth), step, depth + 1)
         if form in ("class", "instance", "super"):
@@ -294,16 +308,29 @@ class Names:
         found = next_kind(what, step)
         return f"{found} of {model}" if model and found.endswith(("one", "rows", "page", "query")) else found
 
+    def _called(self, name: str, step: str, depth: int) -> str:
+        """Return what *step* is on the function of that path and name."""
+        path = name.partition("|")[0]
+        decorators = self.function(key_of(f"func:{name}")).decorators
+        if decorators and self.resolve(decorators[0], path, None, depth + 1) == "job decorator":
+            return next_kind("job", step)
+        return f"result:{name}" if step == "()" and not (self._is_sure and decorators) else ""
+
     def _result(self, kind: str, depth: int) -> str:
         """Return what the function of *kind* returns."""
         path, name = key_of(kind)
         function = replace(self.modules[path].functions[name], receiver=kind.partition("|")[2].partition("|")[2])
-        return self.resolve(function.returned, path, function, depth + 1)
+        if not self._is_sure:
+            return self.resolve(function.returned, path, function, depth + 1)
+        if function.is_async or function.blocker:
+            return "" if function.blocker else "awaited"
+        kinds = {self.resolve(each, path, function, depth + 1) for each in function.returns}
+        return kinds.pop() if len(kinds) == 1 else ""
 
     def _member(self, form: str, owner: Key, step: str, depth: int) -> str:
         name = step[1:]
         family = self.reached(owner)[form == "super" :]
-        if form == "instance":
+        if form == "instance" and not self._is_sure:
             family += self.reached(owner, is_up=False)[1:]
         for path, each in family:
             kind = self.modules[path].classes[each]
@@ -311,14 +338,17 @@ class Names:
                 found = f"{path}|{each}.{name}|{owner[0]}|{owner[1]}"
                 is_property = self.modules[path].functions[f"{each}.{name}"].blocker == PROPERTY
                 return self._result(f"result:{found}", depth) if is_property else f"func:{found}"
-            if name in kind.attributes:
-                where, chain = kind.attributes[name]
+            where, chain = kind.attributes.get(name, ("", ()))
+            if chain and not (self._is_sure and where):
                 function = self.modules[path].functions[where] if where else None
                 return self.resolve(chain, path, function, depth + 1)
         if self.is_plain:
             return ""
         if self.is_handler(owner):
-            return next_kind("handler", step) if form == "instance" else ""
+            above = next(self._handlers[each] for each in self.reached(owner) if each in self._handlers)
+            return next_kind(above, step) if form == "instance" else ""
+        if self._is_sure and form == "instance":
+            return ""
         return {"Q": f"query of {owner[0]}|{owner[1]}", "session": "db session"}.get(name, "")
 
 
@@ -331,6 +361,8 @@ def key_of(kind: str) -> Key:
 def _element(kind: str, step: str) -> str:
     """Return what *step* is on a list or dictionary of objects of one kind, or on one of its methods."""
     form, _, rest = kind.partition(":")
+    if step == "as":
+        return next_kind(kind, step) or kind
     if step == "{}":
         return f"each:{kind}" if kind else ""
     if form == "each" and step != "[]":

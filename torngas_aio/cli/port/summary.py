@@ -65,6 +65,7 @@ class Function:
         prefix: How the names of the methods begin that it takes by `getattr`.
         is_context: Whether it is a context manager made of a generator.
         is_endless: Whether it is a coroutine function that never returns.
+        returns: What it returns, in the order of the text; empty chains where that is not known.
         parameters: Their names, in order.
         given: What its calls are given: the callee, the place or name of an argument, and that.
         shared: Names of the module that it gives values.
@@ -80,7 +81,7 @@ class Function:
     hidden: set[str] = field(default_factory=set[str])
     uses: list[Use] = field(default_factory=list[Use])
     passed: dict[tuple[str, Chain], Position] = field(default_factory=dict[tuple[str, Chain], Position])
-    returned: Chain = ()
+    returns: list[Chain] = field(default_factory=list[Chain])
     receiver: str = ""
     prefix: str = ""
     is_context: bool = False
@@ -89,6 +90,11 @@ class Function:
     given: list[tuple[Chain, int | str, Chain]] = field(default_factory=list[tuple[Chain, int | str, Chain]])
     shared: set[str] = field(default_factory=set[str])
     decorators: list[Chain] = field(default_factory=list[Chain])
+
+    @property
+    def returned(self) -> Chain:
+        """The last chain that it returns; empty where it returns none."""
+        return next(filter(None, reversed(self.returns)), ())
 
 
 @dataclass(slots=True)
@@ -154,8 +160,8 @@ class _Reader:
                 self._add(function, node.value, node, "slice")
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 self._take_attribute(node, function)
-            elif isinstance(node, ast.Return) and node.value is not None:
-                function.returned = chain_of(node.value) or function.returned
+            elif isinstance(node, ast.Return):
+                function.returns.append(chain_of(node.value) if node.value else ())
             else:
                 self._take_binding(node, function)
 
@@ -203,6 +209,8 @@ class _Reader:
                 self._add(function, node.value, node.value, "open")
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 self._assign(target, node.value, function)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            self._assign(node.target, node.value, function)
         elif isinstance(node, ast.Global):
             function.shared |= set(node.names)
 
@@ -220,7 +228,8 @@ class _Reader:
             if isinstance(node, ast.With):
                 self._add(function, item.context_expr, node, "with", several if len(node.items) > 1 else "")
             if item.optional_vars is not None:
-                self._bind(item.optional_vars, chain_of(item.context_expr), function)
+                chain = chain_of(item.context_expr)
+                self._bind(item.optional_vars, (*chain, "as") if chain else (), function)
 
     def _add(self, function: Function, what: ast.AST, where: ast.AST, form: str, blocker: str = "") -> None:
         chain = chain_of(what)
@@ -228,6 +237,8 @@ class _Reader:
             return
         for each in edits.deferred_around(where, self._parents):
             if isinstance(each, ast.Lambda):
+                if chain[0] in {name.arg for name in ast.walk(each.args) if isinstance(name, ast.arg)}:
+                    return
                 blocker = blocker or "a lambda cannot await"
             elif not self._is_consumed(each):
                 blocker = blocker or "a generator expression that awaits is an async iterator"
@@ -246,7 +257,7 @@ class _Reader:
             self._module.functions[""].variables.setdefault(target.id, []).append(chain)
         elif isinstance(target, ast.Name):
             function.hidden.add(target.id)
-            if chain and (chain[0] != target.id or len(chain) > 1):
+            if chain != (target.id,):
                 function.variables.setdefault(target.id, []).append(chain)
         elif isinstance(target, ast.Tuple | ast.List):
             for each in target.elts:
