@@ -42,3 +42,11 @@ async def test_ranges_of_big_files(
     assert response.content == wanted
     assert response.status_code == (200 if wanted == BIG else 206)
     assert response.headers["content-length"] == str(len(wanted))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "big.bin"])
+async def test_a_range_that_is_given_twice_is_ignored(open_client: OpenClient, folder: Path, name: str) -> None:
+    client = await open_client([route(folder)])
+    for asked in (["bytes=0-1", "bytes=3-4"], ["bytes=0-1", "bytes=0-1"], ["bytes=0-1", "lines=3-4"]):
+        response = await client.get(f"/s/{name}", headers=[("Range", each) for each in asked])
+        assert (response.status_code, response.content) == (200, (folder / name).read_bytes())

@@ -1,9 +1,11 @@
 """`send_file`: what arrives, clients that read slowly or not at all, and connections that cannot."""
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torngas_aio.handler import StaticFileHandler
 from torngas_aio.http import flow_control
 
 CONTENT = os.urandom(6_000_000)
+RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: what was not read is dropped
 
 
 @pytest.fixture
@@ -92,10 +95,16 @@ async def test_tls_is_sent_through_its_transport(start: Start, application: Appl
     assert sent == []
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, OSError])
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, TimeoutError, OSError])
 async def test_a_broken_socket_ends_the_answer(
-    start: Start, application: Application, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+    start: Start,
+    application: Application,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[OSError],
 ) -> None:
+    """A client that has gone is no error of the server's; a file that cannot be read is one."""
+
     def broken(*_: Any) -> int:
         raise error("no")
 
@@ -105,3 +114,20 @@ async def test_a_broken_socket_ends_the_answer(
         client.send(get("/big"))
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.answer()
+    await until(lambda: not served.server.server_state.running)
+    told = [record.exc_info for record in caplog.records if record.levelno >= logging.ERROR and record.exc_info]
+    assert [info[0] for info in told] == ([OSError] if error is OSError else [])
+
+
+async def test_a_client_that_leaves_midway_is_no_error(
+    start: Start, application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = await start(application)
+    for size in (1, 1_000, 100_000, 1_000_000) * 3:
+        client = await served.client()
+        client.send(get("/big"))
+        await client.reader.readexactly(size)
+        client.writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        client.writer.transport.abort()
+    await until(lambda: not served.server.server_state.connections)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -330,12 +330,11 @@ class StaticFileHandler(  # pyright: ignore[reportIncompatibleMethodOverride]  #
 
     def _wanted_span(self, size: int) -> Span | None:
         """Return start and end of what is asked for; None where there is none of it. SPEC: RFC 9110 14.1.2"""
-        header = self._asked(b"range")
-        if not header:
+        if not self._asked(b"range"):
             return 0, size
-        fields = self.header_fields()
-        validator = self.request.headers.get("If-Range")
-        return wanted_span(header, size, validator, (fields.get("Etag"), fields.get("Last-Modified")))
+        fields, asked = self.header_fields(), self.request.headers
+        validators = fields.get("Etag"), fields.get("Last-Modified")
+        return wanted_span(asked["Range"], size, asked.get("If-Range"), validators)
 
     def _vary_by_coding(self, coding: str) -> None:
         known = self.header_fields().get("Vary", "")

@@ -319,6 +319,7 @@ class HTTPExchange(HTTPConnection):
 
         Raises:
             HTTPOutputError: More than Content-Length allows, or more than the file holds.
+            OSError: The file cannot be read.
             StreamClosedError: The client has gone.
         """
         if self._stage != _HEADED:
@@ -328,6 +329,8 @@ class HTTPExchange(HTTPConnection):
         self._send_gathered()
         try:
             missing = await self._protocol.send_file(descriptor, start, count)
+        except StreamClosedError:
+            raise  # `finish` ends the exchange, as after a `write` that came too late
         except BaseException:
             self.abort()
             raise

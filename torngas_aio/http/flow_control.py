@@ -157,11 +157,13 @@ class FlowControlledProtocol(asyncio.Protocol):
             How many bytes the file was too short.
 
         Raises:
+            OSError: The file cannot be read.
             StreamClosedError: The client has gone.
         """
         assert _sendfile is not None
         await self._empty_transport()
         if self.is_gone or self.transport.is_closing():
+            self.is_gone = True
             raise StreamClosedError
         # The loop lets no other code wait for the transport's own descriptor, and uvloop has no `loop.sendfile`.
         out = os.dup(self.transport.get_extra_info("socket").fileno())
@@ -172,7 +174,7 @@ class FlowControlledProtocol(asyncio.Protocol):
                 except BlockingIOError:
                     await self._writable(out)
                     continue
-                except OSError as exc:
+                except (ConnectionError, TimeoutError) as exc:
                     self.cut()
                     raise StreamClosedError(exc) from exc
                 if not sent:
