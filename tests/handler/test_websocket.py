@@ -450,7 +450,6 @@ async def _send_many(connection: ClientConnection, count: int) -> None:
         await connection.send(bytes(60_000))
 
 
-@pytest.mark.parametrize("kind", ["torngas_aio", "tornado"], indirect=True)
 async def test_a_client_that_does_not_read(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer who waits is held, and the connection cut when nothing moves; one who does not is cut at the limit."""
     monkeypatch.setattr(connections, "WRITE_SECONDS", 0.4)

@@ -24,13 +24,14 @@ class Outbox:
     """What is still to be sent, in order.
 
     Attributes:
+        size: Bytes, or characters of texts, that the server has not taken.
         stirred: Set when there is something to send, or the client has gone.
     """
 
     def __init__(self) -> None:
         self.stirred = asyncio.Event()
         self._messages: deque[Message] = deque()
-        self._size = 0
+        self.size = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._is_gone = False
 
@@ -40,13 +41,13 @@ class Outbox:
     @property
     def is_full(self) -> bool:
         """Whether writers ought to wait; never once the client has gone."""
-        return self._size > _HIGH_WATER and not self._is_gone
+        return self.size > _HIGH_WATER and not self._is_gone
 
     def put(self, message: Message) -> None:
         """Add *message*; dropped when the client has gone."""
         if not self._is_gone:
             self._messages.append(message)
-            self._size += _size_of(message)
+            self.size += _size_of(message)
             self.stirred.set()
 
     def take(self) -> Message:
@@ -55,7 +56,7 @@ class Outbox:
 
     def note_sent(self, message: Message) -> None:
         """Let writers go on if few enough bytes wait."""
-        self._size -= _size_of(message)
+        self.size -= _size_of(message)
         if not self.is_full:
             self._release(None)
 

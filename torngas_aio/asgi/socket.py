@@ -150,6 +150,17 @@ class SocketExchange(HTTPExchange):
         self.let_read(True)
         self._outbox.stirred.set()
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the server has not taken of the handler's messages."""
+        return self._outbox.size
+
+    def cut(self) -> None:
+        """End at once: what a client does not take is dropped, and no close frame could reach it."""
+        if self._outbox.size:
+            self._leave()
+        self.end()
+
 
 class _Transport:
     """The transport that a handler's stream writes frames to."""
@@ -169,7 +180,10 @@ class _Transport:
             self._is_closing = True
             self._exchange.end()
 
-    abort = close
+    def abort(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._exchange.cut()
 
     def is_closing(self) -> bool:
         return self._is_closing
@@ -178,7 +192,7 @@ class _Transport:
         return False
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self._exchange.unsent_bytes
 
     def pause_reading(self) -> None:
         self._exchange.let_read(False)
